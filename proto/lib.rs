@@ -1,0 +1,20 @@
+//! The contracts of evmesh: what crosses a process boundary, and nothing that acts on it.
+//!
+//! - the gRPC services, generated from `proto/evmesh`, one module a protobuf package;
+//! - [`topics`]: the JSON messages on Kafka;
+//! - [`store`]: the values that central and the engines keep on disk.
+
+pub mod topics;
+
+#[allow(missing_debug_implementations, unreachable_pub, clippy::all)] // generated
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/evmesh.rs"));
+}
+
+pub use generated::evmesh::{
+    chargepoint::v1 as chargepoint, driver::v1 as driver, engine::v1 as engine, network::v1 as network,
+    operator::v1 as operator, store::v1 as store,
+};
+
+/// Every proto file, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/evmesh.bin"));

@@ -1,0 +1,203 @@
+//! The messages on Kafka: JSON, in the vocabulary of the system that evmesh replaces.
+//!
+//! The field names and the values of `type` and `status` are those of the old system's documents, to the letter; their
+//! Rust names are English. Fields that evmesh adds are optional when read, so that a *bare* message, with only the old
+//! fields, is valid. Fields that are unknown are ignored.
+
+use serde::{Deserialize, Serialize};
+
+/// From engines to central, keyed by charge point.
+pub const CP_TELEMETRY: &str = "cp_telemetry";
+/// What central could not use of [`CP_TELEMETRY`], with the reason in the header `reason`.
+pub const CP_TELEMETRY_DLQ: &str = "cp_telemetry.dlq";
+/// From central to drivers, keyed by driver.
+pub const DRIVER_NOTIFICATIONS: &str = "driver_notifications";
+/// From central to anyone, under the constant key [`NETWORK_STATUS_KEY`].
+pub const NETWORK_STATUS: &str = "network_status";
+/// The constant key of [`NETWORK_STATUS`], so that the parts of one broadcast stay in order.
+pub const NETWORK_STATUS_KEY: &str = "network";
+
+/// What happened at a charge point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TelemetryType {
+    /// The supply started.
+    #[serde(rename = "SESSION_STARTED")]
+    SessionStarted,
+    /// A reading, every second of a supply.
+    #[serde(rename = "CONSUMO")]
+    Consumption,
+    /// The supply ended as it should. Carries the final reading.
+    #[serde(rename = "SUPPLY_END")]
+    SupplyEnd,
+    /// The engine broke. Carries the final reading, if a supply ran.
+    #[serde(rename = "AVERIADO")]
+    EngineFault,
+    /// The engine lost its monitor. Carries the final reading, if a supply ran.
+    #[serde(rename = "CONEXION_PERDIDA")]
+    MonitorLost,
+    /// Anything else that broke, a process that died in mid-supply included. Carries the final reading, if a supply ran.
+    #[serde(rename = "FAULT")]
+    Fault,
+}
+
+/// A message on [`CP_TELEMETRY`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: TelemetryType,
+    /// The charge point.
+    pub cp_id: String,
+    /// The driver; absent in a fault without a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// Energy of the supply so far, in kilowatt-hours: a running total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kwh: Option<f64>,
+    /// Its cost so far, in the currency's unit: a running total, for display. Central never bills it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importe: Option<f64>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<f64>,
+    /// Added by evmesh: the session. Without it the message is *bare*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Added by evmesh: rises by one with each message of the session; 1 is its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Added by evmesh: the same for each copy of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// Added by evmesh: power now, in kilowatts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kw: Option<f64>,
+}
+
+/// What a driver is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum NotificationType {
+    /// The charge point is reserved for the driver.
+    #[serde(rename = "AUTH_OK")]
+    Authorized,
+    /// The request was denied; `reason` says why.
+    #[serde(rename = "AUTH_DENIED")]
+    Denied,
+    /// A reading of the driver's supply.
+    #[serde(rename = "CONSUMO_UPDATE")]
+    ConsumptionUpdate,
+    /// The bill: the last message of a supply.
+    #[serde(rename = "TICKET")]
+    Ticket,
+    /// The supply failed, or the reservation came to nothing; `reason` says why.
+    #[serde(rename = "SUPPLY_ERROR")]
+    SupplyError,
+}
+
+/// A message on [`DRIVER_NOTIFICATIONS`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// What the driver is told.
+    #[serde(rename = "type")]
+    pub kind: NotificationType,
+    /// The charge point; empty in an `AUTH_DENIED` of a request that named none.
+    pub cp_id: String,
+    /// The driver.
+    pub user_id: String,
+    /// `CONSUMO_UPDATE`, `TICKET`: energy so far, in kilowatt-hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kwh: Option<f64>,
+    /// `CONSUMO_UPDATE`: cost so far; `TICKET`: the amount billed; in the currency's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importe: Option<f64>,
+    /// `AUTH_DENIED`, `SUPPLY_ERROR`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `SUPPLY_ERROR`: energy delivered so far, in kilowatt-hours; 0 if the supply never started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kwh_partial: Option<f64>,
+    /// `SUPPLY_ERROR`: what that energy costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importe_partial: Option<f64>,
+    /// When central decided it, in seconds since the epoch.
+    pub timestamp: f64,
+    /// Added by evmesh: the session; absent in an `AUTH_DENIED` that created none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Added by evmesh: rises with each message of the session; readers drop what is not above the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Added by evmesh: the same for each copy of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// Added by evmesh: `CONSUMO_UPDATE`: power now, in kilowatts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kw: Option<f64>,
+}
+
+/// The one type of message on [`NETWORK_STATUS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkStatusType {
+    /// A broadcast, or a part of one.
+    #[serde(rename = "NETWORK_STATUS_UPDATE")]
+    Update,
+}
+
+/// A message on [`NETWORK_STATUS`], every 5 s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkStatus {
+    /// `NETWORK_STATUS_UPDATE`.
+    #[serde(rename = "type")]
+    pub kind: NetworkStatusType,
+    /// The charge points of this part, by id.
+    pub cps: Vec<ChargePointEntry>,
+    /// Added by evmesh: when, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<f64>,
+    /// Added by evmesh where one broadcast needs several messages: the same in each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast_id: Option<String>,
+    /// Added by evmesh where one broadcast needs several messages: from 1 to `parts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// Added by evmesh where one broadcast needs several messages: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
+}
+
+/// A charge point in a broadcast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargePointEntry {
+    /// Its id.
+    pub id: String,
+    /// Its status.
+    pub status: WireStatus,
+    /// Its place.
+    pub location: String,
+}
+
+/// A charge point's status, in the old system's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WireStatus {
+    /// Free.
+    #[serde(rename = "ACTIVADO")]
+    Available,
+    /// A session is being authorised, or waits for its car.
+    #[serde(rename = "RESERVADO")]
+    Reserved,
+    /// Energy flows.
+    #[serde(rename = "SUMINISTRANDO")]
+    Supplying,
+    /// Out of service by the operator's order.
+    #[serde(rename = "PARADO")]
+    OutOfOrder,
+    /// Its engine is broken, or does not answer.
+    #[serde(rename = "AVERIADO")]
+    Faulted,
+    /// Its monitor is not connected.
+    #[serde(rename = "DESCONECTADO")]
+    Disconnected,
+}

@@ -1,0 +1,147 @@
+//! Names of things. A value of one of these types is valid: it was checked where it came in.
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+/// The longest id, in bytes.
+pub const MAX_ID_LEN: usize = 64;
+
+/// Why a text is not an id. Says what is wrong, for the person who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// It is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// It is longer than [`MAX_ID_LEN`].
+    #[error("has {0} characters; at most {MAX_ID_LEN} are allowed")]
+    TooLong(usize),
+    /// It has a character that is not allowed.
+    #[error("has {0:?}; only letters, digits, '-', '_' and '.' are allowed")]
+    Character(char),
+    /// It is the name reserved for guests.
+    #[error("{GUEST} is the name of guests at a charge point; choose another")]
+    Guest,
+}
+
+fn check(text: &str) -> Result<(), InvalidId> {
+    if text.is_empty() {
+        return Err(InvalidId::Empty);
+    }
+    if text.len() > MAX_ID_LEN {
+        return Err(InvalidId::TooLong(text.chars().count()));
+    }
+    match text
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+    {
+        Some(c) => Err(InvalidId::Character(c)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to 64 ASCII letters, digits, `-`, `_` or `.`; cheap to clone.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+id!(
+    /// A charge point.
+    ChargePointId
+);
+id!(
+    /// A driver, or [`DriverId::guest`].
+    DriverId
+);
+id!(
+    /// A session.
+    SessionId
+);
+id!(
+    /// An engine's store: a lost store has another.
+    InstanceId
+);
+id!(
+    /// A monitor's process.
+    MonitorId
+);
+id!(
+    /// A caller's name for one mutation (AIP-155).
+    RequestId
+);
+
+/// The driver id of whoever takes a supply at the charge point without a name.
+pub const GUEST: &str = "INVITADO";
+
+impl DriverId {
+    /// Whoever takes a supply at the charge point without a name. Several may be under way at once.
+    pub fn guest() -> Self {
+        Self(GUEST.into())
+    }
+
+    /// Is it [`DriverId::guest`]?
+    pub fn is_guest(&self) -> bool {
+        self.as_str() == GUEST
+    }
+
+    /// A driver with a name: anything but the guest's.
+    pub fn named(text: &str) -> Result<Self, InvalidId> {
+        if text == GUEST {
+            Err(InvalidId::Guest)
+        } else {
+            text.parse()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked() {
+        assert_eq!("MAD-01".parse::<ChargePointId>().unwrap().as_str(), "MAD-01");
+        assert_eq!("".parse::<DriverId>(), Err(InvalidId::Empty));
+        assert_eq!("a b".parse::<DriverId>(), Err(InvalidId::Character(' ')));
+        assert_eq!("ñ".parse::<DriverId>(), Err(InvalidId::Character('ñ')));
+        assert_eq!("x".repeat(65).parse::<DriverId>(), Err(InvalidId::TooLong(65)));
+        assert_eq!(DriverId::named("INVITADO"), Err(InvalidId::Guest));
+        assert!(DriverId::guest().is_guest());
+    }
+}

@@ -1,0 +1,14 @@
+//! The rules of every role, as plain functions on plain data.
+//!
+//! Time and ids come in, decisions go out. Nothing here does I/O, reads a clock or draws a random number, so that one test
+//! can drive the whole network. Deliberately absent: async, gRPC, Kafka, the store, logging.
+
+pub mod energy;
+pub mod ids;
+pub mod money;
+pub mod time;
+
+pub use energy::{Energy, Power};
+pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};
+pub use money::{Currency, Money, Price};
+pub use time::{Mono, Now, Wall};

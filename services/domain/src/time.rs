@@ -1,0 +1,55 @@
+//! Time, as it comes in: two readings of two clocks.
+//!
+//! Durations are measured on the monotonic clock only, so a jump of the wall clock ends and prolongs nothing. The wall
+//! clock dates what people read and what is stored.
+
+use std::{ops::Add, time::Duration};
+
+/// Milliseconds on a clock that only rises while the process lives. Its zero means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// How long ago `earlier` was; zero if it was not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Mono {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+}
+
+/// Milliseconds since the Unix epoch, on a clock that may jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Wall(pub i64);
+
+impl Wall {
+    /// In seconds, as Kafka messages carry it.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+impl Add<Duration> for Wall {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add_unsigned(millis(duration)))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The moment of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Now {
+    /// For durations and deadlines.
+    pub mono: Mono,
+    /// For dates.
+    pub wall: Wall,
+}
