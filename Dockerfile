@@ -1,0 +1,23 @@
+# One image for every role: the container's command names the role, the environment configures it.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY proto proto
+COPY services services
+RUN cargo build --release --locked --package evmesh
+
+FROM debian:bookworm-slim
+# Ids above the system's and the usual people's, fixed so that a volume keeps its owner from one image to the next.
+RUN groupadd --gid 10001 evmesh \
+ && useradd --uid 10001 --gid evmesh --no-create-home --home-dir /var/lib/evmesh --shell /usr/sbin/nologin evmesh \
+ && install --directory --owner=evmesh --group=evmesh --mode=0750 /var/lib/evmesh
+COPY --from=build /src/target/release/evmesh /usr/local/bin/evmesh
+COPY examples /usr/local/share/evmesh/examples
+
+# The store's folder; a new named volume here takes over its owner.
+WORKDIR /var/lib/evmesh
+VOLUME /var/lib/evmesh
+USER 10001:10001
+ENTRYPOINT ["evmesh"]
+CMD ["--help"]
