@@ -7,6 +7,7 @@ pub mod energy;
 pub mod ids;
 pub mod money;
 pub mod time;
+pub mod watchdog;
 
 pub use energy::{Energy, Power};
 pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};

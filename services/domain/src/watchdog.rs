@@ -1,0 +1,670 @@
+//! What a charge point's monitor decides: when to reach for the engine and for central, what to report, what to say.
+//!
+//! - One link to the engine (its stream of pings) and one to central (a registration, then the stream of reports). Each
+//!   attempt at a link has a number, and what comes in for an older one changes nothing (INV-8).
+//! - A link that broke is tried again for ever. How long an attempt waits is the carrier's affair: it knows the attempt's
+//!   number, and draws the jitter.
+//! - Each change is said once, however often an attempt repeats it.
+//!
+//! Deliberately absent: sockets, clocks, wording. Streams and words belong to the service `monitor`.
+
+use crate::{InstanceId, Mono};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// A side that was silent for so many of its intervals is lost.
+pub const LOST_AFTER_INTERVALS: u32 = 3;
+
+/// The longest reason in a report, in characters: the contract of `ReportHealth`.
+pub const MAX_REASON_CHARS: usize = 256;
+
+/// The shortest and the longest interval between reports that is taken from central. Outside them a mistaken answer would
+/// flood central, or hide a dead engine for hours.
+pub const REPORT_INTERVAL_BOUNDS: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(300));
+
+/// How often to ping, and when to give up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Between two pings of the engine.
+    pub ping_interval: Duration,
+    /// An engine that left so many pings in a row unanswered is lost; at least 1.
+    pub misses: u32,
+}
+
+/// The number of an attempt at a link; it rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Link(pub u64);
+
+/// What reaches the monitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The process started. Comes once, first.
+    Started,
+    /// Time passed: [`Watchdog::wake_at`] is due.
+    Tick,
+    /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
+    AttendStarted {
+        /// Which attempt.
+        link: Link,
+    },
+    /// The engine answered a ping.
+    EngineAnswered {
+        /// On which stream.
+        link: Link,
+        /// The engine's store.
+        instance: InstanceId,
+        /// Why it cannot supply; empty when it is well.
+        fault: String,
+        /// A supply runs.
+        supplying: bool,
+    },
+    /// The stream to the engine ended, or never came to be.
+    EngineEnded {
+        /// Which attempt.
+        link: Link,
+        /// Why, in words.
+        why: String,
+        /// The engine has seen a newer registration than ours.
+        stale: bool,
+    },
+    /// Central registered the charge point.
+    Registered {
+        /// Which attempt.
+        link: Link,
+        /// The epoch of the registration.
+        epoch: u64,
+        /// How often to report at least.
+        report_interval: Duration,
+    },
+    /// Central has a report.
+    Acknowledged {
+        /// Of which registration.
+        link: Link,
+        /// The operator has taken the charge point out of service.
+        out_of_order: bool,
+    },
+    /// The registration failed, or its stream of reports ended.
+    CentralEnded {
+        /// Which attempt.
+        link: Link,
+        /// What is wrong.
+        trouble: Trouble,
+    },
+}
+
+/// Why there is no link to central.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It did not answer.
+    Unreachable {
+        /// Why, in words.
+        why: String,
+    },
+    /// It answered, and refused.
+    Refused {
+        /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
+        reason: String,
+        /// In words.
+        why: String,
+        /// When central said to try again.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What the monitor does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Drop the stream to the engine, if there is one, and open another.
+    Attend {
+        /// Its number.
+        link: Link,
+        /// How many attempts in a row came before without an answer; 0: go at once.
+        attempt: u32,
+    },
+    /// Ping the engine.
+    Ping {
+        /// On this stream.
+        link: Link,
+        /// The epoch of the newest registration; 0 before the first.
+        epoch: u64,
+        /// The stream to central stands.
+        central_reachable: bool,
+    },
+    /// Drop the stream to central, if there is one, and register.
+    Register {
+        /// The number of the attempt, and of the stream of reports that follows.
+        link: Link,
+        /// The engine's store.
+        instance: InstanceId,
+        /// How many attempts in a row came before without success; 0: go at once.
+        attempt: u32,
+        /// Not before.
+        retry_after: Duration,
+    },
+    /// Send a report. The first of a registration opens its stream.
+    Report {
+        /// Of this registration.
+        link: Link,
+        /// Its epoch.
+        epoch: u64,
+        /// How the engine is.
+        health: Health,
+    },
+    /// Tell people, in a log line.
+    Say(Notice),
+}
+
+/// How the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It answers and is well.
+    Ok,
+    /// It answers and says why it cannot supply.
+    Faulted(String),
+    /// It does not answer, and why.
+    Unreachable(String),
+}
+
+/// What people are told, once per change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The engine answers, for the first time or again.
+    EngineReached {
+        /// Its store.
+        instance: InstanceId,
+    },
+    /// The engine says that it is well again.
+    EngineWell,
+    /// The engine says that it is broken.
+    EngineFaulted {
+        /// Why.
+        fault: String,
+    },
+    /// The engine does not answer.
+    EngineUnreachable {
+        /// Why.
+        why: String,
+        /// It never did, so there is nothing to register yet.
+        never_reached: bool,
+    },
+    /// Another engine store answers than before.
+    EngineChanged {
+        /// It.
+        instance: InstanceId,
+    },
+    /// Central registered the charge point.
+    Registered {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Central cannot be reached, or does not answer any more.
+    CentralUnreachable {
+        /// Why.
+        why: String,
+    },
+    /// Central refuses.
+    CentralRefuses {
+        /// In words.
+        why: String,
+        /// When to try again.
+        retry_after: Option<Duration>,
+    },
+    /// The operator took the charge point out of service.
+    OutOfOrder,
+    /// The operator put it back.
+    InService,
+}
+
+/// What a panel shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How the engine is; `None` before anything is known.
+    pub engine: Option<Health>,
+    /// Its store.
+    pub instance: Option<InstanceId>,
+    /// A supply runs.
+    pub supplying: bool,
+    /// What central answers.
+    pub central: CentralStatus,
+}
+
+/// What central answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CentralStatus {
+    /// Nothing was asked yet: the engine's store is not known.
+    WaitingForEngine,
+    /// A registration is under way; this is why the last one failed.
+    Registering(Option<Trouble>),
+    /// It answers the reports.
+    Connected {
+        /// The epoch of the registration.
+        epoch: u64,
+        /// The operator has taken the charge point out of service.
+        out_of_order: bool,
+    },
+}
+
+#[derive(Debug)]
+enum Engine {
+    /// Nothing, or an attempt that waits out its delay.
+    Waiting,
+    /// A stream. `heard` is its last answer, or its begin.
+    Open {
+        heard: Mono,
+        next_ping: Mono,
+        answered: bool,
+    },
+}
+
+#[derive(Debug)]
+enum Central {
+    WaitingForEngine,
+    Registering {
+        trouble: Option<Trouble>,
+    },
+    Reporting {
+        interval: Duration,
+        heard: Mono,
+        next_report: Mono,
+        acknowledged: bool,
+    },
+}
+
+/// The monitor of one charge point.
+#[derive(Debug)]
+pub struct Watchdog {
+    settings: Settings,
+    engine: Engine,
+    engine_link: Link,
+    engine_attempt: u32,
+    instance: Option<InstanceId>,
+    health: Option<Health>,
+    supplying: bool,
+    central: Central,
+    central_link: Link,
+    central_attempt: u32,
+    epoch: u64,
+    out_of_order: bool,
+}
+
+impl Watchdog {
+    /// A monitor that knows nothing yet. It acts from [`Input::Started`] on.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            engine: Engine::Waiting,
+            engine_link: Link(0),
+            engine_attempt: 0,
+            instance: None,
+            health: None,
+            supplying: false,
+            central: Central::WaitingForEngine,
+            central_link: Link(0),
+            central_attempt: 0,
+            epoch: 0,
+            out_of_order: false,
+        }
+    }
+
+    /// What a panel shows.
+    pub fn status(&self) -> Status {
+        let central = match &self.central {
+            Central::WaitingForEngine => CentralStatus::WaitingForEngine,
+            Central::Registering { trouble } => CentralStatus::Registering(trouble.clone()),
+            Central::Reporting {
+                acknowledged: false, ..
+            } => CentralStatus::Registering(None),
+            Central::Reporting {
+                acknowledged: true, ..
+            } => CentralStatus::Connected {
+                epoch: self.epoch,
+                out_of_order: self.out_of_order,
+            },
+        };
+        Status {
+            engine: self.health.clone(),
+            instance: self.instance.clone(),
+            supplying: self.supplying,
+            central,
+        }
+    }
+
+    /// When [`Input::Tick`] is due next; `None` while nothing waits for time.
+    pub fn wake_at(&self) -> Option<Mono> {
+        let engine = match self.engine {
+            Engine::Waiting => None,
+            Engine::Open { heard, next_ping, .. } => Some(next_ping.min(heard + self.silence())),
+        };
+        let central = match self.central {
+            Central::WaitingForEngine | Central::Registering { .. } => None,
+            Central::Reporting {
+                interval,
+                heard,
+                next_report,
+                ..
+            } => Some(next_report.min(heard + interval * LOST_AFTER_INTERVALS)),
+        };
+        engine.into_iter().chain(central).min()
+    }
+
+    /// Takes in what happened and says what to do.
+    pub fn apply(&mut self, now: Mono, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Started => self.attend(&mut effects),
+            Input::Tick => self.tick(now, &mut effects),
+            Input::AttendStarted { link } if link == self.engine_link => {
+                self.engine = Engine::Open {
+                    heard: now,
+                    next_ping: now + self.settings.ping_interval,
+                    answered: false,
+                };
+                effects.push(self.ping());
+            }
+            Input::EngineAnswered {
+                link,
+                instance,
+                fault,
+                supplying,
+            } if link == self.engine_link => {
+                self.answered(now, instance, fault, supplying, &mut effects);
+            }
+            Input::EngineEnded { link, why, stale } if link == self.engine_link => {
+                self.engine_lost(now, why, &mut effects);
+                // A newer registration than ours was seen there; ours must become the newest, or be refused.
+                if stale && matches!(self.central, Central::Reporting { .. }) {
+                    self.register(None, &mut effects);
+                }
+            }
+            Input::Registered {
+                link,
+                epoch,
+                report_interval,
+            } if link == self.central_link => {
+                self.registered(now, epoch, report_interval, &mut effects);
+            }
+            Input::Acknowledged { link, out_of_order } if link == self.central_link => {
+                self.acknowledged(now, out_of_order, &mut effects);
+            }
+            Input::CentralEnded { link, trouble } if link == self.central_link => {
+                self.central_lost(trouble, &mut effects);
+            }
+            // Of an older attempt.
+            Input::AttendStarted { .. }
+            | Input::EngineAnswered { .. }
+            | Input::EngineEnded { .. }
+            | Input::Registered { .. }
+            | Input::Acknowledged { .. }
+            | Input::CentralEnded { .. } => {}
+        }
+        effects
+    }
+
+    fn silence(&self) -> Duration {
+        self.settings.ping_interval * self.settings.misses.max(1)
+    }
+
+    fn tick(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        let silence = self.silence();
+        if let Engine::Open { heard, next_ping, .. } = &mut self.engine {
+            if now >= *heard + silence {
+                let why = format!("no answer for {silence:?}");
+                self.engine_lost(now, why, effects);
+            } else if now >= *next_ping {
+                *next_ping = now + self.settings.ping_interval;
+                effects.push(self.ping());
+            }
+        }
+        if let Central::Reporting {
+            interval,
+            heard,
+            next_report,
+            ..
+        } = self.central
+        {
+            let patience = interval * LOST_AFTER_INTERVALS;
+            if now >= heard + patience {
+                self.central_lost(
+                    Trouble::Unreachable {
+                        why: format!("no answer for {patience:?}"),
+                    },
+                    effects,
+                );
+            } else if now >= next_report {
+                self.report(now, effects);
+            }
+        }
+    }
+
+    /// Opens the next stream to the engine.
+    fn attend(&mut self, effects: &mut Vec<Effect>) {
+        self.engine = Engine::Waiting;
+        self.engine_link.0 += 1;
+        effects.push(Effect::Attend {
+            link: self.engine_link,
+            attempt: self.engine_attempt,
+        });
+        self.engine_attempt = self.engine_attempt.saturating_add(1);
+    }
+
+    fn ping(&self) -> Effect {
+        Effect::Ping {
+            link: self.engine_link,
+            epoch: self.epoch,
+            central_reachable: matches!(
+                self.central,
+                Central::Reporting {
+                    acknowledged: true,
+                    ..
+                }
+            ),
+        }
+    }
+
+    /// The engine need not wait for the next ping to hear of a new epoch, or of central's loss.
+    fn ping_now(&self, effects: &mut Vec<Effect>) {
+        if matches!(self.engine, Engine::Open { .. }) {
+            effects.push(self.ping());
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Mono,
+        instance: InstanceId,
+        fault: String,
+        supplying: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Engine::Open { heard, answered, .. } = &mut self.engine else {
+            return;
+        };
+        *heard = now;
+        let first = !std::mem::replace(answered, true);
+        self.engine_attempt = 1;
+        self.supplying = supplying;
+
+        let known = self.instance.replace(instance.clone());
+        let changed = known.as_ref() != Some(&instance);
+        if changed && known.is_some() {
+            effects.push(Effect::Say(Notice::EngineChanged {
+                instance: instance.clone(),
+            }));
+        }
+        if first
+            && self
+                .health
+                .as_ref()
+                .is_none_or(|health| matches!(health, Health::Unreachable(_)))
+        {
+            effects.push(Effect::Say(Notice::EngineReached { instance }));
+        }
+        let health = if fault.is_empty() {
+            Health::Ok
+        } else {
+            Health::Faulted(shortened(&fault))
+        };
+        self.health_is(now, health, effects);
+        if changed {
+            self.central_attempt = 0;
+            self.register(None, effects);
+        }
+    }
+
+    fn engine_lost(&mut self, now: Mono, why: String, effects: &mut Vec<Effect>) {
+        self.supplying = false;
+        // The first cause stands: what the attempts after it met is not news.
+        if !matches!(self.health, Some(Health::Unreachable(_))) {
+            effects.push(Effect::Say(Notice::EngineUnreachable {
+                why: why.clone(),
+                never_reached: self.instance.is_none(),
+            }));
+            self.health_is(now, Health::Unreachable(shortened(&why)), effects);
+        }
+        self.attend(effects);
+    }
+
+    fn health_is(&mut self, now: Mono, health: Health, effects: &mut Vec<Effect>) {
+        let before = self.health.replace(health.clone());
+        if before.as_ref() == Some(&health) {
+            return;
+        }
+        match (health, before) {
+            (Health::Faulted(fault), _) => effects.push(Effect::Say(Notice::EngineFaulted { fault })),
+            (Health::Ok, Some(Health::Faulted(_))) => effects.push(Effect::Say(Notice::EngineWell)),
+            // Said as reached, or as unreachable, where that was found.
+            (Health::Ok, None | Some(Health::Ok | Health::Unreachable(_))) | (Health::Unreachable(_), _) => {}
+        }
+        if matches!(self.central, Central::Reporting { .. }) {
+            self.report(now, effects);
+        }
+    }
+
+    /// Registers the engine's store anew; the registration before, and its stream, are void.
+    fn register(&mut self, trouble: Option<Trouble>, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instance.clone() else {
+            return;
+        };
+        let retry_after = match &trouble {
+            Some(Trouble::Refused {
+                retry_after: Some(after),
+                ..
+            }) => *after,
+            Some(
+                Trouble::Refused {
+                    retry_after: None, ..
+                }
+                | Trouble::Unreachable { .. },
+            )
+            | None => Duration::ZERO,
+        };
+        self.central = Central::Registering { trouble };
+        self.central_link.0 += 1;
+        effects.push(Effect::Register {
+            link: self.central_link,
+            instance,
+            attempt: self.central_attempt,
+            retry_after,
+        });
+        self.central_attempt = self.central_attempt.saturating_add(1);
+    }
+
+    fn registered(&mut self, now: Mono, epoch: u64, interval: Duration, effects: &mut Vec<Effect>) {
+        let (shortest, longest) = REPORT_INTERVAL_BOUNDS;
+        self.epoch = epoch;
+        self.central = Central::Reporting {
+            interval: interval.clamp(shortest, longest),
+            heard: now,
+            next_report: now,
+            acknowledged: false,
+        };
+        effects.push(Effect::Say(Notice::Registered { epoch }));
+        self.report(now, effects);
+        self.ping_now(effects);
+    }
+
+    fn report(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        if let (
+            Central::Reporting {
+                interval,
+                next_report,
+                ..
+            },
+            Some(health),
+        ) = (&mut self.central, &self.health)
+        {
+            *next_report = now + *interval;
+            effects.push(Effect::Report {
+                link: self.central_link,
+                epoch: self.epoch,
+                health: health.clone(),
+            });
+        }
+    }
+
+    fn acknowledged(&mut self, now: Mono, out_of_order: bool, effects: &mut Vec<Effect>) {
+        let Central::Reporting {
+            heard, acknowledged, ..
+        } = &mut self.central
+        else {
+            return;
+        };
+        *heard = now;
+        let first = !std::mem::replace(acknowledged, true);
+        self.central_attempt = 1;
+        if std::mem::replace(&mut self.out_of_order, out_of_order) != out_of_order {
+            effects.push(Effect::Say(if out_of_order {
+                Notice::OutOfOrder
+            } else {
+                Notice::InService
+            }));
+        }
+        if first {
+            self.ping_now(effects);
+        }
+    }
+
+    fn central_lost(&mut self, trouble: Trouble, effects: &mut Vec<Effect>) {
+        let said = match &self.central {
+            Central::Registering {
+                trouble: Some(before),
+            } => same_trouble(before, &trouble),
+            Central::Registering { trouble: None }
+            | Central::WaitingForEngine
+            | Central::Reporting { .. } => false,
+        };
+        if !said {
+            effects.push(Effect::Say(match trouble.clone() {
+                Trouble::Unreachable { why } => Notice::CentralUnreachable { why },
+                Trouble::Refused { why, retry_after, .. } => Notice::CentralRefuses { why, retry_after },
+            }));
+        }
+        let stood = matches!(
+            self.central,
+            Central::Reporting {
+                acknowledged: true,
+                ..
+            }
+        );
+        self.register(Some(trouble), effects);
+        if stood {
+            self.ping_now(effects);
+        }
+    }
+}
+
+fn same_trouble(a: &Trouble, b: &Trouble) -> bool {
+    match (a, b) {
+        (Trouble::Unreachable { .. }, Trouble::Unreachable { .. }) => true,
+        (Trouble::Refused { reason: a, .. }, Trouble::Refused { reason: b, .. }) => a == b,
+        (Trouble::Unreachable { .. }, Trouble::Refused { .. })
+        | (Trouble::Refused { .. }, Trouble::Unreachable { .. }) => false,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_REASON_CHARS).collect()
+}
