@@ -15,9 +15,8 @@ RUN groupadd --gid 10001 evmesh \
 COPY --from=build /src/target/release/evmesh /usr/local/bin/evmesh
 COPY examples /usr/local/share/evmesh/examples
 
-# The store's folder; a new named volume here takes over its owner.
+# Where a store's volume is mounted: a new named volume takes over this folder's owner.
 WORKDIR /var/lib/evmesh
-VOLUME /var/lib/evmesh
 USER 10001:10001
 ENTRYPOINT ["evmesh"]
 CMD ["--help"]
