@@ -1,0 +1,175 @@
+//! Between protobuf and the domain. What comes in is checked here; what goes out always fits.
+
+use crate::grpc::{Failure, parse};
+use domain::{Energy, Money, Price, Wall};
+use evmesh_proto::network as proto;
+use std::time::Duration;
+
+/// Reads a price; `field` is where it was (`price`).
+pub fn price(field: &str, price: Option<&proto::Price>) -> Result<Price, Failure> {
+    let price = price.ok_or_else(|| Failure::invalid(field, "must be given"))?;
+    let currency = parse(&format!("{field}.currency_code"), &price.currency_code)?;
+    let micros = u64::try_from(price.micros_per_kwh).unwrap_or(u64::MAX); // a negative one is out of bounds too
+    Price::new(currency, micros)
+        .map_err(|problem| Failure::invalid(format!("{field}.micros_per_kwh"), problem))
+}
+
+/// Writes a price.
+pub fn price_proto(price: Price) -> proto::Price {
+    proto::Price {
+        currency_code: price.currency().to_string(),
+        micros_per_kwh: signed(price.micros_per_kwh()),
+    }
+}
+
+/// Reads an amount; `field` is where it was (`amount`).
+pub fn money(field: &str, money: Option<&proto::Money>) -> Result<Money, Failure> {
+    let money = money.ok_or_else(|| Failure::invalid(field, "must be given"))?;
+    let currency = parse(&format!("{field}.currency_code"), &money.currency_code)?;
+    let micros = u64::try_from(money.micros)
+        .map_err(|_| Failure::invalid(format!("{field}.micros"), "must not be negative"))?;
+    Ok(Money { currency, micros })
+}
+
+/// Writes an amount.
+pub fn money_proto(money: Money) -> proto::Money {
+    proto::Money {
+        currency_code: money.currency.to_string(),
+        micros: signed(money.micros),
+    }
+}
+
+/// Reads energy in watt-hours, at most [`Energy::MAX`]; `field` is where it was (`energy_wh`).
+pub fn energy(field: &str, wh: u64) -> Result<Energy, Failure> {
+    let energy = Energy::from_wh(wh);
+    if energy > Energy::MAX {
+        let problem = format!("must be at most {}: no supply delivers more", Energy::MAX.wh());
+        return Err(Failure::invalid(field, problem));
+    }
+    Ok(energy)
+}
+
+/// Reads a timestamp, to the millisecond.
+pub fn wall(timestamp: &prost_types::Timestamp) -> Wall {
+    Wall(
+        timestamp
+            .seconds
+            .saturating_mul(1000)
+            .saturating_add(i64::from(timestamp.nanos / 1_000_000)),
+    )
+}
+
+/// Writes a timestamp.
+pub fn timestamp(wall: Wall) -> prost_types::Timestamp {
+    let nanos = wall.0.rem_euclid(1000) * 1_000_000;
+    prost_types::Timestamp {
+        seconds: wall.0.div_euclid(1000),
+        nanos: i32::try_from(nanos).unwrap_or_default(), // below a billion: fits
+    }
+}
+
+/// Reads a duration that must not be negative; `field` is where it was (`report_interval`).
+pub fn duration(field: &str, duration: Option<&prost_types::Duration>) -> Result<Duration, Failure> {
+    let duration = duration.ok_or_else(|| Failure::invalid(field, "must be given"))?;
+    Duration::try_from(*duration).map_err(|_| Failure::invalid(field, "must not be negative"))
+}
+
+/// Writes a duration.
+pub fn duration_proto(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default(), // below a billion: fits
+    }
+}
+
+/// Reads a text of at most `max` characters; `field` is where it was.
+pub fn text(field: &str, text: &str, max: usize) -> Result<String, Failure> {
+    let length = text.chars().count();
+    if length > max {
+        return Err(Failure::invalid(
+            field,
+            format!("has {length} characters; at most {max} are allowed"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Failure::invalid(field, "must not have control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Pages have this many entries where the caller gives 0.
+pub const DEFAULT_PAGE_SIZE: usize = 50;
+/// Pages have at most this many entries, so that an answer stays far below gRPC's 4 MiB.
+pub const MAX_PAGE_SIZE: usize = 500;
+
+/// Reads `page_size` (AIP-158): 0 is [`DEFAULT_PAGE_SIZE`], more than [`MAX_PAGE_SIZE`] is cut to it.
+pub fn page_size(size: i32) -> Result<usize, Failure> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Ok(size) => Ok(size.min(MAX_PAGE_SIZE)),
+        Err(_) => Err(Failure::invalid("page_size", "must not be negative")),
+    }
+}
+
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(failure: Failure) -> String {
+        failure.field.unwrap().0
+    }
+
+    #[test]
+    fn prices_and_amounts_survive_and_are_checked() {
+        let domain: Price = "0.35 EUR".parse().unwrap();
+        let mut wire = price_proto(domain);
+        assert_eq!(price("price", Some(&wire)), Ok(domain));
+        wire.micros_per_kwh = -1;
+        assert_eq!(
+            field(price("price", Some(&wire)).unwrap_err()),
+            "price.micros_per_kwh"
+        );
+        wire.currency_code = "eur".into();
+        assert_eq!(
+            field(price("price", Some(&wire)).unwrap_err()),
+            "price.currency_code"
+        );
+        assert_eq!(field(price("price", None).unwrap_err()), "price");
+        let amount = domain.bill(Energy::from_wh(1234));
+        assert_eq!(money("amount", Some(&money_proto(amount))), Ok(amount));
+    }
+
+    #[test]
+    fn times_survive_before_and_after_the_epoch() {
+        for ms in [0, 1, -1, 1_700_000_000_123, -1_500] {
+            assert_eq!(wall(&timestamp(Wall(ms))), Wall(ms));
+        }
+        let five = Duration::from_millis(5_250);
+        assert_eq!(duration("d", Some(&duration_proto(five))), Ok(five));
+        let negative = prost_types::Duration {
+            seconds: -1,
+            nanos: 0,
+        };
+        assert_eq!(field(duration("d", Some(&negative)).unwrap_err()), "d");
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        assert_eq!(
+            (page_size(0), page_size(7), page_size(9999)),
+            (Ok(50), Ok(7), Ok(500))
+        );
+        assert!(page_size(-1).is_err());
+        assert!(text("location", &"ñ".repeat(128), 128).is_ok());
+        assert_eq!(
+            field(text("location", &"ñ".repeat(129), 128).unwrap_err()),
+            "location"
+        );
+        assert!(text("location", "a\u{1b}[2J", 128).is_err());
+        assert!(energy("energy_wh", Energy::MAX.wh() + 1).is_err());
+    }
+}

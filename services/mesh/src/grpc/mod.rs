@@ -1,0 +1,12 @@
+//! Calls between services: the server stack, the client stack, and the form of every error.
+
+pub mod address;
+pub mod client;
+pub mod error;
+pub mod methods;
+pub mod server;
+
+pub use address::Address;
+pub use client::{Peer, PeerOptions, with_request_id};
+pub use error::{Failure, explain, parse, reason};
+pub use server::{BindError, Deadline, GrpcServer, HealthHandle, Listener, ServeError, ServerOptions};

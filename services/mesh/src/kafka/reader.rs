@@ -1,0 +1,88 @@
+//! Reading a topic, with offsets that belong to the reader's service.
+
+use super::{BrokerState, Error, KafkaOptions};
+use crate::trace::Trace;
+use domain::Mono;
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// Where a reader starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// With what is published from now on.
+    Latest,
+    /// At the service's own offsets.
+    Stored {
+        /// The cluster that they are of; `None` where there is none yet.
+        cluster_id: Option<String>,
+        /// The next offset of each partition; partitions that are missing are read from their beginning.
+        offsets: BTreeMap<i32, i64>,
+    },
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset; the next one to read is at least one above.
+    pub offset: i64,
+    /// Its key; empty without one.
+    pub key: Vec<u8>,
+    /// Its value; empty without one.
+    pub payload: Vec<u8>,
+    /// What caused it, by its header `traceparent`.
+    pub trace: Option<Trace>,
+}
+
+/// What a reader tells its service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReaderEvent {
+    /// A message, in order within its partition.
+    Message(Message),
+    /// Everything that was published before `as_of` has been told. About once a second while that is so.
+    ReadToEnd {
+        /// When the ends of the partitions were asked for.
+        as_of: Mono,
+    },
+    /// Kafka cannot be reached. Once each time, and once at the start if it isn't there.
+    Away,
+    /// The cluster is another than the stored one, or the first ever. It is read from the beginning; the service keeps
+    /// the id, and forgets the other one's offsets.
+    NewCluster {
+        /// The new one's.
+        id: String,
+    },
+    /// The stored offset of a partition is out of range, so messages are missing. It is read from the beginning.
+    Gap {
+        /// Which.
+        partition: i32,
+    },
+}
+
+/// Reads one topic on a thread of its own, until it is dropped or its sink returns false.
+#[derive(Debug)]
+pub struct Reader {
+    state: watch::Receiver<BrokerState>,
+}
+
+impl Reader {
+    /// Starts to read. It never blocks and needs no broker.
+    ///
+    /// `group` names the reader in lag dashboards, nothing else: no partition is shared out by it. `sink` runs on the
+    /// reader's thread and may block: that holds the reader back. It returns false to end the reader.
+    pub fn spawn(
+        options: &KafkaOptions,
+        topic: &str,
+        group: &str,
+        origin: Origin,
+        sink: impl FnMut(ReaderEvent) -> bool + Send + 'static,
+    ) -> Result<Self, Error> {
+        todo!()
+    }
+
+    /// Whether a broker answers; known without traffic within 3 s.
+    pub fn state(&self) -> watch::Receiver<BrokerState> {
+        self.state.clone()
+    }
+}

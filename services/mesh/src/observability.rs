@@ -1,0 +1,271 @@
+//! Logs and metrics. The only global thing: the executable calls [`init`] once.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, prelude::*};
+
+/// What is logged and measured.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ObservabilityOptions {
+    /// What to log: a level (error, warn, info, debug, trace), or directives such as info,central=debug.
+    #[arg(long, env = "EVMESH_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+
+    /// How to log: text for people, json for machines.
+    #[arg(
+        long,
+        env = "EVMESH_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+
+    /// Serve metrics for Prometheus at http://HOST:PORT/metrics; not served by default.
+    #[arg(long, env = "EVMESH_METRICS_ADDRESS", value_name = "HOST:PORT")]
+    pub metrics_address: Option<SocketAddr>,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// Why logs or metrics cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter is wrong.
+    #[error(
+        "--log {filter:?} is not a filter; use a level such as info, or directives such as info,central=debug"
+    )]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Called twice.
+    #[error("logs were set up already")]
+    Twice,
+    /// The metrics' address cannot be used.
+    #[error("metrics cannot be served on {0}; choose another address with --metrics-address")]
+    Metrics(SocketAddr, #[source] metrics_exporter_prometheus::BuildError),
+}
+
+/// Where logs go.
+#[derive(Debug, Clone)]
+pub enum LogWriter {
+    /// To standard error.
+    Stderr,
+    /// To a panel, so that they do not tear its picture.
+    Panel(LogRing),
+}
+
+/// Sets up logs and metrics for the whole process, once. With metrics it needs a tokio runtime.
+pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&options.log).map_err(|source| Error::Filter {
+        filter: options.log.clone(),
+        source,
+    })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer();
+    let done = match (writer, options.log_format) {
+        (LogWriter::Panel(ring), LogFormat::Text | LogFormat::Json) => registry
+            .with(
+                layer
+                    .with_ansi(false)
+                    .with_target(false)
+                    .without_time()
+                    .with_level(false)
+                    .with_writer(ring),
+            )
+            .try_init(),
+        (LogWriter::Stderr, LogFormat::Text) => {
+            let ansi = crate::terminal::colours_on_stderr();
+            registry
+                .with(
+                    layer
+                        .with_ansi(ansi)
+                        .with_target(false)
+                        .with_writer(std::io::stderr),
+                )
+                .try_init()
+        }
+        (LogWriter::Stderr, LogFormat::Json) => registry
+            .with(layer.json().flatten_event(true).with_writer(std::io::stderr))
+            .try_init(),
+    };
+    done.map_err(|_| Error::Twice)?;
+    if let Some(address) = options.metrics_address {
+        metrics_exporter_prometheus::PrometheusBuilder::new()
+            .with_http_listener(address)
+            .install()
+            .map_err(|source| Error::Metrics(address, source))?;
+    }
+    Ok(())
+}
+
+/// A panel keeps so many lines of each kind: more than any screen shows.
+const RING_LINES: usize = 200;
+/// A line is cut to so many bytes.
+const LINE_BYTES: usize = 1000;
+
+/// The newest log lines, for a panel. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct LogRing {
+    lines: Arc<Mutex<VecDeque<LogLine>>>,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How bad.
+    pub level: Level,
+    /// What, on one line and without control characters.
+    pub text: String,
+}
+
+impl LogRing {
+    /// Empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At most `count` lines for a screen: errors first, then warnings, then the rest; the newest of each first.
+    pub fn worst_first(&self, count: usize) -> Vec<LogLine> {
+        let mut lines: Vec<LogLine> = self.lock().iter().rev().cloned().collect();
+        lines.sort_by_key(|line| line.level); // stable; errors are the least level
+        lines.truncate(count);
+        lines
+    }
+
+    /// Adds a line by hand.
+    pub fn push(&self, level: Level, text: &str) {
+        let text = text
+            .trim_end()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c });
+        let mut size = 0;
+        let text = text
+            .take_while(|c| {
+                size += c.len_utf8();
+                size <= LINE_BYTES
+            })
+            .collect();
+        let mut lines = self.lock();
+        if lines.len() >= RING_LINES {
+            // The oldest of the least bad goes: chatter does not push an error out.
+            let worst_kept = lines.iter().map(|line| line.level).max();
+            let oldest = lines
+                .iter()
+                .position(|line| Some(line.level) == worst_kept)
+                .unwrap_or_default();
+            lines.remove(oldest);
+        }
+        lines.push_back(LogLine { level, text });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Collects what the formatter writes of one event.
+#[derive(Debug)]
+pub struct LineWriter {
+    ring: LogRing,
+    level: Level,
+    bytes: Vec<u8>,
+}
+
+impl std::io::Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LineWriter {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.ring.push(self.level, &String::from_utf8_lossy(&self.bytes));
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogRing {
+    type Writer = LineWriter;
+
+    fn make_writer(&'a self) -> LineWriter {
+        LineWriter {
+            ring: self.clone(),
+            level: Level::INFO,
+            bytes: Vec::new(),
+        }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> LineWriter {
+        LineWriter {
+            ring: self.clone(),
+            level: *meta.level(),
+            bytes: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panel_shows_errors_first_and_chatter_does_not_push_them_out() {
+        let ring = LogRing::new();
+        let subscriber = tracing_subscriber::registry().with(
+            tracing_subscriber::fmt::layer()
+                .with_ansi(false)
+                .without_time()
+                .with_writer(ring.clone()),
+        );
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(engine = "CP1", "broken\nin two");
+            (0..1000).for_each(|n| tracing::info!(n, "chatter"));
+            tracing::warn!("careful");
+        });
+        let lines = ring.worst_first(3);
+        assert_eq!(
+            lines.iter().map(|line| line.level).collect::<Vec<_>>(),
+            [Level::ERROR, Level::WARN, Level::INFO]
+        );
+        assert!(
+            lines[0].text.contains("broken") && !lines[0].text.contains('\n'),
+            "{:?}",
+            lines[0]
+        );
+        assert!(lines[2].text.contains("n=999"), "{:?}", lines[2]);
+        assert_eq!(ring.worst_first(usize::MAX).len(), RING_LINES);
+    }
+
+    #[test]
+    fn a_wrong_filter_is_a_plain_error() {
+        let options = ObservabilityOptions {
+            log: "info,=".into(),
+            log_format: LogFormat::Text,
+            metrics_address: None,
+        };
+        assert!(matches!(
+            init(&options, LogWriter::Stderr),
+            Err(Error::Filter { .. })
+        ));
+    }
+}
