@@ -1,0 +1,221 @@
+//! What the tests of the rules share: a disk, a clock that they move, and an engine on both.
+
+use super::*;
+use crate::{Energy, Mono, Now, Power, SessionId, Wall};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The engine's disk, as far as effects describe it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk {
+    pub(super) highest: u64,
+    pub(super) current: Option<Record>,
+    pub(super) unsettled: BTreeMap<u64, Record>,
+    pub(super) events: BTreeMap<u64, Event>,
+}
+
+impl Disk {
+    pub(super) fn write(&mut self, write: &Write) {
+        match write {
+            Write::Engine { highest, current } => {
+                self.highest = *highest;
+                self.current.clone_from(current);
+            }
+            Write::Unsettled(record) => _ = self.unsettled.insert(record.number, record.clone()),
+            Write::Settled(number) => _ = self.unsettled.remove(number).expect("settled once"),
+            Write::Event(event) => {
+                assert!(
+                    self.events.insert(event.id, event.clone()).is_none(),
+                    "an id is used once"
+                );
+            }
+            Write::EventGone(id) => _ = self.events.remove(id).expect("gone once"),
+        }
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        Stored {
+            instance: "here".parse().unwrap(),
+            highest: self.highest,
+            current: self.current.clone(),
+            unsettled: self.unsettled.values().cloned().collect(),
+            outbox: self.events.keys().copied().collect(),
+        }
+    }
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        power: Power::from_w(36_000), // 10 Wh a second
+        battery: Energy::from_wh(100),
+        duration: None,
+        speed: 1,
+        plug_in_after: None,
+        monitor_grace: Duration::from_secs(3),
+    }
+}
+
+pub(super) fn session(name: &str) -> SessionId {
+    name.parse().unwrap()
+}
+
+pub(super) fn authorization(number: u64, name: &str) -> Authorization {
+    Authorization {
+        number,
+        session: session(name),
+        driver: "ana".parse().unwrap(),
+        price: "0.30 EUR".parse().unwrap(),
+        duration: Duration::from_secs(60),
+    }
+}
+
+pub(super) fn authorize(number: u64, name: &str) -> Input {
+    Input::Authorize("here".parse().unwrap(), authorization(number, name))
+}
+
+pub(super) fn revoke(number: u64, name: &str) -> Input {
+    Input::Revoke {
+        instance: "here".parse().unwrap(),
+        number,
+        session: session(name),
+    }
+}
+
+pub(super) fn stop(name: &str) -> Input {
+    Input::Stop("here".parse().unwrap(), session(name))
+}
+
+pub(super) fn confirm(name: &str) -> Input {
+    Input::ConfirmSettled("here".parse().unwrap(), vec![session(name)])
+}
+
+/// An engine, its disk, and a clock that a test moves.
+pub(super) struct Bench {
+    pub(super) supply: Supply,
+    pub(super) disk: Disk,
+    pub(super) ms: u64,
+    settings: Settings,
+    /// What left: readings and answers.
+    pub(super) out: Vec<Effect>,
+}
+
+impl Bench {
+    /// Attended, nothing plugged in.
+    pub(super) fn new(settings: Settings) -> Self {
+        let disk = Disk {
+            highest: 0,
+            ..Disk::default()
+        };
+        let (supply, effects) = Supply::restore(now(0), settings.clone(), disk.stored());
+        assert_eq!(effects, []);
+        let mut bench = Self {
+            supply,
+            disk,
+            ms: 0,
+            settings,
+            out: Vec::new(),
+        };
+        bench.ping();
+        bench
+    }
+
+    pub(super) fn apply(&mut self, input: Input) -> Option<Answer> {
+        let effects = self.supply.apply(now(self.ms), input);
+        self.carry_out(effects)
+    }
+
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Answer> {
+        let mut answer = None;
+        for effect in effects {
+            match effect {
+                Effect::Save(write) => self.disk.write(&write),
+                Effect::Answer(given) => assert!(answer.replace(given).is_none(), "one answer"),
+                other => self.out.push(other),
+            }
+        }
+        answer
+    }
+
+    pub(super) fn call(&mut self, input: Input) -> CallResult {
+        match self.apply(input) {
+            Some(Answer::Call(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn ping(&mut self) {
+        let input = Input::Attend {
+            link: 1,
+            epoch: 1,
+            central_reachable: true,
+        };
+        assert_eq!(self.apply(input), Some(Answer::Attend(Ok(()))));
+    }
+
+    /// Time passes, in ticks when they are due, with a monitor that pings.
+    pub(super) fn attended(&mut self, ms: u64) {
+        let end = self.ms + ms;
+        while self.ms < end {
+            self.ping();
+            self.alone((end - self.ms).min(1000));
+        }
+        self.ping();
+    }
+
+    /// Time passes, in ticks when they are due, without a monitor.
+    pub(super) fn alone(&mut self, ms: u64) {
+        let end = self.ms + ms;
+        while let Some(at) = self.supply.wake_at().filter(|at| at.0 <= end) {
+            assert!(at.0 > self.ms || ms == 0, "a tick that does nothing");
+            self.ms = at.0;
+            self.apply(Input::Tick);
+        }
+        self.ms = end;
+    }
+
+    pub(super) fn restart(&mut self) {
+        let (supply, effects) = Supply::restore(now(self.ms), self.settings.clone(), self.disk.stored());
+        self.supply = supply;
+        assert_eq!(self.carry_out(effects), None);
+    }
+
+    pub(super) fn state(&self) -> Option<State> {
+        self.supply.view().current.map(|record| record.state)
+    }
+
+    /// The events on disk, in short.
+    pub(super) fn told(&self) -> Vec<String> {
+        self.disk
+            .events
+            .values()
+            .map(|event| match &event.kind {
+                EventKind::Started(record) => format!("{} started {}", record.session, record.seq),
+                EventKind::Ended(record, cause) => {
+                    format!(
+                        "{} ended {} {} Wh: {cause}",
+                        record.session,
+                        record.seq,
+                        record.energy.wh()
+                    )
+                }
+                EventKind::Broke(reason) => format!("broke: {reason}"),
+                EventKind::MonitorLost => "monitor lost".into(),
+            })
+            .collect()
+    }
+
+    /// Plugged in and supplying.
+    pub(super) fn supplying(settings: Settings) -> Self {
+        let mut bench = Self::new(settings);
+        assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
+        assert_eq!(bench.apply(Input::PlugIn), Some(Answer::Panel(Ok(()))));
+        assert_eq!(bench.state(), Some(State::Supplying));
+        bench
+    }
+}
+
+pub(super) fn now(ms: u64) -> Now {
+    Now {
+        mono: Mono(ms),
+        wall: Wall(1_700_000_000_000 + i64::try_from(ms).unwrap()),
+    }
+}

@@ -1,0 +1,128 @@
+//! What the engine's rules want done, and what they answer.
+
+use super::record::{Event, Record};
+
+/// Something to do. All [`Effect::Save`]s are on disk before anything else is let out (INV-6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put on disk, in one commit with all others of this input.
+    Save(Write),
+    /// Publish a reading; it may be lost, the next one says the same and more.
+    Publish(Record),
+    /// The outbox was full: so many of its oldest rows were given up. Central hears of their sessions by its calls.
+    OutboxOverflow(u64),
+    /// The answer to the input: exactly one for each input that says it is answered.
+    Answer(Answer),
+}
+
+/// A change on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The engine itself: the highest authorisation number seen, and the supply that runs with its newest reading.
+    Engine {
+        /// The highest authorisation number seen.
+        highest: u64,
+        /// The supply that runs.
+        current: Option<Record>,
+    },
+    /// A session ended: its final record, kept until central has it.
+    Unsettled(Record),
+    /// Central has the final record of the authorisation with this number.
+    Settled(u64),
+    /// A new row of the outbox.
+    Event(Event),
+    /// The row with this id left the outbox.
+    EventGone(u64),
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To central's calls.
+    Call(CallResult),
+    /// To a revocation.
+    Revoke(Result<RevokeOutcome, WrongInstance>),
+    /// To a ping.
+    Attend(Result<(), StaleEpoch>),
+    /// To whoever stands at the charge point.
+    Panel(Result<(), Refusal>),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallResult {
+    /// Done, or it already was.
+    Done,
+    /// The call names another instance; nothing was done.
+    WrongInstance,
+    /// Refused: the number is not above the highest one seen, or the session has ended here.
+    NumberStale,
+    /// Refused: another session is being supplied.
+    Busy,
+    /// Refused: the charge point is broken.
+    Faulted,
+    /// Refused: no monitor attends.
+    Unattended,
+}
+
+/// What became of a revoked authorisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokeOutcome {
+    /// It starts nothing any more.
+    Revoked,
+    /// It was taken up and is being supplied.
+    Supplying,
+    /// It was taken up and its supply has ended; its record is unsettled.
+    Ended,
+}
+
+/// The call names another instance; nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongInstance;
+
+/// The ping names an epoch older than one that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("epoch {epoch} is older than {newest}, which was seen here: register again")]
+pub struct StaleEpoch {
+    /// The one it names.
+    pub epoch: u64,
+    /// The newest one seen.
+    pub newest: u64,
+}
+
+/// Why the charge point cannot supply, in one plain sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// It is broken.
+    #[error("The charge point is broken ({0}); repair it.")]
+    Broken(String),
+    /// Nobody attends it.
+    #[error("No monitor attends the charge point; start its monitor.")]
+    Unattended,
+    /// It holds as many unsettled records as it may.
+    #[error("Central has not confirmed the last {0} supplies; bring central back.")]
+    Unsettled(usize),
+}
+
+impl Obstacle {
+    pub(super) fn result(&self) -> CallResult {
+        match self {
+            Self::Broken(_) | Self::Unsettled(_) => CallResult::Faulted,
+            Self::Unattended => CallResult::Unattended,
+        }
+    }
+}
+
+/// Why something cannot be done at the charge point.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A supply runs.
+    #[error("A supply is running with its car plugged in; unplug it first.")]
+    AlreadyPluggedIn,
+    /// The charge point is taken.
+    #[error("The charge point is taken by session {0}; wait until it has ended.")]
+    Busy(crate::SessionId),
+    /// It cannot supply.
+    #[error(transparent)]
+    Obstacle(Obstacle),
+}

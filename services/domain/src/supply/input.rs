@@ -1,0 +1,89 @@
+//! What the engine is told, and how its simulated charge point is set.
+
+use crate::{DriverId, Energy, InstanceId, Power, Price, SessionId};
+use std::time::Duration;
+
+/// How the simulated charge point and its cars are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Power of a supply.
+    pub power: Power,
+    /// What a car takes before it is full.
+    pub battery: Energy,
+    /// How long a car stays at most, in real time; `None`: until it is full.
+    pub duration: Option<Duration>,
+    /// How much faster than real time energy flows; at least 1.
+    pub speed: u32,
+    /// The car plugs in by itself so long after an authorisation, and leaves after the supply; `None`: it waits for
+    /// [`Input::PlugIn`].
+    pub plug_in_after: Option<Duration>,
+    /// How long the monitor may be silent before it counts as lost.
+    pub monitor_grace: Duration,
+}
+
+/// The right to one supply, from central.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization {
+    /// Rising per charge point, from 1.
+    pub number: u64,
+    /// The session.
+    pub session: SessionId,
+    /// Its driver.
+    pub driver: DriverId,
+    /// Its price.
+    pub price: Price,
+    /// For how long it holds, from its arrival.
+    pub duration: Duration,
+}
+
+/// Something that happened to the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed: the moment that [`super::Supply::wake_at`] named, or any other.
+    Tick,
+    /// Central authorises a supply. Answered by [`super::Answer::Call`].
+    Authorize(InstanceId, Authorization),
+    /// Central takes back an authorisation and every older one on its way. Answered by [`super::Answer::Revoke`].
+    Revoke {
+        /// The instance that is meant.
+        instance: InstanceId,
+        /// The authorisation's number.
+        number: u64,
+        /// Its session.
+        session: SessionId,
+    },
+    /// Central ends a session here. Answered by [`super::Answer::Call`].
+    Stop(InstanceId, SessionId),
+    /// Central asks for the state. Answered by [`super::Answer::Call`].
+    Query(InstanceId),
+    /// Central has the final records of these sessions on its disk. Answered by [`super::Answer::Call`].
+    ConfirmSettled(InstanceId, Vec<SessionId>),
+    /// The monitor's ping. Answered by [`super::Answer::Attend`].
+    Attend {
+        /// Which stream it came on; a newer stream has a higher number.
+        link: u64,
+        /// The epoch of the monitor's registration; 0 before the first.
+        epoch: u64,
+        /// The monitor's stream to central stands.
+        central_reachable: bool,
+    },
+    /// A monitor's stream ended.
+    AttendEnded {
+        /// Which.
+        link: u64,
+    },
+    /// The cable goes in. Answered by [`super::Answer::Panel`].
+    PlugIn,
+    /// The cable comes out. Answered by [`super::Answer::Panel`].
+    Unplug,
+    /// May a supply be asked for at the charge point itself? Answered by [`super::Answer::Panel`].
+    CheckManual,
+    /// The charge point breaks; why, in words. Answered by [`super::Answer::Panel`].
+    Break(String),
+    /// It is mended. Answered by [`super::Answer::Panel`].
+    Mend,
+    /// The panel is looked at. Answered by [`super::Answer::Panel`].
+    Look,
+    /// These rows of the outbox were delivered.
+    Delivered(Vec<u64>),
+}

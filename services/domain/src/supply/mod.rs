@@ -1,0 +1,36 @@
+//! The engine's rules: which supply may start, what it has delivered, how it ends, and what must be on disk before
+//! anyone hears of it.
+//!
+//! [`Supply::apply`] takes the moment and an [`Input`] and gives [`Effect`]s. Whoever carries them out keeps one order
+//! (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then everything else.
+//!
+//! - A session starts at most once here, and has one record: the running one, or one in the unsettled list.
+//! - Numbers of authorisations only rise; what is not above the highest one seen starts nothing (INV-8).
+//! - A session's messages have rising numbers without gaps, and its energy never falls; no message is published that
+//!   says more than the disk.
+//! - Only the monotonic clock decides. The wall clock dates records.
+//!
+//! Deliberately absent: the store, Kafka, gRPC, and any knowledge of central beyond its calls.
+
+mod authorization;
+mod effect;
+mod input;
+mod machine;
+pub mod meter;
+mod record;
+mod running;
+mod watch;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+pub use effect::{
+    Answer, CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance,
+};
+pub use input::{Authorization, Input, Settings};
+pub use machine::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, View};
+pub use record::{Cause, End, Event, EventKind, Record, State};

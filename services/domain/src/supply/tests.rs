@@ -1,0 +1,453 @@
+//! The rules as examples: what goes in, what comes out.
+
+use super::bench::*;
+use super::*;
+use crate::{Mono, Now, Power, Wall};
+use std::time::Duration;
+
+#[test]
+fn a_supply_runs_from_authorisation_to_settlement() {
+    let mut bench = Bench::supplying(settings());
+    bench.attended(4_500);
+    let readings: Vec<_> = bench
+        .out
+        .iter()
+        .map(|effect| match effect {
+            Effect::Publish(record) => (record.seq, record.energy.wh(), record.power.w()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        readings,
+        [(2, 10, 36_000), (3, 20, 36_000), (4, 30, 36_000), (5, 40, 36_000)]
+    );
+    assert_eq!(
+        bench.disk.current.as_ref().unwrap().energy.wh(),
+        40,
+        "on disk as published"
+    );
+
+    bench.attended(10_000);
+    assert_eq!(
+        bench.told(),
+        ["s1 started 1", "s1 ended 11 100 Wh: the car is full"]
+    );
+    let record = bench.disk.unsettled[&1].clone();
+    assert_eq!(
+        (record.state, record.power),
+        (State::Ended(End::Completed), Power::ZERO)
+    );
+    assert_eq!(record.read_at.unwrap().0 - record.started.unwrap().0, 10_000);
+    assert_eq!((bench.disk.current.clone(), bench.state()), (None, None));
+    assert_eq!(bench.supply.view().last, Some(record));
+
+    assert_eq!(bench.call(confirm("s1")), CallResult::Done);
+    assert_eq!(bench.call(confirm("s1")), CallResult::Done);
+    assert!(bench.disk.unsettled.is_empty());
+    bench.apply(Input::Delivered(vec![1]));
+    bench.apply(Input::Delivered(vec![1, 7]));
+    assert_eq!(bench.told(), ["s1 ended 11 100 Wh: the car is full"]);
+}
+
+#[test]
+fn a_supply_ends_by_each_cause_with_its_message() {
+    type Act = fn(&mut Bench);
+    let cases: [(&str, End, Act); 6] = [
+        ("s1 ended 4 25 Wh: unplugged", End::Completed, |b| {
+            _ = b.apply(Input::Unplug)
+        }),
+        ("s1 ended 4 25 Wh: stopped", End::Stopped, |b| {
+            _ = b.call(stop("s1"))
+        }),
+        ("s1 ended 4 25 Wh: smoke", End::EngineFault, |b| {
+            _ = b.apply(Input::Break("smoke".into()))
+        }),
+        ("s1 ended 6 50 Wh: monitor lost", End::MonitorLost, |b| {
+            b.alone(3_000)
+        }),
+        ("s1 ended 9 80 Wh: the car left", End::Completed, |b| {
+            b.attended(9_000)
+        }),
+        ("s1 ended 4 20 Wh: interrupted", End::Interrupted, Bench::restart),
+    ];
+    for (message, end, act) in cases {
+        let mut bench = Bench::supplying(Settings {
+            duration: Some(Duration::from_secs(8)),
+            ..settings()
+        });
+        bench.attended(2_000);
+        if end == End::MonitorLost {
+            act(&mut bench);
+        } else {
+            bench.alone(500);
+            act(&mut bench);
+        }
+        assert_eq!(bench.told()[1..], [message]);
+        assert_eq!(bench.disk.unsettled[&1].state, State::Ended(end));
+        assert_eq!(bench.state(), None);
+        act(&mut bench); // whatever ended it ends it once
+        assert_eq!(bench.disk.unsettled.len(), 1);
+        let ends = bench
+            .told()
+            .iter()
+            .filter(|told| told.starts_with("s1 ended"))
+            .count();
+        assert_eq!(ends, 1, "{message}");
+    }
+}
+
+#[test]
+fn authorisations_are_granted_or_refused() {
+    type Before = fn(&mut Bench);
+    let held: Before = |b| _ = b.call(authorize(5, "s5"));
+    let running: Before = |b| {
+        b.call(authorize(5, "s5"));
+        b.apply(Input::PlugIn);
+    };
+    let ended: Before = |b| {
+        b.call(authorize(5, "s5"));
+        b.apply(Input::PlugIn);
+        b.apply(Input::Unplug);
+    };
+    let cases: [(&str, Before, u64, &str, CallResult, u64); 17] = [
+        ("free", |_| {}, 1, "a", CallResult::Done, 1),
+        ("the one held, again", held, 5, "s5", CallResult::Done, 5),
+        (
+            "another session under its number",
+            held,
+            5,
+            "a",
+            CallResult::NumberStale,
+            5,
+        ),
+        ("an older number", held, 4, "a", CallResult::NumberStale, 5),
+        ("a newer one replaces it", held, 6, "a", CallResult::Done, 6),
+        ("the one supplied, again", running, 5, "s5", CallResult::Done, 5),
+        ("another while supplying", running, 6, "a", CallResult::Busy, 6),
+        (
+            "an older one while supplying",
+            running,
+            4,
+            "a",
+            CallResult::Busy,
+            5,
+        ),
+        (
+            "the session that ended here",
+            ended,
+            5,
+            "s5",
+            CallResult::NumberStale,
+            5,
+        ),
+        (
+            "it, under a new number",
+            ended,
+            6,
+            "s5",
+            CallResult::NumberStale,
+            6,
+        ),
+        ("the next one", ended, 6, "a", CallResult::Done, 6),
+        (
+            "one that was revoked before it came",
+            |b| _ = b.apply(revoke(9, "a")),
+            9,
+            "a",
+            CallResult::NumberStale,
+            9,
+        ),
+        (
+            "one below it",
+            |b| _ = b.apply(revoke(9, "a")),
+            8,
+            "b",
+            CallResult::NumberStale,
+            9,
+        ),
+        (
+            "broken",
+            |b| _ = b.apply(Input::Break("smoke".into())),
+            1,
+            "a",
+            CallResult::Faulted,
+            1,
+        ),
+        (
+            "unattended",
+            |b| b.alone(3_000),
+            1,
+            "a",
+            CallResult::Unattended,
+            1,
+        ),
+        (
+            "expired",
+            |b| {
+                b.call(authorize(5, "s5"));
+                b.attended(60_000);
+            },
+            5,
+            "s5",
+            CallResult::NumberStale,
+            5,
+        ),
+        (
+            "after a restart",
+            |b| {
+                b.call(authorize(5, "s5"));
+                b.restart();
+                b.ping();
+            },
+            5,
+            "s5",
+            CallResult::NumberStale,
+            5,
+        ),
+    ];
+    for (what, before, number, name, result, highest) in cases {
+        let mut bench = Bench::new(settings());
+        before(&mut bench);
+        assert_eq!(bench.call(authorize(number, name)), result, "{what}");
+        assert_eq!(bench.disk.highest, highest, "{what}");
+        assert_eq!(bench.supply.view().highest, highest, "{what}");
+    }
+}
+
+#[test]
+fn a_refused_number_starts_nothing_when_a_copy_comes_later() {
+    let mut bench = Bench::new(settings());
+    bench.apply(Input::Break("smoke".into()));
+    assert_eq!(bench.call(authorize(1, "a")), CallResult::Faulted);
+    bench.apply(Input::Mend);
+    bench.apply(Input::PlugIn);
+    assert_eq!(bench.call(authorize(1, "a")), CallResult::NumberStale);
+    assert_eq!(bench.state(), None);
+}
+
+#[test]
+fn a_repeat_does_not_prolong_an_authorisation() {
+    let mut bench = Bench::new(settings());
+    bench.call(authorize(1, "s1"));
+    bench.attended(59_999);
+    assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
+    bench.attended(1);
+    assert_eq!(bench.state(), None);
+    bench.apply(Input::PlugIn);
+    assert_eq!(bench.told(), [""; 0], "one that is over starts nothing");
+}
+
+#[test]
+fn revocations_say_what_they_found() {
+    let mut bench = Bench::new(settings());
+    let check = |bench: &mut Bench, number, name, outcome| {
+        assert_eq!(
+            bench.apply(revoke(number, name)),
+            Some(Answer::Revoke(Ok(outcome))),
+            "{number} {name}"
+        );
+    };
+    bench.call(authorize(2, "s2"));
+    check(&mut bench, 1, "s1", RevokeOutcome::Revoked);
+    check(&mut bench, 1, "s2", RevokeOutcome::Revoked);
+    assert_eq!(
+        bench.state(),
+        Some(State::Authorized),
+        "an older number does not touch a newer authorisation"
+    );
+    check(&mut bench, 2, "s2", RevokeOutcome::Revoked);
+    assert_eq!(bench.state(), None);
+    bench.call(authorize(3, "s3"));
+    bench.apply(Input::PlugIn);
+    check(&mut bench, 3, "s3", RevokeOutcome::Supplying);
+    check(&mut bench, 4, "s4", RevokeOutcome::Revoked);
+    assert_eq!(bench.state(), Some(State::Supplying));
+    bench.apply(Input::Unplug);
+    check(&mut bench, 3, "s3", RevokeOutcome::Ended);
+    assert_eq!(bench.call(authorize(4, "s4")), CallResult::NumberStale);
+}
+
+#[test]
+fn another_instance_is_refused_and_touches_nothing() {
+    let mut bench = Bench::supplying(settings());
+    let other = || "there".parse().unwrap();
+    let before = bench.supply.view();
+    for input in [
+        Input::Authorize(other(), authorization(9, "x")),
+        Input::Stop(other(), session("s1")),
+        Input::Query(other()),
+        Input::ConfirmSettled(other(), vec![session("s1")]),
+    ] {
+        assert_eq!(bench.call(input), CallResult::WrongInstance);
+    }
+    let input = Input::Revoke {
+        instance: other(),
+        number: 9,
+        session: session("s1"),
+    };
+    assert_eq!(bench.apply(input), Some(Answer::Revoke(Err(WrongInstance))));
+    assert_eq!(bench.supply.view(), before);
+}
+
+#[test]
+fn stop_ends_only_its_own_session() {
+    let mut bench = Bench::supplying(settings());
+    bench.call(stop("another"));
+    assert_eq!(bench.state(), Some(State::Supplying));
+    bench.call(stop("s1"));
+    bench.apply(Input::Unplug);
+    bench.call(authorize(2, "s2"));
+    bench.call(stop("another"));
+    assert_eq!(bench.state(), Some(State::Authorized));
+    bench.call(stop("s2"));
+    assert_eq!(bench.state(), None);
+}
+
+#[test]
+fn faults_without_a_supply_are_told_once_and_block_until_mended() {
+    let mut bench = Bench::new(settings());
+    bench.apply(Input::PlugIn);
+    bench.apply(Input::Break("smoke".into()));
+    bench.apply(Input::Break("more smoke".into()));
+    bench.alone(10_000);
+    assert_eq!(bench.told(), ["broke: smoke", "monitor lost"]);
+    assert!(
+        bench
+            .supply
+            .view()
+            .obstacle
+            .unwrap()
+            .to_string()
+            .contains("smoke")
+    );
+    bench.apply(Input::Mend);
+    assert_eq!(bench.supply.view().obstacle, Some(Obstacle::Unattended));
+    assert_eq!(
+        bench.apply(Input::CheckManual),
+        Some(Answer::Panel(Err(Refusal::Obstacle(Obstacle::Unattended))))
+    );
+    bench.ping();
+    assert_eq!(bench.supply.view().obstacle, None);
+    assert_eq!(bench.apply(Input::CheckManual), Some(Answer::Panel(Ok(()))));
+    assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
+    assert_eq!(
+        bench.state(),
+        Some(State::Supplying),
+        "the car was plugged in already"
+    );
+    assert_eq!(
+        bench.apply(Input::CheckManual),
+        Some(Answer::Panel(Err(Refusal::Busy(session("s1")))))
+    );
+    assert_eq!(
+        bench.apply(Input::PlugIn),
+        Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn)))
+    );
+}
+
+#[test]
+fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
+    let mut bench = Bench::new(settings());
+    bench.call(authorize(1, "s1"));
+    bench.apply(Input::Break("smoke".into()));
+    bench.apply(Input::PlugIn);
+    assert_eq!(bench.state(), Some(State::Authorized));
+    bench.apply(Input::Mend);
+    assert_eq!(bench.state(), Some(State::Supplying));
+}
+
+#[test]
+fn a_car_that_comes_by_itself_leaves_by_itself() {
+    let by_itself = Settings {
+        plug_in_after: Some(Duration::from_secs(1)),
+        ..settings()
+    };
+    let mut bench = Bench::new(by_itself.clone());
+    bench.call(authorize(1, "s1"));
+    bench.attended(999);
+    assert!(!bench.supply.view().plugged_in);
+    bench.attended(1);
+    assert_eq!(
+        (bench.supply.view().plugged_in, bench.state()),
+        (true, Some(State::Supplying))
+    );
+    bench.attended(10_000);
+    assert_eq!((bench.supply.view().plugged_in, bench.state()), (false, None));
+
+    let mut bench = Bench::supplying(by_itself);
+    bench.attended(20_000);
+    assert!(bench.supply.view().plugged_in, "one plugged in by hand stays");
+}
+
+#[test]
+fn the_end_of_a_monitors_stream_alone_ends_nothing() {
+    let mut bench = Bench::supplying(settings());
+    bench.alone(1_000);
+    bench.apply(Input::AttendEnded { link: 1 });
+    bench.alone(1_500);
+    bench.apply(Input::Attend {
+        link: 2,
+        epoch: 0,
+        central_reachable: false,
+    });
+    bench.apply(Input::AttendEnded { link: 1 });
+    bench.alone(2_999);
+    assert_eq!(bench.state(), Some(State::Supplying));
+    bench.alone(1);
+    assert_eq!(bench.told()[1..], ["s1 ended 7 55 Wh: monitor lost"]);
+}
+
+#[test]
+fn what_was_due_during_a_stall_happens_at_its_own_time() {
+    let mut bench = Bench::supplying(settings());
+    bench.attended(1_000);
+    bench.ms += 60_000; // nobody ticked, no ping came: the monitor was lost 3 s in
+    bench.apply(Input::Tick);
+    assert_eq!(bench.told()[1..], ["s1 ended 3 40 Wh: monitor lost"]);
+    assert_eq!(bench.disk.unsettled[&1].read_at.unwrap(), now(4_000).wall);
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_changes_no_reading_and_no_end() {
+    let mut bench = Bench::supplying(settings());
+    bench.attended(1_000);
+    let jumped = Now {
+        mono: Mono(bench.ms),
+        wall: Wall(5),
+    };
+    let effects = bench.supply.apply(jumped, Input::Unplug);
+    bench.carry_out(effects);
+    let record = &bench.disk.unsettled[&1];
+    assert_eq!(
+        (record.energy.wh(), record.read_at.unwrap()),
+        (10, now(1_000).wall)
+    );
+}
+
+#[test]
+fn unsettled_records_are_bounded() {
+    let mut bench = Bench::new(settings());
+    for number in 1..=MAX_UNSETTLED as u64 {
+        assert_eq!(
+            bench.call(authorize(number, &format!("s{number}"))),
+            CallResult::Done
+        );
+        bench.apply(Input::PlugIn);
+        bench.apply(Input::Unplug);
+    }
+    assert_eq!(bench.call(authorize(2_000, "more")), CallResult::Faulted);
+    bench.call(confirm("s7"));
+    assert_eq!(bench.call(authorize(2_001, "more")), CallResult::Done);
+}
+
+#[test]
+fn the_outbox_is_bounded_and_gives_up_its_oldest() {
+    let mut bench = Bench::new(settings());
+    for _ in 0..=MAX_OUTBOX {
+        bench.apply(Input::Break("smoke".into()));
+        bench.apply(Input::Mend);
+    }
+    assert_eq!(bench.disk.events.len(), MAX_OUTBOX);
+    assert_eq!(*bench.disk.events.keys().next().unwrap(), 2);
+    assert_eq!(bench.out, [Effect::OutboxOverflow(1)]);
+}

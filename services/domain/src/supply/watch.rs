@@ -1,0 +1,133 @@
+//! Who attends the engine: the stream with the highest epoch, while it is not silent for longer than the grace.
+
+use super::effect::StaleEpoch;
+use crate::Mono;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watch {
+    /// The highest epoch seen since the process started.
+    newest_epoch: u64,
+    watcher: Option<Watcher>,
+}
+
+#[derive(Debug, Clone)]
+struct Watcher {
+    link: u64,
+    epoch: u64,
+    heard: Mono,
+    /// Its stream has ended; the grace runs on, and any newer stream may take its place.
+    gone: bool,
+    central_reachable: bool,
+}
+
+impl Watch {
+    /// A ping.
+    ///
+    /// Epoch 0 is a monitor that has not registered yet: it is answered, so that it learns the instance it is to
+    /// register, but never takes the place of one that has. A ping on an older stream of the same epoch is answered and
+    /// counts for nothing (INV-8).
+    pub(super) fn ping(
+        &mut self,
+        at: Mono,
+        link: u64,
+        epoch: u64,
+        central_reachable: bool,
+    ) -> Result<(), StaleEpoch> {
+        if epoch != 0 && epoch < self.newest_epoch {
+            return Err(StaleEpoch {
+                epoch,
+                newest: self.newest_epoch,
+            });
+        }
+        self.newest_epoch = self.newest_epoch.max(epoch);
+        let (takes, known) = match &self.watcher {
+            None => (true, 0),
+            Some(Watcher { gone: true, .. }) => (true, 0),
+            Some(same) if same.link == link => (true, same.epoch),
+            Some(other) => (
+                epoch > other.epoch || (epoch == other.epoch && link > other.link),
+                0,
+            ),
+        };
+        if takes {
+            self.watcher = Some(Watcher {
+                link,
+                epoch: epoch.max(known),
+                heard: at,
+                gone: false,
+                central_reachable,
+            });
+        }
+        Ok(())
+    }
+
+    /// A stream ended. Only the grace decides that its monitor is lost: it may be reconnecting.
+    pub(super) fn ended(&mut self, link: u64) {
+        if let Some(watcher) = self.watcher.as_mut().filter(|watcher| watcher.link == link) {
+            watcher.gone = true;
+        }
+    }
+
+    pub(super) fn is_attended(&self) -> bool {
+        self.watcher.is_some()
+    }
+
+    pub(super) fn central_reachable(&self) -> bool {
+        self.watcher
+            .as_ref()
+            .is_some_and(|watcher| watcher.central_reachable)
+    }
+
+    /// When the monitor counts as lost, if it stays silent.
+    pub(super) fn lost_at(&self, grace: Duration) -> Option<Mono> {
+        self.watcher.as_ref().map(|watcher| watcher.heard + grace)
+    }
+
+    /// It was silent for the grace.
+    pub(super) fn lose(&mut self) {
+        self.watcher = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_epoch_and_then_the_newest_stream_attends() {
+        // (link, epoch, accepted, the link that attends afterwards)
+        let mut watch = Watch::default();
+        for (link, epoch, accepted, attends) in [
+            (1, 0, true, 1),
+            (2, 0, true, 2),  // the same monitor came back on a new stream
+            (1, 0, true, 2),  // its old stream counts for nothing
+            (2, 3, true, 2),  // it registered
+            (3, 0, true, 2),  // another one, not registered: answered, and no more
+            (4, 2, false, 2), // an older registration
+            (5, 4, true, 5),  // a newer one
+            (2, 3, false, 5), // the older one is told
+            (5, 4, true, 5),
+        ] {
+            assert_eq!(
+                watch.ping(Mono(link), link, epoch, true).is_ok(),
+                accepted,
+                "{link} {epoch}"
+            );
+            assert_eq!(watch.watcher.as_ref().unwrap().link, attends, "{link} {epoch}");
+        }
+        watch.ended(2);
+        assert!(
+            !watch.watcher.as_ref().unwrap().gone,
+            "the end of an older stream touches nothing"
+        );
+        watch.ended(5);
+        watch.ping(Mono(9), 6, 0, false).unwrap();
+        assert_eq!(
+            watch.watcher.as_ref().unwrap().link,
+            6,
+            "a restarted monitor takes the place of its dead stream"
+        );
+        assert!(!watch.central_reachable());
+    }
+}
