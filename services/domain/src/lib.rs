@@ -6,6 +6,7 @@
 pub mod energy;
 pub mod ids;
 pub mod money;
+pub mod network;
 pub mod supply;
 pub mod time;
 pub mod watchdog;

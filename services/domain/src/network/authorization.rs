@@ -1,0 +1,321 @@
+//! From a request to a reservation: the choice of a charge point, the question to its engine, the answer to the driver.
+//!
+//! Choice and reservation are one step, so two drivers never get the same charge point (INV-2).
+
+use super::{
+    Step,
+    answers::Recorded,
+    charge_point::Status,
+    command::{Asked, Denial, Level, Reason, RequestKey, Target, Token},
+    session::{Deadline, Live, Outcome, Session, State},
+};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId};
+use std::{collections::BTreeSet, time::Duration};
+
+/// A request whose session is being authorised.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) tokens: Vec<Token>,
+    pub(super) request: Option<(RequestKey, u64)>,
+    driver: DriverId,
+    /// Central chooses: among the places that start with this.
+    choice: Option<String>,
+    /// The first attempt's session: later attempts' ids are made from it.
+    base: SessionId,
+    tried: BTreeSet<ChargePointId>,
+    until: Mono,
+}
+
+impl Pending {
+    /// After a start of central nobody waits any more but for a repeat of the request.
+    pub(super) fn restored(session: &Session, now: Now) -> Self {
+        Self {
+            tokens: Vec::new(),
+            request: session.request.clone(),
+            driver: session.driver.clone(),
+            choice: None,
+            base: session.id.clone(),
+            tried: BTreeSet::from([session.charge_point.clone()]),
+            until: session.deadline.map_or(now.mono, |deadline| deadline.mono),
+        }
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn request_charge(
+        &mut self,
+        asked: Asked,
+        session: SessionId,
+        driver: DriverId,
+        target: Target,
+        budget: Duration,
+    ) {
+        if self.repeated(&asked) {
+            return;
+        }
+        let (named, choice) = match target {
+            Target::Named(id) => (Some(id), None),
+            Target::Any { location_prefix } => (None, Some(location_prefix)),
+        };
+        self.begin(asked, session, driver, named, choice, budget);
+    }
+
+    pub(super) fn request_manual_supply(
+        &mut self,
+        asked: Asked,
+        session: SessionId,
+        charge_point: ChargePointId,
+        instance: &InstanceId,
+        driver: DriverId,
+        budget: Duration,
+    ) {
+        if self.repeated(&asked) {
+            return;
+        }
+        if self
+            .net
+            .points
+            .get(&charge_point)
+            .is_some_and(|point| point.stored.instance != *instance)
+        {
+            let text = format!(
+                "{charge_point} is registered with another engine; its monitor must register this one"
+            );
+            return self.answer(
+                &asked,
+                Err(Denial {
+                    reason: Reason::InstanceStale,
+                    text,
+                }),
+            );
+        }
+        self.begin(asked, session, driver, Some(charge_point), None, budget);
+    }
+
+    fn begin(
+        &mut self,
+        asked: Asked,
+        base: SessionId,
+        driver: DriverId,
+        named: Option<ChargePointId>,
+        choice: Option<String>,
+        budget: Duration,
+    ) {
+        let pending = Pending {
+            tokens: vec![asked.token],
+            request: asked.request,
+            driver,
+            choice,
+            base: base.clone(),
+            tried: BTreeSet::new(),
+            until: self.now.mono + budget.min(self.net.config.authorize_timeout),
+        };
+        if let Some(open) = self.net.open_session(&pending.driver) {
+            let text = format!(
+                "driver {} has session {} open at {}; end it first",
+                pending.driver, open.id, open.charge_point
+            );
+            return self.deny(
+                pending,
+                named,
+                &base,
+                false,
+                Denial {
+                    reason: Reason::DriverBusy,
+                    text,
+                },
+            );
+        }
+        match self.pick(&pending, named.as_ref()) {
+            Ok(charge_point) => self.start(charge_point, base, pending),
+            Err(denial) => self.deny(pending, named, &base, false, denial),
+        }
+    }
+
+    fn pick(&self, pending: &Pending, named: Option<&ChargePointId>) -> Result<ChargePointId, Denial> {
+        let Some(id) = named else {
+            return self.choose(pending);
+        };
+        let denied = |reason, text| Err(Denial { reason, text });
+        let Some(point) = self.net.points.get(id) else {
+            return denied(
+                Reason::ChargePointUnknown,
+                format!("no charge point {id} is registered"),
+            );
+        };
+        let status = point.status(&self.net.sessions);
+        let why = point.status_reason(status);
+        match status {
+            Status::Available => Ok(id.clone()),
+            Status::Disconnected => denied(
+                Reason::ChargePointDisconnected,
+                format!("{id} is disconnected: {why}"),
+            ),
+            Status::Faulted => denied(
+                Reason::ChargePointFaulted,
+                format!("{id} is out of action: {why}"),
+            ),
+            Status::OutOfOrder => denied(
+                Reason::ChargePointOutOfOrder,
+                format!("{id} is out of order: {why}"),
+            ),
+            Status::Supplying => denied(
+                Reason::ChargePointBusy,
+                format!("{id} is supplying another driver"),
+            ),
+            Status::Reserved => denied(
+                Reason::ChargePointBusy,
+                format!("{id} is reserved for another driver"),
+            ),
+        }
+    }
+
+    /// Cheapest first, then by id.
+    fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
+        let prefix = pending.choice.as_deref().unwrap_or_default();
+        let fits = |id: &&ChargePointId| {
+            let there = || {
+                self.net
+                    .points
+                    .get(*id)
+                    .is_some_and(|point| point.stored.location.starts_with(prefix))
+            };
+            !pending.tried.contains(*id) && (prefix.is_empty() || there())
+        };
+        match self.net.free.iter().map(|(_, id)| id).find(fits) {
+            Some(id) => Ok(id.clone()),
+            None if prefix.is_empty() => {
+                let text = "no charge point is free; try again later".into();
+                Err(Denial {
+                    reason: Reason::NoChargePointFree,
+                    text,
+                })
+            }
+            None => {
+                let text = format!(
+                    "no charge point is free at a place that starts with {prefix:?}; try again later"
+                );
+                Err(Denial {
+                    reason: Reason::NoChargePointFree,
+                    text,
+                })
+            }
+        }
+    }
+
+    /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
+    fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
+        let left = pending.until.since(self.now.mono);
+        let Some(point) = self.point(&charge_point) else {
+            return;
+        };
+        point.stored.highest_authorization += 1;
+        point.open = Some(id.clone());
+        let session = Session {
+            id: id.clone(),
+            charge_point: charge_point.clone(),
+            instance: point.stored.instance.clone(),
+            driver: pending.driver.clone(),
+            price: point.stored.price,
+            authorization: point.stored.highest_authorization,
+            state: State::Authorizing,
+            reason: String::new(),
+            end: None,
+            energy: Energy::ZERO,
+            seq: 0,
+            created: self.now.wall,
+            started_at: None,
+            ended_at: None,
+            started: false,
+            final_reading: false,
+            stop: None,
+            revoke: false,
+            store_lost: false,
+            error_told: false,
+            ticket: None,
+            closed: false,
+            deadline: Some(Deadline::after(self.now, left)),
+            request: pending.request.clone(),
+            live: Live {
+                last_sign: self.now.mono,
+                ..Live::default()
+            },
+        };
+        if let Some((key, fingerprint)) = &pending.request {
+            self.net.answers.undecided(key.clone(), *fingerprint, id.clone());
+        }
+        if !pending.driver.is_guest() {
+            self.net.drivers.insert(pending.driver.clone(), id.clone());
+        }
+        pending.tried.insert(charge_point.clone());
+        self.net.sessions.insert(id.clone(), session);
+        self.net.pending.insert(id.clone(), pending);
+        self.point_changed(&charge_point);
+        self.changed(&id);
+    }
+
+    /// The engine agreed, or is even further on: whoever waits is told.
+    pub(super) fn granted(&mut self, id: &SessionId) {
+        let Some(pending) = self.net.pending.remove(id) else {
+            return;
+        };
+        self.notify_authorized(id);
+        self.record(pending.request, Ok(Recorded::Session(id.clone())));
+        if let Some(session) = self.session(id) {
+            session.request = None;
+        }
+        self.changed(id);
+        let Some(session) = self.net.sessions.get(id).cloned() else {
+            return;
+        };
+        for token in pending.tokens {
+            self.reply(token, Ok(super::Answer::Session(Box::new(session.clone()))));
+        }
+    }
+
+    /// The session comes to nothing. With `revoke`, the engine's word is still wanted. An open request tries the next
+    /// charge point.
+    pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, revoke: bool) {
+        let Some(session) = self.session(id) else { return };
+        session.revoke = revoke;
+        session.request = None;
+        let charge_point = session.charge_point.clone();
+        self.end(id, outcome, denial.text.clone());
+        let Some(pending) = self.net.pending.remove(id) else {
+            return;
+        };
+        let another =
+            (pending.choice.is_some() && self.now.mono < pending.until).then(|| self.choose(&pending));
+        match another {
+            Some(Ok(next)) => {
+                let attempt = pending.tried.len() + 1;
+                let text = format!("{}.{attempt}", pending.base);
+                match text.parse() {
+                    Ok(id) => self.start(next, id, pending),
+                    Err(_) => self.deny(pending, Some(charge_point), id, true, denial), // the id has no room left
+                }
+            }
+            Some(Err(_)) | None => self.deny(pending, Some(charge_point), id, true, denial),
+        }
+    }
+
+    fn deny(
+        &mut self,
+        pending: Pending,
+        charge_point: Option<ChargePointId>,
+        id: &SessionId,
+        created: bool,
+        denial: Denial,
+    ) {
+        self.happened(
+            Level::Info,
+            "requests_denied",
+            format!("driver {} denied: {}", pending.driver, denial.text),
+        );
+        self.notify_denied(pending.driver, charge_point, id, created, denial.clone());
+        self.record(pending.request, Err(denial.clone()));
+        for token in pending.tokens {
+            self.reply(token, Err(denial.clone()));
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The calls to engines: derived from state, one at a time per engine, repeated until answered.
+//!
+//! Nothing remembers that a call is owed, so a crash between a commit and its call loses nothing.
+
+use super::{
+    Step,
+    charge_point::{Answering, InFlight, Point},
+    command::{CallFailed, CallId, CallOutcome, Denial, Effect, EngineAnswer, EngineRequest, Level, Reason},
+    session::{Outcome, Session, State},
+};
+use crate::{ChargePointId, SessionId};
+use std::time::Duration;
+
+/// The same call again, though it was answered, waits this long: an engine that says done and does nothing must not be
+/// called in a tight loop.
+const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// A call that failed is repeated after this, doubled each time …
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// … up to this: an engine that is back is found within 3 s even if its monitor says nothing.
+const RETRY_MOST: Duration = Duration::from_secs(3);
+/// How many sessions one call confirms: the contract's bound.
+const CONFIRM_MOST: usize = 1000;
+/// How often an authorisation gets a higher number before the engine's refusal counts.
+const RENUMBER_MOST: u32 = 3;
+
+impl Step<'_> {
+    /// Makes the call that the charge point's state asks for, if none is under way.
+    pub(super) fn call_engine(&mut self, id: &ChargePointId) {
+        let Some(point) = self.net.points.get(id) else {
+            return;
+        };
+        let Some(request) = self.wanted_call(point) else {
+            return;
+        };
+        self.net.next_call += 1;
+        let call = CallId(self.net.next_call);
+        let now = self.now.mono;
+        let Some(point) = self.net.points.get_mut(id) else {
+            return;
+        };
+        if request == EngineRequest::GetState {
+            point.ask = false;
+            point.last_asked = now;
+        }
+        let instance = point.stored.instance.clone();
+        let connection = point.connection;
+        point.call = Some(InFlight {
+            id: call,
+            instance: instance.clone(),
+            connection,
+            request: request.clone(),
+        });
+        let address = point.stored.engine_address.clone();
+        self.push(Effect::Call {
+            charge_point: id.clone(),
+            address,
+            call,
+            instance,
+            request,
+        });
+    }
+
+    fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
+        if point.call.is_some() {
+            return None;
+        }
+        let open = point.open.as_ref().and_then(|id| self.net.sessions.get(id));
+        if let Some(session) = open.filter(|session| session.state == State::Authorizing) {
+            return Some(EngineRequest::Authorize {
+                number: session.authorization,
+                session: session.id.clone(),
+                driver: session.driver.clone(),
+                price: session.price,
+                duration: self.net.config.reservation,
+            });
+        }
+        if self.now.mono < point.not_before {
+            return None;
+        }
+        let again = |request: &EngineRequest| match &point.last_call {
+            Some((last, at)) => last == request && self.now.mono.since(*at) < REPEAT_AFTER,
+            None => false,
+        };
+        let ended = || {
+            point
+                .ended
+                .iter()
+                .filter_map(|id| self.net.sessions.get(id))
+                .filter(|s| !s.store_lost)
+        };
+        let revoke = |session: &Session| {
+            let (number, session) = (session.authorization, session.id.clone());
+            EngineRequest::Revoke { number, session }
+        };
+        let stop_open = open.filter(|session| session.state == State::Supplying && session.stop.is_some());
+        let stop_ended = point
+            .supplies
+            .as_ref()
+            .filter(|id| point.open.as_ref() != Some(id));
+        let stop = stop_open
+            .map(|session| &session.id)
+            .into_iter()
+            .chain(stop_ended)
+            .cloned();
+        let owed = |session: &&Session| session.final_reading && session.ticket.is_some() && !session.closed;
+        let confirm: Vec<_> = ended()
+            .filter(owed)
+            .take(CONFIRM_MOST)
+            .map(|session| session.id.clone())
+            .collect();
+
+        let revokes = open.into_iter().filter(|session| session.revoke).map(revoke);
+        let stops = stop.map(|session| EngineRequest::Stop { session });
+        let late_revokes = ended().filter(|session| session.revoke).map(revoke);
+        let confirms = (!confirm.is_empty()).then_some(EngineRequest::Confirm { sessions: confirm });
+        let asks = point.ask.then_some(EngineRequest::GetState);
+        let mut wanted = revokes
+            .chain(stops)
+            .chain(late_revokes)
+            .chain(confirms)
+            .chain(asks);
+        wanted.find(|request| !again(request))
+    }
+
+    pub(super) fn engine_answered(
+        &mut self,
+        id: &ChargePointId,
+        call: CallId,
+        result: Result<EngineAnswer, CallFailed>,
+    ) {
+        let Some(point) = self.point(id) else { return };
+        if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {
+            return; // an older call's answer touches nothing (INV-8)
+        }
+        let Some(made) = point.call.take() else { return };
+        let same_instance = point.stored.instance == made.instance;
+        match result {
+            Ok(answer)
+                if answer.outcome != CallOutcome::WrongInstance
+                    && answer.report.instance == made.instance =>
+            {
+                if same_instance {
+                    self.answered(id, &made, answer);
+                }
+            }
+            Ok(_) if same_instance => {
+                self.unanswered(
+                    id,
+                    &made,
+                    "another engine answers at its address, or its store was lost".into(),
+                );
+            }
+            Err(CallFailed(why)) if same_instance => self.unanswered(id, &made, why),
+            Ok(_) | Err(_) => {} // registered with another instance meanwhile
+        }
+    }
+
+    fn answered(&mut self, id: &ChargePointId, made: &InFlight, answer: EngineAnswer) {
+        let now = self.now.mono;
+        let Some(point) = self.point(id) else { return };
+        let back = point.answering != Answering::Yes && point.connection == made.connection;
+        if back {
+            point.answering = Answering::Yes;
+        }
+        point.failures = 0;
+        point.not_before = now;
+        point.judged = true;
+        point.last_asked = now;
+        point.last_call = Some((made.request.clone(), now));
+        if back {
+            self.happened(
+                Level::Info,
+                "engines_answering",
+                format!("the engine of {id} answers central"),
+            );
+        }
+        self.report_of_engine(id, answer.report);
+        match &made.request {
+            EngineRequest::Authorize { session, .. } => self.authorize_answered(id, session, answer.outcome),
+            EngineRequest::Revoke { session, .. } => self.revoke_answered(session, answer.outcome),
+            EngineRequest::Confirm { sessions } if answer.outcome == CallOutcome::Done => {
+                for session in sessions {
+                    self.close(session);
+                }
+            }
+            EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } | EngineRequest::GetState => {}
+        }
+    }
+
+    fn authorize_answered(&mut self, point: &ChargePointId, id: &SessionId, outcome: CallOutcome) {
+        let Some(session) = self.session(id) else { return };
+        if session.state != State::Authorizing {
+            if outcome == CallOutcome::Done && !session.state.is_open() && !session.started {
+                session.revoke = true; // ended while it was asked for: it must start nothing
+                session.closed = false;
+                self.changed(id);
+            }
+            return;
+        }
+        let refused = match outcome {
+            CallOutcome::Done => return self.reserve(id),
+            CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST => {
+                session.live.renumbered += 1;
+                return self.renumber(point, id);
+            }
+            CallOutcome::NumberStale => "it has seen a higher authorisation number",
+            CallOutcome::Busy => "it is supplying another session",
+            CallOutcome::Faulted => "it is broken",
+            CallOutcome::Unattended => "no monitor attends it",
+            CallOutcome::Revoked | CallOutcome::NotRevoked | CallOutcome::WrongInstance => {
+                "its answer makes no sense"
+            }
+        };
+        let text = format!("{point} refused: {refused}");
+        self.reject(
+            id,
+            Denial {
+                reason: Reason::EngineRefused,
+                text,
+            },
+            Outcome::Rejected,
+            false,
+        );
+    }
+
+    /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
+    fn renumber(&mut self, point: &ChargePointId, id: &SessionId) {
+        let Some(changed) = self.point(point) else { return };
+        changed.stored.highest_authorization += 1;
+        let number = changed.stored.highest_authorization;
+        if let Some(session) = self.session(id) {
+            session.authorization = number;
+        }
+        self.point_changed(point);
+        self.changed(id);
+    }
+
+    fn revoke_answered(&mut self, id: &SessionId, outcome: CallOutcome) {
+        let Some(session) = self.session(id) else { return };
+        match outcome {
+            CallOutcome::Revoked if session.state == State::Reserved => {
+                session.revoke = false;
+                self.expire(id);
+            }
+            CallOutcome::Revoked if !session.state.is_open() => {
+                session.revoke = false;
+                self.close_if_nothing_is_left(id);
+                self.changed(id);
+            }
+            // Taken up: the report, applied before, has moved the session on. Without it in the report the answer makes no
+            // sense, and the session ends without the engine's word.
+            CallOutcome::NotRevoked if session.started => {
+                session.revoke = false;
+                self.changed(id);
+            }
+            CallOutcome::Revoked
+            | CallOutcome::NotRevoked
+            | CallOutcome::Done
+            | CallOutcome::NumberStale
+            | CallOutcome::Busy
+            | CallOutcome::Faulted
+            | CallOutcome::Unattended
+            | CallOutcome::WrongInstance => {}
+        }
+    }
+
+    fn unanswered(&mut self, id: &ChargePointId, made: &InFlight, why: String) {
+        let now = self.now.mono;
+        let Some(point) = self.point(id) else { return };
+        point.judged = true;
+        point.failures += 1;
+        point.not_before = now
+            + RETRY_FIRST
+                .saturating_mul(1 << point.failures.min(10))
+                .min(RETRY_MOST);
+        point.ask = true;
+        let silenced = point.answering != Answering::No;
+        if point.connection == made.connection {
+            point.answering = Answering::No;
+        }
+        if silenced {
+            self.happened(
+                Level::Warn,
+                "engines_silent",
+                format!("the engine of {id} does not answer central: {why}"),
+            );
+        }
+        match &made.request {
+            EngineRequest::Authorize { session, .. } => {
+                if self
+                    .net
+                    .sessions
+                    .get(session)
+                    .is_some_and(|session| session.state == State::Authorizing)
+                {
+                    self.reject_silent(session);
+                }
+            }
+            EngineRequest::Revoke { session, .. } => {
+                if self
+                    .net
+                    .sessions
+                    .get(session)
+                    .is_some_and(|session| session.state == State::Reserved)
+                {
+                    self.expire(session);
+                }
+            }
+            EngineRequest::Stop { .. } | EngineRequest::Confirm { .. } | EngineRequest::GetState => {}
+        }
+    }
+
+    /// The engine did not answer in time: a definitive denial, and the engine's word is wanted.
+    pub(super) fn reject_silent(&mut self, id: &SessionId) {
+        let Some(session) = self.net.sessions.get(id) else {
+            return;
+        };
+        let point = session.charge_point.clone();
+        if let Some(point) = self.point(&point) {
+            point.answering = Answering::No;
+            point.ask = true;
+        }
+        let text = format!("{point} did not answer in time; choose another charge point");
+        self.reject(
+            id,
+            Denial {
+                reason: Reason::EngineSilent,
+                text,
+            },
+            Outcome::Rejected,
+            true,
+        );
+    }
+}

@@ -1,0 +1,423 @@
+//! What engines know, by whichever way it came, and what follows for a session: forward, never back.
+//!
+//! A live or a final reading moves a session on over skipped states too; the second to come is a repeat; absence proves
+//! nothing. A ticket is issued here and nowhere else.
+
+use super::{
+    Step,
+    command::{EngineReport, Level, Record, RecordState, SupplyEnd},
+    session::{Deadline, Live, Outcome, Session, State, Ticket},
+};
+use crate::{ChargePointId, Energy, Power, SessionId, Wall};
+
+/// A reading of one session's meter.
+pub(super) struct Reading {
+    pub(super) seq: u64,
+    pub(super) energy: Energy,
+    pub(super) power: Option<Power>,
+    /// Why the supply ended: then this is the final reading.
+    pub(super) end: Option<SupplyEnd>,
+    pub(super) started_at: Option<Wall>,
+    pub(super) ended_at: Option<Wall>,
+}
+
+/// What came of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Observed {
+    /// It was news.
+    Applied,
+    /// It was known.
+    Repeat,
+    /// The meter went backwards.
+    Absurd,
+}
+
+fn outcome_of(end: SupplyEnd) -> Outcome {
+    match end {
+        SupplyEnd::Completed => Outcome::Completed,
+        SupplyEnd::Stopped => Outcome::Stopped,
+        SupplyEnd::EngineFault | SupplyEnd::MonitorLost | SupplyEnd::Interrupted => Outcome::Faulted,
+    }
+}
+
+impl Step<'_> {
+    /// All that an engine of the registered instance knows.
+    pub(super) fn report_of_engine(&mut self, id: &ChargePointId, report: EngineReport) {
+        let Some(point) = self.point(id) else { return };
+        if report.instance != point.stored.instance {
+            return; // another instance's answer is no answer (INV-8)
+        }
+        let raised = report.highest_authorization > point.stored.highest_authorization;
+        if raised {
+            point.stored.highest_authorization = report.highest_authorization;
+            self.point_changed(id);
+        }
+        for record in &report.unsettled {
+            self.record_of_engine(id, record);
+        }
+        if let Some(record) = &report.current {
+            self.record_of_engine(id, record);
+        }
+        let supplying = report
+            .current
+            .filter(|record| record.state == RecordState::Supplying);
+        if let Some(point) = self.point(id) {
+            point.supplies = supplying.map(|record| record.session);
+        }
+    }
+
+    fn record_of_engine(&mut self, point: &ChargePointId, record: &Record) {
+        let instance = self
+            .net
+            .points
+            .get(point)
+            .map(|point| point.stored.instance.clone());
+        if !self.net.sessions.contains_key(&record.session) {
+            match self.archive.session(&record.session) {
+                Some(archived) => self.revive(archived),
+                None => self.adopt(point, record),
+            }
+        }
+        let now = self.now.mono;
+        let Some(session) = self.session(&record.session) else {
+            return;
+        };
+        if session.charge_point != *point || Some(&session.instance) != instance.as_ref() {
+            return;
+        }
+        session.live.last_sign = now;
+        let end = match record.state {
+            RecordState::Authorized => {
+                match session.state {
+                    State::Authorizing => self.reserve(&record.session),
+                    State::Reserved | State::Supplying => {}
+                    State::Ended(_) => {
+                        session.revoke = true;
+                        session.closed = false;
+                        self.changed(&record.session);
+                    }
+                }
+                return;
+            }
+            RecordState::Supplying => None,
+            RecordState::Ended(end) => Some(end),
+        };
+        self.observe(
+            &record.session,
+            Reading {
+                seq: record.seq,
+                energy: record.energy,
+                power: Some(record.power),
+                end,
+                started_at: record.started_at,
+                ended_at: record.ended_at,
+            },
+        );
+    }
+
+    /// A closed session of which the engine still tells comes back to memory, until the engine has forgotten it too.
+    fn revive(&mut self, mut session: Session) {
+        session.closed = false;
+        session.store_lost = false;
+        session.live = Live {
+            last_sign: self.now.mono,
+            ..Live::default()
+        };
+        let id = session.id.clone();
+        if let Some(point) = self.point(&session.charge_point.clone()) {
+            point.ended.insert(id.clone());
+            self.net.sessions.insert(id.clone(), session);
+            self.changed(&id);
+        }
+    }
+
+    /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else ended, to be
+    /// stopped or revoked.
+    fn adopt(&mut self, point_id: &ChargePointId, record: &Record) {
+        let Some(point) = self.net.points.get(point_id) else {
+            return;
+        };
+        let alone = point.open.is_none()
+            && (record.driver.is_guest() || !self.net.drivers.contains_key(&record.driver));
+        let open = alone && record.state == RecordState::Supplying;
+        let outcome = match record.state {
+            RecordState::Ended(end) => outcome_of(end),
+            RecordState::Authorized | RecordState::Supplying => Outcome::Stopped,
+        };
+        let instance = point.stored.instance.clone();
+        let id = record.session.clone();
+        let (state, reason) = if open {
+            (State::Reserved, String::new())
+        } else {
+            (
+                State::Ended(outcome),
+                "found at the charge point, unknown to central".into(),
+            )
+        };
+        let session = Session {
+            id: id.clone(),
+            charge_point: point_id.clone(),
+            instance,
+            driver: record.driver.clone(),
+            price: record.price,
+            authorization: record.authorization,
+            state,
+            reason,
+            end: None,
+            energy: Energy::ZERO,
+            seq: 0,
+            created: record.started_at.unwrap_or(self.now.wall),
+            started_at: None,
+            ended_at: (!open).then_some(self.now.wall),
+            started: false,
+            final_reading: false,
+            stop: None,
+            revoke: record.state == RecordState::Authorized,
+            store_lost: false,
+            error_told: false,
+            ticket: None,
+            closed: false,
+            deadline: (!open).then(|| Deadline::after(self.now, self.net.config.settlement)),
+            request: None,
+            live: Live {
+                last_sign: self.now.mono,
+                ..Live::default()
+            },
+        };
+        let Some(point) = self.point(point_id) else { return };
+        if open {
+            point.open = Some(id.clone());
+            if !record.driver.is_guest() {
+                self.net.drivers.insert(record.driver.clone(), id.clone());
+            }
+        } else {
+            point.ended.insert(id.clone());
+        }
+        self.net.sessions.insert(id.clone(), session);
+        self.changed(&id);
+        let text = format!(
+            "session {id} of driver {} was found at {point_id}, unknown to central: adopted",
+            record.driver
+        );
+        self.happened(Level::Warn, "sessions_adopted", text);
+    }
+
+    /// One reading of one session in memory.
+    pub(super) fn observe(&mut self, id: &SessionId, reading: Reading) -> Observed {
+        let now = self.now;
+        let Some(session) = self.session(id) else {
+            return Observed::Repeat;
+        };
+        if let Some(ticket) = &mut session.ticket {
+            let forget = reading.end.is_some() && !session.final_reading;
+            session.final_reading |= forget; // estimated: now the engine has a record to be forgotten
+            if reading.energy <= ticket.energy.max(ticket.late_energy) {
+                if forget {
+                    self.changed(id);
+                }
+                return Observed::Repeat;
+            }
+            ticket.late_energy = reading.energy; // recorded beside the ticket, never billed
+            self.changed(id);
+            let text = format!(
+                "a reading of {} came after the ticket of session {id}: recorded, not billed",
+                reading.energy
+            );
+            self.happened(Level::Warn, "readings_after_ticket", text);
+            return Observed::Applied;
+        }
+        if reading.end.is_none() && (session.final_reading || (session.started && reading.seq <= session.seq))
+        {
+            return Observed::Repeat;
+        }
+        if reading.energy < session.energy && reading.end.is_none() {
+            return Observed::Absurd;
+        }
+        session.energy = session.energy.max(reading.energy);
+        session.seq = session.seq.max(reading.seq);
+        session.live.last_sign = now.mono;
+        session.live.unsaved = true;
+        if let Some(power) = reading.power {
+            session.live.power = power;
+        }
+        let first = !std::mem::replace(&mut session.started, true);
+        if first || session.started_at.is_none() {
+            session.started_at = reading.started_at.or(session.started_at).or(Some(now.wall));
+        }
+        let (state, seq, energy) = (session.state, session.seq, session.energy);
+        if state == State::Authorizing {
+            session.state = State::Reserved;
+            self.granted(id);
+        }
+        match reading.end {
+            None => self.supplying(id, state, first, seq, energy),
+            Some(end) => self.final_reading(id, end, reading.ended_at),
+        }
+        Observed::Applied
+    }
+
+    fn supplying(&mut self, id: &SessionId, state: State, first: bool, seq: u64, energy: Energy) {
+        let Some(session) = self.session(id) else { return };
+        let point = session.charge_point.clone();
+        match state {
+            State::Authorizing | State::Reserved => {
+                session.state = State::Supplying;
+                session.revoke = false;
+                session.deadline = None;
+                self.changed(id);
+                let text = format!("{point} supplies session {id}");
+                self.happened(Level::Info, "supplies_started", text);
+                self.notify_reading(id, Some(seq), energy);
+            }
+            State::Supplying => self.notify_reading(id, Some(seq), energy),
+            State::Ended(_) => {
+                session.revoke = false;
+                if first {
+                    self.changed(id); // it will have a ticket after all
+                }
+            }
+        }
+        if let Some(point) = self.point(&point) {
+            point.supplies = Some(id.clone());
+        }
+    }
+
+    fn final_reading(&mut self, id: &SessionId, end: SupplyEnd, ended_at: Option<Wall>) {
+        let wall = self.now.wall;
+        let Some(session) = self.session(id) else { return };
+        session.final_reading = true;
+        session.revoke = false;
+        session.end = Some(end);
+        session.live.power = Power::ZERO;
+        if session.state.is_open() {
+            session.ended_at = ended_at.or(Some(wall));
+            let outcome = outcome_of(end);
+            let reason = match outcome {
+                Outcome::Stopped => session.stop.map(|stop| stop.to_string()).unwrap_or_default(),
+                Outcome::Faulted => end.to_string(),
+                Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
+            };
+            self.end(id, outcome, reason.clone());
+            if outcome == Outcome::Faulted {
+                self.notify_error(id, reason);
+            }
+        }
+        let Some(session) = self.net.sessions.get(id) else {
+            return;
+        };
+        let point = session.charge_point.clone();
+        if let Some(point) = self.point(&point)
+            && point.supplies.as_ref() == Some(id)
+        {
+            point.supplies = None;
+        }
+        self.issue_ticket(id, false);
+    }
+
+    /// The one place where a ticket comes from (INV-1, INV-4).
+    pub(super) fn issue_ticket(&mut self, id: &SessionId, estimated: bool) {
+        let issued = self.now.wall;
+        let Some(session) = self.session(id) else { return };
+        if session.ticket.is_some() || !session.started || session.state.is_open() {
+            return;
+        }
+        let (energy, amount) = (session.energy, session.price.bill(session.energy));
+        let late_energy = Energy::ZERO;
+        session.ticket = Some(Ticket {
+            energy,
+            amount_micros: amount.micros,
+            estimated,
+            issued,
+            late_energy,
+        });
+        session.deadline = None;
+        session.closed = estimated; // there is no record at the engine to be forgotten, as far as central knows
+        let (driver, point) = (session.driver.clone(), session.charge_point.clone());
+        self.changed(id);
+        self.notify_ticket(id);
+        let name = if estimated {
+            "tickets_estimated"
+        } else {
+            "tickets_issued"
+        };
+        self.happened(
+            Level::Info,
+            name,
+            format!("ticket for driver {driver} at {point}: {energy}, {amount}"),
+        );
+    }
+
+    /// An open session is over. Its ticket, if one is due, may still have to wait.
+    pub(super) fn end(&mut self, id: &SessionId, outcome: Outcome, reason: String) {
+        let deadline = Deadline::after(self.now, self.net.config.settlement);
+        let wall = self.now.wall;
+        let Some(session) = self.session(id) else { return };
+        if !session.state.is_open() {
+            return;
+        }
+        session.state = State::Ended(outcome);
+        session.reason = reason;
+        session.ended_at = session.ended_at.or(Some(wall));
+        session.deadline = Some(deadline);
+        let (point, driver) = (session.charge_point.clone(), session.driver.clone());
+        if self.net.drivers.get(&driver) == Some(id) {
+            self.net.drivers.remove(&driver);
+        }
+        if let Some(point) = self.point(&point) {
+            point.open.take_if(|open| open == id);
+            point.ended.insert(id.clone());
+        }
+        self.close_if_nothing_is_left(id);
+        self.changed(id);
+    }
+
+    /// A session that never started is closed with the engine's word.
+    pub(super) fn close_if_nothing_is_left(&mut self, id: &SessionId) {
+        if let Some(session) = self.session(id)
+            && !session.started
+            && !session.revoke
+            && !session.store_lost
+        {
+            session.closed = true;
+            session.deadline = None;
+        }
+    }
+
+    /// The engine has forgotten a settled session.
+    pub(super) fn close(&mut self, id: &SessionId) {
+        if let Some(session) = self.session(id)
+            && session.ticket.is_some()
+        {
+            session.closed = true;
+            self.changed(id);
+        }
+    }
+
+    /// The engine agreed.
+    pub(super) fn reserve(&mut self, id: &SessionId) {
+        let lasts = self.net.config.reservation + self.net.config.reservation_margin;
+        let deadline = Deadline::after(self.now, lasts);
+        let Some(session) = self.session(id) else { return };
+        session.state = State::Reserved;
+        session.deadline = Some(deadline);
+        self.granted(id);
+        self.changed(id);
+    }
+
+    /// A reservation comes to nothing: with the engine's word, or without it once that was waited for long enough.
+    pub(super) fn expire(&mut self, id: &SessionId) {
+        let Some(session) = self.session(id) else { return };
+        let (outcome, reason) = match session.stop {
+            Some(stop) => (Outcome::Stopped, stop.to_string()),
+            None => (
+                Outcome::Expired,
+                "nobody plugged in before the reservation's end".into(),
+            ),
+        };
+        let (driver, point) = (session.driver.clone(), session.charge_point.clone());
+        self.end(id, outcome, reason.clone());
+        self.notify_error(id, reason.clone());
+        let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
+        self.happened(Level::Info, "reservations_expired", text);
+    }
+}

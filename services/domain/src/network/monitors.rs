@@ -1,0 +1,247 @@
+//! Charge points come into being, come back and go away: registrations, reports, broken links.
+
+use super::{
+    RegistrationPolicy, Step,
+    charge_point::{Answering, ChargePoint, Link, Point},
+    command::{Answer, Denial, Health, Level, Reason, Registration, Token},
+    session::{Outcome, State},
+};
+use crate::{ChargePointId, SessionId};
+
+impl Step<'_> {
+    pub(super) fn register(&mut self, token: Token, registration: Registration) {
+        if let Err(denial) = self.may_register(&registration) {
+            self.happened(Level::Warn, "registrations_refused", denial.text.clone());
+            return self.reply(token, Err(denial));
+        }
+        let id = registration.charge_point.clone();
+        let now = self.now;
+        if !self.net.points.contains_key(&id) {
+            let point = ChargePoint {
+                id: id.clone(),
+                location: registration.location,
+                price: registration.price,
+                engine_address: registration.engine_address.clone(),
+                instance: registration.instance.clone(),
+                monitor: registration.monitor.clone(),
+                epoch: 0,
+                highest_authorization: 0,
+                out_of_order: false,
+            };
+            self.net
+                .points
+                .insert(id.clone(), Point::new(point, now.mono, true));
+        }
+        let Some(point) = self.point(&id) else { return };
+        // It rises over a restored store too, whose epochs are behind those that the engine has seen.
+        point.stored.epoch = (point.stored.epoch + 1).max(u64::try_from(now.wall.0).unwrap_or(0));
+        point.stored.engine_address = registration.engine_address;
+        point.stored.monitor = registration.monitor;
+        point.link = Link::Lost { since: now.mono };
+        point.not_before = now.mono;
+        let replaced = point.stored.instance != registration.instance;
+        point.stored.instance = registration.instance;
+        let answer = Answer::Registered {
+            epoch: point.stored.epoch,
+            location: point.stored.location.clone(),
+            price: point.stored.price,
+        };
+        self.point_changed(&id);
+        if replaced {
+            self.instance_replaced(&id);
+        }
+        self.happened(Level::Info, "registrations", format!("{id} registered"));
+        self.reply(token, Ok(answer));
+    }
+
+    fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
+        let id = &registration.charge_point;
+        let denied = |reason, text| Err(Denial { reason, text });
+        let Some(point) = self.net.points.get(id) else {
+            if let RegistrationPolicy::Known(known) = &self.net.config.registration
+                && !known.contains(id)
+            {
+                let text =
+                    format!("{id} is not in central's list of charge points; ask the operator to add it");
+                return denied(Reason::RegistrationClosed, text);
+            }
+            if self.net.points.len() >= self.net.config.max_charge_points {
+                let text = format!(
+                    "{id} cannot register: the network is full ({} charge points)",
+                    self.net.points.len()
+                );
+                return denied(Reason::RegistrationClosed, text);
+            }
+            return Ok(());
+        };
+        let silence = self.net.config.silence();
+        let there = match point.link {
+            Link::Up { .. } => true,
+            Link::Lost { since } => self.now.mono.since(since) < silence,
+        };
+        if point.stored.monitor != registration.monitor && there {
+            let text = format!(
+                "another monitor holds {id}, or held it a moment ago; stop it, or give it another id"
+            );
+            return denied(Reason::MonitorAlreadyConnected, text);
+        }
+        if point.stored.instance != registration.instance && self.now.mono.since(point.last_ok) < silence {
+            let text =
+                format!("another engine holds {id}, or held it a moment ago; stop it, or give it another id");
+            return denied(Reason::InstanceAlreadyConnected, text);
+        }
+        Ok(())
+    }
+
+    /// The old store is lost with what only it knew: its sessions end, and wait for what Kafka may still tell of them.
+    fn instance_replaced(&mut self, id: &ChargePointId) {
+        let now = self.now.mono;
+        let Some(point) = self.point(id) else { return };
+        point.supplies = None;
+        point.call = None;
+        point.ask = true;
+        let sessions: Vec<SessionId> = point.open.iter().chain(&point.ended).cloned().collect();
+        self.happened(
+            Level::Error,
+            "engine_stores_lost",
+            format!("the engine of {id} came back with another store"),
+        );
+        for id in sessions {
+            let Some(session) = self.session(&id) else {
+                continue;
+            };
+            session.store_lost = true;
+            session.live.lost_since = now;
+            let denial = Denial {
+                reason: Reason::EngineSilent,
+                text: "the charge point lost its memory".into(),
+            };
+            match session.state {
+                State::Authorizing => self.reject(&id, denial, Outcome::Rejected, false),
+                State::Reserved => {
+                    session.revoke = false;
+                    self.end(&id, Outcome::Expired, denial.text.clone());
+                    self.notify_error(&id, denial.text);
+                }
+                State::Supplying => {
+                    self.end(&id, Outcome::Faulted, denial.text.clone());
+                    self.notify_error(&id, denial.text);
+                }
+                State::Ended(_) => session.revoke = false,
+            }
+            self.changed(&id);
+        }
+    }
+
+    pub(super) fn report(
+        &mut self,
+        token: Token,
+        id: &ChargePointId,
+        epoch: u64,
+        health: Health,
+        reason: String,
+    ) {
+        let now = self.now.mono;
+        let Some(point) = self.net.points.get(id) else {
+            let text = format!("no charge point {id} is registered");
+            return self.reply(
+                token,
+                Err(Denial {
+                    reason: Reason::ChargePointUnknown,
+                    text,
+                }),
+            );
+        };
+        if point.stored.epoch != epoch {
+            let text = format!("a newer registration holds {id}; register again");
+            return self.reply(
+                token,
+                Err(Denial {
+                    reason: Reason::EpochStale,
+                    text,
+                }),
+            );
+        }
+        let before = match point.link {
+            Link::Up { health, .. } => Some(health),
+            Link::Lost { .. } => None,
+        };
+        let news = before != Some(health) || point.faulted;
+        let out_of_order = point.stored.out_of_order;
+        if news {
+            self.health_changed(id, before, health, &reason);
+        }
+        // A heartbeat that brings no news changes nothing that calls or choices depend on.
+        if let Some(point) = self.net.points.get_mut(id) {
+            point.link = Link::Up {
+                last_report: now,
+                health,
+            };
+            point.health_reason = reason;
+            if health == Health::Ok {
+                point.last_ok = now;
+                point.faulted = false;
+            }
+        }
+        self.reply(token, Ok(Answer::Reported { out_of_order }));
+    }
+
+    fn health_changed(&mut self, id: &ChargePointId, before: Option<Health>, health: Health, reason: &str) {
+        let now = self.now.mono;
+        let Some(point) = self.point(id) else { return };
+        if before.is_none() {
+            point.connection += 1;
+            point.answering = Answering::Unknown;
+        }
+        point.ask = true;
+        point.failures = 0;
+        point.not_before = now;
+        let open = point.open.clone();
+        let (level, text) = match health {
+            Health::Ok if before.is_none() => (
+                Level::Info,
+                format!("the monitor of {id} is connected; its engine is well"),
+            ),
+            Health::Ok => (Level::Info, format!("the engine of {id} is well")),
+            Health::Faulted => (Level::Warn, format!("the engine of {id} is broken: {reason}")),
+            Health::Unreachable => (
+                Level::Warn,
+                format!("the engine of {id} does not answer its monitor"),
+            ),
+        };
+        self.happened(level, "health_changes", text);
+        // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that still
+        // answers tells it itself, with the final reading.
+        if health == Health::Unreachable
+            && let Some(session) = open.and_then(|id| self.net.sessions.get(&id))
+            && session.state == State::Supplying
+        {
+            let session = session.id.clone();
+            self.notify_error(&session, format!("the power side of {id} does not answer"));
+        }
+    }
+
+    pub(super) fn monitor_gone(&mut self, id: &ChargePointId, epoch: u64) {
+        // An older connection's end never touches the newer one (INV-8).
+        if self
+            .net
+            .points
+            .get(id)
+            .is_some_and(|point| point.stored.epoch == epoch && point.connected())
+        {
+            self.link_lost(id);
+        }
+    }
+
+    pub(super) fn link_lost(&mut self, id: &ChargePointId) {
+        let now = self.now.mono;
+        if let Some(point) = self.point(id) {
+            point.link = Link::Lost { since: now };
+            self.happened(
+                Level::Warn,
+                "monitors_lost",
+                format!("the monitor of {id} is disconnected"),
+            );
+        }
+    }
+}

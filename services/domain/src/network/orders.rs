@@ -1,0 +1,146 @@
+//! What the operator orders, and a driver's own stop.
+
+use super::{
+    Step, Which,
+    answers::Recorded,
+    command::{Asked, Denial, Level, Reason},
+    session::{Deadline, Outcome, State, Stop},
+};
+use crate::{ChargePointId, DriverId, Price, SessionId};
+
+impl Step<'_> {
+    /// Takes charge points out of service, or puts them back: all of those named, or none if one is unknown.
+    pub(super) fn order(&mut self, asked: &Asked, which: Which, out_of_order: bool) {
+        if self.repeated(asked) {
+            return;
+        }
+        let ids = match which {
+            Which::All => self.net.points.keys().cloned().collect(),
+            Which::Some(ids) => ids,
+        };
+        if let Some(unknown) = ids.iter().find(|id| !self.net.points.contains_key(*id)) {
+            let text = format!("no charge point {unknown} is registered; nothing was changed");
+            return self.answer(
+                asked,
+                Err(Denial {
+                    reason: Reason::ChargePointUnknown,
+                    text,
+                }),
+            );
+        }
+        for id in &ids {
+            self.order_one(id, out_of_order);
+        }
+        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        self.answer(asked, Ok(Recorded::Ordered(count)));
+    }
+
+    fn order_one(&mut self, id: &ChargePointId, out_of_order: bool) {
+        let Some(point) = self.point(id) else { return };
+        if std::mem::replace(&mut point.stored.out_of_order, out_of_order) == out_of_order {
+            return;
+        }
+        let open = point.open.clone();
+        self.point_changed(id);
+        let done = if out_of_order {
+            "out of service"
+        } else {
+            "back in service"
+        };
+        self.happened(
+            Level::Info,
+            "orders",
+            format!("{id} is {done} by the operator's order"),
+        );
+        if let Some(session) = open.filter(|_| out_of_order) {
+            self.stop(&session, Stop::Operator);
+        }
+    }
+
+    pub(super) fn set_price(&mut self, asked: &Asked, id: &ChargePointId, price: Price) {
+        if self.repeated(asked) {
+            return;
+        }
+        let Some(point) = self.point(id) else {
+            let text = format!("no charge point {id} is registered");
+            return self.answer(
+                asked,
+                Err(Denial {
+                    reason: Reason::ChargePointUnknown,
+                    text,
+                }),
+            );
+        };
+        point.stored.price = price;
+        self.point_changed(id);
+        self.happened(
+            Level::Info,
+            "orders",
+            format!("{id} costs {price} a kWh from now on"),
+        );
+        self.answer(asked, Ok(Recorded::PriceSet(id.clone())));
+    }
+
+    pub(super) fn stop_charge(&mut self, asked: &Asked, driver: &DriverId, session: Option<SessionId>) {
+        if self.repeated(asked) {
+            return;
+        }
+        let named = session.is_some();
+        let id = session.or_else(|| self.net.drivers.get(driver).cloned());
+        let found = id.as_ref().and_then(|id| {
+            let known = self.net.sessions.get(id).cloned();
+            known
+                .or_else(|| self.archive.session(id))
+                .filter(|session| session.driver == *driver)
+        });
+        let (Some(id), Some(found)) = (id, found) else {
+            let text = if named {
+                format!("driver {driver} has no such session")
+            } else {
+                format!("driver {driver} has no open session")
+            };
+            return self.answer(
+                asked,
+                Err(Denial {
+                    reason: Reason::SessionUnknown,
+                    text,
+                }),
+            );
+        };
+        if found.state.is_open() {
+            self.stop(&id, Stop::Driver);
+        }
+        self.answer(asked, Ok(Recorded::Session(id)));
+    }
+
+    /// Ends an open session by order: the engine is asked to stop or to revoke it.
+    fn stop(&mut self, id: &SessionId, stop: Stop) {
+        let soon = Deadline::after(self.now, self.net.config.revoke_timeout);
+        let Some(session) = self.session(id) else { return };
+        session.stop.get_or_insert(stop);
+        match session.state {
+            State::Authorizing => {
+                let (reason, text) = match stop {
+                    Stop::Driver => (
+                        Reason::ChargeStopped,
+                        "stopped by the driver before it was authorised".into(),
+                    ),
+                    Stop::Operator => {
+                        let text = format!(
+                            "{} was taken out of service by the operator",
+                            session.charge_point
+                        );
+                        (Reason::ChargePointOutOfOrder, text)
+                    }
+                };
+                self.reject(id, Denial { reason, text }, Outcome::Stopped, true);
+            }
+            State::Reserved if !session.revoke => {
+                session.revoke = true;
+                session.deadline = Some(soon);
+            }
+            State::Reserved | State::Supplying | State::Ended(_) => {}
+        }
+        self.changed(id);
+    }
+}

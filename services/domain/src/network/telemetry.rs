@@ -1,0 +1,223 @@
+//! The fast way for what engines know: messages on `cp_telemetry`.
+//!
+//! Messages that name their session and number are evidence. *Bare* ones, with only the old system's fields, may be late or of
+//! an earlier session: they move the live view and make central ask the engine; only its answer starts, ends or bills.
+
+use super::{
+    Step,
+    command::{Effect, Level, Message, MessageKind},
+    evidence::{Observed, Reading},
+    session::{Source, State},
+};
+use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
+use std::time::Duration;
+
+/// A bare reading asks the engine at most this often: they come once a second.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+
+impl Step<'_> {
+    pub(super) fn telemetry(&mut self, message: Message, source: Option<Source>) {
+        let session = message.session.clone();
+        self.message(message);
+        let Some(source) = source else { return };
+        self.read_past(source);
+        if let Some((id, _)) = session
+            && let Some(session) = self.net.sessions.get_mut(&id)
+            && session.live.unsaved
+            && !session
+                .live
+                .held
+                .iter()
+                .any(|held| held.partition == source.partition)
+        {
+            session.live.held.push(source);
+            self.net.held.insert(source, id);
+        }
+    }
+
+    pub(super) fn read_past(&mut self, source: Source) {
+        self.net.positions.insert(source.partition, source.offset + 1);
+    }
+
+    fn message(&mut self, message: Message) {
+        let point = message.charge_point.clone();
+        if !self.net.points.contains_key(&point) {
+            return self.dead_letter(format!("no charge point {point} is registered"));
+        }
+        match (message.session.clone(), message.driver.clone()) {
+            (Some((session, seq)), _) => self.numbered(&point, &session, seq, &message),
+            (None, Some(driver)) => self.bare(&point, &driver, &message),
+            (None, None) => match message.kind {
+                MessageKind::Fault(_) => self.fault(&point, &message),
+                MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) => {
+                    self.dead_letter("user_id is missing".into());
+                }
+            },
+        }
+    }
+
+    fn numbered(&mut self, point: &ChargePointId, id: &SessionId, seq: u64, message: &Message) {
+        let Some(session) = self.net.sessions.get(id) else {
+            return self.unknown_session(point, id);
+        };
+        if session.charge_point != *point
+            || message
+                .driver
+                .as_ref()
+                .is_some_and(|driver| *driver != session.driver)
+        {
+            return self.dead_letter(format!("session {id} is not of that charge point and driver"));
+        }
+        let ends = match message.kind {
+            MessageKind::Started | MessageKind::Reading => None,
+            MessageKind::Ended(end) | MessageKind::Fault(end) => Some(end),
+        };
+        let energy = match (message.kind, message.energy) {
+            (_, Some(energy)) => energy,
+            (MessageKind::Started, None) => Energy::ZERO,
+            (MessageKind::Reading | MessageKind::Ended(_) | MessageKind::Fault(_), None) => {
+                return self.dead_letter("kwh is missing".into());
+            }
+        };
+        let of_this_instance = self
+            .net
+            .points
+            .get(point)
+            .is_some_and(|p| p.stored.instance == session.instance);
+        let power = message.power.or_else(|| self.power_between(id, energy));
+        let at = message.at;
+        let started_at = at.filter(|_| message.kind == MessageKind::Started);
+        let ended_at = at.filter(|_| ends.is_some());
+        match self.observe(
+            id,
+            Reading {
+                seq,
+                energy,
+                power,
+                end: ends,
+                started_at,
+                ended_at,
+            },
+        ) {
+            Observed::Applied if of_this_instance && matches!(message.kind, MessageKind::Fault(_)) => {
+                self.fault(point, message);
+            }
+            Observed::Applied => {}
+            Observed::Repeat => {
+                self.happened(
+                    Level::Debug,
+                    "messages_repeated",
+                    format!("message {seq} of session {id} repeated"),
+                );
+            }
+            Observed::Absurd => {
+                self.ask(point);
+                self.dead_letter(format!("session {id}: the meter went backwards, to {energy}"));
+            }
+        }
+    }
+
+    /// Late ones of archived sessions are only counted; but should the engine really supply one, it must be stopped.
+    fn unknown_session(&mut self, point: &ChargePointId, id: &SessionId) {
+        self.ask_now_and_then(point);
+        if self.archive.session(id).is_some() {
+            self.happened(
+                Level::Debug,
+                "messages_late",
+                format!("a message of session {id} came after its end"),
+            );
+        } else {
+            self.dead_letter(format!(
+                "session {id} is not known; its charge point was asked about it"
+            ));
+        }
+    }
+
+    fn bare(&mut self, point: &ChargePointId, driver: &DriverId, message: &Message) {
+        let open = self.net.points.get(point).and_then(|point| point.open.clone());
+        let open = open.filter(|id| {
+            self.net
+                .sessions
+                .get(id)
+                .is_some_and(|session| session.driver == *driver)
+        });
+        if let MessageKind::Fault(_) = message.kind {
+            self.fault(point, message);
+        }
+        let Some(id) = open else {
+            return match message.kind {
+                MessageKind::Fault(_) => {}
+                MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) => {
+                    self.ask_now_and_then(point);
+                    self.dead_letter(format!("driver {driver} has no open session at {point}"));
+                }
+            };
+        };
+        match message.kind {
+            MessageKind::Started => self.ask(point),
+            MessageKind::Ended(_) | MessageKind::Fault(_) => self.ask(point),
+            MessageKind::Reading => {
+                let Some(energy) = message.energy else {
+                    return self.dead_letter("kwh is missing".into());
+                };
+                let power = message.power.or_else(|| self.power_between(&id, energy));
+                if let Some(session) = self.session(&id) {
+                    session.live.bare = Some(energy);
+                    session.live.power = power.unwrap_or(session.live.power);
+                }
+                self.notify_reading(&id, None, energy);
+                self.ask_now_and_then(point);
+            }
+        }
+    }
+
+    /// The engine counts as not ok until its monitor's next report says that it is.
+    fn fault(&mut self, id: &ChargePointId, message: &Message) {
+        let why = if message.reason.is_empty() {
+            "no reason given"
+        } else {
+            &message.reason
+        };
+        self.happened(Level::Warn, "faults", format!("{id} reported a fault: {why}"));
+        if let Some(point) = self.point(id) {
+            point.faulted = true;
+            point.ask = true;
+        }
+    }
+
+    fn ask_now_and_then(&mut self, id: &ChargePointId) {
+        let now = self.now.mono;
+        if self
+            .net
+            .points
+            .get(id)
+            .is_some_and(|point| now.since(point.last_asked) >= ASK_AFTER)
+        {
+            self.ask(id);
+        }
+    }
+
+    /// Power from two readings, where the message gives none: readings come about a second apart.
+    fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
+        let session = self
+            .net
+            .sessions
+            .get(id)
+            .filter(|session| session.state == State::Supplying)?;
+        let elapsed = u64::try_from(self.now.mono.since(session.live.last_sign).as_millis()).ok()?;
+        let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
+        delivered
+            .checked_mul(3_600_000)?
+            .checked_div(elapsed)
+            .map(Power::from_w)
+    }
+
+    fn dead_letter(&mut self, reason: String) {
+        self.happened(
+            Level::Warn,
+            "dead_letters",
+            format!("a message went to the dead letters: {reason}"),
+        );
+        self.push(Effect::DeadLetter(reason));
+    }
+}
