@@ -17,6 +17,11 @@ pub const NETWORK_STATUS: &str = "network_status";
 /// The constant key of [`NETWORK_STATUS`], so that the parts of one broadcast stay in order.
 pub const NETWORK_STATUS_KEY: &str = "network";
 
+/// The `reason` of a `SUPPLY_END` that central asked for; any other is a supply that was completed.
+pub const REASON_STOPPED: &str = "stopped";
+/// The `reason` of a `FAULT` that closes a supply whose engine's process ended in its middle.
+pub const REASON_INTERRUPTED: &str = "interrupted";
+
 /// What happened at a charge point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TelemetryType {

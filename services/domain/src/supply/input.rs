@@ -86,4 +86,6 @@ pub enum Input {
     Look,
     /// These rows of the outbox were delivered.
     Delivered(Vec<u64>),
+    /// The process ends in good order, and its power with it: so does a supply that runs.
+    ShutDown,
 }

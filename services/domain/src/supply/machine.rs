@@ -216,6 +216,11 @@ impl Supply {
                 self.delivered(&ids, effects);
                 None
             }
+            Input::ShutDown => {
+                self.end(now, Cause::Interrupted, effects);
+                self.current = Current::Nothing;
+                None
+            }
         }
     }
 

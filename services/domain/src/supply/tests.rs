@@ -52,7 +52,7 @@ fn a_supply_runs_from_authorisation_to_settlement() {
 #[test]
 fn a_supply_ends_by_each_cause_with_its_message() {
     type Act = fn(&mut Bench);
-    let cases: [(&str, End, Act); 6] = [
+    let cases: [(&str, End, Act); 7] = [
         ("s1 ended 4 25 Wh: unplugged", End::Completed, |b| {
             _ = b.apply(Input::Unplug)
         }),
@@ -67,6 +67,9 @@ fn a_supply_ends_by_each_cause_with_its_message() {
         }),
         ("s1 ended 9 80 Wh: the car left", End::Completed, |b| {
             b.attended(9_000)
+        }),
+        ("s1 ended 4 25 Wh: interrupted", End::Interrupted, |b| {
+            assert_eq!(b.apply(Input::ShutDown), None)
         }),
         ("s1 ended 4 20 Wh: interrupted", End::Interrupted, Bench::restart),
     ];
