@@ -1,1 +1,45 @@
-fn main() {}
+//! The executable of evmesh: one subcommand a role, and `up` for a whole network in one process.
+//!
+//! It holds no rule of the network. It reads the command line, starts services (each of which binds its sockets and
+//! opens its store before it runs, so that whatever is wrong is one sentence at once), and turns the end into an exit
+//! code. Only here do services meet in one process.
+
+mod check;
+mod cli;
+mod exit;
+mod far;
+mod operator;
+mod output;
+mod point;
+mod view;
+
+use cli::Role;
+use exit::Failure;
+use mesh::Shutdown;
+use std::{process::ExitCode, time::Duration};
+
+/// How long a command that only asks may take to stop: it holds nothing that would have to be saved.
+const ASKING_GRACE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let role = match cli::parse(std::env::args_os()) {
+        Ok(role) => role,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::Failed(format!("cannot start: {error}")).report(),
+    };
+    match runtime.block_on(run(role)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(role: Role) -> Result<(), Failure> {
+    match role {
+        Role::Operator(options) => operator::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
+        Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
+        Role::Check(options) => check::run(*options).await,
+    }
+}

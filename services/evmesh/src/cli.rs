@@ -1,0 +1,135 @@
+//! The command line: what can be typed, and what is said when it is wrong.
+
+use crate::{check, exit::CODES, operator, point};
+use clap::{Parser as _, error::ErrorKind};
+use std::{ffi::OsString, process::ExitCode};
+
+/// A network of electric-vehicle charge points: central authorises every supply, follows it second by second, and
+/// issues exactly one ticket for it.
+///
+/// Start with `evmesh up`: a whole network in this one process, with its own Kafka broker.
+#[derive(Debug, clap::Parser)]
+#[command(name = "evmesh", version, after_help = CODES, subcommand_required = true, arg_required_else_help = false)]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+/// What this process is.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Role {
+    /// The operator's commands: status, watch, stop, resume, price, sessions, tickets.
+    Operator(Box<operator::Options>),
+
+    /// What a person does at a charge point: plug, unplug, supply, fault, repair, show.
+    Point(Box<point::Options>),
+
+    /// Asks a server whether it serves: the health probe of a container.
+    Check(Box<check::Options>),
+}
+
+/// Reads the command line. When there is nothing to run, it has printed why, and gives the exit code: 0 after `--help`
+/// and `--version`, 2 after one sentence about what is wrong.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Role, ExitCode> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return Ok(cli.role),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody may be reading it (`| head`): nothing is wrong then.
+            let _ = error.print();
+            Err(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("evmesh: {}", sentence(&error, &arguments));
+            Err(ExitCode::from(2))
+        }
+    }
+}
+
+/// Clap's several lines as one plain sentence, and where to read on.
+fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
+    let what = match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "say what to do: a command is missing".to_owned()
+        }
+        _ => first_paragraph(&error.render().to_string()),
+    };
+    format!("{what}; see '{} --help'", command(arguments))
+}
+
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty());
+    let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+/// The part of the command line that names a command: `evmesh operator stop`.
+fn command(arguments: &[OsString]) -> String {
+    let mut command = <Cli as clap::CommandFactory>::command();
+    let mut path = vec![command.get_name().to_owned()];
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(next) = command.find_subcommand(word) {
+            path.push(word.to_owned());
+            command = next.clone();
+        }
+    }
+    path.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(line: &str) -> String {
+        let arguments: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
+        sentence(&Cli::try_parse_from(&arguments).unwrap_err(), &arguments)
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_sentence_with_what_to_do_next() {
+        for (line, says, help) in [
+            ("evmesh", "a command is missing", "'evmesh --help'"),
+            (
+                "evmesh centrall",
+                "unrecognized subcommand 'centrall'",
+                "'evmesh --help'",
+            ),
+            (
+                "evmesh operator",
+                "a command is missing",
+                "'evmesh operator --help'",
+            ),
+            (
+                "evmesh operator stop",
+                "required arguments",
+                "'evmesh operator stop --help'",
+            ),
+            (
+                "evmesh operator stop MAD-01 --all",
+                "cannot be used with",
+                "'evmesh operator stop --help'",
+            ),
+            (
+                "evmesh operator status --limit 0",
+                "--limit",
+                "'evmesh operator status --help'",
+            ),
+            ("evmesh check", "ADDR", "'evmesh check --help'"),
+        ] {
+            let sentence = wrong(line);
+            assert!(
+                sentence.contains(says) && sentence.ends_with(&format!("see {help}")),
+                "{line}: {sentence}"
+            );
+            assert!(!sentence.contains('\n'), "{line}: {sentence}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! How a command ends: its exit code, and the one sentence that says why.
+
+use std::{fmt, io, process::ExitCode};
+
+/// Said at the end of every `--help`.
+pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order), \
+1 it failed (one sentence on stderr says what, and what to do next), 2 wrong usage.";
+
+/// Why a command did not succeed. The text is one plain sentence or two, for the person who typed the command.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line says something that cannot be done. Exit code 2.
+    Usage(String),
+    /// It could not be done. Exit code 1.
+    Failed(String),
+    /// It could not be done, and everything that there is to say has been printed. Exit code 1.
+    Told,
+    /// Nobody reads the output any more (`| head`): nothing to say. Exit code 0.
+    Unread,
+}
+
+impl Failure {
+    /// It could not be done, because of this.
+    pub(crate) fn because(reason: impl fmt::Display) -> Self {
+        Self::Failed(reason.to_string())
+    }
+
+    /// Prints the sentence, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("evmesh: {text}");
+                ExitCode::from(2)
+            }
+            Self::Failed(text) => {
+                eprintln!("evmesh: {text}");
+                ExitCode::from(1)
+            }
+            Self::Told => ExitCode::from(1),
+            Self::Unread => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of a write to stdout: the only I/O whose errors come here unexplained.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::Failed(format!("cannot write to the output: {error}")),
+        }
+    }
+}

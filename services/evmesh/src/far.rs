@@ -1,0 +1,70 @@
+//! The far side of a command: how it is called, and what is said when a call fails.
+
+use crate::exit::Failure;
+use mesh::grpc::{Address, Peer, PeerOptions};
+use tonic::{Code, Status};
+
+/// One server that a command calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Far {
+    /// The connection, made at the first call.
+    pub(crate) peer: Peer,
+    /// What it is, in a sentence: `central`, `the engine`.
+    what: &'static str,
+    /// What to do when it cannot be reached.
+    advice: &'static str,
+}
+
+impl Far {
+    /// Central, as `operator` and `up` call it.
+    pub(crate) fn central(address: &Address) -> Self {
+        Self {
+            peer: Peer::new(address, PeerOptions::default()),
+            what: "central",
+            advice: "start it with 'evmesh central' (or a whole network with 'evmesh up'), or name another with --central",
+        }
+    }
+
+    /// An engine, as `point` and `up` call it.
+    pub(crate) fn engine(address: &Address) -> Self {
+        Self {
+            peer: Peer::new(address, PeerOptions::default()),
+            what: "the engine",
+            advice: "start it with 'evmesh engine' (or a whole network with 'evmesh up'), or name another with --engine",
+        }
+    }
+
+    /// Why a call to it failed, for the person who typed the command.
+    pub(crate) fn failed(&self, status: &Status) -> Failure {
+        let address = self.peer.address();
+        let what = self.what;
+        // An answer of evmesh names its reason: its message is meant for people, and says what is wrong.
+        if mesh::grpc::reason(status).is_some_and(|reason| reason != "CIRCUIT_OPEN") {
+            return Failure::Failed(mesh::grpc::explain(status, &format!("{what} at {address}")));
+        }
+        Failure::Failed(match status.code() {
+            Code::Unimplemented => {
+                format!("the server at {address} answers, but it is not {what}: name another address")
+            }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => format!(
+                "cannot reach {what} at {address}: {}; {}",
+                status.message(),
+                self.advice
+            ),
+            _ => mesh::grpc::explain(status, &format!("{what} at {address}")),
+        })
+    }
+
+    /// It ended a stream that it should have kept open.
+    pub(crate) fn ended(&self) -> Failure {
+        let (what, address) = (self.what, self.peer.address());
+        Failure::Failed(format!("{what} at {address} has ended: {}", self.advice))
+    }
+}
+
+/// The innermost cause of an error: what the operating system said.
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}

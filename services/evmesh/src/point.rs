@@ -1,0 +1,125 @@
+//! `evmesh point`: what a person does at a charge point, from a shell.
+
+use crate::{
+    exit::{CODES, Failure},
+    far::Far,
+    output::{self, Output},
+    view,
+};
+use domain::DriverId;
+use evmesh_proto::engine::{
+    ClearFaultRequest, GetPanelRequest, InjectFaultRequest, Panel, PlugInRequest, StartManualSupplyRequest,
+    UnplugRequest, engine_panel_service_client::EnginePanelServiceClient,
+};
+use mesh::{
+    Shutdown,
+    grpc::{Address, with_request_id},
+};
+use tonic::{Request, Status};
+
+/// What a person does at a charge point: plug in, unplug, ask for a supply, break it, mend it, look at its screen.
+///
+/// Each command prints the charge point's panel as it is afterwards.
+#[derive(Debug, clap::Args)]
+#[command(after_help = CODES)]
+pub(crate) struct Options {
+    /// The charge point's engine: HOST:PORT, or http://HOST:PORT.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDR",
+        env = "EVMESH_POINT_ENGINE",
+        hide_env_values = true,
+        default_value = "127.0.0.1:50061"
+    )]
+    engine: Address,
+
+    /// Sentences for people, or one JSON document for scripts.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "EVMESH_POINT_OUTPUT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    output: Output,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The car's cable goes in; with an authorisation waiting, the supply starts.
+    #[command(after_help = CODES)]
+    Plug,
+
+    /// The cable comes out; a running supply ends, completed.
+    #[command(after_help = CODES)]
+    Unplug,
+
+    /// Asks central for a supply here, and waits for its answer.
+    #[command(after_help = CODES)]
+    Supply {
+        /// Whose supply it is; without it, a guest's (INVITADO).
+        #[arg(long, value_name = "ID")]
+        driver: Option<DriverId>,
+    },
+
+    /// Breaks the charge point: a running supply ends with AVERIADO, new ones are refused.
+    #[command(after_help = CODES)]
+    Fault {
+        /// What is said to have broken, at most 256 characters.
+        #[arg(default_value = "injected fault")]
+        reason: String,
+    },
+
+    /// Mends the charge point.
+    #[command(after_help = CODES)]
+    Repair,
+
+    /// Shows the panel, and changes nothing.
+    #[command(after_help = CODES)]
+    Show,
+}
+
+/// Does it, and prints the panel.
+pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
+    let far = Far::engine(&options.engine);
+    let panel = tokio::select! {
+        panel = act(&far, options.command) => panel.map_err(|status| far.failed(&status))?,
+        () = shutdown.started() => return Ok(()),
+    };
+    let panel = view::Panel::from(panel.unwrap_or_default());
+    match options.output {
+        Output::Text => output::print(&view::panel(&panel)),
+        Output::Json => output::json(&panel),
+    }
+}
+
+async fn act(far: &Far, command: Command) -> Result<Option<Panel>, Status> {
+    let mut engine = EnginePanelServiceClient::new(far.peer.clone());
+    Ok(match command {
+        Command::Plug => engine.plug_in(PlugInRequest {}).await?.into_inner().panel,
+        Command::Unplug => engine.unplug(UnplugRequest {}).await?.into_inner().panel,
+        Command::Supply { driver } => {
+            let request_id = uuid::Uuid::new_v4().to_string();
+            let request = Request::new(StartManualSupplyRequest {
+                driver_id: driver.map(|driver| driver.to_string()).unwrap_or_default(),
+                request_id: request_id.clone(),
+            });
+            let request = with_request_id(request, &request_id);
+            engine.start_manual_supply(request).await?.into_inner().panel
+        }
+        Command::Fault { reason } => {
+            engine
+                .inject_fault(InjectFaultRequest { reason })
+                .await?
+                .into_inner()
+                .panel
+        }
+        Command::Repair => engine.clear_fault(ClearFaultRequest {}).await?.into_inner().panel,
+        Command::Show => engine.get_panel(GetPanelRequest {}).await?.into_inner().panel,
+    })
+}

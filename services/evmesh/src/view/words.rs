@@ -1,0 +1,105 @@
+//! The words and units of single values.
+
+use super::{Money, Price};
+use domain::{Currency, Energy, Power};
+use evmesh_proto::{
+    network::{ChargePointStatus, SessionOutcome},
+    topics::WireStatus,
+};
+
+/// The status in the words of the topics and of the panel; `None` if central sent none.
+pub(super) fn wire_status(status: ChargePointStatus) -> Option<WireStatus> {
+    Some(match status {
+        ChargePointStatus::Unspecified => return None,
+        ChargePointStatus::Disconnected => WireStatus::Disconnected,
+        ChargePointStatus::Faulted => WireStatus::Faulted,
+        ChargePointStatus::Supplying => WireStatus::Supplying,
+        ChargePointStatus::OutOfOrder => WireStatus::OutOfOrder,
+        ChargePointStatus::Reserved => WireStatus::Reserved,
+        ChargePointStatus::Available => WireStatus::Available,
+    })
+}
+
+/// The name of an enum's value without the name of the enum.
+pub(super) fn short(name: &'static str, prefix: &str) -> &'static str {
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// How a session ended; `None` while it has not.
+pub(super) fn outcome_word(outcome: SessionOutcome) -> Option<&'static str> {
+    match outcome {
+        SessionOutcome::Unspecified => None,
+        outcome => Some(short(outcome.as_str_name(), "SESSION_OUTCOME_")),
+    }
+}
+
+/// An amount as a cell.
+pub(super) fn money_cell(money: Option<&Money>) -> String {
+    let Some(money) = money else {
+        return String::new();
+    };
+    let decimals = money
+        .currency_code
+        .parse::<Currency>()
+        .map_or(2, Currency::decimals);
+    let units = money.micros as f64 / 1e6;
+    format!("{units:.*} {}", decimals as usize, money.currency_code)
+}
+
+/// A price as a cell.
+pub(super) fn price_cell(price: Option<&Price>) -> String {
+    let Some(price) = price else {
+        return String::new();
+    };
+    let currency = price.currency_code.parse::<Currency>().ok();
+    let micros = u64::try_from(price.micros_per_kwh).ok();
+    let price = currency
+        .zip(micros)
+        .and_then(|(currency, micros)| domain::Price::new(currency, micros).ok());
+    price.map_or_else(|| "?".to_owned(), |price| format!("{price}/kWh"))
+}
+
+/// Energy as a cell.
+pub(super) fn energy_cell(wh: u64) -> String {
+    Energy::from_wh(wh).to_string()
+}
+
+/// Power as a cell.
+pub(super) fn power_cell(w: u64) -> String {
+    Power::from_w(w).to_string()
+}
+
+/// An RFC 3339 time cut to its seconds.
+pub(super) fn seconds_cell(time: Option<&String>) -> String {
+    let time = time.map_or("", String::as_str);
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_read_well() {
+        let money = |currency_code: &str, micros| Money {
+            currency_code: currency_code.into(),
+            micros,
+        };
+        assert_eq!(money_cell(Some(&money("EUR", 1_250_000))), "1.25 EUR");
+        assert_eq!(money_cell(Some(&money("JPY", 50_000_000))), "50 JPY");
+        assert_eq!(money_cell(None), "");
+        let price = Price {
+            currency_code: "EUR".into(),
+            micros_per_kwh: 350_000,
+        };
+        assert_eq!(price_cell(Some(&price)), "0.35 EUR/kWh");
+        assert_eq!(
+            seconds_cell(Some(&"2026-01-02T03:04:05.678Z".into())),
+            "2026-01-02T03:04:05Z"
+        );
+        assert_eq!(outcome_word(SessionOutcome::Faulted), Some("FAULTED"));
+    }
+}
