@@ -9,6 +9,15 @@ tokio::task_local! {
 /// The header, in gRPC and in Kafka.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// The step that a request with these headers starts: within its caller's trace, or in one of its own.
+pub(crate) fn from_headers(headers: &http::HeaderMap) -> Trace {
+    let parent = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    parent.map_or_else(Trace::root, Trace::child)
+}
+
 /// A place in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {

@@ -1,14 +1,31 @@
-//! The client stack.
+//! What every call to another service passes on its way. Read [`call`] from top to bottom.
 
-use super::{Address, Deadline};
+use super::{
+    Address, Deadline, Failure,
+    breaker::{Breaker, Budget, PROBE_AFTER},
+    error::RETRY_AFTER,
+    methods::{self, Method},
+    uniform,
+};
+use crate::{
+    backoff::Backoff,
+    trace::{TRACEPARENT, Trace},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use std::{
+    error::Error,
+    fmt,
     future::Future,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
-use tonic::{Status, body::Body};
-use tower::Service;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
+use tower::{Service, ServiceExt as _};
 
 /// How a far side is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +51,69 @@ impl Default for PeerOptions {
     }
 }
 
+/// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
+pub const MAX_TRIES: u32 = 3;
+/// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
+const SILENCE: Duration = Duration::from_millis(500);
+/// The largest answer to a call (not to a stream) that is taken in, so that no far side fills our memory.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Marks a request that may be repeated.
+const REQUEST_ID: &str = "evmesh-request-id";
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+
 /// One far side: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Peer {
-    address: Address,
+    shared: Arc<Shared>,
+    channel: Channel,
     deadline: Option<Deadline>,
+}
+
+struct Shared {
+    address: Address,
+    options: PeerOptions,
+    guards: Mutex<(Breaker, Budget)>,
+}
+
+impl Shared {
+    fn guards(&self) -> MutexGuard<'_, (Breaker, Budget)> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peer").field(&self.shared.address).finish()
+    }
 }
 
 impl Peer {
     /// Never blocks and never fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
     pub fn new(address: &Address, options: PeerOptions) -> Self {
-        todo!()
+        let endpoint = address
+            .endpoint()
+            .connect_timeout(options.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(options.keep_alive_interval)
+            .keep_alive_timeout(options.keep_alive_timeout)
+            .keep_alive_while_idle(true);
+        let shared = Shared {
+            address: address.clone(),
+            options,
+            guards: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            channel: endpoint.connect_lazy(),
+            deadline: None,
+        }
     }
 
     /// Where it is.
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.shared.address
     }
 
     /// The same far side, for calls on behalf of one that came in: none outlives it.
@@ -61,21 +125,273 @@ impl Peer {
     }
 }
 
-/// Marks a request as one that may be repeated: its message carries this `request_id` (AIP-155).
-pub fn with_request_id<T>(request: tonic::Request<T>, request_id: &str) -> tonic::Request<T> {
-    todo!()
+/// Marks a request as one that may be repeated: its message carries this `request_id` (AIP-155), or it is a query, or
+/// idempotent by its contract. An id that is no header (only ids are) leaves it unmarked.
+pub fn with_request_id<T>(mut request: tonic::Request<T>, request_id: &str) -> tonic::Request<T> {
+    if let Ok(id) = request_id.parse() {
+        request.metadata_mut().insert(REQUEST_ID, id);
+    }
+    request
 }
 
-impl Service<http::Request<Body>> for Peer {
-    type Response = http::Response<Body>;
+impl Service<Request> for Peer {
+    type Response = Response;
     type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Status>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(())) // connecting is a part of the call, under its deadline
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        todo!()
+    fn call(&mut self, request: Request) -> Self::Future {
+        Box::pin(call(self.clone(), request))
+    }
+}
+
+/// The client stack.
+async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
+    let path = request.uri().path().to_owned();
+    let (label, method) = methods::find(&path).unwrap_or(("unknown", Method::Unary));
+
+    // Trace: the far side's work is a step of this task's.
+    if let Some(trace) = Trace::current()
+        && let Ok(value) = HeaderValue::try_from(trace.to_string())
+    {
+        request.headers_mut().insert(TRACEPARENT, value);
+    }
+
+    let answer = match method {
+        Method::Streaming => stream(&peer, request).await,
+        Method::Unary => unary(&peer, request).await,
+    };
+    let code = match &answer {
+        Ok(response) => code(response.headers()).unwrap_or(Code::Ok),
+        Err(status) => status.code(),
+    };
+    metrics::counter!("evmesh_client_calls_total", "method" => label, "code" => uniform::name(code))
+        .increment(1);
+    answer
+}
+
+/// A stream has neither deadline nor retry: only its start can fail here.
+async fn stream(peer: &Peer, request: Request) -> Result<Response, Status> {
+    guarded(peer, async {
+        let mut response = send(peer, request).await?;
+        sanitize(response.headers_mut());
+        Ok(response)
+    })
+    .await
+}
+
+/// A call has a deadline, which covers its repeats, and may be repeated if it is marked so.
+async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
+    // Deadline: that of the call which came in, at most our own; the far side is told.
+    let started = Instant::now();
+    let own = own_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
+    let deadline = peer
+        .deadline
+        .map_or(started + own, |inbound| inbound.0.min(started + own));
+
+    // The message is kept whole, for a repeat. It was encoded in memory a moment ago: this does not wait.
+    let repeatable = request.headers_mut().remove(REQUEST_ID).is_some();
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+
+    peer.shared.guards().1.deposit();
+    let mut backoff = Backoff::new();
+    for tried in 1.. {
+        let attempt = attempt(peer, parts.clone(), body.clone(), deadline);
+        let answer = guarded(peer, attempt).await;
+
+        // Retry: only what was UNAVAILABLE, only where a repeat is harmless, only within budget and deadline.
+        let unavailable = match &answer {
+            Ok(response) => code(response.headers()) == Some(Code::Unavailable),
+            Err(status) => status.code() == Code::Unavailable,
+        };
+        let may_repeat = |(breaker, budget): &mut (Breaker, Budget)| !breaker.is_open() && budget.withdraw();
+        if !unavailable || !repeatable || tried == MAX_TRIES || !may_repeat(&mut peer.shared.guards()) {
+            return answer;
+        }
+        let wait = backoff.next_wait();
+        if Instant::now() + wait >= deadline {
+            return answer;
+        }
+        tokio::time::sleep(wait).await;
+    }
+    Err(overdue(peer)) // the loop above ends by itself
+}
+
+/// One try: the request out, the whole answer in, before the deadline.
+async fn attempt(
+    peer: &Peer,
+    parts: http::request::Parts,
+    body: Bytes,
+    deadline: Instant,
+) -> Result<Response, Fault> {
+    let started = Instant::now();
+    let left = deadline.saturating_duration_since(started);
+    if left.is_zero() {
+        return Err(Fault::Ours(overdue(peer)));
+    }
+    let mut request = Request::from_parts(parts, Body::new(Full::new(body)));
+    request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
+    let whole = async {
+        let (mut head, body) = send(peer, request).await?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let message = format!("the answer has more than {MAX_ANSWER_BYTES} bytes");
+                    return Fault::Ours(
+                        Failure::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message).into(),
+                    );
+                }
+                Fault::Theirs(unreachable(peer, &*error))
+            })?;
+        // An error may come at the end of the body: in the head, one place is enough to look for it.
+        let at_end = body
+            .trailers()
+            .filter(|trailers| code(trailers).is_some_and(|code| code != Code::Ok))
+            .cloned();
+        sanitize(&mut head.headers);
+        Ok(match at_end {
+            Some(mut trailers) => {
+                sanitize(&mut trailers);
+                head.headers.extend(trailers);
+                Response::from_parts(head, Body::empty())
+            }
+            None => Response::from_parts(head, Body::new(body)),
+        })
+    };
+    match timeout_at(deadline, whole).await {
+        Ok(answer) => answer,
+        Err(_) if left >= SILENCE => Err(Fault::Theirs(overdue(peer))),
+        Err(_) => Err(Fault::Ours(overdue(peer))),
+    }
+}
+
+/// Why a try failed, for the breaker.
+enum Fault {
+    /// The far side cannot be reached, or is silent.
+    Theirs(Status),
+    /// Anything else.
+    Ours(Status),
+}
+
+/// Circuit breaker: a far side that keeps failing is left alone for a while, and its callers do not wait for it.
+async fn guarded(
+    peer: &Peer,
+    attempt: impl Future<Output = Result<Response, Fault>>,
+) -> Result<Response, Status> {
+    if !peer.shared.guards().0.admits(Instant::now()) {
+        let message = format!(
+            "{} did not answer several times in a row; it is tried again soon",
+            peer.address()
+        );
+        return Err(Failure::unavailable("CIRCUIT_OPEN", message, PROBE_AFTER).into());
+    }
+    match attempt.await {
+        Ok(response) => {
+            if peer.shared.guards().0.succeeded() {
+                tracing::info!(peer = %peer.address(), "peer reached again");
+            }
+            Ok(response)
+        }
+        Err(Fault::Theirs(status)) => {
+            if peer.shared.guards().0.failed(Instant::now()) {
+                tracing::warn!(peer = %peer.address(), cause = status.message(), "peer lost");
+            }
+            Err(status)
+        }
+        Err(Fault::Ours(status)) => Err(status),
+    }
+}
+
+async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
+    let failed = |error: tonic::transport::Error| Fault::Theirs(unreachable(peer, &error));
+    let mut channel = peer.channel.clone();
+    channel
+        .ready()
+        .await
+        .map_err(failed)?
+        .call(request)
+        .await
+        .map_err(failed)
+}
+
+fn unreachable(peer: &Peer, error: &(dyn Error + 'static)) -> Status {
+    // The innermost cause says it in words that people know: "Connection refused".
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let message = format!("no answer from {}: {cause}", peer.address());
+    Failure::unavailable("PEER_UNREACHABLE", message, RETRY_AFTER).into()
+}
+
+fn overdue(peer: &Peer) -> Status {
+    Failure::deadline(format!("{} did not answer before the deadline", peer.address())).into()
+}
+
+/// The code in a head or a trailer, if there is one.
+fn code(headers: &HeaderMap) -> Option<Code> {
+    headers
+        .get("grpc-status")
+        .map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// tonic panics on details that are not base64: a far side's nonsense must not do that to us.
+fn sanitize(headers: &mut HeaderMap) {
+    const DETAILS: &str = "grpc-status-details-bin";
+    let metadata = MetadataMap::from_headers(std::mem::take(headers));
+    let broken = metadata
+        .get_bin(DETAILS)
+        .is_some_and(|details| details.to_bytes().is_err());
+    *headers = metadata.into_headers();
+    if broken {
+        headers.remove(DETAILS);
+    }
+}
+
+/// What `tonic::Request::set_timeout` wrote.
+fn own_timeout(headers: &HeaderMap) -> Option<Duration> {
+    super::stack::grpc_timeout(headers)
+}
+
+/// In the largest unit that loses little: gRPC allows eight digits.
+fn grpc_timeout(left: Duration) -> HeaderValue {
+    let text = match left.as_micros() {
+        micros @ 0..=99_999_999 => format!("{micros}u"),
+        _ => format!("{}m", left.as_millis().min(99_999_999)),
+    };
+    HeaderValue::try_from(text).expect("digits and a letter are a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_limits_survive_the_wire() {
+        for millis in [1, 999, 5_000, 99_999, 100_000, 86_000_000] {
+            let headers = [(
+                http::HeaderName::from_static("grpc-timeout"),
+                grpc_timeout(Duration::from_millis(millis)),
+            )];
+            assert_eq!(
+                own_timeout(&headers.into_iter().collect()),
+                Some(Duration::from_millis(millis))
+            );
+        }
+    }
+
+    #[test]
+    fn broken_details_are_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-status-details-bin", HeaderValue::from_static("not base64!"));
+        headers.insert("grpc-status", HeaderValue::from_static("5"));
+        sanitize(&mut headers);
+        assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::NotFound);
     }
 }

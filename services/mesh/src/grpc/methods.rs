@@ -1,37 +1,49 @@
-//! Which methods are streams: known from the descriptors, so that no list has to be kept by hand.
+//! The methods that exist, and which of them are streams: known from the descriptors, so that no list is kept by hand.
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use std::{collections::HashSet, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock};
 
-static STREAMING: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    [
+/// What a method is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// One request, one answer: bounded in time.
+    Unary,
+    /// A stream in either direction: may go on for ever.
+    Streaming,
+}
+
+/// By path: `/package.Service/Method`.
+static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
+    let sets = [
         evmesh_proto::FILE_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ]
-    .into_iter()
-    .flat_map(|set| FileDescriptorSet::decode(set).unwrap_or_default().file)
-    .flat_map(|file| {
-        let package = file.package().to_owned();
-        file.service.into_iter().flat_map(move |service| {
-            let name = format!("/{package}.{}", service.name());
-            let streams = service
-                .method
-                .into_iter()
-                .filter(|m| m.client_streaming() || m.server_streaming());
-            streams
-                .map(|method| format!("{name}/{}", method.name()))
-                .collect::<Vec<_>>()
-        })
-    })
-    .collect()
+    ];
+    let mut methods = HashMap::new();
+    for file in sets
+        .into_iter()
+        .flat_map(|set| FileDescriptorSet::decode(set).unwrap_or_default().file)
+    {
+        for service in &file.service {
+            for method in &service.method {
+                let streams = method.client_streaming() || method.server_streaming();
+                methods.insert(
+                    format!("/{}.{}/{}", file.package(), service.name(), method.name()),
+                    if streams { Method::Streaming } else { Method::Unary },
+                );
+            }
+        }
+    }
+    methods
 });
 
-/// Is the method with this path (`/package.Service/Method`) a stream in either direction? Streams have no time limit.
-pub fn is_streaming(path: &str) -> bool {
-    STREAMING.contains(path)
+/// The method with this path, and the path for as long as the process lives; `None` if there is none.
+pub fn find(path: &str) -> Option<(&'static str, Method)> {
+    METHODS
+        .get_key_value(path)
+        .map(|(path, method)| (path.as_str(), *method))
 }
 
 #[cfg(test)]
@@ -48,9 +60,14 @@ mod tests {
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         ] {
-            assert!(is_streaming(path), "{path}");
+            assert_eq!(find(path), Some((path, Method::Streaming)));
         }
-        assert!(!is_streaming("/evmesh.driver.v1.DriverService/RequestCharge"));
-        assert!(!is_streaming("/grpc.health.v1.Health/Check"));
+        for path in [
+            "/evmesh.driver.v1.DriverService/RequestCharge",
+            "/grpc.health.v1.Health/Check",
+        ] {
+            assert_eq!(find(path), Some((path, Method::Unary)));
+        }
+        assert_eq!(find("/evmesh.driver.v1.DriverService/Nothing"), None);
     }
 }

@@ -1,8 +1,24 @@
-//! The server stack.
+//! A server: its socket, its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
+use super::stack::Stack;
 use crate::Shutdown;
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
-use tonic::{body::Body, server::NamedService};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service;
 
 /// How a server treats its callers.
@@ -67,6 +83,16 @@ pub struct BindError {
 #[error("the gRPC server failed")]
 pub struct ServeError(#[from] tonic::transport::Error);
 
+/// A connection that is silent for so long is asked for a sign of life, and closed without one: callers that vanished
+/// hold no place for longer than [`KEEP_ALIVE_INTERVAL`] + [`KEEP_ALIVE_TIMEOUT`].
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// See [`KEEP_ALIVE_INTERVAL`].
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// One connection has at most so many calls and streams open; its further ones wait at the caller.
+const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
+/// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -77,12 +103,34 @@ pub struct Listener {
 impl Listener {
     /// Binds. `what` is the service, for the error: `central`.
     pub async fn bind(address: SocketAddr, what: &str) -> Result<Self, BindError> {
-        todo!()
+        let failed = |error: io::Error| BindError {
+            what: what.to_owned(),
+            address,
+            problem: problem(&error),
+        };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
     }
 
     /// Where it listens: the port is known here even if it was given as 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+}
+
+fn problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the address is in use; stop the other process or choose another port with --listen".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; choose a port above 1023 with --listen, or run it with the right to".into()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; choose another with --listen".into()
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -109,26 +157,60 @@ impl Deadline {
 
 /// The health that a server reports of itself. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HealthHandle {}
+pub struct HealthHandle {
+    reporter: HealthReporter,
+    names: Arc<Vec<&'static str>>,
+    serving: Arc<AtomicBool>,
+}
 
 impl HealthHandle {
-    /// Says whether every service here can serve. A server starts as serving.
+    /// Says whether every service here can serve. A server starts as serving, unless this was called before.
     pub async fn set_serving(&self, serving: bool) {
-        todo!()
+        self.serving.store(serving, Ordering::SeqCst);
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        // The empty name is the server as a whole.
+        for name in [""].iter().chain(self.names.iter()) {
+            self.reporter.set_service_status(*name, status).await;
+        }
     }
 }
 
 /// A server of gRPC services, with health and reflection, behind the whole server stack.
-pub struct GrpcServer {}
+pub struct GrpcServer {
+    options: ServerOptions,
+    routes: Routes,
+    names: Vec<&'static str>,
+    reporter: HealthReporter,
+    serving: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for GrpcServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcServer")
+            .field("services", &self.names)
+            .finish_non_exhaustive()
+    }
+}
 
 impl GrpcServer {
-    /// Without services.
+    /// Without services, but for health.
     pub fn new(options: &ServerOptions) -> Self {
-        todo!()
+        let (reporter, health) = tonic_health::server::health_reporter();
+        Self {
+            options: options.clone(),
+            routes: Routes::new(health),
+            names: Vec::new(),
+            reporter,
+            serving: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Adds a generated server. Give it `max_decoding_message_size(options.max_message_bytes)` first.
-    pub fn add_service<S>(self, service: S) -> Self
+    pub fn add_service<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
             + NamedService
@@ -138,17 +220,85 @@ impl GrpcServer {
             + 'static,
         S::Future: Send + 'static,
     {
-        todo!()
+        self.routes = self.routes.add_service(service);
+        self.names.push(S::NAME);
+        self
     }
 
-    /// To change what health says while it runs.
+    /// To change what health says while it runs. Call it after the last [`GrpcServer::add_service`].
     pub fn health(&self) -> HealthHandle {
-        todo!()
+        HealthHandle {
+            reporter: self.reporter.clone(),
+            names: Arc::new(self.names.clone()),
+            serving: self.serving.clone(),
+        }
     }
 
     /// Serves until the order to stop, then: health says not serving, streams end with `UNAVAILABLE` `SHUTTING_DOWN`, no
     /// new connection is taken, running calls go on for the drain timeout at most.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) -> Result<(), ServeError> {
-        todo!()
+        let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
+        let health = self.health();
+        let drain_timeout = self.options.drain_timeout;
+        let routes = with_reflection(self.routes, &self.names);
+        let stack = Stack::new(routes, &self.options, stopping.clone(), overdue.clone());
+        if shutdown.is_started() {
+            return Ok(());
+        }
+        health.set_serving(self.serving.load(Ordering::SeqCst)).await;
+        let serving = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+            .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+            .serve_with_incoming_shutdown(
+                stack,
+                TcpIncoming::from(listener.listener).with_nodelay(Some(true)),
+                stopping.token().clone().cancelled_owned(),
+            );
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return Ok(ended?),
+            () = shutdown.started() => {}
+        }
+        health.set_serving(false).await;
+        stopping.start();
+        if let Ok(ended) = tokio::time::timeout(drain_timeout, &mut serving).await {
+            return Ok(ended?);
+        }
+        tracing::warn!(
+            timeout_s = drain_timeout.as_secs_f64(),
+            "calls still ran after the drain timeout; they are cut"
+        );
+        overdue.start();
+        // A connection can stay open for ever (hyper #4170): what has not gone by now goes with the process.
+        match tokio::time::timeout(LAST_ANSWERS, &mut serving).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Ok(()),
+        }
     }
+}
+
+/// Adds reflection, as v1 and as v1alpha: tools differ in which they ask for. It names what is served here and nothing else.
+fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
+    let builder = || {
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(evmesh_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        for name in names {
+            builder = builder.with_service_name(*name);
+        }
+        builder
+    };
+    let v1 = builder()
+        .with_service_name("grpc.reflection.v1.ServerReflection")
+        .build_v1();
+    let v1alpha = builder()
+        .with_service_name("grpc.reflection.v1alpha.ServerReflection")
+        .build_v1alpha();
+    let (v1, v1alpha) = (
+        v1.expect("our descriptors are valid"),
+        v1alpha.expect("our descriptors are valid"),
+    );
+    routes.add_service(v1).add_service(v1alpha)
 }
