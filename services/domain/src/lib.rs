@@ -7,6 +7,7 @@ pub mod energy;
 pub mod ids;
 pub mod money;
 pub mod network;
+pub mod requests;
 pub mod supply;
 pub mod time;
 pub mod watchdog;

@@ -1,0 +1,210 @@
+//! What the app shows, and the table at the end.
+
+use super::{Expectation, Line, Outcome, Session, State, Target, Ticket};
+use crate::{ChargePointId, Energy, Money, Power, Price, SessionId};
+
+/// Something to show.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Central answers, for the first time or again.
+    Reached,
+    /// Central cannot be reached; what was asked is repeated until it is.
+    Unreachable {
+        /// Why.
+        why: String,
+    },
+    /// The newest tickets from before the start, oldest first.
+    Missed(Vec<Ticket>),
+    /// A session from before the start is still open, and followed.
+    Resumed(Session),
+    /// A charge is asked for.
+    Requesting {
+        /// The line of the file.
+        line: u32,
+        /// Where.
+        target: Target,
+    },
+    /// The charge point is reserved for this driver.
+    Authorized {
+        /// The session.
+        session: SessionId,
+        /// Where.
+        charge_point: ChargePointId,
+        /// Its price.
+        price: Price,
+    },
+    /// The request was denied.
+    Denied {
+        /// The reason's name, such as `CHARGE_POINT_BUSY`.
+        reason: String,
+        /// In words.
+        message: String,
+    },
+    /// A reading of the supply.
+    Consumption {
+        /// The session.
+        session: SessionId,
+        /// Where.
+        charge_point: ChargePointId,
+        /// Power now.
+        power: Power,
+        /// Energy so far.
+        energy: Energy,
+        /// What it costs so far.
+        amount: Money,
+    },
+    /// The supply failed, or the reservation came to nothing.
+    SupplyError {
+        /// The session.
+        session: SessionId,
+        /// Where.
+        charge_point: ChargePointId,
+        /// Why.
+        reason: String,
+        /// Energy delivered so far.
+        energy: Energy,
+        /// What it costs.
+        amount: Money,
+    },
+    /// A ticket.
+    Ticket(Ticket),
+    /// A line has concluded.
+    Concluded(Row),
+    /// The charge points that are free now, by id.
+    FreeChargePoints(Vec<FreePoint>),
+    /// Every line has concluded.
+    Finished,
+}
+
+/// A charge point that is free now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreePoint {
+    /// Its id.
+    pub id: String,
+    /// Its place.
+    pub location: String,
+    /// Its price; `network_status` does not tell it.
+    pub price: Option<Price>,
+}
+
+/// How a line concluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conclusion {
+    /// It was denied.
+    Denied {
+        /// The reason's name.
+        reason: String,
+        /// In words.
+        message: String,
+    },
+    /// Its session ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Why; empty when the outcome says it all.
+        reason: String,
+        /// Its ticket, if there is one yet.
+        ticket: Option<Ticket>,
+        /// A ticket may still come.
+        ticket_due: bool,
+    },
+    /// Central does not know the session any more.
+    Forgotten {
+        /// In words.
+        message: String,
+    },
+}
+
+impl Conclusion {
+    /// May a ticket still come?
+    pub fn is_ticket_due(&self) -> bool {
+        match self {
+            Self::Ended { ticket_due, .. } => *ticket_due,
+            Self::Denied { .. } | Self::Forgotten { .. } => false,
+        }
+    }
+}
+
+/// The result of one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What was asked for, and what was expected.
+    pub line: Line,
+    /// The session, if there was one.
+    pub session: Option<SessionId>,
+    /// Where it was: central's choice, if the line left it open.
+    pub charge_point: Option<ChargePointId>,
+    /// What came of it.
+    pub conclusion: Conclusion,
+}
+
+impl Row {
+    /// Its ticket.
+    pub fn ticket(&self) -> Option<&Ticket> {
+        match &self.conclusion {
+            Conclusion::Ended { ticket, .. } => ticket.as_ref(),
+            Conclusion::Denied { .. } | Conclusion::Forgotten { .. } => None,
+        }
+    }
+
+    /// Did it conclude as its line says?
+    pub fn is_as_expected(&self) -> bool {
+        match (&self.line.expectation, &self.conclusion) {
+            (
+                Expectation::Ticket,
+                Conclusion::Ended {
+                    outcome: Outcome::Completed,
+                    ticket: Some(_),
+                    ..
+                },
+            )
+            | (
+                Expectation::Fault,
+                Conclusion::Ended {
+                    outcome: Outcome::Faulted,
+                    ticket: Some(_),
+                    ..
+                },
+            ) => true,
+            (Expectation::Denied(expected), Conclusion::Denied { reason, .. }) => {
+                expected.as_ref().is_none_or(|expected| expected == reason)
+            }
+            (Expectation::Ticket | Expectation::Fault | Expectation::Denied(_), _) => false,
+        }
+    }
+
+    /// What became of its session after the conclusion: a ticket that came late.
+    pub(super) fn update(&mut self, session: &Session) {
+        if let (
+            Conclusion::Ended {
+                outcome,
+                reason,
+                ticket,
+                ticket_due,
+            },
+            State::Ended(ended),
+        ) = (&mut self.conclusion, session.state)
+        {
+            *outcome = ended;
+            reason.clone_from(&session.reason);
+            ticket.clone_from(&session.ticket);
+            *ticket_due = !session.settled && session.ticket.is_none();
+        }
+    }
+}
+
+/// The results of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// One for each line that has concluded, in their order.
+    pub rows: Vec<Row>,
+    /// How many lines there were to ask for.
+    pub asked: usize,
+}
+
+impl Summary {
+    /// Has every line concluded, each as it says?
+    pub fn all_as_expected(&self) -> bool {
+        self.rows.len() == self.asked && self.rows.iter().all(Row::is_as_expected)
+    }
+}

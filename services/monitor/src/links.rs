@@ -1,0 +1,279 @@
+//! The two streams: pings to the engine, reports to central. Each attempt is a task of its own; a newer one ends it.
+//!
+//! A task only carries: what comes in goes to the watchdog with the attempt's number, what the watchdog wants sent goes
+//! out. It ends with exactly one input that says so.
+
+use crate::Options;
+use domain::{
+    InstanceId, MonitorId,
+    watchdog::{Health, Input, Link, Trouble},
+};
+use evmesh_proto::{
+    chargepoint::{
+        EngineHealth, RegisterChargePointRequest, ReportHealthRequest,
+        charge_point_service_client::ChargePointServiceClient,
+    },
+    engine::{AttendRequest, AttendResponse, engine_service_client::EngineServiceClient},
+};
+use mesh::{
+    backoff::Backoff,
+    convert,
+    grpc::{self, Peer, PeerOptions},
+};
+use std::time::Duration;
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+/// What waits to be sent on one stream: a ping or report a second, and one at each change. Whoever does not take so many
+/// is cut for its silence long before more would help.
+const OUTGOING: usize = 8;
+
+/// The interval between reports where central names none.
+const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Both streams of one monitor.
+#[derive(Debug)]
+pub(crate) struct Links {
+    options: Options,
+    monitor: MonitorId,
+    inputs: mpsc::Sender<Input>,
+    engine: Peer,
+    engine_task: JoinSet<()>,
+    engine_backoff: Backoff,
+    pings: Option<mpsc::Sender<AttendRequest>>,
+    central: Peer,
+    central_task: JoinSet<()>,
+    central_backoff: Backoff,
+    reports: Option<mpsc::Sender<ReportHealthRequest>>,
+}
+
+impl Links {
+    /// None is open yet. What comes in goes to `inputs`.
+    pub(crate) fn new(options: Options, monitor: MonitorId, inputs: mpsc::Sender<Input>) -> Self {
+        Self {
+            engine: Peer::new(&options.engine, PeerOptions::default()),
+            engine_task: JoinSet::new(),
+            engine_backoff: Backoff::new(),
+            pings: None,
+            central: Peer::new(&options.central, PeerOptions::default()),
+            central_task: JoinSet::new(),
+            central_backoff: Backoff::new(),
+            reports: None,
+            options,
+            monitor,
+            inputs,
+        }
+    }
+
+    /// Opens the next stream to the engine; the one before ends.
+    pub(crate) fn attend(&mut self, link: Link, attempt: u32) {
+        let delay = delay(&mut self.engine_backoff, attempt);
+        let (pings, outgoing) = mpsc::channel(OUTGOING);
+        self.pings = Some(pings);
+        let (peer, inputs) = (self.engine.clone(), self.inputs.clone());
+        self.engine_task = JoinSet::new(); // dropping the set ends its task
+        self.engine_task.spawn(async move {
+            sleep(delay).await;
+            tell(&inputs, Input::AttendStarted { link }).await;
+            let (why, stale) = attend(peer, link, outgoing, &inputs).await;
+            tell(&inputs, Input::EngineEnded { link, why, stale }).await;
+        });
+    }
+
+    /// Pings the engine.
+    pub(crate) fn ping(&self, epoch: u64, central_reachable: bool) {
+        if let Some(pings) = &self.pings {
+            let ping = AttendRequest {
+                epoch,
+                central_reachable,
+            };
+            // Full: the engine takes none, and its silence is being counted. Closed: the end is on its way.
+            let _ = pings.try_send(ping);
+        }
+    }
+
+    /// Registers with central, and goes on with the stream of reports; the one before ends.
+    pub(crate) fn register(
+        &mut self,
+        link: Link,
+        instance: &InstanceId,
+        attempt: u32,
+        retry_after: Duration,
+    ) {
+        let delay = delay(&mut self.central_backoff, attempt).max(retry_after);
+        let (reports, outgoing) = mpsc::channel(OUTGOING);
+        self.reports = Some(reports);
+        let engine = self
+            .options
+            .engine_advertised
+            .as_ref()
+            .unwrap_or(&self.options.engine);
+        let request = RegisterChargePointRequest {
+            charge_point_id: self.options.charge_point.to_string(),
+            location: self.options.location.clone(),
+            price: Some(convert::price_proto(self.options.price)),
+            engine_address: engine.to_string(),
+            instance_id: instance.to_string(),
+            monitor_id: self.monitor.to_string(),
+        };
+        let (peer, inputs) = (self.central.clone(), self.inputs.clone());
+        self.central_task = JoinSet::new();
+        self.central_task.spawn(async move {
+            sleep(delay).await;
+            let trouble = report(peer, link, request, outgoing, &inputs).await;
+            tell(&inputs, Input::CentralEnded { link, trouble }).await;
+        });
+    }
+
+    /// Sends a report.
+    pub(crate) fn report(&self, epoch: u64, health: Health) {
+        let (health, reason) = match health {
+            Health::Ok => (EngineHealth::Ok, String::new()),
+            Health::Faulted(fault) => (EngineHealth::Faulted, fault),
+            Health::Unreachable(why) => (EngineHealth::Unreachable, why),
+        };
+        if let Some(reports) = &self.reports {
+            let report = ReportHealthRequest {
+                charge_point_id: self.options.charge_point.to_string(),
+                epoch,
+                health: health.into(),
+                reason,
+            };
+            // Full or closed: as for pings.
+            let _ = reports.try_send(report);
+        }
+    }
+}
+
+/// The first attempt goes at once; after that, jitter between bounds that double.
+fn delay(backoff: &mut Backoff, attempt: u32) -> Duration {
+    if attempt <= 1 {
+        backoff.reset();
+    }
+    if attempt == 0 {
+        Duration::ZERO
+    } else {
+        backoff.next_wait()
+    }
+}
+
+/// The receiver is gone only while the monitor stops.
+async fn tell(inputs: &mpsc::Sender<Input>, input: Input) {
+    let _ = inputs.send(input).await;
+}
+
+/// Until the stream ends: why, and whether the engine has seen a newer registration.
+async fn attend(
+    peer: Peer,
+    link: Link,
+    pings: mpsc::Receiver<AttendRequest>,
+    inputs: &mpsc::Sender<Input>,
+) -> (String, bool) {
+    let mut client = EngineServiceClient::new(peer);
+    let mut answers = match client.attend(ReceiverStream::new(pings)).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return engine_trouble(&status),
+    };
+    loop {
+        match answers.message().await {
+            Ok(Some(answer)) => match answered(link, answer) {
+                Ok(input) => tell(inputs, input).await,
+                Err(why) => return (why, false),
+            },
+            Ok(None) => return ("it closed the stream".into(), false),
+            Err(status) => return engine_trouble(&status),
+        }
+    }
+}
+
+fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
+    let instance = answer.instance_id.parse();
+    Ok(Input::EngineAnswered {
+        link,
+        instance: instance.map_err(|wrong| format!("its instance id {wrong}"))?,
+        fault: answer.fault.replace(char::is_control, " "),
+        supplying: answer.supplying,
+    })
+}
+
+fn engine_trouble(status: &Status) -> (String, bool) {
+    let stale = grpc::reason(status).as_deref() == Some("EPOCH_STALE");
+    (words(status), stale)
+}
+
+/// Registers, and reports until the stream ends: why.
+async fn report(
+    peer: Peer,
+    link: Link,
+    request: RegisterChargePointRequest,
+    reports: mpsc::Receiver<ReportHealthRequest>,
+    inputs: &mpsc::Sender<Input>,
+) -> Trouble {
+    let mut client = ChargePointServiceClient::new(peer);
+    let registration = match client.register_charge_point(request).await {
+        Ok(registration) => registration.into_inner(),
+        Err(status) => return central_trouble(&status),
+    };
+    let interval = convert::duration("report_interval", registration.report_interval.as_ref());
+    let registered = Input::Registered {
+        link,
+        epoch: registration.epoch,
+        report_interval: interval.unwrap_or(DEFAULT_REPORT_INTERVAL),
+    };
+    tell(inputs, registered).await;
+    let mut answers = match client.report_health(ReceiverStream::new(reports)).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return central_trouble(&status),
+    };
+    loop {
+        match answers.message().await {
+            Ok(Some(answer)) => {
+                let out_of_order = answer.out_of_order;
+                tell(inputs, Input::Acknowledged { link, out_of_order }).await;
+            }
+            Ok(None) => {
+                return Trouble::Unreachable {
+                    why: "it closed the stream".into(),
+                };
+            }
+            Err(status) => return central_trouble(&status),
+        }
+    }
+}
+
+fn central_trouble(status: &Status) -> Trouble {
+    let why = words(status);
+    match status.code() {
+        // Nobody there, or nobody who could decide.
+        Code::Ok
+        | Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::DataLoss => Trouble::Unreachable { why },
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => Trouble::Refused {
+            reason: grpc::reason(status).unwrap_or_else(|| status.code().description().into()),
+            why,
+            retry_after: grpc::error::retry_after(status),
+        },
+    }
+}
+
+fn words(status: &Status) -> String {
+    let words = match status.message() {
+        "" => status.code().description(),
+        message => message,
+    };
+    words.replace(char::is_control, " ")
+}

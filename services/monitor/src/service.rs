@@ -1,0 +1,144 @@
+//! The running monitor: one loop that owns the watchdog.
+
+use crate::{Error, Options, links::Links, words};
+use domain::{
+    ChargePointId, MonitorId, Mono, Price,
+    watchdog::{Effect, Input, Status, Watchdog},
+};
+use mesh::{
+    Shutdown,
+    grpc::{Address, GrpcServer, Listener},
+};
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, watch};
+
+/// What both streams have told and the loop has not yet taken; a full queue holds the streams back.
+const INPUTS: usize = 32;
+
+/// What a panel shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// The charge point.
+    pub charge_point: ChargePointId,
+    /// Its place, as this monitor registers it.
+    pub location: String,
+    /// Its price, as this monitor registers it.
+    pub price: Price,
+    /// Where its engine is.
+    pub engine: Address,
+    /// Where central is.
+    pub central: Address,
+    /// Where this monitor listens.
+    pub listen: SocketAddr,
+    /// What is known.
+    pub status: Status,
+}
+
+/// A monitor whose address is bound.
+#[derive(Debug)]
+pub struct Service {
+    options: Options,
+    listener: Listener,
+    watchdog: Watchdog,
+    view: watch::Sender<View>,
+}
+
+impl Service {
+    /// Binds the monitor's own address. Neither engine nor central is needed.
+    pub async fn bind(options: Options) -> Result<Self, Error> {
+        let listener = Listener::bind(options.listen, "the monitor").await?;
+        let watchdog = Watchdog::new(options.settings());
+        let view = View {
+            charge_point: options.charge_point.clone(),
+            location: options.location.clone(),
+            price: options.price,
+            engine: options.engine.clone(),
+            central: options.central.clone(),
+            listen: listener.local_addr(),
+            status: watchdog.status(),
+        };
+        Ok(Self {
+            options,
+            listener,
+            watchdog,
+            view: watch::Sender::new(view),
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// What a panel shows, and each change of it.
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    /// Watches until the order to stop; then both streams end, and central counts the charge point as disconnected.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let server = GrpcServer::new(&self.options.server).serve(self.listener, shutdown.clone());
+        let watching = watch(self.options, self.watchdog, self.view, shutdown);
+        let (served, ()) = tokio::join!(server, watching);
+        Ok(served?)
+    }
+}
+
+async fn watch(options: Options, mut watchdog: Watchdog, view: watch::Sender<View>, shutdown: Shutdown) {
+    let (sender, mut inputs) = mpsc::channel(INPUTS);
+    let mut links = Links::new(options, monitor_id(), sender);
+    let mut input = Input::Started;
+    loop {
+        for effect in watchdog.apply(mesh::now().mono, input) {
+            act(&mut links, &view, effect);
+        }
+        let status = watchdog.status();
+        words::measure(&view.borrow(), &status);
+        view.send_if_modified(|view| {
+            let changed = view.status != status;
+            view.status = status;
+            changed
+        });
+        input = tokio::select! {
+            () = shutdown.started() => return,
+            Some(input) = inputs.recv() => input,
+            () = sleep_until(watchdog.wake_at()) => Input::Tick,
+        };
+    }
+}
+
+fn act(links: &mut Links, view: &watch::Sender<View>, effect: Effect) {
+    match effect {
+        Effect::Attend { link, attempt } => links.attend(link, attempt),
+        // The number tells a test which stream is meant; there is one only, the newest.
+        Effect::Ping {
+            link: _,
+            epoch,
+            central_reachable,
+        } => links.ping(epoch, central_reachable),
+        Effect::Register {
+            link,
+            instance,
+            attempt,
+            retry_after,
+        } => links.register(link, &instance, attempt, retry_after),
+        Effect::Report {
+            link: _,
+            epoch,
+            health,
+        } => links.report(epoch, health),
+        Effect::Say(notice) => words::say(&view.borrow(), &notice),
+    }
+}
+
+async fn sleep_until(at: Option<Mono>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(mesh::now().mono)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn monitor_id() -> MonitorId {
+    let id = uuid::Uuid::new_v4().to_string();
+    id.parse().expect("a uuid has only letters, digits and '-'")
+}
