@@ -114,12 +114,8 @@ impl Step<'_> {
         let late_revokes = ended().filter(|session| session.revoke).map(revoke);
         let confirms = (!confirm.is_empty()).then_some(EngineRequest::Confirm { sessions: confirm });
         let asks = point.ask.then_some(EngineRequest::GetState);
-        let mut wanted = revokes
-            .chain(stops)
-            .chain(late_revokes)
-            .chain(confirms)
-            .chain(asks);
-        wanted.find(|request| !again(request))
+        let mut wanted = revokes.chain(stops).chain(late_revokes).chain(confirms);
+        wanted.find(|request| !again(request)).or(asks)
     }
 
     pub(super) fn engine_answered(

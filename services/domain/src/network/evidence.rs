@@ -211,6 +211,7 @@ impl Step<'_> {
         if let Some(ticket) = &mut session.ticket {
             let forget = reading.end.is_some() && !session.final_reading;
             session.final_reading |= forget; // estimated: now the engine has a record to be forgotten
+            session.revoke &= !forget;
             if reading.energy <= ticket.energy.max(ticket.late_energy) {
                 if forget {
                     self.changed(id);

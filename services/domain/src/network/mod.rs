@@ -20,7 +20,7 @@ mod session;
 mod step;
 mod telemetry;
 
-pub use answers::Answered;
+pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Detail, LiveDetail, Status, status};
 pub use command::*;
 pub use session::{Deadline, Live, Outcome, Session, Source, State, Stop, Ticket};

@@ -1,0 +1,80 @@
+//! Repeats of mutations (AIP-155).
+
+use crate::world::{World, cp};
+use domain::network::{Answer, CallOutcome, Config, Reason, Target};
+
+#[test]
+fn a_repeat_joins_the_undecided_and_gets_the_decided() {
+    let mut world = World::with_points(&["A"]);
+    let id = Some(("r1", 7));
+    let (first, session) = world.request_as("d", Target::Named(cp("A")), id);
+    let (second, _) = world.request_as("d", Target::Named(cp("A")), id);
+    assert!(!world.replies.contains_key(&first.0) && !world.replies.contains_key(&second.0));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    let (third, _) = world.request_as("d", Target::Named(cp("A")), id);
+    for token in [first, second, third] {
+        let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
+            panic!("{:?}", world.replies[&token.0])
+        };
+        assert_eq!(told.id, session);
+    }
+    assert_eq!(world.told(), ["AUTH_OK"]);
+    let (reused, _) = world.request_as("d", Target::Named(cp("A")), Some(("r1", 8)));
+    assert_eq!(world.denial(reused), Reason::RequestIdReused);
+    let (other, _) = world.request_as("e", Target::Named(cp("A")), Some(("r1", 7)));
+    assert_eq!(
+        world.denial(other),
+        Reason::ChargePointBusy,
+        "ids are scoped to their caller"
+    );
+}
+
+#[test]
+fn a_denial_is_definitive_and_outlives_a_restart() {
+    let mut world = World::with_points(&["A"]);
+    let id = Some(("r1", 7));
+    let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
+    world.silence("A");
+    assert_eq!(world.denial(token), Reason::EngineSilent);
+    world.restart();
+    let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
+    assert_eq!(world.denial(token), Reason::EngineSilent);
+    assert_eq!(world.told(), ["AUTH_DENIED"], "told once");
+}
+
+#[test]
+fn a_request_undecided_when_central_died_is_decided_afterwards_and_its_repeat_gets_that_session() {
+    let mut world = World::with_points(&["A"]);
+    let id = Some(("r1", 7));
+    let (_, session) = world.request_as("d", Target::Named(cp("A")), id);
+    world.restart();
+    let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
+    world.advance(250, &[]);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
+        panic!()
+    };
+    assert_eq!(told.id, session);
+}
+
+#[test]
+fn answers_are_forgotten_by_age_and_by_count() {
+    let mut world = World::with(Config {
+        max_answers: 2,
+        ..Config::default()
+    });
+    let nowhere = || Target::Named(cp("X"));
+    for id in ["r1", "r2", "r3"] {
+        world.request_as("d", nowhere(), Some((id, 1)));
+    }
+    assert_eq!(
+        world.pages.answers.len(),
+        2,
+        "the oldest is gone from the disk too"
+    );
+    world.now.wall.0 += 24 * 3_600_000;
+    world.send(domain::network::Command::Tick);
+    assert!(world.pages.answers.is_empty());
+    let (token, _) = world.request_as("d", nowhere(), Some(("r3", 2)));
+    assert_eq!(world.denial(token), Reason::ChargePointUnknown, "a new request");
+}

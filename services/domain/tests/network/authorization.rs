@@ -1,0 +1,352 @@
+//! From a request to a reservation, and every way in which it comes to nothing.
+
+use crate::world::{World, cp, driver, ended, price, record, sid};
+use domain::{
+    DriverId,
+    network::{
+        Answer, Asked, CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, RecordState,
+        State, Status, Target, Which,
+    },
+};
+use std::time::Duration;
+
+fn any() -> Target {
+    Target::Any {
+        location_prefix: String::new(),
+    }
+}
+
+#[test]
+fn an_agreed_request_is_a_reservation_told_in_both_ways() {
+    let mut world = World::with_points(&["A"]);
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    assert_eq!(
+        world.status("A"),
+        Status::Reserved,
+        "choice and reservation are one step"
+    );
+    assert!(
+        !world.replies.contains_key(&token.0),
+        "nobody is told before the engine agreed"
+    );
+    let EngineRequest::Authorize {
+        number,
+        session: asked,
+        driver: whose,
+        price: at,
+        ..
+    } = world.call("A").clone()
+    else {
+        panic!("the engine is asked to authorise")
+    };
+    assert_eq!(
+        (number, asked, whose, at),
+        (1, session.clone(), driver("d"), price())
+    );
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
+        panic!()
+    };
+    assert_eq!((&told.id, told.state), (&session, State::Reserved));
+    assert_eq!(world.told(), ["AUTH_OK"]);
+    assert_eq!(world.status("A"), Status::Reserved);
+}
+
+#[test]
+fn each_denial_has_its_reason_and_its_notification() {
+    let mut world = World::with_points(&["BUSY", "BROKEN", "STOPPED", "GONE"]);
+    world.reserved("other", "BUSY");
+    world.report("BROKEN", Health::Faulted);
+    let token = world.token();
+    let asked = Asked { token, request: None };
+    world.send(Command::Order {
+        asked,
+        which: Which::Some(vec![cp("STOPPED")]),
+        out_of_order: true,
+    });
+    let epoch = world.epoch("GONE");
+    world.send(Command::MonitorGone {
+        charge_point: cp("GONE"),
+        epoch,
+    });
+    let before = world.notices.len();
+    for (target, reason) in [
+        (Target::Named(cp("NOWHERE")), Reason::ChargePointUnknown),
+        (Target::Named(cp("BUSY")), Reason::ChargePointBusy),
+        (Target::Named(cp("BROKEN")), Reason::ChargePointFaulted),
+        (Target::Named(cp("STOPPED")), Reason::ChargePointOutOfOrder),
+        (Target::Named(cp("GONE")), Reason::ChargePointDisconnected),
+        (any(), Reason::NoChargePointFree),
+    ] {
+        let (token, session) = world.request("d", target);
+        assert_eq!(world.denial(token), reason);
+        assert!(
+            world.net.session(&session).is_none(),
+            "a denied request creates no session"
+        );
+    }
+    let (token, _) = world.request("other", any());
+    assert_eq!(world.denial(token), Reason::DriverBusy);
+    let told: Vec<_> = world.notices[before..]
+        .iter()
+        .map(|notice| matches!(notice.kind, NoticeKind::Denied(_)))
+        .collect();
+    assert_eq!(told, [true; 7]);
+    assert_eq!(
+        world.net.charge_point_count(),
+        4,
+        "a request creates no charge point"
+    );
+}
+
+#[test]
+fn a_thousand_requests_for_the_last_free_one_give_one_session() {
+    let mut world = World::with_points(&["A"]);
+    let tokens: Vec<_> = (0..1000)
+        .map(|i| world.request(&format!("d{i}"), any()).0)
+        .collect();
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    let granted = tokens
+        .iter()
+        .filter(|token| world.replies[&token.0].is_ok())
+        .count();
+    let denied = tokens
+        .iter()
+        .filter(|token| world.replies[&token.0].is_err())
+        .count();
+    assert_eq!((granted, denied, world.net.sessions().count()), (1, 999, 1));
+}
+
+#[test]
+fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    for (id, price) in [("A", "0.40 EUR"), ("B", "0.20 EUR"), ("C", "0.20 EUR")] {
+        let token = world.token();
+        let asked = Asked { token, request: None };
+        world.send(Command::SetPrice {
+            asked,
+            charge_point: cp(id),
+            price: price.parse().unwrap(),
+        });
+    }
+    let at = |world: &World, session| world.find(session).charge_point;
+    let (_, first) = world.request("d1", any());
+    assert_eq!(at(&world, &first), cp("B"));
+    let (_, second) = world.request("d2", any());
+    assert_eq!(at(&world, &second), cp("C"));
+    let (token, _) = world.request(
+        "d3",
+        Target::Any {
+            location_prefix: "place of B".into(),
+        },
+    );
+    assert_eq!(world.denial(token), Reason::NoChargePointFree);
+    let (_, last) = world.request(
+        "d3",
+        Target::Any {
+            location_prefix: "place of A".into(),
+        },
+    );
+    assert_eq!(at(&world, &last), cp("A"));
+}
+
+#[test]
+fn an_engine_that_refuses_or_is_silent_leaves_nothing_reserved() {
+    for (outcome, reason) in [
+        (Some(CallOutcome::Busy), Reason::EngineRefused),
+        (Some(CallOutcome::Faulted), Reason::EngineRefused),
+        (Some(CallOutcome::Unattended), Reason::EngineRefused),
+        (Some(CallOutcome::WrongInstance), Reason::EngineSilent),
+        (None, Reason::EngineSilent),
+    ] {
+        let mut world = World::with_points(&["A", "B"]);
+        let (token, session) = world.request("d", Target::Named(cp("A")));
+        match outcome {
+            Some(outcome) => world.answer("A", outcome, None, vec![]),
+            None => world.silence("A"),
+        }
+        assert_eq!(world.denial(token), reason);
+        assert_eq!(world.state(&session), ended(Outcome::Rejected));
+        assert_ne!(world.status("A"), Status::Reserved);
+        assert_eq!(world.told(), ["AUTH_DENIED"]);
+        world.reserved("d", "B"); // the driver is free to go elsewhere
+    }
+}
+
+#[test]
+fn a_silent_engine_is_denied_at_the_deadline_and_revoked_until_it_answers() {
+    let mut world = World::with_points(&["A"]);
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    world.advance(4_750, &["A"]);
+    assert!(!world.replies.contains_key(&token.0));
+    world.advance(500, &["A"]);
+    assert_eq!(world.denial(token), Reason::EngineSilent);
+    assert_eq!(world.status("A"), Status::Faulted, "not ok until it answers");
+    world.silence("A"); // the call itself gives up
+    world.advance(1_000, &["A"]);
+    assert_eq!(
+        *world.call("A"),
+        EngineRequest::Revoke {
+            number: 1,
+            session: session.clone()
+        }
+    );
+    world.silence("A");
+    world.advance(4_000, &["A"]);
+    assert_eq!(
+        *world.call("A"),
+        EngineRequest::Revoke {
+            number: 1,
+            session: session.clone()
+        },
+        "until answered"
+    );
+    world.answer("A", CallOutcome::Revoked, None, vec![]);
+    assert!(world.find(&session).closed);
+    assert_eq!(world.status("A"), Status::Available);
+}
+
+#[test]
+fn an_open_request_tries_the_next_charge_point() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    let (token, first) = world.request("d", any());
+    world.silence("A");
+    assert_eq!(world.state(&first), ended(Outcome::Rejected));
+    world.answer("B", CallOutcome::Faulted, None, vec![]);
+    world.answer("C", CallOutcome::Done, None, vec![]);
+    let Ok(Answer::Session(session)) = &world.replies[&token.0] else {
+        panic!()
+    };
+    assert_eq!(
+        (session.charge_point.clone(), session.id.as_str()),
+        (cp("C"), format!("{first}.3").as_str())
+    );
+    assert_eq!(world.told(), ["AUTH_OK"], "the driver is told once");
+    let (token, _) = world.request("e", any());
+    world.answer("B", CallOutcome::Unattended, None, vec![]);
+    assert_eq!(
+        world.denial(token),
+        Reason::EngineRefused,
+        "no other is left: the last reason counts"
+    );
+}
+
+#[test]
+fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
+    let mut world = World::with_points(&["A"]);
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    // This central's store was restored from an older copy: the engine has seen 41.
+    let call = world.calls.remove(&cp("A")).unwrap();
+    let report = domain::network::EngineReport {
+        instance: call.instance,
+        highest_authorization: 41,
+        current: None,
+        unsettled: vec![],
+    };
+    let result = Ok(domain::network::EngineAnswer {
+        outcome: CallOutcome::NumberStale,
+        report,
+    });
+    world.send(Command::EngineAnswered {
+        charge_point: cp("A"),
+        call: call.id,
+        result,
+    });
+    let EngineRequest::Authorize {
+        number,
+        session: asked,
+        ..
+    } = world.call("A").clone()
+    else {
+        panic!()
+    };
+    assert_eq!((number, asked), (42, session));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(world.replies[&token.0].is_ok());
+    assert_eq!(world.pages.points[&cp("A")].highest_authorization, 42, "on disk");
+}
+
+#[test]
+fn a_late_answer_touches_nothing() {
+    let mut world = World::with_points(&["A"]);
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    let late = world.calls[&cp("A")].clone();
+    world.silence("A");
+    assert_eq!(world.denial(token), Reason::EngineSilent);
+    let report = domain::network::EngineReport {
+        instance: late.instance,
+        highest_authorization: 1,
+        current: Some(record(&session, "d", RecordState::Authorized, 0, 0)),
+        unsettled: vec![],
+    };
+    let result = Ok(domain::network::EngineAnswer {
+        outcome: CallOutcome::Done,
+        report,
+    });
+    world.send(Command::EngineAnswered {
+        charge_point: cp("A"),
+        call: late.id,
+        result,
+    });
+    assert_eq!(world.state(&session), ended(Outcome::Rejected));
+    assert_eq!(world.told(), ["AUTH_DENIED"]);
+}
+
+#[test]
+fn a_charge_point_takes_a_request_only_after_its_engine_answered_since_the_reconnect() {
+    let mut world = World::with_points(&["A"]);
+    let epoch = world.epoch("A");
+    world.send(Command::MonitorGone {
+        charge_point: cp("A"),
+        epoch,
+    });
+    world.register(World::registration("A")).unwrap();
+    world.report("A", Health::Ok);
+    let (token, _) = world.request("d", Target::Named(cp("A")));
+    assert_eq!(world.denial(token), Reason::ChargePointFaulted);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    world.reserved("d", "A");
+}
+
+#[test]
+fn the_evidence_of_a_supply_answers_the_request_too() {
+    let mut world = World::with_points(&["A"]);
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    world.message("A", "d", &session, 1, domain::network::MessageKind::Started, 0);
+    assert!(
+        world.replies[&token.0].is_ok(),
+        "the engine has agreed, or it would not supply"
+    );
+    assert_eq!(
+        (world.state(&session), world.told()),
+        (State::Supplying, vec!["AUTH_OK"])
+    );
+    world.silence("A");
+    assert_eq!(world.state(&session), State::Supplying);
+}
+
+fn manual(world: &mut World, who: DriverId, id: &str, instance: &str) -> domain::network::Token {
+    let token = world.token();
+    world.send(Command::RequestManualSupply {
+        asked: Asked { token, request: None },
+        session: sid(&format!("m{}", token.0)),
+        charge_point: cp(id),
+        instance: instance.parse().unwrap(),
+        driver: who,
+        budget: Duration::from_secs(5),
+    });
+    token
+}
+
+#[test]
+fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
+    let mut world = World::with_points(&["A", "B"]);
+    for id in ["A", "B"] {
+        let token = manual(&mut world, DriverId::guest(), id, "i1");
+        world.answer(id, CallOutcome::Done, None, vec![]);
+        assert!(world.replies[&token.0].is_ok());
+    }
+    assert_eq!(world.notices, []);
+    let token = manual(&mut world, driver("d"), "A", "i0");
+    assert_eq!(world.denial(token), Reason::InstanceStale);
+}

@@ -1,0 +1,104 @@
+//! The status table, cell by cell: as a function, and as it comes out of a network.
+
+use crate::world::{World, record};
+use domain::network::{CallOutcome, Health, MessageKind, Outcome, RecordState, State, Status, status};
+
+#[test]
+fn the_table_cell_by_cell() {
+    use Status::*;
+    let sessions = [
+        None,
+        Some(State::Authorizing),
+        Some(State::Reserved),
+        Some(State::Supplying),
+        Some(State::Ended(Outcome::Completed)),
+    ];
+    for monitor in [false, true] {
+        for engine in [false, true] {
+            for stopped in [false, true] {
+                for session in sessions {
+                    for supplies in [false, true] {
+                        let expected = match (monitor, engine, stopped, session, supplies) {
+                            (false, _, _, _, _) => Disconnected,
+                            (true, false, _, _, _) => Faulted,
+                            (true, true, _, Some(State::Supplying), _) | (true, true, _, _, true) => {
+                                Supplying
+                            }
+                            (true, true, true, _, false) => OutOfOrder,
+                            (true, true, false, Some(State::Authorizing | State::Reserved), false) => {
+                                Reserved
+                            }
+                            (true, true, false, None | Some(State::Ended(_)), false) => Available,
+                        };
+                        let found = status(monitor, engine, stopped, session, supplies);
+                        let cell = (monitor, engine, stopped, session, supplies);
+                        assert_eq!(found, expected, "{cell:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_has_not_answered_since_its_monitor_came_back_is_not_ok() {
+    let mut world = World::new();
+    world.register(World::registration("A")).unwrap();
+    assert_eq!(
+        world.status("A"),
+        Status::Disconnected,
+        "registered, no report yet"
+    );
+    world.report("A", Health::Ok);
+    assert_eq!(world.status("A"), Status::Faulted, "not asked yet");
+    world.silence("A");
+    assert_eq!(world.status("A"), Status::Faulted, "does not answer");
+    world.advance(3000, &["A"]);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.status("A"), Status::Available);
+}
+
+#[test]
+fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_supply() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.reserved("d", "A");
+    world.advance(62_250, &["A"]);
+    world.silence("A"); // the state was asked for meanwhile
+    world.advance(4_000, &["A"]);
+    assert_eq!(world.state(&session), State::Ended(Outcome::Expired));
+    // It had been taken up all the same: the engine says so.
+    let live = record(&session, "d", RecordState::Supplying, 5, 500);
+    world.answer("A", CallOutcome::NotRevoked, Some(live), vec![]);
+    assert_eq!(
+        world.state(&session),
+        State::Ended(Outcome::Expired),
+        "never back"
+    );
+    assert_eq!(world.status("A"), Status::Supplying);
+    let done = record(
+        &session,
+        "d",
+        RecordState::Ended(domain::network::SupplyEnd::Stopped),
+        6,
+        600,
+    );
+    world.answer("A", CallOutcome::Done, None, vec![done]);
+    assert_eq!(world.status("A"), Status::Available);
+    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 600);
+}
+
+#[test]
+fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
+    let mut world = World::with_points(&["A"]);
+    world.telemetry(
+        "A",
+        None,
+        None,
+        MessageKind::Fault(domain::network::SupplyEnd::EngineFault),
+        0,
+        None,
+    );
+    assert_eq!(world.status("A"), Status::Faulted);
+    world.report("A", Health::Ok);
+    assert_eq!(world.status("A"), Status::Available);
+}

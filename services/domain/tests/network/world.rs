@@ -1,0 +1,431 @@
+//! A network with its store and its callers as plain data, one step at a time.
+
+use domain::{
+    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, Wall,
+    network::{
+        Answer, Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config,
+        Denial, Effect, EngineAnswer, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
+        Method, Network, Notice, NoticeKind, Outcome, Reason, Record, RecordState, Registration, RequestKey,
+        Session, Source, State, Status, Stored, SupplyEnd, Target, Token,
+    },
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What a store holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pages {
+    pub(crate) points: BTreeMap<ChargePointId, ChargePoint>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) answers: BTreeMap<RequestKey, Answered>,
+}
+
+impl Archive for Pages {
+    fn session(&self, id: &SessionId) -> Option<Session> {
+        self.sessions.get(id).cloned()
+    }
+}
+
+/// A call that waits for its engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) instance: InstanceId,
+    pub(crate) request: EngineRequest,
+}
+
+pub(crate) struct World {
+    pub(crate) net: Network,
+    pub(crate) config: Config,
+    pub(crate) pages: Pages,
+    pub(crate) now: Now,
+    pub(crate) calls: BTreeMap<ChargePointId, Call>,
+    pub(crate) replies: BTreeMap<u64, Result<Answer, Denial>>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) readings: Vec<Notice>,
+    pub(crate) dead_letters: Vec<String>,
+    pub(crate) events: Vec<Event>,
+    next: u64,
+}
+
+pub(crate) fn cp(text: &str) -> ChargePointId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn driver(text: &str) -> DriverId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn sid(text: &str) -> SessionId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn price() -> Price {
+    "0.30 EUR".parse().unwrap()
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let now = Now {
+            mono: Mono(1_000_000),
+            wall: Wall(1_700_000_000_000),
+        };
+        let net = Network::restore(config.clone(), now, Stored::default());
+        Self {
+            net,
+            config,
+            pages: Pages::default(),
+            now,
+            calls: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            notices: Vec::new(),
+            readings: Vec::new(),
+            dead_letters: Vec::new(),
+            events: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// A world with these charge points free.
+    pub(crate) fn with_points(ids: &[&str]) -> Self {
+        let mut world = Self::new();
+        for id in ids {
+            world.connect(id);
+        }
+        world
+    }
+
+    pub(crate) fn send(&mut self, command: Command) {
+        let effects = self.net.apply(self.now, &self.pages, command);
+        let changes = self.net.take_changes();
+        for point in changes.charge_points {
+            self.pages.points.insert(point.id.clone(), point);
+        }
+        for session in changes.sessions {
+            self.pages.sessions.insert(session.id.clone(), session);
+        }
+        self.pages.answers.extend(changes.answers);
+        for key in changes.expired_answers {
+            self.pages.answers.remove(&key);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Reply { token, answer } => {
+                    assert!(
+                        self.replies.insert(token.0, answer).is_none(),
+                        "two replies to one caller"
+                    );
+                }
+                Effect::Call {
+                    charge_point,
+                    call,
+                    instance,
+                    request,
+                    ..
+                } => {
+                    let call = Call {
+                        id: call,
+                        instance: instance.clone(),
+                        request,
+                    };
+                    let before = self.calls.insert(charge_point, call);
+                    assert!(
+                        before.is_none_or(|call| call.instance != instance),
+                        "two calls at once to one engine"
+                    );
+                }
+                Effect::Notify(notice) => self.notices.push(notice),
+                Effect::NotifyReading(notice) => self.readings.push(notice),
+                Effect::DeadLetter(reason) => self.dead_letters.push(reason),
+                Effect::Changed(_) => {}
+                Effect::Happened(event) => self.events.push(event),
+            }
+        }
+    }
+
+    /// Time passes, in ticks of 250 ms; monitors in `alive` keep reporting.
+    pub(crate) fn advance(&mut self, millis: u64, alive: &[&str]) {
+        for _ in 0..millis.div_ceil(250) {
+            self.now.mono.0 += 250;
+            self.now.wall.0 += 250;
+            for id in alive {
+                self.report(id, Health::Ok);
+            }
+            self.send(Command::Tick);
+        }
+    }
+
+    pub(crate) fn token(&mut self) -> Token {
+        self.next += 1;
+        Token(self.next)
+    }
+
+    pub(crate) fn registration(id: &str) -> Registration {
+        Registration {
+            charge_point: cp(id),
+            location: format!("place of {id}"),
+            price: price(),
+            engine_address: format!("{id}:1"),
+            instance: "i1".parse().unwrap(),
+            monitor: "m1".parse().unwrap(),
+        }
+    }
+
+    pub(crate) fn register(&mut self, registration: Registration) -> Result<Answer, Denial> {
+        let token = self.token();
+        self.send(Command::Register { token, registration });
+        self.replies[&token.0].clone()
+    }
+
+    pub(crate) fn epoch(&self, id: &str) -> u64 {
+        self.net.charge_point(&cp(id)).unwrap().epoch
+    }
+
+    pub(crate) fn report(&mut self, id: &str, health: Health) {
+        let (token, epoch) = (self.token(), self.epoch(id));
+        let charge_point = cp(id);
+        self.send(Command::Report {
+            token,
+            charge_point,
+            epoch,
+            health,
+            reason: String::new(),
+        });
+    }
+
+    /// Registers, reports well, and lets the engine answer.
+    pub(crate) fn connect(&mut self, id: &str) {
+        self.register(Self::registration(id)).unwrap();
+        self.report(id, Health::Ok);
+        self.answer(id, CallOutcome::Done, None, vec![]);
+        assert_eq!(self.status(id), Status::Available);
+    }
+
+    /// The same, where the operator's order still holds.
+    pub(crate) fn connect_out_of_order(&mut self, id: &str) {
+        self.register(Self::registration(id)).unwrap();
+        self.report(id, Health::Ok);
+        self.answer(id, CallOutcome::Done, None, vec![]);
+        assert_eq!(self.status(id), Status::OutOfOrder);
+    }
+
+    pub(crate) fn status(&self, id: &str) -> Status {
+        self.net.charge_point(&cp(id)).unwrap().status
+    }
+
+    /// The call that waits at this engine.
+    pub(crate) fn call(&self, id: &str) -> &EngineRequest {
+        &self
+            .calls
+            .get(&cp(id))
+            .unwrap_or_else(|| panic!("no call waits at {id}"))
+            .request
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        id: &str,
+        outcome: CallOutcome,
+        current: Option<Record>,
+        unsettled: Vec<Record>,
+    ) {
+        self.answer_as(id, "i1", outcome, current, unsettled);
+    }
+
+    pub(crate) fn answer_as(
+        &mut self,
+        id: &str,
+        instance: &str,
+        outcome: CallOutcome,
+        current: Option<Record>,
+        unsettled: Vec<Record>,
+    ) {
+        let call = self
+            .calls
+            .remove(&cp(id))
+            .unwrap_or_else(|| panic!("no call waits at {id}"));
+        let instance = instance.parse().unwrap();
+        let report = EngineReport {
+            instance,
+            highest_authorization: 0,
+            current,
+            unsettled,
+        };
+        let result = Ok(EngineAnswer { outcome, report });
+        self.send(Command::EngineAnswered {
+            charge_point: cp(id),
+            call: call.id,
+            result,
+        });
+    }
+
+    pub(crate) fn silence(&mut self, id: &str) {
+        let call = self
+            .calls
+            .remove(&cp(id))
+            .unwrap_or_else(|| panic!("no call waits at {id}"));
+        let result = Err(CallFailed("timed out".into()));
+        self.send(Command::EngineAnswered {
+            charge_point: cp(id),
+            call: call.id,
+            result,
+        });
+    }
+
+    pub(crate) fn request(&mut self, who: &str, target: Target) -> (Token, SessionId) {
+        self.request_as(who, target, None)
+    }
+
+    pub(crate) fn request_as(
+        &mut self,
+        who: &str,
+        target: Target,
+        id: Option<(&str, u64)>,
+    ) -> (Token, SessionId) {
+        let token = self.token();
+        let session = sid(&format!("s{}", token.0));
+        let request = id.map(|(id, fingerprint)| {
+            let id = id.parse().unwrap();
+            (
+                RequestKey {
+                    method: Method::RequestCharge,
+                    caller: who.into(),
+                    id,
+                },
+                fingerprint,
+            )
+        });
+        self.send(Command::RequestCharge {
+            asked: Asked { token, request },
+            session: session.clone(),
+            driver: driver(who),
+            target,
+            budget: Duration::from_secs(10),
+        });
+        (token, session)
+    }
+
+    /// A session that the engine agreed to.
+    pub(crate) fn reserved(&mut self, who: &str, id: &str) -> SessionId {
+        let (token, session) = self.request(who, Target::Named(cp(id)));
+        self.answer(id, CallOutcome::Done, None, vec![]);
+        assert!(
+            matches!(self.replies[&token.0], Ok(Answer::Session(_))),
+            "{:?}",
+            self.replies[&token.0]
+        );
+        session
+    }
+
+    /// A session whose supply has started.
+    pub(crate) fn supplying(&mut self, who: &str, id: &str) -> SessionId {
+        let session = self.reserved(who, id);
+        self.message(id, who, &session, 1, MessageKind::Started, 0);
+        assert_eq!(self.state(&session), State::Supplying);
+        session
+    }
+
+    pub(crate) fn message(
+        &mut self,
+        id: &str,
+        who: &str,
+        session: &SessionId,
+        seq: u64,
+        kind: MessageKind,
+        wh: u64,
+    ) {
+        self.telemetry(id, Some(who), Some((session.clone(), seq)), kind, wh, None);
+    }
+
+    pub(crate) fn telemetry(
+        &mut self,
+        id: &str,
+        who: Option<&str>,
+        session: Option<(SessionId, u64)>,
+        kind: MessageKind,
+        wh: u64,
+        source: Option<Source>,
+    ) {
+        let message = Message {
+            kind,
+            charge_point: cp(id),
+            driver: who.map(driver),
+            session,
+            energy: Some(Energy::from_wh(wh)),
+            power: None,
+            reason: String::new(),
+            at: None,
+        };
+        self.send(Command::Telemetry { message, source });
+    }
+
+    pub(crate) fn find(&self, id: &SessionId) -> Session {
+        self.net
+            .session(id)
+            .or_else(|| self.pages.sessions.get(id))
+            .cloned()
+            .expect("the session is known")
+    }
+
+    pub(crate) fn state(&self, id: &SessionId) -> State {
+        self.find(id).state
+    }
+
+    pub(crate) fn denial(&self, token: Token) -> Reason {
+        self.replies[&token.0].clone().unwrap_err().reason
+    }
+
+    /// The words of the notices so far, as the topic has them.
+    pub(crate) fn told(&self) -> Vec<&'static str> {
+        self.notices
+            .iter()
+            .map(|notice| match notice.kind {
+                NoticeKind::Authorized => "AUTH_OK",
+                NoticeKind::Denied(_) => "AUTH_DENIED",
+                NoticeKind::Reading { .. } => "CONSUMO_UPDATE",
+                NoticeKind::Error { .. } => "SUPPLY_ERROR",
+                NoticeKind::Ticket { .. } => "TICKET",
+            })
+            .collect()
+    }
+
+    /// Central dies, loses its memory, and starts from its store.
+    pub(crate) fn restart(&mut self) {
+        let open = |session: &&Session| !session.closed;
+        let stored = Stored {
+            charge_points: self.pages.points.values().cloned().collect(),
+            sessions: self.pages.sessions.values().filter(open).cloned().collect(),
+            answers: self.pages.answers.clone().into_iter().collect(),
+        };
+        self.net = Network::restore(self.config.clone(), self.now, stored);
+        self.calls.clear();
+    }
+}
+
+pub(crate) fn record(session: &SessionId, who: &str, state: RecordState, seq: u64, wh: u64) -> Record {
+    Record {
+        session: session.clone(),
+        driver: driver(who),
+        price: price(),
+        authorization: 1,
+        state,
+        seq,
+        energy: Energy::from_wh(wh),
+        power: Power::ZERO,
+        started_at: None,
+        ended_at: None,
+    }
+}
+
+pub(crate) fn ended(outcome: Outcome) -> State {
+    State::Ended(outcome)
+}
+
+pub(crate) const FAULTS: [SupplyEnd; 3] = [
+    SupplyEnd::EngineFault,
+    SupplyEnd::MonitorLost,
+    SupplyEnd::Interrupted,
+];
