@@ -264,10 +264,13 @@ async fn attempt(
             None => Response::from_parts(head, Body::new(body)),
         })
     };
-    match timeout_at(deadline, whole).await {
-        Ok(answer) => answer,
-        Err(_) if left >= SILENCE => Err(Fault::Theirs(overdue(peer))),
-        Err(_) => Err(Fault::Ours(overdue(peer))),
+    // Whoever notices first, our timer, the channel's or the far side's: too late is too late.
+    let answer = timeout_at(deadline, whole).await.unwrap_or(Err(Fault::Late));
+    match answer {
+        Ok(response) if code(response.headers()) != Some(Code::DeadlineExceeded) => Ok(response),
+        Ok(_) | Err(Fault::Late) if left >= SILENCE => Err(Fault::Theirs(overdue(peer))),
+        Ok(_) | Err(Fault::Late) => Err(Fault::Ours(overdue(peer))),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -275,6 +278,8 @@ async fn attempt(
 enum Fault {
     /// The far side cannot be reached, or is silent.
     Theirs(Status),
+    /// Too late; whose fault that is depends on how long there was.
+    Late,
     /// Anything else.
     Ours(Status),
 }
@@ -304,12 +309,16 @@ async fn guarded(
             }
             Err(status)
         }
+        Err(Fault::Late) => Err(overdue(peer)),
         Err(Fault::Ours(status)) => Err(status),
     }
 }
 
 async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
-    let failed = |error: tonic::transport::Error| Fault::Theirs(unreachable(peer, &error));
+    let failed = |error: tonic::transport::Error| match error.source() {
+        Some(cause) if cause.is::<tonic::TimeoutExpired>() => Fault::Late,
+        _ => Fault::Theirs(unreachable(peer, &error)),
+    };
     let mut channel = peer.channel.clone();
     channel
         .ready()

@@ -1,5 +1,9 @@
 //! What the tests of every crate share. Behind the feature `testing`.
 
+mod proxy;
+
+pub use proxy::Proxy;
+
 use crate::kafka::{KafkaOptions, embedded};
 use std::{
     future::Future,

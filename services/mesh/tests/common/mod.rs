@@ -1,0 +1,152 @@
+//! A service whose answers a test chooses by the charge point's id.
+
+use evmesh_proto::chargepoint::{
+    charge_point_service_client::ChargePointServiceClient,
+    charge_point_service_server::{ChargePointService, ChargePointServiceServer},
+    *,
+};
+use mesh::{
+    Shutdown,
+    grpc::{
+        Deadline, Failure, GrpcServer, HealthHandle, Listener, Peer, PeerOptions, ServeError, ServerOptions,
+    },
+    trace::Trace,
+};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+
+#[derive(Default)]
+pub struct Fake {
+    /// How many calls came in.
+    pub calls: AtomicU64,
+    /// `flaky` is unavailable while this is above zero.
+    pub failures: AtomicU64,
+    /// `held` waits for it.
+    pub release: Notify,
+}
+
+/// The service itself.
+struct Service(Arc<Fake>);
+
+#[tonic::async_trait]
+impl ChargePointService for Service {
+    async fn register_charge_point(
+        &self,
+        request: Request<RegisterChargePointRequest>,
+    ) -> Result<Response<RegisterChargePointResponse>, Status> {
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
+        let mut answer = RegisterChargePointResponse::default();
+        let left = Deadline::of(&request).map(Deadline::remaining);
+        match request.get_ref().charge_point_id.as_str() {
+            "ok" => {}
+            "slow" => std::future::pending().await,
+            "held" => self.0.release.notified().await,
+            "panic" => panic!("a handler's mistake"),
+            "secret" => return Err(Status::internal("sled: /var/lib/secret broke")),
+            "refused" => {
+                return Err(
+                    Failure::aborted("EPOCH_STALE", "a newer one is there", Duration::from_secs(3)).into(),
+                );
+            }
+            "flaky" => {
+                let fails = |left: u64| left.checked_sub(1);
+                if self
+                    .0
+                    .failures
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
+                    .is_ok()
+                {
+                    return Err(Failure::unavailable("STARTING", "not yet", Duration::from_secs(1)).into());
+                }
+            }
+            "deadline" => answer.epoch = left.map_or(0, |left| left.as_millis() as u64),
+            "trace" => answer.location = Trace::current().map(Trace::id).unwrap_or_default(),
+            other => panic!("{other}?"),
+        }
+        Ok(Response::new(answer))
+    }
+
+    type ReportHealthStream = Pin<Box<dyn Stream<Item = Result<ReportHealthResponse, Status>> + Send>>;
+
+    async fn report_health(
+        &self,
+        request: Request<Streaming<ReportHealthRequest>>,
+    ) -> Result<Response<Self::ReportHealthStream>, Status> {
+        // Each report is answered; `secret` breaks the stream.
+        let answers = request
+            .into_inner()
+            .map(|report| match report?.charge_point_id.as_str() {
+                "secret" => Err(Status::internal("sled: /var/lib/secret broke")),
+                _ => Ok(ReportHealthResponse::default()),
+            });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn request_manual_supply(
+        &self,
+        _: Request<RequestManualSupplyRequest>,
+    ) -> Result<Response<RequestManualSupplyResponse>, Status> {
+        Ok(Response::new(RequestManualSupplyResponse::default()))
+    }
+}
+
+/// A running server.
+pub struct Running {
+    pub fake: Arc<Fake>,
+    pub address: SocketAddr,
+    pub shutdown: Shutdown,
+    pub health: HealthHandle,
+    pub served: JoinHandle<Result<(), ServeError>>,
+}
+
+pub async fn start(options: ServerOptions) -> Running {
+    start_at(([127, 0, 0, 1], 0).into(), options).await
+}
+
+pub async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
+    let fake = Arc::new(Fake::default());
+    let listener = Listener::bind(address, "central").await.unwrap();
+    let address = listener.local_addr();
+    let service = ChargePointServiceServer::new(Service(fake.clone()))
+        .max_decoding_message_size(options.max_message_bytes);
+    let server = GrpcServer::new(&options).add_service(service);
+    let (health, shutdown) = (server.health(), Shutdown::new());
+    let served = tokio::spawn(server.serve(listener, shutdown.clone()));
+    Running {
+        fake,
+        address,
+        shutdown,
+        health,
+        served,
+    }
+}
+
+pub type Client = ChargePointServiceClient<Peer>;
+
+pub fn client(address: SocketAddr, options: PeerOptions) -> Client {
+    ChargePointServiceClient::new(Peer::new(&address.into(), options))
+}
+
+pub fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {
+    Request::new(RegisterChargePointRequest {
+        charge_point_id: charge_point_id.into(),
+        ..Default::default()
+    })
+}
+
+pub fn report(charge_point_id: &str) -> ReportHealthRequest {
+    ReportHealthRequest {
+        charge_point_id: charge_point_id.into(),
+        ..Default::default()
+    }
+}
