@@ -47,6 +47,8 @@ pub struct View {
     pub unsettled: Vec<Record>,
     /// The last session that ended here, as far as it is remembered.
     pub last: Option<Record>,
+    /// So many events wait for Kafka.
+    pub unsent: usize,
     /// Why it cannot supply.
     pub obstacle: Option<Obstacle>,
     /// A car is plugged in.
@@ -132,6 +134,11 @@ impl Supply {
         self.due().map(|(at, _)| at).into_iter().chain(reading).min()
     }
 
+    /// The random id of the store.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
     /// The engine as it looks from outside.
     pub fn view(&self) -> View {
         View {
@@ -144,6 +151,7 @@ impl Supply {
             },
             unsettled: self.unsettled.clone(),
             last: self.last.clone(),
+            unsent: self.outbox.len(),
             obstacle: self.obstacle(),
             plugged_in: self.car.is_some(),
             attended: self.watch.is_attended(),

@@ -1,0 +1,67 @@
+//! Why an engine cannot start, or ended.
+
+use domain::ChargePointId;
+use mesh::{
+    grpc::{BindError, Failure, ServeError},
+    kafka,
+    store::StoreError,
+};
+use std::path::PathBuf;
+
+/// Why an engine cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The store failed: whether its last change was kept is found at the next start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store belongs to another charge point.
+    #[error(
+        "the store in {folder} is charge point {found}'s, not {wanted}'s; choose another folder with --data"
+    )]
+    OtherChargePoint {
+        /// Which store.
+        folder: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Who was to use it.
+        wanted: ChargePointId,
+    },
+    /// A value in the store cannot be read.
+    #[error(
+        "the store in {folder} has a value that is no {what}; restore it or choose another folder with --data"
+    )]
+    Value {
+        /// Which store.
+        folder: PathBuf,
+        /// What it should have been.
+        what: &'static str,
+        /// What is wrong with it.
+        source: ValueError,
+    },
+    /// Kafka's client cannot be built.
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
+    /// The owner's thread cannot be started.
+    #[error("the engine's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What is wrong with a stored value.
+#[derive(Debug, thiserror::Error)]
+pub enum ValueError {
+    /// Not the message it should be.
+    #[error(transparent)]
+    Form(#[from] prost::DecodeError),
+    /// A field that cannot be.
+    #[error(transparent)]
+    Field(#[from] Failure),
+    /// A key that cannot be.
+    #[error("its key is malformed")]
+    Key,
+}

@@ -1,0 +1,72 @@
+//! A supply asked for at the charge point itself: central decides, and calls this engine back before it answers.
+
+use crate::Point;
+use domain::{ChargePointId, DriverId, InstanceId, RequestId, SessionId, supply::View};
+use evmesh_proto::chargepoint::{
+    RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient,
+};
+use mesh::grpc::{Deadline, Failure, Peer, error::RETRY_AFTER, explain, parse, with_request_id};
+use tonic::{Code, Request, Status};
+
+/// Central, as this engine calls it.
+#[derive(Debug, Clone)]
+pub(crate) struct Central(pub(crate) Peer);
+
+impl Central {
+    async fn request_supply(
+        &self,
+        charge_point: &ChargePointId,
+        instance: &InstanceId,
+        driver: &DriverId,
+        request: &RequestId,
+        deadline: Option<Deadline>,
+    ) -> Result<SessionId, Status> {
+        let message = RequestManualSupplyRequest {
+            charge_point_id: charge_point.to_string(),
+            instance_id: instance.to_string(),
+            driver_id: driver.to_string(),
+            request_id: request.to_string(),
+        };
+        let call = with_request_id(Request::new(message), request.as_str());
+        let answer = ChargePointServiceClient::new(self.0.with_deadline(deadline))
+            .request_manual_supply(call)
+            .await
+            .map_err(|status| self.denied(status))?;
+        let session = answer.into_inner().session.unwrap_or_default();
+        Ok(parse("session_id", &session.session_id)
+            .map_err(|_| Failure::internal("central named no session"))?)
+    }
+
+    /// Central's own denials are passed on as they are.
+    fn denied(&self, status: Status) -> Status {
+        match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+                let central = format!("central at {}", self.0.address());
+                Failure::unavailable("CENTRAL_UNREACHABLE", explain(&status, &central), RETRY_AFTER).into()
+            }
+            _ => Status::with_details(status.code(), status.message(), status.details().to_vec().into()),
+        }
+    }
+}
+
+impl Point {
+    /// Asks central for a supply here. Without a request id one is made up, so that a lost answer is asked for again.
+    pub async fn start_manual(
+        &self,
+        driver: DriverId,
+        request: Option<RequestId>,
+        deadline: Option<Deadline>,
+    ) -> Result<(SessionId, View), Status> {
+        let view = self.check_manual().await?;
+        let request = match request {
+            Some(request) => request,
+            None => parse("request_id", &uuid::Uuid::new_v4().to_string())?,
+        };
+        let session = self
+            .central
+            .request_supply(self.charge_point(), &view.instance, &driver, &request, deadline)
+            .await?;
+        tracing::info!(charge_point = %self.charge_point(), %session, %driver, "manual supply authorised");
+        Ok((session, self.look().await?))
+    }
+}

@@ -1,0 +1,110 @@
+//! `EnginePanelService`: what a person does at the charge point, from a shell.
+
+use crate::{Point, convert};
+use domain::{DriverId, supply::View};
+use evmesh_proto::engine::{self as proto, engine_panel_service_server::EnginePanelService};
+use mesh::{
+    convert::text,
+    grpc::{Deadline, Failure, parse},
+};
+use tonic::{Request, Response, Status};
+
+/// The longest reason of an injected fault, in characters, as the contract has it.
+const MAX_REASON: usize = 256;
+/// What has broken, if nobody says.
+pub(crate) const INJECTED: &str = "injected fault";
+
+#[derive(Debug)]
+pub(crate) struct PanelApi(pub(crate) Point);
+
+impl PanelApi {
+    fn panel(&self, view: &View) -> Option<proto::Panel> {
+        Some(proto::Panel {
+            charge_point_id: self.0.charge_point().to_string(),
+            plugged_in: view.plugged_in,
+            attended: view.attended,
+            fault: convert::obstacle(view),
+            current: view.current.as_ref().map(convert::record_proto),
+            last: view.last.as_ref().map(convert::record_proto),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl EnginePanelService for PanelApi {
+    async fn plug_in(
+        &self,
+        _: Request<proto::PlugInRequest>,
+    ) -> Result<Response<proto::PlugInResponse>, Status> {
+        let panel = self.panel(&self.0.plug_in().await?);
+        Ok(Response::new(proto::PlugInResponse { panel }))
+    }
+
+    async fn unplug(
+        &self,
+        _: Request<proto::UnplugRequest>,
+    ) -> Result<Response<proto::UnplugResponse>, Status> {
+        let panel = self.panel(&self.0.unplug().await?);
+        Ok(Response::new(proto::UnplugResponse { panel }))
+    }
+
+    async fn start_manual_supply(
+        &self,
+        request: Request<proto::StartManualSupplyRequest>,
+    ) -> Result<Response<proto::StartManualSupplyResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let driver = match request.driver_id.as_str() {
+            "" => DriverId::guest(),
+            driver => parse("driver_id", driver)?,
+        };
+        let request_id = match request.request_id.as_str() {
+            "" => None,
+            id => Some(parse("request_id", id)?),
+        };
+        let (session, view) = self.0.start_manual(driver, request_id, deadline).await?;
+        let (session_id, panel) = (session.to_string(), self.panel(&view));
+        Ok(Response::new(proto::StartManualSupplyResponse {
+            session_id,
+            panel,
+        }))
+    }
+
+    async fn inject_fault(
+        &self,
+        request: Request<proto::InjectFaultRequest>,
+    ) -> Result<Response<proto::InjectFaultResponse>, Status> {
+        let reason = text("reason", &request.into_inner().reason, MAX_REASON)?;
+        let reason = if reason.trim().is_empty() {
+            INJECTED.to_owned()
+        } else {
+            reason
+        };
+        let panel = self.panel(&self.0.break_down(reason).await?);
+        Ok(Response::new(proto::InjectFaultResponse { panel }))
+    }
+
+    async fn clear_fault(
+        &self,
+        _: Request<proto::ClearFaultRequest>,
+    ) -> Result<Response<proto::ClearFaultResponse>, Status> {
+        let panel = self.panel(&self.0.mend().await?);
+        Ok(Response::new(proto::ClearFaultResponse { panel }))
+    }
+
+    async fn get_panel(
+        &self,
+        _: Request<proto::GetPanelRequest>,
+    ) -> Result<Response<proto::GetPanelResponse>, Status> {
+        let panel = self.panel(&self.0.look().await?);
+        Ok(Response::new(proto::GetPanelResponse { panel }))
+    }
+}
+
+/// A person's fault without words.
+impl Point {
+    /// The charge point breaks, for no reason given.
+    pub async fn inject_fault(&self) -> Result<View, Failure> {
+        self.break_down(INJECTED.to_owned()).await
+    }
+}

@@ -1,0 +1,134 @@
+//! The charge point, as its panel and its calls reach it: a cloneable handle that hides the owner's queue.
+
+use crate::{
+    manual::Central,
+    owner::{Command, Reply},
+};
+use domain::{
+    ChargePointId,
+    supply::{Answer, Input, Obstacle, Refusal, View},
+};
+use mesh::grpc::{Failure, error::RETRY_AFTER};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot, watch,
+};
+
+/// A charge point: what a person does there, and what its screen shows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Point {
+    charge_point: ChargePointId,
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<View>,
+    pub(crate) central: Central,
+}
+
+impl Point {
+    pub(crate) fn new(
+        charge_point: ChargePointId,
+        commands: mpsc::Sender<Command>,
+        view: watch::Receiver<View>,
+        central: Central,
+    ) -> Self {
+        Self {
+            charge_point,
+            commands,
+            view,
+            central,
+        }
+    }
+
+    /// Its id.
+    pub fn charge_point(&self) -> &ChargePointId {
+        &self.charge_point
+    }
+
+    /// The engine after each change and each reading.
+    pub fn watch(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// The engine as it is, with every answer already given.
+    pub async fn look(&self) -> Result<View, Failure> {
+        self.panel(Input::Look).await
+    }
+
+    /// The cable goes in.
+    pub async fn plug_in(&self) -> Result<View, Failure> {
+        self.panel(Input::PlugIn).await
+    }
+
+    /// The cable comes out.
+    pub async fn unplug(&self) -> Result<View, Failure> {
+        self.panel(Input::Unplug).await
+    }
+
+    /// The charge point breaks; why, in words.
+    pub async fn break_down(&self, reason: String) -> Result<View, Failure> {
+        self.panel(Input::Break(reason)).await
+    }
+
+    /// It is mended.
+    pub async fn mend(&self) -> Result<View, Failure> {
+        self.panel(Input::Mend).await
+    }
+
+    /// May a supply be asked for here? The engine as it is, if so.
+    pub(crate) async fn check_manual(&self) -> Result<View, Failure> {
+        self.panel(Input::CheckManual).await
+    }
+
+    async fn panel(&self, input: Input) -> Result<View, Failure> {
+        let reply = self.ask(input).await?;
+        match reply.answer {
+            Some(Answer::Panel(Ok(()))) => Ok(reply.view),
+            Some(Answer::Panel(Err(refusal))) => Err(refused(&refusal)),
+            other => Err(unexpected(other.as_ref())),
+        }
+    }
+
+    /// Asks, and waits until what is answered is on disk.
+    pub(crate) async fn ask(&self, input: Input) -> Result<Reply, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .try_send(Command::Input(input, Some(reply)))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => {
+                    Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
+                }
+                TrySendError::Closed(_) => stopping(),
+            })?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    /// Tells, and waits for nothing but a place in the queue.
+    pub(crate) async fn tell(&self, input: Input) {
+        self.send(Command::Input(input, None)).await;
+    }
+
+    /// Without an owner there is nothing left to tell.
+    pub(crate) async fn send(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+fn stopping() -> Failure {
+    Failure::unavailable("SHUTTING_DOWN", "the charge point is stopping", RETRY_AFTER)
+}
+
+/// The owner answered another question than was asked: a defect.
+pub(crate) fn unexpected(answer: Option<&Answer>) -> Failure {
+    Failure::internal(format_args!("an input was answered with {answer:?}"))
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::AlreadyPluggedIn => Failure::precondition("ALREADY_PLUGGED_IN", message),
+        Refusal::Busy(_) => Failure::precondition("CHARGE_POINT_BUSY", message),
+        Refusal::Obstacle(Obstacle::Unattended) => Failure::precondition("UNATTENDED", message),
+        Refusal::Obstacle(Obstacle::Broken(_) | Obstacle::Unsettled(_)) => {
+            Failure::precondition("CHARGE_POINT_FAULTED", message)
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! An engine from its start to its end.
+
+use crate::{
+    Error, Options, Point,
+    engine_api::EngineApi,
+    manual::Central,
+    outbox::Rows,
+    owner::{Command, Outlets, Owner, QUEUE},
+    panel_api::PanelApi,
+};
+use domain::{
+    Mono,
+    supply::{Input, View},
+};
+use evmesh_proto::{
+    engine::{
+        engine_panel_service_server::EnginePanelServiceServer, engine_service_server::EngineServiceServer,
+    },
+    topics::CP_TELEMETRY,
+};
+use mesh::{
+    Shutdown,
+    grpc::{GrpcServer, Listener, Peer, PeerOptions, ServerOptions},
+    kafka::{BrokerState, KafkaOptions, Producer, Relay, ensure_topics},
+    store::SledStore,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// At a stop, the last events get so long to reach Kafka; they stay on disk if they don't.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
+/// At a stop, the last readings get so long to leave.
+const LAST_READINGS: Duration = Duration::from_secs(1);
+
+/// An engine whose socket is bound and whose store is open.
+#[derive(Debug)]
+pub struct Service {
+    server: ServerOptions,
+    kafka: KafkaOptions,
+    listener: Listener,
+    owner: Owner<SledStore>,
+    point: Point,
+    commands: mpsc::Receiver<Command>,
+    view: watch::Sender<View>,
+}
+
+impl Service {
+    /// Binds the socket and opens the store, so that whatever is wrong with them is known at once. A supply that was
+    /// interrupted is closed, on disk, when this returns. Needs a tokio runtime.
+    pub async fn bind(options: Options) -> Result<Self, Error> {
+        let what = format!("engine {}", options.charge_point);
+        let listener = Listener::bind(options.listen, &what).await?;
+        let settings = options.settings();
+        let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let store = SledStore::open(&folder)?;
+            Owner::open(store, &folder, charge_point, settings, mesh::now())
+        });
+        let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
+        let central = Central(Peer::new(&options.central, PeerOptions::default()));
+        let (queue, commands) = mpsc::channel(QUEUE);
+        let (view, shown) = watch::channel(owner.view());
+        let point = Point::new(options.charge_point, queue, shown, central);
+        Ok(Self {
+            server: options.server,
+            kafka: options.kafka,
+            listener,
+            owner,
+            point,
+            commands,
+            view,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// The charge point, for a panel.
+    pub fn point(&self) -> Point {
+        self.point.clone()
+    }
+
+    /// Serves until the order to stop, or until the store fails.
+    ///
+    /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if it is
+    /// there, the store closes, the last readings leave.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Self {
+            server,
+            kafka,
+            listener,
+            owner,
+            point,
+            commands,
+            view,
+        } = self;
+        let charge_point = point.charge_point().clone();
+        let producer = Producer::new(&kafka, &format!("engine-{charge_point}"))?;
+        tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.view().instance, "engine ready");
+
+        let (wake, wakes) = watch::channel(owner.wake_at());
+        let rows = Arc::new(Notify::new());
+        let outlets = Outlets {
+            producer: producer.clone(),
+            rows: rows.clone(),
+            view,
+            wake,
+        };
+        let mut ended = owner.spawn(commands, outlets)?;
+
+        // What works in the background outlives the server: the last call's events are still relayed.
+        let background = Shutdown::new();
+        let _on_return = StopOnDrop(background.clone());
+        tokio::spawn(tick(point.clone(), wakes, background.clone()));
+        tokio::spawn(Relay::run(
+            Rows(point.clone()),
+            producer.clone(),
+            rows,
+            background.clone(),
+        ));
+        tokio::spawn(ensure_topics(kafka, &[CP_TELEMETRY], background.clone()));
+
+        let serving = shutdown.child();
+        let served = serve(&server, &point, listener, serving.clone());
+        tokio::pin!(served);
+        let result = tokio::select! {
+            result = &mut served => result,
+            outcome = &mut ended => {
+                serving.start();
+                let _ = served.await; // the store's failure is the one to tell
+                return stopped(outcome);
+            }
+        };
+
+        point.tell(Input::ShutDown).await;
+        wait_for_outbox(&point, &producer).await;
+        background.start();
+        point.send(Command::Close).await;
+        let outcome = stopped(ended.await);
+        producer.flush(LAST_READINGS).await;
+        tracing::info!(%charge_point, "engine stopped");
+        result.and(outcome)
+    }
+}
+
+async fn serve(
+    options: &ServerOptions,
+    point: &Point,
+    listener: Listener,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let limit = options.max_message_bytes;
+    let engine = EngineServiceServer::new(EngineApi::new(point.clone())).max_decoding_message_size(limit);
+    let panel = EnginePanelServiceServer::new(PanelApi(point.clone())).max_decoding_message_size(limit);
+    let server = GrpcServer::new(options).add_service(engine).add_service(panel);
+    Ok(server.serve(listener, shutdown).await?)
+}
+
+/// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.
+fn stopped(
+    outcome: Result<Result<(), mesh::store::StoreError>, tokio::sync::oneshot::error::RecvError>,
+) -> Result<(), Error> {
+    match outcome {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Thread(std::io::Error::other("it ended without a result"))),
+    }
+}
+
+/// Wakes the owner when time alone changes something.
+async fn tick(point: Point, mut wakes: watch::Receiver<Option<Mono>>, shutdown: Shutdown) {
+    loop {
+        let at = *wakes.borrow_and_update();
+        let due = async {
+            match at {
+                Some(at) => tokio::time::sleep(at.since(mesh::now().mono)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.started() => return,
+            changed = wakes.changed() => if changed.is_err() { return },
+            () = due => {
+                point.tell(Input::Tick).await;
+                // The owner names the next moment after each commit.
+                tokio::select! {
+                    () = shutdown.started() => return,
+                    changed = wakes.changed() => if changed.is_err() { return },
+                }
+            }
+        }
+    }
+}
+
+async fn wait_for_outbox(point: &Point, producer: &Producer) {
+    let (mut view, kafka) = (point.watch(), producer.state());
+    if *kafka.borrow() == BrokerState::Lost {
+        return;
+    }
+    // The question makes sure that what was told before has been done, so that its events are counted.
+    if point.look().await.is_ok() {
+        // Either way is fine: what is left is on disk.
+        let _ = tokio::time::timeout(LAST_EVENTS, view.wait_for(|view| view.unsent == 0)).await;
+    }
+}
+
+/// Ends the background work however `run` ends, dropped included.
+struct StopOnDrop(Shutdown);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.start();
+    }
+}

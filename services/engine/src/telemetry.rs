@@ -1,0 +1,164 @@
+//! What the engine publishes: the messages of `cp_telemetry`.
+
+use domain::{
+    ChargePointId, InstanceId,
+    supply::{Cause, Event, EventKind, Record},
+};
+use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
+
+/// A reading.
+pub(crate) fn reading(charge_point: &ChargePointId, record: &Record) -> Telemetry {
+    Telemetry {
+        timestamp: record.read_at.map(domain::Wall::seconds),
+        ..of_session(charge_point, TelemetryType::Consumption, record)
+    }
+}
+
+/// A lifecycle event.
+pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
+    let message = match &event.kind {
+        EventKind::Started(record) => of_session(charge_point, TelemetryType::SessionStarted, record),
+        EventKind::Ended(record, cause) => {
+            let (kind, reason) = match cause {
+                Cause::Stopped => (TelemetryType::SupplyEnd, REASON_STOPPED.to_owned()),
+                Cause::Full | Cause::TimeOver | Cause::Unplugged => {
+                    (TelemetryType::SupplyEnd, cause.to_string())
+                }
+                Cause::EngineFault(_) => (TelemetryType::EngineFault, cause.to_string()),
+                Cause::MonitorLost => (TelemetryType::MonitorLost, cause.to_string()),
+                Cause::Interrupted => (TelemetryType::Fault, REASON_INTERRUPTED.to_owned()),
+            };
+            Telemetry {
+                // The total as it will be billed, so that the two never differ by a rounding.
+                importe: Some(record.price.bill(record.energy).units()),
+                reason: Some(reason),
+                ..of_session(charge_point, kind, record)
+            }
+        }
+        EventKind::Broke(reason) => without_session(
+            charge_point,
+            instance,
+            event,
+            TelemetryType::EngineFault,
+            reason.clone(),
+        ),
+        EventKind::MonitorLost => without_session(
+            charge_point,
+            instance,
+            event,
+            TelemetryType::MonitorLost,
+            Cause::MonitorLost.to_string(),
+        ),
+    };
+    Telemetry {
+        timestamp: Some(event.at.seconds()),
+        ..message
+    }
+}
+
+/// The message as Kafka carries it.
+pub(crate) fn payload(message: &Telemetry) -> Vec<u8> {
+    serde_json::to_vec(message).expect("strings and numbers are always JSON")
+}
+
+fn of_session(charge_point: &ChargePointId, kind: TelemetryType, record: &Record) -> Telemetry {
+    Telemetry {
+        kind,
+        cp_id: charge_point.to_string(),
+        user_id: Some(record.driver.to_string()),
+        kwh: Some(record.energy.kwh()),
+        importe: Some(record.price.cost(record.energy).units()),
+        reason: None,
+        timestamp: None,
+        session_id: Some(record.session.to_string()),
+        seq: Some(record.seq),
+        event_id: Some(format!("{}-{}", record.session, record.seq)),
+        kw: Some(record.power.kw()),
+    }
+}
+
+fn without_session(
+    charge_point: &ChargePointId,
+    instance: &InstanceId,
+    event: &Event,
+    kind: TelemetryType,
+    reason: String,
+) -> Telemetry {
+    Telemetry {
+        kind,
+        cp_id: charge_point.to_string(),
+        user_id: None,
+        kwh: None,
+        importe: None,
+        reason: Some(reason),
+        timestamp: None,
+        session_id: None,
+        seq: None,
+        // The outbox counts from 1 again when it was empty at a start: with the time it is unique.
+        event_id: Some(format!("{instance}-{}-{}", event.at.0, event.id)),
+        kw: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::tests::running;
+    use domain::Wall;
+    use serde_json::{Value, json};
+
+    fn json_of(kind: EventKind) -> Value {
+        let event = Event {
+            id: 4,
+            at: Wall(1_700_000_003_500),
+            kind,
+        };
+        let message = super::event(&"MAD-01".parse().unwrap(), &"i".parse().unwrap(), &event);
+        serde_json::from_slice(&payload(&message)).unwrap()
+    }
+
+    #[test]
+    fn a_reading_has_the_seeds_fields_and_ours() {
+        let message = reading(&"MAD-01".parse().unwrap(), &running());
+        let json: Value = serde_json::from_slice(&payload(&message)).unwrap();
+        assert_eq!(
+            json,
+            json!({
+                "type": "CONSUMO", "cp_id": "MAD-01", "user_id": "ana", "kwh": 0.3, "importe": 0.09,
+                "timestamp": 1_700_000_002.0, "session_id": "s1", "seq": 3, "event_id": "s1-3", "kw": 50.0,
+            })
+        );
+    }
+
+    #[test]
+    fn each_end_has_its_type_and_reason() {
+        for (cause, kind, reason) in [
+            (Cause::Full, "SUPPLY_END", "the car is full"),
+            (Cause::TimeOver, "SUPPLY_END", "the car left"),
+            (Cause::Unplugged, "SUPPLY_END", "unplugged"),
+            (Cause::Stopped, "SUPPLY_END", "stopped"),
+            (Cause::EngineFault("smoke".into()), "AVERIADO", "smoke"),
+            (Cause::MonitorLost, "CONEXION_PERDIDA", "monitor lost"),
+            (Cause::Interrupted, "FAULT", "interrupted"),
+        ] {
+            let json = json_of(EventKind::Ended(running(), cause));
+            assert_eq!((&json["type"], &json["reason"]), (&json!(kind), &json!(reason)));
+            assert_eq!(
+                (&json["kwh"], &json["importe"], &json["user_id"]),
+                (&json!(0.3), &json!(0.09), &json!("ana"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_fault_without_a_session_names_no_one() {
+        assert_eq!(
+            json_of(EventKind::Broke("smoke".into())),
+            json!({
+                "type": "AVERIADO", "cp_id": "MAD-01", "reason": "smoke", "timestamp": 1_700_000_003.5,
+                "event_id": "i-1700000003500-4",
+            })
+        );
+        assert_eq!(json_of(EventKind::MonitorLost)["type"], "CONEXION_PERDIDA");
+    }
+}
