@@ -1,1 +1,50 @@
-//! Placeholder.
+//! The driver's app: it requests charges, one or a file of them, and shows its own supply and the charge points free now.
+//!
+//! What it decides is [`domain::requests`]; here are the calls to central, the two Kafka topics, and what people and
+//! scripts see: lines ([`words`]) or a [`panel`]. It keeps nothing: what it missed it asks central for.
+//!
+//! Deliberately absent: a Kafka producer. A request is a call, and works with Kafka away.
+
+mod calls;
+mod free;
+mod news;
+mod options;
+pub mod panel;
+mod service;
+mod view;
+mod wire;
+pub mod words;
+
+pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Row, Summary};
+pub use options::{Options, Output};
+pub use service::Service;
+pub use view::{Supply, View};
+
+use std::path::PathBuf;
+
+/// Why a driver's app cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its file cannot be read.
+    #[error("cannot read the requests in {}: {problem}; name another file with --requests", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        problem: std::io::Error,
+    },
+    /// Its file is too large to be one.
+    #[error("{} is larger than {max_bytes} bytes: that is no file of requests", .file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The most that is read.
+        max_bytes: u64,
+    },
+    /// Its file is wrong.
+    #[error(transparent)]
+    File(#[from] domain::requests::FileError),
+    /// Kafka's client cannot be built.
+    #[error(transparent)]
+    Kafka(#[from] mesh::kafka::Error),
+}

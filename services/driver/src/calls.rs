@@ -1,0 +1,329 @@
+//! The calls to central. Each is a task that ends with what the rules want to hear; a newer one of its kind ends it.
+
+use crate::{
+    service::Heard,
+    wire::{self, Nonsense},
+};
+use domain::{
+    DriverId, RequestId, SessionId,
+    requests::{Input, Session, Target, Ticket},
+};
+use evmesh_proto::driver::{
+    GetSessionRequest, ListSessionsRequest, ListTicketsRequest, RequestChargeRequest, WatchSessionRequest,
+    driver_service_client::DriverServiceClient,
+};
+use mesh::{
+    backoff::Backoff,
+    convert,
+    grpc::{self, Peer},
+};
+use std::{collections::VecDeque, time::Duration};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tonic::{Code, Request, Status};
+
+/// The most tickets shown as missed, and their greatest age: what happened since yesterday, on one screen.
+const MISSED_TICKETS: usize = 10;
+const MISSED_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The most pages of one list that are read: 100,000 sessions of one driver. Beyond, only the oldest are seen.
+const MAX_PAGES: usize = 200;
+
+/// Sessions in a page: the most that central gives.
+const PAGE_SIZE: i32 = 500;
+
+/// The most single questions under way; more are left out, because they are asked again.
+const MAX_FETCHES: usize = 16;
+
+/// The longest that central may ask to wait before a retry; longer, and a driver would believe the app dead.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What is being asked of central.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    peer: Peer,
+    driver: DriverId,
+    heard: mpsc::Sender<Heard>,
+    backoff: Backoff,
+    /// Before this, central does not want to be asked again.
+    retry_after: Duration,
+    current: JoinSet<()>,
+    watch: JoinSet<()>,
+    fetches: JoinSet<()>,
+}
+
+impl Calls {
+    /// None is under way. What is heard goes to `heard`.
+    pub(crate) fn new(peer: Peer, driver: DriverId, heard: mpsc::Sender<Heard>) -> Self {
+        Self {
+            peer,
+            driver,
+            heard,
+            backoff: Backoff::new(),
+            retry_after: Duration::ZERO,
+            current: JoinSet::new(),
+            watch: JoinSet::new(),
+            fetches: JoinSet::new(),
+        }
+    }
+
+    /// Central said how long to wait before the next attempt.
+    pub(crate) fn retry_after(&mut self, after: Duration) {
+        self.retry_after = after.min(MAX_RETRY_AFTER);
+    }
+
+    fn delay(&mut self, attempt: u32) -> Duration {
+        let asked = std::mem::take(&mut self.retry_after);
+        if attempt == 0 {
+            self.backoff.reset();
+            return Duration::ZERO;
+        }
+        self.backoff.next_wait().max(asked)
+    }
+
+    /// Asks for what was missed.
+    pub(crate) fn catch_up(&mut self, attempt: u32) {
+        let delay = self.delay(attempt);
+        let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
+        self.current = JoinSet::new(); // dropping the set ends its task
+        self.current.spawn(async move {
+            sleep(delay).await;
+            let caught_up = match missed(client, driver).await {
+                Ok((sessions, tickets)) => Heard::Input(Input::CaughtUp { sessions, tickets }),
+                Err(status) => unanswered(&status),
+            };
+            tell(&heard, caught_up).await;
+        });
+    }
+
+    /// Asks for a charge.
+    pub(crate) fn request(&mut self, id: RequestId, target: Target, attempt: u32) {
+        let delay = self.delay(attempt);
+        let (charge_point_id, location_prefix) = match target {
+            Target::Named(id) => (id.to_string(), String::new()),
+            Target::Any { location_prefix } => (String::new(), location_prefix),
+        };
+        let request = RequestChargeRequest {
+            driver_id: self.driver.to_string(),
+            charge_point_id,
+            location_prefix,
+            request_id: id.to_string(),
+        };
+        let (mut client, heard) = (self.client(), self.heard.clone());
+        self.current = JoinSet::new();
+        self.current.spawn(async move {
+            sleep(delay).await;
+            let request = grpc::with_request_id(Request::new(request), id.as_str());
+            let answer = match client.request_charge(request).await {
+                Ok(answer) => match wire::session(answer.into_inner().session) {
+                    Ok(session) => Heard::Input(Input::Authorized { request: id, session }),
+                    Err(nonsense) => unanswered(&nonsense.into()),
+                },
+                Err(status) if is_denial(&status) => Heard::Input(Input::Denied {
+                    request: id,
+                    reason: grpc::reason(&status).unwrap_or_else(|| status.code().description().into()),
+                    message: wire::printable(status.message()),
+                }),
+                Err(status) => unanswered(&status),
+            };
+            tell(&heard, answer).await;
+        });
+    }
+
+    /// Follows a session until it is settled, or another is followed.
+    pub(crate) fn follow(&mut self, session: SessionId) {
+        let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
+        self.watch = JoinSet::new();
+        self.watch.spawn(async move {
+            let mut backoff = Backoff::new();
+            while !watch(client.clone(), &driver, &session, &heard, &mut backoff).await {
+                backoff.wait().await;
+            }
+        });
+    }
+
+    /// Follows none.
+    pub(crate) fn unfollow(&mut self) {
+        self.watch = JoinSet::new();
+    }
+
+    /// Asks once how a session is.
+    pub(crate) fn fetch(&mut self, session: SessionId) {
+        while self.fetches.try_join_next().is_some() {}
+        if self.fetches.len() == MAX_FETCHES {
+            return;
+        }
+        let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
+        self.fetches.spawn(async move {
+            fetch(client, &driver, &session, &heard).await;
+        });
+    }
+
+    fn client(&self) -> DriverServiceClient<Peer> {
+        DriverServiceClient::new(self.peer.clone())
+    }
+}
+
+/// The receiver is gone only while the app ends.
+async fn tell(heard: &mpsc::Sender<Heard>, what: Heard) {
+    let _ = heard.send(what).await;
+}
+
+/// The driver's sessions that are not settled, and its newest tickets.
+async fn missed(
+    mut client: DriverServiceClient<Peer>,
+    driver_id: String,
+) -> Result<(Vec<Session>, Vec<Ticket>), Status> {
+    let mut sessions = Vec::new();
+    let mut page_token = String::new();
+    for _ in 0..MAX_PAGES {
+        let request = ListSessionsRequest {
+            driver_id: driver_id.clone(),
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = client.list_sessions(request).await?.into_inner();
+        let unsettled = page.sessions.into_iter().filter(|session| !session.settled);
+        for session in unsettled {
+            sessions.push(wire::session(Some(session))?);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut tickets = VecDeque::new();
+    let mut page_token = String::new();
+    for _ in 0..MAX_PAGES {
+        let request = ListTicketsRequest {
+            driver_id: driver_id.clone(),
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = client.list_tickets(request).await?.into_inner();
+        tickets.extend(page.tickets.into_iter().filter(|ticket| {
+            let issued = ticket.issue_time.as_ref().map(convert::wall).unwrap_or_default();
+            issued + MISSED_AGE > mesh::now().wall
+        }));
+        tickets.drain(..tickets.len().saturating_sub(MISSED_TICKETS));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let tickets = tickets.into_iter().map(wire::ticket).collect::<Result<_, _>>();
+    Ok((sessions, tickets?))
+}
+
+/// One stream of a session: `true` when nothing more can come of it.
+async fn watch(
+    mut client: DriverServiceClient<Peer>,
+    driver: &str,
+    session: &SessionId,
+    heard: &mpsc::Sender<Heard>,
+    backoff: &mut Backoff,
+) -> bool {
+    let request = WatchSessionRequest {
+        driver_id: driver.into(),
+        session_id: session.to_string(),
+    };
+    let mut changes = match client.watch_session(request).await {
+        Ok(changes) => changes.into_inner(),
+        Err(status) => return not_seen(&status, session, heard).await,
+    };
+    loop {
+        match changes.message().await {
+            Ok(Some(change)) => {
+                backoff.reset();
+                if seen(wire::session(change.session), heard).await {
+                    return true;
+                }
+            }
+            // It should end with the settled session. If it did not, ask, and follow on.
+            Ok(None) => return fetch(client, driver, session, heard).await,
+            Err(status) => return not_seen(&status, session, heard).await,
+        }
+    }
+}
+
+/// One question for a session: `true` when nothing more can come of it.
+async fn fetch(
+    mut client: DriverServiceClient<Peer>,
+    driver: &str,
+    session: &SessionId,
+    heard: &mpsc::Sender<Heard>,
+) -> bool {
+    let request = GetSessionRequest {
+        driver_id: driver.into(),
+        session_id: session.to_string(),
+    };
+    match client.get_session(request).await {
+        Ok(answer) => seen(wire::session(answer.into_inner().session), heard).await,
+        Err(status) => not_seen(&status, session, heard).await,
+    }
+}
+
+async fn seen(session: Result<Session, Nonsense>, heard: &mpsc::Sender<Heard>) -> bool {
+    match session {
+        Ok(session) => {
+            let settled = session.settled;
+            tell(heard, Heard::Input(Input::Seen(session))).await;
+            settled
+        }
+        Err(nonsense) => {
+            let why = words(&nonsense.into());
+            tell(heard, Heard::Input(Input::Unreachable { why })).await;
+            false
+        }
+    }
+}
+
+async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Heard>) -> bool {
+    let forgotten = status.code() == Code::NotFound;
+    let input = if forgotten {
+        Input::Forgotten {
+            session: session.clone(),
+            message: wire::printable(status.message()),
+        }
+    } else {
+        Input::Unreachable { why: words(status) }
+    };
+    tell(heard, Heard::Input(input)).await;
+    forgotten
+}
+
+fn unanswered(status: &Status) -> Heard {
+    Heard::Unanswered {
+        why: words(status),
+        retry_after: grpc::error::retry_after(status).unwrap_or_default(),
+    }
+}
+
+fn words(status: &Status) -> String {
+    wire::printable(match status.message() {
+        "" => status.code().description(),
+        message => message,
+    })
+}
+
+/// Is the answer definitive? Everything else is asked again.
+fn is_denial(status: &Status) -> bool {
+    match status.code() {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => false,
+    }
+}

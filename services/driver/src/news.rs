@@ -1,0 +1,139 @@
+//! The two topics that a driver reads, from *latest*, in a group of its own: in one shared group, drivers would eat each
+//! other's messages.
+
+use crate::{Error, Options, service::Heard, wire};
+use domain::requests::{Broadcasts, FreePoint, Input, Part};
+use evmesh_proto::topics::{DRIVER_NOTIFICATIONS, NETWORK_STATUS, NetworkStatus, Notification, WireStatus};
+use mesh::kafka::{Origin, Reader, ReaderEvent};
+use tokio::sync::mpsc;
+
+/// Both readers; they end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct News {
+    _notifications: Reader,
+    _status: Reader,
+}
+
+impl News {
+    /// Starts to read. It needs no broker; what is heard goes to `heard`.
+    pub(crate) fn read(options: &Options, heard: mpsc::Sender<Heard>) -> Result<Self, Error> {
+        let group = format!("evmesh-driver-{}-{}", options.driver, uuid::Uuid::new_v4());
+        let driver = options.driver.to_string();
+        let told = heard.clone();
+        let notifications = move |event| match event {
+            ReaderEvent::Message(message) => notification(&message.payload, &driver)
+                .is_none_or(|input| told.blocking_send(Heard::Input(input)).is_ok()),
+            ReaderEvent::ReadToEnd { .. }
+            | ReaderEvent::Away
+            | ReaderEvent::NewCluster { .. }
+            | ReaderEvent::Gap { .. } => !told.is_closed(),
+        };
+        let mut broadcasts = Broadcasts::default();
+        let status = move |event| match event {
+            ReaderEvent::Message(message) => free(&message.payload, &mut broadcasts)
+                .is_none_or(|free| heard.blocking_send(Heard::Broadcast(free)).is_ok()),
+            ReaderEvent::ReadToEnd { .. }
+            | ReaderEvent::Away
+            | ReaderEvent::NewCluster { .. }
+            | ReaderEvent::Gap { .. } => !heard.is_closed(),
+        };
+        let read = |topic, sink: Box<dyn FnMut(ReaderEvent) -> bool + Send>| {
+            Reader::spawn(&options.kafka, topic, &group, Origin::Latest, sink)
+        };
+        Ok(Self {
+            _notifications: read(DRIVER_NOTIFICATIONS, Box::new(notifications))?,
+            _status: read(NETWORK_STATUS, Box::new(status))?,
+        })
+    }
+}
+
+/// A notification of this driver; what cannot be read is counted and stops nothing (INV-7).
+fn notification(payload: &[u8], driver: &str) -> Option<Input> {
+    let Ok(message) = serde_json::from_slice::<Notification>(payload) else {
+        return unreadable(DRIVER_NOTIFICATIONS);
+    };
+    if message.user_id != driver {
+        return None;
+    }
+    match wire::notification(message) {
+        Some(notification) => Some(Input::Told(notification)),
+        None => unreadable(DRIVER_NOTIFICATIONS),
+    }
+}
+
+/// The charge points free now, once a broadcast is whole.
+fn free(payload: &[u8], broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>) -> Option<Vec<FreePoint>> {
+    let Ok(message) = serde_json::from_slice::<NetworkStatus>(payload) else {
+        return unreadable(NETWORK_STATUS);
+    };
+    let part = match (message.broadcast_id, message.part, message.parts) {
+        (Some(broadcast), Some(part), Some(parts)) => Some(Part {
+            broadcast,
+            part,
+            parts,
+        }),
+        (None, None, None) => None,
+        (Some(_) | None, Some(_) | None, Some(_) | None) => return unreadable(NETWORK_STATUS),
+    };
+    let points = message.cps.into_iter().map(|entry| {
+        let point = FreePoint {
+            id: wire::printable(&entry.id),
+            location: wire::printable(&entry.location),
+            price: None,
+        };
+        (point, entry.status)
+    });
+    let whole = broadcasts.accept(part, points.collect())?;
+    let free = whole
+        .into_iter()
+        .filter(|(_, status)| *status == WireStatus::Available);
+    Some(free.map(|(point, _)| point).collect())
+}
+
+fn unreadable<T>(topic: &'static str) -> Option<T> {
+    metrics::counter!("evmesh_driver_unreadable_messages_total", "topic" => topic).increment(1);
+    tracing::debug!(topic, "message dropped: it cannot be read");
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_and_what_is_anothers_is_passed_over() {
+        for payload in [
+            &b"\xff"[..],
+            b"{}",
+            br#"{"type":"CONSUMO_UPDATE","cp_id":"A","user_id":"eva","timestamp":1,"kwh":1}"#,
+            br#"{"type":"CONSUMO_UPDATE","cp_id":"A","user_id":"ana","timestamp":1}"#,
+            br#"{"type":"CONSUMO_UPDATE","cp_id":"A","user_id":"ana","timestamp":1,"kwh":-1}"#,
+            br#"{"type":"TICKET","cp_id":"A","user_id":"ana","timestamp":1,"session_id":"a b"}"#,
+        ] {
+            assert_eq!(notification(payload, "ana"), None);
+        }
+        let good = br#"{"type":"TICKET","cp_id":"A","user_id":"ana","timestamp":1,"more":[]}"#;
+        assert!(notification(good, "ana").is_some());
+    }
+
+    #[test]
+    fn a_broadcast_of_several_parts_is_shown_whole() {
+        let mut broadcasts = Broadcasts::default();
+        let part = |n: u32, id: &str, status: &str| {
+            format!(
+                r#"{{"type":"NETWORK_STATUS_UPDATE","cps":[{{"id":"{id}","status":"{status}","location":"x"}}],
+                "broadcast_id":"b","part":{n},"parts":2}}"#
+            )
+        };
+        assert_eq!(free(part(1, "A", "ACTIVADO").as_bytes(), &mut broadcasts), None);
+        let whole = free(part(2, "B", "RESERVADO").as_bytes(), &mut broadcasts).unwrap();
+        assert_eq!(
+            whole.iter().map(|point| point.id.as_str()).collect::<Vec<_>>(),
+            ["A"]
+        );
+        let alone = br#"{"type":"NETWORK_STATUS_UPDATE","cps":[]}"#;
+        assert_eq!(free(alone, &mut broadcasts), Some(vec![]));
+        let half = br#"{"type":"NETWORK_STATUS_UPDATE","cps":[],"part":1}"#;
+        assert_eq!(free(half, &mut broadcasts), None);
+    }
+}

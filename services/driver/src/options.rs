@@ -1,0 +1,124 @@
+//! What a driver's app can be told.
+
+use crate::Error;
+use domain::{
+    ChargePointId, DriverId,
+    requests::{Expectation, Line, MAX_LOCATION_CHARS, Settings, Target, parse},
+};
+use mesh::{grpc::Address, kafka::KafkaOptions};
+use std::{fs, path::PathBuf, time::Duration};
+
+/// The largest file of requests: the most lines, with generous comments.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Who charges, where, and how it is shown.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The driver: 1 to 64 letters, digits, '-', '_' or '.'; not INVITADO.
+    #[arg(long, env = "EVMESH_DRIVER_ID", value_name = "ID", value_parser = DriverId::named)]
+    pub driver: DriverId,
+
+    /// Where central is.
+    #[arg(
+        long,
+        env = "EVMESH_DRIVER_CENTRAL",
+        default_value = "127.0.0.1:50051",
+        value_name = "HOST:PORT"
+    )]
+    pub central: Address,
+
+    /// Charge once, here; without it, and without --requests, central picks a free charge point.
+    #[arg(
+        long,
+        env = "EVMESH_DRIVER_CHARGE_POINT",
+        value_name = "ID",
+        conflicts_with = "requests"
+    )]
+    pub charge_point: Option<ChargePointId>,
+
+    /// Narrow central's choice to the places that start with this (at most 128 characters).
+    #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT", value_parser = location_prefix,
+          conflicts_with_all = ["charge_point", "requests"])]
+    pub location_prefix: Option<String>,
+
+    /// Charge once for each line of this file: a charge point's id, or 'any' and the start of a place; then perhaps
+    /// expect=denied, expect=denied:REASON or expect=fault. Blank lines and '# comments' are skipped.
+    #[arg(long, env = "EVMESH_DRIVER_REQUESTS", value_name = "FILE")]
+    pub requests: Option<PathBuf>,
+
+    /// How long to wait after a request has concluded, before the next one (seconds).
+    #[arg(long, env = "EVMESH_DRIVER_PAUSE", default_value = "4", value_name = "SECONDS", value_parser = mesh::seconds)]
+    pub pause: Duration,
+
+    /// How long to wait for the ticket of a supply that has ended, before the next request; a ticket that comes later is
+    /// shown all the same (seconds).
+    #[arg(long, env = "EVMESH_DRIVER_TICKET_WAIT", default_value = "30", value_name = "SECONDS",
+          value_parser = mesh::seconds)]
+    pub ticket_wait: Duration,
+
+    /// How results and events are written where there is no panel: text for people, json for scripts (one object a line).
+    #[arg(
+        long,
+        env = "EVMESH_DRIVER_OUTPUT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub output: Output,
+
+    /// Where the driver's notifications and the network's status come from; without Kafka, central is asked.
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For scripts: one object a line.
+    Json,
+}
+
+impl Options {
+    /// For the rules.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            driver: self.driver.clone(),
+            pause: self.pause,
+            ticket_wait: self.ticket_wait,
+        }
+    }
+
+    /// What to ask for.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>, Error> {
+        let Some(file) = &self.requests else {
+            let target = match &self.charge_point {
+                Some(id) => Target::Named(id.clone()),
+                None => Target::Any {
+                    location_prefix: self.location_prefix.clone().unwrap_or_default(),
+                },
+            };
+            return Ok(vec![Line {
+                number: 1,
+                target,
+                expectation: Expectation::Ticket,
+            }]);
+        };
+        let unreadable = |problem| Error::Unreadable {
+            file: file.clone(),
+            problem,
+        };
+        if fs::metadata(file).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+            return Err(Error::TooLarge {
+                file: file.clone(),
+                max_bytes: MAX_FILE_BYTES,
+            });
+        }
+        let text = fs::read_to_string(file).map_err(unreadable)?;
+        Ok(parse(&file.display().to_string(), &text)?)
+    }
+}
+
+fn location_prefix(text: &str) -> Result<String, String> {
+    mesh::convert::text("it", text, MAX_LOCATION_CHARS).map_err(|failure| failure.message)
+}

@@ -1,0 +1,188 @@
+//! The driver's panel: its own supply, the charge points free now, the newest messages. It repaints in place and fits 80
+//! columns.
+
+use crate::View;
+use mesh::{
+    Shutdown,
+    terminal::{self, Screen},
+};
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout},
+    style::{Color, Style},
+    text::{Line, Span},
+    widgets::{Block, Paragraph, Wrap},
+};
+use std::io;
+use tokio::sync::watch;
+
+/// Shows the panel until the order to stop, which `q` and Ctrl-C give, or until the app has ended.
+pub async fn run(mut view: watch::Receiver<View>, shutdown: Shutdown) -> io::Result<()> {
+    let mut screen = Screen::open()?;
+    let mut keys = terminal::keys();
+    loop {
+        let now = view.borrow_and_update().clone();
+        screen.draw(|frame| draw(frame, &now))?;
+        tokio::select! {
+            () = shutdown.started() => return Ok(()),
+            Some(key) = keys.recv() => {
+                if terminal::is_quit(&key) {
+                    shutdown.start();
+                }
+            }
+            changed = view.changed() => {
+                if changed.is_err() {
+                    return Ok(()); // the app has ended
+                }
+            }
+        }
+    }
+}
+
+/// Paints one picture.
+pub fn draw(frame: &mut Frame<'_>, view: &View) {
+    let areas = [
+        Constraint::Length(6),
+        Constraint::Percentage(40),
+        Constraint::Min(4),
+    ];
+    let [own, free, messages] = Layout::vertical(areas).areas(frame.area());
+
+    let title = format!(
+        " driver {}   {} of {} requests concluded ",
+        view.driver, view.concluded, view.asked
+    );
+    let block = Block::bordered().title(title);
+    frame.render_widget(Paragraph::new(own_lines(view)).block(block), own);
+
+    let rows = usize::from(free.height.saturating_sub(2));
+    let title = format!(" {} charge points free now ", view.free.len());
+    let block = Block::bordered().title(title);
+    frame.render_widget(Paragraph::new(free_lines(view, rows)).block(block), free);
+
+    let rows = usize::from(messages.height.saturating_sub(2));
+    let newest = view.messages.iter().rev().take(rows);
+    let lines: Vec<_> = newest.map(|line| Line::raw(line.as_str())).collect();
+    let block = Block::bordered().title(" messages, newest first   q quits; a charge goes on ");
+    frame.render_widget(
+        Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
+        messages,
+    );
+}
+
+fn own_lines(view: &View) -> Vec<Line<'static>> {
+    let central = match view.reachable {
+        None => Span::raw(format!("asking central at {}", view.central)),
+        Some(true) => Span::styled(
+            format!("central at {} answers", view.central),
+            colour(Color::Green),
+        ),
+        Some(false) => Span::styled(
+            format!("cannot reach central at {}, retrying", view.central),
+            colour(Color::Red),
+        ),
+    };
+    let (state, numbers) = match &view.supply {
+        None => (Span::raw("no charge under way"), String::new()),
+        Some(supply) => {
+            let state = if supply.started {
+                Span::styled(
+                    format!("charging at {}", supply.charge_point),
+                    colour(Color::Green),
+                )
+            } else {
+                Span::styled(
+                    format!("{} is reserved for you; plug in", supply.charge_point),
+                    colour(Color::Cyan),
+                )
+            };
+            let numbers = format!(
+                "{}   {}   {}   at {} a kWh",
+                supply.power, supply.energy, supply.amount, supply.price
+            );
+            (state, numbers)
+        }
+    };
+    vec![
+        Line::from(central),
+        Line::raw(""),
+        Line::from(state),
+        Line::raw(numbers),
+    ]
+}
+
+/// As many as fit; the last row tells how many do not.
+fn free_lines(view: &View, rows: usize) -> Vec<Line<'static>> {
+    let shown = if view.free.len() > rows {
+        rows.saturating_sub(1)
+    } else {
+        rows
+    };
+    let mut lines: Vec<_> = view
+        .free
+        .iter()
+        .take(shown)
+        .map(|point| {
+            let price = point.price.map(|price| price.to_string()).unwrap_or_default();
+            Line::raw(format!("{:<20} {:<14} {}", point.id, price, point.location))
+        })
+        .collect();
+    if view.free.len() > shown {
+        lines.push(Line::raw(format!("... and {} more", view.free.len() - shown)));
+    }
+    lines
+}
+
+fn colour(colour: Color) -> Style {
+    if terminal::colours() {
+        Style::new().fg(colour)
+    } else {
+        Style::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Supply;
+    use domain::{Energy, Power, Price, requests::FreePoint};
+    use ratatui::{Terminal, backend::TestBackend};
+
+    #[test]
+    fn supply_free_charge_points_and_messages_fit_eighty_columns() {
+        let price: Price = "0.40 EUR".parse().unwrap();
+        let mut view = View::new("ana".parse().unwrap(), "127.0.0.1:50051".into(), 12);
+        view.reachable = Some(true);
+        view.concluded = 3;
+        view.supply = Some(Supply {
+            charge_point: "MAD-01".parse().unwrap(),
+            price,
+            power: Power::from_w(7_400),
+            energy: Energy::from_wh(1_500),
+            amount: price.cost(Energy::from_wh(1_500)),
+            started: true,
+        });
+        view.free = (0..30)
+            .map(|n| FreePoint {
+                id: format!("CP-{n:02}"),
+                location: "Madrid".into(),
+                price: Some(price),
+            })
+            .collect();
+        view.messages.push_back("ticket: MAD-02".into());
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, &view)).unwrap();
+        let picture = terminal.backend().to_string();
+        for text in [
+            "driver ana   3 of 12 requests concluded",
+            "charging at MAD-01",
+            "7.4 kW   1.500 kWh   0.60 EUR   at 0.40 EUR a kWh",
+            "30 charge points free now",
+            "CP-00",
+            "more",
+            "ticket: MAD-02",
+        ] {
+            assert!(picture.contains(text), "{text} in\n{picture}");
+        }
+    }
+}
