@@ -332,7 +332,7 @@ impl Step<'_> {
             late_energy,
         });
         session.deadline = None;
-        session.closed = estimated; // there is no record at the engine to be forgotten, as far as central knows
+        session.closed = estimated || session.store_lost; // no engine is known to keep a record to be forgotten
         let (driver, point) = (session.driver.clone(), session.charge_point.clone());
         self.changed(id);
         self.notify_ticket(id);

@@ -127,7 +127,10 @@ impl Step<'_> {
                     self.end(&id, Outcome::Faulted, denial.text.clone());
                     self.notify_error(&id, denial.text);
                 }
-                State::Ended(_) => session.revoke = false,
+                State::Ended(_) => {
+                    session.revoke = false;
+                    session.closed = session.ticket.is_some(); // nobody is left to forget its record
+                }
             }
             self.changed(&id);
         }
