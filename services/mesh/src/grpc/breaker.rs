@@ -4,9 +4,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// So many failures in a row open the circuit: a far side that merely lost one connection is not cut off.
-pub const FAILURES_TO_OPEN: u32 = 5;
+pub(super) const FAILURES_TO_OPEN: u32 = 5;
 /// An open circuit lets one call through after so long, to see whether the far side is back.
-pub const PROBE_AFTER: Duration = Duration::from_secs(1);
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// A circuit breaker. *Closed* lets calls through, *open* refuses them.
 #[derive(Debug, Default)]

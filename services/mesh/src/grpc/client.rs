@@ -52,7 +52,7 @@ impl Default for PeerOptions {
 }
 
 /// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
-pub const MAX_TRIES: u32 = 3;
+const MAX_TRIES: u32 = 3;
 /// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
 const SILENCE: Duration = Duration::from_millis(500);
 /// The largest answer to a call (not to a stream) that is taken in, so that no far side fills our memory.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// What a method is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub(super) enum Method {
     /// One request, one answer: bounded in time.
     Unary,
     /// A stream in either direction: may go on for ever.
@@ -40,7 +40,7 @@ static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
 });
 
 /// The method with this path, and the path for as long as the process lives; `None` if there is none.
-pub fn find(path: &str) -> Option<(&'static str, Method)> {
+pub(super) fn find(path: &str) -> Option<(&'static str, Method)> {
     METHODS
         .get_key_value(path)
         .map(|(path, method)| (path.as_str(), *method))

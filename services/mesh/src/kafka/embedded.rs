@@ -4,7 +4,7 @@
 //! keeping.
 
 use super::Error;
-use rdkafka::mocking::MockCluster;
+use rdkafka::{error::KafkaError, mocking::MockCluster};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug)]
 pub struct Broker {
     bootstrap_servers: String,
-    orders: Option<SyncSender<Order>>,
+    orders: Option<SyncSender<(Order, SyncSender<Answer>)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -25,12 +25,31 @@ enum Order {
     Up,
 }
 
-type Answer = Result<(), rdkafka::error::KafkaError>;
+type Answer = Result<(), KafkaError>;
 
 impl Broker {
     /// Starts it, with these topics (name, partitions); others are created when they are first used, with 4 partitions.
     pub fn start(topics: &[(&str, i32)]) -> Result<Self, Error> {
-        todo!()
+        let (orders, inbox) = sync_channel(1); // each waits for its answer
+        let (ready, started) = sync_channel(1);
+        // The cluster's handle may not leave its thread.
+        let thread = std::thread::Builder::new()
+            .name("kafka-embedded".into())
+            .spawn(move || run(&ready, &inbox))
+            .map_err(Error::Thread)?;
+        let bootstrap_servers = started
+            .recv()
+            .map_err(|_| Error::Closed)?
+            .map_err(Error::Embedded)?;
+        let broker = Self {
+            bootstrap_servers,
+            orders: Some(orders),
+            thread: Some(thread),
+        };
+        for (topic, partitions) in topics {
+            broker.create_topic(topic, *partitions)?;
+        }
+        Ok(broker)
     }
 
     /// Its address, `host:port`.
@@ -40,16 +59,60 @@ impl Broker {
 
     /// Creates a topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
-        todo!()
+        self.order(Order::Create {
+            topic: topic.into(),
+            partitions,
+        })
     }
 
     /// Closes every connection and takes no new one, as if it had died. What it holds stays.
     pub fn down(&self) -> Result<(), Error> {
-        todo!()
+        self.order(Order::Down)
     }
 
     /// Takes connections again.
     pub fn up(&self) -> Result<(), Error> {
-        todo!()
+        self.order(Order::Up)
+    }
+
+    fn order(&self, order: Order) -> Result<(), Error> {
+        let (reply, answer) = sync_channel(1);
+        self.orders
+            .as_ref()
+            .ok_or(Error::Closed)?
+            .send((order, reply))
+            .map_err(|_| Error::Closed)?;
+        answer.recv().map_err(|_| Error::Closed)?.map_err(Error::Embedded)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.orders = None; // its thread ends when no order can come any more
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it panicked, or it ended: it is gone either way
+        }
+    }
+}
+
+/// The only broker of the cluster.
+const BROKER: i32 = 1;
+
+fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<(Order, SyncSender<Answer>)>) {
+    let cluster = match MockCluster::new(1) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            let _ = ready.send(Err(error)); // whoever started it waits for this
+            return;
+        }
+    };
+    let _ = ready.send(Ok(cluster.bootstrap_servers()));
+    for (order, reply) in inbox {
+        let answer = match order {
+            Order::Create { topic, partitions } => cluster.create_topic(&topic, partitions, 1),
+            Order::Down => cluster.broker_down(BROKER),
+            Order::Up => cluster.broker_up(BROKER),
+        };
+        let _ = reply.send(answer); // whoever ordered it may have given up
     }
 }

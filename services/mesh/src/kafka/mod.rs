@@ -7,14 +7,21 @@ pub mod embedded;
 mod producer;
 mod reader;
 mod relay;
+mod state;
 mod topics;
 
 pub use producer::Producer;
 pub use reader::{Message, Origin, Reader, ReaderEvent};
 pub use relay::{Outbox, OutboxRow, Relay};
+pub use state::BrokerState;
 pub use topics::ensure_topics;
 
-use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use state::BrokerWatch;
 use std::str::FromStr;
 
 /// Where Kafka is, and how its clients behave.
@@ -55,6 +62,10 @@ pub struct KafkaOptions {
         value_delimiter = ';'
     )]
     pub kafka_properties: Vec<Property>,
+
+    /// What all clients of these options, and of their clones, find out together.
+    #[arg(skip)]
+    watch: BrokerWatch,
 }
 
 /// A setting of librdkafka.
@@ -92,6 +103,7 @@ impl KafkaOptions {
             kafka_replicas: -1,
             kafka_topic_prefix: String::new(),
             kafka_properties: Vec::new(),
+            watch: BrokerWatch::default(),
         }
     }
 
@@ -100,31 +112,74 @@ impl KafkaOptions {
         format!("{}{topic}", self.kafka_topic_prefix)
     }
 
-    /// What every client has in common. The caller adds its own, then [`KafkaOptions::overrides`].
-    fn client(&self, client_id: &str) -> ClientConfig {
+    /// These options for another service in this process: what its clients find out, and log, is its own.
+    pub fn separate(&self) -> Self {
+        Self {
+            watch: BrokerWatch::default(),
+            ..self.clone()
+        }
+    }
+
+    /// What every client has in common, with what one kind of client adds, and what the user sets over both.
+    fn client(&self, client_id: &str, own: &[(&str, &str)]) -> ClientConfig {
+        let common = [
+            // A broker that is back is found within these, so a service is ready 10 s later at most (INV-9).
+            ("reconnect.backoff.ms", "100"),
+            ("reconnect.backoff.max.ms", "2000"),
+            ("socket.connection.setup.timeout.ms", "3000"),
+            // A connection that fell silent is found after this; the default is a minute.
+            ("socket.timeout.ms", "10000"),
+            ("socket.keepalive.enable", "true"),
+            // A topic that appears is seen soon.
+            ("topic.metadata.refresh.interval.ms", "10000"),
+            ("topic.metadata.refresh.fast.interval.ms", "250"),
+            // Each second the client says whether it is connected, without any traffic.
+            ("statistics.interval.ms", "1000"),
+        ];
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.kafka)
-            .set("client.id", client_id)
-            // A broker that is back is found within these, so a service is ready 10 s later at most (INV-9).
-            .set("reconnect.backoff.ms", "100")
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("socket.connection.setup.timeout.ms", "3000")
-            // A connection that fell silent is found after this; the default is a minute.
-            .set("socket.timeout.ms", "10000")
-            .set("socket.keepalive.enable", "true")
-            // A topic that appears is seen soon.
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("topic.metadata.refresh.fast.interval.ms", "250")
-            .set("allow.auto.create.topics", "true")
-            .set_log_level(RDKafkaLogLevel::Error);
-        config
-    }
-
-    fn overrides(&self, config: &mut ClientConfig) {
+            .set("client.id", client_id);
+        config.set_log_level(RDKafkaLogLevel::Error);
+        for (key, value) in common.iter().chain(own) {
+            config.set(*key, *value);
+        }
         for property in &self.kafka_properties {
             config.set(&property.key, &property.value);
         }
+        config
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            watch: self.watch.clone(),
+        }
+    }
+}
+
+/// What librdkafka tells a client of ours.
+struct Context {
+    watch: BrokerWatch,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // It repeats itself for as long as a broker is away; the watch says that once.
+        tracing::debug!(target: "librdkafka", ?level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        // The whole is large, and this is all that is asked of it.
+        const CONNECTED: &[u8] = br#""state":"UP""#;
+        self.watch.observe(
+            statistics
+                .windows(CONNECTED.len())
+                .any(|window| window == CONNECTED),
+        );
     }
 }
 
@@ -133,29 +188,34 @@ impl KafkaOptions {
 pub enum Error {
     /// A client cannot be built: a setting is wrong.
     #[error("the Kafka client cannot be built; check --kafka and every --kafka-property")]
-    Client(#[source] rdkafka::error::KafkaError),
+    Client(#[source] KafkaError),
     /// The message was not delivered.
     #[error("Kafka did not take the message")]
-    Delivery(#[source] rdkafka::error::KafkaError),
+    Delivery(#[source] KafkaError),
     /// The producer was closed while the message was under way.
     #[error("the Kafka producer was closed before the message was delivered")]
     Closed,
     /// The embedded broker failed.
     #[error("the embedded Kafka broker failed")]
-    Embedded(#[source] rdkafka::error::KafkaError),
+    Embedded(#[source] KafkaError),
     /// A thread could not be started.
     #[error("a thread for Kafka cannot be started")]
     Thread(#[source] std::io::Error),
 }
 
-/// Whether a broker answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BrokerState {
-    /// Not tried for long enough to say.
-    #[default]
-    Unknown,
-    /// A broker answers.
-    Reached,
-    /// None does.
-    Lost,
+impl Error {
+    /// Would every further try fail too? The message itself is at fault.
+    pub fn is_permanent(&self) -> bool {
+        let Self::Delivery(error) = self else { return false };
+        matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge
+                    | RDKafkaErrorCode::InvalidMessage
+                    | RDKafkaErrorCode::InvalidMessageSize
+                    | RDKafkaErrorCode::InvalidTopic
+                    | RDKafkaErrorCode::InvalidRecord
+            )
+        )
+    }
 }

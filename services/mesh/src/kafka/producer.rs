@@ -1,25 +1,124 @@
 //! Sending.
 
-use super::{BrokerState, Error, KafkaOptions};
-use std::time::Duration;
-use tokio::sync::watch;
+use super::{BrokerState, Context, Error, KafkaOptions};
+use crate::{
+    backoff::Backoff,
+    trace::{TRACEPARENT, Trace},
+};
+use rdkafka::{
+    client::ClientContext,
+    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::{oneshot, watch};
+
+/// The queue holds at most so many messages: seconds of a large network's telemetry. Beyond, senders wait.
+const QUEUE_MESSAGES: i32 = 20_000;
+/// Best-effort messages fill at most half of the queue, so that they never keep out the others.
+const LOSSY_MESSAGES: i32 = QUEUE_MESSAGES / 2;
+
+/// The producer's own settings.
+const SETTINGS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    // Other clients' messages with the same key land on the same partition.
+    ("partitioner", "murmur2_random"),
+    // Never given up: durable messages wait for the broker, for ever.
+    ("message.timeout.ms", "0"),
+    ("request.timeout.ms", "10000"),
+    ("queue.buffering.max.messages", "20000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    ("linger.ms", "5"),
+];
 
 /// Sends messages. Cheap to clone; all clones share one client and its bounded queue.
+///
+/// Dropping the last clone drops what is still in the queue: [`Producer::flush`] first.
 #[derive(Clone)]
 pub struct Producer {
-    state: watch::Receiver<BrokerState>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: KafkaOptions,
+    client_id: String,
+    client: RwLock<Arc<Client>>,
+}
+
+type Client = ThreadedProducer<ProducerSide>;
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Producer").field(&self.shared.client_id).finish()
+    }
+}
+
+/// Who hears of a message's delivery: nobody, if it is best effort.
+struct Report(Option<oneshot::Sender<Result<(), KafkaError>>>);
+
+struct ProducerSide(Context);
+
+impl ClientContext for ProducerSide {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.0.stats_raw(statistics);
+    }
+}
+
+impl ProducerContext for ProducerSide {
+    type DeliveryOpaque = Box<Report>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
+        let result = match result {
+            Ok(_) => {
+                self.0.watch.observe(true);
+                Ok(())
+            }
+            Err((error, _)) => Err(error.clone()),
+        };
+        match report.0 {
+            Some(waiting) => drop(waiting.send(result)), // who gave up waiting does not want it
+            None if result.is_err() => dropped(),
+            None => {}
+        }
+    }
+}
+
+fn dropped() {
+    metrics::counter!("evmesh_kafka_messages_dropped_total").increment(1);
 }
 
 impl Producer {
     /// Builds the client. It never blocks and needs no broker.
     pub fn new(options: &KafkaOptions, client_id: &str) -> Result<Self, Error> {
-        todo!()
+        let client = RwLock::new(Arc::new(build(options, client_id)?));
+        let shared = Shared {
+            options: options.clone(),
+            client_id: client_id.to_owned(),
+            client,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Sends, and returns once the brokers have the message; while they are away, it waits for them for ever.
     /// Dropping the future does not take the message back.
     pub async fn send(&self, topic: &str, key: &str, payload: Vec<u8>) -> Result<(), Error> {
-        todo!()
+        self.send_with_headers(topic, key, payload, &[]).await
     }
 
     /// Like [`Producer::send`], with headers.
@@ -30,22 +129,108 @@ impl Producer {
         payload: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> Result<(), Error> {
-        todo!()
+        let (report, delivered) = oneshot::channel();
+        let mut report = Report(Some(report));
+        let mut backoff = Backoff::new();
+        loop {
+            match self.enqueue(topic, key, &payload, headers, report)? {
+                None => break,
+                Some(again) => report = again,
+            }
+            backoff.wait().await; // the queue is full
+        }
+        delivered
+            .await
+            .map_err(|_| Error::Closed)?
+            .map_err(Error::Delivery)
     }
 
     /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is dropped and
     /// counted. For readings and broadcasts, whose next one makes up for the last.
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
-        todo!()
+        let fits = self.shared.options.watch.get() != BrokerState::Lost
+            && self
+                .client()
+                .is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);
+        if !fits || !matches!(self.enqueue(topic, key, payload, &[], Report(None)), Ok(None)) {
+            dropped();
+        }
     }
 
     /// Waits until every message has left, at most so long; was that so?
     pub async fn flush(&self, timeout: Duration) -> bool {
-        todo!()
+        let Ok(client) = self.client() else { return false };
+        tokio::task::spawn_blocking(move || client.flush(timeout).is_ok())
+            .await
+            .unwrap_or(false)
     }
 
-    /// Whether a broker answers; known without traffic within 3 s.
+    /// Whether a broker answers; known without traffic, within about 3 s.
     pub fn state(&self) -> watch::Receiver<BrokerState> {
-        self.state.clone()
+        self.shared.options.watch.subscribe()
     }
+
+    /// Hands the report back if the queue is full.
+    fn enqueue(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &[u8],
+        headers: &[(&str, &str)],
+        report: Report,
+    ) -> Result<Option<Report>, Error> {
+        let trace = Trace::current().map(|trace| trace.to_string());
+        let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
+        let headers =
+            headers
+                .iter()
+                .copied()
+                .chain(trace)
+                .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                    headers.insert(Header {
+                        key,
+                        value: Some(value),
+                    })
+                });
+        let topic = self.shared.options.topic(topic);
+        let record = BaseRecord::with_opaque_to(&topic, Box::new(report))
+            .key(key)
+            .payload(payload)
+            .headers(headers);
+        match self.client()?.send(record) {
+            Ok(()) => Ok(None),
+            Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                Ok(Some(*record.delivery_opaque))
+            }
+            Err((error, _)) => Err(Error::Delivery(error)),
+        }
+    }
+
+    /// The client, or a new one in its place if it ended itself: an idempotent producer does that rather than break its
+    /// order, when a broker has forgotten what it had acknowledged. What was in its queue fails, and its senders know.
+    fn client(&self) -> Result<Arc<Client>, Error> {
+        let current = self
+            .shared
+            .client
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some((code, cause)) = current.client().fatal_error() else {
+            return Ok(current);
+        };
+        let mut slot = self.shared.client.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&slot, &current) {
+            tracing::warn!(%code, cause, "the kafka producer gave up; a new one takes over");
+            let new = Arc::new(build(&self.shared.options, &self.shared.client_id)?);
+            let old = std::mem::replace(&mut *slot, new);
+            std::thread::spawn(move || drop((old, current))); // it waits for its own threads
+            return Ok(slot.clone());
+        }
+        Ok(slot.clone())
+    }
+}
+
+fn build(options: &KafkaOptions, client_id: &str) -> Result<Client, Error> {
+    let config = options.client(client_id, SETTINGS);
+    Client::from_config_and_context(&config, ProducerSide(options.context())).map_err(Error::Client)
 }

@@ -59,10 +59,9 @@ pub fn embedded_broker() -> TestBroker {
 /// A prefix of its own for each test, so that tests on one broker do not disturb each other.
 fn prefixed(address: impl Into<String>) -> KafkaOptions {
     let prefix = format!("test-{:016x}-", fastrand::u64(..));
-    KafkaOptions {
-        kafka_topic_prefix: prefix,
-        ..KafkaOptions::at(address)
-    }
+    let mut options = KafkaOptions::at(address);
+    options.kafka_topic_prefix = prefix;
+    options
 }
 
 /// Looks until the predicate gives something, and returns it; panics after the deadline, naming `what`.
