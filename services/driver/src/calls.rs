@@ -298,11 +298,16 @@ fn unanswered(status: &Status) -> Heard {
     }
 }
 
+/// What went wrong. The client stack names the address; whoever shows this does so too.
 fn words(status: &Status) -> String {
-    wire::printable(match status.message() {
+    let words = match status.message() {
         "" => status.code().description(),
         message => message,
-    })
+    };
+    let cause = words
+        .strip_prefix("no answer from ")
+        .and_then(|rest| rest.split_once(": "));
+    wire::printable(cause.map_or(words, |(_address, cause)| cause))
 }
 
 /// Is the answer definitive? Everything else is asked again.

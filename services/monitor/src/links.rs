@@ -18,7 +18,7 @@ use evmesh_proto::{
 use mesh::{
     backoff::Backoff,
     convert,
-    grpc::{self, Peer, PeerOptions},
+    grpc::{self, Address, Peer, PeerOptions},
 };
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -170,10 +170,11 @@ async fn attend(
     pings: mpsc::Receiver<AttendRequest>,
     inputs: &mpsc::Sender<Input>,
 ) -> (String, bool) {
+    let address = peer.address().clone();
     let mut client = EngineServiceClient::new(peer);
     let mut answers = match client.attend(ReceiverStream::new(pings)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return engine_trouble(&status),
+        Err(status) => return engine_trouble(&status, &address),
     };
     loop {
         match answers.message().await {
@@ -182,7 +183,7 @@ async fn attend(
                 Err(why) => return (why, false),
             },
             Ok(None) => return ("it closed the stream".into(), false),
-            Err(status) => return engine_trouble(&status),
+            Err(status) => return engine_trouble(&status, &address),
         }
     }
 }
@@ -197,9 +198,9 @@ fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     })
 }
 
-fn engine_trouble(status: &Status) -> (String, bool) {
+fn engine_trouble(status: &Status, address: &Address) -> (String, bool) {
     let stale = grpc::reason(status).as_deref() == Some("EPOCH_STALE");
-    (words(status), stale)
+    (words(status, address), stale)
 }
 
 /// Registers, and reports until the stream ends: why.
@@ -210,10 +211,11 @@ async fn report(
     reports: mpsc::Receiver<ReportHealthRequest>,
     inputs: &mpsc::Sender<Input>,
 ) -> Trouble {
+    let address = peer.address().clone();
     let mut client = ChargePointServiceClient::new(peer);
     let registration = match client.register_charge_point(request).await {
         Ok(registration) => registration.into_inner(),
-        Err(status) => return central_trouble(&status),
+        Err(status) => return central_trouble(&status, &address),
     };
     let interval = convert::duration("report_interval", registration.report_interval.as_ref());
     let registered = Input::Registered {
@@ -224,7 +226,7 @@ async fn report(
     tell(inputs, registered).await;
     let mut answers = match client.report_health(ReceiverStream::new(reports)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return central_trouble(&status),
+        Err(status) => return central_trouble(&status, &address),
     };
     loop {
         match answers.message().await {
@@ -237,13 +239,13 @@ async fn report(
                     why: "it closed the stream".into(),
                 };
             }
-            Err(status) => return central_trouble(&status),
+            Err(status) => return central_trouble(&status, &address),
         }
     }
 }
 
-fn central_trouble(status: &Status) -> Trouble {
-    let why = words(status);
+fn central_trouble(status: &Status, address: &Address) -> Trouble {
+    let why = words(status, address);
     match status.code() {
         // Nobody there, or nobody who could decide.
         Code::Ok
@@ -270,10 +272,13 @@ fn central_trouble(status: &Status) -> Trouble {
     }
 }
 
-fn words(status: &Status) -> String {
+/// What went wrong, without the address: it stands beside.
+fn words(status: &Status, address: &Address) -> String {
     let words = match status.message() {
         "" => status.code().description(),
         message => message,
     };
+    let no_answer = format!("no answer from {address}: ");
+    let words = words.strip_prefix(&no_answer).unwrap_or(words);
     words.replace(char::is_control, " ")
 }

@@ -43,17 +43,16 @@ pub async fn run(mut view: watch::Receiver<View>, log: LogRing, shutdown: Shutdo
 
 /// Paints one picture.
 pub fn draw(frame: &mut Frame<'_>, view: &View, log: &[LogLine]) {
-    let [facts, messages] = Layout::vertical([Constraint::Length(8), Constraint::Min(3)]).areas(frame.area());
+    let [facts, messages] = Layout::vertical([Constraint::Length(9), Constraint::Min(3)]).areas(frame.area());
     let status = &view.status;
-    let instance = status
-        .instance
-        .as_ref()
-        .map_or("unknown yet".to_owned(), ToString::to_string);
+    let store = status.instance.as_ref();
+    let store = store.map_or("unknown yet".to_owned(), ToString::to_string);
     let lines = vec![
         Line::raw(format!("{}   {}", view.location, view.price)),
-        fact("engine ", &view.engine.to_string(), engine(view)),
-        fact("store  ", &instance, Span::raw("")),
-        fact("central", &view.central.to_string(), central(&status.central)),
+        Line::raw(format!("engine at {}   store {store}", view.engine)),
+        Line::from(vec![Span::raw("  "), engine(view)]),
+        Line::raw(format!("central at {}", view.central)),
+        Line::from(vec![Span::raw("  "), central(&status.central)]),
         Line::raw(""),
         Line::styled(
             format!("health at {}   q quits", view.listen),
@@ -72,16 +71,6 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, log: &[LogLine]) {
         Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
         messages,
     );
-}
-
-fn fact<'a>(name: &'a str, what: &str, state: Span<'a>) -> Line<'a> {
-    Line::from(vec![
-        Span::raw(name),
-        Span::raw("  "),
-        Span::raw(what.to_owned()),
-        Span::raw("  "),
-        state,
-    ])
 }
 
 fn engine(view: &View) -> Span<'static> {
