@@ -5,7 +5,10 @@
 
 use domain::{
     ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId, Wall,
-    network::{self, Broker, CallId, CallOutcome, Command, Config, Effect, EngineRequest, Health, Network, NoticeKind},
+    network::{
+        self, Broker, CallId, CallOutcome, Command, Config, Effect, EngineRequest, Health, Network,
+        NoticeKind,
+    },
     supply::{self, CallResult, Input, RevokeOutcome, Settings, Supply, Write},
 };
 use std::{
@@ -27,7 +30,10 @@ fn no_promise_breaks_whatever_is_lost_repeated_late_or_killed() {
         let run = std::panic::catch_unwind(|| Run::new(seed).play());
         tickets += run.unwrap_or_else(|_| panic!("seed {seed}: replay it with EVMESH_SEED={seed}"));
     }
-    assert!(tickets > seeds.count() as u64, "an idle run proves nothing: {tickets} tickets");
+    assert!(
+        tickets > seeds.count() as u64,
+        "an idle run proves nothing: {tickets} tickets"
+    );
 }
 
 /// A small generator: the test needs no more than repeatable noise.
@@ -82,8 +88,19 @@ impl network::Archive for Pages {
 
 /// A call on its way to an engine, or its answer on its way back.
 enum Flight {
-    Call { at: u64, point: usize, call: Option<CallId>, instance: InstanceId, request: EngineRequest },
-    Answer { at: u64, point: usize, call: CallId, result: Result<network::EngineAnswer, network::CallFailed> },
+    Call {
+        at: u64,
+        point: usize,
+        call: Option<CallId>,
+        instance: InstanceId,
+        request: EngineRequest,
+    },
+    Answer {
+        at: u64,
+        point: usize,
+        call: CallId,
+        result: Result<network::EngineAnswer, network::CallFailed>,
+    },
 }
 
 struct Run {
@@ -110,7 +127,10 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let now = Now { mono: Mono(0), wall: Wall(1_700_000_000_000) };
+        let now = Now {
+            mono: Mono(0),
+            wall: Wall(1_700_000_000_000),
+        };
         let mut random = Random(seed);
         let mut run = Self {
             now,
@@ -238,7 +258,11 @@ impl Run {
         let fresh = self.engine(n as u64);
         let old = &mut self.engines[n];
         self.lost_stores.insert(old.disk.instance.clone());
-        let mut fresh = Engine { link: old.link, epoch: old.epoch, ..fresh };
+        let mut fresh = Engine {
+            link: old.link,
+            epoch: old.epoch,
+            ..fresh
+        };
         fresh.down_until = self.now.mono.0 + 4_000;
         *old = fresh;
         self.monitor_gone(n);
@@ -255,12 +279,22 @@ impl Run {
     fn start_central(&mut self) {
         let stored = network::Stored {
             charge_points: self.pages.points.values().cloned().collect(),
-            sessions: self.pages.sessions.values().filter(|session| !session.closed).cloned().collect(),
+            sessions: self
+                .pages
+                .sessions
+                .values()
+                .filter(|session| !session.closed)
+                .cloned()
+                .collect(),
             answers: self.pages.answers.clone().into_iter().collect(),
         };
         let mut net = Network::restore(Config::default(), self.now, stored);
         net.resume_at(self.pages.offsets.clone());
-        self.read_to = self.pages.offsets.first().map_or(0, |source| usize::try_from(source.offset).unwrap());
+        self.read_to = self
+            .pages
+            .offsets
+            .first()
+            .map_or(0, |source| usize::try_from(source.offset).unwrap());
         self.net = Some(net);
     }
 
@@ -285,16 +319,38 @@ impl Run {
         self.net = Some(net);
         for effect in effects {
             match effect {
-                Effect::Call { charge_point, call, instance, request, .. } => {
-                    let point = self.engines.iter().position(|engine| engine.id == charge_point).unwrap();
+                Effect::Call {
+                    charge_point,
+                    call,
+                    instance,
+                    request,
+                    ..
+                } => {
+                    let point = self
+                        .engines
+                        .iter()
+                        .position(|engine| engine.id == charge_point)
+                        .unwrap();
                     let at = self.now.mono.0 + self.delay();
                     if self.faults && self.random.one_in(12) {
                         // A repeat of the call arrives much later: nobody waits for its answer.
                         let late = at + self.random.below(30_000);
                         let (instance, request) = (instance.clone(), request.clone());
-                        self.flights.push(Flight::Call { at: late, point, call: None, instance, request });
+                        self.flights.push(Flight::Call {
+                            at: late,
+                            point,
+                            call: None,
+                            instance,
+                            request,
+                        });
                     }
-                    self.flights.push(Flight::Call { at, point, call: Some(call), instance, request });
+                    self.flights.push(Flight::Call {
+                        at,
+                        point,
+                        call: Some(call),
+                        instance,
+                        request,
+                    });
                 }
                 Effect::Notify(notice) => {
                     if let (NoticeKind::Ticket { .. }, Some(session)) = (&notice.kind, &notice.session) {
@@ -313,7 +369,11 @@ impl Run {
     }
 
     fn delay(&mut self) -> u64 {
-        if self.faults && self.random.one_in(8) { self.random.below(4_000) } else { 0 }
+        if self.faults && self.random.one_in(8) {
+            self.random.below(4_000)
+        } else {
+            0
+        }
     }
 
     fn consume(&mut self, at: u64) {
@@ -322,13 +382,21 @@ impl Run {
             return;
         }
         for _ in 0..8 {
-            let Some(message) = self.log.get(self.read_to).cloned() else { break };
+            let Some(message) = self.log.get(self.read_to).cloned() else {
+                break;
+            };
             if self.net.is_none() {
                 return;
             }
-            let source = network::Source { partition: 0, offset: i64::try_from(self.read_to).unwrap() };
+            let source = network::Source {
+                partition: 0,
+                offset: i64::try_from(self.read_to).unwrap(),
+            };
             self.read_to += 1;
-            self.central(Command::Telemetry { message, source: Some(source) });
+            self.central(Command::Telemetry {
+                message,
+                source: Some(source),
+            });
         }
         if self.read_to == self.log.len() {
             let now = self.now.mono;
@@ -346,18 +414,34 @@ impl Run {
         let asked = network::Asked { token, request: None };
         if self.random.one_in(10) {
             let target = if self.random.one_in(2) {
-                network::Target::Any { location_prefix: String::new() }
+                network::Target::Any {
+                    location_prefix: String::new(),
+                }
             } else {
                 network::Target::Named(format!("CP{}", self.random.below(3)).parse().unwrap())
             };
             let session = format!("s{}", self.next_id).parse().unwrap();
             let budget = Duration::from_secs(5);
-            self.central(Command::RequestCharge { asked, session, driver, target, budget });
+            self.central(Command::RequestCharge {
+                asked,
+                session,
+                driver,
+                target,
+                budget,
+            });
         } else if self.random.one_in(60) {
-            self.central(Command::StopCharge { asked, driver, session: None });
+            self.central(Command::StopCharge {
+                asked,
+                driver,
+                session: None,
+            });
         } else if self.random.one_in(200) {
             let out_of_order = self.random.one_in(2);
-            self.central(Command::Order { asked, which: network::Which::All, out_of_order });
+            self.central(Command::Order {
+                asked,
+                which: network::Which::All,
+                out_of_order,
+            });
         }
     }
 
@@ -403,7 +487,14 @@ impl Run {
             let engine = &mut self.engines[n];
             engine.link += u64::from(!engine.registered);
             let (link, epoch) = (engine.link, engine.epoch);
-            self.input(n, Input::Attend { link, epoch, central_reachable: true });
+            self.input(
+                n,
+                Input::Attend {
+                    link,
+                    epoch,
+                    central_reachable: true,
+                },
+            );
         }
         if self.net.is_none() {
             return;
@@ -420,17 +511,38 @@ impl Run {
                 monitor: "m".parse().unwrap(),
             };
             self.next_id += 1;
-            self.central(Command::Register { token: network::Token(self.next_id), registration });
-            let epoch = self.net.as_ref().and_then(|net| net.charge_point(&id)).map_or(0, |point| point.epoch);
-            let taken = self.pages.points.get(&id).is_some_and(|p| p.instance == self.engines[n].disk.instance);
+            self.central(Command::Register {
+                token: network::Token(self.next_id),
+                registration,
+            });
+            let epoch = self
+                .net
+                .as_ref()
+                .and_then(|net| net.charge_point(&id))
+                .map_or(0, |point| point.epoch);
+            let taken = self
+                .pages
+                .points
+                .get(&id)
+                .is_some_and(|p| p.instance == self.engines[n].disk.instance);
             self.engines[n].epoch = epoch;
             self.engines[n].registered = taken;
         }
         if self.engines[n].registered {
-            let health = if engine_up { Health::Ok } else { Health::Unreachable };
+            let health = if engine_up {
+                Health::Ok
+            } else {
+                Health::Unreachable
+            };
             self.next_id += 1;
             let (token, epoch) = (network::Token(self.next_id), self.engines[n].epoch);
-            self.central(Command::Report { token, charge_point: id, epoch, health, reason: String::new() });
+            self.central(Command::Report {
+                token,
+                charge_point: id,
+                epoch,
+                health,
+                reason: String::new(),
+            });
         }
     }
 
@@ -451,7 +563,11 @@ impl Run {
                 }
                 supply::Effect::Save(Write::Unsettled(record)) => {
                     let before = self.finals.insert(record.session.clone(), record.energy);
-                    assert_eq!(before, None, "session {} ended twice at its engine", record.session);
+                    assert_eq!(
+                        before, None,
+                        "session {} ended twice at its engine",
+                        record.session
+                    );
                     engine.disk.unsettled.push(record);
                 }
                 supply::Effect::Save(Write::Settled(number)) => {
@@ -500,12 +616,18 @@ impl Run {
                 let end = end_of(cause.end());
                 let kind = match cause.end() {
                     End::Completed | End::Stopped => network::MessageKind::Ended(end),
-                    End::EngineFault | End::MonitorLost | End::Interrupted => network::MessageKind::Fault(end),
+                    End::EngineFault | End::MonitorLost | End::Interrupted => {
+                        network::MessageKind::Fault(end)
+                    }
                 };
                 self.log_record(n, record, kind);
             }
-            EventKind::Broke(_) => self.log.push(fault(&self.engines[n].id, network::SupplyEnd::EngineFault)),
-            EventKind::MonitorLost => self.log.push(fault(&self.engines[n].id, network::SupplyEnd::MonitorLost)),
+            EventKind::Broke(_) => self
+                .log
+                .push(fault(&self.engines[n].id, network::SupplyEnd::EngineFault)),
+            EventKind::MonitorLost => self
+                .log
+                .push(fault(&self.engines[n].id, network::SupplyEnd::MonitorLost)),
         }
     }
 
@@ -530,46 +652,95 @@ impl Run {
         };
         for flight in self.flights.extract_if(.., due).collect::<Vec<_>>() {
             match flight {
-                Flight::Call { point, call, instance, request, .. } => self.arrive(at, point, call, instance, request),
-                Flight::Answer { point, call, result, .. } => {
+                Flight::Call {
+                    point,
+                    call,
+                    instance,
+                    request,
+                    ..
+                } => self.arrive(at, point, call, instance, request),
+                Flight::Answer {
+                    point, call, result, ..
+                } => {
                     let charge_point = self.engines[point].id.clone();
-                    self.central(Command::EngineAnswered { charge_point, call, result });
+                    self.central(Command::EngineAnswered {
+                        charge_point,
+                        call,
+                        result,
+                    });
                 }
             }
         }
     }
 
-    fn arrive(&mut self, at: u64, n: usize, call: Option<CallId>, instance: InstanceId, request: EngineRequest) {
+    fn arrive(
+        &mut self,
+        at: u64,
+        n: usize,
+        call: Option<CallId>,
+        instance: InstanceId,
+        request: EngineRequest,
+    ) {
         let lost = self.faults && self.random.one_in(10);
-        let answer = if lost || self.engines[n].down_until > 0 { None } else { Some(self.serve(n, instance, request)) };
+        let answer = if lost || self.engines[n].down_until > 0 {
+            None
+        } else {
+            Some(self.serve(n, instance, request))
+        };
         let answer_lost = self.faults && self.random.one_in(10);
         let Some(call) = call else { return };
         let (result, after) = match answer.filter(|_| !answer_lost) {
             Some(answer) => (Ok(answer), self.delay()),
             None => (Err(network::CallFailed("timed out".into())), 2_000),
         };
-        self.flights.push(Flight::Answer { at: at + after, point: n, call, result });
+        self.flights.push(Flight::Answer {
+            at: at + after,
+            point: n,
+            call,
+            result,
+        });
     }
 
     fn serve(&mut self, n: usize, instance: InstanceId, request: EngineRequest) -> network::EngineAnswer {
         let input = match request {
-            EngineRequest::Authorize { number, session, driver, price, duration } => {
-                Input::Authorize(instance, supply::Authorization { number, session, driver, price, duration })
-            }
-            EngineRequest::Revoke { number, session } => Input::Revoke { instance, number, session },
+            EngineRequest::Authorize {
+                number,
+                session,
+                driver,
+                price,
+                duration,
+            } => Input::Authorize(
+                instance,
+                supply::Authorization {
+                    number,
+                    session,
+                    driver,
+                    price,
+                    duration,
+                },
+            ),
+            EngineRequest::Revoke { number, session } => Input::Revoke {
+                instance,
+                number,
+                session,
+            },
             EngineRequest::Stop { session } => Input::Stop(instance, session),
             EngineRequest::Confirm { sessions } => Input::ConfirmSettled(instance, sessions),
             EngineRequest::GetState => Input::Query(instance),
         };
         let outcome = match self.input(n, input).expect("a call is answered") {
             supply::Answer::Call(CallResult::Done) => CallOutcome::Done,
-            supply::Answer::Call(CallResult::WrongInstance) | supply::Answer::Revoke(Err(_)) => CallOutcome::WrongInstance,
+            supply::Answer::Call(CallResult::WrongInstance) | supply::Answer::Revoke(Err(_)) => {
+                CallOutcome::WrongInstance
+            }
             supply::Answer::Call(CallResult::NumberStale) => CallOutcome::NumberStale,
             supply::Answer::Call(CallResult::Busy) => CallOutcome::Busy,
             supply::Answer::Call(CallResult::Faulted) => CallOutcome::Faulted,
             supply::Answer::Call(CallResult::Unattended) => CallOutcome::Unattended,
             supply::Answer::Revoke(Ok(RevokeOutcome::Revoked)) => CallOutcome::Revoked,
-            supply::Answer::Revoke(Ok(RevokeOutcome::Supplying | RevokeOutcome::Ended)) => CallOutcome::NotRevoked,
+            supply::Answer::Revoke(Ok(RevokeOutcome::Supplying | RevokeOutcome::Ended)) => {
+                CallOutcome::NotRevoked
+            }
             supply::Answer::Attend(_) | supply::Answer::Panel(_) => unreachable!("not a call"),
         };
         let view = self.engines[n].supply.view();
@@ -589,10 +760,21 @@ impl Run {
         let (mut points, mut drivers) = (BTreeSet::new(), BTreeSet::new());
         for session in net.sessions() {
             if session.state.is_open() {
-                assert!(points.insert(&session.charge_point), "INV-2: two open sessions at {}", session.charge_point);
-                assert!(drivers.insert(&session.driver), "INV-2: two open sessions of {}", session.driver);
+                assert!(
+                    points.insert(&session.charge_point),
+                    "INV-2: two open sessions at {}",
+                    session.charge_point
+                );
+                assert!(
+                    drivers.insert(&session.driver),
+                    "INV-2: two open sessions of {}",
+                    session.driver
+                );
             }
-            let (state, since) = self.since.entry(session.id.clone()).or_insert((session.state, at));
+            let (state, since) = self
+                .since
+                .entry(session.id.clone())
+                .or_insert((session.state, at));
             if *state != session.state {
                 (*state, *since) = (session.state, at);
             }
@@ -604,17 +786,38 @@ impl Run {
             // A restarted central waits for Kafka and the engine first: here both are found or found away within seconds.
             let judged = if session.live.restored { 45_000 } else { 0 };
             if let Some(most) = most {
-                assert!(at - *since <= most + 5_000 + judged, "INV-3: session {} is {:?} too long", session.id, state);
+                assert!(
+                    at - *since <= most + 5_000 + judged,
+                    "INV-3: session {} is {:?} too long",
+                    session.id,
+                    state
+                );
             }
         }
         for session in self.pages.sessions.values() {
             let Some(ticket) = session.ticket else { continue };
-            assert!(self.started.contains(&session.id), "INV-1: a ticket without a supply: {}", session.id);
-            assert_eq!(ticket.amount_micros, session.price.bill(ticket.energy).micros, "INV-4");
+            assert!(
+                self.started.contains(&session.id),
+                "INV-1: a ticket without a supply: {}",
+                session.id
+            );
+            assert_eq!(
+                ticket.amount_micros,
+                session.price.bill(ticket.energy).micros,
+                "INV-4"
+            );
             if !ticket.estimated {
-                assert_eq!(Some(&ticket.energy), self.finals.get(&session.id), "INV-4: session {}", session.id);
+                assert_eq!(
+                    Some(&ticket.energy),
+                    self.finals.get(&session.id),
+                    "INV-4: session {}",
+                    session.id
+                );
             } else {
-                assert!(self.lost_stores.contains(&session.instance), "estimated, though its store is there");
+                assert!(
+                    self.lost_stores.contains(&session.instance),
+                    "estimated, though its store is there"
+                );
             }
         }
     }
@@ -627,12 +830,23 @@ impl Run {
             let known = self.pages.sessions.get(session);
             let lost = known.is_none_or(|session| self.lost_stores.contains(&session.instance));
             let tickets = self.tickets.get(session).copied().unwrap_or(0);
-            assert!(tickets == 1 || (lost && tickets == 0), "INV-1: session {session} started and has {tickets} tickets");
+            assert!(
+                tickets == 1 || (lost && tickets == 0),
+                "INV-1: session {session} started and has {tickets} tickets"
+            );
         }
         for engine in &self.engines {
-            assert!(engine.disk.unsettled.is_empty(), "{} keeps {:?}", engine.id, engine.disk.unsettled);
+            assert!(
+                engine.disk.unsettled.is_empty(),
+                "{} keeps {:?}",
+                engine.id,
+                engine.disk.unsettled
+            );
             let status = net.charge_point(&engine.id).map(|point| point.status);
-            let free = [Some(network::Status::Available), Some(network::Status::OutOfOrder)];
+            let free = [
+                Some(network::Status::Available),
+                Some(network::Status::OutOfOrder),
+            ];
             assert!(free.contains(&status), "{} is {status:?}", engine.id);
         }
     }

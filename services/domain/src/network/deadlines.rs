@@ -36,7 +36,7 @@ impl Step<'_> {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
                 Link::Up { .. } | Link::Lost { .. } => {}
             }
-            if point.call.is_none() && (point.ask || point.open.is_some() || !point.ended.is_empty()) {
+            if self.wanted_call(point).is_some() {
                 waiting.push(id.clone());
             }
         }
@@ -44,7 +44,7 @@ impl Step<'_> {
             self.link_lost(id);
         }
         for id in &waiting {
-            self.point(id); // its next call may be due
+            self.point(id); // its next call is due
         }
         let due: Vec<(SessionId, Due)> = self
             .net

@@ -60,7 +60,7 @@ impl Step<'_> {
         });
     }
 
-    fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
+    pub(super) fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
         if point.call.is_some() {
             return None;
         }
@@ -76,6 +76,10 @@ impl Step<'_> {
         }
         if self.now.mono < point.not_before {
             return None;
+        }
+        let nothing_is_owed = !point.ask && point.ended.is_empty() && point.supplies == point.open;
+        if nothing_is_owed && open.is_none_or(|session| !session.revoke && session.stop.is_none()) {
+            return None; // the common case, at every tick
         }
         let again = |request: &EngineRequest| match &point.last_call {
             Some((last, at)) => last == request && self.now.mono.since(*at) < REPEAT_AFTER,
