@@ -1,1 +1,38 @@
-//! Placeholder.
+//! Central: the only authority of the network. It authorises every supply, follows it, and issues exactly one ticket for it.
+//!
+//! The rules are `domain::network`. Here they meet the world:
+//!
+//! ```text
+//! services ──┐                    ┌─▶ replies
+//! telemetry ─┼─▶ writer: one step ┼─▶ calls to engines
+//! ticks ─────┘   one transaction  ├─▶ notifications, dead letters
+//!                                 └─▶ roster ─▶ broadcast, lists, panel
+//! ```
+//!
+//! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
+
+mod broadcast;
+mod calls;
+mod codec;
+mod denial;
+mod error;
+mod events;
+mod history;
+mod keys;
+mod notifications;
+pub mod options;
+pub mod panel;
+mod roster;
+mod service;
+mod services;
+mod telemetry;
+mod view;
+mod watch;
+mod writer;
+
+pub use codec::Unreadable;
+pub use error::Error;
+pub use events::{Line, Ring};
+pub use options::{KnownError, Options, Registration, Rules};
+pub use roster::{Entry, Roster};
+pub use service::Service;

@@ -1,0 +1,159 @@
+//! What engines answer, checked: nothing of it is believed before it is what the contract says.
+
+use domain::Power;
+use domain::network::{CallOutcome, EngineAnswer, EngineReport, Record, RecordState, SupplyEnd};
+use evmesh_proto::engine;
+use mesh::{
+    convert,
+    grpc::{Failure, parse},
+};
+
+/// An engine keeps so many unsettled sessions at most, says the contract.
+const MAX_UNSETTLED: usize = 1000;
+
+/// What came of a call; `None` where the answer says nothing.
+pub(super) fn outcome(result: engine::CallResult) -> Option<CallOutcome> {
+    Some(match result {
+        engine::CallResult::Unspecified => return None,
+        engine::CallResult::Done => CallOutcome::Done,
+        engine::CallResult::WrongInstance => CallOutcome::WrongInstance,
+        engine::CallResult::NumberStale => CallOutcome::NumberStale,
+        engine::CallResult::Busy => CallOutcome::Busy,
+        engine::CallResult::Faulted => CallOutcome::Faulted,
+        engine::CallResult::Unattended => CallOutcome::Unattended,
+    })
+}
+
+/// What came of a revocation.
+pub(super) fn revoke_outcome(
+    result: engine::CallResult,
+    revoked: engine::RevokeOutcome,
+) -> Option<CallOutcome> {
+    match (outcome(result)?, revoked) {
+        (CallOutcome::Done, engine::RevokeOutcome::Revoked) => Some(CallOutcome::Revoked),
+        (CallOutcome::Done, engine::RevokeOutcome::Supplying | engine::RevokeOutcome::Ended) => {
+            Some(CallOutcome::NotRevoked)
+        }
+        (CallOutcome::Done, engine::RevokeOutcome::Unspecified) => None,
+        (other, _) => Some(other),
+    }
+}
+
+/// The whole answer.
+pub(super) fn read(
+    outcome: Option<CallOutcome>,
+    state: Option<engine::EngineState>,
+) -> Result<EngineAnswer, Failure> {
+    let outcome = outcome.ok_or_else(|| Failure::invalid("result", "must be given"))?;
+    let state = state.ok_or_else(|| Failure::invalid("state", "must be given"))?;
+    if state.unsettled.len() > MAX_UNSETTLED {
+        return Err(Failure::invalid(
+            "state.unsettled",
+            format!("must have at most {MAX_UNSETTLED} sessions"),
+        ));
+    }
+    let report = EngineReport {
+        instance: parse("state.instance_id", &state.instance_id)?,
+        highest_authorization: state.highest_authorization,
+        current: state.current.as_ref().map(record).transpose()?,
+        unsettled: state.unsettled.iter().map(record).collect::<Result<_, _>>()?,
+    };
+    for ended in &report.unsettled {
+        if !matches!(ended.state, RecordState::Ended(_)) {
+            return Err(Failure::invalid(
+                "state.unsettled",
+                format!("must have ended: session {} has not", ended.session),
+            ));
+        }
+    }
+    Ok(EngineAnswer { outcome, report })
+}
+
+fn record(record: &engine::SupplyRecord) -> Result<Record, Failure> {
+    let state = match record.state() {
+        engine::SupplyState::Unspecified => return Err(Failure::invalid("state", "must be given")),
+        engine::SupplyState::Authorized => RecordState::Authorized,
+        engine::SupplyState::Supplying => RecordState::Supplying,
+        engine::SupplyState::Ended => RecordState::Ended(end(record.end())?),
+    };
+    Ok(Record {
+        session: parse("session_id", &record.session_id)?,
+        driver: parse("driver_id", &record.driver_id)?,
+        price: convert::price("price", record.price.as_ref())?,
+        authorization: record.authorization_number,
+        state,
+        seq: record.seq,
+        energy: convert::energy("energy_wh", record.energy_wh)?,
+        power: Power::from_w(record.power_w),
+        started_at: record.start_time.as_ref().map(convert::wall),
+        ended_at: record.end_time.as_ref().map(convert::wall),
+    })
+}
+
+fn end(end: engine::SupplyEnd) -> Result<SupplyEnd, Failure> {
+    Ok(match end {
+        engine::SupplyEnd::Unspecified => {
+            return Err(Failure::invalid("end", "must be given once it has ended"));
+        }
+        engine::SupplyEnd::Completed => SupplyEnd::Completed,
+        engine::SupplyEnd::Stopped => SupplyEnd::Stopped,
+        engine::SupplyEnd::EngineFault => SupplyEnd::EngineFault,
+        engine::SupplyEnd::MonitorLost => SupplyEnd::MonitorLost,
+        engine::SupplyEnd::Interrupted => SupplyEnd::Interrupted,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Energy;
+    use evmesh_proto::network::Price;
+
+    fn state() -> engine::EngineState {
+        engine::EngineState {
+            instance_id: "store-1".into(),
+            highest_authorization: 7,
+            current: Some(engine::SupplyRecord {
+                session_id: "s1".into(),
+                driver_id: "101".into(),
+                price: Some(Price {
+                    currency_code: "EUR".into(),
+                    micros_per_kwh: 300_000,
+                }),
+                authorization_number: 7,
+                state: engine::SupplyState::Supplying.into(),
+                seq: 3,
+                energy_wh: 1500,
+                power_w: 7400,
+                ..Default::default()
+            }),
+            unsettled: Vec::new(),
+            fault: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_whole() {
+        let answer = read(Some(CallOutcome::Done), Some(state())).unwrap();
+        let current = answer.report.current.unwrap();
+        assert_eq!((current.energy, current.seq), (Energy::from_wh(1500), 3));
+        assert_eq!(answer.report.highest_authorization, 7);
+    }
+
+    #[test]
+    fn a_malformed_answer_is_none() {
+        let broken = |change: fn(&mut engine::EngineState)| {
+            let mut state = state();
+            change(&mut state);
+            read(Some(CallOutcome::Done), Some(state)).unwrap_err();
+        };
+        assert!(read(None, Some(state())).is_err() && read(Some(CallOutcome::Done), None).is_err());
+        broken(|state| state.instance_id.clear());
+        broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
+        broken(|state| state.current.as_mut().unwrap().price = None);
+        broken(|state| state.current.as_mut().unwrap().session_id = "a b".into());
+        broken(|state| state.current.as_mut().unwrap().state = 99);
+        broken(|state| state.unsettled = state.current.take().into_iter().collect());
+        broken(|state| state.unsettled = vec![engine::SupplyRecord::default(); 1001]);
+    }
+}

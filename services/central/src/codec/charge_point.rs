@@ -1,0 +1,89 @@
+//! Charge points.
+
+use super::{Unreadable, checked, decode, encode, id};
+use domain::network::ChargePoint;
+use evmesh_proto::store::StoredChargePoint;
+use mesh::convert;
+
+const WHAT: &str = "a charge point";
+
+/// Writes a charge point.
+pub(crate) fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
+    let ChargePoint {
+        id,
+        location,
+        price,
+        engine_address,
+        instance,
+        monitor,
+        epoch,
+        highest_authorization,
+        out_of_order,
+    } = point;
+    encode(&StoredChargePoint {
+        charge_point_id: id.to_string(),
+        location: location.clone(),
+        price: Some(convert::price_proto(*price)),
+        engine_address: engine_address.clone(),
+        instance_id: instance.to_string(),
+        monitor_id: monitor.to_string(),
+        epoch: *epoch,
+        highest_authorization: *highest_authorization,
+        out_of_order: *out_of_order,
+    })
+}
+
+/// Reads a charge point.
+pub(crate) fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
+    let stored: StoredChargePoint = decode(WHAT, bytes)?;
+    Ok(ChargePoint {
+        id: id(WHAT, &stored.charge_point_id)?,
+        location: stored.location,
+        price: checked(WHAT, convert::price("price", stored.price.as_ref()))?,
+        engine_address: stored.engine_address,
+        instance: id(WHAT, &stored.instance_id)?,
+        monitor: id(WHAT, &stored.monitor_id)?,
+        epoch: stored.epoch,
+        highest_authorization: stored.highest_authorization,
+        out_of_order: stored.out_of_order,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn survive(
+            id in "[A-Za-z0-9_.-]{1,64}",
+            location in ".{0,128}",
+            micros in 0..=1_000_000_000_u64,
+            instance in "[a-z0-9]{1,64}",
+            numbers in any::<(u64, u64, bool)>(),
+        ) {
+            let point = ChargePoint {
+                id: id.parse().unwrap(),
+                location,
+                price: domain::Price::new(domain::Currency::EUR, micros).unwrap(),
+                engine_address: "127.0.0.1:1".into(),
+                instance: instance.parse().unwrap(),
+                monitor: instance.parse().unwrap(),
+                epoch: numbers.0,
+                highest_authorization: numbers.1,
+                out_of_order: numbers.2,
+            };
+            prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_with_its_name() {
+        let error = charge_point(b"\xff\xff").unwrap_err().to_string();
+        assert!(
+            error.starts_with("the store is damaged: a charge point cannot be read"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Between the store's values (protobuf `evmesh.store.v1`) and the domain.
+//!
+//! Fields are added and never renumbered, so a newer central reads an older store. What cannot be read is no reason to
+//! guess: the service says so and stops.
+
+mod answer;
+mod charge_point;
+mod session;
+
+pub(crate) use answer::{answered, answered_value, request_key, request_key_bytes};
+pub(crate) use charge_point::{charge_point, charge_point_value};
+pub(crate) use session::{session, session_value};
+
+use std::fmt::Display;
+
+/// The layout of the store that this version writes. It refuses anything newer.
+pub(crate) const FORMAT: u32 = 1;
+
+/// A stored value that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store is damaged: {what} cannot be read ({problem}); restore the data folder from a copy")]
+pub struct Unreadable {
+    what: &'static str,
+    problem: String,
+}
+
+impl Unreadable {
+    pub(crate) fn new(what: &'static str, problem: impl Display) -> Self {
+        Self {
+            what,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// Decodes a message.
+pub(crate) fn decode<T: prost::Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
+    T::decode(bytes).map_err(|error| Unreadable::new(what, error))
+}
+
+/// Encodes a message.
+pub(crate) fn encode(message: &impl prost::Message) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
+/// Reads an id.
+fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, Unreadable> {
+    text.parse()
+        .map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
+}
+
+/// The domain's, where mesh found a field wrong.
+fn checked<T>(what: &'static str, value: Result<T, mesh::grpc::Failure>) -> Result<T, Unreadable> {
+    value.map_err(|failure| Unreadable::new(what, failure))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::session::tests::sessions;
+}

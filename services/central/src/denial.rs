@@ -1,0 +1,56 @@
+//! How a denial of the rules leaves: the one place where reasons become codes.
+
+use domain::network::{Denial, Reason};
+use mesh::grpc::{Failure, error::RETRY_AFTER};
+use tonic::Code;
+
+/// The denial as an error. Only what a retry can cure says when to retry.
+pub(crate) fn failure(denial: Denial) -> Failure {
+    let (code, retry) = match denial.reason {
+        Reason::ChargePointUnknown | Reason::SessionUnknown => (Code::NotFound, false),
+        Reason::ChargePointDisconnected
+        | Reason::ChargePointFaulted
+        | Reason::ChargePointOutOfOrder
+        | Reason::ChargePointBusy
+        | Reason::NoChargePointFree
+        | Reason::DriverBusy
+        | Reason::EngineRefused
+        | Reason::EngineSilent
+        | Reason::ChargeStopped => (Code::FailedPrecondition, false),
+        Reason::RequestIdReused => (Code::InvalidArgument, false),
+        Reason::RegistrationClosed => (Code::PermissionDenied, false),
+        Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected => (Code::Aborted, true),
+        // The caller has to register again first: a retry of the same call cures nothing.
+        Reason::EpochStale | Reason::InstanceStale => (Code::Aborted, false),
+    };
+    let failure = Failure::new(code, denial.reason.as_str(), denial.text);
+    if retry {
+        failure.retry_after(RETRY_AFTER)
+    } else {
+        failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_keeps_its_word_and_its_sentence() {
+        for &reason in Reason::ALL {
+            let failure = failure(Denial {
+                reason,
+                text: "why".into(),
+            });
+            assert_eq!(
+                (failure.reason.as_str(), failure.message.as_str()),
+                (reason.as_str(), "why")
+            );
+            let retry = matches!(
+                reason,
+                Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected
+            );
+            assert_eq!(failure.retry_after.is_some(), retry, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The messages of the system: one event is one line of the log, one count, and one line of the panel.
+
+use domain::Wall;
+use domain::network::{Event, Level};
+use std::collections::VecDeque;
+use tokio::sync::watch;
+
+/// The panel keeps so many messages: more than any screen shows.
+const RING: usize = 200;
+
+/// A message of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: Wall,
+    /// How much it matters.
+    pub level: Level,
+    /// One plain sentence.
+    pub text: String,
+}
+
+/// The newest messages of the system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ring {
+    lines: VecDeque<Line>,
+}
+
+impl Ring {
+    fn push(&mut self, line: Line) {
+        if self.lines.len() == RING {
+            // The oldest of the least bad goes: chatter does not push an error out.
+            let least = self.lines.iter().map(|line| line.level).min();
+            let place = self
+                .lines
+                .iter()
+                .position(|line| Some(line.level) == least)
+                .unwrap_or_default();
+            self.lines.remove(place);
+        }
+        self.lines.push_back(line);
+    }
+
+    /// Errors first, then warnings, then the rest; the newest of each first.
+    pub fn worst_first(&self) -> Vec<&Line> {
+        let mut lines: Vec<&Line> = self.lines.iter().rev().collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.level)); // stable
+        lines
+    }
+}
+
+/// Takes what happens.
+#[derive(Debug)]
+pub(crate) struct Events {
+    ring: watch::Sender<Ring>,
+}
+
+impl Events {
+    pub(crate) fn new() -> (Self, watch::Receiver<Ring>) {
+        let (ring, receiver) = watch::channel(Ring::default());
+        (Self { ring }, receiver)
+    }
+
+    pub(crate) fn happened(&self, at: Wall, event: Event) {
+        let Event { level, name, text } = event;
+        metrics::counter!(format!("evmesh_central_{name}_total")).increment(1);
+        match level {
+            Level::Debug => return tracing::debug!(event = name, "{text}"),
+            Level::Info => tracing::info!(event = name, "{text}"),
+            Level::Warn => tracing::warn!(event = name, "{text}"),
+            Level::Error => tracing::error!(event = name, "{text}"),
+        }
+        self.ring.send_modify(|ring| ring.push(Line { at, level, text }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_come_first_and_chatter_does_not_push_them_out() {
+        let (events, ring) = Events::new();
+        let say = |level, text: &str| {
+            events.happened(
+                Wall(0),
+                Event {
+                    level,
+                    name: "test",
+                    text: text.into(),
+                },
+            )
+        };
+        say(Level::Error, "broken");
+        (0..1000).for_each(|n| say(Level::Info, &format!("line {n}")));
+        say(Level::Warn, "careful");
+        say(Level::Debug, "not shown");
+        let ring = ring.borrow();
+        let texts: Vec<&str> = ring.worst_first().iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts[..3], ["broken", "careful", "line 999"]);
+        assert_eq!(texts.len(), RING);
+    }
+}

@@ -1,0 +1,159 @@
+//! What queries see: the memory, and behind it the store with every session that ever was.
+
+use crate::{Error, codec, keys};
+use domain::network::{Archive, Network, Session};
+use domain::{ChargePointId, DriverId, SessionId};
+use mesh::store::Store;
+use std::cell::RefCell;
+
+/// The whole state right after a commit, so that a query sees every answer already given (INV-6).
+pub(crate) struct Snapshot<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) store: &'a dyn Store,
+}
+
+/// Which sessions are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// All of them.
+    All,
+    /// A driver's.
+    Driver(DriverId),
+    /// A charge point's.
+    ChargePoint(ChargePointId),
+}
+
+impl Filter {
+    fn prefix(&self) -> Vec<u8> {
+        match self {
+            Self::All => keys::SESSIONS.to_vec(),
+            Self::Driver(driver) => keys::of_driver(driver),
+            Self::ChargePoint(id) => keys::of_charge_point(id),
+        }
+    }
+}
+
+/// A part of a list. It may be empty and yet have more after it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    /// Oldest first.
+    pub(crate) sessions: Vec<Session>,
+    /// Where to go on; `None`: there is no more.
+    pub(crate) next: Option<SessionId>,
+}
+
+/// One query looks at so many entries at most, so that it holds the writer up for some milliseconds only.
+const MAX_LOOKED_AT: usize = 500;
+
+impl Snapshot<'_> {
+    /// One session, open or long over.
+    pub(crate) fn session(&self, id: &SessionId) -> Result<Option<Session>, Error> {
+        match self.network.session(id) {
+            Some(session) => Ok(Some(session.clone())),
+            None => stored_session(self.store, id),
+        }
+    }
+
+    /// At most `limit` sessions after `after`, oldest first; with a ticket only, if so asked.
+    pub(crate) fn sessions(
+        &self,
+        filter: &Filter,
+        with_ticket: bool,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<Part, Error> {
+        let prefix = filter.prefix();
+        let from = after.map_or_else(
+            || prefix.clone(),
+            |after| keys::after(keys::under(&prefix, after)),
+        );
+        let entries = self.store.range(&from, &prefix, MAX_LOOKED_AT)?;
+        let all_seen = entries.len() < MAX_LOOKED_AT;
+        let mut sessions = Vec::new();
+        let mut next = None;
+        let count = entries.len();
+        for (index, (key, value)) in entries.iter().enumerate() {
+            let id = session_id(&key[prefix.len()..])?;
+            if let Some(session) = self.listed(filter, with_ticket, &id, value)? {
+                sessions.push(session);
+            }
+            let last = index + 1 == count;
+            if !last && sessions.len() == limit || last && !all_seen {
+                next = Some(id);
+                break;
+            }
+        }
+        Ok(Part { sessions, next })
+    }
+
+    /// The session of an entry, if it is wanted.
+    fn listed(
+        &self,
+        filter: &Filter,
+        with_ticket: bool,
+        id: &SessionId,
+        value: &[u8],
+    ) -> Result<Option<Session>, Error> {
+        let session = match (self.network.session(id), filter) {
+            (Some(session), _) => session.clone(),
+            (None, Filter::All) => codec::session(value)?,
+            (None, Filter::Driver(_) | Filter::ChargePoint(_)) => {
+                if with_ticket && value != keys::WITH_TICKET {
+                    return Ok(None);
+                }
+                match stored_session(self.store, id)? {
+                    Some(session) => session,
+                    None => return Ok(None), // an entry is written with its session, and none is ever deleted
+                }
+            }
+        };
+        Ok((!with_ticket || session.ticket.is_some()).then_some(session))
+    }
+}
+
+fn session_id(bytes: &[u8]) -> Result<SessionId, Error> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| codec::Unreadable::new("a session's key", error))?;
+    Ok(text
+        .parse()
+        .map_err(|problem| codec::Unreadable::new("a session's key", problem))?)
+}
+
+/// A session as it is on disk.
+pub(crate) fn stored_session(store: &dyn Store, id: &SessionId) -> Result<Option<Session>, Error> {
+    let value = store.get(&keys::session(id))?;
+    Ok(value.map(|value| codec::session(&value)).transpose()?)
+}
+
+/// The sessions that left the memory, for the rules. They cannot handle a store that fails: the error waits in here, and
+/// nothing that was decided on it may leave.
+pub(crate) struct StoreArchive<'a, S> {
+    store: &'a S,
+    error: RefCell<Option<Error>>,
+}
+
+impl<'a, S: Store> StoreArchive<'a, S> {
+    pub(crate) fn new(store: &'a S) -> Self {
+        Self {
+            store,
+            error: RefCell::new(None),
+        }
+    }
+
+    /// What went wrong meanwhile.
+    pub(crate) fn into_result(self) -> Result<(), Error> {
+        self.error.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+impl<S: Store> Archive for StoreArchive<'_, S> {
+    fn session(&self, id: &SessionId) -> Option<Session> {
+        match stored_session(self.store, id) {
+            Ok(session) => session,
+            Err(error) => {
+                self.error.replace(Some(error));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Where each thing is in central's store. Ids have no zero byte, so that one ends a key's part; session ids sort by time.
+//!
+//! | prefix | rest of the key | value |
+//! |---|---|---|
+//! | `m` | – | `StoredMeta` |
+//! | `c` | charge point | `StoredChargePoint` |
+//! | `s` | session | `StoredSession`, open and archived |
+//! | `a` | session | empty: the session is not closed |
+//! | `d` | driver, 0, session | `t` if it has a ticket, else empty |
+//! | `p` | charge point, 0, session | the same |
+//! | `r` | method, 0, caller, 0, request id, 0 | `StoredAnswer` |
+//! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
+//! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
+//! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
+
+use crate::writer::RowKind;
+use domain::{ChargePointId, DriverId, SessionId};
+
+pub(crate) const META: &[u8] = b"m";
+pub(crate) const CHARGE_POINTS: &[u8] = b"c";
+pub(crate) const SESSIONS: &[u8] = b"s";
+pub(crate) const ACTIVE: &[u8] = b"a";
+const BY_DRIVER: &[u8] = b"d";
+const BY_CHARGE_POINT: &[u8] = b"p";
+pub(crate) const ANSWERS: &[u8] = b"r";
+const NOTIFICATIONS: &[u8] = b"o";
+const DEAD_LETTERS: &[u8] = b"l";
+pub(crate) const OFFSETS: &[u8] = b"k";
+
+/// The value of an index entry whose session has a ticket.
+pub(crate) const WITH_TICKET: &[u8] = b"t";
+
+fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+pub(crate) fn charge_point(id: &ChargePointId) -> Vec<u8> {
+    join(&[CHARGE_POINTS, id.as_str().as_bytes()])
+}
+
+pub(crate) fn session(id: &SessionId) -> Vec<u8> {
+    join(&[SESSIONS, id.as_str().as_bytes()])
+}
+
+pub(crate) fn active(id: &SessionId) -> Vec<u8> {
+    join(&[ACTIVE, id.as_str().as_bytes()])
+}
+
+/// What every entry of a driver's index starts with.
+pub(crate) fn of_driver(driver: &DriverId) -> Vec<u8> {
+    join(&[BY_DRIVER, driver.as_str().as_bytes(), &[0]])
+}
+
+/// What every entry of a charge point's index starts with.
+pub(crate) fn of_charge_point(id: &ChargePointId) -> Vec<u8> {
+    join(&[BY_CHARGE_POINT, id.as_str().as_bytes(), &[0]])
+}
+
+/// A session's entry under a prefix: [`of_driver`], [`of_charge_point`], [`SESSIONS`].
+pub(crate) fn under(prefix: &[u8], session: &SessionId) -> Vec<u8> {
+    join(&[prefix, session.as_str().as_bytes()])
+}
+
+/// The first key after this one.
+pub(crate) fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
+pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
+    join(&[ANSWERS, request])
+}
+
+/// What every row of a kind starts with.
+pub(crate) fn rows(kind: RowKind) -> &'static [u8] {
+    match kind {
+        RowKind::Notification => NOTIFICATIONS,
+        RowKind::DeadLetter => DEAD_LETTERS,
+    }
+}
+
+pub(crate) fn row(kind: RowKind, number: u64) -> Vec<u8> {
+    join(&[rows(kind), &number.to_be_bytes()])
+}
+
+/// The number in a key of [`row`].
+pub(crate) fn row_number(key: &[u8]) -> Option<u64> {
+    key.get(1..)?.try_into().map(u64::from_be_bytes).ok()
+}
+
+pub(crate) fn offset(partition: i32) -> Vec<u8> {
+    join(&[OFFSETS, &partition.to_be_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_driver_hold_no_other_and_sort_by_time() {
+        let (one, ten): (DriverId, DriverId) = ("1".parse().unwrap(), "10".parse().unwrap());
+        let (old, new): (SessionId, SessionId) = ("018f".parse().unwrap(), "0190".parse().unwrap());
+        assert!(!under(&of_driver(&ten), &old).starts_with(&of_driver(&one)));
+        assert!(under(&of_driver(&one), &old) < under(&of_driver(&one), &new));
+        let row = |number| row(RowKind::Notification, number);
+        assert!(row(255) < row(256) && row_number(&row(256)) == Some(256));
+        assert_eq!(row_number(b"o123"), None);
+    }
+}

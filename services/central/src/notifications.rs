@@ -1,0 +1,261 @@
+//! What drivers are told, on `driver_notifications`: the seed's messages, field for field.
+
+use crate::writer::{Handle, RowKind};
+use domain::Energy;
+use domain::network::{Notice, NoticeKind};
+use evmesh_proto::{
+    store::StoredMessage,
+    topics::{DRIVER_NOTIFICATIONS, Notification, NotificationType},
+};
+use mesh::{
+    Shutdown,
+    kafka::{Outbox, OutboxRow, Producer},
+};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// So many dead letters are sent at a time.
+const DEAD_LETTERS_AT_ONCE: usize = 100;
+
+/// The message for a driver.
+pub(crate) fn notification(notice: &Notice) -> Notification {
+    let Notice {
+        driver,
+        charge_point,
+        session,
+        seq,
+        event_id,
+        at,
+        kind,
+    } = notice;
+    let mut message = Notification {
+        kind: NotificationType::Authorized,
+        cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
+        user_id: driver.to_string(),
+        kwh: None,
+        importe: None,
+        reason: None,
+        kwh_partial: None,
+        importe_partial: None,
+        timestamp: at.seconds(),
+        session_id: session.as_ref().map(ToString::to_string),
+        seq: *seq,
+        event_id: event_id.clone(),
+        kw: None,
+    };
+    let mut total = |energy: &Energy, amount_micros: &u64| {
+        message.kwh = Some(energy.kwh());
+        message.importe = Some(units(*amount_micros));
+    };
+    match kind {
+        NoticeKind::Authorized => {}
+        NoticeKind::Denied(denial) => {
+            message.kind = NotificationType::Denied;
+            message.reason = Some(denial.text.clone());
+        }
+        NoticeKind::Reading {
+            energy,
+            power,
+            amount_micros,
+        } => {
+            total(energy, amount_micros);
+            message.kind = NotificationType::ConsumptionUpdate;
+            message.kw = Some(power.kw());
+        }
+        NoticeKind::Error {
+            reason,
+            energy,
+            amount_micros,
+        } => {
+            message.kind = NotificationType::SupplyError;
+            message.reason = Some(reason.clone());
+            message.kwh_partial = Some(energy.kwh());
+            message.importe_partial = Some(units(*amount_micros));
+        }
+        NoticeKind::Ticket {
+            energy,
+            amount_micros,
+        } => {
+            total(energy, amount_micros);
+            message.kind = NotificationType::Ticket;
+        }
+    }
+    message
+}
+
+fn units(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// The message as it is published.
+pub(crate) fn payload(notice: &Notice) -> Vec<u8> {
+    // Only maps with strange keys, or a failing writer, are no JSON: this is a struct, and the writer is memory.
+    serde_json::to_vec(&notification(notice)).expect("a notification is JSON")
+}
+
+/// The message as a row of the outbox.
+pub(crate) fn row(notice: &Notice) -> StoredMessage {
+    StoredMessage {
+        topic: DRIVER_NOTIFICATIONS.to_owned(),
+        key: notice.driver.to_string(),
+        payload: payload(notice),
+        headers: Default::default(),
+    }
+}
+
+/// The notifications' rows, for the relay.
+#[derive(Debug, Clone)]
+pub(crate) struct NotificationRows(pub(crate) Handle);
+
+impl Outbox for NotificationRows {
+    async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
+        let rows = self.0.rows(RowKind::Notification, after, limit).await;
+        let row = |(id, message): (u64, StoredMessage)| OutboxRow {
+            id,
+            topic: message.topic,
+            key: message.key,
+            payload: message.payload,
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    async fn delivered(&self, ids: Vec<u64>) {
+        self.0.delivered(RowKind::Notification, ids).await;
+    }
+}
+
+/// Sends the dead letters, each with its reason, until the order to stop. Their order does not matter.
+pub(crate) async fn send_dead_letters(
+    handle: Handle,
+    producer: Producer,
+    wake: Arc<Notify>,
+    shutdown: Shutdown,
+) {
+    loop {
+        let letters = handle.rows(RowKind::DeadLetter, 0, DEAD_LETTERS_AT_ONCE).await;
+        if letters.is_empty() {
+            tokio::select! {
+                () = wake.notified() => continue,
+                () = shutdown.started() => return,
+            }
+        }
+        let sending = letters.iter().map(|(_, letter)| send(&producer, letter));
+        tokio::select! {
+            _ = futures_util::future::join_all(sending) => {}
+            () = shutdown.started() => return,
+        }
+        handle
+            .delivered(RowKind::DeadLetter, letters.iter().map(|(id, _)| *id).collect())
+            .await;
+    }
+}
+
+/// Sends one. One that Kafka will never take is given up, or it would hold up the others for ever.
+async fn send(producer: &Producer, letter: &StoredMessage) {
+    let headers: Vec<(&str, &str)> = letter
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let sent = producer
+        .send_with_headers(&letter.topic, &letter.key, letter.payload.clone(), &headers)
+        .await;
+    if let Err(error) = sent {
+        tracing::warn!(
+            key = letter.key,
+            error = &error as &dyn std::error::Error,
+            "a dead letter was not taken by kafka; it is dropped"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::network::{Denial, Reason};
+    use domain::{Power, Wall};
+    use serde_json::json;
+
+    fn told(kind: NoticeKind) -> serde_json::Value {
+        let notice = Notice {
+            driver: "101".parse().unwrap(),
+            charge_point: Some("MAD-01".parse().unwrap()),
+            session: Some("s1".parse().unwrap()),
+            seq: Some(3),
+            event_id: Some("s1-3".into()),
+            at: Wall(1_700_000_000_500),
+            kind,
+        };
+        serde_json::from_slice(&payload(&notice)).unwrap()
+    }
+
+    fn with(mut more: serde_json::Value) -> serde_json::Value {
+        let common = json!({"cp_id": "MAD-01", "user_id": "101", "timestamp": 1_700_000_000.5,
+            "session_id": "s1", "seq": 3, "event_id": "s1-3"});
+        more.as_object_mut()
+            .unwrap()
+            .extend(common.as_object().unwrap().clone());
+        more
+    }
+
+    #[test]
+    fn each_notice_has_the_seeds_fields() {
+        let energy = Energy::from_wh(1500);
+        assert_eq!(told(NoticeKind::Authorized), with(json!({"type": "AUTH_OK"})));
+        let denial = Denial {
+            reason: Reason::ChargePointBusy,
+            text: "MAD-01 is in use".into(),
+        };
+        assert_eq!(
+            told(NoticeKind::Denied(denial)),
+            with(json!({"type": "AUTH_DENIED", "reason": "MAD-01 is in use"}))
+        );
+        let reading = NoticeKind::Reading {
+            energy,
+            power: Power::from_w(7400),
+            amount_micros: 450_000,
+        };
+        assert_eq!(
+            told(reading),
+            with(json!({"type": "CONSUMO_UPDATE", "kwh": 1.5, "importe": 0.45, "kw": 7.4}))
+        );
+        let error = NoticeKind::Error {
+            reason: "it broke".into(),
+            energy,
+            amount_micros: 450_000,
+        };
+        assert_eq!(
+            told(error),
+            with(
+                json!({"type": "SUPPLY_ERROR", "reason": "it broke", "kwh_partial": 1.5, "importe_partial": 0.45})
+            )
+        );
+        let ticket = NoticeKind::Ticket {
+            energy,
+            amount_micros: 450_000,
+        };
+        assert_eq!(
+            told(ticket),
+            with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45}))
+        );
+    }
+
+    #[test]
+    fn a_denial_without_a_charge_point_names_none() {
+        let notice = Notice {
+            driver: "101".parse().unwrap(),
+            charge_point: None,
+            session: None,
+            seq: None,
+            event_id: None,
+            at: Wall(0),
+            kind: NoticeKind::Denied(Denial {
+                reason: Reason::NoChargePointFree,
+                text: "none is free".into(),
+            }),
+        };
+        let told: serde_json::Value = serde_json::from_slice(&payload(&notice)).unwrap();
+        let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "101", "reason": "none is free", "timestamp": 0.0});
+        assert_eq!(told, expected);
+    }
+}

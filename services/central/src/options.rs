@@ -1,0 +1,354 @@
+//! Central's command line and environment.
+
+use domain::network::{Config, RegistrationPolicy};
+use mesh::{grpc::ServerOptions, kafka::KafkaOptions, seconds};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where central listens unless told otherwise.
+pub const DEFAULT_PORT: u16 = 50051;
+
+/// Central: the authority of the network.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Where drivers, charge points and operators reach central; port 0 takes any free one.
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_LISTEN",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:50051"
+    )]
+    pub listen: SocketAddr,
+
+    /// The folder of central's store. One process at a time; created where it is missing.
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_DATA",
+        value_name = "DIR",
+        default_value = "data/central"
+    )]
+    pub data: PathBuf,
+
+    /// How often the status of the network is broadcast on Kafka (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_BROADCAST_INTERVAL", value_name = "SECONDS", default_value = "5",
+          value_parser = positive_seconds)]
+    pub broadcast_interval: Duration,
+
+    /// How long one call to an engine may take (seconds). An engine that is slower counts as not answering.
+    #[arg(long, env = "EVMESH_CENTRAL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value = "2.5",
+          value_parser = positive_seconds)]
+    pub engine_timeout: Duration,
+
+    /// The rules of the network.
+    #[command(flatten)]
+    pub rules: Rules,
+
+    /// How callers are treated.
+    #[command(flatten)]
+    pub server: ServerOptions,
+
+    /// Where Kafka is.
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
+}
+
+impl Options {
+    /// The defaults, with the store in this folder and Kafka there, on any free port of loopback.
+    pub fn local(data: impl Into<PathBuf>, kafka: KafkaOptions) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            data: data.into(),
+            broadcast_interval: Duration::from_secs(5),
+            engine_timeout: Duration::from_millis(2500),
+            rules: Rules::default(),
+            server: ServerOptions::default(),
+            kafka,
+        }
+    }
+}
+
+/// Who may register as a charge point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Any charge point.
+    Open,
+    /// Those of --known and --known-charge-point, and those that are registered already.
+    Known,
+}
+
+/// Bounds, durations and policies of the network's rules.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Rules {
+    /// Who may register as a charge point.
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_REGISTRATION",
+        value_name = "POLICY",
+        default_value = "open"
+    )]
+    pub registration: Registration,
+
+    /// A file with the ids of known charge points, one a line; empty lines and lines that start with # are skipped.
+    #[arg(long, env = "EVMESH_CENTRAL_KNOWN", value_name = "FILE")]
+    pub known: Option<PathBuf>,
+
+    /// The id of a known charge point; may be repeated, or separated by commas.
+    #[arg(
+        long = "known-charge-point",
+        env = "EVMESH_CENTRAL_KNOWN_CHARGE_POINTS",
+        value_name = "ID",
+        value_delimiter = ','
+    )]
+    pub known_charge_points: Vec<String>,
+
+    /// How long an engine may take to authorise a supply (seconds); a driver waits at most so long for its answer.
+    #[arg(long, env = "EVMESH_CENTRAL_AUTHORIZE_TIMEOUT", value_name = "SECONDS", default_value = "5",
+          value_parser = positive_seconds)]
+    pub authorize_timeout: Duration,
+
+    /// How long a reservation waits for its car (seconds, 1 to 86400).
+    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION", value_name = "SECONDS", default_value = "60",
+          value_parser = reservation_seconds)]
+    pub reservation: Duration,
+
+    /// How much longer than the engine central keeps a reservation, for the clocks' and the network's sake (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION_MARGIN", value_name = "SECONDS", default_value = "2",
+          value_parser = seconds)]
+    pub reservation_margin: Duration,
+
+    /// How long a revocation may stay unanswered before its session ends without the engine's word (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_REVOKE_TIMEOUT", value_name = "SECONDS", default_value = "3",
+          value_parser = positive_seconds)]
+    pub revoke_timeout: Duration,
+
+    /// How often monitors report (seconds); a charge point is disconnected after three of these without a word.
+    #[arg(long, env = "EVMESH_CENTRAL_REPORT_INTERVAL", value_name = "SECONDS", default_value = "1",
+          value_parser = positive_seconds)]
+    pub report_interval: Duration,
+
+    /// How long a supply may be silent before it ends as faulted (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_SUPPLY_SILENCE", value_name = "SECONDS", default_value = "60",
+          value_parser = positive_seconds)]
+    pub supply_silence: Duration,
+
+    /// How long a ticket waits for its final reading before it is estimated (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_SETTLEMENT", value_name = "SECONDS", default_value = "86400",
+          value_parser = positive_seconds)]
+    pub settlement: Duration,
+
+    /// How often an engine with an unsettled session is asked, whatever happens (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS", default_value = "60",
+          value_parser = positive_seconds)]
+    pub ask_interval: Duration,
+
+    /// How long the answers to requests with a request_id are kept for their repeats (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_ANSWER_TTL", value_name = "SECONDS", default_value = "86400",
+          value_parser = positive_seconds)]
+    pub answer_ttl: Duration,
+
+    /// How many of these answers are kept at most (count); the oldest go first.
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_MAX_ANSWERS",
+        value_name = "COUNT",
+        default_value_t = 100_000
+    )]
+    pub max_answers: usize,
+
+    /// How many charge points may register (count).
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS",
+        value_name = "COUNT",
+        default_value_t = 100_000
+    )]
+    pub max_charge_points: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let config = Config::default();
+        Self {
+            registration: Registration::Open,
+            known: None,
+            known_charge_points: Vec::new(),
+            authorize_timeout: config.authorize_timeout,
+            reservation: config.reservation,
+            reservation_margin: config.reservation_margin,
+            revoke_timeout: config.revoke_timeout,
+            report_interval: config.report_interval,
+            supply_silence: config.supply_silence,
+            settlement: config.settlement,
+            ask_interval: config.ask_interval,
+            answer_ttl: config.answer_ttl,
+            max_answers: config.max_answers,
+            max_charge_points: config.max_charge_points,
+        }
+    }
+}
+
+/// The list of known charge points cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownError {
+    /// The file cannot be read.
+    #[error("the known charge points in {0} cannot be read; check the path of --known")]
+    File(PathBuf, #[source] std::io::Error),
+    /// An id is wrong.
+    #[error("the known charge point '{0}' {1}")]
+    Id(String, domain::ids::InvalidId),
+    /// There is none.
+    #[error(
+        "--registration known needs charge points: name them with --known FILE or --known-charge-point ID"
+    )]
+    Empty,
+}
+
+impl Rules {
+    /// As the rules take them. Reads the file of known charge points.
+    pub fn config(&self) -> Result<Config, KnownError> {
+        let registration = match self.registration {
+            Registration::Open => RegistrationPolicy::Open,
+            Registration::Known => RegistrationPolicy::Known(self.known_ids()?),
+        };
+        Ok(Config {
+            authorize_timeout: self.authorize_timeout,
+            reservation: self.reservation,
+            reservation_margin: self.reservation_margin,
+            revoke_timeout: self.revoke_timeout,
+            report_interval: self.report_interval,
+            supply_silence: self.supply_silence,
+            settlement: self.settlement,
+            ask_interval: self.ask_interval,
+            answer_ttl: self.answer_ttl,
+            max_answers: self.max_answers,
+            registration,
+            max_charge_points: self.max_charge_points,
+        })
+    }
+
+    fn known_ids(&self) -> Result<BTreeSet<domain::ChargePointId>, KnownError> {
+        let file = self
+            .known
+            .as_deref()
+            .map(read_list)
+            .transpose()?
+            .unwrap_or_default();
+        let ids = file.iter().chain(&self.known_charge_points);
+        let ids: BTreeSet<_> = ids
+            .map(|id| id.parse().map_err(|problem| KnownError::Id(id.clone(), problem)))
+            .collect::<Result<_, _>>()?;
+        if ids.is_empty() {
+            Err(KnownError::Empty)
+        } else {
+            Ok(ids)
+        }
+    }
+}
+
+fn read_list(file: &Path) -> Result<Vec<String>, KnownError> {
+    let text = std::fs::read_to_string(file).map_err(|error| KnownError::File(file.to_owned(), error))?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Reads a duration in seconds that is not zero.
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        Duration::ZERO => Err("must be above 0".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// An authorisation holds from 1 s to 24 h: what engines accept.
+fn reservation_seconds(text: &str) -> Result<Duration, String> {
+    let duration = seconds(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(24 * 3600)).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("must be from 1 to 86400 seconds".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Alone::try_parse_from(["central"].iter().chain(arguments)).map(|alone| alone.options)
+    }
+
+    #[test]
+    fn the_flags_default_to_the_rules_defaults() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.rules, Rules::default());
+        assert_eq!(options.rules.config().unwrap(), Config::default());
+        let local = Options::local("x", KafkaOptions::at("y"));
+        assert_eq!(
+            (options.broadcast_interval, options.engine_timeout),
+            (local.broadcast_interval, local.engine_timeout)
+        );
+        assert_eq!(options.listen.port(), DEFAULT_PORT);
+    }
+
+    #[test]
+    fn known_charge_points_come_from_a_file_and_from_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known");
+        std::fs::write(&file, "# ours\nMAD-01\n\n MAD-02 \n").unwrap();
+        let path = file.to_str().unwrap();
+        let options = parse(&[
+            "--registration",
+            "known",
+            "--known",
+            path,
+            "--known-charge-point",
+            "BCN-01",
+        ])
+        .unwrap();
+        let RegistrationPolicy::Known(ids) = options.rules.config().unwrap().registration else {
+            panic!()
+        };
+        assert_eq!(
+            ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+            ["BCN-01", "MAD-01", "MAD-02"]
+        );
+        std::fs::write(&file, "M D\n").unwrap();
+        let wrong = options.rules.config().unwrap_err().to_string();
+        assert!(
+            wrong.starts_with("the known charge point 'M D' has ' '"),
+            "{wrong}"
+        );
+        assert!(
+            parse(&["--registration", "known"])
+                .unwrap()
+                .rules
+                .config()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn durations_that_make_no_sense_are_refused() {
+        for wrong in [
+            ["--authorize-timeout", "0"],
+            ["--reservation", "0.5"],
+            ["--settlement", "-1"],
+        ] {
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Central's panel: the charge points, the requests under way, and the messages of the system, errors first.
+
+use crate::{
+    events::{Line as Message, Ring},
+    roster::Roster,
+    view,
+};
+use domain::Wall;
+use domain::network::{Detail, Level, LiveDetail, State};
+use mesh::{
+    Shutdown,
+    kafka::BrokerState,
+    terminal::{self, Screen, is_quit, status_colour},
+};
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::{Block, Borders, Cell, Paragraph, Row, Table},
+};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// The panel is repainted at least so often, and at every change.
+const REPAINT: Duration = Duration::from_secs(1);
+/// Below this width the places are left out, and below the next one the prices too.
+const WIDE: u16 = 110;
+const MEDIUM: u16 = 80;
+/// The messages get so many lines at most, with their frame.
+const MESSAGES_HEIGHT: u16 = 10;
+/// The requests under way get so many lines at most, with their frame.
+const REQUESTS_HEIGHT: u16 = 7;
+
+/// What the panel shows.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(crate) address: SocketAddr,
+    pub(crate) roster: watch::Receiver<Arc<Roster>>,
+    pub(crate) messages: watch::Receiver<Ring>,
+    pub(crate) broker: watch::Receiver<BrokerState>,
+}
+
+impl View {
+    /// The charge points as they were a moment ago, collected about once a second.
+    pub fn roster(&self) -> watch::Receiver<Arc<Roster>> {
+        self.roster.clone()
+    }
+
+    /// The messages of the system.
+    pub fn messages(&self) -> watch::Receiver<Ring> {
+        self.messages.clone()
+    }
+}
+
+/// Shows the panel until the order to stop, which `q` and Ctrl-C give too.
+pub async fn run(mut view: View, shutdown: Shutdown) -> io::Result<()> {
+    let mut screen = Screen::open()?;
+    let mut keys = terminal::keys();
+    loop {
+        screen.draw(|frame| draw(frame, frame.area(), &view))?;
+        tokio::select! {
+            () = shutdown.started() => return Ok(()),
+            key = keys.recv() => {
+                if key.is_some_and(|key| is_quit(&key)) {
+                    shutdown.start();
+                    return Ok(());
+                }
+            }
+            Ok(()) = view.roster.changed() => {}
+            Ok(()) = view.messages.changed() => {}
+            () = tokio::time::sleep(REPAINT) => {}
+        }
+        view.roster.mark_unchanged();
+        view.messages.mark_unchanged();
+    }
+}
+
+/// Draws the panel into an area.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
+    let roster = view.roster.borrow().clone();
+    let messages = view.messages.borrow().clone();
+    let messages = messages.worst_first();
+    let requests: Vec<(&Detail, &LiveDetail)> = roster
+        .entries
+        .iter()
+        .filter_map(|entry| under_way(&entry.detail))
+        .collect();
+    let height = |count: usize, most: u16| u16::try_from(count + 2).unwrap_or(most).clamp(3, most);
+    let [head, points, under_way, system] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(4),
+        Constraint::Length(height(requests.len(), REQUESTS_HEIGHT)),
+        Constraint::Length(height(messages.len(), MESSAGES_HEIGHT)),
+    ])
+    .areas(area);
+    frame.render_widget(header(&roster, view), head);
+    frame.render_widget(charge_points(&roster, points), points);
+    frame.render_widget(request_list(&requests, under_way), under_way);
+    frame.render_widget(message_list(&messages, system), system);
+}
+
+fn coloured(colour: Color) -> Style {
+    Style::new().fg(if terminal::colours() { colour } else { Color::Reset })
+}
+
+fn bold() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+fn header(roster: &Roster, view: &View) -> Paragraph<'static> {
+    let kafka = match *view.broker.borrow() {
+        BrokerState::Unknown => Span::raw("kafka: not reached yet"),
+        BrokerState::Reached => Span::styled("kafka: reached", coloured(Color::Green)),
+        BrokerState::Lost => Span::styled("kafka: lost", coloured(Color::Red)),
+    };
+    let text = format!(
+        "evmesh central  {}  {} charge points  ",
+        view.address,
+        roster.entries.len()
+    );
+    Paragraph::new(Line::from(vec![
+        Span::styled(text, bold()),
+        kafka,
+        Span::raw("  q: quit"),
+    ]))
+}
+
+fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
+    let (wide, medium) = (area.width >= WIDE, area.width >= MEDIUM);
+    let mut columns = vec![("id", Constraint::Min(10))];
+    if wide {
+        columns.push(("place", Constraint::Min(16)));
+    }
+    if medium {
+        columns.push(("price/kWh", Constraint::Length(12)));
+    }
+    columns.extend([
+        ("status", Constraint::Length(13)),
+        ("kW", Constraint::Length(7)),
+        ("kWh", Constraint::Length(9)),
+        ("€", Constraint::Length(12)),
+        ("driver", Constraint::Min(8)),
+    ]);
+    let room = usize::from(area.height.saturating_sub(3)); // the frame and the head
+    let more = roster.entries.len().saturating_sub(room);
+    let rows = roster
+        .entries
+        .iter()
+        .take(room)
+        .map(|entry| charge_point(&entry.detail, wide, medium));
+    let title = match more {
+        0 => " charge points ".to_owned(),
+        more => format!(" charge points ({more} more: evmesh operator status) "),
+    };
+    let head = Row::new(columns.iter().map(|(name, _)| *name).collect::<Vec<_>>()).style(bold());
+    Table::new(rows.collect::<Vec<_>>(), columns.iter().map(|(_, width)| *width))
+        .header(head)
+        .block(Block::new().borders(Borders::ALL).title(title))
+}
+
+fn charge_point(detail: &Detail, wide: bool, medium: bool) -> Row<'static> {
+    let status = view::status(detail.status);
+    let supply = detail
+        .live
+        .as_ref()
+        .filter(|live| live.state == State::Supplying || !live.state.is_open());
+    let mut cells = vec![Cell::from(detail.id.to_string())];
+    if wide {
+        cells.push(Cell::from(detail.location.clone()));
+    }
+    if medium {
+        cells.push(Cell::from(detail.price.to_string()));
+    }
+    cells.push(Cell::from(word(detail)).style(coloured(status_colour(status))));
+    cells.extend([
+        Cell::from(
+            supply
+                .map(|live| format!("{:.1}", live.power.kw()))
+                .unwrap_or_default(),
+        ),
+        Cell::from(
+            supply
+                .map(|live| format!("{:.3}", live.energy.kwh()))
+                .unwrap_or_default(),
+        ),
+        Cell::from(supply.map(|live| live.amount.to_string()).unwrap_or_default()),
+        Cell::from(
+            detail
+                .live
+                .as_ref()
+                .map(|live| live.driver.to_string())
+                .unwrap_or_default(),
+        ),
+    ]);
+    Row::new(cells)
+}
+
+/// The status in the network's own words.
+fn word(detail: &Detail) -> String {
+    let word = serde_json::to_value(view::wire_status(detail.status)).ok();
+    word.and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn under_way(detail: &Detail) -> Option<(&Detail, &LiveDetail)> {
+    let live = detail.live.as_ref()?;
+    match live.state {
+        State::Authorizing | State::Reserved => Some((detail, live)),
+        State::Supplying | State::Ended(_) => None,
+    }
+}
+
+fn request_list(requests: &[(&Detail, &LiveDetail)], area: Rect) -> Paragraph<'static> {
+    let line = |(detail, live): &(&Detail, &LiveDetail)| {
+        let doing = match live.state {
+            State::Authorizing => "asks",
+            State::Reserved | State::Supplying | State::Ended(_) => "has reserved",
+        };
+        Line::raw(format!("driver {} {doing} {}", live.driver, detail.id))
+    };
+    block("requests under way", requests.iter().map(line).collect(), area)
+}
+
+fn message_list(messages: &[&Message], area: Rect) -> Paragraph<'static> {
+    let line = |message: &&Message| {
+        let colour = match message.level {
+            Level::Error => Color::Red,
+            Level::Warn => Color::Yellow,
+            Level::Info | Level::Debug => Color::Reset,
+        };
+        Line::styled(
+            format!("{}  {}", clock(message.at), message.text),
+            coloured(colour),
+        )
+    };
+    block("messages", messages.iter().map(line).collect(), area)
+}
+
+fn block(title: &str, mut lines: Vec<Line<'static>>, area: Rect) -> Paragraph<'static> {
+    let room = usize::from(area.height.saturating_sub(2));
+    let count = lines.len();
+    lines.truncate(room);
+    let title = if count > room {
+        format!(" {title} ({count}) ")
+    } else {
+        format!(" {title} ")
+    };
+    Paragraph::new(lines).block(Block::new().borders(Borders::ALL).title(title))
+}
+
+/// The time of day, in UTC.
+fn clock(at: Wall) -> String {
+    let second = at.0.div_euclid(1000).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::Events,
+        roster::{Entry, tests::detail},
+    };
+    use domain::network::{Event, Status};
+    use domain::{Energy, Power};
+    use ratatui::{Terminal, backend::TestBackend};
+
+    fn picture(width: u16) -> String {
+        let live = |state| LiveDetail {
+            session: "s1".parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            state,
+            power: Power::from_w(7400),
+            energy: Energy::from_wh(1500),
+            amount: "0.35 EUR"
+                .parse::<domain::Price>()
+                .unwrap()
+                .cost(Energy::from_wh(1500)),
+        };
+        let mut supplying = detail("MAD-01", Status::Supplying);
+        supplying.live = Some(live(State::Supplying));
+        let mut reserved = detail("MAD-02", Status::Reserved);
+        reserved.live = Some(live(State::Reserved));
+        let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
+        let entries = entries
+            .into_iter()
+            .map(|detail| Arc::new(Entry { changed: 1, detail }))
+            .collect();
+        let (events, messages) = Events::new();
+        for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
+            events.happened(
+                Wall(3_723_000),
+                Event {
+                    level,
+                    name: "test",
+                    text: text.into(),
+                },
+            );
+        }
+        let view = View {
+            address: ([127, 0, 0, 1], 50051).into(),
+            roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
+            messages,
+            broker: watch::channel(BrokerState::Reached).1,
+        };
+        let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn all_is_shown_and_a_narrow_terminal_leaves_out_the_least() {
+        let wide = picture(120);
+        for text in [
+            "Madrid, Atocha",
+            "SUMINISTRANDO",
+            "AVERIADO",
+            "7.4",
+            "1.500",
+            "0.53 EUR",
+            "0.35 EUR",
+            "101",
+            "driver 101 has reserved MAD-02",
+            "01:02:03  it broke",
+            "kafka: reached",
+        ] {
+            assert!(wide.contains(text), "{text} is missing in\n{wide}");
+        }
+        assert!(
+            wide.find("it broke") < wide.find("all is well"),
+            "errors come first"
+        );
+        let narrow = picture(80);
+        assert!(
+            !narrow.contains("Atocha") && narrow.contains("SUMINISTRANDO") && narrow.contains("0.35 EUR"),
+            "{narrow}"
+        );
+        let tiny = picture(60);
+        assert!(!tiny.contains("0.35 EUR") && tiny.contains("1.500"), "{tiny}");
+        picture(10);
+    }
+}

@@ -1,0 +1,263 @@
+//! Central as a whole: started from its options, stopped in order.
+
+use crate::{
+    Error, Options, broadcast,
+    events::{Events, Ring},
+    notifications::{self, NotificationRows},
+    panel::View,
+    roster::{self, Roster, RosterHandle},
+    services::{ChargePoints, Drivers, Operators},
+    telemetry,
+    writer::{self, Handle, Outlets, Running, Writer},
+};
+use domain::network::Command;
+use evmesh_proto::{
+    chargepoint::charge_point_service_server::ChargePointServiceServer,
+    driver::driver_service_server::DriverServiceServer,
+    operator::operator_service_server::OperatorServiceServer, topics,
+};
+use mesh::{
+    Shutdown,
+    grpc::{GrpcServer, Listener},
+    kafka::{BrokerState, Producer, Relay, ensure_topics},
+    store::SledStore,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+/// How often the rules learn that time passes: deadlines are kept to a fraction of INV-3's 5 s.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the producer may take at the end to send what it has.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The names that clients of Kafka show.
+const CLIENT_ID: &str = "evmesh-central";
+/// The topics that central reads or writes.
+const TOPICS: &[&str] = &[
+    topics::CP_TELEMETRY,
+    topics::CP_TELEMETRY_DLQ,
+    topics::DRIVER_NOTIFICATIONS,
+    topics::NETWORK_STATUS,
+];
+
+/// Central, bound and with its store open, not running yet.
+pub struct Service {
+    options: Options,
+    listener: Listener,
+    writer: Writer<SledStore>,
+    producer: Producer,
+    events: Events,
+    view: View,
+    roster: watch::Sender<Arc<Roster>>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("address", &self.local_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Opens the store and binds the socket. Kafka need not be there. Needs a tokio runtime.
+    pub async fn bind(options: Options) -> Result<Self, Error> {
+        let config = options.rules.config()?;
+        let listener = Listener::bind(options.listen, "central").await?;
+        let folder = options.data.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || Writer::open(SledStore::open(&folder)?, config, mesh::now()));
+        let writer = opened
+            .await
+            .map_err(|error| Error::Writer(std::io::Error::other(error)))??;
+        let producer = Producer::new(&options.kafka, CLIENT_ID)?;
+        let (events, messages) = Events::new();
+        let roster = watch::Sender::new(Arc::new(Roster::default()));
+        let view = View {
+            address: listener.local_addr(),
+            roster: roster.subscribe(),
+            messages,
+            broker: producer.state(),
+        };
+        Ok(Self {
+            options,
+            listener,
+            writer,
+            producer,
+            events,
+            view,
+            roster,
+        })
+    }
+
+    /// Where it listens: the port is known here even if it was given as 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// What the panel shows. As long as one of these is kept, the charge points are collected once a second.
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// Whether Kafka answers.
+    pub fn broker(&self) -> watch::Receiver<BrokerState> {
+        self.producer.state()
+    }
+
+    /// The messages of the system.
+    pub fn messages(&self) -> watch::Receiver<Ring> {
+        self.view.messages()
+    }
+
+    /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls drained,
+    /// everything saved, the producer flushed. It ends by itself if the store fails.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Self {
+            options,
+            listener,
+            writer,
+            producer,
+            events,
+            view,
+            roster,
+        } = self;
+        drop(view); // only views that somebody kept count as followers of the roster
+        let address = listener.local_addr();
+        // Everything hears this one; it starts with the given one, or when the store fails.
+        let stop = shutdown.child();
+        let rows = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let position = writer.position();
+        let outlets = Outlets {
+            events,
+            producer: producer.clone(),
+            rows: rows.to_vec(),
+            engine_timeout: options.engine_timeout,
+        };
+        let (handle, mut running) = writer::spawn(writer, outlets)?;
+        let reader = telemetry::spawn(&options.kafka, position, handle.clone())?;
+        let roster = roster::spawn(roster, handle.clone(), stop.clone());
+        let background = Background {
+            options: &options,
+            handle: &handle,
+            producer: &producer,
+            roster: &roster,
+            stop: &stop,
+        };
+        let mut tasks = background.spawn(rows);
+        let server = server(&options, &handle, roster.clone());
+        tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
+
+        let serving = server.serve(listener, stop.clone());
+        tokio::pin!(serving);
+        let (served, ended) = tokio::select! {
+            served = &mut serving => (Some(served), None),
+            ended = running.ended() => (None, Some(ended)),
+        };
+        // The server has drained, or the writer has failed: then nobody can be served any more.
+        stop.start();
+        let served = match served {
+            Some(served) => served,
+            None => serving.await,
+        };
+        drop(reader);
+        while tasks.join_next().await.is_some() {}
+        let ended = match ended {
+            Some(ended) => ended,
+            None => finish(&mut running).await,
+        };
+        if !producer.flush(FLUSH_TIMEOUT).await {
+            tracing::info!(
+                "kafka did not take every message; what was not delivered is sent at the next start"
+            );
+        }
+        ended?;
+        served?;
+        tracing::info!("central stopped");
+        Ok(())
+    }
+}
+
+/// Stops the writer: it works off what waits, and saves everything.
+async fn finish(running: &mut Running) -> Result<(), Error> {
+    running.stop();
+    running.ended().await
+}
+
+fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
+    let max = options.server.max_message_bytes;
+    let authorize_timeout = options.rules.authorize_timeout;
+    let drivers = Drivers {
+        handle: handle.clone(),
+        authorize_timeout,
+    };
+    let points = ChargePoints {
+        handle: handle.clone(),
+        authorize_timeout,
+        report_interval: options.rules.report_interval,
+    };
+    let operators = Operators {
+        handle: handle.clone(),
+        roster,
+    };
+    GrpcServer::new(&options.server)
+        .add_service(DriverServiceServer::new(drivers).max_decoding_message_size(max))
+        .add_service(ChargePointServiceServer::new(points).max_decoding_message_size(max))
+        .add_service(OperatorServiceServer::new(operators).max_decoding_message_size(max))
+}
+
+/// What runs beside the server.
+struct Background<'a> {
+    options: &'a Options,
+    handle: &'a Handle,
+    producer: &'a Producer,
+    roster: &'a RosterHandle,
+    stop: &'a Shutdown,
+}
+
+impl Background<'_> {
+    fn spawn(&self, [notifications, letters]: [Arc<Notify>; 2]) -> JoinSet<()> {
+        let Self {
+            options,
+            handle,
+            producer,
+            roster,
+            stop,
+        } = *self;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tick(handle.clone(), stop.clone()));
+        tasks.spawn(Relay::run(
+            NotificationRows(handle.clone()),
+            producer.clone(),
+            notifications,
+            stop.clone(),
+        ));
+        tasks.spawn(notifications::send_dead_letters(
+            handle.clone(),
+            producer.clone(),
+            letters,
+            stop.clone(),
+        ));
+        tasks.spawn(broadcast::run(
+            roster.clone(),
+            producer.clone(),
+            options.broadcast_interval,
+            stop.clone(),
+        ));
+        tasks.spawn(ensure_topics(options.kafka.clone(), TOPICS, stop.clone()));
+        tasks
+    }
+}
+
+async fn tick(handle: Handle, shutdown: Shutdown) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.started() => return,
+            _ = ticks.tick() => handle.tell(Command::Tick).await,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `ChargePointService`.
+
+use super::{
+    Answers,
+    requests::{Repeatable, budget, new_session_id, session_of},
+    unexpected,
+};
+use crate::{view, writer::Handle};
+use domain::network::{Answer, Command, Health, Method, Reason, Registration};
+use domain::{ChargePointId, DriverId};
+use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};
+use mesh::{
+    convert,
+    grpc::{Address, Deadline, Failure, parse},
+};
+use std::time::Duration;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The longest place.
+const MAX_LOCATION: usize = 128;
+/// The longest reason of a report.
+const MAX_REASON: usize = 256;
+/// So many answers to reports may wait for a slow monitor; beyond, its next report waits.
+const ANSWERS: usize = 16;
+
+/// Serves charge points.
+#[derive(Debug, Clone)]
+pub(crate) struct ChargePoints {
+    pub(crate) handle: Handle,
+    pub(crate) authorize_timeout: Duration,
+    pub(crate) report_interval: Duration,
+}
+
+#[tonic::async_trait]
+impl ChargePointService for ChargePoints {
+    type ReportHealthStream = Answers<proto::ReportHealthResponse>;
+
+    async fn register_charge_point(
+        &self,
+        request: Request<proto::RegisterChargePointRequest>,
+    ) -> Result<Response<proto::RegisterChargePointResponse>, Status> {
+        let message = request.into_inner();
+        let address: Address = parse("engine_address", &message.engine_address)?;
+        let registration = Registration {
+            charge_point: parse("charge_point_id", &message.charge_point_id)?,
+            location: convert::text("location", &message.location, MAX_LOCATION)?,
+            price: convert::price("price", message.price.as_ref())?,
+            engine_address: address.to_string(),
+            instance: parse("instance_id", &message.instance_id)?,
+            monitor: parse("monitor_id", &message.monitor_id)?,
+        };
+        match self
+            .handle
+            .ask(|token| Command::Register { token, registration })
+            .await?
+        {
+            Answer::Registered {
+                epoch,
+                location,
+                price,
+            } => Ok(Response::new(proto::RegisterChargePointResponse {
+                epoch,
+                report_interval: Some(convert::duration_proto(self.report_interval)),
+                location,
+                price: Some(convert::price_proto(price)),
+            })),
+            Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Reported { .. } => {
+                Err(unexpected().into())
+            }
+        }
+    }
+
+    async fn report_health(
+        &self,
+        request: Request<Streaming<proto::ReportHealthRequest>>,
+    ) -> Result<Response<Self::ReportHealthStream>, Status> {
+        let (answers, stream) = mpsc::channel(ANSWERS);
+        let reports = Reports {
+            handle: self.handle.clone(),
+            interval: self.report_interval,
+            answers,
+            holds: None,
+        };
+        tokio::spawn(reports.run(request.into_inner()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn request_manual_supply(
+        &self,
+        request: Request<proto::RequestManualSupplyRequest>,
+    ) -> Result<Response<proto::RequestManualSupplyResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let mut message = request.into_inner();
+        let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
+        let instance = parse("instance_id", &message.instance_id)?;
+        let driver = match message.driver_id.as_str() {
+            "" => DriverId::guest(),
+            id => parse("driver_id", id)?,
+        };
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(
+            Method::RequestManualSupply,
+            charge_point.as_str(),
+            &request_id,
+            &message,
+        )?;
+        let budget = budget(deadline, self.authorize_timeout);
+        let ask = |token| Command::RequestManualSupply {
+            asked: repeatable.asked(token),
+            session: new_session_id(),
+            charge_point,
+            instance,
+            driver,
+            budget,
+        };
+        let session = session_of(self.handle.ask(ask).await?)?;
+        Ok(Response::new(proto::RequestManualSupplyResponse {
+            session: Some(view::session(&session)),
+        }))
+    }
+}
+
+/// One monitor's stream of reports.
+struct Reports {
+    handle: Handle,
+    interval: Duration,
+    answers: mpsc::Sender<Result<proto::ReportHealthResponse, Status>>,
+    /// What it reports of: the charge point and the epoch of its first report.
+    holds: Option<(ChargePointId, u64)>,
+}
+
+impl Reports {
+    async fn run(mut self, mut reports: Streaming<proto::ReportHealthRequest>) {
+        let (answers, handle) = (self.answers.clone(), self.handle.clone());
+        let end = tokio::select! {
+            end = self.follow(&mut reports) => end,
+            () = answers.closed() => Ok(()), // the monitor is gone, or the server stops
+            () = handle.stopped() => Err(crate::writer::stopping().into()),
+        };
+        if let Err(status) = end {
+            let _ = answers.try_send(Err(status)); // a monitor that does not read is told nothing
+        }
+        // The charge point is disconnected from here on, unless a newer registration holds it (INV-8).
+        if let Some((charge_point, epoch)) = self.holds {
+            handle.tell(Command::MonitorGone { charge_point, epoch }).await;
+        }
+    }
+
+    /// Takes reports until the stream ends.
+    async fn follow(&mut self, reports: &mut Streaming<proto::ReportHealthRequest>) -> Result<(), Status> {
+        loop {
+            match timeout(self.interval, reports.message()).await {
+                Ok(Ok(Some(report))) => {
+                    let answer = self.report(report).await?;
+                    if self.answers.send(Ok(answer)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(status)) => return Err(status),
+                Err(_) => self.still_newest().await?,
+            }
+        }
+    }
+
+    async fn report(
+        &mut self,
+        report: proto::ReportHealthRequest,
+    ) -> Result<proto::ReportHealthResponse, Status> {
+        let health = match report.health() {
+            proto::EngineHealth::Unspecified => {
+                return Err(Failure::invalid("health", "must be OK, FAULTED or UNREACHABLE").into());
+            }
+            proto::EngineHealth::Ok => Health::Ok,
+            proto::EngineHealth::Faulted => Health::Faulted,
+            proto::EngineHealth::Unreachable => Health::Unreachable,
+        };
+        let charge_point: ChargePointId = parse("charge_point_id", &report.charge_point_id)?;
+        let epoch = report.epoch;
+        let reason = convert::text("reason", &report.reason, MAX_REASON)?;
+        let holds = self.holds.get_or_insert_with(|| (charge_point.clone(), epoch));
+        if holds.0 != charge_point {
+            let problem = format!("must be {} in every report of this stream", holds.0);
+            return Err(Failure::invalid("charge_point_id", problem).into());
+        }
+        if holds.1 != epoch {
+            let problem = format!("must be {} in every report of this stream", holds.1);
+            return Err(Failure::invalid("epoch", problem).into());
+        }
+        let ask = |token| Command::Report {
+            token,
+            charge_point,
+            epoch,
+            health,
+            reason,
+        };
+        match self.handle.ask(ask).await? {
+            Answer::Reported { out_of_order } => Ok(proto::ReportHealthResponse { out_of_order }),
+            Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Registered { .. } => {
+                Err(unexpected().into())
+            }
+        }
+    }
+
+    /// A stream that is silent learns here that a newer registration holds its charge point.
+    async fn still_newest(&self) -> Result<(), Status> {
+        let Some((id, epoch)) = self.holds.clone() else {
+            return Ok(());
+        };
+        let point = id.clone();
+        let newest = self
+            .handle
+            .query(move |snapshot| snapshot.network.charge_point(&point))
+            .await?;
+        match newest {
+            Some(detail) if detail.epoch > epoch => {
+                let text = format!("a newer registration holds {id}; register again");
+                Err(Failure::new(tonic::Code::Aborted, Reason::EpochStale.as_str(), text).into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}

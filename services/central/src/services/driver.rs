@@ -1,0 +1,218 @@
+//! `DriverService`.
+
+use super::{
+    Answers,
+    pages::{self, Page},
+    requests::{Repeatable, budget, new_session_id, session_of},
+};
+use crate::{history::Filter, view, writer::Handle};
+use domain::network::{Command, Method, Session, Status as PointStatus, Target};
+use domain::{DriverId, SessionId};
+use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
+use futures_util::StreamExt as _;
+use mesh::{
+    convert,
+    grpc::{Deadline, Failure, parse},
+};
+use std::time::Duration;
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status};
+
+/// The longest place.
+const MAX_LOCATION: usize = 128;
+
+/// Serves drivers.
+#[derive(Debug, Clone)]
+pub(crate) struct Drivers {
+    pub(crate) handle: Handle,
+    pub(crate) authorize_timeout: Duration,
+}
+
+/// A driver with a name: a guest has no calls of its own.
+fn driver_id(text: &str) -> Result<DriverId, Failure> {
+    DriverId::named(text).map_err(|problem| Failure::invalid("driver_id", problem))
+}
+
+fn session_unknown(driver: &DriverId, session: &SessionId) -> Failure {
+    let text = format!("driver {driver} has no session {session}; ListSessions shows those that it has");
+    Failure::not_found("SESSION_UNKNOWN", text)
+}
+
+impl Drivers {
+    /// One session, if it is this driver's: another's is as unknown as one that does not exist (INV-5).
+    async fn session(&self, driver: &str, session: &str) -> Result<Session, Failure> {
+        let driver = driver_id(driver)?;
+        let session: SessionId = parse("session_id", session)?;
+        let id = session.clone();
+        let found = self.handle.read(move |snapshot| snapshot.session(&id)).await?;
+        found
+            .filter(|found| found.driver == driver)
+            .ok_or_else(|| session_unknown(&driver, &session))
+    }
+}
+
+#[tonic::async_trait]
+impl DriverService for Drivers {
+    type WatchSessionStream = Answers<proto::WatchSessionResponse>;
+
+    async fn request_charge(
+        &self,
+        request: Request<proto::RequestChargeRequest>,
+    ) -> Result<Response<proto::RequestChargeResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let mut message = request.into_inner();
+        let driver = driver_id(&message.driver_id)?;
+        let location_prefix = convert::text("location_prefix", &message.location_prefix, MAX_LOCATION)?;
+        let target = match message.charge_point_id.as_str() {
+            "" => Target::Any { location_prefix },
+            _ if !location_prefix.is_empty() => {
+                return Err(
+                    Failure::invalid("location_prefix", "must be empty beside a charge_point_id").into(),
+                );
+            }
+            id => Target::Named(parse("charge_point_id", id)?),
+        };
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(Method::RequestCharge, driver.as_str(), &request_id, &message)?;
+        let budget = budget(deadline, self.authorize_timeout);
+        let ask = |token| Command::RequestCharge {
+            asked: repeatable.asked(token),
+            session: new_session_id(),
+            driver,
+            target,
+            budget,
+        };
+        let session = session_of(self.handle.ask(ask).await?)?;
+        Ok(Response::new(proto::RequestChargeResponse {
+            session: Some(view::session(&session)),
+        }))
+    }
+
+    async fn stop_charge(
+        &self,
+        request: Request<proto::StopChargeRequest>,
+    ) -> Result<Response<proto::StopChargeResponse>, Status> {
+        let mut message = request.into_inner();
+        let driver = driver_id(&message.driver_id)?;
+        let session = match message.session_id.as_str() {
+            "" => None,
+            id => Some(parse("session_id", id)?),
+        };
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(Method::StopCharge, driver.as_str(), &request_id, &message)?;
+        let ask = |token| Command::StopCharge {
+            asked: repeatable.asked(token),
+            driver,
+            session,
+        };
+        let session = session_of(self.handle.ask(ask).await?)?;
+        Ok(Response::new(proto::StopChargeResponse {
+            session: Some(view::session(&session)),
+        }))
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<proto::GetSessionRequest>,
+    ) -> Result<Response<proto::GetSessionResponse>, Status> {
+        let message = request.into_inner();
+        let session = self.session(&message.driver_id, &message.session_id).await?;
+        Ok(Response::new(proto::GetSessionResponse {
+            session: Some(view::session(&session)),
+        }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<proto::ListSessionsRequest>,
+    ) -> Result<Response<proto::ListSessionsResponse>, Status> {
+        let message = request.into_inner();
+        let driver = driver_id(&message.driver_id)?;
+        let page = Page::new(
+            format!("sessions of {driver}"),
+            message.page_size,
+            &message.page_token,
+        )?;
+        let (sessions, next_page_token) =
+            pages::sessions(&self.handle, Filter::Driver(driver), false, page).await?;
+        let sessions = sessions.iter().map(view::session).collect();
+        Ok(Response::new(proto::ListSessionsResponse {
+            sessions,
+            next_page_token,
+        }))
+    }
+
+    async fn watch_session(
+        &self,
+        request: Request<proto::WatchSessionRequest>,
+    ) -> Result<Response<Self::WatchSessionStream>, Status> {
+        let message = request.into_inner();
+        let session = self.session(&message.driver_id, &message.session_id).await?;
+        let changes = self.handle.watch(session.id).await?;
+        let answers = WatchStream::new(changes).map(|session| {
+            Ok(proto::WatchSessionResponse {
+                session: Some(view::session(&session)),
+            })
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn list_charge_points(
+        &self,
+        request: Request<proto::ListChargePointsRequest>,
+    ) -> Result<Response<proto::ListChargePointsResponse>, Status> {
+        let message = request.into_inner();
+        let prefix = convert::text("location_prefix", &message.location_prefix, MAX_LOCATION)?;
+        let available = message.available_only;
+        let list = format!("charge points {available} {prefix}");
+        let page = Page::new(list, message.page_size, &message.page_token)?;
+        let (details, next_page_token) = pages::charge_points(&self.handle, page, move |detail| {
+            detail.location.starts_with(&prefix) && (!available || detail.status == PointStatus::Available)
+        })
+        .await?;
+        let charge_points = details.iter().map(view::charge_point).collect();
+        Ok(Response::new(proto::ListChargePointsResponse {
+            charge_points,
+            next_page_token,
+        }))
+    }
+
+    async fn get_ticket(
+        &self,
+        request: Request<proto::GetTicketRequest>,
+    ) -> Result<Response<proto::GetTicketResponse>, Status> {
+        let message = request.into_inner();
+        let session = self.session(&message.driver_id, &message.session_id).await?;
+        let none = || {
+            let text = format!(
+                "session {} has no ticket yet; WatchSession ends once it is settled",
+                session.id
+            );
+            Failure::not_found("TICKET_UNKNOWN", text)
+        };
+        let ticket = session.ticket.as_ref().ok_or_else(none)?;
+        Ok(Response::new(proto::GetTicketResponse {
+            ticket: Some(view::ticket(&session, ticket)),
+        }))
+    }
+
+    async fn list_tickets(
+        &self,
+        request: Request<proto::ListTicketsRequest>,
+    ) -> Result<Response<proto::ListTicketsResponse>, Status> {
+        let message = request.into_inner();
+        let driver = driver_id(&message.driver_id)?;
+        let page = Page::new(
+            format!("tickets of {driver}"),
+            message.page_size,
+            &message.page_token,
+        )?;
+        let (sessions, next_page_token) =
+            pages::sessions(&self.handle, Filter::Driver(driver), true, page).await?;
+        let tickets = sessions.iter().filter_map(view::ticket_of).collect();
+        Ok(Response::new(proto::ListTicketsResponse {
+            tickets,
+            next_page_token,
+        }))
+    }
+}

@@ -1,0 +1,25 @@
+//! The gRPC services: each checks what came in, gives it to the writer as a command or a question, and shows the answer.
+//!
+//! No rule is here, and nothing here touches the network or the store.
+
+mod charge_point;
+mod driver;
+mod operator;
+mod pages;
+mod requests;
+
+pub(crate) use charge_point::ChargePoints;
+pub(crate) use driver::Drivers;
+pub(crate) use operator::Operators;
+
+use std::pin::Pin;
+use tokio_stream::Stream;
+use tonic::Status;
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What an answer can only be if the rules and this edge disagree.
+fn unexpected() -> mesh::grpc::Failure {
+    mesh::grpc::Failure::internal("the rules answered another question")
+}

@@ -1,0 +1,315 @@
+//! `OperatorService`.
+
+use super::{
+    Answers,
+    pages::{self, Page},
+    requests::Repeatable,
+    unexpected,
+};
+use crate::{
+    history::Filter,
+    roster::{Entry, Roster, RosterHandle},
+    view,
+    writer::Handle,
+};
+use domain::ChargePointId;
+use domain::network::{Answer, Command, Method, Which};
+use evmesh_proto::{
+    network::ChargePointDetail,
+    operator::{self as proto, operator_service_server::OperatorService},
+};
+use mesh::{
+    convert,
+    grpc::{Failure, parse},
+};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+/// One order names so many charge points at most.
+const MAX_NAMED: usize = 1000;
+/// One message of `WatchNetwork` has so many charge points at most.
+const WATCH_PAGE: usize = 500;
+/// The operator is one caller: its `request_id`s are one namespace.
+const CALLER: &str = "operator";
+
+/// Serves the operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Operators {
+    pub(crate) handle: Handle,
+    pub(crate) roster: RosterHandle,
+}
+
+fn which(ids: &[String], all: bool) -> Result<Which, Failure> {
+    match (ids, all) {
+        ([], true) => Ok(Which::All),
+        ([], false) => Err(Failure::invalid(
+            "charge_point_ids",
+            "must name charge points, unless all is set",
+        )),
+        (_, true) => Err(Failure::invalid("all", "must not be set beside charge_point_ids")),
+        (ids, false) if ids.len() > MAX_NAMED => Err(Failure::invalid(
+            "charge_point_ids",
+            format!("must have at most {MAX_NAMED} ids; it has {}", ids.len()),
+        )),
+        (ids, false) => {
+            let ids = ids
+                .iter()
+                .map(|id| parse("charge_point_ids", id))
+                .collect::<Result<_, _>>()?;
+            Ok(Which::Some(ids))
+        }
+    }
+}
+
+fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure> {
+    let filter = match (driver, charge_point) {
+        ("", "") => Filter::All,
+        (driver, "") => Filter::Driver(parse("driver_id", driver)?),
+        ("", charge_point) => Filter::ChargePoint(parse("charge_point_id", charge_point)?),
+        (_, _) => {
+            return Err(Failure::invalid(
+                "charge_point_id",
+                "must be empty beside a driver_id",
+            ));
+        }
+    };
+    Ok((filter, format!("{driver}/{charge_point}")))
+}
+
+impl Operators {
+    async fn order(&self, repeatable: Repeatable, which: Which, out_of_order: bool) -> Result<i32, Failure> {
+        let ask = |token| Command::Order {
+            asked: repeatable.asked(token),
+            which,
+            out_of_order,
+        };
+        match self.handle.ask(ask).await? {
+            Answer::Ordered(count) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
+            Answer::Session(_)
+            | Answer::PriceSet(_)
+            | Answer::Registered { .. }
+            | Answer::Reported { .. } => Err(unexpected()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl OperatorService for Operators {
+    type WatchNetworkStream = Answers<proto::WatchNetworkResponse>;
+
+    async fn stop_charge_points(
+        &self,
+        request: Request<proto::StopChargePointsRequest>,
+    ) -> Result<Response<proto::StopChargePointsResponse>, Status> {
+        let mut message = request.into_inner();
+        let which = which(&message.charge_point_ids, message.all)?;
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(Method::StopChargePoints, CALLER, &request_id, &message)?;
+        let charge_point_count = self.order(repeatable, which, true).await?;
+        Ok(Response::new(proto::StopChargePointsResponse {
+            charge_point_count,
+        }))
+    }
+
+    async fn resume_charge_points(
+        &self,
+        request: Request<proto::ResumeChargePointsRequest>,
+    ) -> Result<Response<proto::ResumeChargePointsResponse>, Status> {
+        let mut message = request.into_inner();
+        let which = which(&message.charge_point_ids, message.all)?;
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(Method::ResumeChargePoints, CALLER, &request_id, &message)?;
+        let charge_point_count = self.order(repeatable, which, false).await?;
+        Ok(Response::new(proto::ResumeChargePointsResponse {
+            charge_point_count,
+        }))
+    }
+
+    async fn set_price(
+        &self,
+        request: Request<proto::SetPriceRequest>,
+    ) -> Result<Response<proto::SetPriceResponse>, Status> {
+        let mut message = request.into_inner();
+        let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
+        let price = convert::price("price", message.price.as_ref())?;
+        let request_id = std::mem::take(&mut message.request_id);
+        let repeatable = Repeatable::new(Method::SetPrice, CALLER, &request_id, &message)?;
+        let ask = |token| Command::SetPrice {
+            asked: repeatable.asked(token),
+            charge_point,
+            price,
+        };
+        let id = match self.handle.ask(ask).await? {
+            Answer::PriceSet(id) => id,
+            Answer::Session(_) | Answer::Ordered(_) | Answer::Registered { .. } | Answer::Reported { .. } => {
+                return Err(unexpected().into());
+            }
+        };
+        let detail = self
+            .handle
+            .query(move |snapshot| snapshot.network.charge_point(&id))
+            .await?;
+        Ok(Response::new(proto::SetPriceResponse {
+            charge_point: detail.as_ref().map(view::charge_point),
+        }))
+    }
+
+    async fn get_network_status(
+        &self,
+        request: Request<proto::GetNetworkStatusRequest>,
+    ) -> Result<Response<proto::GetNetworkStatusResponse>, Status> {
+        let message = request.into_inner();
+        let page = Page::new("network".to_owned(), message.page_size, &message.page_token)?;
+        let (details, next_page_token) = pages::charge_points(&self.handle, page, |_| true).await?;
+        let charge_points = details.iter().map(view::detail).collect();
+        Ok(Response::new(proto::GetNetworkStatusResponse {
+            charge_points,
+            next_page_token,
+        }))
+    }
+
+    async fn watch_network(
+        &self,
+        _: Request<proto::WatchNetworkRequest>,
+    ) -> Result<Response<Self::WatchNetworkStream>, Status> {
+        let first = self.roster.fresh().await.ok_or_else(crate::writer::stopping)?;
+        let following = Following::new(&first, self.roster.follow());
+        let answers = futures_util::stream::unfold(following, |mut following| async {
+            following.next().await.map(|answer| (Ok(answer), following))
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<proto::ListSessionsRequest>,
+    ) -> Result<Response<proto::ListSessionsResponse>, Status> {
+        let message = request.into_inner();
+        let (filter, list) = filter(&message.driver_id, &message.charge_point_id)?;
+        let page = Page::new(format!("sessions {list}"), message.page_size, &message.page_token)?;
+        let (sessions, next_page_token) = pages::sessions(&self.handle, filter, false, page).await?;
+        let sessions = sessions.iter().map(view::session).collect();
+        Ok(Response::new(proto::ListSessionsResponse {
+            sessions,
+            next_page_token,
+        }))
+    }
+
+    async fn list_tickets(
+        &self,
+        request: Request<proto::ListTicketsRequest>,
+    ) -> Result<Response<proto::ListTicketsResponse>, Status> {
+        let message = request.into_inner();
+        let (filter, list) = filter(&message.driver_id, &message.charge_point_id)?;
+        let page = Page::new(format!("tickets {list}"), message.page_size, &message.page_token)?;
+        let (sessions, next_page_token) = pages::sessions(&self.handle, filter, true, page).await?;
+        let tickets = sessions.iter().filter_map(view::ticket_of).collect();
+        Ok(Response::new(proto::ListTicketsResponse {
+            tickets,
+            next_page_token,
+        }))
+    }
+}
+
+/// One operator who follows the network.
+struct Following {
+    roster: watch::Receiver<Arc<Roster>>,
+    /// Everything up to this round was sent, or waits.
+    round: u64,
+    waiting: VecDeque<Arc<Entry>>,
+    complete: bool,
+}
+
+impl Following {
+    fn new(first: &Roster, roster: watch::Receiver<Arc<Roster>>) -> Self {
+        Self {
+            roster,
+            round: first.round,
+            waiting: first.entries.iter().cloned().collect(),
+            complete: false,
+        }
+    }
+
+    /// The next message; `None` once central stops.
+    async fn next(&mut self) -> Option<proto::WatchNetworkResponse> {
+        while self.complete && self.waiting.is_empty() {
+            self.roster.changed().await.ok()?;
+            let newest = self.roster.borrow_and_update().clone();
+            let changed = newest
+                .entries
+                .iter()
+                .filter(|entry| entry.changed > self.round)
+                .cloned();
+            self.waiting.extend(changed);
+            self.round = newest.round;
+        }
+        let count = self.waiting.len().min(WATCH_PAGE);
+        let charge_points: Vec<ChargePointDetail> = self
+            .waiting
+            .drain(..count)
+            .map(|entry| view::detail(&entry.detail))
+            .collect();
+        self.complete |= self.waiting.is_empty();
+        Some(proto::WatchNetworkResponse {
+            charge_points,
+            complete: self.complete,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::tests::detail;
+    use domain::network::Status;
+
+    fn roster(round: u64, changed: &[u64]) -> Arc<Roster> {
+        let entries = changed.iter().enumerate().map(|(n, &changed)| {
+            Arc::new(Entry {
+                changed,
+                detail: detail(&format!("CP-{n:04}"), Status::Available),
+            })
+        });
+        Arc::new(Roster {
+            round,
+            entries: entries.collect(),
+        })
+    }
+
+    #[tokio::test]
+    async fn all_come_first_in_pages_and_then_what_changed() {
+        let first = roster(5, &[1; 1200]);
+        let (sender, receiver) = watch::channel(first.clone());
+        let mut following = Following::new(&first, receiver);
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            let message = following.next().await.unwrap();
+            sizes.push((message.charge_points.len(), message.complete));
+        }
+        assert_eq!(sizes, [(500, false), (500, false), (200, true)]);
+        let mut changed = vec![1; 1200];
+        (changed[3], changed[7]) = (6, 7);
+        sender.send_replace(roster(6, &[1; 1200]));
+        sender.send_replace(roster(7, &changed));
+        let message = following.next().await.unwrap();
+        let ids: Vec<String> = message
+            .charge_points
+            .into_iter()
+            .map(|detail| detail.charge_point.unwrap().charge_point_id)
+            .collect();
+        assert_eq!(
+            (ids, message.complete),
+            (vec!["CP-0003".into(), "CP-0007".into()], true)
+        );
+        drop(sender);
+        assert!(following.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_empty_network_says_so_at_once() {
+        let (_sender, receiver) = watch::channel(roster(1, &[]));
+        let message = Following::new(&roster(1, &[]), receiver).next().await.unwrap();
+        assert!(message.complete && message.charge_points.is_empty());
+    }
+}

@@ -1,0 +1,316 @@
+//! The topic `cp_telemetry` as it comes in: read from the offsets in the store, checked, and handed to the writer.
+//!
+//! Whatever a message holds, it moves the offset: what cannot be read goes to the dead letters. The reader's thread waits
+//! while the writer's queue is full, and so does Kafka.
+
+use crate::{Error, writer::Handle, writer::Input};
+use domain::network::{Broker, Command, Message, MessageKind, Source, SupplyEnd};
+use domain::{Energy, Power, Wall};
+use evmesh_proto::{
+    store::StoredMessage,
+    topics::{self, Telemetry, TelemetryType},
+};
+use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+/// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine sends,
+/// and little enough for the store.
+const MAX_BYTES: usize = 16 * 1024;
+/// A reason in words is cut to so many characters.
+const MAX_REASON: usize = 256;
+/// The highest power that is believed, in kilowatts: the largest chargers have a tenth of it.
+const MAX_KW: f64 = 50_000.0;
+/// Names central in lag dashboards.
+const GROUP: &str = "evmesh-central";
+
+/// Starts to read.
+pub(crate) fn spawn(
+    options: &KafkaOptions,
+    (cluster_id, offsets): (Option<String>, BTreeMap<i32, i64>),
+    handle: Handle,
+) -> Result<Reader, Error> {
+    let origin = Origin::Stored { cluster_id, offsets };
+    let sink = move |event| handle.telemetry(input(event));
+    Ok(Reader::spawn(options, topics::CP_TELEMETRY, GROUP, origin, sink)?)
+}
+
+fn input(event: ReaderEvent) -> Input {
+    match event {
+        ReaderEvent::Message(message) => Input::Message(Incoming::new(
+            Source {
+                partition: message.partition,
+                offset: message.offset,
+            },
+            message.key,
+            message.payload,
+        )),
+        ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
+        ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
+        ReaderEvent::NewCluster { id } => Input::NewCluster(id),
+        ReaderEvent::Gap { partition } => {
+            tracing::warn!(
+                partition,
+                "messages of cp_telemetry are missing; read from the beginning"
+            );
+            Input::Command(Command::Broker(Broker::Gap))
+        }
+    }
+}
+
+/// A message as it came, and what it says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Incoming {
+    /// Where it stood.
+    pub(crate) source: Source,
+    key: Vec<u8>,
+    payload: Vec<u8>,
+    message: Option<Result<Message, String>>,
+}
+
+impl Incoming {
+    pub(crate) fn new(source: Source, key: Vec<u8>, payload: Vec<u8>) -> Self {
+        let message = Some(decode(&payload));
+        Self {
+            source,
+            key,
+            payload,
+            message,
+        }
+    }
+
+    /// What it says, or what is wrong with it. Once.
+    pub(crate) fn take_message(&mut self) -> Result<Message, String> {
+        self.message.take().unwrap_or_else(|| decode(&self.payload))
+    }
+
+    /// The message for the dead letters, with the reason beside it.
+    pub(crate) fn dead_letter(&self, reason: &str) -> StoredMessage {
+        let kept = self.payload.len().min(MAX_BYTES);
+        let mut headers = std::collections::HashMap::from([
+            ("reason".to_owned(), cut(reason)),
+            ("partition".to_owned(), self.source.partition.to_string()),
+            ("offset".to_owned(), self.source.offset.to_string()),
+        ]);
+        if kept < self.payload.len() {
+            headers.insert("cut_from_bytes".to_owned(), self.payload.len().to_string());
+        }
+        StoredMessage {
+            topic: topics::CP_TELEMETRY_DLQ.to_owned(),
+            key: String::from_utf8_lossy(&self.key[..self.key.len().min(MAX_BYTES)]).into_owned(),
+            payload: self.payload[..kept].to_vec(),
+            headers,
+        }
+    }
+}
+
+/// At most [`MAX_REASON`] characters, on one line.
+fn cut(text: &str) -> String {
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_REASON)
+        .collect()
+}
+
+/// Reads a message. The error says what is wrong with it.
+fn decode(payload: &[u8]) -> Result<Message, String> {
+    if payload.len() > MAX_BYTES {
+        return Err(format!(
+            "it has {} bytes; at most {MAX_BYTES} are read",
+            payload.len()
+        ));
+    }
+    let telemetry: Telemetry =
+        serde_json::from_slice(payload).map_err(|error| format!("not readable: {error}"))?;
+    let reason = cut(telemetry.reason.as_deref().unwrap_or_default());
+    let kind = kind(telemetry.kind, &reason);
+    let session = match (&telemetry.session_id, telemetry.seq) {
+        (None, _) => None, // a number alone says nothing
+        (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
+        (Some(_), None) => return Err("seq is missing beside session_id".to_owned()),
+    };
+    if session.as_ref().is_some_and(|(_, seq)| *seq == 0) {
+        return Err("seq must be from 1".to_owned());
+    }
+    let driver = telemetry
+        .user_id
+        .as_deref()
+        .map(|id| id_of("user_id", id))
+        .transpose()?;
+    let energy = telemetry.kwh.map(energy).transpose()?;
+    match kind {
+        MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) if driver.is_none() => {
+            return Err("user_id is missing".to_owned());
+        }
+        MessageKind::Reading | MessageKind::Ended(_) if energy.is_none() => {
+            return Err("kwh is missing".to_owned());
+        }
+        MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) | MessageKind::Fault(_) => {}
+    }
+    Ok(Message {
+        kind,
+        charge_point: id_of("cp_id", &telemetry.cp_id)?,
+        driver,
+        session,
+        energy,
+        power: telemetry.kw.map(power).transpose()?,
+        reason,
+        at: telemetry.timestamp.and_then(wall),
+    })
+}
+
+fn kind(kind: TelemetryType, reason: &str) -> MessageKind {
+    match kind {
+        TelemetryType::SessionStarted => MessageKind::Started,
+        TelemetryType::Consumption => MessageKind::Reading,
+        TelemetryType::SupplyEnd if reason == topics::REASON_STOPPED => {
+            MessageKind::Ended(SupplyEnd::Stopped)
+        }
+        TelemetryType::SupplyEnd => MessageKind::Ended(SupplyEnd::Completed),
+        TelemetryType::EngineFault => MessageKind::Fault(SupplyEnd::EngineFault),
+        TelemetryType::MonitorLost => MessageKind::Fault(SupplyEnd::MonitorLost),
+        TelemetryType::Fault if reason == topics::REASON_INTERRUPTED => {
+            MessageKind::Fault(SupplyEnd::Interrupted)
+        }
+        TelemetryType::Fault => MessageKind::Fault(SupplyEnd::EngineFault),
+    }
+}
+
+fn id_of<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|problem| format!("{field} {problem}"))
+}
+
+fn energy(kwh: f64) -> Result<Energy, String> {
+    Energy::from_kwh(kwh).ok_or_else(|| format!("kwh is {kwh}, which no supply delivers"))
+}
+
+fn power(kw: f64) -> Result<Power, String> {
+    if (0.0..=MAX_KW).contains(&kw) {
+        Ok(Power::from_w((kw * 1000.0).round() as u64))
+    } else {
+        Err(format!("kw is {kw}, which no charge point has"))
+    }
+}
+
+/// The sender's clock may be wrong: a date that is none is left out rather than the reading.
+fn wall(seconds: f64) -> Option<Wall> {
+    const YEAR_9999: f64 = 253_402_300_799.0;
+    (0.0..=YEAR_9999)
+        .contains(&seconds)
+        .then(|| Wall((seconds * 1000.0).round() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_seeds_messages_are_read() {
+        let bare = decode(br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3,"importe":0.06}"#)
+            .unwrap();
+        assert_eq!(bare.kind, MessageKind::Reading);
+        assert_eq!(
+            (bare.session, bare.energy.unwrap().wh(), bare.power, bare.at),
+            (None, 300, None, None)
+        );
+        let ours = decode(
+            br#"{"type":"SUPPLY_END","cp_id":"MAD-01","user_id":"101","kwh":1.5,"importe":-9,"reason":"stopped",
+                "timestamp":1700000000.25,"session_id":"s1","seq":7,"event_id":"e","kw":7.4,"new":[]}"#,
+        )
+        .unwrap();
+        assert_eq!(ours.kind, MessageKind::Ended(SupplyEnd::Stopped));
+        assert_eq!(ours.session.unwrap(), ("s1".parse().unwrap(), 7));
+        assert_eq!(
+            (ours.power.unwrap().w(), ours.at),
+            (7400, Some(Wall(1_700_000_000_250)))
+        );
+        for (kind, end) in [
+            ("AVERIADO", SupplyEnd::EngineFault),
+            ("CONEXION_PERDIDA", SupplyEnd::MonitorLost),
+            ("FAULT", SupplyEnd::EngineFault),
+        ] {
+            let fault = decode(format!(r#"{{"type":"{kind}","cp_id":"MAD-01"}}"#).as_bytes()).unwrap();
+            assert_eq!((fault.kind, fault.driver), (MessageKind::Fault(end), None));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let long = format!(r#"{{"type":"CONSUMO","cp_id":"{}"}}"#, "x".repeat(65));
+        let huge = vec![b' '; MAX_BYTES + 1];
+        let cases: [(&[u8], &str); 13] = [
+            (b"", "not readable: EOF"),
+            (b"\xff\xfe", "not readable"),
+            (b"{\"type\":\"CONSUMO\"", "not readable: EOF"),
+            (br#"{"type":"NEW","cp_id":"A"}"#, "not readable: unknown variant"),
+            (br#"{"type":"CONSUMO","cp_id":7}"#, "not readable: invalid type"),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":"much"}"#,
+                "not readable: invalid type",
+            ),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":-0.1}"#,
+                "kwh is -0.1",
+            ),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1e9}"#,
+                "kwh is 1000000000",
+            ),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1"}"#,
+                "kwh is missing",
+            ),
+            (br#"{"type":"CONSUMO","cp_id":"A","kwh":1}"#, "user_id is missing"),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"session_id":"s"}"#,
+                "seq is missing",
+            ),
+            (long.as_bytes(), "user_id is missing"),
+            (&huge, "it has 16385 bytes"),
+        ];
+        for (payload, why) in cases {
+            let error = decode(payload).unwrap_err();
+            assert!(
+                error.starts_with(why),
+                "{error} for {}",
+                String::from_utf8_lossy(&payload[..payload.len().min(80)])
+            );
+        }
+        let long = long.replace("}", r#","user_id":"1","kwh":1}"#);
+        assert!(
+            decode(long.as_bytes())
+                .unwrap_err()
+                .starts_with("cp_id has 65 characters")
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_message_and_the_reason() {
+        let source = Source {
+            partition: 1,
+            offset: 42,
+        };
+        let letter =
+            Incoming::new(source, b"MAD-01".to_vec(), vec![b'x'; MAX_BYTES + 5]).dead_letter("too\nlong");
+        assert_eq!((letter.key.as_str(), letter.payload.len()), ("MAD-01", MAX_BYTES));
+        assert_eq!(letter.headers["reason"], "too long");
+        assert_eq!(
+            (
+                letter.headers["offset"].as_str(),
+                letter.headers["cut_from_bytes"].as_str()
+            ),
+            ("42", "16389")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(payload in proptest::collection::vec(any::<u8>(), 0..200), reason in ".{0,400}") {
+            let _ = decode(&payload);
+            let json = serde_json::json!({"type": "FAULT", "cp_id": "A", "reason": reason});
+            let read = decode(json.to_string().as_bytes()).unwrap();
+            prop_assert!(read.reason.chars().count() <= MAX_REASON);
+        }
+    }
+}

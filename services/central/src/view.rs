@@ -1,0 +1,144 @@
+//! The domain as the contracts show it.
+
+use domain::Money;
+use domain::network::{Detail, LiveDetail, Outcome, Session, State, Status, Ticket};
+use evmesh_proto::{network, topics::WireStatus};
+use mesh::convert::{money_proto, price_proto, timestamp};
+
+/// A session, as anyone who may see it sees it.
+pub(crate) fn session(session: &Session) -> network::Session {
+    let energy = session.shown_energy();
+    let (state, outcome) = state(session.state);
+    network::Session {
+        session_id: session.id.to_string(),
+        charge_point_id: session.charge_point.to_string(),
+        driver_id: session.driver.to_string(),
+        state: state.into(),
+        outcome: outcome.into(),
+        reason: session.reason.clone(),
+        price: Some(price_proto(session.price)),
+        energy_wh: energy.wh(),
+        amount: Some(match &session.ticket {
+            Some(ticket) => money_proto(amount(session, ticket)),
+            None => money_proto(session.price.cost(energy)),
+        }),
+        power_w: match session.state {
+            State::Supplying => session.live.power.w(),
+            State::Authorizing | State::Reserved | State::Ended(_) => 0,
+        },
+        create_time: Some(timestamp(session.created)),
+        start_time: session.started_at.map(timestamp),
+        end_time: session.ended_at.map(timestamp),
+        settled: session.settled(),
+        ticket: ticket_of(session),
+    }
+}
+
+fn state(state: State) -> (network::SessionState, network::SessionOutcome) {
+    use network::{SessionOutcome, SessionState};
+    match state {
+        State::Authorizing => (SessionState::Authorizing, SessionOutcome::Unspecified),
+        State::Reserved => (SessionState::Reserved, SessionOutcome::Unspecified),
+        State::Supplying => (SessionState::Supplying, SessionOutcome::Unspecified),
+        State::Ended(how) => (SessionState::Ended, outcome(how)),
+    }
+}
+
+fn outcome(outcome: Outcome) -> network::SessionOutcome {
+    match outcome {
+        Outcome::Completed => network::SessionOutcome::Completed,
+        Outcome::Stopped => network::SessionOutcome::Stopped,
+        Outcome::Faulted => network::SessionOutcome::Faulted,
+        Outcome::Expired => network::SessionOutcome::Expired,
+        Outcome::Rejected => network::SessionOutcome::Rejected,
+    }
+}
+
+fn amount(session: &Session, ticket: &Ticket) -> Money {
+    Money {
+        currency: session.price.currency(),
+        micros: ticket.amount_micros,
+    }
+}
+
+/// A session's ticket.
+pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
+    network::Ticket {
+        session_id: session.id.to_string(),
+        charge_point_id: session.charge_point.to_string(),
+        driver_id: session.driver.to_string(),
+        energy_wh: ticket.energy.wh(),
+        price: Some(price_proto(session.price)),
+        amount: Some(money_proto(amount(session, ticket))),
+        outcome: match session.state {
+            State::Ended(how) => outcome(how),
+            State::Authorizing | State::Reserved | State::Supplying => network::SessionOutcome::Unspecified,
+        }
+        .into(),
+        estimated: ticket.estimated,
+        start_time: session.started_at.map(timestamp),
+        end_time: session.ended_at.map(timestamp),
+        issue_time: Some(timestamp(ticket.issued)),
+        late_energy_wh: ticket.late_energy.wh(),
+    }
+}
+
+/// A session's ticket, if it has one.
+pub(crate) fn ticket_of(session: &Session) -> Option<network::Ticket> {
+    session.ticket.as_ref().map(|given| ticket(session, given))
+}
+
+/// A charge point, as anyone may see it.
+pub(crate) fn charge_point(detail: &Detail) -> network::ChargePoint {
+    network::ChargePoint {
+        charge_point_id: detail.id.to_string(),
+        location: detail.location.clone(),
+        price: Some(price_proto(detail.price)),
+        status: status(detail.status).into(),
+    }
+}
+
+/// A charge point, as its operator sees it.
+pub(crate) fn detail(detail: &Detail) -> network::ChargePointDetail {
+    network::ChargePointDetail {
+        charge_point: Some(charge_point(detail)),
+        live: detail.live.as_ref().map(live),
+        status_reason: detail.status_reason.clone(),
+        engine_address: detail.engine_address.clone(),
+        epoch: detail.epoch,
+    }
+}
+
+fn live(live: &LiveDetail) -> network::LiveSupply {
+    network::LiveSupply {
+        session_id: live.session.to_string(),
+        driver_id: live.driver.to_string(),
+        power_w: live.power.w(),
+        energy_wh: live.energy.wh(),
+        amount: Some(money_proto(live.amount)),
+    }
+}
+
+/// A status on gRPC.
+pub(crate) fn status(status: Status) -> network::ChargePointStatus {
+    match status {
+        Status::Disconnected => network::ChargePointStatus::Disconnected,
+        Status::Faulted => network::ChargePointStatus::Faulted,
+        Status::Supplying => network::ChargePointStatus::Supplying,
+        Status::OutOfOrder => network::ChargePointStatus::OutOfOrder,
+        Status::Reserved => network::ChargePointStatus::Reserved,
+        Status::Available => network::ChargePointStatus::Available,
+    }
+}
+
+/// A status on Kafka.
+pub(crate) fn wire_status(status: Status) -> WireStatus {
+    match status {
+        Status::Disconnected => WireStatus::Disconnected,
+        Status::Faulted => WireStatus::Faulted,
+        Status::Supplying => WireStatus::Supplying,
+        Status::OutOfOrder => WireStatus::OutOfOrder,
+        Status::Reserved => WireStatus::Reserved,
+        Status::Available => WireStatus::Available,
+    }
+}

@@ -1,0 +1,325 @@
+//! The one writer: it owns the network and the store.
+//!
+//! [`Writer::step`] applies a batch of inputs, writes what they changed in one transaction, and only then gives back what
+//! may leave (INV-6). It is a plain function over a [`Store`], so that a test drives the very code that runs; the thread that
+//! runs it is [`thread`]. Deliberately absent: waiting, gRPC, Kafka.
+
+mod handle;
+mod restore;
+mod rows;
+mod thread;
+
+pub(crate) use handle::{Handle, stopping};
+pub(crate) use rows::{Row, RowKind};
+pub(crate) use thread::{Outlets, Running, spawn};
+
+use crate::{
+    Error, codec,
+    history::{Snapshot, StoreArchive},
+    keys, notifications,
+    telemetry::Incoming,
+};
+use domain::network::{
+    Answer, Broker, CallId, Changes, Command, Denial, Effect, EngineRequest, Event, Level, Network, Notice,
+    Session, Source, Token,
+};
+use domain::{ChargePointId, InstanceId, Mono, Now, SessionId};
+use evmesh_proto::store::{StoredMeta, StoredOffset};
+use mesh::store::{Batch, Store};
+use rows::Rows;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How often readings and offsets are saved.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+/// So many sessions' readings are saved at a time: 500 take some milliseconds, all 100,000 would stall for a second.
+const CHECKPOINT_SESSIONS: usize = 500;
+/// So many dead letters may wait for Kafka. They come from Kafka, so it is there; beyond, one is only counted.
+const MAX_DEAD_LETTERS: usize = 10_000;
+
+/// A question to the whole state, answered after the commit of its batch.
+pub(crate) type Query = Box<dyn FnOnce(&Snapshot<'_>) + Send>;
+
+/// What comes to the writer.
+pub(crate) enum Input {
+    /// Something that happened, or is asked for.
+    Command(Command),
+    /// A message on `cp_telemetry`.
+    Message(Incoming),
+    /// Kafka is another cluster than before, or the first ever.
+    NewCluster(String),
+    /// Kafka has these rows.
+    Delivered(RowKind, Vec<u64>),
+    /// A question.
+    Query(Query),
+}
+
+/// What may leave, now that all it says is on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Release {
+    /// Answer a caller.
+    Reply {
+        token: Token,
+        answer: Result<Answer, Denial>,
+    },
+    /// Call an engine.
+    Call {
+        charge_point: ChargePointId,
+        address: String,
+        call: CallId,
+        instance: InstanceId,
+        request: EngineRequest,
+    },
+    /// Tell a driver of a reading.
+    Reading(Notice),
+    /// A session changed.
+    Changed(SessionId),
+    /// Something happened.
+    Happened(Event),
+    /// There are new rows for Kafka.
+    Rows,
+}
+
+/// The one writer.
+pub(crate) struct Writer<S> {
+    network: Network,
+    store: S,
+    meta: StoredMeta,
+    notifications: Rows,
+    dead_letters: Rows,
+    /// As they are on disk.
+    offsets: BTreeMap<i32, i64>,
+    checkpointed: Mono,
+}
+
+impl<S: Store> Writer<S> {
+    /// Applies the inputs in order, writes what changed in one transaction, answers the queries, and gives back what may
+    /// leave. An error is fatal: what this batch decided is nowhere but perhaps on disk.
+    pub(crate) fn step(
+        &mut self,
+        now: Now,
+        inputs: impl IntoIterator<Item = Input>,
+    ) -> Result<Vec<Release>, Error> {
+        let mut batch = Batch::default();
+        let mut releases = Vec::new();
+        let mut queries = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Command(command) => self.apply(now, command, None, &mut batch, &mut releases)?,
+                Input::Message(incoming) => self.message(now, incoming, &mut batch, &mut releases)?,
+                Input::NewCluster(id) => self.new_cluster(now, id, &mut batch, &mut releases)?,
+                Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut batch),
+                Input::Query(query) => queries.push(query),
+            }
+        }
+        let changes = self.network.take_changes();
+        put_changes(&changes, &mut batch);
+        if now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL {
+            self.checkpointed = now.mono;
+            self.checkpoint(CHECKPOINT_SESSIONS, &mut batch);
+        }
+        self.store.commit(batch)?;
+        for query in queries {
+            query(&self.snapshot());
+        }
+        Ok(releases)
+    }
+
+    /// The state as it is on disk and, where readings are ahead of it, in memory.
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            network: &self.network,
+            store: &self.store,
+        }
+    }
+
+    /// Writes what only lives in memory: the last thing before the end.
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
+        let mut batch = Batch::default();
+        let changes = self.network.take_changes();
+        put_changes(&changes, &mut batch);
+        self.checkpoint(usize::MAX, &mut batch);
+        Ok(self.store.commit(batch)?)
+    }
+
+    fn rows(&mut self, kind: RowKind) -> &mut Rows {
+        match kind {
+            RowKind::Notification => &mut self.notifications,
+            RowKind::DeadLetter => &mut self.dead_letters,
+        }
+    }
+
+    /// Applies one command. `letter` is the message behind it, should it fit nothing.
+    fn apply(
+        &mut self,
+        now: Now,
+        command: Command,
+        letter: Option<&Incoming>,
+        batch: &mut Batch,
+        releases: &mut Vec<Release>,
+    ) -> Result<(), Error> {
+        let archive = StoreArchive::new(&self.store);
+        let effects = self.network.apply(now, &archive, command);
+        archive.into_result()?;
+        for effect in effects {
+            releases.push(match effect {
+                Effect::Reply { token, answer } => Release::Reply { token, answer },
+                Effect::Call {
+                    charge_point,
+                    address,
+                    call,
+                    instance,
+                    request,
+                } => Release::Call {
+                    charge_point,
+                    address,
+                    call,
+                    instance,
+                    request,
+                },
+                Effect::Notify(notice) => {
+                    self.notifications.push(notifications::row(&notice), batch);
+                    Release::Rows
+                }
+                Effect::NotifyReading(notice) => Release::Reading(notice),
+                Effect::DeadLetter(reason) => match letter {
+                    Some(incoming) => self.dead_letter(incoming, &reason, batch),
+                    None => continue, // only messages go to the dead letters
+                },
+                Effect::Changed(session) => Release::Changed(session),
+                Effect::Happened(event) => Release::Happened(event),
+            });
+        }
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        now: Now,
+        mut incoming: Incoming,
+        batch: &mut Batch,
+        releases: &mut Vec<Release>,
+    ) -> Result<(), Error> {
+        let source = incoming.source;
+        match incoming.take_message() {
+            Ok(message) => {
+                let command = Command::Telemetry {
+                    message,
+                    source: Some(source),
+                };
+                self.apply(now, command, Some(&incoming), batch, releases)
+            }
+            Err(reason) => {
+                let text = format!(
+                    "a message at offset {} of partition {} cannot be read: {reason}",
+                    source.offset, source.partition
+                );
+                releases.push(Release::Happened(Event {
+                    level: Level::Warn,
+                    name: "messages_unreadable",
+                    text,
+                }));
+                releases.push(self.dead_letter(&incoming, &reason, batch));
+                self.apply(now, Command::Unreadable { source }, None, batch, releases)
+            }
+        }
+    }
+
+    fn dead_letter(&mut self, incoming: &Incoming, reason: &str, batch: &mut Batch) -> Release {
+        if self.dead_letters.waiting() >= MAX_DEAD_LETTERS {
+            let text = format!(
+                "{MAX_DEAD_LETTERS} dead letters wait for Kafka already; one more is only counted: {reason}"
+            );
+            return Release::Happened(Event {
+                level: Level::Error,
+                name: "dead_letters_dropped",
+                text,
+            });
+        }
+        self.dead_letters.push(incoming.dead_letter(reason), batch);
+        Release::Rows
+    }
+
+    /// The offsets were another cluster's: whatever is known of them goes, and every engine is asked.
+    fn new_cluster(
+        &mut self,
+        now: Now,
+        id: String,
+        batch: &mut Batch,
+        releases: &mut Vec<Release>,
+    ) -> Result<(), Error> {
+        let known = !self.meta.cluster_id.is_empty();
+        self.meta.cluster_id = id;
+        batch.put(keys::META, codec::encode(&self.meta));
+        // Readings that were to be read again from the old cluster are saved now: there is nothing to read them from.
+        for session in self.network.checkpoint(usize::MAX) {
+            put_session(&session, batch);
+        }
+        self.network.resume_at([]);
+        for partition in std::mem::take(&mut self.offsets).into_keys() {
+            batch.delete(keys::offset(partition));
+        }
+        if known {
+            self.apply(now, Command::Broker(Broker::Gap), None, batch, releases)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn checkpoint(&mut self, sessions: usize, batch: &mut Batch) {
+        for session in self.network.checkpoint(sessions) {
+            put_session(&session, batch);
+        }
+        for Source { partition, offset } in self.network.offsets() {
+            if self.offsets.insert(partition, offset) != Some(offset) {
+                batch.put(
+                    keys::offset(partition),
+                    codec::encode(&StoredOffset { next: offset }),
+                );
+            }
+        }
+    }
+}
+
+fn put_changes(changes: &Changes, batch: &mut Batch) {
+    for point in &changes.charge_points {
+        batch.put(keys::charge_point(&point.id), codec::charge_point_value(point));
+    }
+    for session in &changes.sessions {
+        put_session(session, batch);
+    }
+    for (key, answered) in &changes.answers {
+        batch.put(
+            keys::answer(&codec::request_key_bytes(key)),
+            codec::answered_value(key, answered),
+        );
+    }
+    for key in &changes.expired_answers {
+        batch.delete(keys::answer(&codec::request_key_bytes(key)));
+    }
+}
+
+/// A session with all that leads to it. What did not change costs sled nothing.
+fn put_session(session: &Session, batch: &mut Batch) {
+    let Session {
+        id,
+        driver,
+        charge_point,
+        ..
+    } = session;
+    let entry = if session.ticket.is_some() {
+        keys::WITH_TICKET
+    } else {
+        b""
+    };
+    batch.put(keys::session(id), codec::session_value(session));
+    batch.put(keys::under(&keys::of_driver(driver), id), entry);
+    batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
+    if session.closed {
+        batch.delete(keys::active(id));
+    } else {
+        batch.put(keys::active(id), b"");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The writer's thread: takes what waits in the queues, lets the writer take one step, and lets out what the step gave.
+
+use super::{
+    Handle, Input, Release, Writer,
+    handle::{Order, ReplyTo},
+};
+use crate::{
+    Error,
+    calls::{Call, Calls},
+    events::Events,
+    notifications,
+    watch::Watches,
+};
+use domain::Now;
+use domain::network::Token;
+use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
+use mesh::{kafka::Producer, store::Store};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{
+    runtime,
+    sync::{Notify, mpsc, oneshot},
+};
+use tokio_util::sync::CancellationToken;
+
+/// So many orders may wait: some seconds' work under load, and more than one server's requests at once.
+const ORDERS: usize = 8192;
+/// So many messages of Kafka may wait: a fraction of a second's work.
+const TELEMETRY: usize = 4096;
+/// One step takes so many orders at most, so that the first one's reply does not wait long for the last one.
+const ORDERS_A_STEP: usize = 1024;
+/// One step takes so many messages at most, for the same reason.
+const TELEMETRY_A_STEP: usize = 2048;
+
+/// What the thread lets things out through.
+pub(crate) struct Outlets {
+    pub(crate) events: Events,
+    pub(crate) producer: Producer,
+    /// Woken when there are new rows.
+    pub(crate) rows: Vec<Arc<Notify>>,
+    pub(crate) engine_timeout: Duration,
+}
+
+/// The running thread. Dropping it stops the thread in order.
+#[derive(Debug)]
+pub(crate) struct Running {
+    stop: CancellationToken,
+    ended: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl Running {
+    /// Waits for the thread's end: after [`Running::stop`], or because the store failed.
+    pub(crate) async fn ended(&mut self) -> Result<(), Error> {
+        let panicked = |_| Error::Writer(std::io::Error::other("its thread panicked"));
+        (&mut self.ended).await.map_err(panicked)?
+    }
+
+    /// Takes nothing new, works off what waits, saves everything, and ends.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts the thread. Needs a tokio runtime.
+pub(crate) fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Handle, Running), Error> {
+    let (orders, orders_queue) = mpsc::channel(ORDERS);
+    let (telemetry, telemetry_queue) = mpsc::channel(TELEMETRY);
+    let (result, ended) = oneshot::channel();
+    let stop = CancellationToken::new();
+    let handle = Handle {
+        orders,
+        telemetry,
+        tokens: Arc::new(AtomicU64::new(1)),
+        stop: stop.clone(),
+    };
+    let runtime = runtime::Handle::current();
+    let mut thread = Thread {
+        writer,
+        orders: orders_queue,
+        telemetry: telemetry_queue,
+        waiting: HashMap::new(),
+        watches: Watches::default(),
+        calls: Calls::new(handle.clone(), outlets.engine_timeout, runtime.clone()),
+        outlets,
+        stop: stop.clone(),
+    };
+    std::thread::Builder::new()
+        .name("central-writer".into())
+        .spawn(move || {
+            let _runtime = runtime.enter();
+            let _ = result.send(thread.run(&runtime)); // whoever dropped the other end does not ask
+        })
+        .map_err(Error::Writer)?;
+    Ok((handle, Running { stop, ended }))
+}
+
+struct Thread<S> {
+    writer: Writer<S>,
+    orders: mpsc::Receiver<Order>,
+    telemetry: mpsc::Receiver<Input>,
+    waiting: HashMap<Token, ReplyTo>,
+    watches: Watches,
+    calls: Calls,
+    outlets: Outlets,
+    stop: CancellationToken,
+}
+
+/// What one step takes.
+#[derive(Default)]
+struct Taken {
+    inputs: Vec<Input>,
+    watches: Vec<Order>,
+}
+
+impl<S: Store> Thread<S> {
+    fn run(&mut self, runtime: &runtime::Handle) -> Result<(), Error> {
+        loop {
+            let mut taken = Taken::default();
+            let open = runtime.block_on(self.first(&mut taken));
+            if !open {
+                self.orders.close();
+                self.telemetry.close();
+            }
+            self.more(&mut taken);
+            if !open && taken.inputs.is_empty() && taken.watches.is_empty() {
+                return self.writer.close();
+            }
+            self.step(mesh::now(), taken)?;
+        }
+    }
+
+    /// Waits for something to do; false after the order to stop.
+    async fn first(&mut self, taken: &mut Taken) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return false,
+            Some(order) = self.orders.recv() => take(order, taken, &mut self.waiting),
+            Some(input) = self.telemetry.recv() => taken.inputs.push(input),
+        }
+        true
+    }
+
+    /// Takes what waits already.
+    fn more(&mut self, taken: &mut Taken) {
+        for _ in 0..ORDERS_A_STEP {
+            let Ok(order) = self.orders.try_recv() else { break };
+            take(order, taken, &mut self.waiting);
+        }
+        for _ in 0..TELEMETRY_A_STEP {
+            let Ok(input) = self.telemetry.try_recv() else {
+                break;
+            };
+            taken.inputs.push(input);
+        }
+    }
+
+    fn step(&mut self, now: Now, taken: Taken) -> Result<(), Error> {
+        metrics::histogram!("evmesh_central_step_inputs").record(taken.inputs.len() as f64);
+        let releases = self.writer.step(now, taken.inputs)?;
+        metrics::histogram!("evmesh_central_step_seconds")
+            .record(mesh::now().mono.since(now.mono).as_secs_f64());
+        let mut rows = false;
+        for release in releases {
+            rows |= release == Release::Rows;
+            self.release(now, release)?;
+        }
+        if rows {
+            self.outlets.rows.iter().for_each(|wake| wake.notify_one());
+        }
+        for order in taken.watches {
+            if let Order::Watch(session, reply) = order
+                && let Some(session) = self.writer.snapshot().session(&session)?
+            {
+                let _ = reply.send(self.watches.follow(session)); // a caller that left misses nothing
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, now: Now, release: Release) -> Result<(), Error> {
+        match release {
+            Release::Reply { token, answer } => {
+                if let Some(reply) = self.waiting.remove(&token) {
+                    let _ = reply.send(answer); // a caller that left can ask again with its request_id
+                }
+            }
+            Release::Call {
+                charge_point,
+                address,
+                call,
+                instance,
+                request,
+            } => {
+                self.calls.start(Call {
+                    charge_point,
+                    address,
+                    call,
+                    instance,
+                    request,
+                });
+            }
+            Release::Reading(notice) => {
+                let key = notice.driver.as_str();
+                self.outlets
+                    .producer
+                    .send_lossy(DRIVER_NOTIFICATIONS, key, &notifications::payload(&notice));
+            }
+            Release::Changed(id) => {
+                if self.watches.has(&id)
+                    && let Some(session) = self.writer.snapshot().session(&id)?
+                {
+                    self.watches.changed(session);
+                }
+            }
+            Release::Happened(event) => self.outlets.events.happened(now.wall, event),
+            Release::Rows => {}
+        }
+        Ok(())
+    }
+}
+
+fn take(order: Order, taken: &mut Taken, waiting: &mut HashMap<Token, ReplyTo>) {
+    match order {
+        Order::Input(input) => taken.inputs.push(input),
+        Order::Ask(token, command, reply) => {
+            waiting.insert(token, reply);
+            taken.inputs.push(Input::Command(command));
+        }
+        watch @ Order::Watch(..) => taken.watches.push(watch),
+    }
+}
