@@ -10,6 +10,9 @@ use std::{
     thread::JoinHandle,
 };
 
+/// How librdkafka names such clusters.
+pub(super) const CLUSTER_ID_PREFIX: &str = "mockCluster";
+
 /// The embedded broker; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Broker {

@@ -189,6 +189,9 @@ pub enum Error {
     /// A client cannot be built: a setting is wrong.
     #[error("the Kafka client cannot be built; check --kafka and every --kafka-property")]
     Client(#[source] KafkaError),
+    /// The broker did not answer, or not as asked.
+    #[error("Kafka did not answer")]
+    Ask(#[source] KafkaError),
     /// The message was not delivered.
     #[error("Kafka did not take the message")]
     Delivery(#[source] KafkaError),

@@ -4,7 +4,7 @@
 //! end of every partition: so it knows without traffic whether the broker is there, whose offsets it holds, whether they are
 //! in range, and whether everything has been read.
 
-use super::{Context, Error, KafkaOptions};
+use super::{BrokerState, Context, Error, KafkaOptions};
 use crate::{
     clock,
     trace::{TRACEPARENT, Trace},
@@ -27,7 +27,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// How often the broker is asked.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -115,6 +115,7 @@ pub enum ReaderEvent {
 #[derive(Debug)]
 pub struct Reader {
     stop: Arc<AtomicBool>,
+    state: watch::Receiver<BrokerState>,
 }
 
 impl Reader {
@@ -147,7 +148,15 @@ impl Reader {
             .name(format!("kafka-{topic}"))
             .spawn(move || reading.run(first))
             .map_err(Error::Thread)?;
-        Ok(Self { stop })
+        Ok(Self {
+            stop,
+            state: options.watch.subscribe(),
+        })
+    }
+
+    /// Whether a broker answers; known without traffic, within about 3 s.
+    pub fn state(&self) -> watch::Receiver<BrokerState> {
+        self.state.clone()
     }
 }
 

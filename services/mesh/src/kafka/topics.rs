@@ -1,17 +1,16 @@
 //! Creating the topics where they are missing.
 
-use super::{Error, KafkaOptions};
+use super::{Error, KafkaOptions, embedded};
 use crate::{Shutdown, backoff::Backoff};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     config::FromClientConfigAndContext as _,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, Producer as _},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A broker that does not answer within this is tried again.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Creates the topics with `--kafka-partitions` where they are missing and the broker allows it; tries until it has
 /// reached a broker. Run it in the background: nothing waits for it.
@@ -34,44 +33,50 @@ pub async fn ensure_topics(options: KafkaOptions, topics: &'static [&'static str
 }
 
 async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Result<(), Error> {
+    // Just long enough to create topics: what it finds out of the broker counts for nothing.
     let config = options.client("evmesh-topics", &[("statistics.interval.ms", "0")]);
     let admin = AdminClient::from_config_and_context(&config, options.context()).map_err(Error::Client)?;
-    let names: Vec<String> = topics.iter().map(|topic| options.topic(topic)).collect();
-    let replicas = || TopicReplication::Fixed(options.kafka_replicas);
-    let wanted: Vec<NewTopic<'_>> = names
-        .iter()
-        .map(|name| NewTopic::new(name, options.kafka_partitions, replicas()))
-        .collect();
-    match admin
-        .create_topics(&wanted, &AdminOptions::new().request_timeout(Some(TIMEOUT)))
-        .await
-    {
-        Ok(results) => {
-            for result in results {
-                match result {
-                    Ok(topic) => tracing::info!(topic, "topic created"),
-                    Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                    // Not ours to create, perhaps: whoever runs the broker does it.
-                    Err((topic, code)) => {
-                        tracing::warn!(topic, %code, "the broker does not let us create a topic")
-                    }
-                }
+    let names: Arc<Vec<String>> = Arc::new(topics.iter().map(|topic| options.topic(topic)).collect());
+
+    // The embedded broker has no call to create topics; it creates those that a producer asks for.
+    let asked = names.clone();
+    let (admin, embedded) = blocking(move || {
+        let cluster = admin.inner().fetch_cluster_id(TIMEOUT);
+        let cluster = cluster.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))?;
+        let embedded = cluster.starts_with(embedded::CLUSTER_ID_PREFIX);
+        if embedded {
+            for name in asked.iter() {
+                admin.inner().fetch_metadata(Some(name), TIMEOUT)?;
             }
-            Ok(())
         }
-        // The embedded broker has no such call, and creates topics that a producer asks for.
-        Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => ask_for(options, names).await,
-        Err(error) => Err(Error::Client(error)),
+        Ok((admin, embedded))
+    })
+    .await?;
+    if embedded {
+        return Ok(());
     }
+
+    let replicas = || TopicReplication::Fixed(options.kafka_replicas);
+    let topic = |name| NewTopic::new(name, options.kafka_partitions, replicas());
+    let wanted: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
+    let limit = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&wanted, &limit).await.map_err(Error::Ask)? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            // Not ours to create, perhaps: whoever runs the broker does it.
+            Err((topic, code)) => tracing::warn!(topic, %code, "the broker does not let us create a topic"),
+        }
+    }
+    Ok(())
 }
 
-async fn ask_for(options: &KafkaOptions, names: Vec<String>) -> Result<(), Error> {
-    let config = options.client("evmesh-topics", &[("statistics.interval.ms", "0")]);
-    let producer: BaseProducer = config.create().map_err(Error::Client)?;
-    let asked = tokio::task::spawn_blocking(move || {
-        names
-            .iter()
-            .try_for_each(|name| producer.client().fetch_metadata(Some(name), TIMEOUT).map(|_| ()))
-    });
-    asked.await.map_err(|_| Error::Closed)?.map_err(Error::Client)
+/// librdkafka waits in its own way, off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Closed)?
+        .map_err(Error::Ask)
 }
