@@ -55,6 +55,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.queue.backoff.ms", "100"),
     ("fetch.error.backoff.ms", "200"),
+    // A broker answers one connection's requests in turn: each question of a probe waits for a fetch that is under way.
+    // At the default of 500 ms, four partitions' questions hold up the messages for seconds.
+    ("fetch.wait.max.ms", "50"),
 ];
 
 /// Where a reader starts.
