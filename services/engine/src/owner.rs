@@ -10,7 +10,7 @@ use mesh::{
     kafka::{OutboxRow, Producer},
     store::{Batch, Store, StoreError},
 };
-use std::{path::Path, sync::Arc, thread};
+use std::{fmt, path::Path, sync::Arc, thread};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// At most so many commands wait: far more than central, a monitor and a person have under way with one engine.
@@ -38,7 +38,7 @@ pub(crate) enum Command {
 pub(crate) struct Reply {
     /// `None` for inputs that are not answered.
     pub(crate) answer: Option<Answer>,
-    pub(crate) view: View,
+    pub(crate) view: Box<View>,
 }
 
 /// Something that was held back until its commit.
@@ -52,11 +52,18 @@ enum Release {
 }
 
 /// See the [module](self).
-#[derive(Debug)]
 pub(crate) struct Owner<S> {
     charge_point: ChargePointId,
     store: S,
     supply: Supply,
+}
+
+impl<S> fmt::Debug for Owner<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("charge_point", &self.charge_point)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the owner's thread lets things out.
@@ -162,7 +169,7 @@ impl<S: Store> Owner<S> {
                             reply,
                             Reply {
                                 answer,
-                                view: self.supply.view(),
+                                view: Box::new(self.supply.view()),
                             },
                         ));
                     }

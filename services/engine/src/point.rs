@@ -81,7 +81,7 @@ impl Point {
     async fn panel(&self, input: Input) -> Result<View, Failure> {
         let reply = self.ask(input).await?;
         match reply.answer {
-            Some(Answer::Panel(Ok(()))) => Ok(reply.view),
+            Some(Answer::Panel(Ok(()))) => Ok(*reply.view),
             Some(Answer::Panel(Err(refusal))) => Err(refused(&refusal)),
             other => Err(unexpected(other.as_ref())),
         }

@@ -22,7 +22,7 @@ use mesh::{
     Shutdown,
     grpc::{GrpcServer, Listener, Peer, PeerOptions, ServerOptions},
     kafka::{BrokerState, KafkaOptions, Producer, Relay, ensure_topics},
-    store::SledStore,
+    store::{SledStore, Store, StoreError},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, watch};
@@ -38,7 +38,7 @@ pub struct Service {
     server: ServerOptions,
     kafka: KafkaOptions,
     listener: Listener,
-    owner: Owner<SledStore>,
+    owner: Owner<Box<dyn Store>>,
     point: Point,
     commands: mpsc::Receiver<Command>,
     view: watch::Sender<View>,
@@ -48,13 +48,21 @@ impl Service {
     /// Binds the socket and opens the store, so that whatever is wrong with them is known at once. A supply that was
     /// interrupted is closed, on disk, when this returns. Needs a tokio runtime.
     pub async fn bind(options: Options) -> Result<Self, Error> {
+        let folder = options.data.clone();
+        Self::bind_on(options, move || Ok(Box::new(SledStore::open(&folder)?))).await
+    }
+
+    /// Like [`Service::bind`], on another store: `open` may block.
+    pub async fn bind_on(
+        options: Options,
+        open: impl FnOnce() -> Result<Box<dyn Store>, StoreError> + Send + 'static,
+    ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
         let listener = Listener::bind(options.listen, &what).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
         let opening = tokio::task::spawn_blocking(move || {
-            let store = SledStore::open(&folder)?;
-            Owner::open(store, &folder, charge_point, settings, mesh::now())
+            Owner::open(open()?, &folder, charge_point, settings, mesh::now())
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
         let central = Central(Peer::new(&options.central, PeerOptions::default()));
@@ -112,7 +120,8 @@ impl Service {
 
         // What works in the background outlives the server: the last call's events are still relayed.
         let background = Shutdown::new();
-        let _on_return = StopOnDrop(background.clone());
+        let serving = shutdown.child();
+        let _on_return = [StopOnDrop(background.clone()), StopOnDrop(serving.clone())];
         tokio::spawn(tick(point.clone(), wakes, background.clone()));
         tokio::spawn(Relay::run(
             Rows(point.clone()),
@@ -122,7 +131,6 @@ impl Service {
         ));
         tokio::spawn(ensure_topics(kafka, &[CP_TELEMETRY], background.clone()));
 
-        let serving = shutdown.child();
         let served = serve(&server, &point, listener, serving.clone());
         tokio::pin!(served);
         let result = tokio::select! {
@@ -139,7 +147,9 @@ impl Service {
         background.start();
         point.send(Command::Close).await;
         let outcome = stopped(ended.await);
-        producer.flush(LAST_READINGS).await;
+        if *producer.state().borrow() == BrokerState::Reached {
+            producer.flush(LAST_READINGS).await;
+        }
         tracing::info!(%charge_point, "engine stopped");
         result.and(outcome)
     }
@@ -160,7 +170,7 @@ async fn serve(
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.
 fn stopped(
-    outcome: Result<Result<(), mesh::store::StoreError>, tokio::sync::oneshot::error::RecvError>,
+    outcome: Result<Result<(), StoreError>, tokio::sync::oneshot::error::RecvError>,
 ) -> Result<(), Error> {
     match outcome {
         Ok(result) => Ok(result?),
@@ -205,7 +215,7 @@ async fn wait_for_outbox(point: &Point, producer: &Producer) {
     }
 }
 
-/// Ends the background work however `run` ends, dropped included.
+/// Ends what runs beside `run` however that ends, dropped included: what is left alone would keep the store open.
 struct StopOnDrop(Shutdown);
 
 impl Drop for StopOnDrop {

@@ -1,0 +1,190 @@
+//! Supplies asked for at the charge point itself, with a central that only knows this.
+
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not cover what they share
+
+mod common;
+
+use common::{Engine, no_kafka, options};
+use engine::Options;
+use evmesh_proto::{
+    chargepoint::{
+        RegisterChargePointRequest, RegisterChargePointResponse, ReportHealthRequest, ReportHealthResponse,
+        RequestManualSupplyRequest, RequestManualSupplyResponse,
+        charge_point_service_server::{ChargePointService, ChargePointServiceServer},
+    },
+    engine::{
+        AuthorizeSupplyRequest, CallResult, StartManualSupplyRequest, SupplyState,
+        engine_service_client::EngineServiceClient,
+    },
+    network::{Price, Session},
+};
+use mesh::{
+    Shutdown,
+    grpc::{Address, Failure, GrpcServer, Listener, Peer, PeerOptions, ServerOptions, reason},
+};
+use std::sync::{Arc, Mutex};
+use tempfile::tempdir;
+use tokio::sync::watch;
+use tokio_stream::Empty;
+use tonic::{Code, Request, Response, Status, Streaming, async_trait};
+
+/// Denies the driver `denied`, and authorises everyone else by calling the engine back, as central does.
+struct Central {
+    engine: watch::Receiver<Option<Address>>,
+    asked: Arc<Mutex<Vec<RequestManualSupplyRequest>>>,
+}
+
+#[async_trait]
+impl ChargePointService for Central {
+    type ReportHealthStream = Empty<Result<ReportHealthResponse, Status>>;
+
+    async fn register_charge_point(
+        &self,
+        _: Request<RegisterChargePointRequest>,
+    ) -> Result<Response<RegisterChargePointResponse>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
+
+    async fn report_health(
+        &self,
+        _: Request<Streaming<ReportHealthRequest>>,
+    ) -> Result<Response<Self::ReportHealthStream>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
+
+    async fn request_manual_supply(
+        &self,
+        request: Request<RequestManualSupplyRequest>,
+    ) -> Result<Response<RequestManualSupplyResponse>, Status> {
+        let request = request.into_inner();
+        self.asked.lock().unwrap().push(request.clone());
+        if request.driver_id == "denied" {
+            return Err(Failure::precondition("DRIVER_BUSY", "this driver has an open session").into());
+        }
+        let engine = self.engine.borrow().clone().expect("the engine is known");
+        let mut engine = EngineServiceClient::new(Peer::new(&engine, PeerOptions::default()));
+        let authorize = AuthorizeSupplyRequest {
+            instance_id: request.instance_id,
+            authorization_number: 1,
+            session_id: "s1".into(),
+            driver_id: request.driver_id,
+            price: Some(Price {
+                currency_code: "EUR".into(),
+                micros_per_kwh: 300_000,
+            }),
+            duration: Some(prost_types::Duration {
+                seconds: 60,
+                nanos: 0,
+            }),
+        };
+        let answer = engine.authorize_supply(authorize).await?.into_inner();
+        assert_eq!(answer.result(), CallResult::Done);
+        let session = Some(Session {
+            session_id: "s1".into(),
+            ..Session::default()
+        });
+        Ok(Response::new(RequestManualSupplyResponse { session }))
+    }
+}
+
+fn start(driver: &str) -> StartManualSupplyRequest {
+    StartManualSupplyRequest {
+        driver_id: driver.into(),
+        request_id: "r1".into(),
+    }
+}
+
+#[tokio::test]
+async fn central_decides_and_calls_back() {
+    let folder = tempdir().unwrap();
+    let (known, engine_address) = watch::channel(None);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "central")
+        .await
+        .unwrap();
+    let central = Address::from(listener.local_addr());
+    let stop = Shutdown::new();
+    let service = ChargePointServiceServer::new(Central {
+        engine: engine_address,
+        asked: asked.clone(),
+    });
+    let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+
+    let engine = Engine::start(Options {
+        central,
+        ..options(folder.path(), no_kafka())
+    })
+    .await;
+    known.send_replace(Some(Address::from(engine.address)));
+    let refused = engine.panel().start_manual_supply(start("")).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_deref()),
+        (Code::FailedPrecondition, Some("UNATTENDED"))
+    );
+    assert!(asked.lock().unwrap().is_empty(), "central is not even asked");
+    let _monitor = engine.attended(1).await;
+
+    let denied = engine
+        .panel()
+        .start_manual_supply(start("denied"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (denied.code(), reason(&denied).as_deref()),
+        (Code::FailedPrecondition, Some("DRIVER_BUSY"))
+    );
+    assert_eq!(denied.message(), "this driver has an open session");
+
+    let granted = engine
+        .panel()
+        .start_manual_supply(start(""))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(granted.session_id, "s1");
+    let current = granted.panel.unwrap().current.unwrap();
+    assert_eq!(
+        (current.driver_id.as_str(), current.session_id.as_str()),
+        ("INVITADO", "s1")
+    );
+    assert!(matches!(
+        current.state(),
+        SupplyState::Authorized | SupplyState::Supplying
+    ));
+    let request = asked.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(
+        (request.charge_point_id.as_str(), request.request_id.as_str()),
+        ("MAD-01", "r1")
+    );
+    assert_eq!(request.instance_id, engine.instance);
+
+    let busy = engine.panel().start_manual_supply(start("")).await.unwrap_err();
+    assert_eq!(reason(&busy).as_deref(), Some("CHARGE_POINT_BUSY"));
+    engine.supplying("s1", 1).await;
+    engine.stop().await;
+    stop.start();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn without_central_it_is_said_plainly() {
+    let folder = tempdir().unwrap();
+    let engine = Engine::start(options(folder.path(), no_kafka())).await;
+    let _monitor = engine.attended(1).await;
+    let refused = engine.panel().start_manual_supply(start("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(reason(&refused).as_deref(), Some("CENTRAL_UNREACHABLE"));
+    assert!(
+        refused.message().starts_with("central at 127.0.0.1:"),
+        "{}",
+        refused.message()
+    );
+    let wrong = engine
+        .panel()
+        .start_manual_supply(start("a b"))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&wrong).as_deref(), Some("INVALID_FIELD"));
+    engine.stop().await;
+}
