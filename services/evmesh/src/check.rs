@@ -1,10 +1,6 @@
 //! `evmesh check`: the health probe of a container.
 
-use crate::{
-    exit::{CODES, Failure},
-    far::root_cause,
-    output,
-};
+use crate::{exit::Failure, far::root_cause, output};
 use mesh::grpc::Address;
 use std::time::Duration;
 use tonic::Code;
@@ -16,24 +12,22 @@ use tonic_health::pb::{
 ///
 /// Exit code 0 if it answers SERVING, 1 if it answers anything else or not in time.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CODES)]
 pub(crate) struct Options {
     /// The server: HOST:PORT, or http://HOST:PORT. Central, engines and monitors all answer.
-    #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS", hide_env_values = true)]
+    #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS")]
     address: Address,
 
     /// Ask for this gRPC service alone, such as evmesh.driver.v1.DriverService; without it, for the whole server.
     #[arg(
         long,
         env = "EVMESH_CHECK_SERVICE",
-        hide_env_values = true,
         default_value = "",
         hide_default_value = true
     )]
     service: String,
 
     /// How long to wait for the answer, connecting included in seconds.
-    #[arg(long, env = "EVMESH_CHECK_TIMEOUT", hide_env_values = true, default_value = "2", value_name = "SECONDS", value_parser = mesh::seconds)]
+    #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "2", value_name = "SECONDS", value_parser = mesh::seconds)]
     timeout: Duration,
 }
 

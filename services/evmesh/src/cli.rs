@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what is said when it is wrong.
 
-use crate::{check, exit::CODES, operator, point};
-use clap::{Parser as _, error::ErrorKind};
+use crate::{check, exit::CODES, operator, point, roles::Solo, up};
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use std::{ffi::OsString, process::ExitCode};
 
 /// A network of electric-vehicle charge points: central authorises every supply, follows it second by second, and
@@ -9,7 +9,12 @@ use std::{ffi::OsString, process::ExitCode};
 ///
 /// Start with `evmesh up`: a whole network in this one process, with its own Kafka broker.
 #[derive(Debug, clap::Parser)]
-#[command(name = "evmesh", version, after_help = CODES, subcommand_required = true, arg_required_else_help = false)]
+#[command(
+    name = "evmesh",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = false
+)]
 struct Cli {
     #[command(subcommand)]
     role: Role,
@@ -18,6 +23,18 @@ struct Cli {
 /// What this process is.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Role {
+    /// The authority of the network: registry, sessions, tickets, prices, status.
+    Central(Box<Solo<central::Options>>),
+
+    /// A charge point's power side: it meters supplies and publishes their readings.
+    Engine(Box<Solo<engine::Options>>),
+
+    /// A charge point's watchdog: it registers it, attends its engine, and keeps central informed.
+    Monitor(Box<Solo<monitor::Options>>),
+
+    /// The driver's app: requests charges, one or a file of them, and shows its supply and the network.
+    Driver(Box<Solo<driver::Options>>),
+
     /// The operator's commands: status, watch, stop, resume, price, sessions, tickets.
     Operator(Box<operator::Options>),
 
@@ -26,13 +43,18 @@ pub(crate) enum Role {
 
     /// Asks a server whether it serves: the health probe of a container.
     Check(Box<check::Options>),
+
+    /// A whole network in this one process: an embedded Kafka broker, central, four charge points, and perhaps a driver.
+    ///
+    /// It prints where everything is, and lines to paste into another shell.
+    Up(Box<up::Options>),
 }
 
 /// Reads the command line. When there is nothing to run, it has printed why, and gives the exit code: 0 after `--help`
 /// and `--version`, 2 after one sentence about what is wrong.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Role, ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let error = match Cli::try_parse_from(&arguments) {
+    let error = match read(&arguments) {
         Ok(cli) => return Ok(cli.role),
         Err(error) => error,
     };
@@ -49,6 +71,29 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Rol
     }
 }
 
+fn command() -> clap::Command {
+    complete(Cli::command()).mut_subcommand("up", quiet)
+}
+
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// What holds for every command: its help ends with the exit codes, and shows no value of the environment, which may be
+/// a secret.
+fn complete(command: clap::Command) -> clap::Command {
+    command
+        .after_help(CODES)
+        .mut_args(|argument| argument.hide_env_values(true))
+        .mut_subcommands(complete)
+}
+
+/// Ten services share one stderr in `up`: there only what went wrong is logged, unless the user asks for more.
+fn quiet(up: clap::Command) -> clap::Command {
+    up.mut_arg("log", |log| log.default_value("warn"))
+}
+
 /// Clap's several lines as one plain sentence, and where to read on.
 fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
     let what = match error.kind() {
@@ -57,18 +102,18 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
         }
         _ => first_paragraph(&error.render().to_string()),
     };
-    format!("{what}; see '{} --help'", command(arguments))
+    format!("{what}; see '{} --help'", path(arguments))
 }
 
-fn first_paragraph(text: &str) -> String {
+pub(crate) fn first_paragraph(text: &str) -> String {
     let lines = text.lines().take_while(|line| !line.trim().is_empty());
     let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
     text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 /// The part of the command line that names a command: `evmesh operator stop`.
-fn command(arguments: &[OsString]) -> String {
-    let mut command = <Cli as clap::CommandFactory>::command();
+fn path(arguments: &[OsString]) -> String {
+    let mut command = command();
     let mut path = vec![command.get_name().to_owned()];
     for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
         if let Some(next) = command.find_subcommand(word) {
@@ -85,12 +130,33 @@ mod tests {
 
     fn wrong(line: &str) -> String {
         let arguments: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
-        sentence(&Cli::try_parse_from(&arguments).unwrap_err(), &arguments)
+        sentence(&read(&arguments).unwrap_err(), &arguments)
     }
 
     #[test]
     fn the_command_line_is_well_formed() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_explained_and_every_setting_of_a_process_has_a_variable() {
+        for role in command().get_subcommands() {
+            let process = matches!(
+                role.get_name(),
+                "central" | "engine" | "monitor" | "driver" | "up"
+            );
+            let flags = role
+                .get_arguments()
+                .filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
+            for flag in flags {
+                let name = format!("{} --{}", role.get_name(), flag.get_id());
+                assert!(flag.get_help().is_some(), "{name} is not explained");
+                assert!(
+                    !process || flag.get_env().is_some(),
+                    "{name} has no environment variable"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a command ends: its exit code, and the one sentence that says why.
 
-use std::{fmt, io, process::ExitCode};
+use std::{error::Error, io, iter, process::ExitCode};
 
 /// Said at the end of every `--help`.
 pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order), \
@@ -20,9 +20,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// It could not be done, because of this.
-    pub(crate) fn because(reason: impl fmt::Display) -> Self {
-        Self::Failed(reason.to_string())
+    /// It could not be done, because of this: the error's sentence, then its causes in brackets.
+    pub(crate) fn because(error: &(dyn Error + 'static)) -> Self {
+        let causes = iter::successors(error.source(), |&error| error.source()).map(ToString::to_string);
+        let causes = causes.collect::<Vec<_>>().join(": ");
+        Self::Failed(match causes.as_str() {
+            "" => error.to_string(),
+            causes => format!("{error} ({causes})"),
+        })
     }
 
     /// Prints the sentence, and gives the exit code.

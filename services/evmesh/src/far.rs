@@ -38,19 +38,16 @@ impl Far {
     pub(crate) fn failed(&self, status: &Status) -> Failure {
         let address = self.peer.address();
         let what = self.what;
-        // An answer of evmesh names its reason: its message is meant for people, and says what is wrong.
-        if mesh::grpc::reason(status).is_some_and(|reason| reason != "CIRCUIT_OPEN") {
-            return Failure::Failed(mesh::grpc::explain(status, &format!("{what} at {address}")));
-        }
-        Failure::Failed(match status.code() {
-            Code::Unimplemented => {
-                format!("the server at {address} answers, but it is not {what}: name another address")
+        let reason = mesh::grpc::reason(status);
+        Failure::Failed(match (reason.as_deref(), status.code()) {
+            (Some("PEER_UNREACHABLE" | "CIRCUIT_OPEN"), _) | (None, Code::Unavailable) => {
+                format!("cannot reach {what}: {}; {}", status.message(), self.advice)
             }
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => format!(
-                "cannot reach {what} at {address}: {}; {}",
-                status.message(),
-                self.advice
-            ),
+            (None, Code::Unimplemented) => {
+                format!("the server at {address} answers, but it is not {what}; name another address")
+            }
+            // What is wrong is behind the one that was asked: its sentence says where.
+            (Some(_), Code::Unavailable) => status.message().to_owned(),
             _ => mesh::grpc::explain(status, &format!("{what} at {address}")),
         })
     }
@@ -64,7 +61,7 @@ impl Far {
 
 /// The innermost cause of an error: what the operating system said.
 pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |&error| error.source())
         .last()
         .map_or_else(String::new, ToString::to_string)
 }

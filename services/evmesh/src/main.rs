@@ -11,6 +11,9 @@ mod far;
 mod operator;
 mod output;
 mod point;
+mod process;
+mod roles;
+mod up;
 mod view;
 
 use cli::Role;
@@ -38,8 +41,13 @@ fn main() -> ExitCode {
 
 async fn run(role: Role) -> Result<(), Failure> {
     match role {
+        Role::Central(solo) => Box::pin(roles::central(*solo)).await,
+        Role::Engine(solo) => Box::pin(roles::engine(*solo)).await,
+        Role::Monitor(solo) => Box::pin(roles::monitor(*solo)).await,
+        Role::Driver(solo) => Box::pin(roles::driver(*solo)).await,
         Role::Operator(options) => operator::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
         Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
         Role::Check(options) => check::run(*options).await,
+        Role::Up(options) => Box::pin(up::run(*options)).await,
     }
 }

@@ -85,12 +85,12 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Prints a JSON document over several lines.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(&serde_json::to_string_pretty(value).map_err(Failure::because)?)
+    line(&serde_json::to_string_pretty(value).map_err(|error| Failure::because(&error))?)
 }
 
 /// Prints a JSON document on one line.
 pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
-    line(&serde_json::to_string(value).map_err(Failure::because)?)
+    line(&serde_json::to_string(value).map_err(|error| Failure::because(&error))?)
 }
 
 #[cfg(test)]

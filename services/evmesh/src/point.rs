@@ -1,7 +1,7 @@
 //! `evmesh point`: what a person does at a charge point, from a shell.
 
 use crate::{
-    exit::{CODES, Failure},
+    exit::Failure,
     far::Far,
     output::{self, Output},
     view,
@@ -21,7 +21,6 @@ use tonic::{Request, Status};
 ///
 /// Each command prints the charge point's panel as it is afterwards.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CODES)]
 pub(crate) struct Options {
     /// The charge point's engine: HOST:PORT, or http://HOST:PORT.
     #[arg(
@@ -29,7 +28,6 @@ pub(crate) struct Options {
         global = true,
         value_name = "ADDR",
         env = "EVMESH_POINT_ENGINE",
-        hide_env_values = true,
         default_value = "127.0.0.1:50061"
     )]
     engine: Address,
@@ -40,7 +38,6 @@ pub(crate) struct Options {
         global = true,
         value_enum,
         env = "EVMESH_POINT_OUTPUT",
-        hide_env_values = true,
         default_value = "text"
     )]
     output: Output,
@@ -52,15 +49,12 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// The car's cable goes in; with an authorisation waiting, the supply starts.
-    #[command(after_help = CODES)]
     Plug,
 
     /// The cable comes out; a running supply ends, completed.
-    #[command(after_help = CODES)]
     Unplug,
 
     /// Asks central for a supply here, and waits for its answer.
-    #[command(after_help = CODES)]
     Supply {
         /// Whose supply it is; without it, a guest's (INVITADO).
         #[arg(long, value_name = "ID")]
@@ -68,7 +62,6 @@ enum Command {
     },
 
     /// Breaks the charge point: a running supply ends with AVERIADO, new ones are refused.
-    #[command(after_help = CODES)]
     Fault {
         /// What is said to have broken, at most 256 characters.
         #[arg(default_value = "injected fault")]
@@ -76,11 +69,9 @@ enum Command {
     },
 
     /// Mends the charge point.
-    #[command(after_help = CODES)]
     Repair,
 
     /// Shows the panel, and changes nothing.
-    #[command(after_help = CODES)]
     Show,
 }
 

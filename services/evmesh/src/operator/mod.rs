@@ -4,11 +4,9 @@ mod lists;
 mod orders;
 mod watch;
 
-use crate::{
-    exit::{CODES, Failure},
-    far::Far,
-    output::Output,
-};
+pub(crate) use watch::follow;
+
+use crate::{exit::Failure, far::Far, output::Output};
 use domain::{ChargePointId, DriverId, Price};
 use evmesh_proto::operator::operator_service_client::OperatorServiceClient;
 use mesh::{
@@ -20,7 +18,6 @@ use mesh::{
 ///
 /// Orders are durable: they outlive a restart of central, and hold for charge points that are away.
 #[derive(Debug, clap::Args)]
-#[command(after_help = CODES)]
 pub(crate) struct Options {
     /// Central: HOST:PORT, or http://HOST:PORT.
     #[arg(
@@ -28,7 +25,6 @@ pub(crate) struct Options {
         global = true,
         value_name = "ADDR",
         env = "EVMESH_OPERATOR_CENTRAL",
-        hide_env_values = true,
         default_value = "127.0.0.1:50051"
     )]
     central: Address,
@@ -39,7 +35,6 @@ pub(crate) struct Options {
         global = true,
         value_enum,
         env = "EVMESH_OPERATOR_OUTPUT",
-        hide_env_values = true,
         default_value = "text"
     )]
     output: Output,
@@ -51,31 +46,24 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Every charge point with its place, price, status and what runs there.
-    #[command(after_help = CODES)]
     Status(Page),
 
     /// Follows the network: every charge point, then each one that changes, until Ctrl-C.
-    #[command(after_help = CODES)]
     Watch,
 
     /// Takes charge points out of service: reservations are revoked, supplies end with their tickets.
-    #[command(after_help = CODES)]
     Stop(Which),
 
     /// Puts charge points back into service.
-    #[command(after_help = CODES)]
     Resume(Which),
 
     /// Sets the price of new sessions at one charge point; sessions that are authorised keep theirs.
-    #[command(after_help = CODES)]
     Price(NewPrice),
 
     /// Sessions, oldest first.
-    #[command(after_help = CODES)]
     Sessions(Filter),
 
     /// Tickets, oldest session first.
-    #[command(after_help = CODES)]
     Tickets(Filter),
 }
 
@@ -83,7 +71,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Page {
     /// At most so many entries are fetched and printed; stderr says when there are more.
-    #[arg(long, env = "EVMESH_OPERATOR_LIMIT", hide_env_values = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, env = "EVMESH_OPERATOR_LIMIT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     limit: u32,
 }
 
@@ -147,7 +135,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     let work = async {
         match options.command {
             Command::Status(page) => lists::status(&desk, page.limit).await,
-            Command::Watch => watch::watch(&desk).await,
+            Command::Watch => follow(&desk.far, desk.output).await,
             Command::Stop(which) => orders::stop(&desk, which).await,
             Command::Resume(which) => orders::resume(&desk, which).await,
             Command::Price(new) => {

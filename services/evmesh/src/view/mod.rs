@@ -30,8 +30,6 @@ pub(crate) struct ChargePoint {
     location: String,
     price: Option<Price>,
     status: Option<WireStatus>,
-    #[serde(skip)]
-    status_label: &'static str,
     status_reason: String,
     engine_address: String,
     epoch: u64,
@@ -141,7 +139,6 @@ impl From<network::ChargePointDetail> for ChargePoint {
         let what = detail.charge_point.unwrap_or_default();
         Self {
             status: wire_status(what.status()),
-            status_label: mesh::terminal::status_label(what.status()),
             charge_point_id: what.charge_point_id,
             location: what.location,
             price: what.price.map(Into::into),

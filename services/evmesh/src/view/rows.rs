@@ -1,6 +1,6 @@
 //! The tables that people read.
 
-use super::words::{energy_cell, money_cell, power_cell, price_cell, seconds_cell};
+use super::words::{energy_cell, money_cell, power_cell, price_cell, seconds_cell, status_cell};
 use super::{ChargePoint, Panel, Session, Supply, Ticket};
 use crate::output::{
     Side::{Left, Right},
@@ -26,7 +26,7 @@ pub(crate) fn charge_points(charge_points: &[ChargePoint]) -> Table {
             one.charge_point_id.clone(),
             one.location.clone(),
             price_cell(one.price.as_ref()),
-            one.status_label.to_owned(),
+            status_cell(one.status),
             live.map_or_else(String::new, |live| live.driver_id.clone()),
             live.map_or_else(String::new, |live| power_cell(live.power_w)),
             live.map_or_else(String::new, |live| energy_cell(live.energy_wh)),
@@ -56,7 +56,7 @@ pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
     format!(
         "{:<12} {:<13}{}{reason}",
         one.charge_point_id,
-        one.status_label,
+        status_cell(one.status),
         live.unwrap_or_default()
     )
     .trim_end()

@@ -20,6 +20,14 @@ pub(super) fn wire_status(status: ChargePointStatus) -> Option<WireStatus> {
     })
 }
 
+/// The status as a cell.
+pub(super) fn status_cell(status: Option<WireStatus>) -> String {
+    // Serialised, so that the word is spelt in one place only.
+    let word = status.and_then(|status| serde_json::to_value(status).ok());
+    word.and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
 /// The name of an enum's value without the name of the enum.
 pub(super) fn short(name: &'static str, prefix: &str) -> &'static str {
     name.strip_prefix(prefix).unwrap_or(name)
@@ -100,6 +108,7 @@ mod tests {
             seconds_cell(Some(&"2026-01-02T03:04:05.678Z".into())),
             "2026-01-02T03:04:05Z"
         );
+        assert_eq!(status_cell(Some(WireStatus::Supplying)), "SUMINISTRANDO");
         assert_eq!(outcome_word(SessionOutcome::Faulted), Some("FAULTED"));
     }
 }

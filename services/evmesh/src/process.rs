@@ -1,0 +1,95 @@
+//! What every long-running process has: its logs, its screen, its end.
+
+use crate::exit::Failure;
+use mesh::{
+    Shutdown,
+    observability::{self, LogRing, LogWriter, ObservabilityOptions},
+    terminal,
+};
+use std::{future::Future, io, pin::Pin, time::Duration};
+use tracing::Level;
+
+/// After a panel has closed, so many of its errors are printed: they went with its picture.
+const ERRORS_AFTER_PANEL: usize = 10;
+
+/// How a process logs, shows itself and stops.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Process")]
+pub(crate) struct Process {
+    #[command(flatten)]
+    observability: ObservabilityOptions,
+
+    /// Lines instead of a panel that repaints in place. Without a terminal there are lines anyway.
+    #[arg(long, env = "EVMESH_PLAIN")]
+    plain: bool,
+
+    /// How long an ordered stop may take after SIGTERM or Ctrl-C, in seconds; then the process exits as it is.
+    #[arg(long, value_name = "SECONDS", env = "EVMESH_GRACE", default_value = "10", value_parser = mesh::seconds)]
+    grace: Duration,
+}
+
+/// A process whose logs are set up, and which hears signals.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// The order to stop.
+    pub(crate) shutdown: Shutdown,
+    log: Option<LogRing>,
+}
+
+impl Process {
+    /// The same, without a panel.
+    pub(crate) fn without_panel(self) -> Self {
+        Self { plain: true, ..self }
+    }
+
+    /// Begins. Needs a tokio runtime.
+    pub(crate) fn begin(&self) -> Result<Stage, Failure> {
+        let log = (!self.plain && terminal::is_terminal()).then(LogRing::new);
+        let writer = log.clone().map_or(LogWriter::Stderr, LogWriter::Panel);
+        observability::init(&self.observability, writer).map_err(|error| Failure::because(&error))?;
+        Ok(Stage {
+            shutdown: Shutdown::on_signals(self.grace),
+            log,
+        })
+    }
+}
+
+impl Stage {
+    /// The messages of the panel; none where there is no panel, and lines are printed.
+    pub(crate) fn panel_log(&self) -> Option<&LogRing> {
+        self.log.as_ref()
+    }
+
+    /// Runs the service, and its panel if there is a terminal for it. When one of them ends, the other is told to.
+    pub(crate) async fn run<P>(
+        self,
+        service: Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>>,
+        panel: impl FnOnce(LogRing, Shutdown) -> P,
+    ) -> Result<(), Failure>
+    where
+        P: Future<Output = io::Result<()>>,
+    {
+        let Self { shutdown, log } = self;
+        let service = async {
+            let ended = service.await;
+            shutdown.start();
+            ended
+        };
+        let Some(ring) = log else {
+            return service.await;
+        };
+        let panel = async {
+            let closed = panel(ring.clone(), shutdown.clone()).await;
+            shutdown.start();
+            closed
+        };
+        let (ended, closed) = tokio::join!(service, panel);
+        for line in ring.worst_first(ERRORS_AFTER_PANEL) {
+            if line.level == Level::ERROR {
+                eprintln!("{}", line.text);
+            }
+        }
+        ended?;
+        closed.map_err(|error| Failure::Failed(format!("the terminal failed: {error}; use --plain")))
+    }
+}

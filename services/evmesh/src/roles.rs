@@ -1,0 +1,120 @@
+//! One role in a process of its own.
+
+use crate::{exit::Failure, output, process::Process};
+use std::io;
+
+/// A role's own flags, and those of every long-running process.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Solo<T: clap::Args> {
+    #[command(flatten)]
+    role: T,
+
+    #[command(flatten)]
+    process: Process,
+}
+
+/// `evmesh central`.
+pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
+    let stage = solo.process.begin()?;
+    let service = central::Service::bind(solo.role)
+        .await
+        .map_err(|error| Failure::because(&error))?;
+    // Central collects what its panel shows only while somebody looks.
+    let view = stage.panel_log().map(|_| service.view());
+    let shutdown = stage.shutdown.clone();
+    let service = Box::pin(async {
+        service
+            .run(shutdown)
+            .await
+            .map_err(|error| Failure::because(&error))
+    });
+    let panel = |_, shutdown| async {
+        match view {
+            Some(view) => central::panel::run(view, shutdown).await,
+            None => Ok(()),
+        }
+    };
+    stage.run(service, panel).await
+}
+
+/// `evmesh engine`.
+pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
+    let stage = solo.process.begin()?;
+    let service = engine::Service::bind(solo.role)
+        .await
+        .map_err(|error| Failure::because(&error))?;
+    let (point, shutdown) = (service.point(), stage.shutdown.clone());
+    let service = Box::pin(async {
+        service
+            .run(shutdown)
+            .await
+            .map_err(|error| Failure::because(&error))
+    });
+    stage
+        .run(service, |log, shutdown| engine::panel::run(point, log, shutdown))
+        .await
+}
+
+/// `evmesh monitor`.
+pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
+    let stage = solo.process.begin()?;
+    let service = monitor::Service::bind(solo.role)
+        .await
+        .map_err(|error| Failure::because(&error))?;
+    let (view, shutdown) = (service.view(), stage.shutdown.clone());
+    let service = Box::pin(async {
+        service
+            .run(shutdown)
+            .await
+            .map_err(|error| Failure::because(&error))
+    });
+    stage
+        .run(service, |log, shutdown| monitor::panel::run(view, log, shutdown))
+        .await
+}
+
+/// `evmesh driver`: ends by itself, with the table of what came of its requests.
+pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
+    let output = solo.role.output;
+    let process = match output {
+        driver::Output::Text => solo.process,
+        // For scripts: no panel comes between the objects.
+        driver::Output::Json => solo.process.without_panel(),
+    };
+    let stage = process.begin()?;
+    let service = driver::Service::bind(solo.role)
+        .await
+        .map_err(|error| Failure::because(&error))?;
+    let (view, shutdown) = (service.view(), stage.shutdown.clone());
+    let lines = stage
+        .panel_log()
+        .is_none()
+        .then(|| (service.words(), service.events()));
+    let mut summary = None;
+    let work = Box::pin(async {
+        let printing = async {
+            if let Some((words, events)) = lines {
+                // Nobody may be reading: the requests go on all the same.
+                words
+                    .print(events, output, io::stdout())
+                    .await
+                    .unwrap_or_default();
+            }
+        };
+        let (ended, ()) = tokio::join!(service.run(shutdown), printing);
+        summary = Some(ended.map_err(|error| Failure::because(&error))?);
+        Ok(())
+    });
+    stage
+        .run(work, |_, shutdown| driver::panel::run(view, shutdown))
+        .await?;
+    let Some(summary) = summary else {
+        return Ok(());
+    };
+    output::line(&driver::words::summary(&summary, output))?;
+    if summary.all_as_expected() {
+        Ok(())
+    } else {
+        Err(Failure::Told)
+    }
+}

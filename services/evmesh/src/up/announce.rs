@@ -1,0 +1,127 @@
+//! What `evmesh up` says once everything is bound: where everything is, and lines to paste into a shell.
+
+use super::{broker::Broker, folder::Folder, network::Network};
+use std::{fmt::Write as _, net::SocketAddr};
+
+/// Where the parts of a network are.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    central: SocketAddr,
+    /// The broker, and whose it is.
+    kafka: String,
+    /// Each charge point's id, place, engine and monitor.
+    charge_points: Vec<(String, String, SocketAddr, SocketAddr)>,
+    /// Where the state is kept.
+    data: String,
+}
+
+impl Addresses {
+    /// Of a network that is bound.
+    pub(super) fn of(network: &Network, broker: &Broker, folder: &Folder) -> Self {
+        let charge_points = network.points.iter().map(|point| {
+            (
+                point.id.to_string(),
+                point.location.clone(),
+                point.engine_address(),
+                point.monitor_address(),
+            )
+        });
+        Self {
+            central: network.central.local_addr(),
+            kafka: broker.describe(),
+            charge_points: charge_points.collect(),
+            data: folder.describe(),
+        }
+    }
+
+    /// The whole text.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "central        {}", self.central);
+        let _ = writeln!(text, "kafka          {}", self.kafka);
+        let _ = writeln!(text, "state          {}", self.data);
+        for (id, location, engine, monitor) in &self.charge_points {
+            let _ = writeln!(text, "{id:<14} engine {engine}  monitor {monitor}  {location}");
+        }
+        let _ = writeln!(text, "\nTo paste into another shell:");
+        for (what, line) in self.lines() {
+            let _ = writeln!(text, "  # {what}\n  {line}");
+        }
+        text
+    }
+
+    /// Each line with what it does.
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let central = self.central;
+        let mut lines = vec![
+            (
+                "every service of central",
+                format!("grpcurl -plaintext {central} list"),
+            ),
+            (
+                "every charge point",
+                call(central, None, "evmesh.driver.v1.DriverService/ListChargePoints"),
+            ),
+            (
+                "a charge, at whichever charge point is free and cheapest",
+                call(
+                    central,
+                    Some(r#"{"driver_id": "101"}"#),
+                    "evmesh.driver.v1.DriverService/RequestCharge",
+                ),
+            ),
+            (
+                "that driver's sessions",
+                call(
+                    central,
+                    Some(r#"{"driver_id": "101"}"#),
+                    "evmesh.driver.v1.DriverService/ListSessions",
+                ),
+            ),
+            (
+                "the network as it changes",
+                call(central, None, "evmesh.operator.v1.OperatorService/WatchNetwork"),
+            ),
+            (
+                "every ticket",
+                call(central, None, "evmesh.operator.v1.OperatorService/ListTickets"),
+            ),
+        ];
+        if let Some((id, _, engine, _)) = self.charge_points.first() {
+            let at_engine = |method| {
+                call(
+                    *engine,
+                    None,
+                    &format!("evmesh.engine.v1.EnginePanelService/{method}"),
+                )
+            };
+            let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
+            lines.extend([
+                (
+                    "a charge at one charge point",
+                    call(
+                        central,
+                        Some(&named),
+                        "evmesh.driver.v1.DriverService/RequestCharge",
+                    ),
+                ),
+                ("its engine's state", at_engine("GetPanel")),
+                ("its car is plugged in", at_engine("PlugIn")),
+                ("it breaks; ClearFault mends it", at_engine("InjectFault")),
+                (
+                    "the operator's tables",
+                    format!("evmesh operator status --central {central}"),
+                ),
+            ]);
+        }
+        lines
+    }
+}
+
+fn call(server: SocketAddr, request: Option<&str>, method: &str) -> String {
+    match request {
+        Some(request) => format!("grpcurl -plaintext -d '{request}' {server} {method}"),
+        None => format!("grpcurl -plaintext {server} {method}"),
+    }
+}

@@ -1,0 +1,57 @@
+//! Where `evmesh up` keeps its stores: a folder that stays, or one that goes with the process.
+
+use crate::exit::Failure;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+/// The folder of a network's stores.
+pub(super) enum Folder {
+    /// The user's: kept for the next run.
+    Kept(PathBuf),
+    /// Ours: removed when dropped.
+    Temporary(TempDir),
+}
+
+impl Folder {
+    /// The user's folder, created if it is missing; without one, a temporary folder.
+    pub(super) fn open(kept: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = kept else {
+            let folder = tempfile::Builder::new().prefix("evmesh-").tempdir();
+            return folder.map(Self::Temporary).map_err(|error| {
+                Failure::Failed(format!(
+                    "cannot create a temporary folder: {error}; name a folder with --data"
+                ))
+            });
+        };
+        fs::create_dir_all(path).map_err(|error| {
+            Failure::Failed(format!(
+                "cannot create the folder '{}': {error}; name another with --data",
+                path.display()
+            ))
+        })?;
+        Ok(Self::Kept(path.to_owned()))
+    }
+
+    /// One service's own folder in it.
+    pub(super) fn of(&self, service: &str) -> PathBuf {
+        let root = match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        };
+        root.join(service)
+    }
+
+    /// What is said of it.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Kept(path) => format!("{} (kept for the next run)", path.display()),
+            Self::Temporary(folder) => format!(
+                "{} (removed at the end; --data DIR keeps it)",
+                folder.path().display()
+            ),
+        }
+    }
+}

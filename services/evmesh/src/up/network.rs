@@ -1,0 +1,169 @@
+//! The services of `evmesh up`: bound in the order in which they need each other's addresses, stopped in the order in
+//! which they need each other.
+
+use super::{Options, charge_points::ChargePoint, folder::Folder};
+use crate::exit::Failure;
+use domain::ChargePointId;
+use mesh::Shutdown;
+use std::{collections::BTreeMap, error::Error, net::SocketAddr};
+use tokio::task::JoinSet;
+
+/// A network whose sockets are bound and whose stores are open.
+pub(super) struct Network {
+    pub(super) central: central::Service,
+    pub(super) points: Vec<Point>,
+}
+
+/// A charge point: its engine and its monitor.
+pub(super) struct Point {
+    pub(super) id: ChargePointId,
+    pub(super) location: String,
+    engine: engine::Service,
+    monitor: monitor::Service,
+}
+
+impl Point {
+    pub(super) fn engine_address(&self) -> SocketAddr {
+        self.engine.local_addr()
+    }
+
+    pub(super) fn monitor_address(&self) -> SocketAddr {
+        self.monitor.local_addr()
+    }
+}
+
+impl Network {
+    /// Binds everything. The first thing that is wrong is one sentence.
+    pub(super) async fn bind(
+        options: &Options,
+        charge_points: Vec<ChargePoint>,
+        kafka: &str,
+        folder: &Folder,
+    ) -> Result<Self, Failure> {
+        let kafka = [
+            ("kafka", kafka.to_owned()),
+            ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
+        ];
+        let mut flags = vec![
+            ("listen", options.listen.to_string()),
+            ("data", folder.of("central").display().to_string()),
+        ];
+        flags.extend(kafka.clone());
+        let central = central::Service::bind(role("central", flags)?).await;
+        let central = central.map_err(|error| Failure::because(&error))?;
+
+        let mut points = Vec::new();
+        for (index, charge_point) in (0..).zip(charge_points) {
+            let ChargePoint { id, location, price } = charge_point;
+            let mut flags = vec![
+                ("charge-point", id.to_string()),
+                (
+                    "listen",
+                    options.loopback(options.engine_port_base, index)?.to_string(),
+                ),
+                ("central", central.local_addr().to_string()),
+                ("data", folder.of(&format!("engine-{id}")).display().to_string()),
+                ("speed", options.speed.to_string()),
+            ];
+            flags.extend(kafka.clone());
+            let engine = engine::Service::bind(role("engine", flags)?).await;
+            let engine = engine.map_err(|error| because(&error, "--engine-port-base"))?;
+
+            let flags = vec![
+                ("charge-point", id.to_string()),
+                ("location", location.clone()),
+                ("price", price.to_string()),
+                (
+                    "listen",
+                    options.loopback(options.monitor_port_base, index)?.to_string(),
+                ),
+                ("engine", engine.local_addr().to_string()),
+                ("central", central.local_addr().to_string()),
+            ];
+            let monitor = monitor::Service::bind(role("monitor", flags)?).await;
+            let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
+            points.push(Point {
+                id,
+                location,
+                engine,
+                monitor,
+            });
+        }
+        Ok(Self { central, points })
+    }
+
+    /// For people's hands at the charge points.
+    pub(super) fn hands(&self) -> BTreeMap<ChargePointId, engine::Point> {
+        let hands = self
+            .points
+            .iter()
+            .map(|point| (point.id.clone(), point.engine.point()));
+        hands.collect()
+    }
+
+    /// Runs everything until the order to stop, or until one service fails: then the others are stopped, and its failure is
+    /// returned. Charge points stop first, so that central hears of their last supplies.
+    pub(super) async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+        let mut points = JoinSet::new();
+        for point in self.points {
+            let (for_monitor, for_engine) = (shutdown.clone(), Shutdown::new());
+            let stop_engine = for_engine.clone();
+            // The monitor first, or it would complain of its engine; the engine ends its supply and tells Kafka.
+            points.spawn(async move {
+                let ended = point.monitor.run(for_monitor).await;
+                stop_engine.start();
+                ended.map_err(|error| Failure::because(&error))
+            });
+            points.spawn(async move {
+                let ended = point.engine.run(for_engine).await;
+                ended.map_err(|error| Failure::because(&error))
+            });
+        }
+        let after_points = Shutdown::new();
+        let stop_central = after_points.clone();
+        let central = async {
+            let ended = self.central.run(after_points).await;
+            shutdown.start();
+            ended.map_err(|error| Failure::because(&error))
+        };
+        let points = async {
+            let ended = all(&mut points, &shutdown).await;
+            shutdown.started().await;
+            stop_central.start();
+            ended
+        };
+        let (central, points) = tokio::join!(central, points);
+        central.and(points)
+    }
+}
+
+/// Waits for every task; the first that fails stops the rest, and is returned.
+async fn all(tasks: &mut JoinSet<Result<(), Failure>>, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or_else(|error| Err(Failure::because(&error)));
+        if ended.is_err() {
+            shutdown.start();
+        }
+        result = result.and(ended);
+    }
+    result
+}
+
+/// The options of a role as if they had been typed: what is not given here has its `EVMESH_` variable, or its default.
+pub(super) fn role<T: clap::Args>(name: &'static str, flags: Vec<(&str, String)>) -> Result<T, Failure> {
+    let command = T::augment_args(clap::Command::new(name).no_binary_name(true));
+    let flags = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}"));
+    let read = command
+        .try_get_matches_from(flags)
+        .and_then(|matches| T::from_arg_matches(&matches));
+    read.map_err(|error| Failure::Usage(crate::cli::first_paragraph(&error.render().to_string())))
+}
+
+/// A service says `--listen` of its own command line; here the port has another flag.
+fn because(error: &(dyn Error + 'static), flag: &str) -> Failure {
+    match Failure::because(error) {
+        Failure::Failed(text) => Failure::Failed(text.replace("--listen", flag)),
+        other => other,
+    }
+}

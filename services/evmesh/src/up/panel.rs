@@ -1,0 +1,85 @@
+//! The live view of `evmesh up`: central's panel, and below it the driver's steps, or what to paste into a shell.
+
+use super::announce::Addresses;
+use mesh::{
+    Shutdown,
+    terminal::{self, Screen},
+};
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    widgets::{Block, Paragraph, Wrap},
+};
+use std::{io, time::Duration};
+use tokio::sync::watch;
+
+/// The picture is painted so often: readings come once a second.
+const REPAINT: Duration = Duration::from_millis(500);
+
+/// The lower part gets at most so many lines, with its frame.
+const LOWER_HEIGHT: u16 = 14;
+
+/// Central's part keeps at least so many lines: on a small terminal the lower part shrinks.
+const UPPER_HEIGHT: u16 = 14;
+
+/// What the panel shows.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) central: central::panel::View,
+    pub(super) driver: Option<watch::Receiver<driver::View>>,
+    pub(super) addresses: Addresses,
+}
+
+/// Shows the panel until the order to stop, which `q` and Ctrl-C give too.
+pub(super) async fn run(view: View, shutdown: Shutdown) -> io::Result<()> {
+    let mut screen = Screen::open()?;
+    let mut keys = terminal::keys();
+    loop {
+        screen.draw(|frame| draw(frame, &view))?;
+        tokio::select! {
+            () = shutdown.started() => return Ok(()),
+            Some(key) = keys.recv() => {
+                if terminal::is_quit(&key) {
+                    shutdown.start();
+                }
+            }
+            () = tokio::time::sleep(REPAINT) => {}
+        }
+    }
+}
+
+fn draw(frame: &mut Frame<'_>, view: &View) {
+    let lower = LOWER_HEIGHT.min(frame.area().height.saturating_sub(UPPER_HEIGHT));
+    let [upper, lower] =
+        Layout::vertical([Constraint::Min(0), Constraint::Length(lower)]).areas(frame.area());
+    central::panel::draw(frame, upper, &view.central);
+    match &view.driver {
+        Some(driver) => steps(frame, lower, &driver.borrow()),
+        None => {
+            let text = Paragraph::new(view.addresses.text()).wrap(Wrap { trim: false });
+            frame.render_widget(text.block(Block::bordered().title(" this network ")), lower);
+        }
+    }
+}
+
+fn steps(frame: &mut Frame<'_>, area: Rect, driver: &driver::View) {
+    let mut lines: Vec<String> = driver.messages.iter().cloned().collect();
+    if let Some(supply) = &driver.supply {
+        let driver::Supply {
+            charge_point,
+            power,
+            energy,
+            amount,
+            ..
+        } = supply;
+        lines.push(format!("{charge_point}: {power}  {energy}  {amount}"));
+    }
+    let room = usize::from(area.height.saturating_sub(2));
+    let hidden = lines.len().saturating_sub(room);
+    let title = format!(
+        " driver {}: {} of {} requests concluded ",
+        driver.driver, driver.concluded, driver.asked
+    );
+    let text = Paragraph::new(lines.split_off(hidden).join("\n"));
+    frame.render_widget(text.block(Block::bordered().title(title)), area);
+}

@@ -1,0 +1,81 @@
+//! Waits until a network can serve its first request.
+
+use crate::{exit::Failure, far::Far};
+use domain::ChargePointId;
+use evmesh_proto::{
+    network::{ChargePointDetail, ChargePointStatus},
+    operator::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
+};
+use mesh::terminal::status_label;
+use std::{collections::BTreeMap, time::Duration};
+
+/// What central said last of each charge point that is waited for.
+type Seen = BTreeMap<String, Option<ChargePointDetail>>;
+
+/// Returns once central shows every one of these charge points as available.
+pub(super) async fn ready(
+    central: &Far,
+    charge_points: &[ChargePointId],
+    within: Duration,
+) -> Result<(), Failure> {
+    let mut seen: Seen = charge_points.iter().map(|id| (id.to_string(), None)).collect();
+    match tokio::time::timeout(within, follow(central, &mut seen)).await {
+        Ok(ready) => ready,
+        Err(_) => Err(Failure::Failed(format!(
+            "after {} s not every charge point is available: {}; the log says more, and --ready-timeout waits longer",
+            within.as_secs_f64(),
+            missing(&seen)
+        ))),
+    }
+}
+
+async fn follow(central: &Far, seen: &mut Seen) -> Result<(), Failure> {
+    let stream = OperatorServiceClient::new(central.peer.clone())
+        .watch_network(WatchNetworkRequest {})
+        .await;
+    let mut stream = stream.map_err(|status| central.failed(&status))?.into_inner();
+    while !seen.values().all(is_available) {
+        let message = stream.message().await.map_err(|status| central.failed(&status))?;
+        for detail in message.ok_or_else(|| central.ended())?.charge_points {
+            let id = detail
+                .charge_point
+                .as_ref()
+                .map(|charge_point| charge_point.charge_point_id.as_str());
+            if let Some(place) = id.and_then(|id| seen.get_mut(id)) {
+                *place = Some(detail);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn status(detail: &ChargePointDetail) -> ChargePointStatus {
+    detail
+        .charge_point
+        .as_ref()
+        .map_or(ChargePointStatus::Unspecified, |charge_point| {
+            charge_point.status()
+        })
+}
+
+fn is_available(detail: &Option<ChargePointDetail>) -> bool {
+    detail
+        .as_ref()
+        .is_some_and(|detail| status(detail) == ChargePointStatus::Available)
+}
+
+fn missing(seen: &Seen) -> String {
+    let missing = seen.iter().filter(|(_, detail)| !is_available(detail));
+    let missing = missing.map(|(id, detail)| match detail {
+        None => format!("{id} is not registered"),
+        Some(detail) if detail.status_reason.is_empty() => {
+            format!("{id} is {}", status_label(status(detail)))
+        }
+        Some(detail) => format!(
+            "{id} is {} ({})",
+            status_label(status(detail)),
+            detail.status_reason
+        ),
+    });
+    missing.collect::<Vec<_>>().join(", ")
+}
