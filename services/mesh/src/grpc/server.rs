@@ -284,6 +284,8 @@ fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
         let mut builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(evmesh_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that a generic client shows an error's details as what they are.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
         for name in names {
             builder = builder.with_service_name(*name);
