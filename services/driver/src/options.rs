@@ -122,3 +122,43 @@ impl Options {
 fn location_prefix(text: &str) -> Result<String, String> {
     mesh::convert::text("it", text, MAX_LOCATION_CHARS).map_err(|failure| failure.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    #[command(args_override_self = true)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["driver", "--driver", "ana"].iter().chain(arguments);
+        Cli::try_parse_from(all).map(|cli| cli.options)
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_before_anything_starts() {
+        for wrong in [
+            &["--driver", "INVITADO"][..],
+            &["--charge-point", "a b"],
+            &["--charge-point", "A", "--requests", "f"],
+            &["--charge-point", "A", "--location-prefix", "Madrid"],
+            &["--location-prefix", "Madrid", "--requests", "f"],
+            &["--pause", "-1"],
+            &["--central", "nowhere"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+        let options = parsed(&["--location-prefix", "Madrid"]).unwrap();
+        let lines = options.lines().unwrap();
+        let location_prefix = "Madrid".to_owned();
+        assert_eq!(
+            (lines.len(), &lines[0].target),
+            (1, &Target::Any { location_prefix })
+        );
+    }
+}

@@ -1,5 +1,8 @@
 //! What people read, line by line, and what scripts read, object by object.
 
+mod json;
+mod table;
+
 use crate::{DriverEvent, Output};
 use domain::requests::{Conclusion, Event, FreePoint, Outcome, Row, Summary, Target, Ticket};
 use mesh::grpc::Address;
@@ -75,94 +78,7 @@ impl Words {
 
     /// An event for scripts: one object, whose `event` says which.
     pub fn json(&self, event: &DriverEvent) -> Value {
-        match event {
-            Event::Reached => json!({"event": "reached", "central": self.central}),
-            Event::Unreachable { why } => {
-                json!({"event": "unreachable", "central": self.central, "reason": why})
-            }
-            Event::Missed(tickets) => {
-                json!({"event": "missed", "tickets": tickets.iter().map(ticket_json).collect::<Vec<_>>()})
-            }
-            Event::Resumed(session) => json!({
-                "event": "resumed",
-                "session_id": session.id.as_str(),
-                "charge_point_id": session.charge_point.as_str(),
-            }),
-            Event::Requesting { line, target } => {
-                let mut object = json!({"event": "requesting", "line": line});
-                match target {
-                    Target::Named(id) => object["charge_point_id"] = id.as_str().into(),
-                    Target::Any { location_prefix } => {
-                        object["location_prefix"] = location_prefix.as_str().into();
-                    }
-                }
-                object
-            }
-            Event::Authorized {
-                session,
-                charge_point,
-                price,
-            } => json!({
-                "event": "authorized",
-                "session_id": session.as_str(),
-                "charge_point_id": charge_point.as_str(),
-                "price": price.to_string(),
-            }),
-            Event::Denied { reason, message } => {
-                json!({"event": "denied", "reason": reason, "message": message})
-            }
-            Event::Consumption {
-                session,
-                charge_point,
-                power,
-                energy,
-                amount,
-            } => json!({
-                "event": "consumption",
-                "session_id": session.as_str(),
-                "charge_point_id": charge_point.as_str(),
-                "kw": power.kw(),
-                "kwh": energy.kwh(),
-                "amount": amount.units(),
-                "currency": amount.currency.as_str(),
-            }),
-            Event::SupplyError {
-                session,
-                charge_point,
-                reason,
-                energy,
-                amount,
-            } => json!({
-                "event": "supply_error",
-                "session_id": session.as_str(),
-                "charge_point_id": charge_point.as_str(),
-                "reason": reason,
-                "kwh_partial": energy.kwh(),
-                "amount_partial": amount.units(),
-                "currency": amount.currency.as_str(),
-            }),
-            Event::Ticket(ticket) => {
-                let mut object = ticket_json(ticket);
-                object["event"] = "ticket".into();
-                object
-            }
-            Event::Concluded(row) => {
-                let mut object = row_json(row);
-                object["event"] = "concluded".into();
-                object
-            }
-            Event::FreeChargePoints(free) => {
-                let free = free.iter().map(|point| {
-                    json!({
-                        "charge_point_id": point.id,
-                        "location": point.location,
-                        "price": point.price.map(|price| price.to_string()),
-                    })
-                });
-                json!({"event": "free_charge_points", "charge_points": free.collect::<Vec<_>>()})
-            }
-            Event::Finished => json!({"event": "finished"}),
-        }
+        json::event(event, &self.central)
     }
 
     /// Writes each event as it comes, until the run ends. It ends early when nobody reads any more.
@@ -193,9 +109,9 @@ impl Words {
 /// The results: a table for people, one object for scripts.
 pub fn summary(summary: &Summary, output: Output) -> String {
     match output {
-        Output::Text => table(summary),
+        Output::Text => table::table(summary),
         Output::Json => {
-            let rows: Vec<_> = summary.rows.iter().map(row_json).collect();
+            let rows: Vec<_> = summary.rows.iter().map(json::row).collect();
             json!({
                 "event": "summary",
                 "asked": summary.asked,
@@ -205,125 +121,6 @@ pub fn summary(summary: &Summary, output: Output) -> String {
             .to_string()
         }
     }
-}
-
-const TITLES: [&str; 8] = [
-    "line",
-    "asked for",
-    "charge point",
-    "outcome",
-    "kWh",
-    "amount",
-    "as expected",
-    "session, reason",
-];
-
-/// Columns of numbers, which stand to the right.
-const NUMBERS: [usize; 3] = [0, 4, 5];
-
-fn table(summary: &Summary) -> String {
-    let rows: Vec<[String; 8]> = summary.rows.iter().map(cells).collect();
-    let mut widths = TITLES.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &[String; 8]| {
-        let padded = cells.iter().zip(widths).enumerate().map(|(n, (cell, width))| {
-            if NUMBERS.contains(&n) {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            }
-        });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(&TITLES.map(String::from))];
-    lines.extend(rows.iter().map(line));
-    let met = summary.rows.iter().filter(|row| row.is_as_expected()).count();
-    lines.push(format!(
-        "{met} of {} requests concluded as expected",
-        summary.asked
-    ));
-    lines.join("\n")
-}
-
-fn cells(row: &Row) -> [String; 8] {
-    let (outcome, why) = match &row.conclusion {
-        Conclusion::Denied { reason, .. } => ("denied".to_owned(), reason.clone()),
-        Conclusion::Ended {
-            outcome,
-            reason,
-            ticket_due,
-            ..
-        } => {
-            let due = if *ticket_due { ", ticket due" } else { "" };
-            (format!("{}{due}", outcome_word(*outcome)), reason.clone())
-        }
-        Conclusion::Forgotten { message } => ("unknown to central".to_owned(), message.clone()),
-    };
-    let session = row.session.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (kwh, amount) = match row.ticket() {
-        Some(ticket) => (format!("{:.3}", ticket.energy.kwh()), ticket.amount.to_string()),
-        None => ("-".into(), "-".into()),
-    };
-    [
-        row.line.number.to_string(),
-        place(&row.line.target),
-        row.charge_point.as_ref().map_or("-".into(), ToString::to_string),
-        outcome,
-        kwh,
-        amount,
-        if row.is_as_expected() { "yes" } else { "NO" }.into(),
-        [session, why]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(", "),
-    ]
-}
-
-fn row_json(row: &Row) -> Value {
-    let mut object = json!({
-        "line": row.line.number,
-        "asked_for": place(&row.line.target),
-        "charge_point_id": row.charge_point.as_ref().map(|id| id.as_str()),
-        "session_id": row.session.as_ref().map(|id| id.as_str()),
-        "as_expected": row.is_as_expected(),
-        "ticket": row.ticket().map(ticket_json),
-    });
-    let (outcome, reason) = match &row.conclusion {
-        Conclusion::Denied { reason, message } => {
-            object["message"] = message.as_str().into();
-            ("denied", reason.as_str())
-        }
-        Conclusion::Ended {
-            outcome,
-            reason,
-            ticket_due,
-            ..
-        } => {
-            object["ticket_due"] = (*ticket_due).into();
-            (outcome_word(*outcome), reason.as_str())
-        }
-        Conclusion::Forgotten { message } => ("unknown", message.as_str()),
-    };
-    object["outcome"] = outcome.into();
-    object["reason"] = reason.into();
-    object
-}
-
-fn ticket_json(ticket: &Ticket) -> Value {
-    json!({
-        "session_id": ticket.session.as_str(),
-        "charge_point_id": ticket.charge_point.as_str(),
-        "kwh": ticket.energy.kwh(),
-        "amount": ticket.amount.units(),
-        "currency": ticket.amount.currency.as_str(),
-        "outcome": outcome_word(ticket.outcome),
-        "estimated": ticket.estimated,
-    })
 }
 
 fn ticket_line(ticket: &Ticket) -> String {

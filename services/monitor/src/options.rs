@@ -103,6 +103,7 @@ mod tests {
     use clap::Parser;
 
     #[derive(Debug, Parser)]
+    #[command(args_override_self = true)]
     struct Cli {
         #[command(flatten)]
         options: Options,

@@ -1,5 +1,7 @@
 use super::*;
+use crate::{Energy, Mono, Power, Price, RequestId};
 use proptest::prelude::*;
+use std::time::Duration;
 
 const WAIT_MS: u64 = 30_000;
 

@@ -1,0 +1,214 @@
+//! What comes into the watchdog and what goes out of it: plain data.
+
+use super::Link;
+use crate::InstanceId;
+use std::time::Duration;
+
+/// What reaches the monitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The process started. Comes once, first.
+    Started,
+    /// Time passed: [`Watchdog::wake_at`] is due.
+    Tick,
+    /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
+    AttendStarted {
+        /// Which attempt.
+        link: Link,
+    },
+    /// The engine answered a ping.
+    EngineAnswered {
+        /// On which stream.
+        link: Link,
+        /// The engine's store.
+        instance: InstanceId,
+        /// Why it cannot supply; empty when it is well.
+        fault: String,
+        /// A supply runs.
+        supplying: bool,
+    },
+    /// The stream to the engine ended, or never came to be.
+    EngineEnded {
+        /// Which attempt.
+        link: Link,
+        /// Why, in words.
+        why: String,
+        /// The engine has seen a newer registration than ours.
+        stale: bool,
+    },
+    /// Central registered the charge point.
+    Registered {
+        /// Which attempt.
+        link: Link,
+        /// The epoch of the registration.
+        epoch: u64,
+        /// How often to report at least.
+        report_interval: Duration,
+    },
+    /// Central has a report.
+    Acknowledged {
+        /// Of which registration.
+        link: Link,
+        /// The operator has taken the charge point out of service.
+        out_of_order: bool,
+    },
+    /// The registration failed, or its stream of reports ended.
+    CentralEnded {
+        /// Which attempt.
+        link: Link,
+        /// What is wrong.
+        trouble: Trouble,
+    },
+}
+
+/// Why there is no link to central.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It did not answer.
+    Unreachable {
+        /// Why, in words.
+        why: String,
+    },
+    /// It answered, and refused.
+    Refused {
+        /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
+        reason: String,
+        /// In words.
+        why: String,
+        /// When central said to try again.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What the monitor does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Drop the stream to the engine, if there is one, and open another.
+    Attend {
+        /// Its number.
+        link: Link,
+        /// How many attempts in a row came before without an answer; 0: go at once.
+        attempt: u32,
+    },
+    /// Ping the engine.
+    Ping {
+        /// On this stream.
+        link: Link,
+        /// The epoch of the newest registration; 0 before the first.
+        epoch: u64,
+        /// The stream to central stands.
+        central_reachable: bool,
+    },
+    /// Drop the stream to central, if there is one, and register.
+    Register {
+        /// The number of the attempt, and of the stream of reports that follows.
+        link: Link,
+        /// The engine's store.
+        instance: InstanceId,
+        /// How many attempts in a row came before without success; 0: go at once.
+        attempt: u32,
+        /// Not before.
+        retry_after: Duration,
+    },
+    /// Send a report. The first of a registration opens its stream.
+    Report {
+        /// Of this registration.
+        link: Link,
+        /// Its epoch.
+        epoch: u64,
+        /// How the engine is.
+        health: Health,
+    },
+    /// Tell people, in a log line.
+    Say(Notice),
+}
+
+/// How the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It answers and is well.
+    Ok,
+    /// It answers and says why it cannot supply.
+    Faulted(String),
+    /// It does not answer, and why.
+    Unreachable(String),
+}
+
+/// What people are told, once per change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The engine answers, for the first time or again.
+    EngineReached {
+        /// Its store.
+        instance: InstanceId,
+    },
+    /// The engine says that it is well again.
+    EngineWell,
+    /// The engine says that it is broken.
+    EngineFaulted {
+        /// Why.
+        fault: String,
+    },
+    /// The engine does not answer.
+    EngineUnreachable {
+        /// Why.
+        why: String,
+        /// It never did, so there is nothing to register yet.
+        never_reached: bool,
+    },
+    /// Another engine store answers than before.
+    EngineChanged {
+        /// It.
+        instance: InstanceId,
+    },
+    /// Central registered the charge point.
+    Registered {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Central cannot be reached, or does not answer any more.
+    CentralUnreachable {
+        /// Why.
+        why: String,
+    },
+    /// Central refuses.
+    CentralRefuses {
+        /// In words.
+        why: String,
+        /// When to try again.
+        retry_after: Option<Duration>,
+    },
+    /// The operator took the charge point out of service.
+    OutOfOrder,
+    /// The operator put it back.
+    InService,
+}
+
+/// What a panel shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How the engine is; `None` before anything is known.
+    pub engine: Option<Health>,
+    /// Its store.
+    pub instance: Option<InstanceId>,
+    /// A supply runs.
+    pub supplying: bool,
+    /// What central answers.
+    pub central: CentralStatus,
+}
+
+/// What central answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CentralStatus {
+    /// Nothing was asked yet: the engine's store is not known.
+    WaitingForEngine,
+    /// A registration is under way; this is why the last one failed.
+    Registering(Option<Trouble>),
+    /// It answers the reports.
+    Connected {
+        /// The epoch of the registration.
+        epoch: u64,
+        /// The operator has taken the charge point out of service.
+        out_of_order: bool,
+    },
+}
