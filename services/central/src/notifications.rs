@@ -9,6 +9,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
+    backoff::Backoff,
     kafka::{Outbox, OutboxRow, Producer},
 };
 use std::sync::Arc;
@@ -131,6 +132,7 @@ pub(crate) async fn send_dead_letters(
     wake: Arc<Notify>,
     shutdown: Shutdown,
 ) {
+    let mut backoff = Backoff::new();
     loop {
         let letters = handle.rows(RowKind::DeadLetter, 0, DEAD_LETTERS_AT_ONCE).await;
         if letters.is_empty() {
@@ -139,33 +141,49 @@ pub(crate) async fn send_dead_letters(
                 () = shutdown.started() => return,
             }
         }
-        let sending = letters.iter().map(|(_, letter)| send(&producer, letter));
-        tokio::select! {
-            _ = futures_util::future::join_all(sending) => {}
+        let sending =
+            futures_util::future::join_all(letters.iter().map(|(_, letter)| send(&producer, letter)));
+        let sent = tokio::select! {
+            sent = sending => sent,
             () = shutdown.started() => return,
+        };
+        let numbers: Vec<u64> = letters
+            .iter()
+            .zip(&sent)
+            .filter(|(_, sent)| **sent)
+            .map(|((id, _), _)| *id)
+            .collect();
+        if numbers.is_empty() {
+            backoff.wait().await;
+        } else {
+            backoff.reset();
+            handle.delivered(RowKind::DeadLetter, numbers).await;
         }
-        handle
-            .delivered(RowKind::DeadLetter, letters.iter().map(|(id, _)| *id).collect())
-            .await;
     }
 }
 
-/// Sends one. One that Kafka will never take is given up, or it would hold up the others for ever.
-async fn send(producer: &Producer, letter: &StoredMessage) {
+/// Sends one; false: to be tried again. One that Kafka will never take is given up, or it would be tried for ever.
+async fn send(producer: &Producer, letter: &StoredMessage) -> bool {
     let headers: Vec<(&str, &str)> = letter
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let sent = producer
-        .send_with_headers(&letter.topic, &letter.key, letter.payload.clone(), &headers)
-        .await;
-    if let Err(error) = sent {
-        tracing::warn!(
-            key = letter.key,
-            error = &error as &dyn std::error::Error,
-            "a dead letter was not taken by kafka; it is dropped"
-        );
+    let payload = letter.payload.clone();
+    match producer
+        .send_with_headers(&letter.topic, &letter.key, payload, &headers)
+        .await
+    {
+        Ok(()) => true,
+        Err(error) if error.is_permanent() => {
+            tracing::error!(%error, key = letter.key, "kafka will never take this dead letter; it is dropped");
+            metrics::counter!("evmesh_central_dead_letters_dropped_total").increment(1);
+            true
+        }
+        Err(error) => {
+            tracing::debug!(%error, key = letter.key, "a dead letter was not delivered; tried again");
+            false
+        }
     }
 }
 

@@ -126,8 +126,9 @@ impl Service {
         } = self;
         drop(view); // only views that somebody kept count as followers of the roster
         let address = listener.local_addr();
-        // Everything hears this one; it starts with the given one, or when the store fails.
-        let stop = shutdown.child();
+        // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more. Running calls
+        // need time to pass, and what they decide to be published, until then.
+        let (stop, drained) = (shutdown.child(), Shutdown::new());
         let rows = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let position = writer.position();
         let outlets = Outlets {
@@ -145,6 +146,7 @@ impl Service {
             producer: &producer,
             roster: &roster,
             stop: &stop,
+            drained: &drained,
         };
         let mut tasks = background.spawn(rows);
         let server = server(&options, &handle, roster.clone());
@@ -163,6 +165,7 @@ impl Service {
             None => serving.await,
         };
         drop(reader);
+        drained.start();
         while tasks.join_next().await.is_some() {}
         let ended = match ended {
             Some(ended) => ended,
@@ -215,6 +218,7 @@ struct Background<'a> {
     producer: &'a Producer,
     roster: &'a RosterHandle,
     stop: &'a Shutdown,
+    drained: &'a Shutdown,
 }
 
 impl Background<'_> {
@@ -225,20 +229,21 @@ impl Background<'_> {
             producer,
             roster,
             stop,
+            drained,
         } = *self;
         let mut tasks = JoinSet::new();
-        tasks.spawn(tick(handle.clone(), stop.clone()));
+        tasks.spawn(tick(handle.clone(), drained.clone()));
         tasks.spawn(Relay::run(
             NotificationRows(handle.clone()),
             producer.clone(),
             notifications,
-            stop.clone(),
+            drained.clone(),
         ));
         tasks.spawn(notifications::send_dead_letters(
             handle.clone(),
             producer.clone(),
             letters,
-            stop.clone(),
+            drained.clone(),
         ));
         tasks.spawn(broadcast::run(
             roster.clone(),

@@ -86,7 +86,7 @@ mod tests {
             charge_point_id: charge_point.into(),
             ..Default::default()
         };
-        assert_eq!(digest(&request("101", "MAD-01")), 0x6d41_8af9_e2ac_77a4);
+        assert_eq!(digest(&request("101", "MAD-01")), 0xfbb4_355d_2227_b7b0);
         assert_ne!(
             digest(&request("101", "MAD-01")),
             digest(&request("101", "MAD-02"))

@@ -1,1 +1,577 @@
+//! The very code that runs, over a disk in memory: crashes, commits, offsets, rows.
 
+use super::*;
+use crate::history::Filter;
+use domain::network::{
+    Asked, CallOutcome, Config, EngineAnswer, EngineReport, Health, Method, Outcome, Record, RecordState,
+    Registration, RequestKey, State, SupplyEnd, Target,
+};
+use domain::{DriverId, Energy, Power, Wall};
+use evmesh_proto::topics::{self, Notification, NotificationType};
+use mesh::store::MemoryStore;
+use std::collections::VecDeque;
+
+/// A stand-in engine, as far as these tests need one: it grants, supplies and ends.
+#[derive(Debug, Default)]
+struct Engine {
+    highest: u64,
+    current: Option<Record>,
+    unsettled: Vec<Record>,
+}
+
+impl Engine {
+    fn answer(&mut self, request: EngineRequest) -> EngineAnswer {
+        let mut outcome = CallOutcome::Done;
+        match request {
+            EngineRequest::Authorize {
+                number,
+                session,
+                driver,
+                price,
+                ..
+            } => {
+                self.highest = self.highest.max(number);
+                self.current = Some(Record {
+                    session,
+                    driver,
+                    price,
+                    authorization: number,
+                    state: RecordState::Authorized,
+                    seq: 0,
+                    energy: Energy::ZERO,
+                    power: Power::ZERO,
+                    started_at: None,
+                    ended_at: None,
+                });
+            }
+            EngineRequest::Revoke { .. } => {
+                self.current = None;
+                outcome = CallOutcome::Revoked;
+            }
+            EngineRequest::Stop { .. } => self.end(SupplyEnd::Stopped),
+            EngineRequest::Confirm { sessions } => {
+                self.unsettled
+                    .retain(|record| !sessions.contains(&record.session));
+            }
+            EngineRequest::GetState => {}
+        }
+        let report = EngineReport {
+            instance: "store-1".parse().unwrap(),
+            highest_authorization: self.highest,
+            current: self.current.clone(),
+            unsettled: self.unsettled.clone(),
+        };
+        EngineAnswer { outcome, report }
+    }
+
+    fn supply(&mut self, wh: u64) {
+        let record = self.current.as_mut().unwrap();
+        record.state = RecordState::Supplying;
+        record.seq += 1;
+        record.energy = Energy::from_wh(wh);
+    }
+
+    fn end(&mut self, end: SupplyEnd) {
+        let Some(mut record) = self.current.take() else {
+            return;
+        };
+        record.state = RecordState::Ended(end);
+        record.seq += 1;
+        self.unsettled.push(record);
+    }
+}
+
+/// Central's writer with one charge point, MAD-01, and its engine. Time passes only by [`Bench::pass`].
+struct Bench {
+    writer: Writer<MemoryStore>,
+    now: Now,
+    engine: Engine,
+    replies: Vec<Result<Answer, Denial>>,
+    offset: i64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Now {
+            mono: Mono(3_600_000),
+            wall: Wall(1_700_000_000_000),
+        };
+        let writer = Writer::open(MemoryStore::new(), Config::default(), now).unwrap();
+        let mut bench = Self {
+            writer,
+            now,
+            engine: Engine::default(),
+            replies: Vec::new(),
+            offset: 0,
+        };
+        bench.connect();
+        bench
+    }
+
+    /// The monitor registers and reports; central asks the engine.
+    fn connect(&mut self) {
+        let registration = Registration {
+            charge_point: "MAD-01".parse().unwrap(),
+            location: "Madrid".into(),
+            price: "0.30 EUR".parse().unwrap(),
+            engine_address: "127.0.0.1:1".into(),
+            instance: "store-1".parse().unwrap(),
+            monitor: "monitor-1".parse().unwrap(),
+        };
+        self.give(Command::Register {
+            token: Token(1),
+            registration,
+        });
+        let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else {
+            panic!()
+        };
+        self.give(Command::Report {
+            token: Token(2),
+            charge_point: "MAD-01".parse().unwrap(),
+            epoch,
+            health: Health::Ok,
+            reason: String::new(),
+        });
+        self.replies.clear();
+    }
+
+    fn give(&mut self, command: Command) {
+        self.step(vec![Input::Command(command)]);
+    }
+
+    /// One step, and one for each call that it leads to.
+    fn step(&mut self, inputs: Vec<Input>) {
+        let mut waiting = VecDeque::from([inputs]);
+        while let Some(inputs) = waiting.pop_front() {
+            for release in self.writer.step(self.now, inputs).unwrap() {
+                match release {
+                    Release::Reply { answer, .. } => self.replies.push(answer),
+                    Release::Call {
+                        charge_point,
+                        call,
+                        request,
+                        ..
+                    } => {
+                        let result = Ok(self.engine.answer(request));
+                        let answered = Command::EngineAnswered {
+                            charge_point,
+                            call,
+                            result,
+                        };
+                        waiting.push_back(vec![Input::Command(answered)]);
+                    }
+                    Release::Reading(_) | Release::Changed(_) | Release::Happened(_) | Release::Rows => {}
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.now = Now {
+            mono: self.now.mono + duration,
+            wall: self.now.wall + duration,
+        };
+    }
+
+    /// Kafka's reader gives a message.
+    fn message(&mut self, payload: &str) {
+        let source = Source {
+            partition: 2,
+            offset: self.offset,
+        };
+        self.offset += 1;
+        let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into());
+        self.step(vec![Input::Message(message)]);
+    }
+
+    fn request(&mut self, session: &str) -> Result<Answer, Denial> {
+        let id = "r1".parse().unwrap();
+        let key = RequestKey {
+            method: Method::RequestCharge,
+            caller: "101".into(),
+            id,
+        };
+        self.give(Command::RequestCharge {
+            asked: Asked {
+                token: Token(3),
+                request: Some((key, 77)),
+            },
+            session: session.parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            target: Target::Named("MAD-01".parse().unwrap()),
+            budget: Duration::from_secs(5),
+        });
+        self.replies.pop().expect("every request is answered")
+    }
+
+    /// The process dies: only the disk stays.
+    fn crash(&mut self) {
+        let disk = self.writer.store.clone();
+        self.writer = Writer::open(disk, Config::default(), self.now).unwrap();
+        self.replies.clear();
+    }
+
+    fn ask<T: 'static + Send>(&mut self, question: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let question = move |snapshot: &Snapshot<'_>| drop(reply.send(question(snapshot)));
+        self.step(vec![Input::Query(Box::new(question))]);
+        answer.try_recv().unwrap()
+    }
+
+    fn session(&mut self, id: &str) -> Session {
+        let id = id.parse().unwrap();
+        self.ask(move |snapshot| snapshot.session(&id).unwrap().unwrap())
+    }
+
+    fn told(&self) -> Vec<NotificationType> {
+        let rows = rows::read(&self.writer.store, RowKind::Notification, 0, 100).unwrap();
+        let read = |payload: &[u8]| serde_json::from_slice::<Notification>(payload).unwrap().kind;
+        rows.iter().map(|(_, row)| read(&row.payload)).collect()
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.writer.position().1.get(&2).copied()
+    }
+}
+
+fn reading(seq: u64, kwh: f64) -> String {
+    let kind = if seq == 1 { "SESSION_STARTED" } else { "CONSUMO" };
+    format!(
+        r#"{{"type":"{kind}","cp_id":"MAD-01","user_id":"101","kwh":{kwh},"importe":0,"session_id":"s1","seq":{seq}}}"#
+    )
+}
+
+#[test]
+fn a_crash_anywhere_leaves_one_exact_ticket() {
+    for crash_at in 0..6 {
+        let mut bench = Bench::new();
+        let crash = |bench: &mut Bench, place| {
+            if place == crash_at {
+                bench.crash();
+                bench.connect();
+            }
+        };
+        let Ok(Answer::Session(session)) = bench.request("s1") else {
+            panic!()
+        };
+        assert_eq!(session.state, State::Reserved);
+        crash(&mut bench, 0);
+        bench.engine.supply(100);
+        bench.message(&reading(1, 0.1));
+        assert_eq!(bench.session("s1").state, State::Supplying);
+        crash(&mut bench, 1);
+        bench.engine.supply(250);
+        bench.message(&reading(2, 0.25));
+        crash(&mut bench, 2);
+        bench.engine.end(SupplyEnd::Completed);
+        crash(&mut bench, 3);
+        bench.message(
+            r#"{"type":"SUPPLY_END","cp_id":"MAD-01","user_id":"101","kwh":0.25,"session_id":"s1","seq":3}"#,
+        );
+        crash(&mut bench, 4);
+        bench.pass(Duration::from_secs(2));
+        bench.give(Command::Tick);
+        crash(&mut bench, 5);
+        let session = bench.session("s1");
+        assert_eq!(
+            session.state,
+            State::Ended(Outcome::Completed),
+            "crash at {crash_at}"
+        );
+        let ticket = session.ticket.unwrap();
+        assert_eq!(
+            (ticket.energy.wh(), ticket.amount_micros, ticket.estimated),
+            (250, 80_000, false)
+        );
+        let tickets = bench
+            .told()
+            .into_iter()
+            .filter(|kind| *kind == NotificationType::Ticket)
+            .count();
+        assert_eq!(tickets, 1, "crash at {crash_at}");
+        let repeat = bench.request("another");
+        let Ok(Answer::Session(repeat)) = repeat else {
+            panic!("{repeat:?}")
+        };
+        assert_eq!(
+            repeat.id.as_str(),
+            "s1",
+            "a repeat gets the first answer, over a crash too"
+        );
+        assert!(
+            bench.engine.unsettled.is_empty(),
+            "the engine may forget what is on disk"
+        );
+    }
+}
+
+#[test]
+fn nothing_leaves_before_it_is_on_disk() {
+    let mut bench = Bench::new();
+    let disk = bench.writer.store.clone();
+    bench.writer.store.fail_after(0);
+    let registration = Registration {
+        charge_point: "MAD-02".parse().unwrap(),
+        location: "Madrid".into(),
+        price: "0.30 EUR".parse().unwrap(),
+        engine_address: "127.0.0.1:2".into(),
+        instance: "store-2".parse().unwrap(),
+        monitor: "monitor-2".parse().unwrap(),
+    };
+    let input = Input::Command(Command::Register {
+        token: Token(9),
+        registration,
+    });
+    let result = bench.writer.step(bench.now, [input]);
+    assert!(
+        matches!(result, Err(Error::Store(_))),
+        "no reply, no effect: {result:?}"
+    );
+    let mut restored = Writer::open(disk, Config::default(), bench.now).unwrap();
+    assert_eq!(restored.snapshot().network.charge_point_count(), 1);
+    assert_eq!(restored.step(bench.now, []).unwrap(), []);
+}
+
+#[test]
+fn readings_change_memory_only_and_are_checkpointed_with_their_offsets() {
+    let mut bench = Bench::new();
+    bench.request("s1").unwrap();
+    bench.engine.supply(1);
+    bench.message(&reading(1, 0.001));
+    bench.pass(Duration::from_secs(2));
+    bench.give(Command::Tick);
+    let commits = bench.writer.store.commits();
+    for seq in 2..20 {
+        bench.message(&reading(seq, seq as f64 / 1000.0));
+    }
+    bench.give(Command::Tick);
+    assert_eq!(bench.writer.store.commits(), commits, "a reading costs no commit");
+    let id = "s1".parse().unwrap();
+    let on_disk = |bench: &Bench| {
+        crate::history::stored_session(&bench.writer.store, &id)
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!(
+        (on_disk(&bench).energy.wh(), bench.session("s1").energy.wh()),
+        (1, 19)
+    );
+    let stored = bench.offset();
+    assert!(
+        stored <= Some(1),
+        "the stored offset is not past what is not saved: {stored:?}"
+    );
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!((on_disk(&bench).energy.wh(), bench.offset()), (19, Some(19)));
+    let commits = bench.writer.store.commits();
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!(
+        bench.writer.store.commits(),
+        commits,
+        "nothing changed: no commit"
+    );
+}
+
+#[test]
+fn the_last_step_saves_what_only_lives_in_memory() {
+    let mut bench = Bench::new();
+    bench.request("s1").unwrap();
+    bench.message(&reading(1, 0.0));
+    bench.message(&reading(2, 0.5));
+    bench.writer.close().unwrap();
+    let position = bench.writer.position();
+    bench.crash();
+    assert_eq!(bench.session("s1").energy.wh(), 500);
+    assert_eq!((bench.writer.position(), bench.offset()), (position, Some(2)));
+}
+
+#[test]
+fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
+    let mut bench = Bench::new();
+    let bad = [
+        "{",
+        r#"{"type":"CONSUMO","cp_id":"MAD-99","user_id":"101","kwh":1}"#,
+        r#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":-1}"#,
+    ];
+    bad.iter().for_each(|payload| bench.message(payload));
+    let letters = rows::read(&bench.writer.store, RowKind::DeadLetter, 0, 100).unwrap();
+    assert_eq!(letters.len(), bad.len());
+    for ((_, letter), payload) in letters.iter().zip(bad) {
+        assert_eq!(
+            (letter.topic.as_str(), letter.payload.as_slice()),
+            (topics::CP_TELEMETRY_DLQ, payload.as_bytes())
+        );
+        assert!(!letter.headers["reason"].is_empty());
+    }
+    assert!(
+        bench
+            .ask(|snapshot| snapshot.network.charge_point(&"MAD-99".parse().unwrap()))
+            .is_none()
+    );
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!(bench.offset(), Some(3));
+    bench.step(vec![Input::Delivered(RowKind::DeadLetter, vec![1, 2, 3])]);
+    assert_eq!(bench.writer.dead_letters.waiting(), 0);
+}
+
+#[test]
+fn dead_letters_are_bounded() {
+    let mut bench = Bench::new();
+    let message = |offset| {
+        Input::Message(Incoming::new(
+            Source { partition: 0, offset },
+            Vec::new(),
+            b"{".to_vec(),
+        ))
+    };
+    bench.step((0..12_000).map(message).collect());
+    assert_eq!(bench.writer.dead_letters.waiting(), MAX_DEAD_LETTERS);
+    bench.crash();
+    assert_eq!(bench.writer.dead_letters.waiting(), MAX_DEAD_LETTERS);
+}
+
+#[test]
+fn rows_keep_their_numbers_over_a_restart_and_go_once_delivered() {
+    let mut bench = Bench::new();
+    bench.request("s1").unwrap();
+    assert_eq!(bench.told(), [NotificationType::Authorized]);
+    bench.crash();
+    bench.connect();
+    bench.engine.supply(10);
+    bench.engine.end(SupplyEnd::Completed);
+    bench.pass(Duration::from_secs(61));
+    bench.give(Command::Tick);
+    bench.step(vec![Input::Delivered(RowKind::Notification, vec![1])]);
+    let numbers: Vec<u64> = rows::read(&bench.writer.store, RowKind::Notification, 0, 9)
+        .unwrap()
+        .into_iter()
+        .map(|(number, _)| number)
+        .collect();
+    assert_eq!(numbers.first(), Some(&2), "{numbers:?}");
+}
+
+#[test]
+fn another_cluster_is_noticed_and_its_offsets_forgotten() {
+    let mut bench = Bench::new();
+    bench.step(vec![Input::NewCluster("cluster-a".into())]);
+    bench.request("s1").unwrap();
+    bench.message(&reading(1, 0.0));
+    bench.message(&reading(2, 0.5));
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!(
+        (bench.writer.position().0.as_deref(), bench.offset()),
+        (Some("cluster-a"), Some(2))
+    );
+    bench.message(&reading(3, 0.7));
+    let releases = bench
+        .writer
+        .step(bench.now, [Input::NewCluster("cluster-b".into())])
+        .unwrap();
+    assert!(
+        releases
+            .iter()
+            .any(|release| matches!(release, Release::Happened(_))),
+        "it says so: {releases:?}"
+    );
+    let calls = releases
+        .iter()
+        .filter(|release| matches!(release, Release::Call { .. }))
+        .count();
+    assert_eq!(calls, 1, "every engine is asked");
+    bench.crash();
+    assert_eq!(
+        bench.writer.position(),
+        (Some("cluster-b".into()), BTreeMap::new())
+    );
+    assert_eq!(
+        bench.session("s1").energy.wh(),
+        700,
+        "what cannot be read again was saved"
+    );
+}
+
+#[test]
+fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
+    let mut bench = Bench::new();
+    for n in 0..5 {
+        let session = format!("s{n}");
+        bench.give(Command::RequestCharge {
+            asked: Asked {
+                token: Token(3),
+                request: None,
+            },
+            session: session.parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            target: Target::Named("MAD-01".parse().unwrap()),
+            budget: Duration::from_secs(5),
+        });
+        bench.engine.supply(10 * (n + 1));
+        bench.engine.end(SupplyEnd::Completed);
+        bench.pass(Duration::from_secs(61));
+        bench.connect();
+        bench.give(Command::Tick);
+    }
+    let driver: DriverId = "101".parse().unwrap();
+    for filter in [
+        Filter::All,
+        Filter::Driver(driver),
+        Filter::ChargePoint("MAD-01".parse().unwrap()),
+    ] {
+        for with_ticket in [false, true] {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let (filter, from) = (filter.clone(), after.clone());
+                let part = bench
+                    .ask(move |snapshot| snapshot.sessions(&filter, with_ticket, from.as_ref(), 2).unwrap());
+                assert!(part.sessions.len() <= 2);
+                seen.extend(part.sessions.into_iter().map(|session| session.id.to_string()));
+                after = part.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, ["s0", "s1", "s2", "s3", "s4"], "{filter:?} {with_ticket}");
+        }
+    }
+    let other = Filter::Driver("102".parse().unwrap());
+    assert_eq!(
+        bench.ask(move |snapshot| snapshot.sessions(&other, false, None, 9).unwrap().sessions),
+        []
+    );
+}
+
+#[test]
+fn a_newer_or_damaged_store_is_refused_in_plain_words() {
+    let open = |key: Vec<u8>, value: Vec<u8>| {
+        let mut store = MemoryStore::new();
+        let mut batch = Batch::default();
+        batch.put(key, value);
+        store.commit(batch).unwrap();
+        Writer::open(store, Config::default(), Now::default())
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    };
+    let newer = StoredMeta {
+        format: 2,
+        cluster_id: String::new(),
+    };
+    assert_eq!(
+        open(keys::META.to_vec(), codec::encode(&newer)),
+        "the store has format 2, and this version knows up to 1; use a newer version of evmesh"
+    );
+    let damaged = open(keys::charge_point(&"A".parse().unwrap()), b"\xff".to_vec());
+    assert!(
+        damaged.starts_with("the store is damaged: a charge point cannot be read"),
+        "{damaged}"
+    );
+    let missing = open(keys::active(&"s1".parse().unwrap()), Vec::new());
+    assert!(
+        missing.starts_with("the store is damaged: an open session"),
+        "{missing}"
+    );
+}

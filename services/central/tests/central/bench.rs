@@ -1,0 +1,261 @@
+//! A running central, and its clients.
+
+use crate::engine::Engine;
+use central::{Options, Service};
+use evmesh_proto::{
+    chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
+    driver::{self, driver_service_client::DriverServiceClient},
+    network,
+    operator::operator_service_client::OperatorServiceClient,
+};
+use mesh::{Shutdown, kafka::KafkaOptions, testing};
+use std::{net::SocketAddr, path::Path, time::Duration};
+use tokio::{sync::watch, task::JoinHandle};
+use tonic::{Status, transport::Channel};
+
+/// How long anything may take that is not measured: two cores run everything at once.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running central.
+pub struct Central {
+    pub address: SocketAddr,
+    pub drivers: DriverServiceClient<Channel>,
+    pub points: ChargePointServiceClient<Channel>,
+    pub operators: OperatorServiceClient<Channel>,
+    stop: Shutdown,
+    running: JoinHandle<Result<(), central::Error>>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// Kafka that is not there.
+pub fn no_kafka() -> KafkaOptions {
+    KafkaOptions::at(testing::free_address().to_string())
+}
+
+/// The options of the tests: everything that a test waits for is short.
+pub fn options(folder: &Path, kafka: KafkaOptions) -> Options {
+    let mut options = Options::local(folder, kafka);
+    options.engine_timeout = Duration::from_millis(500);
+    options.broadcast_interval = Duration::from_millis(500);
+    options.rules.authorize_timeout = Duration::from_secs(2);
+    options.rules.report_interval = Duration::from_millis(300);
+    options.rules.reservation = Duration::from_secs(30);
+    options
+}
+
+impl Central {
+    /// With a store of its own.
+    pub async fn start(kafka: KafkaOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path(), kafka);
+        Self {
+            _folder: Some(folder),
+            ..Self::with(options).await
+        }
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let service = Service::bind(options).await.unwrap();
+        let address = service.local_addr();
+        let stop = Shutdown::new();
+        let running = tokio::spawn(service.run(stop.clone()));
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        Self {
+            address,
+            drivers: DriverServiceClient::new(channel.clone()),
+            points: ChargePointServiceClient::new(channel.clone()),
+            operators: OperatorServiceClient::new(channel),
+            stop,
+            running,
+            _folder: None,
+        }
+    }
+
+    /// Stops in order.
+    pub async fn stop(self) {
+        self.stop.start();
+        self.running.await.unwrap().unwrap();
+    }
+
+    /// A charge point with its stand-in engine, free to be used.
+    pub async fn charge_point(&self, id: &str) -> (Engine, Monitor) {
+        let engine = Engine::start(&format!("store-of-{id}")).await;
+        let monitor = Monitor::connect(self, id, &engine).await;
+        self.status(id, network::ChargePointStatus::Available).await;
+        (engine, monitor)
+    }
+
+    /// Waits until a charge point has this status.
+    pub async fn status(&self, id: &str, status: network::ChargePointStatus) {
+        testing::eventually(&format!("{id} is {status:?}"), PATIENCE, || async {
+            let points = self
+                .drivers
+                .clone()
+                .list_charge_points(driver::ListChargePointsRequest::default())
+                .await;
+            let points = points.unwrap().into_inner().charge_points;
+            points
+                .iter()
+                .any(|point| point.charge_point_id == id && point.status() == status)
+                .then_some(())
+        })
+        .await;
+    }
+
+    pub async fn request(&self, driver: &str, charge_point: &str) -> Result<network::Session, Status> {
+        self.request_again(driver, charge_point, "").await
+    }
+
+    pub async fn request_again(
+        &self,
+        driver: &str,
+        charge_point: &str,
+        request_id: &str,
+    ) -> Result<network::Session, Status> {
+        let request = driver::RequestChargeRequest {
+            driver_id: driver.into(),
+            charge_point_id: charge_point.into(),
+            location_prefix: String::new(),
+            request_id: request_id.into(),
+        };
+        let answer = self.drivers.clone().request_charge(request).await?;
+        Ok(answer.into_inner().session.unwrap())
+    }
+
+    pub async fn session(&self, driver: &str, id: &str) -> Result<network::Session, Status> {
+        let request = driver::GetSessionRequest {
+            driver_id: driver.into(),
+            session_id: id.into(),
+        };
+        Ok(self
+            .drivers
+            .clone()
+            .get_session(request)
+            .await?
+            .into_inner()
+            .session
+            .unwrap())
+    }
+
+    /// Waits until a session is as wanted.
+    pub async fn session_is(
+        &self,
+        driver: &str,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&network::Session) -> bool,
+    ) -> network::Session {
+        testing::eventually(&format!("session {id} {what}"), PATIENCE, || async {
+            Some(self.session(driver, id).await.unwrap()).filter(&wanted)
+        })
+        .await
+    }
+
+    pub async fn tickets(&self, driver: &str) -> Vec<network::Ticket> {
+        let request = driver::ListTicketsRequest {
+            driver_id: driver.into(),
+            page_size: 0,
+            page_token: String::new(),
+        };
+        self.drivers
+            .clone()
+            .list_tickets(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .tickets
+    }
+
+    /// Waits for the one ticket of a driver.
+    pub async fn ticket(&self, driver: &str) -> network::Ticket {
+        let mut tickets = testing::eventually(&format!("driver {driver} has a ticket"), PATIENCE, || async {
+            Some(self.tickets(driver).await).filter(|tickets| !tickets.is_empty())
+        })
+        .await;
+        assert_eq!(tickets.len(), 1, "{tickets:?}");
+        tickets.remove(0)
+    }
+}
+
+/// What a monitor sends to register `id`, whose engine is there.
+pub fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterChargePointRequest {
+    chargepoint::RegisterChargePointRequest {
+        charge_point_id: id.into(),
+        location: format!("Madrid, {id}"),
+        price: Some(network::Price {
+            currency_code: "EUR".into(),
+            micros_per_kwh: 300_000,
+        }),
+        engine_address: engine.address.to_string(),
+        instance_id: engine.inside().instance.clone(),
+        monitor_id: format!("monitor-of-{id}"),
+    }
+}
+
+/// A monitor whose reports a test sets. It reports several times an interval, until it is dropped.
+pub struct Monitor {
+    pub epoch: u64,
+    pub health: watch::Sender<chargepoint::EngineHealth>,
+    /// How its stream ended, once it has.
+    pub ended: watch::Receiver<Option<Status>>,
+    stream: JoinHandle<()>,
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.stream.abort();
+    }
+}
+
+impl Monitor {
+    pub async fn connect(central: &Central, id: &str, engine: &Engine) -> Self {
+        let mut points = central.points.clone();
+        let answer = points
+            .register_charge_point(registration(id, engine))
+            .await
+            .unwrap()
+            .into_inner();
+        let (epoch, id) = (answer.epoch, id.to_owned());
+        let (health, reported) = watch::channel(chargepoint::EngineHealth::Ok);
+        let (end, ended) = watch::channel(None);
+        let reports = futures_util::stream::unfold((reported, true), move |(mut reported, first)| {
+            let id = id.clone();
+            async move {
+                if !first {
+                    let _ = tokio::time::timeout(Duration::from_millis(100), reported.changed()).await;
+                }
+                let report = chargepoint::ReportHealthRequest {
+                    charge_point_id: id,
+                    epoch,
+                    health: (*reported.borrow_and_update()).into(),
+                    reason: String::new(),
+                };
+                Some((report, (reported, false)))
+            }
+        });
+        let stream = tokio::spawn(async move {
+            let status = match points.report_health(reports).await {
+                Ok(answers) => {
+                    let mut answers = answers.into_inner();
+                    loop {
+                        match answers.message().await {
+                            Ok(Some(_)) => {}
+                            Ok(None) => break Status::ok("ended"),
+                            Err(status) => break status,
+                        }
+                    }
+                }
+                Err(status) => status,
+            };
+            end.send_replace(Some(status));
+        });
+        Self {
+            epoch,
+            health,
+            ended,
+            stream,
+        }
+    }
+}

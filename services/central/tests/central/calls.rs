@@ -1,0 +1,195 @@
+//! A driver's calls: repeats, refusals, isolation.
+
+use crate::{
+    bench::{Central, no_kafka},
+    engine::Mood,
+};
+use evmesh_proto::{driver, engine::CallResult, network::ChargePointStatus, network::SessionState};
+use mesh::grpc::reason;
+use tonic::{Code, Status};
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
+    let status = result.unwrap_err();
+    (
+        status.code(),
+        reason(&status).expect("every error has its ErrorInfo"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_first_answer_and_another_payload_is_refused() {
+    let central = Central::start(no_kafka()).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    let same = || central.request_again("101", "MAD-01", "once");
+    let (first, joined) = tokio::join!(same(), same());
+    let first = first.unwrap();
+    assert_eq!(
+        joined.unwrap().session_id,
+        first.session_id,
+        "a repeat joins the undecided one"
+    );
+    assert_eq!(same().await.unwrap().session_id, first.session_id);
+    assert_eq!(engine.inside().authorizations.len(), 1);
+    let other = central.request_again("101", "MAD-02", "once").await;
+    assert_eq!(
+        refusal(other),
+        (Code::InvalidArgument, "REQUEST_ID_REUSED".into())
+    );
+    let another_driver = central.request_again("102", "MAD-01", "once").await;
+    assert_eq!(
+        refusal(another_driver),
+        (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into())
+    );
+    // A denial is definitive as well.
+    let stop = driver::StopChargeRequest {
+        driver_id: "101".into(),
+        ..Default::default()
+    };
+    central.drivers.clone().stop_charge(stop).await.unwrap();
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    let again = central.request_again("102", "MAD-01", "once").await;
+    assert_eq!(
+        refusal(again),
+        (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into())
+    );
+    central
+        .request("102", "MAD-01")
+        .await
+        .expect("without the id it is a new request");
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_does_not_agree_leaves_nothing_reserved_and_the_driver_free() {
+    let central = Central::start(no_kafka()).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    let (_willing, _other) = central.charge_point("MAD-02").await;
+    let cases = [
+        (Mood::Refuses(CallResult::Busy), "ENGINE_REFUSED"),
+        (Mood::Refuses(CallResult::Faulted), "ENGINE_REFUSED"),
+        (Mood::Refuses(CallResult::Unattended), "ENGINE_REFUSED"),
+        (Mood::SilentWhenAsked, "ENGINE_SILENT"),
+        (Mood::Malformed, "ENGINE_SILENT"),
+        (Mood::AnotherInstance, "ENGINE_SILENT"),
+    ];
+    for (mood, expected) in cases {
+        engine.set(mood);
+        let denied = central.request("101", "MAD-01").await;
+        assert_eq!(
+            refusal(denied),
+            (Code::FailedPrecondition, expected.into()),
+            "{mood:?}"
+        );
+        let elsewhere = central
+            .request("101", "MAD-02")
+            .await
+            .expect("the driver is free to go elsewhere");
+        assert_eq!(elsewhere.state(), SessionState::Reserved);
+        let stop = driver::StopChargeRequest {
+            driver_id: "101".into(),
+            ..Default::default()
+        };
+        central.drivers.clone().stop_charge(stop).await.unwrap();
+        engine.set(Mood::Willing);
+        central.status("MAD-01", ChargePointStatus::Available).await;
+        central.status("MAD-02", ChargePointStatus::Available).await;
+    }
+    assert!(central.tickets("101").await.is_empty());
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_engine_delays_nobody_else() {
+    let central = Central::start(no_kafka()).await;
+    let (silent, _monitor) = central.charge_point("MAD-01").await;
+    let (_engine, _other) = central.charge_point("MAD-02").await;
+    silent.set(Mood::Silent);
+    let (slow, quick) = tokio::join!(central.request("101", "MAD-01"), async {
+        let started = tokio::time::Instant::now();
+        let answer = central.request("102", "MAD-02").await;
+        (answer, started.elapsed())
+    });
+    assert_eq!(refusal(slow).1, "ENGINE_SILENT");
+    quick.0.unwrap();
+    assert!(quick.1 < std::time::Duration::from_secs(1), "{:?}", quick.1);
+    central.status("MAD-01", ChargePointStatus::Faulted).await;
+    silent.set(Mood::Willing);
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_never_sees_another_ones_session() {
+    let central = Central::start(no_kafka()).await;
+    let (_engine, _monitor) = central.charge_point("MAD-01").await;
+    let session_id = central.request("101", "MAD-01").await.unwrap().session_id;
+    let unknown = (Code::NotFound, "SESSION_UNKNOWN".to_owned());
+    let (mut drivers, driver_id) = (central.drivers.clone(), "102".to_owned());
+    assert_eq!(refusal(central.session("102", &session_id).await), unknown);
+    let request = driver::GetTicketRequest {
+        driver_id: driver_id.clone(),
+        session_id: session_id.clone(),
+    };
+    assert_eq!(refusal(drivers.get_ticket(request).await), unknown);
+    let request = driver::WatchSessionRequest {
+        driver_id: driver_id.clone(),
+        session_id: session_id.clone(),
+    };
+    assert_eq!(refusal(drivers.watch_session(request).await), unknown);
+    let request = driver::StopChargeRequest {
+        driver_id: driver_id.clone(),
+        session_id: session_id.clone(),
+        ..Default::default()
+    };
+    assert_eq!(refusal(drivers.stop_charge(request).await), unknown);
+    let request = driver::ListSessionsRequest {
+        driver_id,
+        ..Default::default()
+    };
+    assert!(
+        drivers
+            .list_sessions(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .sessions
+            .is_empty()
+    );
+    let request = driver::GetTicketRequest {
+        driver_id: "101".into(),
+        session_id,
+    };
+    assert_eq!(
+        refusal(drivers.get_ticket(request).await),
+        (Code::NotFound, "TICKET_UNKNOWN".into())
+    );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_say_what_is_wrong() {
+    let central = Central::start(no_kafka()).await;
+    assert_eq!(
+        refusal(central.request("101", "").await).1,
+        "NO_CHARGE_POINT_FREE"
+    );
+    assert_eq!(
+        refusal(central.request("101", "MAD-99").await),
+        (Code::NotFound, "CHARGE_POINT_UNKNOWN".into())
+    );
+    let (_engine, monitor) = central.charge_point("MAD-01").await;
+    let (_engine, _monitor) = central.charge_point("MAD-02").await;
+    central.request("101", "MAD-01").await.unwrap();
+    assert_eq!(refusal(central.request("101", "MAD-02").await).1, "DRIVER_BUSY");
+    assert_eq!(
+        refusal(central.request("102", "MAD-01").await).1,
+        "CHARGE_POINT_BUSY"
+    );
+    drop(monitor);
+    central.status("MAD-01", ChargePointStatus::Disconnected).await;
+    assert_eq!(
+        refusal(central.request("102", "MAD-01").await).1,
+        "CHARGE_POINT_DISCONNECTED"
+    );
+    central.stop().await;
+}

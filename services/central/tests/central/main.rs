@@ -1,0 +1,15 @@
+//! Central as others meet it: over gRPC on loopback and over a broker, with stand-ins for engines and monitors.
+//!
+//! The broker is the embedded one, or the Apache Kafka that `EVMESH_TEST_KAFKA` names.
+
+mod bad_input;
+mod bare_messages;
+mod bench;
+mod calls;
+mod crowd;
+mod engine;
+mod monitors;
+mod operator;
+mod restarts;
+mod topics;
+mod without_kafka;
