@@ -23,7 +23,7 @@ pub struct Failure {
     /// A retry may help, after this long.
     pub retry_after: Option<Duration>,
     /// The field that is wrong, and how.
-    pub field: Option<(String, String)>,
+    pub field: Option<Box<(String, String)>>,
     /// More for programs, as pairs of a name and a value.
     pub metadata: Vec<(String, String)>,
 }
@@ -50,7 +50,7 @@ impl Failure {
             format!("{field} {problem}"),
         );
         Self {
-            field: Some((field, problem)),
+            field: Some(Box::new((field, problem))),
             ..failure
         }
     }
@@ -127,7 +127,8 @@ impl From<Failure> for Status {
         if let Some(after) = failure.retry_after {
             details.set_retry_info(Some(after));
         }
-        if let Some((field, problem)) = failure.field {
+        if let Some(field) = failure.field {
+            let (field, problem) = *field;
             details.add_bad_request_violation(field, problem);
         }
         Status::with_error_details(failure.code, failure.message, details)

@@ -32,7 +32,6 @@ const SETTINGS: &[(&str, &str)] = &[
     // Never given up: durable messages wait for the broker, for ever.
     ("message.timeout.ms", "0"),
     ("request.timeout.ms", "10000"),
-    ("queue.buffering.max.messages", "20000"),
     ("queue.buffering.max.kbytes", "65536"),
     ("linger.ms", "5"),
 ];
@@ -231,6 +230,8 @@ impl Producer {
 }
 
 fn build(options: &KafkaOptions, client_id: &str) -> Result<Client, Error> {
-    let config = options.client(client_id, SETTINGS);
+    let queue = QUEUE_MESSAGES.to_string();
+    let own = [SETTINGS, &[("queue.buffering.max.messages", queue.as_str())]].concat();
+    let config = options.client(client_id, &own);
     Client::from_config_and_context(&config, ProducerSide(options.context())).map_err(Error::Client)
 }

@@ -1,7 +1,7 @@
 //! Reading a topic, with offsets that belong to the reader's service.
 //!
-//! The reader owns a thread and polls on it. Each second it asks the broker for the cluster's id and for the beginning and the
-//! end of every partition: so it knows without traffic whether the broker is there, whose offsets it holds, whether they are
+//! The reader owns a thread and polls on it. Each second another asks the broker for the cluster's id and for the beginning and the
+//! end of every partition: so the reader knows without traffic whether the broker is there, whose offsets it holds, whether they are
 //! in range, and whether everything has been read.
 
 use super::{BrokerState, Context, Error, KafkaOptions};
@@ -24,6 +24,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
     },
     time::Duration,
 };
@@ -53,6 +54,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     // What waits in memory to be read; the topic keeps the rest.
     ("queued.max.messages.kbytes", "16384"),
+    // The broker holds a fetch that finds nothing for so long, and every question behind it on the connection.
+    ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "100"),
     ("fetch.error.backoff.ms", "200"),
     // A broker answers one connection's requests in turn: each question of a probe waits for a fetch that is under way.
@@ -197,6 +200,9 @@ struct Probe {
     ranges: BTreeMap<i32, (i64, i64)>,
 }
 
+/// When it was asked, and what it said.
+type Answer = (Instant, KafkaResult<Probe>);
+
 /// The service wants no more.
 struct Stop;
 
@@ -249,45 +255,57 @@ impl Reading {
 
     /// Reads with one client, until the service wants no more (break) or a new client is needed (continue).
     fn read(&mut self, client: &Client) -> ControlFlow<()> {
-        match self.read_on(client) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(Stop) => ControlFlow::Break(()),
-        }
+        let topic = self.topic.clone();
+        std::thread::scope(|threads| {
+            // The prober waits in `send` until its answer is taken: what it asks next is never older than that.
+            let (answers, answered) = sync_channel(0);
+            let (done, until_done) = sync_channel(0);
+            threads.spawn(move || ask_on(client, &topic, &answers, &until_done));
+            let read = self.read_on(client, &answered);
+            drop(done);
+            match read {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(Stop) => ControlFlow::Break(()),
+            }
+        })
     }
 
-    fn read_on(&mut self, client: &Client) -> Result<(), Stop> {
+    fn read_on(&mut self, client: &Client, answers: &Receiver<Answer>) -> Result<(), Stop> {
         let start = Instant::now();
-        let (mut probe_at, mut commit_at, mut progress) = (start, start + COMMIT_EVERY, start);
+        let (mut commit_at, mut progress) = (start + COMMIT_EVERY, start);
         let mut assigned = BTreeSet::new();
+        let mut before = BTreeMap::new(); // the positions when the running probe began
         let mut ends: Option<Probe> = None; // told once they are reached
         let mut at_end = BTreeSet::new(); // partitions that librdkafka read to their end
         let mut tails: BTreeMap<i32, i64> = BTreeMap::new(); // ends behind which there is no message to come
         while !self.stop.load(Ordering::SeqCst) {
-            let now = Instant::now();
-            if now >= probe_at {
-                probe_at = now + PROBE_EVERY;
-                match self.probe(client) {
-                    Err(error) => {
-                        tracing::debug!(%error, topic = self.topic, "kafka does not answer");
-                        ends = None;
-                        self.missed(now)?;
+            match answers.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Ok(()), // it panicked: with a new client again
+                Ok((asked_at, Err(error))) => {
+                    tracing::debug!(%error, topic = self.topic, "kafka does not answer");
+                    ends = None;
+                    self.missed(asked_at)?;
+                }
+                Ok((_, Ok(probe))) => {
+                    if self.missed_since.take().is_some() {
+                        progress = Instant::now(); // nothing could come while it was away
                     }
-                    Ok(probe) => {
-                        if self.missed_since.take().is_some() {
-                            progress = Instant::now(); // nothing could come while it was away
-                        }
-                        self.away = false;
-                        self.options.watch.observe(true);
-                        if self.cluster.as_ref() != Some(&probe.cluster) && self.meet(&probe)? {
+                    self.away = false;
+                    self.options.watch.observe(true);
+                    if self.cluster.as_ref() != Some(&probe.cluster) {
+                        if self.meet(&probe)? {
                             return Ok(()); // a client knows one cluster only
                         }
-                        if self.reconcile(&probe)? || !probe.ranges.keys().eq(assigned.iter()) {
-                            assigned = probe.ranges.keys().copied().collect();
-                            self.assign(client);
-                            progress = now;
-                        }
-                        ends = Some(probe);
+                        before = self.positions.clone();
                     }
+                    if self.reconcile(&probe, &before)? || !probe.ranges.keys().eq(assigned.iter()) {
+                        assigned = probe.ranges.keys().copied().collect();
+                        self.assign(client);
+                        progress = Instant::now();
+                    }
+                    before = self.positions.clone();
+                    ends = Some(probe);
                 }
             }
             match client.poll(POLL) {
@@ -321,48 +339,24 @@ impl Reading {
                     if lagging.iter().any(|(partition, _)| !at_end.contains(partition)) {
                         tracing::warn!(
                             topic = self.topic,
-                            "nothing comes though messages are there; a new client reads on"
+                            "messages are there and none comes; a new client reads on"
                         );
                         return Ok(());
                     }
                     tails.extend(lagging);
                 }
             }
-            if now >= commit_at {
-                commit_at = now + COMMIT_EVERY;
+            if commit_at <= Instant::now() {
+                commit_at = Instant::now() + COMMIT_EVERY;
                 self.commit(client);
             }
         }
         Err(Stop)
     }
 
-    fn probe(&self, client: &Client) -> KafkaResult<Probe> {
-        let as_of = clock::now().mono;
-        let metadata = client.fetch_metadata(Some(&self.topic), PROBE_TIMEOUT)?;
-        let partitions = metadata
-            .topics()
-            .iter()
-            .filter(|topic| topic.name() == self.topic);
-        let mut ranges = BTreeMap::new();
-        for partition in partitions.flat_map(|topic| topic.partitions()) {
-            let range = client.fetch_watermarks(&self.topic, partition.id(), PROBE_TIMEOUT)?;
-            ranges.insert(partition.id(), range);
-        }
-        // It came with the metadata: this does not wait.
-        let cluster = client
-            .client()
-            .fetch_cluster_id(PROBE_TIMEOUT)
-            .unwrap_or_default();
-        Ok(Probe {
-            as_of,
-            cluster,
-            ranges,
-        })
-    }
-
-    fn missed(&mut self, now: Instant) -> Result<(), Stop> {
+    fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {
         self.options.watch.observe(false);
-        let since = *self.missed_since.get_or_insert(now);
+        let since = *self.missed_since.get_or_insert(asked_at);
         if !self.away && since.elapsed() >= AWAY_AFTER {
             self.away = true;
             self.tell(ReaderEvent::Away)?;
@@ -400,30 +394,30 @@ impl Reading {
         Ok(before.is_some())
     }
 
-    /// Brings the positions into the range of what is there; says whether one moved.
-    fn reconcile(&mut self, probe: &Probe) -> Result<bool, Stop> {
+    /// Brings the positions into the range of what is there; says whether one moved. `before` are the positions of before
+    /// the probe: messages that came since may lie beyond its ends.
+    fn reconcile(&mut self, probe: &Probe, before: &BTreeMap<i32, i64>) -> Result<bool, Stop> {
         let mut moved = false;
         for (&partition, &(first, end)) in &probe.ranges {
-            match self.positions.get(&partition) {
-                Some(position) if (first..=end).contains(position) => {}
-                None => {
-                    self.positions.insert(partition, first);
-                    moved = true;
-                }
-                Some(&position) => {
-                    let topic = &self.topic;
-                    tracing::warn!(
-                        topic,
-                        partition,
-                        position,
-                        first,
-                        end,
-                        "messages are missing; reading from the beginning"
-                    );
-                    self.positions.insert(partition, first);
-                    moved = true;
-                    self.tell(ReaderEvent::Gap { partition })?;
-                }
+            let position = self.positions.get(&partition).copied();
+            let in_range =
+                |position: i64| first <= position && *before.get(&partition).unwrap_or(&position) <= end;
+            if position.is_some_and(in_range) {
+                continue;
+            }
+            self.positions.insert(partition, first);
+            moved = true;
+            if position.is_some() {
+                let topic = &self.topic;
+                tracing::warn!(
+                    topic,
+                    partition,
+                    position,
+                    first,
+                    end,
+                    "messages are missing; reading from the beginning"
+                );
+                self.tell(ReaderEvent::Gap { partition })?;
             }
         }
         Ok(moved)
@@ -453,6 +447,54 @@ impl Reading {
         }
         Ok(list)
     }
+}
+
+/// Asks the broker on and on. On a thread of its own: behind a waiting fetch an answer takes a while, and reading goes on.
+fn ask_on(client: &Client, topic: &str, answers: &SyncSender<Answer>, until_done: &Receiver<()>) {
+    while answers.send((Instant::now(), ask(client, topic))).is_ok() {
+        if until_done.recv_timeout(PROBE_EVERY) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+fn ask(client: &Client, topic: &str) -> KafkaResult<Probe> {
+    let as_of = clock::now().mono;
+    let metadata = client.fetch_metadata(Some(topic), PROBE_TIMEOUT)?;
+    let partitions = metadata
+        .topics()
+        .iter()
+        .filter(|found| found.name() == topic)
+        .flat_map(|found| found.partitions());
+    let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();
+    let offsets = |which: Offset| -> KafkaResult<BTreeMap<i32, i64>> {
+        let mut list = TopicPartitionList::new();
+        for partition in &partitions {
+            list.add_partition_offset(topic, *partition, which)?;
+        }
+        let found = client.offsets_for_times(list, PROBE_TIMEOUT)?;
+        let found = found.elements().into_iter().map(|element| {
+            element.error()?;
+            Ok((element.partition(), element.offset().to_raw().unwrap_or_default()))
+        });
+        found.collect()
+    };
+    let mut ranges = BTreeMap::new();
+    if !partitions.is_empty() {
+        let (firsts, ends) = (offsets(Offset::Beginning)?, offsets(Offset::End)?);
+        let range = |(partition, first): (i32, i64)| Some((partition, (first, *ends.get(&partition)?)));
+        ranges = firsts.into_iter().filter_map(range).collect();
+    }
+    // It came with the metadata: this does not wait.
+    let cluster = client
+        .client()
+        .fetch_cluster_id(PROBE_TIMEOUT)
+        .unwrap_or_default();
+    Ok(Probe {
+        as_of,
+        cluster,
+        ranges,
+    })
 }
 
 fn owned(message: &BorrowedMessage<'_>) -> Message {

@@ -1,8 +1,6 @@
 //! The server stack, against a client that has none of ours.
 
-mod common;
-
-use common::*;
+use crate::fake::*;
 use evmesh_proto::chargepoint::{charge_point_service_client::ChargePointServiceClient, *};
 use mesh::{
     grpc::{ServerOptions, error::retry_after, reason},

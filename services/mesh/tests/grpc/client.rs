@@ -1,8 +1,6 @@
 //! The client stack, against a far side that is dead, slow, half-open, or back again.
 
-mod common;
-
-use common::*;
+use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
     grpc::{Deadline, Peer, PeerOptions, ServerOptions, reason, with_request_id},

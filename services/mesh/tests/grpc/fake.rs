@@ -26,13 +26,13 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 #[derive(Default)]
-pub struct Fake {
+pub(crate) struct Fake {
     /// How many calls came in.
-    pub calls: AtomicU64,
+    pub(crate) calls: AtomicU64,
     /// `flaky` is unavailable while this is above zero.
-    pub failures: AtomicU64,
+    pub(crate) failures: AtomicU64,
     /// `held` waits for it.
-    pub release: Notify,
+    pub(crate) release: Notify,
 }
 
 /// The service itself.
@@ -101,19 +101,19 @@ impl ChargePointService for Service {
 }
 
 /// A running server.
-pub struct Running {
-    pub fake: Arc<Fake>,
-    pub address: SocketAddr,
-    pub shutdown: Shutdown,
-    pub health: HealthHandle,
-    pub served: JoinHandle<Result<(), ServeError>>,
+pub(crate) struct Running {
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) health: HealthHandle,
+    pub(crate) served: JoinHandle<Result<(), ServeError>>,
 }
 
-pub async fn start(options: ServerOptions) -> Running {
+pub(crate) async fn start(options: ServerOptions) -> Running {
     start_at(([127, 0, 0, 1], 0).into(), options).await
 }
 
-pub async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
+pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
     let fake = Arc::new(Fake::default());
     let listener = Listener::bind(address, "central").await.unwrap();
     let address = listener.local_addr();
@@ -131,20 +131,20 @@ pub async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
     }
 }
 
-pub type Client = ChargePointServiceClient<Peer>;
+pub(crate) type Client = ChargePointServiceClient<Peer>;
 
-pub fn client(address: SocketAddr, options: PeerOptions) -> Client {
+pub(crate) fn client(address: SocketAddr, options: PeerOptions) -> Client {
     ChargePointServiceClient::new(Peer::new(&address.into(), options))
 }
 
-pub fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {
+pub(crate) fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {
     Request::new(RegisterChargePointRequest {
         charge_point_id: charge_point_id.into(),
         ..Default::default()
     })
 }
 
-pub fn report(charge_point_id: &str) -> ReportHealthRequest {
+pub(crate) fn report(charge_point_id: &str) -> ReportHealthRequest {
     ReportHealthRequest {
         charge_point_id: charge_point_id.into(),
         ..Default::default()

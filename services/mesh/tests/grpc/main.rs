@@ -1,0 +1,6 @@
+//! The server and the client stack, on loopback.
+#![allow(clippy::unwrap_used)] // a test that cannot go on says where
+
+mod client;
+mod fake;
+mod server;
