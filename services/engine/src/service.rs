@@ -37,6 +37,7 @@ const LAST_READINGS: Duration = Duration::from_secs(1);
 pub struct Service {
     server: ServerOptions,
     kafka: KafkaOptions,
+    producer: Producer,
     listener: Listener,
     owner: Owner<Box<dyn Store>>,
     point: Point,
@@ -65,6 +66,7 @@ impl Service {
             Owner::open(open()?, &folder, charge_point, settings, mesh::now())
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
+        let producer = Producer::new(&options.kafka, &what.replace(' ', "-"))?;
         let central = Central(Peer::new(&options.central, PeerOptions::default()));
         let (queue, commands) = mpsc::channel(QUEUE);
         let (view, shown) = watch::channel(owner.view());
@@ -72,6 +74,7 @@ impl Service {
         Ok(Self {
             server: options.server,
             kafka: options.kafka,
+            producer,
             listener,
             owner,
             point,
@@ -98,6 +101,7 @@ impl Service {
         let Self {
             server,
             kafka,
+            producer,
             listener,
             owner,
             point,
@@ -105,7 +109,6 @@ impl Service {
             view,
         } = self;
         let charge_point = point.charge_point().clone();
-        let producer = Producer::new(&kafka, &format!("engine-{charge_point}"))?;
         tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.view().instance, "engine ready");
 
         let (wake, wakes) = watch::channel(owner.wake_at());

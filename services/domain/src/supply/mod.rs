@@ -4,7 +4,8 @@
 //! [`Supply::apply`] takes the moment and an [`Input`] and gives [`Effect`]s. Whoever carries them out keeps one order
 //! (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then everything else.
 //!
-//! - A session starts at most once here, and has one record: the running one, or one in the unsettled list.
+//! - A session starts at most once here, and has one record: the running one, or one in the unsettled list. (Central
+//!   gives a session that it has settled no new number.)
 //! - Numbers of authorisations only rise; what is not above the highest one seen starts nothing (INV-8).
 //! - A session's messages have rising numbers without gaps, and its energy never falls; no message is published that
 //!   says more than the disk.
