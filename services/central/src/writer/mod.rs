@@ -258,11 +258,14 @@ impl<S: Store> Writer<S> {
         for partition in std::mem::take(&mut self.offsets).into_keys() {
             batch.delete(keys::offset(partition));
         }
-        if known {
-            self.apply(now, Command::Broker(Broker::Gap), None, batch, releases)
-        } else {
-            Ok(())
+        if !known {
+            return Ok(());
         }
+        let text =
+            "kafka is another cluster than before: it is read from its beginning, and every engine is asked";
+        let (level, name, text) = (Level::Warn, "kafka_clusters_changed", text.to_owned());
+        releases.push(Release::Happened(Event { level, name, text }));
+        self.apply(now, Command::Broker(Broker::Gap), None, batch, releases)
     }
 
     fn checkpoint(&mut self, sessions: usize, batch: &mut Batch) {

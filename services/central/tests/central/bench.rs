@@ -224,7 +224,8 @@ impl Monitor {
             let id = id.clone();
             async move {
                 if !first {
-                    let _ = tokio::time::timeout(Duration::from_millis(100), reported.changed()).await;
+                    let changed = tokio::time::timeout(Duration::from_millis(100), reported.changed());
+                    changed.await.unwrap_or(Ok(())).ok()?; // the monitor was dropped: no more reports
                 }
                 let report = chargepoint::ReportHealthRequest {
                     charge_point_id: id,

@@ -33,7 +33,7 @@ async fn a_supply_ends_in_its_one_exact_ticket() {
 
     let ticket = central.ticket("101").await;
     assert_eq!(
-        (ticket.energy_wh, ticket.amount.unwrap().micros),
+        (ticket.energy_wh, ticket.amount.as_ref().unwrap().micros),
         (2_345, 700_000)
     ); // 0.7035 EUR, to the cent
     assert_eq!(
