@@ -46,7 +46,10 @@ impl Process {
     pub(crate) fn begin(&self) -> Result<Stage, Failure> {
         let log = (!self.plain && terminal::is_terminal()).then(LogRing::new);
         let writer = log.clone().map_or(LogWriter::Stderr, LogWriter::Panel);
-        observability::init(&self.observability, writer).map_err(|error| Failure::because(&error))?;
+        observability::init(&self.observability, writer).map_err(|error| match error {
+            observability::Error::Filter { .. } => Failure::Usage(error.to_string()),
+            observability::Error::Twice | observability::Error::Metrics(..) => Failure::because(&error),
+        })?;
         Ok(Stage {
             shutdown: Shutdown::on_signals(self.grace),
             log,

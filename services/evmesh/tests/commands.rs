@@ -1,0 +1,216 @@
+//! The commands that ask and order, against a running network: `check`, `operator`, `point`.
+
+mod common;
+
+use common::{PATIENCE, Process, becomes, free_address, operator, run, status, up::Up};
+use std::net::TcpListener;
+
+#[test]
+fn check_says_whether_a_server_serves() {
+    let up = Up::ready(&[]);
+    for address in [up.central.clone(), up.engine("MAD-01"), up.monitor("MAD-01")] {
+        let check = run(["check", &address]);
+        assert_eq!((check.code, check.stdout), (0, format!("{address}: serving\n")));
+    }
+    let service = "evmesh.driver.v1.DriverService";
+    assert_eq!(run(["check", &up.central, "--service", service]).code, 0);
+    let unknown = run(["check", &up.central, "--service", "nobody.v1.Service"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("nobody.v1.Service") && unknown.stderr.contains("list"),
+        "{unknown:?}"
+    );
+
+    let central = up.central.clone();
+    drop(up);
+    let dead = run(["check", &central]);
+    assert_eq!(dead.code, 1);
+    assert!(dead.stderr.contains("cannot reach"), "{dead:?}");
+}
+
+#[test]
+fn check_is_bounded_and_tells_a_server_that_does_not_serve() {
+    // It accepts and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let before = mesh::now().mono;
+    let check = run(["check", &address, "--timeout", "0.3"]);
+    let took = mesh::now().mono.since(before);
+    assert_eq!(check.code, 1);
+    assert!(check.stderr.contains("did not answer within 300ms"), "{check:?}");
+    assert!(took < std::time::Duration::from_secs(2), "{took:?}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = free_address();
+    let server = runtime.block_on(async {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
+        let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
+        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        tonic::transport::Server::builder()
+            .add_service(health)
+            .serve_with_incoming(incoming)
+    });
+    runtime.spawn(server);
+    let check = run(["check", &address]);
+    assert_eq!(check.code, 1);
+    assert!(check.stderr.contains("is not serving"), "{check:?}");
+}
+
+#[test]
+fn the_operator_sees_stops_resumes_and_prices() {
+    let up = Up::ready(&[]);
+    let central = ["operator", "--central", up.central.as_str()];
+    let say = |command: &[&str]| run([&central[..], command].concat());
+
+    let table = say(&["status"]);
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert!(lines[0].starts_with("CHARGE POINT  LOCATION"), "{table:?}");
+    assert_eq!(lines.len(), 5, "{table:?}");
+    for text in ["VLC-01", "Valencia, Nord", "0.30 EUR/kWh", "ACTIVADO"] {
+        assert!(lines[4].contains(text), "{text}: {}", lines[4]);
+    }
+    let ids: Vec<_> = operator(&up.central, &["status"])
+        .iter()
+        .map(|row| row["charge_point_id"].clone())
+        .collect();
+    assert_eq!(ids, ["BCN-01", "MAD-01", "MAD-02", "VLC-01"]);
+    let page = say(&["status", "--limit", "3"]);
+    assert_eq!(page.stdout.lines().count(), 4, "{page:?}");
+    assert!(page.stderr.contains("raise --limit"), "{page:?}");
+
+    assert_eq!(
+        say(&["stop", "MAD-01", "MAD-02"]).stdout,
+        "2 charge points are out of service\n"
+    );
+    becomes(&up.central, "MAD-01", "PARADO");
+    assert_eq!(status(&up.central, "BCN-01"), "ACTIVADO");
+    let denied = run(up.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
+    assert_eq!(denied.code, 1, "{denied:?}");
+    assert!(denied.stdout.contains("CHARGE_POINT_OUT_OF_ORDER"), "{denied:?}");
+    assert_eq!(
+        say(&["resume", "MAD-01"]).stdout,
+        "1 charge point is in service\n"
+    );
+    becomes(&up.central, "MAD-01", "ACTIVADO");
+    assert_eq!(
+        say(&["stop", "--all"]).stdout,
+        "4 charge points are out of service\n"
+    );
+    becomes(&up.central, "VLC-01", "PARADO");
+    let resumed = say(&["resume", "--all", "--output", "json"]);
+    assert_eq!(resumed.json()["charge_point_count"], 4);
+    becomes(&up.central, "VLC-01", "ACTIVADO");
+
+    let unknown = say(&["stop", "NOWHERE"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("NOWHERE") && unknown.stderr.starts_with("evmesh: "),
+        "{unknown:?}"
+    );
+
+    assert_eq!(say(&["price", "BCN-01", "0.5 EUR"]).code, 0);
+    assert_eq!(say(&["price", "BCN-01", "0.55", "EUR"]).code, 0);
+    let price = &operator(&up.central, &["status"])[0]["price"];
+    assert_eq!(
+        (&price["currency_code"], &price["micros_per_kwh"]),
+        (&"EUR".into(), &550_000.into())
+    );
+
+    assert_eq!(say(&["tickets"]).stdout, "no tickets\n");
+    assert_eq!(operator(&up.central, &["sessions"]).len(), 0);
+}
+
+#[test]
+fn watch_shows_every_charge_point_and_then_each_change() {
+    let up = Up::ready(&[]);
+    let mut text = Process::start(["operator", "watch", "--central", &up.central]);
+    let json = Process::start(["operator", "watch", "--central", &up.central, "--output", "json"]);
+    for id in ["BCN-01", "MAD-01", "MAD-02", "VLC-01"] {
+        text.line(&[id, "ACTIVADO"], PATIENCE);
+        json.line(&[id, "\"status\":\"ACTIVADO\""], PATIENCE);
+    }
+    assert_eq!(
+        run(["operator", "stop", "MAD-02", "--central", &up.central]).code,
+        0
+    );
+    text.line(&["MAD-02", "PARADO"], PATIENCE);
+    let changed = json.line(&["MAD-02", "PARADO"], PATIENCE);
+    let changed: serde_json::Value = serde_json::from_str(&changed).expect("a document a line");
+    assert_eq!(changed["charge_point_id"], "MAD-02");
+    text.terminate();
+    assert_eq!(text.end(PATIENCE), 0);
+}
+
+#[test]
+fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
+    // Slow enough that the supply does not end by itself.
+    let up = Up::ready(&["--speed", "10"]);
+    let engine = up.engine("MAD-01");
+    let point = |command: &[&str]| run([&["point", "--engine", &engine], command].concat());
+    let panel = |command: &[&str]| point(&[command, &["--output", "json"]].concat()).json();
+
+    let shown = point(&["show"]);
+    for text in [
+        "charge point  MAD-01",
+        "attended      yes",
+        "fault         none",
+        "session now   none",
+    ] {
+        assert!(shown.stdout.contains(text), "{text}: {shown:?}");
+    }
+    let supply = panel(&["supply", "--driver", "42"]);
+    assert_eq!(supply["current"]["driver_id"], "42", "{supply}");
+    let session = supply["current"]["session_id"].as_str().unwrap().to_owned();
+    point(&["plug"]);
+    becomes(&up.central, "MAD-01", "SUMINISTRANDO");
+    let again = point(&["plug"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.starts_with("evmesh: the engine at"), "{again:?}");
+    let broken = panel(&["fault", "water in the socket"]);
+    assert!(
+        broken["fault"].as_str().unwrap().contains("water in the socket"),
+        "{broken}"
+    );
+    assert_eq!(broken["last"]["session_id"], session.as_str());
+    becomes(&up.central, "MAD-01", "AVERIADO");
+    let refused = point(&["supply"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(panel(&["repair"])["fault"], "");
+    becomes(&up.central, "MAD-01", "ACTIVADO");
+
+    let tickets = common::eventually("the ticket", PATIENCE, || {
+        Some(operator(&up.central, &["tickets"])).filter(|tickets| !tickets.is_empty())
+    });
+    assert_eq!(tickets.len(), 1);
+    assert_eq!(
+        (&tickets[0]["session_id"], &tickets[0]["outcome"]),
+        (&session.into(), &"FAULTED".into())
+    );
+
+    // A guest, who unplugs when it is enough.
+    assert_eq!(panel(&["supply"])["current"]["driver_id"], "INVITADO");
+    point(&["plug"]);
+    becomes(&up.central, "MAD-01", "SUMINISTRANDO");
+    assert_eq!(panel(&["unplug"])["last"]["end"], "COMPLETED");
+    let sessions = common::eventually("both sessions are settled", PATIENCE, || {
+        let sessions = operator(&up.central, &["sessions", "--charge-point", "MAD-01"]);
+        sessions
+            .iter()
+            .all(|session| session["settled"] == true)
+            .then_some(sessions)
+    });
+    let drivers: Vec<_> = sessions
+        .iter()
+        .map(|session| session["driver_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(drivers, ["42", "INVITADO"]);
+    assert_eq!(operator(&up.central, &["tickets", "--driver", "42"]).len(), 1);
+    let table = run(["operator", "sessions", "--central", &up.central]).stdout;
+    assert!(
+        table.contains("FAULTED") && table.contains("COMPLETED") && table.contains("issued"),
+        "{table}"
+    );
+}

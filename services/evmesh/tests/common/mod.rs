@@ -1,0 +1,56 @@
+//! What the process tests share: the real executable, started on free ports and ended with the test.
+
+#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+
+pub mod broker;
+pub mod process;
+pub mod roles;
+pub mod up;
+
+pub use process::{Process, run};
+
+use std::time::Duration;
+
+/// How long anything may take that is not measured: two cores run everything at once.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address on loopback that was free a moment ago.
+pub fn free_address() -> String {
+    mesh::testing::free_address().to_string()
+}
+
+/// Looks until the predicate gives something. Each look is a command of its own, so that it needs no pause.
+pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = mesh::now().mono + within;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(mesh::now().mono < deadline, "not within {within:?}: {what}");
+    }
+}
+
+/// A list of `evmesh operator`, as JSON.
+pub fn operator(central: &str, command: &[&str]) -> Vec<serde_json::Value> {
+    let run = run([&["operator", "--central", central, "--output", "json"], command].concat());
+    match run.json() {
+        serde_json::Value::Array(rows) => rows,
+        other => panic!("no list: {other}"),
+    }
+}
+
+/// What a charge point's status is, by `evmesh operator status`; empty while it is not registered.
+pub fn status(central: &str, charge_point: &str) -> String {
+    let rows = operator(central, &["status"]);
+    let row = rows.iter().find(|row| row["charge_point_id"] == charge_point);
+    row.and_then(|row| row["status"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Waits until a charge point has a status.
+pub fn becomes(central: &str, charge_point: &str, wanted: &str) {
+    eventually(&format!("{charge_point} is {wanted}"), PATIENCE, || {
+        (status(central, charge_point) == wanted).then_some(())
+    });
+}

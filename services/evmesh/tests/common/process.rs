@@ -1,0 +1,213 @@
+//! A process of the executable, and what it says.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+/// A command of the executable, with nothing of this shell's `EVMESH_` variables.
+pub fn command<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evmesh"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("EVMESH_")) {
+            command.env_remove(name);
+        }
+    }
+    let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
+    command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
+    command
+}
+
+/// What a command that ends by itself gave.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+pub fn run<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Run {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(arguments).output().expect("the executable starts");
+    Run {
+        code: code(status),
+        stdout: String::from_utf8(stdout).expect("stdout is text"),
+        stderr: String::from_utf8(stderr).expect("stderr is text"),
+    }
+}
+
+impl Run {
+    /// The JSON on stdout of a command that succeeded.
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// -1 after a signal.
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(-1)
+}
+
+/// A process that runs until it is told to end; killed when the test drops it.
+pub struct Process {
+    name: String,
+    child: Child,
+    said: Arc<Said>,
+}
+
+/// The lines of both outputs, as they come.
+#[derive(Default)]
+struct Said {
+    lines: Mutex<Lines>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    /// Outputs that ended.
+    ended: usize,
+}
+
+impl Process {
+    /// Starts it.
+    pub fn start<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let arguments: Vec<String> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
+        let mut command = command(&arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the executable starts");
+        let said = Arc::new(Said::default());
+        collect(child.stdout.take().expect("piped"), said.clone());
+        collect(child.stderr.take().expect("piped"), said.clone());
+        Self {
+            name: arguments.join(" "),
+            child,
+            said,
+        }
+    }
+
+    /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time is
+    /// over, without it.
+    pub fn line(&self, texts: &[&str], within: Duration) -> String {
+        self.find(texts, within).unwrap_or_else(|why| {
+            panic!(
+                "'evmesh {}' {why} without a line with {texts:?}; it said:\n{}",
+                self.name,
+                self.text()
+            )
+        })
+    }
+
+    fn find(&self, texts: &[&str], within: Duration) -> Result<String, &'static str> {
+        let deadline = mesh::now().mono + within;
+        let mut lines = self.said.lines.lock().expect("no reader panics");
+        let mut seen = 0;
+        loop {
+            let fits = |line: &&String| texts.iter().all(|text| line.contains(text));
+            if let Some(line) = lines.lines[seen..].iter().find(fits) {
+                return Ok(line.clone());
+            }
+            seen = lines.lines.len();
+            let left = deadline.since(mesh::now().mono);
+            if lines.ended == 2 {
+                return Err("ended");
+            }
+            if left.is_zero() {
+                return Err("went on");
+            }
+            lines = self
+                .said
+                .more
+                .wait_timeout(lines, left)
+                .expect("no reader panics")
+                .0;
+        }
+    }
+
+    /// All that it said so far.
+    pub fn text(&self) -> String {
+        self.said.lines.lock().expect("no reader panics").lines.join("\n")
+    }
+
+    /// How many lines so far contain the text.
+    pub fn count(&self, text: &str) -> usize {
+        let lines = self.said.lines.lock().expect("no reader panics");
+        lines.lines.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Asks it to stop: SIGTERM.
+    pub fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "'evmesh {}' cannot be signalled",
+            self.name
+        );
+    }
+
+    /// Ends it as a power cut would: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+    }
+
+    /// Waits for its end, and gives the exit code. It fails when the time is over.
+    pub fn end(&mut self, within: Duration) -> i32 {
+        let deadline = mesh::now().mono + within;
+        let mut lines = self.said.lines.lock().expect("no reader panics");
+        while lines.ended < 2 {
+            let left = deadline.since(mesh::now().mono);
+            assert!(
+                !left.is_zero(),
+                "'evmesh {}' does not end; it said:\n{}",
+                self.name,
+                lines.lines.join("\n")
+            );
+            lines = self
+                .said
+                .more
+                .wait_timeout(lines, left)
+                .expect("no reader panics")
+                .0;
+        }
+        drop(lines);
+        code(self.child.wait().expect("it can be waited for"))
+    }
+
+    /// Is it still there?
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended: then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- 'evmesh {}' said:\n{}\n---", self.name, self.text());
+        }
+    }
+}
+
+fn collect(output: impl Read + Send + 'static, said: Arc<Said>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            let Ok(line) = line else { break };
+            let mut lines = said.lines.lock().expect("no reader panics");
+            lines.lines.push(String::from_utf8_lossy(&line).into_owned());
+            said.more.notify_all();
+        }
+        said.lines.lock().expect("no reader panics").ended += 1;
+        said.more.notify_all();
+    });
+}

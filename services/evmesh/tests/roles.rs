@@ -1,0 +1,189 @@
+//! Roles as separate processes, on the embedded broker or on the one that `EVMESH_TEST_KAFKA` names: started in any order,
+//! killed at the worst moment.
+
+mod common;
+
+use common::{PATIENCE, Process, becomes, broker::Broker, operator, roles::Roles, run, status};
+use std::time::Duration;
+
+/// Ready so long after the last dependency has appeared (INV-9).
+const READY: Duration = Duration::from_secs(10);
+
+/// A car is full after 4.8 s.
+const FAST: u32 = 600;
+/// A car is full after 48 s: it does not get there by itself within a test.
+const SLOW: u32 = 60;
+
+#[test]
+fn roles_start_in_any_order_and_kafka_last() {
+    let roles = Roles::new(Broker::closed(), &["MAD-01", "MAD-02"]);
+    let file = roles.file(
+        "requests",
+        "any\nNOWHERE expect=denied:CHARGE_POINT_UNKNOWN\nMAD-02 expect=fault\nMAD-01\n",
+    );
+    // Everyone before those that they need.
+    let monitor = roles.monitor("MAD-02");
+    let first = roles.driver(&["--driver", "1", "--charge-point", "MAD-01"]);
+    first.line(&["cannot reach central"], PATIENCE);
+    let engines = ["MAD-01", "MAD-02"].map(|id| roles.engine(id, FAST));
+    let central = roles.central();
+    let _monitors = [monitor, roles.monitor("MAD-01")];
+    for id in ["MAD-01", "MAD-02"] {
+        becomes(&roles.central, id, "ACTIVADO");
+    }
+
+    // Without Kafka a request is granted, and its supply ends in its one ticket.
+    let mut second = roles.driver(&["--driver", "2", "--charge-point", "MAD-02"]);
+    assert_eq!(second.end(PATIENCE), 0, "{}", second.text());
+    assert_eq!(roles.ticket("MAD-02")["outcome"], "COMPLETED");
+
+    roles.broker.appear();
+    central.line(&["kafka reached"], READY);
+    for engine in &engines {
+        engine.line(&["kafka reached"], READY);
+    }
+    let mut driver = roles.driver(&["--driver", "101", "--requests", &file, "--pause", "0.5"]);
+    driver.line(&["MAD-02: 50.0 kW"], PATIENCE);
+    assert_eq!(
+        run([
+            "point",
+            "--engine",
+            roles.engine_address("MAD-02"),
+            "fault",
+            "a test"
+        ])
+        .code,
+        0
+    );
+    driver.line(&["ticket: MAD-02", "(faulted)"], PATIENCE);
+    assert_eq!(
+        run(["point", "--engine", roles.engine_address("MAD-02"), "repair"]).code,
+        0
+    );
+    assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
+    driver.line(&["4 of 4 requests concluded as expected"], PATIENCE);
+    for process in engines.iter().chain([&central]) {
+        assert_eq!(process.count("kafka reached"), 1, "{}", process.text());
+        assert_eq!(process.count("kafka lost"), 0, "{}", process.text());
+    }
+    drop(first);
+}
+
+#[test]
+fn a_killed_central_issues_the_ticket_when_it_is_back() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let mut processes = roles.all(FAST);
+    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    processes[0].kill();
+    driver.line(&["cannot reach central"], PATIENCE);
+    // The supply goes on and ends without it.
+    let engine = roles.engine_address("MAD-01");
+    common::eventually("the supply ends", PATIENCE, || {
+        let panel = run(["point", "--engine", engine, "show", "--output", "json"]).json();
+        (panel["last"]["end"] == "COMPLETED").then_some(())
+    });
+    processes[0] = roles.central();
+    assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
+    let ticket = roles.ticket("MAD-01");
+    assert_eq!(
+        (&ticket["energy_wh"], &ticket["amount"]["micros"]),
+        (&40_000.into(), &14_000_000.into())
+    );
+    assert_eq!(
+        (&ticket["outcome"], &ticket["estimated"]),
+        (&"COMPLETED".into(), &false.into())
+    );
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+}
+
+#[test]
+fn a_killed_engine_bills_its_persisted_meter_when_it_is_back() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let mut processes = roles.all(SLOW);
+    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    driver.line(&["MAD-01: 50.0 kW", "1.6"], PATIENCE);
+    processes[1].kill();
+    becomes(&roles.central, "MAD-01", "AVERIADO");
+    processes[1] = roles.engine("MAD-01", SLOW);
+    assert_eq!(driver.end(PATIENCE), 1, "{}", driver.text());
+    let ticket = roles.ticket("MAD-01");
+    assert_eq!(
+        (&ticket["outcome"], &ticket["estimated"]),
+        (&"FAULTED".into(), &false.into())
+    );
+    let energy = ticket["energy_wh"].as_u64().unwrap();
+    assert!((1_600..40_000).contains(&energy), "{ticket}");
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+}
+
+#[test]
+fn a_supply_without_its_monitor_ends_after_the_grace_and_is_billed() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let mut processes = roles.all(SLOW);
+    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    processes[2].kill();
+    becomes(&roles.central, "MAD-01", "DESCONECTADO");
+    assert_eq!(roles.ticket("MAD-01")["outcome"], "FAULTED");
+    assert_eq!(driver.end(PATIENCE), 1, "{}", driver.text());
+    processes[2] = roles.monitor("MAD-01");
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+}
+
+#[test]
+fn a_killed_driver_learns_on_return_what_it_missed() {
+    let roles = Roles::new(Broker::open(), &["MAD-01", "MAD-02"]);
+    let _processes = roles.all(FAST);
+    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    driver.kill();
+    roles.ticket("MAD-01"); // the supply goes on without it
+    let mut back = roles.driver(&["--driver", "7", "--charge-point", "MAD-02"]);
+    back.line(&["before: ticket: MAD-01", "40.000 kWh", "14.00 EUR"], PATIENCE);
+    assert_eq!(back.end(PATIENCE), 0, "{}", back.text());
+}
+
+#[test]
+fn every_role_stops_in_order_when_it_is_told_to() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let mut processes = roles.all(SLOW);
+    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
+
+    // The engine ends its supply, and tells of it before it goes.
+    stop(&mut processes[1]);
+    let ticket = roles.ticket("MAD-01");
+    assert_ne!(ticket["energy_wh"], 0, "{ticket}");
+    assert_eq!(status(&roles.central, "MAD-01"), "AVERIADO");
+    stop(&mut processes[2]);
+    becomes(&roles.central, "MAD-01", "DESCONECTADO");
+    driver.line(&["ticket: MAD-01"], PATIENCE);
+    driver.end(PATIENCE);
+
+    // What central answered is still there after its stop.
+    stop(&mut processes[0]);
+    processes[0] = roles.central();
+    common::eventually("central is back", PATIENCE, || {
+        (run(["check", &roles.central]).code == 0).then_some(())
+    });
+    assert_eq!(operator(&roles.central, &["tickets"]), [ticket]);
+}
+
+/// SIGTERM, and the end in order: exit code 0 within the grace of 10 s.
+fn stop(process: &mut Process) {
+    process.terminate();
+    assert_eq!(process.end(Duration::from_secs(10)), 0, "{}", process.text());
+}
+
+#[test]
+fn a_driver_is_told_at_once_when_nothing_is_free() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let _processes = roles.all(SLOW);
+    let first = roles.driver(&["--driver", "1"]);
+    first.line(&["authorised: MAD-01"], PATIENCE);
+    let second = roles.driver(&["--driver", "2", "--output", "json"]);
+    let mut second = second;
+    assert_eq!(second.end(PATIENCE), 1, "{}", second.text());
+    second.line(&["\"event\":\"denied\"", "NO_CHARGE_POINT_FREE"], PATIENCE);
+}

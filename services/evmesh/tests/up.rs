@@ -1,0 +1,149 @@
+//! `evmesh up` with a file of requests: from nothing to the table of tickets.
+
+mod common;
+
+use common::{PATIENCE, Process, broker::Broker, operator, run, up};
+use std::{path::Path, time::Duration};
+
+/// The example has to be served in less than two minutes.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
+
+#[test]
+fn the_example_is_served_to_its_end() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/requests.txt");
+    let broker = Broker::open();
+    let before = mesh::now().mono;
+    let mut network = Process::start(up::flags(&broker, &["--requests", example, "--exit"]));
+    let code = network.end(EXAMPLE_LIMIT);
+    let took = mesh::now().mono.since(before);
+    let said = network.text();
+    assert_eq!(code, 0, "{said}");
+    assert!(took < EXAMPLE_LIMIT, "{took:?}");
+
+    assert_eq!(network.count(": asking for "), 10, "{said}");
+    assert_eq!(network.count("authorised: "), 9, "{said}");
+    assert_eq!(network.count("denied: "), 1, "{said}");
+    assert_eq!(network.count("ticket: "), 9, "{said}");
+    assert_eq!(network.count("(faulted)"), 1, "{said}");
+    assert!(said.contains("10 of 10 requests concluded as expected"), "{said}");
+    assert!(
+        said.contains("asking for any") && said.contains("CHARGE_POINT_UNKNOWN"),
+        "{said}"
+    );
+    // Live, each second: of nine supplies of 2 to 5 s each.
+    assert!(network.count(" kW  ") >= 25, "{said}");
+    // The order of the steps of the first request.
+    let places = [
+        "asking for MAD-01",
+        "authorised: MAD-01",
+        "MAD-01: 50.0 kW",
+        "ticket: MAD-01",
+    ]
+    .map(|text| said.find(text));
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?}\n{said}");
+    // The partial ticket bills less than a full car.
+    let faulted = network.line(&["ticket: MAD-02", "(faulted)"], PATIENCE);
+    let energy: f64 = faulted.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!(energy > 0.0 && energy < 40.0, "{faulted}");
+    // What can be pasted names the services and where they are.
+    for text in [
+        "grpcurl -plaintext 127.0.0.1:",
+        " list",
+        "DriverService/RequestCharge",
+        "EnginePanelService/PlugIn",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let state = network.line(&["state "], PATIENCE);
+    let folder = state.split_whitespace().nth(1).unwrap();
+    assert!(!Path::new(folder).exists(), "{folder} is still there");
+}
+
+#[test]
+fn what_does_not_come_out_as_its_line_says_is_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    std::fs::write(
+        &file,
+        "NOWHERE\nMAD-01 expect=denied\nNOWHERE expect=denied:CHARGE_POINT_BUSY\n",
+    )
+    .unwrap();
+    let requests = ["--requests", file.to_str().unwrap(), "--exit", "--pause", "0.1"];
+    let run = run(up::flags(&Broker::open(), &requests));
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout.contains("0 of 3 requests concluded as expected"),
+        "{run:?}"
+    );
+    assert_eq!(run.stdout.matches("NOT as expected").count(), 3, "{run:?}");
+}
+
+#[test]
+fn the_state_is_kept_for_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("requests"), "any A\n").unwrap();
+    std::fs::write(
+        path("points"),
+        "# two\nA-1; A street; 0.20 EUR\nB-1; B street; 0.10 EUR\n",
+    )
+    .unwrap();
+    let (data, requests, points) = (path("data"), path("requests"), path("points"));
+    let more = ["--data", &data, "--charge-points", &points];
+    let drive = [&more[..], &["--requests", &requests, "--exit"]].concat();
+    let first = run(up::flags(&Broker::open(), &drive));
+    assert_eq!(first.code, 0, "{first:?}");
+
+    // Another broker, as an embedded one is at each start; a store that was stopped in order.
+    let second = up::Up::ready(&more);
+    let tickets = operator(&second.central, &["tickets"]);
+    assert_eq!(tickets.len(), 1, "{tickets:?}");
+    assert_eq!(
+        (&tickets[0]["charge_point_id"], &tickets[0]["amount"]["micros"]),
+        (&"A-1".into(), &8_000_000.into())
+    );
+}
+
+#[test]
+fn a_network_that_cannot_get_ready_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    std::fs::write(&file, "any\n").unwrap();
+    // Central admits no charge point of this name.
+    let flags = up::flags(
+        &Broker::open(),
+        &[
+            "--requests",
+            file.to_str().unwrap(),
+            "--exit",
+            "--ready-timeout",
+            "2",
+        ],
+    );
+    let mut command = common::process::command(flags);
+    let known = [
+        ("EVMESH_CENTRAL_REGISTRATION", "known"),
+        ("EVMESH_CENTRAL_KNOWN_CHARGE_POINTS", "MAD-01,MAD-02,BCN-01"),
+    ];
+    let output = command.envs(known).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(
+        last.starts_with("evmesh: after 2 s ") && last.contains("VLC-01 is not registered"),
+        "{stderr}"
+    );
+    assert!(!last.contains("MAD-01"), "{last}");
+}
+
+#[test]
+fn a_network_stops_in_order_in_mid_supply() {
+    let mut network = up::Up::ready(&["--speed", "10"]);
+    let mut driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    network.process.terminate();
+    assert_eq!(network.process.end(PATIENCE), 0);
+    driver.line(&["cannot reach central"], PATIENCE);
+    driver.terminate();
+    assert_eq!(driver.end(PATIENCE), 1, "its request has not concluded");
+}
