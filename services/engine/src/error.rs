@@ -42,7 +42,7 @@ pub enum Error {
         /// What it should have been.
         what: &'static str,
         /// What is wrong with it.
-        source: ValueError,
+        source: Box<ValueError>,
     },
     /// Kafka's client cannot be built.
     #[error(transparent)]

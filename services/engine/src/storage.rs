@@ -40,10 +40,10 @@ pub(crate) fn load(
     folder: &Path,
     charge_point: &ChargePointId,
 ) -> Result<Stored, Error> {
-    let wrong = |what, source| Error::Value {
+    let wrong = |what, source: ValueError| Error::Value {
         folder: folder.to_owned(),
         what,
-        source,
+        source: source.into(),
     };
     let engine = match store.get(ENGINE)? {
         Some(value) => {
