@@ -2,6 +2,7 @@
 
 use super::stack::Stack;
 use crate::Shutdown;
+use futures_util::StreamExt as _;
 use std::{
     convert::Infallible,
     fmt, io,
@@ -90,6 +91,8 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One connection has at most so many calls and streams open; its further ones wait at the caller.
 const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
+/// After a failed accept.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
@@ -252,7 +255,9 @@ impl GrpcServer {
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .serve_with_incoming_shutdown(
                 stack,
-                TcpIncoming::from(listener.listener).with_nodelay(Some(true)),
+                TcpIncoming::from(listener.listener)
+                    .with_nodelay(Some(true))
+                    .then(accepted),
                 stopping.token().clone().cancelled_owned(),
             );
         tokio::pin!(serving);
@@ -276,6 +281,16 @@ impl GrpcServer {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// With too many open files the next accept fails at once, again and again: without a pause that would take a whole core.
+async fn accepted<T>(connection: io::Result<T>) -> io::Result<T> {
+    if let Err(error) = &connection {
+        tracing::debug!(%error, "a connection was not accepted");
+        metrics::counter!("evmesh_server_accept_errors_total").increment(1);
+        tokio::time::sleep(ACCEPT_AGAIN).await;
+    }
+    connection
 }
 
 /// Adds reflection, as v1 and as v1alpha: tools differ in which they ask for. It names what is served here and nothing else.

@@ -38,6 +38,9 @@ const AHEAD_OF_TONIC: Duration = Duration::from_millis(2);
 /// A path that no method has gets this label, so that callers cannot make up metrics.
 const UNKNOWN_METHOD: &str = "unknown";
 
+/// Who asks whether this server lives is answered when it is full too: restarting it would help nobody.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+
 /// The services behind everything that [`serve`] does for them.
 #[derive(Clone)]
 pub(super) struct Stack {
@@ -102,10 +105,10 @@ async fn serve(routes: Routes, shared: &Shared, request: Request) -> Response {
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
     let answered = trace
-        .scope(admit(routes, shared, request, method).instrument(span))
+        .scope(admit(routes, shared, request, path, method).instrument(span))
         .await;
     let (response, permit) = match answered {
-        Ok((response, permit)) => (response, Some(permit)),
+        Ok(answered) => answered,
         Err(failure) => (Status::from(failure).into_http(), None),
     };
 
@@ -130,17 +133,21 @@ async fn admit(
     mut routes: Routes,
     shared: &Shared,
     mut request: Request,
+    path: &str,
     method: Method,
-) -> Result<(Response, OwnedSemaphorePermit), Failure> {
+) -> Result<(Response, Option<OwnedSemaphorePermit>), Failure> {
     // Load shedding and the limit of concurrency: who does not fit is told at once when to come back.
     let slots = match method {
         Method::Unary => &shared.calls,
         Method::Streaming => &shared.streams,
     };
-    let permit = slots.clone().try_acquire_owned().map_err(|_| {
-        let message = "too many requests at once; try again after the delay in the details";
-        Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
-    })?;
+    let permit = (path != HEALTH_CHECK)
+        .then(|| slots.clone().try_acquire_owned())
+        .transpose()
+        .map_err(|_| {
+            let message = "too many requests at once; try again after the delay in the details";
+            Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
+        })?;
 
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));

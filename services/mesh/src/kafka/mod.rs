@@ -4,8 +4,10 @@
 //! Deliberately absent: consumer groups (partitions are assigned, offsets belong to the service) and transactions.
 
 pub mod embedded;
+mod probe;
 mod producer;
 mod reader;
+mod reading;
 mod relay;
 mod state;
 mod topics;

@@ -218,6 +218,10 @@ async fn a_full_server_says_when_to_come_back() {
     );
     assert!(retry_after(&status).is_some());
 
+    // Whoever asks for its health is told all the same.
+    let mut health = HealthClient::new(channel(&running).await);
+    health.check(HealthCheckRequest::default()).await.unwrap();
+
     // Streams are counted apart, for as long as they are open.
     let (reports, receiver) = tokio::sync::mpsc::channel(1);
     let reports_stream = tokio_stream::wrappers::ReceiverStream::new(receiver);

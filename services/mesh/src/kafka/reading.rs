@@ -1,0 +1,360 @@
+//! The reader's thread.
+
+use super::{
+    Context, Error, KafkaOptions, Message, Origin, ReaderEvent,
+    probe::{Answer, Probe, ask_on},
+};
+use crate::trace::TRACEPARENT;
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    client::ClientContext,
+    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    error::{KafkaError, KafkaResult},
+    message::{BorrowedMessage, Headers as _},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError, sync_channel},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The service hears that Kafka is away once it has been for so long.
+const AWAY_AFTER: Duration = Duration::from_millis(1500);
+/// How long one poll waits; the reader hears its end after this.
+const POLL: Duration = Duration::from_millis(100);
+/// With messages missing for so long and none coming, the client is built anew: some of its hangs heal in no other way.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// How often lag dashboards learn how far it has read.
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
+
+/// The consumer's own settings.
+const SETTINGS: &[(&str, &str)] = &[
+    // The offsets are the service's: librdkafka neither keeps nor chooses any.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    // A topic that a reader is the first to ask for would get the broker's number of partitions.
+    ("allow.auto.create.topics", "false"),
+    ("enable.partition.eof", "true"),
+    // What waits in memory to be read; the topic keeps the rest.
+    ("queued.max.messages.kbytes", "16384"),
+    // The broker holds a fetch that finds nothing for so long, and every question behind it on the connection.
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.queue.backoff.ms", "100"),
+    ("fetch.error.backoff.ms", "200"),
+    // A broker answers one connection's requests in turn: each question of a probe waits for a fetch that is under way.
+    // At the default of 500 ms, four partitions' questions hold up the messages for seconds.
+    ("fetch.wait.max.ms", "50"),
+];
+
+pub(super) struct ConsumerSide(Context);
+
+impl ClientContext for ConsumerSide {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.0.stats_raw(statistics);
+    }
+}
+
+impl ConsumerContext for ConsumerSide {}
+
+pub(super) type Client = BaseConsumer<ConsumerSide>;
+
+/// The service wants no more.
+struct Stop;
+
+/// Whom the reader tells; false ends it.
+pub(super) type Sink = Box<dyn FnMut(ReaderEvent) -> bool + Send>;
+
+/// What lives as long as the reader: clients come and go.
+pub(super) struct Reading {
+    topic: String,
+    group: String,
+    options: KafkaOptions,
+    sink: Sink,
+    stop: Arc<AtomicBool>,
+    origin: Origin,
+    /// Whose the positions are, once a broker was reached.
+    cluster: Option<String>,
+    /// The next offset to read of each partition.
+    positions: BTreeMap<i32, i64>,
+    missed_since: Option<Instant>,
+    away: bool,
+}
+
+impl Reading {
+    pub(super) fn new(
+        options: &KafkaOptions,
+        topic: &str,
+        group: &str,
+        origin: Origin,
+        stop: Arc<AtomicBool>,
+        sink: Sink,
+    ) -> Self {
+        Self {
+            topic: options.topic(topic),
+            group: group.to_owned(),
+            options: options.clone(),
+            sink,
+            stop,
+            origin,
+            cluster: None,
+            positions: BTreeMap::new(),
+            missed_since: None,
+            away: false,
+        }
+    }
+
+    pub(super) fn build(&self) -> Result<Client, Error> {
+        let own: Vec<(&str, &str)> = SETTINGS
+            .iter()
+            .copied()
+            .chain([("group.id", self.group.as_str())])
+            .collect();
+        let config = self.options.client(&self.group, &own);
+        Client::from_config_and_context(&config, ConsumerSide(self.options.context())).map_err(Error::Client)
+    }
+
+    pub(super) fn run(mut self, first: Client) {
+        let mut client = first;
+        while let ControlFlow::Continue(()) = self.read(&client) {
+            metrics::counter!("evmesh_kafka_clients_rebuilt_total", "topic" => self.topic.clone())
+                .increment(1);
+            client = match self.build() {
+                Ok(client) => client,
+                Err(error) => {
+                    tracing::error!(%error, topic = self.topic, "the topic is read no more");
+                    return;
+                }
+            };
+        }
+    }
+
+    fn tell(&mut self, event: ReaderEvent) -> Result<(), Stop> {
+        let goes_on = !self.stop.load(Ordering::SeqCst) && (self.sink)(event);
+        if goes_on { Ok(()) } else { Err(Stop) }
+    }
+
+    /// Reads with one client, until the service wants no more (break) or a new client is needed (continue).
+    fn read(&mut self, client: &Client) -> ControlFlow<()> {
+        let topic = self.topic.clone();
+        std::thread::scope(|threads| {
+            // The prober waits in `send` until its answer is taken: what it asks next is never older than that.
+            let (answers, answered) = sync_channel(0);
+            let (done, until_done) = sync_channel(0);
+            threads.spawn(move || ask_on(client, &topic, &answers, &until_done));
+            let read = self.read_on(client, &answered);
+            drop(done);
+            match read {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(Stop) => ControlFlow::Break(()),
+            }
+        })
+    }
+
+    fn read_on(&mut self, client: &Client, answers: &Receiver<Answer>) -> Result<(), Stop> {
+        let start = Instant::now();
+        let (mut commit_at, mut progress) = (start + COMMIT_EVERY, start);
+        let mut assigned = BTreeSet::new();
+        let mut before = BTreeMap::new(); // the positions when the running probe began
+        let mut ends: Option<Probe> = None; // told once they are reached
+        let mut at_end = BTreeSet::new(); // partitions that librdkafka read to their end
+        let mut tails: BTreeMap<i32, i64> = BTreeMap::new(); // ends behind which there is no message to come
+        while !self.stop.load(Ordering::SeqCst) {
+            match answers.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Ok(()), // it panicked: with a new client again
+                Ok((asked_at, Err(error))) => {
+                    tracing::debug!(%error, topic = self.topic, "kafka does not answer");
+                    ends = None;
+                    self.missed(asked_at)?;
+                }
+                Ok((_, Ok(probe))) => {
+                    if self.missed_since.take().is_some() {
+                        progress = Instant::now(); // nothing could come while it was away
+                    }
+                    self.away = false;
+                    self.options.watch.observe(true);
+                    if self.cluster.as_ref() != Some(&probe.cluster) {
+                        if self.meet(&probe)? {
+                            return Ok(()); // a client knows one cluster only
+                        }
+                        before = self.positions.clone();
+                    }
+                    if self.reconcile(&probe, &before)? || !probe.ranges.keys().eq(assigned.iter()) {
+                        assigned = probe.ranges.keys().copied().collect();
+                        self.assign(client);
+                        progress = Instant::now();
+                    }
+                    before = self.positions.clone();
+                    ends = Some(probe);
+                }
+            }
+            match client.poll(POLL) {
+                Some(Ok(message)) => {
+                    let message = owned(&message);
+                    at_end.remove(&message.partition);
+                    self.positions.insert(message.partition, message.offset + 1);
+                    self.tell(ReaderEvent::Message(message))?;
+                    progress = Instant::now(); // the service may have held it back
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(at_end.insert(partition)),
+                Some(Err(error)) => {
+                    // Out of range, most likely: the next probe finds it, and assigns the partitions anew.
+                    tracing::debug!(%error, topic = self.topic, "kafka refuses to be read");
+                    assigned.clear();
+                }
+                None => {}
+            }
+            if let Some(probe) = &ends {
+                let lags = |(partition, (_, end)): (&i32, &(i64, i64))| {
+                    let read = self.positions.get(partition).max(tails.get(partition));
+                    (read < Some(end)).then_some((*partition, *end))
+                };
+                let lagging: Vec<(i32, i64)> = probe.ranges.iter().filter_map(lags).collect();
+                if lagging.is_empty() {
+                    let as_of = probe.as_of;
+                    (ends, progress) = (None, Instant::now());
+                    self.tell(ReaderEvent::ReadToEnd { as_of })?;
+                } else if progress.elapsed() >= STALLED_AFTER {
+                    // The end of a partition may hold no message but marks of a transaction; else the client hangs.
+                    if lagging.iter().any(|(partition, _)| !at_end.contains(partition)) {
+                        tracing::warn!(
+                            topic = self.topic,
+                            "messages are there and none comes; a new client reads on"
+                        );
+                        return Ok(());
+                    }
+                    tails.extend(lagging);
+                }
+            }
+            if commit_at <= Instant::now() {
+                commit_at = Instant::now() + COMMIT_EVERY;
+                self.commit(client);
+            }
+        }
+        Err(Stop)
+    }
+
+    fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {
+        self.options.watch.observe(false);
+        let since = *self.missed_since.get_or_insert(asked_at);
+        if !self.away && since.elapsed() >= AWAY_AFTER {
+            self.away = true;
+            self.tell(ReaderEvent::Away)?;
+        }
+        Ok(())
+    }
+
+    /// The cluster is another than before; says whether there was one before.
+    fn meet(&mut self, probe: &Probe) -> Result<bool, Stop> {
+        let id = probe.cluster.clone();
+        let before = self.cluster.replace(id.clone());
+        self.positions.clear();
+        match &self.origin {
+            // What appeared since this process began is new: of another cluster everything.
+            Origin::Latest if before.is_none() => {
+                self.positions = probe
+                    .ranges
+                    .iter()
+                    .map(|(partition, (_, end))| (*partition, *end))
+                    .collect();
+            }
+            Origin::Latest => {}
+            Origin::Stored { cluster_id, offsets } if before.is_none() && *cluster_id == self.cluster => {
+                self.positions = offsets.clone();
+            }
+            Origin::Stored { .. } => {
+                tracing::info!(
+                    cluster = id,
+                    topic = self.topic,
+                    "another kafka cluster: it is read from the beginning"
+                );
+                self.tell(ReaderEvent::NewCluster { id })?;
+            }
+        }
+        Ok(before.is_some())
+    }
+
+    /// Brings the positions into the range of what is there; says whether one moved. `before` are the positions of before
+    /// the probe: messages that came since may lie beyond its ends.
+    fn reconcile(&mut self, probe: &Probe, before: &BTreeMap<i32, i64>) -> Result<bool, Stop> {
+        let mut moved = false;
+        for (&partition, &(first, end)) in &probe.ranges {
+            let position = self.positions.get(&partition).copied();
+            let in_range =
+                |position: i64| first <= position && *before.get(&partition).unwrap_or(&position) <= end;
+            if position.is_some_and(in_range) {
+                continue;
+            }
+            self.positions.insert(partition, first);
+            moved = true;
+            if position.is_some() {
+                let topic = &self.topic;
+                tracing::warn!(
+                    topic,
+                    partition,
+                    position,
+                    first,
+                    end,
+                    "messages are missing; reading from the beginning"
+                );
+                self.tell(ReaderEvent::Gap { partition })?;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn assign(&self, client: &Client) {
+        if let Err(error) = self.offsets().and_then(|offsets| client.assign(&offsets)) {
+            tracing::error!(%error, topic = self.topic, "partitions cannot be assigned");
+        }
+    }
+
+    /// For lag dashboards only: nothing reads it back, and nothing waits for it.
+    fn commit(&self, client: &Client) {
+        if !self.positions.is_empty()
+            && let Err(error) = self
+                .offsets()
+                .and_then(|offsets| client.commit(&offsets, CommitMode::Async))
+        {
+            tracing::debug!(%error, topic = self.topic, "offsets for dashboards were not kept");
+        }
+    }
+
+    fn offsets(&self) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (partition, position) in &self.positions {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*position))?;
+        }
+        Ok(list)
+    }
+}
+
+fn owned(message: &BorrowedMessage<'_>) -> Message {
+    let trace = message.headers().and_then(|headers| {
+        let header = headers.iter().find(|header| header.key == TRACEPARENT)?;
+        std::str::from_utf8(header.value?).ok()?.parse().ok()
+    });
+    Message {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        trace,
+    }
+}
