@@ -137,13 +137,34 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
 }
 
 #[test]
-fn a_network_stops_in_order_in_mid_supply() {
-    let mut network = up::Up::ready(&["--speed", "10"]);
-    let mut driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
+fn a_network_that_is_stopped_in_mid_supply_bills_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--speed", "10", "--data", folder.path().to_str().unwrap()];
+    let mut network = up::Up::ready(&more);
+    let driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
     driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
     network.process.terminate();
     assert_eq!(network.process.end(PATIENCE), 0);
-    driver.line(&["cannot reach central"], PATIENCE);
+    drop(driver);
+
+    // Whichever of the two got to know the end first: there is one ticket, and the next run has it.
+    let network = up::Up::ready(&more);
+    let tickets = common::eventually("the ticket", PATIENCE, || {
+        Some(operator(&network.central, &["tickets"])).filter(|tickets| !tickets.is_empty())
+    });
+    assert_eq!(
+        (tickets.len(), &tickets[0]["driver_id"]),
+        (1, &"7".into()),
+        "{tickets:?}"
+    );
+}
+
+#[test]
+fn a_driver_that_is_stopped_before_its_end_has_not_succeeded() {
+    let network = up::Up::ready(&["--speed", "10"]);
+    let mut driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
+    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
     driver.terminate();
-    assert_eq!(driver.end(PATIENCE), 1, "its request has not concluded");
+    assert_eq!(driver.end(PATIENCE), 1);
+    driver.line(&["0 of 1 requests concluded as expected"], PATIENCE);
 }

@@ -7,7 +7,7 @@ pub mod process;
 pub mod roles;
 pub mod up;
 
-pub use process::{Process, run};
+pub use process::{Process, Run, run};
 
 use std::time::Duration;
 
@@ -32,25 +32,30 @@ pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Opt
 
 /// A list of `evmesh operator`, as JSON.
 pub fn operator(central: &str, command: &[&str]) -> Vec<serde_json::Value> {
-    let run = run([&["operator", "--central", central, "--output", "json"], command].concat());
+    list(&ask(central, command))
+}
+
+fn ask(central: &str, command: &[&str]) -> Run {
+    run([&["operator", "--central", central, "--output", "json"], command].concat())
+}
+
+fn list(run: &Run) -> Vec<serde_json::Value> {
     match run.json() {
         serde_json::Value::Array(rows) => rows,
         other => panic!("no list: {other}"),
     }
 }
 
-/// What a charge point's status is, by `evmesh operator status`; empty while it is not registered.
-pub fn status(central: &str, charge_point: &str) -> String {
-    let rows = operator(central, &["status"]);
-    let row = rows.iter().find(|row| row["charge_point_id"] == charge_point);
-    row.and_then(|row| row["status"].as_str())
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// Waits until a charge point has a status.
+/// Waits until a charge point has a status, by `evmesh operator status`; central may still be starting.
 pub fn becomes(central: &str, charge_point: &str, wanted: &str) {
     eventually(&format!("{charge_point} is {wanted}"), PATIENCE, || {
-        (status(central, charge_point) == wanted).then_some(())
+        let answer = ask(central, &["status"]);
+        let rows = if answer.code == 0 {
+            list(&answer)
+        } else {
+            Vec::new()
+        };
+        let row = rows.iter().find(|row| row["charge_point_id"] == charge_point)?;
+        (row["status"] == wanted).then_some(())
     });
 }
