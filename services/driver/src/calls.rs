@@ -307,7 +307,12 @@ fn words(status: &Status) -> String {
     let cause = words
         .strip_prefix("no answer from ")
         .and_then(|rest| rest.split_once(": "));
-    wire::printable(cause.map_or(words, |(_address, cause)| cause))
+    let words = cause.map_or(words, |(_address, cause)| cause);
+    // What HTTP/2 says of a stream whose far side died means nothing to people.
+    if words.starts_with("h2 protocol error") {
+        return "the connection broke".into();
+    }
+    wire::printable(words)
 }
 
 /// Is the answer definitive? Everything else is asked again.

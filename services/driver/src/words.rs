@@ -43,7 +43,7 @@ impl Words {
                 "{}: your session from before is still open; following it to its end",
                 session.charge_point
             ),
-            Event::Requesting { line, target } => format!("request {line}: asking for {}", place(target)),
+            Event::Requesting { line, target } => format!("line {line}: asking for {}", place(target)),
             Event::Authorized {
                 charge_point, price, ..
             } => format!("authorised: {charge_point} is reserved for you, at {price} a kWh; plug in"),
@@ -158,7 +158,7 @@ fn concluded(row: &Row) -> String {
     } else {
         "NOT as expected"
     };
-    format!("request {line} concluded: {how}; {met}")
+    format!("line {line} concluded: {how}; {met}")
 }
 
 fn free_line(free: &[FreePoint]) -> String {

@@ -280,5 +280,11 @@ fn words(status: &Status, address: &Address) -> String {
     };
     let no_answer = format!("no answer from {address}: ");
     let words = words.strip_prefix(&no_answer).unwrap_or(words);
+    // What HTTP/2 says of a stream whose far side died means nothing to people.
+    let words = if words.starts_with("h2 protocol error") {
+        "the connection broke"
+    } else {
+        words
+    };
     words.replace(char::is_control, " ")
 }
