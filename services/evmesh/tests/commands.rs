@@ -42,18 +42,18 @@ fn check_is_bounded_and_tells_a_server_that_does_not_serve() {
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = free_address();
-    let server = runtime.block_on(async {
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(&address)).unwrap();
+    runtime.spawn(async {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter
             .set_service_status("", tonic_health::ServingStatus::NotServing)
             .await;
-        let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         tonic::transport::Server::builder()
             .add_service(health)
             .serve_with_incoming(incoming)
+            .await
     });
-    runtime.spawn(server);
     let check = run(["check", &address]);
     assert_eq!(check.code, 1);
     assert!(check.stderr.contains("is not serving"), "{check:?}");
