@@ -3,6 +3,8 @@
 //!
 //! Each seed is one run, the same each time. `EVMESH_SEEDS=N` runs more of them, `EVMESH_SEED=S` only that one.
 
+#![allow(clippy::unwrap_used)] // a helper of a test may fail it
+
 use domain::{
     ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId, Wall,
     network::{
@@ -49,7 +51,7 @@ impl Random {
     }
 
     fn one_in(&mut self, n: u64) -> bool {
-        self.next() % n == 0
+        self.next().is_multiple_of(n)
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -464,7 +466,7 @@ impl Run {
             let plugged_in = self.engines[n].supply.view().plugged_in;
             self.input(n, if plugged_in { Input::Unplug } else { Input::PlugIn });
         }
-        if at % 1_000 == 0 {
+        if at.is_multiple_of(1_000) {
             self.monitor(n, at, true);
         }
         // The relay: in order, and now and then again.

@@ -66,7 +66,7 @@ fn deadlines_wait_for_kafka_and_for_the_engine() {
     );
     world.silence("A");
     world.advance(250, &[]);
-    assert_eq!(world.find(&session).revoke, true);
+    assert!(world.find(&session).revoke);
     world.advance(5_000, &[]);
     assert_eq!(world.state(&session), ended(Outcome::Expired));
 }
