@@ -1,15 +1,12 @@
 //! Central's panel: the charge points, the requests under way, and the messages of the system, errors first.
 
-use crate::{
-    events::{Line as Message, Ring},
-    roster::Roster,
-    view,
-};
+use crate::{events::Ring, roster::Roster, view};
 use domain::Wall;
 use domain::network::{Detail, Level, LiveDetail, State};
 use mesh::{
     Shutdown,
     kafka::BrokerState,
+    observability::LogRing,
     terminal::{self, Screen, is_quit, status_colour},
 };
 use ratatui::{
@@ -39,12 +36,21 @@ pub struct View {
     pub(crate) roster: watch::Receiver<Arc<Roster>>,
     pub(crate) messages: watch::Receiver<Ring>,
     pub(crate) broker: watch::Receiver<BrokerState>,
+    pub(crate) log: Option<LogRing>,
 }
 
 impl View {
     /// The charge points as they were a moment ago, collected about once a second.
     pub fn roster(&self) -> watch::Receiver<Arc<Roster>> {
         self.roster.clone()
+    }
+
+    /// Shows this log, which has the messages of the system in it, instead of these messages alone.
+    pub fn with_log(self, log: LogRing) -> Self {
+        Self {
+            log: Some(log),
+            ..self
+        }
     }
 
     /// The messages of the system.
@@ -79,8 +85,7 @@ pub async fn run(mut view: View, shutdown: Shutdown) -> io::Result<()> {
 /// Draws the panel into an area.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let roster = view.roster.borrow().clone();
-    let messages = view.messages.borrow().clone();
-    let messages = messages.worst_first();
+    let messages = messages(view);
     let requests: Vec<(&Detail, &LiveDetail)> = roster
         .entries
         .iter()
@@ -97,7 +102,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     frame.render_widget(header(&roster, view), head);
     frame.render_widget(charge_points(&roster, points), points);
     frame.render_widget(request_list(&requests, under_way), under_way);
-    frame.render_widget(message_list(&messages, system), system);
+    frame.render_widget(block("messages", messages, system), system);
 }
 
 fn coloured(colour: Color) -> Style {
@@ -222,19 +227,41 @@ fn request_list(requests: &[(&Detail, &LiveDetail)], area: Rect) -> Paragraph<'s
     block("requests under way", requests.iter().map(line).collect(), area)
 }
 
-fn message_list(messages: &[&Message], area: Rect) -> Paragraph<'static> {
-    let line = |message: &&Message| {
-        let colour = match message.level {
-            Level::Error => Color::Red,
-            Level::Warn => Color::Yellow,
-            Level::Info | Level::Debug => Color::Reset,
-        };
-        Line::styled(
-            format!("{}  {}", clock(message.at), message.text),
-            coloured(colour),
-        )
+/// The messages, errors first.
+fn messages(view: &View) -> Vec<Line<'static>> {
+    let most = usize::from(MESSAGES_HEIGHT);
+    match &view.log {
+        Some(log) => log
+            .worst_first(most)
+            .into_iter()
+            .map(|line| message(level(line.level), line.text))
+            .collect(),
+        None => {
+            let ring = view.messages.borrow();
+            let lines = ring.worst_first().into_iter().take(most);
+            lines
+                .map(|line| message(line.level, format!("{}  {}", clock(line.at), line.text)))
+                .collect()
+        }
+    }
+}
+
+fn level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::DEBUG | tracing::Level::TRACE => Level::Debug,
+    }
+}
+
+fn message(level: Level, text: String) -> Line<'static> {
+    let colour = match level {
+        Level::Error => Color::Red,
+        Level::Warn => Color::Yellow,
+        Level::Info | Level::Debug => Color::Reset,
     };
-    block("messages", messages.iter().map(line).collect(), area)
+    Line::styled(text, coloured(colour))
 }
 
 fn block(title: &str, mut lines: Vec<Line<'static>>, area: Rect) -> Paragraph<'static> {
@@ -303,6 +330,7 @@ mod tests {
             roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
             messages,
             broker: watch::channel(BrokerState::Reached).1,
+            log: None,
         };
         let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
@@ -339,5 +367,24 @@ mod tests {
         let tiny = picture(60);
         assert!(!tiny.contains("0.35 EUR") && tiny.contains("1.500"), "{tiny}");
         picture(10);
+    }
+
+    #[test]
+    fn the_log_takes_the_place_of_the_messages_where_there_is_one() {
+        let log = LogRing::new();
+        log.push(tracing::Level::INFO, "kafka reached");
+        log.push(tracing::Level::ERROR, "the disk is full");
+        let view = View {
+            address: ([127, 0, 0, 1], 50051).into(),
+            roster: watch::channel(Arc::default()).1,
+            messages: watch::channel(Ring::default()).1,
+            broker: watch::channel(BrokerState::Unknown).1,
+            log: None,
+        };
+        let lines: Vec<String> = messages(&view.with_log(log))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(lines, ["the disk is full", "kafka reached"]);
     }
 }

@@ -80,6 +80,7 @@ impl Service {
             roster: roster.subscribe(),
             messages,
             broker: producer.state(),
+            log: None,
         };
         Ok(Self {
             options,

@@ -238,3 +238,98 @@ fn take(order: Order, taken: &mut Taken, waiting: &mut HashMap<Token, ReplyTo>) 
         watch @ Order::Watch(..) => taken.watches.push(watch),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::network::{Command, Config, Registration};
+    use mesh::{grpc::Failure, kafka::KafkaOptions, store::MemoryStore};
+
+    fn outlets() -> Outlets {
+        Outlets {
+            events: Events::new().0,
+            producer: Producer::new(&KafkaOptions::at("127.0.0.1:1"), "test").unwrap(),
+            rows: Vec::new(),
+            engine_timeout: Duration::from_secs(1),
+        }
+    }
+
+    fn started(store: MemoryStore) -> (Handle, Running) {
+        let writer = Writer::open(store, Config::default(), mesh::now()).unwrap();
+        spawn(writer, outlets()).unwrap()
+    }
+
+    async fn register(handle: &Handle, id: &str) -> Result<(), Failure> {
+        let registration = Registration {
+            charge_point: id.parse().unwrap(),
+            location: String::new(),
+            price: "0.30 EUR".parse().unwrap(),
+            engine_address: "127.0.0.1:1".into(),
+            instance: "store".parse().unwrap(),
+            monitor: "monitor".parse().unwrap(),
+        };
+        handle
+            .ask(|token| Command::Register { token, registration })
+            .await
+            .map(drop)
+    }
+
+    #[tokio::test]
+    async fn a_query_sees_every_answer_given_before_it() {
+        let (handle, mut running) = started(MemoryStore::new());
+        for n in 1..=50 {
+            register(&handle, &format!("CP-{n}")).await.unwrap();
+            assert_eq!(
+                handle
+                    .query(|snapshot| snapshot.network.charge_point_count())
+                    .await
+                    .unwrap(),
+                n
+            );
+        }
+        running.stop();
+        running.ended().await.unwrap();
+        let refused = register(&handle, "CP-0").await.unwrap_err();
+        assert_eq!(refused.reason, "SHUTTING_DOWN");
+        assert!(handle.query(|_| ()).await.is_err() && handle.watch("s1".parse().unwrap()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_ends_the_writer_and_gives_no_answer() {
+        let mut store = MemoryStore::new();
+        store.fail_after(2); // the format, and one registration
+        let (handle, mut running) = started(store);
+        register(&handle, "CP-1").await.unwrap();
+        let refused = register(&handle, "CP-2").await.unwrap_err();
+        assert_eq!(refused.reason, "SHUTTING_DOWN");
+        assert!(matches!(running.ended().await, Err(Error::Store(_))));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_whoever_can_ask_again() {
+        let (handle, running) = started(MemoryStore::new());
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(0);
+        let holding = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.query(move |_| drop(wait.recv())).await })
+        };
+        let mut asking = tokio::task::JoinSet::new();
+        let refused = loop {
+            // Each asks once; the writer is held up, so at some point the queue is full.
+            let asked = handle.clone();
+            asking.spawn(async move { register(&asked, "CP-1").await });
+            tokio::task::yield_now().await;
+            if let Some(Ok(Err(refused))) = asking.try_join_next() {
+                break refused;
+            }
+        };
+        assert_eq!(refused.reason, "OVERLOADED");
+        assert!(refused.retry_after.is_some());
+        drop(go);
+        holding.await.unwrap().unwrap();
+        while let Some(answer) = asking.join_next().await {
+            drop(answer.unwrap()); // the rest is served, or refused, and nobody waits for ever
+        }
+        drop(running);
+    }
+}

@@ -2,12 +2,15 @@
 //!
 //! The broker is the embedded one, or the Apache Kafka that `EVMESH_TEST_KAFKA` names.
 
+#![allow(clippy::unwrap_used)] // a test that finds nothing there has failed
+
 mod bad_input;
 mod bare_messages;
 mod bench;
 mod calls;
 mod crowd;
 mod engine;
+mod kafka_away;
 mod monitors;
 mod operator;
 mod restarts;

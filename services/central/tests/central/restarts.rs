@@ -164,3 +164,40 @@ async fn what_cannot_start_says_so_in_one_plain_sentence() {
     );
     central.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_running_calls_come_to_their_end_and_keeps_their_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let kafka = crate::bench::no_kafka();
+    let central = Central::with(options(folder.path(), kafka.clone())).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    engine.set(crate::engine::Mood::SilentWhenAsked);
+    let (mut drivers, calls) = (central.drivers.clone(), engine.inside().calls);
+    let request = evmesh_proto::driver::RequestChargeRequest {
+        driver_id: "101".into(),
+        charge_point_id: "MAD-01".into(),
+        request_id: "once".into(),
+        ..Default::default()
+    };
+    let asked = request.clone();
+    let waiting = tokio::spawn(async move { drivers.request_charge(asked).await });
+    testing::eventually("the engine is asked", crate::bench::PATIENCE, || async {
+        (engine.inside().calls > calls).then_some(())
+    })
+    .await;
+    central.stop().await;
+    let status = waiting.await.unwrap().unwrap_err();
+    assert_eq!(
+        mesh::grpc::reason(&status).as_deref(),
+        Some("ENGINE_SILENT"),
+        "{status:?}"
+    );
+    let central = Central::with(options(folder.path(), kafka)).await;
+    let status = central.drivers.clone().request_charge(request).await.unwrap_err();
+    assert_eq!(
+        mesh::grpc::reason(&status).as_deref(),
+        Some("ENGINE_SILENT"),
+        "{status:?}"
+    );
+    central.stop().await;
+}
