@@ -90,22 +90,28 @@ impl Service<Request> for Stack {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let (routes, shared) = (self.routes.clone(), self.shared.clone());
-        Box::pin(async move { Ok(serve(routes, &shared, request).await) })
+        let arrived = Instant::now(); // here, not at the first poll: that may be late, and tonic's timer runs already
+        Box::pin(async move { Ok(serve(routes, &shared, request, arrived).await) })
     }
 }
 
 /// The server stack.
-async fn serve(routes: Routes, shared: &Shared, request: Request) -> Response {
+async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Instant) -> Response {
     // Which method: streams have no time limit, and are counted apart.
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));
-    let tally = Tally::new(path, method);
+    let call = Call {
+        path,
+        method,
+        arrived,
+    };
+    let tally = Tally { call, counted: false };
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
     let trace = trace::from_headers(request.headers());
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
     let answered = trace
-        .scope(admit(routes, shared, request, path, method).instrument(span))
+        .scope(admit(routes, shared, request, call).instrument(span))
         .await;
     let (response, permit) = match answered {
         Ok(answered) => answered,
@@ -129,13 +135,26 @@ async fn serve(routes: Routes, shared: &Shared, request: Request) -> Response {
     })
 }
 
+/// A call on its way.
+#[derive(Clone, Copy)]
+struct Call {
+    path: &'static str,
+    method: Method,
+    arrived: Instant,
+}
+
 async fn admit(
     mut routes: Routes,
     shared: &Shared,
     mut request: Request,
-    path: &str,
-    method: Method,
+    call: Call,
 ) -> Result<(Response, Option<OwnedSemaphorePermit>), Failure> {
+    let Call {
+        path,
+        method,
+        arrived,
+    } = call;
+
     // Load shedding and the limit of concurrency: who does not fit is told at once when to come back.
     let slots = match method {
         Method::Unary => &shared.calls,
@@ -157,7 +176,7 @@ async fn admit(
         }
         Method::Streaming => asked,
     };
-    let deadline = limit.map(Deadline::after);
+    let deadline = limit.map(|limit| Deadline(arrived + limit));
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(deadline);
     }
@@ -219,22 +238,11 @@ pub(super) fn grpc_timeout(headers: &http::HeaderMap) -> Option<Duration> {
 
 /// Counts a call, once.
 struct Tally {
-    path: &'static str,
-    method: Method,
-    started: Instant,
+    call: Call,
     counted: bool,
 }
 
 impl Tally {
-    fn new(path: &'static str, method: Method) -> Self {
-        Self {
-            path,
-            method,
-            started: Instant::now(),
-            counted: false,
-        }
-    }
-
     fn done(mut self, code: Code) {
         self.count(code);
     }
@@ -242,11 +250,11 @@ impl Tally {
     fn count(&mut self, code: Code) {
         if !std::mem::replace(&mut self.counted, true) {
             let code = uniform::name(code);
-            metrics::counter!("evmesh_server_calls_total", "method" => self.path, "code" => code)
+            metrics::counter!("evmesh_server_calls_total", "method" => self.call.path, "code" => code)
                 .increment(1);
-            if self.method == Method::Unary {
-                let seconds = self.started.elapsed().as_secs_f64();
-                metrics::histogram!("evmesh_server_call_seconds", "method" => self.path).record(seconds);
+            if self.call.method == Method::Unary {
+                let seconds = self.call.arrived.elapsed().as_secs_f64();
+                metrics::histogram!("evmesh_server_call_seconds", "method" => self.call.path).record(seconds);
             }
         }
     }
