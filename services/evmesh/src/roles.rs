@@ -20,7 +20,7 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
         .await
         .map_err(|error| Failure::because(&error))?;
     // Central collects what its panel shows only while somebody looks.
-    let view = stage.panel_log().map(|_| service.view());
+    let view = stage.panel_log().map(|log| service.view().with_log(log.clone()));
     let shutdown = stage.shutdown.clone();
     let service = Box::pin(async {
         service

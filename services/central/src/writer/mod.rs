@@ -141,6 +141,14 @@ impl<S: Store> Writer<S> {
         Ok(self.store.commit(batch)?)
     }
 
+    /// How many rows wait for Kafka.
+    pub(crate) fn rows_waiting(&self, kind: RowKind) -> usize {
+        match kind {
+            RowKind::Notification => self.notifications.waiting(),
+            RowKind::DeadLetter => self.dead_letters.waiting(),
+        }
+    }
+
     fn rows(&mut self, kind: RowKind) -> &mut Rows {
         match kind {
             RowKind::Notification => &mut self.notifications,

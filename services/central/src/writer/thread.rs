@@ -1,7 +1,7 @@
 //! The writer's thread: takes what waits in the queues, lets the writer take one step, and lets out what the step gave.
 
 use super::{
-    Handle, Input, Release, Writer,
+    Handle, Input, Release, RowKind, Writer,
     handle::{Order, ReplyTo},
 };
 use crate::{
@@ -166,8 +166,7 @@ impl<S: Store> Thread<S> {
     fn step(&mut self, now: Now, taken: Taken) -> Result<(), Error> {
         metrics::histogram!("evmesh_central_step_inputs").record(taken.inputs.len() as f64);
         let releases = self.writer.step(now, taken.inputs)?;
-        metrics::histogram!("evmesh_central_step_seconds")
-            .record(mesh::now().mono.since(now.mono).as_secs_f64());
+        self.measure(now);
         let mut rows = false;
         for release in releases {
             rows |= release == Release::Rows;
@@ -184,6 +183,22 @@ impl<S: Store> Thread<S> {
             }
         }
         Ok(())
+    }
+
+    /// A step comes with every tick: how old the last one is says whether the writer lives.
+    fn measure(&self, now: Now) {
+        metrics::histogram!("evmesh_central_step_seconds")
+            .record(mesh::now().mono.since(now.mono).as_secs_f64());
+        metrics::gauge!("evmesh_central_last_step_timestamp_seconds").set(now.wall.seconds());
+        metrics::gauge!("evmesh_central_charge_points")
+            .set(self.writer.snapshot().network.charge_point_count() as f64);
+        for (kind, name) in [
+            (RowKind::Notification, "notification"),
+            (RowKind::DeadLetter, "dead_letter"),
+        ] {
+            metrics::gauge!("evmesh_central_rows_waiting", "kind" => name)
+                .set(self.writer.rows_waiting(kind) as f64);
+        }
     }
 
     fn release(&mut self, now: Now, release: Release) -> Result<(), Error> {
@@ -311,7 +326,7 @@ mod tests {
         let (go, wait) = std::sync::mpsc::sync_channel::<()>(0);
         let holding = {
             let handle = handle.clone();
-            tokio::spawn(async move { handle.query(move |_| drop(wait.recv())).await })
+            tokio::spawn(async move { handle.query(move |_| wait.recv().is_ok()).await })
         };
         let mut asking = tokio::task::JoinSet::new();
         let refused = loop {

@@ -14,26 +14,26 @@ use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Status, transport::Channel};
 
 /// How long anything may take that is not measured: two cores run everything at once.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running central.
-pub struct Central {
-    pub address: SocketAddr,
-    pub drivers: DriverServiceClient<Channel>,
-    pub points: ChargePointServiceClient<Channel>,
-    pub operators: OperatorServiceClient<Channel>,
+pub(crate) struct Central {
+    pub(crate) address: SocketAddr,
+    pub(crate) drivers: DriverServiceClient<Channel>,
+    pub(crate) points: ChargePointServiceClient<Channel>,
+    pub(crate) operators: OperatorServiceClient<Channel>,
     stop: Shutdown,
     running: JoinHandle<Result<(), central::Error>>,
     _folder: Option<tempfile::TempDir>,
 }
 
 /// Kafka that is not there.
-pub fn no_kafka() -> KafkaOptions {
+pub(crate) fn no_kafka() -> KafkaOptions {
     KafkaOptions::at(testing::free_address().to_string())
 }
 
 /// The options of the tests: everything that a test waits for is short.
-pub fn options(folder: &Path, kafka: KafkaOptions) -> Options {
+pub(crate) fn options(folder: &Path, kafka: KafkaOptions) -> Options {
     let mut options = Options::local(folder, kafka);
     options.engine_timeout = Duration::from_millis(500);
     options.broadcast_interval = Duration::from_millis(500);
@@ -45,7 +45,7 @@ pub fn options(folder: &Path, kafka: KafkaOptions) -> Options {
 
 impl Central {
     /// With a store of its own.
-    pub async fn start(kafka: KafkaOptions) -> Self {
+    pub(crate) async fn start(kafka: KafkaOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = options(folder.path(), kafka);
         Self {
@@ -54,7 +54,7 @@ impl Central {
         }
     }
 
-    pub async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let service = Service::bind(options).await.unwrap();
         let address = service.local_addr();
         let stop = Shutdown::new();
@@ -74,13 +74,13 @@ impl Central {
     }
 
     /// Stops in order.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.start();
         self.running.await.unwrap().unwrap();
     }
 
     /// A charge point with its stand-in engine, free to be used.
-    pub async fn charge_point(&self, id: &str) -> (Engine, Monitor) {
+    pub(crate) async fn charge_point(&self, id: &str) -> (Engine, Monitor) {
         let engine = Engine::start(&format!("store-of-{id}")).await;
         let monitor = Monitor::connect(self, id, &engine).await;
         self.status(id, network::ChargePointStatus::Available).await;
@@ -88,7 +88,7 @@ impl Central {
     }
 
     /// Waits until a charge point has this status.
-    pub async fn status(&self, id: &str, status: network::ChargePointStatus) {
+    pub(crate) async fn status(&self, id: &str, status: network::ChargePointStatus) {
         testing::eventually(&format!("{id} is {status:?}"), PATIENCE, || async {
             let points = self
                 .drivers
@@ -104,11 +104,11 @@ impl Central {
         .await;
     }
 
-    pub async fn request(&self, driver: &str, charge_point: &str) -> Result<network::Session, Status> {
+    pub(crate) async fn request(&self, driver: &str, charge_point: &str) -> Result<network::Session, Status> {
         self.request_again(driver, charge_point, "").await
     }
 
-    pub async fn request_again(
+    pub(crate) async fn request_again(
         &self,
         driver: &str,
         charge_point: &str,
@@ -124,7 +124,7 @@ impl Central {
         Ok(answer.into_inner().session.unwrap())
     }
 
-    pub async fn session(&self, driver: &str, id: &str) -> Result<network::Session, Status> {
+    pub(crate) async fn session(&self, driver: &str, id: &str) -> Result<network::Session, Status> {
         let request = driver::GetSessionRequest {
             driver_id: driver.into(),
             session_id: id.into(),
@@ -140,7 +140,7 @@ impl Central {
     }
 
     /// Waits until a session is as wanted.
-    pub async fn session_is(
+    pub(crate) async fn session_is(
         &self,
         driver: &str,
         id: &str,
@@ -153,7 +153,7 @@ impl Central {
         .await
     }
 
-    pub async fn tickets(&self, driver: &str) -> Vec<network::Ticket> {
+    pub(crate) async fn tickets(&self, driver: &str) -> Vec<network::Ticket> {
         let request = driver::ListTicketsRequest {
             driver_id: driver.into(),
             page_size: 0,
@@ -169,7 +169,7 @@ impl Central {
     }
 
     /// Waits for the one ticket of a driver.
-    pub async fn ticket(&self, driver: &str) -> network::Ticket {
+    pub(crate) async fn ticket(&self, driver: &str) -> network::Ticket {
         let mut tickets = testing::eventually(&format!("driver {driver} has a ticket"), PATIENCE, || async {
             Some(self.tickets(driver).await).filter(|tickets| !tickets.is_empty())
         })
@@ -180,7 +180,7 @@ impl Central {
 }
 
 /// What a monitor sends to register `id`, whose engine is there.
-pub fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterChargePointRequest {
+pub(crate) fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterChargePointRequest {
     chargepoint::RegisterChargePointRequest {
         charge_point_id: id.into(),
         location: format!("Madrid, {id}"),
@@ -195,11 +195,11 @@ pub fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterChargePoi
 }
 
 /// A monitor whose reports a test sets. It reports several times an interval, until it is dropped.
-pub struct Monitor {
-    pub epoch: u64,
-    pub health: watch::Sender<chargepoint::EngineHealth>,
+pub(crate) struct Monitor {
+    pub(crate) epoch: u64,
+    pub(crate) health: watch::Sender<chargepoint::EngineHealth>,
     /// How its stream ended, once it has.
-    pub ended: watch::Receiver<Option<Status>>,
+    pub(crate) ended: watch::Receiver<Option<Status>>,
     stream: JoinHandle<()>,
 }
 
@@ -210,7 +210,7 @@ impl Drop for Monitor {
 }
 
 impl Monitor {
-    pub async fn connect(central: &Central, id: &str, engine: &Engine) -> Self {
+    pub(crate) async fn connect(central: &Central, id: &str, engine: &Engine) -> Self {
         let mut points = central.points.clone();
         let answer = points
             .register_charge_point(registration(id, engine))

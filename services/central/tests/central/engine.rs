@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub(crate) enum Mood {
     /// As it should.
     Willing,
     /// `AuthorizeSupply` is refused with this.
@@ -31,20 +31,20 @@ pub enum Mood {
 }
 
 #[derive(Debug)]
-pub struct Inside {
-    pub mood: Mood,
-    pub instance: String,
-    pub highest: u64,
-    pub current: Option<proto::SupplyRecord>,
-    pub unsettled: Vec<proto::SupplyRecord>,
-    pub authorizations: Vec<proto::AuthorizeSupplyRequest>,
-    pub calls: usize,
+pub(crate) struct Inside {
+    pub(crate) mood: Mood,
+    pub(crate) instance: String,
+    pub(crate) highest: u64,
+    pub(crate) current: Option<proto::SupplyRecord>,
+    pub(crate) unsettled: Vec<proto::SupplyRecord>,
+    pub(crate) authorizations: Vec<proto::AuthorizeSupplyRequest>,
+    pub(crate) calls: usize,
 }
 
 /// A running stand-in. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Engine {
-    pub address: SocketAddr,
+pub(crate) struct Engine {
+    pub(crate) address: SocketAddr,
     inside: Arc<Mutex<Inside>>,
     stop: Shutdown,
 }
@@ -59,7 +59,7 @@ impl Drop for Engine {
 struct Served(Arc<Mutex<Inside>>);
 
 impl Engine {
-    pub async fn start(instance: &str) -> Self {
+    pub(crate) async fn start(instance: &str) -> Self {
         let inside = Arc::new(Mutex::new(Inside {
             mood: Mood::Willing,
             instance: instance.to_owned(),
@@ -88,16 +88,16 @@ impl Engine {
         }
     }
 
-    pub fn inside(&self) -> MutexGuard<'_, Inside> {
+    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap()
     }
 
-    pub fn set(&self, mood: Mood) {
+    pub(crate) fn set(&self, mood: Mood) {
         self.inside().mood = mood;
     }
 
     /// The car is there: the meter shows this much.
-    pub fn supply(&self, energy_wh: u64) {
+    pub(crate) fn supply(&self, energy_wh: u64) {
         let mut inside = self.inside();
         let record = inside.current.as_mut().expect("a session is authorised");
         record.set_state(proto::SupplyState::Supplying);
@@ -106,11 +106,11 @@ impl Engine {
     }
 
     /// The supply ends at its last reading.
-    pub fn end(&self, end: proto::SupplyEnd) {
+    pub(crate) fn end(&self, end: proto::SupplyEnd) {
         self.inside().end(end);
     }
 
-    pub fn supplies(&self) -> bool {
+    pub(crate) fn supplies(&self) -> bool {
         let inside = self.inside();
         inside
             .current

@@ -15,13 +15,13 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything on a topic, from its beginning.
-pub struct Topic {
+pub(crate) struct Topic {
     messages: Arc<Mutex<Vec<(String, Value)>>>,
     _reader: Reader,
 }
 
 impl Topic {
-    pub fn read(options: &KafkaOptions, topic: &str) -> Self {
+    pub(crate) fn read(options: &KafkaOptions, topic: &str) -> Self {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let sink = messages.clone();
         let origin = Origin::Stored {
@@ -44,12 +44,12 @@ impl Topic {
     }
 
     /// Every message so far, with its key.
-    pub fn all(&self) -> Vec<(String, Value)> {
+    pub(crate) fn all(&self) -> Vec<(String, Value)> {
         self.messages.lock().unwrap().clone()
     }
 
     /// Waits for a message that is as wanted, and returns the first, with its key.
-    pub async fn first(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> (String, Value) {
+    pub(crate) async fn first(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> (String, Value) {
         testing::eventually(what, PATIENCE, || async {
             self.messages
                 .lock()
@@ -62,12 +62,12 @@ impl Topic {
     }
 
     /// Waits for a message of this type.
-    pub async fn of_type(&self, kind: &str) -> (String, Value) {
+    pub(crate) async fn of_type(&self, kind: &str) -> (String, Value) {
         self.first(kind, |value| value["type"] == kind).await
     }
 
     /// How many messages of this type there are.
-    pub fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         self.all()
             .iter()
             .filter(|(_, value)| value["type"] == kind)
@@ -76,7 +76,7 @@ impl Topic {
 }
 
 /// Publishes a message as it is.
-pub async fn publish(producer: &Producer, key: &str, payload: impl ToString) {
+pub(crate) async fn publish(producer: &Producer, key: &str, payload: impl ToString) {
     let payload = payload.to_string().into_bytes();
     producer
         .send(evmesh_proto::topics::CP_TELEMETRY, key, payload)
@@ -85,10 +85,10 @@ pub async fn publish(producer: &Producer, key: &str, payload: impl ToString) {
 }
 
 /// Payloads with their header `reason`.
-pub type Letters = Arc<Mutex<Vec<(Vec<u8>, String)>>>;
+pub(crate) type Letters = Arc<Mutex<Vec<(Vec<u8>, String)>>>;
 
 /// Everything on a topic of dead letters, read by a client that is not ours, until the test ends.
-pub fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
+pub(crate) fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
     use rdkafka::{
         ClientConfig, Message as _, Offset, TopicPartitionList,
         consumer::{BaseConsumer, Consumer as _},
