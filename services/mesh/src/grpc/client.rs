@@ -1,4 +1,4 @@
-//! What every call to another service passes on its way. Read [`call`] from top to bottom.
+//! What every call to another service passes on its way. Read `call` from top to bottom.
 
 use super::{
     Address, Deadline, Failure,

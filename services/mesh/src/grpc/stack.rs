@@ -1,4 +1,4 @@
-//! What every call passes on its way to a handler and back. Read [`serve`] from top to bottom.
+//! What every call passes on its way to a handler and back. Read `serve` from top to bottom.
 
 use super::{
     error::{Failure, RETRY_AFTER},

@@ -458,3 +458,27 @@ async fn a_new_cluster_behind_the_same_address_is_noticed() {
     told.until("and is read", |told| told.payloads().contains(&"200".to_owned()))
         .await;
 }
+
+/// An idempotent producer ends itself when the broker contradicts what it had acknowledged.
+#[tokio::test]
+async fn a_producer_that_gave_up_is_replaced() {
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+    let cluster = MockCluster::new(1).unwrap();
+    let options = KafkaOptions::at(cluster.bootstrap_servers());
+    let producer = Producer::new(&options, "test").unwrap();
+    send(&producer, 0..4).await;
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    // This one fails, and its sender knows; later ones go out again.
+    let refused = producer.send(TOPIC, "CP00", b"4".to_vec());
+    let refused = tokio::time::timeout(SOON, refused)
+        .await
+        .expect("it does not wait for ever");
+    assert!(refused.is_err_and(|error| !error.is_permanent()));
+    send(&producer, 5..8).await;
+}
