@@ -11,6 +11,7 @@ use mesh::{
     Shutdown,
     backoff::Backoff,
     kafka::{Outbox, OutboxRow, Producer},
+    trace::{TRACEPARENT, Trace},
 };
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -94,13 +95,21 @@ pub(crate) fn payload(notice: &Notice) -> Vec<u8> {
     serde_json::to_vec(&notification(notice)).expect("a notification is JSON")
 }
 
+/// All that is told of a session is one trace.
+pub(crate) fn trace(notice: &Notice) -> Option<Trace> {
+    notice.session.as_ref().map(|session| Trace::of(session.as_str()))
+}
+
 /// The message as a row of the outbox.
 pub(crate) fn row(notice: &Notice) -> StoredMessage {
     StoredMessage {
         topic: DRIVER_NOTIFICATIONS.to_owned(),
         key: notice.driver.to_string(),
         payload: payload(notice),
-        headers: Default::default(),
+        headers: trace(notice)
+            .map(|trace| (TRACEPARENT.to_owned(), trace.to_string()))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -116,6 +125,10 @@ impl Outbox for NotificationRows {
             topic: message.topic,
             key: message.key,
             payload: message.payload,
+            trace: message
+                .headers
+                .get(TRACEPARENT)
+                .and_then(|text| text.parse().ok()),
         };
         rows.into_iter().map(row).collect()
     }

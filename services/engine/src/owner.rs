@@ -5,7 +5,7 @@ use domain::{
     ChargePointId, Mono, Now,
     supply::{Answer, Effect, Event, EventKind, Input, Settings, Supply, View, Write},
 };
-use evmesh_proto::topics::CP_TELEMETRY;
+use evmesh_proto::topics::{CP_TELEMETRY, Telemetry};
 use mesh::{
     kafka::{OutboxRow, Producer},
     store::{Batch, Store, StoreError},
@@ -46,7 +46,7 @@ pub(crate) struct Reply {
 enum Release {
     Reply(oneshot::Sender<Reply>, Reply),
     Rows(oneshot::Sender<Vec<OutboxRow>>, Vec<OutboxRow>),
-    Reading(Vec<u8>),
+    Reading(Box<Telemetry>),
     Event(Event),
     OutboxOverflow(u64),
 }
@@ -198,7 +198,7 @@ impl<S: Store> Owner<S> {
                 }
                 Effect::Publish(record) => {
                     let message = telemetry::reading(&self.charge_point, &record);
-                    releases.push(Release::Reading(telemetry::payload(&message)));
+                    releases.push(Release::Reading(Box::new(message)));
                 }
                 Effect::OutboxOverflow(count) => releases.push(Release::OutboxOverflow(count)),
                 Effect::Answer(given) => answer = Some(given),
@@ -212,11 +212,10 @@ impl<S: Store> Owner<S> {
             // Whoever asked may have gone; what it asked for is done all the same.
             Release::Reply(to, reply) => _ = to.send(reply),
             Release::Rows(to, rows) => _ = to.send(rows),
-            Release::Reading(payload) => {
-                outlets
-                    .producer
-                    .send_lossy(CP_TELEMETRY, self.charge_point.as_str(), &payload);
-            }
+            Release::Reading(message) => telemetry::trace(&message).within(|| {
+                let (key, payload) = (self.charge_point.as_str(), telemetry::payload(&message));
+                outlets.producer.send_lossy(CP_TELEMETRY, key, &payload);
+            }),
             Release::Event(event) => {
                 self.log(&event);
                 outlets.rows.notify_one();
@@ -373,11 +372,11 @@ mod tests {
         owner
             .step(at(2), [Command::Input(authorize, None), tick()].into_iter())
             .unwrap();
-        let mut last = serde_json::Value::Null;
+        let mut last = None;
         for second in 1..=3 {
             for release in owner.step(at(2 + second * 1_000), [tick()].into_iter()).unwrap() {
-                if let Release::Reading(payload) = release {
-                    last = serde_json::from_slice(&payload).unwrap();
+                if let Release::Reading(message) = release {
+                    last = Some((message.seq, message.kwh));
                 }
             }
         }
@@ -387,7 +386,7 @@ mod tests {
         assert_eq!(view.unsettled.len(), 1);
         let record = &view.unsettled[0];
         assert_eq!((record.seq, record.energy.wh()), (5, 30));
-        assert_eq!((&last["seq"], &last["kwh"]), (&4.into(), &0.03.into()));
+        assert_eq!(last, Some((Some(4), Some(0.03))));
         let rows = storage::rows(&back.store, 0, 9).unwrap();
         let kinds: Vec<serde_json::Value> = rows
             .iter()

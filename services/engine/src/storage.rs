@@ -24,6 +24,7 @@ use mesh::{
     grpc::parse,
     kafka::OutboxRow,
     store::{Batch, Entry, Store, StoreError},
+    trace::TRACEPARENT,
 };
 use prost::Message as _;
 use std::path::Path;
@@ -119,11 +120,13 @@ pub(crate) fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &
         }
         Write::Settled(number) => batch.delete(key(ENDED, *number)),
         Write::Event(event) => {
+            let event_message = telemetry::event(charge_point, instance, event);
+            let trace = telemetry::trace(&event_message).to_string();
             let message = StoredMessage {
                 topic: CP_TELEMETRY.into(),
                 key: charge_point.to_string(),
-                payload: telemetry::payload(&telemetry::event(charge_point, instance, event)),
-                ..StoredMessage::default()
+                payload: telemetry::payload(&event_message),
+                headers: [(TRACEPARENT.to_owned(), trace)].into(),
             };
             batch.put(key(EVENT, event.id), message.encode_to_vec());
         }
@@ -172,6 +175,10 @@ fn row((key, value): &Entry) -> Option<OutboxRow> {
         topic: message.topic,
         key: message.key,
         payload: message.payload,
+        trace: message
+            .headers
+            .get(TRACEPARENT)
+            .and_then(|text| text.parse().ok()),
     })
 }
 

@@ -5,6 +5,7 @@ use domain::{
     supply::{Cause, Event, EventKind, Record},
 };
 use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
+use mesh::trace::Trace;
 
 /// A reading.
 pub(crate) fn reading(charge_point: &ChargePointId, record: &Record) -> Telemetry {
@@ -54,6 +55,12 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
         timestamp: Some(event.at.seconds()),
         ..message
     }
+}
+
+/// All that is told of a session is one trace.
+pub(crate) fn trace(message: &Telemetry) -> Trace {
+    let of = message.session_id.as_deref().or(message.event_id.as_deref());
+    of.map_or_else(Trace::root, Trace::of)
 }
 
 /// The message as Kafka carries it.

@@ -39,6 +39,23 @@ impl Trace {
         }
     }
 
+    /// A step in the trace that everything of this name has in common, whoever tells of it: a session's messages, say. A
+    /// session id that is a UUID is the trace's id itself.
+    pub fn of(name: &str) -> Self {
+        // FNV-1a, 128 bits: the same in each version and on each machine.
+        let hash = |hash: u128, byte: u8| {
+            (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+        };
+        let hashed = || name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, hash);
+        let uuid = (name.len() == 32)
+            .then(|| u128::from_str_radix(name, 16).ok())
+            .flatten();
+        Self {
+            trace_id: uuid.unwrap_or_else(hashed).max(1),
+            span_id: fastrand::u64(1..),
+        }
+    }
+
     /// A step within this trace.
     pub fn child(self) -> Self {
         Self {
@@ -55,6 +72,11 @@ impl Trace {
     /// Runs a future at this place.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, future)
+    }
+
+    /// Runs a function at this place.
+    pub fn within<T>(self, act: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self, act)
     }
 
     /// The trace's id, as logs show it.
@@ -100,6 +122,11 @@ mod tests {
         assert_eq!(trace.to_string().parse(), Ok(trace));
         assert_eq!(Trace::current(), None);
         assert_eq!(trace.scope(async { Trace::current() }).await, Some(trace));
+        assert_eq!(trace.within(Trace::current), Some(trace));
+        let session = "01a20863b6ec7479b911a9a6e3cf4f62";
+        assert_eq!(Trace::of(session).id(), session);
+        assert_eq!(Trace::of("s1.2").id(), Trace::of("s1.2").id());
+        assert_ne!(Trace::of("s1.2").id(), Trace::of("s1.3").id());
         for wrong in [
             "",
             "00-0-0-01",

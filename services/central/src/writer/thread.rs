@@ -224,10 +224,16 @@ impl<S: Store> Thread<S> {
                 });
             }
             Release::Reading(notice) => {
-                let key = notice.driver.as_str();
-                self.outlets
-                    .producer
-                    .send_lossy(DRIVER_NOTIFICATIONS, key, &notifications::payload(&notice));
+                let send = || {
+                    let (key, payload) = (notice.driver.as_str(), notifications::payload(&notice));
+                    self.outlets
+                        .producer
+                        .send_lossy(DRIVER_NOTIFICATIONS, key, &payload);
+                };
+                match notifications::trace(&notice) {
+                    Some(trace) => trace.within(send),
+                    None => send(),
+                }
             }
             Release::Changed(id) => {
                 if self.watches.has(&id)

@@ -1,7 +1,7 @@
 //! Publishing an outbox: rows that were written with the state they tell of, and are deleted once Kafka has them.
 
 use super::Producer;
-use crate::{Shutdown, backoff::Backoff};
+use crate::{Shutdown, backoff::Backoff, trace::Trace};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -24,6 +24,8 @@ pub struct OutboxRow {
     pub key: String,
     /// What.
     pub payload: Vec<u8>,
+    /// What caused it: its header `traceparent`.
+    pub trace: Option<Trace>,
 }
 
 /// Where the rows are.
@@ -99,7 +101,13 @@ impl Relay {
 /// Publishes one row, for ever if need be.
 async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64) {
     let mut backoff = Backoff::new();
-    while let Err(error) = producer.send(&row.topic, &row.key, row.payload.clone()).await {
+    loop {
+        let sending = producer.send(&row.topic, &row.key, row.payload.clone());
+        let sent = match row.trace {
+            Some(trace) => trace.scope(sending).await,
+            None => sending.await,
+        };
+        let Err(error) = sent else { break };
         if error.is_permanent() {
             // It would hold up every later row of its key for ever.
             tracing::error!(%error, topic = row.topic, key = row.key, id = row.id, "kafka will never take this message; it is dropped");

@@ -4,6 +4,7 @@ use mesh::{
     Shutdown,
     kafka::{KafkaOptions, Origin, Outbox, OutboxRow, Producer, Reader, ReaderEvent, Relay, ensure_topics},
     testing::{TestBroker, broker, embedded_broker, eventually},
+    trace::Trace,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ impl Rows {
                 topic: TOPIC.into(),
                 key,
                 payload: id.to_string().into_bytes(),
+                trace: Some(Trace::of(&id.to_string())),
             };
             self.0.lock().unwrap().rows.insert(id, row);
         }
@@ -83,7 +85,13 @@ impl World {
         let log = read.clone();
         let sink = move |event| {
             if let ReaderEvent::Message(message) = event {
-                let id = String::from_utf8(message.payload).unwrap().parse().unwrap();
+                let id = String::from_utf8(message.payload).unwrap();
+                assert_eq!(
+                    message.trace.map(Trace::id),
+                    Some(Trace::of(&id).id()),
+                    "its header came along"
+                );
+                let id = id.parse().unwrap();
                 log.lock()
                     .unwrap()
                     .push((String::from_utf8(message.key).unwrap(), id));
