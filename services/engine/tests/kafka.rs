@@ -12,6 +12,7 @@ use evmesh_proto::{
 use mesh::{
     kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
     testing::{TestBroker, broker, embedded_broker, eventually},
+    trace::Trace,
 };
 use std::{
     collections::BTreeMap,
@@ -35,7 +36,11 @@ impl Topic {
         };
         let reader = Reader::spawn(kafka, CP_TELEMETRY, "test", origin, move |event| {
             if let ReaderEvent::Message(message) = event {
-                let telemetry = serde_json::from_slice(&message.payload).unwrap();
+                let telemetry: Telemetry = serde_json::from_slice(&message.payload).unwrap();
+                if let Some(session) = &telemetry.session_id {
+                    let trace = message.trace.map(Trace::id);
+                    assert_eq!(trace, Some(Trace::of(session).id()), "a session is one trace");
+                }
                 seen.lock()
                     .unwrap()
                     .push((String::from_utf8(message.key).unwrap(), telemetry));
