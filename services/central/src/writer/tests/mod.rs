@@ -1,0 +1,306 @@
+//! The very code that runs, over a disk in memory: crashes, commits, offsets, rows.
+
+mod random;
+mod steps;
+
+use super::*;
+use domain::network::{
+    Asked, CallFailed, CallOutcome, Config, EngineAnswer, EngineReport, Health, Method, Record, RecordState,
+    Registration, RequestKey, SupplyEnd, Target,
+};
+use domain::{DriverId, Energy, Power, Price, SessionId, Wall};
+use evmesh_proto::topics::{Notification, NotificationType};
+use mesh::store::MemoryStore;
+use std::collections::VecDeque;
+
+/// A stand-in engine, as far as these tests need one: it grants, supplies and ends.
+#[derive(Debug, Default)]
+struct Engine {
+    highest: u64,
+    current: Option<Record>,
+    unsettled: Vec<Record>,
+    /// The supplies that ended and were not published yet.
+    ended: Vec<Record>,
+    /// Its answers say nothing of supplies: only Kafka tells.
+    mute: bool,
+}
+
+impl Engine {
+    fn answer(&mut self, request: EngineRequest) -> EngineAnswer {
+        let outcome = match request {
+            EngineRequest::Authorize {
+                number,
+                session,
+                driver,
+                price,
+                ..
+            } => self.authorize(number, session, driver, price),
+            EngineRequest::Revoke { number, session } => self.revoke(number, &session),
+            EngineRequest::Stop { session } => {
+                if self
+                    .current
+                    .as_ref()
+                    .is_some_and(|record| record.session == session)
+                {
+                    self.end(SupplyEnd::Stopped);
+                }
+                CallOutcome::Done
+            }
+            EngineRequest::Confirm { sessions } => {
+                self.unsettled
+                    .retain(|record| !sessions.contains(&record.session));
+                CallOutcome::Done
+            }
+            EngineRequest::GetState => CallOutcome::Done,
+        };
+        let report = EngineReport {
+            instance: "store-1".parse().unwrap(),
+            highest_authorization: self.highest,
+            current: self.current.clone().filter(|_| !self.mute),
+            unsettled: if self.mute {
+                Vec::new()
+            } else {
+                self.unsettled.clone()
+            },
+        };
+        EngineAnswer { outcome, report }
+    }
+
+    fn supplying(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|record| record.state == RecordState::Supplying)
+    }
+
+    fn authorize(&mut self, number: u64, session: SessionId, driver: DriverId, price: Price) -> CallOutcome {
+        let held = self
+            .current
+            .as_ref()
+            .is_some_and(|record| record.session == session);
+        if held {
+            return CallOutcome::Done;
+        }
+        if number <= self.highest {
+            return CallOutcome::NumberStale;
+        }
+        if self.supplying() {
+            return CallOutcome::Busy;
+        }
+        self.highest = number;
+        self.current = Some(Record {
+            session,
+            driver,
+            price,
+            authorization: number,
+            state: RecordState::Authorized,
+            seq: 0,
+            energy: Energy::ZERO,
+            power: Power::ZERO,
+            started_at: None,
+            ended_at: None,
+        });
+        CallOutcome::Done
+    }
+
+    fn revoke(&mut self, number: u64, session: &SessionId) -> CallOutcome {
+        let of_it = |record: &Record| record.session == *session;
+        if self.unsettled.iter().any(of_it) || self.supplying() && self.current.as_ref().is_some_and(of_it) {
+            return CallOutcome::NotRevoked;
+        }
+        self.highest = self.highest.max(number);
+        self.current.take_if(|record| of_it(record));
+        CallOutcome::Revoked
+    }
+
+    fn supply(&mut self, wh: u64) {
+        let record = self.current.as_mut().unwrap();
+        record.state = RecordState::Supplying;
+        record.seq += 1;
+        record.energy = Energy::from_wh(wh);
+    }
+
+    fn end(&mut self, end: SupplyEnd) {
+        let Some(mut record) = self.current.take() else {
+            return;
+        };
+        record.state = RecordState::Ended(end);
+        record.seq += 1;
+        self.ended.push(record.clone());
+        self.unsettled.push(record);
+    }
+}
+
+/// Central's writer with one charge point, MAD-01, and its engine. Time passes only by [`Bench::pass`].
+struct Bench {
+    writer: Writer<MemoryStore>,
+    now: Now,
+    engine: Engine,
+    /// Calls get through to the engine.
+    reached: bool,
+    epoch: u64,
+    replies: Vec<Result<Answer, Denial>>,
+    offset: i64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Now {
+            mono: Mono(3_600_000),
+            wall: Wall(1_700_000_000_000),
+        };
+        let writer = Writer::open(MemoryStore::new(), Config::default(), now).unwrap();
+        let mut bench = Self {
+            writer,
+            now,
+            engine: Engine::default(),
+            reached: true,
+            epoch: 0,
+            replies: Vec::new(),
+            offset: 0,
+        };
+        bench.connect();
+        bench
+    }
+
+    /// The monitor registers and reports; central asks the engine.
+    fn connect(&mut self) {
+        let registration = Registration {
+            charge_point: "MAD-01".parse().unwrap(),
+            location: "Madrid".into(),
+            price: "0.30 EUR".parse().unwrap(),
+            engine_address: "127.0.0.1:1".into(),
+            instance: "store-1".parse().unwrap(),
+            monitor: "monitor-1".parse().unwrap(),
+        };
+        self.give(Command::Register {
+            token: Token(1),
+            registration,
+        });
+        let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else {
+            panic!()
+        };
+        self.epoch = epoch;
+        self.report();
+    }
+
+    /// The monitor's heartbeat.
+    fn report(&mut self) {
+        self.give(Command::Report {
+            token: Token(2),
+            charge_point: "MAD-01".parse().unwrap(),
+            epoch: self.epoch,
+            health: Health::Ok,
+            reason: String::new(),
+        });
+        self.replies.clear();
+    }
+
+    fn give(&mut self, command: Command) {
+        self.step(vec![Input::Command(command)]);
+    }
+
+    /// One step, and one for each call that it leads to.
+    fn step(&mut self, inputs: Vec<Input>) {
+        let mut waiting = VecDeque::from([inputs]);
+        while let Some(inputs) = waiting.pop_front() {
+            for release in self.writer.step(self.now, inputs).unwrap() {
+                match release {
+                    Release::Reply { answer, .. } => self.replies.push(answer),
+                    Release::Call {
+                        charge_point,
+                        call,
+                        request,
+                        ..
+                    } => {
+                        let result = if self.reached {
+                            Ok(self.engine.answer(request))
+                        } else {
+                            Err(CallFailed("no way".into()))
+                        };
+                        let answered = Command::EngineAnswered {
+                            charge_point,
+                            call,
+                            result,
+                        };
+                        waiting.push_back(vec![Input::Command(answered)]);
+                    }
+                    Release::Reading(_) | Release::Changed(_) | Release::Happened(_) | Release::Rows => {}
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.now = Now {
+            mono: self.now.mono + duration,
+            wall: self.now.wall + duration,
+        };
+    }
+
+    /// Kafka's reader gives a message.
+    fn message(&mut self, payload: &str) {
+        let source = Source {
+            partition: 2,
+            offset: self.offset,
+        };
+        self.offset += 1;
+        let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into());
+        self.step(vec![Input::Message(message)]);
+    }
+
+    fn request(&mut self, session: &str) -> Result<Answer, Denial> {
+        let id = "r1".parse().unwrap();
+        let key = RequestKey {
+            method: Method::RequestCharge,
+            caller: "101".into(),
+            id,
+        };
+        self.give(Command::RequestCharge {
+            asked: Asked {
+                token: Token(3),
+                request: Some((key, 77)),
+            },
+            session: session.parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            target: Target::Named("MAD-01".parse().unwrap()),
+            budget: Duration::from_secs(5),
+        });
+        self.replies.pop().expect("every request is answered")
+    }
+
+    /// The process dies: only the disk stays.
+    fn crash(&mut self) {
+        let disk = self.writer.store.clone();
+        self.writer = Writer::open(disk, Config::default(), self.now).unwrap();
+        self.replies.clear();
+    }
+
+    fn ask<T: 'static + Send>(&mut self, question: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let question = move |snapshot: &Snapshot<'_>| drop(reply.send(question(snapshot)));
+        self.step(vec![Input::Query(Box::new(question))]);
+        answer.try_recv().unwrap()
+    }
+
+    fn session(&mut self, id: &str) -> Session {
+        let id = id.parse().unwrap();
+        self.ask(move |snapshot| snapshot.session(&id).unwrap().unwrap())
+    }
+
+    fn told(&self) -> Vec<NotificationType> {
+        let rows = rows::read(&self.writer.store, RowKind::Notification, 0, 100).unwrap();
+        let read = |payload: &[u8]| serde_json::from_slice::<Notification>(payload).unwrap().kind;
+        rows.iter().map(|(_, row)| read(&row.payload)).collect()
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.writer.position().1.get(&2).copied()
+    }
+}
+
+fn reading(seq: u64, kwh: f64) -> String {
+    let kind = if seq == 1 { "SESSION_STARTED" } else { "CONSUMO" };
+    format!(
+        r#"{{"type":"{kind}","cp_id":"MAD-01","user_id":"101","kwh":{kwh},"importe":0,"session_id":"s1","seq":{seq}}}"#
+    )
+}
