@@ -1,0 +1,185 @@
+"""A driver's charge, from the list of charge points to the ticket, over gRPC and Kafka.
+
+People read stderr; the last line on stdout is one JSON object with what came of it.
+"""
+
+import argparse
+import json
+import sys
+import time
+import uuid
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from evmesh.driver.v1 import driver_service_pb2 as driver
+from evmesh.driver.v1.driver_service_pb2_grpc import DriverServiceStub
+from evmesh.network.v1 import session_pb2 as network
+
+CALL_TIMEOUT_S = 10  # central itself waits 5 s for a charge point's answer
+KAFKA_TIMEOUT_S = 30  # a ticket follows its session at once, a broadcast comes every 5 s
+PAGE_SIZE = 3  # so that a small network has several pages; up to 500
+NOTIFICATIONS, NETWORK_STATUS = "driver_notifications", "network_status"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def charge_points(central: DriverServiceStub) -> list[str]:
+    """The ids of every charge point, page by page."""
+    ids, token = [], ""
+    while True:
+        request = driver.ListChargePointsRequest(page_size=PAGE_SIZE, page_token=token)
+        page = central.ListChargePoints(request, timeout=CALL_TIMEOUT_S)
+        for point in page.charge_points:
+            say(f"{point.charge_point_id}: {point.location}, {point.price.micros_per_kwh / 1e6} a kWh")
+            ids.append(point.charge_point_id)
+        token = page.next_page_token
+        if not token:
+            return ids
+
+
+def reason(error: grpc.RpcError) -> str | None:
+    """Why central refused, as a word for programs; None if the error is not one of evmesh's."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else []:
+        info = ErrorInfo()
+        if detail.Unpack(info) and info.domain == "evmesh":
+            return info.reason
+    return None
+
+
+def denied(central: DriverServiceStub, driver_id: str) -> str | None:
+    """Asks for a charge point that is not there, and gives the denial's reason."""
+    request = driver.RequestChargeRequest(driver_id=driver_id, charge_point_id="NOWHERE-99")
+    try:
+        central.RequestCharge(request, timeout=CALL_TIMEOUT_S)
+    except grpc.RpcError as error:
+        if reason(error) is None:
+            raise
+        say(f"denied: {error.details()}")
+        return reason(error)
+    return None
+
+
+def request_charge(central: DriverServiceStub, options: argparse.Namespace) -> tuple[network.Session, bool]:
+    """The session, and whether a repeat gave the same one: a request with an id may be repeated without harm."""
+    request = driver.RequestChargeRequest(
+        driver_id=options.driver,
+        charge_point_id=options.charge_point,
+        location_prefix=options.place,
+        request_id=str(uuid.uuid4()),
+    )
+    session = central.RequestCharge(request, timeout=CALL_TIMEOUT_S).session
+    repeated = central.RequestCharge(request, timeout=CALL_TIMEOUT_S).session
+    say(f"reserved: {session.charge_point_id}, session {session.session_id}")
+    return session, repeated.session_id == session.session_id
+
+
+def follow(central: DriverServiceStub, session: network.Session) -> network.Session:
+    """Shows the session live, until it is settled. No timeout: a charge takes as long as it takes."""
+    request = driver.WatchSessionRequest(driver_id=session.driver_id, session_id=session.session_id)
+    for update in central.WatchSession(request):
+        session = update.session
+        state = network.SessionState.Name(session.state).removeprefix("SESSION_STATE_")
+        say(f"{state}: {session.energy_wh / 1e3:.3f} kWh, {session.amount.micros / 1e6:.2f} {session.amount.currency_code}")
+    return session
+
+
+def consumer_from_now(kafka: str) -> KafkaConsumer:
+    """Reads both topics from here on, in no group: in a shared one, drivers would take each other's messages."""
+    consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=None, auto_offset_reset="latest")
+    partitions = []
+    for topic in (NOTIFICATIONS, NETWORK_STATUS):
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise UnknownTopicOrPartitionError(f"there is no topic {topic}: central creates it when it first reaches Kafka")
+        partitions += [TopicPartition(topic, number) for number in numbers]
+    consumer.assign(partitions)
+    consumer.seek_to_end()
+    for partition in partitions:
+        consumer.position(partition)  # asked for now; without this, at the first poll
+    return consumer
+
+
+def read_topics(consumer: KafkaConsumer, session: network.Session) -> tuple[dict, list[str]]:
+    """What the driver was told of this session, up to its ticket, and one whole broadcast of the network."""
+    told = {"auth_ok": False, "updates": False, "ticket_kwh": None, "ticket_importe": None}
+    last_seq, broadcast, parts, ids = -1, None, {}, None  # AUTH_OK has seq 0
+    deadline = time.monotonic() + KAFKA_TIMEOUT_S
+    while told["ticket_kwh"] is None or ids is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no ticket, or no broadcast, on Kafka within {KAFKA_TIMEOUT_S} s")
+        for record in (r for batch in consumer.poll(timeout_ms=500).values() for r in batch):
+            message = json.loads(record.value)
+            if record.topic == NETWORK_STATUS:
+                # A large network's broadcast comes in parts; a small one's is a single message without these fields.
+                if message.get("broadcast_id") != broadcast:
+                    broadcast, parts = message.get("broadcast_id"), {}
+                parts[message.get("part", 1)] = [point["id"] for point in message["cps"]]
+                if len(parts) == message.get("parts", 1):
+                    ids = sorted(id for part in parts.values() for id in part)
+            elif record.key == session.driver_id.encode() and message.get("session_id") == session.session_id:
+                if message["seq"] <= last_seq:
+                    continue  # a repeat
+                last_seq = message["seq"]
+                match message["type"]:
+                    case "AUTH_OK":
+                        told["auth_ok"] = True
+                    case "CONSUMO_UPDATE":
+                        told["updates"] = True
+                    case "TICKET":
+                        told |= {"ticket_kwh": message["kwh"], "ticket_importe": message["importe"]}
+    return told, ids
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--central", default="127.0.0.1:50051", metavar="HOST:PORT")
+    parser.add_argument("--kafka", default="127.0.0.1:9092", metavar="HOST:PORT")
+    parser.add_argument("--driver", default="101", metavar="ID", help="who charges")
+    parser.add_argument("--charge-point", default="", metavar="ID", help="where; without it, central chooses")
+    parser.add_argument("--place", default="", metavar="PREFIX", help="central chooses among places that start so")
+    options = parser.parse_args()
+
+    try:
+        with grpc.insecure_channel(options.central) as channel:
+            central = DriverServiceStub(channel)
+            ids = charge_points(central)
+            denial = denied(central, options.driver)
+            consumer = consumer_from_now(options.kafka)
+            session, same_session = request_charge(central, options)
+            session = follow(central, session)
+            told, broadcast = read_topics(consumer, session)
+            consumer.close()
+    except grpc.RpcError as error:
+        say(f"central at {options.central}: {error.code().name} {reason(error) or ''}: {error.details()}")
+        return 1
+    except (KafkaError, TimeoutError) as error:
+        say(f"kafka at {options.kafka}: {error}")
+        return 1
+
+    ticket = session.ticket
+    outcome = {
+        "charge_points": sorted(ids),
+        "denial": denial,
+        "same_session": same_session,
+        "outcome": network.SessionOutcome.Name(session.outcome).removeprefix("SESSION_OUTCOME_"),
+        "ticket": {
+            "energy_wh": ticket.energy_wh,
+            "amount_micros": ticket.amount.micros,
+            "currency": ticket.amount.currency_code,
+        },
+        "notifications": told,
+        "network_status": {"ids": broadcast},
+    }
+    print(json.dumps(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
