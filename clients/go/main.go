@@ -1,0 +1,208 @@
+// Charge is a driver's charge, from the list of charge points to the ticket, over gRPC and Kafka.
+//
+// People read stderr; the last line on stdout is one JSON object with what came of it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	driverv1 "evmesh/clients/go/gen/evmesh/driver/v1"
+	networkv1 "evmesh/clients/go/gen/evmesh/network/v1"
+)
+
+//go:generate buf generate
+
+const (
+	callTimeout  = 10 * time.Second // central itself waits 5 s for a charge point's answer
+	kafkaTimeout = 30 * time.Second // a ticket follows its session at once, a broadcast comes every 5 s
+	pageSize     = 3                // so that a small network has several pages; up to 500
+
+	notificationsTopic = "driver_notifications"
+	networkStatusTopic = "network_status"
+)
+
+type options struct{ central, kafka, driver, chargePoint, place string }
+
+type outcome struct {
+	ChargePoints []string `json:"charge_points"`
+	Denial       string   `json:"denial"`
+	SameSession  bool     `json:"same_session"`
+	Outcome      string   `json:"outcome"`
+	Ticket       struct {
+		EnergyWh     uint64 `json:"energy_wh"`
+		AmountMicros int64  `json:"amount_micros"`
+		Currency     string `json:"currency"`
+	} `json:"ticket"`
+	Notifications told `json:"notifications"`
+	NetworkStatus struct {
+		IDs []string `json:"ids"`
+	} `json:"network_status"`
+}
+
+func main() {
+	log.SetFlags(0)
+	var opts options
+	flag.StringVar(&opts.central, "central", "127.0.0.1:50051", "central's `HOST:PORT`")
+	flag.StringVar(&opts.kafka, "kafka", "127.0.0.1:9092", "Kafka's `HOST:PORT`")
+	flag.StringVar(&opts.driver, "driver", "101", "`ID` of who charges")
+	flag.StringVar(&opts.chargePoint, "charge-point", "", "`ID` of where; without it, central chooses")
+	flag.StringVar(&opts.place, "place", "", "central chooses among places that start with `PREFIX`")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	result, err := run(ctx, opts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, opts options) (result outcome, err error) {
+	connection, err := grpc.NewClient(opts.central, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return result, err
+	}
+	defer connection.Close()
+	central := driverv1.NewDriverServiceClient(connection)
+
+	if result.ChargePoints, err = chargePoints(ctx, central); err != nil {
+		return result, fmt.Errorf("list the charge points: %w", err)
+	}
+	if result.Denial, err = denied(ctx, central, opts.driver); err != nil {
+		return result, fmt.Errorf("request an unknown charge point: %w", err)
+	}
+	consumer, err := consumerFromNow(ctx, opts.kafka)
+	if err != nil {
+		return result, fmt.Errorf("kafka at %s: %w", opts.kafka, err)
+	}
+	defer consumer.Close()
+
+	var session *networkv1.Session
+	if session, result.SameSession, err = requestCharge(ctx, central, opts); err != nil {
+		return result, fmt.Errorf("request a charge: %s: %w", reason(err), err)
+	}
+	if session, err = follow(ctx, central, session); err != nil {
+		return result, fmt.Errorf("follow the session: %w", err)
+	}
+	result.Outcome = strings.TrimPrefix(session.GetOutcome().String(), "SESSION_OUTCOME_")
+	ticket := session.GetTicket() // the getters of what is absent give zeros
+	result.Ticket.EnergyWh = ticket.GetEnergyWh()
+	result.Ticket.AmountMicros = ticket.GetAmount().GetMicros()
+	result.Ticket.Currency = ticket.GetAmount().GetCurrencyCode()
+
+	if result.Notifications, result.NetworkStatus.IDs, err = readTopics(ctx, consumer, session); err != nil {
+		return result, fmt.Errorf("kafka at %s: %w", opts.kafka, err)
+	}
+	return result, nil
+}
+
+// chargePoints gives the ids of every charge point, page by page.
+func chargePoints(ctx context.Context, central driverv1.DriverServiceClient) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var ids []string
+	for token := ""; ; {
+		page, err := central.ListChargePoints(ctx, &driverv1.ListChargePointsRequest{PageSize: pageSize, PageToken: token})
+		if err != nil {
+			return nil, err
+		}
+		for _, point := range page.GetChargePoints() {
+			log.Printf("%s: %s, %g a kWh", point.GetChargePointId(), point.GetLocation(),
+				float64(point.GetPrice().GetMicrosPerKwh())/1e6)
+			ids = append(ids, point.GetChargePointId())
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			slices.Sort(ids)
+			return ids, nil
+		}
+	}
+}
+
+// reason is why central refused, as a word for programs; empty if the error is not one of evmesh's.
+func reason(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == "evmesh" {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// denied asks for a charge point that is not there, and gives the denial's reason.
+func denied(ctx context.Context, central driverv1.DriverServiceClient, driver string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := central.RequestCharge(ctx, &driverv1.RequestChargeRequest{DriverId: driver, ChargePointId: "NOWHERE-99"})
+	why := reason(err)
+	if why == "" {
+		return "", err
+	}
+	log.Printf("denied: %s", status.Convert(err).Message())
+	return why, nil
+}
+
+// requestCharge gives the session, and whether a repeat gave the same one: a request with an id may be repeated
+// without harm.
+func requestCharge(ctx context.Context, central driverv1.DriverServiceClient, opts options) (*networkv1.Session, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+	defer cancel()
+	request := &driverv1.RequestChargeRequest{
+		DriverId:       opts.driver,
+		ChargePointId:  opts.chargePoint,
+		LocationPrefix: opts.place,
+		RequestId:      uuid.NewString(),
+	}
+	first, err := central.RequestCharge(ctx, request)
+	if err != nil {
+		return nil, false, err
+	}
+	repeat, err := central.RequestCharge(ctx, request)
+	if err != nil {
+		return nil, false, err
+	}
+	session := first.GetSession()
+	log.Printf("reserved: %s, session %s", session.GetChargePointId(), session.GetSessionId())
+	return session, repeat.GetSession().GetSessionId() == session.GetSessionId(), nil
+}
+
+// follow shows the session live, until it is settled. No timeout: a charge takes as long as it takes.
+func follow(ctx context.Context, central driverv1.DriverServiceClient, session *networkv1.Session) (*networkv1.Session, error) {
+	request := &driverv1.WatchSessionRequest{DriverId: session.GetDriverId(), SessionId: session.GetSessionId()}
+	stream, err := central.WatchSession(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		update, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return session, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		session = update.GetSession()
+		log.Printf("%s: %.3f kWh, %.2f %s", strings.TrimPrefix(session.GetState().String(), "SESSION_STATE_"),
+			float64(session.GetEnergyWh())/1e3, float64(session.GetAmount().GetMicros())/1e6,
+			session.GetAmount().GetCurrencyCode())
+	}
+}
