@@ -51,6 +51,19 @@ impl Addresses {
         text
     }
 
+    /// The same for the panel: as few lines as they fit on.
+    pub(super) fn short(&self) -> String {
+        let mut text = format!("kafka {}   state {}\nengines", self.kafka, self.data);
+        for (id, _, engine, _) in &self.charge_points {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "  {id} {engine}");
+        }
+        for (_, line) in self.lines() {
+            let _ = write!(text, "\n{line}");
+        }
+        text
+    }
+
     /// Each line with what it does.
     fn lines(&self) -> Vec<(&'static str, String)> {
         let central = self.central;

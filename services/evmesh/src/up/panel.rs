@@ -17,7 +17,7 @@ use tokio::sync::watch;
 const REPAINT: Duration = Duration::from_millis(500);
 
 /// The lower part gets at most so many lines, with its frame.
-const LOWER_HEIGHT: u16 = 14;
+const LOWER_HEIGHT: u16 = 16;
 
 /// Central's part keeps at least so many lines: on a small terminal the lower part shrinks.
 const UPPER_HEIGHT: u16 = 14;
@@ -56,8 +56,14 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
     match &view.driver {
         Some(driver) => steps(frame, lower, &driver.borrow()),
         None => {
-            let text = Paragraph::new(view.addresses.text()).wrap(Wrap { trim: false });
-            frame.render_widget(text.block(Block::bordered().title(" this network ")), lower);
+            let text = Paragraph::new(view.addresses.short()).wrap(Wrap { trim: false });
+            frame.render_widget(
+                text.block(
+                    Block::bordered()
+                        .title(" to paste into another shell; the same is on the screen after q "),
+                ),
+                lower,
+            );
         }
     }
 }

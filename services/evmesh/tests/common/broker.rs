@@ -32,6 +32,33 @@ impl Broker {
         }
     }
 
+    /// The embedded broker even where a real one is named: this test takes it away.
+    pub fn embedded() -> Self {
+        let broker = testing::embedded_broker();
+        Self {
+            address: broker.options().kafka,
+            broker,
+        }
+    }
+
+    /// Goes away as if it had died; what it holds stays.
+    pub fn down(&self) {
+        self.broker
+            .embedded()
+            .expect("the embedded one")
+            .down()
+            .expect("it goes down");
+    }
+
+    /// Is there again.
+    pub fn up(&self) {
+        self.broker
+            .embedded()
+            .expect("the embedded one")
+            .up()
+            .expect("it comes back");
+    }
+
     /// The flags by which a role reaches it, with topics of this test's own.
     pub fn flags(&self) -> [String; 4] {
         let prefix = self.broker.options().kafka_topic_prefix;
