@@ -1,0 +1,128 @@
+// A driver's two topics. Consumed by a group of this process's own: in a shared one, drivers would take each other's
+// messages.
+
+import { randomUUID } from "node:crypto";
+import { type Consumer, Kafka, type KafkaMessage, logLevel } from "kafkajs";
+
+const KAFKA_TIMEOUT_MS = 30_000; // a ticket follows its session at once, a broadcast comes every 5 s
+const NOTIFICATIONS = "driver_notifications";
+const NETWORK_STATUS = "network_status";
+
+/** A message on driver_notifications, as far as this example reads it. */
+interface Notification {
+  type: "AUTH_OK" | "AUTH_DENIED" | "CONSUMO_UPDATE" | "TICKET" | "SUPPLY_ERROR";
+  session_id?: string;
+  seq?: number;
+  kwh?: number;
+  importe?: number;
+}
+
+/** A message on network_status: a broadcast, or a part of a large network's. */
+interface NetworkStatus {
+  cps: { id: string; status: string; location: string }[];
+  broadcast_id?: string;
+  part?: number;
+  parts?: number;
+}
+
+/** What the driver was told of its session. */
+export interface Told {
+  auth_ok: boolean;
+  updates: boolean;
+  ticket_kwh?: number | undefined;
+  ticket_importe?: number | undefined;
+}
+
+/** What came for the driver, and the last whole broadcast. */
+export class TopicReader {
+  readonly #notifications: Notification[] = [];
+  #broadcastId: string | undefined;
+  #parts = new Map<number, string[]>();
+  #whole: string[] | undefined;
+  #wake: () => void = () => {};
+
+  private constructor(
+    private readonly consumer: Consumer,
+    private readonly driver: string,
+  ) {}
+
+  /** Reads both topics from here on. */
+  static async fromNow(broker: string, driver: string): Promise<TopicReader> {
+    const kafka = new Kafka({ clientId: "evmesh-charge", brokers: [broker], logLevel: logLevel.NOTHING });
+    // Asked for now; "latest" alone would be asked for at the first fetch.
+    const admin = kafka.admin();
+    await admin.connect();
+    const ends = [];
+    for (const topic of [NOTIFICATIONS, NETWORK_STATUS]) {
+      for (const { partition, high } of await admin.fetchTopicOffsets(topic)) ends.push({ topic, partition, offset: high });
+    }
+    await admin.disconnect();
+
+    const consumer = kafka.consumer({ groupId: `evmesh-charge-${randomUUID()}` });
+    const reader = new TopicReader(consumer, driver);
+    await consumer.connect();
+    await consumer.subscribe({ topics: [NOTIFICATIONS, NETWORK_STATUS] });
+    await consumer.run({ autoCommit: false, eachMessage: async ({ topic, message }) => reader.#take(topic, message) });
+    for (const end of ends) consumer.seek(end);
+    return reader;
+  }
+
+  /** What the driver was told of this session, up to its ticket. */
+  async untilTicket(sessionId: string): Promise<Told> {
+    const told: Told = { auth_ok: false, updates: false };
+    let lastSeq = -1; // AUTH_OK has seq 0
+    for (;;) {
+      const message = await this.#next("ticket", () => this.#notifications.shift());
+      if (message.session_id !== sessionId || message.seq === undefined || message.seq <= lastSeq) continue;
+      lastSeq = message.seq;
+      if (message.type === "AUTH_OK") told.auth_ok = true;
+      if (message.type === "CONSUMO_UPDATE") told.updates = true;
+      if (message.type === "TICKET") return { ...told, ticket_kwh: message.kwh, ticket_importe: message.importe };
+    }
+  }
+
+  /** The ids of the charge points of one whole broadcast. */
+  async wholeBroadcast(): Promise<string[]> {
+    return this.#next("broadcast", () => this.#whole);
+  }
+
+  async close(): Promise<void> {
+    await this.consumer.disconnect();
+  }
+
+  #take(topic: string, { key, value }: KafkaMessage): void {
+    if (value === null) return;
+    if (topic === NETWORK_STATUS) this.#gather(JSON.parse(value.toString()));
+    else if (key?.toString() === this.driver) this.#notifications.push(JSON.parse(value.toString()));
+    this.#wake();
+  }
+
+  /** A large network's broadcast comes in parts; a small one's is a single message without these fields. */
+  #gather({ cps, broadcast_id, part = 1, parts = 1 }: NetworkStatus): void {
+    if (broadcast_id !== this.#broadcastId) this.#parts.clear();
+    this.#broadcastId = broadcast_id;
+    this.#parts.set(part, cps.map(({ id }) => id));
+    if (this.#parts.size === parts) this.#whole = [...this.#parts.values()].flat().sort();
+  }
+
+  /** Waits until there is something to take. */
+  async #next<T>(what: string, take: () => T | undefined): Promise<T> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wake();
+    }, KAFKA_TIMEOUT_MS);
+    try {
+      for (;;) {
+        const taken = take();
+        if (taken !== undefined) return taken;
+        if (late) throw new Error(`no ${what} on Kafka within ${KAFKA_TIMEOUT_MS / 1000} s`);
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
