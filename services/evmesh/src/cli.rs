@@ -33,6 +33,8 @@ pub(crate) enum Role {
     Monitor(Box<Solo<monitor::Options>>),
 
     /// The driver's app: requests charges, one or a file of them, and shows its supply and the network.
+    ///
+    /// It ends with the table of what came of them; exit code 1 unless each came out as its line says.
     Driver(Box<Solo<driver::Options>>),
 
     /// The operator's commands: status, watch, stop, resume, price, sessions, tickets.

@@ -4,7 +4,8 @@ use std::{error::Error, io, iter, process::ExitCode};
 
 /// Said at the end of every `--help`.
 pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order), \
-1 it failed (one sentence on stderr says what, and what to do next), 2 wrong usage.";
+1 it failed (one sentence on stderr says what, and what to do next), 2 wrong usage, \
+143 it was told to stop, and was cut off at a second signal or at the end of its grace.";
 
 /// Why a command did not succeed. The text is one plain sentence or two, for the person who typed the command.
 #[derive(Debug)]
@@ -44,6 +45,14 @@ impl Failure {
             Self::Told => ExitCode::from(1),
             Self::Unread => ExitCode::SUCCESS,
         }
+    }
+}
+
+/// The same, but that nobody reads the output is no failure: what is printed was not the point.
+pub(crate) fn even_unread(printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Err(Failure::Unread) => Ok(()),
+        printed => printed,
     }
 }
 

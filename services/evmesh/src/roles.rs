@@ -1,6 +1,10 @@
 //! One role in a process of its own.
 
-use crate::{exit::Failure, output, process::Process};
+use crate::{
+    exit::{Failure, even_unread},
+    output,
+    process::Process,
+};
 use std::io;
 
 /// A role's own flags, and those of every long-running process.
@@ -111,7 +115,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let Some(summary) = summary else {
         return Ok(());
     };
-    output::line(&driver::words::summary(&summary, output))?;
+    even_unread(output::line(&driver::words::summary(&summary, output)))?;
     if summary.all_as_expected() {
         Ok(())
     } else {

@@ -168,3 +168,13 @@ fn a_driver_that_is_stopped_before_its_end_has_not_succeeded() {
     assert_eq!(driver.end(PATIENCE), 1);
     driver.line(&["0 of 1 requests concluded as expected"], PATIENCE);
 }
+
+#[test]
+fn an_outcome_does_not_depend_on_who_reads_it() {
+    let network = up::Up::ready(&[]);
+    let mut driver =
+        common::process::command(network.driver(&["--driver", "7", "--charge-point", "NOWHERE"]));
+    let mut driver = driver.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(driver.stdout.take()); // as `| head` does
+    assert_eq!(driver.wait().unwrap().code(), Some(1));
+}

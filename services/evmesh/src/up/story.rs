@@ -2,7 +2,7 @@
 
 use super::{Options, faults, network::Network, ready::ready};
 use crate::{
-    exit::Failure,
+    exit::{Failure, even_unread},
     far::Far,
     operator,
     output::{self, Output},
@@ -120,17 +120,15 @@ impl Drive {
             faults::inject(self.faults, self.hands, hand),
         );
         let summary = ended.map_err(|error| Failure::because(&error))?;
-        shown?;
+        even_unread(shown)?;
         Ok(summary)
     }
 }
 
 /// Prints the table of what came of each request.
 pub(super) fn report(summary: &Summary) -> Result<(), Failure> {
-    output::line(&format!(
-        "\n{}",
-        driver::words::summary(summary, driver::Output::Text)
-    ))
+    let table = driver::words::summary(summary, driver::Output::Text);
+    even_unread(output::line(&format!("\n{table}")))
 }
 
 /// Shows each event until the driver's run ends.
