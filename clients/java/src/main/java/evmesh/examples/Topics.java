@@ -1,0 +1,144 @@
+package evmesh.examples;
+
+import com.google.gson.Gson;
+import com.google.gson.annotations.SerializedName;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.TreeMap;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+
+/** A driver's two topics, read in no group: in a shared one, drivers would take each other's messages. */
+final class Topics implements AutoCloseable {
+    private static final Duration TIMEOUT = Duration.ofSeconds(30); // a ticket comes at once, a broadcast every 5 s
+    private static final Duration POLL = Duration.ofMillis(500);
+    private static final String NOTIFICATIONS = "driver_notifications";
+    private static final String NETWORK_STATUS = "network_status";
+
+    private final KafkaConsumer<String, String> consumer;
+    private final String driver;
+    private final Gson gson = new Gson();
+    private final Queue<Notification> notifications = new ArrayDeque<>();
+    private final Map<Integer, List<ChargePoint>> parts = new TreeMap<>();
+    private String broadcastId;
+    private List<String> whole;
+
+    /** A message on driver_notifications, as far as this example reads it. */
+    private record Notification(
+            String type, @SerializedName("session_id") String sessionId, long seq, double kwh, double importe) {}
+
+    /** A message on network_status: a broadcast, or a part of a large network's. */
+    private record NetworkStatus(
+            List<ChargePoint> cps, @SerializedName("broadcast_id") String broadcastId, int part, int parts) {}
+
+    private record ChargePoint(String id, String status, String location) {}
+
+    /** What the driver was told of its session. */
+    record Told(
+            @SerializedName("auth_ok") boolean authOk,
+            boolean updates,
+            @SerializedName("ticket_kwh") double ticketKwh,
+            @SerializedName("ticket_importe") double ticketImporte) {}
+
+    private Topics(KafkaConsumer<String, String> consumer, String driver) {
+        this.consumer = consumer;
+        this.driver = driver;
+    }
+
+    /** Reads both topics from here on. */
+    static Topics fromNow(String kafka, String driver) {
+        KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of("bootstrap.servers", kafka, "default.api.timeout.ms", (int) TIMEOUT.toMillis()),
+                new StringDeserializer(),
+                new StringDeserializer());
+        Topics topics = new Topics(consumer, driver);
+        try {
+            List<TopicPartition> partitions = new ArrayList<>();
+            for (String topic : List.of(NOTIFICATIONS, NETWORK_STATUS)) {
+                consumer.partitionsFor(topic).forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
+            }
+            consumer.assign(partitions);
+            consumer.seekToEnd(partitions);
+            partitions.forEach(consumer::position); // asked for now; without this, at the first poll
+            return topics;
+        } catch (RuntimeException error) {
+            topics.close();
+            throw error;
+        }
+    }
+
+    /** What the driver was told of this session, up to its ticket. */
+    Told untilTicket(String sessionId) throws TimeoutException {
+        boolean authOk = false;
+        boolean updates = false;
+        long lastSeq = -1; // AUTH_OK has seq 0
+        while (true) {
+            Notification message = next("ticket", notifications::poll);
+            if (!sessionId.equals(message.sessionId()) || message.seq() <= lastSeq) {
+                continue; // another session's, or a repeat
+            }
+            lastSeq = message.seq();
+            switch (message.type()) {
+                case "AUTH_OK" -> authOk = true;
+                case "CONSUMO_UPDATE" -> updates = true;
+                case "TICKET" -> {
+                    return new Told(authOk, updates, message.kwh(), message.importe());
+                }
+                default -> {}
+            }
+        }
+    }
+
+    /** The ids of the charge points of one whole broadcast. */
+    List<String> wholeBroadcast() throws TimeoutException {
+        return next("broadcast", () -> whole);
+    }
+
+    @Override
+    public void close() {
+        consumer.close();
+    }
+
+    /** Polls until there is something to take. */
+    private <T> T next(String what, Supplier<T> take) throws TimeoutException {
+        Instant deadline = Instant.now().plus(TIMEOUT);
+        while (true) {
+            T taken = take.get();
+            if (taken != null) {
+                return taken;
+            }
+            if (Instant.now().isAfter(deadline)) {
+                throw new TimeoutException("no " + what + " within " + TIMEOUT.toSeconds() + " s");
+            }
+            for (ConsumerRecord<String, String> record : consumer.poll(POLL)) {
+                if (record.topic().equals(NETWORK_STATUS)) {
+                    gather(gson.fromJson(record.value(), NetworkStatus.class));
+                } else if (driver.equals(record.key())) {
+                    notifications.add(gson.fromJson(record.value(), Notification.class));
+                }
+            }
+        }
+    }
+
+    /** A large network's broadcast comes in parts; a small one's is a single message without these fields. */
+    private void gather(NetworkStatus message) {
+        if (!Objects.equals(message.broadcastId(), broadcastId)) {
+            parts.clear();
+        }
+        broadcastId = message.broadcastId();
+        parts.put(message.part(), message.cps());
+        if (parts.size() >= message.parts()) {
+            whole = parts.values().stream().flatMap(List::stream).map(ChargePoint::id).sorted().toList();
+        }
+    }
+}
