@@ -211,13 +211,21 @@ impl Drop for Monitor {
 
 impl Monitor {
     pub(crate) async fn connect(central: &Central, id: &str, engine: &Engine) -> Self {
+        Self::register(central, registration(id, engine)).await
+    }
+
+    pub(crate) async fn register(
+        central: &Central,
+        registration: chargepoint::RegisterChargePointRequest,
+    ) -> Self {
         let mut points = central.points.clone();
+        let id = registration.charge_point_id.clone();
         let answer = points
-            .register_charge_point(registration(id, engine))
+            .register_charge_point(registration)
             .await
             .unwrap()
             .into_inner();
-        let (epoch, id) = (answer.epoch, id.to_owned());
+        let epoch = answer.epoch;
         let (health, reported) = watch::channel(chargepoint::EngineHealth::Ok);
         let (end, ended) = watch::channel(None);
         let reports = futures_util::stream::unfold((reported, true), move |(mut reported, first)| {

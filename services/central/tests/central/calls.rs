@@ -1,11 +1,11 @@
 //! A driver's calls: repeats, refusals, isolation.
 
 use crate::{
-    bench::{Central, no_kafka},
-    engine::Mood,
+    bench::{Central, Monitor, PATIENCE, no_kafka, registration},
+    engine::{Engine, Mood},
 };
 use evmesh_proto::{driver, engine::CallResult, network::ChargePointStatus, network::SessionState};
-use mesh::grpc::reason;
+use mesh::{grpc::reason, testing::Proxy};
 use tonic::{Code, Status};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
@@ -191,5 +191,48 @@ async fn denials_say_what_is_wrong() {
         refusal(central.request("102", "MAD-01").await).1,
         "CHARGE_POINT_DISCONNECTED"
     );
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_hangs_half_open_or_dies_is_found_and_found_again() {
+    let central = Central::start(no_kafka()).await;
+    let engine = Engine::start("store").await;
+    let proxy = Proxy::start(engine.address).await;
+    let mut behind = registration("MAD-01", &engine);
+    behind.engine_address = proxy.address().to_string();
+    let _monitor = Monitor::register(&central, behind).await;
+    central.status("MAD-01", ChargePointStatus::Available).await;
+
+    proxy.set_silent(true); // the connection stands, and nothing passes
+    let half_open = central.request("101", "MAD-01").await;
+    assert_eq!(
+        refusal(half_open),
+        (Code::FailedPrecondition, "ENGINE_SILENT".into())
+    );
+    central.status("MAD-01", ChargePointStatus::Faulted).await;
+    assert_eq!(
+        refusal(central.request("101", "MAD-01").await).1,
+        "CHARGE_POINT_FAULTED"
+    );
+    proxy.set_silent(false);
+    central.status("MAD-01", ChargePointStatus::Available).await;
+
+    let address = proxy.address();
+    drop(proxy); // as if the process had died: connections break, and new ones are refused
+    mesh::testing::eventually("it is dead", PATIENCE, || async {
+        tokio::net::TcpStream::connect(address)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
+    let (code, why) = refusal(central.request("101", "MAD-01").await);
+    assert_eq!(code, Code::FailedPrecondition);
+    assert!(why == "ENGINE_SILENT" || why == "CHARGE_POINT_FAULTED", "{why}"); // it may have been found already
+    let _back = Proxy::start_at(address, engine.address).await;
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    let session = central.request("101", "MAD-01").await;
+    assert!(session.is_ok(), "nothing was left reserved: {session:?}");
     central.stop().await;
 }
