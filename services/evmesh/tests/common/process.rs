@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// A command of the executable, with nothing of this shell's `EVMESH_` variables.
 pub fn command<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Command {
@@ -60,6 +61,8 @@ pub struct Process {
     name: String,
     child: Child,
     said: Arc<Said>,
+    /// Where it puts what it would remove itself if it were not killed.
+    _temporary: TempDir,
 }
 
 /// The lines of both outputs, as they come.
@@ -81,7 +84,11 @@ impl Process {
     pub fn start<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments: Vec<String> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
         let mut command = command(&arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let temporary = tempfile::tempdir().expect("a folder");
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("TMPDIR", temporary.path());
         let mut child = command.spawn().expect("the executable starts");
         let said = Arc::new(Said::default());
         collect(child.stdout.take().expect("piped"), said.clone());
@@ -90,6 +97,7 @@ impl Process {
             name: arguments.join(" "),
             child,
             said,
+            _temporary: temporary,
         }
     }
 
