@@ -48,7 +48,7 @@ pub struct Ticket {
 pub enum Input {
     /// The process started. Comes once, first.
     Started,
-    /// Time passed: [`Requests::wake_at`] is due.
+    /// Time passed: [`super::Requests::wake_at`] is due.
     Tick,
     /// What the driver missed: its sessions that are not settled, oldest first, and its newest tickets.
     CaughtUp {

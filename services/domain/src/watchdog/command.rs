@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Input {
     /// The process started. Comes once, first.
     Started,
-    /// Time passed: [`Watchdog::wake_at`] is due.
+    /// Time passed: [`super::Watchdog::wake_at`] is due.
     Tick,
     /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
     AttendStarted {
