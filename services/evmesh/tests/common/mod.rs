@@ -9,34 +9,14 @@ pub mod up;
 
 pub use process::{Process, Run, run};
 
-use std::{
-    net::TcpListener,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// How long anything may take that is not measured: two cores run everything at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The ports that tests take: below those from which the system takes the ports of outgoing connections, so that none of
-/// these comes between a choice and its use.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// An address on loopback where nothing listens. Each is given once in this process: several may be chosen before the first
-/// one is used.
+/// An address on loopback where nothing listens.
 pub fn free_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let count = u32::from(PORTS.end - PORTS.start);
-    // Test processes that run at once start at different places.
-    let start = std::process::id().wrapping_mul(101);
-    for _ in 0..count {
-        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = PORTS.start + u16::try_from(offset).expect("it is within the range");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return format!("127.0.0.1:{port}");
-        }
-    }
-    panic!("no port from {} to {} is free", PORTS.start, PORTS.end);
+    mesh::testing::free_address().to_string()
 }
 
 /// Looks until the predicate gives something. Each look is a command of its own, so that it needs no pause.
