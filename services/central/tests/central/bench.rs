@@ -90,11 +90,11 @@ impl Central {
     /// Waits until a charge point has this status.
     pub(crate) async fn status(&self, id: &str, status: network::ChargePointStatus) {
         testing::eventually(&format!("{id} is {status:?}"), PATIENCE, || async {
-            let points = self
-                .drivers
-                .clone()
-                .list_charge_points(driver::ListChargePointsRequest::default())
-                .await;
+            let all = driver::ListChargePointsRequest {
+                page_size: 500,
+                ..Default::default()
+            };
+            let points = self.drivers.clone().list_charge_points(all).await;
             let points = points.unwrap().into_inner().charge_points;
             points
                 .iter()

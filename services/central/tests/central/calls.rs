@@ -119,6 +119,47 @@ async fn a_silent_engine_delays_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_silent_engines_hold_up_nobody() {
+    const COUNT: usize = 200;
+    let central = Central::start(no_kafka()).await;
+    let silent = Engine::start("store").await;
+    let mut monitors = Vec::new();
+    for n in 0..COUNT {
+        let mut one = registration("MAD-01", &silent);
+        one.charge_point_id = format!("CP-{n:03}");
+        monitors.push(Monitor::register(&central, one).await);
+    }
+    for n in 0..COUNT {
+        central
+            .status(&format!("CP-{n:03}"), ChargePointStatus::Available)
+            .await;
+    }
+    let (_engine, _monitor) = central.charge_point("WELL").await;
+    silent.set(Mood::SilentWhenAsked);
+    let requests = (0..COUNT).map(|n| {
+        let (central, driver, point) = (&central, format!("driver-{n}"), format!("CP-{n:03}"));
+        async move { central.request(&driver, &point).await }
+    });
+    let (denied, well) = tokio::join!(futures_util::future::join_all(requests), async {
+        mesh::testing::eventually("all are asked", PATIENCE, || async {
+            (silent.inside().calls >= 2 * COUNT).then_some(()) // each was asked for its state before
+        })
+        .await;
+        let started = tokio::time::Instant::now();
+        (central.request("101", "WELL").await, started.elapsed())
+    });
+    well.0.unwrap();
+    assert!(well.1 < std::time::Duration::from_secs(1), "{:?}", well.1);
+    for answer in denied {
+        assert_eq!(
+            refusal(answer),
+            (Code::FailedPrecondition, "ENGINE_SILENT".into())
+        );
+    }
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_driver_never_sees_another_ones_session() {
     let central = Central::start(no_kafka()).await;
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
