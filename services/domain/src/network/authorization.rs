@@ -7,7 +7,7 @@ use super::{
     answers::Recorded,
     charge_point::Status,
     command::{Asked, Denial, Level, Reason, RequestKey, Target, Token},
-    session::{Deadline, Live, Outcome, Session, State},
+    session::{Deadline, Live, Outcome, Session, State, Stop},
 };
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId};
 use std::{collections::BTreeSet, time::Duration};
@@ -39,6 +39,12 @@ impl Pending {
             until: session.deadline.map_or(now.mono, |deadline| deadline.mono),
         }
     }
+}
+
+/// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one, and
+/// refuses: that is its own charge point's loss.
+pub(super) fn next_number(highest: u64) -> u64 {
+    highest.saturating_add(1)
 }
 
 impl Step<'_> {
@@ -209,7 +215,7 @@ impl Step<'_> {
         let Some(point) = self.point(&charge_point) else {
             return;
         };
-        point.stored.highest_authorization += 1;
+        point.stored.highest_authorization = next_number(point.stored.highest_authorization);
         point.open = Some(id.clone());
         let session = Session {
             id: id.clone(),
@@ -274,18 +280,19 @@ impl Step<'_> {
     }
 
     /// The session comes to nothing. With `revoke`, the engine's word is still wanted. An open request tries the next
-    /// charge point.
+    /// charge point, unless its driver wants none any more.
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, revoke: bool) {
         let Some(session) = self.session(id) else { return };
         session.revoke = revoke;
         session.request = None;
+        let wanted = session.stop != Some(Stop::Driver);
         let charge_point = session.charge_point.clone();
         self.end(id, outcome, denial.text.clone());
         let Some(pending) = self.net.pending.remove(id) else {
             return;
         };
-        let another =
-            (pending.choice.is_some() && self.now.mono < pending.until).then(|| self.choose(&pending));
+        let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)
+            .then(|| self.choose(&pending));
         match another {
             Some(Ok(next)) => {
                 let attempt = pending.tried.len() + 1;

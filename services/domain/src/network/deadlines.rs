@@ -73,10 +73,11 @@ impl Step<'_> {
             State::Reserved => ask.then_some(Due::Ask),
             State::Supplying if silent >= config.supply_silence && judged => Some(Due::Fault),
             State::Supplying => ask.then_some(Due::Ask),
-            State::Ended(_) if session.store_lost => (self.net.kafka_judged
-                && self.net.kafka_read_to >= session.live.lost_since)
-                .then_some(Due::Settle),
             State::Ended(_) if passed => Some(Due::Settle),
+            State::Ended(_) if session.store_lost => {
+                let told_all = self.net.kafka_away || self.net.kafka_read_to >= session.live.lost_since;
+                (self.net.kafka_judged && told_all).then_some(Due::Settle)
+            }
             State::Ended(_) if session.ticket.is_some() || session.closed => None,
             State::Ended(_) if session.started => ask.then_some(Due::Ask),
             State::Ended(_) => (ask && asked >= config.ask_interval).then_some(Due::Ask),

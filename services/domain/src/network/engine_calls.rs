@@ -4,6 +4,7 @@
 
 use super::{
     Step,
+    authorization::next_number,
     charge_point::{Answering, InFlight, Point},
     command::{CallFailed, CallId, CallOutcome, Denial, Effect, EngineAnswer, EngineRequest, Level, Reason},
     session::{Outcome, Session, State},
@@ -226,8 +227,8 @@ impl Step<'_> {
     /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
     fn renumber(&mut self, point: &ChargePointId, id: &SessionId) {
         let Some(changed) = self.point(point) else { return };
-        changed.stored.highest_authorization += 1;
-        let number = changed.stored.highest_authorization;
+        let number = next_number(changed.stored.highest_authorization);
+        changed.stored.highest_authorization = number;
         if let Some(session) = self.session(id) {
             session.authorization = number;
         }
@@ -268,7 +269,7 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(point) = self.point(id) else { return };
         point.judged = true;
-        point.failures += 1;
+        point.failures = point.failures.saturating_add(1);
         point.not_before = now
             + RETRY_FIRST
                 .saturating_mul(1 << point.failures.min(10))

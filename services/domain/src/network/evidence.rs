@@ -72,19 +72,20 @@ impl Step<'_> {
             .points
             .get(point)
             .map(|point| point.stored.instance.clone());
+        let theirs = |session: &Session| {
+            session.charge_point == *point && Some(&session.instance) == instance.as_ref()
+        };
         if !self.net.sessions.contains_key(&record.session) {
             match self.archive.session(&record.session) {
-                Some(archived) => self.revive(archived),
+                Some(archived) if theirs(&archived) => self.revive(archived),
+                Some(_) => return, // another engine's session is over: nothing wakes it
                 None => self.adopt(point, record),
             }
         }
         let now = self.now.mono;
-        let Some(session) = self.session(&record.session) else {
+        let Some(session) = self.session(&record.session).filter(|session| theirs(session)) else {
             return;
         };
-        if session.charge_point != *point || Some(&session.instance) != instance.as_ref() {
-            return;
-        }
         session.live.last_sign = now;
         let end = match record.state {
             RecordState::Authorized => {
@@ -119,6 +120,9 @@ impl Step<'_> {
     fn revive(&mut self, mut session: Session) {
         session.closed = false;
         session.store_lost = false;
+        if session.ticket.is_none() {
+            session.deadline = Some(Deadline::after(self.now, self.net.config.settlement));
+        }
         session.live = Live {
             last_sign: self.now.mono,
             ..Live::default()
@@ -259,7 +263,7 @@ impl Step<'_> {
 
     fn supplying(&mut self, id: &SessionId, state: State, first: bool, seq: u64, energy: Energy) {
         let Some(session) = self.session(id) else { return };
-        let point = session.charge_point.clone();
+        let (point, instance) = (session.charge_point.clone(), session.instance.clone());
         match state {
             State::Authorizing | State::Reserved => {
                 session.state = State::Supplying;
@@ -278,7 +282,10 @@ impl Step<'_> {
                 }
             }
         }
-        if let Some(point) = self.point(&point) {
+        // A late word of a lost store says nothing of the engine that is there now (INV-8).
+        if let Some(point) = self.point(&point)
+            && point.stored.instance == instance
+        {
             point.supplies = Some(id.clone());
         }
     }

@@ -150,6 +150,8 @@ pub struct Network {
     kafka_judged: bool,
     /// Everything older than this was read, or Kafka was found away then.
     kafka_read_to: Mono,
+    /// Kafka was found away, and nothing came from it since.
+    kafka_away: bool,
     /// Where each partition is to be read on.
     positions: BTreeMap<i32, i64>,
     /// The messages that a saved reading does not cover yet.
@@ -175,6 +177,7 @@ impl Network {
             next_call: 0,
             kafka_judged: false,
             kafka_read_to: Mono::default(),
+            kafka_away: false,
             positions: BTreeMap::new(),
             held: BTreeMap::new(),
             changed_points: BTreeSet::new(),
@@ -261,14 +264,21 @@ impl Network {
         }
     }
 
-    /// The sessions whose readings hold the oldest offsets back, at most `limit`, to be written as they are now.
+    /// The sessions whose readings hold the oldest offsets back, at most `limit`, to be written as they are now. Each
+    /// partition has its turn: one alone may have more sessions than are ever saved at a time.
     pub fn checkpoint(&mut self, limit: usize) -> Vec<Session> {
         let mut sessions = BTreeSet::new();
-        for id in self.held.values() {
-            if sessions.len() == limit {
-                break;
-            }
-            sessions.insert(id.clone());
+        let held = |&partition| {
+            let at = |offset| Source { partition, offset };
+            self.held.range(at(i64::MIN)..=at(i64::MAX)).map(|(_, id)| id)
+        };
+        let mut partitions: Vec<_> = self.positions.keys().map(held).collect();
+        while sessions.len() < limit && !partitions.is_empty() {
+            partitions.retain_mut(|oldest| {
+                let next = oldest.next().filter(|_| sessions.len() < limit);
+                sessions.extend(next.cloned());
+                next.is_some()
+            });
         }
         sessions.iter().filter_map(|id| self.save(id)).collect()
     }

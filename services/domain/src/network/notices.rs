@@ -53,7 +53,7 @@ impl Step<'_> {
             energy,
             amount_micros: session.price.cost(energy).micros,
         };
-        let notice = self.notice(session, Some(session.seq + 1), Some("error"), kind);
+        let notice = self.notice(session, Some(session.seq.saturating_add(1)), Some("error"), kind);
         self.notify(notice);
     }
 
@@ -66,7 +66,7 @@ impl Step<'_> {
             energy: ticket.energy,
             amount_micros: ticket.amount_micros,
         };
-        let notice = self.notice(session, Some(session.seq + 2), Some("ticket"), kind);
+        let notice = self.notice(session, Some(session.seq.saturating_add(2)), Some("ticket"), kind);
         self.notify(notice);
     }
 

@@ -116,6 +116,7 @@ impl<'a> Step<'a> {
     }
 
     fn broker(&mut self, news: Broker) {
+        self.net.kafka_away = news == Broker::Away;
         match news {
             Broker::ReadTo(as_of) => {
                 self.net.kafka_judged = true;

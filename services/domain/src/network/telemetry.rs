@@ -36,7 +36,10 @@ impl Step<'_> {
     }
 
     pub(super) fn read_past(&mut self, source: Source) {
-        self.net.positions.insert(source.partition, source.offset + 1);
+        self.net.kafka_away = false;
+        self.net
+            .positions
+            .insert(source.partition, source.offset.saturating_add(1));
     }
 
     fn message(&mut self, message: Message) {

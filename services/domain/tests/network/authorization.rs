@@ -350,3 +350,56 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
     let token = manual(&mut world, driver("d"), "A", "i0");
     assert_eq!(world.denial(token), Reason::InstanceStale);
 }
+
+#[test]
+fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
+    let mut world = World::with_points(&["A", "B"]);
+    let (token, session) = world.request("d", any());
+    let asked = Asked {
+        token: world.token(),
+        request: None,
+    };
+    let stop = asked.token;
+    world.send(Command::StopCharge {
+        asked,
+        driver: driver("d"),
+        session: None,
+    });
+    assert_eq!(world.denial(token), Reason::ChargeStopped);
+    assert!(world.replies[&stop.0].is_ok());
+    assert_eq!(world.state(&session), ended(Outcome::Stopped));
+    assert_eq!(world.net.open_session(&driver("d")), None);
+    assert!(!world.calls.contains_key(&cp("B")), "nothing is asked of B");
+    assert_eq!(world.told(), ["AUTH_DENIED"]);
+}
+
+#[test]
+fn an_order_that_stops_an_open_requests_charge_point_sends_it_to_the_next() {
+    let mut world = World::with_points(&["A", "B"]);
+    let (token, _) = world.request("d", any());
+    let asked = Asked {
+        token: world.token(),
+        request: None,
+    };
+    world.send(Command::Order {
+        asked,
+        which: Which::Some(vec![cp("A")]),
+        out_of_order: true,
+    });
+    world.answer("B", CallOutcome::Done, None, vec![]);
+    assert!(
+        matches!(&world.replies[&token.0], Ok(Answer::Session(session)) if session.charge_point == cp("B"))
+    );
+}
+
+#[test]
+fn an_engine_that_claims_the_highest_number_there_is_stops_nobody_else() {
+    let mut world = World::with_points(&["A", "B"]);
+    let (token, _) = world.request("d", Target::Named(cp("A")));
+    world.answer_with("A", u64::MAX, CallOutcome::NumberStale);
+    while world.calls.contains_key(&cp("A")) && !world.replies.contains_key(&token.0) {
+        world.answer_with("A", u64::MAX, CallOutcome::NumberStale);
+    }
+    assert_eq!(world.denial(token), Reason::EngineRefused);
+    world.reserved("d", "B");
+}

@@ -2,7 +2,8 @@
 
 use crate::world::{World, cp, ended, record, sid};
 use domain::network::{
-    CallOutcome, EngineRequest, MessageKind, NoticeKind, Outcome, RecordState, State, SupplyEnd,
+    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, RecordState,
+    State, Status, SupplyEnd, Target,
 };
 
 #[test]
@@ -284,4 +285,85 @@ fn a_session_unknown_to_central_is_adopted_open_only_where_that_breaks_no_promis
     let last = record(&other, "d", RecordState::Ended(SupplyEnd::Stopped), 7, 70);
     world.answer("B", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&other).ticket.unwrap().energy.wh(), 70);
+}
+
+#[test]
+fn a_late_reading_of_a_lost_store_does_not_hold_the_charge_point_of_the_next() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.advance(3_000, &[]);
+    let mut other = World::registration("A");
+    other.instance = "i2".parse().unwrap();
+    world.register(other).unwrap();
+    world.report("A", Health::Ok);
+    while world.calls.contains_key(&cp("A")) {
+        world.answer_as("A", "i2", CallOutcome::Done, None, vec![]);
+    }
+    assert_eq!(world.status("A"), Status::Available);
+    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    assert_eq!(world.find(&session).energy.wh(), 500, "it counts for its session");
+    assert_eq!(world.status("A"), Status::Available);
+    assert!(world.calls.is_empty(), "the new engine is not asked to stop it");
+}
+
+#[test]
+fn a_session_that_is_over_is_not_brought_back_by_another_charge_points_engine() {
+    let mut world = World::with_points(&["A", "B"]);
+    let (_, session) = world.request("d", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Faulted, None, vec![]);
+    assert!(world.find(&session).closed && world.net.session(&session).is_none());
+    world.send(Command::Broker(Broker::Gap));
+    let claimed = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 2, 900);
+    world.answer("B", CallOutcome::Done, None, vec![claimed]);
+    assert_eq!(world.net.session(&session), None, "it has nothing left to do");
+    assert!(world.find(&session).closed);
+}
+
+#[test]
+fn the_highest_number_that_a_message_can_carry_is_survived() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.message(
+        "A",
+        "d",
+        &session,
+        u64::MAX,
+        MessageKind::Fault(SupplyEnd::EngineFault),
+        500,
+    );
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
+}
+
+#[test]
+fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.reserved("d", "A");
+    world.advance(60_000, &["A"]); // the engine is cut off, and never heard of its revocation
+    let pass = |world: &mut World| {
+        let day = u64::try_from(world.config.settlement.as_millis()).unwrap();
+        world.now.mono.0 += day;
+        world.send(Command::Broker(Broker::Away));
+        world.send(Command::Tick);
+    };
+    world.advance(6_000, &["A"]);
+    assert_eq!(world.state(&session), ended(Outcome::Expired));
+    pass(&mut world);
+    assert!(world.find(&session).closed && !world.find(&session).started);
+    world.report("A", Health::Ok);
+    world.silence("A");
+    world.advance(4_000, &["A"]);
+    world.answer(
+        "A",
+        CallOutcome::Done,
+        Some(record(&session, "d", RecordState::Supplying, 90_000, 7_000)),
+        vec![],
+    );
+    assert_eq!(
+        world.find(&session).ticket,
+        None,
+        "it supplies: its end is waited for"
+    );
+    pass(&mut world); // and never comes
+    let ticket = world.find(&session).ticket.unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated), (7_000, true));
 }

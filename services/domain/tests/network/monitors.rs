@@ -183,3 +183,50 @@ fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
     );
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
 }
+
+#[test]
+fn a_store_lost_while_kafka_is_away_settles_at_once() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    world.send(Command::Broker(Broker::Away)); // told once, and it stays away
+    world.advance(10_000, &[]);
+    let mut other = World::registration("A");
+    other.instance = "i2".parse().unwrap();
+    world.register(other).unwrap();
+    world.send(Command::Tick);
+    let ticket = world.find(&session).ticket.unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated), (500, true));
+}
+
+#[test]
+fn a_store_lost_once_kafka_is_back_waits_for_its_end_again() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.send(Command::Broker(Broker::Away));
+    world.advance(10_000, &[]);
+    let as_of = world.now.mono;
+    world.send(Command::Broker(Broker::ReadTo(as_of)));
+    world.advance(1_000, &[]);
+    let mut other = World::registration("A");
+    other.instance = "i2".parse().unwrap();
+    world.register(other).unwrap();
+    world.send(Command::Tick);
+    assert_eq!(world.find(&session).ticket, None, "Kafka may still tell more");
+}
+
+#[test]
+fn a_lost_store_settles_at_the_deadline_however_kafka_is() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.advance(3_000, &[]);
+    let mut other = World::registration("A");
+    other.instance = "i2".parse().unwrap();
+    world.send(Command::Broker(Broker::ReadTo(world.now.mono))); // and from here on neither read to its end nor away
+    world.now.mono.0 += 1;
+    world.register(other).unwrap();
+    let day = world.config.settlement.as_millis() as u64;
+    world.now.mono.0 += day;
+    world.send(Command::Tick);
+    assert!(world.find(&session).ticket.is_some_and(|ticket| ticket.estimated));
+}

@@ -90,3 +90,43 @@ fn messages_without_a_reading_and_unreadable_ones_are_read_past() {
     assert_eq!(world.net.offsets(), [next(0, 4), next(1, 9)]);
     assert!(!world.pages.points.contains_key(&cp("NOWHERE")));
 }
+
+#[test]
+fn no_partition_waits_for_ever_behind_a_busier_one() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    let (a, b, c) = (
+        world.supplying("a", "A"),
+        world.supplying("b", "B"),
+        world.supplying("c", "C"),
+    );
+    let mut next = [0_i64; 2];
+    for seq in 2..20 {
+        for (id, session, partition) in [("A", &a, 0), ("B", &b, 0), ("C", &c, 1)] {
+            let offset = next[partition];
+            next[partition] += 1;
+            let source = Source {
+                partition: partition as i32,
+                offset,
+            };
+            let who = id.to_lowercase();
+            let reading = MessageKind::Reading;
+            world.telemetry(
+                id,
+                Some(&who),
+                Some((session.clone(), seq)),
+                reading,
+                seq * 10,
+                Some(source),
+            );
+        }
+        world.net.checkpoint(2); // fewer than there are sessions
+    }
+    let behind: Vec<i64> = world
+        .net
+        .offsets()
+        .iter()
+        .zip(next)
+        .map(|(at, next)| next - at.offset)
+        .collect();
+    assert!(behind.iter().all(|behind| *behind <= 4), "{behind:?}");
+}
