@@ -10,7 +10,10 @@ use evmesh_proto::{
     store::StoredMessage,
     topics::{self, Telemetry, TelemetryType},
 };
-use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
+use mesh::{
+    kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
+    trace::{TRACEPARENT, Trace},
+};
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 /// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine sends,
@@ -36,14 +39,17 @@ pub(crate) fn spawn(
 
 fn input(event: ReaderEvent) -> Input {
     match event {
-        ReaderEvent::Message(message) => Input::Message(Incoming::new(
-            Source {
+        ReaderEvent::Message(message) => {
+            let source = Source {
                 partition: message.partition,
                 offset: message.offset,
-            },
-            message.key,
-            message.payload,
-        )),
+            };
+            let incoming = Incoming::new(source, message.key, message.payload);
+            Input::Message(Incoming {
+                trace: message.trace,
+                ..incoming
+            })
+        }
         ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
         ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
         ReaderEvent::NewCluster { id } => Input::NewCluster(id),
@@ -59,6 +65,8 @@ pub(crate) struct Incoming {
     key: Vec<u8>,
     payload: Vec<u8>,
     message: Option<Result<Message, String>>,
+    /// What caused it.
+    trace: Option<Trace>,
 }
 
 impl Incoming {
@@ -69,6 +77,7 @@ impl Incoming {
             key,
             payload,
             message,
+            trace: None,
         }
     }
 
@@ -85,6 +94,9 @@ impl Incoming {
             ("partition".to_owned(), self.source.partition.to_string()),
             ("offset".to_owned(), self.source.offset.to_string()),
         ]);
+        if let Some(trace) = self.trace {
+            headers.insert(TRACEPARENT.to_owned(), trace.to_string());
+        }
         if kept < self.payload.len() {
             headers.insert("cut_from_bytes".to_owned(), self.payload.len().to_string());
         }
@@ -285,8 +297,14 @@ mod tests {
             partition: 1,
             offset: 42,
         };
-        let letter =
-            Incoming::new(source, b"MAD-01".to_vec(), vec![b'x'; MAX_BYTES + 5]).dead_letter("too\nlong");
+        let letter = Incoming::new(source, b"MAD-01".to_vec(), vec![b'x'; MAX_BYTES + 5]);
+        let trace = Trace::of("s1");
+        let letter = Incoming {
+            trace: Some(trace),
+            ..letter
+        }
+        .dead_letter("too\nlong");
+        assert_eq!(letter.headers[TRACEPARENT], trace.to_string());
         assert_eq!((letter.key.as_str(), letter.payload.len()), ("MAD-01", MAX_BYTES));
         assert_eq!(letter.headers["reason"], "too long");
         assert_eq!(
