@@ -199,9 +199,12 @@ impl Reading {
                         assigned = probe.ranges.keys().copied().collect();
                         self.assign(client);
                         progress = Instant::now();
+                        ends = None;
                     }
                     before = self.positions.clone();
-                    ends = Some(probe);
+                    // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never
+                    // reach any.
+                    ends.get_or_insert(probe);
                 }
             }
             match client.poll(POLL) {

@@ -482,3 +482,37 @@ async fn a_producer_that_gave_up_is_replaced() {
     assert!(refused.is_err_and(|error| !error.is_permanent()));
     send(&producer, 5..8).await;
 }
+
+#[tokio::test]
+async fn what_was_there_at_the_start_is_read_to_its_end_while_more_comes_than_is_read() {
+    let broker = broker();
+    let options = broker.options();
+    topics(&options).await;
+    let producer = Producer::new(&options, "test").unwrap();
+    send(&producer, 0..200).await;
+    // The reader takes 100 messages a second, and always more come: it falls behind for ever.
+    let more = tokio::spawn(async move {
+        let mut n = 200_usize;
+        loop {
+            producer.send_lossy(TOPIC, &format!("CP{:02}", n % 8), b"more");
+            n += 1;
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+    });
+    let told = Told::default();
+    let slow = told.0.clone();
+    let sink = move |event| {
+        if let ReaderEvent::Message(_) = event {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        slow.lock().unwrap().push(event);
+        true
+    };
+    let _reader = Reader::spawn(&options, TOPIC, "test-group", beginning(), sink).unwrap();
+    told.until("it is read to the end that it had", |told| {
+        let end = |event: &ReaderEvent| matches!(event, ReaderEvent::ReadToEnd { .. });
+        told.events().iter().any(end)
+    })
+    .await;
+    more.abort();
+}
