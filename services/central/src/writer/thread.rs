@@ -97,7 +97,9 @@ pub(crate) fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Han
         .name("central-writer".into())
         .spawn(move || {
             let _runtime = runtime.enter();
-            let _ = result.send(thread.run(&runtime)); // whoever dropped the other end does not ask
+            let ended = thread.run(&runtime);
+            drop(thread); // the store's folder is free before anyone hears of the end
+            let _ = result.send(ended); // whoever dropped the other end does not ask
         })
         .map_err(Error::Writer)?;
     Ok((handle, Running { stop, ended }))
