@@ -4,7 +4,7 @@ use prost::Message as _;
 use std::{env, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=proto/evmesh");
     let files: Vec<PathBuf> = proto_files("proto/evmesh".into())?;
     let descriptors = protox::compile(files, ["proto"])?;
     fs::write(
