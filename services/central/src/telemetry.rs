@@ -23,6 +23,8 @@ const MAX_BYTES: usize = 16 * 1024;
 const MAX_REASON: usize = 256;
 /// The highest power that is believed, in kilowatts: the largest chargers have a tenth of it.
 const MAX_KW: f64 = 50_000.0;
+/// The highest number that a message is believed to have: every reader of JSON tells it from the next one.
+pub(crate) const MAX_SEQ: u64 = 1 << 53;
 /// Names central in lag dashboards.
 const GROUP: &str = "evmesh-central";
 
@@ -135,8 +137,11 @@ fn decode(payload: &[u8]) -> Result<Message, String> {
         (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
         (Some(_), None) => return Err("seq is missing beside session_id".to_owned()),
     };
-    if session.as_ref().is_some_and(|(_, seq)| *seq == 0) {
-        return Err("seq must be from 1".to_owned());
+    if session
+        .as_ref()
+        .is_some_and(|(_, seq)| !(1..=MAX_SEQ).contains(seq))
+    {
+        return Err(format!("seq must be from 1 to {MAX_SEQ}"));
     }
     let driver = telemetry
         .user_id
@@ -245,7 +250,7 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         let long = format!(r#"{{"type":"CONSUMO","cp_id":"{}"}}"#, "x".repeat(65));
         let huge = vec![b' '; MAX_BYTES + 1];
-        let cases: [(&[u8], &str); 13] = [
+        let cases: [(&[u8], &str); 14] = [
             (b"", "not readable: EOF"),
             (b"\xff\xfe", "not readable"),
             (b"{\"type\":\"CONSUMO\"", "not readable: EOF"),
@@ -271,6 +276,10 @@ mod tests {
             (
                 br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"session_id":"s"}"#,
                 "seq is missing",
+            ),
+            (
+                br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"session_id":"s","seq":18446744073709551615}"#,
+                "seq must be from 1 to 9007199254740992",
             ),
             (long.as_bytes(), "user_id is missing"),
             (&huge, "it has 16385 bytes"),

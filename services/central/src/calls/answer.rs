@@ -1,5 +1,6 @@
 //! What engines answer, checked: nothing of it is believed before it is what the contract says.
 
+use crate::telemetry::MAX_SEQ;
 use domain::Power;
 use domain::network::{CallOutcome, EngineAnswer, EngineReport, Record, RecordState, SupplyEnd};
 use evmesh_proto::engine;
@@ -76,6 +77,9 @@ fn record(record: &engine::SupplyRecord) -> Result<Record, Failure> {
         engine::SupplyState::Supplying => RecordState::Supplying,
         engine::SupplyState::Ended => RecordState::Ended(end(record.end())?),
     };
+    if record.seq > MAX_SEQ {
+        return Err(Failure::invalid("seq", format!("must be at most {MAX_SEQ}")));
+    }
     Ok(Record {
         session: parse("session_id", &record.session_id)?,
         driver: parse("driver_id", &record.driver_id)?,
@@ -150,6 +154,7 @@ mod tests {
         assert!(read(None, Some(state())).is_err() && read(Some(CallOutcome::Done), None).is_err());
         broken(|state| state.instance_id.clear());
         broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
+        broken(|state| state.current.as_mut().unwrap().seq = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().price = None);
         broken(|state| state.current.as_mut().unwrap().session_id = "a b".into());
         broken(|state| state.current.as_mut().unwrap().state = 99);
