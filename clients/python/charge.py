@@ -10,10 +10,9 @@ import time
 import uuid
 
 import grpc
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from evmesh.driver.v1 import driver_service_pb2 as driver
 from evmesh.driver.v1.driver_service_pb2_grpc import DriverServiceStub
@@ -90,50 +89,52 @@ def follow(central: DriverServiceStub, session: network.Session) -> network.Sess
     return session
 
 
-def consumer_from_now(kafka: str) -> KafkaConsumer:
-    """Reads both topics from here on, in no group: in a shared one, drivers would take each other's messages."""
-    consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=None, auto_offset_reset="latest")
-    partitions = []
+def consumer_from_now(kafka: str) -> Consumer:
+    """Reads both topics from here on. It joins no group, though librdkafka wants a name for one: in a shared group,
+    drivers would take each other's messages."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": f"charge-{uuid.uuid4()}", "enable.auto.commit": False})
+    ends = []
     for topic in (NOTIFICATIONS, NETWORK_STATUS):
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise UnknownTopicOrPartitionError(f"there is no topic {topic}: central creates it when it first reaches Kafka")
-        partitions += [TopicPartition(topic, number) for number in numbers]
-    consumer.assign(partitions)
-    consumer.seek_to_end()
-    for partition in partitions:
-        consumer.position(partition)  # asked for now; without this, at the first poll
+        for number in consumer.list_topics(topic, timeout=KAFKA_TIMEOUT_S).topics[topic].partitions:
+            # Asked for now; "from the end" alone would be asked for at the first poll.
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=KAFKA_TIMEOUT_S)
+            ends.append(TopicPartition(topic, number, end))
+    consumer.assign(ends)
     return consumer
 
 
-def read_topics(consumer: KafkaConsumer, session: network.Session) -> tuple[dict, list[str]]:
+def read_topics(consumer: Consumer, session: network.Session) -> tuple[dict, list[str]]:
     """What the driver was told of this session, up to its ticket, and one whole broadcast of the network."""
     told = {"auth_ok": False, "updates": False, "ticket_kwh": None, "ticket_importe": None}
     last_seq, broadcast, parts, ids = -1, None, {}, None  # AUTH_OK has seq 0
     deadline = time.monotonic() + KAFKA_TIMEOUT_S
     while told["ticket_kwh"] is None or ids is None:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no ticket, or no broadcast, on Kafka within {KAFKA_TIMEOUT_S} s")
-        for record in (r for batch in consumer.poll(timeout_ms=500).values() for r in batch):
-            message = json.loads(record.value)
-            if record.topic == NETWORK_STATUS:
-                # A large network's broadcast comes in parts; a small one's is a single message without these fields.
-                if message.get("broadcast_id") != broadcast:
-                    broadcast, parts = message.get("broadcast_id"), {}
-                parts[message.get("part", 1)] = [point["id"] for point in message["cps"]]
-                if len(parts) == message.get("parts", 1):
-                    ids = sorted(id for part in parts.values() for id in part)
-            elif record.key == session.driver_id.encode() and message.get("session_id") == session.session_id:
-                if message["seq"] <= last_seq:
-                    continue  # a repeat
-                last_seq = message["seq"]
-                match message["type"]:
-                    case "AUTH_OK":
-                        told["auth_ok"] = True
-                    case "CONSUMO_UPDATE":
-                        told["updates"] = True
-                    case "TICKET":
-                        told |= {"ticket_kwh": message["kwh"], "ticket_importe": message["importe"]}
+            raise TimeoutError(f"no ticket, or no broadcast, within {KAFKA_TIMEOUT_S} s")
+        record = consumer.poll(0.5)
+        if record is None:
+            continue
+        if record.error():
+            raise KafkaException(record.error())
+        message = json.loads(record.value())
+        if record.topic() == NETWORK_STATUS:
+            # A large network's broadcast comes in parts; a small one's is a single message without these fields.
+            if message.get("broadcast_id") != broadcast:
+                broadcast, parts = message.get("broadcast_id"), {}
+            parts[message.get("part", 1)] = [point["id"] for point in message["cps"]]
+            if len(parts) == message.get("parts", 1):
+                ids = sorted(id for part in parts.values() for id in part)
+        elif record.key() == session.driver_id.encode() and message.get("session_id") == session.session_id:
+            if message["seq"] <= last_seq:
+                continue  # a repeat
+            last_seq = message["seq"]
+            match message["type"]:
+                case "AUTH_OK":
+                    told["auth_ok"] = True
+                case "CONSUMO_UPDATE":
+                    told["updates"] = True
+                case "TICKET":
+                    told |= {"ticket_kwh": message["kwh"], "ticket_importe": message["importe"]}
     return told, ids
 
 
@@ -159,7 +160,7 @@ def main() -> int:
     except grpc.RpcError as error:
         say(f"central at {options.central}: {error.code().name} {reason(error) or ''}: {error.details()}")
         return 1
-    except (KafkaError, TimeoutError) as error:
+    except (KafkaException, TimeoutError) as error:
         say(f"kafka at {options.kafka}: {error}")
         return 1
 
