@@ -103,6 +103,7 @@ mod tests {
         let [message] = &messages[..] else {
             panic!("{}", messages.len())
         };
+        mesh::testing::contract::check_published(NETWORK_STATUS, message);
         let read: serde_json::Value = serde_json::from_slice(message).unwrap();
         let cp = |id: &str| serde_json::json!({"id": id, "status": "ACTIVADO", "location": "Madrid"});
         assert_eq!(
@@ -126,6 +127,7 @@ mod tests {
             .iter()
             .map(|message| serde_json::from_slice(message).unwrap())
             .collect();
+        mesh::testing::contract::check_published(NETWORK_STATUS, messages.last().unwrap());
         for (number, part) in (1..).zip(&parts) {
             assert_eq!((part.part, part.parts), (Some(number), Some(parts.len() as u32)));
             assert_eq!(part.broadcast_id, parts[0].broadcast_id);

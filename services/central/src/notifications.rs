@@ -217,7 +217,9 @@ mod tests {
             at: Wall(1_700_000_000_500),
             kind,
         };
-        serde_json::from_slice(&payload(&notice)).unwrap()
+        let payload = payload(&notice);
+        mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload);
+        serde_json::from_slice(&payload).unwrap()
     }
 
     fn with(mut more: serde_json::Value) -> serde_json::Value {
@@ -285,6 +287,7 @@ mod tests {
                 text: "none is free".into(),
             }),
         };
+        mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload(&notice));
         let told: serde_json::Value = serde_json::from_slice(&payload(&notice)).unwrap();
         let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "101", "reason": "none is free", "timestamp": 0.0});
         assert_eq!(told, expected);

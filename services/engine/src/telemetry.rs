@@ -121,13 +121,19 @@ mod tests {
             kind,
         };
         let message = super::event(&"MAD-01".parse().unwrap(), &"i".parse().unwrap(), &event);
-        serde_json::from_slice(&payload(&message)).unwrap()
+        published(&message)
+    }
+
+    fn published(message: &Telemetry) -> Value {
+        let payload = payload(message);
+        mesh::testing::contract::check_published(evmesh_proto::topics::CP_TELEMETRY, &payload);
+        serde_json::from_slice(&payload).unwrap()
     }
 
     #[test]
     fn a_reading_has_the_seeds_fields_and_ours() {
         let message = reading(&"MAD-01".parse().unwrap(), &running());
-        let json: Value = serde_json::from_slice(&payload(&message)).unwrap();
+        let json = published(&message);
         assert_eq!(
             json,
             json!({

@@ -59,6 +59,11 @@ impl Broker {
             .expect("it comes back");
     }
 
+    /// How a test's own client reaches it.
+    pub fn options(&self) -> mesh::kafka::KafkaOptions {
+        self.broker.options()
+    }
+
     /// The flags by which a role reaches it, with topics of this test's own.
     pub fn flags(&self) -> [String; 4] {
         let prefix = self.broker.options().kafka_topic_prefix;

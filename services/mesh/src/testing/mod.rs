@@ -1,5 +1,6 @@
 //! What the tests of every crate share. Behind the feature `testing`.
 
+pub mod contract;
 mod proxy;
 
 pub use proxy::Proxy;
