@@ -127,8 +127,8 @@ pub(super) struct Point {
     /// The session that the engine is known to supply.
     pub(super) supplies: Option<SessionId>,
     pub(super) call: Option<InFlight>,
-    /// The last call that was answered, and when: the same again has to wait.
-    pub(super) last_call: Option<(EngineRequest, Mono)>,
+    /// The calls that were answered a moment ago, and when: the same again has to wait.
+    pub(super) recent_calls: Vec<(EngineRequest, Mono)>,
     /// Calls that were not answered, in a row.
     pub(super) failures: u32,
     /// No call before this.
@@ -156,7 +156,7 @@ impl Point {
             ended: BTreeSet::new(),
             supplies: None,
             call: None,
-            last_call: None,
+            recent_calls: Vec::new(),
             failures: 0,
             not_before: now,
             ask: false,

@@ -9,7 +9,7 @@ use super::{
     command::{CallFailed, CallId, CallOutcome, Denial, Effect, EngineAnswer, EngineRequest, Level, Reason},
     session::{Outcome, Session, State},
 };
-use crate::{ChargePointId, SessionId};
+use crate::{ChargePointId, Mono, SessionId};
 use std::time::Duration;
 
 /// The same call again, though it was answered, waits this long: an engine that says done and does nothing must not be
@@ -82,9 +82,9 @@ impl Step<'_> {
         if nothing_is_owed && open.is_none_or(|session| !session.revoke && session.stop.is_none()) {
             return None; // the common case, at every tick
         }
-        let again = |request: &EngineRequest| match &point.last_call {
-            Some((last, at)) => last == request && self.now.mono.since(*at) < REPEAT_AFTER,
-            None => false,
+        let again = |request: &EngineRequest| {
+            let recent = |(made, at): &(EngineRequest, Mono)| made == request && self.is_recent(*at);
+            point.recent_calls.iter().any(recent)
         };
         let ended = || {
             point
@@ -121,6 +121,10 @@ impl Step<'_> {
         let asks = point.ask.then_some(EngineRequest::GetState);
         let mut wanted = revokes.chain(stops).chain(late_revokes).chain(confirms);
         wanted.find(|request| !again(request)).or(asks)
+    }
+
+    fn is_recent(&self, at: Mono) -> bool {
+        self.now.mono.since(at) < REPEAT_AFTER
     }
 
     pub(super) fn engine_answered(
@@ -167,7 +171,8 @@ impl Step<'_> {
         point.not_before = now;
         point.judged = true;
         point.last_asked = now;
-        point.last_call = Some((made.request.clone(), now));
+        point.recent_calls.retain(|(_, at)| now.since(*at) < REPEAT_AFTER);
+        point.recent_calls.push((made.request.clone(), now));
         if back {
             self.happened(
                 Level::Info,

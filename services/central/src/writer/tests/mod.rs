@@ -130,6 +130,9 @@ impl Engine {
     }
 }
 
+/// One input leads to so many calls at most, each answered at once: engines are not asked in a circle.
+const MAX_STEPS: usize = 100;
+
 /// Central's writer with one charge point, MAD-01, and its engine. Time passes only by [`Bench::pass`].
 struct Bench {
     writer: Writer<MemoryStore>,
@@ -202,7 +205,10 @@ impl Bench {
     /// One step, and one for each call that it leads to.
     fn step(&mut self, inputs: Vec<Input>) {
         let mut waiting = VecDeque::from([inputs]);
+        let mut steps = 0;
         while let Some(inputs) = waiting.pop_front() {
+            steps += 1;
+            assert!(steps < MAX_STEPS, "calls lead to calls without end");
             for release in self.writer.step(self.now, inputs).unwrap() {
                 match release {
                     Release::Reply { answer, .. } => self.replies.push(answer),
