@@ -31,6 +31,7 @@ pub(crate) fn session(session: &Session) -> network::Session {
         end_time: session.ended_at.map(timestamp),
         settled: session.settled(),
         ticket: ticket_of(session),
+        trouble: session.trouble.clone(),
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn session(session: Option<proto::Session>) -> Result<Session, Nonsen
         settled: session.settled,
         ticket: session.ticket.map(ticket).transpose()?,
         reason: printable(&session.reason),
+        trouble: printable(&session.trouble),
     })
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         revoke: stored.revoke,
         store_lost: stored.store_lost,
         error_told: stored.error_told,
+        trouble: shown.trouble.clone(),
         ticket: shown.ticket.as_ref().map(ticket).transpose()?,
         closed: stored.closed,
         deadline: (stored.deadline_ms != 0).then(|| Deadline {
@@ -209,6 +210,7 @@ pub(crate) mod tests {
             wh in 0..=10_000_000_u64,
             state in states(),
             reason in ".{0,80}",
+            trouble in ".{0,80}",
             end in ends(),
             created in (0..4_000_000_000_000_i64).prop_map(Wall),
             at in (times(), times(), times()),
@@ -239,6 +241,7 @@ pub(crate) mod tests {
                 revoke: flags[2],
                 store_lost: flags[3],
                 error_told: flags[4],
+                trouble,
                 ticket,
                 closed: flags[5],
                 deadline: at.2.filter(|at| at.0 != 0).map(|wall| Deadline { mono: Mono::default(), wall }),

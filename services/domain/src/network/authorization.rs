@@ -238,6 +238,7 @@ impl Step<'_> {
             revoke: false,
             store_lost: false,
             error_told: false,
+            trouble: String::new(),
             ticket: None,
             closed: false,
             deadline: Some(Deadline::after(self.now, left)),

@@ -179,6 +179,7 @@ impl Step<'_> {
             revoke: record.state == RecordState::Authorized,
             store_lost: false,
             error_told: false,
+            trouble: String::new(),
             ticket: None,
             closed: false,
             deadline: (!open).then(|| Deadline::after(self.now, self.net.config.settlement)),
@@ -365,6 +366,7 @@ impl Step<'_> {
         }
         session.state = State::Ended(outcome);
         session.reason = reason;
+        session.trouble.clear();
         session.ended_at = session.ended_at.or(Some(wall));
         session.deadline = Some(deadline);
         let (point, driver) = (session.charge_point.clone(), session.driver.clone());

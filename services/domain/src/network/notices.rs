@@ -43,6 +43,9 @@ impl Step<'_> {
         if std::mem::replace(&mut session.error_told, true) {
             return;
         }
+        if session.state.is_open() {
+            session.trouble.clone_from(&reason);
+        }
         self.changed(id);
         let Some(session) = self.net.sessions.get(id) else {
             return;

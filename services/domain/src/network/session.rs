@@ -156,6 +156,8 @@ pub struct Session {
     pub store_lost: bool,
     /// The driver was told of a fault.
     pub error_told: bool,
+    /// What the driver was told is wrong while it is not over; its end says it in `reason`.
+    pub trouble: String,
     /// Its ticket.
     pub ticket: Option<Ticket>,
     /// Nothing is left to do for it, at the engine either: it leaves the memory for the archive.

@@ -24,6 +24,8 @@ pub struct Session {
     pub settled: bool,
     /// Its ticket.
     pub ticket: Option<Ticket>,
+    /// What is wrong with it while it is not over; empty: nothing that is known.
+    pub trouble: String,
 }
 
 /// A ticket, as central shows it to its driver.

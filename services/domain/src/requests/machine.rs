@@ -37,7 +37,7 @@ enum Phase {
         attempt: u32,
     },
     /// A session is followed: the current line's, or one from before (`resumed`).
-    Following(Followed),
+    Following(Box<Followed>),
     /// Until the next line's time.
     Pausing {
         until: Mono,
@@ -260,7 +260,7 @@ impl Requests {
 
     fn follow(&mut self, now: Mono, session: Session, resumed: bool, effects: &mut Vec<Effect>) {
         effects.push(Effect::Follow(session.id.clone()));
-        self.phase = Phase::Following(Followed::new(session.clone(), resumed));
+        self.phase = Phase::Following(Box::new(Followed::new(session.clone(), resumed)));
         self.seen(now, session, effects);
     }
 
@@ -284,6 +284,11 @@ impl Requests {
             followed.consumption(energy, power, effects);
         }
         let State::Ended(outcome) = followed.session.state else {
+            // With Kafka away this is how its driver hears of it.
+            if !followed.session.trouble.is_empty() {
+                let (trouble, energy) = (followed.session.trouble.clone(), followed.session.energy);
+                followed.error(trouble, energy, effects);
+            }
             return;
         };
         match outcome {
@@ -321,10 +326,10 @@ impl Requests {
 
     fn forgotten(&mut self, now: Mono, id: &SessionId, message: String, effects: &mut Vec<Effect>) {
         self.reached(effects);
-        if let Phase::Following(Followed { session, resumed, .. }) = &self.phase
-            && session.id == *id
+        if let Phase::Following(followed) = &self.phase
+            && followed.session.id == *id
         {
-            let (charge_point, resumed) = (session.charge_point.clone(), *resumed);
+            let (charge_point, resumed) = (followed.session.charge_point.clone(), followed.resumed);
             effects.push(Effect::Unfollow);
             if !resumed {
                 let conclusion = Conclusion::Forgotten { message };
@@ -379,10 +384,10 @@ impl Requests {
 
     /// The session that is followed has ended; its ticket is there, or not awaited any longer.
     fn conclude(&mut self, now: Mono, effects: &mut Vec<Effect>) {
-        let Phase::Following(Followed { session, resumed, .. }) = &self.phase else {
+        let Phase::Following(followed) = &self.phase else {
             return;
         };
-        let (session, resumed) = (session.clone(), *resumed);
+        let (session, resumed) = (followed.session.clone(), followed.resumed);
         let State::Ended(outcome) = session.state else {
             return;
         };

@@ -55,6 +55,7 @@ fn session(id: &str, state: State, wh: u64) -> Session {
         power: Power::from_w(7_000),
         settled: false,
         ticket: None,
+        trouble: String::new(),
     }
 }
 
@@ -343,6 +344,29 @@ fn a_supply_error_alone_concludes_nothing() {
         "told before"
     );
     assert!(app.summary().all_as_expected());
+}
+
+#[test]
+fn trouble_is_told_without_kafka_once_and_concludes_nothing() {
+    let mut app = asking("A expect=fault");
+    app.apply(Mono(0), authorized(1, "s-1"));
+    let troubled = Session {
+        trouble: "its engine does not answer".into(),
+        ..session("s-1", State::Supplying, 100)
+    };
+    let effects = app.apply(Mono(1), Input::Seen(troubled.clone()));
+    let told = |effects: &[Effect]| {
+        let reason = |event: &Event| match event {
+            Event::SupplyError { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        events(effects).into_iter().find_map(reason)
+    };
+    assert_eq!(told(&effects), Some("its engine does not answer".into()));
+    assert!(conclusions(&effects).is_empty());
+    assert_eq!(told(&app.apply(Mono(2), Input::Seen(troubled))), None);
+    let ended = Input::Seen(settled("s-1", Outcome::Faulted, 130));
+    assert_eq!(told(&app.apply(Mono(3), ended)), None);
 }
 
 #[test]

@@ -302,6 +302,14 @@ fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     world.message("A", "d", &session, 2, MessageKind::Reading, 500);
     world.report("A", Health::Unreachable);
     assert_eq!(world.state(&session), State::Supplying);
+    let trouble = "the power side of A does not answer";
+    assert_eq!(
+        world.find(&session).trouble,
+        trouble,
+        "for those who only watch it"
+    );
+    world.restart();
+    assert_eq!(world.find(&session).trouble, trouble);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
     world.message(
         "A",
@@ -315,6 +323,11 @@ fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
         world.told(),
         ["AUTH_OK", "SUPPLY_ERROR", "TICKET"],
         "told once, ticketed once"
+    );
+    let over = world.find(&session);
+    assert_eq!(
+        (over.trouble.as_str(), over.reason.as_str()),
+        ("", "the charge point's power side was interrupted")
     );
 }
 

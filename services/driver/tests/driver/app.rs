@@ -114,6 +114,33 @@ async fn while_central_is_away_it_retries_and_says_so_once() {
 }
 
 #[tokio::test]
+async fn without_kafka_the_driver_hears_of_trouble_too() {
+    let central = Central::new();
+    let running = central.start(anywhere()).await;
+    let mut options = options(running.address);
+    options.charge_point = Some("MANUAL".parse().unwrap());
+    let app = App::start(options).await;
+    let session = app
+        .told("authorised", |event| match event {
+            DriverEvent::Authorized { session, .. } => Some(session.to_string()),
+            _ => None,
+        })
+        .await;
+    central.supply(&session, 100);
+    central.change(&session, |session| session.trouble = "its engine\ndied".into());
+    let reason = app
+        .told("the trouble", |event| match event {
+            DriverEvent::SupplyError { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(reason, "its engine died");
+    central.end(&session, SessionOutcome::Completed);
+    let (summary, _) = app.ended().await;
+    assert!(summary.all_as_expected(), "{summary:#?}");
+}
+
+#[tokio::test]
 async fn a_central_that_dies_in_mid_charge_is_followed_again() {
     let central = Central::new();
     let running = central.start(anywhere()).await;

@@ -63,6 +63,7 @@ pub(crate) struct Session {
     end_time: Option<String>,
     settled: bool,
     ticket: Option<Ticket>,
+    trouble: String,
 }
 
 /// A ticket.
@@ -175,6 +176,7 @@ impl From<network::Session> for Session {
             end_time: session.end_time.map(|at| at.to_string()),
             settled: session.settled,
             ticket: session.ticket.map(Into::into),
+            trouble: session.trouble,
         }
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
             energy_cell(one.energy_wh),
             money_cell(one.amount.as_ref()),
             ticket_word(one).to_owned(),
-            one.reason.clone(),
+            format!("{}{}", one.reason, one.trouble), // one of them is empty
         ]);
     }
     table
