@@ -10,11 +10,12 @@ use crate::writer::Handle;
 use domain::network::{CallFailed, CallId, CallOutcome, Command, EngineAnswer, EngineRequest};
 use domain::{ChargePointId, InstanceId};
 use evmesh_proto::engine::{self, engine_service_client::EngineServiceClient};
+use futures_util::FutureExt as _;
 use mesh::{
     convert,
     grpc::{Address, Peer, PeerOptions, explain},
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
 use tokio::runtime;
 
 /// The largest answer that is read: 1,000 unsettled sessions are a quarter of it.
@@ -63,7 +64,11 @@ impl Calls {
                 request,
             } = call;
             let result = match peer {
-                Ok(peer) => perform(peer, timeout, &address, &instance, request).await,
+                // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
+                Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, &instance, request))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned()))),
                 Err(failed) => Err(failed),
             };
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())

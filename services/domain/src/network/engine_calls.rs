@@ -279,7 +279,8 @@ impl Step<'_> {
             + RETRY_FIRST
                 .saturating_mul(1 << point.failures.min(10))
                 .min(RETRY_MOST);
-        point.ask = true;
+        // An abandoned charge point is left alone: whoever brings it back registers, and then its engine is asked.
+        point.ask = point.connected() || point.open.is_some() || !point.ended.is_empty();
         let silenced = point.answering != Answering::No;
         if point.connection == made.connection {
             point.answering = Answering::No;

@@ -7,6 +7,7 @@ use super::{
     session::{Deadline, Outcome, State, Stop},
 };
 use crate::{ChargePointId, DriverId, Price, SessionId};
+use std::collections::BTreeSet;
 
 impl Step<'_> {
     /// Takes charge points out of service, or puts them back: all of those named, or none if one is unknown.
@@ -14,9 +15,9 @@ impl Step<'_> {
         if self.repeated(asked) {
             return;
         }
-        let ids = match which {
+        let ids: BTreeSet<ChargePointId> = match which {
             Which::All => self.net.points.keys().cloned().collect(),
-            Which::Some(ids) => ids,
+            Which::Some(ids) => ids.into_iter().collect(),
         };
         if let Some(unknown) = ids.iter().find(|id| !self.net.points.contains_key(*id)) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");

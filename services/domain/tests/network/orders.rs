@@ -28,7 +28,7 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
     for (which, out_of_order, count, a, b) in [
         (Which::All, true, 2, Status::OutOfOrder, Status::OutOfOrder),
         (
-            Which::Some(vec![cp("A")]),
+            Which::Some(vec![cp("A"), cp("A")]),
             false,
             1,
             Status::Available,

@@ -102,3 +102,17 @@ fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
     world.report("A", Health::Ok);
     assert_eq!(world.status("A"), Status::Available);
 }
+
+#[test]
+fn an_abandoned_charge_point_is_not_called_for_ever() {
+    let mut world = World::with_points(&["A"]);
+    world.report("A", Health::Unreachable);
+    world.silence("A");
+    world.advance(4_000, &[]);
+    while world.calls.contains_key(&crate::world::cp("A")) {
+        world.silence("A");
+    }
+    world.advance(60_000, &[]);
+    assert!(world.calls.is_empty(), "{:?}", world.calls);
+    world.connect("A");
+}

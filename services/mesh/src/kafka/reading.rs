@@ -45,8 +45,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     // What waits in memory to be read; the topic keeps the rest.
     ("queued.max.messages.kbytes", "16384"),
-    // The broker holds a fetch that finds nothing for so long, and every question behind it on the connection.
-    ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "100"),
     ("fetch.error.backoff.ms", "200"),
     // A broker answers one connection's requests in turn: each question of a probe waits for a fetch that is under way.
