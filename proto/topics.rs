@@ -132,7 +132,8 @@ pub struct Notification {
     /// Added by evmesh: the session; absent in an `AUTH_DENIED` that created none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Added by evmesh: rises with each message of the session; readers drop what is not above the last one.
+    /// Added by evmesh: 0 for `AUTH_OK`, and rising with each message of the session, with gaps; readers that have seen one
+    /// drop what is not above it. Absent in the echo of a bare reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Added by evmesh: the same for each copy of the message.
