@@ -24,10 +24,18 @@ const REPAINT: Duration = Duration::from_secs(1);
 /// Below this width the places are left out, and below the next one the prices too.
 const WIDE: u16 = 110;
 const MEDIUM: u16 = 80;
+/// Below this width only what and how much: a charge point, its status, its energy.
+const NARROW: u16 = 60;
 /// The messages get so many lines at most, with their frame.
 const MESSAGES_HEIGHT: u16 = 10;
 /// The requests under way get so many lines at most, with their frame.
 const REQUESTS_HEIGHT: u16 = 7;
+/// Where there is not enough room for everything, each of these two shrinks to one line with its frame.
+const ONE_LINE: u16 = 3;
+/// The charge points' frame and head.
+const POINTS_FRAME: u16 = 3;
+/// On a small terminal the charge points get so many lines, with their frame and head.
+const SOME_POINTS: u16 = 12;
 
 /// What the panel shows.
 #[derive(Debug, Clone)]
@@ -91,18 +99,41 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
         .iter()
         .filter_map(|entry| under_way(&entry.detail))
         .collect();
-    let height = |count: usize, most: u16| u16::try_from(count + 2).unwrap_or(most).clamp(3, most);
+    let (requests_height, messages_height) =
+        heights(area.height, roster.entries.len(), requests.len(), messages.len());
     let [head, points, under_way, system] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Min(4),
-        Constraint::Length(height(requests.len(), REQUESTS_HEIGHT)),
-        Constraint::Length(height(messages.len(), MESSAGES_HEIGHT)),
+        Constraint::Min(0),
+        Constraint::Length(requests_height),
+        Constraint::Length(messages_height),
     ])
     .areas(area);
-    frame.render_widget(header(&roster, view), head);
+    frame.render_widget(header(&roster, view, area.width), head);
     frame.render_widget(charge_points(&roster, points), points);
     frame.render_widget(request_list(&requests, under_way), under_way);
     frame.render_widget(block("messages", messages, system), system);
+}
+
+/// The heights of the requests and of the messages. The charge points come first: the others give them room, down to a
+/// line each, and where even that is too much, they go.
+fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u16) {
+    let rest = all.saturating_sub(1); // below the header
+    let wanted = u16::try_from(points)
+        .unwrap_or(u16::MAX)
+        .saturating_add(POINTS_FRAME);
+    // A large network never fits: it leaves the others half, or on a small terminal a line of messages.
+    let most = rest.saturating_sub(ONE_LINE).min(SOME_POINTS).max(rest / 2);
+    let points = wanted.min(most.max(POINTS_FRAME + 1));
+    let height = |count: usize, most: u16| u16::try_from(count + 2).unwrap_or(most).clamp(ONE_LINE, most);
+    let requests = match requests {
+        0 => 0,
+        count => height(count, REQUESTS_HEIGHT),
+    };
+    let fits = |height: u16, left: u16| if left < ONE_LINE { 0 } else { height.min(left) };
+    let left = rest.saturating_sub(points);
+    let requests = fits(requests, left.saturating_sub(ONE_LINE));
+    let messages = fits(height(messages, MESSAGES_HEIGHT), left - requests);
+    (requests, messages)
 }
 
 fn coloured(colour: Color) -> Style {
@@ -113,26 +144,27 @@ fn bold() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-fn header(roster: &Roster, view: &View) -> Paragraph<'static> {
+fn header(roster: &Roster, view: &View, width: u16) -> Paragraph<'static> {
     let kafka = match *view.broker.borrow() {
         BrokerState::Unknown => Span::raw("kafka: not reached yet"),
         BrokerState::Reached => Span::styled("kafka: reached", coloured(Color::Green)),
         BrokerState::Lost => Span::styled("kafka: lost", coloured(Color::Red)),
     };
-    let text = format!(
-        "evmesh central  {}  {} charge points  ",
-        view.address,
-        roster.entries.len()
-    );
+    // What a narrow terminal cuts off is at the end.
+    let name = if width >= NARROW {
+        "evmesh central"
+    } else {
+        "central"
+    };
     Paragraph::new(Line::from(vec![
-        Span::styled(text, bold()),
+        Span::styled(format!("{name} {}  ", view.address), bold()),
         kafka,
-        Span::raw("  q: quit"),
+        Span::raw(format!("  q: quit  {} charge points", roster.entries.len())),
     ]))
 }
 
 fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
-    let (wide, medium) = (area.width >= WIDE, area.width >= MEDIUM);
+    let (wide, medium, narrow) = (area.width >= WIDE, area.width >= MEDIUM, area.width < NARROW);
     let mut columns = vec![("id", Constraint::Min(10))];
     if wide {
         columns.push(("place", Constraint::Min(16)));
@@ -140,20 +172,21 @@ fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
     if medium {
         columns.push(("price/kWh", Constraint::Length(12)));
     }
-    columns.extend([
-        ("status", Constraint::Length(13)),
-        ("kW", Constraint::Length(7)),
-        ("kWh", Constraint::Length(9)),
-        ("€", Constraint::Length(12)),
-        ("driver", Constraint::Min(8)),
-    ]);
+    columns.push(("status", Constraint::Length(13)));
+    if !narrow {
+        columns.push(("kW", Constraint::Length(7)));
+    }
+    columns.push(("kWh", Constraint::Length(9)));
+    if !narrow {
+        columns.extend([("amount", Constraint::Length(12)), ("driver", Constraint::Min(8))]);
+    }
     let room = usize::from(area.height.saturating_sub(3)); // the frame and the head
     let more = roster.entries.len().saturating_sub(room);
     let rows = roster
         .entries
         .iter()
         .take(room)
-        .map(|entry| charge_point(&entry.detail, wide, medium));
+        .map(|entry| charge_point(&entry.detail, wide, medium, narrow));
     let title = match more {
         0 => " charge points ".to_owned(),
         more => format!(" charge points ({more} more: evmesh operator status) "),
@@ -164,7 +197,7 @@ fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
         .block(Block::new().borders(Borders::ALL).title(title))
 }
 
-fn charge_point(detail: &Detail, wide: bool, medium: bool) -> Row<'static> {
+fn charge_point(detail: &Detail, wide: bool, medium: bool, narrow: bool) -> Row<'static> {
     let status = view::status(detail.status);
     let supply = detail
         .live
@@ -178,26 +211,16 @@ fn charge_point(detail: &Detail, wide: bool, medium: bool) -> Row<'static> {
         cells.push(Cell::from(detail.price.to_string()));
     }
     cells.push(Cell::from(word(detail)).style(coloured(status_colour(status))));
-    cells.extend([
-        Cell::from(
-            supply
-                .map(|live| format!("{:.1}", live.power.kw()))
-                .unwrap_or_default(),
-        ),
-        Cell::from(
-            supply
-                .map(|live| format!("{:.3}", live.energy.kwh()))
-                .unwrap_or_default(),
-        ),
-        Cell::from(supply.map(|live| live.amount.to_string()).unwrap_or_default()),
-        Cell::from(
-            detail
-                .live
-                .as_ref()
-                .map(|live| live.driver.to_string())
-                .unwrap_or_default(),
-        ),
-    ]);
+    let of_supply = |text: fn(&LiveDetail) -> String| Cell::from(supply.map(text).unwrap_or_default());
+    if !narrow {
+        cells.push(of_supply(|live| format!("{:.1}", live.power.kw())));
+    }
+    cells.push(of_supply(|live| format!("{:.3}", live.energy.kwh())));
+    if !narrow {
+        cells.push(of_supply(|live| live.amount.to_string()));
+        let driver = detail.live.as_ref().map(|live| live.driver.to_string());
+        cells.push(Cell::from(driver.unwrap_or_default()));
+    }
     Row::new(cells)
 }
 
@@ -366,7 +389,35 @@ mod tests {
         );
         let tiny = picture(60);
         assert!(!tiny.contains("0.35 EUR") && tiny.contains("1.500"), "{tiny}");
+        let phone = picture(40);
+        assert!(
+            phone.contains("SUMINISTRANDO") && phone.contains("1.500") && phone.contains("kafka: reached"),
+            "{phone}"
+        );
         picture(10);
+    }
+
+    #[test]
+    fn charge_points_come_first_where_there_is_little_room() {
+        // The terminal's height, charge points, requests and messages, and then the heights of these two.
+        for (all, points, requests, messages, heights) in [
+            (24, 4, 0, 0, (0, 3)),
+            (24, 4, 2, 20, (4, 10)),
+            (15, 4, 0, 20, (0, 7)),
+            (15, 4, 1, 20, (3, 4)),
+            (12, 4, 3, 20, (0, 4)),
+            (10, 4, 3, 20, (0, 3)),
+            (8, 4, 3, 20, (0, 3)),
+            (5, 4, 3, 20, (0, 0)),
+            (24, 10_000, 0, 20, (0, 10)),
+            (0, 4, 3, 20, (0, 0)),
+        ] {
+            assert_eq!(
+                super::heights(all, points, requests, messages),
+                heights,
+                "{all} {points} {requests}"
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ use ratatui::{
 use std::io;
 use tokio::sync::watch;
 
+/// Below this height, only the own supply and the newest messages.
+const SMALL: u16 = 16;
+
 /// Shows the panel until the order to stop, which `q` and Ctrl-C give, or until the app has ended.
 pub async fn run(mut view: watch::Receiver<View>, shutdown: Shutdown) -> io::Result<()> {
     let mut screen = Screen::open()?;
@@ -41,11 +44,17 @@ pub async fn run(mut view: watch::Receiver<View>, shutdown: Shutdown) -> io::Res
 
 /// Paints one picture.
 pub fn draw(frame: &mut Frame<'_>, view: &View) {
-    let areas = [
-        Constraint::Length(6),
-        Constraint::Percentage(40),
-        Constraint::Min(4),
-    ];
+    let small = frame.area().height < SMALL;
+    let areas = if small {
+        // The charge points free now are only counted, in their frame.
+        [Constraint::Length(5), Constraint::Length(2), Constraint::Min(0)]
+    } else {
+        [
+            Constraint::Length(6),
+            Constraint::Percentage(40),
+            Constraint::Min(4),
+        ]
+    };
     let [own, free, messages] = Layout::vertical(areas).areas(frame.area());
 
     let title = format!(
@@ -53,7 +62,7 @@ pub fn draw(frame: &mut Frame<'_>, view: &View) {
         view.driver, view.concluded, view.asked
     );
     let block = Block::bordered().title(title);
-    frame.render_widget(Paragraph::new(own_lines(view)).block(block), own);
+    frame.render_widget(Paragraph::new(own_lines(view, small)).block(block), own);
 
     let rows = usize::from(free.height.saturating_sub(2));
     let title = format!(" {} charge points free now ", view.free.len());
@@ -63,14 +72,14 @@ pub fn draw(frame: &mut Frame<'_>, view: &View) {
     let rows = usize::from(messages.height.saturating_sub(2));
     let newest = view.messages.iter().rev().take(rows);
     let lines: Vec<_> = newest.map(|line| Line::raw(line.as_str())).collect();
-    let block = Block::bordered().title(" messages, newest first   q quits; a charge goes on ");
+    let block = Block::bordered().title(" messages, newest first  (q: quit; a charge goes on) ");
     frame.render_widget(
         Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
         messages,
     );
 }
 
-fn own_lines(view: &View) -> Vec<Line<'static>> {
+fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {
     let central = match view.reachable {
         None => Span::raw(format!("asking central at {}", view.central)),
         Some(true) => Span::styled(
@@ -97,18 +106,22 @@ fn own_lines(view: &View) -> Vec<Line<'static>> {
                 )
             };
             let numbers = format!(
-                "{}   {}   {}   at {} a kWh",
+                "{}  {}  {}  at {} a kWh",
                 supply.power, supply.energy, supply.amount, supply.price
             );
             (state, numbers)
         }
     };
-    vec![
+    let mut lines = vec![
         Line::from(central),
         Line::raw(""),
         Line::from(state),
         Line::raw(numbers),
-    ]
+    ];
+    if small {
+        lines.remove(1);
+    }
+    lines
 }
 
 /// As many as fit; the last row tells how many do not.
@@ -176,10 +189,21 @@ mod tests {
         for text in [
             "driver ana   3 of 12 requests concluded",
             "charging at MAD-01",
-            "7.4 kW   1.500 kWh   0.60 EUR   at 0.40 EUR a kWh",
+            "7.4 kW  1.500 kWh  0.60 EUR  at 0.40 EUR a kWh",
             "30 charge points free now",
             "CP-00",
             "more",
+            "ticket: MAD-02",
+        ] {
+            assert!(picture.contains(text), "{text} in\n{picture}");
+        }
+        let mut small = Terminal::new(TestBackend::new(40, 10)).unwrap();
+        small.draw(|frame| draw(frame, &view)).unwrap();
+        let picture = small.backend().to_string();
+        for text in [
+            "charging at MAD-01",
+            "7.4 kW  1.500 kWh  0.60 EUR",
+            "30 charge points free now",
             "ticket: MAD-02",
         ] {
             assert!(picture.contains(text), "{text} in\n{picture}");

@@ -1,8 +1,13 @@
 //! `evmesh check`: the health probe of a container.
 
-use crate::{exit::Failure, far::root_cause, output};
-use mesh::grpc::Address;
-use std::time::Duration;
+use crate::{
+    exit::Failure,
+    far::waiting,
+    output::{self, Output},
+};
+use mesh::grpc::{Address, cause};
+use serde::Serialize;
+use std::{error::Error as _, time::Duration};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -26,53 +31,137 @@ pub(crate) struct Options {
     )]
     service: String,
 
-    /// How long to wait for the answer, connecting included in seconds.
+    /// How long to wait for the answer, connecting included, in seconds.
     #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "2", value_name = "SECONDS", value_parser = mesh::seconds)]
     timeout: Duration,
+
+    /// A sentence for people, or one JSON document for scripts, whatever the answer is.
+    #[arg(long, value_enum, env = "EVMESH_CHECK_OUTPUT", default_value = "text")]
+    output: Output,
+}
+
+/// What came of the question, for scripts.
+#[derive(Debug, Serialize)]
+struct Answer {
+    address: String,
+    /// Empty: the whole server.
+    service: String,
+    status: Status,
+    /// Why it is not SERVING, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// The statuses of grpc.health.v1, and those of a server that gives none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Status {
+    Serving,
+    NotServing,
+    Unknown,
+    ServiceUnknown,
+    /// Nothing listens there, or something that is no gRPC server.
+    Unreachable,
+    /// It accepted the question, and gave no answer in time.
+    Silent,
+    /// It answered, but not the question.
+    NoHealthService,
 }
 
 /// Asks, and says what the answer was.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let (address, output) = (options.address.to_string(), options.output);
+    let service = options.service.clone();
+    let asked = waiting(|| format!("waiting for {address}"), ask(options)).await;
+    let (status, problem) = match asked {
+        Ok(()) => (Status::Serving, None),
+        Err((status, problem)) => (status, Some(problem)),
+    };
+    match (output, &problem) {
+        (Output::Text, None) => output::line(&format!("{}: serving", named(&address, &service)))?,
+        (Output::Text, Some(_)) => {}
+        (Output::Json, _) => output::json(&Answer {
+            address,
+            service,
+            status,
+            problem: problem.clone(),
+        })?,
+    }
+    problem.map_or(Ok(()), |problem| Err(Failure::Failed(problem)))
+}
+
+fn named(address: &str, service: &str) -> String {
+    match service {
+        "" => address.to_owned(),
+        service => format!("{service} at {address}"),
+    }
+}
+
+async fn ask(options: Options) -> Result<(), (Status, String)> {
     let Options {
         address,
         service,
         timeout,
+        output: _,
     } = options;
-    let what = match service.as_str() {
-        "" => address.to_string(),
-        service => format!("{service} at {address}"),
+    let what = named(&address.to_string(), &service);
+    let unreachable = |cause| {
+        let advice = "is it started, and is this the address of central, an engine or a monitor?";
+        (
+            Status::Unreachable,
+            format!("cannot reach {address}: {cause}; {advice}"),
+        )
     };
     let ask = async {
-        let channel = address.endpoint().connect().await.map_err(|error| {
-            Failure::Failed(format!(
-                "cannot reach {address}: {}; is it started?",
-                root_cause(&error)
-            ))
-        })?;
+        let channel = address
+            .endpoint()
+            .connect()
+            .await
+            .map_err(|error| unreachable(cause(&error)))?;
         let request = HealthCheckRequest { service };
         let answer = HealthClient::new(channel).check(request).await;
-        answer.map_err(|status| match status.code() {
-            Code::NotFound => Failure::Failed(format!(
-                "{what} is not a service of this server: see 'grpcurl -plaintext {address} list'"
-            )),
-            Code::Unimplemented => Failure::Failed(format!(
-                "the server at {address} answers, but has no health service"
-            )),
-            _ => Failure::Failed(format!("{what} did not answer: {}", status.message())),
+        answer.map_err(|status| match (status.code(), status.source()) {
+            (Code::NotFound, _) => {
+                let advice = format!("see 'grpcurl -plaintext {address} list'");
+                (
+                    Status::ServiceUnknown,
+                    format!("{what} is not a service of this server: {advice}"),
+                )
+            }
+            (Code::Unimplemented, _) => {
+                let problem =
+                    format!("the server at {address} answers, but has no health service; is it evmesh's?");
+                (Status::NoHealthService, problem)
+            }
+            (_, Some(error)) => unreachable(cause(error)),
+            (_, None) => {
+                let problem = format!("{what} did not answer: {}; its log says more", status.message());
+                (Status::Unknown, problem)
+            }
         })
     };
     let Ok(answer) = tokio::time::timeout(timeout, ask).await else {
-        return Err(Failure::Failed(format!(
-            "{what} did not answer within {timeout:?}; is it overloaded, or another kind of server?"
-        )));
+        let advice = "is it overloaded, or another kind of server? --timeout waits longer";
+        return Err((
+            Status::Silent,
+            format!("{what} did not answer within {timeout:?}; {advice}"),
+        ));
+    };
+    let unsaid = |status| {
+        (
+            status,
+            format!("{what} does not say whether it serves; its log says more"),
+        )
     };
     match answer?.into_inner().status() {
-        ServingStatus::Serving => output::line(&format!("{what}: serving")),
-        ServingStatus::NotServing => Err(Failure::Failed(format!(
-            "{what} is not serving: it starts, stops, or waits for what it needs; its log says which"
-        ))),
-        ServingStatus::Unknown | ServingStatus::ServiceUnknown => {
-            Err(Failure::Failed(format!("{what} does not say whether it serves")))
-        }
+        ServingStatus::Serving => Ok(()),
+        ServingStatus::NotServing => Err((
+            Status::NotServing,
+            format!(
+                "{what} is not serving: it starts, stops, or waits for what it needs; its log says which"
+            ),
+        )),
+        ServingStatus::Unknown => Err(unsaid(Status::Unknown)),
+        ServingStatus::ServiceUnknown => Err(unsaid(Status::ServiceUnknown)),
     }
 }

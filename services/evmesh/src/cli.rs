@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and what is said when it is wrong.
 
-use crate::{check, exit::CODES, operator, point, roles::Solo, up};
+use crate::{check, exit::CODES, operator, papers, point, roles::Solo, up};
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use std::{ffi::OsString, process::ExitCode};
 
@@ -50,6 +50,12 @@ pub(crate) enum Role {
     ///
     /// It prints where everything is, and lines to paste into another shell.
     Up(Box<up::Options>),
+
+    /// Prints a script that completes these commands and their flags in a shell.
+    Completions(papers::Completions),
+
+    /// Prints evmesh's man page, or writes one for each command.
+    Man(papers::Man),
 }
 
 /// Reads the command line. When there is nothing to run, it has printed why, and gives the exit code: 0 after `--help`
@@ -73,7 +79,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Rol
     }
 }
 
-fn command() -> clap::Command {
+/// The whole definition of the command line.
+pub(crate) fn command() -> clap::Command {
     complete(Cli::command()).mut_subcommand("up", quiet)
 }
 

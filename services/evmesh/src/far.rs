@@ -2,7 +2,23 @@
 
 use crate::exit::Failure;
 use mesh::grpc::{Address, Peer, PeerOptions};
+use std::{future::Future, pin::pin, time::Duration};
 use tonic::{Code, Status};
+
+/// What takes longer says what it waits for: a person would begin to wonder.
+const SAID_AFTER: Duration = Duration::from_secs(1);
+
+/// Waits for the work; when it takes longer than a second, stderr says for what.
+pub(crate) async fn waiting<T>(what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    match tokio::time::timeout(SAID_AFTER, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            eprintln!("evmesh: {}", what());
+            work.await
+        }
+    }
+}
 
 /// One server that a command calls.
 #[derive(Debug, Clone)]
@@ -34,6 +50,15 @@ impl Far {
         }
     }
 
+    /// Waits for it; when that takes longer than a second, stderr says so.
+    pub(crate) async fn waited<T>(&self, work: impl Future<Output = T>) -> T {
+        waiting(
+            || format!("waiting for {} at {}", self.what, self.peer.address()),
+            work,
+        )
+        .await
+    }
+
     /// Why a call to it failed, for the person who typed the command.
     pub(crate) fn failed(&self, status: &Status) -> Failure {
         let address = self.peer.address();
@@ -57,11 +82,4 @@ impl Far {
         let (what, address) = (self.what, self.peer.address());
         Failure::Failed(format!("{what} at {address} has ended: {}", self.advice))
     }
-}
-
-/// The innermost cause of an error: what the operating system said.
-pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
 }

@@ -10,6 +10,7 @@ mod exit;
 mod far;
 mod operator;
 mod output;
+mod papers;
 mod point;
 mod process;
 mod roles;
@@ -48,6 +49,8 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Operator(options) => operator::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
         Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
         Role::Check(options) => check::run(*options).await,
+        Role::Completions(options) => papers::completions(&options),
+        Role::Man(options) => papers::man(&options),
         Role::Up(options) => Box::pin(up::run(*options)).await,
     }
 }

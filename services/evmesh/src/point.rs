@@ -79,7 +79,7 @@ enum Command {
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
     let far = Far::engine(&options.engine);
     let panel = tokio::select! {
-        panel = act(&far, options.command) => panel.map_err(|status| far.failed(&status))?,
+        panel = far.waited(act(&far, options.command)) => panel.map_err(|status| far.failed(&status))?,
         () = shutdown.started() => return Ok(()),
     };
     let panel = view::Panel::from(panel.unwrap_or_default());

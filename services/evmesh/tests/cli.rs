@@ -3,10 +3,23 @@
 mod common;
 
 use common::{Process, free_address, run};
-use std::net::TcpListener;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Command,
+};
 
-const ROLES: [&str; 8] = [
-    "central", "engine", "monitor", "driver", "operator", "point", "check", "up",
+const ROLES: [&str; 10] = [
+    "central",
+    "engine",
+    "monitor",
+    "driver",
+    "operator",
+    "point",
+    "check",
+    "up",
+    "completions",
+    "man",
 ];
 
 #[test]
@@ -85,6 +98,9 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("up --speed 0 --listen 127.0.0.1:0 --engine-port-base 0", "speed"),
         ("up --log info,= --listen 127.0.0.1:0", "--log"),
         ("up --driver INVITADO", "--driver"),
+        ("completions", "<SHELL>"),
+        ("completions cmd.exe", "[possible values: bash,"),
+        ("check 127.0.0.1:1 --output xml", "[possible values: text, json]"),
     ] {
         let run = run(line.split_whitespace());
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{line}: {run:?}");
@@ -182,7 +198,7 @@ fn what_is_not_there_is_one_sentence_that_says_what_to_do() {
         ),
         (vec!["point", "--engine", &nobody, "show"], "--engine"),
         (vec!["point", "--engine", &nobody, "supply"], "--engine"),
-        (vec!["check", &nobody], "is it started?"),
+        (vec!["check", &nobody], "is it started"),
     ] {
         let run = run(&command);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
@@ -229,4 +245,186 @@ fn files_are_checked_before_anything_starts() {
             "{flags:?}: {run:?}"
         );
     }
+}
+
+/// What else may listen where a server of evmesh is looked for: it greets at once, or answers whatever it reads, or is
+/// silent.
+fn another_server(greeting: &'static [u8], answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has an address").to_string();
+    // It ends with the test's process, and its connections with it.
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut client in listener.incoming().flatten() {
+            // Whoever hangs up early has heard enough.
+            let _ = client.write_all(greeting);
+            if !answer.is_empty() {
+                let _ = client.read(&mut [0; 1024]);
+                let _ = client.write_all(answer);
+            }
+            open.push(client);
+        }
+    });
+    address
+}
+
+#[test]
+fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
+    let http = another_server(
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    let ssh = another_server(b"SSH-2.0-OpenSSH_9.2\r\n", b"");
+    // A server with TLS answers what is no handshake with an alert.
+    let tls = another_server(b"", b"\x15\x03\x01\x00\x02\x02\x16");
+    for server in [&http, &ssh, &tls] {
+        for (command, next) in [
+            (
+                vec!["check", server],
+                "is this the address of central, an engine or a monitor?",
+            ),
+            (
+                vec!["operator", "--central", server, "status"],
+                "name another with --central",
+            ),
+            (
+                vec!["operator", "--central", server, "watch"],
+                "name another with --central",
+            ),
+            (
+                vec!["point", "--engine", server, "show"],
+                "name another with --engine",
+            ),
+        ] {
+            let run = run(&command);
+            assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
+            let sentence = run.stderr.trim_end();
+            let says = [
+                "something else listens there, or a server with TLS",
+                server.as_str(),
+                next,
+            ];
+            assert!(
+                says.iter().all(|text| sentence.contains(text)),
+                "{command:?}: {sentence}"
+            );
+            assert!(!sentence.contains('\n'), "{command:?}: {sentence}");
+        }
+    }
+    let driver = Process::start([
+        "driver",
+        "--driver",
+        "1",
+        "--central",
+        &http,
+        "--kafka",
+        &free_address(),
+    ]);
+    driver.line(
+        &[
+            "cannot reach central at",
+            &http,
+            "retrying",
+            "something else listens there",
+        ],
+        common::PATIENCE,
+    );
+}
+
+#[test]
+fn who_waits_for_longer_than_a_second_is_told_for_what() {
+    let silent = another_server(b"", b"");
+    for (command, waits) in [
+        (vec!["check", &silent], "evmesh: waiting for "),
+        (
+            vec!["operator", "--central", &silent, "status"],
+            "evmesh: waiting for central at ",
+        ),
+        (
+            vec!["operator", "--central", &silent, "watch"],
+            "evmesh: waiting for central at ",
+        ),
+        (
+            vec!["point", "--engine", &silent, "show"],
+            "evmesh: waiting for the engine at ",
+        ),
+    ] {
+        let run = run(&command);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
+        let lines: Vec<&str> = run.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{command:?}: {run:?}");
+        assert_eq!(lines[0], format!("{waits}{silent}"), "{command:?}");
+        assert!(lines[1].contains(&silent), "{command:?}: {run:?}");
+    }
+}
+
+#[test]
+fn check_answers_scripts_too() {
+    let nobody = free_address();
+    let check = run(["check", &nobody, "--output", "json"]);
+    assert_eq!(check.code, 1);
+    let answer: serde_json::Value = serde_json::from_str(&check.stdout).unwrap();
+    assert_eq!(answer["status"], "UNREACHABLE");
+    assert_eq!(answer["address"], nobody.as_str());
+    assert_eq!(
+        check.stderr,
+        format!("evmesh: {}\n", answer["problem"].as_str().unwrap())
+    );
+}
+
+#[test]
+fn a_shell_completes_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(["completions", shell]);
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""), "{shell}");
+        for word in ["operator", "resume", "reservation", "completions"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    // Bash is there wherever cargo is used on Linux; the script is tried in it.
+    let script = run(["completions", "bash"]).stdout;
+    let complete = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (count, word, before) = (words.len() - 1, words[words.len() - 1], words[words.len() - 2]);
+        let ask = format!(
+            "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \"${{COMPREPLY[@]}}\"\n"
+        );
+        let output = Command::new("bash")
+            .args(["--norc", "-c", &ask])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(complete("evmesh oper"), "operator");
+    assert_eq!(complete("evmesh operator res"), "resume");
+    assert_eq!(complete("evmesh central --reservation-m"), "--reservation-margin");
+}
+
+#[test]
+fn every_command_has_a_man_page() {
+    let page = run(["man"]);
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    for text in [".TH evmesh 1", "Exit codes: 0", "evmesh\\-operator(1)"] {
+        assert!(page.stdout.contains(text), "{text}:\n{}", page.stdout);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("man1");
+    let dir = dir.to_str().unwrap();
+    assert_eq!(
+        run(["man", "--dir", dir]).stdout,
+        format!("the man pages are in {dir}\n")
+    );
+    for role in ROLES {
+        let page = std::fs::read_to_string(format!("{dir}/evmesh-{role}.1")).unwrap();
+        assert!(page.contains(".SH OPTIONS"), "{role}");
+    }
+    let stop = std::fs::read_to_string(format!("{dir}/evmesh-operator-stop.1")).unwrap();
+    assert!(
+        stop.contains("\\-\\-all") && stop.contains("EVMESH_OPERATOR_CENTRAL"),
+        "{stop}"
+    );
+    let nowhere = run(["man", "--dir", "/dev/null/man1"]);
+    assert_eq!(nowhere.code, 1, "{nowhere:?}");
+    assert!(nowhere.stderr.contains("--dir"), "{nowhere:?}");
 }

@@ -14,6 +14,11 @@ fn check_says_whether_a_server_serves() {
     }
     let service = "evmesh.driver.v1.DriverService";
     assert_eq!(run(["check", &up.central, "--service", service]).code, 0);
+    let answer = run(["check", &up.central, "--output", "json"]).json();
+    assert_eq!(
+        (&answer["status"], &answer["service"]),
+        (&"SERVING".into(), &"".into())
+    );
     let unknown = run(["check", &up.central, "--service", "nobody.v1.Service"]);
     assert_eq!(unknown.code, 1);
     assert!(

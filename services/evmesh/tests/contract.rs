@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Broker, PATIENCE, Process, up};
+use common::{PATIENCE, Process, broker::Broker, up};
 use evmesh_proto::topics::{
     CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS, NETWORK_STATUS_KEY, NetworkStatus,
     Notification, Telemetry,
@@ -63,7 +63,7 @@ fn again<T: Serialize + DeserializeOwned>(topic: &str, payload: &Value) {
     contract::check_published(topic, payload.to_string().as_bytes());
     let read: T =
         serde_json::from_value(payload.clone()).unwrap_or_else(|error| panic!("{payload}: {error}"));
-    assert_eq!(&serde_json::to_value(read).unwrap(), payload);
+    assert_eq!(&serde_json::to_value(read).expect("it is JSON"), payload);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn fits(topic: &'static str, message: &Message) -> String {
         _ => &Value::from(NETWORK_STATUS_KEY),
     };
     assert_eq!(
-        key.as_str().unwrap().as_bytes(),
+        key.as_str().expect("a text").as_bytes(),
         message.key,
         "{topic}: {payload}"
     );
@@ -157,7 +157,7 @@ fn fits(topic: &'static str, message: &Message) -> String {
         message.trace.is_some() || payload["session_id"].is_null(),
         "{topic}: a session's message is traced: {payload}"
     );
-    payload["type"].as_str().unwrap().to_owned()
+    payload["type"].as_str().expect("a text").to_owned()
 }
 
 /// Reads every topic from its beginning.

@@ -12,6 +12,7 @@ use evmesh_proto::operator::operator_service_client::OperatorServiceClient;
 use mesh::{
     Shutdown,
     grpc::{Address, Peer},
+    terminal,
 };
 
 /// The operator's commands: see the network, stop and resume charge points, set prices, list sessions and tickets.
@@ -48,8 +49,13 @@ enum Command {
     /// Every charge point with its place, price, status and what runs there.
     Status(Page),
 
-    /// Follows the network: every charge point, then each one that changes, until Ctrl-C.
-    Watch,
+    /// Follows the network until Ctrl-C: a panel on a terminal; elsewhere a line for every charge point, then one for each
+    /// that changes.
+    Watch {
+        /// Lines instead of a panel. Without a terminal, and with --output json, there are lines anyway.
+        #[arg(long, env = "EVMESH_PLAIN")]
+        plain: bool,
+    },
 
     /// Takes charge points out of service: reservations are revoked, supplies end with their tickets.
     Stop(Which),
@@ -134,18 +140,26 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     };
     let work = async {
         match options.command {
-            Command::Status(page) => lists::status(&desk, page.limit).await,
-            Command::Watch => follow(&desk.far, desk.output).await,
-            Command::Stop(which) => orders::stop(&desk, which).await,
-            Command::Resume(which) => orders::resume(&desk, which).await,
+            Command::Status(page) => desk.far.waited(lists::status(&desk, page.limit)).await,
+            Command::Watch { plain } => {
+                if desk.output == Output::Text && !plain && terminal::is_terminal() {
+                    watch::show(&desk.far, &shutdown).await
+                } else {
+                    follow(&desk.far, desk.output).await
+                }
+            }
+            Command::Stop(which) => desk.far.waited(orders::stop(&desk, which)).await,
+            Command::Resume(which) => desk.far.waited(orders::resume(&desk, which)).await,
             Command::Price(new) => {
                 let price: Price = new.price.join(" ").parse().map_err(|error| {
                     Failure::Usage(format!("the price '{}' {error}", new.price.join(" ")))
                 })?;
-                orders::price(&desk, &new.charge_point, price).await
+                desk.far
+                    .waited(orders::price(&desk, &new.charge_point, price))
+                    .await
             }
-            Command::Sessions(filter) => lists::sessions(&desk, filter).await,
-            Command::Tickets(filter) => lists::tickets(&desk, filter).await,
+            Command::Sessions(filter) => desk.far.waited(lists::sessions(&desk, filter)).await,
+            Command::Tickets(filter) => desk.far.waited(lists::tickets(&desk, filter)).await,
         }
     };
     tokio::select! {

@@ -53,13 +53,22 @@ impl Addresses {
 
     /// The same for the panel: as few lines as they fit on.
     pub(super) fn short(&self) -> String {
-        let mut text = format!("kafka {}   state {}\nengines", self.kafka, self.data);
-        for (id, _, engine, _) in &self.charge_points {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "  {id} {engine}");
+        let (central, kafka) = (self.central, self.kafka.split(' ').next().unwrap_or_default());
+        let mut text = format!(
+            "evmesh operator status --central {central}\n\
+             evmesh driver --driver 101 --central {central} --kafka {kafka}\n"
+        );
+        // Writing to a string cannot fail.
+        if let Some((_, _, engine, _)) = self.charge_points.first() {
+            let _ = writeln!(text, "evmesh point show --engine {engine}");
         }
-        for (_, line) in self.lines() {
-            let _ = write!(text, "\n{line}");
+        let _ = write!(
+            text,
+            "grpcurl -plaintext {central} list\nstate {}\nengines",
+            self.data
+        );
+        for (id, _, engine, _) in &self.charge_points {
+            let _ = write!(text, "  {id} {engine}");
         }
         text
     }

@@ -19,8 +19,9 @@ const REPAINT: Duration = Duration::from_millis(500);
 /// The lower part gets at most so many lines, with its frame.
 const LOWER_HEIGHT: u16 = 16;
 
-/// Central's part keeps at least so many lines: on a small terminal the lower part shrinks.
-const UPPER_HEIGHT: u16 = 14;
+/// Central's part keeps at least so many lines, for four charge points, a request and messages: on a small terminal the
+/// lower part shrinks.
+const UPPER_HEIGHT: u16 = 15;
 
 /// What the panel shows.
 #[derive(Debug)]
@@ -59,8 +60,7 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
             let text = Paragraph::new(view.addresses.short()).wrap(Wrap { trim: false });
             frame.render_widget(
                 text.block(
-                    Block::bordered()
-                        .title(" to paste into another shell; the same is on the screen after q "),
+                    Block::bordered().title(" to paste into another shell; more is on the screen after q "),
                 ),
                 lower,
             );

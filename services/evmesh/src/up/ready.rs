@@ -8,6 +8,12 @@ use evmesh_proto::{
 };
 use mesh::terminal::status_label;
 use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
+
+/// What is waited for is said so often, where it has changed.
+const SAID_EVERY: Duration = Duration::from_secs(1);
+/// So many charge points are named; of more, the number is enough.
+const NAMED: usize = 5;
 
 /// What central said last of each charge point that is waited for.
 type Seen = BTreeMap<String, Option<ChargePointDetail>>;
@@ -17,9 +23,10 @@ pub(super) async fn ready(
     central: &Far,
     charge_points: &[ChargePointId],
     within: Duration,
+    progress: impl FnMut(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut seen: Seen = charge_points.iter().map(|id| (id.to_string(), None)).collect();
-    match tokio::time::timeout(within, follow(central, &mut seen)).await {
+    match tokio::time::timeout(within, follow(central, &mut seen, progress)).await {
         Ok(ready) => ready,
         Err(_) => Err(Failure::Failed(format!(
             "after {} s not every charge point is available: {}; the log says more, and --ready-timeout waits longer",
@@ -29,13 +36,30 @@ pub(super) async fn ready(
     }
 }
 
-async fn follow(central: &Far, seen: &mut Seen) -> Result<(), Failure> {
+/// `progress` hears about once a second what is missing, when it is something else than before.
+async fn follow(
+    central: &Far,
+    seen: &mut Seen,
+    mut progress: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let stream = OperatorServiceClient::new(central.peer.clone())
         .watch_network(WatchNetworkRequest {})
         .await;
     let mut stream = stream.map_err(|status| central.failed(&status))?.into_inner();
+    let mut said = String::new();
+    let mut ticks = tokio::time::interval_at(Instant::now() + SAID_EVERY, SAID_EVERY);
     while !seen.values().all(is_available) {
-        let message = stream.message().await.map_err(|status| central.failed(&status))?;
+        let message = tokio::select! {
+            message = stream.message() => message.map_err(|status| central.failed(&status))?,
+            _ = ticks.tick() => {
+                let missing = missing(seen);
+                if said != missing {
+                    progress(&format!("waiting: {missing}"))?;
+                    said = missing;
+                }
+                continue;
+            }
+        };
         for detail in message.ok_or_else(|| central.ended())?.charge_points {
             let id = detail
                 .charge_point
@@ -77,5 +101,10 @@ fn missing(seen: &Seen) -> String {
             detail.status_reason
         ),
     });
-    missing.collect::<Vec<_>>().join(", ")
+    let missing: Vec<String> = missing.collect();
+    let named = missing[..missing.len().min(NAMED)].join(", ");
+    match missing.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}, and {more} more"),
+    }
 }

@@ -80,11 +80,12 @@ impl Story {
 
     /// Runs until the last request has concluded, or until the order to stop. It gives what came of the requests.
     pub(super) async fn run(self, shutdown: Shutdown) -> Result<Option<Summary>, Failure> {
+        let lines = self.lines;
+        let progress = |text: &str| say(lines, text);
         let ready = tokio::select! {
-            ready = ready(&self.central, &self.charge_points, self.ready_timeout) => ready,
+            ready = ready(&self.central, &self.charge_points, self.ready_timeout, progress) => ready,
             () = shutdown.started() => return Ok(None),
         };
-        let lines = self.lines;
         match (self.drive, ready) {
             (Some(drive), Ok(())) => {
                 say(lines, "ready: every charge point is available")?;

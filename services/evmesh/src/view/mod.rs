@@ -1,8 +1,10 @@
 //! What the network's messages look like to people and to scripts: one struct a thing, with its JSON and its row.
 
+mod live;
 mod rows;
 mod words;
 
+pub(crate) use live::Network;
 pub(crate) use rows::{charge_point_line, charge_points, panel, sessions, tickets};
 
 use evmesh_proto::{engine, network, topics::WireStatus};

@@ -7,7 +7,6 @@ pub mod process;
 pub mod roles;
 pub mod up;
 
-pub use broker::Broker;
 pub use process::{Process, Run, run};
 
 use std::time::Duration;

@@ -330,12 +330,7 @@ async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
 }
 
 fn unreachable(peer: &Peer, error: &(dyn Error + 'static)) -> Status {
-    // The innermost cause says it in words that people know: "Connection refused".
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let message = format!("no answer from {}: {cause}", peer.address());
+    let message = format!("no answer from {}: {}", peer.address(), super::cause(error));
     Failure::unavailable("PEER_UNREACHABLE", message, RETRY_AFTER).into()
 }
 

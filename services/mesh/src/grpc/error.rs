@@ -1,6 +1,6 @@
 //! The one form of every error that leaves a service: a code, a reason for programs, a sentence for people.
 
-use std::{collections::HashMap, fmt::Display, str::FromStr, time::Duration};
+use std::{collections::HashMap, fmt::Display, io, str::FromStr, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -167,6 +167,37 @@ pub fn explain(status: &Status, what: &str) -> String {
         | Code::OutOfRange
         | Code::Unauthenticated => format!("{what} refused: {text}"),
     }
+}
+
+/// Why a connection failed, in words that people know: the innermost cause, such as "Connection refused". What another
+/// kind of server does to a gRPC client is put in words here.
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = || std::iter::successors(Some(error), |&error| error.source());
+    let of_h2 = || causes().filter_map(|error| error.downcast_ref::<h2::Error>());
+    // An answer in another protocol looks like a frame that is too long, or in the wrong place.
+    let strange = [
+        h2::Reason::FRAME_SIZE_ERROR,
+        h2::Reason::PROTOCOL_ERROR,
+        h2::Reason::HTTP_1_1_REQUIRED,
+    ];
+    if of_h2().any(|error| error.reason().is_some_and(|reason| strange.contains(&reason))) {
+        return "something else listens there, or a server with TLS".to_owned();
+    }
+    let innermost = causes().last().map_or_else(String::new, ToString::to_string);
+    let mut of_io = causes()
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .chain(of_h2().filter_map(h2::Error::get_io));
+    let closed = [
+        io::ErrorKind::BrokenPipe,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::UnexpectedEof,
+    ];
+    // hyper says it in its own words only.
+    if innermost == "connection closed" || of_io.any(|error| closed.contains(&error.kind())) {
+        return "the connection was closed; perhaps something else listens there, or a server with TLS"
+            .to_owned();
+    }
+    innermost
 }
 
 /// Reads a field: an id, an address, a currency.

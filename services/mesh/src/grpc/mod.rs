@@ -11,5 +11,5 @@ mod uniform;
 
 pub use address::Address;
 pub use client::{Peer, PeerOptions, with_request_id};
-pub use error::{Failure, explain, parse, reason};
+pub use error::{Failure, cause, explain, parse, reason};
 pub use server::{BindError, Deadline, GrpcServer, HealthHandle, Listener, ServeError, ServerOptions};
