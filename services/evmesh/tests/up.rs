@@ -127,6 +127,12 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     ];
     let output = command.envs(known).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let waiting = " of 4 charge points are available; ";
+    assert!(
+        stdout.contains("\nwaiting: ") && stdout.contains(waiting),
+        "{stdout}"
+    );
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let last = stderr.lines().last().unwrap();
     assert!(
@@ -157,6 +163,14 @@ fn a_network_that_is_stopped_in_mid_supply_bills_it() {
         (1, &"7".into()),
         "{tickets:?}"
     );
+}
+
+#[test]
+fn what_is_cut_off_at_the_end_of_its_grace_has_an_exit_code_of_its_own() {
+    let mut network = up::Up::ready(&["--grace", "0"]);
+    network.process.terminate();
+    assert_eq!(network.process.end(PATIENCE), 143);
+    network.process.line(&["not stopped within the grace"], PATIENCE);
 }
 
 #[test]

@@ -89,3 +89,52 @@ fn steps(frame: &mut Frame<'_>, area: Rect, driver: &driver::View) {
     let text = Paragraph::new(lines.split_off(hidden).join("\n"));
     frame.render_widget(text.block(Block::bordered().title(title)), area);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, broker::Broker, charge_points, folder::Folder, network};
+    use super::*;
+    use ratatui::{Terminal, backend::TestBackend};
+
+    fn picture(view: &View, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, view)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[tokio::test]
+    async fn the_lines_to_paste_fit_eighty_columns_and_give_way_on_a_small_terminal() {
+        let flags = [("listen", "127.0.0.1:0"), ("engine-port-base", "0")];
+        let flags = flags.map(|(flag, value)| (flag, value.to_owned())).to_vec();
+        let options: Options = network::role("up", flags).unwrap();
+        let (folder, broker) = (Folder::open(None).unwrap(), Broker::open(None).unwrap());
+        let points = charge_points::load(None).unwrap();
+        let network = network::Network::bind(&options, points, broker.address(), &folder)
+            .await
+            .unwrap();
+        let central = network.central.local_addr();
+        let view = View {
+            central: network.central.view(),
+            driver: None,
+            addresses: Addresses::of(&network, &broker, &folder),
+        };
+        let whole = picture(&view, 80, 24);
+        for line in [
+            format!("evmesh operator status --central {central} "),
+            format!(
+                "evmesh driver --driver 101 --central {central} --kafka {} ",
+                broker.address()
+            ),
+            format!("grpcurl -plaintext {central} list "),
+            format!("central {central}  kafka: "),
+        ] {
+            assert!(whole.contains(&line), "'{line}' in\n{whole}");
+        }
+        let small = picture(&view, 40, 10);
+        assert!(
+            small.contains("charge points") && !small.contains("grpcurl"),
+            "{small}"
+        );
+        picture(&view, 1, 1);
+    }
+}

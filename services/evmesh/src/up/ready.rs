@@ -7,7 +7,7 @@ use evmesh_proto::{
     operator::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
 };
 use mesh::terminal::status_label;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 use tokio::time::Instant;
 
 /// What is waited for is said so often, where it has changed.
@@ -42,21 +42,35 @@ async fn follow(
     seen: &mut Seen,
     mut progress: impl FnMut(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let stream = OperatorServiceClient::new(central.peer.clone())
-        .watch_network(WatchNetworkRequest {})
-        .await;
-    let mut stream = stream.map_err(|status| central.failed(&status))?.into_inner();
     let mut said = String::new();
+    let mut still = |seen: &Seen| {
+        let missing = missing(seen);
+        if said == missing {
+            return Ok(());
+        }
+        let available = seen.values().filter(|detail| is_available(detail)).count();
+        let all = seen.len();
+        progress(&format!(
+            "waiting: {available} of {all} charge points are available; {missing}"
+        ))?;
+        said = missing;
+        Ok::<(), Failure>(())
+    };
     let mut ticks = tokio::time::interval_at(Instant::now() + SAID_EVERY, SAID_EVERY);
+    let mut client = OperatorServiceClient::new(central.peer.clone());
+    let mut opening = pin!(client.watch_network(WatchNetworkRequest {}));
+    let stream = loop {
+        tokio::select! {
+            stream = &mut opening => break stream,
+            _ = ticks.tick() => still(seen)?,
+        }
+    };
+    let mut stream = stream.map_err(|status| central.failed(&status))?.into_inner();
     while !seen.values().all(is_available) {
         let message = tokio::select! {
             message = stream.message() => message.map_err(|status| central.failed(&status))?,
             _ = ticks.tick() => {
-                let missing = missing(seen);
-                if said != missing {
-                    progress(&format!("waiting: {missing}"))?;
-                    said = missing;
-                }
+                still(seen)?;
                 continue;
             }
         };
