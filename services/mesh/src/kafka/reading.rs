@@ -279,12 +279,14 @@ impl Reading {
             Origin::Stored { cluster_id, offsets } if before.is_none() && *cluster_id == self.cluster => {
                 self.positions = offsets.clone();
             }
-            Origin::Stored { .. } => {
-                tracing::info!(
-                    cluster = id,
-                    topic = self.topic,
-                    "another kafka cluster: it is read from the beginning"
-                );
+            Origin::Stored { cluster_id, .. } => {
+                if before.is_some() || cluster_id.is_some() {
+                    tracing::warn!(
+                        cluster = id,
+                        topic = self.topic,
+                        "another kafka cluster: it is read from the beginning"
+                    );
+                }
                 self.tell(ReaderEvent::NewCluster { id })?;
             }
         }
