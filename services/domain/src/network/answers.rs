@@ -1,6 +1,7 @@
 //! The answers to mutations, kept for their repeats (AIP-155), by count and by age.
 
-use super::command::{Denial, RequestKey};
+use super::command::RequestKey;
+use super::effect::Denial;
 use crate::{ChargePointId, SessionId, Wall};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -6,7 +6,8 @@ use super::{
     Step,
     answers::Recorded,
     charge_point::Status,
-    command::{Asked, Denial, Level, Reason, RequestKey, Target, Token},
+    command::{Asked, RequestKey, Target, Token},
+    effect::{Denial, Level, Reason},
     session::{Deadline, Live, Outcome, Session, State, Stop},
 };
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId};

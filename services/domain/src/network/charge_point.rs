@@ -1,7 +1,8 @@
 //! A charge point, and its status: derived whenever it is asked for, never stored, so that it cannot be stuck.
 
 use super::{
-    command::{CallId, EngineRequest, Health},
+    command::{CallId, Health},
+    engine::EngineRequest,
     session::{Session, State},
 };
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, MonitorId, Mono, Power, Price, SessionId};

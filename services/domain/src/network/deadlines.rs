@@ -3,7 +3,7 @@
 use super::{
     Step,
     charge_point::Link,
-    command::Level,
+    effect::Level,
     session::{Deadline, Outcome, Session, State},
 };
 use crate::{ChargePointId, SessionId};

@@ -6,7 +6,9 @@ use super::{
     Step,
     authorization::next_number,
     charge_point::{Answering, InFlight, Point},
-    command::{CallFailed, CallId, CallOutcome, Denial, Effect, EngineAnswer, EngineRequest, Level, Reason},
+    command::CallId,
+    effect::{Denial, Effect, Level, Reason},
+    engine::{CallFailed, CallOutcome, EngineAnswer, EngineRequest},
     session::{Outcome, Session, State},
 };
 use crate::{ChargePointId, Mono, SessionId};

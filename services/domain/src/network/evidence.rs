@@ -5,7 +5,8 @@
 
 use super::{
     Step,
-    command::{EngineReport, Level, Record, RecordState, SupplyEnd},
+    effect::Level,
+    engine::{EngineReport, Record, RecordState, SupplyEnd},
     session::{Deadline, Live, Outcome, Session, State, Ticket},
 };
 use crate::{ChargePointId, Energy, Power, SessionId, Wall};

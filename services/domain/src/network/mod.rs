@@ -11,6 +11,8 @@ mod authorization;
 mod charge_point;
 mod command;
 mod deadlines;
+mod effect;
+mod engine;
 mod engine_calls;
 mod evidence;
 mod monitors;
@@ -23,6 +25,8 @@ mod telemetry;
 pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Detail, LiveDetail, Status, status};
 pub use command::*;
+pub use effect::*;
+pub use engine::*;
 pub use session::{Deadline, Live, Outcome, Session, Source, State, Stop, Ticket};
 
 use crate::{ChargePointId, DriverId, Mono, Now, Price, SessionId};

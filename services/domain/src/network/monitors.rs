@@ -3,7 +3,8 @@
 use super::{
     RegistrationPolicy, Step,
     charge_point::{Answering, ChargePoint, Link, Point},
-    command::{Answer, Denial, Health, Level, Reason, Registration, Token},
+    command::{Health, Registration, Token},
+    effect::{Answer, Denial, Level, Reason},
     session::{Outcome, State},
 };
 use crate::{ChargePointId, SessionId};

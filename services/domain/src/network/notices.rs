@@ -4,7 +4,7 @@
 //! reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows its ticket.
 
 use super::{
-    command::{Denial, Effect, Notice, NoticeKind},
+    effect::{Denial, Effect, Notice, NoticeKind},
     session::Session,
     step::Step,
 };

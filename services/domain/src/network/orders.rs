@@ -3,7 +3,8 @@
 use super::{
     Step, Which,
     answers::Recorded,
-    command::{Asked, Denial, Level, Reason},
+    command::Asked,
+    effect::{Denial, Level, Reason},
     session::{Deadline, Outcome, State, Stop},
 };
 use crate::{ChargePointId, DriverId, Price, SessionId};

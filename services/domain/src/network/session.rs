@@ -1,6 +1,7 @@
 //! A session: one driver's use of one charge point, from the request to the ticket.
 
-use super::command::{RequestKey, SupplyEnd};
+use super::command::RequestKey;
+use super::engine::SupplyEnd;
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, Wall};
 use std::{fmt, time::Duration};
 

@@ -4,7 +4,8 @@ use super::{
     Archive, Network,
     answers::{Answered, Recorded, Repeat},
     charge_point::{Point, Status},
-    command::{Answer, Asked, Broker, Command, Denial, Effect, Event, Level, Reason, Token},
+    command::{Asked, Broker, Command, Token},
+    effect::{Answer, Denial, Effect, Event, Level, Reason},
     session::Session,
 };
 use crate::{ChargePointId, Now, SessionId};
@@ -250,7 +251,7 @@ impl<'a> Step<'a> {
 
     pub(super) fn record(
         &mut self,
-        request: Option<(super::command::RequestKey, u64)>,
+        request: Option<(super::RequestKey, u64)>,
         result: Result<Recorded, Denial>,
     ) {
         if let Some((key, fingerprint)) = request {

@@ -5,7 +5,8 @@
 
 use super::{
     Step,
-    command::{Effect, Level, Message, MessageKind},
+    command::{Message, MessageKind},
+    effect::{Effect, Level},
     evidence::{Observed, Reading},
     session::{Source, State},
 };
