@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// The panel is repainted at least so often, and at every change.
 const REPAINT: Duration = Duration::from_secs(1);
 /// Below this width the places are left out, and below the next one the prices too.
-const WIDE: u16 = 110;
+const WIDE: u16 = 98;
 const MEDIUM: u16 = 80;
 /// Below this width only what and how much: a charge point, its status, its energy.
 const NARROW: u16 = 60;
