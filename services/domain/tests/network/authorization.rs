@@ -273,6 +273,12 @@ fn a_late_answer_touches_nothing() {
     let late = world.calls[&cp("A")].clone();
     world.silence("A");
     assert_eq!(world.denial(token), Reason::EngineSilent);
+    world.advance(1_000, &["A"]);
+    let revoke = EngineRequest::Revoke {
+        number: 1,
+        session: session.clone(),
+    };
+    assert_eq!(*world.call("A"), revoke, "a newer call is awaited by now");
     let report = domain::network::EngineReport {
         instance: late.instance,
         highest_authorization: 1,
@@ -289,6 +295,8 @@ fn a_late_answer_touches_nothing() {
         result,
     });
     assert_eq!(world.state(&session), ended(Outcome::Rejected));
+    world.answer("A", CallOutcome::Revoked, None, vec![]);
+    assert!(world.find(&session).closed, "the awaited answer still counts");
     assert_eq!(world.told(), ["AUTH_DENIED"]);
 }
 
