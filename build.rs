@@ -7,13 +7,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/evmesh");
     let files: Vec<PathBuf> = proto_files("proto/evmesh".into())?;
     let descriptors = protox::compile(files, ["proto"])?;
-    fs::write(
-        PathBuf::from(env::var("OUT_DIR")?).join("evmesh.bin"),
-        descriptors.encode_to_vec(),
-    )?;
-    tonic_prost_build::configure()
-        .include_file("evmesh.rs")
-        .compile_fds(descriptors)?;
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("evmesh.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().include_file("evmesh.rs").compile_fds(descriptors)?;
     Ok(())
 }
 

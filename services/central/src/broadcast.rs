@@ -91,18 +91,13 @@ mod tests {
             detail.location = location.into();
             Arc::new(Entry { changed: 1, detail })
         };
-        Roster {
-            round: 7,
-            entries: (0..count).map(entry).collect(),
-        }
+        Roster { round: 7, entries: (0..count).map(entry).collect() }
     }
 
     #[test]
     fn a_small_network_is_the_seeds_one_message() {
         let messages = messages(&roster(2, "Madrid"), Wall(1_700_000_000_000));
-        let [message] = &messages[..] else {
-            panic!("{}", messages.len())
-        };
+        let [message] = &messages[..] else { panic!("{}", messages.len()) };
         mesh::testing::contract::check_published(NETWORK_STATUS, message);
         let read: serde_json::Value = serde_json::from_slice(message).unwrap();
         let cp = |id: &str| serde_json::json!({"id": id, "status": "ACTIVADO", "location": "Madrid"});
@@ -123,20 +118,14 @@ mod tests {
         let roster = roster(20_000, &"ñ\"".repeat(64)); // places as long as they may be, with what JSON has to escape
         let messages = messages(&roster, Wall(1_700_000_000_000));
         assert!(messages.len() > 1 && messages.iter().all(|message| message.len() <= MAX_BYTES));
-        let parts: Vec<NetworkStatus> = messages
-            .iter()
-            .map(|message| serde_json::from_slice(message).unwrap())
-            .collect();
+        let parts: Vec<NetworkStatus> =
+            messages.iter().map(|message| serde_json::from_slice(message).unwrap()).collect();
         mesh::testing::contract::check_published(NETWORK_STATUS, messages.last().unwrap());
         for (number, part) in (1..).zip(&parts) {
             assert_eq!((part.part, part.parts), (Some(number), Some(parts.len() as u32)));
             assert_eq!(part.broadcast_id, parts[0].broadcast_id);
         }
-        let ids: Vec<&str> = parts
-            .iter()
-            .flat_map(|part| &part.cps)
-            .map(|cp| cp.id.as_str())
-            .collect();
+        let ids: Vec<&str> = parts.iter().flat_map(|part| &part.cps).map(|cp| cp.id.as_str()).collect();
         assert_eq!(ids.len(), 20_000);
         assert!(ids.is_sorted());
     }

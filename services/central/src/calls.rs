@@ -43,12 +43,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new(handle: Handle, timeout: Duration, runtime: runtime::Handle) -> Self {
-        Self {
-            peers: HashMap::new(),
-            handle,
-            timeout,
-            runtime,
-        }
+        Self { peers: HashMap::new(), handle, timeout, runtime }
     }
 
     /// Starts a call; its result comes back as a command.
@@ -56,13 +51,7 @@ impl Calls {
         let peer = self.peer(&call.charge_point, &call.address);
         let (handle, timeout) = (self.handle.clone(), self.timeout);
         self.runtime.spawn(async move {
-            let Call {
-                charge_point,
-                address,
-                call,
-                instance,
-                request,
-            } = call;
+            let Call { charge_point, address, call, instance, request } = call;
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
                 Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, &instance, request))
@@ -73,13 +62,7 @@ impl Calls {
             };
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
-            handle
-                .tell(Command::EngineAnswered {
-                    charge_point,
-                    call,
-                    result,
-                })
-                .await;
+            handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
         });
     }
 
@@ -92,10 +75,7 @@ impl Calls {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        let options = PeerOptions {
-            timeout: self.timeout,
-            ..PeerOptions::default()
-        };
+        let options = PeerOptions { timeout: self.timeout, ..PeerOptions::default() };
         let peer = Peer::new(&parsed, options);
         self.peers.insert(id.clone(), (address.to_owned(), peer.clone()));
         Ok(peer)
@@ -116,11 +96,9 @@ async fn perform(
         Ok(Ok((outcome, state))) => answer::read(outcome, state)
             .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
         Ok(Err(status)) => Err(CallFailed(explain(&status, &engine()))),
-        Err(_) => Err(CallFailed(format!(
-            "{} did not answer within {:.1} s",
-            engine(),
-            timeout.as_secs_f64()
-        ))),
+        Err(_) => {
+            Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
+        }
     }
 }
 
@@ -133,13 +111,7 @@ async fn ask(
     request: EngineRequest,
 ) -> Result<Answered, tonic::Status> {
     Ok(match request {
-        EngineRequest::Authorize {
-            number,
-            session,
-            driver,
-            price,
-            duration,
-        } => {
+        EngineRequest::Authorize { number, session, driver, price, duration } => {
             let request = engine::AuthorizeSupplyRequest {
                 instance_id,
                 authorization_number: number,
@@ -153,39 +125,25 @@ async fn ask(
         }
         EngineRequest::Revoke { number, session } => {
             let session_id = session.to_string();
-            let request = engine::RevokeAuthorizationRequest {
-                instance_id,
-                authorization_number: number,
-                session_id,
-            };
+            let request =
+                engine::RevokeAuthorizationRequest { instance_id, authorization_number: number, session_id };
             let answer = client.revoke_authorization(request).await?.into_inner();
-            (
-                answer::revoke_outcome(answer.result(), answer.outcome()),
-                answer.state,
-            )
+            (answer::revoke_outcome(answer.result(), answer.outcome()), answer.state)
         }
         EngineRequest::Stop { session } => {
-            let request = engine::StopSupplyRequest {
-                instance_id,
-                session_id: session.to_string(),
-            };
+            let request = engine::StopSupplyRequest { instance_id, session_id: session.to_string() };
             let answer = client.stop_supply(request).await?.into_inner();
             (answer::outcome(answer.result()), answer.state)
         }
         EngineRequest::Confirm { sessions } => {
             let session_ids = sessions.iter().map(ToString::to_string).collect();
-            let request = engine::ConfirmSettledRequest {
-                instance_id,
-                session_ids,
-            };
+            let request = engine::ConfirmSettledRequest { instance_id, session_ids };
             let answer = client.confirm_settled(request).await?.into_inner();
             (answer::outcome(answer.result()), answer.state)
         }
         EngineRequest::GetState => {
-            let answer = client
-                .get_engine_state(engine::GetEngineStateRequest { instance_id })
-                .await?
-                .into_inner();
+            let answer =
+                client.get_engine_state(engine::GetEngineStateRequest { instance_id }).await?.into_inner();
             (answer::outcome(answer.result()), answer.state)
         }
     })

@@ -24,11 +24,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         Reason::EpochStale | Reason::InstanceStale => (Code::Aborted, false),
     };
     let failure = Failure::new(code, denial.reason.as_str(), denial.text);
-    if retry {
-        failure.retry_after(RETRY_AFTER)
-    } else {
-        failure
-    }
+    if retry { failure.retry_after(RETRY_AFTER) } else { failure }
 }
 
 #[cfg(test)]
@@ -38,18 +34,9 @@ mod tests {
     #[test]
     fn every_reason_keeps_its_word_and_its_sentence() {
         for &reason in Reason::ALL {
-            let failure = failure(Denial {
-                reason,
-                text: "why".into(),
-            });
-            assert_eq!(
-                (failure.reason.as_str(), failure.message.as_str()),
-                (reason.as_str(), "why")
-            );
-            let retry = matches!(
-                reason,
-                Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected
-            );
+            let failure = failure(Denial { reason, text: "why".into() });
+            assert_eq!((failure.reason.as_str(), failure.message.as_str()), (reason.as_str(), "why"));
+            let retry = matches!(reason, Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected);
             assert_eq!(failure.retry_after.is_some(), retry, "{reason:?}");
         }
     }

@@ -30,11 +30,7 @@ impl Ring {
         if self.lines.len() == RING {
             // The oldest of the least bad goes: chatter does not push an error out.
             let least = self.lines.iter().map(|line| line.level).min();
-            let place = self
-                .lines
-                .iter()
-                .position(|line| Some(line.level) == least)
-                .unwrap_or_default();
+            let place = self.lines.iter().position(|line| Some(line.level) == least).unwrap_or_default();
             self.lines.remove(place);
         }
         self.lines.push_back(line);
@@ -80,16 +76,8 @@ mod tests {
     #[test]
     fn errors_come_first_and_chatter_does_not_push_them_out() {
         let (events, ring) = Events::new();
-        let say = |level, text: &str| {
-            events.happened(
-                Wall(0),
-                Event {
-                    level,
-                    name: "test",
-                    text: text.into(),
-                },
-            )
-        };
+        let say =
+            |level, text: &str| events.happened(Wall(0), Event { level, name: "test", text: text.into() });
         say(Level::Error, "broken");
         (0..1000).for_each(|n| say(Level::Info, &format!("line {n}")));
         say(Level::Warn, "careful");

@@ -63,10 +63,7 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<Part, Error> {
         let prefix = filter.prefix();
-        let from = after.map_or_else(
-            || prefix.clone(),
-            |after| keys::after(keys::under(&prefix, after)),
-        );
+        let from = after.map_or_else(|| prefix.clone(), |after| keys::after(keys::under(&prefix, after)));
         let entries = self.store.range(&from, &prefix, MAX_LOOKED_AT)?;
         let all_seen = entries.len() < MAX_LOOKED_AT;
         let mut sessions = Vec::new();
@@ -114,9 +111,7 @@ impl Snapshot<'_> {
 fn session_id(bytes: &[u8]) -> Result<SessionId, Error> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| codec::Unreadable::new("a session's key", error))?;
-    Ok(text
-        .parse()
-        .map_err(|problem| codec::Unreadable::new("a session's key", problem))?)
+    Ok(text.parse().map_err(|problem| codec::Unreadable::new("a session's key", problem))?)
 }
 
 /// A session as it is on disk.
@@ -134,10 +129,7 @@ pub(crate) struct StoreArchive<'a, S> {
 
 impl<'a, S: Store> StoreArchive<'a, S> {
     pub(crate) fn new(store: &'a S) -> Self {
-        Self {
-            store,
-            error: RefCell::new(None),
-        }
+        Self { store, error: RefCell::new(None) }
     }
 
     /// What went wrong meanwhile.

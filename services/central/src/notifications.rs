@@ -21,15 +21,7 @@ const DEAD_LETTERS_AT_ONCE: usize = 100;
 
 /// The message for a driver.
 pub(crate) fn notification(notice: &Notice) -> Notification {
-    let Notice {
-        driver,
-        charge_point,
-        session,
-        seq,
-        event_id,
-        at,
-        kind,
-    } = notice;
+    let Notice { driver, charge_point, session, seq, event_id, at, kind } = notice;
     let mut message = Notification {
         kind: NotificationType::Authorized,
         cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -55,29 +47,18 @@ pub(crate) fn notification(notice: &Notice) -> Notification {
             message.kind = NotificationType::Denied;
             message.reason = Some(denial.text.clone());
         }
-        NoticeKind::Reading {
-            energy,
-            power,
-            amount_micros,
-        } => {
+        NoticeKind::Reading { energy, power, amount_micros } => {
             total(energy, amount_micros);
             message.kind = NotificationType::ConsumptionUpdate;
             message.kw = Some(power.kw());
         }
-        NoticeKind::Error {
-            reason,
-            energy,
-            amount_micros,
-        } => {
+        NoticeKind::Error { reason, energy, amount_micros } => {
             message.kind = NotificationType::SupplyError;
             message.reason = Some(reason.clone());
             message.kwh_partial = Some(energy.kwh());
             message.importe_partial = Some(units(*amount_micros));
         }
-        NoticeKind::Ticket {
-            energy,
-            amount_micros,
-        } => {
+        NoticeKind::Ticket { energy, amount_micros } => {
             total(energy, amount_micros);
             message.kind = NotificationType::Ticket;
         }
@@ -106,10 +87,7 @@ pub(crate) fn row(notice: &Notice) -> StoredMessage {
         topic: DRIVER_NOTIFICATIONS.to_owned(),
         key: notice.driver.to_string(),
         payload: payload(notice),
-        headers: trace(notice)
-            .map(|trace| (TRACEPARENT.to_owned(), trace.to_string()))
-            .into_iter()
-            .collect(),
+        headers: trace(notice).map(|trace| (TRACEPARENT.to_owned(), trace.to_string())).into_iter().collect(),
     }
 }
 
@@ -125,10 +103,7 @@ impl Outbox for NotificationRows {
             topic: message.topic,
             key: message.key,
             payload: message.payload,
-            trace: message
-                .headers
-                .get(TRACEPARENT)
-                .and_then(|text| text.parse().ok()),
+            trace: message.headers.get(TRACEPARENT).and_then(|text| text.parse().ok()),
         };
         rows.into_iter().map(row).collect()
     }
@@ -160,12 +135,8 @@ pub(crate) async fn send_dead_letters(
             sent = sending => sent,
             () = shutdown.started() => return,
         };
-        let numbers: Vec<u64> = letters
-            .iter()
-            .zip(&sent)
-            .filter(|(_, sent)| **sent)
-            .map(|((id, _), _)| *id)
-            .collect();
+        let numbers: Vec<u64> =
+            letters.iter().zip(&sent).filter(|(_, sent)| **sent).map(|((id, _), _)| *id).collect();
         if numbers.is_empty() {
             backoff.wait().await;
         } else {
@@ -177,16 +148,10 @@ pub(crate) async fn send_dead_letters(
 
 /// Sends one; false: to be tried again. One that Kafka will never take is given up, or it would be tried for ever.
 async fn send(producer: &Producer, letter: &StoredMessage) -> bool {
-    let headers: Vec<(&str, &str)> = letter
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<(&str, &str)> =
+        letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let payload = letter.payload.clone();
-    match producer
-        .send_with_headers(&letter.topic, &letter.key, payload, &headers)
-        .await
-    {
+    match producer.send_with_headers(&letter.topic, &letter.key, payload, &headers).await {
         Ok(()) => true,
         Err(error) if error.is_permanent() => {
             tracing::error!(%error, key = letter.key, "kafka will never take this dead letter; it is dropped");
@@ -225,9 +190,7 @@ mod tests {
     fn with(mut more: serde_json::Value) -> serde_json::Value {
         let common = json!({"cp_id": "MAD-01", "user_id": "101", "timestamp": 1_700_000_000.5,
             "session_id": "s1", "seq": 3, "event_id": "s1-3"});
-        more.as_object_mut()
-            .unwrap()
-            .extend(common.as_object().unwrap().clone());
+        more.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
         more
     }
 
@@ -235,42 +198,25 @@ mod tests {
     fn each_notice_has_the_seeds_fields() {
         let energy = Energy::from_wh(1500);
         assert_eq!(told(NoticeKind::Authorized), with(json!({"type": "AUTH_OK"})));
-        let denial = Denial {
-            reason: Reason::ChargePointBusy,
-            text: "MAD-01 is in use".into(),
-        };
+        let denial = Denial { reason: Reason::ChargePointBusy, text: "MAD-01 is in use".into() };
         assert_eq!(
             told(NoticeKind::Denied(denial)),
             with(json!({"type": "AUTH_DENIED", "reason": "MAD-01 is in use"}))
         );
-        let reading = NoticeKind::Reading {
-            energy,
-            power: Power::from_w(7400),
-            amount_micros: 450_000,
-        };
+        let reading = NoticeKind::Reading { energy, power: Power::from_w(7400), amount_micros: 450_000 };
         assert_eq!(
             told(reading),
             with(json!({"type": "CONSUMO_UPDATE", "kwh": 1.5, "importe": 0.45, "kw": 7.4}))
         );
-        let error = NoticeKind::Error {
-            reason: "it broke".into(),
-            energy,
-            amount_micros: 450_000,
-        };
+        let error = NoticeKind::Error { reason: "it broke".into(), energy, amount_micros: 450_000 };
         assert_eq!(
             told(error),
             with(
                 json!({"type": "SUPPLY_ERROR", "reason": "it broke", "kwh_partial": 1.5, "importe_partial": 0.45})
             )
         );
-        let ticket = NoticeKind::Ticket {
-            energy,
-            amount_micros: 450_000,
-        };
-        assert_eq!(
-            told(ticket),
-            with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45}))
-        );
+        let ticket = NoticeKind::Ticket { energy, amount_micros: 450_000 };
+        assert_eq!(told(ticket), with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45})));
     }
 
     #[test]

@@ -16,21 +16,11 @@ pub const DEFAULT_PORT: u16 = 50051;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Where drivers, charge points and operators reach central; port 0 takes any free one.
-    #[arg(
-        long,
-        env = "EVMESH_CENTRAL_LISTEN",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:50051"
-    )]
+    #[arg(long, env = "EVMESH_CENTRAL_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
 
     /// The folder of central's store. One process at a time; created where it is missing.
-    #[arg(
-        long,
-        env = "EVMESH_CENTRAL_DATA",
-        value_name = "DIR",
-        default_value = "data/central"
-    )]
+    #[arg(long, env = "EVMESH_CENTRAL_DATA", value_name = "DIR", default_value = "data/central")]
     pub data: PathBuf,
 
     /// How often the status of the network is broadcast on Kafka (seconds).
@@ -84,12 +74,7 @@ pub enum Registration {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Rules {
     /// Who may register as a charge point.
-    #[arg(
-        long,
-        env = "EVMESH_CENTRAL_REGISTRATION",
-        value_name = "POLICY",
-        default_value = "open"
-    )]
+    #[arg(long, env = "EVMESH_CENTRAL_REGISTRATION", value_name = "POLICY", default_value = "open")]
     pub registration: Registration,
 
     /// A file with the ids of known charge points, one a line; empty lines and lines that start with # are skipped.
@@ -151,21 +136,11 @@ pub struct Rules {
     pub answer_ttl: Duration,
 
     /// How many of these answers are kept at most (count); the oldest go first.
-    #[arg(
-        long,
-        env = "EVMESH_CENTRAL_MAX_ANSWERS",
-        value_name = "COUNT",
-        default_value_t = 100_000
-    )]
+    #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT", default_value_t = 100_000)]
     pub max_answers: usize,
 
     /// How many charge points may register (count).
-    #[arg(
-        long,
-        env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS",
-        value_name = "COUNT",
-        default_value_t = 100_000
-    )]
+    #[arg(long, env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS", value_name = "COUNT", default_value_t = 100_000)]
     pub max_charge_points: usize,
 }
 
@@ -231,30 +206,18 @@ impl Rules {
     }
 
     fn known_ids(&self) -> Result<BTreeSet<domain::ChargePointId>, KnownError> {
-        let file = self
-            .known
-            .as_deref()
-            .map(read_list)
-            .transpose()?
-            .unwrap_or_default();
+        let file = self.known.as_deref().map(read_list).transpose()?.unwrap_or_default();
         let ids = file.iter().chain(&self.known_charge_points);
         let ids: BTreeSet<_> = ids
             .map(|id| id.parse().map_err(|problem| KnownError::Id(id.clone(), problem)))
             .collect::<Result<_, _>>()?;
-        if ids.is_empty() {
-            Err(KnownError::Empty)
-        } else {
-            Ok(ids)
-        }
+        if ids.is_empty() { Err(KnownError::Empty) } else { Ok(ids) }
     }
 }
 
 fn read_list(file: &Path) -> Result<Vec<String>, KnownError> {
     let text = std::fs::read_to_string(file).map_err(|error| KnownError::File(file.to_owned(), error))?;
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }
 
@@ -310,44 +273,19 @@ mod tests {
         let file = folder.path().join("known");
         std::fs::write(&file, "# ours\nMAD-01\n\n MAD-02 \n").unwrap();
         let path = file.to_str().unwrap();
-        let options = parse(&[
-            "--registration",
-            "known",
-            "--known",
-            path,
-            "--known-charge-point",
-            "BCN-01",
-        ])
-        .unwrap();
-        let RegistrationPolicy::Known(ids) = options.rules.config().unwrap().registration else {
-            panic!()
-        };
-        assert_eq!(
-            ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
-            ["BCN-01", "MAD-01", "MAD-02"]
-        );
+        let options =
+            parse(&["--registration", "known", "--known", path, "--known-charge-point", "BCN-01"]).unwrap();
+        let RegistrationPolicy::Known(ids) = options.rules.config().unwrap().registration else { panic!() };
+        assert_eq!(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["BCN-01", "MAD-01", "MAD-02"]);
         std::fs::write(&file, "M D\n").unwrap();
         let wrong = options.rules.config().unwrap_err().to_string();
-        assert!(
-            wrong.starts_with("the known charge point 'M D' has ' '"),
-            "{wrong}"
-        );
-        assert!(
-            parse(&["--registration", "known"])
-                .unwrap()
-                .rules
-                .config()
-                .is_err()
-        );
+        assert!(wrong.starts_with("the known charge point 'M D' has ' '"), "{wrong}");
+        assert!(parse(&["--registration", "known"]).unwrap().rules.config().is_err());
     }
 
     #[test]
     fn durations_that_make_no_sense_are_refused() {
-        for wrong in [
-            ["--authorize-timeout", "0"],
-            ["--reservation", "0.5"],
-            ["--settlement", "-1"],
-        ] {
+        for wrong in [["--authorize-timeout", "0"], ["--reservation", "0.5"], ["--settlement", "-1"]] {
             assert!(parse(&wrong).is_err(), "{wrong:?}");
         }
     }

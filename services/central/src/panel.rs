@@ -55,10 +55,7 @@ impl View {
 
     /// Shows this log, which has the messages of the system in it, instead of these messages alone.
     pub fn with_log(self, log: LogRing) -> Self {
-        Self {
-            log: Some(log),
-            ..self
-        }
+        Self { log: Some(log), ..self }
     }
 
     /// The messages of the system.
@@ -94,11 +91,8 @@ pub async fn run(mut view: View, shutdown: Shutdown) -> io::Result<()> {
 pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let roster = view.roster.borrow().clone();
     let messages = messages(view);
-    let requests: Vec<(&Detail, &LiveDetail)> = roster
-        .entries
-        .iter()
-        .filter_map(|entry| under_way(&entry.detail))
-        .collect();
+    let requests: Vec<(&Detail, &LiveDetail)> =
+        roster.entries.iter().filter_map(|entry| under_way(&entry.detail)).collect();
     let (requests_height, messages_height) =
         heights(area.height, roster.entries.len(), requests.len(), messages.len());
     let [head, points, under_way, system] = Layout::vertical([
@@ -118,9 +112,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
 /// line each, and where even that is too much, they go.
 fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u16) {
     let rest = all.saturating_sub(1); // below the header
-    let wanted = u16::try_from(points)
-        .unwrap_or(u16::MAX)
-        .saturating_add(POINTS_FRAME);
+    let wanted = u16::try_from(points).unwrap_or(u16::MAX).saturating_add(POINTS_FRAME);
     // A large network never fits: it leaves the others half, or on a small terminal a line of messages.
     let most = rest.saturating_sub(ONE_LINE).min(SOME_POINTS).max(rest / 2);
     let points = wanted.min(most.max(POINTS_FRAME + 1));
@@ -151,11 +143,7 @@ fn header(roster: &Roster, view: &View, width: u16) -> Paragraph<'static> {
         BrokerState::Lost => Span::styled("kafka: lost", coloured(Color::Red)),
     };
     // What a narrow terminal cuts off is at the end.
-    let name = if width >= NARROW {
-        "evmesh central"
-    } else {
-        "central"
-    };
+    let name = if width >= NARROW { "evmesh central" } else { "central" };
     Paragraph::new(Line::from(vec![
         Span::styled(format!("{name} {}  ", view.address), bold()),
         kafka,
@@ -182,11 +170,8 @@ fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
     }
     let room = usize::from(area.height.saturating_sub(3)); // the frame and the head
     let more = roster.entries.len().saturating_sub(room);
-    let rows = roster
-        .entries
-        .iter()
-        .take(room)
-        .map(|entry| charge_point(&entry.detail, wide, medium, narrow));
+    let rows =
+        roster.entries.iter().take(room).map(|entry| charge_point(&entry.detail, wide, medium, narrow));
     let title = match more {
         0 => " charge points ".to_owned(),
         more => format!(" charge points ({more} more: evmesh operator status) "),
@@ -199,10 +184,7 @@ fn charge_points(roster: &Roster, area: Rect) -> Table<'static> {
 
 fn charge_point(detail: &Detail, wide: bool, medium: bool, narrow: bool) -> Row<'static> {
     let status = view::status(detail.status);
-    let supply = detail
-        .live
-        .as_ref()
-        .filter(|live| live.state == State::Supplying || !live.state.is_open());
+    let supply = detail.live.as_ref().filter(|live| live.state == State::Supplying || !live.state.is_open());
     let mut cells = vec![Cell::from(detail.id.to_string())];
     if wide {
         cells.push(Cell::from(detail.location.clone()));
@@ -227,8 +209,7 @@ fn charge_point(detail: &Detail, wide: bool, medium: bool, narrow: bool) -> Row<
 /// The status in the network's own words.
 fn word(detail: &Detail) -> String {
     let word = serde_json::to_value(view::wire_status(detail.status)).ok();
-    word.and_then(|word| word.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn under_way(detail: &Detail) -> Option<(&Detail, &LiveDetail)> {
@@ -254,17 +235,13 @@ fn request_list(requests: &[(&Detail, &LiveDetail)], area: Rect) -> Paragraph<'s
 fn messages(view: &View) -> Vec<Line<'static>> {
     let most = usize::from(MESSAGES_HEIGHT);
     match &view.log {
-        Some(log) => log
-            .worst_first(most)
-            .into_iter()
-            .map(|line| message(level(line.level), line.text))
-            .collect(),
+        Some(log) => {
+            log.worst_first(most).into_iter().map(|line| message(level(line.level), line.text)).collect()
+        }
         None => {
             let ring = view.messages.borrow();
             let lines = ring.worst_first().into_iter().take(most);
-            lines
-                .map(|line| message(line.level, format!("{}  {}", clock(line.at), line.text)))
-                .collect()
+            lines.map(|line| message(line.level, format!("{}  {}", clock(line.at), line.text))).collect()
         }
     }
 }
@@ -291,11 +268,7 @@ fn block(title: &str, mut lines: Vec<Line<'static>>, area: Rect) -> Paragraph<'s
     let room = usize::from(area.height.saturating_sub(2));
     let count = lines.len();
     lines.truncate(room);
-    let title = if count > room {
-        format!(" {title} ({count}) ")
-    } else {
-        format!(" {title} ")
-    };
+    let title = if count > room { format!(" {title} ({count}) ") } else { format!(" {title} ") };
     Paragraph::new(lines).block(Block::new().borders(Borders::ALL).title(title))
 }
 
@@ -323,30 +296,17 @@ mod tests {
             state,
             power: Power::from_w(7400),
             energy: Energy::from_wh(1500),
-            amount: "0.35 EUR"
-                .parse::<domain::Price>()
-                .unwrap()
-                .cost(Energy::from_wh(1500)),
+            amount: "0.35 EUR".parse::<domain::Price>().unwrap().cost(Energy::from_wh(1500)),
         };
         let mut supplying = detail("MAD-01", Status::Supplying);
         supplying.live = Some(live(State::Supplying));
         let mut reserved = detail("MAD-02", Status::Reserved);
         reserved.live = Some(live(State::Reserved));
         let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
-        let entries = entries
-            .into_iter()
-            .map(|detail| Arc::new(Entry { changed: 1, detail }))
-            .collect();
+        let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
         let (events, messages) = Events::new();
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
-            events.happened(
-                Wall(3_723_000),
-                Event {
-                    level,
-                    name: "test",
-                    text: text.into(),
-                },
-            );
+            events.happened(Wall(3_723_000), Event { level, name: "test", text: text.into() });
         }
         let view = View {
             address: ([127, 0, 0, 1], 50051).into(),
@@ -378,10 +338,7 @@ mod tests {
         ] {
             assert!(wide.contains(text), "{text} is missing in\n{wide}");
         }
-        assert!(
-            wide.find("it broke") < wide.find("all is well"),
-            "errors come first"
-        );
+        assert!(wide.find("it broke") < wide.find("all is well"), "errors come first");
         let narrow = picture(80);
         assert!(
             !narrow.contains("Atocha") && narrow.contains("SUMINISTRANDO") && narrow.contains("0.35 EUR"),
@@ -412,11 +369,7 @@ mod tests {
             (24, 10_000, 0, 20, (0, 10)),
             (0, 4, 3, 20, (0, 0)),
         ] {
-            assert_eq!(
-                super::heights(all, points, requests, messages),
-                heights,
-                "{all} {points} {requests}"
-            );
+            assert_eq!(super::heights(all, points, requests, messages), heights, "{all} {points} {requests}");
         }
     }
 
@@ -432,10 +385,7 @@ mod tests {
             broker: watch::channel(BrokerState::Unknown).1,
             log: None,
         };
-        let lines: Vec<String> = messages(&view.with_log(log))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let lines: Vec<String> = messages(&view.with_log(log)).iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["the disk is full", "kafka reached"]);
     }
 }

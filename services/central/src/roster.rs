@@ -46,16 +46,10 @@ impl Roster {
             while known.next_if(|entry| entry.detail.id < detail.id).is_some() {}
             match known.next_if(|entry| entry.detail.id == detail.id) {
                 Some(entry) if entry.detail == detail => entry.clone(),
-                Some(_) | None => Arc::new(Entry {
-                    changed: round,
-                    detail,
-                }),
+                Some(_) | None => Arc::new(Entry { changed: round, detail }),
             }
         });
-        Self {
-            round,
-            entries: entries.collect(),
-        }
+        Self { round, entries: entries.collect() }
     }
 }
 
@@ -83,10 +77,7 @@ impl RosterHandle {
 /// Collects until the order to stop.
 pub(crate) fn spawn(newest: watch::Sender<Arc<Roster>>, handle: Handle, shutdown: Shutdown) -> RosterHandle {
     let (requests, mut waiting) = mpsc::channel::<oneshot::Sender<Arc<Roster>>>(REQUESTS);
-    let roster = RosterHandle {
-        newest: newest.clone(),
-        requests,
-    };
+    let roster = RosterHandle { newest: newest.clone(), requests };
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval_at(Instant::now() + INTERVAL, INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -122,13 +113,7 @@ async fn collect(handle: &Handle) -> Result<Vec<Detail>, Failure> {
     loop {
         let after: Option<ChargePointId> = details.last().map(|detail| detail.id.clone());
         let page: Vec<Detail> = handle
-            .query(move |snapshot| {
-                snapshot
-                    .network
-                    .charge_points_after(after.as_ref())
-                    .take(PAGE)
-                    .collect()
-            })
+            .query(move |snapshot| snapshot.network.charge_points_after(after.as_ref()).take(PAGE).collect())
             .await?;
         let last = page.len() < PAGE;
         details.extend(page);
@@ -159,22 +144,13 @@ pub(crate) mod tests {
     #[test]
     fn what_did_not_change_keeps_its_round() {
         let of = |statuses: &[(&str, Status)]| {
-            statuses
-                .iter()
-                .map(|(id, status)| detail(id, *status))
-                .collect::<Vec<_>>()
+            statuses.iter().map(|(id, status)| detail(id, *status)).collect::<Vec<_>>()
         };
         let first = Roster::default().next(of(&[("B", Status::Available), ("D", Status::Available)]));
-        let second = first.next(of(&[
-            ("A", Status::Reserved),
-            ("B", Status::Available),
-            ("D", Status::Reserved),
-        ]));
-        let changed: Vec<(&str, u64)> = second
-            .entries
-            .iter()
-            .map(|entry| (entry.detail.id.as_str(), entry.changed))
-            .collect();
+        let second =
+            first.next(of(&[("A", Status::Reserved), ("B", Status::Available), ("D", Status::Reserved)]));
+        let changed: Vec<(&str, u64)> =
+            second.entries.iter().map(|entry| (entry.detail.id.as_str(), entry.changed)).collect();
         assert_eq!(changed, [("A", 2), ("B", 1), ("D", 2)]);
         assert!(Arc::ptr_eq(&second.entries[1], &first.entries[0]));
     }

@@ -35,12 +35,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The names that clients of Kafka show.
 const CLIENT_ID: &str = "evmesh-central";
 /// The topics that central reads or writes.
-const TOPICS: &[&str] = &[
-    topics::CP_TELEMETRY,
-    topics::CP_TELEMETRY_DLQ,
-    topics::DRIVER_NOTIFICATIONS,
-    topics::NETWORK_STATUS,
-];
+const TOPICS: &[&str] =
+    &[topics::CP_TELEMETRY, topics::CP_TELEMETRY_DLQ, topics::DRIVER_NOTIFICATIONS, topics::NETWORK_STATUS];
 
 /// Central, bound and with its store open, not running yet.
 pub struct Service {
@@ -55,9 +51,7 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service")
-            .field("address", &self.local_addr())
-            .finish_non_exhaustive()
+        f.debug_struct("Service").field("address", &self.local_addr()).finish_non_exhaustive()
     }
 }
 
@@ -69,9 +63,7 @@ impl Service {
         let folder = options.data.clone();
         let opened =
             tokio::task::spawn_blocking(move || Writer::open(SledStore::open(&folder)?, config, mesh::now()));
-        let writer = opened
-            .await
-            .map_err(|error| Error::Writer(std::io::Error::other(error)))??;
+        let writer = opened.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
         let (events, messages) = Events::new();
         let roster = watch::Sender::new(Arc::new(Roster::default()));
@@ -82,15 +74,7 @@ impl Service {
             broker: producer.state(),
             log: None,
         };
-        Ok(Self {
-            options,
-            listener,
-            writer,
-            producer,
-            events,
-            view,
-            roster,
-        })
+        Ok(Self { options, listener, writer, producer, events, view, roster })
     }
 
     /// Where it listens: the port is known here even if it was given as 0.
@@ -116,15 +100,7 @@ impl Service {
     /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls drained,
     /// everything saved, the producer flushed. It ends by itself if the store fails.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self {
-            options,
-            listener,
-            writer,
-            producer,
-            events,
-            view,
-            roster,
-        } = self;
+        let Self { options, listener, writer, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
         let address = listener.local_addr();
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more. Running calls
@@ -193,19 +169,13 @@ async fn finish(running: &mut Running) -> Result<(), Error> {
 fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
     let max = options.server.max_message_bytes;
     let authorize_timeout = options.rules.authorize_timeout;
-    let drivers = Drivers {
-        handle: handle.clone(),
-        authorize_timeout,
-    };
+    let drivers = Drivers { handle: handle.clone(), authorize_timeout };
     let points = ChargePoints {
         handle: handle.clone(),
         authorize_timeout,
         report_interval: options.rules.report_interval,
     };
-    let operators = Operators {
-        handle: handle.clone(),
-        roster,
-    };
+    let operators = Operators { handle: handle.clone(), roster };
     GrpcServer::new(&options.server)
         .add_service(DriverServiceServer::new(drivers).max_decoding_message_size(max))
         .add_service(ChargePointServiceServer::new(points).max_decoding_message_size(max))
@@ -224,14 +194,7 @@ struct Background<'a> {
 
 impl Background<'_> {
     fn spawn(&self, [notifications, letters]: [Arc<Notify>; 2]) -> JoinSet<()> {
-        let Self {
-            options,
-            handle,
-            producer,
-            roster,
-            stop,
-            drained,
-        } = *self;
+        let Self { options, handle, producer, roster, stop, drained } = *self;
         let mut tasks = JoinSet::new();
         tasks.spawn(tick(handle.clone(), drained.clone()));
         tasks.spawn(Relay::run(

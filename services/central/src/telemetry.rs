@@ -42,15 +42,9 @@ pub(crate) fn spawn(
 fn input(event: ReaderEvent) -> Input {
     match event {
         ReaderEvent::Message(message) => {
-            let source = Source {
-                partition: message.partition,
-                offset: message.offset,
-            };
+            let source = Source { partition: message.partition, offset: message.offset };
             let incoming = Incoming::new(source, message.key, message.payload);
-            Input::Message(Incoming {
-                trace: message.trace,
-                ..incoming
-            })
+            Input::Message(Incoming { trace: message.trace, ..incoming })
         }
         ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
         ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
@@ -74,13 +68,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) fn new(source: Source, key: Vec<u8>, payload: Vec<u8>) -> Self {
         let message = Some(decode(&payload));
-        Self {
-            source,
-            key,
-            payload,
-            message,
-            trace: None,
-        }
+        Self { source, key, payload, message, trace: None }
     }
 
     /// What it says, or what is wrong with it. Once.
@@ -113,20 +101,13 @@ impl Incoming {
 
 /// At most [`MAX_REASON`] characters, on one line.
 fn cut(text: &str) -> String {
-    text.trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_REASON)
-        .collect()
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_REASON).collect()
 }
 
 /// Reads a message. The error says what is wrong with it.
 fn decode(payload: &[u8]) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
-        return Err(format!(
-            "it has {} bytes; at most {MAX_BYTES} are read",
-            payload.len()
-        ));
+        return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", payload.len()));
     }
     let telemetry: Telemetry =
         serde_json::from_slice(payload).map_err(|error| format!("not readable: {error}"))?;
@@ -137,17 +118,10 @@ fn decode(payload: &[u8]) -> Result<Message, String> {
         (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
         (Some(_), None) => return Err("seq is missing beside session_id".to_owned()),
     };
-    if session
-        .as_ref()
-        .is_some_and(|(_, seq)| !(1..=MAX_SEQ).contains(seq))
-    {
+    if session.as_ref().is_some_and(|(_, seq)| !(1..=MAX_SEQ).contains(seq)) {
         return Err(format!("seq must be from 1 to {MAX_SEQ}"));
     }
-    let driver = telemetry
-        .user_id
-        .as_deref()
-        .map(|id| id_of("user_id", id))
-        .transpose()?;
+    let driver = telemetry.user_id.as_deref().map(|id| id_of("user_id", id)).transpose()?;
     let energy = telemetry.kwh.map(energy).transpose()?;
     match kind {
         MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) if driver.is_none() => {
@@ -206,9 +180,7 @@ fn power(kw: f64) -> Result<Power, String> {
 /// The sender's clock may be wrong: a date that is none is left out rather than the reading.
 fn wall(seconds: f64) -> Option<Wall> {
     const YEAR_9999: f64 = 253_402_300_799.0;
-    (0.0..=YEAR_9999)
-        .contains(&seconds)
-        .then(|| Wall((seconds * 1000.0).round() as i64))
+    (0.0..=YEAR_9999).contains(&seconds).then(|| Wall((seconds * 1000.0).round() as i64))
 }
 
 #[cfg(test)]
@@ -221,10 +193,7 @@ mod tests {
         let bare = decode(br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3,"importe":0.06}"#)
             .unwrap();
         assert_eq!(bare.kind, MessageKind::Reading);
-        assert_eq!(
-            (bare.session, bare.energy.unwrap().wh(), bare.power, bare.at),
-            (None, 300, None, None)
-        );
+        assert_eq!((bare.session, bare.energy.unwrap().wh(), bare.power, bare.at), (None, 300, None, None));
         let ours = decode(
             br#"{"type":"SUPPLY_END","cp_id":"MAD-01","user_id":"101","kwh":1.5,"importe":-9,"reason":"stopped",
                 "timestamp":1700000000.25,"session_id":"s1","seq":7,"event_id":"e","kw":7.4,"new":[]}"#,
@@ -232,10 +201,7 @@ mod tests {
         .unwrap();
         assert_eq!(ours.kind, MessageKind::Ended(SupplyEnd::Stopped));
         assert_eq!(ours.session.unwrap(), ("s1".parse().unwrap(), 7));
-        assert_eq!(
-            (ours.power.unwrap().w(), ours.at),
-            (7400, Some(Wall(1_700_000_000_250)))
-        );
+        assert_eq!((ours.power.unwrap().w(), ours.at), (7400, Some(Wall(1_700_000_000_250))));
         for (kind, end) in [
             ("AVERIADO", SupplyEnd::EngineFault),
             ("CONEXION_PERDIDA", SupplyEnd::MonitorLost),
@@ -293,34 +259,20 @@ mod tests {
             );
         }
         let long = long.replace("}", r#","user_id":"1","kwh":1}"#);
-        assert!(
-            decode(long.as_bytes())
-                .unwrap_err()
-                .starts_with("cp_id has 65 characters")
-        );
+        assert!(decode(long.as_bytes()).unwrap_err().starts_with("cp_id has 65 characters"));
     }
 
     #[test]
     fn a_dead_letter_keeps_the_message_and_the_reason() {
-        let source = Source {
-            partition: 1,
-            offset: 42,
-        };
+        let source = Source { partition: 1, offset: 42 };
         let letter = Incoming::new(source, b"MAD-01".to_vec(), vec![b'x'; MAX_BYTES + 5]);
         let trace = Trace::of("s1");
-        let letter = Incoming {
-            trace: Some(trace),
-            ..letter
-        }
-        .dead_letter("too\nlong");
+        let letter = Incoming { trace: Some(trace), ..letter }.dead_letter("too\nlong");
         assert_eq!(letter.headers[TRACEPARENT], trace.to_string());
         assert_eq!((letter.key.as_str(), letter.payload.len()), ("MAD-01", MAX_BYTES));
         assert_eq!(letter.headers["reason"], "too long");
         assert_eq!(
-            (
-                letter.headers["offset"].as_str(),
-                letter.headers["cut_from_bytes"].as_str()
-            ),
+            (letter.headers["offset"].as_str(), letter.headers["cut_from_bytes"].as_str()),
             ("42", "16389")
         );
     }

@@ -56,10 +56,7 @@ fn outcome(outcome: Outcome) -> network::SessionOutcome {
 }
 
 fn amount(session: &Session, ticket: &Ticket) -> Money {
-    Money {
-        currency: session.price.currency(),
-        micros: ticket.amount_micros,
-    }
+    Money { currency: session.price.currency(), micros: ticket.amount_micros }
 }
 
 /// A session's ticket.

@@ -73,10 +73,7 @@ mod tests {
     };
 
     fn session() -> Session {
-        let mut session = sessions()
-            .new_tree(&mut TestRunner::deterministic())
-            .unwrap()
-            .current();
+        let mut session = sessions().new_tree(&mut TestRunner::deterministic()).unwrap().current();
         (session.state, session.ticket, session.closed) = (State::Supplying, None, false);
         session
     }
@@ -95,10 +92,7 @@ mod tests {
         watches.changed(session.clone());
         assert_eq!(receiver.borrow_and_update().state, State::Ended(Outcome::Expired));
         assert!(receiver.has_changed().is_err() && !watches.has(&session.id));
-        assert!(
-            watches.follow(session).has_changed().is_err(),
-            "a settled one is shown once"
-        );
+        assert!(watches.follow(session).has_changed().is_err(), "a settled one is shown once");
     }
 
     #[test]

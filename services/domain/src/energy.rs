@@ -84,22 +84,12 @@ mod tests {
 
     #[test]
     fn kilowatt_hours_are_read_to_the_watt_hour() {
-        for (kwh, wh) in [
-            (0.0, Some(0)),
-            (0.3, Some(300)),
-            (12.3456, Some(12_346)),
-            (10_000.0, Some(10_000_000)),
-        ] {
+        for (kwh, wh) in
+            [(0.0, Some(0)), (0.3, Some(300)), (12.3456, Some(12_346)), (10_000.0, Some(10_000_000))]
+        {
             assert_eq!(Energy::from_kwh(kwh).map(Energy::wh), wh, "{kwh}");
         }
-        for absurd in [
-            -0.001,
-            f64::NAN,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-            10_000.001,
-            1e300,
-        ] {
+        for absurd in [-0.001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 10_000.001, 1e300] {
             assert_eq!(Energy::from_kwh(absurd), None, "{absurd}");
         }
     }

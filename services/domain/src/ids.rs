@@ -29,10 +29,7 @@ fn check(text: &str) -> Result<(), InvalidId> {
     if text.len() > MAX_ID_LEN {
         return Err(InvalidId::TooLong(text.chars().count()));
     }
-    match text
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-    {
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
         Some(c) => Err(InvalidId::Character(c)),
         None => Ok(()),
     }
@@ -122,11 +119,7 @@ impl DriverId {
 
     /// A driver with a name: anything but the guest's.
     pub fn named(text: &str) -> Result<Self, InvalidId> {
-        if text == GUEST {
-            Err(InvalidId::Guest)
-        } else {
-            text.parse()
-        }
+        if text == GUEST { Err(InvalidId::Guest) } else { text.parse() }
     }
 }
 

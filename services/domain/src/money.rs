@@ -79,13 +79,7 @@ impl Money {
 impl fmt::Display for Money {
     /// To the minor unit, rounded for the eye: `1.25 EUR`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:.*} {}",
-            self.currency.decimals() as usize,
-            self.units(),
-            self.currency
-        )
+        write!(f, "{:.*} {}", self.currency.decimals() as usize, self.units(), self.currency)
     }
 }
 
@@ -119,10 +113,7 @@ impl Price {
         if micros_per_kwh > Self::MAX_MICROS_PER_KWH {
             return Err(InvalidPrice::OutOfBounds);
         }
-        Ok(Self {
-            currency,
-            micros_per_kwh,
-        })
+        Ok(Self { currency, micros_per_kwh })
     }
 
     /// Of what.
@@ -155,10 +146,7 @@ impl Price {
             std::cmp::Ordering::Greater => 1,
         };
         let micros = u64::try_from((whole + up) * unit_micros).unwrap_or(u64::MAX);
-        Money {
-            currency: self.currency,
-            micros,
-        }
+        Money { currency: self.currency, micros }
     }
 }
 
@@ -172,9 +160,7 @@ impl FromStr for Price {
         {
             return Err(InvalidPrice::Form);
         }
-        let micros = format!("{whole}{decimals:0<6}")
-            .parse()
-            .map_err(|_| InvalidPrice::Form)?;
+        let micros = format!("{whole}{decimals:0<6}").parse().map_err(|_| InvalidPrice::Form)?;
         Self::new(currency.trim().parse()?, micros)
     }
 }
@@ -211,11 +197,7 @@ mod tests {
             ("0.1 KWD", 1_234, 123_000),
             ("1000 EUR", 10_000_000, 10_000_000_000_000),
         ] {
-            assert_eq!(
-                price(at).bill(Energy::from_wh(wh)).micros,
-                micros,
-                "{at} × {wh} Wh"
-            );
+            assert_eq!(price(at).bill(Energy::from_wh(wh)).micros, micros, "{at} × {wh} Wh");
         }
     }
 
@@ -227,10 +209,7 @@ mod tests {
             ("0.123456 USD", 123_456, "0.123456 USD"),
             ("1000 JPY", 1_000_000_000, "1000.00 JPY"),
         ] {
-            assert_eq!(
-                (price(text).micros_per_kwh(), price(text).to_string()),
-                (micros, shown.into())
-            );
+            assert_eq!((price(text).micros_per_kwh(), price(text).to_string()), (micros, shown.into()));
         }
         for wrong in [
             "",

@@ -46,25 +46,14 @@ enum Engine {
     /// Nothing, or an attempt that waits out its delay.
     Waiting,
     /// A stream. `heard` is its last answer, or its begin.
-    Open {
-        heard: Mono,
-        next_ping: Mono,
-        answered: bool,
-    },
+    Open { heard: Mono, next_ping: Mono, answered: bool },
 }
 
 #[derive(Debug)]
 enum Central {
     WaitingForEngine,
-    Registering {
-        trouble: Option<Trouble>,
-    },
-    Reporting {
-        interval: Duration,
-        heard: Mono,
-        next_report: Mono,
-        acknowledged: bool,
-    },
+    Registering { trouble: Option<Trouble> },
+    Reporting { interval: Duration, heard: Mono, next_report: Mono, acknowledged: bool },
 }
 
 /// The monitor of one charge point.
@@ -108,15 +97,10 @@ impl Watchdog {
         let central = match &self.central {
             Central::WaitingForEngine => CentralStatus::WaitingForEngine,
             Central::Registering { trouble } => CentralStatus::Registering(trouble.clone()),
-            Central::Reporting {
-                acknowledged: false, ..
-            } => CentralStatus::Registering(None),
-            Central::Reporting {
-                acknowledged: true, ..
-            } => CentralStatus::Connected {
-                epoch: self.epoch,
-                out_of_order: self.out_of_order,
-            },
+            Central::Reporting { acknowledged: false, .. } => CentralStatus::Registering(None),
+            Central::Reporting { acknowledged: true, .. } => {
+                CentralStatus::Connected { epoch: self.epoch, out_of_order: self.out_of_order }
+            }
         };
         Status {
             engine: self.health.clone(),
@@ -134,12 +118,9 @@ impl Watchdog {
         };
         let central = match self.central {
             Central::WaitingForEngine | Central::Registering { .. } => None,
-            Central::Reporting {
-                interval,
-                heard,
-                next_report,
-                ..
-            } => Some(next_report.min(heard + interval * LOST_AFTER_INTERVALS)),
+            Central::Reporting { interval, heard, next_report, .. } => {
+                Some(next_report.min(heard + interval * LOST_AFTER_INTERVALS))
+            }
         };
         engine.into_iter().chain(central).min()
     }
@@ -158,12 +139,7 @@ impl Watchdog {
                 };
                 effects.push(self.ping());
             }
-            Input::EngineAnswered {
-                link,
-                instance,
-                fault,
-                supplying,
-            } if link == self.engine_link => {
+            Input::EngineAnswered { link, instance, fault, supplying } if link == self.engine_link => {
                 self.answered(now, instance, fault, supplying, &mut effects);
             }
             Input::EngineEnded { link, why, stale } if link == self.engine_link => {
@@ -173,11 +149,7 @@ impl Watchdog {
                     self.register(None, &mut effects);
                 }
             }
-            Input::Registered {
-                link,
-                epoch,
-                report_interval,
-            } if link == self.central_link => {
+            Input::Registered { link, epoch, report_interval } if link == self.central_link => {
                 self.registered(now, epoch, report_interval, &mut effects);
             }
             Input::Acknowledged { link, out_of_order } if link == self.central_link => {
@@ -212,19 +184,11 @@ impl Watchdog {
                 effects.push(self.ping());
             }
         }
-        if let Central::Reporting {
-            interval,
-            heard,
-            next_report,
-            ..
-        } = self.central
-        {
+        if let Central::Reporting { interval, heard, next_report, .. } = self.central {
             let patience = interval * LOST_AFTER_INTERVALS;
             if now >= heard + patience {
                 self.central_lost(
-                    Trouble::Unreachable {
-                        why: format!("no answer for {patience:?}"),
-                    },
+                    Trouble::Unreachable { why: format!("no answer for {patience:?}") },
                     effects,
                 );
             } else if now >= next_report {
@@ -237,10 +201,7 @@ impl Watchdog {
     fn attend(&mut self, effects: &mut Vec<Effect>) {
         self.engine = Engine::Waiting;
         self.engine_link.0 += 1;
-        effects.push(Effect::Attend {
-            link: self.engine_link,
-            attempt: self.engine_attempt,
-        });
+        effects.push(Effect::Attend { link: self.engine_link, attempt: self.engine_attempt });
         self.engine_attempt = self.engine_attempt.saturating_add(1);
     }
 
@@ -248,13 +209,7 @@ impl Watchdog {
         Effect::Ping {
             link: self.engine_link,
             epoch: self.epoch,
-            central_reachable: matches!(
-                self.central,
-                Central::Reporting {
-                    acknowledged: true,
-                    ..
-                }
-            ),
+            central_reachable: matches!(self.central, Central::Reporting { acknowledged: true, .. }),
         }
     }
 
@@ -284,23 +239,12 @@ impl Watchdog {
         let known = self.instance.replace(instance.clone());
         let changed = known.as_ref() != Some(&instance);
         if changed && known.is_some() {
-            effects.push(Effect::Say(Notice::EngineChanged {
-                instance: instance.clone(),
-            }));
+            effects.push(Effect::Say(Notice::EngineChanged { instance: instance.clone() }));
         }
-        if first
-            && self
-                .health
-                .as_ref()
-                .is_none_or(|health| matches!(health, Health::Unreachable(_)))
-        {
+        if first && self.health.as_ref().is_none_or(|health| matches!(health, Health::Unreachable(_))) {
             effects.push(Effect::Say(Notice::EngineReached { instance }));
         }
-        let health = if fault.is_empty() {
-            Health::Ok
-        } else {
-            Health::Faulted(shortened(&fault))
-        };
+        let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(shortened(&fault)) };
         self.health_is(now, health, effects);
         if changed {
             self.central_attempt = 0;
@@ -343,17 +287,10 @@ impl Watchdog {
             return;
         };
         let retry_after = match &trouble {
-            Some(Trouble::Refused {
-                retry_after: Some(after),
-                ..
-            }) => *after,
-            Some(
-                Trouble::Refused {
-                    retry_after: None, ..
-                }
-                | Trouble::Unreachable { .. },
-            )
-            | None => Duration::ZERO,
+            Some(Trouble::Refused { retry_after: Some(after), .. }) => *after,
+            Some(Trouble::Refused { retry_after: None, .. } | Trouble::Unreachable { .. }) | None => {
+                Duration::ZERO
+            }
         };
         self.central = Central::Registering { trouble };
         self.central_link.0 += 1;
@@ -381,14 +318,8 @@ impl Watchdog {
     }
 
     fn report(&mut self, now: Mono, effects: &mut Vec<Effect>) {
-        if let (
-            Central::Reporting {
-                interval,
-                next_report,
-                ..
-            },
-            Some(health),
-        ) = (&mut self.central, &self.health)
+        if let (Central::Reporting { interval, next_report, .. }, Some(health)) =
+            (&mut self.central, &self.health)
         {
             *next_report = now + *interval;
             effects.push(Effect::Report {
@@ -400,21 +331,14 @@ impl Watchdog {
     }
 
     fn acknowledged(&mut self, now: Mono, out_of_order: bool, effects: &mut Vec<Effect>) {
-        let Central::Reporting {
-            heard, acknowledged, ..
-        } = &mut self.central
-        else {
+        let Central::Reporting { heard, acknowledged, .. } = &mut self.central else {
             return;
         };
         *heard = now;
         let first = !std::mem::replace(acknowledged, true);
         self.central_attempt = 1;
         if std::mem::replace(&mut self.out_of_order, out_of_order) != out_of_order {
-            effects.push(Effect::Say(if out_of_order {
-                Notice::OutOfOrder
-            } else {
-                Notice::InService
-            }));
+            effects.push(Effect::Say(if out_of_order { Notice::OutOfOrder } else { Notice::InService }));
         }
         if first {
             self.ping_now(effects);
@@ -423,9 +347,7 @@ impl Watchdog {
 
     fn central_lost(&mut self, trouble: Trouble, effects: &mut Vec<Effect>) {
         let said = match &self.central {
-            Central::Registering {
-                trouble: Some(before),
-            } => same_trouble(before, &trouble),
+            Central::Registering { trouble: Some(before) } => same_trouble(before, &trouble),
             Central::Registering { trouble: None }
             | Central::WaitingForEngine
             | Central::Reporting { .. } => false,
@@ -436,13 +358,7 @@ impl Watchdog {
                 Trouble::Refused { why, retry_after, .. } => Notice::CentralRefuses { why, retry_after },
             }));
         }
-        let stood = matches!(
-            self.central,
-            Central::Reporting {
-                acknowledged: true,
-                ..
-            }
-        );
+        let stood = matches!(self.central, Central::Reporting { acknowledged: true, .. });
         self.register(Some(trouble), effects);
         if stood {
             self.ping_now(effects);

@@ -32,10 +32,7 @@ fn no_promise_breaks_whatever_is_lost_repeated_late_or_killed() {
         let run = std::panic::catch_unwind(|| Run::new(seed).play());
         tickets += run.unwrap_or_else(|_| panic!("seed {seed}: replay it with EVMESH_SEED={seed}"));
     }
-    assert!(
-        tickets > seeds.count() as u64,
-        "an idle run proves nothing: {tickets} tickets"
-    );
+    assert!(tickets > seeds.count() as u64, "an idle run proves nothing: {tickets} tickets");
 }
 
 /// A small generator: the test needs no more than repeatable noise.
@@ -90,19 +87,8 @@ impl network::Archive for Pages {
 
 /// A call on its way to an engine, or its answer on its way back.
 enum Flight {
-    Call {
-        at: u64,
-        point: usize,
-        call: Option<CallId>,
-        instance: InstanceId,
-        request: EngineRequest,
-    },
-    Answer {
-        at: u64,
-        point: usize,
-        call: CallId,
-        result: Result<network::EngineAnswer, network::CallFailed>,
-    },
+    Call { at: u64, point: usize, call: Option<CallId>, instance: InstanceId, request: EngineRequest },
+    Answer { at: u64, point: usize, call: CallId, result: Result<network::EngineAnswer, network::CallFailed> },
 }
 
 struct Run {
@@ -129,10 +115,7 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let now = Now {
-            mono: Mono(0),
-            wall: Wall(1_700_000_000_000),
-        };
+        let now = Now { mono: Mono(0), wall: Wall(1_700_000_000_000) };
         let mut random = Random(seed);
         let mut run = Self {
             now,
@@ -260,11 +243,7 @@ impl Run {
         let fresh = self.engine(n as u64);
         let old = &mut self.engines[n];
         self.lost_stores.insert(old.disk.instance.clone());
-        let mut fresh = Engine {
-            link: old.link,
-            epoch: old.epoch,
-            ..fresh
-        };
+        let mut fresh = Engine { link: old.link, epoch: old.epoch, ..fresh };
         fresh.down_until = self.now.mono.0 + 4_000;
         *old = fresh;
         self.monitor_gone(n);
@@ -281,22 +260,12 @@ impl Run {
     fn start_central(&mut self) {
         let stored = network::Stored {
             charge_points: self.pages.points.values().cloned().collect(),
-            sessions: self
-                .pages
-                .sessions
-                .values()
-                .filter(|session| !session.closed)
-                .cloned()
-                .collect(),
+            sessions: self.pages.sessions.values().filter(|session| !session.closed).cloned().collect(),
             answers: self.pages.answers.clone().into_iter().collect(),
         };
         let mut net = Network::restore(Config::default(), self.now, stored);
         net.resume_at(self.pages.offsets.clone());
-        self.read_to = self
-            .pages
-            .offsets
-            .first()
-            .map_or(0, |source| usize::try_from(source.offset).unwrap());
+        self.read_to = self.pages.offsets.first().map_or(0, |source| usize::try_from(source.offset).unwrap());
         self.net = Some(net);
     }
 
@@ -321,38 +290,16 @@ impl Run {
         self.net = Some(net);
         for effect in effects {
             match effect {
-                Effect::Call {
-                    charge_point,
-                    call,
-                    instance,
-                    request,
-                    ..
-                } => {
-                    let point = self
-                        .engines
-                        .iter()
-                        .position(|engine| engine.id == charge_point)
-                        .unwrap();
+                Effect::Call { charge_point, call, instance, request, .. } => {
+                    let point = self.engines.iter().position(|engine| engine.id == charge_point).unwrap();
                     let at = self.now.mono.0 + self.delay();
                     if self.faults && self.random.one_in(12) {
                         // A repeat of the call arrives much later: nobody waits for its answer.
                         let late = at + self.random.below(30_000);
                         let (instance, request) = (instance.clone(), request.clone());
-                        self.flights.push(Flight::Call {
-                            at: late,
-                            point,
-                            call: None,
-                            instance,
-                            request,
-                        });
+                        self.flights.push(Flight::Call { at: late, point, call: None, instance, request });
                     }
-                    self.flights.push(Flight::Call {
-                        at,
-                        point,
-                        call: Some(call),
-                        instance,
-                        request,
-                    });
+                    self.flights.push(Flight::Call { at, point, call: Some(call), instance, request });
                 }
                 Effect::Notify(notice) => {
                     if let (NoticeKind::Ticket { .. }, Some(session)) = (&notice.kind, &notice.session) {
@@ -371,11 +318,7 @@ impl Run {
     }
 
     fn delay(&mut self) -> u64 {
-        if self.faults && self.random.one_in(8) {
-            self.random.below(4_000)
-        } else {
-            0
-        }
+        if self.faults && self.random.one_in(8) { self.random.below(4_000) } else { 0 }
     }
 
     fn consume(&mut self, at: u64) {
@@ -390,15 +333,9 @@ impl Run {
             if self.net.is_none() {
                 return;
             }
-            let source = network::Source {
-                partition: 0,
-                offset: i64::try_from(self.read_to).unwrap(),
-            };
+            let source = network::Source { partition: 0, offset: i64::try_from(self.read_to).unwrap() };
             self.read_to += 1;
-            self.central(Command::Telemetry {
-                message,
-                source: Some(source),
-            });
+            self.central(Command::Telemetry { message, source: Some(source) });
         }
         if self.read_to == self.log.len() {
             let now = self.now.mono;
@@ -416,34 +353,18 @@ impl Run {
         let asked = network::Asked { token, request: None };
         if self.random.one_in(10) {
             let target = if self.random.one_in(2) {
-                network::Target::Any {
-                    location_prefix: String::new(),
-                }
+                network::Target::Any { location_prefix: String::new() }
             } else {
                 network::Target::Named(format!("CP{}", self.random.below(3)).parse().unwrap())
             };
             let session = format!("s{}", self.next_id).parse().unwrap();
             let budget = Duration::from_secs(5);
-            self.central(Command::RequestCharge {
-                asked,
-                session,
-                driver,
-                target,
-                budget,
-            });
+            self.central(Command::RequestCharge { asked, session, driver, target, budget });
         } else if self.random.one_in(60) {
-            self.central(Command::StopCharge {
-                asked,
-                driver,
-                session: None,
-            });
+            self.central(Command::StopCharge { asked, driver, session: None });
         } else if self.random.one_in(200) {
             let out_of_order = self.random.one_in(2);
-            self.central(Command::Order {
-                asked,
-                which: network::Which::All,
-                out_of_order,
-            });
+            self.central(Command::Order { asked, which: network::Which::All, out_of_order });
         }
     }
 
@@ -489,14 +410,7 @@ impl Run {
             let engine = &mut self.engines[n];
             engine.link += u64::from(!engine.registered);
             let (link, epoch) = (engine.link, engine.epoch);
-            self.input(
-                n,
-                Input::Attend {
-                    link,
-                    epoch,
-                    central_reachable: true,
-                },
-            );
+            self.input(n, Input::Attend { link, epoch, central_reachable: true });
         }
         if self.net.is_none() {
             return;
@@ -513,38 +427,19 @@ impl Run {
                 monitor: "m".parse().unwrap(),
             };
             self.next_id += 1;
-            self.central(Command::Register {
-                token: network::Token(self.next_id),
-                registration,
-            });
-            let epoch = self
-                .net
-                .as_ref()
-                .and_then(|net| net.charge_point(&id))
-                .map_or(0, |point| point.epoch);
-            let taken = self
-                .pages
-                .points
-                .get(&id)
-                .is_some_and(|p| p.instance == self.engines[n].disk.instance);
+            self.central(Command::Register { token: network::Token(self.next_id), registration });
+            let epoch =
+                self.net.as_ref().and_then(|net| net.charge_point(&id)).map_or(0, |point| point.epoch);
+            let taken =
+                self.pages.points.get(&id).is_some_and(|p| p.instance == self.engines[n].disk.instance);
             self.engines[n].epoch = epoch;
             self.engines[n].registered = taken;
         }
         if self.engines[n].registered {
-            let health = if engine_up {
-                Health::Ok
-            } else {
-                Health::Unreachable
-            };
+            let health = if engine_up { Health::Ok } else { Health::Unreachable };
             self.next_id += 1;
             let (token, epoch) = (network::Token(self.next_id), self.engines[n].epoch);
-            self.central(Command::Report {
-                token,
-                charge_point: id,
-                epoch,
-                health,
-                reason: String::new(),
-            });
+            self.central(Command::Report { token, charge_point: id, epoch, health, reason: String::new() });
         }
     }
 
@@ -565,11 +460,7 @@ impl Run {
                 }
                 supply::Effect::Save(Write::Unsettled(record)) => {
                     let before = self.finals.insert(record.session.clone(), record.energy);
-                    assert_eq!(
-                        before, None,
-                        "session {} ended twice at its engine",
-                        record.session
-                    );
+                    assert_eq!(before, None, "session {} ended twice at its engine", record.session);
                     engine.disk.unsettled.push(record);
                 }
                 supply::Effect::Save(Write::Settled(number)) => {
@@ -624,12 +515,10 @@ impl Run {
                 };
                 self.log_record(n, record, kind);
             }
-            EventKind::Broke(_) => self
-                .log
-                .push(fault(&self.engines[n].id, network::SupplyEnd::EngineFault)),
-            EventKind::MonitorLost => self
-                .log
-                .push(fault(&self.engines[n].id, network::SupplyEnd::MonitorLost)),
+            EventKind::Broke(_) => self.log.push(fault(&self.engines[n].id, network::SupplyEnd::EngineFault)),
+            EventKind::MonitorLost => {
+                self.log.push(fault(&self.engines[n].id, network::SupplyEnd::MonitorLost))
+            }
         }
     }
 
@@ -654,22 +543,12 @@ impl Run {
         };
         for flight in self.flights.extract_if(.., due).collect::<Vec<_>>() {
             match flight {
-                Flight::Call {
-                    point,
-                    call,
-                    instance,
-                    request,
-                    ..
-                } => self.arrive(at, point, call, instance, request),
-                Flight::Answer {
-                    point, call, result, ..
-                } => {
+                Flight::Call { point, call, instance, request, .. } => {
+                    self.arrive(at, point, call, instance, request)
+                }
+                Flight::Answer { point, call, result, .. } => {
                     let charge_point = self.engines[point].id.clone();
-                    self.central(Command::EngineAnswered {
-                        charge_point,
-                        call,
-                        result,
-                    });
+                    self.central(Command::EngineAnswered { charge_point, call, result });
                 }
             }
         }
@@ -695,37 +574,15 @@ impl Run {
             Some(answer) => (Ok(answer), self.delay()),
             None => (Err(network::CallFailed("timed out".into())), 2_000),
         };
-        self.flights.push(Flight::Answer {
-            at: at + after,
-            point: n,
-            call,
-            result,
-        });
+        self.flights.push(Flight::Answer { at: at + after, point: n, call, result });
     }
 
     fn serve(&mut self, n: usize, instance: InstanceId, request: EngineRequest) -> network::EngineAnswer {
         let input = match request {
-            EngineRequest::Authorize {
-                number,
-                session,
-                driver,
-                price,
-                duration,
-            } => Input::Authorize(
-                instance,
-                supply::Authorization {
-                    number,
-                    session,
-                    driver,
-                    price,
-                    duration,
-                },
-            ),
-            EngineRequest::Revoke { number, session } => Input::Revoke {
-                instance,
-                number,
-                session,
-            },
+            EngineRequest::Authorize { number, session, driver, price, duration } => {
+                Input::Authorize(instance, supply::Authorization { number, session, driver, price, duration })
+            }
+            EngineRequest::Revoke { number, session } => Input::Revoke { instance, number, session },
             EngineRequest::Stop { session } => Input::Stop(instance, session),
             EngineRequest::Confirm { sessions } => Input::ConfirmSettled(instance, sessions),
             EngineRequest::GetState => Input::Query(instance),
@@ -767,16 +624,9 @@ impl Run {
                     "INV-2: two open sessions at {}",
                     session.charge_point
                 );
-                assert!(
-                    drivers.insert(&session.driver),
-                    "INV-2: two open sessions of {}",
-                    session.driver
-                );
+                assert!(drivers.insert(&session.driver), "INV-2: two open sessions of {}", session.driver);
             }
-            let (state, since) = self
-                .since
-                .entry(session.id.clone())
-                .or_insert((session.state, at));
+            let (state, since) = self.since.entry(session.id.clone()).or_insert((session.state, at));
             if *state != session.state {
                 (*state, *since) = (session.state, at);
             }
@@ -798,16 +648,8 @@ impl Run {
         }
         for session in self.pages.sessions.values() {
             let Some(ticket) = session.ticket else { continue };
-            assert!(
-                self.started.contains(&session.id),
-                "INV-1: a ticket without a supply: {}",
-                session.id
-            );
-            assert_eq!(
-                ticket.amount_micros,
-                session.price.bill(ticket.energy).micros,
-                "INV-4"
-            );
+            assert!(self.started.contains(&session.id), "INV-1: a ticket without a supply: {}", session.id);
+            assert_eq!(ticket.amount_micros, session.price.bill(ticket.energy).micros, "INV-4");
             if !ticket.estimated {
                 assert_eq!(
                     Some(&ticket.energy),
@@ -816,10 +658,7 @@ impl Run {
                     session.id
                 );
             } else {
-                assert!(
-                    self.lost_stores.contains(&session.instance),
-                    "estimated, though its store is there"
-                );
+                assert!(self.lost_stores.contains(&session.instance), "estimated, though its store is there");
             }
         }
     }
@@ -838,17 +677,9 @@ impl Run {
             );
         }
         for engine in &self.engines {
-            assert!(
-                engine.disk.unsettled.is_empty(),
-                "{} keeps {:?}",
-                engine.id,
-                engine.disk.unsettled
-            );
+            assert!(engine.disk.unsettled.is_empty(), "{} keeps {:?}", engine.id, engine.disk.unsettled);
             let status = net.charge_point(&engine.id).map(|point| point.status);
-            let free = [
-                Some(network::Status::Available),
-                Some(network::Status::OutOfOrder),
-            ];
+            let free = [Some(network::Status::Available), Some(network::Status::OutOfOrder)];
             assert!(free.contains(&status), "{} is {status:?}", engine.id);
         }
     }

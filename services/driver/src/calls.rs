@@ -176,11 +176,7 @@ async fn missed(
     let mut sessions = Vec::new();
     let mut page_token = String::new();
     for _ in 0..MAX_PAGES {
-        let request = ListSessionsRequest {
-            driver_id: driver_id.clone(),
-            page_size: PAGE_SIZE,
-            page_token,
-        };
+        let request = ListSessionsRequest { driver_id: driver_id.clone(), page_size: PAGE_SIZE, page_token };
         let page = client.list_sessions(request).await?.into_inner();
         let unsettled = page.sessions.into_iter().filter(|session| !session.settled);
         for session in unsettled {
@@ -194,11 +190,7 @@ async fn missed(
     let mut tickets = VecDeque::new();
     let mut page_token = String::new();
     for _ in 0..MAX_PAGES {
-        let request = ListTicketsRequest {
-            driver_id: driver_id.clone(),
-            page_size: PAGE_SIZE,
-            page_token,
-        };
+        let request = ListTicketsRequest { driver_id: driver_id.clone(), page_size: PAGE_SIZE, page_token };
         let page = client.list_tickets(request).await?.into_inner();
         tickets.extend(page.tickets.into_iter().filter(|ticket| {
             let issued = ticket.issue_time.as_ref().map(convert::wall).unwrap_or_default();
@@ -222,10 +214,7 @@ async fn watch(
     heard: &mpsc::Sender<Heard>,
     backoff: &mut Backoff,
 ) -> bool {
-    let request = WatchSessionRequest {
-        driver_id: driver.into(),
-        session_id: session.to_string(),
-    };
+    let request = WatchSessionRequest { driver_id: driver.into(), session_id: session.to_string() };
     let mut changes = match client.watch_session(request).await {
         Ok(changes) => changes.into_inner(),
         Err(status) => return not_seen(&status, session, heard).await,
@@ -252,10 +241,7 @@ async fn fetch(
     session: &SessionId,
     heard: &mpsc::Sender<Heard>,
 ) -> bool {
-    let request = GetSessionRequest {
-        driver_id: driver.into(),
-        session_id: session.to_string(),
-    };
+    let request = GetSessionRequest { driver_id: driver.into(), session_id: session.to_string() };
     match client.get_session(request).await {
         Ok(answer) => seen(wire::session(answer.into_inner().session), heard).await,
         Err(status) => not_seen(&status, session, heard).await,
@@ -280,10 +266,7 @@ async fn seen(session: Result<Session, Nonsense>, heard: &mpsc::Sender<Heard>) -
 async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Heard>) -> bool {
     let forgotten = status.code() == Code::NotFound;
     let input = if forgotten {
-        Input::Forgotten {
-            session: session.clone(),
-            message: wire::printable(status.message()),
-        }
+        Input::Forgotten { session: session.clone(), message: wire::printable(status.message()) }
     } else {
         Input::Unreachable { why: words(status) }
     };
@@ -304,9 +287,7 @@ fn words(status: &Status) -> String {
         "" => status.code().description(),
         message => message,
     };
-    let cause = words
-        .strip_prefix("no answer from ")
-        .and_then(|rest| rest.split_once(": "));
+    let cause = words.strip_prefix("no answer from ").and_then(|rest| rest.split_once(": "));
     let words = cause.map_or(words, |(_address, cause)| cause);
     // What HTTP/2 says of a stream whose far side died means nothing to people.
     if words.starts_with("h2 protocol error") {

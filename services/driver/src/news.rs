@@ -67,11 +67,7 @@ fn free(payload: &[u8], broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>) ->
         return unreadable(NETWORK_STATUS);
     };
     let part = match (message.broadcast_id, message.part, message.parts) {
-        (Some(broadcast), Some(part), Some(parts)) => Some(Part {
-            broadcast,
-            part,
-            parts,
-        }),
+        (Some(broadcast), Some(part), Some(parts)) => Some(Part { broadcast, part, parts }),
         (None, None, None) => None,
         (Some(_) | None, Some(_) | None, Some(_) | None) => return unreadable(NETWORK_STATUS),
     };
@@ -84,9 +80,7 @@ fn free(payload: &[u8], broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>) ->
         (point, entry.status)
     });
     let whole = broadcasts.accept(part, points.collect())?;
-    let free = whole
-        .into_iter()
-        .filter(|(_, status)| *status == WireStatus::Available);
+    let free = whole.into_iter().filter(|(_, status)| *status == WireStatus::Available);
     Some(free.map(|(point, _)| point).collect())
 }
 
@@ -127,10 +121,7 @@ mod tests {
         };
         assert_eq!(free(part(1, "A", "ACTIVADO").as_bytes(), &mut broadcasts), None);
         let whole = free(part(2, "B", "RESERVADO").as_bytes(), &mut broadcasts).unwrap();
-        assert_eq!(
-            whole.iter().map(|point| point.id.as_str()).collect::<Vec<_>>(),
-            ["A"]
-        );
+        assert_eq!(whole.iter().map(|point| point.id.as_str()).collect::<Vec<_>>(), ["A"]);
         let alone = br#"{"type":"NETWORK_STATUS_UPDATE","cps":[]}"#;
         assert_eq!(free(alone, &mut broadcasts), Some(vec![]));
         let half = br#"{"type":"NETWORK_STATUS_UPDATE","cps":[],"part":1}"#;

@@ -19,21 +19,11 @@ pub struct Options {
     pub driver: DriverId,
 
     /// Where central is.
-    #[arg(
-        long,
-        env = "EVMESH_DRIVER_CENTRAL",
-        default_value = "127.0.0.1:50051",
-        value_name = "HOST:PORT"
-    )]
+    #[arg(long, env = "EVMESH_DRIVER_CENTRAL", default_value = "127.0.0.1:50051", value_name = "HOST:PORT")]
     pub central: Address,
 
     /// Charge once, here; without it, and without --requests, central picks a free charge point.
-    #[arg(
-        long,
-        env = "EVMESH_DRIVER_CHARGE_POINT",
-        value_name = "ID",
-        conflicts_with = "requests"
-    )]
+    #[arg(long, env = "EVMESH_DRIVER_CHARGE_POINT", value_name = "ID", conflicts_with = "requests")]
     pub charge_point: Option<ChargePointId>,
 
     /// Narrow central's choice to the places that start with this (at most 128 characters).
@@ -57,12 +47,7 @@ pub struct Options {
     pub ticket_wait: Duration,
 
     /// How results and events are written where there is no panel: text for people, json for scripts (one object a line).
-    #[arg(
-        long,
-        env = "EVMESH_DRIVER_OUTPUT",
-        default_value = "text",
-        value_name = "FORMAT"
-    )]
+    #[arg(long, env = "EVMESH_DRIVER_OUTPUT", default_value = "text", value_name = "FORMAT")]
     pub output: Output,
 
     /// Where the driver's notifications and the network's status come from; without Kafka, central is asked.
@@ -82,11 +67,7 @@ pub enum Output {
 impl Options {
     /// For the rules.
     pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            driver: self.driver.clone(),
-            pause: self.pause,
-            ticket_wait: self.ticket_wait,
-        }
+        Settings { driver: self.driver.clone(), pause: self.pause, ticket_wait: self.ticket_wait }
     }
 
     /// What to ask for.
@@ -94,25 +75,13 @@ impl Options {
         let Some(file) = &self.requests else {
             let target = match &self.charge_point {
                 Some(id) => Target::Named(id.clone()),
-                None => Target::Any {
-                    location_prefix: self.location_prefix.clone().unwrap_or_default(),
-                },
+                None => Target::Any { location_prefix: self.location_prefix.clone().unwrap_or_default() },
             };
-            return Ok(vec![Line {
-                number: 1,
-                target,
-                expectation: Expectation::Ticket,
-            }]);
+            return Ok(vec![Line { number: 1, target, expectation: Expectation::Ticket }]);
         };
-        let unreadable = |problem| Error::Unreadable {
-            file: file.clone(),
-            problem,
-        };
+        let unreadable = |problem| Error::Unreadable { file: file.clone(), problem };
         if fs::metadata(file).map_err(unreadable)?.len() > MAX_FILE_BYTES {
-            return Err(Error::TooLarge {
-                file: file.clone(),
-                max_bytes: MAX_FILE_BYTES,
-            });
+            return Err(Error::TooLarge { file: file.clone(), max_bytes: MAX_FILE_BYTES });
         }
         let text = fs::read_to_string(file).map_err(unreadable)?;
         Ok(parse(&file.display().to_string(), &text)?)
@@ -156,9 +125,6 @@ mod tests {
         let options = parsed(&["--location-prefix", "Madrid"]).unwrap();
         let lines = options.lines().unwrap();
         let location_prefix = "Madrid".to_owned();
-        assert_eq!(
-            (lines.len(), &lines[0].target),
-            (1, &Target::Any { location_prefix })
-        );
+        assert_eq!((lines.len(), &lines[0].target), (1, &Target::Any { location_prefix }));
     }
 }

@@ -49,18 +49,11 @@ pub fn draw(frame: &mut Frame<'_>, view: &View) {
         // The charge points free now are only counted, in their frame.
         [Constraint::Length(5), Constraint::Length(2), Constraint::Min(0)]
     } else {
-        [
-            Constraint::Length(6),
-            Constraint::Percentage(40),
-            Constraint::Min(4),
-        ]
+        [Constraint::Length(6), Constraint::Percentage(40), Constraint::Min(4)]
     };
     let [own, free, messages] = Layout::vertical(areas).areas(frame.area());
 
-    let title = format!(
-        " driver {}   {} of {} requests concluded ",
-        view.driver, view.concluded, view.asked
-    );
+    let title = format!(" driver {}   {} of {} requests concluded ", view.driver, view.concluded, view.asked);
     let block = Block::bordered().title(title);
     frame.render_widget(Paragraph::new(own_lines(view, small)).block(block), own);
 
@@ -73,51 +66,34 @@ pub fn draw(frame: &mut Frame<'_>, view: &View) {
     let newest = view.messages.iter().rev().take(rows);
     let lines: Vec<_> = newest.map(|line| Line::raw(line.as_str())).collect();
     let block = Block::bordered().title(" messages, newest first  (q: quit; a charge goes on) ");
-    frame.render_widget(
-        Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
-        messages,
-    );
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
 }
 
 fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {
     let central = match view.reachable {
         None => Span::raw(format!("asking central at {}", view.central)),
-        Some(true) => Span::styled(
-            format!("central at {} answers", view.central),
-            colour(Color::Green),
-        ),
-        Some(false) => Span::styled(
-            format!("cannot reach central at {}, retrying", view.central),
-            colour(Color::Red),
-        ),
+        Some(true) => Span::styled(format!("central at {} answers", view.central), colour(Color::Green)),
+        Some(false) => {
+            Span::styled(format!("cannot reach central at {}, retrying", view.central), colour(Color::Red))
+        }
     };
     let (state, numbers) = match &view.supply {
         None => (Span::raw("no charge under way"), String::new()),
         Some(supply) => {
             let state = if supply.started {
-                Span::styled(
-                    format!("charging at {}", supply.charge_point),
-                    colour(Color::Green),
-                )
+                Span::styled(format!("charging at {}", supply.charge_point), colour(Color::Green))
             } else {
                 Span::styled(
                     format!("{} is reserved for you; plug in", supply.charge_point),
                     colour(Color::Cyan),
                 )
             };
-            let numbers = format!(
-                "{}  {}  {}  at {} a kWh",
-                supply.power, supply.energy, supply.amount, supply.price
-            );
+            let numbers =
+                format!("{}  {}  {}  at {} a kWh", supply.power, supply.energy, supply.amount, supply.price);
             (state, numbers)
         }
     };
-    let mut lines = vec![
-        Line::from(central),
-        Line::raw(""),
-        Line::from(state),
-        Line::raw(numbers),
-    ];
+    let mut lines = vec![Line::from(central), Line::raw(""), Line::from(state), Line::raw(numbers)];
     if small {
         lines.remove(1);
     }
@@ -126,11 +102,7 @@ fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {
 
 /// As many as fit; the last row tells how many do not.
 fn free_lines(view: &View, rows: usize) -> Vec<Line<'static>> {
-    let shown = if view.free.len() > rows {
-        rows.saturating_sub(1)
-    } else {
-        rows
-    };
+    let shown = if view.free.len() > rows { rows.saturating_sub(1) } else { rows };
     let mut lines: Vec<_> = view
         .free
         .iter()
@@ -147,11 +119,7 @@ fn free_lines(view: &View, rows: usize) -> Vec<Line<'static>> {
 }
 
 fn colour(colour: Color) -> Style {
-    if terminal::colours() {
-        Style::new().fg(colour)
-    } else {
-        Style::new()
-    }
+    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
 }
 
 #[cfg(test)]
@@ -176,11 +144,7 @@ mod tests {
             started: true,
         });
         view.free = (0..30)
-            .map(|n| FreePoint {
-                id: format!("CP-{n:02}"),
-                location: "Madrid".into(),
-                price: Some(price),
-            })
+            .map(|n| FreePoint { id: format!("CP-{n:02}"), location: "Madrid".into(), price: Some(price) })
             .collect();
         view.messages.push_back("ticket: MAD-02".into());
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();

@@ -84,10 +84,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
         let (sender, mut heard) = mpsc::channel(HEARD);
         let _news = News::read(&self.options, sender.clone())?;
-        let peer_options = PeerOptions {
-            timeout: CALL_TIMEOUT,
-            ..PeerOptions::default()
-        };
+        let peer_options = PeerOptions { timeout: CALL_TIMEOUT, ..PeerOptions::default() };
         let peer = Peer::new(&self.options.central, peer_options);
         let broadcast_at = watch::Sender::new(None);
         let mut asking = JoinSet::new();
@@ -120,10 +117,8 @@ impl Service {
                     running.free_now(free);
                 }
                 Heard::Listed(free) => {
-                    running.prices = free
-                        .iter()
-                        .filter_map(|point| Some((point.id.clone(), point.price?)))
-                        .collect();
+                    running.prices =
+                        free.iter().filter_map(|point| Some((point.id.clone(), point.price?))).collect();
                     running.free_now(free);
                 }
             }
@@ -150,11 +145,7 @@ impl Running {
         for effect in self.rules.apply(mesh::now().mono, input) {
             match effect {
                 Effect::CatchUp { attempt } => self.calls.catch_up(attempt),
-                Effect::Request {
-                    request,
-                    target,
-                    attempt,
-                } => self.calls.request(request, target, attempt),
+                Effect::Request { request, target, attempt } => self.calls.request(request, target, attempt),
                 Effect::Follow(session) => self.calls.follow(session),
                 Effect::Unfollow => self.calls.unfollow(),
                 Effect::Fetch(session) => self.calls.fetch(session),

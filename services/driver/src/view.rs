@@ -70,15 +70,10 @@ impl View {
             Event::Resumed(session) => {
                 self.supply = Some(reserved(session.charge_point.clone(), session.price));
             }
-            Event::Authorized {
-                charge_point, price, ..
-            } => self.supply = Some(reserved(charge_point.clone(), *price)),
-            Event::Consumption {
-                power,
-                energy,
-                amount,
-                ..
-            } => {
+            Event::Authorized { charge_point, price, .. } => {
+                self.supply = Some(reserved(charge_point.clone(), *price))
+            }
+            Event::Consumption { power, energy, amount, .. } => {
                 if let Some(supply) = &mut self.supply {
                     supply.started = true;
                     (supply.power, supply.energy, supply.amount) = (*power, *energy, *amount);
@@ -94,11 +89,7 @@ impl View {
                 self.supply = None;
             }
             Event::Ticket(ticket) => {
-                if self
-                    .supply
-                    .as_ref()
-                    .is_some_and(|supply| supply.charge_point == ticket.charge_point)
-                {
+                if self.supply.as_ref().is_some_and(|supply| supply.charge_point == ticket.charge_point) {
                     self.supply = None;
                 }
             }

@@ -84,10 +84,9 @@ pub(crate) fn notification(message: topics::Notification) -> Option<Notification
     let news = match message.kind {
         NotificationType::Authorized => News::Authorized,
         NotificationType::Denied => News::Denied,
-        NotificationType::ConsumptionUpdate => News::Consumption {
-            energy: energy(message.kwh)?,
-            power: message.kw.and_then(power),
-        },
+        NotificationType::ConsumptionUpdate => {
+            News::Consumption { energy: energy(message.kwh)?, power: message.kw.and_then(power) }
+        }
         NotificationType::Ticket => News::Ticket,
         NotificationType::SupplyError => News::SupplyError {
             reason: printable(message.reason.as_deref().unwrap_or_default()),
@@ -111,9 +110,7 @@ pub(crate) fn notification(message: topics::Notification) -> Option<Notification
 /// Power in kilowatts, up to what no charge point has: 100 MW.
 fn power(kw: f64) -> Option<Power> {
     // The cast is exact within the range, and NaN is not in it.
-    (0.0..=100_000.0)
-        .contains(&kw)
-        .then(|| Power::from_w((kw * 1000.0).round() as u64))
+    (0.0..=100_000.0).contains(&kw).then(|| Power::from_w((kw * 1000.0).round() as u64))
 }
 
 /// A charge point that is free.

@@ -21,9 +21,7 @@ pub struct Words {
 
 impl Words {
     pub(crate) fn new(central: &Address) -> Self {
-        Self {
-            central: central.to_string(),
-        }
+        Self { central: central.to_string() }
     }
 
     /// An event for people: one line, or several.
@@ -34,9 +32,7 @@ impl Words {
                 format!("cannot reach central at {}, retrying: {why}", self.central)
             }
             Event::Missed(tickets) => {
-                let lines = tickets
-                    .iter()
-                    .map(|ticket| format!("before: {}", ticket_line(ticket)));
+                let lines = tickets.iter().map(|ticket| format!("before: {}", ticket_line(ticket)));
                 lines.collect::<Vec<_>>().join("\n")
             }
             Event::Resumed(session) => format!(
@@ -44,29 +40,15 @@ impl Words {
                 session.charge_point
             ),
             Event::Requesting { line, target } => format!("line {line}: asking for {}", place(target)),
-            Event::Authorized {
-                charge_point, price, ..
-            } => format!("authorised: {charge_point} is reserved for you, at {price} a kWh; plug in"),
+            Event::Authorized { charge_point, price, .. } => {
+                format!("authorised: {charge_point} is reserved for you, at {price} a kWh; plug in")
+            }
             Event::Denied { reason, message } => format!("denied: {message} ({reason})"),
-            Event::Consumption {
-                charge_point,
-                power,
-                energy,
-                amount,
-                ..
-            } => format!("{charge_point}: {power}  {energy}  {amount}"),
-            Event::SupplyError {
-                charge_point,
-                reason,
-                energy,
-                amount,
-                ..
-            } => {
-                let reason = if reason.is_empty() {
-                    "central named no reason"
-                } else {
-                    reason
-                };
+            Event::Consumption { charge_point, power, energy, amount, .. } => {
+                format!("{charge_point}: {power}  {energy}  {amount}")
+            }
+            Event::SupplyError { charge_point, reason, energy, amount, .. } => {
+                let reason = if reason.is_empty() { "central named no reason" } else { reason };
                 format!("{charge_point}: the charge failed: {reason}; so far {energy}, {amount}")
             }
             Event::Ticket(ticket) => ticket_line(ticket),
@@ -138,12 +120,7 @@ fn concluded(row: &Row) -> String {
     let line = row.line.number;
     let how = match &row.conclusion {
         Conclusion::Denied { .. } => "denied".to_owned(),
-        Conclusion::Ended {
-            outcome,
-            ticket,
-            ticket_due,
-            ..
-        } => {
+        Conclusion::Ended { outcome, ticket, ticket_due, .. } => {
             let ticket = match (ticket, ticket_due) {
                 (Some(_), _) => "with its ticket",
                 (None, true) => "its ticket is still due and will be shown when it comes",
@@ -153,11 +130,7 @@ fn concluded(row: &Row) -> String {
         }
         Conclusion::Forgotten { message } => format!("central does not know its session: {message}"),
     };
-    let met = if row.is_as_expected() {
-        "as expected"
-    } else {
-        "NOT as expected"
-    };
+    let met = if row.is_as_expected() { "as expected" } else { "NOT as expected" };
     format!("line {line} concluded: {how}; {met}")
 }
 
@@ -196,11 +169,8 @@ mod tests {
     use domain::{Energy, Price, requests::parse};
 
     fn rows() -> Vec<Row> {
-        let lines = parse(
-            "f",
-            "MAD-01\nany Madrid expect=fault\nMAD-02 expect=denied:CHARGE_POINT_BUSY",
-        )
-        .unwrap();
+        let lines =
+            parse("f", "MAD-01\nany Madrid expect=fault\nMAD-02 expect=denied:CHARGE_POINT_BUSY").unwrap();
         let price: Price = "0.40 EUR".parse().unwrap();
         let ticket = |outcome| Ticket {
             session: "s-1".parse().unwrap(),
@@ -219,10 +189,7 @@ mod tests {
         let conclusions = [
             ended(Outcome::Completed, true),
             ended(Outcome::Faulted, false),
-            Conclusion::Denied {
-                reason: "CHARGE_POINT_BUSY".into(),
-                message: "MAD-02 is taken".into(),
-            },
+            Conclusion::Denied { reason: "CHARGE_POINT_BUSY".into(), message: "MAD-02 is taken".into() },
         ];
         let rows = lines.into_iter().zip(conclusions);
         rows.map(|(line, conclusion)| Row {
@@ -236,10 +203,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_line() {
-        let results = Summary {
-            rows: rows(),
-            asked: 4,
-        };
+        let results = Summary { rows: rows(), asked: 4 };
         let text = summary(&results, Output::Text);
         assert_eq!(
             text,
@@ -274,23 +238,9 @@ line  asked for   charge point  outcome                kWh    amount  as expecte
         let mut out = Vec::new();
         words.print(receiver, Output::Json, &mut out).await.unwrap();
         let text = String::from_utf8(out).unwrap();
-        let names: Vec<_> = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "reached",
-                "unreachable",
-                "concluded",
-                "free_charge_points",
-                "finished"
-            ]
-        );
-        assert_eq!(
-            words.text(&events[1]),
-            "cannot reach central at 127.0.0.1:1, retrying: away"
-        );
+        let names: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+        assert_eq!(names, ["reached", "unreachable", "concluded", "free_charge_points", "finished"]);
+        assert_eq!(words.text(&events[1]), "cannot reach central at 127.0.0.1:1, retrying: away");
     }
 }

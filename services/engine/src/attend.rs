@@ -33,21 +33,13 @@ pub(crate) async fn attend(
 }
 
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {
-    let input = Input::Attend {
-        link,
-        epoch: ping.epoch,
-        central_reachable: ping.central_reachable,
-    };
+    let input = Input::Attend { link, epoch: ping.epoch, central_reachable: ping.central_reachable };
     let reply = point.ask(input).await?;
     match reply.answer {
         Some(Answer::Attend(Ok(()))) => Ok(AttendResponse {
             instance_id: reply.view.instance.to_string(),
             fault: obstacle(&reply.view),
-            supplying: reply
-                .view
-                .current
-                .as_ref()
-                .is_some_and(|record| record.state == State::Supplying),
+            supplying: reply.view.current.as_ref().is_some_and(|record| record.state == State::Supplying),
         }),
         Some(Answer::Attend(Err(stale))) => {
             Err(Failure::aborted("EPOCH_STALE", stale.to_string(), RETRY_AFTER).with("epoch", stale.newest))

@@ -28,20 +28,14 @@ pub(crate) fn record_proto(record: &Record) -> proto::SupplyRecord {
         energy_wh: record.energy.wh(),
         power_w: record.power.w(),
         start_time: record.started.map(timestamp),
-        end_time: record
-            .read_at
-            .filter(|_| state == proto::SupplyState::Ended)
-            .map(timestamp),
+        end_time: record.read_at.filter(|_| state == proto::SupplyState::Ended).map(timestamp),
     }
 }
 
 /// A record as the disk keeps it: of one that still runs, `end_time` is the time of its newest reading, so that a restart
 /// knows until when energy was measured.
 pub(crate) fn record_stored(record: &Record) -> proto::SupplyRecord {
-    proto::SupplyRecord {
-        end_time: record.read_at.map(timestamp),
-        ..record_proto(record)
-    }
+    proto::SupplyRecord { end_time: record.read_at.map(timestamp), ..record_proto(record) }
 }
 
 /// A record from the disk.
@@ -80,10 +74,7 @@ pub(crate) fn state_proto(view: &View) -> proto::EngineState {
 
 /// Why it cannot supply; empty when it can.
 pub(crate) fn obstacle(view: &View) -> String {
-    view.obstacle
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+    view.obstacle.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 pub(crate) fn result_proto(result: CallResult) -> proto::CallResult {
@@ -148,13 +139,7 @@ pub(crate) mod tests {
 
     #[test]
     fn records_survive_the_disk() {
-        let ends = [
-            End::Completed,
-            End::Stopped,
-            End::EngineFault,
-            End::MonitorLost,
-            End::Interrupted,
-        ];
+        let ends = [End::Completed, End::Stopped, End::EngineFault, End::MonitorLost, End::Interrupted];
         let states = ends.map(State::Ended).into_iter().chain([State::Supplying]);
         for state in states {
             let before = Record { state, ..running() };
@@ -170,13 +155,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_authorisation_is_never_read_from_the_disk() {
-        let authorized = Record {
-            state: State::Authorized,
-            ..running()
-        };
-        assert_eq!(
-            record(&record_stored(&authorized)).unwrap_err().field.unwrap().0,
-            "state"
-        );
+        let authorized = Record { state: State::Authorized, ..running() };
+        assert_eq!(record(&record_stored(&authorized)).unwrap_err().field.unwrap().0, "state");
     }
 }

@@ -33,18 +33,14 @@ pub(crate) struct EngineApi {
 
 impl EngineApi {
     pub(crate) fn new(point: Point) -> Self {
-        Self {
-            point,
-            links: AtomicU64::new(1),
-        }
+        Self { point, links: AtomicU64::new(1) }
     }
 
     async fn call(&self, input: Input) -> Result<(proto::CallResult, proto::EngineState), Failure> {
         match self.point.ask(input).await? {
-            Reply {
-                answer: Some(Answer::Call(result)),
-                view,
-            } => Ok((result_proto(result), state_proto(&view))),
+            Reply { answer: Some(Answer::Call(result)), view } => {
+                Ok((result_proto(result), state_proto(&view)))
+            }
             Reply { answer, .. } => Err(unexpected(answer.as_ref())),
         }
     }
@@ -74,10 +70,7 @@ impl EngineService for EngineApi {
             charge_point = %self.point.charge_point(), %session, %driver, number, result = result.as_str_name(),
             "authorisation answered"
         );
-        Ok(Response::new(proto::AuthorizeSupplyResponse {
-            result: result.into(),
-            state: Some(state),
-        }))
+        Ok(Response::new(proto::AuthorizeSupplyResponse { result: result.into(), state: Some(state) }))
     }
 
     async fn revoke_authorization(
@@ -113,10 +106,7 @@ impl EngineService for EngineApi {
             parse("session_id", &request.session_id)?,
         );
         let (result, state) = self.call(input).await?;
-        Ok(Response::new(proto::StopSupplyResponse {
-            result: result.into(),
-            state: Some(state),
-        }))
+        Ok(Response::new(proto::StopSupplyResponse { result: result.into(), state: Some(state) }))
     }
 
     async fn get_engine_state(
@@ -125,10 +115,7 @@ impl EngineService for EngineApi {
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let instance = parse("instance_id", &request.into_inner().instance_id)?;
         let (result, state) = self.call(Input::Query(instance)).await?;
-        Ok(Response::new(proto::GetEngineStateResponse {
-            result: result.into(),
-            state: Some(state),
-        }))
+        Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state: Some(state) }))
     }
 
     async fn confirm_settled(
@@ -148,10 +135,7 @@ impl EngineService for EngineApi {
             .map(|(place, session)| parse(&format!("session_ids[{place}]"), session))
             .collect::<Result<_, _>>()?;
         let (result, state) = self.call(Input::ConfirmSettled(instance, sessions)).await?;
-        Ok(Response::new(proto::ConfirmSettledResponse {
-            result: result.into(),
-            state: Some(state),
-        }))
+        Ok(Response::new(proto::ConfirmSettledResponse { result: result.into(), state: Some(state) }))
     }
 
     type AttendStream = ReceiverStream<Result<proto::AttendResponse, Status>>;
@@ -162,12 +146,7 @@ impl EngineService for EngineApi {
     ) -> Result<Response<Self::AttendStream>, Status> {
         let link = self.links.fetch_add(1, Ordering::Relaxed);
         let (answers, stream) = mpsc::channel(attend::ANSWERS);
-        tokio::spawn(attend::attend(
-            self.point.clone(),
-            link,
-            request.into_inner(),
-            answers,
-        ));
+        tokio::spawn(attend::attend(self.point.clone(), link, request.into_inner(), answers));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }

@@ -15,30 +15,15 @@ pub struct Options {
     pub charge_point: ChargePointId,
 
     /// Where central, the monitor and the panel's commands reach this engine; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "EVMESH_ENGINE_LISTEN",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:50061"
-    )]
+    #[arg(long, env = "EVMESH_ENGINE_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50061")]
     pub listen: SocketAddr,
 
     /// Central, for supplies asked for at the charge point itself.
-    #[arg(
-        long,
-        env = "EVMESH_ENGINE_CENTRAL",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:50051"
-    )]
+    #[arg(long, env = "EVMESH_ENGINE_CENTRAL", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     pub central: Address,
 
     /// The folder of this engine's store: its meter, its unsettled sessions, its unsent events. Of this charge point alone.
-    #[arg(
-        long,
-        env = "EVMESH_ENGINE_DATA",
-        value_name = "FOLDER",
-        default_value = "data/engine"
-    )]
+    #[arg(long, env = "EVMESH_ENGINE_DATA", value_name = "FOLDER", default_value = "data/engine")]
     pub data: PathBuf,
 
     /// Power of a supply (watts).
@@ -62,12 +47,7 @@ pub struct Options {
 
     /// A simulated car plugs in so long after an authorisation (seconds), and leaves after its supply; 'never' waits for
     /// a person to plug it in.
-    #[arg(
-        long,
-        env = "EVMESH_ENGINE_PLUG_IN_AFTER",
-        value_name = "SECONDS|never",
-        default_value = "1"
-    )]
+    #[arg(long, env = "EVMESH_ENGINE_PLUG_IN_AFTER", value_name = "SECONDS|never", default_value = "1")]
     pub plug_in_after: PlugIn,
 
     /// How long the monitor may be silent before a running supply ends and new ones are refused (seconds).
@@ -103,9 +83,7 @@ impl FromStr for PlugIn {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self::Never),
-            _ => mesh::seconds(text)
-                .map(Self::After)
-                .map_err(|problem| format!("{problem}, or never")),
+            _ => mesh::seconds(text).map(Self::After).map_err(|problem| format!("{problem}, or never")),
         }
     }
 }
@@ -163,9 +141,7 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<Options, String> {
         let args = ["engine", "--charge-point", "MAD-01"].iter().chain(args);
-        Engine::try_parse_from(args)
-            .map(|engine| engine.options)
-            .map_err(|error| error.to_string())
+        Engine::try_parse_from(args).map(|engine| engine.options).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -183,10 +159,7 @@ mod tests {
 
     #[test]
     fn flags_are_checked() {
-        assert_eq!(
-            read(&["--plug-in-after", "never"]).unwrap().plug_in_after,
-            PlugIn::Never
-        );
+        assert_eq!(read(&["--plug-in-after", "never"]).unwrap().plug_in_after, PlugIn::Never);
         for (flag, value, says) in [
             ("--plug-in-after", "soon", "or never"),
             ("--power-w", "0", "1..="),

@@ -24,11 +24,7 @@ pub(crate) enum Command {
     /// Something happened; who asks, hears once it is on disk.
     Input(Input, Option<oneshot::Sender<Reply>>),
     /// The relay wants rows of the outbox.
-    Rows {
-        after: u64,
-        limit: usize,
-        reply: oneshot::Sender<Vec<OutboxRow>>,
-    },
+    Rows { after: u64, limit: usize, reply: oneshot::Sender<Vec<OutboxRow>> },
     /// End, once everything before this is done.
     Close,
 }
@@ -60,9 +56,7 @@ pub(crate) struct Owner<S> {
 
 impl<S> fmt::Debug for Owner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owner")
-            .field("charge_point", &self.charge_point)
-            .finish_non_exhaustive()
+        f.debug_struct("Owner").field("charge_point", &self.charge_point).finish_non_exhaustive()
     }
 }
 
@@ -88,11 +82,7 @@ impl<S: Store> Owner<S> {
     ) -> Result<Self, Error> {
         let stored = storage::load(&mut store, folder, &charge_point)?;
         let (supply, effects) = Supply::restore(now, settings, stored);
-        let mut owner = Self {
-            charge_point,
-            store,
-            supply,
-        };
+        let mut owner = Self { charge_point, store, supply };
         let mut batch = Batch::default();
         let mut releases = Vec::new();
         owner.sort(effects, &mut batch, &mut releases);
@@ -167,10 +157,7 @@ impl<S: Store> Owner<S> {
                     if let Some(reply) = reply {
                         releases.push(Release::Reply(
                             reply,
-                            Reply {
-                                answer,
-                                view: Box::new(self.supply.view()),
-                            },
+                            Reply { answer, view: Box::new(self.supply.view()) },
                         ));
                     }
                 }
@@ -274,18 +261,11 @@ mod tests {
     }
 
     fn at(ms: u64) -> Now {
-        Now {
-            mono: Mono(ms),
-            wall: Wall(i64::try_from(ms).unwrap()),
-        }
+        Now { mono: Mono(ms), wall: Wall(i64::try_from(ms).unwrap()) }
     }
 
     fn ping() -> Input {
-        Input::Attend {
-            link: 1,
-            epoch: 1,
-            central_reachable: true,
-        }
+        Input::Attend { link: 1, epoch: 1, central_reachable: true }
     }
 
     fn authorize(owner: &Owner<MemoryStore>) -> Input {
@@ -312,11 +292,7 @@ mod tests {
         let (rows_to, _rows) = oneshot::channel();
         let commands = [
             Command::Input(ping(), None),
-            Command::Rows {
-                after: 0,
-                limit: 9,
-                reply: rows_to,
-            },
+            Command::Rows { after: 0, limit: 9, reply: rows_to },
             Command::Input(authorize, Some(reply)),
             tick(),
         ];
@@ -333,31 +309,18 @@ mod tests {
                 Release::OutboxOverflow(_) => "overflow".to_owned(),
             })
             .collect();
-        assert_eq!(
-            shown,
-            ["reply", "event", "1 row"],
-            "the relay sees what was just committed"
-        );
+        assert_eq!(shown, ["reply", "event", "1 row"], "the relay sees what was just committed");
     }
 
     #[test]
     fn a_failed_commit_lets_nothing_out() {
         let mut owner = open(MemoryStore::new());
-        owner
-            .step(at(1), [Command::Input(ping(), None)].into_iter())
-            .unwrap();
+        owner.step(at(1), [Command::Input(ping(), None)].into_iter()).unwrap();
         owner.store.fail_after(0);
         let authorize = authorize(&owner);
         let (reply, mut answer) = oneshot::channel();
-        assert!(
-            owner
-                .step(at(2), [Command::Input(authorize, Some(reply))].into_iter())
-                .is_err()
-        );
-        assert!(
-            matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)),
-            "no answer, ever"
-        );
+        assert!(owner.step(at(2), [Command::Input(authorize, Some(reply))].into_iter()).is_err());
+        assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)), "no answer, ever");
         let back = open(owner.store.clone());
         assert_eq!(back.view().highest, 0);
     }
@@ -365,13 +328,9 @@ mod tests {
     #[test]
     fn a_crash_in_mid_supply_closes_it_at_the_last_published_reading() {
         let mut owner = open(MemoryStore::new());
-        owner
-            .step(at(1), [Command::Input(ping(), None)].into_iter())
-            .unwrap();
+        owner.step(at(1), [Command::Input(ping(), None)].into_iter()).unwrap();
         let authorize = authorize(&owner);
-        owner
-            .step(at(2), [Command::Input(authorize, None), tick()].into_iter())
-            .unwrap();
+        owner.step(at(2), [Command::Input(authorize, None), tick()].into_iter()).unwrap();
         let mut last = None;
         for second in 1..=3 {
             for release in owner.step(at(2 + second * 1_000), [tick()].into_iter()).unwrap() {
@@ -388,18 +347,10 @@ mod tests {
         assert_eq!((record.seq, record.energy.wh()), (5, 30));
         assert_eq!(last, Some((Some(4), Some(0.03))));
         let rows = storage::rows(&back.store, 0, 9).unwrap();
-        let kinds: Vec<serde_json::Value> = rows
-            .iter()
-            .map(|row| serde_json::from_slice(&row.payload).unwrap())
-            .collect();
-        assert_eq!(
-            (&kinds[0]["type"], &kinds[0]["event_id"]),
-            (&"SESSION_STARTED".into(), &"s1-1".into())
-        );
-        assert_eq!(
-            (&kinds[1]["type"], &kinds[1]["event_id"]),
-            (&"FAULT".into(), &"s1-5".into())
-        );
+        let kinds: Vec<serde_json::Value> =
+            rows.iter().map(|row| serde_json::from_slice(&row.payload).unwrap()).collect();
+        assert_eq!((&kinds[0]["type"], &kinds[0]["event_id"]), (&"SESSION_STARTED".into(), &"s1-1".into()));
+        assert_eq!((&kinds[1]["type"], &kinds[1]["event_id"]), (&"FAULT".into(), &"s1-5".into()));
         let again = open(back.store.clone());
         assert_eq!(again.view(), view, "closed once");
     }

@@ -37,14 +37,7 @@ pub async fn run(point: Point, log: LogRing, shutdown: Shutdown) -> io::Result<(
     loop {
         let now = view.borrow_and_update().clone();
         let name = point.charge_point().as_str();
-        screen.draw(|frame| {
-            draw(
-                frame,
-                name,
-                &now,
-                &log.worst_first(usize::from(frame.area().height)),
-            )
-        })?;
+        screen.draw(|frame| draw(frame, name, &now, &log.worst_first(usize::from(frame.area().height))))?;
         tokio::select! {
             () = shutdown.started() => return Ok(()),
             Some(key) = keys.recv() => {
@@ -101,17 +94,9 @@ pub fn draw(frame: &mut Frame<'_>, charge_point: &str, view: &View, log: &[LogLi
         Line::raw(""),
         Line::raw(format!(
             "car {}   monitor {}   central {}{}",
-            if view.plugged_in {
-                "plugged in"
-            } else {
-                "not there"
-            },
+            if view.plugged_in { "plugged in" } else { "not there" },
             if view.attended { "attends" } else { "not there" },
-            if view.central_reachable {
-                "reached"
-            } else {
-                "not reached"
-            },
+            if view.central_reachable { "reached" } else { "not reached" },
             waiting(view),
         )),
         Line::raw(""),
@@ -121,15 +106,10 @@ pub fn draw(frame: &mut Frame<'_>, charge_point: &str, view: &View, log: &[LogLi
     let title = format!(" charge point {charge_point} ");
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), facts);
 
-    let lines: Vec<Line<'_>> = log
-        .iter()
-        .map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level))))
-        .collect();
+    let lines: Vec<Line<'_>> =
+        log.iter().map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level)))).collect();
     let block = Block::bordered().title(" messages, errors first ");
-    frame.render_widget(
-        Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
-        messages,
-    );
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
 }
 
 fn state(view: &View) -> Line<'static> {
@@ -139,14 +119,12 @@ fn state(view: &View) -> Line<'static> {
             (State::Authorized, None) if view.plugged_in => {
                 (format!("authorised for {}", record.driver), Color::Cyan)
             }
-            (State::Authorized, None) => (
-                format!("authorised for {}: plug the car in", record.driver),
-                Color::Cyan,
-            ),
-            (State::Authorized | State::Ended(_), obstacle) => (
-                obstacle.as_ref().map(ToString::to_string).unwrap_or_default(),
-                Color::Red,
-            ),
+            (State::Authorized, None) => {
+                (format!("authorised for {}: plug the car in", record.driver), Color::Cyan)
+            }
+            (State::Authorized | State::Ended(_), obstacle) => {
+                (obstacle.as_ref().map(ToString::to_string).unwrap_or_default(), Color::Red)
+            }
         },
         (None, Some(obstacle @ Obstacle::Unattended)) => (obstacle.to_string(), Color::DarkGray),
         (None, Some(obstacle @ (Obstacle::Broken(_) | Obstacle::Unsettled(_)))) => {
@@ -163,12 +141,7 @@ fn meter(current: Option<&Record>) -> Line<'static> {
     };
     Line::from(vec![
         Span::styled(
-            format!(
-                "{}   {}   {}",
-                record.power,
-                record.energy,
-                record.price.cost(record.energy)
-            ),
+            format!("{}   {}   {}", record.power, record.energy, record.price.cost(record.energy)),
             Style::new().add_modifier(Modifier::BOLD),
         ),
         Span::raw(format!("   at {}   session {}", record.price, record.session)),
@@ -214,11 +187,7 @@ fn level_colour(level: tracing::Level) -> Color {
 }
 
 fn colour(colour: Color) -> Style {
-    if terminal::colours() {
-        Style::new().fg(colour)
-    } else {
-        Style::new()
-    }
+    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
 }
 
 #[cfg(test)]
@@ -229,10 +198,7 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     fn painted(view: &View) -> String {
-        let log = [LogLine {
-            level: tracing::Level::WARN,
-            text: "smoke".into(),
-        }];
+        let log = [LogLine { level: tracing::Level::WARN, text: "smoke".into() }];
         let mut terminal = Terminal::new(TestBackend::new(80, 20)).unwrap();
         terminal.draw(|frame| draw(frame, "MAD-01", view, &log)).unwrap();
         terminal.backend().to_string()
@@ -255,70 +221,23 @@ mod tests {
 
     #[test]
     fn each_state_is_shown_in_eighty_columns() {
-        let ended = Record {
-            state: State::Ended(End::EngineFault),
-            energy: Energy::from_wh(1_234),
-            ..running()
-        };
-        let reserved = Record {
-            state: State::Authorized,
-            ..running()
-        };
+        let ended =
+            Record { state: State::Ended(End::EngineFault), energy: Energy::from_wh(1_234), ..running() };
+        let reserved = Record { state: State::Authorized, ..running() };
         for (view, shown) in [
+            (free(), vec!["charge point MAD-01", "free", "no ticket yet", "p plug in", "smoke"]),
             (
-                free(),
-                vec![
-                    "charge point MAD-01",
-                    "free",
-                    "no ticket yet",
-                    "p plug in",
-                    "smoke",
-                ],
+                View { current: Some(running()), plugged_in: true, ..free() },
+                vec!["supplying ana", "50.0 kW   0.300 kWh   0.09 EUR", "session s1", "car plugged in"],
+            ),
+            (View { current: Some(reserved), ..free() }, vec!["authorised for ana: plug the car in"]),
+            (
+                View { obstacle: Some(Obstacle::Unattended), attended: false, unsent: 2, ..free() },
+                vec!["start its monitor", "monitor not there", "2 events wait for Kafka"],
             ),
             (
-                View {
-                    current: Some(running()),
-                    plugged_in: true,
-                    ..free()
-                },
-                vec![
-                    "supplying ana",
-                    "50.0 kW   0.300 kWh   0.09 EUR",
-                    "session s1",
-                    "car plugged in",
-                ],
-            ),
-            (
-                View {
-                    current: Some(reserved),
-                    ..free()
-                },
-                vec!["authorised for ana: plug the car in"],
-            ),
-            (
-                View {
-                    obstacle: Some(Obstacle::Unattended),
-                    attended: false,
-                    unsent: 2,
-                    ..free()
-                },
-                vec![
-                    "start its monitor",
-                    "monitor not there",
-                    "2 events wait for Kafka",
-                ],
-            ),
-            (
-                View {
-                    obstacle: Some(Obstacle::Broken("smoke".into())),
-                    last: Some(ended),
-                    ..free()
-                },
-                vec![
-                    "broken (smoke)",
-                    "1.234 kWh × 0.30 EUR = 0.37 EUR",
-                    "ana, ended by a fault",
-                ],
+                View { obstacle: Some(Obstacle::Broken("smoke".into())), last: Some(ended), ..free() },
+                vec!["broken (smoke)", "1.234 kWh × 0.30 EUR = 0.37 EUR", "ana, ended by a fault"],
             ),
         ] {
             let picture = painted(&view);

@@ -64,10 +64,7 @@ impl EnginePanelService for PanelApi {
         };
         let (session, view) = self.0.start_manual(driver, request_id, deadline).await?;
         let (session_id, panel) = (session.to_string(), self.panel(&view));
-        Ok(Response::new(proto::StartManualSupplyResponse {
-            session_id,
-            panel,
-        }))
+        Ok(Response::new(proto::StartManualSupplyResponse { session_id, panel }))
     }
 
     async fn inject_fault(
@@ -75,11 +72,7 @@ impl EnginePanelService for PanelApi {
         request: Request<proto::InjectFaultRequest>,
     ) -> Result<Response<proto::InjectFaultResponse>, Status> {
         let reason = text("reason", &request.into_inner().reason, MAX_REASON)?;
-        let reason = if reason.trim().is_empty() {
-            INJECTED.to_owned()
-        } else {
-            reason
-        };
+        let reason = if reason.trim().is_empty() { INJECTED.to_owned() } else { reason };
         let panel = self.panel(&self.0.break_down(reason).await?);
         Ok(Response::new(proto::InjectFaultResponse { panel }))
     }

@@ -30,12 +30,7 @@ impl Point {
         view: watch::Receiver<View>,
         central: Central,
     ) -> Self {
-        Self {
-            charge_point,
-            commands,
-            view,
-            central,
-        }
+        Self { charge_point, commands, view, central }
     }
 
     /// Its id.
@@ -90,14 +85,12 @@ impl Point {
     /// Asks, and waits until what is answered is on disk.
     pub(crate) async fn ask(&self, input: Input) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .try_send(Command::Input(input, Some(reply)))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => {
-                    Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
-                }
-                TrySendError::Closed(_) => stopping(),
-            })?;
+        self.commands.try_send(Command::Input(input, Some(reply))).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
+            }
+            TrySendError::Closed(_) => stopping(),
+        })?;
         answer.await.map_err(|_| stopping())
     }
 

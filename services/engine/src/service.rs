@@ -98,27 +98,13 @@ impl Service {
     /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if it is
     /// there, the store closes, the last readings leave.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self {
-            server,
-            kafka,
-            producer,
-            listener,
-            owner,
-            point,
-            commands,
-            view,
-        } = self;
+        let Self { server, kafka, producer, listener, owner, point, commands, view } = self;
         let charge_point = point.charge_point().clone();
         tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.view().instance, "engine ready");
 
         let (wake, wakes) = watch::channel(owner.wake_at());
         let rows = Arc::new(Notify::new());
-        let outlets = Outlets {
-            producer: producer.clone(),
-            rows: rows.clone(),
-            view,
-            wake,
-        };
+        let outlets = Outlets { producer: producer.clone(), rows: rows.clone(), view, wake };
         let mut ended = owner.spawn(commands, outlets)?;
 
         // What works in the background outlives the server: the last call's events are still relayed.
@@ -126,12 +112,7 @@ impl Service {
         let serving = shutdown.child();
         let _on_return = [StopOnDrop(background.clone()), StopOnDrop(serving.clone())];
         tokio::spawn(tick(point.clone(), wakes, background.clone()));
-        tokio::spawn(Relay::run(
-            Rows(point.clone()),
-            producer.clone(),
-            rows,
-            background.clone(),
-        ));
+        tokio::spawn(Relay::run(Rows(point.clone()), producer.clone(), rows, background.clone()));
         tokio::spawn(ensure_topics(kafka, &[CP_TELEMETRY], background.clone()));
 
         let served = serve(&server, &point, listener, serving.clone());

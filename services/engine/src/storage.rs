@@ -41,11 +41,8 @@ pub(crate) fn load(
     folder: &Path,
     charge_point: &ChargePointId,
 ) -> Result<Stored, Error> {
-    let wrong = |what, source: ValueError| Error::Value {
-        folder: folder.to_owned(),
-        what,
-        source: source.into(),
-    };
+    let wrong =
+        |what, source: ValueError| Error::Value { folder: folder.to_owned(), what, source: source.into() };
     let engine = match store.get(ENGINE)? {
         Some(value) => {
             StoredEngine::decode(value.as_slice()).map_err(|error| wrong("engine", error.into()))?
@@ -60,12 +57,7 @@ pub(crate) fn load(
     };
     if engine.format > FORMAT {
         let (found, known) = (engine.format, FORMAT);
-        return Err(StoreError::Newer {
-            folder: folder.to_owned(),
-            found,
-            known,
-        }
-        .into());
+        return Err(StoreError::Newer { folder: folder.to_owned(), found, known }.into());
     }
     if engine.charge_point_id != charge_point.as_str() {
         return Err(Error::OtherChargePoint {
@@ -88,21 +80,13 @@ pub(crate) fn load(
         stored.unsettled.push(record(&read)?);
     }
     for (key, _) in store.range(EVENT, EVENT, MAX_OUTBOX + 1)? {
-        stored
-            .outbox
-            .push_back(id(&key).ok_or_else(|| wrong("event", ValueError::Key))?);
+        stored.outbox.push_back(id(&key).ok_or_else(|| wrong("event", ValueError::Key))?);
     }
     Ok(stored)
 }
 
 fn empty(instance: InstanceId) -> Stored {
-    Stored {
-        instance,
-        highest: 0,
-        current: None,
-        unsettled: Vec::new(),
-        outbox: Default::default(),
-    }
+    Stored { instance, highest: 0, current: None, unsettled: Vec::new(), outbox: Default::default() }
 }
 
 /// Adds a change of the rules' to a batch.
@@ -113,10 +97,7 @@ pub(crate) fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &
             write_engine(batch, charge_point, instance, *highest, current);
         }
         Write::Unsettled(record) => {
-            batch.put(
-                key(ENDED, record.number),
-                convert::record_stored(record).encode_to_vec(),
-            );
+            batch.put(key(ENDED, record.number), convert::record_stored(record).encode_to_vec());
         }
         Write::Settled(number) => batch.delete(key(ENDED, *number)),
         Write::Event(event) => {
@@ -156,11 +137,7 @@ pub(crate) fn rows(store: &impl Store, after: u64, limit: usize) -> Result<Vec<O
     let Some(from) = after.checked_add(1) else {
         return Ok(Vec::new());
     };
-    Ok(store
-        .range(&key(EVENT, from), EVENT, limit)?
-        .iter()
-        .filter_map(row)
-        .collect())
+    Ok(store.range(&key(EVENT, from), EVENT, limit)?.iter().filter_map(row).collect())
 }
 
 /// `None` for a row that nobody could publish: it was checked when it was written, so it is damaged.
@@ -175,10 +152,7 @@ fn row((key, value): &Entry) -> Option<OutboxRow> {
         topic: message.topic,
         key: message.key,
         payload: message.payload,
-        trace: message
-            .headers
-            .get(TRACEPARENT)
-            .and_then(|text| text.parse().ok()),
+        trace: message.headers.get(TRACEPARENT).and_then(|text| text.parse().ok()),
     })
 }
 
@@ -209,34 +183,18 @@ mod tests {
         let mut store = MemoryStore::new();
         let first = load(&mut store, Path::new("d"), &here()).unwrap();
         assert_eq!(load(&mut store, Path::new("d"), &here()).unwrap(), first);
-        assert_ne!(
-            load(&mut MemoryStore::new(), Path::new("d"), &here())
-                .unwrap()
-                .instance,
-            first.instance
-        );
+        assert_ne!(load(&mut MemoryStore::new(), Path::new("d"), &here()).unwrap().instance, first.instance);
     }
 
     #[test]
     fn everything_written_is_read_back_in_order() {
         let mut store = MemoryStore::new();
         let instance = load(&mut store, Path::new("d"), &here()).unwrap().instance;
-        let ended = |number| Record {
-            number,
-            state: State::Ended(End::Completed),
-            ..running()
-        };
-        let event = |id| Event {
-            id,
-            at: Wall(0),
-            kind: EventKind::MonitorLost,
-        };
+        let ended = |number| Record { number, state: State::Ended(End::Completed), ..running() };
+        let event = |id| Event { id, at: Wall(0), kind: EventKind::MonitorLost };
         let mut batch = Batch::default();
         for change in [
-            Write::Engine {
-                highest: 300,
-                current: Some(running()),
-            },
+            Write::Engine { highest: 300, current: Some(running()) },
             Write::Unsettled(ended(256)),
             Write::Unsettled(ended(2)),
             Write::Unsettled(ended(3)),
@@ -254,11 +212,7 @@ mod tests {
         assert_eq!(stored.unsettled, [ended(2), ended(256)]);
         assert_eq!(stored.outbox, [255, 256]);
         let ids = |after, limit| -> Vec<u64> {
-            rows(&store, after, limit)
-                .unwrap()
-                .iter()
-                .map(|row| row.id)
-                .collect()
+            rows(&store, after, limit).unwrap().iter().map(|row| row.id).collect()
         };
         assert_eq!(
             (ids(0, 9), ids(0, 1), ids(255, 9), ids(256, 9)),
@@ -277,14 +231,7 @@ mod tests {
             "the store in d is charge point MAD-01's, not BCN-01's; choose another folder with --data"
         );
         let mut batch = Batch::default();
-        batch.put(
-            ENGINE,
-            StoredEngine {
-                format: 2,
-                ..StoredEngine::default()
-            }
-            .encode_to_vec(),
-        );
+        batch.put(ENGINE, StoredEngine { format: 2, ..StoredEngine::default() }.encode_to_vec());
         store.commit(batch).unwrap();
         let error = load(&mut store, Path::new("d"), &here()).unwrap_err();
         assert!(matches!(error, Error::Store(StoreError::Newer { found: 2, .. })));

@@ -36,13 +36,9 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
                 ..of_session(charge_point, kind, record)
             }
         }
-        EventKind::Broke(reason) => without_session(
-            charge_point,
-            instance,
-            event,
-            TelemetryType::EngineFault,
-            reason.clone(),
-        ),
+        EventKind::Broke(reason) => {
+            without_session(charge_point, instance, event, TelemetryType::EngineFault, reason.clone())
+        }
         EventKind::MonitorLost => without_session(
             charge_point,
             instance,
@@ -51,10 +47,7 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
             Cause::MonitorLost.to_string(),
         ),
     };
-    Telemetry {
-        timestamp: Some(event.at.seconds()),
-        ..message
-    }
+    Telemetry { timestamp: Some(event.at.seconds()), ..message }
 }
 
 /// All that is told of a session is one trace.
@@ -115,11 +108,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn json_of(kind: EventKind) -> Value {
-        let event = Event {
-            id: 4,
-            at: Wall(1_700_000_003_500),
-            kind,
-        };
+        let event = Event { id: 4, at: Wall(1_700_000_003_500), kind };
         let message = super::event(&"MAD-01".parse().unwrap(), &"i".parse().unwrap(), &event);
         published(&message)
     }

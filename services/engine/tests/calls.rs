@@ -27,10 +27,7 @@ async fn a_supply_runs_ends_and_is_settled_without_kafka() {
     let answer = engine.authorize(2, "s2").await;
     assert_eq!(answer.result(), CallResult::Done);
     let state = answer.state.unwrap();
-    assert_eq!(
-        (state.highest_authorization, state.instance_id.as_str()),
-        (2, engine.instance.as_str())
-    );
+    assert_eq!((state.highest_authorization, state.instance_id.as_str()), (2, engine.instance.as_str()));
     assert_eq!(state.current.unwrap().state(), SupplyState::Authorized);
 
     let reading = engine.supplying("s2", 2).await;
@@ -39,26 +36,13 @@ async fn a_supply_runs_ends_and_is_settled_without_kafka() {
     assert_eq!(engine.authorize(3, "s3").await.result(), CallResult::Busy);
 
     let record = engine.ended("s2").await;
-    assert_eq!(
-        (record.end(), record.energy_wh, record.seq),
-        (SupplyEnd::Completed, 25, 4)
-    );
+    assert_eq!((record.end(), record.energy_wh, record.seq), (SupplyEnd::Completed, 25, 4));
     assert!(record.start_time.is_some() && record.end_time.is_some());
-    let confirm = ConfirmSettledRequest {
-        instance_id: engine.instance.clone(),
-        session_ids: vec!["s2".into()],
-    };
+    let confirm =
+        ConfirmSettledRequest { instance_id: engine.instance.clone(), session_ids: vec!["s2".into()] };
     for _ in 0..2 {
-        let answer = engine
-            .central()
-            .confirm_settled(confirm.clone())
-            .await
-            .unwrap()
-            .into_inner();
-        assert_eq!(
-            (answer.result(), answer.state.unwrap().unsettled),
-            (CallResult::Done, vec![])
-        );
+        let answer = engine.central().confirm_settled(confirm.clone()).await.unwrap().into_inner();
+        assert_eq!((answer.result(), answer.state.unwrap().unsettled), (CallResult::Done, vec![]));
     }
     engine.stop().await;
 }
@@ -76,11 +60,7 @@ async fn orders_are_carried_out_once() {
         session_id: session.into(),
     };
     let outcome = async |number, session| {
-        let answer = engine
-            .central()
-            .revoke_authorization(revoke(number, session))
-            .await
-            .unwrap();
+        let answer = engine.central().revoke_authorization(revoke(number, session)).await.unwrap();
         answer.into_inner().outcome()
     };
     engine.granted(1, "s1").await;
@@ -89,17 +69,9 @@ async fn orders_are_carried_out_once() {
     engine.granted(2, "s2").await;
     engine.panel().plug_in(PlugInRequest {}).await.unwrap();
     assert_eq!(outcome(2, "s2").await, RevokeOutcome::Supplying);
-    let stop = StopSupplyRequest {
-        instance_id: engine.instance.clone(),
-        session_id: "s2".into(),
-    };
+    let stop = StopSupplyRequest { instance_id: engine.instance.clone(), session_id: "s2".into() };
     for _ in 0..2 {
-        let answer = engine
-            .central()
-            .stop_supply(stop.clone())
-            .await
-            .unwrap()
-            .into_inner();
+        let answer = engine.central().stop_supply(stop.clone()).await.unwrap().into_inner();
         let unsettled = answer.state.as_ref().unwrap().unsettled.clone();
         assert_eq!((answer.result(), unsettled.len()), (CallResult::Done, 1));
         assert_eq!(unsettled[0].end(), SupplyEnd::Stopped);
@@ -115,32 +87,16 @@ async fn another_instance_gets_this_ones_state_and_nothing_else() {
     let _monitor = engine.attended(1).await;
     let other = "another".to_owned();
     let mut central = engine.central();
-    let authorize = AuthorizeSupplyRequest {
-        instance_id: other.clone(),
-        ..engine.authorization(1, "s1")
-    };
+    let authorize = AuthorizeSupplyRequest { instance_id: other.clone(), ..engine.authorization(1, "s1") };
     let authorized = central.authorize_supply(authorize).await.unwrap().into_inner();
-    let state = central
-        .get_engine_state(GetEngineStateRequest {
-            instance_id: other.clone(),
-        })
-        .await;
+    let state = central.get_engine_state(GetEngineStateRequest { instance_id: other.clone() }).await;
     let state = state.unwrap().into_inner();
-    let stop = StopSupplyRequest {
-        instance_id: other.clone(),
-        session_id: "s1".into(),
-    };
+    let stop = StopSupplyRequest { instance_id: other.clone(), session_id: "s1".into() };
     let stopped = central.stop_supply(stop).await.unwrap().into_inner();
-    let confirm = ConfirmSettledRequest {
-        instance_id: other.clone(),
-        session_ids: vec!["s1".into()],
-    };
+    let confirm = ConfirmSettledRequest { instance_id: other.clone(), session_ids: vec!["s1".into()] };
     let confirmed = central.confirm_settled(confirm).await.unwrap().into_inner();
-    let revoke = RevokeAuthorizationRequest {
-        instance_id: other,
-        authorization_number: 1,
-        session_id: "s1".into(),
-    };
+    let revoke =
+        RevokeAuthorizationRequest { instance_id: other, authorization_number: 1, session_id: "s1".into() };
     let revoked = central.revoke_authorization(revoke).await.unwrap().into_inner();
     assert_eq!(revoked.outcome(), RevokeOutcome::Unspecified);
     for (result, state) in [
@@ -152,10 +108,7 @@ async fn another_instance_gets_this_ones_state_and_nothing_else() {
     ] {
         let state = state.unwrap();
         assert_eq!(result, CallResult::WrongInstance);
-        assert_eq!(
-            (state.instance_id, state.highest_authorization),
-            (engine.instance.clone(), 0)
-        );
+        assert_eq!((state.instance_id, state.highest_authorization), (engine.instance.clone(), 0));
     }
     engine.stop().await;
 }
@@ -172,51 +125,28 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
         ("session_id", |r| r.session_id = "a b".into()),
         ("driver_id", |r| r.driver_id = "x".repeat(65)),
         ("price", |r| r.price = None),
-        ("price.micros_per_kwh", |r| {
-            r.price.as_mut().unwrap().micros_per_kwh = -1
-        }),
+        ("price.micros_per_kwh", |r| r.price.as_mut().unwrap().micros_per_kwh = -1),
         ("duration", |r| r.duration = None),
-        ("duration", |r| {
-            r.duration = Some(ProtoDuration {
-                seconds: 86_401,
-                nanos: 0,
-            })
-        }),
+        ("duration", |r| r.duration = Some(ProtoDuration { seconds: 86_401, nanos: 0 })),
     ];
     for (field, spoil) in cases {
         let mut request = engine.authorization(1, "s1");
         spoil(&mut request);
-        invalid(
-            engine.central().authorize_supply(request).await.unwrap_err(),
-            field,
-        );
+        invalid(engine.central().authorize_supply(request).await.unwrap_err(), field);
     }
     let empty = GetEngineStateRequest::default();
-    invalid(
-        engine.central().get_engine_state(empty).await.unwrap_err(),
-        "instance_id",
-    );
-    let many = ConfirmSettledRequest {
-        instance_id: engine.instance.clone(),
-        session_ids: vec!["s".into(); 1_001],
-    };
-    invalid(
-        engine.central().confirm_settled(many).await.unwrap_err(),
-        "session_ids",
-    );
-    let long = InjectFaultRequest {
-        reason: "x".repeat(257),
-    };
+    invalid(engine.central().get_engine_state(empty).await.unwrap_err(), "instance_id");
+    let many =
+        ConfirmSettledRequest { instance_id: engine.instance.clone(), session_ids: vec!["s".into(); 1_001] };
+    invalid(engine.central().confirm_settled(many).await.unwrap_err(), "session_ids");
+    let long = InjectFaultRequest { reason: "x".repeat(257) };
     invalid(engine.panel().inject_fault(long).await.unwrap_err(), "reason");
     assert_eq!(engine.state().await.highest_authorization, 0);
     engine.stop().await;
 }
 
 fn invalid(status: Status, field: &str) {
-    assert_eq!(
-        (status.code(), reason(&status).as_deref()),
-        (Code::InvalidArgument, Some("INVALID_FIELD"))
-    );
+    assert_eq!((status.code(), reason(&status).as_deref()), (Code::InvalidArgument, Some("INVALID_FIELD")));
     assert!(status.message().starts_with(field), "{field}: {status:?}");
 }
 
@@ -236,15 +166,9 @@ async fn a_supply_that_was_cut_off_is_closed_at_its_persisted_reading() {
     let engine = Engine::start(options).await;
     assert_eq!(engine.instance, instance);
     let state = engine.state().await;
-    assert_eq!(
-        (state.current, state.unsettled.len(), state.highest_authorization),
-        (None, 1, 1)
-    );
+    assert_eq!((state.current, state.unsettled.len(), state.highest_authorization), (None, 1, 1));
     let record = &state.unsettled[0];
-    assert_eq!(
-        (record.session_id.as_str(), record.end()),
-        ("s1", SupplyEnd::Interrupted)
-    );
+    assert_eq!((record.session_id.as_str(), record.end()), ("s1", SupplyEnd::Interrupted));
     assert_eq!((record.energy_wh, record.seq), (last.energy.wh(), last.seq + 1));
     let _monitor = engine.attended(1).await;
     assert_eq!(engine.authorize(1, "s1").await.result(), CallResult::NumberStale);
@@ -264,11 +188,7 @@ async fn a_stop_in_good_order_ends_the_supply() {
     let view = engine.view.clone();
     engine.stop().await;
     drop(monitor);
-    assert_eq!(
-        view.borrow().unsettled.len(),
-        1,
-        "it ended before the process did"
-    );
+    assert_eq!(view.borrow().unsettled.len(), 1, "it ended before the process did");
     let engine = Engine::start(options).await;
     assert_eq!(engine.ended("s1").await.end(), SupplyEnd::Interrupted);
     engine.stop().await;
@@ -280,10 +200,7 @@ async fn a_lost_monitor_ends_the_supply_and_another_makes_it_good() {
     let engine = Engine::start(options(folder.path(), no_kafka())).await;
     let mut monitor = engine.attended(7).await;
     let answer = monitor.answer().await.unwrap();
-    assert_eq!(
-        (answer.instance_id.as_str(), answer.fault.as_str()),
-        (engine.instance.as_str(), "")
-    );
+    assert_eq!((answer.instance_id.as_str(), answer.fault.as_str()), (engine.instance.as_str(), ""));
     engine.granted(1, "s1").await;
     engine.supplying("s1", 1).await;
     drop(monitor);
@@ -297,10 +214,7 @@ async fn a_lost_monitor_ends_the_supply_and_another_makes_it_good() {
             break status;
         }
     };
-    assert_eq!(
-        (refused.code(), reason(&refused).as_deref()),
-        (Code::Aborted, Some("EPOCH_STALE"))
-    );
+    assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::Aborted, Some("EPOCH_STALE")));
     let _monitor = engine.attended(8).await;
     engine.granted(3, "s3").await;
     engine.stop().await;
@@ -315,57 +229,26 @@ async fn a_person_at_the_charge_point_does_it_all() {
     let _monitor = engine.attended(1).await;
     let mut panel = engine.panel();
     engine.granted(1, "s1").await;
-    let shown = panel
-        .get_panel(GetPanelRequest {})
-        .await
-        .unwrap()
-        .into_inner()
-        .panel
-        .unwrap();
-    assert_eq!(
-        (shown.charge_point_id.as_str(), shown.plugged_in, shown.attended),
-        ("MAD-01", false, true)
-    );
+    let shown = panel.get_panel(GetPanelRequest {}).await.unwrap().into_inner().panel.unwrap();
+    assert_eq!((shown.charge_point_id.as_str(), shown.plugged_in, shown.attended), ("MAD-01", false, true));
     assert_eq!(shown.current.unwrap().state(), SupplyState::Authorized);
 
-    let shown = panel
-        .plug_in(PlugInRequest {})
-        .await
-        .unwrap()
-        .into_inner()
-        .panel
-        .unwrap();
+    let shown = panel.plug_in(PlugInRequest {}).await.unwrap().into_inner().panel.unwrap();
     assert_eq!(shown.current.unwrap().state(), SupplyState::Supplying);
     let refused = panel.plug_in(PlugInRequest {}).await.unwrap_err();
     assert_eq!(reason(&refused).as_deref(), Some("ALREADY_PLUGGED_IN"));
-    let shown = panel
-        .unplug(UnplugRequest {})
-        .await
-        .unwrap()
-        .into_inner()
-        .panel
-        .unwrap();
+    let shown = panel.unplug(UnplugRequest {}).await.unwrap().into_inner().panel.unwrap();
     assert_eq!((shown.plugged_in, shown.current), (false, None));
     assert_eq!(shown.last.unwrap().end(), SupplyEnd::Completed);
 
     engine.granted(2, "s2").await;
     panel.plug_in(PlugInRequest {}).await.unwrap();
-    let broken = panel
-        .inject_fault(InjectFaultRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
+    let broken = panel.inject_fault(InjectFaultRequest::default()).await.unwrap().into_inner();
     let shown = broken.panel.unwrap();
     assert!(shown.fault.contains("injected fault"), "{}", shown.fault);
     assert_eq!(shown.last.unwrap().end(), SupplyEnd::EngineFault);
     assert_eq!(engine.authorize(3, "s3").await.result(), CallResult::Faulted);
-    let shown = panel
-        .clear_fault(ClearFaultRequest {})
-        .await
-        .unwrap()
-        .into_inner()
-        .panel
-        .unwrap();
+    let shown = panel.clear_fault(ClearFaultRequest {}).await.unwrap().into_inner().panel.unwrap();
     assert_eq!((shown.fault.as_str(), shown.plugged_in), ("", true));
     engine.granted(4, "s4").await;
     engine.supplying("s4", 1).await;
@@ -424,10 +307,7 @@ async fn two_hundred_calls_at_once_are_all_answered() {
     assert!(granted >= 1, "the highest number is always granted");
     assert_eq!(engine.state().await.highest_authorization, 200);
     let deadline = tokio::time::timeout(Duration::from_secs(1), engine.state()).await;
-    assert!(
-        deadline.is_ok(),
-        "the next call is served within a second (INV-7)"
-    );
+    assert!(deadline.is_ok(), "the next call is served within a second (INV-7)");
     engine.stop().await;
 }
 

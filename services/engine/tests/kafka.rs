@@ -30,10 +30,7 @@ impl Topic {
     fn read(kafka: &KafkaOptions) -> Self {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let seen = messages.clone();
-        let origin = Origin::Stored {
-            cluster_id: None,
-            offsets: BTreeMap::new(),
-        };
+        let origin = Origin::Stored { cluster_id: None, offsets: BTreeMap::new() };
         let reader = Reader::spawn(kafka, CP_TELEMETRY, "test", origin, move |event| {
             if let ReaderEvent::Message(message) = event {
                 let telemetry: Telemetry = serde_json::from_slice(&message.payload).unwrap();
@@ -41,27 +38,18 @@ impl Topic {
                     let trace = message.trace.map(Trace::id);
                     assert_eq!(trace, Some(Trace::of(session).id()), "a session is one trace");
                 }
-                seen.lock()
-                    .unwrap()
-                    .push((String::from_utf8(message.key).unwrap(), telemetry));
+                seen.lock().unwrap().push((String::from_utf8(message.key).unwrap(), telemetry));
             }
             true
         });
-        Self {
-            messages,
-            _reader: reader.unwrap(),
-        }
+        Self { messages, _reader: reader.unwrap() }
     }
 
     /// Waits until the predicate holds for all that came so far.
     async fn until(&self, what: &str, holds: impl Fn(&[Telemetry]) -> bool) -> Vec<Telemetry> {
         eventually(what, DEADLINE, || async {
             let messages = self.messages.lock().unwrap();
-            assert!(
-                messages
-                    .iter()
-                    .all(|(key, message)| key == "MAD-01" && message.cp_id == "MAD-01")
-            );
+            assert!(messages.iter().all(|(key, message)| key == "MAD-01" && message.cp_id == "MAD-01"));
             let messages: Vec<_> = messages.iter().map(|(_, message)| message.clone()).collect();
             holds(&messages).then_some(messages)
         })
@@ -77,9 +65,7 @@ impl Topic {
             | TelemetryType::MonitorLost
             | TelemetryType::Fault => message.session_id.as_deref() == Some(session),
         };
-        let messages = self
-            .until("the end is published", |messages| messages.iter().any(is_end))
-            .await;
+        let messages = self.until("the end is published", |messages| messages.iter().any(is_end)).await;
         let mut view = engine.view.clone();
         view.wait_for(|view| view.unsent == 0).await.unwrap();
         messages
@@ -106,38 +92,21 @@ async fn a_supply_is_told_from_its_start_to_its_end() {
     topic.ended(&engine, "s1").await;
     engine.granted(2, "s2").await;
     let messages = topic.ended(&engine, "s2").await;
-    let mut second: Vec<_> = messages
-        .into_iter()
-        .filter(|message| message.session_id.as_deref() == Some("s2"))
-        .collect();
+    let mut second: Vec<_> =
+        messages.into_iter().filter(|message| message.session_id.as_deref() == Some("s2")).collect();
     second.sort_by_key(|message| message.seq);
-    let told: Vec<_> = second
-        .iter()
-        .map(|message| (message.kind, message.seq.unwrap(), message.kwh.unwrap()))
-        .collect();
+    let told: Vec<_> =
+        second.iter().map(|message| (message.kind, message.seq.unwrap(), message.kwh.unwrap())).collect();
     assert_eq!(told[0], (TelemetryType::SessionStarted, 1, 0.0));
-    assert_eq!(
-        (told[1].0, told[2].0),
-        (TelemetryType::Consumption, TelemetryType::Consumption)
-    );
+    assert_eq!((told[1].0, told[2].0), (TelemetryType::Consumption, TelemetryType::Consumption));
     assert_eq!(told[3], (TelemetryType::SupplyEnd, 4, 0.025));
-    assert!(
-        told.iter().all(|(_, seq, _)| (1..=4).contains(seq)) && told.len() == 4,
-        "{told:?}"
-    );
+    assert!(told.iter().all(|(_, seq, _)| (1..=4).contains(seq)) && told.len() == 4, "{told:?}");
     for message in &second {
         assert_eq!(message.user_id.as_deref(), Some("ana"));
-        assert_eq!(
-            message.event_id.clone().unwrap(),
-            format!("s2-{}", message.seq.unwrap())
-        );
+        assert_eq!(message.event_id.clone().unwrap(), format!("s2-{}", message.seq.unwrap()));
         assert!(message.timestamp.unwrap() > 1_700_000_000.0);
     }
-    assert_eq!(
-        second[3].importe,
-        Some(0.01),
-        "0.0075 EUR, rounded as it is billed"
-    );
+    assert_eq!(second[3].importe, Some(0.01), "0.0075 EUR, rounded as it is billed");
     engine.stop().await;
 }
 
@@ -152,13 +121,7 @@ async fn without_kafka_supplies_go_on_and_their_events_come_later_in_order() {
     let monitor = engine.attended(1).await;
     engine.granted(1, "s1").await;
     assert_eq!(engine.ended("s1").await.energy_wh, 25);
-    engine
-        .panel()
-        .inject_fault(InjectFaultRequest {
-            reason: "smoke".into(),
-        })
-        .await
-        .unwrap();
+    engine.panel().inject_fault(InjectFaultRequest { reason: "smoke".into() }).await.unwrap();
     assert_eq!(engine.view.borrow().unsent, 3);
     engine.kill().await; // what was not sent is on disk
     drop(monitor);
@@ -206,14 +169,8 @@ async fn an_interrupted_supply_is_told_of_at_the_next_start() {
     let last = messages.last().unwrap();
     let record = &engine.state().await.unsettled[0];
     assert_eq!(record.end(), SupplyEnd::Interrupted);
-    assert_eq!(
-        (last.kind, last.reason.as_deref()),
-        (TelemetryType::Fault, Some("interrupted"))
-    );
-    assert_eq!(
-        (last.seq, last.kwh),
-        (Some(record.seq), Some(record.energy_wh as f64 / 1000.0))
-    );
+    assert_eq!((last.kind, last.reason.as_deref()), (TelemetryType::Fault, Some("interrupted")));
+    assert_eq!((last.seq, last.kwh), (Some(record.seq), Some(record.energy_wh as f64 / 1000.0)));
     engine.stop().await;
 }
 
@@ -225,17 +182,13 @@ async fn a_stop_in_good_order_tells_its_end_first() {
     let engine = Engine::start(options(folder.path(), kafka.options())).await;
     let _monitor = engine.attended(1).await;
     engine.granted(1, "s1").await;
-    topic
-        .until("the start is published", |messages| !messages.is_empty())
-        .await;
+    topic.until("the start is published", |messages| !messages.is_empty()).await;
     let view = engine.view.clone();
     engine.stop().await;
     assert_eq!(view.borrow().unsent, 0);
     topic
         .until("the end is published", |messages| {
-            lifecycle(messages)
-                .last()
-                .is_some_and(|(_, kind)| *kind == TelemetryType::Fault)
+            lifecycle(messages).last().is_some_and(|(_, kind)| *kind == TelemetryType::Fault)
         })
         .await;
 }

@@ -68,30 +68,18 @@ impl ChargePointService for Central {
             authorization_number: 1,
             session_id: "s1".into(),
             driver_id: request.driver_id,
-            price: Some(Price {
-                currency_code: "EUR".into(),
-                micros_per_kwh: 300_000,
-            }),
-            duration: Some(prost_types::Duration {
-                seconds: 60,
-                nanos: 0,
-            }),
+            price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
+            duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         };
         let answer = engine.authorize_supply(authorize).await?.into_inner();
         assert_eq!(answer.result(), CallResult::Done);
-        let session = Some(Session {
-            session_id: "s1".into(),
-            ..Session::default()
-        });
+        let session = Some(Session { session_id: "s1".into(), ..Session::default() });
         Ok(Response::new(RequestManualSupplyResponse { session }))
     }
 }
 
 fn start(driver: &str) -> StartManualSupplyRequest {
-    StartManualSupplyRequest {
-        driver_id: driver.into(),
-        request_id: "r1".into(),
-    }
+    StartManualSupplyRequest { driver_id: driver.into(), request_id: "r1".into() }
 }
 
 #[tokio::test]
@@ -99,64 +87,31 @@ async fn central_decides_and_calls_back() {
     let folder = tempdir().unwrap();
     let (known, engine_address) = watch::channel(None);
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "central")
-        .await
-        .unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "central").await.unwrap();
     let central = Address::from(listener.local_addr());
     let stop = Shutdown::new();
-    let service = ChargePointServiceServer::new(Central {
-        engine: engine_address,
-        asked: asked.clone(),
-    });
+    let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });
     let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
 
-    let engine = Engine::start(Options {
-        central,
-        ..options(folder.path(), no_kafka())
-    })
-    .await;
+    let engine = Engine::start(Options { central, ..options(folder.path(), no_kafka()) }).await;
     known.send_replace(Some(Address::from(engine.address)));
     let refused = engine.panel().start_manual_supply(start("")).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), reason(&refused).as_deref()),
-        (Code::FailedPrecondition, Some("UNATTENDED"))
-    );
+    assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::FailedPrecondition, Some("UNATTENDED")));
     assert!(asked.lock().unwrap().is_empty(), "central is not even asked");
     let _monitor = engine.attended(1).await;
 
-    let denied = engine
-        .panel()
-        .start_manual_supply(start("denied"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (denied.code(), reason(&denied).as_deref()),
-        (Code::FailedPrecondition, Some("DRIVER_BUSY"))
-    );
+    let denied = engine.panel().start_manual_supply(start("denied")).await.unwrap_err();
+    assert_eq!((denied.code(), reason(&denied).as_deref()), (Code::FailedPrecondition, Some("DRIVER_BUSY")));
     assert_eq!(denied.message(), "this driver has an open session");
 
-    let granted = engine
-        .panel()
-        .start_manual_supply(start(""))
-        .await
-        .unwrap()
-        .into_inner();
+    let granted = engine.panel().start_manual_supply(start("")).await.unwrap().into_inner();
     assert_eq!(granted.session_id, "s1");
     let current = granted.panel.unwrap().current.unwrap();
-    assert_eq!(
-        (current.driver_id.as_str(), current.session_id.as_str()),
-        ("INVITADO", "s1")
-    );
-    assert!(matches!(
-        current.state(),
-        SupplyState::Authorized | SupplyState::Supplying
-    ));
+    assert_eq!((current.driver_id.as_str(), current.session_id.as_str()), ("INVITADO", "s1"));
+    assert!(matches!(current.state(), SupplyState::Authorized | SupplyState::Supplying));
     let request = asked.lock().unwrap().last().cloned().unwrap();
-    assert_eq!(
-        (request.charge_point_id.as_str(), request.request_id.as_str()),
-        ("MAD-01", "r1")
-    );
+    assert_eq!((request.charge_point_id.as_str(), request.request_id.as_str()), ("MAD-01", "r1"));
     assert_eq!(request.instance_id, engine.instance);
 
     let busy = engine.panel().start_manual_supply(start("")).await.unwrap_err();
@@ -175,16 +130,8 @@ async fn without_central_it_is_said_plainly() {
     let refused = engine.panel().start_manual_supply(start("")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(reason(&refused).as_deref(), Some("CENTRAL_UNREACHABLE"));
-    assert!(
-        refused.message().starts_with("central at 127.0.0.1:"),
-        "{}",
-        refused.message()
-    );
-    let wrong = engine
-        .panel()
-        .start_manual_supply(start("a b"))
-        .await
-        .unwrap_err();
+    assert!(refused.message().starts_with("central at 127.0.0.1:"), "{}", refused.message());
+    let wrong = engine.panel().start_manual_supply(start("a b")).await.unwrap_err();
     assert_eq!(reason(&wrong).as_deref(), Some("INVALID_FIELD"));
     engine.stop().await;
 }

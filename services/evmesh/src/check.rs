@@ -23,12 +23,7 @@ pub(crate) struct Options {
     address: Address,
 
     /// Ask for this gRPC service alone, such as evmesh.driver.v1.DriverService; without it, for the whole server.
-    #[arg(
-        long,
-        env = "EVMESH_CHECK_SERVICE",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, env = "EVMESH_CHECK_SERVICE", default_value = "", hide_default_value = true)]
     service: String,
 
     /// How long to wait for the answer, connecting included, in seconds.
@@ -80,12 +75,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match (output, &problem) {
         (Output::Text, None) => output::line(&format!("{}: serving", named(&address, &service)))?,
         (Output::Text, Some(_)) => {}
-        (Output::Json, _) => output::json(&Answer {
-            address,
-            service,
-            status,
-            problem: problem.clone(),
-        })?,
+        (Output::Json, _) => output::json(&Answer { address, service, status, problem: problem.clone() })?,
     }
     problem.map_or(Ok(()), |problem| Err(Failure::Failed(problem)))
 }
@@ -98,35 +88,20 @@ fn named(address: &str, service: &str) -> String {
 }
 
 async fn ask(options: Options) -> Result<(), (Status, String)> {
-    let Options {
-        address,
-        service,
-        timeout,
-        output: _,
-    } = options;
+    let Options { address, service, timeout, output: _ } = options;
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
         let advice = "is it started, and is this the address of central, an engine or a monitor?";
-        (
-            Status::Unreachable,
-            format!("cannot reach {address}: {cause}; {advice}"),
-        )
+        (Status::Unreachable, format!("cannot reach {address}: {cause}; {advice}"))
     };
     let ask = async {
-        let channel = address
-            .endpoint()
-            .connect()
-            .await
-            .map_err(|error| unreachable(cause(&error)))?;
+        let channel = address.endpoint().connect().await.map_err(|error| unreachable(cause(&error)))?;
         let request = HealthCheckRequest { service };
         let answer = HealthClient::new(channel).check(request).await;
         answer.map_err(|status| match (status.code(), status.source()) {
             (Code::NotFound, _) => {
                 let advice = format!("see 'grpcurl -plaintext {address} list'");
-                (
-                    Status::ServiceUnknown,
-                    format!("{what} is not a service of this server: {advice}"),
-                )
+                (Status::ServiceUnknown, format!("{what} is not a service of this server: {advice}"))
             }
             (Code::Unimplemented, _) => {
                 let problem =
@@ -142,17 +117,9 @@ async fn ask(options: Options) -> Result<(), (Status, String)> {
     };
     let Ok(answer) = tokio::time::timeout(timeout, ask).await else {
         let advice = "is it overloaded, or another kind of server? --timeout waits longer";
-        return Err((
-            Status::Silent,
-            format!("{what} did not answer within {timeout:?}; {advice}"),
-        ));
+        return Err((Status::Silent, format!("{what} did not answer within {timeout:?}; {advice}")));
     };
-    let unsaid = |status| {
-        (
-            status,
-            format!("{what} does not say whether it serves; its log says more"),
-        )
-    };
+    let unsaid = |status| (status, format!("{what} does not say whether it serves; its log says more"));
     match answer?.into_inner().status() {
         ServingStatus::Serving => Ok(()),
         ServingStatus::NotServing => Err((

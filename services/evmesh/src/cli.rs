@@ -9,12 +9,7 @@ use std::{ffi::OsString, process::ExitCode};
 ///
 /// Start with `evmesh up`: a whole network in this one process, with its own Kafka broker.
 #[derive(Debug, clap::Parser)]
-#[command(
-    name = "evmesh",
-    version,
-    subcommand_required = true,
-    arg_required_else_help = false
-)]
+#[command(name = "evmesh", version, subcommand_required = true, arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
     role: Role,
@@ -92,10 +87,7 @@ fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 /// What holds for every command: its help ends with the exit codes, and shows no value of the environment, which may be
 /// a secret.
 fn complete(command: clap::Command) -> clap::Command {
-    command
-        .after_help(CODES)
-        .mut_args(|argument| argument.hide_env_values(true))
-        .mut_subcommands(complete)
+    command.after_help(CODES).mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(complete)
 }
 
 /// Ten services share one stderr in `up`: there only what went wrong is logged, unless the user asks for more.
@@ -150,20 +142,13 @@ mod tests {
     #[test]
     fn every_flag_is_explained_and_every_setting_of_a_process_has_a_variable() {
         for role in command().get_subcommands() {
-            let process = matches!(
-                role.get_name(),
-                "central" | "engine" | "monitor" | "driver" | "up"
-            );
-            let flags = role
-                .get_arguments()
-                .filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
+            let process = matches!(role.get_name(), "central" | "engine" | "monitor" | "driver" | "up");
+            let flags =
+                role.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
             for flag in flags {
                 let name = format!("{} --{}", role.get_name(), flag.get_id());
                 assert!(flag.get_help().is_some(), "{name} is not explained");
-                assert!(
-                    !process || flag.get_env().is_some(),
-                    "{name} has no environment variable"
-                );
+                assert!(!process || flag.get_env().is_some(), "{name} has no environment variable");
             }
         }
     }
@@ -172,31 +157,11 @@ mod tests {
     fn what_is_wrong_is_one_sentence_with_what_to_do_next() {
         for (line, says, help) in [
             ("evmesh", "a command is missing", "'evmesh --help'"),
-            (
-                "evmesh centrall",
-                "unrecognized subcommand 'centrall'",
-                "'evmesh --help'",
-            ),
-            (
-                "evmesh operator",
-                "a command is missing",
-                "'evmesh operator --help'",
-            ),
-            (
-                "evmesh operator stop",
-                "required arguments",
-                "'evmesh operator stop --help'",
-            ),
-            (
-                "evmesh operator stop MAD-01 --all",
-                "cannot be used with",
-                "'evmesh operator stop --help'",
-            ),
-            (
-                "evmesh operator status --limit 0",
-                "--limit",
-                "'evmesh operator status --help'",
-            ),
+            ("evmesh centrall", "unrecognized subcommand 'centrall'", "'evmesh --help'"),
+            ("evmesh operator", "a command is missing", "'evmesh operator --help'"),
+            ("evmesh operator stop", "required arguments", "'evmesh operator stop --help'"),
+            ("evmesh operator stop MAD-01 --all", "cannot be used with", "'evmesh operator stop --help'"),
+            ("evmesh operator status --limit 0", "--limit", "'evmesh operator status --help'"),
             ("evmesh check", "ADDR", "'evmesh check --help'"),
         ] {
             let sentence = wrong(line);

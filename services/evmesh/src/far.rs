@@ -52,11 +52,7 @@ impl Far {
 
     /// Waits for it; when that takes longer than a second, stderr says so.
     pub(crate) async fn waited<T>(&self, work: impl Future<Output = T>) -> T {
-        waiting(
-            || format!("waiting for {} at {}", self.what, self.peer.address()),
-            work,
-        )
-        .await
+        waiting(|| format!("waiting for {} at {}", self.what, self.peer.address()), work).await
     }
 
     /// Why a call to it failed, for the person who typed the command.

@@ -42,13 +42,13 @@ pub(crate) fn man(options: &Man) -> Result<(), Failure> {
         clap_mangen::Man::new(cli::command()).render(&mut page)?;
         return output::print(&String::from_utf8_lossy(&page));
     };
-    fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(cli::command(), dir))
-        .map_err(|error| {
+    fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(cli::command(), dir)).map_err(
+        |error| {
             let dir = dir.display();
             Failure::Failed(format!(
                 "cannot write man pages into '{dir}': {error}; name another folder with --dir"
             ))
-        })?;
+        },
+    )?;
     output::line(&format!("the man pages are in {}", dir.display()))
 }

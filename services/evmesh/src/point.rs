@@ -33,13 +33,7 @@ pub(crate) struct Options {
     engine: Address,
 
     /// Sentences for people, or one JSON document for scripts.
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        env = "EVMESH_POINT_OUTPUT",
-        default_value = "text"
-    )]
+    #[arg(long, global = true, value_enum, env = "EVMESH_POINT_OUTPUT", default_value = "text")]
     output: Output,
 
     #[command(subcommand)]
@@ -104,11 +98,7 @@ async fn act(far: &Far, command: Command) -> Result<Option<Panel>, Status> {
             engine.start_manual_supply(request).await?.into_inner().panel
         }
         Command::Fault { reason } => {
-            engine
-                .inject_fault(InjectFaultRequest { reason })
-                .await?
-                .into_inner()
-                .panel
+            engine.inject_fault(InjectFaultRequest { reason }).await?.into_inner().panel
         }
         Command::Repair => engine.clear_fault(ClearFaultRequest {}).await?.into_inner().panel,
         Command::Show => engine.get_panel(GetPanelRequest {}).await?.into_inner().panel,

@@ -50,10 +50,7 @@ impl Process {
             observability::Error::Filter { .. } => Failure::Usage(error.to_string()),
             observability::Error::Twice | observability::Error::Metrics(..) => Failure::because(&error),
         })?;
-        Ok(Stage {
-            shutdown: Shutdown::on_signals(self.grace),
-            log,
-        })
+        Ok(Stage { shutdown: Shutdown::on_signals(self.grace), log })
     }
 }
 

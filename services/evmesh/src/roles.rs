@@ -20,18 +20,11 @@ pub(crate) struct Solo<T: clap::Args> {
 /// `evmesh central`.
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = central::Service::bind(solo.role)
-        .await
-        .map_err(|error| Failure::because(&error))?;
+    let service = central::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     // Central collects what its panel shows only while somebody looks.
     let view = stage.panel_log().map(|log| service.view().with_log(log.clone()));
     let shutdown = stage.shutdown.clone();
-    let service = Box::pin(async {
-        service
-            .run(shutdown)
-            .await
-            .map_err(|error| Failure::because(&error))
-    });
+    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
     let panel = |_, shutdown| async {
         match view {
             Some(view) => central::panel::run(view, shutdown).await,
@@ -44,37 +37,19 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
 /// `evmesh engine`.
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = engine::Service::bind(solo.role)
-        .await
-        .map_err(|error| Failure::because(&error))?;
+    let service = engine::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
-    let service = Box::pin(async {
-        service
-            .run(shutdown)
-            .await
-            .map_err(|error| Failure::because(&error))
-    });
-    stage
-        .run(service, |log, shutdown| engine::panel::run(point, log, shutdown))
-        .await
+    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
+    stage.run(service, |log, shutdown| engine::panel::run(point, log, shutdown)).await
 }
 
 /// `evmesh monitor`.
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = monitor::Service::bind(solo.role)
-        .await
-        .map_err(|error| Failure::because(&error))?;
+    let service = monitor::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let service = Box::pin(async {
-        service
-            .run(shutdown)
-            .await
-            .map_err(|error| Failure::because(&error))
-    });
-    stage
-        .run(service, |log, shutdown| monitor::panel::run(view, log, shutdown))
-        .await
+    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
+    stage.run(service, |log, shutdown| monitor::panel::run(view, log, shutdown)).await
 }
 
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
@@ -86,39 +61,25 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         driver::Output::Json => solo.process.without_panel(),
     };
     let stage = process.begin()?;
-    let service = driver::Service::bind(solo.role)
-        .await
-        .map_err(|error| Failure::because(&error))?;
+    let service = driver::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let lines = stage
-        .panel_log()
-        .is_none()
-        .then(|| (service.words(), service.events()));
+    let lines = stage.panel_log().is_none().then(|| (service.words(), service.events()));
     let mut summary = None;
     let work = Box::pin(async {
         let printing = async {
             if let Some((words, events)) = lines {
                 // Nobody may be reading: the requests go on all the same.
-                words
-                    .print(events, output, io::stdout())
-                    .await
-                    .unwrap_or_default();
+                words.print(events, output, io::stdout()).await.unwrap_or_default();
             }
         };
         let (ended, ()) = tokio::join!(service.run(shutdown), printing);
         summary = Some(ended.map_err(|error| Failure::because(&error))?);
         Ok(())
     });
-    stage
-        .run(work, |_, shutdown| driver::panel::run(view, shutdown))
-        .await?;
+    stage.run(work, |_, shutdown| driver::panel::run(view, shutdown)).await?;
     let Some(summary) = summary else {
         return Ok(());
     };
     even_unread(output::line(&driver::words::summary(&summary, output)))?;
-    if summary.all_as_expected() {
-        Ok(())
-    } else {
-        Err(Failure::Told)
-    }
+    if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
 }

@@ -9,24 +9,12 @@ use std::{
     process::Command,
 };
 
-const ROLES: [&str; 10] = [
-    "central",
-    "engine",
-    "monitor",
-    "driver",
-    "operator",
-    "point",
-    "check",
-    "up",
-    "completions",
-    "man",
-];
+const ROLES: [&str; 10] =
+    ["central", "engine", "monitor", "driver", "operator", "point", "check", "up", "completions", "man"];
 
 #[test]
 fn every_command_explains_itself_with_its_exit_codes() {
-    let operator = [
-        "status", "watch", "stop", "resume", "price", "sessions", "tickets",
-    ];
+    let operator = ["status", "watch", "stop", "resume", "price", "sessions", "tickets"];
     let point = ["plug", "unplug", "supply", "fault", "repair", "show"];
     let mut commands: Vec<Vec<&str>> = vec![vec![]];
     commands.extend(ROLES.map(|role| vec![role]));
@@ -36,11 +24,7 @@ fn every_command_explains_itself_with_its_exit_codes() {
         let help = run([&command[..], &["--help"]].concat());
         assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command:?}");
         for text in ["Usage: evmesh", "Exit codes: 0 ", "--help"] {
-            assert!(
-                help.stdout.contains(text),
-                "{command:?} does not say {text}:\n{}",
-                help.stdout
-            );
+            assert!(help.stdout.contains(text), "{command:?} does not say {text}:\n{}", help.stdout);
         }
     }
     let up = run(["up", "--help"]).stdout;
@@ -59,15 +43,9 @@ fn every_command_explains_itself_with_its_exit_codes() {
 #[test]
 fn no_help_shows_a_value_of_the_environment() {
     let mut help = common::process::command(["central", "--help"]);
-    let help = help
-        .env("EVMESH_KAFKA_PROPERTIES", "sasl.password=hunter2")
-        .output()
-        .unwrap();
+    let help = help.env("EVMESH_KAFKA_PROPERTIES", "sasl.password=hunter2").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    assert!(
-        help.contains("EVMESH_KAFKA_PROPERTIES") && !help.contains("hunter2"),
-        "{help}"
-    );
+    assert!(help.contains("EVMESH_KAFKA_PROPERTIES") && !help.contains("hunter2"), "{help}");
 }
 
 #[test]
@@ -105,10 +83,7 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         let run = run(line.split_whitespace());
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{line}: {run:?}");
         let sentence = run.stderr.trim_end();
-        assert!(
-            sentence.starts_with("evmesh: ") && sentence.contains(says),
-            "{line}: {sentence}"
-        );
+        assert!(sentence.starts_with("evmesh: ") && sentence.contains(says), "{line}: {sentence}");
         assert!(!sentence.contains('\n'), "{line}: {sentence}");
     }
 }
@@ -116,54 +91,26 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
 #[test]
 fn a_taken_port_is_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, port) = (
-        taken.local_addr().unwrap().to_string(),
-        taken.local_addr().unwrap().port().to_string(),
-    );
+    let (address, port) =
+        (taken.local_addr().unwrap().to_string(), taken.local_addr().unwrap().port().to_string());
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("store").display().to_string();
     let free = ["--listen", "127.0.0.1:0"];
     for (command, flag) in [
         (vec!["central", "--data", &data, "--listen", &address], "--listen"),
-        (
-            vec![
-                "engine",
-                "--charge-point",
-                "A",
-                "--data",
-                &data,
-                "--listen",
-                &address,
-            ],
-            "--listen",
-        ),
-        (
-            vec!["monitor", "--charge-point", "A", "--listen", &address],
-            "--listen",
-        ),
+        (vec!["engine", "--charge-point", "A", "--data", &data, "--listen", &address], "--listen"),
+        (vec!["monitor", "--charge-point", "A", "--listen", &address], "--listen"),
         (vec!["up", "--listen", &address], "--listen"),
+        ([&["up"], &free[..], &["--engine-port-base", &port]].concat(), "--engine-port-base"),
         (
-            [&["up"], &free[..], &["--engine-port-base", &port]].concat(),
-            "--engine-port-base",
-        ),
-        (
-            [
-                &["up", "--engine-port-base", "0"],
-                &free[..],
-                &["--monitor-port-base", &port],
-            ]
-            .concat(),
+            [&["up", "--engine-port-base", "0"], &free[..], &["--monitor-port-base", &port]].concat(),
             "--monitor-port-base",
         ),
     ] {
         let run = run(&command);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
         let last = run.stderr.lines().last().unwrap_or_default();
-        let says = [
-            &address,
-            "the address is in use",
-            &format!("choose another port with {flag}"),
-        ];
+        let says = [&address, "the address is in use", &format!("choose another port with {flag}")];
         assert!(says.iter().all(|text| last.contains(text)), "{command:?}: {last}");
     }
 }
@@ -179,10 +126,7 @@ fn a_store_belongs_to_one_process() {
     });
     let run = run(["central", "--data", &data, "--listen", &second]);
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(
-        run.stderr.contains(&data) && run.stderr.contains("process"),
-        "{run:?}"
-    );
+    assert!(run.stderr.contains(&data) && run.stderr.contains("process"), "{run:?}");
     drop(central);
 }
 
@@ -192,10 +136,7 @@ fn what_is_not_there_is_one_sentence_that_says_what_to_do() {
     for (command, says) in [
         (vec!["operator", "--central", &nobody, "status"], "--central"),
         (vec!["operator", "--central", &nobody, "watch"], "--central"),
-        (
-            vec!["operator", "--central", &nobody, "stop", "--all"],
-            "--central",
-        ),
+        (vec!["operator", "--central", &nobody, "stop", "--all"], "--central"),
         (vec!["point", "--engine", &nobody, "show"], "--engine"),
         (vec!["point", "--engine", &nobody, "supply"], "--engine"),
         (vec!["check", &nobody], "is it started"),
@@ -203,10 +144,7 @@ fn what_is_not_there_is_one_sentence_that_says_what_to_do() {
         let run = run(&command);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
         let sentence = run.stderr.trim_end();
-        assert!(
-            sentence.contains(&nobody) && sentence.contains(says),
-            "{command:?}: {sentence}"
-        );
+        assert!(sentence.contains(&nobody) && sentence.contains(says), "{command:?}: {sentence}");
         assert!(!sentence.contains('\n'), "{command:?}: {sentence}");
     }
 }
@@ -223,27 +161,14 @@ fn files_are_checked_before_anything_starts() {
     let charge_points = file("points", "# ours\nA; Madrid; 0.35 EUR\nB; Madrid\n");
     let missing = folder.path().join("missing").display().to_string();
     for (flags, says) in [
-        (
-            ["--requests", &requests],
-            vec![requests.as_str(), "line 2", "'expect=rain'"],
-        ),
+        (["--requests", &requests], vec![requests.as_str(), "line 2", "'expect=rain'"]),
         (["--requests", &missing], vec![missing.as_str(), "--requests"]),
-        (
-            ["--charge-points", &charge_points],
-            vec![charge_points.as_str(), "line 3", "it has 2 parts"],
-        ),
+        (["--charge-points", &charge_points], vec![charge_points.as_str(), "line 3", "it has 2 parts"]),
         (["--charge-points", &missing], vec![missing.as_str()]),
     ] {
-        let run = run([
-            &["up", "--listen", "127.0.0.1:0", "--engine-port-base", "0"],
-            &flags[..],
-        ]
-        .concat());
+        let run = run([&["up", "--listen", "127.0.0.1:0", "--engine-port-base", "0"], &flags[..]].concat());
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{flags:?}: {run:?}");
-        assert!(
-            says.iter().all(|text| run.stderr.contains(text)),
-            "{flags:?}: {run:?}"
-        );
+        assert!(says.iter().all(|text| run.stderr.contains(text)), "{flags:?}: {run:?}");
     }
 }
 
@@ -270,63 +195,29 @@ fn another_server(greeting: &'static [u8], answer: &'static [u8]) -> String {
 
 #[test]
 fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
-    let http = another_server(
-        b"",
-        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-    );
+    let http =
+        another_server(b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let ssh = another_server(b"SSH-2.0-OpenSSH_9.2\r\n", b"");
     // A server with TLS answers what is no handshake with an alert.
     let tls = another_server(b"", b"\x15\x03\x01\x00\x02\x02\x16");
     for server in [&http, &ssh, &tls] {
         for (command, next) in [
-            (
-                vec!["check", server],
-                "is this the address of central, an engine or a monitor?",
-            ),
-            (
-                vec!["operator", "--central", server, "status"],
-                "name another with --central",
-            ),
-            (
-                vec!["operator", "--central", server, "watch"],
-                "name another with --central",
-            ),
-            (
-                vec!["point", "--engine", server, "show"],
-                "name another with --engine",
-            ),
+            (vec!["check", server], "is this the address of central, an engine or a monitor?"),
+            (vec!["operator", "--central", server, "status"], "name another with --central"),
+            (vec!["operator", "--central", server, "watch"], "name another with --central"),
+            (vec!["point", "--engine", server, "show"], "name another with --engine"),
         ] {
             let run = run(&command);
             assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
             let sentence = run.stderr.trim_end();
-            let says = [
-                "something else listens there, or a server with TLS",
-                server.as_str(),
-                next,
-            ];
-            assert!(
-                says.iter().all(|text| sentence.contains(text)),
-                "{command:?}: {sentence}"
-            );
+            let says = ["something else listens there, or a server with TLS", server.as_str(), next];
+            assert!(says.iter().all(|text| sentence.contains(text)), "{command:?}: {sentence}");
             assert!(!sentence.contains('\n'), "{command:?}: {sentence}");
         }
     }
-    let driver = Process::start([
-        "driver",
-        "--driver",
-        "1",
-        "--central",
-        &http,
-        "--kafka",
-        &free_address(),
-    ]);
+    let driver = Process::start(["driver", "--driver", "1", "--central", &http, "--kafka", &free_address()]);
     driver.line(
-        &[
-            "cannot reach central at",
-            &http,
-            "retrying",
-            "something else listens there",
-        ],
+        &["cannot reach central at", &http, "retrying", "something else listens there"],
         common::PATIENCE,
     );
 }
@@ -336,18 +227,9 @@ fn who_waits_for_longer_than_a_second_is_told_for_what() {
     let silent = another_server(b"", b"");
     for (command, waits) in [
         (vec!["check", &silent], "evmesh: waiting for "),
-        (
-            vec!["operator", "--central", &silent, "status"],
-            "evmesh: waiting for central at ",
-        ),
-        (
-            vec!["operator", "--central", &silent, "watch"],
-            "evmesh: waiting for central at ",
-        ),
-        (
-            vec!["point", "--engine", &silent, "show"],
-            "evmesh: waiting for the engine at ",
-        ),
+        (vec!["operator", "--central", &silent, "status"], "evmesh: waiting for central at "),
+        (vec!["operator", "--central", &silent, "watch"], "evmesh: waiting for central at "),
+        (vec!["point", "--engine", &silent, "show"], "evmesh: waiting for the engine at "),
     ] {
         let run = run(&command);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
@@ -366,10 +248,7 @@ fn check_answers_scripts_too() {
     let answer: serde_json::Value = serde_json::from_str(&check.stdout).unwrap();
     assert_eq!(answer["status"], "UNREACHABLE");
     assert_eq!(answer["address"], nobody.as_str());
-    assert_eq!(
-        check.stderr,
-        format!("evmesh: {}\n", answer["problem"].as_str().unwrap())
-    );
+    assert_eq!(check.stderr, format!("evmesh: {}\n", answer["problem"].as_str().unwrap()));
 }
 
 #[test]
@@ -389,10 +268,7 @@ fn a_shell_completes_commands_and_flags() {
         let ask = format!(
             "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \"${{COMPREPLY[@]}}\"\n"
         );
-        let output = Command::new("bash")
-            .args(["--norc", "-c", &ask])
-            .output()
-            .unwrap();
+        let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
@@ -411,19 +287,13 @@ fn every_command_has_a_man_page() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("man1");
     let dir = dir.to_str().unwrap();
-    assert_eq!(
-        run(["man", "--dir", dir]).stdout,
-        format!("the man pages are in {dir}\n")
-    );
+    assert_eq!(run(["man", "--dir", dir]).stdout, format!("the man pages are in {dir}\n"));
     for role in ROLES {
         let page = std::fs::read_to_string(format!("{dir}/evmesh-{role}.1")).unwrap();
         assert!(page.contains(".SH OPTIONS"), "{role}");
     }
     let stop = std::fs::read_to_string(format!("{dir}/evmesh-operator-stop.1")).unwrap();
-    assert!(
-        stop.contains("\\-\\-all") && stop.contains("EVMESH_OPERATOR_CENTRAL"),
-        "{stop}"
-    );
+    assert!(stop.contains("\\-\\-all") && stop.contains("EVMESH_OPERATOR_CENTRAL"), "{stop}");
     let nowhere = run(["man", "--dir", "/dev/null/man1"]);
     assert_eq!(nowhere.code, 1, "{nowhere:?}");
     assert!(nowhere.stderr.contains("--dir"), "{nowhere:?}");

@@ -15,16 +15,10 @@ fn check_says_whether_a_server_serves() {
     let service = "evmesh.driver.v1.DriverService";
     assert_eq!(run(["check", &up.central, "--service", service]).code, 0);
     let answer = run(["check", &up.central, "--output", "json"]).json();
-    assert_eq!(
-        (&answer["status"], &answer["service"]),
-        (&"SERVING".into(), &"".into())
-    );
+    assert_eq!((&answer["status"], &answer["service"]), (&"SERVING".into(), &"".into()));
     let unknown = run(["check", &up.central, "--service", "nobody.v1.Service"]);
     assert_eq!(unknown.code, 1);
-    assert!(
-        unknown.stderr.contains("nobody.v1.Service") && unknown.stderr.contains("list"),
-        "{unknown:?}"
-    );
+    assert!(unknown.stderr.contains("nobody.v1.Service") && unknown.stderr.contains("list"), "{unknown:?}");
 
     let central = up.central.clone();
     drop(up);
@@ -50,14 +44,9 @@ fn check_is_bounded_and_tells_a_server_that_does_not_serve() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind(&address)).unwrap();
     runtime.spawn(async {
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
+        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
-        tonic::transport::Server::builder()
-            .add_service(health)
-            .serve_with_incoming(incoming)
-            .await
+        tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming).await
     });
     let check = run(["check", &address]);
     assert_eq!(check.code, 1);
@@ -77,33 +66,22 @@ fn the_operator_sees_stops_resumes_and_prices() {
     for text in ["VLC-01", "Valencia, Nord", "0.30 EUR/kWh", "ACTIVADO"] {
         assert!(lines[4].contains(text), "{text}: {}", lines[4]);
     }
-    let ids: Vec<_> = operator(&up.central, &["status"])
-        .iter()
-        .map(|row| row["charge_point_id"].clone())
-        .collect();
+    let ids: Vec<_> =
+        operator(&up.central, &["status"]).iter().map(|row| row["charge_point_id"].clone()).collect();
     assert_eq!(ids, ["BCN-01", "MAD-01", "MAD-02", "VLC-01"]);
     let page = say(&["status", "--limit", "3"]);
     assert_eq!(page.stdout.lines().count(), 4, "{page:?}");
     assert!(page.stderr.contains("raise --limit"), "{page:?}");
 
-    assert_eq!(
-        say(&["stop", "MAD-01", "MAD-02"]).stdout,
-        "2 charge points are out of service\n"
-    );
+    assert_eq!(say(&["stop", "MAD-01", "MAD-02"]).stdout, "2 charge points are out of service\n");
     becomes(&up.central, "MAD-01", "PARADO");
     becomes(&up.central, "BCN-01", "ACTIVADO");
     let denied = run(up.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
     assert_eq!(denied.code, 1, "{denied:?}");
     assert!(denied.stdout.contains("CHARGE_POINT_OUT_OF_ORDER"), "{denied:?}");
-    assert_eq!(
-        say(&["resume", "MAD-01"]).stdout,
-        "1 charge point is in service\n"
-    );
+    assert_eq!(say(&["resume", "MAD-01"]).stdout, "1 charge point is in service\n");
     becomes(&up.central, "MAD-01", "ACTIVADO");
-    assert_eq!(
-        say(&["stop", "--all"]).stdout,
-        "4 charge points are out of service\n"
-    );
+    assert_eq!(say(&["stop", "--all"]).stdout, "4 charge points are out of service\n");
     becomes(&up.central, "VLC-01", "PARADO");
     let resumed = say(&["resume", "--all", "--output", "json"]);
     assert_eq!(resumed.json()["charge_point_count"], 4);
@@ -111,18 +89,12 @@ fn the_operator_sees_stops_resumes_and_prices() {
 
     let unknown = say(&["stop", "NOWHERE"]);
     assert_eq!(unknown.code, 1);
-    assert!(
-        unknown.stderr.contains("NOWHERE") && unknown.stderr.starts_with("evmesh: "),
-        "{unknown:?}"
-    );
+    assert!(unknown.stderr.contains("NOWHERE") && unknown.stderr.starts_with("evmesh: "), "{unknown:?}");
 
     assert_eq!(say(&["price", "BCN-01", "0.5 EUR"]).code, 0);
     assert_eq!(say(&["price", "BCN-01", "0.55", "EUR"]).code, 0);
     let price = &operator(&up.central, &["status"])[0]["price"];
-    assert_eq!(
-        (&price["currency_code"], &price["micros_per_kwh"]),
-        (&"EUR".into(), &550_000.into())
-    );
+    assert_eq!((&price["currency_code"], &price["micros_per_kwh"]), (&"EUR".into(), &550_000.into()));
 
     assert_eq!(say(&["tickets"]).stdout, "no tickets\n");
     assert_eq!(operator(&up.central, &["sessions"]).len(), 0);
@@ -137,10 +109,7 @@ fn watch_shows_every_charge_point_and_then_each_change() {
         text.line(&[id, "ACTIVADO"], PATIENCE);
         json.line(&[id, "\"status\":\"ACTIVADO\""], PATIENCE);
     }
-    assert_eq!(
-        run(["operator", "stop", "MAD-02", "--central", &up.central]).code,
-        0
-    );
+    assert_eq!(run(["operator", "stop", "MAD-02", "--central", &up.central]).code, 0);
     text.line(&["MAD-02", "PARADO"], PATIENCE);
     let changed = json.line(&["MAD-02", "PARADO"], PATIENCE);
     let changed: serde_json::Value = serde_json::from_str(&changed).expect("a document a line");
@@ -158,12 +127,7 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
     let panel = |command: &[&str]| point(&[command, &["--output", "json"]].concat()).json();
 
     let shown = point(&["show"]);
-    for text in [
-        "charge point  MAD-01",
-        "attended      yes",
-        "fault         none",
-        "session now   none",
-    ] {
+    for text in ["charge point  MAD-01", "attended      yes", "fault         none", "session now   none"] {
         assert!(shown.stdout.contains(text), "{text}: {shown:?}");
     }
     let supply = panel(&["supply", "--driver", "42"]);
@@ -175,10 +139,7 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
     assert_eq!(again.code, 1);
     assert!(again.stderr.starts_with("evmesh: the engine at"), "{again:?}");
     let broken = panel(&["fault", "water in the socket"]);
-    assert!(
-        broken["fault"].as_str().unwrap().contains("water in the socket"),
-        "{broken}"
-    );
+    assert!(broken["fault"].as_str().unwrap().contains("water in the socket"), "{broken}");
     assert_eq!(broken["last"]["session_id"], session.as_str());
     becomes(&up.central, "MAD-01", "AVERIADO");
     let refused = point(&["supply"]);
@@ -190,10 +151,7 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
         Some(operator(&up.central, &["tickets"])).filter(|tickets| !tickets.is_empty())
     });
     assert_eq!(tickets.len(), 1);
-    assert_eq!(
-        (&tickets[0]["session_id"], &tickets[0]["outcome"]),
-        (&session.into(), &"FAULTED".into())
-    );
+    assert_eq!((&tickets[0]["session_id"], &tickets[0]["outcome"]), (&session.into(), &"FAULTED".into()));
 
     // A guest, who unplugs when it is enough.
     assert_eq!(panel(&["supply"])["current"]["driver_id"], "INVITADO");
@@ -202,20 +160,11 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
     assert_eq!(panel(&["unplug"])["last"]["end"], "COMPLETED");
     let sessions = common::eventually("both sessions are settled", PATIENCE, || {
         let sessions = operator(&up.central, &["sessions", "--charge-point", "MAD-01"]);
-        sessions
-            .iter()
-            .all(|session| session["settled"] == true)
-            .then_some(sessions)
+        sessions.iter().all(|session| session["settled"] == true).then_some(sessions)
     });
-    let drivers: Vec<_> = sessions
-        .iter()
-        .map(|session| session["driver_id"].as_str().unwrap())
-        .collect();
+    let drivers: Vec<_> = sessions.iter().map(|session| session["driver_id"].as_str().unwrap()).collect();
     assert_eq!(drivers, ["42", "INVITADO"]);
     assert_eq!(operator(&up.central, &["tickets", "--driver", "42"]).len(), 1);
     let table = run(["operator", "sessions", "--central", &up.central]).stdout;
-    assert!(
-        table.contains("FAULTED") && table.contains("COMPLETED") && table.contains("issued"),
-        "{table}"
-    );
+    assert!(table.contains("FAULTED") && table.contains("COMPLETED") && table.contains("issued"), "{table}");
 }

@@ -19,12 +19,7 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
 };
 
-const TOPICS: [&str; 4] = [
-    CP_TELEMETRY,
-    CP_TELEMETRY_DLQ,
-    DRIVER_NOTIFICATIONS,
-    NETWORK_STATUS,
-];
+const TOPICS: [&str; 4] = [CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS];
 
 /// Messages that may wait between the readers and the test: more than its network publishes.
 const QUEUE: usize = 10_000;
@@ -32,10 +27,7 @@ const QUEUE: usize = 10_000;
 #[test]
 fn every_example_is_what_the_code_reads_and_writes() {
     let channels = contract::asyncapi()["channels"].as_object().unwrap();
-    let described: Vec<_> = channels
-        .values()
-        .map(|channel| channel["address"].as_str().unwrap())
-        .collect();
+    let described: Vec<_> = channels.values().map(|channel| channel["address"].as_str().unwrap()).collect();
     assert_eq!(described, TOPICS);
     for topic in TOPICS {
         for (name, message) in contract::messages(topic) {
@@ -87,15 +79,9 @@ fn what_breaks_the_contract_is_told() {
         assert!(!with(field, value.clone()).is_empty(), "{field}: {value}");
     }
     let empty = json!({"type": "TICKET", "cp_id": "A", "user_id": "1", "timestamp": 0.0});
-    assert!(
-        !contract::wrong(DRIVER_NOTIFICATIONS, &empty).is_empty(),
-        "a ticket without its energy"
-    );
+    assert!(!contract::wrong(DRIVER_NOTIFICATIONS, &empty).is_empty(), "a ticket without its energy");
     let part = json!({"type": "NETWORK_STATUS_UPDATE", "cps": [], "part": 1});
-    assert!(
-        !contract::wrong(NETWORK_STATUS, &part).is_empty(),
-        "a part of how many?"
-    );
+    assert!(!contract::wrong(NETWORK_STATUS, &part).is_empty(), "a part of how many?");
 }
 
 #[test]
@@ -106,10 +92,7 @@ fn all_that_a_network_publishes_fits_the_contract() {
     let file = folder.path().join("requests");
     std::fs::write(&file, "VLC-01\nNOWHERE expect=denied\nMAD-02 expect=fault\n").unwrap();
     let file = file.display().to_string();
-    let mut network = Process::start(up::flags(
-        &broker,
-        &["--requests", &file, "--exit", "--pause", "0.1"],
-    ));
+    let mut network = Process::start(up::flags(&broker, &["--requests", &file, "--exit", "--pause", "0.1"]));
 
     let wanted: BTreeSet<&str> = [
         "SESSION_STARTED",
@@ -126,9 +109,7 @@ fn all_that_a_network_publishes_fits_the_contract() {
     .into();
     let mut seen = BTreeSet::new();
     while !wanted.iter().all(|kind| seen.contains(*kind)) {
-        let (topic, message) = messages
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("only {seen:?}"));
+        let (topic, message) = messages.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("only {seen:?}"));
         seen.insert(fits(topic, &message));
     }
     assert_eq!(network.end(PATIENCE), 0, "{}", network.text());
@@ -148,11 +129,7 @@ fn fits(topic: &'static str, message: &Message) -> String {
         DRIVER_NOTIFICATIONS => &payload["user_id"],
         _ => &Value::from(NETWORK_STATUS_KEY),
     };
-    assert_eq!(
-        key.as_str().expect("a text").as_bytes(),
-        message.key,
-        "{topic}: {payload}"
-    );
+    assert_eq!(key.as_str().expect("a text").as_bytes(), message.key, "{topic}: {payload}");
     assert!(
         message.trace.is_some() || payload["session_id"].is_null(),
         "{topic}: a session's message is traced: {payload}"
@@ -165,10 +142,7 @@ fn read_all(broker: &Broker) -> (Vec<Reader>, Receiver<(&'static str, Message)>)
     let (sender, messages) = sync_channel(QUEUE);
     let readers = TOPICS.map(|topic| {
         let sender = sender.clone();
-        let origin = Origin::Stored {
-            cluster_id: None,
-            offsets: Default::default(),
-        };
+        let origin = Origin::Stored { cluster_id: None, offsets: Default::default() };
         let sink = move |event| match event {
             ReaderEvent::Message(message) => sender.send((topic, message)).is_ok(),
             ReaderEvent::ReadToEnd { .. }

@@ -17,10 +17,8 @@ const SLOW: u32 = 60;
 #[test]
 fn roles_start_in_any_order_and_kafka_last() {
     let roles = Roles::new(Broker::closed(), &["MAD-01", "MAD-02"]);
-    let file = roles.file(
-        "requests",
-        "MAD-02 expect=fault\nNOWHERE expect=denied:CHARGE_POINT_UNKNOWN\nany\nMAD-01\n",
-    );
+    let file = roles
+        .file("requests", "MAD-02 expect=fault\nNOWHERE expect=denied:CHARGE_POINT_UNKNOWN\nany\nMAD-01\n");
     // Everyone before those that they need.
     let monitor = roles.monitor("MAD-02");
     let mut first = roles.driver(&["--driver", "1", "--charge-point", "MAD-01"]);
@@ -46,22 +44,9 @@ fn roles_start_in_any_order_and_kafka_last() {
     }
     let mut driver = roles.driver(&["--driver", "101", "--requests", &file, "--pause", "0.5"]);
     driver.line(&["MAD-02: 50.0 kW"], PATIENCE);
-    assert_eq!(
-        run([
-            "point",
-            "--engine",
-            roles.engine_address("MAD-02"),
-            "fault",
-            "a test"
-        ])
-        .code,
-        0
-    );
+    assert_eq!(run(["point", "--engine", roles.engine_address("MAD-02"), "fault", "a test"]).code, 0);
     driver.line(&["ticket: MAD-02", "(faulted)"], PATIENCE);
-    assert_eq!(
-        run(["point", "--engine", roles.engine_address("MAD-02"), "repair"]).code,
-        0
-    );
+    assert_eq!(run(["point", "--engine", roles.engine_address("MAD-02"), "repair"]).code, 0);
     assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
     driver.line(&["4 of 4 requests concluded as expected"], PATIENCE);
     for process in engines.iter().chain([&central]) {
@@ -89,10 +74,7 @@ fn kafka_lost_and_back_in_mid_supply_costs_nobody_anything() {
     assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
     assert!(driver.count("MAD-01: 50.0 kW") > shown, "{}", driver.text());
     let ticket = roles.ticket("MAD-01");
-    assert_eq!(
-        (&ticket["energy_wh"], &ticket["outcome"]),
-        (&40_000.into(), &"COMPLETED".into())
-    );
+    assert_eq!((&ticket["energy_wh"], &ticket["outcome"]), (&40_000.into(), &"COMPLETED".into()));
     for process in [central, engine] {
         assert_eq!(process.count("kafka lost"), 1, "{}", process.text());
         assert_eq!(process.count("kafka reached again"), 1, "{}", process.text());
@@ -116,14 +98,8 @@ fn a_killed_central_issues_the_ticket_when_it_is_back() {
     processes[0] = roles.central();
     assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
     let ticket = roles.ticket("MAD-01");
-    assert_eq!(
-        (&ticket["energy_wh"], &ticket["amount"]["micros"]),
-        (&40_000.into(), &14_000_000.into())
-    );
-    assert_eq!(
-        (&ticket["outcome"], &ticket["estimated"]),
-        (&"COMPLETED".into(), &false.into())
-    );
+    assert_eq!((&ticket["energy_wh"], &ticket["amount"]["micros"]), (&40_000.into(), &14_000_000.into()));
+    assert_eq!((&ticket["outcome"], &ticket["estimated"]), (&"COMPLETED".into(), &false.into()));
     becomes(&roles.central, "MAD-01", "ACTIVADO");
 }
 
@@ -138,10 +114,7 @@ fn a_killed_engine_bills_its_persisted_meter_when_it_is_back() {
     processes[1] = roles.engine("MAD-01", SLOW);
     assert_eq!(driver.end(PATIENCE), 1, "{}", driver.text());
     let ticket = roles.ticket("MAD-01");
-    assert_eq!(
-        (&ticket["outcome"], &ticket["estimated"]),
-        (&"FAULTED".into(), &false.into())
-    );
+    assert_eq!((&ticket["outcome"], &ticket["estimated"]), (&"FAULTED".into(), &false.into()));
     let energy = ticket["energy_wh"].as_u64().unwrap();
     assert!((1_600..40_000).contains(&energy), "{ticket}");
     becomes(&roles.central, "MAD-01", "ACTIVADO");

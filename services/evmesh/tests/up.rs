@@ -26,32 +26,21 @@ fn the_example_is_served_to_its_end() {
     assert_eq!(network.count("ticket: "), 9, "{said}");
     assert_eq!(network.count("(faulted)"), 1, "{said}");
     assert!(said.contains("10 of 10 requests concluded as expected"), "{said}");
-    assert!(
-        said.contains("asking for any") && said.contains("CHARGE_POINT_UNKNOWN"),
-        "{said}"
-    );
+    assert!(said.contains("asking for any") && said.contains("CHARGE_POINT_UNKNOWN"), "{said}");
     // Live, each second: of nine supplies of 2 to 5 s each.
     assert!(network.count(" kW  ") >= 25, "{said}");
     // The order of the steps of the first request.
-    let places = [
-        "asking for MAD-01",
-        "authorised: MAD-01",
-        "MAD-01: 50.0 kW",
-        "ticket: MAD-01",
-    ]
-    .map(|text| said.find(text));
+    let places = ["asking for MAD-01", "authorised: MAD-01", "MAD-01: 50.0 kW", "ticket: MAD-01"]
+        .map(|text| said.find(text));
     assert!(places.is_sorted() && places[0].is_some(), "{places:?}\n{said}");
     // The partial ticket bills less than a full car.
     let faulted = network.line(&["ticket: MAD-02", "(faulted)"], PATIENCE);
     let energy: f64 = faulted.split_whitespace().nth(2).unwrap().parse().unwrap();
     assert!(energy > 0.0 && energy < 40.0, "{faulted}");
     // What can be pasted names the services and where they are.
-    for text in [
-        "grpcurl -plaintext 127.0.0.1:",
-        " list",
-        "DriverService/RequestCharge",
-        "EnginePanelService/PlugIn",
-    ] {
+    for text in
+        ["grpcurl -plaintext 127.0.0.1:", " list", "DriverService/RequestCharge", "EnginePanelService/PlugIn"]
+    {
         assert!(said.contains(text), "{text}: {said}");
     }
     let state = network.line(&["state "], PATIENCE);
@@ -63,18 +52,12 @@ fn the_example_is_served_to_its_end() {
 fn what_does_not_come_out_as_its_line_says_is_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("requests");
-    std::fs::write(
-        &file,
-        "NOWHERE\nMAD-01 expect=denied\nNOWHERE expect=denied:CHARGE_POINT_BUSY\n",
-    )
-    .unwrap();
+    std::fs::write(&file, "NOWHERE\nMAD-01 expect=denied\nNOWHERE expect=denied:CHARGE_POINT_BUSY\n")
+        .unwrap();
     let requests = ["--requests", file.to_str().unwrap(), "--exit", "--pause", "0.1"];
     let run = run(up::flags(&Broker::open(), &requests));
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(
-        run.stdout.contains("0 of 3 requests concluded as expected"),
-        "{run:?}"
-    );
+    assert!(run.stdout.contains("0 of 3 requests concluded as expected"), "{run:?}");
     assert_eq!(run.stdout.matches("NOT as expected").count(), 3, "{run:?}");
 }
 
@@ -83,11 +66,7 @@ fn the_state_is_kept_for_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("requests"), "any A\n").unwrap();
-    std::fs::write(
-        path("points"),
-        "# two\nA-1; A street; 0.20 EUR\nB-1; B street; 0.10 EUR\n",
-    )
-    .unwrap();
+    std::fs::write(path("points"), "# two\nA-1; A street; 0.20 EUR\nB-1; B street; 0.10 EUR\n").unwrap();
     let (data, requests, points) = (path("data"), path("requests"), path("points"));
     let more = ["--data", &data, "--charge-points", &points];
     let drive = [&more[..], &["--requests", &requests, "--exit"]].concat();
@@ -110,16 +89,8 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     let file = folder.path().join("requests");
     std::fs::write(&file, "any\n").unwrap();
     // Central admits no charge point of this name.
-    let flags = up::flags(
-        &Broker::open(),
-        &[
-            "--requests",
-            file.to_str().unwrap(),
-            "--exit",
-            "--ready-timeout",
-            "2",
-        ],
-    );
+    let flags =
+        up::flags(&Broker::open(), &["--requests", file.to_str().unwrap(), "--exit", "--ready-timeout", "2"]);
     let mut command = common::process::command(flags);
     let known = [
         ("EVMESH_CENTRAL_REGISTRATION", "known"),
@@ -129,16 +100,10 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let waiting = " of 4 charge points are available; ";
-    assert!(
-        stdout.contains("\nwaiting: ") && stdout.contains(waiting),
-        "{stdout}"
-    );
+    assert!(stdout.contains("\nwaiting: ") && stdout.contains(waiting), "{stdout}");
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let last = stderr.lines().last().unwrap();
-    assert!(
-        last.starts_with("evmesh: after 2 s ") && last.contains("VLC-01 is not registered"),
-        "{stderr}"
-    );
+    assert!(last.starts_with("evmesh: after 2 s ") && last.contains("VLC-01 is not registered"), "{stderr}");
     assert!(!last.contains("MAD-01"), "{last}");
 }
 
@@ -158,11 +123,7 @@ fn a_network_that_is_stopped_in_mid_supply_bills_it() {
     let tickets = common::eventually("the ticket", PATIENCE, || {
         Some(operator(&network.central, &["tickets"])).filter(|tickets| !tickets.is_empty())
     });
-    assert_eq!(
-        (tickets.len(), &tickets[0]["driver_id"]),
-        (1, &"7".into()),
-        "{tickets:?}"
-    );
+    assert_eq!((tickets.len(), &tickets[0]["driver_id"]), (1, &"7".into()), "{tickets:?}");
 }
 
 #[test]

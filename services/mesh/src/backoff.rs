@@ -16,10 +16,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            bound: FIRST,
-            longest: LONGEST,
-        }
+        Self { bound: FIRST, longest: LONGEST }
     }
 }
 
@@ -31,10 +28,7 @@ impl Backoff {
 
     /// From `first` to `longest`.
     pub fn between(first: Duration, longest: Duration) -> Self {
-        Self {
-            bound: first.min(longest),
-            longest,
-        }
+        Self { bound: first.min(longest), longest }
     }
 
     /// The next wait; the bound doubles.

@@ -24,10 +24,7 @@ pub fn now() -> Now {
         Some(since) => HEAD_START + since,
         None => HEAD_START.saturating_sub(start.duration_since(reading)),
     };
-    Now {
-        mono: Mono(millis(mono)),
-        wall: wall(),
-    }
+    Now { mono: Mono(millis(mono)), wall: wall() }
 }
 
 #[allow(clippy::disallowed_methods)] // this is the clock

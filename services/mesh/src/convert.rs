@@ -33,10 +33,7 @@ pub fn money(field: &str, money: Option<&proto::Money>) -> Result<Money, Failure
 
 /// Writes an amount.
 pub fn money_proto(money: Money) -> proto::Money {
-    proto::Money {
-        currency_code: money.currency.to_string(),
-        micros: signed(money.micros),
-    }
+    proto::Money { currency_code: money.currency.to_string(), micros: signed(money.micros) }
 }
 
 /// Reads energy in watt-hours, at most [`Energy::MAX`]; `field` is where it was (`energy_wh`).
@@ -51,12 +48,7 @@ pub fn energy(field: &str, wh: u64) -> Result<Energy, Failure> {
 
 /// Reads a timestamp, to the millisecond.
 pub fn wall(timestamp: &prost_types::Timestamp) -> Wall {
-    Wall(
-        timestamp
-            .seconds
-            .saturating_mul(1000)
-            .saturating_add(i64::from(timestamp.nanos / 1_000_000)),
-    )
+    Wall(timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000)))
 }
 
 /// Writes a timestamp.
@@ -86,10 +78,7 @@ pub fn duration_proto(duration: Duration) -> prost_types::Duration {
 pub fn text(field: &str, text: &str, max: usize) -> Result<String, Failure> {
     let length = text.chars().count();
     if length > max {
-        return Err(Failure::invalid(
-            field,
-            format!("has {length} characters; at most {max} are allowed"),
-        ));
+        return Err(Failure::invalid(field, format!("has {length} characters; at most {max} are allowed")));
     }
     if text.chars().any(char::is_control) {
         return Err(Failure::invalid(field, "must not have control characters"));
@@ -129,15 +118,9 @@ mod tests {
         let mut wire = price_proto(domain);
         assert_eq!(price("price", Some(&wire)), Ok(domain));
         wire.micros_per_kwh = -1;
-        assert_eq!(
-            field(price("price", Some(&wire)).unwrap_err()),
-            "price.micros_per_kwh"
-        );
+        assert_eq!(field(price("price", Some(&wire)).unwrap_err()), "price.micros_per_kwh");
         wire.currency_code = "eur".into();
-        assert_eq!(
-            field(price("price", Some(&wire)).unwrap_err()),
-            "price.currency_code"
-        );
+        assert_eq!(field(price("price", Some(&wire)).unwrap_err()), "price.currency_code");
         assert_eq!(field(price("price", None).unwrap_err()), "price");
         let amount = domain.bill(Energy::from_wh(1234));
         assert_eq!(money("amount", Some(&money_proto(amount))), Ok(amount));
@@ -150,25 +133,16 @@ mod tests {
         }
         let five = Duration::from_millis(5_250);
         assert_eq!(duration("d", Some(&duration_proto(five))), Ok(five));
-        let negative = prost_types::Duration {
-            seconds: -1,
-            nanos: 0,
-        };
+        let negative = prost_types::Duration { seconds: -1, nanos: 0 };
         assert_eq!(field(duration("d", Some(&negative)).unwrap_err()), "d");
     }
 
     #[test]
     fn sizes_are_bounded() {
-        assert_eq!(
-            (page_size(0), page_size(7), page_size(9999)),
-            (Ok(50), Ok(7), Ok(500))
-        );
+        assert_eq!((page_size(0), page_size(7), page_size(9999)), (Ok(50), Ok(7), Ok(500)));
         assert!(page_size(-1).is_err());
         assert!(text("location", &"ñ".repeat(128), 128).is_ok());
-        assert_eq!(
-            field(text("location", &"ñ".repeat(129), 128).unwrap_err()),
-            "location"
-        );
+        assert_eq!(field(text("location", &"ñ".repeat(129), 128).unwrap_err()), "location");
         assert!(text("location", "a\u{1b}[2J", 128).is_err());
         assert!(energy("energy_wh", Energy::MAX.wh() + 1).is_err());
     }

@@ -16,12 +16,7 @@ pub struct ObservabilityOptions {
     pub log: String,
 
     /// How to log: text for people, json for machines.
-    #[arg(
-        long,
-        env = "EVMESH_LOG_FORMAT",
-        default_value = "text",
-        value_name = "FORMAT"
-    )]
+    #[arg(long, env = "EVMESH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
 
     /// Serve metrics for Prometheus at http://HOST:PORT/metrics; not served by default.
@@ -70,37 +65,23 @@ pub enum LogWriter {
 
 /// Sets up logs and metrics for the whole process, once. With metrics it needs a tokio runtime.
 pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&options.log).map_err(|source| Error::Filter {
-        filter: options.log.clone(),
-        source,
-    })?;
+    let filter = EnvFilter::try_new(&options.log)
+        .map_err(|source| Error::Filter { filter: options.log.clone(), source })?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer();
     let done = match (writer, options.log_format) {
         (LogWriter::Panel(ring), LogFormat::Text | LogFormat::Json) => registry
             .with(
-                layer
-                    .with_ansi(false)
-                    .with_target(false)
-                    .without_time()
-                    .with_level(false)
-                    .with_writer(ring),
+                layer.with_ansi(false).with_target(false).without_time().with_level(false).with_writer(ring),
             )
             .try_init(),
         (LogWriter::Stderr, LogFormat::Text) => {
             let ansi = crate::terminal::colours_on_stderr();
-            registry
-                .with(
-                    layer
-                        .with_ansi(ansi)
-                        .with_target(false)
-                        .with_writer(std::io::stderr),
-                )
-                .try_init()
+            registry.with(layer.with_ansi(ansi).with_target(false).with_writer(std::io::stderr)).try_init()
         }
-        (LogWriter::Stderr, LogFormat::Json) => registry
-            .with(layer.json().flatten_event(true).with_writer(std::io::stderr))
-            .try_init(),
+        (LogWriter::Stderr, LogFormat::Json) => {
+            registry.with(layer.json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        }
     };
     done.map_err(|_| Error::Twice)?;
     if let Some(address) = options.metrics_address {
@@ -148,10 +129,7 @@ impl LogRing {
 
     /// Adds a line by hand.
     pub fn push(&self, level: Level, text: &str) {
-        let text = text
-            .trim_end()
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c });
+        let text = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
         let mut size = 0;
         let text = text
             .take_while(|c| {
@@ -163,10 +141,7 @@ impl LogRing {
         if lines.len() >= RING_LINES {
             // The oldest of the least bad goes: chatter does not push an error out.
             let worst_kept = lines.iter().map(|line| line.level).max();
-            let oldest = lines
-                .iter()
-                .position(|line| Some(line.level) == worst_kept)
-                .unwrap_or_default();
+            let oldest = lines.iter().position(|line| Some(line.level) == worst_kept).unwrap_or_default();
             lines.remove(oldest);
         }
         lines.push_back(LogLine { level, text });
@@ -208,19 +183,11 @@ impl<'a> MakeWriter<'a> for LogRing {
     type Writer = LineWriter;
 
     fn make_writer(&'a self) -> LineWriter {
-        LineWriter {
-            ring: self.clone(),
-            level: Level::INFO,
-            bytes: Vec::new(),
-        }
+        LineWriter { ring: self.clone(), level: Level::INFO, bytes: Vec::new() }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> LineWriter {
-        LineWriter {
-            ring: self.clone(),
-            level: *meta.level(),
-            bytes: Vec::new(),
-        }
+        LineWriter { ring: self.clone(), level: *meta.level(), bytes: Vec::new() }
     }
 }
 
@@ -231,12 +198,8 @@ mod tests {
     #[test]
     fn a_panel_shows_errors_first_and_chatter_does_not_push_them_out() {
         let ring = LogRing::new();
-        let subscriber = tracing_subscriber::registry().with(
-            tracing_subscriber::fmt::layer()
-                .with_ansi(false)
-                .without_time()
-                .with_writer(ring.clone()),
-        );
+        let subscriber = tracing_subscriber::registry()
+            .with(tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(ring.clone()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::error!(engine = "CP1", "broken\nin two");
             (0..1000).for_each(|n| tracing::info!(n, "chatter"));
@@ -247,25 +210,15 @@ mod tests {
             lines.iter().map(|line| line.level).collect::<Vec<_>>(),
             [Level::ERROR, Level::WARN, Level::INFO]
         );
-        assert!(
-            lines[0].text.contains("broken") && !lines[0].text.contains('\n'),
-            "{:?}",
-            lines[0]
-        );
+        assert!(lines[0].text.contains("broken") && !lines[0].text.contains('\n'), "{:?}", lines[0]);
         assert!(lines[2].text.contains("n=999"), "{:?}", lines[2]);
         assert_eq!(ring.worst_first(usize::MAX).len(), RING_LINES);
     }
 
     #[test]
     fn a_wrong_filter_is_a_plain_error() {
-        let options = ObservabilityOptions {
-            log: "info,=".into(),
-            log_format: LogFormat::Text,
-            metrics_address: None,
-        };
-        assert!(matches!(
-            init(&options, LogWriter::Stderr),
-            Err(Error::Filter { .. })
-        ));
+        let options =
+            ObservabilityOptions { log: "info,=".into(), log_format: LogFormat::Text, metrics_address: None };
+        assert!(matches!(init(&options, LogWriter::Stderr), Err(Error::Filter { .. })));
     }
 }

@@ -25,16 +25,10 @@ impl Shutdown {
         let order = shutdown.clone();
         tokio::spawn(async move {
             signal().await;
-            tracing::info!(
-                grace_s = grace.as_secs(),
-                "stopping; a second signal stops at once"
-            );
+            tracing::info!(grace_s = grace.as_secs(), "stopping; a second signal stops at once");
             order.start();
             if tokio::time::timeout(grace, signal()).await.is_err() {
-                tracing::error!(
-                    grace_s = grace.as_secs(),
-                    "not stopped within the grace; ending at once"
-                );
+                tracing::error!(grace_s = grace.as_secs(), "not stopped within the grace; ending at once");
             }
             crate::terminal::restore();
             std::process::exit(FORCED_EXIT);
@@ -59,9 +53,7 @@ impl Shutdown {
 
     /// One that hears this order, and whose own order stays below it.
     pub fn child(&self) -> Self {
-        Self {
-            token: self.token.child_token(),
-        }
+        Self { token: self.token.child_token() }
     }
 
     pub(crate) fn token(&self) -> &CancellationToken {

@@ -84,9 +84,7 @@ impl Batch {
 
     /// The changes, by key; `None` removes it.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.changes
-            .iter()
-            .map(|(key, value)| (key.as_slice(), value.as_deref()))
+        self.changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
 }
 
@@ -116,25 +114,16 @@ pub struct SledStore {
 impl SledStore {
     /// Opens the store in a folder, which is created where it is missing. One process at a time.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let cannot = |source| StoreError::Open {
-            folder: folder.to_owned(),
-            source,
-        };
+        let cannot = |source| StoreError::Open { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(cannot)?;
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let db = config.open().map_err(|error| match error {
             // sled says so in words only: `could not acquire lock on … WouldBlock`
             sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
                 StoreError::InUse(folder.to_owned())
             }
             sled::Error::Io(source) => cannot(source),
-            source => StoreError::Damaged {
-                folder: folder.to_owned(),
-                source,
-            },
+            source => StoreError::Damaged { folder: folder.to_owned(), source },
         })?;
         let file = File::open(folder.join("db")).map_err(cannot)?;
         Ok(Self { db, file })
@@ -143,11 +132,7 @@ impl SledStore {
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .db
-            .get(key)
-            .map_err(StoreError::Read)?
-            .map(|value| value.to_vec()))
+        Ok(self.db.get(key).map_err(StoreError::Read)?.map(|value| value.to_vec()))
     }
 
     fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
@@ -155,11 +140,7 @@ impl Store for SledStore {
             .range(from.max(prefix)..)
             .take_while(|entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
             .take(limit)
-            .map(|entry| {
-                entry
-                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
-                    .map_err(StoreError::Read)
-            })
+            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(StoreError::Read))
             .collect()
     }
 
@@ -213,11 +194,7 @@ impl Store for MemoryStore {
 
     fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
         let from = from.max(prefix).to_vec();
-        let entries = self
-            .entries
-            .range(from..)
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .take(limit);
+        let entries = self.entries.range(from..).take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
@@ -226,9 +203,7 @@ impl Store for MemoryStore {
             return Ok(());
         }
         if self.fail_after.is_some_and(|count| self.commits >= count) {
-            return Err(StoreError::Write(std::io::Error::other(
-                "the test's disk is gone",
-            )));
+            return Err(StoreError::Write(std::io::Error::other("the test's disk is gone")));
         }
         for (key, value) in batch.changes {
             match value {
@@ -268,26 +243,18 @@ mod tests {
 
     fn keys(store: &impl Store, from: &str, prefix: &str, limit: usize) -> Vec<String> {
         let entries = store.range(from.as_bytes(), prefix.as_bytes(), limit).unwrap();
-        entries
-            .into_iter()
-            .map(|(key, _)| String::from_utf8(key).unwrap())
-            .collect()
+        entries.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
     }
 
     fn behaves(store: &mut impl Store) {
         store
-            .commit(batch(
-                &[("a/1", "x"), ("b/1", "1"), ("b/2", "2"), ("b/3", "3"), ("c", "z")],
-                &[],
-            ))
+            .commit(batch(&[("a/1", "x"), ("b/1", "1"), ("b/2", "2"), ("b/3", "3"), ("c", "z")], &[]))
             .unwrap();
         assert_eq!(keys(store, "", "b/", 9), ["b/1", "b/2", "b/3"]);
         assert_eq!(keys(store, "b/2", "b/", 1), ["b/2"]);
         assert_eq!(keys(store, "b/9", "b/", 9), [""; 0]);
         assert_eq!(keys(store, "", "", 9).len(), 5);
-        store
-            .commit(batch(&[("b/2", "two")], &["b/1", "missing"]))
-            .unwrap();
+        store.commit(batch(&[("b/2", "two")], &["b/1", "missing"])).unwrap();
         assert_eq!(keys(store, "", "b/", 9), ["b/2", "b/3"]);
         assert_eq!(store.get(b"b/2").unwrap(), Some(b"two".to_vec()));
         store.commit(Batch::default()).unwrap();
@@ -301,16 +268,8 @@ mod tests {
         store.fail_after(1);
         store.commit(batch(&[("d", "1")], &[])).unwrap();
         assert!(store.commit(batch(&[("d", "2")], &["c"])).is_err());
-        assert_eq!(
-            store.get(b"d").unwrap(),
-            Some(b"1".to_vec()),
-            "a failed commit changes nothing"
-        );
-        assert_eq!(
-            disk.get(b"d").unwrap(),
-            None,
-            "a copy of the disk stays as it was"
-        );
+        assert_eq!(store.get(b"d").unwrap(), Some(b"1".to_vec()), "a failed commit changes nothing");
+        assert_eq!(disk.get(b"d").unwrap(), None, "a copy of the disk stays as it was");
     }
 
     #[test]
@@ -336,9 +295,6 @@ mod tests {
         std::fs::create_dir(&strange).unwrap();
         std::fs::write(strange.join("conf"), "of another program").unwrap();
         let error = SledStore::open(&strange).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("the store in {}", strange.display())),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("the store in {}", strange.display())), "{error}");
     }
 }

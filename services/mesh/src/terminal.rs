@@ -144,10 +144,7 @@ pub fn keys() -> tokio::sync::mpsc::Receiver<KeyEvent> {
 /// Does the key mean to leave: `q`, or Ctrl-C?
 pub fn is_quit(key: &KeyEvent) -> bool {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    matches!(
-        (key.code, control),
-        (KeyCode::Char('q'), false) | (KeyCode::Char('c'), true)
-    )
+    matches!((key.code, control), (KeyCode::Char('q'), false) | (KeyCode::Char('c'), true))
 }
 
 #[cfg(test)]

@@ -11,10 +11,8 @@ pub const TRACEPARENT: &str = "traceparent";
 
 /// The step that a request with these headers starts: within its caller's trace, or in one of its own.
 pub(crate) fn from_headers(headers: &http::HeaderMap) -> Trace {
-    let parent = headers
-        .get(TRACEPARENT)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse().ok());
+    let parent =
+        headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     parent.map_or_else(Trace::root, Trace::child)
 }
 
@@ -33,10 +31,7 @@ pub struct InvalidTrace;
 impl Trace {
     /// The start of a trace of its own.
     pub fn root() -> Self {
-        Self {
-            trace_id: fastrand::u128(1..),
-            span_id: fastrand::u64(1..),
-        }
+        Self { trace_id: fastrand::u128(1..), span_id: fastrand::u64(1..) }
     }
 
     /// A step in the trace that everything of this name has in common, whoever tells of it: a session's messages, say. A
@@ -47,21 +42,13 @@ impl Trace {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
         };
         let hashed = || name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, hash);
-        let uuid = (name.len() == 32)
-            .then(|| u128::from_str_radix(name, 16).ok())
-            .flatten();
-        Self {
-            trace_id: uuid.unwrap_or_else(hashed).max(1),
-            span_id: fastrand::u64(1..),
-        }
+        let uuid = (name.len() == 32).then(|| u128::from_str_radix(name, 16).ok()).flatten();
+        Self { trace_id: uuid.unwrap_or_else(hashed).max(1), span_id: fastrand::u64(1..) }
     }
 
     /// A step within this trace.
     pub fn child(self) -> Self {
-        Self {
-            trace_id: self.trace_id,
-            span_id: fastrand::u64(1..),
-        }
+        Self { trace_id: self.trace_id, span_id: fastrand::u64(1..) }
     }
 
     /// Where the running task stands, if anywhere.
@@ -127,11 +114,7 @@ mod tests {
         assert_eq!(Trace::of(session).id(), session);
         assert_eq!(Trace::of("s1.2").id(), Trace::of("s1.2").id());
         assert_ne!(Trace::of("s1.2").id(), Trace::of("s1.3").id());
-        for wrong in [
-            "",
-            "00-0-0-01",
-            "00-00000000000000000000000000000000-0000000000000001-01",
-        ] {
+        for wrong in ["", "00-0-0-01", "00-00000000000000000000000000000000-0000000000000001-01"] {
             assert_eq!(wrong.parse::<Trace>(), Err(InvalidTrace), "{wrong}");
         }
     }

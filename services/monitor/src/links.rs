@@ -84,10 +84,7 @@ impl Links {
     /// Pings the engine.
     pub(crate) fn ping(&self, epoch: u64, central_reachable: bool) {
         if let Some(pings) = &self.pings {
-            let ping = AttendRequest {
-                epoch,
-                central_reachable,
-            };
+            let ping = AttendRequest { epoch, central_reachable };
             // Full: the engine takes none, and its silence is being counted. Closed: the end is on its way.
             let _ = pings.try_send(ping);
         }
@@ -104,11 +101,7 @@ impl Links {
         let delay = delay(&mut self.central_backoff, attempt).max(retry_after);
         let (reports, outgoing) = mpsc::channel(OUTGOING);
         self.reports = Some(reports);
-        let engine = self
-            .options
-            .engine_advertised
-            .as_ref()
-            .unwrap_or(&self.options.engine);
+        let engine = self.options.engine_advertised.as_ref().unwrap_or(&self.options.engine);
         let request = RegisterChargePointRequest {
             charge_point_id: self.options.charge_point.to_string(),
             location: self.options.location.clone(),
@@ -151,11 +144,7 @@ fn delay(backoff: &mut Backoff, attempt: u32) -> Duration {
     if attempt <= 1 {
         backoff.reset();
     }
-    if attempt == 0 {
-        Duration::ZERO
-    } else {
-        backoff.next_wait()
-    }
+    if attempt == 0 { Duration::ZERO } else { backoff.next_wait() }
 }
 
 /// The receiver is gone only while the monitor stops.
@@ -235,9 +224,7 @@ async fn report(
                 tell(inputs, Input::Acknowledged { link, out_of_order }).await;
             }
             Ok(None) => {
-                return Trouble::Unreachable {
-                    why: "it closed the stream".into(),
-                };
+                return Trouble::Unreachable { why: "it closed the stream".into() };
             }
             Err(status) => return central_trouble(&status, &address),
         }
@@ -281,10 +268,6 @@ fn words(status: &Status, address: &Address) -> String {
     let no_answer = format!("no answer from {address}: ");
     let words = words.strip_prefix(&no_answer).unwrap_or(words);
     // What HTTP/2 says of a stream whose far side died means nothing to people.
-    let words = if words.starts_with("h2 protocol error") {
-        "the connection broke"
-    } else {
-        words
-    };
+    let words = if words.starts_with("h2 protocol error") { "the connection broke" } else { words };
     words.replace(char::is_control, " ")
 }

@@ -22,21 +22,11 @@ pub struct Options {
     pub location: String,
 
     /// Its price a kWh, with the currency; central takes it the first time it registers.
-    #[arg(
-        long,
-        env = "EVMESH_MONITOR_PRICE",
-        default_value = "0.35 EUR",
-        value_name = "AMOUNT CURRENCY"
-    )]
+    #[arg(long, env = "EVMESH_MONITOR_PRICE", default_value = "0.35 EUR", value_name = "AMOUNT CURRENCY")]
     pub price: Price,
 
     /// Where this monitor reaches the engine.
-    #[arg(
-        long,
-        env = "EVMESH_MONITOR_ENGINE",
-        default_value = "127.0.0.1:50061",
-        value_name = "HOST:PORT"
-    )]
+    #[arg(long, env = "EVMESH_MONITOR_ENGINE", default_value = "127.0.0.1:50061", value_name = "HOST:PORT")]
     pub engine: Address,
 
     /// Where central reaches the engine, if that is elsewhere; --engine by default.
@@ -44,21 +34,11 @@ pub struct Options {
     pub engine_advertised: Option<Address>,
 
     /// Where central is.
-    #[arg(
-        long,
-        env = "EVMESH_MONITOR_CENTRAL",
-        default_value = "127.0.0.1:50051",
-        value_name = "HOST:PORT"
-    )]
+    #[arg(long, env = "EVMESH_MONITOR_CENTRAL", default_value = "127.0.0.1:50051", value_name = "HOST:PORT")]
     pub central: Address,
 
     /// Where the monitor itself listens, for health checks and reflection; port 0 is any free one.
-    #[arg(
-        long,
-        env = "EVMESH_MONITOR_LISTEN",
-        default_value = "127.0.0.1:50071",
-        value_name = "HOST:PORT"
-    )]
+    #[arg(long, env = "EVMESH_MONITOR_LISTEN", default_value = "127.0.0.1:50071", value_name = "HOST:PORT")]
     pub listen: SocketAddr,
 
     /// How often the engine is pinged (seconds, at least 0.01).
@@ -78,10 +58,7 @@ pub struct Options {
 impl Options {
     /// For the rules.
     pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            ping_interval: self.ping_interval,
-            misses: self.misses,
-        }
+        Settings { ping_interval: self.ping_interval, misses: self.misses }
     }
 }
 

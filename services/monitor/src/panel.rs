@@ -54,23 +54,15 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, log: &[LogLine]) {
         Line::raw(format!("central at {}", view.central)),
         Line::from(vec![Span::raw("  "), central(&status.central)]),
         Line::raw(""),
-        Line::styled(
-            format!("health at {}   q quits", view.listen),
-            colour(Color::DarkGray),
-        ),
+        Line::styled(format!("health at {}   q quits", view.listen), colour(Color::DarkGray)),
     ];
     let title = format!(" monitor of {} ", view.charge_point);
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), facts);
 
-    let lines: Vec<Line<'_>> = log
-        .iter()
-        .map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level))))
-        .collect();
+    let lines: Vec<Line<'_>> =
+        log.iter().map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level)))).collect();
     let block = Block::bordered().title(" messages, errors first ");
-    frame.render_widget(
-        Paragraph::new(lines).wrap(Wrap { trim: true }).block(block),
-        messages,
-    );
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
 }
 
 fn engine(view: &View) -> Span<'static> {
@@ -95,14 +87,10 @@ fn central(status: &CentralStatus) -> Span<'static> {
         CentralStatus::Registering(Some(Trouble::Refused { why, .. })) => {
             Span::styled(format!("refuses: {why}"), colour(Color::Red))
         }
-        CentralStatus::Connected {
-            epoch,
-            out_of_order: false,
-        } => Span::styled(format!("connected, registration {epoch}"), colour(Color::Green)),
-        CentralStatus::Connected {
-            epoch,
-            out_of_order: true,
-        } => Span::styled(
+        CentralStatus::Connected { epoch, out_of_order: false } => {
+            Span::styled(format!("connected, registration {epoch}"), colour(Color::Green))
+        }
+        CentralStatus::Connected { epoch, out_of_order: true } => Span::styled(
             format!("connected, registration {epoch}, out of order by the operator"),
             colour(Color::Yellow),
         ),
@@ -118,11 +106,7 @@ fn level_colour(level: tracing::Level) -> Color {
 }
 
 fn colour(colour: Color) -> Style {
-    if terminal::colours() {
-        Style::new().fg(colour)
-    } else {
-        Style::new()
-    }
+    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
 }
 
 #[cfg(test)]
@@ -141,10 +125,7 @@ mod tests {
             listen: "127.0.0.1:50071".parse().unwrap(),
             status,
         };
-        let log = [LogLine {
-            level: tracing::Level::ERROR,
-            text: "broken".into(),
-        }];
+        let log = [LogLine { level: tracing::Level::ERROR, text: "broken".into() }];
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, &view, &log)).unwrap();
         terminal.backend().to_string()
@@ -157,33 +138,17 @@ mod tests {
             why: "another engine holds MAD-01".into(),
             retry_after: None,
         };
-        let connected = CentralStatus::Connected {
-            epoch: 7,
-            out_of_order: true,
-        };
+        let connected = CentralStatus::Connected { epoch: 7, out_of_order: true };
         for (engine, central, shown) in [
-            (
-                None,
-                CentralStatus::WaitingForEngine,
-                ["not reached yet", "has to answer first"],
-            ),
-            (
-                Some(Health::Ok),
-                connected,
-                ["well", "out of order by the operator"],
-            ),
+            (None, CentralStatus::WaitingForEngine, ["not reached yet", "has to answer first"]),
+            (Some(Health::Ok), connected, ["well", "out of order by the operator"]),
             (
                 Some(Health::Faulted("smoke".into())),
                 CentralStatus::Registering(Some(refused)),
                 ["broken: smoke", "refuses: another engine holds MAD-01"],
             ),
         ] {
-            let picture = painted(Status {
-                engine,
-                instance: None,
-                supplying: false,
-                central,
-            });
+            let picture = painted(Status { engine, instance: None, supplying: false, central });
             for text in shown.into_iter().chain(["monitor of MAD-01", "Madrid", "broken"]) {
                 assert!(picture.contains(text), "{text} in\n{picture}");
             }

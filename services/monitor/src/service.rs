@@ -57,12 +57,7 @@ impl Service {
             listen: listener.local_addr(),
             status: watchdog.status(),
         };
-        Ok(Self {
-            options,
-            listener,
-            watchdog,
-            view: watch::Sender::new(view),
-        })
+        Ok(Self { options, listener, watchdog, view: watch::Sender::new(view) })
     }
 
     /// Where it listens.
@@ -111,22 +106,11 @@ fn act(links: &mut Links, view: &watch::Sender<View>, effect: Effect) {
     match effect {
         Effect::Attend { link, attempt } => links.attend(link, attempt),
         // The number tells a test which stream is meant; there is one only, the newest.
-        Effect::Ping {
-            link: _,
-            epoch,
-            central_reachable,
-        } => links.ping(epoch, central_reachable),
-        Effect::Register {
-            link,
-            instance,
-            attempt,
-            retry_after,
-        } => links.register(link, &instance, attempt, retry_after),
-        Effect::Report {
-            link: _,
-            epoch,
-            health,
-        } => links.report(epoch, health),
+        Effect::Ping { link: _, epoch, central_reachable } => links.ping(epoch, central_reachable),
+        Effect::Register { link, instance, attempt, retry_after } => {
+            links.register(link, &instance, attempt, retry_after)
+        }
+        Effect::Report { link: _, epoch, health } => links.report(epoch, health),
         Effect::Say(notice) => words::say(&view.borrow(), &notice),
     }
 }

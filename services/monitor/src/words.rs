@@ -5,12 +5,7 @@ use domain::watchdog::{Health, Notice, Status};
 
 /// Writes a log line.
 pub(crate) fn say(view: &View, notice: &Notice) {
-    let View {
-        charge_point,
-        engine,
-        central,
-        ..
-    } = view;
+    let View { charge_point, engine, central, .. } = view;
     match notice {
         Notice::EngineReached { instance } => {
             tracing::info!(%charge_point, %instance, "engine at {engine} answers");
@@ -19,19 +14,13 @@ pub(crate) fn say(view: &View, notice: &Notice) {
         Notice::EngineFaulted { fault } => {
             tracing::warn!(%charge_point, %fault, "engine is broken; repair it, central is told");
         }
-        Notice::EngineUnreachable {
-            why,
-            never_reached: true,
-        } => {
+        Notice::EngineUnreachable { why, never_reached: true } => {
             tracing::warn!(
                 %charge_point,
                 "cannot reach the engine at {engine}: {why}; nothing to register yet, trying until it answers"
             );
         }
-        Notice::EngineUnreachable {
-            why,
-            never_reached: false,
-        } => {
+        Notice::EngineUnreachable { why, never_reached: false } => {
             tracing::warn!(%charge_point, "cannot reach the engine at {engine}: {why}; trying until it answers");
         }
         Notice::EngineChanged { instance } => {

@@ -38,44 +38,26 @@ async fn it_registers_and_reports_each_change_at_once() {
     assert_eq!(registration.instance_id, "store-a");
     assert!(!registration.monitor_id.is_empty());
     central.reported(EngineHealth::Ok).await;
-    engine
-        .pinged("a ping with the epoch", |ping| {
-            ping.epoch == 1 && ping.central_reachable
-        })
-        .await;
+    engine.pinged("a ping with the epoch", |ping| ping.epoch == 1 && ping.central_reachable).await;
 
     let changed = Instant::now();
     engine.set_fault("the cable is cut");
     assert_eq!(central.reported(EngineHealth::Faulted).await, "the cable is cut");
     engine.set_fault("");
     central.reported(EngineHealth::Ok).await;
-    assert!(
-        changed.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        changed.elapsed()
-    );
+    assert!(changed.elapsed() < Duration::from_secs(3), "{:?}", changed.elapsed());
 
     *central.out_of_order.lock().unwrap() = true;
     monitor
         .shows("the operator's order", |view| {
-            matches!(
-                view.status.central,
-                CentralStatus::Connected {
-                    out_of_order: true,
-                    ..
-                }
-            )
+            matches!(view.status.central, CentralStatus::Connected { out_of_order: true, .. })
         })
         .await;
     assert_eq!(central.registered().len(), 1);
 
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", monitor.address)).unwrap();
     let mut health = HealthClient::new(channel.connect_lazy());
-    let answer = health
-        .check(HealthCheckRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
+    let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(answer.status(), ServingStatus::Serving);
     monitor.stop().await;
 }
@@ -85,32 +67,21 @@ async fn an_engine_may_come_late_die_and_return() {
     let (engine, central) = (Engine::new("store-a"), Central::default());
     let (at, c) = (free_address(), central.start(anywhere()).await);
     let monitor = Monitor::start(options(at, c.address)).await;
-    let view = monitor
-        .shows("no engine", |view| {
-            matches!(view.status.engine, Some(Health::Unreachable(_)))
-        })
-        .await;
+    let view =
+        monitor.shows("no engine", |view| matches!(view.status.engine, Some(Health::Unreachable(_)))).await;
     assert_eq!(view.status.central, CentralStatus::WaitingForEngine);
     assert_eq!(central.registered(), []);
 
     let e = engine.start(at).await;
     let appeared = Instant::now();
     central.reported(EngineHealth::Ok).await;
-    assert!(
-        appeared.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        appeared.elapsed()
-    );
+    assert!(appeared.elapsed() < Duration::from_secs(4), "{:?}", appeared.elapsed());
 
     e.stop().await;
     assert_ne!(central.reported(EngineHealth::Unreachable).await, "");
     let e = engine.start(at).await;
     central.reported(EngineHealth::Ok).await;
-    assert_eq!(
-        central.registered().len(),
-        1,
-        "the same store needs no new registration"
-    );
+    assert_eq!(central.registered().len(), 1, "the same store needs no new registration");
 
     // Another store: central refuses it for a while.
     e.stop().await;
@@ -124,10 +95,7 @@ async fn an_engine_may_come_late_die_and_return() {
     let _e = engine.start(at).await;
     let view = monitor
         .shows("the refusal", |view| {
-            matches!(
-                view.status.central,
-                CentralStatus::Registering(Some(Trouble::Refused { .. }))
-            )
+            matches!(view.status.central, CentralStatus::Registering(Some(Trouble::Refused { .. })))
         })
         .await;
     let CentralStatus::Registering(Some(Trouble::Refused { reason, why, .. })) = view.status.central else {
@@ -140,10 +108,7 @@ async fn an_engine_may_come_late_die_and_return() {
     let refused_at = Instant::now();
     let refused = central.registered().len();
     central.registrations(refused + 1).await;
-    assert!(
-        refused_at.elapsed() > Duration::from_millis(150),
-        "it came before it was asked to"
-    );
+    assert!(refused_at.elapsed() > Duration::from_millis(150), "it came before it was asked to");
     *central.refusal.lock().unwrap() = None;
     monitor.shows("the registration", connected).await;
     assert_eq!(central.registered().last().unwrap().instance_id, "store-b");
@@ -157,10 +122,7 @@ async fn central_may_come_late_die_and_return() {
     let monitor = Monitor::start(options(e.address, at)).await;
     monitor
         .shows("no central", |view| {
-            matches!(
-                view.status.central,
-                CentralStatus::Registering(Some(Trouble::Unreachable { .. }))
-            )
+            matches!(view.status.central, CentralStatus::Registering(Some(Trouble::Unreachable { .. })))
         })
         .await;
     engine.pinged("pings go on", |ping| !ping.central_reachable).await;
@@ -168,29 +130,14 @@ async fn central_may_come_late_die_and_return() {
     for epoch in 1..=2 {
         let c = central.start(at).await;
         let appeared = Instant::now();
-        engine
-            .pinged("central is there", |ping| {
-                ping.epoch == epoch && ping.central_reachable
-            })
-            .await;
-        assert!(
-            appeared.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            appeared.elapsed()
-        );
+        engine.pinged("central is there", |ping| ping.epoch == epoch && ping.central_reachable).await;
+        assert!(appeared.elapsed() < Duration::from_secs(4), "{:?}", appeared.elapsed());
         monitor.shows("connected", connected).await;
         c.stop().await;
-        engine
-            .pinged("central is away", |ping| {
-                ping.epoch == epoch && !ping.central_reachable
-            })
-            .await;
+        engine.pinged("central is away", |ping| ping.epoch == epoch && !ping.central_reachable).await;
     }
-    let ids: std::collections::HashSet<_> = central
-        .registered()
-        .into_iter()
-        .map(|registration| registration.monitor_id)
-        .collect();
+    let ids: std::collections::HashSet<_> =
+        central.registered().into_iter().map(|registration| registration.monitor_id).collect();
     assert_eq!(ids.len(), 1, "one process, one id");
     monitor.stop().await;
 }
@@ -204,14 +151,8 @@ async fn a_central_that_falls_silent_is_lost_after_three_intervals() {
     monitor.shows("connected", connected).await;
     proxy.set_silent(true);
     let silent = Instant::now();
-    engine
-        .pinged("central is away", |ping| !ping.central_reachable)
-        .await;
-    assert!(
-        silent.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        silent.elapsed()
-    );
+    engine.pinged("central is away", |ping| !ping.central_reachable).await;
+    assert!(silent.elapsed() < Duration::from_secs(2), "{:?}", silent.elapsed());
     proxy.set_silent(false);
     monitor.shows("connected again", connected).await;
     monitor.stop().await;
@@ -226,15 +167,8 @@ async fn an_engine_that_falls_silent_is_cut_after_three_pings() {
     central.reported(EngineHealth::Ok).await;
     proxy.set_silent(true);
     let silent = Instant::now();
-    assert_eq!(
-        central.reported(EngineHealth::Unreachable).await,
-        "no answer for 300ms"
-    );
-    assert!(
-        silent.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        silent.elapsed()
-    );
+    assert_eq!(central.reported(EngineHealth::Unreachable).await, "no answer for 300ms");
+    assert!(silent.elapsed() < Duration::from_secs(2), "{:?}", silent.elapsed());
     proxy.set_silent(false);
     central.reported(EngineHealth::Ok).await;
     assert_eq!(central.registered().len(), 1);
@@ -250,16 +184,10 @@ async fn a_stale_epoch_on_either_side_brings_a_new_registration() {
 
     *central.epoch.lock().unwrap() = 5; // another monitor registered
     central.registrations(2).await;
-    engine
-        .pinged("the newer epoch", |ping| {
-            ping.epoch == 6 && ping.central_reachable
-        })
-        .await;
+    engine.pinged("the newer epoch", |ping| ping.epoch == 6 && ping.central_reachable).await;
 
     *engine.stale_below.lock().unwrap() = 9; // the engine has seen epoch 8
-    engine
-        .pinged("an epoch that the engine takes", |ping| ping.epoch >= 9)
-        .await;
+    engine.pinged("an epoch that the engine takes", |ping| ping.epoch >= 9).await;
     monitor.shows("connected", connected).await;
     monitor.stop().await;
 }
@@ -271,9 +199,6 @@ async fn a_taken_port_is_one_plain_sentence() {
     let mut second = options(e, c);
     second.listen = monitor.address;
     let error = Service::bind(second).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("the monitor cannot listen on ") && !error.contains('\n'),
-        "{error}"
-    );
+    assert!(error.starts_with("the monitor cannot listen on ") && !error.contains('\n'), "{error}");
     monitor.stop().await;
 }

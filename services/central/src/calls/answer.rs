@@ -120,10 +120,7 @@ mod tests {
             current: Some(engine::SupplyRecord {
                 session_id: "s1".into(),
                 driver_id: "101".into(),
-                price: Some(Price {
-                    currency_code: "EUR".into(),
-                    micros_per_kwh: 300_000,
-                }),
+                price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
                 authorization_number: 7,
                 state: engine::SupplyState::Supplying.into(),
                 seq: 3,

@@ -42,13 +42,9 @@ pub(crate) fn request_key(bytes: &[u8]) -> Result<RequestKey, Unreadable> {
     let damaged = || Unreadable::new(WHAT, "its key is damaged");
     let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
     let mut parts = text.split('\0');
-    let (Some(name), Some(caller), Some(request), Some(""), None) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
+    let (Some(name), Some(caller), Some(request), Some(""), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(damaged());
     };
     Ok(RequestKey {
@@ -84,10 +80,7 @@ pub(crate) fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadabl
     let result = if !stored.denial.is_empty() {
         let reason = Reason::from_wire(&stored.denial)
             .ok_or_else(|| Unreadable::new(WHAT, format!("unknown denial '{}'", stored.denial)))?;
-        Err(Denial {
-            reason,
-            text: stored.detail,
-        })
+        Err(Denial { reason, text: stored.detail })
     } else if !stored.session_id.is_empty() {
         Ok(Recorded::Session(id(WHAT, &stored.session_id)?))
     } else if !stored.charge_point_id.is_empty() {
@@ -95,11 +88,7 @@ pub(crate) fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadabl
     } else {
         Ok(Recorded::Ordered(stored.count))
     };
-    let answered = Answered {
-        fingerprint: stored.fingerprint,
-        at: Wall(stored.answered_ms),
-        result,
-    };
+    let answered = Answered { fingerprint: stored.fingerprint, at: Wall(stored.answered_ms), result };
     Ok((request_key(&stored.key)?, answered))
 }
 

@@ -26,10 +26,7 @@ pub struct Unreadable {
 
 impl Unreadable {
     pub(crate) fn new(what: &'static str, problem: impl Display) -> Self {
-        Self {
-            what,
-            problem: problem.to_string(),
-        }
+        Self { what, problem: problem.to_string() }
     }
 }
 
@@ -45,8 +42,7 @@ pub(crate) fn encode(message: &impl prost::Message) -> Vec<u8> {
 
 /// Reads an id.
 fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, Unreadable> {
-    text.parse()
-        .map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
+    text.parse().map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
 }
 
 /// The domain's, where mesh found a field wrong.

@@ -39,10 +39,7 @@ pub(crate) fn session_value(session: &Session) -> Vec<u8> {
         closed: session.closed,
         request_key: request.map(|(key, _)| request_key_bytes(key)).unwrap_or_default(),
         request_fingerprint: request.map_or(0, |(_, fingerprint)| *fingerprint),
-        end: session
-            .end
-            .map_or(engine::SupplyEnd::Unspecified, end_proto)
-            .into(),
+        end: session.end.map_or(engine::SupplyEnd::Unspecified, end_proto).into(),
     })
 }
 
@@ -60,10 +57,7 @@ fn end_proto(end: SupplyEnd) -> engine::SupplyEnd {
 pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
     let stored: store::StoredSession = decode(WHAT, bytes)?;
     let (stop, end) = (stored.stop(), stored.end());
-    let shown = stored
-        .session
-        .as_ref()
-        .ok_or_else(|| Unreadable::new(WHAT, "it is empty"))?;
+    let shown = stored.session.as_ref().ok_or_else(|| Unreadable::new(WHAT, "it is empty"))?;
     let time = |time: &Option<prost_types::Timestamp>| time.as_ref().map(convert::wall);
     let request = match stored.request_key.as_slice() {
         [] => None,
@@ -97,10 +91,8 @@ pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         trouble: shown.trouble.clone(),
         ticket: shown.ticket.as_ref().map(ticket).transpose()?,
         closed: stored.closed,
-        deadline: (stored.deadline_ms != 0).then(|| Deadline {
-            mono: Mono::default(),
-            wall: Wall(stored.deadline_ms),
-        }),
+        deadline: (stored.deadline_ms != 0)
+            .then(|| Deadline { mono: Mono::default(), wall: Wall(stored.deadline_ms) }),
         request,
         live: Live::default(),
     })
@@ -187,12 +179,7 @@ pub(crate) mod tests {
     }
 
     fn tickets() -> impl Strategy<Value = Option<Ticket>> {
-        let ticket = (
-            0..10_000_000_u64,
-            0..10_000_000_000_u64,
-            any::<bool>(),
-            0..10_000_000_u64,
-        );
+        let ticket = (0..10_000_000_u64, 0..10_000_000_000_u64, any::<bool>(), 0..10_000_000_u64);
         proptest::option::of(ticket.prop_map(|(wh, amount_micros, estimated, late)| Ticket {
             energy: Energy::from_wh(wh),
             amount_micros,

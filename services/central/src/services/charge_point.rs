@@ -51,21 +51,15 @@ impl ChargePointService for ChargePoints {
             instance: parse("instance_id", &message.instance_id)?,
             monitor: parse("monitor_id", &message.monitor_id)?,
         };
-        match self
-            .handle
-            .ask(|token| Command::Register { token, registration })
-            .await?
-        {
-            Answer::Registered {
-                epoch,
-                location,
-                price,
-            } => Ok(Response::new(proto::RegisterChargePointResponse {
-                epoch,
-                report_interval: Some(convert::duration_proto(self.report_interval)),
-                location,
-                price: Some(convert::price_proto(price)),
-            })),
+        match self.handle.ask(|token| Command::Register { token, registration }).await? {
+            Answer::Registered { epoch, location, price } => {
+                Ok(Response::new(proto::RegisterChargePointResponse {
+                    epoch,
+                    report_interval: Some(convert::duration_proto(self.report_interval)),
+                    location,
+                    price: Some(convert::price_proto(price)),
+                }))
+            }
             Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Reported { .. } => {
                 Err(unexpected().into())
             }
@@ -77,12 +71,8 @@ impl ChargePointService for ChargePoints {
         request: Request<Streaming<proto::ReportHealthRequest>>,
     ) -> Result<Response<Self::ReportHealthStream>, Status> {
         let (answers, stream) = mpsc::channel(ANSWERS);
-        let reports = Reports {
-            handle: self.handle.clone(),
-            interval: self.report_interval,
-            answers,
-            holds: None,
-        };
+        let reports =
+            Reports { handle: self.handle.clone(), interval: self.report_interval, answers, holds: None };
         tokio::spawn(reports.run(request.into_inner()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -100,12 +90,8 @@ impl ChargePointService for ChargePoints {
             id => parse("driver_id", id)?,
         };
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(
-            Method::RequestManualSupply,
-            charge_point.as_str(),
-            &request_id,
-            &message,
-        )?;
+        let repeatable =
+            Repeatable::new(Method::RequestManualSupply, charge_point.as_str(), &request_id, &message)?;
         let budget = budget(deadline, self.authorize_timeout);
         let ask = |token| Command::RequestManualSupply {
             asked: repeatable.asked(token),
@@ -116,9 +102,7 @@ impl ChargePointService for ChargePoints {
             budget,
         };
         let session = session_of(self.handle.ask(ask).await?)?;
-        Ok(Response::new(proto::RequestManualSupplyResponse {
-            session: Some(view::session(&session)),
-        }))
+        Ok(Response::new(proto::RequestManualSupplyResponse { session: Some(view::session(&session)) }))
     }
 }
 
@@ -189,13 +173,7 @@ impl Reports {
             let problem = format!("must be {} in every report of this stream", holds.1);
             return Err(Failure::invalid("epoch", problem).into());
         }
-        let ask = |token| Command::Report {
-            token,
-            charge_point,
-            epoch,
-            health,
-            reason,
-        };
+        let ask = |token| Command::Report { token, charge_point, epoch, health, reason };
         match self.handle.ask(ask).await? {
             Answer::Reported { out_of_order } => Ok(proto::ReportHealthResponse { out_of_order }),
             Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Registered { .. } => {
@@ -210,10 +188,7 @@ impl Reports {
             return Ok(());
         };
         let point = id.clone();
-        let newest = self
-            .handle
-            .query(move |snapshot| snapshot.network.charge_point(&point))
-            .await?;
+        let newest = self.handle.query(move |snapshot| snapshot.network.charge_point(&point)).await?;
         match newest {
             Some(detail) if detail.epoch > epoch => {
                 let text = format!("a newer registration holds {id}; register again");

@@ -45,9 +45,7 @@ impl Drivers {
         let session: SessionId = parse("session_id", session)?;
         let id = session.clone();
         let found = self.handle.read(move |snapshot| snapshot.session(&id)).await?;
-        found
-            .filter(|found| found.driver == driver)
-            .ok_or_else(|| session_unknown(&driver, &session))
+        found.filter(|found| found.driver == driver).ok_or_else(|| session_unknown(&driver, &session))
     }
 }
 
@@ -67,7 +65,7 @@ impl DriverService for Drivers {
             "" => Target::Any { location_prefix },
             _ if !location_prefix.is_empty() => {
                 return Err(
-                    Failure::invalid("location_prefix", "must be empty beside a charge_point_id").into(),
+                    Failure::invalid("location_prefix", "must be empty beside a charge_point_id").into()
                 );
             }
             id => Target::Named(parse("charge_point_id", id)?),
@@ -83,9 +81,7 @@ impl DriverService for Drivers {
             budget,
         };
         let session = session_of(self.handle.ask(ask).await?)?;
-        Ok(Response::new(proto::RequestChargeResponse {
-            session: Some(view::session(&session)),
-        }))
+        Ok(Response::new(proto::RequestChargeResponse { session: Some(view::session(&session)) }))
     }
 
     async fn stop_charge(
@@ -100,15 +96,9 @@ impl DriverService for Drivers {
         };
         let request_id = std::mem::take(&mut message.request_id);
         let repeatable = Repeatable::new(Method::StopCharge, driver.as_str(), &request_id, &message)?;
-        let ask = |token| Command::StopCharge {
-            asked: repeatable.asked(token),
-            driver,
-            session,
-        };
+        let ask = |token| Command::StopCharge { asked: repeatable.asked(token), driver, session };
         let session = session_of(self.handle.ask(ask).await?)?;
-        Ok(Response::new(proto::StopChargeResponse {
-            session: Some(view::session(&session)),
-        }))
+        Ok(Response::new(proto::StopChargeResponse { session: Some(view::session(&session)) }))
     }
 
     async fn get_session(
@@ -117,9 +107,7 @@ impl DriverService for Drivers {
     ) -> Result<Response<proto::GetSessionResponse>, Status> {
         let message = request.into_inner();
         let session = self.session(&message.driver_id, &message.session_id).await?;
-        Ok(Response::new(proto::GetSessionResponse {
-            session: Some(view::session(&session)),
-        }))
+        Ok(Response::new(proto::GetSessionResponse { session: Some(view::session(&session)) }))
     }
 
     async fn list_sessions(
@@ -128,18 +116,11 @@ impl DriverService for Drivers {
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
         let message = request.into_inner();
         let driver = driver_id(&message.driver_id)?;
-        let page = Page::new(
-            format!("sessions of {driver}"),
-            message.page_size,
-            &message.page_token,
-        )?;
+        let page = Page::new(format!("sessions of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
             pages::sessions(&self.handle, Filter::Driver(driver), false, page).await?;
         let sessions = sessions.iter().map(view::session).collect();
-        Ok(Response::new(proto::ListSessionsResponse {
-            sessions,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListSessionsResponse { sessions, next_page_token }))
     }
 
     async fn watch_session(
@@ -149,11 +130,8 @@ impl DriverService for Drivers {
         let message = request.into_inner();
         let session = self.session(&message.driver_id, &message.session_id).await?;
         let changes = self.handle.watch(session.id).await?;
-        let answers = WatchStream::new(changes).map(|session| {
-            Ok(proto::WatchSessionResponse {
-                session: Some(view::session(&session)),
-            })
-        });
+        let answers = WatchStream::new(changes)
+            .map(|session| Ok(proto::WatchSessionResponse { session: Some(view::session(&session)) }));
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -171,10 +149,7 @@ impl DriverService for Drivers {
         })
         .await?;
         let charge_points = details.iter().map(view::charge_point).collect();
-        Ok(Response::new(proto::ListChargePointsResponse {
-            charge_points,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListChargePointsResponse { charge_points, next_page_token }))
     }
 
     async fn get_ticket(
@@ -184,16 +159,12 @@ impl DriverService for Drivers {
         let message = request.into_inner();
         let session = self.session(&message.driver_id, &message.session_id).await?;
         let none = || {
-            let text = format!(
-                "session {} has no ticket yet; WatchSession ends once it is settled",
-                session.id
-            );
+            let text =
+                format!("session {} has no ticket yet; WatchSession ends once it is settled", session.id);
             Failure::not_found("TICKET_UNKNOWN", text)
         };
         let ticket = session.ticket.as_ref().ok_or_else(none)?;
-        Ok(Response::new(proto::GetTicketResponse {
-            ticket: Some(view::ticket(&session, ticket)),
-        }))
+        Ok(Response::new(proto::GetTicketResponse { ticket: Some(view::ticket(&session, ticket)) }))
     }
 
     async fn list_tickets(
@@ -202,17 +173,10 @@ impl DriverService for Drivers {
     ) -> Result<Response<proto::ListTicketsResponse>, Status> {
         let message = request.into_inner();
         let driver = driver_id(&message.driver_id)?;
-        let page = Page::new(
-            format!("tickets of {driver}"),
-            message.page_size,
-            &message.page_token,
-        )?;
+        let page = Page::new(format!("tickets of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
             pages::sessions(&self.handle, Filter::Driver(driver), true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket_of).collect();
-        Ok(Response::new(proto::ListTicketsResponse {
-            tickets,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }
 }

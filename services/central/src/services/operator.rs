@@ -43,20 +43,16 @@ pub(crate) struct Operators {
 fn which(ids: &[String], all: bool) -> Result<Which, Failure> {
     match (ids, all) {
         ([], true) => Ok(Which::All),
-        ([], false) => Err(Failure::invalid(
-            "charge_point_ids",
-            "must name charge points, unless all is set",
-        )),
+        ([], false) => {
+            Err(Failure::invalid("charge_point_ids", "must name charge points, unless all is set"))
+        }
         (_, true) => Err(Failure::invalid("all", "must not be set beside charge_point_ids")),
         (ids, false) if ids.len() > MAX_NAMED => Err(Failure::invalid(
             "charge_point_ids",
             format!("must have at most {MAX_NAMED} ids; it has {}", ids.len()),
         )),
         (ids, false) => {
-            let ids = ids
-                .iter()
-                .map(|id| parse("charge_point_ids", id))
-                .collect::<Result<_, _>>()?;
+            let ids = ids.iter().map(|id| parse("charge_point_ids", id)).collect::<Result<_, _>>()?;
             Ok(Which::Some(ids))
         }
     }
@@ -68,10 +64,7 @@ fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure>
         (driver, "") => Filter::Driver(parse("driver_id", driver)?),
         ("", charge_point) => Filter::ChargePoint(parse("charge_point_id", charge_point)?),
         (_, _) => {
-            return Err(Failure::invalid(
-                "charge_point_id",
-                "must be empty beside a driver_id",
-            ));
+            return Err(Failure::invalid("charge_point_id", "must be empty beside a driver_id"));
         }
     };
     Ok((filter, format!("{driver}/{charge_point}")))
@@ -79,11 +72,7 @@ fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure>
 
 impl Operators {
     async fn order(&self, repeatable: Repeatable, which: Which, out_of_order: bool) -> Result<i32, Failure> {
-        let ask = |token| Command::Order {
-            asked: repeatable.asked(token),
-            which,
-            out_of_order,
-        };
+        let ask = |token| Command::Order { asked: repeatable.asked(token), which, out_of_order };
         match self.handle.ask(ask).await? {
             Answer::Ordered(count) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
             Answer::Session(_)
@@ -107,9 +96,7 @@ impl OperatorService for Operators {
         let request_id = std::mem::take(&mut message.request_id);
         let repeatable = Repeatable::new(Method::StopChargePoints, CALLER, &request_id, &message)?;
         let charge_point_count = self.order(repeatable, which, true).await?;
-        Ok(Response::new(proto::StopChargePointsResponse {
-            charge_point_count,
-        }))
+        Ok(Response::new(proto::StopChargePointsResponse { charge_point_count }))
     }
 
     async fn resume_charge_points(
@@ -121,9 +108,7 @@ impl OperatorService for Operators {
         let request_id = std::mem::take(&mut message.request_id);
         let repeatable = Repeatable::new(Method::ResumeChargePoints, CALLER, &request_id, &message)?;
         let charge_point_count = self.order(repeatable, which, false).await?;
-        Ok(Response::new(proto::ResumeChargePointsResponse {
-            charge_point_count,
-        }))
+        Ok(Response::new(proto::ResumeChargePointsResponse { charge_point_count }))
     }
 
     async fn set_price(
@@ -135,24 +120,15 @@ impl OperatorService for Operators {
         let price = convert::price("price", message.price.as_ref())?;
         let request_id = std::mem::take(&mut message.request_id);
         let repeatable = Repeatable::new(Method::SetPrice, CALLER, &request_id, &message)?;
-        let ask = |token| Command::SetPrice {
-            asked: repeatable.asked(token),
-            charge_point,
-            price,
-        };
+        let ask = |token| Command::SetPrice { asked: repeatable.asked(token), charge_point, price };
         let id = match self.handle.ask(ask).await? {
             Answer::PriceSet(id) => id,
             Answer::Session(_) | Answer::Ordered(_) | Answer::Registered { .. } | Answer::Reported { .. } => {
                 return Err(unexpected().into());
             }
         };
-        let detail = self
-            .handle
-            .query(move |snapshot| snapshot.network.charge_point(&id))
-            .await?;
-        Ok(Response::new(proto::SetPriceResponse {
-            charge_point: detail.as_ref().map(view::charge_point),
-        }))
+        let detail = self.handle.query(move |snapshot| snapshot.network.charge_point(&id)).await?;
+        Ok(Response::new(proto::SetPriceResponse { charge_point: detail.as_ref().map(view::charge_point) }))
     }
 
     async fn get_network_status(
@@ -163,10 +139,7 @@ impl OperatorService for Operators {
         let page = Page::new("network".to_owned(), message.page_size, &message.page_token)?;
         let (details, next_page_token) = pages::charge_points(&self.handle, page, |_| true).await?;
         let charge_points = details.iter().map(view::detail).collect();
-        Ok(Response::new(proto::GetNetworkStatusResponse {
-            charge_points,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::GetNetworkStatusResponse { charge_points, next_page_token }))
     }
 
     async fn watch_network(
@@ -190,10 +163,7 @@ impl OperatorService for Operators {
         let page = Page::new(format!("sessions {list}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, false, page).await?;
         let sessions = sessions.iter().map(view::session).collect();
-        Ok(Response::new(proto::ListSessionsResponse {
-            sessions,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListSessionsResponse { sessions, next_page_token }))
     }
 
     async fn list_tickets(
@@ -205,10 +175,7 @@ impl OperatorService for Operators {
         let page = Page::new(format!("tickets {list}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket_of).collect();
-        Ok(Response::new(proto::ListTicketsResponse {
-            tickets,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }
 }
 
@@ -223,12 +190,7 @@ struct Following {
 
 impl Following {
     fn new(first: &Roster, roster: watch::Receiver<Arc<Roster>>) -> Self {
-        Self {
-            roster,
-            round: first.round,
-            waiting: first.entries.iter().cloned().collect(),
-            complete: false,
-        }
+        Self { roster, round: first.round, waiting: first.entries.iter().cloned().collect(), complete: false }
     }
 
     /// The next message; `None` once central stops.
@@ -236,25 +198,15 @@ impl Following {
         while self.complete && self.waiting.is_empty() {
             self.roster.changed().await.ok()?;
             let newest = self.roster.borrow_and_update().clone();
-            let changed = newest
-                .entries
-                .iter()
-                .filter(|entry| entry.changed > self.round)
-                .cloned();
+            let changed = newest.entries.iter().filter(|entry| entry.changed > self.round).cloned();
             self.waiting.extend(changed);
             self.round = newest.round;
         }
         let count = self.waiting.len().min(WATCH_PAGE);
-        let charge_points: Vec<ChargePointDetail> = self
-            .waiting
-            .drain(..count)
-            .map(|entry| view::detail(&entry.detail))
-            .collect();
+        let charge_points: Vec<ChargePointDetail> =
+            self.waiting.drain(..count).map(|entry| view::detail(&entry.detail)).collect();
         self.complete |= self.waiting.is_empty();
-        Some(proto::WatchNetworkResponse {
-            charge_points,
-            complete: self.complete,
-        })
+        Some(proto::WatchNetworkResponse { charge_points, complete: self.complete })
     }
 }
 
@@ -266,15 +218,9 @@ mod tests {
 
     fn roster(round: u64, changed: &[u64]) -> Arc<Roster> {
         let entries = changed.iter().enumerate().map(|(n, &changed)| {
-            Arc::new(Entry {
-                changed,
-                detail: detail(&format!("CP-{n:04}"), Status::Available),
-            })
+            Arc::new(Entry { changed, detail: detail(&format!("CP-{n:04}"), Status::Available) })
         });
-        Arc::new(Roster {
-            round,
-            entries: entries.collect(),
-        })
+        Arc::new(Roster { round, entries: entries.collect() })
     }
 
     #[tokio::test]
@@ -298,10 +244,7 @@ mod tests {
             .into_iter()
             .map(|detail| detail.charge_point.unwrap().charge_point_id)
             .collect();
-        assert_eq!(
-            (ids, message.complete),
-            (vec!["CP-0003".into(), "CP-0007".into()], true)
-        );
+        assert_eq!((ids, message.complete), (vec!["CP-0003".into(), "CP-0007".into()], true));
         drop(sender);
         assert!(following.next().await.is_none());
     }

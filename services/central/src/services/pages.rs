@@ -57,10 +57,7 @@ fn read_token<Id: FromStr>(list: &str, token: &str) -> Option<Id> {
 }
 
 fn invalid() -> Failure {
-    Failure::invalid(
-        "page_token",
-        "must be a next_page_token of the same list, or empty",
-    )
+    Failure::invalid("page_token", "must be a next_page_token of the same list, or empty")
 }
 
 /// A page of sessions, oldest first, and the token of the next.

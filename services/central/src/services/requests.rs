@@ -24,21 +24,11 @@ impl Repeatable {
             return Ok(Self(None));
         }
         let id: RequestId = parse("request_id", request_id)?;
-        Ok(Self(Some((
-            RequestKey {
-                method,
-                caller: caller.to_owned(),
-                id,
-            },
-            digest(rest),
-        ))))
+        Ok(Self(Some((RequestKey { method, caller: caller.to_owned(), id }, digest(rest)))))
     }
 
     pub(super) fn asked(self, token: Token) -> Asked {
-        Asked {
-            token,
-            request: self.0,
-        }
+        Asked { token, request: self.0 }
     }
 }
 
@@ -53,9 +43,7 @@ fn digest(message: &impl prost::Message) -> u64 {
 
 /// How long a caller waits at most: what is left of its deadline, and never more than authorising may take.
 pub(super) fn budget(deadline: Option<Deadline>, longest: Duration) -> Duration {
-    deadline.map_or(longest, |deadline| {
-        deadline.remaining().saturating_sub(MARGIN).min(longest)
-    })
+    deadline.map_or(longest, |deadline| deadline.remaining().saturating_sub(MARGIN).min(longest))
 }
 
 /// A fresh id. Ids of one process rise, and sort by time between processes (UUID version 7).
@@ -87,10 +75,7 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(digest(&request("101", "MAD-01")), 0xfbb4_355d_2227_b7b0);
-        assert_ne!(
-            digest(&request("101", "MAD-01")),
-            digest(&request("101", "MAD-02"))
-        );
+        assert_ne!(digest(&request("101", "MAD-01")), digest(&request("101", "MAD-02")));
     }
 
     #[test]
@@ -103,17 +88,11 @@ mod tests {
     async fn the_budget_ends_before_the_deadline() {
         let longest = Duration::from_secs(5);
         assert_eq!(budget(None, longest), longest);
-        assert_eq!(
-            budget(Some(Deadline::after(Duration::from_secs(60))), longest),
-            longest
-        );
+        assert_eq!(budget(Some(Deadline::after(Duration::from_secs(60))), longest), longest);
         assert_eq!(
             budget(Some(Deadline::after(Duration::from_secs(1))), longest),
             Duration::from_millis(900)
         );
-        assert_eq!(
-            budget(Some(Deadline::after(Duration::ZERO)), longest),
-            Duration::ZERO
-        );
+        assert_eq!(budget(Some(Deadline::after(Duration::ZERO)), longest), Duration::ZERO);
     }
 }

@@ -56,11 +56,9 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let order = Order::Ask(token, command(token), reply);
         self.orders.try_send(order).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Failure::exhausted(
-                "OVERLOADED",
-                "central has too much to do at once; ask again",
-                RETRY_AFTER,
-            ),
+            mpsc::error::TrySendError::Full(_) => {
+                Failure::exhausted("OVERLOADED", "central has too much to do at once; ask again", RETRY_AFTER)
+            }
             mpsc::error::TrySendError::Closed(_) => stopping(),
         })?;
         answer.await.map_err(|_| stopping())?.map_err(denial::failure)
@@ -89,16 +87,12 @@ impl Handle {
         &self,
         question: impl FnOnce(&Snapshot<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.query(question)
-            .await?
-            .map_err(|error| Failure::internal(Chain(error)))
+        self.query(question).await?.map_err(|error| Failure::internal(Chain(error)))
     }
 
     /// The rows of a kind after the number `after`; none if the writer stops.
     pub(crate) async fn rows(&self, kind: RowKind, after: u64, limit: usize) -> Vec<Row> {
-        self.read(move |snapshot| rows::read(snapshot.store, kind, after, limit))
-            .await
-            .unwrap_or_default()
+        self.read(move |snapshot| rows::read(snapshot.store, kind, after, limit)).await.unwrap_or_default()
     }
 
     /// Kafka has these rows.

@@ -57,10 +57,7 @@ pub(crate) enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Release {
     /// Answer a caller.
-    Reply {
-        token: Token,
-        answer: Result<Answer, Denial>,
-    },
+    Reply { token: Token, answer: Result<Answer, Denial> },
     /// Call an engine.
     Call {
         charge_point: ChargePointId,
@@ -126,10 +123,7 @@ impl<S: Store> Writer<S> {
 
     /// The state as it is on disk and, where readings are ahead of it, in memory.
     pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot {
-            network: &self.network,
-            store: &self.store,
-        }
+        Snapshot { network: &self.network, store: &self.store }
     }
 
     /// Writes what only lives in memory: the last thing before the end.
@@ -171,19 +165,9 @@ impl<S: Store> Writer<S> {
         for effect in effects {
             releases.push(match effect {
                 Effect::Reply { token, answer } => Release::Reply { token, answer },
-                Effect::Call {
-                    charge_point,
-                    address,
-                    call,
-                    instance,
-                    request,
-                } => Release::Call {
-                    charge_point,
-                    address,
-                    call,
-                    instance,
-                    request,
-                },
+                Effect::Call { charge_point, address, call, instance, request } => {
+                    Release::Call { charge_point, address, call, instance, request }
+                }
                 Effect::Notify(notice) => {
                     self.notifications.push(notifications::row(&notice), batch);
                     Release::Rows
@@ -210,10 +194,7 @@ impl<S: Store> Writer<S> {
         let source = incoming.source;
         match incoming.take_message() {
             Ok(message) => {
-                let command = Command::Telemetry {
-                    message,
-                    source: Some(source),
-                };
+                let command = Command::Telemetry { message, source: Some(source) };
                 self.apply(now, command, Some(&incoming), batch, releases)
             }
             Err(reason) => {
@@ -237,11 +218,7 @@ impl<S: Store> Writer<S> {
             let text = format!(
                 "{MAX_DEAD_LETTERS} dead letters wait for Kafka already; one more is only counted: {reason}"
             );
-            return Release::Happened(Event {
-                level: Level::Error,
-                name: "dead_letters_dropped",
-                text,
-            });
+            return Release::Happened(Event { level: Level::Error, name: "dead_letters_dropped", text });
         }
         self.dead_letters.push(incoming.dead_letter(reason), batch);
         Release::Rows
@@ -282,10 +259,7 @@ impl<S: Store> Writer<S> {
         }
         for Source { partition, offset } in self.network.offsets() {
             if self.offsets.insert(partition, offset) != Some(offset) {
-                batch.put(
-                    keys::offset(partition),
-                    codec::encode(&StoredOffset { next: offset }),
-                );
+                batch.put(keys::offset(partition), codec::encode(&StoredOffset { next: offset }));
             }
         }
     }
@@ -299,10 +273,7 @@ fn put_changes(changes: &Changes, batch: &mut Batch) {
         put_session(session, batch);
     }
     for (key, answered) in &changes.answers {
-        batch.put(
-            keys::answer(&codec::request_key_bytes(key)),
-            codec::answered_value(key, answered),
-        );
+        batch.put(keys::answer(&codec::request_key_bytes(key)), codec::answered_value(key, answered));
     }
     for key in &changes.expired_answers {
         batch.delete(keys::answer(&codec::request_key_bytes(key)));
@@ -311,17 +282,8 @@ fn put_changes(changes: &Changes, batch: &mut Batch) {
 
 /// A session with all that leads to it. What did not change costs sled nothing.
 fn put_session(session: &Session, batch: &mut Batch) {
-    let Session {
-        id,
-        driver,
-        charge_point,
-        ..
-    } = session;
-    let entry = if session.ticket.is_some() {
-        keys::WITH_TICKET
-    } else {
-        b""
-    };
+    let Session { id, driver, charge_point, .. } = session;
+    let entry = if session.ticket.is_some() { keys::WITH_TICKET } else { b"" };
     batch.put(keys::session(id), codec::session_value(session));
     batch.put(keys::under(&keys::of_driver(driver), id), entry);
     batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);

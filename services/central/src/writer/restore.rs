@@ -22,10 +22,7 @@ impl<S: Store> Writer<S> {
         })?;
         each(&store, keys::ACTIVE, |key, _| {
             let id = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
-            let session = id
-                .map(|id| history::stored_session(&store, &id))
-                .transpose()?
-                .flatten();
+            let session = id.map(|id| history::stored_session(&store, &id)).transpose()?.flatten();
             let missing = || codec::Unreadable::new("an open session", "it is missing");
             stored.sessions.push(session.ok_or_else(missing)?);
             Ok(())
@@ -36,11 +33,7 @@ impl<S: Store> Writer<S> {
         })?;
         let offsets = offsets(&store)?;
         let mut network = Network::restore(config, now, stored);
-        network.resume_at(
-            offsets
-                .iter()
-                .map(|(&partition, &offset)| Source { partition, offset }),
-        );
+        network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
         Ok(Self {
             network,
             meta,
@@ -63,17 +56,11 @@ fn open_meta(store: &mut impl Store) -> Result<StoredMeta, Error> {
     if let Some(value) = store.get(keys::META)? {
         let meta: StoredMeta = codec::decode("the store's own page", &value)?;
         if meta.format > codec::FORMAT {
-            return Err(Error::Newer {
-                found: meta.format,
-                known: codec::FORMAT,
-            });
+            return Err(Error::Newer { found: meta.format, known: codec::FORMAT });
         }
         return Ok(meta);
     }
-    let meta = StoredMeta {
-        format: codec::FORMAT,
-        cluster_id: String::new(),
-    };
+    let meta = StoredMeta { format: codec::FORMAT, cluster_id: String::new() };
     let mut batch = Batch::default();
     batch.put(keys::META, codec::encode(&meta));
     store.commit(batch)?;

@@ -30,11 +30,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Counts what an earlier process left.
     pub(crate) fn restore(kind: RowKind, store: &impl Store) -> Result<Self, Error> {
-        let mut rows = Self {
-            kind,
-            next: 1,
-            waiting: 0,
-        };
+        let mut rows = Self { kind, next: 1, waiting: 0 };
         loop {
             let page = read(store, kind, rows.next - 1, PAGE)?;
             let Some((last, _)) = page.last() else {

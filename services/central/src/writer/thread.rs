@@ -76,12 +76,7 @@ pub(crate) fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Han
     let (telemetry, telemetry_queue) = mpsc::channel(TELEMETRY);
     let (result, ended) = oneshot::channel();
     let stop = CancellationToken::new();
-    let handle = Handle {
-        orders,
-        telemetry,
-        tokens: Arc::new(AtomicU64::new(1)),
-        stop: stop.clone(),
-    };
+    let handle = Handle { orders, telemetry, tokens: Arc::new(AtomicU64::new(1)), stop: stop.clone() };
     let runtime = runtime::Handle::current();
     let mut thread = Thread {
         writer,
@@ -194,10 +189,7 @@ impl<S: Store> Thread<S> {
         metrics::gauge!("evmesh_central_last_step_timestamp_seconds").set(now.wall.seconds());
         metrics::gauge!("evmesh_central_charge_points")
             .set(self.writer.snapshot().network.charge_point_count() as f64);
-        for (kind, name) in [
-            (RowKind::Notification, "notification"),
-            (RowKind::DeadLetter, "dead_letter"),
-        ] {
+        for (kind, name) in [(RowKind::Notification, "notification"), (RowKind::DeadLetter, "dead_letter")] {
             metrics::gauge!("evmesh_central_rows_waiting", "kind" => name)
                 .set(self.writer.rows_waiting(kind) as f64);
         }
@@ -210,27 +202,13 @@ impl<S: Store> Thread<S> {
                     let _ = reply.send(answer); // a caller that left can ask again with its request_id
                 }
             }
-            Release::Call {
-                charge_point,
-                address,
-                call,
-                instance,
-                request,
-            } => {
-                self.calls.start(Call {
-                    charge_point,
-                    address,
-                    call,
-                    instance,
-                    request,
-                });
+            Release::Call { charge_point, address, call, instance, request } => {
+                self.calls.start(Call { charge_point, address, call, instance, request });
             }
             Release::Reading(notice) => {
                 let send = || {
                     let (key, payload) = (notice.driver.as_str(), notifications::payload(&notice));
-                    self.outlets
-                        .producer
-                        .send_lossy(DRIVER_NOTIFICATIONS, key, &payload);
+                    self.outlets.producer.send_lossy(DRIVER_NOTIFICATIONS, key, &payload);
                 };
                 match notifications::trace(&notice) {
                     Some(trace) => trace.within(send),
@@ -291,10 +269,7 @@ mod tests {
             instance: "store".parse().unwrap(),
             monitor: "monitor".parse().unwrap(),
         };
-        handle
-            .ask(|token| Command::Register { token, registration })
-            .await
-            .map(drop)
+        handle.ask(|token| Command::Register { token, registration }).await.map(drop)
     }
 
     #[tokio::test]
@@ -302,13 +277,7 @@ mod tests {
         let (handle, mut running) = started(MemoryStore::new());
         for n in 1..=50 {
             register(&handle, &format!("CP-{n}")).await.unwrap();
-            assert_eq!(
-                handle
-                    .query(|snapshot| snapshot.network.charge_point_count())
-                    .await
-                    .unwrap(),
-                n
-            );
+            assert_eq!(handle.query(|snapshot| snapshot.network.charge_point_count()).await.unwrap(), n);
         }
         running.stop();
         running.ended().await.unwrap();

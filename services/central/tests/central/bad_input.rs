@@ -16,12 +16,7 @@ fn field<T: std::fmt::Debug>(result: Result<T, Status>) -> String {
         (Code::InvalidArgument, Some("INVALID_FIELD")),
         "{status:?}"
     );
-    status
-        .get_details_bad_request()
-        .expect("BadRequest")
-        .field_violations[0]
-        .field
-        .clone()
+    status.get_details_bad_request().expect("BadRequest").field_violations[0].field.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,10 +26,7 @@ async fn wrong_fields_are_named() {
     assert_eq!(field(central.request("", "MAD-01").await), "driver_id");
     assert_eq!(field(central.request("INVITADO", "MAD-01").await), "driver_id");
     assert_eq!(field(central.request("101", "M D").await), "charge_point_id");
-    assert_eq!(
-        field(central.request_again("101", "MAD-01", &"x".repeat(65)).await),
-        "request_id"
-    );
+    assert_eq!(field(central.request_again("101", "MAD-01", &"x".repeat(65)).await), "request_id");
     assert_eq!(field(central.session("101", "").await), "session_id");
     let mut drivers = central.drivers.clone();
     let both = driver::RequestChargeRequest {
@@ -50,10 +42,7 @@ async fn wrong_fields_are_named() {
         page_token: page_token.into(),
     };
     assert_eq!(field(drivers.list_sessions(page(-1, "")).await), "page_size");
-    assert_eq!(
-        field(drivers.list_sessions(page(0, "made up")).await),
-        "page_token"
-    );
+    assert_eq!(field(drivers.list_sessions(page(0, "made up")).await), "page_token");
 
     let mut points = central.points.clone();
     type Change = fn(&mut chargepoint::RegisterChargePointRequest);
@@ -61,12 +50,8 @@ async fn wrong_fields_are_named() {
         ("charge_point_id", |request| request.charge_point_id = "ñ".into()),
         ("location", |request| request.location = "x".repeat(129)),
         ("price", |request| request.price = None),
-        ("price.micros_per_kwh", |request| {
-            request.price.as_mut().unwrap().micros_per_kwh = -1
-        }),
-        ("engine_address", |request| {
-            request.engine_address = "nowhere".into()
-        }),
+        ("price.micros_per_kwh", |request| request.price.as_mut().unwrap().micros_per_kwh = -1),
+        ("engine_address", |request| request.engine_address = "nowhere".into()),
         ("instance_id", |request| request.instance_id.clear()),
     ];
     for (wrong, change) in changes {
@@ -77,28 +62,17 @@ async fn wrong_fields_are_named() {
 
     let mut operators = central.operators.clone();
     let none = operator::StopChargePointsRequest::default();
-    assert_eq!(
-        field(operators.stop_charge_points(none).await),
-        "charge_point_ids"
-    );
-    let many = operator::StopChargePointsRequest {
-        charge_point_ids: vec!["A".into(); 1001],
-        ..Default::default()
-    };
-    assert_eq!(
-        field(operators.stop_charge_points(many).await),
-        "charge_point_ids"
-    );
+    assert_eq!(field(operators.stop_charge_points(none).await), "charge_point_ids");
+    let many =
+        operator::StopChargePointsRequest { charge_point_ids: vec!["A".into(); 1001], ..Default::default() };
+    assert_eq!(field(operators.stop_charge_points(many).await), "charge_point_ids");
     let both = operator::ListTicketsRequest {
         driver_id: "101".into(),
         charge_point_id: "MAD-01".into(),
         ..Default::default()
     };
     assert_eq!(field(operators.list_tickets(both).await), "charge_point_id");
-    let price = operator::SetPriceRequest {
-        charge_point_id: "MAD-01".into(),
-        ..Default::default()
-    };
+    let price = operator::SetPriceRequest { charge_point_id: "MAD-01".into(), ..Default::default() };
     assert_eq!(field(operators.set_price(price).await), "price");
     central.stop().await;
 }
@@ -120,22 +94,11 @@ async fn a_report_that_makes_no_sense_ends_its_stream_only() {
         (report("MAD-01", 1, 99), Code::InvalidArgument, "INVALID_FIELD"),
         (report("", 1, 1), Code::InvalidArgument, "INVALID_FIELD"),
     ] {
-        let mut answers = central
-            .points
-            .clone()
-            .report_health(tokio_stream::iter([wrong]))
-            .await
-            .unwrap()
-            .into_inner();
+        let mut answers =
+            central.points.clone().report_health(tokio_stream::iter([wrong])).await.unwrap().into_inner();
         let status = answers.message().await.unwrap_err();
-        assert_eq!(
-            (status.code(), reason(&status).as_deref()),
-            (code, Some(reason_expected))
-        );
+        assert_eq!((status.code(), reason(&status).as_deref()), (code, Some(reason_expected)));
     }
-    central
-        .request("101", "MAD-01")
-        .await
-        .expect("the charge point's own stream is untouched");
+    central.request("101", "MAD-01").await.expect("the charge point's own stream is untouched");
     central.stop().await;
 }

@@ -16,10 +16,7 @@ use serde_json::{Value, json};
 /// Fields whose value a test cannot know are checked for their form and taken out.
 fn checked(mut message: Value) -> Value {
     let fields = message.as_object_mut().unwrap();
-    let timestamp = fields
-        .remove("timestamp")
-        .and_then(|at| at.as_f64())
-        .expect("a timestamp in seconds");
+    let timestamp = fields.remove("timestamp").and_then(|at| at.as_f64()).expect("a timestamp in seconds");
     assert!((1.7e9..5e9).contains(&timestamp), "{timestamp}");
     message
 }
@@ -43,12 +40,8 @@ async fn flows_a_to_c_come_out_field_for_field() {
     assert_eq!(checked(told), expected);
 
     // Flow B: a bare reading moves the live view; the engine's own answer makes it a supply.
-    publish(
-        &producer,
-        "MAD-01",
-        json!({"type": "SESSION_STARTED", "cp_id": "MAD-01", "user_id": "101"}),
-    )
-    .await;
+    publish(&producer, "MAD-01", json!({"type": "SESSION_STARTED", "cp_id": "MAD-01", "user_id": "101"}))
+        .await;
     engine.supply(300);
     publish(
         &producer,
@@ -60,12 +53,7 @@ async fn flows_a_to_c_come_out_field_for_field() {
     let (key, told) = notifications.first("the bare reading's echo", is_bare).await;
     assert_eq!(key, "101");
     let mut told = checked(told);
-    assert!(
-        told.as_object_mut()
-            .unwrap()
-            .remove("kw")
-            .is_some_and(|kw| kw.is_number())
-    );
+    assert!(told.as_object_mut().unwrap().remove("kw").is_some_and(|kw| kw.is_number()));
     let expected = json!({"type": "CONSUMO_UPDATE", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
         "kwh": 0.3, "importe": 0.09}); // at central's price: an incoming importe is never used
     assert_eq!(told, expected);
@@ -92,22 +80,14 @@ async fn flows_a_to_c_come_out_field_for_field() {
     let (key, told) = notifications.of_type("TICKET").await;
     assert_eq!(key, "101");
     let mut told = checked(told);
-    assert!(
-        told.as_object_mut()
-            .unwrap()
-            .remove("seq")
-            .is_some_and(|seq| seq.is_u64())
-    );
+    assert!(told.as_object_mut().unwrap().remove("seq").is_some_and(|seq| seq.is_u64()));
     let expected = json!({"type": "TICKET", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
         "event_id": format!("{id}-ticket"), "kwh": 1.5, "importe": 0.45});
     assert_eq!(told, expected);
     assert_eq!(central.ticket("101").await.outcome(), SessionOutcome::Completed);
     central.status("MAD-01", ChargePointStatus::Available).await;
     central.stop().await;
-    assert_eq!(
-        (notifications.count("AUTH_OK"), notifications.count("TICKET")),
-        (1, 1)
-    );
+    assert_eq!((notifications.count("AUTH_OK"), notifications.count("TICKET")), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,9 +102,7 @@ async fn flow_d_a_fault_gives_an_error_and_then_the_one_ticket() {
         engine.supply(800);
         central.status("MAD-01", ChargePointStatus::Supplying).await;
         engine.end(SupplyEnd::EngineFault);
-        monitor
-            .health
-            .send_replace(evmesh_proto::chargepoint::EngineHealth::Faulted);
+        monitor.health.send_replace(evmesh_proto::chargepoint::EngineHealth::Faulted);
         publish(
             &producer,
             "MAD-01",
@@ -135,21 +113,14 @@ async fn flow_d_a_fault_gives_an_error_and_then_the_one_ticket() {
         let mut told = checked(told);
         let fields = told.as_object_mut().unwrap();
         assert!(fields.remove("seq").is_some_and(|seq| seq.is_u64()));
-        assert!(
-            fields
-                .remove("reason")
-                .is_some_and(|why| why.as_str().is_some_and(|why| !why.is_empty()))
-        );
+        assert!(fields.remove("reason").is_some_and(|why| why.as_str().is_some_and(|why| !why.is_empty())));
         let expected = json!({"type": "SUPPLY_ERROR", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
             "event_id": format!("{id}-error"), "kwh_partial": 0.8, "importe_partial": 0.24});
         assert_eq!(told, expected, "{kind}");
         let (_, ticket) = notifications.of_type("TICKET").await;
         assert_eq!((&ticket["kwh"], &ticket["importe"]), (&json!(0.8), &json!(0.24)));
-        let kinds: Vec<Value> = notifications
-            .all()
-            .into_iter()
-            .map(|(_, value)| value["type"].clone())
-            .collect();
+        let kinds: Vec<Value> =
+            notifications.all().into_iter().map(|(_, value)| value["type"].clone()).collect();
         let place = |kind: &str| kinds.iter().position(|other| other == kind);
         assert!(place("SUPPLY_ERROR") < place("TICKET"), "{kinds:?}");
         assert_eq!(central.ticket("101").await.outcome(), SessionOutcome::Faulted);
@@ -176,11 +147,7 @@ async fn a_denial_and_an_expiry_are_told_too() {
     let id = central.request("101", "MAD-01").await.unwrap().session_id;
     let (_, told) = notifications.of_type("SUPPLY_ERROR").await;
     assert_eq!(
-        (
-            &told["session_id"],
-            &told["kwh_partial"],
-            &told["importe_partial"]
-        ),
+        (&told["session_id"], &told["kwh_partial"], &told["importe_partial"]),
         (&json!(id), &json!(0.0), &json!(0.0))
     );
     central.stop().await;
@@ -198,26 +165,14 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
     let bad = [
         ("{\"type\":".to_owned(), "not readable"),
         ("[1,2]".to_owned(), "not readable"),
-        (
-            json!({"type": "CONSUMO", "cp_id": 1, "user_id": "101", "kwh": 1}).to_string(),
-            "not readable",
-        ),
-        (
-            json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": -1}).to_string(),
-            "kwh is -1",
-        ),
-        (
-            json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 1e12}).to_string(),
-            "kwh is",
-        ),
+        (json!({"type": "CONSUMO", "cp_id": 1, "user_id": "101", "kwh": 1}).to_string(), "not readable"),
+        (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": -1}).to_string(), "kwh is -1"),
+        (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 1e12}).to_string(), "kwh is"),
         (
             json!({"type": "CONSUMO", "cp_id": "MAD-99", "user_id": "101", "kwh": 1}).to_string(),
             "no charge point MAD-99",
         ),
-        (
-            json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "999", "kwh": 1}).to_string(),
-            "driver 999",
-        ),
+        (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "999", "kwh": 1}).to_string(), "driver 999"),
         (format!("\"{}\"", "x".repeat(200_000)), "it has 200002 bytes"),
     ];
     for (payload, _) in &bad {
@@ -228,14 +183,10 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
     publish(&producer, "MAD-01", good).await;
     let is_bare = |value: &Value| value["type"] == "CONSUMO_UPDATE" && value["seq"].is_null();
     notifications.first("the good one is used", is_bare).await;
-    let found = testing::eventually(
-        "every bad one is a dead letter",
-        crate::bench::PATIENCE,
-        || async {
-            let letters = letters.lock().unwrap().clone();
-            (letters.len() >= bad.len()).then_some(letters)
-        },
-    )
+    let found = testing::eventually("every bad one is a dead letter", crate::bench::PATIENCE, || async {
+        let letters = letters.lock().unwrap().clone();
+        (letters.len() >= bad.len()).then_some(letters)
+    })
     .await;
     for (payload, why) in &bad {
         let of_it = |(kept, reason): &&(Vec<u8>, String)| {

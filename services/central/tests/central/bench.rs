@@ -48,10 +48,7 @@ impl Central {
     pub(crate) async fn start(kafka: KafkaOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = options(folder.path(), kafka);
-        Self {
-            _folder: Some(folder),
-            ..Self::with(options).await
-        }
+        Self { _folder: Some(folder), ..Self::with(options).await }
     }
 
     pub(crate) async fn with(options: Options) -> Self {
@@ -59,9 +56,7 @@ impl Central {
         let address = service.local_addr();
         let stop = Shutdown::new();
         let running = tokio::spawn(service.run(stop.clone()));
-        let channel = Channel::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect_lazy();
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self {
             address,
             drivers: DriverServiceClient::new(channel.clone()),
@@ -90,16 +85,10 @@ impl Central {
     /// Waits until a charge point has this status.
     pub(crate) async fn status(&self, id: &str, status: network::ChargePointStatus) {
         testing::eventually(&format!("{id} is {status:?}"), PATIENCE, || async {
-            let all = driver::ListChargePointsRequest {
-                page_size: 500,
-                ..Default::default()
-            };
+            let all = driver::ListChargePointsRequest { page_size: 500, ..Default::default() };
             let points = self.drivers.clone().list_charge_points(all).await;
             let points = points.unwrap().into_inner().charge_points;
-            points
-                .iter()
-                .any(|point| point.charge_point_id == id && point.status() == status)
-                .then_some(())
+            points.iter().any(|point| point.charge_point_id == id && point.status() == status).then_some(())
         })
         .await;
     }
@@ -125,18 +114,8 @@ impl Central {
     }
 
     pub(crate) async fn session(&self, driver: &str, id: &str) -> Result<network::Session, Status> {
-        let request = driver::GetSessionRequest {
-            driver_id: driver.into(),
-            session_id: id.into(),
-        };
-        Ok(self
-            .drivers
-            .clone()
-            .get_session(request)
-            .await?
-            .into_inner()
-            .session
-            .unwrap())
+        let request = driver::GetSessionRequest { driver_id: driver.into(), session_id: id.into() };
+        Ok(self.drivers.clone().get_session(request).await?.into_inner().session.unwrap())
     }
 
     /// Waits until a session is as wanted.
@@ -154,18 +133,9 @@ impl Central {
     }
 
     pub(crate) async fn tickets(&self, driver: &str) -> Vec<network::Ticket> {
-        let request = driver::ListTicketsRequest {
-            driver_id: driver.into(),
-            page_size: 0,
-            page_token: String::new(),
-        };
-        self.drivers
-            .clone()
-            .list_tickets(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .tickets
+        let request =
+            driver::ListTicketsRequest { driver_id: driver.into(), page_size: 0, page_token: String::new() };
+        self.drivers.clone().list_tickets(request).await.unwrap().into_inner().tickets
     }
 
     /// Waits for the one ticket of a driver.
@@ -184,10 +154,7 @@ pub(crate) fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterCh
     chargepoint::RegisterChargePointRequest {
         charge_point_id: id.into(),
         location: format!("Madrid, {id}"),
-        price: Some(network::Price {
-            currency_code: "EUR".into(),
-            micros_per_kwh: 300_000,
-        }),
+        price: Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
         engine_address: engine.address.to_string(),
         instance_id: engine.inside().instance.clone(),
         monitor_id: format!("monitor-of-{id}"),
@@ -220,11 +187,7 @@ impl Monitor {
     ) -> Self {
         let mut points = central.points.clone();
         let id = registration.charge_point_id.clone();
-        let answer = points
-            .register_charge_point(registration)
-            .await
-            .unwrap()
-            .into_inner();
+        let answer = points.register_charge_point(registration).await.unwrap().into_inner();
         let epoch = answer.epoch;
         let (health, reported) = watch::channel(chargepoint::EngineHealth::Ok);
         let (end, ended) = watch::channel(None);
@@ -260,11 +223,6 @@ impl Monitor {
             };
             end.send_replace(Some(status));
         });
-        Self {
-            epoch,
-            health,
-            ended,
-            stream,
-        }
+        Self { epoch, health, ended, stream }
     }
 }

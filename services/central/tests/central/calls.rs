@@ -10,10 +10,7 @@ use tonic::{Code, Status};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
     let status = result.unwrap_err();
-    (
-        status.code(),
-        reason(&status).expect("every error has its ErrorInfo"),
-    )
+    (status.code(), reason(&status).expect("every error has its ErrorInfo"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,39 +20,20 @@ async fn a_repeat_gets_the_first_answer_and_another_payload_is_refused() {
     let same = || central.request_again("101", "MAD-01", "once");
     let (first, joined) = tokio::join!(same(), same());
     let first = first.unwrap();
-    assert_eq!(
-        joined.unwrap().session_id,
-        first.session_id,
-        "a repeat joins the undecided one"
-    );
+    assert_eq!(joined.unwrap().session_id, first.session_id, "a repeat joins the undecided one");
     assert_eq!(same().await.unwrap().session_id, first.session_id);
     assert_eq!(engine.inside().authorizations.len(), 1);
     let other = central.request_again("101", "MAD-02", "once").await;
-    assert_eq!(
-        refusal(other),
-        (Code::InvalidArgument, "REQUEST_ID_REUSED".into())
-    );
+    assert_eq!(refusal(other), (Code::InvalidArgument, "REQUEST_ID_REUSED".into()));
     let another_driver = central.request_again("102", "MAD-01", "once").await;
-    assert_eq!(
-        refusal(another_driver),
-        (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into())
-    );
+    assert_eq!(refusal(another_driver), (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into()));
     // A denial is definitive as well.
-    let stop = driver::StopChargeRequest {
-        driver_id: "101".into(),
-        ..Default::default()
-    };
+    let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
     central.drivers.clone().stop_charge(stop).await.unwrap();
     central.status("MAD-01", ChargePointStatus::Available).await;
     let again = central.request_again("102", "MAD-01", "once").await;
-    assert_eq!(
-        refusal(again),
-        (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into())
-    );
-    central
-        .request("102", "MAD-01")
-        .await
-        .expect("without the id it is a new request");
+    assert_eq!(refusal(again), (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into()));
+    central.request("102", "MAD-01").await.expect("without the id it is a new request");
     central.stop().await;
 }
 
@@ -75,20 +53,10 @@ async fn an_engine_that_does_not_agree_leaves_nothing_reserved_and_the_driver_fr
     for (mood, expected) in cases {
         engine.set(mood);
         let denied = central.request("101", "MAD-01").await;
-        assert_eq!(
-            refusal(denied),
-            (Code::FailedPrecondition, expected.into()),
-            "{mood:?}"
-        );
-        let elsewhere = central
-            .request("101", "MAD-02")
-            .await
-            .expect("the driver is free to go elsewhere");
+        assert_eq!(refusal(denied), (Code::FailedPrecondition, expected.into()), "{mood:?}");
+        let elsewhere = central.request("101", "MAD-02").await.expect("the driver is free to go elsewhere");
         assert_eq!(elsewhere.state(), SessionState::Reserved);
-        let stop = driver::StopChargeRequest {
-            driver_id: "101".into(),
-            ..Default::default()
-        };
+        let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
         central.drivers.clone().stop_charge(stop).await.unwrap();
         engine.set(Mood::Willing);
         central.status("MAD-01", ChargePointStatus::Available).await;
@@ -130,9 +98,7 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
         monitors.push(Monitor::register(&central, one).await);
     }
     for n in 0..COUNT {
-        central
-            .status(&format!("CP-{n:03}"), ChargePointStatus::Available)
-            .await;
+        central.status(&format!("CP-{n:03}"), ChargePointStatus::Available).await;
     }
     let (_engine, _monitor) = central.charge_point("WELL").await;
     silent.set(Mood::SilentWhenAsked);
@@ -151,10 +117,7 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
     well.0.unwrap();
     assert!(well.1 < std::time::Duration::from_secs(1), "{:?}", well.1);
     for answer in denied {
-        assert_eq!(
-            refusal(answer),
-            (Code::FailedPrecondition, "ENGINE_SILENT".into())
-        );
+        assert_eq!(refusal(answer), (Code::FailedPrecondition, "ENGINE_SILENT".into()));
     }
     central.stop().await;
 }
@@ -167,15 +130,10 @@ async fn a_driver_never_sees_another_ones_session() {
     let unknown = (Code::NotFound, "SESSION_UNKNOWN".to_owned());
     let (mut drivers, driver_id) = (central.drivers.clone(), "102".to_owned());
     assert_eq!(refusal(central.session("102", &session_id).await), unknown);
-    let request = driver::GetTicketRequest {
-        driver_id: driver_id.clone(),
-        session_id: session_id.clone(),
-    };
+    let request = driver::GetTicketRequest { driver_id: driver_id.clone(), session_id: session_id.clone() };
     assert_eq!(refusal(drivers.get_ticket(request).await), unknown);
-    let request = driver::WatchSessionRequest {
-        driver_id: driver_id.clone(),
-        session_id: session_id.clone(),
-    };
+    let request =
+        driver::WatchSessionRequest { driver_id: driver_id.clone(), session_id: session_id.clone() };
     assert_eq!(refusal(drivers.watch_session(request).await), unknown);
     let request = driver::StopChargeRequest {
         driver_id: driver_id.clone(),
@@ -183,37 +141,17 @@ async fn a_driver_never_sees_another_ones_session() {
         ..Default::default()
     };
     assert_eq!(refusal(drivers.stop_charge(request).await), unknown);
-    let request = driver::ListSessionsRequest {
-        driver_id,
-        ..Default::default()
-    };
-    assert!(
-        drivers
-            .list_sessions(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .sessions
-            .is_empty()
-    );
-    let request = driver::GetTicketRequest {
-        driver_id: "101".into(),
-        session_id,
-    };
-    assert_eq!(
-        refusal(drivers.get_ticket(request).await),
-        (Code::NotFound, "TICKET_UNKNOWN".into())
-    );
+    let request = driver::ListSessionsRequest { driver_id, ..Default::default() };
+    assert!(drivers.list_sessions(request).await.unwrap().into_inner().sessions.is_empty());
+    let request = driver::GetTicketRequest { driver_id: "101".into(), session_id };
+    assert_eq!(refusal(drivers.get_ticket(request).await), (Code::NotFound, "TICKET_UNKNOWN".into()));
     central.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn denials_say_what_is_wrong() {
     let central = Central::start(no_kafka()).await;
-    assert_eq!(
-        refusal(central.request("101", "").await).1,
-        "NO_CHARGE_POINT_FREE"
-    );
+    assert_eq!(refusal(central.request("101", "").await).1, "NO_CHARGE_POINT_FREE");
     assert_eq!(
         refusal(central.request("101", "MAD-99").await),
         (Code::NotFound, "CHARGE_POINT_UNKNOWN".into())
@@ -222,16 +160,10 @@ async fn denials_say_what_is_wrong() {
     let (_engine, _monitor) = central.charge_point("MAD-02").await;
     central.request("101", "MAD-01").await.unwrap();
     assert_eq!(refusal(central.request("101", "MAD-02").await).1, "DRIVER_BUSY");
-    assert_eq!(
-        refusal(central.request("102", "MAD-01").await).1,
-        "CHARGE_POINT_BUSY"
-    );
+    assert_eq!(refusal(central.request("102", "MAD-01").await).1, "CHARGE_POINT_BUSY");
     drop(monitor);
     central.status("MAD-01", ChargePointStatus::Disconnected).await;
-    assert_eq!(
-        refusal(central.request("102", "MAD-01").await).1,
-        "CHARGE_POINT_DISCONNECTED"
-    );
+    assert_eq!(refusal(central.request("102", "MAD-01").await).1, "CHARGE_POINT_DISCONNECTED");
     central.stop().await;
 }
 
@@ -247,25 +179,16 @@ async fn an_engine_that_hangs_half_open_or_dies_is_found_and_found_again() {
 
     proxy.set_silent(true); // the connection stands, and nothing passes
     let half_open = central.request("101", "MAD-01").await;
-    assert_eq!(
-        refusal(half_open),
-        (Code::FailedPrecondition, "ENGINE_SILENT".into())
-    );
+    assert_eq!(refusal(half_open), (Code::FailedPrecondition, "ENGINE_SILENT".into()));
     central.status("MAD-01", ChargePointStatus::Faulted).await;
-    assert_eq!(
-        refusal(central.request("101", "MAD-01").await).1,
-        "CHARGE_POINT_FAULTED"
-    );
+    assert_eq!(refusal(central.request("101", "MAD-01").await).1, "CHARGE_POINT_FAULTED");
     proxy.set_silent(false);
     central.status("MAD-01", ChargePointStatus::Available).await;
 
     let address = proxy.address();
     drop(proxy); // as if the process had died: connections break, and new ones are refused
     mesh::testing::eventually("it is dead", PATIENCE, || async {
-        tokio::net::TcpStream::connect(address)
-            .await
-            .is_err()
-            .then_some(())
+        tokio::net::TcpStream::connect(address).await.is_err().then_some(())
     })
     .await;
     let (code, why) = refusal(central.request("101", "MAD-01").await);

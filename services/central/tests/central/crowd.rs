@@ -29,28 +29,15 @@ async fn a_thousand_requests_for_the_last_free_charge_point_give_one_session_and
                 }
             }
         }
-        let [(session, driver)] = &granted[..] else {
-            panic!("{} granted", granted.len())
-        };
-        assert_eq!(
-            (session.state(), session.driver_id.as_str()),
-            (SessionState::Reserved, driver.as_str())
-        );
-        let expected = if charge_point.is_empty() {
-            "NO_CHARGE_POINT_FREE"
-        } else {
-            "CHARGE_POINT_BUSY"
-        };
+        let [(session, driver)] = &granted[..] else { panic!("{} granted", granted.len()) };
+        assert_eq!((session.state(), session.driver_id.as_str()), (SessionState::Reserved, driver.as_str()));
+        let expected = if charge_point.is_empty() { "NO_CHARGE_POINT_FREE" } else { "CHARGE_POINT_BUSY" };
         assert_eq!(denials, BTreeMap::from([(expected.to_owned(), 999)]));
         // The next round finds it free again.
-        let stop = evmesh_proto::driver::StopChargeRequest {
-            driver_id: driver.clone(),
-            ..Default::default()
-        };
+        let stop =
+            evmesh_proto::driver::StopChargeRequest { driver_id: driver.clone(), ..Default::default() };
         central.drivers.clone().stop_charge(stop).await.unwrap();
-        central
-            .status("MAD-01", evmesh_proto::network::ChargePointStatus::Available)
-            .await;
+        central.status("MAD-01", evmesh_proto::network::ChargePointStatus::Available).await;
     }
     central.stop().await;
 }

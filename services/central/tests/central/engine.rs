@@ -81,11 +81,7 @@ impl Engine {
                 })
                 .await
         });
-        Self {
-            address,
-            inside,
-            stop,
-        }
+        Self { address, inside, stop }
     }
 
     pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -112,10 +108,7 @@ impl Engine {
 
     pub(crate) fn supplies(&self) -> bool {
         let inside = self.inside();
-        inside
-            .current
-            .as_ref()
-            .is_some_and(|record| record.state() == proto::SupplyState::Supplying)
+        inside.current.as_ref().is_some_and(|record| record.state() == proto::SupplyState::Supplying)
     }
 }
 
@@ -196,10 +189,7 @@ impl EngineService for Served {
                 ..Default::default()
             });
         }
-        Ok(Response::new(proto::AuthorizeSupplyResponse {
-            result: result.into(),
-            state: inside.state(),
-        }))
+        Ok(Response::new(proto::AuthorizeSupplyResponse { result: result.into(), state: inside.state() }))
     }
 
     async fn revoke_authorization(
@@ -221,11 +211,7 @@ impl EngineService for Served {
             inside.current.take_if(|record| of_it(record));
         }
         let (result, outcome) = (result.into(), outcome.into());
-        Ok(Response::new(proto::RevokeAuthorizationResponse {
-            result,
-            outcome,
-            state: inside.state(),
-        }))
+        Ok(Response::new(proto::RevokeAuthorizationResponse { result, outcome, state: inside.state() }))
     }
 
     async fn stop_supply(
@@ -235,17 +221,10 @@ impl EngineService for Served {
         let request = request.into_inner();
         let mut inside = self.enter(false).await;
         let result = inside.result(&request.instance_id);
-        if inside
-            .current
-            .as_ref()
-            .is_some_and(|record| record.session_id == request.session_id)
-        {
+        if inside.current.as_ref().is_some_and(|record| record.session_id == request.session_id) {
             inside.end(proto::SupplyEnd::Stopped);
         }
-        Ok(Response::new(proto::StopSupplyResponse {
-            result: result.into(),
-            state: inside.state(),
-        }))
+        Ok(Response::new(proto::StopSupplyResponse { result: result.into(), state: inside.state() }))
     }
 
     async fn get_engine_state(
@@ -255,10 +234,7 @@ impl EngineService for Served {
         let request = request.into_inner();
         let inside = self.enter(false).await;
         let result = inside.result(&request.instance_id);
-        Ok(Response::new(proto::GetEngineStateResponse {
-            result: result.into(),
-            state: inside.state(),
-        }))
+        Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state: inside.state() }))
     }
 
     async fn confirm_settled(
@@ -268,13 +244,8 @@ impl EngineService for Served {
         let request = request.into_inner();
         let mut inside = self.enter(false).await;
         let result = inside.result(&request.instance_id);
-        inside
-            .unsettled
-            .retain(|record| !request.session_ids.contains(&record.session_id));
-        Ok(Response::new(proto::ConfirmSettledResponse {
-            result: result.into(),
-            state: inside.state(),
-        }))
+        inside.unsettled.retain(|record| !request.session_ids.contains(&record.session_id));
+        Ok(Response::new(proto::ConfirmSettledResponse { result: result.into(), state: inside.state() }))
     }
 
     async fn attend(

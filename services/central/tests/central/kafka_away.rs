@@ -23,22 +23,14 @@ async fn central_and_its_charge_points_work_before_kafka_and_with_it_once_it_app
     kafka.kafka = door.to_string();
     let central = Central::start(kafka).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
-    let id = central
-        .request("101", "MAD-01")
-        .await
-        .expect("a request needs no Kafka")
-        .session_id;
+    let id = central.request("101", "MAD-01").await.expect("a request needs no Kafka").session_id;
     engine.supply(100);
     central.status("MAD-01", ChargePointStatus::Supplying).await;
 
     let _door = Proxy::start_at(door, addresses(&broker.options())).await; // Kafka appears
     let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
     let (_, told) = notifications.of_type("AUTH_OK").await;
-    assert_eq!(
-        told["session_id"],
-        json!(id),
-        "what could not be told is told now"
-    );
+    assert_eq!(told["session_id"], json!(id), "what could not be told is told now");
     let producer = Producer::new(&broker.options(), "test").unwrap();
     engine.supply(700);
     engine.end(SupplyEnd::Completed);
@@ -52,10 +44,7 @@ async fn central_and_its_charge_points_work_before_kafka_and_with_it_once_it_app
     assert_eq!(ticket["kwh"], json!(0.7));
     assert_eq!(central.ticket("101").await.energy_wh, 700);
     central.stop().await;
-    assert_eq!(
-        (notifications.count("AUTH_OK"), notifications.count("TICKET")),
-        (1, 1)
-    );
+    assert_eq!((notifications.count("AUTH_OK"), notifications.count("TICKET")), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,26 +62,14 @@ async fn kafka_lost_and_returned_in_mid_supply_loses_nothing() {
     embedded.down().unwrap();
     engine.supply(900);
     engine.end(SupplyEnd::Completed);
-    assert_eq!(
-        central.ticket("101").await.energy_wh,
-        900,
-        "supplies end with Kafka away"
-    );
+    assert_eq!(central.ticket("101").await.energy_wh, 900, "supplies end with Kafka away");
     central.status("MAD-01", ChargePointStatus::Available).await;
-    central
-        .request("102", "MAD-01")
-        .await
-        .expect("and new ones begin");
+    central.request("102", "MAD-01").await.expect("and new ones begin");
     embedded.up().unwrap();
 
     let (_, ticket) = notifications.of_type("TICKET").await;
     assert_eq!((&ticket["user_id"], &ticket["kwh"]), (&json!("101"), &json!(0.9)));
-    notifications
-        .first("the second driver is told", |value| value["user_id"] == "102")
-        .await;
+    notifications.first("the second driver is told", |value| value["user_id"] == "102").await;
     central.stop().await;
-    assert_eq!(
-        (notifications.count("AUTH_OK"), notifications.count("TICKET")),
-        (2, 1)
-    );
+    assert_eq!((notifications.count("AUTH_OK"), notifications.count("TICKET")), (2, 1));
 }

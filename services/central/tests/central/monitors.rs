@@ -43,10 +43,7 @@ async fn a_newer_registration_ends_the_older_stream_and_is_untouched_by_it() {
     );
     drop(old);
     central.status("MAD-01", ChargePointStatus::Available).await;
-    central
-        .request("101", "MAD-01")
-        .await
-        .expect("the newer stream holds the charge point");
+    central.request("101", "MAD-01").await.expect("the newer stream holds the charge point");
     central.stop().await;
 }
 
@@ -56,24 +53,15 @@ async fn a_second_monitor_or_store_is_refused_and_told_when_to_retry() {
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     let mut monitor = registration("MAD-01", &engine);
     monitor.monitor_id = "another".into();
-    let refused = central
-        .points
-        .clone()
-        .register_charge_point(monitor)
-        .await
-        .unwrap_err();
+    let refused = central.points.clone().register_charge_point(monitor).await.unwrap_err();
     assert_eq!(
         (refused.code(), reason(&refused).as_deref()),
         (Code::Aborted, Some("MONITOR_ALREADY_CONNECTED"))
     );
     assert!(retry_after(&refused).is_some());
     let other = Engine::start("another-store").await;
-    let refused = central
-        .points
-        .clone()
-        .register_charge_point(registration("MAD-01", &other))
-        .await
-        .unwrap_err();
+    let refused =
+        central.points.clone().register_charge_point(registration("MAD-01", &other)).await.unwrap_err();
     assert_eq!(
         (refused.code(), reason(&refused).as_deref()),
         (Code::Aborted, Some("INSTANCE_ALREADY_CONNECTED"))
@@ -91,10 +79,7 @@ async fn a_closed_network_takes_only_the_charge_points_that_it_knows() {
     let central = Central::with(options).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     let mut points = central.points.clone();
-    let refused = points
-        .register_charge_point(registration("MAD-02", &engine))
-        .await
-        .unwrap_err();
+    let refused = points.register_charge_point(registration("MAD-02", &engine)).await.unwrap_err();
     assert_eq!(
         (refused.code(), reason(&refused).as_deref()),
         (Code::PermissionDenied, Some("REGISTRATION_CLOSED"))
@@ -107,11 +92,7 @@ async fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     let central = Central::start(no_kafka()).await;
     let engine = Engine::start("store").await;
     let mut points = central.points.clone();
-    let first = points
-        .register_charge_point(registration("MAD-01", &engine))
-        .await
-        .unwrap()
-        .into_inner();
+    let first = points.register_charge_point(registration("MAD-01", &engine)).await.unwrap().into_inner();
     let mut again = registration("MAD-01", &engine);
     again.location = "Elsewhere".into();
     again.price.as_mut().unwrap().micros_per_kwh = 1;

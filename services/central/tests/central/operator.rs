@@ -10,11 +10,7 @@ use tonic::Code;
 
 fn these(ids: &[&str]) -> proto::StopChargePointsRequest {
     let charge_point_ids = ids.iter().map(|id| (*id).to_owned()).collect();
-    proto::StopChargePointsRequest {
-        charge_point_ids,
-        all: false,
-        request_id: String::new(),
-    }
+    proto::StopChargePointsRequest { charge_point_ids, all: false, request_id: String::new() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,17 +23,10 @@ async fn a_stop_ends_a_supply_with_its_ticket_and_revokes_a_reservation() {
     engine.supply(2_000);
     central.status("MAD-01", ChargePointStatus::Supplying).await;
     let mut operators = central.operators.clone();
-    let stopped = operators
-        .stop_charge_points(these(&["MAD-01", "MAD-02"]))
-        .await
-        .unwrap()
-        .into_inner();
+    let stopped = operators.stop_charge_points(these(&["MAD-01", "MAD-02"])).await.unwrap().into_inner();
     assert_eq!(stopped.charge_point_count, 2);
     let ticket = central.ticket("101").await;
-    assert_eq!(
-        (ticket.energy_wh, ticket.outcome()),
-        (2_000, SessionOutcome::Stopped)
-    );
+    assert_eq!((ticket.energy_wh, ticket.outcome()), (2_000, SessionOutcome::Stopped));
     for id in ["MAD-01", "MAD-02"] {
         central.status(id, ChargePointStatus::OutOfOrder).await;
         let denied = central.request("103", id).await.unwrap_err();
@@ -45,28 +34,11 @@ async fn a_stop_ends_a_supply_with_its_ticket_and_revokes_a_reservation() {
     }
     assert!(!engine.supplies() && other.inside().current.is_none());
     assert!(central.tickets("102").await.is_empty());
-    let all = proto::ResumeChargePointsRequest {
-        all: true,
-        ..Default::default()
-    };
-    assert_eq!(
-        operators
-            .resume_charge_points(all)
-            .await
-            .unwrap()
-            .into_inner()
-            .charge_point_count,
-        2
-    );
+    let all = proto::ResumeChargePointsRequest { all: true, ..Default::default() };
+    assert_eq!(operators.resume_charge_points(all).await.unwrap().into_inner().charge_point_count, 2);
     central.status("MAD-01", ChargePointStatus::Available).await;
-    let unknown = operators
-        .stop_charge_points(these(&["MAD-01", "MAD-99"]))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (unknown.code(), reason(&unknown).as_deref()),
-        (Code::NotFound, Some("CHARGE_POINT_UNKNOWN"))
-    );
+    let unknown = operators.stop_charge_points(these(&["MAD-01", "MAD-99"])).await.unwrap_err();
+    assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("CHARGE_POINT_UNKNOWN")));
     central.status("MAD-01", ChargePointStatus::Available).await; // nothing was applied
     central.stop().await;
 }
@@ -76,23 +48,14 @@ async fn a_price_holds_for_new_sessions_only() {
     let central = Central::start(no_kafka()).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     central.request("101", "MAD-01").await.unwrap();
-    let price = Some(Price {
-        currency_code: "EUR".into(),
-        micros_per_kwh: 1_000_000,
-    });
+    let price = Some(Price { currency_code: "EUR".into(), micros_per_kwh: 1_000_000 });
     let request = proto::SetPriceRequest {
         charge_point_id: "MAD-01".into(),
         price: price.clone(),
         request_id: "raise".into(),
     };
     for _ in 0..2 {
-        let set = central
-            .operators
-            .clone()
-            .set_price(request.clone())
-            .await
-            .unwrap()
-            .into_inner();
+        let set = central.operators.clone().set_price(request.clone()).await.unwrap().into_inner();
         assert_eq!(set.charge_point.unwrap().price, price);
     }
     engine.supply(1_000);
@@ -108,37 +71,22 @@ async fn the_network_is_watched_whole_and_then_what_changes() {
     let central = Central::start(no_kafka()).await;
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
     let (_other, _another) = central.charge_point("MAD-02").await;
-    let mut watch = central
-        .operators
-        .clone()
-        .watch_network(proto::WatchNetworkRequest {})
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watch =
+        central.operators.clone().watch_network(proto::WatchNetworkRequest {}).await.unwrap().into_inner();
     let first = watch.message().await.unwrap().unwrap();
     assert!(first.complete);
     let ids = |message: &proto::WatchNetworkResponse| -> Vec<String> {
         let point = |detail: &evmesh_proto::network::ChargePointDetail| detail.charge_point.clone().unwrap();
-        message
-            .charge_points
-            .iter()
-            .map(|detail| point(detail).charge_point_id)
-            .collect()
+        message.charge_points.iter().map(|detail| point(detail).charge_point_id).collect()
     };
     assert_eq!(ids(&first), ["MAD-01", "MAD-02"]);
     central.request("101", "MAD-02").await.unwrap();
-    let changed = tokio::time::timeout(PATIENCE, watch.message())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let changed = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
     assert_eq!(ids(&changed), ["MAD-02"]);
     let live = changed.charge_points[0].live.clone().unwrap();
     assert_eq!(live.driver_id, "101");
     central.stop().await;
-    let end = tokio::time::timeout(PATIENCE, watch.message())
-        .await
-        .expect("the stream ends with central");
+    let end = tokio::time::timeout(PATIENCE, watch.message()).await.expect("the stream ends with central");
     assert!(!matches!(end, Ok(Some(_))), "{end:?}");
 }
 
@@ -148,24 +96,14 @@ async fn lists_come_in_pages() {
     let mut kept = Vec::new();
     for n in 0..5 {
         kept.push(central.charge_point(&format!("MAD-0{n}")).await);
-        central
-            .request(&format!("10{n}"), &format!("MAD-0{n}"))
-            .await
-            .unwrap();
+        central.request(&format!("10{n}"), &format!("MAD-0{n}")).await.unwrap();
     }
     let mut operators = central.operators.clone();
     let (mut seen, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = proto::GetNetworkStatusRequest {
-            page_size: 2,
-            page_token,
-        };
+        let request = proto::GetNetworkStatusRequest { page_size: 2, page_token };
         let page = operators.get_network_status(request).await.unwrap().into_inner();
-        seen.extend(
-            page.charge_points
-                .into_iter()
-                .map(|detail| detail.live.unwrap().driver_id),
-        );
+        seen.extend(page.charge_points.into_iter().map(|detail| detail.live.unwrap().driver_id));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
@@ -178,31 +116,13 @@ async fn lists_come_in_pages() {
         page_size,
         page_token: page_token.into(),
     };
-    let first = operators
-        .list_sessions(sessions(3, "", ""))
-        .await
-        .unwrap()
-        .into_inner();
-    let second = operators
-        .list_sessions(sessions(3, &first.next_page_token, ""))
-        .await
-        .unwrap()
-        .into_inner();
-    let drivers: Vec<String> = first
-        .sessions
-        .iter()
-        .chain(&second.sessions)
-        .map(|session| session.driver_id.clone())
-        .collect();
+    let first = operators.list_sessions(sessions(3, "", "")).await.unwrap().into_inner();
+    let second = operators.list_sessions(sessions(3, &first.next_page_token, "")).await.unwrap().into_inner();
+    let drivers: Vec<String> =
+        first.sessions.iter().chain(&second.sessions).map(|session| session.driver_id.clone()).collect();
     assert_eq!(drivers, ["100", "101", "102", "103", "104"], "oldest first");
     assert_eq!(second.next_page_token, "");
-    let wrong = operators
-        .list_sessions(sessions(3, &first.next_page_token, "101"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (wrong.code(), reason(&wrong).as_deref()),
-        (Code::InvalidArgument, Some("INVALID_FIELD"))
-    );
+    let wrong = operators.list_sessions(sessions(3, &first.next_page_token, "101")).await.unwrap_err();
+    assert_eq!((wrong.code(), reason(&wrong).as_deref()), (Code::InvalidArgument, Some("INVALID_FIELD")));
     central.stop().await;
 }

@@ -24,11 +24,7 @@ async fn a_restart_in_mid_supply_loses_nothing() {
     let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
     let producer = Producer::new(&broker.options(), "test").unwrap();
     let (engine, monitor) = central.charge_point("MAD-01").await;
-    let id = central
-        .request_again("101", "MAD-01", "once")
-        .await
-        .unwrap()
-        .session_id;
+    let id = central.request_again("101", "MAD-01", "once").await.unwrap().session_id;
     engine.supply(100);
     publish(&producer, "MAD-01", numbered("SESSION_STARTED", &id, 1, 0.1)).await;
     central.status("MAD-01", ChargePointStatus::Supplying).await;
@@ -43,18 +39,12 @@ async fn a_restart_in_mid_supply_loses_nothing() {
 
     let central = Central::with(options(folder.path(), broker.options())).await;
     let ticket = central.ticket("101").await; // from Kafka alone: its monitor is not back yet
-    assert_eq!(
-        (ticket.energy_wh, ticket.amount.unwrap().micros, ticket.estimated),
-        (700, 210_000, false)
-    );
+    assert_eq!((ticket.energy_wh, ticket.amount.unwrap().micros, ticket.estimated), (700, 210_000, false));
     central.status("MAD-01", ChargePointStatus::Disconnected).await;
     let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;
     central.status("MAD-01", ChargePointStatus::Available).await;
     let again = central.request_again("101", "MAD-01", "once").await.unwrap();
-    assert_eq!(
-        again.session_id, id,
-        "the answer to a repeat outlives the restart"
-    );
+    assert_eq!(again.session_id, id, "the answer to a repeat outlives the restart");
     notifications.of_type("TICKET").await;
     central.stop().await;
     assert_eq!(notifications.count("TICKET"), 1);
@@ -100,36 +90,23 @@ async fn another_broker_under_the_same_store_is_noticed() {
 
     let second = testing::embedded_broker();
     let producer = Producer::new(&second.options(), "test").unwrap();
-    let service = central::Service::bind(options(folder.path(), second.options()))
-        .await
-        .unwrap();
+    let service = central::Service::bind(options(folder.path(), second.options())).await.unwrap();
     let messages = service.messages();
     let address = service.local_addr();
     let stop = mesh::Shutdown::new();
     let running = tokio::spawn(service.run(stop.clone()));
-    testing::eventually(
-        "it says that messages are missing",
-        crate::bench::PATIENCE,
-        || async {
-            let ring = messages.borrow();
-            ring.worst_first()
-                .iter()
-                .any(|line| line.text.contains("kafka is another cluster"))
-                .then_some(())
-        },
-    )
+    testing::eventually("it says that messages are missing", crate::bench::PATIENCE, || async {
+        let ring = messages.borrow();
+        ring.worst_first().iter().any(|line| line.text.contains("kafka is another cluster")).then_some(())
+    })
     .await;
     // The new broker is read from its beginning, though the old one's offsets were above.
     publish(&producer, "MAD-01", numbered("CONSUMO", &id, 40, 0.5)).await;
-    let channel = tonic::transport::Channel::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy();
+    let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let drivers = evmesh_proto::driver::driver_service_client::DriverServiceClient::new(channel);
     testing::eventually("its messages are read", crate::bench::PATIENCE, || {
-        let request = evmesh_proto::driver::GetSessionRequest {
-            driver_id: "101".into(),
-            session_id: id.clone(),
-        };
+        let request =
+            evmesh_proto::driver::GetSessionRequest { driver_id: "101".into(), session_id: id.clone() };
         let mut drivers = drivers.clone();
         async move {
             let session: network::Session = drivers.get_session(request).await.ok()?.into_inner().session?;
@@ -146,22 +123,13 @@ async fn what_cannot_start_says_so_in_one_plain_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let kafka = crate::bench::no_kafka();
     let central = Central::with(options(folder.path(), kafka.clone())).await;
-    let error = central::Service::bind(options(folder.path(), kafka.clone()))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("the store in ") && error.contains("in use by another process"),
-        "{error}"
-    );
+    let error = central::Service::bind(options(folder.path(), kafka.clone())).await.unwrap_err().to_string();
+    assert!(error.starts_with("the store in ") && error.contains("in use by another process"), "{error}");
     let other = tempfile::tempdir().unwrap();
     let mut taken = options(other.path(), kafka);
     taken.listen = central.address;
     let error = central::Service::bind(taken).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("central cannot listen on 127.0.0.1:"),
-        "{error}"
-    );
+    assert!(error.starts_with("central cannot listen on 127.0.0.1:"), "{error}");
     central.stop().await;
 }
 
@@ -187,17 +155,9 @@ async fn a_stop_lets_running_calls_come_to_their_end_and_keeps_their_answers() {
     .await;
     central.stop().await;
     let status = waiting.await.unwrap().unwrap_err();
-    assert_eq!(
-        mesh::grpc::reason(&status).as_deref(),
-        Some("ENGINE_SILENT"),
-        "{status:?}"
-    );
+    assert_eq!(mesh::grpc::reason(&status).as_deref(), Some("ENGINE_SILENT"), "{status:?}");
     let central = Central::with(options(folder.path(), kafka)).await;
     let status = central.drivers.clone().request_charge(request).await.unwrap_err();
-    assert_eq!(
-        mesh::grpc::reason(&status).as_deref(),
-        Some("ENGINE_SILENT"),
-        "{status:?}"
-    );
+    assert_eq!(mesh::grpc::reason(&status).as_deref(), Some("ENGINE_SILENT"), "{status:?}");
     central.stop().await;
 }

@@ -24,23 +24,15 @@ impl Topic {
     pub(crate) fn read(options: &KafkaOptions, topic: &str) -> Self {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let sink = messages.clone();
-        let origin = Origin::Stored {
-            cluster_id: None,
-            offsets: BTreeMap::new(),
-        };
+        let origin = Origin::Stored { cluster_id: None, offsets: BTreeMap::new() };
         let reader = Reader::spawn(options, topic, "test", origin, move |event| {
             if let ReaderEvent::Message(message) = event {
                 let value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
-                sink.lock()
-                    .unwrap()
-                    .push((String::from_utf8(message.key).unwrap(), value));
+                sink.lock().unwrap().push((String::from_utf8(message.key).unwrap(), value));
             }
             true
         });
-        Self {
-            messages,
-            _reader: reader.unwrap(),
-        }
+        Self { messages, _reader: reader.unwrap() }
     }
 
     /// Every message so far, with its key.
@@ -51,12 +43,7 @@ impl Topic {
     /// Waits for a message that is as wanted, and returns the first, with its key.
     pub(crate) async fn first(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> (String, Value) {
         testing::eventually(what, PATIENCE, || async {
-            self.messages
-                .lock()
-                .unwrap()
-                .iter()
-                .find(|(_, value)| wanted(value))
-                .cloned()
+            self.messages.lock().unwrap().iter().find(|(_, value)| wanted(value)).cloned()
         })
         .await
     }
@@ -68,20 +55,14 @@ impl Topic {
 
     /// How many messages of this type there are.
     pub(crate) fn count(&self, kind: &str) -> usize {
-        self.all()
-            .iter()
-            .filter(|(_, value)| value["type"] == kind)
-            .count()
+        self.all().iter().filter(|(_, value)| value["type"] == kind).count()
     }
 }
 
 /// Publishes a message as it is.
 pub(crate) async fn publish(producer: &Producer, key: &str, payload: impl ToString) {
     let payload = payload.to_string().into_bytes();
-    producer
-        .send(evmesh_proto::topics::CP_TELEMETRY, key, payload)
-        .await
-        .unwrap();
+    producer.send(evmesh_proto::topics::CP_TELEMETRY, key, payload).await.unwrap();
 }
 
 /// Payloads with their header `reason`.
@@ -101,15 +82,11 @@ pub(crate) fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
         .set("bootstrap.servers", &options.kafka)
         .set("group.id", "test")
         .set("auto.offset.reset", "earliest");
-    config
-        .set("topic.metadata.refresh.fast.interval.ms", "100")
-        .set("allow.auto.create.topics", "true");
+    config.set("topic.metadata.refresh.fast.interval.ms", "100").set("allow.auto.create.topics", "true");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut partitions = TopicPartitionList::new();
     for partition in 0..options.kafka_partitions {
-        partitions
-            .add_partition_offset(&topic, partition, Offset::Beginning)
-            .unwrap();
+        partitions.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
     }
     consumer.assign(&partitions).unwrap();
     std::thread::spawn(move || {
@@ -117,17 +94,13 @@ pub(crate) fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
             let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else {
                 continue;
             };
-            let header = message
-                .headers()
-                .and_then(|all| all.iter().find(|header| header.key == "reason"));
-            let reason = header
-                .and_then(|header| header.value)
-                .map(String::from_utf8_lossy)
-                .unwrap_or_default();
-            letters.lock().unwrap().push((
-                message.payload().unwrap_or_default().to_vec(),
-                reason.into_owned(),
-            ));
+            let header = message.headers().and_then(|all| all.iter().find(|header| header.key == "reason"));
+            let reason =
+                header.and_then(|header| header.value).map(String::from_utf8_lossy).unwrap_or_default();
+            letters
+                .lock()
+                .unwrap()
+                .push((message.payload().unwrap_or_default().to_vec(), reason.into_owned()));
         }
     });
     letters

@@ -16,10 +16,7 @@ async fn a_supply_ends_in_its_one_exact_ticket() {
     assert_eq!(session.state(), SessionState::Reserved);
     central.status("MAD-01", ChargePointStatus::Reserved).await;
     let asked = engine.inside().authorizations[0].clone();
-    assert_eq!(
-        (asked.session_id.as_str(), asked.driver_id.as_str()),
-        (session.session_id.as_str(), "101")
-    );
+    assert_eq!((asked.session_id.as_str(), asked.driver_id.as_str()), (session.session_id.as_str(), "101"));
     assert_eq!(asked.price, session.price);
 
     engine.supply(1_234);
@@ -32,14 +29,8 @@ async fn a_supply_ends_in_its_one_exact_ticket() {
     engine.end(engine::SupplyEnd::Completed);
 
     let ticket = central.ticket("101").await;
-    assert_eq!(
-        (ticket.energy_wh, ticket.amount.as_ref().unwrap().micros),
-        (2_345, 700_000)
-    ); // 0.7035 EUR, to the cent
-    assert_eq!(
-        (ticket.outcome(), ticket.estimated),
-        (SessionOutcome::Completed, false)
-    );
+    assert_eq!((ticket.energy_wh, ticket.amount.as_ref().unwrap().micros), (2_345, 700_000)); // 0.7035 EUR, to the cent
+    assert_eq!((ticket.outcome(), ticket.estimated), (SessionOutcome::Completed, false));
     central.status("MAD-01", ChargePointStatus::Available).await;
     mesh::testing::eventually("the engine may forget", PATIENCE, || async {
         engine.inside().unsettled.is_empty().then_some(())
@@ -54,17 +45,8 @@ async fn a_watch_shows_a_session_to_its_settlement_and_ends() {
     let central = Central::start(no_kafka()).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     let session = central.request("101", "MAD-01").await.unwrap();
-    let request = WatchSessionRequest {
-        driver_id: "101".into(),
-        session_id: session.session_id.clone(),
-    };
-    let mut watch = central
-        .drivers
-        .clone()
-        .watch_session(request.clone())
-        .await
-        .unwrap()
-        .into_inner();
+    let request = WatchSessionRequest { driver_id: "101".into(), session_id: session.session_id.clone() };
+    let mut watch = central.drivers.clone().watch_session(request.clone()).await.unwrap().into_inner();
     let first = watch.message().await.unwrap().unwrap().session.unwrap();
     assert_eq!(first.state(), SessionState::Reserved);
     engine.supply(500);
@@ -78,23 +60,11 @@ async fn a_watch_shows_a_session_to_its_settlement_and_ends() {
     });
     let seen = seen.await.expect("the watch ends once the session is settled");
     let last = seen.last().unwrap();
-    assert!(
-        last.settled && last.ticket.as_ref().unwrap().energy_wh == 500,
-        "{last:?}"
-    );
+    assert!(last.settled && last.ticket.as_ref().unwrap().energy_wh == 500, "{last:?}");
     assert!(seen.iter().map(|session| session.state).is_sorted(), "never back");
-    let mut again = central
-        .drivers
-        .clone()
-        .watch_session(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut again = central.drivers.clone().watch_session(request).await.unwrap().into_inner();
     assert!(again.message().await.unwrap().unwrap().session.unwrap().settled);
-    assert!(
-        again.message().await.unwrap().is_none(),
-        "a settled session is shown once"
-    );
+    assert!(again.message().await.unwrap().is_none(), "a settled session is shown once");
     central.stop().await;
 }
 
@@ -108,16 +78,11 @@ async fn a_reservation_never_taken_up_expires_and_leaves_nothing() {
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     let session = central.request("101", "MAD-01").await.unwrap();
     let ended = |session: &network::Session| session.state() == SessionState::Ended;
-    let session = central
-        .session_is("101", &session.session_id, "expires", ended)
-        .await;
+    let session = central.session_is("101", &session.session_id, "expires", ended).await;
     assert_eq!(session.outcome(), SessionOutcome::Expired);
     central.status("MAD-01", ChargePointStatus::Available).await;
     assert!(engine.inside().current.is_none(), "it was revoked at the engine");
-    central
-        .request("101", "MAD-01")
-        .await
-        .expect("the driver and the charge point are free again");
+    central.request("101", "MAD-01").await.expect("the driver and the charge point are free again");
     assert!(central.tickets("101").await.is_empty());
     central.stop().await;
 }

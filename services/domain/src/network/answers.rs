@@ -71,11 +71,7 @@ impl Answers {
 
     pub(super) fn find(&self, now: Wall, key: &RequestKey, fingerprint: u64) -> Repeat {
         if let Some((first, session)) = self.undecided.get(key) {
-            return if *first == fingerprint {
-                Repeat::Undecided(session.clone())
-            } else {
-                Repeat::Reused
-            };
+            return if *first == fingerprint { Repeat::Undecided(session.clone()) } else { Repeat::Reused };
         }
         match self.given.get(key) {
             Some(answered) if answered.at + self.ttl <= now => Repeat::No,

@@ -79,22 +79,11 @@ impl Step<'_> {
         if self.repeated(&asked) {
             return;
         }
-        if self
-            .net
-            .points
-            .get(&charge_point)
-            .is_some_and(|point| point.stored.instance != *instance)
-        {
+        if self.net.points.get(&charge_point).is_some_and(|point| point.stored.instance != *instance) {
             let text = format!(
                 "{charge_point} is registered with another engine; its monitor must register this one"
             );
-            return self.answer(
-                &asked,
-                Err(Denial {
-                    reason: Reason::InstanceStale,
-                    text,
-                }),
-            );
+            return self.answer(&asked, Err(Denial { reason: Reason::InstanceStale, text }));
         }
         self.begin(asked, session, driver, Some(charge_point), None, budget);
     }
@@ -122,16 +111,7 @@ impl Step<'_> {
                 "driver {} has session {} open at {}; end it first",
                 pending.driver, open.id, open.charge_point
             );
-            return self.deny(
-                pending,
-                named,
-                &base,
-                false,
-                Denial {
-                    reason: Reason::DriverBusy,
-                    text,
-                },
-            );
+            return self.deny(pending, named, &base, false, Denial { reason: Reason::DriverBusy, text });
         }
         match self.pick(&pending, named.as_ref()) {
             Ok(charge_point) => self.start(charge_point, base, pending),
@@ -145,35 +125,23 @@ impl Step<'_> {
         };
         let denied = |reason, text| Err(Denial { reason, text });
         let Some(point) = self.net.points.get(id) else {
-            return denied(
-                Reason::ChargePointUnknown,
-                format!("no charge point {id} is registered"),
-            );
+            return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
         };
         let status = point.status(&self.net.sessions);
         let why = point.status_reason(status);
         match status {
             Status::Available => Ok(id.clone()),
-            Status::Disconnected => denied(
-                Reason::ChargePointDisconnected,
-                format!("{id} is disconnected: {why}"),
-            ),
-            Status::Faulted => denied(
-                Reason::ChargePointFaulted,
-                format!("{id} is out of action: {why}"),
-            ),
-            Status::OutOfOrder => denied(
-                Reason::ChargePointOutOfOrder,
-                format!("{id} is out of order: {why}"),
-            ),
-            Status::Supplying => denied(
-                Reason::ChargePointBusy,
-                format!("{id} is supplying another driver"),
-            ),
-            Status::Reserved => denied(
-                Reason::ChargePointBusy,
-                format!("{id} is reserved for another driver"),
-            ),
+            Status::Disconnected => {
+                denied(Reason::ChargePointDisconnected, format!("{id} is disconnected: {why}"))
+            }
+            Status::Faulted => denied(Reason::ChargePointFaulted, format!("{id} is out of action: {why}")),
+            Status::OutOfOrder => {
+                denied(Reason::ChargePointOutOfOrder, format!("{id} is out of order: {why}"))
+            }
+            Status::Supplying => denied(Reason::ChargePointBusy, format!("{id} is supplying another driver")),
+            Status::Reserved => {
+                denied(Reason::ChargePointBusy, format!("{id} is reserved for another driver"))
+            }
         }
     }
 
@@ -181,31 +149,21 @@ impl Step<'_> {
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_deref().unwrap_or_default();
         let fits = |id: &&ChargePointId| {
-            let there = || {
-                self.net
-                    .points
-                    .get(*id)
-                    .is_some_and(|point| point.stored.location.starts_with(prefix))
-            };
+            let there =
+                || self.net.points.get(*id).is_some_and(|point| point.stored.location.starts_with(prefix));
             !pending.tried.contains(*id) && (prefix.is_empty() || there())
         };
         match self.net.free.iter().map(|(_, id)| id).find(fits) {
             Some(id) => Ok(id.clone()),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later".into();
-                Err(Denial {
-                    reason: Reason::NoChargePointFree,
-                    text,
-                })
+                Err(Denial { reason: Reason::NoChargePointFree, text })
             }
             None => {
                 let text = format!(
                     "no charge point is free at a place that starts with {prefix:?}; try again later"
                 );
-                Err(Denial {
-                    reason: Reason::NoChargePointFree,
-                    text,
-                })
+                Err(Denial { reason: Reason::NoChargePointFree, text })
             }
         }
     }
@@ -244,10 +202,7 @@ impl Step<'_> {
             closed: false,
             deadline: Some(Deadline::after(self.now, left)),
             request: pending.request.clone(),
-            live: Live {
-                last_sign: self.now.mono,
-                ..Live::default()
-            },
+            live: Live { last_sign: self.now.mono, ..Live::default() },
         };
         if let Some((key, fingerprint)) = &pending.request {
             self.net.answers.undecided(key.clone(), *fingerprint, id.clone());

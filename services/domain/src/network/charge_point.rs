@@ -171,30 +171,15 @@ impl Point {
     }
 
     fn engine_ok(&self) -> bool {
-        matches!(
-            self.link,
-            Link::Up {
-                health: Health::Ok,
-                ..
-            }
-        ) && !self.faulted
+        matches!(self.link, Link::Up { health: Health::Ok, .. })
+            && !self.faulted
             && self.answering == Answering::Yes
     }
 
     pub(super) fn status(&self, sessions: &BTreeMap<SessionId, Session>) -> Status {
-        let session = self
-            .open
-            .as_ref()
-            .and_then(|id| sessions.get(id))
-            .map(|session| session.state);
+        let session = self.open.as_ref().and_then(|id| sessions.get(id)).map(|session| session.state);
         let out_of_order = self.stored.out_of_order;
-        status(
-            self.connected(),
-            self.engine_ok(),
-            out_of_order,
-            session,
-            self.supplies.is_some(),
-        )
+        status(self.connected(), self.engine_ok(), out_of_order, session, self.supplies.is_some())
     }
 
     /// Why the status is what it is, where that needs saying.

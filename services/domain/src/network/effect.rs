@@ -17,7 +17,7 @@ pub enum Effect {
         /// What it is told.
         answer: Result<Answer, Denial>,
     },
-    /// Call an engine, and give the result back as [`Command::EngineAnswered`], always.
+    /// Call an engine, and give the result back as [`Command::EngineAnswered`](super::Command::EngineAnswered), always.
     Call {
         /// Where.
         charge_point: ChargePointId,

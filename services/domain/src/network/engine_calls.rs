@@ -47,20 +47,10 @@ impl Step<'_> {
         }
         let instance = point.stored.instance.clone();
         let connection = point.connection;
-        point.call = Some(InFlight {
-            id: call,
-            instance: instance.clone(),
-            connection,
-            request: request.clone(),
-        });
+        point.call =
+            Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let address = point.stored.engine_address.clone();
-        self.push(Effect::Call {
-            charge_point: id.clone(),
-            address,
-            call,
-            instance,
-            request,
-        });
+        self.push(Effect::Call { charge_point: id.clone(), address, call, instance, request });
     }
 
     pub(super) fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
@@ -88,33 +78,18 @@ impl Step<'_> {
             let recent = |(made, at): &(EngineRequest, Mono)| made == request && self.is_recent(*at);
             point.recent_calls.iter().any(recent)
         };
-        let ended = || {
-            point
-                .ended
-                .iter()
-                .filter_map(|id| self.net.sessions.get(id))
-                .filter(|s| !s.store_lost)
-        };
+        let ended =
+            || point.ended.iter().filter_map(|id| self.net.sessions.get(id)).filter(|s| !s.store_lost);
         let revoke = |session: &Session| {
             let (number, session) = (session.authorization, session.id.clone());
             EngineRequest::Revoke { number, session }
         };
         let stop_open = open.filter(|session| session.state == State::Supplying && session.stop.is_some());
-        let stop_ended = point
-            .supplies
-            .as_ref()
-            .filter(|id| point.open.as_ref() != Some(id));
-        let stop = stop_open
-            .map(|session| &session.id)
-            .into_iter()
-            .chain(stop_ended)
-            .cloned();
+        let stop_ended = point.supplies.as_ref().filter(|id| point.open.as_ref() != Some(id));
+        let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).cloned();
         let owed = |session: &&Session| session.final_reading && session.ticket.is_some() && !session.closed;
-        let confirm: Vec<_> = ended()
-            .filter(owed)
-            .take(CONFIRM_MOST)
-            .map(|session| session.id.clone())
-            .collect();
+        let confirm: Vec<_> =
+            ended().filter(owed).take(CONFIRM_MOST).map(|session| session.id.clone()).collect();
 
         let revokes = open.into_iter().filter(|session| session.revoke).map(revoke);
         let stops = stop.map(|session| EngineRequest::Stop { session });
@@ -176,11 +151,7 @@ impl Step<'_> {
         point.recent_calls.retain(|(_, at)| now.since(*at) < REPEAT_AFTER);
         point.recent_calls.push((made.request.clone(), now));
         if back {
-            self.happened(
-                Level::Info,
-                "engines_answering",
-                format!("the engine of {id} answers central"),
-            );
+            self.happened(Level::Info, "engines_answering", format!("the engine of {id} answers central"));
         }
         self.report_of_engine(id, answer.report);
         match &made.request {
@@ -220,15 +191,7 @@ impl Step<'_> {
             }
         };
         let text = format!("{point} refused: {refused}");
-        self.reject(
-            id,
-            Denial {
-                reason: Reason::EngineRefused,
-                text,
-            },
-            Outcome::Rejected,
-            false,
-        );
+        self.reject(id, Denial { reason: Reason::EngineRefused, text }, Outcome::Rejected, false);
     }
 
     /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
@@ -277,10 +240,7 @@ impl Step<'_> {
         let Some(point) = self.point(id) else { return };
         point.judged = true;
         point.failures = point.failures.saturating_add(1);
-        point.not_before = now
-            + RETRY_FIRST
-                .saturating_mul(1 << point.failures.min(10))
-                .min(RETRY_MOST);
+        point.not_before = now + RETRY_FIRST.saturating_mul(1 << point.failures.min(10)).min(RETRY_MOST);
         // An abandoned charge point is left alone: whoever brings it back registers, and then its engine is asked.
         point.ask = point.connected() || point.open.is_some() || !point.ended.is_empty();
         let silenced = point.answering != Answering::No;
@@ -296,22 +256,12 @@ impl Step<'_> {
         }
         match &made.request {
             EngineRequest::Authorize { session, .. } => {
-                if self
-                    .net
-                    .sessions
-                    .get(session)
-                    .is_some_and(|session| session.state == State::Authorizing)
-                {
+                if self.net.sessions.get(session).is_some_and(|session| session.state == State::Authorizing) {
                     self.reject_silent(session);
                 }
             }
             EngineRequest::Revoke { session, .. } => {
-                if self
-                    .net
-                    .sessions
-                    .get(session)
-                    .is_some_and(|session| session.state == State::Reserved)
-                {
+                if self.net.sessions.get(session).is_some_and(|session| session.state == State::Reserved) {
                     self.expire(session);
                 }
             }
@@ -330,14 +280,6 @@ impl Step<'_> {
             point.ask = true;
         }
         let text = format!("{point} did not answer in time; choose another charge point");
-        self.reject(
-            id,
-            Denial {
-                reason: Reason::EngineSilent,
-                text,
-            },
-            Outcome::Rejected,
-            true,
-        );
+        self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, true);
     }
 }

@@ -59,20 +59,14 @@ impl Step<'_> {
         if let Some(record) = &report.current {
             self.record_of_engine(id, record);
         }
-        let supplying = report
-            .current
-            .filter(|record| record.state == RecordState::Supplying);
+        let supplying = report.current.filter(|record| record.state == RecordState::Supplying);
         if let Some(point) = self.point(id) {
             point.supplies = supplying.map(|record| record.session);
         }
     }
 
     fn record_of_engine(&mut self, point: &ChargePointId, record: &Record) {
-        let instance = self
-            .net
-            .points
-            .get(point)
-            .map(|point| point.stored.instance.clone());
+        let instance = self.net.points.get(point).map(|point| point.stored.instance.clone());
         let theirs = |session: &Session| {
             session.charge_point == *point && Some(&session.instance) == instance.as_ref()
         };
@@ -124,10 +118,7 @@ impl Step<'_> {
         if session.ticket.is_none() {
             session.deadline = Some(Deadline::after(self.now, self.net.config.settlement));
         }
-        session.live = Live {
-            last_sign: self.now.mono,
-            ..Live::default()
-        };
+        session.live = Live { last_sign: self.now.mono, ..Live::default() };
         let id = session.id.clone();
         if let Some(point) = self.point(&session.charge_point.clone()) {
             point.ended.insert(id.clone());
@@ -154,10 +145,7 @@ impl Step<'_> {
         let (state, reason) = if open {
             (State::Reserved, String::new())
         } else {
-            (
-                State::Ended(outcome),
-                "found at the charge point, unknown to central".into(),
-            )
+            (State::Ended(outcome), "found at the charge point, unknown to central".into())
         };
         let session = Session {
             id: id.clone(),
@@ -185,10 +173,7 @@ impl Step<'_> {
             closed: false,
             deadline: (!open).then(|| Deadline::after(self.now, self.net.config.settlement)),
             request: None,
-            live: Live {
-                last_sign: self.now.mono,
-                ..Live::default()
-            },
+            live: Live { last_sign: self.now.mono, ..Live::default() },
         };
         let Some(point) = self.point(point_id) else { return };
         if open {
@@ -333,23 +318,14 @@ impl Step<'_> {
         }
         let (energy, amount) = (session.energy, session.price.bill(session.energy));
         let late_energy = Energy::ZERO;
-        session.ticket = Some(Ticket {
-            energy,
-            amount_micros: amount.micros,
-            estimated,
-            issued,
-            late_energy,
-        });
+        session.ticket =
+            Some(Ticket { energy, amount_micros: amount.micros, estimated, issued, late_energy });
         session.deadline = None;
         session.closed = estimated || session.store_lost; // no engine is known to keep a record to be forgotten
         let (driver, point) = (session.driver.clone(), session.charge_point.clone());
         self.changed(id);
         self.notify_ticket(id);
-        let name = if estimated {
-            "tickets_estimated"
-        } else {
-            "tickets_issued"
-        };
+        let name = if estimated { "tickets_estimated" } else { "tickets_issued" };
         self.happened(
             Level::Info,
             name,
@@ -420,10 +396,7 @@ impl Step<'_> {
         let Some(session) = self.session(id) else { return };
         let (outcome, reason) = match session.stop {
             Some(stop) => (Outcome::Stopped, stop.to_string()),
-            None => (
-                Outcome::Expired,
-                "nobody plugged in before the reservation's end".into(),
-            ),
+            None => (Outcome::Expired, "nobody plugged in before the reservation's end".into()),
         };
         let (driver, point) = (session.driver.clone(), session.charge_point.clone());
         self.end(id, outcome, reason.clone());

@@ -188,9 +188,7 @@ impl Network {
             changed_sessions: BTreeSet::new(),
         };
         for point in stored.charge_points {
-            network
-                .points
-                .insert(point.id.clone(), Point::new(point, now.mono, false));
+            network.points.insert(point.id.clone(), Point::new(point, now.mono, false));
         }
         for session in stored.sessions {
             network.restore_session(now, session);
@@ -205,12 +203,7 @@ impl Network {
             State::Supplying => self.config.supply_silence,
             State::Ended(_) => self.config.settlement,
         };
-        session.live = Live {
-            last_sign: now.mono,
-            lost_since: now.mono,
-            restored: true,
-            ..Live::default()
-        };
+        session.live = Live { last_sign: now.mono, lost_since: now.mono, restored: true, ..Live::default() };
         session.deadline = session.deadline.map(|deadline| deadline.restored(now, full));
         let Some(point) = self.points.get_mut(&session.charge_point) else {
             return; // a session is written after its charge point, and none is ever deleted
@@ -227,8 +220,7 @@ impl Network {
         if session.state == State::Authorizing {
             let pending = Pending::restored(&session, now);
             if let Some((key, fingerprint)) = &pending.request {
-                self.answers
-                    .undecided(key.clone(), *fingerprint, session.id.clone());
+                self.answers.undecided(key.clone(), *fingerprint, session.id.clone());
             }
             self.pending.insert(session.id.clone(), pending);
         }
@@ -237,10 +229,7 @@ impl Network {
 
     /// Says where each partition was read to, after a start.
     pub fn resume_at(&mut self, positions: impl IntoIterator<Item = Source>) {
-        self.positions = positions
-            .into_iter()
-            .map(|source| (source.partition, source.offset))
-            .collect();
+        self.positions = positions.into_iter().map(|source| (source.partition, source.offset)).collect();
     }
 
     /// Takes one command at one moment. Total: every command in every state has its answer, and none panics.
@@ -306,19 +295,10 @@ impl Network {
 
     /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes next.
     pub fn offsets(&self) -> Vec<Source> {
-        let next = self
-            .positions
-            .iter()
-            .map(|(&partition, &offset)| Source { partition, offset });
+        let next = self.positions.iter().map(|(&partition, &offset)| Source { partition, offset });
         next.map(|next| {
-            let first = Source {
-                partition: next.partition,
-                offset: i64::MIN,
-            };
-            self.held
-                .range(first..next)
-                .next()
-                .map_or(next, |(&oldest, _)| oldest)
+            let first = Source { partition: next.partition, offset: i64::MIN };
+            self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)
         })
         .collect()
     }
@@ -351,24 +331,20 @@ impl Network {
     /// The charge points after this one, by id.
     pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.points
-            .range::<ChargePointId, _>((from, Bound::Unbounded))
-            .map(|(_, point)| self.detail(point))
+        self.points.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|(_, point)| self.detail(point))
     }
 
     fn detail(&self, point: &Point) -> Detail {
         let status = point.status(&self.sessions);
         let shown = point.open.as_ref().or(point.supplies.as_ref());
-        let live = shown
-            .and_then(|id| self.sessions.get(id))
-            .map(|session| LiveDetail {
-                session: session.id.clone(),
-                driver: session.driver.clone(),
-                state: session.state,
-                power: session.live.power,
-                energy: session.shown_energy(),
-                amount: session.price.cost(session.shown_energy()),
-            });
+        let live = shown.and_then(|id| self.sessions.get(id)).map(|session| LiveDetail {
+            session: session.id.clone(),
+            driver: session.driver.clone(),
+            state: session.state,
+            power: session.live.power,
+            energy: session.shown_energy(),
+            amount: session.price.cost(session.shown_energy()),
+        });
         Detail {
             id: point.stored.id.clone(),
             location: point.stored.location.clone(),

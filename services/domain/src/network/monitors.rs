@@ -29,9 +29,7 @@ impl Step<'_> {
                 highest_authorization: 0,
                 out_of_order: false,
             };
-            self.net
-                .points
-                .insert(id.clone(), Point::new(point, now.mono, true));
+            self.net.points.insert(id.clone(), Point::new(point, now.mono, true));
         }
         let Some(point) = self.point(&id) else { return };
         // It rises over a restored store too, whose epochs are behind those that the engine has seen.
@@ -113,10 +111,8 @@ impl Step<'_> {
             };
             session.store_lost = true;
             session.live.lost_since = now;
-            let denial = Denial {
-                reason: Reason::EngineSilent,
-                text: "the charge point lost its memory".into(),
-            };
+            let denial =
+                Denial { reason: Reason::EngineSilent, text: "the charge point lost its memory".into() };
             match session.state {
                 State::Authorizing => self.reject(&id, denial, Outcome::Rejected, false),
                 State::Reserved => {
@@ -148,23 +144,11 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(point) = self.net.points.get(id) else {
             let text = format!("no charge point {id} is registered");
-            return self.reply(
-                token,
-                Err(Denial {
-                    reason: Reason::ChargePointUnknown,
-                    text,
-                }),
-            );
+            return self.reply(token, Err(Denial { reason: Reason::ChargePointUnknown, text }));
         };
         if point.stored.epoch != epoch {
             let text = format!("a newer registration holds {id}; register again");
-            return self.reply(
-                token,
-                Err(Denial {
-                    reason: Reason::EpochStale,
-                    text,
-                }),
-            );
+            return self.reply(token, Err(Denial { reason: Reason::EpochStale, text }));
         }
         let before = match point.link {
             Link::Up { health, .. } => Some(health),
@@ -177,10 +161,7 @@ impl Step<'_> {
         }
         // A heartbeat that brings no news changes nothing that calls or choices depend on.
         if let Some(point) = self.net.points.get_mut(id) {
-            point.link = Link::Up {
-                last_report: now,
-                health,
-            };
+            point.link = Link::Up { last_report: now, health };
             point.health_reason = reason;
             if health == Health::Ok {
                 point.last_ok = now;
@@ -202,16 +183,12 @@ impl Step<'_> {
         point.not_before = now;
         let open = point.open.clone();
         let (level, text) = match health {
-            Health::Ok if before.is_none() => (
-                Level::Info,
-                format!("the monitor of {id} is connected; its engine is well"),
-            ),
+            Health::Ok if before.is_none() => {
+                (Level::Info, format!("the monitor of {id} is connected; its engine is well"))
+            }
             Health::Ok => (Level::Info, format!("the engine of {id} is well")),
             Health::Faulted => (Level::Warn, format!("the engine of {id} is broken: {reason}")),
-            Health::Unreachable => (
-                Level::Warn,
-                format!("the engine of {id} does not answer its monitor"),
-            ),
+            Health::Unreachable => (Level::Warn, format!("the engine of {id} does not answer its monitor")),
         };
         self.happened(level, "health_changes", text);
         // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that still
@@ -227,12 +204,7 @@ impl Step<'_> {
 
     pub(super) fn monitor_gone(&mut self, id: &ChargePointId, epoch: u64) {
         // An older connection's end never touches the newer one (INV-8).
-        if self
-            .net
-            .points
-            .get(id)
-            .is_some_and(|point| point.stored.epoch == epoch && point.connected())
-        {
+        if self.net.points.get(id).is_some_and(|point| point.stored.epoch == epoch && point.connected()) {
             self.link_lost(id);
         }
     }
@@ -241,11 +213,7 @@ impl Step<'_> {
         let now = self.now.mono;
         if let Some(point) = self.point(id) {
             point.link = Link::Lost { since: now };
-            self.happened(
-                Level::Warn,
-                "monitors_lost",
-                format!("the monitor of {id} is disconnected"),
-            );
+            self.happened(Level::Warn, "monitors_lost", format!("the monitor of {id} is disconnected"));
         }
     }
 }

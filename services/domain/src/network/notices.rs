@@ -51,11 +51,7 @@ impl Step<'_> {
             return;
         };
         let energy = session.energy;
-        let kind = NoticeKind::Error {
-            reason,
-            energy,
-            amount_micros: session.price.cost(energy).micros,
-        };
+        let kind = NoticeKind::Error { reason, energy, amount_micros: session.price.cost(energy).micros };
         let notice = self.notice(session, Some(session.seq.saturating_add(1)), Some("error"), kind);
         self.notify(notice);
     }
@@ -65,10 +61,7 @@ impl Step<'_> {
             return;
         };
         let Some(ticket) = session.ticket else { return };
-        let kind = NoticeKind::Ticket {
-            energy: ticket.energy,
-            amount_micros: ticket.amount_micros,
-        };
+        let kind = NoticeKind::Ticket { energy: ticket.energy, amount_micros: ticket.amount_micros };
         let notice = self.notice(session, Some(session.seq.saturating_add(2)), Some("ticket"), kind);
         self.notify(notice);
     }
@@ -79,11 +72,7 @@ impl Step<'_> {
             return;
         };
         let amount_micros = session.price.cost(energy).micros;
-        let kind = NoticeKind::Reading {
-            energy,
-            power: session.live.power,
-            amount_micros,
-        };
+        let kind = NoticeKind::Reading { energy, power: session.live.power, amount_micros };
         let mut notice = self.notice(session, seq, None, kind);
         notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
         if !notice.driver.is_guest() {

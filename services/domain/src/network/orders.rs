@@ -22,13 +22,7 @@ impl Step<'_> {
         };
         if let Some(unknown) = ids.iter().find(|id| !self.net.points.contains_key(*id)) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");
-            return self.answer(
-                asked,
-                Err(Denial {
-                    reason: Reason::ChargePointUnknown,
-                    text,
-                }),
-            );
+            return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
         }
         for id in &ids {
             self.order_one(id, out_of_order);
@@ -44,16 +38,8 @@ impl Step<'_> {
         }
         let open = point.open.clone();
         self.point_changed(id);
-        let done = if out_of_order {
-            "out of service"
-        } else {
-            "back in service"
-        };
-        self.happened(
-            Level::Info,
-            "orders",
-            format!("{id} is {done} by the operator's order"),
-        );
+        let done = if out_of_order { "out of service" } else { "back in service" };
+        self.happened(Level::Info, "orders", format!("{id} is {done} by the operator's order"));
         if let Some(session) = open.filter(|_| out_of_order) {
             self.stop(&session, Stop::Operator);
         }
@@ -65,21 +51,11 @@ impl Step<'_> {
         }
         let Some(point) = self.point(id) else {
             let text = format!("no charge point {id} is registered");
-            return self.answer(
-                asked,
-                Err(Denial {
-                    reason: Reason::ChargePointUnknown,
-                    text,
-                }),
-            );
+            return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
         };
         point.stored.price = price;
         self.point_changed(id);
-        self.happened(
-            Level::Info,
-            "orders",
-            format!("{id} costs {price} a kWh from now on"),
-        );
+        self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
         self.answer(asked, Ok(Recorded::PriceSet(id.clone())));
     }
 
@@ -91,9 +67,7 @@ impl Step<'_> {
         let id = session.or_else(|| self.net.drivers.get(driver).cloned());
         let found = id.as_ref().and_then(|id| {
             let known = self.net.sessions.get(id).cloned();
-            known
-                .or_else(|| self.archive.session(id))
-                .filter(|session| session.driver == *driver)
+            known.or_else(|| self.archive.session(id)).filter(|session| session.driver == *driver)
         });
         let (Some(id), Some(found)) = (id, found) else {
             let text = if named {
@@ -101,13 +75,7 @@ impl Step<'_> {
             } else {
                 format!("driver {driver} has no open session")
             };
-            return self.answer(
-                asked,
-                Err(Denial {
-                    reason: Reason::SessionUnknown,
-                    text,
-                }),
-            );
+            return self.answer(asked, Err(Denial { reason: Reason::SessionUnknown, text }));
         };
         if found.state.is_open() {
             self.stop(&id, Stop::Driver);
@@ -123,15 +91,12 @@ impl Step<'_> {
         match session.state {
             State::Authorizing => {
                 let (reason, text) = match stop {
-                    Stop::Driver => (
-                        Reason::ChargeStopped,
-                        "stopped by the driver before it was authorised".into(),
-                    ),
+                    Stop::Driver => {
+                        (Reason::ChargeStopped, "stopped by the driver before it was authorised".into())
+                    }
                     Stop::Operator => {
-                        let text = format!(
-                            "{} was taken out of service by the operator",
-                            session.charge_point
-                        );
+                        let text =
+                            format!("{} was taken out of service by the operator", session.charge_point);
                         (Reason::ChargePointOutOfOrder, text)
                     }
                 };

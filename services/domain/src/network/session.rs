@@ -88,10 +88,7 @@ pub struct Deadline {
 impl Deadline {
     /// So much from now.
     pub(super) fn after(now: Now, duration: Duration) -> Self {
-        Self {
-            mono: now.mono + duration,
-            wall: now.wall + duration,
-        }
+        Self { mono: now.mono + duration, wall: now.wall + duration }
     }
 
     /// As a store kept it: what is left of it, never more than its full length, whatever the wall clock says now.

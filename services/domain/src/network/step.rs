@@ -22,67 +22,28 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(super) fn new(net: &'a mut Network, now: Now, archive: &'a dyn Archive) -> Self {
-        Self {
-            net,
-            now,
-            archive,
-            effects: Vec::new(),
-            touched: BTreeSet::new(),
-        }
+        Self { net, now, archive, effects: Vec::new(), touched: BTreeSet::new() }
     }
 
     pub(super) fn run(&mut self, command: Command) {
         match command {
-            Command::RequestCharge {
-                asked,
-                session,
-                driver,
-                target,
-                budget,
-            } => {
+            Command::RequestCharge { asked, session, driver, target, budget } => {
                 self.request_charge(asked, session, driver, target, budget);
             }
-            Command::RequestManualSupply {
-                asked,
-                session,
-                charge_point,
-                instance,
-                driver,
-                budget,
-            } => {
+            Command::RequestManualSupply { asked, session, charge_point, instance, driver, budget } => {
                 self.request_manual_supply(asked, session, charge_point, &instance, driver, budget);
             }
-            Command::StopCharge {
-                asked,
-                driver,
-                session,
-            } => self.stop_charge(&asked, &driver, session),
-            Command::Order {
-                asked,
-                which,
-                out_of_order,
-            } => self.order(&asked, which, out_of_order),
-            Command::SetPrice {
-                asked,
-                charge_point,
-                price,
-            } => self.set_price(&asked, &charge_point, price),
+            Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
+            Command::Order { asked, which, out_of_order } => self.order(&asked, which, out_of_order),
+            Command::SetPrice { asked, charge_point, price } => self.set_price(&asked, &charge_point, price),
             Command::Register { token, registration } => self.register(token, registration),
-            Command::Report {
-                token,
-                charge_point,
-                epoch,
-                health,
-                reason,
-            } => {
+            Command::Report { token, charge_point, epoch, health, reason } => {
                 self.report(token, &charge_point, epoch, health, reason);
             }
             Command::MonitorGone { charge_point, epoch } => self.monitor_gone(&charge_point, epoch),
-            Command::EngineAnswered {
-                charge_point,
-                call,
-                result,
-            } => self.engine_answered(&charge_point, call, result),
+            Command::EngineAnswered { charge_point, call, result } => {
+                self.engine_answered(&charge_point, call, result)
+            }
             Command::Telemetry { message, source } => self.telemetry(message, source),
             Command::Unreadable { source } => self.read_past(source),
             Command::Broker(news) => self.broker(news),
@@ -201,10 +162,7 @@ impl<'a> Step<'a> {
             }
             Repeat::Reused => Err(Denial {
                 reason: Reason::RequestIdReused,
-                text: format!(
-                    "request_id {} was used before with another request; use a new one",
-                    key.id
-                ),
+                text: format!("request_id {} was used before with another request; use a new one", key.id),
             }),
             Repeat::Answered(Err(denial)) => Err(denial),
             Repeat::Answered(Ok(recorded)) => match self.resolve(recorded) {
@@ -212,11 +170,7 @@ impl<'a> Step<'a> {
                 None => return false, // an answer is written with the session that it names
             },
         };
-        self.happened(
-            Level::Debug,
-            "requests_repeated",
-            format!("request_id {} repeated", key.id),
-        );
+        self.happened(Level::Debug, "requests_repeated", format!("request_id {} repeated", key.id));
         self.reply(asked.token, answer);
         true
     }
@@ -224,12 +178,7 @@ impl<'a> Step<'a> {
     fn resolve(&self, recorded: Recorded) -> Option<Answer> {
         Some(match recorded {
             Recorded::Session(id) => {
-                let session = self
-                    .net
-                    .sessions
-                    .get(&id)
-                    .cloned()
-                    .or_else(|| self.archive.session(&id))?;
+                let session = self.net.sessions.get(&id).cloned().or_else(|| self.archive.session(&id))?;
                 Answer::Session(Box::new(session))
             }
             Recorded::Ordered(count) => Answer::Ordered(count),
@@ -255,14 +204,7 @@ impl<'a> Step<'a> {
         result: Result<Recorded, Denial>,
     ) {
         if let Some((key, fingerprint)) = request {
-            self.net.answers.record(
-                key,
-                Answered {
-                    fingerprint,
-                    at: self.now.wall,
-                    result,
-                },
-            );
+            self.net.answers.record(key, Answered { fingerprint, at: self.now.wall, result });
         }
     }
 }

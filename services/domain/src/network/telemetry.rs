@@ -25,11 +25,7 @@ impl Step<'_> {
         if let Some((id, _)) = session
             && let Some(session) = self.net.sessions.get_mut(&id)
             && session.live.unsaved
-            && !session
-                .live
-                .held
-                .iter()
-                .any(|held| held.partition == source.partition)
+            && !session.live.held.iter().any(|held| held.partition == source.partition)
         {
             session.live.held.push(source);
             self.net.held.insert(source, id);
@@ -38,9 +34,7 @@ impl Step<'_> {
 
     pub(super) fn read_past(&mut self, source: Source) {
         self.net.kafka_away = false;
-        self.net
-            .positions
-            .insert(source.partition, source.offset.saturating_add(1));
+        self.net.positions.insert(source.partition, source.offset.saturating_add(1));
     }
 
     fn message(&mut self, message: Message) {
@@ -65,10 +59,7 @@ impl Step<'_> {
             return self.unknown_session(point, id);
         };
         if session.charge_point != *point
-            || message
-                .driver
-                .as_ref()
-                .is_some_and(|driver| *driver != session.driver)
+            || message.driver.as_ref().is_some_and(|driver| *driver != session.driver)
         {
             return self.dead_letter(format!("session {id} is not of that charge point and driver"));
         }
@@ -83,26 +74,13 @@ impl Step<'_> {
                 return self.dead_letter("kwh is missing".into());
             }
         };
-        let of_this_instance = self
-            .net
-            .points
-            .get(point)
-            .is_some_and(|p| p.stored.instance == session.instance);
+        let of_this_instance =
+            self.net.points.get(point).is_some_and(|p| p.stored.instance == session.instance);
         let power = message.power.or_else(|| self.power_between(id, energy));
         let at = message.at;
         let started_at = at.filter(|_| message.kind == MessageKind::Started);
         let ended_at = at.filter(|_| ends.is_some());
-        match self.observe(
-            id,
-            Reading {
-                seq,
-                energy,
-                power,
-                end: ends,
-                started_at,
-                ended_at,
-            },
-        ) {
+        match self.observe(id, Reading { seq, energy, power, end: ends, started_at, ended_at }) {
             Observed::Applied if of_this_instance && matches!(message.kind, MessageKind::Fault(_)) => {
                 self.fault(point, message);
             }
@@ -131,20 +109,14 @@ impl Step<'_> {
                 format!("a message of session {id} came after its end"),
             );
         } else {
-            self.dead_letter(format!(
-                "session {id} is not known; its charge point was asked about it"
-            ));
+            self.dead_letter(format!("session {id} is not known; its charge point was asked about it"));
         }
     }
 
     fn bare(&mut self, point: &ChargePointId, driver: &DriverId, message: &Message) {
         let open = self.net.points.get(point).and_then(|point| point.open.clone());
-        let open = open.filter(|id| {
-            self.net
-                .sessions
-                .get(id)
-                .is_some_and(|session| session.driver == *driver)
-        });
+        let open =
+            open.filter(|id| self.net.sessions.get(id).is_some_and(|session| session.driver == *driver));
         if let MessageKind::Fault(_) = message.kind {
             self.fault(point, message);
         }
@@ -177,11 +149,7 @@ impl Step<'_> {
 
     /// The engine counts as not ok until its monitor's next report says that it is.
     fn fault(&mut self, id: &ChargePointId, message: &Message) {
-        let why = if message.reason.is_empty() {
-            "no reason given"
-        } else {
-            &message.reason
-        };
+        let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };
         self.happened(Level::Warn, "faults", format!("{id} reported a fault: {why}"));
         if let Some(point) = self.point(id) {
             point.faulted = true;
@@ -191,37 +159,21 @@ impl Step<'_> {
 
     fn ask_now_and_then(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if self
-            .net
-            .points
-            .get(id)
-            .is_some_and(|point| now.since(point.last_asked) >= ASK_AFTER)
-        {
+        if self.net.points.get(id).is_some_and(|point| now.since(point.last_asked) >= ASK_AFTER) {
             self.ask(id);
         }
     }
 
     /// Power from two readings, where the message gives none: readings come about a second apart.
     fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
-        let session = self
-            .net
-            .sessions
-            .get(id)
-            .filter(|session| session.state == State::Supplying)?;
+        let session = self.net.sessions.get(id).filter(|session| session.state == State::Supplying)?;
         let elapsed = u64::try_from(self.now.mono.since(session.live.last_sign).as_millis()).ok()?;
         let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
-        delivered
-            .checked_mul(3_600_000)?
-            .checked_div(elapsed)
-            .map(Power::from_w)
+        delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w)
     }
 
     fn dead_letter(&mut self, reason: String) {
-        self.happened(
-            Level::Warn,
-            "dead_letters",
-            format!("a message went to the dead letters: {reason}"),
-        );
+        self.happened(Level::Warn, "dead_letters", format!("a message went to the dead letters: {reason}"));
         self.push(Effect::DeadLetter(reason));
     }
 }

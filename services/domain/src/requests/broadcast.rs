@@ -25,22 +25,14 @@ pub struct Broadcasts<T> {
 
 impl<T> Default for Broadcasts<T> {
     fn default() -> Self {
-        Self {
-            broadcast: String::new(),
-            parts: Vec::new(),
-        }
+        Self { broadcast: String::new(), parts: Vec::new() }
     }
 }
 
 impl<T> Broadcasts<T> {
     /// Takes a message; gives a broadcast once it is whole. A message without a part is a whole one.
     pub fn accept(&mut self, part: Option<Part>, items: Vec<T>) -> Option<Vec<T>> {
-        let Some(Part {
-            broadcast,
-            part,
-            parts,
-        }) = part
-        else {
+        let Some(Part { broadcast, part, parts }) = part else {
             return Some(items);
         };
         if !(1..=MAX_PARTS).contains(&parts) || !(1..=parts).contains(&part) {
@@ -55,13 +47,7 @@ impl<T> Broadcasts<T> {
             return None;
         }
         self.broadcast.clear();
-        Some(
-            std::mem::take(&mut self.parts)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .collect(),
-        )
+        Some(std::mem::take(&mut self.parts).into_iter().flatten().flatten().collect())
     }
 }
 
@@ -71,11 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn part(broadcast: &str, part: u32, parts: u32) -> Option<Part> {
-        Some(Part {
-            broadcast: broadcast.into(),
-            part,
-            parts,
-        })
+        Some(Part { broadcast: broadcast.into(), part, parts })
     }
 
     #[test]

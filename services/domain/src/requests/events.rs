@@ -150,22 +150,10 @@ impl Row {
     /// Did it conclude as its line says?
     pub fn is_as_expected(&self) -> bool {
         match (&self.line.expectation, &self.conclusion) {
-            (
-                Expectation::Ticket,
-                Conclusion::Ended {
-                    outcome: Outcome::Completed,
-                    ticket: Some(_),
-                    ..
-                },
-            )
-            | (
-                Expectation::Fault,
-                Conclusion::Ended {
-                    outcome: Outcome::Faulted,
-                    ticket: Some(_),
-                    ..
-                },
-            ) => true,
+            (Expectation::Ticket, Conclusion::Ended { outcome: Outcome::Completed, ticket: Some(_), .. })
+            | (Expectation::Fault, Conclusion::Ended { outcome: Outcome::Faulted, ticket: Some(_), .. }) => {
+                true
+            }
             (Expectation::Denied(expected), Conclusion::Denied { reason, .. }) => {
                 expected.as_ref().is_none_or(|expected| expected == reason)
             }
@@ -175,15 +163,8 @@ impl Row {
 
     /// What became of its session after the conclusion: a ticket that came late.
     pub(super) fn update(&mut self, session: &Session) {
-        if let (
-            Conclusion::Ended {
-                outcome,
-                reason,
-                ticket,
-                ticket_due,
-            },
-            State::Ended(ended),
-        ) = (&mut self.conclusion, session.state)
+        if let (Conclusion::Ended { outcome, reason, ticket, ticket_due }, State::Ended(ended)) =
+            (&mut self.conclusion, session.state)
         {
             *outcome = ended;
             reason.clone_from(&session.reason);

@@ -143,16 +143,9 @@ fn parse_line(number: u32, text: &str) -> Result<Option<Line>, WrongLine> {
         Target::Any { location_prefix }
     } else {
         let id = first.parse::<ChargePointId>();
-        Target::Named(id.map_err(|wrong| WrongLine::ChargePoint {
-            text: first.into(),
-            wrong,
-        })?)
+        Target::Named(id.map_err(|wrong| WrongLine::ChargePoint { text: first.into(), wrong })?)
     };
-    Ok(Some(Line {
-        number,
-        target,
-        expectation: expectation.unwrap_or(Expectation::Ticket),
-    }))
+    Ok(Some(Line { number, target, expectation: expectation.unwrap_or(Expectation::Ticket) }))
 }
 
 fn parse_expectation(word: &str, expected: &str) -> Result<Expectation, WrongLine> {
@@ -161,15 +154,11 @@ fn parse_expectation(word: &str, expected: &str) -> Result<Expectation, WrongLin
         None if expected == "fault" => Ok(Expectation::Fault),
         Some(("denied", reason)) => {
             let valid = !reason.is_empty()
-                && reason
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+                && reason.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
             if valid {
                 Ok(Expectation::Denied(Some(reason.into())))
             } else {
-                Err(WrongLine::Reason {
-                    reason: reason.into(),
-                })
+                Err(WrongLine::Reason { reason: reason.into() })
             }
         }
         None | Some(_) => Err(WrongLine::Word { word: word.into() }),
@@ -186,9 +175,7 @@ mod tests {
     }
 
     fn any(prefix: &str) -> Target {
-        Target::Any {
-            location_prefix: prefix.into(),
-        }
+        Target::Any { location_prefix: prefix.into() }
     }
 
     #[test]
@@ -201,16 +188,9 @@ mod tests {
             (4, named("MAD-02"), Expectation::Denied(None)),
             (5, any(""), Expectation::Ticket),
             (6, any("Madrid Centro"), Expectation::Fault),
-            (
-                7,
-                named("X"),
-                Expectation::Denied(Some("CHARGE_POINT_UNKNOWN".into())),
-            ),
+            (7, named("X"), Expectation::Denied(Some("CHARGE_POINT_UNKNOWN".into()))),
         ];
-        let lines: Vec<_> = lines
-            .into_iter()
-            .map(|l| (l.number, l.target, l.expectation))
-            .collect();
+        let lines: Vec<_> = lines.into_iter().map(|l| (l.number, l.target, l.expectation)).collect();
         assert_eq!(lines, expected);
     }
 
@@ -218,10 +198,7 @@ mod tests {
     fn what_is_wrong_is_said_with_its_line() {
         for (text, said) in [
             ("", "f has no request; write one charge point id a line, or 'any'"),
-            (
-                "# nothing\n\n",
-                "f has no request; write one charge point id a line, or 'any'",
-            ),
+            ("# nothing\n\n", "f has no request; write one charge point id a line, or 'any'"),
             (
                 "A\nMAD/01",
                 "f, line 2: 'MAD/01' is not a charge point id: it has '/'; only letters, digits, '-', '_' and '.' are \
@@ -249,16 +226,11 @@ mod tests {
             assert_eq!(parse("f", text).unwrap_err().to_string(), said);
         }
         assert_eq!(
-            parse("f", &format!("any {}", "x".repeat(MAX_LOCATION_CHARS + 1)))
-                .unwrap_err()
-                .to_string(),
+            parse("f", &format!("any {}", "x".repeat(MAX_LOCATION_CHARS + 1))).unwrap_err().to_string(),
             "f, line 1: the location after 'any' is longer than 128 characters"
         );
         assert_eq!(parse("f", &"A\n".repeat(MAX_LINES)).unwrap().len(), MAX_LINES);
-        assert_eq!(
-            parse("f", &"A\n".repeat(MAX_LINES + 1)),
-            Err(FileError::TooLong { file: "f".into() })
-        );
+        assert_eq!(parse("f", &"A\n".repeat(MAX_LINES + 1)), Err(FileError::TooLong { file: "f".into() }));
     }
 
     proptest! {

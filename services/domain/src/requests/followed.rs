@@ -18,13 +18,7 @@ pub(super) struct Followed {
 impl Followed {
     /// Nothing of it was shown yet.
     pub(super) fn new(session: Session, resumed: bool) -> Self {
-        Self {
-            session,
-            resumed,
-            shown: None,
-            error_told: false,
-            give_up: None,
-        }
+        Self { session, resumed, shown: None, error_told: false, give_up: None }
     }
 
     /// Shows a reading, unless a higher one was shown: readings are running totals, and come by two ways.

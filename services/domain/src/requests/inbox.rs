@@ -62,11 +62,7 @@ pub struct Inbox {
 impl Inbox {
     /// Of this driver, with nothing taken yet.
     pub fn new(driver: DriverId) -> Self {
-        Self {
-            driver,
-            events: VecDeque::new(),
-            sessions: VecDeque::new(),
-        }
+        Self { driver, events: VecDeque::new(), sessions: VecDeque::new() }
     }
 
     /// Takes a message if it is news: then gives its session, if it names one.

@@ -83,10 +83,7 @@ impl Requests {
 
     /// The results so far.
     pub fn summary(&self) -> Summary {
-        Summary {
-            rows: self.rows.clone(),
-            asked: self.asked,
-        }
+        Summary { rows: self.rows.clone(), asked: self.asked }
     }
 
     /// When [`Input::Tick`] is due next; `None` while nothing waits for time.
@@ -107,11 +104,7 @@ impl Requests {
             Input::Tick => self.tick(now, &mut effects),
             Input::CaughtUp { sessions, tickets } => self.caught_up(now, sessions, tickets, &mut effects),
             Input::Authorized { request, session } => self.authorized(now, &request, session, &mut effects),
-            Input::Denied {
-                request,
-                reason,
-                message,
-            } => {
+            Input::Denied { request, reason, message } => {
                 self.denied(now, &request, reason, message, &mut effects);
             }
             Input::Unanswered { why } => self.unanswered(why, &mut effects),
@@ -188,15 +181,8 @@ impl Requests {
             return self.finish(effects);
         };
         self.phase = Phase::Requesting { attempt: 0 };
-        effects.push(Effect::Tell(Event::Requesting {
-            line: line.number,
-            target: line.target.clone(),
-        }));
-        effects.push(Effect::Request {
-            request: request.clone(),
-            target: line.target.clone(),
-            attempt: 0,
-        });
+        effects.push(Effect::Tell(Event::Requesting { line: line.number, target: line.target.clone() }));
+        effects.push(Effect::Request { request: request.clone(), target: line.target.clone(), attempt: 0 });
     }
 
     fn is_requesting(&self, request: &RequestId) -> bool {
@@ -229,10 +215,7 @@ impl Requests {
             return;
         }
         self.reached(effects);
-        effects.push(Effect::Tell(Event::Denied {
-            reason: reason.clone(),
-            message: message.clone(),
-        }));
+        effects.push(Effect::Tell(Event::Denied { reason: reason.clone(), message: message.clone() }));
         self.conclude_line(None, None, Conclusion::Denied { reason, message }, effects);
         self.go_on(now, effects);
     }
@@ -309,11 +292,7 @@ impl Requests {
         if session.settled || session.ticket.is_some() {
             self.awaited.retain(|awaited| *awaited != session.id);
         }
-        for row in self
-            .rows
-            .iter_mut()
-            .filter(|row| row.session.as_ref() == Some(&session.id))
-        {
+        for row in self.rows.iter_mut().filter(|row| row.session.as_ref() == Some(&session.id)) {
             row.update(&session);
         }
         if let Some(ticket) = session.ticket {
@@ -345,10 +324,10 @@ impl Requests {
         };
         let followed = match &mut self.phase {
             Phase::Following(followed)
-                if session.map_or(
-                    notification.charge_point == followed.session.charge_point.as_str(),
-                    |id| *id == followed.session.id,
-                ) =>
+                if session
+                    .map_or(notification.charge_point == followed.session.charge_point.as_str(), |id| {
+                        *id == followed.session.id
+                    }) =>
             {
                 Some(followed)
             }
@@ -359,9 +338,7 @@ impl Requests {
             | Phase::Collecting { .. }
             | Phase::Done => None,
         };
-        let id = session
-            .or(followed.as_ref().map(|followed| &followed.session.id))
-            .cloned();
+        let id = session.or(followed.as_ref().map(|followed| &followed.session.id)).cloned();
         match &notification.news {
             // The call's own answer says so.
             News::Authorized | News::Denied => {}
@@ -421,12 +398,7 @@ impl Requests {
         let Some((line, _)) = self.lines.pop_front() else {
             return;
         };
-        let row = Row {
-            line,
-            session,
-            charge_point,
-            conclusion,
-        };
+        let row = Row { line, session, charge_point, conclusion };
         effects.push(Effect::Tell(Event::Concluded(row.clone())));
         self.rows.push(row);
     }
@@ -434,14 +406,9 @@ impl Requests {
     /// After a conclusion: the next line after a pause, or the tickets that are still due, or the end.
     fn go_on(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         if !self.lines.is_empty() {
-            self.phase = Phase::Pausing {
-                until: now + self.settings.pause,
-            };
+            self.phase = Phase::Pausing { until: now + self.settings.pause };
         } else if self.without_ticket().next().is_some() {
-            self.phase = Phase::Collecting {
-                until: now + self.settings.ticket_wait,
-                next_fetch: now,
-            };
+            self.phase = Phase::Collecting { until: now + self.settings.ticket_wait, next_fetch: now };
         } else {
             self.finish(effects);
         }
@@ -450,8 +417,7 @@ impl Requests {
     /// Sessions of this run, and the ones from before, whose tickets are still due.
     fn without_ticket(&self) -> impl Iterator<Item = SessionId> {
         let rows = self.rows.iter().filter(|row| row.conclusion.is_ticket_due());
-        rows.filter_map(|row| row.session.clone())
-            .chain(self.awaited.clone())
+        rows.filter_map(|row| row.session.clone()).chain(self.awaited.clone())
     }
 
     fn finish(&mut self, effects: &mut Vec<Effect>) {

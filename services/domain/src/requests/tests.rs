@@ -19,10 +19,7 @@ fn request(number: u32) -> RequestId {
 
 fn app(text: &str) -> Requests {
     let lines = parse("f", text).unwrap();
-    let lines = lines
-        .into_iter()
-        .map(|line| (line.clone(), request(line.number)))
-        .collect();
+    let lines = lines.into_iter().map(|line| (line.clone(), request(line.number))).collect();
     Requests::new(settings(), lines)
 }
 
@@ -30,13 +27,7 @@ fn app(text: &str) -> Requests {
 fn asking(text: &str) -> Requests {
     let mut app = app(text);
     app.apply(Mono(0), Input::Started);
-    app.apply(
-        Mono(0),
-        Input::CaughtUp {
-            sessions: vec![],
-            tickets: vec![],
-        },
-    );
+    app.apply(Mono(0), Input::CaughtUp { sessions: vec![], tickets: vec![] });
     app
 }
 
@@ -72,26 +63,15 @@ fn ticket(id: &str, outcome: Outcome, wh: u64) -> Ticket {
 
 fn settled(id: &str, outcome: Outcome, wh: u64) -> Session {
     let ticket = Some(ticket(id, outcome, wh)).filter(|_| wh > 0);
-    Session {
-        settled: true,
-        ticket,
-        ..session(id, State::Ended(outcome), wh)
-    }
+    Session { settled: true, ticket, ..session(id, State::Ended(outcome), wh) }
 }
 
 fn authorized(line: u32, id: &str) -> Input {
-    Input::Authorized {
-        request: request(line),
-        session: session(id, State::Reserved, 0),
-    }
+    Input::Authorized { request: request(line), session: session(id, State::Reserved, 0) }
 }
 
 fn denied(line: u32, reason: &str) -> Input {
-    Input::Denied {
-        request: request(line),
-        reason: reason.into(),
-        message: "no".into(),
-    }
+    Input::Denied { request: request(line), reason: reason.into(), message: "no".into() }
 }
 
 fn told(seq: u64, news: News) -> Notification {
@@ -106,10 +86,7 @@ fn told(seq: u64, news: News) -> Notification {
 }
 
 fn reading(wh: u64) -> News {
-    News::Consumption {
-        energy: Energy::from_wh(wh),
-        power: None,
-    }
+    News::Consumption { energy: Energy::from_wh(wh), power: None }
 }
 
 fn events(effects: &[Effect]) -> Vec<&Event> {
@@ -145,31 +122,15 @@ fn readings(effects: &[Effect]) -> Vec<u64> {
 #[test]
 fn a_request_becomes_a_ticket_and_the_next_follows_after_the_pause() {
     let mut app = app("A\nany Madrid");
-    assert_eq!(
-        app.apply(Mono(0), Input::Started),
-        [Effect::CatchUp { attempt: 0 }]
-    );
-    let effects = app.apply(
-        Mono(0),
-        Input::CaughtUp {
-            sessions: vec![],
-            tickets: vec![],
-        },
-    );
+    assert_eq!(app.apply(Mono(0), Input::Started), [Effect::CatchUp { attempt: 0 }]);
+    let effects = app.apply(Mono(0), Input::CaughtUp { sessions: vec![], tickets: vec![] });
     let target = Target::Named("A".parse().unwrap());
     assert_eq!(
         effects,
         [
             Effect::Tell(Event::Reached),
-            Effect::Tell(Event::Requesting {
-                line: 1,
-                target: target.clone()
-            }),
-            Effect::Request {
-                request: request(1),
-                target,
-                attempt: 0
-            },
+            Effect::Tell(Event::Requesting { line: 1, target: target.clone() }),
+            Effect::Request { request: request(1), target, attempt: 0 },
         ]
     );
     let effects = app.apply(Mono(10), authorized(1, "s-1"));
@@ -189,9 +150,7 @@ fn a_request_becomes_a_ticket_and_the_next_follows_after_the_pause() {
     let effects = app.apply(Mono(4030), Input::Tick);
     assert!(effects.contains(&Effect::Request {
         request: request(2),
-        target: Target::Any {
-            location_prefix: "Madrid".into()
-        },
+        target: Target::Any { location_prefix: "Madrid".into() },
         attempt: 0
     }));
     let effects = app.apply(Mono(4040), denied(2, "NO_CHARGE_POINT_FREE"));
@@ -202,19 +161,14 @@ fn a_request_becomes_a_ticket_and_the_next_follows_after_the_pause() {
 
 #[test]
 fn expectations_meet_conclusions() {
-    let denied = |reason: &str| Conclusion::Denied {
-        reason: reason.into(),
-        message: String::new(),
-    };
+    let denied = |reason: &str| Conclusion::Denied { reason: reason.into(), message: String::new() };
     let ended = |outcome, billed: bool| Conclusion::Ended {
         outcome,
         reason: String::new(),
         ticket: billed.then(|| ticket("s-1", outcome, 10)),
         ticket_due: false,
     };
-    let forgotten = Conclusion::Forgotten {
-        message: String::new(),
-    };
+    let forgotten = Conclusion::Forgotten { message: String::new() };
     let conclusions = [
         ended(Outcome::Completed, true),
         ended(Outcome::Completed, false),
@@ -235,17 +189,9 @@ fn expectations_meet_conclusions() {
     ] {
         let line = parse("f", text).unwrap().remove(0);
         for (n, conclusion) in conclusions.iter().enumerate() {
-            let row = Row {
-                line: line.clone(),
-                session: None,
-                charge_point: None,
-                conclusion: conclusion.clone(),
-            };
-            assert_eq!(
-                row.is_as_expected(),
-                expected.contains(&n),
-                "{text}: {conclusion:?}"
-            );
+            let row =
+                Row { line: line.clone(), session: None, charge_point: None, conclusion: conclusion.clone() };
+            assert_eq!(row.is_as_expected(), expected.contains(&n), "{text}: {conclusion:?}");
         }
     }
 }
@@ -254,17 +200,9 @@ fn expectations_meet_conclusions() {
 fn an_unanswered_request_is_repeated_under_its_id_and_said_once() {
     let mut app = asking("A");
     for attempt in 1..20 {
-        let effects = app.apply(
-            Mono(1),
-            Input::Unanswered {
-                why: "connection refused".into(),
-            },
-        );
-        let again = Effect::Request {
-            request: request(1),
-            target: Target::Named("A".parse().unwrap()),
-            attempt,
-        };
+        let effects = app.apply(Mono(1), Input::Unanswered { why: "connection refused".into() });
+        let again =
+            Effect::Request { request: request(1), target: Target::Named("A".parse().unwrap()), attempt };
         assert_eq!(effects.last(), Some(&again));
         assert_eq!(events(&effects).len(), usize::from(attempt == 1));
     }
@@ -281,19 +219,9 @@ fn what_was_missed_is_asked_for_until_it_is_answered() {
         assert_eq!(effects.last(), Some(&Effect::CatchUp { attempt }));
     }
     let tickets = vec![ticket("s-0", Outcome::Completed, 10)];
-    let effects = app.apply(
-        Mono(2),
-        Input::CaughtUp {
-            sessions: vec![],
-            tickets: tickets.clone(),
-        },
-    );
+    let effects = app.apply(Mono(2), Input::CaughtUp { sessions: vec![], tickets: tickets.clone() });
     assert!(events(&effects).contains(&&Event::Missed(tickets)));
-    assert!(
-        effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Request { .. }))
-    );
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Request { .. })));
 }
 
 #[test]
@@ -301,13 +229,7 @@ fn an_open_session_from_before_is_followed_to_its_end_before_the_first_line() {
     let mut app = app("A");
     app.apply(Mono(0), Input::Started);
     let open = session("s-0", State::Supplying, 40);
-    let effects = app.apply(
-        Mono(0),
-        Input::CaughtUp {
-            sessions: vec![open.clone()],
-            tickets: vec![],
-        },
-    );
+    let effects = app.apply(Mono(0), Input::CaughtUp { sessions: vec![open.clone()], tickets: vec![] });
     assert!(events(&effects).contains(&&Event::Resumed(open)));
     assert!(effects.contains(&Effect::Follow("s-0".parse().unwrap())));
     let effects = app.apply(Mono(10), Input::Seen(settled("s-0", Outcome::Completed, 90)));
@@ -315,11 +237,7 @@ fn an_open_session_from_before_is_followed_to_its_end_before_the_first_line() {
     assert_eq!(conclusions(&effects), Vec::<&Row>::new(), "it is no line's");
     assert_eq!(app.wake_at(), Some(Mono(4010)));
     let effects = app.apply(Mono(4010), Input::Tick);
-    assert!(
-        effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Request { .. }))
-    );
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Request { .. })));
 }
 
 #[test]
@@ -327,22 +245,14 @@ fn a_supply_error_alone_concludes_nothing() {
     let mut app = asking("A expect=fault");
     app.apply(Mono(0), authorized(1, "s-1"));
     app.apply(Mono(1), Input::Seen(session("s-1", State::Supplying, 100)));
-    let error = News::SupplyError {
-        reason: "smoke".into(),
-        energy: Energy::from_wh(110),
-    };
+    let error = News::SupplyError { reason: "smoke".into(), energy: Energy::from_wh(110) };
     let effects = app.apply(Mono(2), Input::Told(told(3, error)));
     assert!(matches!(events(&effects)[..], [Event::SupplyError { .. }]));
     assert!(effects.contains(&Effect::Fetch("s-1".parse().unwrap())));
     let effects = app.apply(Mono(3), Input::Seen(session("s-1", State::Supplying, 120)));
     assert_eq!((readings(&effects), conclusions(&effects)), (vec![120], vec![]));
     let effects = app.apply(Mono(4), Input::Seen(settled("s-1", Outcome::Faulted, 130)));
-    assert!(
-        !events(&effects)
-            .iter()
-            .any(|event| matches!(event, Event::SupplyError { .. })),
-        "told before"
-    );
+    assert!(!events(&effects).iter().any(|event| matches!(event, Event::SupplyError { .. })), "told before");
     assert!(app.summary().all_as_expected());
 }
 
@@ -350,10 +260,8 @@ fn a_supply_error_alone_concludes_nothing() {
 fn trouble_is_told_without_kafka_once_and_concludes_nothing() {
     let mut app = asking("A expect=fault");
     app.apply(Mono(0), authorized(1, "s-1"));
-    let troubled = Session {
-        trouble: "its engine does not answer".into(),
-        ..session("s-1", State::Supplying, 100)
-    };
+    let troubled =
+        Session { trouble: "its engine does not answer".into(), ..session("s-1", State::Supplying, 100) };
     let effects = app.apply(Mono(1), Input::Seen(troubled.clone()));
     let told = |effects: &[Effect]| {
         let reason = |event: &Event| match event {
@@ -373,52 +281,30 @@ fn trouble_is_told_without_kafka_once_and_concludes_nothing() {
 fn a_session_without_its_ticket_concludes_after_a_while_and_its_ticket_still_counts() {
     let mut app = asking("A expect=fault\nA");
     app.apply(Mono(0), authorized(1, "s-1"));
-    let effects = app.apply(
-        Mono(1),
-        Input::Seen(session("s-1", State::Ended(Outcome::Faulted), 50)),
-    );
-    assert!(
-        events(&effects)
-            .iter()
-            .any(|event| matches!(event, Event::SupplyError { .. }))
-    );
+    let effects = app.apply(Mono(1), Input::Seen(session("s-1", State::Ended(Outcome::Faulted), 50)));
+    assert!(events(&effects).iter().any(|event| matches!(event, Event::SupplyError { .. })));
     assert_eq!(app.wake_at(), Some(Mono(1 + WAIT_MS)));
     // A repeat does not prolong it.
-    app.apply(
-        Mono(900),
-        Input::Seen(session("s-1", State::Ended(Outcome::Faulted), 50)),
-    );
+    app.apply(Mono(900), Input::Seen(session("s-1", State::Ended(Outcome::Faulted), 50)));
     let effects = app.apply(Mono(1 + WAIT_MS), Input::Tick);
     assert!(!conclusions(&effects)[0].is_as_expected());
     app.apply(Mono(50_000), Input::Tick);
     app.apply(Mono(50_000), denied(2, "CHARGE_POINT_FAULTED"));
     // The last line has concluded; the first one's ticket is asked for each second, for a while.
     assert_eq!(app.wake_at(), Some(Mono(50_000)));
-    assert_eq!(
-        app.apply(Mono(50_000), Input::Tick),
-        [Effect::Fetch("s-1".parse().unwrap())]
-    );
-    assert_eq!(
-        app.apply(Mono(51_000), Input::Tick),
-        [Effect::Fetch("s-1".parse().unwrap())]
-    );
+    assert_eq!(app.apply(Mono(50_000), Input::Tick), [Effect::Fetch("s-1".parse().unwrap())]);
+    assert_eq!(app.apply(Mono(51_000), Input::Tick), [Effect::Fetch("s-1".parse().unwrap())]);
     let effects = app.apply(Mono(51_001), Input::Seen(settled("s-1", Outcome::Faulted, 60)));
     assert_eq!(effects.last(), Some(&Effect::Finish));
     let rows = app.summary().rows;
-    assert_eq!(
-        rows.iter().map(Row::is_as_expected).collect::<Vec<_>>(),
-        [true, false]
-    );
+    assert_eq!(rows.iter().map(Row::is_as_expected).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
 fn tickets_that_never_come_do_not_hold_the_app() {
     let mut app = asking("A");
     app.apply(Mono(0), authorized(1, "s-1"));
-    app.apply(
-        Mono(1),
-        Input::Seen(session("s-1", State::Ended(Outcome::Completed), 50)),
-    );
+    app.apply(Mono(1), Input::Seen(session("s-1", State::Ended(Outcome::Completed), 50)));
     app.apply(Mono(1 + WAIT_MS), Input::Tick);
     let effects = app.apply(Mono(1 + 2 * WAIT_MS), Input::Tick);
     assert_eq!(effects.last(), Some(&Effect::Finish));
@@ -436,27 +322,15 @@ fn readings_come_by_two_ways_and_are_shown_once_and_never_back() {
         Input::Told(told(3, reading(90))),
         Input::Told(told(4, reading(200))),
         Input::Told(told(4, reading(300))), // a copy of a number
-        Input::Told(Notification {
-            seq: None,
-            event_id: Some("s-1/4".into()),
-            ..told(0, reading(400))
-        }),
-        Input::Told(Notification {
-            driver: "eva".into(),
-            ..told(9, reading(500))
-        }),
+        Input::Told(Notification { seq: None, event_id: Some("s-1/4".into()), ..told(0, reading(400)) }),
+        Input::Told(Notification { driver: "eva".into(), ..told(9, reading(500)) }),
         Input::Told(Notification {
             session: Some("s-9".parse().unwrap()),
             event_id: None,
             ..told(9, reading(600))
         }),
         // Bare: of this charge point, or of another.
-        Input::Told(Notification {
-            session: None,
-            seq: None,
-            event_id: None,
-            ..told(0, reading(250))
-        }),
+        Input::Told(Notification { session: None, seq: None, event_id: None, ..told(0, reading(250)) }),
         Input::Told(Notification {
             charge_point: "B".into(),
             session: None,
@@ -485,10 +359,7 @@ fn a_ticket_told_by_kafka_is_asked_for() {
 fn a_session_that_central_forgot_concludes() {
     let mut app = asking("A");
     app.apply(Mono(0), authorized(1, "s-1"));
-    let gone = |id: &str| Input::Forgotten {
-        session: id.parse().unwrap(),
-        message: "unknown".into(),
-    };
+    let gone = |id: &str| Input::Forgotten { session: id.parse().unwrap(), message: "unknown".into() };
     assert_eq!(app.apply(Mono(1), gone("s-0")), []);
     let effects = app.apply(Mono(1), gone("s-1"));
     assert!(!conclusions(&effects)[0].is_as_expected());
@@ -502,16 +373,7 @@ fn what_answers_another_request_changes_nothing() {
     assert_eq!(app.apply(Mono(1), denied(2, "X")), []);
     app.apply(Mono(1), denied(1, "X"));
     assert_eq!(app.apply(Mono(2), denied(1, "X")), []);
-    assert_eq!(
-        app.apply(
-            Mono(2),
-            Input::CaughtUp {
-                sessions: vec![],
-                tickets: vec![]
-            }
-        ),
-        []
-    );
+    assert_eq!(app.apply(Mono(2), Input::CaughtUp { sessions: vec![], tickets: vec![] }), []);
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

@@ -40,16 +40,12 @@ impl Supply {
         }
         let (repeat, supplying) = match &self.current {
             Current::Nothing => (false, false),
-            Current::Held(held) => (
-                held.order.number == order.number && held.order.session == order.session,
-                false,
-            ),
+            Current::Held(held) => {
+                (held.order.number == order.number && held.order.session == order.session, false)
+            }
             Current::Running(running) => {
                 let record = &running.record;
-                (
-                    record.number == order.number && record.session == order.session,
-                    true,
-                )
+                (record.number == order.number && record.session == order.session, true)
             }
         };
         if repeat {
@@ -71,10 +67,7 @@ impl Supply {
             return obstacle.result();
         }
         self.plug_in_at = self.settings.plug_in_after.map(|delay| at + delay);
-        self.current = Current::Held(Held {
-            until: at + order.duration,
-            order,
-        });
+        self.current = Current::Held(Held { until: at + order.duration, order });
         CallResult::Done
     }
 
@@ -98,11 +91,7 @@ impl Supply {
             }
             Current::Nothing | Current::Held(_) | Current::Running(_) => {}
         }
-        if self.has_ended(session) {
-            Ok(RevokeOutcome::Ended)
-        } else {
-            Ok(RevokeOutcome::Revoked)
-        }
+        if self.has_ended(session) { Ok(RevokeOutcome::Ended) } else { Ok(RevokeOutcome::Revoked) }
     }
 
     pub(super) fn stop(
@@ -126,11 +115,7 @@ impl Supply {
     }
 
     pub(super) fn query(&self, instance: &InstanceId) -> CallResult {
-        if *instance == self.instance {
-            CallResult::Done
-        } else {
-            CallResult::WrongInstance
-        }
+        if *instance == self.instance { CallResult::Done } else { CallResult::WrongInstance }
     }
 
     pub(super) fn confirm(

@@ -23,10 +23,7 @@ impl Disk {
             Write::Unsettled(record) => _ = self.unsettled.insert(record.number, record.clone()),
             Write::Settled(number) => _ = self.unsettled.remove(number).expect("settled once"),
             Write::Event(event) => {
-                assert!(
-                    self.events.insert(event.id, event.clone()).is_none(),
-                    "an id is used once"
-                );
+                assert!(self.events.insert(event.id, event.clone()).is_none(), "an id is used once");
             }
             Write::EventGone(id) => _ = self.events.remove(id).expect("gone once"),
         }
@@ -73,11 +70,7 @@ pub(super) fn authorize(number: u64, name: &str) -> Input {
 }
 
 pub(super) fn revoke(number: u64, name: &str) -> Input {
-    Input::Revoke {
-        instance: "here".parse().unwrap(),
-        number,
-        session: session(name),
-    }
+    Input::Revoke { instance: "here".parse().unwrap(), number, session: session(name) }
 }
 
 pub(super) fn stop(name: &str) -> Input {
@@ -101,19 +94,10 @@ pub(super) struct Bench {
 impl Bench {
     /// Attended, nothing plugged in.
     pub(super) fn new(settings: Settings) -> Self {
-        let disk = Disk {
-            highest: 0,
-            ..Disk::default()
-        };
+        let disk = Disk { highest: 0, ..Disk::default() };
         let (supply, effects) = Supply::restore(now(0), settings.clone(), disk.stored());
         assert_eq!(effects, []);
-        let mut bench = Self {
-            supply,
-            disk,
-            ms: 0,
-            settings,
-            out: Vec::new(),
-        };
+        let mut bench = Self { supply, disk, ms: 0, settings, out: Vec::new() };
         bench.ping();
         bench
     }
@@ -143,11 +127,7 @@ impl Bench {
     }
 
     pub(super) fn ping(&mut self) {
-        let input = Input::Attend {
-            link: 1,
-            epoch: 1,
-            central_reachable: true,
-        };
+        let input = Input::Attend { link: 1, epoch: 1, central_reachable: true };
         assert_eq!(self.apply(input), Some(Answer::Attend(Ok(()))));
     }
 
@@ -190,12 +170,7 @@ impl Bench {
             .map(|event| match &event.kind {
                 EventKind::Started(record) => format!("{} started {}", record.session, record.seq),
                 EventKind::Ended(record, cause) => {
-                    format!(
-                        "{} ended {} {} Wh: {cause}",
-                        record.session,
-                        record.seq,
-                        record.energy.wh()
-                    )
+                    format!("{} ended {} {} Wh: {cause}", record.session, record.seq, record.energy.wh())
                 }
                 EventKind::Broke(reason) => format!("broke: {reason}"),
                 EventKind::MonitorLost => "monitor lost".into(),
@@ -214,8 +189,5 @@ impl Bench {
 }
 
 pub(super) fn now(ms: u64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: Wall(1_700_000_000_000 + i64::try_from(ms).unwrap()),
-    }
+    Now { mono: Mono(ms), wall: Wall(1_700_000_000_000 + i64::try_from(ms).unwrap()) }
 }

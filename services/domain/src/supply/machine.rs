@@ -178,11 +178,9 @@ impl Supply {
             Input::Authorize(instance, order) => {
                 Some(Answer::Call(self.authorize(now.mono, &instance, order)))
             }
-            Input::Revoke {
-                instance,
-                number,
-                session,
-            } => Some(Answer::Revoke(self.revoke(&instance, number, &session))),
+            Input::Revoke { instance, number, session } => {
+                Some(Answer::Revoke(self.revoke(&instance, number, &session)))
+            }
             Input::Stop(instance, session) => {
                 Some(Answer::Call(self.stop(now, &instance, &session, effects)))
             }
@@ -190,16 +188,9 @@ impl Supply {
             Input::ConfirmSettled(instance, sessions) => {
                 Some(Answer::Call(self.confirm(&instance, &sessions, effects)))
             }
-            Input::Attend {
-                link,
-                epoch,
-                central_reachable,
-            } => Some(Answer::Attend(self.watch.ping(
-                now.mono,
-                link,
-                epoch,
-                central_reachable,
-            ))),
+            Input::Attend { link, epoch, central_reachable } => {
+                Some(Answer::Attend(self.watch.ping(now.mono, link, epoch, central_reachable)))
+            }
             Input::AttendEnded { link } => {
                 self.watch.ended(link);
                 None
@@ -245,9 +236,7 @@ impl Supply {
         match &self.current {
             Current::Held(held) => Err(Refusal::Busy(held.order.session.clone())),
             Current::Running(running) => Err(Refusal::Busy(running.record.session.clone())),
-            Current::Nothing => self
-                .obstacle()
-                .map_or(Ok(()), |obstacle| Err(Refusal::Obstacle(obstacle))),
+            Current::Nothing => self.obstacle().map_or(Ok(()), |obstacle| Err(Refusal::Obstacle(obstacle))),
         }
     }
 
@@ -290,10 +279,7 @@ impl Supply {
         // Each round removes what was due, and none adds more than a supply's own two ends: it ends.
         while let Some((mono, due)) = self.due().filter(|(at, _)| *at <= now.mono) {
             let lag = i64::try_from(now.mono.since(mono).as_millis()).unwrap_or(i64::MAX);
-            let at = Now {
-                mono,
-                wall: Wall(now.wall.0.saturating_sub(lag)),
-            };
+            let at = Now { mono, wall: Wall(now.wall.0.saturating_sub(lag)) };
             match due {
                 Due::Full => _ = self.end(at, Cause::Full, effects),
                 Due::TimeOver => _ = self.end(at, Cause::TimeOver, effects),
@@ -346,10 +332,7 @@ impl Supply {
             Current::Running(running) => Some(running.record.clone()),
             Current::Nothing | Current::Held(_) => None,
         };
-        effects.push(Effect::Save(Write::Engine {
-            highest: self.highest,
-            current,
-        }));
+        effects.push(Effect::Save(Write::Engine { highest: self.highest, current }));
     }
 }
 

@@ -31,10 +31,8 @@ impl Meter {
     pub fn read(&mut self, at: Mono) -> Energy {
         let ms = at.since(self.read_to).as_millis();
         self.read_to = self.read_to.max(at);
-        self.delivered_watt_ms = ms
-            .saturating_mul(self.watts)
-            .saturating_add(self.delivered_watt_ms)
-            .min(self.limit_watt_ms);
+        self.delivered_watt_ms =
+            ms.saturating_mul(self.watts).saturating_add(self.delivered_watt_ms).min(self.limit_watt_ms);
         // The limit is at most Energy::MAX, which fits.
         Energy::from_wh(u64::try_from(self.delivered_watt_ms / WATT_MS_PER_WH).unwrap_or(Energy::MAX.wh()))
     }
@@ -46,11 +44,7 @@ impl Meter {
             return Some(self.read_to);
         }
         let ms = missing.checked_next_multiple_of(self.watts)? / self.watts;
-        Some(Mono(
-            self.read_to
-                .0
-                .saturating_add(u64::try_from(ms).unwrap_or(u64::MAX)),
-        ))
+        Some(Mono(self.read_to.0.saturating_add(u64::try_from(ms).unwrap_or(u64::MAX))))
     }
 }
 

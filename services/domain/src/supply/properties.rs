@@ -73,18 +73,12 @@ impl Seen {
                 Effect::Publish(_) | Effect::OutboxOverflow(_) | Effect::Answer(_) => {}
             }
         }
-        assert!(
-            self.disk.highest >= highest_before,
-            "the highest number never falls"
-        );
+        assert!(self.disk.highest >= highest_before, "the highest number never falls");
         for effect in effects {
             match effect {
                 Effect::Publish(record) => {
                     let on_disk = saved.iter().any(|write| match write {
-                        Write::Engine {
-                            current: Some(current),
-                            ..
-                        } => current == record,
+                        Write::Engine { current: Some(current), .. } => current == record,
                         Write::Unsettled(last) => last.session == record.session && last.seq > record.seq,
                         _ => false,
                     });
@@ -101,10 +95,7 @@ impl Seen {
                     }
                     EventKind::Ended(record, cause) => {
                         assert_eq!(record.state, State::Ended(cause.end()));
-                        assert!(
-                            self.started.contains_key(record.session.as_str()),
-                            "ended without a start"
-                        );
+                        assert!(self.started.contains_key(record.session.as_str()), "ended without a start");
                         let before = self.ended.insert(record.session.to_string(), record.clone());
                         assert_eq!(before, None, "a session has one final record");
                         self.message(record);
@@ -125,10 +116,7 @@ impl Seen {
 }
 
 fn moment(ms: u64, wall_offset: i64) -> Now {
-    Now {
-        mono: Mono(ms),
-        wall: Wall(wall_offset + i64::try_from(ms).unwrap()),
-    }
+    Now { mono: Mono(ms), wall: Wall(wall_offset + i64::try_from(ms).unwrap()) }
 }
 
 fn run(settings: &Settings, steps: Vec<Step>) {
@@ -147,11 +135,7 @@ fn run(settings: &Settings, steps: Vec<Step>) {
             }
             Step::Authorize(number, of) => {
                 let over = seen.ended.contains_key(name(of).as_str());
-                let forgotten = seen
-                    .disk
-                    .unsettled
-                    .values()
-                    .all(|record| record.session != name(of));
+                let forgotten = seen.disk.unsettled.values().all(|record| record.session != name(of));
                 if over && forgotten && number > seen.disk.highest {
                     continue; // a session that central has settled gets no new number, and only stale copies come
                 }
@@ -159,19 +143,11 @@ fn run(settings: &Settings, steps: Vec<Step>) {
             }
             Step::Revoke(number, of) => {
                 revoked = Some(number);
-                Input::Revoke {
-                    instance: here(),
-                    number,
-                    session: name(of),
-                }
+                Input::Revoke { instance: here(), number, session: name(of) }
             }
             Step::Stop(of) => Input::Stop(here(), name(of)),
             Step::Confirm(of) => Input::ConfirmSettled(here(), vec![name(of)]),
-            Step::Ping(epoch) => Input::Attend {
-                link,
-                epoch,
-                central_reachable: true,
-            },
+            Step::Ping(epoch) => Input::Attend { link, epoch, central_reachable: true },
             Step::StreamEnds => {
                 link += 1;
                 Input::AttendEnded { link: link - 1 }
@@ -193,10 +169,7 @@ fn run(settings: &Settings, steps: Vec<Step>) {
                 seen.take(&effects);
                 if let Some(running) = interrupted {
                     let closed = &seen.ended[running.session.as_str()];
-                    assert_eq!(
-                        closed.energy, running.energy,
-                        "closed at the last persisted reading"
-                    );
+                    assert_eq!(closed.energy, running.energy, "closed at the last persisted reading");
                     assert_eq!(closed.state, State::Ended(End::Interrupted));
                 }
                 assert_eq!(seen.disk.current, None);
@@ -226,20 +199,11 @@ fn run(settings: &Settings, steps: Vec<Step>) {
         let view = supply.view();
         assert_eq!(view.highest, seen.disk.highest, "what it says is on disk");
         assert_eq!(view.unsettled, seen.disk.stored().unsettled);
-        assert!(
-            supply.wake_at().is_none_or(|at| at.0 > ms),
-            "what is due was done"
-        );
+        assert!(supply.wake_at().is_none_or(|at| at.0 > ms), "what is due was done");
         let running = view.current.filter(|record| record.state == State::Supplying);
-        assert_eq!(
-            running, seen.disk.current,
-            "the running supply is on disk as it is told"
-        );
+        assert_eq!(running, seen.disk.current, "the running supply is on disk as it is told");
         if running.is_some() {
-            assert!(
-                view.plugged_in && view.attended,
-                "a supply needs its car and its monitor"
-            );
+            assert!(view.plugged_in && view.attended, "a supply needs its car and its monitor");
         }
     }
 }

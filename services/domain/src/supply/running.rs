@@ -49,12 +49,7 @@ impl Supply {
         self.tell(now.wall, EventKind::Started(record.clone()), effects);
         self.current = Current::Running(Running {
             record,
-            meter: Meter::start(
-                now.mono,
-                self.settings.power,
-                self.settings.speed,
-                self.settings.battery,
-            ),
+            meter: Meter::start(now.mono, self.settings.power, self.settings.speed, self.settings.battery),
             since: now.mono,
             next_reading: now.mono + READING_INTERVAL,
         });
@@ -94,12 +89,8 @@ impl Supply {
 
     /// The end of a session: its final record, and the event that tells of it, in one commit.
     pub(super) fn close(&mut self, at: Wall, record: Record, cause: Cause, effects: &mut Vec<Effect>) {
-        let record = Record {
-            state: State::Ended(cause.end()),
-            seq: record.seq + 1,
-            power: Power::ZERO,
-            ..record
-        };
+        let record =
+            Record { state: State::Ended(cause.end()), seq: record.seq + 1, power: Power::ZERO, ..record };
         self.unsettled.push(record.clone());
         self.last = Some(record.clone());
         self.unsaved = true;

@@ -17,26 +17,13 @@ fn a_supply_runs_from_authorisation_to_settlement() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(
-        readings,
-        [(2, 10, 36_000), (3, 20, 36_000), (4, 30, 36_000), (5, 40, 36_000)]
-    );
-    assert_eq!(
-        bench.disk.current.as_ref().unwrap().energy.wh(),
-        40,
-        "on disk as published"
-    );
+    assert_eq!(readings, [(2, 10, 36_000), (3, 20, 36_000), (4, 30, 36_000), (5, 40, 36_000)]);
+    assert_eq!(bench.disk.current.as_ref().unwrap().energy.wh(), 40, "on disk as published");
 
     bench.attended(10_000);
-    assert_eq!(
-        bench.told(),
-        ["s1 started 1", "s1 ended 11 100 Wh: the car is full"]
-    );
+    assert_eq!(bench.told(), ["s1 started 1", "s1 ended 11 100 Wh: the car is full"]);
     let record = bench.disk.unsettled[&1].clone();
-    assert_eq!(
-        (record.state, record.power),
-        (State::Ended(End::Completed), Power::ZERO)
-    );
+    assert_eq!((record.state, record.power), (State::Ended(End::Completed), Power::ZERO));
     assert_eq!(record.read_at.unwrap().0 - record.started.unwrap().0, 10_000);
     assert_eq!((bench.disk.current.clone(), bench.state()), (None, None));
     assert_eq!(bench.supply.view().last, Some(record));
@@ -53,31 +40,16 @@ fn a_supply_runs_from_authorisation_to_settlement() {
 fn a_supply_ends_by_each_cause_with_its_message() {
     type Act = fn(&mut Bench);
     let cases: [(&str, End, Act); 7] = [
-        ("s1 ended 4 25 Wh: unplugged", End::Completed, |b| {
-            _ = b.apply(Input::Unplug)
-        }),
-        ("s1 ended 4 25 Wh: stopped", End::Stopped, |b| {
-            _ = b.call(stop("s1"))
-        }),
-        ("s1 ended 4 25 Wh: smoke", End::EngineFault, |b| {
-            _ = b.apply(Input::Break("smoke".into()))
-        }),
-        ("s1 ended 6 50 Wh: monitor lost", End::MonitorLost, |b| {
-            b.alone(3_000)
-        }),
-        ("s1 ended 9 80 Wh: the car left", End::Completed, |b| {
-            b.attended(9_000)
-        }),
-        ("s1 ended 4 25 Wh: interrupted", End::Interrupted, |b| {
-            assert_eq!(b.apply(Input::ShutDown), None)
-        }),
+        ("s1 ended 4 25 Wh: unplugged", End::Completed, |b| _ = b.apply(Input::Unplug)),
+        ("s1 ended 4 25 Wh: stopped", End::Stopped, |b| _ = b.call(stop("s1"))),
+        ("s1 ended 4 25 Wh: smoke", End::EngineFault, |b| _ = b.apply(Input::Break("smoke".into()))),
+        ("s1 ended 6 50 Wh: monitor lost", End::MonitorLost, |b| b.alone(3_000)),
+        ("s1 ended 9 80 Wh: the car left", End::Completed, |b| b.attended(9_000)),
+        ("s1 ended 4 25 Wh: interrupted", End::Interrupted, |b| assert_eq!(b.apply(Input::ShutDown), None)),
         ("s1 ended 4 20 Wh: interrupted", End::Interrupted, Bench::restart),
     ];
     for (message, end, act) in cases {
-        let mut bench = Bench::supplying(Settings {
-            duration: Some(Duration::from_secs(8)),
-            ..settings()
-        });
+        let mut bench = Bench::supplying(Settings { duration: Some(Duration::from_secs(8)), ..settings() });
         bench.attended(2_000);
         if end == End::MonitorLost {
             act(&mut bench);
@@ -90,11 +62,7 @@ fn a_supply_ends_by_each_cause_with_its_message() {
         assert_eq!(bench.state(), None);
         act(&mut bench); // whatever ended it ends it once
         assert_eq!(bench.disk.unsettled.len(), 1);
-        let ends = bench
-            .told()
-            .iter()
-            .filter(|told| told.starts_with("s1 ended"))
-            .count();
+        let ends = bench.told().iter().filter(|told| told.starts_with("s1 ended")).count();
         assert_eq!(ends, 1, "{message}");
     }
 }
@@ -115,42 +83,14 @@ fn authorisations_are_granted_or_refused() {
     let cases: [(&str, Before, u64, &str, CallResult, u64); 17] = [
         ("free", |_| {}, 1, "a", CallResult::Done, 1),
         ("the one held, again", held, 5, "s5", CallResult::Done, 5),
-        (
-            "another session under its number",
-            held,
-            5,
-            "a",
-            CallResult::NumberStale,
-            5,
-        ),
+        ("another session under its number", held, 5, "a", CallResult::NumberStale, 5),
         ("an older number", held, 4, "a", CallResult::NumberStale, 5),
         ("a newer one replaces it", held, 6, "a", CallResult::Done, 6),
         ("the one supplied, again", running, 5, "s5", CallResult::Done, 5),
         ("another while supplying", running, 6, "a", CallResult::Busy, 6),
-        (
-            "an older one while supplying",
-            running,
-            4,
-            "a",
-            CallResult::Busy,
-            5,
-        ),
-        (
-            "the session that ended here",
-            ended,
-            5,
-            "s5",
-            CallResult::NumberStale,
-            5,
-        ),
-        (
-            "it, under a new number",
-            ended,
-            6,
-            "s5",
-            CallResult::NumberStale,
-            6,
-        ),
+        ("an older one while supplying", running, 4, "a", CallResult::Busy, 5),
+        ("the session that ended here", ended, 5, "s5", CallResult::NumberStale, 5),
+        ("it, under a new number", ended, 6, "s5", CallResult::NumberStale, 6),
         ("the next one", ended, 6, "a", CallResult::Done, 6),
         (
             "one that was revoked before it came",
@@ -160,30 +100,9 @@ fn authorisations_are_granted_or_refused() {
             CallResult::NumberStale,
             9,
         ),
-        (
-            "one below it",
-            |b| _ = b.apply(revoke(9, "a")),
-            8,
-            "b",
-            CallResult::NumberStale,
-            9,
-        ),
-        (
-            "broken",
-            |b| _ = b.apply(Input::Break("smoke".into())),
-            1,
-            "a",
-            CallResult::Faulted,
-            1,
-        ),
-        (
-            "unattended",
-            |b| b.alone(3_000),
-            1,
-            "a",
-            CallResult::Unattended,
-            1,
-        ),
+        ("one below it", |b| _ = b.apply(revoke(9, "a")), 8, "b", CallResult::NumberStale, 9),
+        ("broken", |b| _ = b.apply(Input::Break("smoke".into())), 1, "a", CallResult::Faulted, 1),
+        ("unattended", |b| b.alone(3_000), 1, "a", CallResult::Unattended, 1),
         (
             "expired",
             |b| {
@@ -244,11 +163,7 @@ fn a_repeat_does_not_prolong_an_authorisation() {
 fn revocations_say_what_they_found() {
     let mut bench = Bench::new(settings());
     let check = |bench: &mut Bench, number, name, outcome| {
-        assert_eq!(
-            bench.apply(revoke(number, name)),
-            Some(Answer::Revoke(Ok(outcome))),
-            "{number} {name}"
-        );
+        assert_eq!(bench.apply(revoke(number, name)), Some(Answer::Revoke(Ok(outcome))), "{number} {name}");
     };
     bench.call(authorize(2, "s2"));
     check(&mut bench, 1, "s1", RevokeOutcome::Revoked);
@@ -283,11 +198,7 @@ fn another_instance_is_refused_and_touches_nothing() {
     ] {
         assert_eq!(bench.call(input), CallResult::WrongInstance);
     }
-    let input = Input::Revoke {
-        instance: other(),
-        number: 9,
-        session: session("s1"),
-    };
+    let input = Input::Revoke { instance: other(), number: 9, session: session("s1") };
     assert_eq!(bench.apply(input), Some(Answer::Revoke(Err(WrongInstance))));
     assert_eq!(bench.supply.view(), before);
 }
@@ -314,15 +225,7 @@ fn faults_without_a_supply_are_told_once_and_block_until_mended() {
     bench.apply(Input::Break("more smoke".into()));
     bench.alone(10_000);
     assert_eq!(bench.told(), ["broke: smoke", "monitor lost"]);
-    assert!(
-        bench
-            .supply
-            .view()
-            .obstacle
-            .unwrap()
-            .to_string()
-            .contains("smoke")
-    );
+    assert!(bench.supply.view().obstacle.unwrap().to_string().contains("smoke"));
     bench.apply(Input::Mend);
     assert_eq!(bench.supply.view().obstacle, Some(Obstacle::Unattended));
     assert_eq!(
@@ -333,19 +236,9 @@ fn faults_without_a_supply_are_told_once_and_block_until_mended() {
     assert_eq!(bench.supply.view().obstacle, None);
     assert_eq!(bench.apply(Input::CheckManual), Some(Answer::Panel(Ok(()))));
     assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
-    assert_eq!(
-        bench.state(),
-        Some(State::Supplying),
-        "the car was plugged in already"
-    );
-    assert_eq!(
-        bench.apply(Input::CheckManual),
-        Some(Answer::Panel(Err(Refusal::Busy(session("s1")))))
-    );
-    assert_eq!(
-        bench.apply(Input::PlugIn),
-        Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn)))
-    );
+    assert_eq!(bench.state(), Some(State::Supplying), "the car was plugged in already");
+    assert_eq!(bench.apply(Input::CheckManual), Some(Answer::Panel(Err(Refusal::Busy(session("s1"))))));
+    assert_eq!(bench.apply(Input::PlugIn), Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn))));
 }
 
 #[test]
@@ -361,19 +254,13 @@ fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
 
 #[test]
 fn a_car_that_comes_by_itself_leaves_by_itself() {
-    let by_itself = Settings {
-        plug_in_after: Some(Duration::from_secs(1)),
-        ..settings()
-    };
+    let by_itself = Settings { plug_in_after: Some(Duration::from_secs(1)), ..settings() };
     let mut bench = Bench::new(by_itself.clone());
     bench.call(authorize(1, "s1"));
     bench.attended(999);
     assert!(!bench.supply.view().plugged_in);
     bench.attended(1);
-    assert_eq!(
-        (bench.supply.view().plugged_in, bench.state()),
-        (true, Some(State::Supplying))
-    );
+    assert_eq!((bench.supply.view().plugged_in, bench.state()), (true, Some(State::Supplying)));
     bench.attended(10_000);
     assert_eq!((bench.supply.view().plugged_in, bench.state()), (false, None));
 
@@ -388,11 +275,7 @@ fn the_end_of_a_monitors_stream_alone_ends_nothing() {
     bench.alone(1_000);
     bench.apply(Input::AttendEnded { link: 1 });
     bench.alone(1_500);
-    bench.apply(Input::Attend {
-        link: 2,
-        epoch: 0,
-        central_reachable: false,
-    });
+    bench.apply(Input::Attend { link: 2, epoch: 0, central_reachable: false });
     bench.apply(Input::AttendEnded { link: 1 });
     bench.alone(2_999);
     assert_eq!(bench.state(), Some(State::Supplying));
@@ -414,27 +297,18 @@ fn what_was_due_during_a_stall_happens_at_its_own_time() {
 fn a_jump_of_the_wall_clock_changes_no_reading_and_no_end() {
     let mut bench = Bench::supplying(settings());
     bench.attended(1_000);
-    let jumped = Now {
-        mono: Mono(bench.ms),
-        wall: Wall(5),
-    };
+    let jumped = Now { mono: Mono(bench.ms), wall: Wall(5) };
     let effects = bench.supply.apply(jumped, Input::Unplug);
     bench.carry_out(effects);
     let record = &bench.disk.unsettled[&1];
-    assert_eq!(
-        (record.energy.wh(), record.read_at.unwrap()),
-        (10, now(1_000).wall)
-    );
+    assert_eq!((record.energy.wh(), record.read_at.unwrap()), (10, now(1_000).wall));
 }
 
 #[test]
 fn unsettled_records_are_bounded() {
     let mut bench = Bench::new(settings());
     for number in 1..=MAX_UNSETTLED as u64 {
-        assert_eq!(
-            bench.call(authorize(number, &format!("s{number}"))),
-            CallResult::Done
-        );
+        assert_eq!(bench.call(authorize(number, &format!("s{number}"))), CallResult::Done);
         bench.apply(Input::PlugIn);
         bench.apply(Input::Unplug);
     }

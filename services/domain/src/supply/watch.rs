@@ -35,29 +35,18 @@ impl Watch {
         central_reachable: bool,
     ) -> Result<(), StaleEpoch> {
         if epoch != 0 && epoch < self.newest_epoch {
-            return Err(StaleEpoch {
-                epoch,
-                newest: self.newest_epoch,
-            });
+            return Err(StaleEpoch { epoch, newest: self.newest_epoch });
         }
         self.newest_epoch = self.newest_epoch.max(epoch);
         let (takes, known) = match &self.watcher {
             None => (true, 0),
             Some(Watcher { gone: true, .. }) => (true, 0),
             Some(same) if same.link == link => (true, same.epoch),
-            Some(other) => (
-                epoch > other.epoch || (epoch == other.epoch && link > other.link),
-                0,
-            ),
+            Some(other) => (epoch > other.epoch || (epoch == other.epoch && link > other.link), 0),
         };
         if takes {
-            self.watcher = Some(Watcher {
-                link,
-                epoch: epoch.max(known),
-                heard: at,
-                gone: false,
-                central_reachable,
-            });
+            self.watcher =
+                Some(Watcher { link, epoch: epoch.max(known), heard: at, gone: false, central_reachable });
         }
         Ok(())
     }
@@ -74,9 +63,7 @@ impl Watch {
     }
 
     pub(super) fn central_reachable(&self) -> bool {
-        self.watcher
-            .as_ref()
-            .is_some_and(|watcher| watcher.central_reachable)
+        self.watcher.as_ref().is_some_and(|watcher| watcher.central_reachable)
     }
 
     /// When the monitor counts as lost, if it stays silent.
@@ -109,18 +96,11 @@ mod tests {
             (2, 3, false, 5), // the older one is told
             (5, 4, true, 5),
         ] {
-            assert_eq!(
-                watch.ping(Mono(link), link, epoch, true).is_ok(),
-                accepted,
-                "{link} {epoch}"
-            );
+            assert_eq!(watch.ping(Mono(link), link, epoch, true).is_ok(), accepted, "{link} {epoch}");
             assert_eq!(watch.watcher.as_ref().unwrap().link, attends, "{link} {epoch}");
         }
         watch.ended(2);
-        assert!(
-            !watch.watcher.as_ref().unwrap().gone,
-            "the end of an older stream touches nothing"
-        );
+        assert!(!watch.watcher.as_ref().unwrap().gone, "the end of an older stream touches nothing");
         watch.ended(5);
         watch.ping(Mono(9), 6, 0, false).unwrap();
         assert_eq!(

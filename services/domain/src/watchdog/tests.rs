@@ -4,10 +4,7 @@ use proptest::prelude::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn watchdog() -> Watchdog {
-    Watchdog::new(Settings {
-        ping_interval: SECOND,
-        misses: 3,
-    })
+    Watchdog::new(Settings { ping_interval: SECOND, misses: 3 })
 }
 
 fn instance(name: &str) -> InstanceId {
@@ -24,25 +21,15 @@ fn answer(link: u64, name: &str, fault: &str) -> Input {
 }
 
 fn ended(link: u64) -> Input {
-    Input::EngineEnded {
-        link: Link(link),
-        why: "connection refused".into(),
-        stale: false,
-    }
+    Input::EngineEnded { link: Link(link), why: "connection refused".into(), stale: false }
 }
 
 fn registered(link: u64, epoch: u64) -> Input {
-    Input::Registered {
-        link: Link(link),
-        epoch,
-        report_interval: SECOND,
-    }
+    Input::Registered { link: Link(link), epoch, report_interval: SECOND }
 }
 
 fn unreachable() -> Trouble {
-    Trouble::Unreachable {
-        why: "connection refused".into(),
-    }
+    Trouble::Unreachable { why: "connection refused".into() }
 }
 
 fn refused(reason: &str, after_s: u64) -> Trouble {
@@ -80,42 +67,24 @@ fn connected() -> Watchdog {
     dog.apply(Mono(0), Input::AttendStarted { link: Link(1) });
     dog.apply(Mono(0), answer(1, "store-a", ""));
     dog.apply(Mono(0), registered(1, 7));
-    dog.apply(
-        Mono(0),
-        Input::Acknowledged {
-            link: Link(1),
-            out_of_order: false,
-        },
-    );
+    dog.apply(Mono(0), Input::Acknowledged { link: Link(1), out_of_order: false });
     dog
 }
 
 #[test]
 fn a_charge_point_is_registered_once_its_engine_is_known_and_reported_at_once() {
     let mut dog = watchdog();
-    assert_eq!(
-        dog.apply(Mono(0), Input::Started),
-        [Effect::Attend {
-            link: Link(1),
-            attempt: 0
-        }]
-    );
+    assert_eq!(dog.apply(Mono(0), Input::Started), [Effect::Attend { link: Link(1), attempt: 0 }]);
     assert_eq!(
         dog.apply(Mono(0), Input::AttendStarted { link: Link(1) }),
-        [Effect::Ping {
-            link: Link(1),
-            epoch: 0,
-            central_reachable: false
-        }]
+        [Effect::Ping { link: Link(1), epoch: 0, central_reachable: false }]
     );
     assert_eq!(dog.status().central, CentralStatus::WaitingForEngine);
     let effects = dog.apply(Mono(5), answer(1, "store-a", ""));
     assert_eq!(
         effects,
         [
-            Effect::Say(Notice::EngineReached {
-                instance: instance("store-a")
-            }),
+            Effect::Say(Notice::EngineReached { instance: instance("store-a") }),
             Effect::Register {
                 link: Link(1),
                 instance: instance("store-a"),
@@ -128,39 +97,15 @@ fn a_charge_point_is_registered_once_its_engine_is_known_and_reported_at_once() 
         dog.apply(Mono(9), registered(1, 7)),
         [
             Effect::Say(Notice::Registered { epoch: 7 }),
-            Effect::Report {
-                link: Link(1),
-                epoch: 7,
-                health: Health::Ok
-            },
-            Effect::Ping {
-                link: Link(1),
-                epoch: 7,
-                central_reachable: false
-            },
+            Effect::Report { link: Link(1), epoch: 7, health: Health::Ok },
+            Effect::Ping { link: Link(1), epoch: 7, central_reachable: false },
         ]
     );
     assert_eq!(
-        dog.apply(
-            Mono(12),
-            Input::Acknowledged {
-                link: Link(1),
-                out_of_order: false
-            }
-        ),
-        [Effect::Ping {
-            link: Link(1),
-            epoch: 7,
-            central_reachable: true
-        }]
+        dog.apply(Mono(12), Input::Acknowledged { link: Link(1), out_of_order: false }),
+        [Effect::Ping { link: Link(1), epoch: 7, central_reachable: true }]
     );
-    assert_eq!(
-        dog.status().central,
-        CentralStatus::Connected {
-            epoch: 7,
-            out_of_order: false
-        }
-    );
+    assert_eq!(dog.status().central, CentralStatus::Connected { epoch: 7, out_of_order: false });
 }
 
 #[test]
@@ -171,25 +116,13 @@ fn an_engine_that_is_down_at_the_start_is_said_once_and_tried_for_ever() {
     assert_eq!(
         effects,
         [
-            Effect::Say(Notice::EngineUnreachable {
-                why: "connection refused".into(),
-                never_reached: true
-            }),
-            Effect::Attend {
-                link: Link(2),
-                attempt: 1
-            },
+            Effect::Say(Notice::EngineUnreachable { why: "connection refused".into(), never_reached: true }),
+            Effect::Attend { link: Link(2), attempt: 1 },
         ]
     );
     for link in 2..50 {
         let effects = dog.apply(Mono(link), ended(link));
-        assert_eq!(
-            effects,
-            [Effect::Attend {
-                link: Link(link + 1),
-                attempt: link as u32
-            }]
-        );
+        assert_eq!(effects, [Effect::Attend { link: Link(link + 1), attempt: link as u32 }]);
     }
     assert_eq!(dog.status().central, CentralStatus::WaitingForEngine);
 }
@@ -201,29 +134,14 @@ fn a_silent_engine_is_cut_after_three_missed_pings_and_reported() {
     for at in [1000, 2000] {
         assert_eq!(dog.wake_at(), Some(Mono(at)));
         let effects = dog.apply(Mono(at), Input::Tick);
-        pings += effects
-            .iter()
-            .filter(|e| matches!(e, Effect::Ping { .. }))
-            .count();
+        pings += effects.iter().filter(|e| matches!(e, Effect::Ping { .. })).count();
         assert_eq!(reports(&effects), [Health::Ok], "the heartbeat");
-        dog.apply(
-            Mono(at),
-            Input::Acknowledged {
-                link: Link(1),
-                out_of_order: false,
-            },
-        );
+        dog.apply(Mono(at), Input::Acknowledged { link: Link(1), out_of_order: false });
     }
     assert_eq!(pings, 2);
     let effects = dog.apply(Mono(3000), Input::Tick);
-    assert_eq!(
-        reports(&effects).first(),
-        Some(&Health::Unreachable("no answer for 3s".into()))
-    );
-    assert!(effects.contains(&Effect::Attend {
-        link: Link(2),
-        attempt: 1
-    }));
+    assert_eq!(reports(&effects).first(), Some(&Health::Unreachable("no answer for 3s".into())));
+    assert!(effects.contains(&Effect::Attend { link: Link(2), attempt: 1 }));
     // The old stream is void; the new one brings the same store back, without a registration.
     assert_eq!(dog.apply(Mono(3001), answer(1, "store-b", "")), []);
     dog.apply(Mono(3100), Input::AttendStarted { link: Link(2) });
@@ -231,14 +149,8 @@ fn a_silent_engine_is_cut_after_three_missed_pings_and_reported() {
     assert_eq!(
         effects,
         [
-            Effect::Say(Notice::EngineReached {
-                instance: instance("store-a")
-            }),
-            Effect::Report {
-                link: Link(1),
-                epoch: 7,
-                health: Health::Ok
-            },
+            Effect::Say(Notice::EngineReached { instance: instance("store-a") }),
+            Effect::Report { link: Link(1), epoch: 7, health: Health::Ok },
         ]
     );
 }
@@ -250,9 +162,7 @@ fn each_change_of_health_is_reported_and_said_once() {
         (
             answer(1, "store-a", "smoke"),
             Some(Health::Faulted("smoke".into())),
-            Some(Notice::EngineFaulted {
-                fault: "smoke".into(),
-            }),
+            Some(Notice::EngineFaulted { fault: "smoke".into() }),
         ),
         (answer(1, "store-a", "smoke"), None, None),
         (
@@ -260,19 +170,12 @@ fn each_change_of_health_is_reported_and_said_once() {
             Some(Health::Faulted("fire".into())),
             Some(Notice::EngineFaulted { fault: "fire".into() }),
         ),
-        (
-            answer(1, "store-a", ""),
-            Some(Health::Ok),
-            Some(Notice::EngineWell),
-        ),
+        (answer(1, "store-a", ""), Some(Health::Ok), Some(Notice::EngineWell)),
         (answer(1, "store-a", ""), None, None),
         (
             ended(1),
             Some(Health::Unreachable("connection refused".into())),
-            Some(Notice::EngineUnreachable {
-                why: "connection refused".into(),
-                never_reached: false,
-            }),
+            Some(Notice::EngineUnreachable { why: "connection refused".into(), never_reached: false }),
         ),
         (ended(2), None, None),
     ] {
@@ -297,41 +200,17 @@ fn central_is_lost_after_three_intervals_without_an_answer() {
         dog.apply(Mono(at), answer(1, "store-a", ""));
     }
     let effects = dog.apply(Mono(3000), Input::Tick);
-    assert_eq!(
-        said(&effects),
-        [Notice::CentralUnreachable {
-            why: "no answer for 3s".into()
-        }]
-    );
+    assert_eq!(said(&effects), [Notice::CentralUnreachable { why: "no answer for 3s".into() }]);
     assert!(effects.contains(&Effect::Register {
         link: Link(2),
         instance: instance("store-a"),
         attempt: 1,
         retry_after: Duration::ZERO
     }));
-    assert!(effects.contains(&Effect::Ping {
-        link: Link(1),
-        epoch: 7,
-        central_reachable: false
-    }));
+    assert!(effects.contains(&Effect::Ping { link: Link(1), epoch: 7, central_reachable: false }));
     // The late answer of the old stream changes nothing; further failures are not said again.
-    assert_eq!(
-        dog.apply(
-            Mono(3001),
-            Input::Acknowledged {
-                link: Link(1),
-                out_of_order: true
-            }
-        ),
-        []
-    );
-    let effects = dog.apply(
-        Mono(3500),
-        Input::CentralEnded {
-            link: Link(2),
-            trouble: unreachable(),
-        },
-    );
+    assert_eq!(dog.apply(Mono(3001), Input::Acknowledged { link: Link(1), out_of_order: true }), []);
+    let effects = dog.apply(Mono(3500), Input::CentralEnded { link: Link(2), trouble: unreachable() });
     assert_eq!(said(&effects), []);
     let effects = dog.apply(Mono(4000), registered(3, 8));
     assert_eq!(said(&effects), [Notice::Registered { epoch: 8 }]);
@@ -342,12 +221,7 @@ fn central_is_lost_after_three_intervals_without_an_answer() {
 fn a_refusal_is_said_once_and_retried_when_central_says_so() {
     let mut dog = connected();
     let effects = dog.apply(Mono(10), answer(1, "store-b", ""));
-    assert_eq!(
-        said(&effects),
-        [Notice::EngineChanged {
-            instance: instance("store-b")
-        }]
-    );
+    assert_eq!(said(&effects), [Notice::EngineChanged { instance: instance("store-b") }]);
     assert!(effects.contains(&Effect::Register {
         link: Link(2),
         instance: instance("store-b"),
@@ -355,13 +229,7 @@ fn a_refusal_is_said_once_and_retried_when_central_says_so() {
         retry_after: Duration::ZERO
     }));
     let trouble = refused("INSTANCE_ALREADY_CONNECTED", 3);
-    let effects = dog.apply(
-        Mono(11),
-        Input::CentralEnded {
-            link: Link(2),
-            trouble: trouble.clone(),
-        },
-    );
+    let effects = dog.apply(Mono(11), Input::CentralEnded { link: Link(2), trouble: trouble.clone() });
     assert!(matches!(said(&effects)[..], [Notice::CentralRefuses { .. }]));
     assert!(effects.contains(&Effect::Register {
         link: Link(3),
@@ -371,92 +239,37 @@ fn a_refusal_is_said_once_and_retried_when_central_says_so() {
     }));
     assert_eq!(dog.status().central, CentralStatus::Registering(Some(trouble)));
     let again = refused("INSTANCE_ALREADY_CONNECTED", 1);
-    let effects = dog.apply(
-        Mono(3011),
-        Input::CentralEnded {
-            link: Link(3),
-            trouble: again,
-        },
-    );
+    let effects = dog.apply(Mono(3011), Input::CentralEnded { link: Link(3), trouble: again });
     assert_eq!(said(&effects), []);
     let other = refused("REGISTRATION_CLOSED", 1);
-    let effects = dog.apply(
-        Mono(4011),
-        Input::CentralEnded {
-            link: Link(4),
-            trouble: other,
-        },
-    );
+    let effects = dog.apply(Mono(4011), Input::CentralEnded { link: Link(4), trouble: other });
     assert_eq!(said(&effects).len(), 1);
 }
 
 #[test]
 fn a_stale_epoch_on_either_side_registers_again() {
     let mut dog = connected();
-    let effects = dog.apply(
-        Mono(1),
-        Input::CentralEnded {
-            link: Link(1),
-            trouble: refused("EPOCH_STALE", 0),
-        },
-    );
-    assert!(effects.iter().any(|e| matches!(
-        e,
-        Effect::Register {
-            link: Link(2),
-            attempt: 1,
-            ..
-        }
-    )));
+    let effects =
+        dog.apply(Mono(1), Input::CentralEnded { link: Link(1), trouble: refused("EPOCH_STALE", 0) });
+    assert!(effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), attempt: 1, .. })));
 
     let mut dog = connected();
-    let effects = dog.apply(
-        Mono(1),
-        Input::EngineEnded {
-            link: Link(1),
-            why: "epoch 7 is stale".into(),
-            stale: true,
-        },
-    );
-    assert!(
-        effects
-            .iter()
-            .any(|e| matches!(e, Effect::Register { link: Link(2), .. }))
-    );
+    let effects =
+        dog.apply(Mono(1), Input::EngineEnded { link: Link(1), why: "epoch 7 is stale".into(), stale: true });
+    assert!(effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), .. })));
     // While that registration is under way, another stale answer starts no second one.
-    let effects = dog.apply(
-        Mono(2),
-        Input::EngineEnded {
-            link: Link(2),
-            why: "epoch 7 is stale".into(),
-            stale: true,
-        },
-    );
-    assert_eq!(
-        effects,
-        [Effect::Attend {
-            link: Link(3),
-            attempt: 2
-        }]
-    );
+    let effects =
+        dog.apply(Mono(2), Input::EngineEnded { link: Link(2), why: "epoch 7 is stale".into(), stale: true });
+    assert_eq!(effects, [Effect::Attend { link: Link(3), attempt: 2 }]);
 }
 
 #[test]
 fn the_operators_order_is_said_once() {
     let mut dog = connected();
-    for (out_of_order, notice) in [
-        (true, Some(Notice::OutOfOrder)),
-        (true, None),
-        (false, Some(Notice::InService)),
-        (false, None),
-    ] {
-        let effects = dog.apply(
-            Mono(1),
-            Input::Acknowledged {
-                link: Link(1),
-                out_of_order,
-            },
-        );
+    for (out_of_order, notice) in
+        [(true, Some(Notice::OutOfOrder)), (true, None), (false, Some(Notice::InService)), (false, None)]
+    {
+        let effects = dog.apply(Mono(1), Input::Acknowledged { link: Link(1), out_of_order });
         assert_eq!(said(&effects), Vec::from_iter(notice));
     }
 }
@@ -465,22 +278,9 @@ fn the_operators_order_is_said_once() {
 fn an_absurd_report_interval_is_bounded() {
     for (given, wake) in [(Duration::ZERO, 50), (Duration::MAX, 300_000)] {
         let mut dog = connected();
-        dog.apply(
-            Mono(0),
-            Input::CentralEnded {
-                link: Link(1),
-                trouble: unreachable(),
-            },
-        );
+        dog.apply(Mono(0), Input::CentralEnded { link: Link(1), trouble: unreachable() });
         dog.apply(Mono(0), ended(1));
-        dog.apply(
-            Mono(0),
-            Input::Registered {
-                link: Link(2),
-                epoch: 8,
-                report_interval: given,
-            },
-        );
+        dog.apply(Mono(0), Input::Registered { link: Link(2), epoch: 8, report_interval: given });
         assert_eq!(dog.wake_at(), Some(Mono(wake)));
     }
 }

@@ -22,11 +22,7 @@ fn a_repeat_joins_the_undecided_and_gets_the_decided() {
     let (reused, _) = world.request_as("d", Target::Named(cp("A")), Some(("r1", 8)));
     assert_eq!(world.denial(reused), Reason::RequestIdReused);
     let (other, _) = world.request_as("e", Target::Named(cp("A")), Some(("r1", 7)));
-    assert_eq!(
-        world.denial(other),
-        Reason::ChargePointBusy,
-        "ids are scoped to their caller"
-    );
+    assert_eq!(world.denial(other), Reason::ChargePointBusy, "ids are scoped to their caller");
 }
 
 #[test]
@@ -51,27 +47,18 @@ fn a_request_undecided_when_central_died_is_decided_afterwards_and_its_repeat_ge
     let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
     world.advance(250, &[]);
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
-        panic!()
-    };
+    let Ok(Answer::Session(told)) = &world.replies[&token.0] else { panic!() };
     assert_eq!(told.id, session);
 }
 
 #[test]
 fn answers_are_forgotten_by_age_and_by_count() {
-    let mut world = World::with(Config {
-        max_answers: 2,
-        ..Config::default()
-    });
+    let mut world = World::with(Config { max_answers: 2, ..Config::default() });
     let nowhere = || Target::Named(cp("X"));
     for id in ["r1", "r2", "r3"] {
         world.request_as("d", nowhere(), Some((id, 1)));
     }
-    assert_eq!(
-        world.pages.answers.len(),
-        2,
-        "the oldest is gone from the disk too"
-    );
+    assert_eq!(world.pages.answers.len(), 2, "the oldest is gone from the disk too");
     world.now.wall.0 += 24 * 3_600_000;
     world.send(domain::network::Command::Tick);
     assert!(world.pages.answers.is_empty());

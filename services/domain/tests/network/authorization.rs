@@ -11,42 +11,23 @@ use domain::{
 use std::time::Duration;
 
 fn any() -> Target {
-    Target::Any {
-        location_prefix: String::new(),
-    }
+    Target::Any { location_prefix: String::new() }
 }
 
 #[test]
 fn an_agreed_request_is_a_reservation_told_in_both_ways() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
-    assert_eq!(
-        world.status("A"),
-        Status::Reserved,
-        "choice and reservation are one step"
-    );
-    assert!(
-        !world.replies.contains_key(&token.0),
-        "nobody is told before the engine agreed"
-    );
-    let EngineRequest::Authorize {
-        number,
-        session: asked,
-        driver: whose,
-        price: at,
-        ..
-    } = world.call("A").clone()
+    assert_eq!(world.status("A"), Status::Reserved, "choice and reservation are one step");
+    assert!(!world.replies.contains_key(&token.0), "nobody is told before the engine agreed");
+    let EngineRequest::Authorize { number, session: asked, driver: whose, price: at, .. } =
+        world.call("A").clone()
     else {
         panic!("the engine is asked to authorise")
     };
-    assert_eq!(
-        (number, asked, whose, at),
-        (1, session.clone(), driver("d"), price())
-    );
+    assert_eq!((number, asked, whose, at), (1, session.clone(), driver("d"), price()));
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
-        panic!()
-    };
+    let Ok(Answer::Session(told)) = &world.replies[&token.0] else { panic!() };
     assert_eq!((&told.id, told.state), (&session, State::Reserved));
     assert_eq!(world.told(), ["AUTH_OK"]);
     assert_eq!(world.status("A"), Status::Reserved);
@@ -59,16 +40,9 @@ fn each_denial_has_its_reason_and_its_notification() {
     world.report("BROKEN", Health::Faulted);
     let token = world.token();
     let asked = Asked { token, request: None };
-    world.send(Command::Order {
-        asked,
-        which: Which::Some(vec![cp("STOPPED")]),
-        out_of_order: true,
-    });
+    world.send(Command::Order { asked, which: Which::Some(vec![cp("STOPPED")]), out_of_order: true });
     let epoch = world.epoch("GONE");
-    world.send(Command::MonitorGone {
-        charge_point: cp("GONE"),
-        epoch,
-    });
+    world.send(Command::MonitorGone { charge_point: cp("GONE"), epoch });
     let before = world.notices.len();
     for (target, reason) in [
         (Target::Named(cp("NOWHERE")), Reason::ChargePointUnknown),
@@ -80,40 +54,23 @@ fn each_denial_has_its_reason_and_its_notification() {
     ] {
         let (token, session) = world.request("d", target);
         assert_eq!(world.denial(token), reason);
-        assert!(
-            world.net.session(&session).is_none(),
-            "a denied request creates no session"
-        );
+        assert!(world.net.session(&session).is_none(), "a denied request creates no session");
     }
     let (token, _) = world.request("other", any());
     assert_eq!(world.denial(token), Reason::DriverBusy);
-    let told: Vec<_> = world.notices[before..]
-        .iter()
-        .map(|notice| matches!(notice.kind, NoticeKind::Denied(_)))
-        .collect();
+    let told: Vec<_> =
+        world.notices[before..].iter().map(|notice| matches!(notice.kind, NoticeKind::Denied(_))).collect();
     assert_eq!(told, [true; 7]);
-    assert_eq!(
-        world.net.charge_point_count(),
-        4,
-        "a request creates no charge point"
-    );
+    assert_eq!(world.net.charge_point_count(), 4, "a request creates no charge point");
 }
 
 #[test]
 fn a_thousand_requests_for_the_last_free_one_give_one_session() {
     let mut world = World::with_points(&["A"]);
-    let tokens: Vec<_> = (0..1000)
-        .map(|i| world.request(&format!("d{i}"), any()).0)
-        .collect();
+    let tokens: Vec<_> = (0..1000).map(|i| world.request(&format!("d{i}"), any()).0).collect();
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let granted = tokens
-        .iter()
-        .filter(|token| world.replies[&token.0].is_ok())
-        .count();
-    let denied = tokens
-        .iter()
-        .filter(|token| world.replies[&token.0].is_err())
-        .count();
+    let granted = tokens.iter().filter(|token| world.replies[&token.0].is_ok()).count();
+    let denied = tokens.iter().filter(|token| world.replies[&token.0].is_err()).count();
     assert_eq!((granted, denied, world.net.sessions().count()), (1, 999, 1));
 }
 
@@ -123,30 +80,16 @@ fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
     for (id, price) in [("A", "0.40 EUR"), ("B", "0.20 EUR"), ("C", "0.20 EUR")] {
         let token = world.token();
         let asked = Asked { token, request: None };
-        world.send(Command::SetPrice {
-            asked,
-            charge_point: cp(id),
-            price: price.parse().unwrap(),
-        });
+        world.send(Command::SetPrice { asked, charge_point: cp(id), price: price.parse().unwrap() });
     }
     let at = |world: &World, session| world.find(session).charge_point;
     let (_, first) = world.request("d1", any());
     assert_eq!(at(&world, &first), cp("B"));
     let (_, second) = world.request("d2", any());
     assert_eq!(at(&world, &second), cp("C"));
-    let (token, _) = world.request(
-        "d3",
-        Target::Any {
-            location_prefix: "place of B".into(),
-        },
-    );
+    let (token, _) = world.request("d3", Target::Any { location_prefix: "place of B".into() });
     assert_eq!(world.denial(token), Reason::NoChargePointFree);
-    let (_, last) = world.request(
-        "d3",
-        Target::Any {
-            location_prefix: "place of A".into(),
-        },
-    );
+    let (_, last) = world.request("d3", Target::Any { location_prefix: "place of A".into() });
     assert_eq!(at(&world, &last), cp("A"));
 }
 
@@ -184,21 +127,12 @@ fn a_silent_engine_is_denied_at_the_deadline_and_revoked_until_it_answers() {
     assert_eq!(world.status("A"), Status::Faulted, "not ok until it answers");
     world.silence("A"); // the call itself gives up
     world.advance(1_000, &["A"]);
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::Revoke {
-            number: 1,
-            session: session.clone()
-        }
-    );
+    assert_eq!(*world.call("A"), EngineRequest::Revoke { number: 1, session: session.clone() });
     world.silence("A");
     world.advance(4_000, &["A"]);
     assert_eq!(
         *world.call("A"),
-        EngineRequest::Revoke {
-            number: 1,
-            session: session.clone()
-        },
+        EngineRequest::Revoke { number: 1, session: session.clone() },
         "until answered"
     );
     world.answer("A", CallOutcome::Revoked, None, vec![]);
@@ -214,21 +148,12 @@ fn an_open_request_tries_the_next_charge_point() {
     assert_eq!(world.state(&first), ended(Outcome::Rejected));
     world.answer("B", CallOutcome::Faulted, None, vec![]);
     world.answer("C", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(session)) = &world.replies[&token.0] else {
-        panic!()
-    };
-    assert_eq!(
-        (session.charge_point.clone(), session.id.as_str()),
-        (cp("C"), format!("{first}.3").as_str())
-    );
+    let Ok(Answer::Session(session)) = &world.replies[&token.0] else { panic!() };
+    assert_eq!((session.charge_point.clone(), session.id.as_str()), (cp("C"), format!("{first}.3").as_str()));
     assert_eq!(world.told(), ["AUTH_OK"], "the driver is told once");
     let (token, _) = world.request("e", any());
     world.answer("B", CallOutcome::Unattended, None, vec![]);
-    assert_eq!(
-        world.denial(token),
-        Reason::EngineRefused,
-        "no other is left: the last reason counts"
-    );
+    assert_eq!(world.denial(token), Reason::EngineRefused, "no other is left: the last reason counts");
 }
 
 #[test]
@@ -243,23 +168,9 @@ fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
         current: None,
         unsettled: vec![],
     };
-    let result = Ok(domain::network::EngineAnswer {
-        outcome: CallOutcome::NumberStale,
-        report,
-    });
-    world.send(Command::EngineAnswered {
-        charge_point: cp("A"),
-        call: call.id,
-        result,
-    });
-    let EngineRequest::Authorize {
-        number,
-        session: asked,
-        ..
-    } = world.call("A").clone()
-    else {
-        panic!()
-    };
+    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::NumberStale, report });
+    world.send(Command::EngineAnswered { charge_point: cp("A"), call: call.id, result });
+    let EngineRequest::Authorize { number, session: asked, .. } = world.call("A").clone() else { panic!() };
     assert_eq!((number, asked), (42, session));
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert!(world.replies[&token.0].is_ok());
@@ -274,10 +185,7 @@ fn a_late_answer_touches_nothing() {
     world.silence("A");
     assert_eq!(world.denial(token), Reason::EngineSilent);
     world.advance(1_000, &["A"]);
-    let revoke = EngineRequest::Revoke {
-        number: 1,
-        session: session.clone(),
-    };
+    let revoke = EngineRequest::Revoke { number: 1, session: session.clone() };
     assert_eq!(*world.call("A"), revoke, "a newer call is awaited by now");
     let report = domain::network::EngineReport {
         instance: late.instance,
@@ -285,15 +193,8 @@ fn a_late_answer_touches_nothing() {
         current: Some(record(&session, "d", RecordState::Authorized, 0, 0)),
         unsettled: vec![],
     };
-    let result = Ok(domain::network::EngineAnswer {
-        outcome: CallOutcome::Done,
-        report,
-    });
-    world.send(Command::EngineAnswered {
-        charge_point: cp("A"),
-        call: late.id,
-        result,
-    });
+    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::Done, report });
+    world.send(Command::EngineAnswered { charge_point: cp("A"), call: late.id, result });
     assert_eq!(world.state(&session), ended(Outcome::Rejected));
     world.answer("A", CallOutcome::Revoked, None, vec![]);
     assert!(world.find(&session).closed, "the awaited answer still counts");
@@ -304,10 +205,7 @@ fn a_late_answer_touches_nothing() {
 fn a_charge_point_takes_a_request_only_after_its_engine_answered_since_the_reconnect() {
     let mut world = World::with_points(&["A"]);
     let epoch = world.epoch("A");
-    world.send(Command::MonitorGone {
-        charge_point: cp("A"),
-        epoch,
-    });
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
     world.register(World::registration("A")).unwrap();
     world.report("A", Health::Ok);
     let (token, _) = world.request("d", Target::Named(cp("A")));
@@ -321,14 +219,8 @@ fn the_evidence_of_a_supply_answers_the_request_too() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
     world.message("A", "d", &session, 1, domain::network::MessageKind::Started, 0);
-    assert!(
-        world.replies[&token.0].is_ok(),
-        "the engine has agreed, or it would not supply"
-    );
-    assert_eq!(
-        (world.state(&session), world.told()),
-        (State::Supplying, vec!["AUTH_OK"])
-    );
+    assert!(world.replies[&token.0].is_ok(), "the engine has agreed, or it would not supply");
+    assert_eq!((world.state(&session), world.told()), (State::Supplying, vec!["AUTH_OK"]));
     world.silence("A");
     assert_eq!(world.state(&session), State::Supplying);
 }
@@ -363,16 +255,9 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
 fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, session) = world.request("d", any());
-    let asked = Asked {
-        token: world.token(),
-        request: None,
-    };
+    let asked = Asked { token: world.token(), request: None };
     let stop = asked.token;
-    world.send(Command::StopCharge {
-        asked,
-        driver: driver("d"),
-        session: None,
-    });
+    world.send(Command::StopCharge { asked, driver: driver("d"), session: None });
     assert_eq!(world.denial(token), Reason::ChargeStopped);
     assert!(world.replies[&stop.0].is_ok());
     assert_eq!(world.state(&session), ended(Outcome::Stopped));
@@ -385,15 +270,8 @@ fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
 fn an_order_that_stops_an_open_requests_charge_point_sends_it_to_the_next() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, _) = world.request("d", any());
-    let asked = Asked {
-        token: world.token(),
-        request: None,
-    };
-    world.send(Command::Order {
-        asked,
-        which: Which::Some(vec![cp("A")]),
-        out_of_order: true,
-    });
+    let asked = Asked { token: world.token(), request: None };
+    world.send(Command::Order { asked, which: Which::Some(vec![cp("A")]), out_of_order: true });
     world.answer("B", CallOutcome::Done, None, vec![]);
     assert!(
         matches!(&world.replies[&token.0], Ok(Answer::Session(session)) if session.charge_point == cp("B"))

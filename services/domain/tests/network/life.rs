@@ -18,14 +18,7 @@ fn every_move_of_a_session() {
     };
     let completed = |w: &mut World| {
         let session = w.supplying("d", "A");
-        w.message(
-            "A",
-            "d",
-            &session,
-            2,
-            MessageKind::Ended(SupplyEnd::Completed),
-            100,
-        );
+        w.message("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
         session
     };
     let rejected = |w: &mut World| {
@@ -43,12 +36,8 @@ fn every_move_of_a_session() {
     ];
     let done = MessageKind::Ended(SupplyEnd::Completed);
     let broke = MessageKind::Fault(SupplyEnd::EngineFault);
-    let (s, c, f, r) = (
-        State::Supplying,
-        ended(Outcome::Completed),
-        ended(Outcome::Faulted),
-        ended(Outcome::Rejected),
-    );
+    let (s, c, f, r) =
+        (State::Supplying, ended(Outcome::Completed), ended(Outcome::Faulted), ended(Outcome::Rejected));
     for (from, evidence, seq, wh, to, billed) in [
         ("authorizing", MessageKind::Started, 1, 0, s, None),
         ("authorizing", MessageKind::Reading, 7, 70, s, None),
@@ -83,10 +72,7 @@ fn every_move_of_a_session() {
         let tickets = world.told().iter().filter(|word| **word == "TICKET").count();
         assert_eq!(tickets, usize::from(billed.is_some()), "{case}");
         if let State::Ended(_) = to {
-            assert!(
-                world.net.open_session(&"d".parse().unwrap()).is_none(),
-                "{case}: the driver is free"
-            );
+            assert!(world.net.open_session(&"d".parse().unwrap()).is_none(), "{case}: the driver is free");
         }
     }
 }
@@ -99,50 +85,24 @@ fn a_supply_from_the_request_to_the_confirmed_ticket() {
         world.message("A", "d", &session, seq, MessageKind::Reading, wh);
     }
     assert_eq!(world.readings.len(), 4);
-    world.message(
-        "A",
-        "d",
-        &session,
-        5,
-        MessageKind::Ended(SupplyEnd::Completed),
-        20_500,
-    );
+    world.message("A", "d", &session, 5, MessageKind::Ended(SupplyEnd::Completed), 20_500);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
     let ticket = world.find(&session).ticket.unwrap();
-    assert_eq!(
-        (ticket.energy.wh(), ticket.amount_micros, ticket.estimated),
-        (20_500, 6_150_000, false)
-    );
+    assert_eq!((ticket.energy.wh(), ticket.amount_micros, ticket.estimated), (20_500, 6_150_000, false));
     // The engine is asked to forget it only now that the ticket is on disk.
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::Confirm {
-            sessions: vec![session.clone()]
-        }
-    );
+    assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
     world.silence("A");
     world.advance(1_000, &["A"]);
     assert_eq!(
         *world.call("A"),
-        EngineRequest::Confirm {
-            sessions: vec![session.clone()]
-        },
+        EngineRequest::Confirm { sessions: vec![session.clone()] },
         "until answered"
     );
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert!(world.find(&session).closed);
     assert!(world.net.session(&session).is_none(), "it has left the memory");
-    let seqs: Vec<_> = world
-        .notices
-        .iter()
-        .chain(&world.readings)
-        .filter_map(|notice| notice.seq)
-        .collect();
-    assert_eq!(
-        seqs,
-        [0, 7, 1, 2, 3, 4],
-        "0, the readings' own, and two above the last for the ticket"
-    );
+    let seqs: Vec<_> = world.notices.iter().chain(&world.readings).filter_map(|notice| notice.seq).collect();
+    assert_eq!(seqs, [0, 7, 1, 2, 3, 4], "0, the readings' own, and two above the last for the ticket");
 }
 
 #[test]
@@ -152,14 +112,7 @@ fn the_three_faults_tell_the_partial_and_then_the_one_ticket() {
         let session = world.supplying("d", "A");
         world.message("A", "d", &session, 2, MessageKind::Fault(fault), 1_000);
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
-        let NoticeKind::Error {
-            energy,
-            amount_micros,
-            ..
-        } = world.notices[1].kind.clone()
-        else {
-            panic!()
-        };
+        let NoticeKind::Error { energy, amount_micros, .. } = world.notices[1].kind.clone() else { panic!() };
         assert_eq!((energy.wh(), amount_micros), (1_000, 300_000));
         assert_eq!(world.state(&session), ended(Outcome::Faulted));
     }
@@ -167,11 +120,9 @@ fn the_three_faults_tell_the_partial_and_then_the_one_ticket() {
 
 #[test]
 fn a_reservation_never_taken_up_expires_and_the_driver_is_told() {
-    for (outcome, current) in [
-        (Some(CallOutcome::Revoked), false),
-        (None, false),
-        (Some(CallOutcome::NotRevoked), true),
-    ] {
+    for (outcome, current) in
+        [(Some(CallOutcome::Revoked), false), (None, false), (Some(CallOutcome::NotRevoked), true)]
+    {
         let mut world = World::with_points(&["A"]);
         let session = world.reserved("d", "A");
         for _ in 0..20 {
@@ -182,22 +133,12 @@ fn a_reservation_never_taken_up_expires_and_the_driver_is_told() {
         }
         assert_eq!(world.state(&session), State::Reserved);
         world.advance(2_250, &["A"]);
-        assert_eq!(
-            *world.call("A"),
-            EngineRequest::Revoke {
-                number: 1,
-                session: session.clone()
-            }
-        );
+        assert_eq!(*world.call("A"), EngineRequest::Revoke { number: 1, session: session.clone() });
         match outcome {
             Some(outcome) if current => {
                 let supplying = record(&session, "d", RecordState::Supplying, 3, 30);
                 world.answer("A", outcome, Some(supplying), vec![]);
-                assert_eq!(
-                    world.state(&session),
-                    State::Supplying,
-                    "it was taken up in the last moment"
-                );
+                assert_eq!(world.state(&session), State::Supplying, "it was taken up in the last moment");
                 continue;
             }
             Some(outcome) => world.answer("A", outcome, None, vec![]),
@@ -205,14 +146,7 @@ fn a_reservation_never_taken_up_expires_and_the_driver_is_told() {
         }
         assert_eq!(world.state(&session), ended(Outcome::Expired));
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
-        let NoticeKind::Error {
-            energy,
-            amount_micros,
-            ..
-        } = world.notices[1].kind.clone()
-        else {
-            panic!()
-        };
+        let NoticeKind::Error { energy, amount_micros, .. } = world.notices[1].kind.clone() else { panic!() };
         assert_eq!((energy.wh(), amount_micros), (0, 0));
         assert_eq!(world.find(&session).ticket, None);
     }
@@ -242,11 +176,7 @@ fn a_silent_supply_is_asked_for_and_at_last_faulted_but_not_billed_before_its_fi
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
     let (token, _) = world.request("d", Target::Named(cp("A")));
-    assert_eq!(
-        world.denial(token),
-        Reason::ChargePointBusy,
-        "the driver is free, the charge point is not"
-    );
+    assert_eq!(world.denial(token), Reason::ChargePointBusy, "the driver is free, the charge point is not");
     world.silence("A");
     world.advance(4_000, &["A"]);
     let last = record(&session, "d", RecordState::Ended(SupplyEnd::Interrupted), 9, 900);
@@ -279,17 +209,8 @@ fn at_the_settlement_deadline_the_last_reading_is_billed_as_estimated_and_a_late
     let last = record(&session, "d", RecordState::Ended(SupplyEnd::Interrupted), 9, 900);
     world.answer("A", CallOutcome::Done, None, vec![last.clone()]);
     let ticket = world.find(&session).ticket.unwrap();
-    assert_eq!(
-        (ticket.energy.wh(), ticket.late_energy.wh()),
-        (500, 900),
-        "a ticket never changes"
-    );
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::Confirm {
-            sessions: vec![session.clone()]
-        }
-    );
+    assert_eq!((ticket.energy.wh(), ticket.late_energy.wh()), (500, 900), "a ticket never changes");
+    assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert!(world.net.session(&session).is_none());
     assert_eq!(world.told().iter().filter(|word| **word == "TICKET").count(), 1);
@@ -303,27 +224,12 @@ fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     world.report("A", Health::Unreachable);
     assert_eq!(world.state(&session), State::Supplying);
     let trouble = "the power side of A does not answer";
-    assert_eq!(
-        world.find(&session).trouble,
-        trouble,
-        "for those who only watch it"
-    );
+    assert_eq!(world.find(&session).trouble, trouble, "for those who only watch it");
     world.restart();
     assert_eq!(world.find(&session).trouble, trouble);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
-    world.message(
-        "A",
-        "d",
-        &session,
-        3,
-        MessageKind::Fault(SupplyEnd::Interrupted),
-        500,
-    );
-    assert_eq!(
-        world.told(),
-        ["AUTH_OK", "SUPPLY_ERROR", "TICKET"],
-        "told once, ticketed once"
-    );
+    world.message("A", "d", &session, 3, MessageKind::Fault(SupplyEnd::Interrupted), 500);
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"], "told once, ticketed once");
     let over = world.find(&session);
     assert_eq!(
         (over.trouble.as_str(), over.reason.as_str()),
@@ -344,51 +250,27 @@ fn stops_by_driver_and_operator_in_every_state() {
                 "reserved" => (world.reserved("d", "A"), None),
                 _ => (world.supplying("d", "A"), None),
             };
-            let asked = Asked {
-                token: world.token(),
-                request: None,
-            };
+            let asked = Asked { token: world.token(), request: None };
             world.send(if by_operator {
-                Command::Order {
-                    asked,
-                    which: Which::All,
-                    out_of_order: true,
-                }
+                Command::Order { asked, which: Which::All, out_of_order: true }
             } else {
-                Command::StopCharge {
-                    asked,
-                    driver: "d".parse().unwrap(),
-                    session: None,
-                }
+                Command::StopCharge { asked, driver: "d".parse().unwrap(), session: None }
             });
             let case = format!("{from}, by operator: {by_operator}");
             if let Some(token) = waits {
-                let reason = if by_operator {
-                    Reason::ChargePointOutOfOrder
-                } else {
-                    Reason::ChargeStopped
-                };
+                let reason = if by_operator { Reason::ChargePointOutOfOrder } else { Reason::ChargeStopped };
                 assert_eq!(world.denial(token), reason, "{case}");
                 world.answer("A", CallOutcome::Done, None, vec![]); // the engine agreed too late
             }
             if from == "supplying" {
-                assert_eq!(
-                    *world.call("A"),
-                    EngineRequest::Stop {
-                        session: session.clone()
-                    },
-                    "{case}"
-                );
+                assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() }, "{case}");
                 let last = record(&session, "d", RecordState::Ended(SupplyEnd::Stopped), 2, 700);
                 world.answer("A", CallOutcome::Done, None, vec![last]);
                 assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 700, "{case}");
             } else {
                 assert_eq!(
                     *world.call("A"),
-                    EngineRequest::Revoke {
-                        number: 1,
-                        session: session.clone()
-                    },
+                    EngineRequest::Revoke { number: 1, session: session.clone() },
                     "{case}"
                 );
                 world.answer("A", CallOutcome::Revoked, None, vec![]);
@@ -407,11 +289,7 @@ fn with_every_message_thrown_away_a_supply_still_ends_in_its_one_ticket() {
     let mut wh = 0;
     for seq in 1..=4 {
         world.advance(3_000, &["A"]);
-        assert_eq!(
-            *world.call("A"),
-            EngineRequest::GetState,
-            "a silent session is asked for"
-        );
+        assert_eq!(*world.call("A"), EngineRequest::GetState, "a silent session is asked for");
         wh += 100;
         let live = record(&session, "d", RecordState::Supplying, seq * 3, wh);
         world.answer("A", CallOutcome::Done, Some(live), vec![]);

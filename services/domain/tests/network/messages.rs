@@ -11,27 +11,13 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     let mut world = World::with_points(&["A"]);
     let session = world.reserved("d", "A");
     world.telemetry("A", Some("d"), None, MessageKind::Started, 0, None);
-    assert_eq!(
-        world.state(&session),
-        State::Reserved,
-        "only the engine's answer starts"
-    );
+    assert_eq!(world.state(&session), State::Reserved, "only the engine's answer starts");
     assert_eq!(*world.call("A"), EngineRequest::GetState);
-    world.answer(
-        "A",
-        CallOutcome::Done,
-        Some(record(&session, "d", RecordState::Supplying, 1, 0)),
-        vec![],
-    );
+    world.answer("A", CallOutcome::Done, Some(record(&session, "d", RecordState::Supplying, 1, 0)), vec![]);
     assert_eq!(world.state(&session), State::Supplying);
 
     world.telemetry("A", Some("d"), None, MessageKind::Reading, 300, None);
-    let NoticeKind::Reading {
-        energy,
-        amount_micros,
-        ..
-    } = world.readings.last().unwrap().kind
-    else {
+    let NoticeKind::Reading { energy, amount_micros, .. } = world.readings.last().unwrap().kind else {
         panic!()
     };
     assert_eq!(
@@ -39,44 +25,15 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
         (300, 90_000),
         "the price is central's; the importe that came is not read"
     );
-    assert_eq!(
-        world
-            .net
-            .charge_point(&cp("A"))
-            .unwrap()
-            .live
-            .unwrap()
-            .energy
-            .wh(),
-        300
-    );
-    assert_eq!(
-        world.find(&session).energy.wh(),
-        0,
-        "nothing that could be billed has moved"
-    );
+    assert_eq!(world.net.charge_point(&cp("A")).unwrap().live.unwrap().energy.wh(), 300);
+    assert_eq!(world.find(&session).energy.wh(), 0, "nothing that could be billed has moved");
 
     world.advance(1_000, &["A"]);
-    world.telemetry(
-        "A",
-        Some("d"),
-        None,
-        MessageKind::Ended(SupplyEnd::Completed),
-        999_999,
-        None,
-    );
-    assert_eq!(
-        world.state(&session),
-        State::Supplying,
-        "only the engine's answer ends"
-    );
+    world.telemetry("A", Some("d"), None, MessageKind::Ended(SupplyEnd::Completed), 999_999, None);
+    assert_eq!(world.state(&session), State::Supplying, "only the engine's answer ends");
     let last = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 3, 310);
     world.answer("A", CallOutcome::Done, None, vec![last]);
-    assert_eq!(
-        world.find(&session).ticket.unwrap().energy.wh(),
-        310,
-        "only the engine's answer bills"
-    );
+    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 310, "only the engine's answer bills");
 }
 
 #[test]
@@ -86,14 +43,7 @@ fn a_bare_message_of_an_earlier_session_cannot_end_the_next() {
     world.message("A", "d", &first, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
     world.answer("A", CallOutcome::Done, None, vec![]);
     let second = world.supplying("d", "A");
-    world.telemetry(
-        "A",
-        Some("d"),
-        None,
-        MessageKind::Ended(SupplyEnd::Completed),
-        100,
-        None,
-    );
+    world.telemetry("A", Some("d"), None, MessageKind::Ended(SupplyEnd::Completed), 100, None);
     let live = record(&second, "d", RecordState::Supplying, 2, 10);
     world.answer("A", CallOutcome::Done, Some(live), vec![]);
     assert_eq!(world.state(&second), State::Supplying);
@@ -110,32 +60,13 @@ fn repeated_and_reordered_messages_change_nothing() {
     assert_eq!(world.readings.len(), 2, "the start's and one reading's echo");
     // gRPC told first; the message with the same number is the repeat.
     world.advance(3_000, &["A"]);
-    world.answer(
-        "A",
-        CallOutcome::Done,
-        Some(record(&session, "d", RecordState::Supplying, 9, 90)),
-        vec![],
-    );
+    world.answer("A", CallOutcome::Done, Some(record(&session, "d", RecordState::Supplying, 9, 90)), vec![]);
     world.message("A", "d", &session, 9, MessageKind::Reading, 90);
     assert_eq!(world.readings.len(), 3);
     // The end overtakes the last readings.
-    world.message(
-        "A",
-        "d",
-        &session,
-        12,
-        MessageKind::Ended(SupplyEnd::Completed),
-        120,
-    );
+    world.message("A", "d", &session, 12, MessageKind::Ended(SupplyEnd::Completed), 120);
     world.message("A", "d", &session, 10, MessageKind::Reading, 100);
-    world.message(
-        "A",
-        "d",
-        &session,
-        12,
-        MessageKind::Ended(SupplyEnd::Completed),
-        120,
-    );
+    world.message("A", "d", &session, 12, MessageKind::Ended(SupplyEnd::Completed), 120);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
     assert!(world.dead_letters.is_empty(), "{:?}", world.dead_letters);
 }
@@ -149,63 +80,33 @@ fn what_fits_nothing_goes_to_the_dead_letters_and_creates_nothing() {
     for (id, who, of, what) in [
         ("NOWHERE", Some("d"), None, "no charge point NOWHERE"),
         ("A", Some("d"), Some((unknown, 3)), "session unknown is not known"),
-        (
-            "B",
-            Some("d"),
-            Some((session.clone(), 3)),
-            "not of that charge point",
-        ),
-        (
-            "A",
-            Some("e"),
-            Some((session.clone(), 3)),
-            "not of that charge point and driver",
-        ),
+        ("B", Some("d"), Some((session.clone(), 3)), "not of that charge point"),
+        ("A", Some("e"), Some((session.clone(), 3)), "not of that charge point and driver"),
         ("A", Some("e"), None, "driver e has no open session"),
         ("A", None, None, "user_id is missing"),
     ] {
         world.telemetry(id, who, of, reading, 100, None);
-        let letter = world
-            .dead_letters
-            .pop()
-            .unwrap_or_else(|| panic!("no dead letter: {what}"));
+        let letter = world.dead_letters.pop().unwrap_or_else(|| panic!("no dead letter: {what}"));
         assert!(letter.contains(what), "{letter}");
     }
     world.message("A", "d", &session, 2, reading, 100);
     world.message("A", "d", &session, 3, reading, 99);
     assert!(world.dead_letters.pop().unwrap().contains("backwards"));
-    assert_eq!(
-        (world.find(&session).energy.wh(), world.net.charge_point_count()),
-        (100, 2)
-    );
+    assert_eq!((world.find(&session).energy.wh(), world.net.charge_point_count()), (100, 2));
 }
 
 #[test]
 fn late_messages_of_a_closed_session_are_only_counted() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message(
-        "A",
-        "d",
-        &session,
-        2,
-        MessageKind::Ended(SupplyEnd::Completed),
-        100,
-    );
+    world.message("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert!(world.net.session(&session).is_none());
     for seq in 1..=2 {
         world.message("A", "d", &session, seq, MessageKind::Reading, 100);
     }
     assert!(world.dead_letters.is_empty());
-    assert_eq!(
-        world
-            .events
-            .iter()
-            .filter(|event| event.name == "messages_late")
-            .count(),
-        2
-    );
+    assert_eq!(world.events.iter().filter(|event| event.name == "messages_late").count(), 2);
     assert_eq!(world.state(&session), ended(Outcome::Completed));
 }
 
@@ -217,11 +118,7 @@ fn another_instances_answer_is_no_answer() {
     let forged = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 9, 9_000);
     world.answer_as("A", "i2", CallOutcome::Done, None, vec![forged]);
     assert_eq!(world.state(&session), State::Supplying);
-    assert_eq!(
-        world.status("A"),
-        domain::network::Status::Faulted,
-        "it counts as silent"
-    );
+    assert_eq!(world.status("A"), domain::network::Status::Faulted, "it counts as silent");
 }
 
 #[test]
@@ -234,12 +131,7 @@ fn a_live_reading_of_an_ended_session_makes_central_stop_it() {
     world.message("A", "d", &session, 40, MessageKind::Reading, 4_000);
     assert_eq!(world.state(&session), ended(Outcome::Faulted), "never back");
     world.advance(4_000, &["A"]);
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::Stop {
-            session: session.clone()
-        }
-    );
+    assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() });
     let last = record(&session, "d", RecordState::Ended(SupplyEnd::Stopped), 44, 4_400);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 4_400);
@@ -253,35 +145,16 @@ fn a_session_unknown_to_central_is_adopted_open_only_where_that_breaks_no_promis
     assert_eq!(world.dead_letters.len(), 1, "a message adopts nothing");
     world.advance(1_000, &["A", "B"]);
     world.message("A", "d", &lost, 5, MessageKind::Reading, 50);
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::GetState,
-        "but the engine is asked"
-    );
-    world.answer(
-        "A",
-        CallOutcome::Done,
-        Some(record(&lost, "d", RecordState::Supplying, 6, 60)),
-        vec![],
-    );
+    assert_eq!(*world.call("A"), EngineRequest::GetState, "but the engine is asked");
+    world.answer("A", CallOutcome::Done, Some(record(&lost, "d", RecordState::Supplying, 6, 60)), vec![]);
     assert_eq!(world.state(&lost), State::Supplying);
 
     // The same driver is said to charge at B, too: ended, and stopped there.
     let other = sid("other");
     world.message("B", "d", &other, 4, MessageKind::Reading, 40);
-    world.answer(
-        "B",
-        CallOutcome::Done,
-        Some(record(&other, "d", RecordState::Supplying, 6, 60)),
-        vec![],
-    );
+    world.answer("B", CallOutcome::Done, Some(record(&other, "d", RecordState::Supplying, 6, 60)), vec![]);
     assert_eq!(world.state(&other), ended(Outcome::Stopped));
-    assert_eq!(
-        *world.call("B"),
-        EngineRequest::Stop {
-            session: other.clone()
-        }
-    );
+    assert_eq!(*world.call("B"), EngineRequest::Stop { session: other.clone() });
     let last = record(&other, "d", RecordState::Ended(SupplyEnd::Stopped), 7, 70);
     world.answer("B", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&other).ticket.unwrap().energy.wh(), 70);
@@ -323,14 +196,7 @@ fn a_session_that_is_over_is_not_brought_back_by_another_charge_points_engine() 
 fn the_highest_number_that_a_message_can_carry_is_survived() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message(
-        "A",
-        "d",
-        &session,
-        u64::MAX,
-        MessageKind::Fault(SupplyEnd::EngineFault),
-        500,
-    );
+    world.message("A", "d", &session, u64::MAX, MessageKind::Fault(SupplyEnd::EngineFault), 500);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
 }
 
@@ -358,11 +224,7 @@ fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
         Some(record(&session, "d", RecordState::Supplying, 90_000, 7_000)),
         vec![],
     );
-    assert_eq!(
-        world.find(&session).ticket,
-        None,
-        "it supplies: its end is waited for"
-    );
+    assert_eq!(world.find(&session).ticket, None, "it supplies: its end is waited for");
     pass(&mut world); // and never comes
     let ticket = world.find(&session).ticket.unwrap();
     assert_eq!((ticket.energy.wh(), ticket.estimated), (7_000, true));

@@ -14,14 +14,7 @@ fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     let mut again = World::registration("A");
     again.location = "elsewhere".into();
     again.price = "9.99 EUR".parse().unwrap();
-    let Ok(Answer::Registered {
-        epoch,
-        location,
-        price,
-    }) = world.register(again)
-    else {
-        panic!()
-    };
+    let Ok(Answer::Registered { epoch, location, price }) = world.register(again) else { panic!() };
     assert!(epoch > first);
     assert_eq!((location.as_str(), price), ("place of A", crate::world::price()));
 }
@@ -29,23 +22,14 @@ fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
 #[test]
 fn a_closed_network_takes_only_the_listed_ones() {
     let registration = RegistrationPolicy::Known([cp("A")].into());
-    let mut world = World::with(Config {
-        registration,
-        ..Config::default()
-    });
+    let mut world = World::with(Config { registration, ..Config::default() });
     assert!(world.register(World::registration("A")).is_ok());
     let refused = world.register(World::registration("B")).unwrap_err();
     assert_eq!(refused.reason, Reason::RegistrationClosed);
-    let mut world = World::with(Config {
-        max_charge_points: 1,
-        ..Config::default()
-    });
+    let mut world = World::with(Config { max_charge_points: 1, ..Config::default() });
     assert!(world.register(World::registration("A")).is_ok());
     assert!(world.register(World::registration("B")).is_err());
-    assert!(
-        world.register(World::registration("A")).is_ok(),
-        "those that are there may come back"
-    );
+    assert!(world.register(World::registration("A")).is_ok(), "those that are there may come back");
 }
 
 #[test]
@@ -56,40 +40,18 @@ fn another_monitor_or_instance_waits_until_the_one_there_is_lost_for_three_inter
     let mut instance = World::registration("A");
     instance.instance = "i2".parse().unwrap();
     let refused = |world: &mut World, registration: &domain::network::Registration| {
-        world
-            .register(registration.clone())
-            .map(|_| ())
-            .map_err(|denial| denial.reason)
+        world.register(registration.clone()).map(|_| ()).map_err(|denial| denial.reason)
     };
-    assert_eq!(
-        refused(&mut world, &monitor),
-        Err(Reason::MonitorAlreadyConnected)
-    );
-    assert_eq!(
-        refused(&mut world, &instance),
-        Err(Reason::InstanceAlreadyConnected)
-    );
+    assert_eq!(refused(&mut world, &monitor), Err(Reason::MonitorAlreadyConnected));
+    assert_eq!(refused(&mut world, &instance), Err(Reason::InstanceAlreadyConnected));
     let epoch = world.epoch("A");
-    world.send(Command::MonitorGone {
-        charge_point: cp("A"),
-        epoch,
-    });
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
     world.advance(2_750, &[]);
-    assert_eq!(
-        refused(&mut world, &monitor),
-        Err(Reason::MonitorAlreadyConnected)
-    );
-    assert_eq!(
-        refused(&mut world, &instance),
-        Err(Reason::InstanceAlreadyConnected)
-    );
+    assert_eq!(refused(&mut world, &monitor), Err(Reason::MonitorAlreadyConnected));
+    assert_eq!(refused(&mut world, &instance), Err(Reason::InstanceAlreadyConnected));
     world.advance(250, &[]);
     assert_eq!(refused(&mut world, &monitor), Ok(()));
-    assert_eq!(
-        refused(&mut world, &instance),
-        Err(Reason::MonitorAlreadyConnected),
-        "m2 holds it now"
-    );
+    assert_eq!(refused(&mut world, &instance), Err(Reason::MonitorAlreadyConnected), "m2 holds it now");
 }
 
 #[test]
@@ -97,15 +59,8 @@ fn an_older_epoch_touches_nothing() {
     let mut world = World::with_points(&["A"]);
     let old = world.epoch("A");
     world.connect("A");
-    world.send(Command::MonitorGone {
-        charge_point: cp("A"),
-        epoch: old,
-    });
-    assert_eq!(
-        world.status("A"),
-        Status::Available,
-        "the old connection's close hits only itself"
-    );
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch: old });
+    assert_eq!(world.status("A"), Status::Available, "the old connection's close hits only itself");
     let token = world.token();
     world.send(Command::Report {
         token,
@@ -122,27 +77,14 @@ fn an_older_epoch_touches_nothing() {
 fn a_monitor_that_ends_or_falls_silent_is_lost() {
     let mut world = World::with_points(&["A", "B"]);
     world.advance(2_000, &["A"]);
-    assert_eq!(
-        (world.status("A"), world.status("B")),
-        (Status::Available, Status::Available)
-    );
+    assert_eq!((world.status("A"), world.status("B")), (Status::Available, Status::Available));
     world.advance(1_000, &["A"]);
-    assert_eq!(
-        (world.status("A"), world.status("B")),
-        (Status::Available, Status::Disconnected)
-    );
+    assert_eq!((world.status("A"), world.status("B")), (Status::Available, Status::Disconnected));
     let epoch = world.epoch("A");
-    world.send(Command::MonitorGone {
-        charge_point: cp("A"),
-        epoch,
-    });
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
     assert_eq!(world.status("A"), Status::Disconnected, "at once");
     world.report("B", Health::Ok);
-    assert_eq!(
-        world.status("B"),
-        Status::Faulted,
-        "a partition healed: its engine is asked first"
-    );
+    assert_eq!(world.status("B"), Status::Faulted, "a partition healed: its engine is asked first");
 }
 
 #[test]
@@ -177,10 +119,7 @@ fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
     world.send(Command::Broker(Broker::Away));
     world.send(Command::Tick);
     assert_eq!(world.state(&session), State::Ended(Outcome::Expired));
-    assert_eq!(
-        (world.find(&session).ticket, world.find(&session).closed),
-        (None, true)
-    );
+    assert_eq!((world.find(&session).ticket, world.find(&session).closed), (None, true));
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
 }
 

@@ -6,20 +6,10 @@ use domain::network::{Answer, Asked, Command, Reason, Status, Target, Which};
 #[test]
 fn an_order_with_an_unknown_charge_point_changes_nothing() {
     let mut world = World::with_points(&["A"]);
-    let asked = Asked {
-        token: world.token(),
-        request: None,
-    };
+    let asked = Asked { token: world.token(), request: None };
     let token = asked.token;
-    world.send(Command::Order {
-        asked,
-        which: Which::Some(vec![cp("A"), cp("X")]),
-        out_of_order: true,
-    });
-    assert_eq!(
-        (world.denial(token), world.status("A")),
-        (Reason::ChargePointUnknown, Status::Available)
-    );
+    world.send(Command::Order { asked, which: Which::Some(vec![cp("A"), cp("X")]), out_of_order: true });
+    assert_eq!((world.denial(token), world.status("A")), (Reason::ChargePointUnknown, Status::Available));
 }
 
 #[test]
@@ -27,25 +17,12 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
     let mut world = World::with_points(&["A", "B"]);
     for (which, out_of_order, count, a, b) in [
         (Which::All, true, 2, Status::OutOfOrder, Status::OutOfOrder),
-        (
-            Which::Some(vec![cp("A"), cp("A")]),
-            false,
-            1,
-            Status::Available,
-            Status::OutOfOrder,
-        ),
+        (Which::Some(vec![cp("A"), cp("A")]), false, 1, Status::Available, Status::OutOfOrder),
         (Which::All, true, 2, Status::OutOfOrder, Status::OutOfOrder),
     ] {
-        let asked = Asked {
-            token: world.token(),
-            request: None,
-        };
+        let asked = Asked { token: world.token(), request: None };
         let token = asked.token;
-        world.send(Command::Order {
-            asked,
-            which,
-            out_of_order,
-        });
+        world.send(Command::Order { asked, which, out_of_order });
         assert_eq!(world.replies[&token.0], Ok(Answer::Ordered(count)));
         assert_eq!((world.status("A"), world.status("B")), (a, b));
     }
@@ -59,15 +36,8 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
 fn a_price_holds_from_the_next_authorisation_on() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    let asked = Asked {
-        token: world.token(),
-        request: None,
-    };
-    world.send(Command::SetPrice {
-        asked,
-        charge_point: cp("A"),
-        price: "1.00 EUR".parse().unwrap(),
-    });
+    let asked = Asked { token: world.token(), request: None };
+    world.send(Command::SetPrice { asked, charge_point: cp("A"), price: "1.00 EUR".parse().unwrap() });
     let done = domain::network::MessageKind::Ended(domain::network::SupplyEnd::Completed);
     world.message("A", "d", &session, 2, done, 1_000);
     assert_eq!(

@@ -11,36 +11,16 @@ fn a_supply_over_a_restart_has_its_one_ticket() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.restart();
-    assert_eq!(
-        (world.status("A"), world.state(&session)),
-        (Status::Disconnected, State::Supplying)
-    );
+    assert_eq!((world.status("A"), world.state(&session)), (Status::Disconnected, State::Supplying));
     world.advance(250, &[]);
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::GetState,
-        "the engine is asked, its monitor back or not"
-    );
+    assert_eq!(*world.call("A"), EngineRequest::GetState, "the engine is asked, its monitor back or not");
     let last = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 9, 900);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
     world.restart();
-    world.message(
-        "A",
-        "d",
-        &session,
-        9,
-        MessageKind::Ended(SupplyEnd::Completed),
-        900,
-    );
+    world.message("A", "d", &session, 9, MessageKind::Ended(SupplyEnd::Completed), 900);
     world.advance(250, &[]);
-    assert_eq!(
-        *world.call("A"),
-        EngineRequest::Confirm {
-            sessions: vec![session.clone()]
-        },
-        "still owed"
-    );
+    assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] }, "still owed");
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
 }
 
@@ -51,19 +31,11 @@ fn deadlines_wait_for_kafka_and_for_the_engine() {
     world.now.wall.0 += 3_600_000; // an hour off
     world.restart();
     world.advance(10_000, &[]);
-    assert_eq!(
-        world.state(&session),
-        State::Reserved,
-        "neither Kafka nor the engine has been heard"
-    );
+    assert_eq!(world.state(&session), State::Reserved, "neither Kafka nor the engine has been heard");
     let as_of = world.now.mono;
     world.send(Command::Broker(Broker::ReadTo(as_of)));
     world.advance(10_000, &[]);
-    assert_eq!(
-        world.state(&session),
-        State::Reserved,
-        "the engine has not been heard"
-    );
+    assert_eq!(world.state(&session), State::Reserved, "the engine has not been heard");
     world.silence("A");
     world.advance(250, &[]);
     assert!(world.find(&session).revoke);
@@ -96,15 +68,5 @@ fn free_only_after_monitor_and_engine_are_back() {
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert_eq!(world.status("A"), Status::Available);
     world.reserved("d", "A");
-    assert_eq!(
-        world
-            .net
-            .charge_point(&cp("A"))
-            .unwrap()
-            .live
-            .unwrap()
-            .driver
-            .as_str(),
-        "d"
-    );
+    assert_eq!(world.net.charge_point(&cp("A")).unwrap().live.unwrap().driver.as_str(), "d");
 }

@@ -44,11 +44,7 @@ fn the_table_cell_by_cell() {
 fn an_engine_that_has_not_answered_since_its_monitor_came_back_is_not_ok() {
     let mut world = World::new();
     world.register(World::registration("A")).unwrap();
-    assert_eq!(
-        world.status("A"),
-        Status::Disconnected,
-        "registered, no report yet"
-    );
+    assert_eq!(world.status("A"), Status::Disconnected, "registered, no report yet");
     world.report("A", Health::Ok);
     assert_eq!(world.status("A"), Status::Faulted, "not asked yet");
     world.silence("A");
@@ -69,19 +65,9 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
     // It had been taken up all the same: the engine says so.
     let live = record(&session, "d", RecordState::Supplying, 5, 500);
     world.answer("A", CallOutcome::NotRevoked, Some(live), vec![]);
-    assert_eq!(
-        world.state(&session),
-        State::Ended(Outcome::Expired),
-        "never back"
-    );
+    assert_eq!(world.state(&session), State::Ended(Outcome::Expired), "never back");
     assert_eq!(world.status("A"), Status::Supplying);
-    let done = record(
-        &session,
-        "d",
-        RecordState::Ended(domain::network::SupplyEnd::Stopped),
-        6,
-        600,
-    );
+    let done = record(&session, "d", RecordState::Ended(domain::network::SupplyEnd::Stopped), 6, 600);
     world.answer("A", CallOutcome::Done, None, vec![done]);
     assert_eq!(world.status("A"), Status::Available);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 600);
@@ -90,14 +76,7 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
 #[test]
 fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
     let mut world = World::with_points(&["A"]);
-    world.telemetry(
-        "A",
-        None,
-        None,
-        MessageKind::Fault(domain::network::SupplyEnd::EngineFault),
-        0,
-        None,
-    );
+    world.telemetry("A", None, None, MessageKind::Fault(domain::network::SupplyEnd::EngineFault), 0, None);
     assert_eq!(world.status("A"), Status::Faulted);
     world.report("A", Health::Ok);
     assert_eq!(world.status("A"), Status::Available);

@@ -69,10 +69,7 @@ impl World {
     }
 
     pub(crate) fn with(config: Config) -> Self {
-        let now = Now {
-            mono: Mono(1_000_000),
-            wall: Wall(1_700_000_000_000),
-        };
+        let now = Now { mono: Mono(1_000_000), wall: Wall(1_700_000_000_000) };
         let net = Network::restore(config.clone(), now, Stored::default());
         Self {
             net,
@@ -114,23 +111,10 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Reply { token, answer } => {
-                    assert!(
-                        self.replies.insert(token.0, answer).is_none(),
-                        "two replies to one caller"
-                    );
+                    assert!(self.replies.insert(token.0, answer).is_none(), "two replies to one caller");
                 }
-                Effect::Call {
-                    charge_point,
-                    call,
-                    instance,
-                    request,
-                    ..
-                } => {
-                    let call = Call {
-                        id: call,
-                        instance: instance.clone(),
-                        request,
-                    };
+                Effect::Call { charge_point, call, instance, request, .. } => {
+                    let call = Call { id: call, instance: instance.clone(), request };
                     let before = self.calls.insert(charge_point, call);
                     assert!(
                         before.is_none_or(|call| call.instance != instance),
@@ -187,13 +171,7 @@ impl World {
     pub(crate) fn report(&mut self, id: &str, health: Health) {
         let (token, epoch) = (self.token(), self.epoch(id));
         let charge_point = cp(id);
-        self.send(Command::Report {
-            token,
-            charge_point,
-            epoch,
-            health,
-            reason: String::new(),
-        });
+        self.send(Command::Report { token, charge_point, epoch, health, reason: String::new() });
     }
 
     /// Registers, reports well, and lets the engine answer.
@@ -218,11 +196,7 @@ impl World {
 
     /// The call that waits at this engine.
     pub(crate) fn call(&self, id: &str) -> &EngineRequest {
-        &self
-            .calls
-            .get(&cp(id))
-            .unwrap_or_else(|| panic!("no call waits at {id}"))
-            .request
+        &self.calls.get(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}")).request
     }
 
     pub(crate) fn answer(
@@ -243,56 +217,26 @@ impl World {
         current: Option<Record>,
         unsettled: Vec<Record>,
     ) {
-        let call = self
-            .calls
-            .remove(&cp(id))
-            .unwrap_or_else(|| panic!("no call waits at {id}"));
+        let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let instance = instance.parse().unwrap();
-        let report = EngineReport {
-            instance,
-            highest_authorization: 0,
-            current,
-            unsettled,
-        };
+        let report = EngineReport { instance, highest_authorization: 0, current, unsettled };
         let result = Ok(EngineAnswer { outcome, report });
-        self.send(Command::EngineAnswered {
-            charge_point: cp(id),
-            call: call.id,
-            result,
-        });
+        self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 
     /// An answer of an engine that claims to have seen this authorisation number.
     pub(crate) fn answer_with(&mut self, id: &str, highest_authorization: u64, outcome: CallOutcome) {
-        let call = self
-            .calls
-            .remove(&cp(id))
-            .unwrap_or_else(|| panic!("no call waits at {id}"));
-        let report = EngineReport {
-            instance: call.instance,
-            highest_authorization,
-            current: None,
-            unsettled: vec![],
-        };
+        let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
+        let report =
+            EngineReport { instance: call.instance, highest_authorization, current: None, unsettled: vec![] };
         let result = Ok(EngineAnswer { outcome, report });
-        self.send(Command::EngineAnswered {
-            charge_point: cp(id),
-            call: call.id,
-            result,
-        });
+        self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 
     pub(crate) fn silence(&mut self, id: &str) {
-        let call = self
-            .calls
-            .remove(&cp(id))
-            .unwrap_or_else(|| panic!("no call waits at {id}"));
+        let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let result = Err(CallFailed("timed out".into()));
-        self.send(Command::EngineAnswered {
-            charge_point: cp(id),
-            call: call.id,
-            result,
-        });
+        self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 
     pub(crate) fn request(&mut self, who: &str, target: Target) -> (Token, SessionId) {
@@ -309,14 +253,7 @@ impl World {
         let session = sid(&format!("s{}", token.0));
         let request = id.map(|(id, fingerprint)| {
             let id = id.parse().unwrap();
-            (
-                RequestKey {
-                    method: Method::RequestCharge,
-                    caller: who.into(),
-                    id,
-                },
-                fingerprint,
-            )
+            (RequestKey { method: Method::RequestCharge, caller: who.into(), id }, fingerprint)
         });
         self.send(Command::RequestCharge {
             asked: Asked { token, request },
@@ -332,11 +269,7 @@ impl World {
     pub(crate) fn reserved(&mut self, who: &str, id: &str) -> SessionId {
         let (token, session) = self.request(who, Target::Named(cp(id)));
         self.answer(id, CallOutcome::Done, None, vec![]);
-        assert!(
-            matches!(self.replies[&token.0], Ok(Answer::Session(_))),
-            "{:?}",
-            self.replies[&token.0]
-        );
+        assert!(matches!(self.replies[&token.0], Ok(Answer::Session(_))), "{:?}", self.replies[&token.0]);
         session
     }
 
@@ -383,11 +316,7 @@ impl World {
     }
 
     pub(crate) fn find(&self, id: &SessionId) -> Session {
-        self.net
-            .session(id)
-            .or_else(|| self.pages.sessions.get(id))
-            .cloned()
-            .expect("the session is known")
+        self.net.session(id).or_else(|| self.pages.sessions.get(id)).cloned().expect("the session is known")
     }
 
     pub(crate) fn state(&self, id: &SessionId) -> State {
@@ -444,8 +373,5 @@ pub(crate) fn ended(outcome: Outcome) -> State {
     State::Ended(outcome)
 }
 
-pub(crate) const FAULTS: [SupplyEnd; 3] = [
-    SupplyEnd::EngineFault,
-    SupplyEnd::MonitorLost,
-    SupplyEnd::Interrupted,
-];
+pub(crate) const FAULTS: [SupplyEnd; 3] =
+    [SupplyEnd::EngineFault, SupplyEnd::MonitorLost, SupplyEnd::Interrupted];

@@ -30,11 +30,7 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
             }
             object
         }
-        Event::Authorized {
-            session,
-            charge_point,
-            price,
-        } => json!({
+        Event::Authorized { session, charge_point, price } => json!({
             "event": "authorized",
             "session_id": session.as_str(),
             "charge_point_id": charge_point.as_str(),
@@ -43,13 +39,7 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
         Event::Denied { reason, message } => {
             json!({"event": "denied", "reason": reason, "message": message})
         }
-        Event::Consumption {
-            session,
-            charge_point,
-            power,
-            energy,
-            amount,
-        } => json!({
+        Event::Consumption { session, charge_point, power, energy, amount } => json!({
             "event": "consumption",
             "session_id": session.as_str(),
             "charge_point_id": charge_point.as_str(),
@@ -58,13 +48,7 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
             "amount": amount.units(),
             "currency": amount.currency.as_str(),
         }),
-        Event::SupplyError {
-            session,
-            charge_point,
-            reason,
-            energy,
-            amount,
-        } => json!({
+        Event::SupplyError { session, charge_point, reason, energy, amount } => json!({
             "event": "supply_error",
             "session_id": session.as_str(),
             "charge_point_id": charge_point.as_str(),
@@ -112,12 +96,7 @@ pub(super) fn row(row: &Row) -> Value {
             object["message"] = message.as_str().into();
             ("denied", reason.as_str())
         }
-        Conclusion::Ended {
-            outcome,
-            reason,
-            ticket_due,
-            ..
-        } => {
+        Conclusion::Ended { outcome, reason, ticket_due, .. } => {
             object["ticket_due"] = (*ticket_due).into();
             (outcome_word(*outcome), reason.as_str())
         }

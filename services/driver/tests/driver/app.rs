@@ -28,9 +28,7 @@ async fn a_file_with_a_denial_and_a_fault_is_served_to_its_end() {
         .rows
         .iter()
         .map(|row| {
-            let ticket = row
-                .ticket()
-                .map(|ticket| (ticket.energy.wh(), ticket.amount.to_string()));
+            let ticket = row.ticket().map(|ticket| (ticket.energy.wh(), ticket.amount.to_string()));
             let at = row.charge_point.as_ref().map(ToString::to_string);
             (row.line.number, at, ticket)
         })
@@ -55,15 +53,8 @@ async fn a_file_with_a_denial_and_a_fault_is_served_to_its_end() {
     assert_eq!(events.last(), Some(&DriverEvent::Finished));
 
     let asked = central.asked();
-    let ids: HashSet<_> = asked
-        .iter()
-        .map(|(_, request)| request.request_id.clone())
-        .collect();
-    assert_eq!(
-        (asked.len(), ids.len()),
-        (4, 4),
-        "one call a line, each under its own id"
-    );
+    let ids: HashSet<_> = asked.iter().map(|(_, request)| request.request_id.clone()).collect();
+    assert_eq!((asked.len(), ids.len()), (4, 4), "one call a line, each under its own id");
     assert_eq!(asked[3].1.location_prefix, "Madrid");
     for pair in asked.windows(2) {
         assert!(pair[1].0 - pair[0].0 >= PAUSE, "the pause was cut short");
@@ -95,21 +86,11 @@ async fn while_central_is_away_it_retries_and_says_so_once() {
     let (summary, events) = app.ended().await;
     assert!(summary.all_as_expected(), "{summary:#?}");
     // Away at first; then back, and two answers lost.
-    let away = events
-        .iter()
-        .filter(|event| matches!(event, DriverEvent::Unreachable { .. }))
-        .count();
+    let away = events.iter().filter(|event| matches!(event, DriverEvent::Unreachable { .. })).count();
     assert_eq!(away, 2, "{events:#?}");
     let asked = central.asked();
-    let ids: HashSet<_> = asked
-        .iter()
-        .map(|(_, request)| request.request_id.clone())
-        .collect();
-    assert_eq!(
-        (asked.len(), ids.len()),
-        (3, 1),
-        "the same request, until it is answered"
-    );
+    let ids: HashSet<_> = asked.iter().map(|(_, request)| request.request_id.clone()).collect();
+    assert_eq!((asked.len(), ids.len()), (3, 1), "the same request, until it is answered");
     assert_eq!(central.state.lock().unwrap().sessions.len(), 1);
 }
 
@@ -154,15 +135,10 @@ async fn a_central_that_dies_in_mid_charge_is_followed_again() {
         })
         .await;
     central.supply(&session, 100);
-    app.told("the first reading", |event| {
-        matches!(event, DriverEvent::Consumption { .. }).then_some(())
-    })
-    .await;
+    app.told("the first reading", |event| matches!(event, DriverEvent::Consumption { .. }).then_some(()))
+        .await;
     let address = running.stop().await;
-    app.told("central is away", |event| {
-        matches!(event, DriverEvent::Unreachable { .. }).then_some(())
-    })
-    .await;
+    app.told("central is away", |event| matches!(event, DriverEvent::Unreachable { .. }).then_some(())).await;
     central.supply(&session, 250);
     central.end(&session, SessionOutcome::Completed);
     let _running = central.start(address).await;
@@ -192,10 +168,7 @@ async fn after_a_restart_it_shows_what_it_missed_and_follows_the_open_session_fi
         })
         .await;
     central.supply(&session, 100);
-    app.told("a reading", |event| {
-        matches!(event, DriverEvent::Consumption { .. }).then_some(())
-    })
-    .await;
+    app.told("a reading", |event| matches!(event, DriverEvent::Consumption { .. }).then_some(())).await;
     let (summary, _) = app.stop().await;
     assert!(!summary.all_as_expected(), "it was stopped before its end");
 
@@ -215,28 +188,15 @@ async fn after_a_restart_it_shows_what_it_missed_and_follows_the_open_session_fi
             _ => None,
         })
         .await;
-    assert_eq!(
-        missed
-            .iter()
-            .map(|ticket| ticket.session.to_string())
-            .collect::<Vec<_>>(),
-        [billed]
-    );
-    assert_eq!(
-        central.asked().len(),
-        1,
-        "nothing new is asked for while it charges"
-    );
+    assert_eq!(missed.iter().map(|ticket| ticket.session.to_string()).collect::<Vec<_>>(), [billed]);
+    assert_eq!(central.asked().len(), 1, "nothing new is asked for while it charges");
     central.supply(&session, 150);
     central.end(&session, SessionOutcome::Completed);
     let (summary, events) = app.ended().await;
     assert!(summary.all_as_expected(), "{summary:#?}");
     assert_eq!(summary.rows.len(), 1, "the session from before is no line's");
     assert_eq!(readings(&events), [100, 150, 100, 200, 300]);
-    let tickets = events
-        .iter()
-        .filter(|event| matches!(event, DriverEvent::Ticket(_)))
-        .count();
+    let tickets = events.iter().filter(|event| matches!(event, DriverEvent::Ticket(_))).count();
     assert_eq!(tickets, 2);
 }
 
@@ -247,18 +207,12 @@ async fn a_session_that_central_forgot_concludes() {
     let mut options = options(running.address);
     options.charge_point = Some("MANUAL".parse().unwrap());
     let app = App::start(options).await;
-    app.told("authorised", |event| {
-        matches!(event, DriverEvent::Authorized { .. }).then_some(())
-    })
-    .await;
+    app.told("authorised", |event| matches!(event, DriverEvent::Authorized { .. }).then_some(())).await;
     let address = running.stop().await;
     central.state.lock().unwrap().sessions.clear();
     let _running = central.start(address).await;
     let (summary, _) = app.ended().await;
-    assert!(
-        matches!(summary.rows[0].conclusion, Conclusion::Forgotten { .. }),
-        "{summary:#?}"
-    );
+    assert!(matches!(summary.rows[0].conclusion, Conclusion::Forgotten { .. }), "{summary:#?}");
 }
 
 #[tokio::test]
@@ -274,10 +228,7 @@ async fn without_kafka_the_free_charge_points_come_from_central() {
             _ => None,
         })
         .await;
-    assert_eq!(
-        (free[0].id.as_str(), free[0].price.unwrap().to_string()),
-        ("LISTED", "0.40 EUR".into())
-    );
+    assert_eq!((free[0].id.as_str(), free[0].price.unwrap().to_string()), ("LISTED", "0.40 EUR".into()));
     app.stop().await;
 }
 
@@ -287,14 +238,8 @@ async fn a_wrong_file_is_one_plain_sentence() {
     let mut options = options(free_address());
     options.requests = Some(folder.path().join("none.txt"));
     let error = Service::bind(options.clone()).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("cannot read the requests in ") && error.contains("--requests"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot read the requests in ") && error.contains("--requests"), "{error}");
     options.requests = Some(file(&folder, "MAD-01\nMAD 02"));
     let error = Service::bind(options).await.unwrap_err().to_string();
-    assert!(
-        error.contains("requests.txt, line 2: '02' is not understood"),
-        "{error}"
-    );
+    assert!(error.contains("requests.txt, line 2: '02' is not understood"), "{error}");
 }

@@ -70,10 +70,7 @@ impl Running {
 
 impl Central {
     pub(crate) fn new() -> Self {
-        Self {
-            state: Arc::default(),
-            changed: watch::Sender::new(()),
-        }
+        Self { state: Arc::default(), changed: watch::Sender::new(()) }
     }
 
     pub(crate) async fn start(&self, address: SocketAddr) -> Running {
@@ -81,11 +78,7 @@ impl Central {
         let (address, shutdown) = (listener.local_addr(), Shutdown::new());
         let server =
             GrpcServer::new(&ServerOptions::default()).add_service(DriverServiceServer::new(self.clone()));
-        Running {
-            address,
-            served: tokio::spawn(server.serve(listener, shutdown.clone())),
-            shutdown,
-        }
+        Running { address, served: tokio::spawn(server.serve(listener, shutdown.clone())), shutdown }
     }
 
     pub(crate) fn asked(&self) -> Vec<(Instant, RequestChargeRequest)> {
@@ -132,10 +125,7 @@ impl Central {
                 driver_id: session.driver_id.clone(),
                 energy_wh: session.energy_wh,
                 price: session.price.clone(),
-                amount: Some(Money {
-                    currency_code: "EUR".into(),
-                    micros: session.energy_wh as i64 * 400,
-                }),
+                amount: Some(Money { currency_code: "EUR".into(), micros: session.energy_wh as i64 * 400 }),
                 outcome: outcome.into(),
                 issue_time: Some(convert::timestamp(mesh::now().wall)),
                 ..Default::default()
@@ -156,23 +146,13 @@ impl Central {
             }
             tokio::time::sleep(STEP).await;
             let broken = charge_point == "BROKEN";
-            central.end(
-                &id,
-                if broken {
-                    SessionOutcome::Faulted
-                } else {
-                    SessionOutcome::Completed
-                },
-            );
+            central.end(&id, if broken { SessionOutcome::Faulted } else { SessionOutcome::Completed });
         });
     }
 
     fn session(&self, driver: &str, id: &str) -> Result<Session, Status> {
         let state = self.state.lock().unwrap();
-        let session = state
-            .sessions
-            .get(id)
-            .filter(|session| session.driver_id == driver);
+        let session = state.sessions.get(id).filter(|session| session.driver_id == driver);
         session
             .cloned()
             .ok_or_else(|| Failure::not_found("SESSION_UNKNOWN", "there is no such session").into())
@@ -204,11 +184,7 @@ impl DriverService for Central {
                 };
                 let id = self.open(&request.driver_id, charge_point);
                 self.charge(id.clone(), charge_point);
-                self.state
-                    .lock()
-                    .unwrap()
-                    .granted
-                    .insert(request.request_id, id.clone());
+                self.state.lock().unwrap().granted.insert(request.request_id, id.clone());
                 id
             }
         };
@@ -221,9 +197,7 @@ impl DriverService for Central {
         if lost {
             return Err(Status::deadline_exceeded("the answer is lost"));
         }
-        Ok(Response::new(RequestChargeResponse {
-            session: Some(self.session(&request.driver_id, &id)?),
-        }))
+        Ok(Response::new(RequestChargeResponse { session: Some(self.session(&request.driver_id, &id)?) }))
     }
 
     async fn stop_charge(
@@ -250,20 +224,14 @@ impl DriverService for Central {
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let request = request.into_inner();
         let state = self.state.lock().unwrap();
-        let mine = state
-            .sessions
-            .values()
-            .filter(|session| session.driver_id == request.driver_id);
+        let mine = state.sessions.values().filter(|session| session.driver_id == request.driver_id);
         let mut rest = mine.filter(|session| session.session_id > request.page_token);
         let sessions: Vec<Session> = rest.next().cloned().into_iter().collect();
         let next_page_token = match rest.next() {
             Some(_) => sessions[0].session_id.clone(),
             None => String::new(),
         };
-        Ok(Response::new(ListSessionsResponse {
-            sessions,
-            next_page_token,
-        }))
+        Ok(Response::new(ListSessionsResponse { sessions, next_page_token }))
     }
 
     type WatchSessionStream = Pin<Box<dyn Stream<Item = Result<WatchSessionResponse, Status>> + Send>>;
@@ -291,11 +259,8 @@ impl DriverService for Central {
                 }
             }
         });
-        let answers = ReceiverStream::new(receiver).map(|session| {
-            Ok(WatchSessionResponse {
-                session: Some(session),
-            })
-        });
+        let answers =
+            ReceiverStream::new(receiver).map(|session| Ok(WatchSessionResponse { session: Some(session) }));
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -325,10 +290,7 @@ impl DriverService for Central {
     ) -> Result<Response<ListTicketsResponse>, Status> {
         let state = self.state.lock().unwrap();
         let driver = request.into_inner().driver_id;
-        let mine = state
-            .sessions
-            .values()
-            .filter(|session| session.driver_id == driver);
+        let mine = state.sessions.values().filter(|session| session.driver_id == driver);
         Ok(Response::new(ListTicketsResponse {
             tickets: mine.filter_map(|session| session.ticket.clone()).collect(),
             next_page_token: String::new(),
@@ -375,11 +337,7 @@ impl App {
                 kept.lock().unwrap().push(event);
             }
         });
-        Self {
-            events,
-            run: tokio::spawn(service.run(shutdown.clone())),
-            shutdown,
-        }
+        Self { events, run: tokio::spawn(service.run(shutdown.clone())), shutdown }
     }
 
     pub(crate) fn events(&self) -> Vec<DriverEvent> {
@@ -388,10 +346,7 @@ impl App {
 
     /// Waits until it has told something like this.
     pub(crate) async fn told<T>(&self, what: &str, like: impl Fn(&DriverEvent) -> Option<T>) -> T {
-        eventually(what, SOON, || async {
-            self.events.lock().unwrap().iter().find_map(&like)
-        })
-        .await
+        eventually(what, SOON, || async { self.events.lock().unwrap().iter().find_map(&like) }).await
     }
 
     /// Waits for its end.

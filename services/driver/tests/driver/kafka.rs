@@ -15,10 +15,7 @@ use tokio::time::interval;
 const AGAIN: Duration = Duration::from_millis(200);
 
 async fn publish(producer: &Producer, topic: &str, key: &str, message: &Value) {
-    producer
-        .send(topic, key, message.to_string().into_bytes())
-        .await
-        .unwrap();
+    producer.send(topic, key, message.to_string().into_bytes()).await.unwrap();
 }
 
 fn readings(app: &App) -> Vec<u64> {
@@ -63,13 +60,7 @@ async fn its_own_news_moves_the_view_and_others_news_does_not() {
     while readings(&app).is_empty() {
         again.tick().await;
         seq += 1;
-        publish(
-            &producer,
-            DRIVER_NOTIFICATIONS,
-            "ana",
-            &update("ana", &session, seq, 1.0),
-        )
-        .await;
+        publish(&producer, DRIVER_NOTIFICATIONS, "ana", &update("ana", &session, seq, 1.0)).await;
         assert!(seq < 100, "no reading came");
     }
     // One partition's messages come in order: the last one shows that the others were read.
@@ -87,20 +78,15 @@ async fn its_own_news_moves_the_view_and_others_news_does_not() {
     ] {
         publish(&producer, DRIVER_NOTIFICATIONS, "ana", &message).await;
     }
-    testing::eventually("the last reading", SOON, || async {
-        readings(&app).contains(&6_000).then_some(())
-    })
-    .await;
+    testing::eventually("the last reading", SOON, || async { readings(&app).contains(&6_000).then_some(()) })
+        .await;
     assert_eq!(readings(&app), [1_000, 6_000]);
     app.told("the error", |event| match event {
         DriverEvent::SupplyError { reason, .. } => (reason == "Avería detectada").then_some(()),
         _ => None,
     })
     .await;
-    let concluded = app
-        .events()
-        .iter()
-        .any(|event| matches!(event, DriverEvent::Concluded(_)));
+    let concluded = app.events().iter().any(|event| matches!(event, DriverEvent::Concluded(_)));
     assert!(!concluded, "an error alone is not the end");
 
     central.supply(&session, 7_000);

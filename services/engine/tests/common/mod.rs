@@ -46,13 +46,7 @@ pub fn options(folder: &Path, kafka: KafkaOptions) -> Options {
         battery_wh: 25,
         plug_in_after: PlugIn::After(Duration::from_millis(50)),
         monitor_grace: Duration::from_secs(1),
-        ..Options::new(
-            "MAD-01".parse().unwrap(),
-            listen,
-            central,
-            folder.join("engine"),
-            kafka,
-        )
+        ..Options::new("MAD-01".parse().unwrap(), listen, central, folder.join("engine"), kafka)
     }
 }
 
@@ -85,14 +79,7 @@ impl Engine {
         let instance = view.borrow().instance.to_string();
         let running = tokio::spawn(service.run(shutdown.clone()));
         let peer = Peer::new(&Address::from(address), PeerOptions::default());
-        Self {
-            address,
-            instance,
-            view,
-            shutdown,
-            running,
-            peer,
-        }
+        Self { address, instance, view, shutdown, running, peer }
     }
 
     pub fn central(&self) -> EngineServiceClient<Peer> {
@@ -134,24 +121,14 @@ impl Engine {
             authorization_number: number,
             session_id: session.into(),
             driver_id: "ana".into(),
-            price: Some(Price {
-                currency_code: "EUR".into(),
-                micros_per_kwh: 300_000,
-            }),
-            duration: Some(prost_types::Duration {
-                seconds: 60,
-                nanos: 0,
-            }),
+            price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
+            duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         }
     }
 
     pub async fn authorize(&self, number: u64, session: &str) -> AuthorizeSupplyResponse {
         let request = self.authorization(number, session);
-        self.central()
-            .authorize_supply(request)
-            .await
-            .unwrap()
-            .into_inner()
+        self.central().authorize_supply(request).await.unwrap().into_inner()
     }
 
     pub async fn granted(&self, number: u64, session: &str) {
@@ -159,16 +136,8 @@ impl Engine {
     }
 
     pub async fn state(&self) -> EngineState {
-        let request = GetEngineStateRequest {
-            instance_id: self.instance.clone(),
-        };
-        self.central()
-            .get_engine_state(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .state
-            .unwrap()
+        let request = GetEngineStateRequest { instance_id: self.instance.clone() };
+        self.central().get_engine_state(request).await.unwrap().into_inner().state.unwrap()
     }
 
     /// Waits until this session runs and has so many messages.
@@ -184,11 +153,7 @@ impl Engine {
     /// Waits until this session has its final record.
     pub async fn ended(&self, session: &str) -> SupplyRecord {
         eventually("the supply ends", DEADLINE, || async {
-            self.state()
-                .await
-                .unsettled
-                .into_iter()
-                .find(|record| record.session_id == session)
+            self.state().await.unsettled.into_iter().find(|record| record.session_id == session)
         })
         .await
     }
@@ -212,19 +177,13 @@ impl Monitor {
         let over = end.clone();
         let every = tokio::time::interval(Duration::from_millis(100));
         let pings = IntervalStream::new(every)
-            .map(move |_| AttendRequest {
-                epoch,
-                central_reachable: true,
-            })
+            .map(move |_| AttendRequest { epoch, central_reachable: true })
             .take_until(async move { over.started().await });
         let answers = engine.central().attend(pings).await?.into_inner();
         Ok(Self { answers, end })
     }
 
     pub async fn answer(&mut self) -> Result<AttendResponse, Status> {
-        self.answers
-            .message()
-            .await
-            .map(|answer| answer.expect("the engine ends no stream in good order"))
+        self.answers.message().await.map(|answer| answer.expect("the engine ends no stream in good order"))
     }
 }

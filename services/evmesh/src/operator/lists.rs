@@ -63,10 +63,7 @@ impl<T: Serialize> Pages<T> {
 pub(super) async fn status(desk: &Desk, limit: u32) -> Result<(), Failure> {
     let mut pages = Pages::<view::ChargePoint>::new(limit);
     while let Some((page_size, page_token)) = pages.next() {
-        let request = GetNetworkStatusRequest {
-            page_size,
-            page_token,
-        };
+        let request = GetNetworkStatusRequest { page_size, page_token };
         let answer = desk.client().get_network_status(request).await;
         let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
         pages.add(answer.charge_points, answer.next_page_token);

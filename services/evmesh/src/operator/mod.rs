@@ -31,13 +31,7 @@ pub(crate) struct Options {
     central: Address,
 
     /// Tables and sentences for people, or JSON for scripts (one document; `watch`: one a line).
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        env = "EVMESH_OPERATOR_OUTPUT",
-        default_value = "text"
-    )]
+    #[arg(long, global = true, value_enum, env = "EVMESH_OPERATOR_OUTPUT", default_value = "text")]
     output: Output,
 
     #[command(subcommand)]
@@ -134,10 +128,7 @@ impl Desk {
 
 /// Runs the command to its end, or until shutdown.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
-    let desk = Desk {
-        far: Far::central(&options.central),
-        output: options.output,
-    };
+    let desk = Desk { far: Far::central(&options.central), output: options.output };
     let work = async {
         match options.command {
             Command::Status(page) => desk.far.waited(lists::status(&desk, page.limit)).await,
@@ -154,9 +145,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
                 let price: Price = new.price.join(" ").parse().map_err(|error| {
                     Failure::Usage(format!("the price '{}' {error}", new.price.join(" ")))
                 })?;
-                desk.far
-                    .waited(orders::price(&desk, &new.charge_point, price))
-                    .await
+                desk.far.waited(orders::price(&desk, &new.charge_point, price)).await
             }
             Command::Sessions(filter) => desk.far.waited(lists::sessions(&desk, filter)).await,
             Command::Tickets(filter) => desk.far.waited(lists::tickets(&desk, filter)).await,

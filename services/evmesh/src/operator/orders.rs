@@ -51,9 +51,7 @@ pub(super) async fn price(desk: &Desk, charge_point: &ChargePointId, price: Pric
     let answer = desk.client().set_price(request).await;
     answer.map_err(|status| desk.far.failed(&status))?;
     match desk.output {
-        Output::Text => output::line(&format!(
-            "{charge_point} costs {price} a kWh from the next session on"
-        )),
+        Output::Text => output::line(&format!("{charge_point} costs {price} a kWh from the next session on")),
         Output::Json => output::json(&json!({
             "charge_point_id": charge_point.as_str(),
             "price": { "currency_code": price.currency().as_str(), "micros_per_kwh": price.micros_per_kwh() },

@@ -44,9 +44,7 @@ pub(super) async fn show(central: &Far, shutdown: &Shutdown) -> Result<(), Failu
     let mut screen = Screen::open().map_err(failed)?;
     let mut keys = terminal::keys();
     loop {
-        screen
-            .draw(|frame| network.draw(frame, &address))
-            .map_err(failed)?;
+        screen.draw(|frame| network.draw(frame, &address)).map_err(failed)?;
         tokio::select! {
             () = shutdown.started() => return Ok(()),
             Some(key) = keys.recv() => {

@@ -19,12 +19,7 @@ impl Addresses {
     /// Of a network that is bound.
     pub(super) fn of(network: &Network, broker: &Broker, folder: &Folder) -> Self {
         let charge_points = network.points.iter().map(|point| {
-            (
-                point.id.to_string(),
-                point.location.clone(),
-                point.engine_address(),
-                point.monitor_address(),
-            )
+            (point.id.to_string(), point.location.clone(), point.engine_address(), point.monitor_address())
         });
         Self {
             central: network.central.local_addr(),
@@ -62,11 +57,7 @@ impl Addresses {
         if let Some((_, _, engine, _)) = self.charge_points.first() {
             let _ = writeln!(text, "evmesh point show --engine {engine}");
         }
-        let _ = write!(
-            text,
-            "grpcurl -plaintext {central} list\nstate {}\nengines",
-            self.data
-        );
+        let _ = write!(text, "grpcurl -plaintext {central} list\nstate {}\nengines", self.data);
         for (id, _, engine, _) in &self.charge_points {
             let _ = write!(text, "  {id} {engine}");
         }
@@ -77,14 +68,8 @@ impl Addresses {
     fn lines(&self) -> Vec<(&'static str, String)> {
         let central = self.central;
         let mut lines = vec![
-            (
-                "every service of central",
-                format!("grpcurl -plaintext {central} list"),
-            ),
-            (
-                "every charge point",
-                call(central, None, "evmesh.driver.v1.DriverService/ListChargePoints"),
-            ),
+            ("every service of central", format!("grpcurl -plaintext {central} list")),
+            ("every charge point", call(central, None, "evmesh.driver.v1.DriverService/ListChargePoints")),
             (
                 "a charge, at whichever charge point is free and cheapest",
                 call(
@@ -95,46 +80,27 @@ impl Addresses {
             ),
             (
                 "that driver's sessions",
-                call(
-                    central,
-                    Some(r#"{"driver_id": "101"}"#),
-                    "evmesh.driver.v1.DriverService/ListSessions",
-                ),
+                call(central, Some(r#"{"driver_id": "101"}"#), "evmesh.driver.v1.DriverService/ListSessions"),
             ),
             (
                 "the network as it changes",
                 call(central, None, "evmesh.operator.v1.OperatorService/WatchNetwork"),
             ),
-            (
-                "every ticket",
-                call(central, None, "evmesh.operator.v1.OperatorService/ListTickets"),
-            ),
+            ("every ticket", call(central, None, "evmesh.operator.v1.OperatorService/ListTickets")),
         ];
         if let Some((id, _, engine, _)) = self.charge_points.first() {
-            let at_engine = |method| {
-                call(
-                    *engine,
-                    None,
-                    &format!("evmesh.engine.v1.EnginePanelService/{method}"),
-                )
-            };
+            let at_engine =
+                |method| call(*engine, None, &format!("evmesh.engine.v1.EnginePanelService/{method}"));
             let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
             lines.extend([
                 (
                     "a charge at one charge point",
-                    call(
-                        central,
-                        Some(&named),
-                        "evmesh.driver.v1.DriverService/RequestCharge",
-                    ),
+                    call(central, Some(&named), "evmesh.driver.v1.DriverService/RequestCharge"),
                 ),
                 ("its engine's state", at_engine("GetPanel")),
                 ("its car is plugged in", at_engine("PlugIn")),
                 ("it breaks; ClearFault mends it", at_engine("InjectFault")),
-                (
-                    "the operator's tables",
-                    format!("evmesh operator status --central {central}"),
-                ),
+                ("the operator's tables", format!("evmesh operator status --central {central}")),
             ]);
         }
         lines

@@ -17,9 +17,9 @@ impl Broker {
         match there {
             Some(address) => Ok(Self::There(address)),
             // Topics are created when they are first used.
-            None => embedded::Broker::start(&[])
-                .map(Self::Embedded)
-                .map_err(|error| Failure::because(&error)),
+            None => {
+                embedded::Broker::start(&[]).map(Self::Embedded).map_err(|error| Failure::because(&error))
+            }
         }
     }
 
@@ -34,10 +34,9 @@ impl Broker {
     /// What is said of it.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Embedded(broker) => format!(
-                "{} (embedded, ends with this process)",
-                broker.bootstrap_servers()
-            ),
+            Self::Embedded(broker) => {
+                format!("{} (embedded, ends with this process)", broker.bootstrap_servers())
+            }
             Self::There(address) => address.clone(),
         }
     }

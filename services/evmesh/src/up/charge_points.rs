@@ -58,9 +58,7 @@ fn parse(text: &str) -> Result<Vec<ChargePoint>, String> {
             return Err(format!("line {number}: {} is there already", charge_point.id));
         }
         if charge_points.len() == MAX {
-            return Err(format!(
-                "line {number}: one process runs at most {MAX} charge points"
-            ));
+            return Err(format!("line {number}: one process runs at most {MAX} charge points"));
         }
         charge_points.push(charge_point);
     }
@@ -70,10 +68,7 @@ fn parse(text: &str) -> Result<Vec<ChargePoint>, String> {
 fn parse_line(line: &str) -> Result<ChargePoint, String> {
     let parts: Vec<&str> = line.split(';').map(str::trim).collect();
     let [id, location, price] = parts[..] else {
-        return Err(format!(
-            "it has {} parts, and needs an id, a place and a price",
-            parts.len()
-        ));
+        return Err(format!("it has {} parts, and needs an id, a place and a price", parts.len()));
     };
     if location.chars().count() > MAX_LOCATION {
         return Err(format!("the place is longer than {MAX_LOCATION} characters"));
@@ -81,9 +76,7 @@ fn parse_line(line: &str) -> Result<ChargePoint, String> {
     Ok(ChargePoint {
         id: id.parse().map_err(|wrong| format!("the id '{id}' {wrong}"))?,
         location: location.to_owned(),
-        price: price
-            .parse()
-            .map_err(|wrong| format!("the price '{price}' {wrong}"))?,
+        price: price.parse().map_err(|wrong| format!("the price '{price}' {wrong}"))?,
     })
 }
 
@@ -115,10 +108,6 @@ mod tests {
             let said = parse(text).unwrap_err();
             assert!(said.starts_with(wrong), "{said}");
         }
-        assert!(
-            parse(&format!("A; {}; 1 EUR", "x".repeat(129)))
-                .unwrap_err()
-                .contains("longer than 128")
-        );
+        assert!(parse(&format!("A; {}; 1 EUR", "x".repeat(129))).unwrap_err().contains("longer than 128"));
     }
 }

@@ -22,9 +22,7 @@ const REASON: &str = "broken on purpose: the request's line expects a fault";
 pub(super) fn expected(file: &Path) -> HashSet<u32> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let lines = requests::parse(&file.display().to_string(), &text).unwrap_or_default();
-    let faults = lines
-        .into_iter()
-        .filter(|line| line.expectation == Expectation::Fault);
+    let faults = lines.into_iter().filter(|line| line.expectation == Expectation::Fault);
     faults.map(|line| line.number).collect()
 }
 

@@ -48,10 +48,9 @@ impl Folder {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Kept(path) => format!("{} (kept for the next run)", path.display()),
-            Self::Temporary(folder) => format!(
-                "{} (removed at the end; --data DIR keeps it)",
-                folder.path().display()
-            ),
+            Self::Temporary(folder) => {
+                format!("{} (removed at the end; --data DIR keeps it)", folder.path().display())
+            }
         }
     }
 }

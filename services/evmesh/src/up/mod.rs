@@ -27,12 +27,7 @@ use story::Story;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Where central listens; port 0 takes a free one.
-    #[arg(
-        long,
-        env = "EVMESH_UP_LISTEN",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:50051"
-    )]
+    #[arg(long, env = "EVMESH_UP_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
 
     /// A Kafka that is already there: one host:port, or several with commas. Without it, an embedded broker is started:
@@ -57,21 +52,11 @@ pub(crate) struct Options {
     charge_points: Option<PathBuf>,
 
     /// The first engine's port on 127.0.0.1, the others follow; 0 takes free ones.
-    #[arg(
-        long,
-        env = "EVMESH_UP_ENGINE_PORT_BASE",
-        value_name = "PORT",
-        default_value_t = 50061
-    )]
+    #[arg(long, env = "EVMESH_UP_ENGINE_PORT_BASE", value_name = "PORT", default_value_t = 50061)]
     engine_port_base: u16,
 
     /// The first monitor's port on 127.0.0.1 (health and reflection), the others follow; 0 takes free ones.
-    #[arg(
-        long,
-        env = "EVMESH_UP_MONITOR_PORT_BASE",
-        value_name = "PORT",
-        default_value_t = 0
-    )]
+    #[arg(long, env = "EVMESH_UP_MONITOR_PORT_BASE", value_name = "PORT", default_value_t = 0)]
     monitor_port_base: u16,
 
     /// The folder that keeps the state for the next run. Without it, a temporary folder is removed at the end.
@@ -123,11 +108,7 @@ struct Drive {
 impl Options {
     /// The address of the charge point with this index, where the first one has this port.
     fn loopback(&self, base: u16, index: u16) -> Result<SocketAddr, Failure> {
-        let port = if base == 0 {
-            Some(0)
-        } else {
-            base.checked_add(index)
-        };
+        let port = if base == 0 { Some(0) } else { base.checked_add(index) };
         let port = port.ok_or_else(|| {
             Failure::Usage(format!(
                 "there are not enough ports from {base} on; choose a lower first port, or 0"
@@ -148,11 +129,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let story = Story::bind(&options, &network, broker.address(), !has_panel).await?;
     let addresses = Addresses::of(&network, &broker, &folder);
     output::print(&addresses.text())?;
-    let view = has_panel.then(|| panel::View {
-        central: network.central.view(),
-        driver: story.view(),
-        addresses,
-    });
+    let view =
+        has_panel.then(|| panel::View { central: network.central.view(), driver: story.view(), addresses });
 
     let shutdown = stage.shutdown.clone();
     let mut told = Ok(None);
@@ -185,11 +163,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             if has_panel || options.drive.exit {
                 story::report(&summary)?;
             }
-            if summary.all_as_expected() {
-                Ok(())
-            } else {
-                Err(Failure::Told)
-            }
+            if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
         }
     }
 }

@@ -40,10 +40,7 @@ impl Network {
         kafka: &str,
         folder: &Folder,
     ) -> Result<Self, Failure> {
-        let kafka = [
-            ("kafka", kafka.to_owned()),
-            ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
-        ];
+        let kafka = [("kafka", kafka.to_owned()), ("kafka-topic-prefix", options.kafka_topic_prefix.clone())];
         let mut flags = vec![
             ("listen", options.listen.to_string()),
             ("data", folder.of("central").display().to_string()),
@@ -57,10 +54,7 @@ impl Network {
             let ChargePoint { id, location, price } = charge_point;
             let mut flags = vec![
                 ("charge-point", id.to_string()),
-                (
-                    "listen",
-                    options.loopback(options.engine_port_base, index)?.to_string(),
-                ),
+                ("listen", options.loopback(options.engine_port_base, index)?.to_string()),
                 ("central", central.local_addr().to_string()),
                 ("data", folder.of(&format!("engine-{id}")).display().to_string()),
                 ("speed", options.speed.to_string()),
@@ -73,31 +67,20 @@ impl Network {
                 ("charge-point", id.to_string()),
                 ("location", location.clone()),
                 ("price", price.to_string()),
-                (
-                    "listen",
-                    options.loopback(options.monitor_port_base, index)?.to_string(),
-                ),
+                ("listen", options.loopback(options.monitor_port_base, index)?.to_string()),
                 ("engine", engine.local_addr().to_string()),
                 ("central", central.local_addr().to_string()),
             ];
             let monitor = monitor::Service::bind(role("monitor", flags)?).await;
             let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
-            points.push(Point {
-                id,
-                location,
-                engine,
-                monitor,
-            });
+            points.push(Point { id, location, engine, monitor });
         }
         Ok(Self { central, points })
     }
 
     /// For people's hands at the charge points.
     pub(super) fn hands(&self) -> BTreeMap<ChargePointId, engine::Point> {
-        let hands = self
-            .points
-            .iter()
-            .map(|point| (point.id.clone(), point.engine.point()));
+        let hands = self.points.iter().map(|point| (point.id.clone(), point.engine.point()));
         hands.collect()
     }
 
@@ -154,9 +137,7 @@ async fn all(tasks: &mut JoinSet<Result<(), Failure>>, shutdown: &Shutdown) -> R
 pub(super) fn role<T: clap::Args>(name: &'static str, flags: Vec<(&str, String)>) -> Result<T, Failure> {
     let command = T::augment_args(clap::Command::new(name).no_binary_name(true));
     let flags = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}"));
-    let read = command
-        .try_get_matches_from(flags)
-        .and_then(|matches| T::from_arg_matches(&matches));
+    let read = command.try_get_matches_from(flags).and_then(|matches| T::from_arg_matches(&matches));
     read.map_err(|error| Failure::Usage(crate::cli::first_paragraph(&error.render().to_string())))
 }
 

@@ -71,21 +71,13 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
 fn steps(frame: &mut Frame<'_>, area: Rect, driver: &driver::View) {
     let mut lines: Vec<String> = driver.messages.iter().cloned().collect();
     if let Some(supply) = &driver.supply {
-        let driver::Supply {
-            charge_point,
-            power,
-            energy,
-            amount,
-            ..
-        } = supply;
+        let driver::Supply { charge_point, power, energy, amount, .. } = supply;
         lines.push(format!("{charge_point}: {power}  {energy}  {amount}"));
     }
     let room = usize::from(area.height.saturating_sub(2));
     let hidden = lines.len().saturating_sub(room);
-    let title = format!(
-        " driver {}: {} of {} requests concluded ",
-        driver.driver, driver.concluded, driver.asked
-    );
+    let title =
+        format!(" driver {}: {} of {} requests concluded ", driver.driver, driver.concluded, driver.asked);
     let text = Paragraph::new(lines.split_off(hidden).join("\n"));
     frame.render_widget(text.block(Block::bordered().title(title)), area);
 }
@@ -109,9 +101,7 @@ mod tests {
         let options: Options = network::role("up", flags).unwrap();
         let (folder, broker) = (Folder::open(None).unwrap(), Broker::open(None).unwrap());
         let points = charge_points::load(None).unwrap();
-        let network = network::Network::bind(&options, points, broker.address(), &folder)
-            .await
-            .unwrap();
+        let network = network::Network::bind(&options, points, broker.address(), &folder).await.unwrap();
         let central = network.central.local_addr();
         let view = View {
             central: network.central.view(),
@@ -121,20 +111,14 @@ mod tests {
         let whole = picture(&view, 80, 24);
         for line in [
             format!("evmesh operator status --central {central} "),
-            format!(
-                "evmesh driver --driver 101 --central {central} --kafka {} ",
-                broker.address()
-            ),
+            format!("evmesh driver --driver 101 --central {central} --kafka {} ", broker.address()),
             format!("grpcurl -plaintext {central} list "),
             format!("central {central}  kafka: "),
         ] {
             assert!(whole.contains(&line), "'{line}' in\n{whole}");
         }
         let small = picture(&view, 40, 10);
-        assert!(
-            small.contains("charge points") && !small.contains("grpcurl"),
-            "{small}"
-        );
+        assert!(small.contains("charge points") && !small.contains("grpcurl"), "{small}");
         picture(&view, 1, 1);
     }
 }

@@ -50,9 +50,7 @@ async fn follow(
         }
         let available = seen.values().filter(|detail| is_available(detail)).count();
         let all = seen.len();
-        progress(&format!(
-            "waiting: {available} of {all} charge points are available; {missing}"
-        ))?;
+        progress(&format!("waiting: {available} of {all} charge points are available; {missing}"))?;
         said = missing;
         Ok::<(), Failure>(())
     };
@@ -75,10 +73,7 @@ async fn follow(
             }
         };
         for detail in message.ok_or_else(|| central.ended())?.charge_points {
-            let id = detail
-                .charge_point
-                .as_ref()
-                .map(|charge_point| charge_point.charge_point_id.as_str());
+            let id = detail.charge_point.as_ref().map(|charge_point| charge_point.charge_point_id.as_str());
             if let Some(place) = id.and_then(|id| seen.get_mut(id)) {
                 *place = Some(detail);
             }
@@ -88,18 +83,11 @@ async fn follow(
 }
 
 fn status(detail: &ChargePointDetail) -> ChargePointStatus {
-    detail
-        .charge_point
-        .as_ref()
-        .map_or(ChargePointStatus::Unspecified, |charge_point| {
-            charge_point.status()
-        })
+    detail.charge_point.as_ref().map_or(ChargePointStatus::Unspecified, |charge_point| charge_point.status())
 }
 
 fn is_available(detail: &Option<ChargePointDetail>) -> bool {
-    detail
-        .as_ref()
-        .is_some_and(|detail| status(detail) == ChargePointStatus::Available)
+    detail.as_ref().is_some_and(|detail| status(detail) == ChargePointStatus::Available)
 }
 
 fn missing(seen: &Seen) -> String {
@@ -109,11 +97,7 @@ fn missing(seen: &Seen) -> String {
         Some(detail) if detail.status_reason.is_empty() => {
             format!("{id} is {}", status_label(status(detail)))
         }
-        Some(detail) => format!(
-            "{id} is {} ({})",
-            status_label(status(detail)),
-            detail.status_reason
-        ),
+        Some(detail) => format!("{id} is {} ({})", status_label(status(detail)), detail.status_reason),
     });
     let missing: Vec<String> = missing.collect();
     let named = missing[..missing.len().min(NAMED)].join(", ");

@@ -137,10 +137,9 @@ async fn show(words: Words, mut events: Receiver<driver::DriverEvent>, lines: bo
     loop {
         match events.recv().await {
             Ok(event) => say(lines, &words.text(&event))?,
-            Err(RecvError::Lagged(missed)) => say(
-                lines,
-                &format!("{missed} messages are not shown: they came too fast"),
-            )?,
+            Err(RecvError::Lagged(missed)) => {
+                say(lines, &format!("{missed} messages are not shown: they came too fast"))?
+            }
             Err(RecvError::Closed) => return Ok(()),
         }
     }

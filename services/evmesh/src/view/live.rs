@@ -29,8 +29,7 @@ pub(crate) struct Network {
 impl Network {
     /// Takes in a charge point that is new, or has changed.
     pub(crate) fn take(&mut self, charge_point: ChargePoint) {
-        self.points
-            .insert(charge_point.charge_point_id.clone(), charge_point);
+        self.points.insert(charge_point.charge_point_id.clone(), charge_point);
     }
 
     /// Shows what is so many rows further down, or up.
@@ -46,19 +45,13 @@ impl Network {
         frame.render_widget(Paragraph::new(format!("central {central}{keys}")), head);
 
         let (wide, medium) = (body.width >= WIDE, body.width >= MEDIUM);
-        let mut columns = vec![
-            ("charge point", Constraint::Fill(1)),
-            ("status", Constraint::Length(13)),
-        ];
+        let mut columns = vec![("charge point", Constraint::Fill(1)), ("status", Constraint::Length(13))];
         if medium {
             columns.push(("power", Constraint::Length(8)));
         }
         columns.push(("energy", Constraint::Length(11)));
         if medium {
-            columns.extend([
-                ("amount", Constraint::Length(11)),
-                ("driver", Constraint::Fill(1)),
-            ]);
+            columns.extend([("amount", Constraint::Length(11)), ("driver", Constraint::Fill(1))]);
         }
         if wide {
             columns.push(("place, reason", Constraint::Fill(2)));
@@ -69,11 +62,7 @@ impl Network {
         let header = Row::new(columns.iter().map(|(name, _)| *name));
         let table = Table::new(rows, columns.iter().map(|(_, width)| *width))
             .header(header.style(Style::new().add_modifier(Modifier::BOLD)))
-            .block(
-                Block::bordered()
-                    .title(self.title())
-                    .title_bottom(self.below(room)),
-            );
+            .block(Block::bordered().title(self.title()).title_bottom(self.below(room)));
         frame.render_widget(table, body);
     }
 
@@ -153,10 +142,7 @@ mod tests {
                     driver_id: "101".into(),
                     power_w: 50_000,
                     energy_wh: 12_345,
-                    amount: Some(Money {
-                        currency_code: "EUR".into(),
-                        micros: 4_320_750,
-                    }),
+                    amount: Some(Money { currency_code: "EUR".into(), micros: 4_320_750 }),
                 }),
             });
         }
@@ -165,30 +151,16 @@ mod tests {
 
     fn picture(network: &Network, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal
-            .draw(|frame| network.draw(frame, "127.0.0.1:50051"))
-            .unwrap();
+        terminal.draw(|frame| network.draw(frame, "127.0.0.1:50051")).unwrap();
         terminal.backend().to_string()
     }
 
     #[test]
     fn each_width_shows_what_fits() {
         for (width, shown, left_out) in [
-            (
-                120,
-                vec!["12.345 kWh", "4.32 EUR", "101", "Madrid, Atocha  (it is warm)"],
-                "--",
-            ),
-            (
-                80,
-                vec!["50.0 kW", "12.345 kWh", "4.32 EUR", "101", "q: quit  ↑ ↓: scroll"],
-                "Madrid",
-            ),
-            (
-                40,
-                vec!["MAD-00", "SUMINISTRANDO", "12.345 kWh", "q: quit"],
-                "EUR",
-            ),
+            (120, vec!["12.345 kWh", "4.32 EUR", "101", "Madrid, Atocha  (it is warm)"], "--"),
+            (80, vec!["50.0 kW", "12.345 kWh", "4.32 EUR", "101", "q: quit  ↑ ↓: scroll"], "Madrid"),
+            (40, vec!["MAD-00", "SUMINISTRANDO", "12.345 kWh", "q: quit"], "EUR"),
         ] {
             let picture = picture(&network(2), width, 10);
             for text in shown {
@@ -206,16 +178,10 @@ mod tests {
     fn what_does_not_fit_is_counted_and_scrolled_to() {
         let mut network = network(30);
         let top = picture(&network, 80, 24);
-        assert!(
-            top.contains("MAD-19") && !top.contains("MAD-20") && top.contains(" 10 more "),
-            "{top}"
-        );
+        assert!(top.contains("MAD-19") && !top.contains("MAD-20") && top.contains(" 10 more "), "{top}");
         network.scroll(15);
         let end = picture(&network, 80, 24);
-        assert!(
-            end.contains("MAD-29") && !end.contains("MAD-14") && !end.contains("more"),
-            "{end}"
-        );
+        assert!(end.contains("MAD-29") && !end.contains("MAD-14") && !end.contains("more"), "{end}");
         network.scroll(-100);
         assert_eq!(picture(&network, 80, 24), top);
     }

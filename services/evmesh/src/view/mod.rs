@@ -113,27 +113,15 @@ pub(crate) struct Supply {
 
 impl From<network::Money> for Money {
     fn from(money: network::Money) -> Self {
-        let network::Money {
-            currency_code,
-            micros,
-        } = money;
-        Self {
-            currency_code,
-            micros,
-        }
+        let network::Money { currency_code, micros } = money;
+        Self { currency_code, micros }
     }
 }
 
 impl From<network::Price> for Price {
     fn from(price: network::Price) -> Self {
-        let network::Price {
-            currency_code,
-            micros_per_kwh,
-        } = price;
-        Self {
-            currency_code,
-            micros_per_kwh,
-        }
+        let network::Price { currency_code, micros_per_kwh } = price;
+        Self { currency_code, micros_per_kwh }
     }
 }
 

@@ -48,19 +48,11 @@ pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
             live.driver_id
         )
     });
-    let reason = if one.status_reason.is_empty() {
-        String::new()
-    } else {
-        format!("  ({})", one.status_reason)
-    };
-    format!(
-        "{:<12} {:<13}{}{reason}",
-        one.charge_point_id,
-        status_cell(one.status),
-        live.unwrap_or_default()
-    )
-    .trim_end()
-    .to_owned()
+    let reason =
+        if one.status_reason.is_empty() { String::new() } else { format!("  ({})", one.status_reason) };
+    format!("{:<12} {:<13}{}{reason}", one.charge_point_id, status_cell(one.status), live.unwrap_or_default())
+        .trim_end()
+        .to_owned()
 }
 
 /// Sessions, one a row.
@@ -146,11 +138,7 @@ pub(crate) fn panel(panel: &Panel) -> String {
         panel.charge_point_id,
         yes(panel.plugged_in),
         yes(panel.attended),
-        if panel.fault.is_empty() {
-            "none"
-        } else {
-            &panel.fault
-        },
+        if panel.fault.is_empty() { "none" } else { &panel.fault },
     );
     for (name, supply) in [("session now  ", &panel.current), ("last session ", &panel.last)] {
         text.push_str(&format!(

@@ -24,8 +24,7 @@ pub(super) fn wire_status(status: ChargePointStatus) -> Option<WireStatus> {
 pub(super) fn status_cell(status: Option<WireStatus>) -> String {
     // Serialised, so that the word is spelt in one place only.
     let word = status.and_then(|status| serde_json::to_value(status).ok());
-    word.and_then(|word| word.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The name of an enum's value without the name of the enum.
@@ -46,10 +45,7 @@ pub(super) fn money_cell(money: Option<&Money>) -> String {
     let Some(money) = money else {
         return String::new();
     };
-    let decimals = money
-        .currency_code
-        .parse::<Currency>()
-        .map_or(2, Currency::decimals);
+    let decimals = money.currency_code.parse::<Currency>().map_or(2, Currency::decimals);
     let units = money.micros as f64 / 1e6;
     format!("{units:.*} {}", decimals as usize, money.currency_code)
 }
@@ -61,9 +57,7 @@ pub(super) fn price_cell(price: Option<&Price>) -> String {
     };
     let currency = price.currency_code.parse::<Currency>().ok();
     let micros = u64::try_from(price.micros_per_kwh).ok();
-    let price = currency
-        .zip(micros)
-        .and_then(|(currency, micros)| domain::Price::new(currency, micros).ok());
+    let price = currency.zip(micros).and_then(|(currency, micros)| domain::Price::new(currency, micros).ok());
     price.map_or_else(|| "?".to_owned(), |price| format!("{price}/kWh"))
 }
 
@@ -92,22 +86,13 @@ mod tests {
 
     #[test]
     fn cells_read_well() {
-        let money = |currency_code: &str, micros| Money {
-            currency_code: currency_code.into(),
-            micros,
-        };
+        let money = |currency_code: &str, micros| Money { currency_code: currency_code.into(), micros };
         assert_eq!(money_cell(Some(&money("EUR", 1_250_000))), "1.25 EUR");
         assert_eq!(money_cell(Some(&money("JPY", 50_000_000))), "50 JPY");
         assert_eq!(money_cell(None), "");
-        let price = Price {
-            currency_code: "EUR".into(),
-            micros_per_kwh: 350_000,
-        };
+        let price = Price { currency_code: "EUR".into(), micros_per_kwh: 350_000 };
         assert_eq!(price_cell(Some(&price)), "0.35 EUR/kWh");
-        assert_eq!(
-            seconds_cell(Some(&"2026-01-02T03:04:05.678Z".into())),
-            "2026-01-02T03:04:05Z"
-        );
+        assert_eq!(seconds_cell(Some(&"2026-01-02T03:04:05.678Z".into())), "2026-01-02T03:04:05Z");
         assert_eq!(status_cell(Some(WireStatus::Supplying)), "SUMINISTRANDO");
         assert_eq!(outcome_word(SessionOutcome::Faulted), Some("FAULTED"));
     }

@@ -18,45 +18,28 @@ impl Broker {
     /// A broker that is there.
     pub fn open() -> Self {
         let broker = testing::broker();
-        Self {
-            address: broker.options().kafka,
-            broker,
-        }
+        Self { address: broker.options().kafka, broker }
     }
 
     /// A broker behind a door that is still closed: connections to its address are refused.
     pub fn closed() -> Self {
-        Self {
-            broker: testing::broker(),
-            address: super::free_address(),
-        }
+        Self { broker: testing::broker(), address: super::free_address() }
     }
 
     /// The embedded broker even where a real one is named: this test takes it away.
     pub fn embedded() -> Self {
         let broker = testing::embedded_broker();
-        Self {
-            address: broker.options().kafka,
-            broker,
-        }
+        Self { address: broker.options().kafka, broker }
     }
 
     /// Goes away as if it had died; what it holds stays.
     pub fn down(&self) {
-        self.broker
-            .embedded()
-            .expect("the embedded one")
-            .down()
-            .expect("it goes down");
+        self.broker.embedded().expect("the embedded one").down().expect("it goes down");
     }
 
     /// Is there again.
     pub fn up(&self) {
-        self.broker
-            .embedded()
-            .expect("the embedded one")
-            .up()
-            .expect("it comes back");
+        self.broker.embedded().expect("the embedded one").up().expect("it comes back");
     }
 
     /// How a test's own client reaches it.
@@ -67,12 +50,7 @@ impl Broker {
     /// The flags by which a role reaches it, with topics of this test's own.
     pub fn flags(&self) -> [String; 4] {
         let prefix = self.broker.options().kafka_topic_prefix;
-        [
-            "--kafka".into(),
-            self.address.clone(),
-            "--kafka-topic-prefix".into(),
-            prefix,
-        ]
+        ["--kafka".into(), self.address.clone(), "--kafka-topic-prefix".into(), prefix]
     }
 
     /// Opens the door: from now on the broker is reached.

@@ -50,11 +50,7 @@ fn list(run: &Run) -> Vec<serde_json::Value> {
 pub fn becomes(central: &str, charge_point: &str, wanted: &str) {
     eventually(&format!("{charge_point} is {wanted}"), PATIENCE, || {
         let answer = ask(central, &["status"]);
-        let rows = if answer.code == 0 {
-            list(&answer)
-        } else {
-            Vec::new()
-        };
+        let rows = if answer.code == 0 { list(&answer) } else { Vec::new() };
         let row = rows.iter().find(|row| row["charge_point_id"] == charge_point)?;
         (row["status"] == wanted).then_some(())
     });

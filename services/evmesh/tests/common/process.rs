@@ -31,11 +31,7 @@ pub struct Run {
 
 /// Runs a command to its end.
 pub fn run<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Run {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command(arguments).output().expect("the executable starts");
+    let Output { status, stdout, stderr } = command(arguments).output().expect("the executable starts");
     Run {
         code: code(status),
         stdout: String::from_utf8(stdout).expect("stdout is text"),
@@ -85,31 +81,19 @@ impl Process {
         let arguments: Vec<String> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
         let mut command = command(&arguments);
         let temporary = tempfile::tempdir().expect("a folder");
-        command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .env("TMPDIR", temporary.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).env("TMPDIR", temporary.path());
         let mut child = command.spawn().expect("the executable starts");
         let said = Arc::new(Said::default());
         collect(child.stdout.take().expect("piped"), said.clone());
         collect(child.stderr.take().expect("piped"), said.clone());
-        Self {
-            name: arguments.join(" "),
-            child,
-            said,
-            _temporary: temporary,
-        }
+        Self { name: arguments.join(" "), child, said, _temporary: temporary }
     }
 
     /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time is
     /// over, without it.
     pub fn line(&self, texts: &[&str], within: Duration) -> String {
         self.find(texts, within).unwrap_or_else(|why| {
-            panic!(
-                "'evmesh {}' {why} without a line with {texts:?}; it said:\n{}",
-                self.name,
-                self.text()
-            )
+            panic!("'evmesh {}' {why} without a line with {texts:?}; it said:\n{}", self.name, self.text())
         })
     }
 
@@ -130,12 +114,7 @@ impl Process {
             if left.is_zero() {
                 return Err("went on");
             }
-            lines = self
-                .said
-                .more
-                .wait_timeout(lines, left)
-                .expect("no reader panics")
-                .0;
+            lines = self.said.more.wait_timeout(lines, left).expect("no reader panics").0;
         }
     }
 
@@ -154,11 +133,7 @@ impl Process {
     pub fn terminate(&self) {
         let id = self.child.id().to_string();
         let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "'evmesh {}' cannot be signalled",
-            self.name
-        );
+        assert!(status.is_ok_and(|status| status.success()), "'evmesh {}' cannot be signalled", self.name);
     }
 
     /// Ends it as a power cut would: SIGKILL.
@@ -179,12 +154,7 @@ impl Process {
                 self.name,
                 lines.lines.join("\n")
             );
-            lines = self
-                .said
-                .more
-                .wait_timeout(lines, left)
-                .expect("no reader panics")
-                .0;
+            lines = self.said.more.wait_timeout(lines, left).expect("no reader panics").0;
         }
         drop(lines);
         code(self.child.wait().expect("it can be waited for"))

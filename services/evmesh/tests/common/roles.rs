@@ -34,10 +34,7 @@ impl Roles {
     }
 
     fn point(&self, id: &str) -> &(String, String, String) {
-        self.points
-            .iter()
-            .find(|point| point.0 == id)
-            .expect("a charge point of this network")
+        self.points.iter().find(|point| point.0 == id).expect("a charge point of this network")
     }
 
     fn data(&self, of: &str) -> String {
@@ -53,54 +50,22 @@ impl Roles {
     }
 
     pub fn central(&self) -> Process {
-        self.start(
-            &[
-                "central",
-                "--listen",
-                &self.central,
-                "--data",
-                &self.data("central"),
-            ],
-            true,
-        )
+        self.start(&["central", "--listen", &self.central, "--data", &self.data("central")], true)
     }
 
     /// Its cars take 40 kWh at 50 kW, at this speed: at 600 they are full after 4.8 s.
     pub fn engine(&self, id: &str, speed: u32) -> Process {
         let (_, address, _) = self.point(id);
         let (data, speed) = (self.data(id), speed.to_string());
-        let flags = [
-            "engine",
-            "--charge-point",
-            id,
-            "--listen",
-            address,
-            "--central",
-            &self.central,
-        ];
-        self.start(
-            &[&flags[..], &["--data", &data, "--speed", &speed]].concat(),
-            true,
-        )
+        let flags = ["engine", "--charge-point", id, "--listen", address, "--central", &self.central];
+        self.start(&[&flags[..], &["--data", &data, "--speed", &speed]].concat(), true)
     }
 
     pub fn monitor(&self, id: &str) -> Process {
         let (_, engine, address) = self.point(id);
-        let flags = [
-            "monitor",
-            "--charge-point",
-            id,
-            "--listen",
-            address,
-            "--central",
-            &self.central,
-        ];
+        let flags = ["monitor", "--charge-point", id, "--listen", address, "--central", &self.central];
         self.start(
-            &[
-                &flags[..],
-                &["--engine", engine, "--location", "Madrid", "--price", "0.35 EUR"],
-            ]
-            .concat(),
+            &[&flags[..], &["--engine", engine, "--location", "Madrid", "--price", "0.35 EUR"]].concat(),
             false,
         )
     }

@@ -11,14 +11,7 @@ pub struct Up {
 
 /// The flags of an `evmesh up` that disturbs nobody.
 pub fn flags(broker: &Broker, more: &[&str]) -> Vec<String> {
-    let own = [
-        "up",
-        "--plain",
-        "--listen",
-        "127.0.0.1:0",
-        "--engine-port-base",
-        "0",
-    ];
+    let own = ["up", "--plain", "--listen", "127.0.0.1:0", "--engine-port-base", "0"];
     let mut flags: Vec<String> = own.iter().chain(more).map(ToString::to_string).collect();
     flags.extend(broker.flags());
     flags
@@ -31,11 +24,7 @@ impl Up {
         let process = Process::start(flags(&broker, more));
         process.line(&["ready: every charge point is available"], PATIENCE);
         let central = last_word(&process.line(&["central "], PATIENCE));
-        Self {
-            process,
-            central,
-            broker,
-        }
+        Self { process, central, broker }
     }
 
     /// Where the engine of a charge point is.
@@ -57,9 +46,7 @@ impl Up {
     }
 
     fn address(&self, charge_point: &str, of: &str) -> String {
-        let line = self
-            .process
-            .line(&[charge_point, "engine ", "monitor "], PATIENCE);
+        let line = self.process.line(&[charge_point, "engine ", "monitor "], PATIENCE);
         let mut words = line.split_whitespace().skip_while(|word| *word != of);
         words.nth(1).expect("an address follows").to_owned()
     }

@@ -46,17 +46,13 @@ impl FromStr for Address {
         if !fits {
             return Err(InvalidAddress::Host);
         }
-        Ok(Self {
-            authority: rest.to_owned(),
-        })
+        Ok(Self { authority: rest.to_owned() })
     }
 }
 
 impl From<std::net::SocketAddr> for Address {
     fn from(address: std::net::SocketAddr) -> Self {
-        Self {
-            authority: address.to_string(),
-        }
+        Self { authority: address.to_string() }
     }
 }
 

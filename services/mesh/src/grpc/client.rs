@@ -99,16 +99,8 @@ impl Peer {
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout)
             .keep_alive_while_idle(true);
-        let shared = Shared {
-            address: address.clone(),
-            options,
-            guards: Mutex::default(),
-        };
-        Self {
-            shared: Arc::new(shared),
-            channel: endpoint.connect_lazy(),
-            deadline: None,
-        }
+        let shared = Shared { address: address.clone(), options, guards: Mutex::default() };
+        Self { shared: Arc::new(shared), channel: endpoint.connect_lazy(), deadline: None }
     }
 
     /// Where it is.
@@ -118,10 +110,7 @@ impl Peer {
 
     /// The same far side, for calls on behalf of one that came in: none outlives it.
     pub fn with_deadline(&self, deadline: Option<Deadline>) -> Self {
-        Self {
-            deadline,
-            ..self.clone()
-        }
+        Self { deadline, ..self.clone() }
     }
 }
 
@@ -188,9 +177,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
     // Deadline: that of the call which came in, at most our own; the far side is told.
     let started = Instant::now();
     let own = own_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
-    let deadline = peer
-        .deadline
-        .map_or(started + own, |inbound| inbound.0.min(started + own));
+    let deadline = peer.deadline.map_or(started + own, |inbound| inbound.0.min(started + own));
 
     // The message is kept whole, for a repeat. It was encoded in memory a moment ago: this does not wait.
     let repeatable = request.headers_mut().remove(REQUEST_ID).is_some();
@@ -237,23 +224,18 @@ async fn attempt(
     request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
     let whole = async {
         let (mut head, body) = send(peer, request).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    let message = format!("the answer has more than {MAX_ANSWER_BYTES} bytes");
-                    return Fault::Ours(
-                        Failure::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message).into(),
-                    );
-                }
-                Fault::Theirs(unreachable(peer, &*error))
-            })?;
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                let message = format!("the answer has more than {MAX_ANSWER_BYTES} bytes");
+                return Fault::Ours(
+                    Failure::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message).into(),
+                );
+            }
+            Fault::Theirs(unreachable(peer, &*error))
+        })?;
         // An error may come at the end of the body: in the head, one place is enough to look for it.
-        let at_end = body
-            .trailers()
-            .filter(|trailers| code(trailers).is_some_and(|code| code != Code::Ok))
-            .cloned();
+        let at_end =
+            body.trailers().filter(|trailers| code(trailers).is_some_and(|code| code != Code::Ok)).cloned();
         sanitize(&mut head.headers);
         Ok(match at_end {
             Some(mut trailers) => {
@@ -290,10 +272,8 @@ async fn guarded(
     attempt: impl Future<Output = Result<Response, Fault>>,
 ) -> Result<Response, Status> {
     if !peer.shared.guards().0.admits(Instant::now()) {
-        let message = format!(
-            "{} did not answer several times in a row; it is tried again soon",
-            peer.address()
-        );
+        let message =
+            format!("{} did not answer several times in a row; it is tried again soon", peer.address());
         return Err(Failure::unavailable("CIRCUIT_OPEN", message, PROBE_AFTER).into());
     }
     match attempt.await {
@@ -320,13 +300,7 @@ async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
         _ => Fault::Theirs(unreachable(peer, &error)),
     };
     let mut channel = peer.channel.clone();
-    channel
-        .ready()
-        .await
-        .map_err(failed)?
-        .call(request)
-        .await
-        .map_err(failed)
+    channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)
 }
 
 fn unreachable(peer: &Peer, error: &(dyn Error + 'static)) -> Status {
@@ -340,18 +314,14 @@ fn overdue(peer: &Peer) -> Status {
 
 /// The code in a head or a trailer, if there is one.
 fn code(headers: &HeaderMap) -> Option<Code> {
-    headers
-        .get("grpc-status")
-        .map(|code| Code::from_bytes(code.as_bytes()))
+    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// tonic panics on details that are not base64: a far side's nonsense must not do that to us.
 fn sanitize(headers: &mut HeaderMap) {
     const DETAILS: &str = "grpc-status-details-bin";
     let metadata = MetadataMap::from_headers(std::mem::take(headers));
-    let broken = metadata
-        .get_bin(DETAILS)
-        .is_some_and(|details| details.to_bytes().is_err());
+    let broken = metadata.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err());
     *headers = metadata.into_headers();
     if broken {
         headers.remove(DETAILS);
@@ -383,10 +353,7 @@ mod tests {
                 http::HeaderName::from_static("grpc-timeout"),
                 grpc_timeout(Duration::from_millis(millis)),
             )];
-            assert_eq!(
-                own_timeout(&headers.into_iter().collect()),
-                Some(Duration::from_millis(millis))
-            );
+            assert_eq!(own_timeout(&headers.into_iter().collect()), Some(Duration::from_millis(millis)));
         }
     }
 

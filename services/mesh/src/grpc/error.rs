@@ -44,15 +44,8 @@ impl Failure {
     /// `INVALID_ARGUMENT` `INVALID_FIELD`: a field is wrong; `problem` goes on after its name ("must not be empty").
     pub fn invalid(field: impl Into<String>, problem: impl Display) -> Self {
         let (field, problem) = (field.into(), problem.to_string());
-        let failure = Self::new(
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-            format!("{field} {problem}"),
-        );
-        Self {
-            field: Some(Box::new((field, problem))),
-            ..failure
-        }
+        let failure = Self::new(Code::InvalidArgument, "INVALID_FIELD", format!("{field} {problem}"));
+        Self { field: Some(Box::new((field, problem))), ..failure }
     }
 
     /// `INVALID_ARGUMENT` with a reason of its own.
@@ -103,10 +96,7 @@ impl Failure {
 
     /// A retry may help, after this long (`google.rpc.RetryInfo`).
     pub fn retry_after(self, after: Duration) -> Self {
-        Self {
-            retry_after: Some(after),
-            ..self
-        }
+        Self { retry_after: Some(after), ..self }
     }
 
     /// More for programs.
@@ -175,11 +165,7 @@ pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = || std::iter::successors(Some(error), |&error| error.source());
     let of_h2 = || causes().filter_map(|error| error.downcast_ref::<h2::Error>());
     // An answer in another protocol looks like a frame that is too long, or in the wrong place.
-    let strange = [
-        h2::Reason::FRAME_SIZE_ERROR,
-        h2::Reason::PROTOCOL_ERROR,
-        h2::Reason::HTTP_1_1_REQUIRED,
-    ];
+    let strange = [h2::Reason::FRAME_SIZE_ERROR, h2::Reason::PROTOCOL_ERROR, h2::Reason::HTTP_1_1_REQUIRED];
     if of_h2().any(|error| error.reason().is_some_and(|reason| strange.contains(&reason))) {
         return "something else listens there, or a server with TLS".to_owned();
     }
@@ -187,11 +173,7 @@ pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut of_io = causes()
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .chain(of_h2().filter_map(h2::Error::get_io));
-    let closed = [
-        io::ErrorKind::BrokenPipe,
-        io::ErrorKind::ConnectionReset,
-        io::ErrorKind::UnexpectedEof,
-    ];
+    let closed = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof];
     // hyper says it in its own words only.
     if innermost == "connection closed" || of_io.any(|error| closed.contains(&error.kind())) {
         return "the connection was closed; perhaps something else listens there, or a server with TLS"
@@ -217,10 +199,7 @@ mod tests {
         assert_eq!(reason(&status).as_deref(), Some("INVALID_FIELD"));
         let bad = status.get_details_bad_request().unwrap();
         assert_eq!(bad.field_violations[0].field, "driver_id");
-        assert_eq!(
-            status.message(),
-            "driver_id has ' '; only letters, digits, '-', '_' and '.' are allowed"
-        );
+        assert_eq!(status.message(), "driver_id has ' '; only letters, digits, '-', '_' and '.' are allowed");
         assert_eq!(status.get_details_error_info().unwrap().domain, DOMAIN);
     }
 
@@ -230,18 +209,12 @@ mod tests {
         let status = Status::from(failure);
         assert_eq!(retry_after(&status), Some(RETRY_AFTER));
         assert_eq!(status.get_details_error_info().unwrap().metadata["epoch"], "7");
-        assert_eq!(
-            explain(&status, "central"),
-            "central refused: a newer one is there"
-        );
+        assert_eq!(explain(&status, "central"), "central refused: a newer one is there");
     }
 
     #[test]
     fn an_internal_cause_does_not_leave() {
         let status = Status::from(Failure::internal("sled: /secret/path broke"));
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Internal, INTERNAL_MESSAGE)
-        );
+        assert_eq!((status.code(), status.message()), (Code::Internal, INTERNAL_MESSAGE));
     }
 }

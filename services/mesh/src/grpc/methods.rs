@@ -22,10 +22,7 @@ static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
     let mut methods = HashMap::new();
-    for file in sets
-        .into_iter()
-        .flat_map(|set| FileDescriptorSet::decode(set).unwrap_or_default().file)
-    {
+    for file in sets.into_iter().flat_map(|set| FileDescriptorSet::decode(set).unwrap_or_default().file) {
         for service in &file.service {
             for method in &service.method {
                 let streams = method.client_streaming() || method.server_streaming();
@@ -41,9 +38,7 @@ static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
 
 /// The method with this path, and the path for as long as the process lives; `None` if there is none.
 pub(super) fn find(path: &str) -> Option<(&'static str, Method)> {
-    METHODS
-        .get_key_value(path)
-        .map(|(path, method)| (path.as_str(), *method))
+    METHODS.get_key_value(path).map(|(path, method)| (path.as_str(), *method))
 }
 
 #[cfg(test)]
@@ -62,10 +57,7 @@ mod tests {
         ] {
             assert_eq!(find(path), Some((path, Method::Streaming)));
         }
-        for path in [
-            "/evmesh.driver.v1.DriverService/RequestCharge",
-            "/grpc.health.v1.Health/Check",
-        ] {
+        for path in ["/evmesh.driver.v1.DriverService/RequestCharge", "/grpc.health.v1.Health/Check"] {
             assert_eq!(find(path), Some((path, Method::Unary)));
         }
         assert_eq!(find("/evmesh.driver.v1.DriverService/Nothing"), None);

@@ -26,21 +26,11 @@ use tower::Service;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerOptions {
     /// At most so many calls at once, streams apart; more are refused with RESOURCE_EXHAUSTED (count).
-    #[arg(
-        long,
-        env = "EVMESH_MAX_CONCURRENT_REQUESTS",
-        default_value_t = 1024,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env = "EVMESH_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "COUNT")]
     pub max_concurrent_requests: usize,
 
     /// At most so many open streams; more are refused with RESOURCE_EXHAUSTED (count).
-    #[arg(
-        long,
-        env = "EVMESH_MAX_STREAMS",
-        default_value_t = 20_000,
-        value_name = "COUNT"
-    )]
+    #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
     pub max_streams: usize,
 
     /// The longest that a call may take, streams apart; less if its caller says so (seconds).
@@ -106,11 +96,8 @@ pub struct Listener {
 impl Listener {
     /// Binds. `what` is the service, for the error: `central`.
     pub async fn bind(address: SocketAddr, what: &str) -> Result<Self, BindError> {
-        let failed = |error: io::Error| BindError {
-            what: what.to_owned(),
-            address,
-            problem: problem(&error),
-        };
+        let failed =
+            |error: io::Error| BindError { what: what.to_owned(), address, problem: problem(&error) };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
@@ -170,11 +157,7 @@ impl HealthHandle {
     /// Says whether every service here can serve. A server starts as serving, unless this was called before.
     pub async fn set_serving(&self, serving: bool) {
         self.serving.store(serving, Ordering::SeqCst);
-        let status = if serving {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         // The empty name is the server as a whole.
         for name in [""].iter().chain(self.names.iter()) {
             self.reporter.set_service_status(*name, status).await;
@@ -193,9 +176,7 @@ pub struct GrpcServer {
 
 impl fmt::Debug for GrpcServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GrpcServer")
-            .field("services", &self.names)
-            .finish_non_exhaustive()
+        f.debug_struct("GrpcServer").field("services", &self.names).finish_non_exhaustive()
     }
 }
 
@@ -255,9 +236,7 @@ impl GrpcServer {
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .serve_with_incoming_shutdown(
                 stack,
-                TcpIncoming::from(listener.listener)
-                    .with_nodelay(Some(true))
-                    .then(accepted),
+                TcpIncoming::from(listener.listener).with_nodelay(Some(true)).then(accepted),
                 stopping.token().clone().cancelled_owned(),
             );
         tokio::pin!(serving);
@@ -307,15 +286,8 @@ fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
         }
         builder
     };
-    let v1 = builder()
-        .with_service_name("grpc.reflection.v1.ServerReflection")
-        .build_v1();
-    let v1alpha = builder()
-        .with_service_name("grpc.reflection.v1alpha.ServerReflection")
-        .build_v1alpha();
-    let (v1, v1alpha) = (
-        v1.expect("our descriptors are valid"),
-        v1alpha.expect("our descriptors are valid"),
-    );
+    let v1 = builder().with_service_name("grpc.reflection.v1.ServerReflection").build_v1();
+    let v1alpha = builder().with_service_name("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
+    let (v1, v1alpha) = (v1.expect("our descriptors are valid"), v1alpha.expect("our descriptors are valid"));
     routes.add_service(v1).add_service(v1alpha)
 }

@@ -72,10 +72,7 @@ impl Stack {
             stopping,
             overdue,
         };
-        Self {
-            routes: routes.prepare(),
-            shared: Arc::new(shared),
-        }
+        Self { routes: routes.prepare(), shared: Arc::new(shared) }
     }
 }
 
@@ -99,20 +96,14 @@ impl Service<Request> for Stack {
 async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Instant) -> Response {
     // Which method: streams have no time limit, and are counted apart.
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));
-    let call = Call {
-        path,
-        method,
-        arrived,
-    };
+    let call = Call { path, method, arrived };
     let tally = Tally { call, counted: false };
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
     let trace = trace::from_headers(request.headers());
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
-    let answered = trace
-        .scope(admit(routes, shared, request, call).instrument(span))
-        .await;
+    let answered = trace.scope(admit(routes, shared, request, call).instrument(span)).await;
     let (response, permit) = match answered {
         Ok(answered) => answered,
         Err(failure) => (Status::from(failure).into_http(), None),
@@ -126,12 +117,7 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     }
     response.map(|body| {
         let stopped = (method == Method::Streaming).then(|| stopped(&shared.stopping));
-        Body::new(Outgoing {
-            inner: body,
-            tally: Some(tally),
-            stopped,
-            _permit: permit,
-        })
+        Body::new(Outgoing { inner: body, tally: Some(tally), stopped, _permit: permit })
     })
 }
 
@@ -149,21 +135,15 @@ async fn admit(
     mut request: Request,
     call: Call,
 ) -> Result<(Response, Option<OwnedSemaphorePermit>), Failure> {
-    let Call {
-        path,
-        method,
-        arrived,
-    } = call;
+    let Call { path, method, arrived } = call;
 
     // Load shedding and the limit of concurrency: who does not fit is told at once when to come back.
     let slots = match method {
         Method::Unary => &shared.calls,
         Method::Streaming => &shared.streams,
     };
-    let permit = (path != HEALTH_CHECK)
-        .then(|| slots.clone().try_acquire_owned())
-        .transpose()
-        .map_err(|_| {
+    let permit =
+        (path != HEALTH_CHECK).then(|| slots.clone().try_acquire_owned()).transpose().map_err(|_| {
             let message = "too many requests at once; try again after the delay in the details";
             Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
         })?;
@@ -210,11 +190,7 @@ async fn until(deadline: Option<Deadline>) {
 }
 
 fn shutting_down() -> Failure {
-    Failure::unavailable(
-        "SHUTTING_DOWN",
-        "this server is stopping; try again soon",
-        RETRY_AFTER,
-    )
+    Failure::unavailable("SHUTTING_DOWN", "this server is stopping; try again soon", RETRY_AFTER)
 }
 
 /// The caller's time limit (gRPC over HTTP/2): up to eight digits and a unit.
@@ -334,10 +310,7 @@ mod tests {
             ("123456789S", None),
             ("5x", None),
         ] {
-            let headers = [(
-                http::HeaderName::from_static("grpc-timeout"),
-                text.parse().unwrap(),
-            )];
+            let headers = [(http::HeaderName::from_static("grpc-timeout"), text.parse().unwrap())];
             assert_eq!(grpc_timeout(&headers.into_iter().collect()), limit, "{text}");
         }
     }

@@ -62,11 +62,9 @@ fn uniform(status: Status) -> Status {
         Code::OutOfRange if message.starts_with("Error, decoded message length too large") => {
             Failure::new(Code::InvalidArgument, "REQUEST_TOO_LARGE", too_large(message))
         }
-        Code::Unimplemented if message.starts_with("Content is compressed") => Failure::new(
-            Code::Unimplemented,
-            "COMPRESSION_UNSUPPORTED",
-            "send the request uncompressed",
-        ),
+        Code::Unimplemented if message.starts_with("Content is compressed") => {
+            Failure::new(Code::Unimplemented, "COMPRESSION_UNSUPPORTED", "send the request uncompressed")
+        }
         Code::Unimplemented => {
             let message = "there is no such method here; server reflection lists those that there are";
             Failure::new(Code::Unimplemented, "METHOD_UNKNOWN", message)
@@ -96,9 +94,7 @@ fn uniform(status: Status) -> Status {
 
 /// tonic says `… found 5 bytes, the limit is: 4 bytes`.
 fn too_large(message: &str) -> String {
-    let mut numbers = message
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|digits| !digits.is_empty());
+    let mut numbers = message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
     match (numbers.next(), numbers.next()) {
         (Some(found), Some(limit)) => {
             format!("the request has {found} bytes; at most {limit} are allowed")

@@ -40,15 +40,8 @@ impl Broker {
             .name("kafka-embedded".into())
             .spawn(move || run(&ready, &inbox))
             .map_err(Error::Thread)?;
-        let bootstrap_servers = started
-            .recv()
-            .map_err(|_| Error::Closed)?
-            .map_err(Error::Embedded)?;
-        let broker = Self {
-            bootstrap_servers,
-            orders: Some(orders),
-            thread: Some(thread),
-        };
+        let bootstrap_servers = started.recv().map_err(|_| Error::Closed)?.map_err(Error::Embedded)?;
+        let broker = Self { bootstrap_servers, orders: Some(orders), thread: Some(thread) };
         for (topic, partitions) in topics {
             broker.create_topic(topic, *partitions)?;
         }
@@ -62,10 +55,7 @@ impl Broker {
 
     /// Creates a topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
-        self.order(Order::Create {
-            topic: topic.into(),
-            partitions,
-        })
+        self.order(Order::Create { topic: topic.into(), partitions })
     }
 
     /// Closes every connection and takes no new one, as if it had died. What it holds stays.
@@ -80,11 +70,7 @@ impl Broker {
 
     fn order(&self, order: Order) -> Result<(), Error> {
         let (reply, answer) = sync_channel(1);
-        self.orders
-            .as_ref()
-            .ok_or(Error::Closed)?
-            .send((order, reply))
-            .map_err(|_| Error::Closed)?;
+        self.orders.as_ref().ok_or(Error::Closed)?.send((order, reply)).map_err(|_| Error::Closed)?;
         answer.recv().map_err(|_| Error::Closed)?.map_err(Error::Embedded)
     }
 }

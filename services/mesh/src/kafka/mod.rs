@@ -30,12 +30,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, clap::Args)]
 pub struct KafkaOptions {
     /// Kafka's brokers: one host:port, or several with commas.
-    #[arg(
-        long,
-        env = "EVMESH_KAFKA",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:9092"
-    )]
+    #[arg(long, env = "EVMESH_KAFKA", value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     pub kafka: String,
 
     /// How many partitions a topic gets where it has to be created (count, from 1).
@@ -48,12 +43,7 @@ pub struct KafkaOptions {
     pub kafka_replicas: i32,
 
     /// Put before every topic's name, so that several networks can share a broker; empty by default.
-    #[arg(
-        long,
-        env = "EVMESH_KAFKA_TOPIC_PREFIX",
-        default_value = "",
-        value_name = "TEXT"
-    )]
+    #[arg(long, env = "EVMESH_KAFKA_TOPIC_PREFIX", default_value = "", value_name = "TEXT")]
     pub kafka_topic_prefix: String,
 
     /// A setting of librdkafka, as key=value; may be repeated. It goes over ours, so it can break what evmesh promises.
@@ -87,10 +77,9 @@ impl FromStr for Property {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => Ok(Self {
-                key: key.trim().to_owned(),
-                value: value.to_owned(),
-            }),
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok(Self { key: key.trim().to_owned(), value: value.to_owned() })
+            }
             _ => Err("must be key=value, such as security.protocol=ssl"),
         }
     }
@@ -116,10 +105,7 @@ impl KafkaOptions {
 
     /// These options for another service in this process: what its clients find out, and log, is its own.
     pub fn separate(&self) -> Self {
-        Self {
-            watch: BrokerWatch::default(),
-            ..self.clone()
-        }
+        Self { watch: BrokerWatch::default(), ..self.clone() }
     }
 
     /// What every client has in common, with what one kind of client adds, and what the user sets over both.
@@ -139,9 +125,7 @@ impl KafkaOptions {
             ("statistics.interval.ms", "1000"),
         ];
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.kafka)
-            .set("client.id", client_id);
+        config.set("bootstrap.servers", &self.kafka).set("client.id", client_id);
         config.set_log_level(RDKafkaLogLevel::Error);
         for (key, value) in common.iter().chain(own) {
             config.set(*key, *value);
@@ -153,9 +137,7 @@ impl KafkaOptions {
     }
 
     fn context(&self) -> Context {
-        Context {
-            watch: self.watch.clone(),
-        }
+        Context { watch: self.watch.clone() }
     }
 }
 
@@ -177,11 +159,7 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         // The whole is large, and this is all that is asked of it.
         const CONNECTED: &[u8] = br#""state":"UP""#;
-        self.watch.observe(
-            statistics
-                .windows(CONNECTED.len())
-                .any(|window| window == CONNECTED),
-        );
+        self.watch.observe(statistics.windows(CONNECTED.len()).any(|window| window == CONNECTED));
     }
 }
 

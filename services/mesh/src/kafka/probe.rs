@@ -39,11 +39,8 @@ pub(super) fn ask_on(client: &Client, topic: &str, answers: &SyncSender<Answer>,
 fn ask(client: &Client, topic: &str) -> KafkaResult<Probe> {
     let as_of = clock::now().mono;
     let metadata = client.fetch_metadata(Some(topic), PROBE_TIMEOUT)?;
-    let partitions = metadata
-        .topics()
-        .iter()
-        .filter(|found| found.name() == topic)
-        .flat_map(|found| found.partitions());
+    let partitions =
+        metadata.topics().iter().filter(|found| found.name() == topic).flat_map(|found| found.partitions());
     let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();
     let offsets = |which: Offset| -> KafkaResult<BTreeMap<i32, i64>> {
         let mut list = TopicPartitionList::new();
@@ -64,13 +61,6 @@ fn ask(client: &Client, topic: &str) -> KafkaResult<Probe> {
         ranges = firsts.into_iter().filter_map(range).collect();
     }
     // It came with the metadata: this does not wait.
-    let cluster = client
-        .client()
-        .fetch_cluster_id(PROBE_TIMEOUT)
-        .unwrap_or_default();
-    Ok(Probe {
-        as_of,
-        cluster,
-        ranges,
-    })
+    let cluster = client.client().fetch_cluster_id(PROBE_TIMEOUT).unwrap_or_default();
+    Ok(Probe { as_of, cluster, ranges })
 }

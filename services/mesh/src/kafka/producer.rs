@@ -104,14 +104,8 @@ impl Producer {
     /// Builds the client. It never blocks and needs no broker.
     pub fn new(options: &KafkaOptions, client_id: &str) -> Result<Self, Error> {
         let client = RwLock::new(Arc::new(build(options, client_id)?));
-        let shared = Shared {
-            options: options.clone(),
-            client_id: client_id.to_owned(),
-            client,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { options: options.clone(), client_id: client_id.to_owned(), client };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Sends, and returns once the brokers have the message; while they are away, it waits for them for ever.
@@ -138,19 +132,14 @@ impl Producer {
             }
             backoff.wait().await; // the queue is full
         }
-        delivered
-            .await
-            .map_err(|_| Error::Closed)?
-            .map_err(Error::Delivery)
+        delivered.await.map_err(|_| Error::Closed)?.map_err(Error::Delivery)
     }
 
     /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is dropped and
     /// counted. For readings and broadcasts, whose next one makes up for the last.
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
         let fits = self.shared.options.watch.get() != BrokerState::Lost
-            && self
-                .client()
-                .is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);
+            && self.client().is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);
         if !fits || !matches!(self.enqueue(topic, key, payload, &[], Report(None)), Ok(None)) {
             dropped();
         }
@@ -159,9 +148,7 @@ impl Producer {
     /// Waits until every message has left, at most so long; was that so?
     pub async fn flush(&self, timeout: Duration) -> bool {
         let Ok(client) = self.client() else { return false };
-        tokio::task::spawn_blocking(move || client.flush(timeout).is_ok())
-            .await
-            .unwrap_or(false)
+        tokio::task::spawn_blocking(move || client.flush(timeout).is_ok()).await.unwrap_or(false)
     }
 
     /// Whether a broker answers; known without traffic, within about 3 s.
@@ -181,21 +168,12 @@ impl Producer {
         let trace = Trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
         let headers =
-            headers
-                .iter()
-                .copied()
-                .chain(trace)
-                .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                    headers.insert(Header {
-                        key,
-                        value: Some(value),
-                    })
-                });
+            headers.iter().copied().chain(trace).fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            });
         let topic = self.shared.options.topic(topic);
-        let record = BaseRecord::with_opaque_to(&topic, Box::new(report))
-            .key(key)
-            .payload(payload)
-            .headers(headers);
+        let record =
+            BaseRecord::with_opaque_to(&topic, Box::new(report)).key(key).payload(payload).headers(headers);
         match self.client()?.send(record) {
             Ok(()) => Ok(None),
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
@@ -208,12 +186,7 @@ impl Producer {
     /// The client, or a new one in its place if it ended itself: an idempotent producer does that rather than break its
     /// order, when a broker has forgotten what it had acknowledged. What was in its queue fails, and its senders know.
     fn client(&self) -> Result<Arc<Client>, Error> {
-        let current = self
-            .shared
-            .client
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let current = self.shared.client.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((code, cause)) = current.client().fatal_error() else {
             return Ok(current);
         };

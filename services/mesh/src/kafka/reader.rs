@@ -96,10 +96,7 @@ impl Reader {
             .name(format!("kafka-{topic}"))
             .spawn(move || reading.run(first))
             .map_err(Error::Thread)?;
-        Ok(Self {
-            stop,
-            state: options.watch.subscribe(),
-        })
+        Ok(Self { stop, state: options.watch.subscribe() })
     }
 
     /// Whether a broker answers; known without traffic, within about 3 s.

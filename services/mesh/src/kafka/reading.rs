@@ -118,11 +118,8 @@ impl Reading {
     }
 
     pub(super) fn build(&self) -> Result<Client, Error> {
-        let own: Vec<(&str, &str)> = SETTINGS
-            .iter()
-            .copied()
-            .chain([("group.id", self.group.as_str())])
-            .collect();
+        let own: Vec<(&str, &str)> =
+            SETTINGS.iter().copied().chain([("group.id", self.group.as_str())]).collect();
         let config = self.options.client(&self.group, &own);
         Client::from_config_and_context(&config, ConsumerSide(self.options.context())).map_err(Error::Client)
     }
@@ -269,11 +266,8 @@ impl Reading {
         match &self.origin {
             // What appeared since this process began is new: of another cluster everything.
             Origin::Latest if before.is_none() => {
-                self.positions = probe
-                    .ranges
-                    .iter()
-                    .map(|(partition, (_, end))| (*partition, *end))
-                    .collect();
+                self.positions =
+                    probe.ranges.iter().map(|(partition, (_, end))| (*partition, *end)).collect();
             }
             Origin::Latest => {}
             Origin::Stored { cluster_id, offsets } if before.is_none() && *cluster_id == self.cluster => {
@@ -331,9 +325,7 @@ impl Reading {
     /// For lag dashboards only: nothing reads it back, and nothing waits for it.
     fn commit(&self, client: &Client) {
         if !self.positions.is_empty()
-            && let Err(error) = self
-                .offsets()
-                .and_then(|offsets| client.commit(&offsets, CommitMode::Async))
+            && let Err(error) = self.offsets().and_then(|offsets| client.commit(&offsets, CommitMode::Async))
         {
             tracing::debug!(%error, topic = self.topic, "offsets for dashboards were not kept");
         }

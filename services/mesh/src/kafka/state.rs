@@ -39,14 +39,8 @@ struct Since {
 
 impl Default for BrokerWatch {
     fn default() -> Self {
-        let since = Since {
-            reached: None,
-            ever: false,
-        };
-        Self {
-            state: watch::Sender::default(),
-            since: Arc::new(Mutex::new(since)),
-        }
+        let since = Since { reached: None, ever: false };
+        Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)) }
     }
 }
 
@@ -112,35 +106,17 @@ mod tests {
         let watch = BrokerWatch::default();
         let start = Instant::now();
         tracing::subscriber::with_default(subscriber, || {
-            let steps = [
-                (0, false),
-                (3, false),
-                (4, false),
-                (5, true),
-                (6, true),
-                (7, false),
-                (8, true),
-                (9, false),
-            ];
+            let steps =
+                [(0, false), (3, false), (4, false), (5, true), (6, true), (7, false), (8, true), (9, false)];
             for (second, reached) in
-                steps
-                    .into_iter()
-                    .chain([(11, false), (12, false), (13, true), (14, true)])
+                steps.into_iter().chain([(11, false), (12, false), (13, true), (14, true)])
             {
                 watch.observe_at(start + Duration::from_secs(second), reached);
             }
         });
         let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|line| line.text).collect();
         logged.sort();
-        assert_eq!(
-            logged,
-            [
-                "kafka lost",
-                "kafka not reached yet",
-                "kafka reached",
-                "kafka reached again"
-            ]
-        );
+        assert_eq!(logged, ["kafka lost", "kafka not reached yet", "kafka reached", "kafka reached again"]);
         assert_eq!(watch.get(), BrokerState::Reached);
     }
 }

@@ -75,8 +75,5 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Closed)?
-        .map_err(Error::Ask)
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?.map_err(Error::Ask)
 }

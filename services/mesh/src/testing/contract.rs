@@ -18,9 +18,7 @@ pub fn messages(topic: &str) -> impl Iterator<Item = (&'static str, &'static Val
     let channel = channel.unwrap_or_else(|| panic!("no topic {topic} in proto/asyncapi.yaml"));
     object(&channel["messages"]).iter().map(|(name, reference)| {
         let at = reference["$ref"].as_str().expect("a reference");
-        let message = asyncapi()
-            .pointer(&at[1..])
-            .expect("what is referred to is there");
+        let message = asyncapi().pointer(&at[1..]).expect("what is referred to is there");
         (name.as_str(), message)
     })
 }
@@ -60,9 +58,7 @@ fn undescribed(topic: &str, payload: &Value) -> Vec<String> {
     let fields = |payload: &Value, known: &Value| {
         let known = object(&known["properties"]);
         let unknown = object(payload).keys().filter(|name| !known.contains_key(*name));
-        unknown
-            .map(|name| format!("{name} is not described"))
-            .collect::<Vec<_>>()
+        unknown.map(|name| format!("{name} is not described")).collect::<Vec<_>>()
     };
     let mut unknown = fields(payload, known);
     for entry in payload["cps"].as_array().into_iter().flatten() {
@@ -77,9 +73,7 @@ fn violations(schema: &Value, instance: &Value) -> Vec<String> {
     root.insert("allOf".to_owned(), Value::Array(vec![schema.clone()]));
     let validator = jsonschema::draft7::new(&Value::Object(root)).expect("the schema is one");
     let errors = validator.iter_errors(instance);
-    errors
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect()
+    errors.map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
 fn object(value: &Value) -> &Map<String, Value> {

@@ -37,14 +37,8 @@ impl TestBroker {
 
 /// A broker for one test, see [`TestBroker`].
 pub fn broker() -> TestBroker {
-    if let Some(address) = std::env::var("EVMESH_TEST_KAFKA")
-        .ok()
-        .filter(|address| !address.is_empty())
-    {
-        return TestBroker {
-            options: prefixed(address),
-            embedded: None,
-        };
+    if let Some(address) = std::env::var("EVMESH_TEST_KAFKA").ok().filter(|address| !address.is_empty()) {
+        return TestBroker { options: prefixed(address), embedded: None };
     }
     embedded_broker()
 }
@@ -52,10 +46,7 @@ pub fn broker() -> TestBroker {
 /// The embedded broker even where `EVMESH_TEST_KAFKA` names a real one: for tests that take it down.
 pub fn embedded_broker() -> TestBroker {
     let broker = embedded::Broker::start(&[]).expect("the embedded broker starts");
-    TestBroker {
-        options: prefixed(broker.bootstrap_servers()),
-        embedded: Some(broker),
-    }
+    TestBroker { options: prefixed(broker.bootstrap_servers()), embedded: Some(broker) }
 }
 
 /// A prefix of its own for each test, so that tests on one broker do not disturb each other.

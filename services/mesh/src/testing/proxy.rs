@@ -39,12 +39,7 @@ impl Proxy {
         let target = Arc::new(Mutex::new(target));
         let (silent, is_silent) = watch::channel(false);
         let task = tokio::spawn(accept(listener, target.clone(), is_silent));
-        Self {
-            address,
-            target,
-            silent,
-            task,
-        }
+        Self { address, target, silent, task }
     }
 
     /// Where it listens.

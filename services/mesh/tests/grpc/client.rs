@@ -17,10 +17,7 @@ const SOON: Duration = Duration::from_secs(8);
 const HALF_OPEN_FOUND: Duration = Duration::from_millis(4500);
 
 fn patient() -> PeerOptions {
-    PeerOptions {
-        timeout: Duration::from_secs(60),
-        ..Default::default()
-    }
+    PeerOptions { timeout: Duration::from_secs(60), ..Default::default() }
 }
 
 /// Calls `ok`; why it failed.
@@ -39,11 +36,7 @@ async fn a_dead_far_side_opens_the_circuit_and_is_found_again() {
             (status.code(), reason(&status).as_deref()),
             (Code::Unavailable, Some("PEER_UNREACHABLE"))
         );
-        assert!(
-            status.message().contains(&address.to_string()),
-            "{}",
-            status.message()
-        );
+        assert!(status.message().contains(&address.to_string()), "{}", status.message());
     }
     let started = Instant::now();
     assert_eq!(why(&mut client, "ok").await, "CIRCUIT_OPEN");
@@ -65,18 +58,10 @@ async fn a_dead_far_side_opens_the_circuit_and_is_found_again() {
 
 #[tokio::test]
 async fn a_slow_far_side_is_deadline_exceeded_and_opens_the_circuit() {
-    let running = start(ServerOptions {
-        request_timeout: Duration::from_secs(60),
-        ..Default::default()
-    })
-    .await;
-    let mut client = client(
-        running.address,
-        PeerOptions {
-            timeout: Duration::from_millis(600),
-            ..Default::default()
-        },
-    );
+    let running =
+        start(ServerOptions { request_timeout: Duration::from_secs(60), ..Default::default() }).await;
+    let mut client =
+        client(running.address, PeerOptions { timeout: Duration::from_millis(600), ..Default::default() });
     for _ in 0..5 {
         let started = Instant::now();
         let status = client.register_charge_point(register("slow")).await.unwrap_err();
@@ -114,44 +99,28 @@ async fn a_far_side_that_accepts_and_says_nothing_is_found() {
         }
     });
     let started = Instant::now();
-    assert_eq!(
-        why(&mut client(address, patient()), "ok").await,
-        "PEER_UNREACHABLE"
-    );
+    assert_eq!(why(&mut client(address, patient()), "ok").await, "PEER_UNREACHABLE");
     assert!(started.elapsed() < HALF_OPEN_FOUND, "{:?}", started.elapsed());
     // A caller with less patience is not kept.
     let started = Instant::now();
-    let hasty = PeerOptions {
-        timeout: Duration::from_millis(300),
-        ..Default::default()
-    };
+    let hasty = PeerOptions { timeout: Duration::from_millis(300), ..Default::default() };
     assert_eq!(why(&mut client(address, hasty), "ok").await, "DEADLINE_EXCEEDED");
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]
 async fn a_connection_that_falls_silent_is_found_and_healed() {
-    let running = start(ServerOptions {
-        request_timeout: Duration::from_secs(60),
-        ..Default::default()
-    })
-    .await;
+    let running =
+        start(ServerOptions { request_timeout: Duration::from_secs(60), ..Default::default() }).await;
     let proxy = Proxy::start(running.address).await;
     let mut client = client(proxy.address(), patient());
     client.register_charge_point(register("ok")).await.unwrap();
-    let mut stream = client
-        .report_health(tokio_stream::pending())
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream = client.report_health(tokio_stream::pending()).await.unwrap().into_inner();
 
     proxy.set_silent(true);
     let started = Instant::now();
     assert_eq!(why(&mut client, "ok").await, "PEER_UNREACHABLE");
-    assert!(
-        stream.next().await.unwrap().is_err(),
-        "an idle stream hears of it too"
-    );
+    assert!(stream.next().await.unwrap().is_err(), "an idle stream hears of it too");
     assert!(started.elapsed() < HALF_OPEN_FOUND, "{:?}", started.elapsed());
 
     proxy.set_silent(false);
@@ -176,31 +145,19 @@ async fn only_marked_calls_are_repeated_and_only_within_the_budget() {
     assert_eq!(calls(), 1, "not marked: not repeated");
 
     fails(2);
-    client
-        .register_charge_point(with_request_id(register("flaky"), "r1"))
-        .await
-        .unwrap();
+    client.register_charge_point(with_request_id(register("flaky"), "r1")).await.unwrap();
     assert_eq!(calls(), 3);
 
     fails(100);
-    client
-        .register_charge_point(with_request_id(register("flaky"), "r2"))
-        .await
-        .unwrap_err();
+    client.register_charge_point(with_request_id(register("flaky"), "r2")).await.unwrap_err();
     assert_eq!(calls(), 3, "at most three tries");
 
     fails(1000);
     for n in 0..20 {
-        client
-            .register_charge_point(with_request_id(register("flaky"), &format!("b{n}")))
-            .await
-            .unwrap_err();
+        client.register_charge_point(with_request_id(register("flaky"), &format!("b{n}"))).await.unwrap_err();
     }
     let calls = calls();
-    assert!(
-        (20..=32).contains(&calls),
-        "{calls}: the budget of retries runs out"
-    );
+    assert!((20..=32).contains(&calls), "{calls}: the budget of retries runs out");
 }
 
 #[tokio::test]
@@ -209,11 +166,7 @@ async fn other_errors_are_not_repeated() {
     let mut client = client(running.address, PeerOptions::default());
     let request = with_request_id(register("refused"), "r1");
     let status = client.register_charge_point(request).await.unwrap_err();
-    assert_eq!(
-        reason(&status).as_deref(),
-        Some("EPOCH_STALE"),
-        "the far side's own reason arrives"
-    );
+    assert_eq!(reason(&status).as_deref(), Some("EPOCH_STALE"), "the far side's own reason arrives");
     assert_eq!(running.fake.calls.load(Ordering::SeqCst), 1);
 }
 
@@ -223,28 +176,14 @@ async fn the_inbound_deadline_and_trace_are_passed_on() {
     let peer = Peer::new(&running.address.into(), PeerOptions::default());
     let inbound = Some(Deadline::after(Duration::from_millis(800)));
     let mut client = ChargePointServiceClient::new(peer.with_deadline(inbound));
-    let left = client
-        .register_charge_point(register("deadline"))
-        .await
-        .unwrap()
-        .into_inner()
-        .epoch;
+    let left = client.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;
     assert!((1..=800).contains(&left), "{left}");
     let mut own = ChargePointServiceClient::new(peer.clone());
-    let left = own
-        .register_charge_point(register("deadline"))
-        .await
-        .unwrap()
-        .into_inner()
-        .epoch;
+    let left = own.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;
     assert!((801..=5000).contains(&left), "{left}");
 
     let trace = Trace::root();
-    let answer = trace
-        .scope(own.register_charge_point(register("trace")))
-        .await
-        .unwrap()
-        .into_inner();
+    let answer = trace.scope(own.register_charge_point(register("trace"))).await.unwrap().into_inner();
     assert_eq!(answer.location, trace.id());
 
     let mut late = ChargePointServiceClient::new(peer.with_deadline(Some(Deadline::after(Duration::ZERO))));
@@ -253,15 +192,9 @@ async fn the_inbound_deadline_and_trace_are_passed_on() {
 
 #[tokio::test]
 async fn streams_outlive_every_timeout() {
-    let running = start(ServerOptions {
-        request_timeout: Duration::from_millis(100),
-        ..Default::default()
-    })
-    .await;
-    let options = PeerOptions {
-        timeout: Duration::from_millis(100),
-        ..Default::default()
-    };
+    let running =
+        start(ServerOptions { request_timeout: Duration::from_millis(100), ..Default::default() }).await;
+    let options = PeerOptions { timeout: Duration::from_millis(100), ..Default::default() };
     let mut client = client(running.address, options);
     let (reports, receiver) = tokio::sync::mpsc::channel(1);
     let reports_stream = tokio_stream::wrappers::ReceiverStream::new(receiver);

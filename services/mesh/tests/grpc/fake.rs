@@ -55,17 +55,12 @@ impl ChargePointService for Service {
             "secret" => return Err(Status::internal("sled: /var/lib/secret broke")),
             "refused" => {
                 return Err(
-                    Failure::aborted("EPOCH_STALE", "a newer one is there", Duration::from_secs(3)).into(),
+                    Failure::aborted("EPOCH_STALE", "a newer one is there", Duration::from_secs(3)).into()
                 );
             }
             "flaky" => {
                 let fails = |left: u64| left.checked_sub(1);
-                if self
-                    .0
-                    .failures
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
-                    .is_ok()
-                {
+                if self.0.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
                     return Err(Failure::unavailable("STARTING", "not yet", Duration::from_secs(1)).into());
                 }
             }
@@ -83,12 +78,10 @@ impl ChargePointService for Service {
         request: Request<Streaming<ReportHealthRequest>>,
     ) -> Result<Response<Self::ReportHealthStream>, Status> {
         // Each report is answered; `secret` breaks the stream.
-        let answers = request
-            .into_inner()
-            .map(|report| match report?.charge_point_id.as_str() {
-                "secret" => Err(Status::internal("sled: /var/lib/secret broke")),
-                _ => Ok(ReportHealthResponse::default()),
-            });
+        let answers = request.into_inner().map(|report| match report?.charge_point_id.as_str() {
+            "secret" => Err(Status::internal("sled: /var/lib/secret broke")),
+            _ => Ok(ReportHealthResponse::default()),
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -122,13 +115,7 @@ pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Run
     let server = GrpcServer::new(&options).add_service(service);
     let (health, shutdown) = (server.health(), Shutdown::new());
     let served = tokio::spawn(server.serve(listener, shutdown.clone()));
-    Running {
-        fake,
-        address,
-        shutdown,
-        health,
-        served,
-    }
+    Running { fake, address, shutdown, health, served }
 }
 
 pub(crate) type Client = ChargePointServiceClient<Peer>;
@@ -138,15 +125,9 @@ pub(crate) fn client(address: SocketAddr, options: PeerOptions) -> Client {
 }
 
 pub(crate) fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {
-    Request::new(RegisterChargePointRequest {
-        charge_point_id: charge_point_id.into(),
-        ..Default::default()
-    })
+    Request::new(RegisterChargePointRequest { charge_point_id: charge_point_id.into(), ..Default::default() })
 }
 
 pub(crate) fn report(charge_point_id: &str) -> ReportHealthRequest {
-    ReportHealthRequest {
-        charge_point_id: charge_point_id.into(),
-        ..Default::default()
-    }
+    ReportHealthRequest { charge_point_id: charge_point_id.into(), ..Default::default() }
 }

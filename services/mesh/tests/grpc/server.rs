@@ -18,11 +18,7 @@ use tonic_types::StatusExt as _;
 const SOON: Duration = Duration::from_secs(5);
 
 async fn channel(running: &Running) -> Channel {
-    Channel::from_shared(format!("http://{}", running.address))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
+    Channel::from_shared(format!("http://{}", running.address)).unwrap().connect().await.unwrap()
 }
 
 async fn plain(running: &Running) -> ChargePointServiceClient<Channel> {
@@ -34,9 +30,7 @@ async fn raw(running: &Running, path: &'static str, message: RawRequest) -> Stat
     let mut grpc = tonic::client::Grpc::new(channel(running).await);
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<RawRequest, RegisterChargePointResponse>::default();
-    let answer = grpc
-        .unary(tonic::Request::new(message), path.parse().unwrap(), codec)
-        .await;
+    let answer = grpc.unary(tonic::Request::new(message), path.parse().unwrap(), codec).await;
     answer.expect_err("it is refused")
 }
 
@@ -51,15 +45,9 @@ const REGISTER: &str = "/evmesh.chargepoint.v1.ChargePointService/RegisterCharge
 
 #[tokio::test]
 async fn every_refusal_has_one_form_and_the_next_call_is_served() {
-    let running = start(ServerOptions {
-        max_message_bytes: 1000,
-        ..Default::default()
-    })
-    .await;
+    let running = start(ServerOptions { max_message_bytes: 1000, ..Default::default() }).await;
     let mut client = plain(&running).await;
-    let raw_request = |charge_point_id: &[u8]| RawRequest {
-        charge_point_id: charge_point_id.to_vec(),
-    };
+    let raw_request = |charge_point_id: &[u8]| RawRequest { charge_point_id: charge_point_id.to_vec() };
     for (status, code, why) in [
         (
             raw(&running, REGISTER, raw_request(&[0xff, 0xfe])).await,
@@ -72,12 +60,7 @@ async fn every_refusal_has_one_form_and_the_next_call_is_served() {
             "REQUEST_TOO_LARGE",
         ),
         (
-            raw(
-                &running,
-                "/evmesh.chargepoint.v1.ChargePointService/Nothing",
-                raw_request(b"x"),
-            )
-            .await,
+            raw(&running, "/evmesh.chargepoint.v1.ChargePointService/Nothing", raw_request(b"x")).await,
             Code::Unimplemented,
             "METHOD_UNKNOWN",
         ),
@@ -86,65 +69,31 @@ async fn every_refusal_has_one_form_and_the_next_call_is_served() {
             Code::Unimplemented,
             "METHOD_UNKNOWN",
         ),
-        (
-            client.register_charge_point(register("panic")).await.unwrap_err(),
-            Code::Internal,
-            "INTERNAL",
-        ),
-        (
-            client
-                .register_charge_point(register("secret"))
-                .await
-                .unwrap_err(),
-            Code::Internal,
-            "INTERNAL",
-        ),
-        (
-            client
-                .register_charge_point(register("refused"))
-                .await
-                .unwrap_err(),
-            Code::Aborted,
-            "EPOCH_STALE",
-        ),
+        (client.register_charge_point(register("panic")).await.unwrap_err(), Code::Internal, "INTERNAL"),
+        (client.register_charge_point(register("secret")).await.unwrap_err(), Code::Internal, "INTERNAL"),
+        (client.register_charge_point(register("refused")).await.unwrap_err(), Code::Aborted, "EPOCH_STALE"),
     ] {
-        assert_eq!(
-            (status.code(), reason(&status).as_deref()),
-            (code, Some(why)),
-            "{status:?}"
-        );
+        assert_eq!((status.code(), reason(&status).as_deref()), (code, Some(why)), "{status:?}");
         assert_eq!(status.get_details_error_info().unwrap().domain, "evmesh");
-        assert!(
-            !status.message().is_empty() && !format!("{status:?}").contains("secret"),
-            "{status:?}"
-        );
+        assert!(!status.message().is_empty() && !format!("{status:?}").contains("secret"), "{status:?}");
         client.register_charge_point(register("ok")).await.unwrap();
     }
     let large = raw(&running, REGISTER, raw_request(&[b'x'; 2000])).await;
-    assert_eq!(
-        large.message(),
-        "the request has 2003 bytes; at most 1000 are allowed"
-    );
+    assert_eq!(large.message(), "the request has 2003 bytes; at most 1000 are allowed");
 
     // At the end of a stream too.
     let reports = tokio_stream::iter([report("ok"), report("secret")]);
     let mut answers = client.report_health(reports).await.unwrap().into_inner();
     answers.next().await.unwrap().unwrap();
     let status = answers.next().await.unwrap().unwrap_err();
-    assert_eq!(
-        (status.code(), reason(&status).as_deref()),
-        (Code::Internal, Some("INTERNAL"))
-    );
+    assert_eq!((status.code(), reason(&status).as_deref()), (Code::Internal, Some("INTERNAL")));
     assert!(!format!("{status:?}").contains("secret"), "{status:?}");
 }
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_is_deadline_exceeded() {
-    let running = start(ServerOptions {
-        request_timeout: Duration::from_millis(200),
-        ..Default::default()
-    })
-    .await;
+    let running =
+        start(ServerOptions { request_timeout: Duration::from_millis(200), ..Default::default() }).await;
     // Without tonic's own timer at the client, the answer is the server's.
     let mut client = plain(&running).await;
     let status = client.register_charge_point(register("slow")).await.unwrap_err();
@@ -154,23 +103,14 @@ async fn a_call_that_takes_too_long_is_deadline_exceeded() {
     );
 
     // The caller's limit counts where it is shorter; handlers see what is left.
-    let left = client
-        .register_charge_point(register("deadline"))
-        .await
-        .unwrap()
-        .into_inner()
-        .epoch;
+    let left = client.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;
     assert!((1..=200).contains(&left), "{left}");
     for _ in 0..20 {
         let started = Instant::now();
         let status = call_without_timer(&running, "slow", "30m").await;
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
         assert_eq!(reason(&status).as_deref(), Some("DEADLINE_EXCEEDED"));
-        assert!(
-            started.elapsed() < Duration::from_millis(190),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < Duration::from_millis(190), "{:?}", started.elapsed());
     }
 }
 
@@ -195,12 +135,8 @@ async fn call_without_timer(running: &Running, charge_point_id: &str, grpc_timeo
 
 #[tokio::test]
 async fn a_full_server_says_when_to_come_back() {
-    let running = start(ServerOptions {
-        max_concurrent_requests: 2,
-        max_streams: 1,
-        ..Default::default()
-    })
-    .await;
+    let running =
+        start(ServerOptions { max_concurrent_requests: 2, max_streams: 1, ..Default::default() }).await;
     let mut client = plain(&running).await;
     let held: Vec<_> = (0..2)
         .map(|_| {
@@ -212,10 +148,7 @@ async fn a_full_server_says_when_to_come_back() {
         || async { (running.fake.calls.load(std::sync::atomic::Ordering::SeqCst) == 2).then_some(()) };
     eventually("two calls are held", SOON, calls).await;
     let status = client.register_charge_point(register("ok")).await.unwrap_err();
-    assert_eq!(
-        (status.code(), reason(&status).as_deref()),
-        (Code::ResourceExhausted, Some("OVERLOADED"))
-    );
+    assert_eq!((status.code(), reason(&status).as_deref()), (Code::ResourceExhausted, Some("OVERLOADED")));
     assert!(retry_after(&status).is_some());
 
     // Whoever asks for its health is told all the same.
@@ -248,16 +181,10 @@ async fn a_trace_goes_on_in_the_handler() {
     let mut client = plain(&running).await;
     let mut request = register("trace");
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    request
-        .metadata_mut()
-        .insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
     let answer = client.register_charge_point(request).await.unwrap().into_inner();
     assert_eq!(answer.location, "4bf92f3577b34da6a3ce929d0e0e4736");
-    let other = client
-        .register_charge_point(register("trace"))
-        .await
-        .unwrap()
-        .into_inner();
+    let other = client.register_charge_point(register("trace")).await.unwrap().into_inner();
     assert_eq!(other.location.len(), 32, "a trace of its own");
 }
 
@@ -265,43 +192,31 @@ async fn a_trace_goes_on_in_the_handler() {
 async fn health_is_told_and_changes() {
     let running = start(ServerOptions::default()).await;
     let mut health = HealthClient::new(channel(&running).await);
-    let check = |service: &str| HealthCheckRequest {
-        service: service.into(),
-    };
+    let check = |service: &str| HealthCheckRequest { service: service.into() };
     let name = "evmesh.chargepoint.v1.ChargePointService";
     for service in ["", name] {
         let answer = health.check(check(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }
     let unknown = health.check(check("nothing")).await.unwrap_err();
-    assert_eq!(
-        (unknown.code(), reason(&unknown).as_deref()),
-        (Code::NotFound, Some("NOT_FOUND"))
-    );
+    assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("NOT_FOUND")));
     running.health.set_serving(false).await;
-    assert_eq!(
-        health.check(check(name)).await.unwrap().into_inner().status(),
-        ServingStatus::NotServing
-    );
+    assert_eq!(health.check(check(name)).await.unwrap().into_inner().status(), ServingStatus::NotServing);
 }
 
 #[tokio::test]
 async fn both_reflections_list_what_is_served() {
     let running = start(ServerOptions::default()).await;
-    let mut expected = vec![
-        "evmesh.chargepoint.v1.ChargePointService".to_owned(),
-        "grpc.health.v1.Health".into(),
-    ];
+    let mut expected =
+        vec!["evmesh.chargepoint.v1.ChargePointService".to_owned(), "grpc.health.v1.Health".into()];
     macro_rules! list {
         ($version:ident) => {{
             use tonic_reflection::pb::$version::{
                 ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
                 server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
             };
-            let ask = |message| ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(message),
-            };
+            let ask =
+                |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
             let asked = tokio_stream::iter([
                 ask(MessageRequest::ListServices(String::new())),
                 ask(MessageRequest::FileContainingSymbol(
@@ -333,27 +248,13 @@ async fn both_reflections_list_what_is_served() {
 
 #[tokio::test]
 async fn a_stop_is_ordered_and_bounded() {
-    let options = ServerOptions {
-        drain_timeout: Duration::from_millis(500),
-        ..Default::default()
-    };
+    let options = ServerOptions { drain_timeout: Duration::from_millis(500), ..Default::default() };
     let running = start(options).await;
     let mut client = plain(&running).await;
     let mut health = HealthClient::new(channel(&running).await);
-    let mut watch = health
-        .watch(HealthCheckRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(
-        watch.next().await.unwrap().unwrap().status(),
-        ServingStatus::Serving
-    );
-    let mut stream = client
-        .report_health(tokio_stream::pending())
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    let mut stream = client.report_health(tokio_stream::pending()).await.unwrap().into_inner();
     let spawn = |id: &'static str| {
         let mut client = client.clone();
         tokio::spawn(async move { client.register_charge_point(register(id)).await })
@@ -365,47 +266,27 @@ async fn a_stop_is_ordered_and_bounded() {
 
     running.shutdown.start();
     // Not serving first, and streams end with a reason.
-    assert_eq!(
-        watch.next().await.unwrap().unwrap().status(),
-        ServingStatus::NotServing
-    );
-    for status in [
-        watch.next().await.unwrap().map(|_| ()),
-        stream.next().await.unwrap().map(|_| ()),
-    ] {
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    for status in [watch.next().await.unwrap().map(|_| ()), stream.next().await.unwrap().map(|_| ())] {
         let status = status.unwrap_err();
-        assert_eq!(
-            (status.code(), reason(&status).as_deref()),
-            (Code::Unavailable, Some("SHUTTING_DOWN"))
-        );
+        assert_eq!((status.code(), reason(&status).as_deref()), (Code::Unavailable, Some("SHUTTING_DOWN")));
         assert!(retry_after(&status).is_some());
     }
     // No new connection.
-    let refused = || async {
-        tokio::net::TcpStream::connect(running.address)
-            .await
-            .is_err()
-            .then_some(())
-    };
+    let refused = || async { tokio::net::TcpStream::connect(running.address).await.is_err().then_some(()) };
     eventually("the port is closed", SOON, refused).await;
     // A running call is finished, and one that never ends is cut.
     running.fake.release.notify_waiters();
     held.await.unwrap().unwrap();
     let status = slow.await.unwrap().unwrap_err();
     assert_eq!(reason(&status).as_deref(), Some("SHUTTING_DOWN"));
-    tokio::time::timeout(SOON, running.served)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(SOON, running.served).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_taken_port_is_one_plain_sentence() {
     let running = start(ServerOptions::default()).await;
-    let error = mesh::grpc::Listener::bind(running.address, "central")
-        .await
-        .unwrap_err();
+    let error = mesh::grpc::Listener::bind(running.address, "central").await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(

@@ -47,18 +47,12 @@ impl Told {
     }
 
     fn payloads(&self) -> Vec<String> {
-        self.messages()
-            .into_iter()
-            .map(|message| String::from_utf8(message.payload).unwrap())
-            .collect()
+        self.messages().into_iter().map(|message| String::from_utf8(message.payload).unwrap()).collect()
     }
 
     /// Where to go on after the last message of each partition.
     fn offsets(&self) -> BTreeMap<i32, i64> {
-        self.messages()
-            .into_iter()
-            .map(|message| (message.partition, message.offset + 1))
-            .collect()
+        self.messages().into_iter().map(|message| (message.partition, message.offset + 1)).collect()
     }
 
     fn cluster(&self) -> Option<String> {
@@ -76,33 +70,24 @@ impl Told {
     async fn until_end(&self) {
         let now = clock::now().mono;
         let read = |event: &ReaderEvent| matches!(event, ReaderEvent::ReadToEnd { as_of } if *as_of >= now);
-        self.until("it is read to its end", |told| told.events().iter().any(read))
-            .await;
+        self.until("it is read to its end", |told| told.events().iter().any(read)).await;
     }
 }
 
 fn beginning() -> Origin {
-    Origin::Stored {
-        cluster_id: None,
-        offsets: BTreeMap::new(),
-    }
+    Origin::Stored { cluster_id: None, offsets: BTreeMap::new() }
 }
 
 async fn topics(options: &KafkaOptions) {
     let created = ensure_topics(options.clone(), &[TOPIC], Shutdown::new());
-    tokio::time::timeout(SOON, created)
-        .await
-        .expect("the topics are created");
+    tokio::time::timeout(SOON, created).await.expect("the topics are created");
 }
 
 async fn send(producer: &Producer, count: std::ops::Range<usize>) {
     for n in count {
         let key = format!("CP{:02}", n % 8);
         let sent = producer.send(TOPIC, &key, n.to_string().into_bytes());
-        tokio::time::timeout(SOON, sent)
-            .await
-            .expect("a broker takes it")
-            .unwrap();
+        tokio::time::timeout(SOON, sent).await.expect("a broker takes it").unwrap();
     }
 }
 
@@ -140,24 +125,17 @@ async fn keys_go_to_the_partitions_of_other_clients() {
     let told = Told::default();
     let _reader = told.read(&options, beginning());
     send(&producer, 0..64).await;
-    told.until("all 64 are read", |told| told.messages().len() == 64)
-        .await;
+    told.until("all 64 are read", |told| told.messages().len() == 64).await;
     for message in told.messages() {
         let expected = (murmur2(&message.key) & 0x7fff_ffff) % 4;
-        assert_eq!(
-            message.partition,
-            expected as i32,
-            "{:?}",
-            String::from_utf8(message.key)
-        );
+        assert_eq!(message.partition, expected as i32, "{:?}", String::from_utf8(message.key));
     }
     // Each key in its order.
     for key in 0..8 {
         let key = format!("CP{key:02}").into_bytes();
         let of_key = told.messages().into_iter().filter(|message| message.key == key);
-        let numbers: Vec<usize> = of_key
-            .map(|m| String::from_utf8(m.payload).unwrap().parse().unwrap())
-            .collect();
+        let numbers: Vec<usize> =
+            of_key.map(|m| String::from_utf8(m.payload).unwrap().parse().unwrap()).collect();
         assert!(numbers.is_sorted() && numbers.len() == 8, "{numbers:?}");
     }
 }
@@ -172,15 +150,9 @@ async fn a_reader_goes_on_at_stored_offsets_and_knows_the_end() {
     let told = Told::default();
     let reader = told.read(&options, beginning());
     told.until_end().await;
-    assert!(
-        matches!(told.events()[0], ReaderEvent::NewCluster { .. }),
-        "the first cluster is new"
-    );
+    assert!(matches!(told.events()[0], ReaderEvent::NewCluster { .. }), "the first cluster is new");
     assert_eq!(told.messages().len(), 20);
-    let origin = Origin::Stored {
-        cluster_id: told.cluster(),
-        offsets: told.offsets(),
-    };
+    let origin = Origin::Stored { cluster_id: told.cluster(), offsets: told.offsets() };
     drop(reader);
 
     send(&producer, 20..30).await;
@@ -190,14 +162,9 @@ async fn a_reader_goes_on_at_stored_offsets_and_knows_the_end() {
     let mut payloads = told.payloads();
     payloads.sort();
     assert_eq!(payloads, (20..30).map(|n| n.to_string()).collect::<Vec<_>>());
-    let others = told
-        .events()
-        .into_iter()
-        .filter(|event| !matches!(event, ReaderEvent::Message(_)));
+    let others = told.events().into_iter().filter(|event| !matches!(event, ReaderEvent::Message(_)));
     assert!(
-        others
-            .clone()
-            .all(|event| matches!(event, ReaderEvent::ReadToEnd { .. })),
+        others.clone().all(|event| matches!(event, ReaderEvent::ReadToEnd { .. })),
         "{:?}",
         others.collect::<Vec<_>>()
     );
@@ -231,17 +198,13 @@ async fn latest_is_what_comes_after_the_first_contact() {
     topics(&options).await;
     let producer = Producer::new(&options, "test").unwrap();
     send(&producer, 0..3).await;
-    told.until("the first messages of a new topic are read", |told| {
-        told.messages().len() == 3
-    })
-    .await;
+    told.until("the first messages of a new topic are read", |told| told.messages().len() == 3).await;
 
     let late = Told::default();
     let _late_reader = late.read(&options, Origin::Latest);
     late.until_end().await;
     send(&producer, 3..5).await;
-    late.until("only what came later is read", |told| told.messages().len() == 2)
-        .await;
+    late.until("only what came later is read", |told| told.messages().len() == 2).await;
     let mut payloads = late.payloads();
     payloads.sort();
     assert_eq!(payloads, ["3", "4"]);
@@ -261,28 +224,16 @@ async fn an_offset_out_of_range_is_a_gap_and_is_read_from_the_beginning() {
     let cluster_id = told.cluster();
     let mut offsets = told.offsets();
     let partition = *offsets.keys().next().unwrap();
-    let expected = told
-        .messages()
-        .into_iter()
-        .filter(|message| message.partition == partition)
-        .count();
+    let expected = told.messages().into_iter().filter(|message| message.partition == partition).count();
     offsets.insert(partition, 1_000_000);
     drop(reader);
 
     let told = Told::default();
     let _reader = told.read(&options, Origin::Stored { cluster_id, offsets });
     told.until_end().await;
-    let gaps = told
-        .events()
-        .into_iter()
-        .filter(|event| *event == ReaderEvent::Gap { partition })
-        .count();
+    let gaps = told.events().into_iter().filter(|event| *event == ReaderEvent::Gap { partition }).count();
     assert_eq!((gaps, told.messages().len()), (1, expected));
-    assert!(
-        told.messages()
-            .iter()
-            .all(|message| message.partition == partition)
-    );
+    assert!(told.messages().iter().all(|message| message.partition == partition));
 }
 
 #[tokio::test]
@@ -294,21 +245,10 @@ async fn another_cluster_is_noticed_and_read_from_the_beginning() {
     send(&producer, 0..8).await;
     let told = Told::default();
     let offsets = (0..4).map(|partition| (partition, 1_000_000)).collect();
-    let _reader = told.read(
-        &options,
-        Origin::Stored {
-            cluster_id: Some("another".into()),
-            offsets,
-        },
-    );
+    let _reader = told.read(&options, Origin::Stored { cluster_id: Some("another".into()), offsets });
     told.until_end().await;
     assert!(matches!(told.events()[0], ReaderEvent::NewCluster { .. }));
-    assert!(
-        !told
-            .events()
-            .iter()
-            .any(|event| matches!(event, ReaderEvent::Gap { .. }))
-    );
+    assert!(!told.events().iter().any(|event| matches!(event, ReaderEvent::Gap { .. })));
     assert_eq!(told.messages().len(), 8);
 }
 
@@ -323,11 +263,7 @@ async fn the_sink_holds_the_reader_back_and_ends_it() {
     let sink = move |event| sender.send(event).is_ok();
     let _reader = Reader::spawn(&options, TOPIC, "test-group", beginning(), sink).unwrap();
     let read = tokio::task::spawn_blocking(move || {
-        let count = receiver
-            .iter()
-            .filter(|event| matches!(event, ReaderEvent::Message(_)))
-            .take(10)
-            .count();
+        let count = receiver.iter().filter(|event| matches!(event, ReaderEvent::Message(_))).take(10).count();
         drop(receiver);
         count
     });
@@ -354,24 +290,14 @@ async fn clients_that_start_before_the_broker_work_once_it_appears() {
         let producer = producer.clone();
         async move { producer.send(TOPIC, "CP1", b"early".to_vec()).await }
     });
-    told.until("it is told that kafka is away", |told| {
-        told.events() == [ReaderEvent::Away]
-    })
-    .await;
+    told.until("it is told that kafka is away", |told| told.events() == [ReaderEvent::Away]).await;
     state_is(&options, &producer, BrokerState::Lost).await;
     producer.send_lossy(TOPIC, "CP1", b"dropped"); // best effort does not wait
 
     let _proxy = Proxy::start_at(address, target).await;
     let back = std::time::Duration::from_secs(9); // INV-9: ready within 10 s
-    tokio::time::timeout(back, sent)
-        .await
-        .expect("sent soon after the broker appeared")
-        .unwrap()
-        .unwrap();
-    tokio::time::timeout(back, created)
-        .await
-        .expect("topics are there")
-        .unwrap();
+    tokio::time::timeout(back, sent).await.expect("sent soon after the broker appeared").unwrap().unwrap();
+    tokio::time::timeout(back, created).await.expect("topics are there").unwrap();
     told.until_end().await;
     assert_eq!(told.payloads(), ["early"]);
     state_is(&options, &producer, BrokerState::Reached).await;
@@ -392,10 +318,7 @@ async fn a_broker_lost_and_back_loses_nothing() {
 
     embedded.down().unwrap();
     state_is(&options, &producer, BrokerState::Lost).await;
-    told.until("it is told that kafka is away", |told| {
-        told.events().contains(&ReaderEvent::Away)
-    })
-    .await;
+    told.until("it is told that kafka is away", |told| told.events().contains(&ReaderEvent::Away)).await;
     let sends: Vec<_> = (5..15)
         .map(|n| {
             let producer = producer.clone();
@@ -406,28 +329,15 @@ async fn a_broker_lost_and_back_loses_nothing() {
     eventually("the messages wait in the queue", SOON, waits).await;
     embedded.up().unwrap();
     for sent in sends {
-        tokio::time::timeout(SOON, sent)
-            .await
-            .expect("sent once it is back")
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(SOON, sent).await.expect("sent once it is back").unwrap().unwrap();
     }
     state_is(&options, &producer, BrokerState::Reached).await;
     assert!(producer.flush(SOON).await);
     told.until_end().await;
     assert_eq!(told.messages().len(), 15, "each once");
-    assert_eq!(
-        told.events()
-            .iter()
-            .filter(|event| **event == ReaderEvent::Away)
-            .count(),
-        1
-    );
+    assert_eq!(told.events().iter().filter(|event| **event == ReaderEvent::Away).count(), 1);
     producer.send_lossy(TOPIC, "CP1", b"best effort");
-    told.until("best effort is good while the broker is there", |told| {
-        told.messages().len() == 16
-    })
-    .await;
+    told.until("best effort is good while the broker is there", |told| told.messages().len() == 16).await;
 }
 
 #[tokio::test]
@@ -445,18 +355,15 @@ async fn a_new_cluster_behind_the_same_address_is_noticed() {
 
     proxy.set_target(two.options().kafka.parse().unwrap());
     drop(one);
-    told.until("the new cluster is noticed", |told| told.cluster().is_some())
-        .await;
+    told.until("the new cluster is noticed", |told| told.cluster().is_some()).await;
     let at_two = at(&options, two.options().kafka.parse().unwrap());
     topics(&at_two).await;
     send(&Producer::new(&at_two, "test").unwrap(), 100..103).await;
-    told.until("it is read from its beginning", |told| told.messages().len() == 3)
-        .await;
+    told.until("it is read from its beginning", |told| told.messages().len() == 3).await;
     // The producer of before goes on there too.
     let sent = tokio::time::timeout(SOON, producer.send(TOPIC, "CP00", b"200".to_vec())).await;
     sent.expect("the producer found the new cluster").unwrap();
-    told.until("and is read", |told| told.payloads().contains(&"200".to_owned()))
-        .await;
+    told.until("and is read", |told| told.payloads().contains(&"200".to_owned())).await;
 }
 
 /// An idempotent producer ends itself when the broker contradicts what it had acknowledged.
@@ -476,9 +383,7 @@ async fn a_producer_that_gave_up_is_replaced() {
     );
     // This one fails, and its sender knows; later ones go out again.
     let refused = producer.send(TOPIC, "CP00", b"4".to_vec());
-    let refused = tokio::time::timeout(SOON, refused)
-        .await
-        .expect("it does not wait for ever");
+    let refused = tokio::time::timeout(SOON, refused).await.expect("it does not wait for ever");
     assert!(refused.is_err_and(|error| !error.is_permanent()));
     send(&producer, 5..8).await;
 }

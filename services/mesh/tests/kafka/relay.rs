@@ -45,14 +45,7 @@ impl Rows {
 
 impl Outbox for Rows {
     async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
-        self.0
-            .lock()
-            .unwrap()
-            .rows
-            .range(after + 1..)
-            .take(limit)
-            .map(|(_, row)| row.clone())
-            .collect()
+        self.0.lock().unwrap().rows.range(after + 1..).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     async fn delivered(&self, ids: Vec<u64>) {
@@ -78,39 +71,21 @@ struct World {
 impl World {
     async fn new(broker: TestBroker) -> Self {
         let options = broker.options();
-        tokio::time::timeout(SOON, ensure_topics(options.clone(), &[TOPIC], Shutdown::new()))
-            .await
-            .unwrap();
+        tokio::time::timeout(SOON, ensure_topics(options.clone(), &[TOPIC], Shutdown::new())).await.unwrap();
         let read = Arc::<Mutex<Vec<_>>>::default();
         let log = read.clone();
         let sink = move |event| {
             if let ReaderEvent::Message(message) = event {
                 let id = String::from_utf8(message.payload).unwrap();
-                assert_eq!(
-                    message.trace.map(Trace::id),
-                    Some(Trace::of(&id).id()),
-                    "its header came along"
-                );
+                assert_eq!(message.trace.map(Trace::id), Some(Trace::of(&id).id()), "its header came along");
                 let id = id.parse().unwrap();
-                log.lock()
-                    .unwrap()
-                    .push((String::from_utf8(message.key).unwrap(), id));
+                log.lock().unwrap().push((String::from_utf8(message.key).unwrap(), id));
             }
             true
         };
-        let origin = Origin::Stored {
-            cluster_id: None,
-            offsets: BTreeMap::new(),
-        };
+        let origin = Origin::Stored { cluster_id: None, offsets: BTreeMap::new() };
         let reader = Reader::spawn(&options, TOPIC, "test-group", origin, sink).unwrap();
-        Self {
-            broker,
-            options,
-            rows: Rows::default(),
-            wake: Arc::default(),
-            read,
-            _reader: reader,
-        }
+        Self { broker, options, rows: Rows::default(), wake: Arc::default(), read, _reader: reader }
     }
 
     fn start(&self) -> (Shutdown, JoinHandle<()>) {

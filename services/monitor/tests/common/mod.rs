@@ -222,7 +222,7 @@ impl ChargePointService for Central {
             let report = report?;
             if report.epoch < *central.epoch.lock().unwrap() {
                 return Err(
-                    Failure::aborted("EPOCH_STALE", "a newer registration holds the id", INTERVAL).into(),
+                    Failure::aborted("EPOCH_STALE", "a newer registration holds the id", INTERVAL).into()
                 );
             }
             central.reports.lock().unwrap().push(report);
@@ -267,20 +267,12 @@ impl Monitor {
     pub(crate) async fn start(options: Options) -> Self {
         let service = Service::bind(options).await.unwrap();
         let (address, view, shutdown) = (service.local_addr(), service.view(), Shutdown::new());
-        Self {
-            address,
-            view,
-            run: tokio::spawn(service.run(shutdown.clone())),
-            shutdown,
-        }
+        Self { address, view, run: tokio::spawn(service.run(shutdown.clone())), shutdown }
     }
 
     /// Waits until the panel shows this.
     pub(crate) async fn shows(&self, what: &str, like: impl Fn(&View) -> bool) -> View {
-        eventually(what, SOON, || async {
-            Some(self.view.borrow().clone()).filter(&like)
-        })
-        .await
+        eventually(what, SOON, || async { Some(self.view.borrow().clone()).filter(&like) }).await
     }
 
     pub(crate) async fn stop(self) {

@@ -28,27 +28,18 @@ struct Engine {
 impl Engine {
     fn answer(&mut self, request: EngineRequest) -> EngineAnswer {
         let outcome = match request {
-            EngineRequest::Authorize {
-                number,
-                session,
-                driver,
-                price,
-                ..
-            } => self.authorize(number, session, driver, price),
+            EngineRequest::Authorize { number, session, driver, price, .. } => {
+                self.authorize(number, session, driver, price)
+            }
             EngineRequest::Revoke { number, session } => self.revoke(number, &session),
             EngineRequest::Stop { session } => {
-                if self
-                    .current
-                    .as_ref()
-                    .is_some_and(|record| record.session == session)
-                {
+                if self.current.as_ref().is_some_and(|record| record.session == session) {
                     self.end(SupplyEnd::Stopped);
                 }
                 CallOutcome::Done
             }
             EngineRequest::Confirm { sessions } => {
-                self.unsettled
-                    .retain(|record| !sessions.contains(&record.session));
+                self.unsettled.retain(|record| !sessions.contains(&record.session));
                 CallOutcome::Done
             }
             EngineRequest::GetState => CallOutcome::Done,
@@ -57,26 +48,17 @@ impl Engine {
             instance: "store-1".parse().unwrap(),
             highest_authorization: self.highest,
             current: self.current.clone().filter(|_| !self.mute),
-            unsettled: if self.mute {
-                Vec::new()
-            } else {
-                self.unsettled.clone()
-            },
+            unsettled: if self.mute { Vec::new() } else { self.unsettled.clone() },
         };
         EngineAnswer { outcome, report }
     }
 
     fn supplying(&self) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|record| record.state == RecordState::Supplying)
+        self.current.as_ref().is_some_and(|record| record.state == RecordState::Supplying)
     }
 
     fn authorize(&mut self, number: u64, session: SessionId, driver: DriverId, price: Price) -> CallOutcome {
-        let held = self
-            .current
-            .as_ref()
-            .is_some_and(|record| record.session == session);
+        let held = self.current.as_ref().is_some_and(|record| record.session == session);
         if held {
             return CallOutcome::Done;
         }
@@ -147,10 +129,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let now = Now {
-            mono: Mono(3_600_000),
-            wall: Wall(1_700_000_000_000),
-        };
+        let now = Now { mono: Mono(3_600_000), wall: Wall(1_700_000_000_000) };
         let writer = Writer::open(MemoryStore::new(), Config::default(), now).unwrap();
         let mut bench = Self {
             writer,
@@ -175,13 +154,8 @@ impl Bench {
             instance: "store-1".parse().unwrap(),
             monitor: "monitor-1".parse().unwrap(),
         };
-        self.give(Command::Register {
-            token: Token(1),
-            registration,
-        });
-        let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else {
-            panic!()
-        };
+        self.give(Command::Register { token: Token(1), registration });
+        let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else { panic!() };
         self.epoch = epoch;
         self.report();
     }
@@ -212,22 +186,13 @@ impl Bench {
             for release in self.writer.step(self.now, inputs).unwrap() {
                 match release {
                     Release::Reply { answer, .. } => self.replies.push(answer),
-                    Release::Call {
-                        charge_point,
-                        call,
-                        request,
-                        ..
-                    } => {
+                    Release::Call { charge_point, call, request, .. } => {
                         let result = if self.reached {
                             Ok(self.engine.answer(request))
                         } else {
                             Err(CallFailed("no way".into()))
                         };
-                        let answered = Command::EngineAnswered {
-                            charge_point,
-                            call,
-                            result,
-                        };
+                        let answered = Command::EngineAnswered { charge_point, call, result };
                         waiting.push_back(vec![Input::Command(answered)]);
                     }
                     Release::Reading(_) | Release::Changed(_) | Release::Happened(_) | Release::Rows => {}
@@ -237,18 +202,12 @@ impl Bench {
     }
 
     fn pass(&mut self, duration: Duration) {
-        self.now = Now {
-            mono: self.now.mono + duration,
-            wall: self.now.wall + duration,
-        };
+        self.now = Now { mono: self.now.mono + duration, wall: self.now.wall + duration };
     }
 
     /// Kafka's reader gives a message.
     fn message(&mut self, payload: &str) {
-        let source = Source {
-            partition: 2,
-            offset: self.offset,
-        };
+        let source = Source { partition: 2, offset: self.offset };
         self.offset += 1;
         let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into());
         self.step(vec![Input::Message(message)]);
@@ -256,16 +215,9 @@ impl Bench {
 
     fn request(&mut self, session: &str) -> Result<Answer, Denial> {
         let id = "r1".parse().unwrap();
-        let key = RequestKey {
-            method: Method::RequestCharge,
-            caller: "101".into(),
-            id,
-        };
+        let key = RequestKey { method: Method::RequestCharge, caller: "101".into(), id };
         self.give(Command::RequestCharge {
-            asked: Asked {
-                token: Token(3),
-                request: Some((key, 77)),
-            },
+            asked: Asked { token: Token(3), request: Some((key, 77)) },
             session: session.parse().unwrap(),
             driver: "101".parse().unwrap(),
             target: Target::Named("MAD-01".parse().unwrap()),

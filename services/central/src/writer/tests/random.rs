@@ -57,12 +57,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self {
-            bench: Bench::new(),
-            kafka: Vec::new(),
-            drivers: 0,
-            supplied: BTreeMap::new(),
-        }
+        Self { bench: Bench::new(), kafka: Vec::new(), drivers: 0, supplied: BTreeMap::new() }
     }
 
     fn apply(&mut self, op: Op) {
@@ -71,41 +66,22 @@ impl World {
                 self.drivers += 1;
                 let n = self.drivers;
                 self.bench.give(Command::RequestCharge {
-                    asked: Asked {
-                        token: Token(3),
-                        request: None,
-                    },
+                    asked: Asked { token: Token(3), request: None },
                     session: format!("s{n:04}").parse().unwrap(),
                     driver: format!("driver-{n}").parse().unwrap(),
-                    target: Target::Any {
-                        location_prefix: String::new(),
-                    },
+                    target: Target::Any { location_prefix: String::new() },
                     budget: Duration::from_secs(5),
                 });
             }
             Op::StopCharge => {
                 let driver = format!("driver-{}", self.drivers).parse().unwrap();
-                let asked = Asked {
-                    token: Token(4),
-                    request: None,
-                };
-                self.bench.give(Command::StopCharge {
-                    asked,
-                    driver,
-                    session: None,
-                });
+                let asked = Asked { token: Token(4), request: None };
+                self.bench.give(Command::StopCharge { asked, driver, session: None });
             }
             Op::Order(out_of_order) => {
-                let asked = Asked {
-                    token: Token(5),
-                    request: None,
-                };
+                let asked = Asked { token: Token(5), request: None };
                 let which = domain::network::Which::All;
-                self.bench.give(Command::Order {
-                    asked,
-                    which,
-                    out_of_order,
-                });
+                self.bench.give(Command::Order { asked, which, out_of_order });
             }
             Op::Meter(wh, lost) => self.meter(u64::from(wh), lost),
             Op::End => {
@@ -211,10 +187,7 @@ impl World {
             let told: Notification = serde_json::from_slice(&row.payload).unwrap();
             if told.kind == NotificationType::Ticket {
                 let id = told.session_id.unwrap().parse().unwrap();
-                tickets
-                    .entry(id)
-                    .or_default()
-                    .push((told.kwh.unwrap(), told.importe.unwrap()));
+                tickets.entry(id).or_default().push((told.kwh.unwrap(), told.importe.unwrap()));
             }
         }
         let price: Price = "0.30 EUR".parse().unwrap();
@@ -222,25 +195,11 @@ impl World {
             .supplied
             .iter()
             .map(|(id, wh)| {
-                (
-                    id.clone(),
-                    vec![(
-                        Energy::from_wh(*wh).kwh(),
-                        price.bill(Energy::from_wh(*wh)).units(),
-                    )],
-                )
+                (id.clone(), vec![(Energy::from_wh(*wh).kwh(), price.bill(Energy::from_wh(*wh)).units())])
             })
             .collect();
-        assert_eq!(
-            tickets, due,
-            "every supply has its one exact ticket, and nothing else has one"
-        );
-        let active = self
-            .bench
-            .writer
-            .store
-            .range(keys::ACTIVE, keys::ACTIVE, 9)
-            .unwrap();
+        assert_eq!(tickets, due, "every supply has its one exact ticket, and nothing else has one");
+        let active = self.bench.writer.store.range(keys::ACTIVE, keys::ACTIVE, 9).unwrap();
         assert!(active.is_empty(), "nothing is left to do: {active:?}");
         let engine = &self.bench.engine;
         assert!(engine.mute || engine.unsettled.is_empty() && engine.current.is_none());
@@ -271,17 +230,8 @@ fn an_engine_whose_answers_make_no_sense_is_not_asked_in_a_circle() {
     let mut world = World::new();
     world.bench.engine.mute = true;
     let (meter, stop) = (Op::Meter(1, false), Op::StopCharge);
-    let ops = [
-        Op::Request,
-        meter,
-        Op::End,
-        stop,
-        Op::Pass(3),
-        Op::Request,
-        Op::Request,
-        meter,
-        Op::Order(true),
-    ];
+    let ops =
+        [Op::Request, meter, Op::End, stop, Op::Pass(3), Op::Request, Op::Request, meter, Op::Order(true)];
     run(world, ops.to_vec());
 }
 

@@ -15,9 +15,7 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
                 bench.connect();
             }
         };
-        let Ok(Answer::Session(session)) = bench.request("s1") else {
-            panic!()
-        };
+        let Ok(Answer::Session(session)) = bench.request("s1") else { panic!() };
         assert_eq!(session.state, State::Reserved);
         crash(&mut bench, 0);
         bench.engine.supply(100);
@@ -37,35 +35,15 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
         bench.give(Command::Tick);
         crash(&mut bench, 5);
         let session = bench.session("s1");
-        assert_eq!(
-            session.state,
-            State::Ended(Outcome::Completed),
-            "crash at {crash_at}"
-        );
+        assert_eq!(session.state, State::Ended(Outcome::Completed), "crash at {crash_at}");
         let ticket = session.ticket.unwrap();
-        assert_eq!(
-            (ticket.energy.wh(), ticket.amount_micros, ticket.estimated),
-            (250, 80_000, false)
-        );
-        let tickets = bench
-            .told()
-            .into_iter()
-            .filter(|kind| *kind == NotificationType::Ticket)
-            .count();
+        assert_eq!((ticket.energy.wh(), ticket.amount_micros, ticket.estimated), (250, 80_000, false));
+        let tickets = bench.told().into_iter().filter(|kind| *kind == NotificationType::Ticket).count();
         assert_eq!(tickets, 1, "crash at {crash_at}");
         let repeat = bench.request("another");
-        let Ok(Answer::Session(repeat)) = repeat else {
-            panic!("{repeat:?}")
-        };
-        assert_eq!(
-            repeat.id.as_str(),
-            "s1",
-            "a repeat gets the first answer, over a crash too"
-        );
-        assert!(
-            bench.engine.unsettled.is_empty(),
-            "the engine may forget what is on disk"
-        );
+        let Ok(Answer::Session(repeat)) = repeat else { panic!("{repeat:?}") };
+        assert_eq!(repeat.id.as_str(), "s1", "a repeat gets the first answer, over a crash too");
+        assert!(bench.engine.unsettled.is_empty(), "the engine may forget what is on disk");
     }
 }
 
@@ -82,15 +60,9 @@ fn nothing_leaves_before_it_is_on_disk() {
         instance: "store-2".parse().unwrap(),
         monitor: "monitor-2".parse().unwrap(),
     };
-    let input = Input::Command(Command::Register {
-        token: Token(9),
-        registration,
-    });
+    let input = Input::Command(Command::Register { token: Token(9), registration });
     let result = bench.writer.step(bench.now, [input]);
-    assert!(
-        matches!(result, Err(Error::Store(_))),
-        "no reply, no effect: {result:?}"
-    );
+    assert!(matches!(result, Err(Error::Store(_))), "no reply, no effect: {result:?}");
     let mut restored = Writer::open(disk, Config::default(), bench.now).unwrap();
     assert_eq!(restored.snapshot().network.charge_point_count(), 1);
     assert_eq!(restored.step(bench.now, []).unwrap(), []);
@@ -111,31 +83,17 @@ fn readings_change_memory_only_and_are_checkpointed_with_their_offsets() {
     bench.give(Command::Tick);
     assert_eq!(bench.writer.store.commits(), commits, "a reading costs no commit");
     let id = "s1".parse().unwrap();
-    let on_disk = |bench: &Bench| {
-        crate::history::stored_session(&bench.writer.store, &id)
-            .unwrap()
-            .unwrap()
-    };
-    assert_eq!(
-        (on_disk(&bench).energy.wh(), bench.session("s1").energy.wh()),
-        (1, 19)
-    );
+    let on_disk = |bench: &Bench| crate::history::stored_session(&bench.writer.store, &id).unwrap().unwrap();
+    assert_eq!((on_disk(&bench).energy.wh(), bench.session("s1").energy.wh()), (1, 19));
     let stored = bench.offset();
-    assert!(
-        stored <= Some(1),
-        "the stored offset is not past what is not saved: {stored:?}"
-    );
+    assert!(stored <= Some(1), "the stored offset is not past what is not saved: {stored:?}");
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
     assert_eq!((on_disk(&bench).energy.wh(), bench.offset()), (19, Some(19)));
     let commits = bench.writer.store.commits();
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
-    assert_eq!(
-        bench.writer.store.commits(),
-        commits,
-        "nothing changed: no commit"
-    );
+    assert_eq!(bench.writer.store.commits(), commits, "nothing changed: no commit");
 }
 
 #[test]
@@ -169,11 +127,7 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
         );
         assert!(!letter.headers["reason"].is_empty());
     }
-    assert!(
-        bench
-            .ask(|snapshot| snapshot.network.charge_point(&"MAD-99".parse().unwrap()))
-            .is_none()
-    );
+    assert!(bench.ask(|snapshot| snapshot.network.charge_point(&"MAD-99".parse().unwrap())).is_none());
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
     assert_eq!(bench.offset(), Some(3));
@@ -184,13 +138,8 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
 #[test]
 fn dead_letters_are_bounded() {
     let mut bench = Bench::new();
-    let message = |offset| {
-        Input::Message(Incoming::new(
-            Source { partition: 0, offset },
-            Vec::new(),
-            b"{".to_vec(),
-        ))
-    };
+    let message =
+        |offset| Input::Message(Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec()));
     bench.step((0..12_000).map(message).collect());
     assert_eq!(bench.writer.dead_letters.waiting(), MAX_DEAD_LETTERS);
     bench.crash();
@@ -226,36 +175,18 @@ fn another_cluster_is_noticed_and_its_offsets_forgotten() {
     bench.message(&reading(2, 0.5));
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
-    assert_eq!(
-        (bench.writer.position().0.as_deref(), bench.offset()),
-        (Some("cluster-a"), Some(2))
-    );
+    assert_eq!((bench.writer.position().0.as_deref(), bench.offset()), (Some("cluster-a"), Some(2)));
     bench.message(&reading(3, 0.7));
-    let releases = bench
-        .writer
-        .step(bench.now, [Input::NewCluster("cluster-b".into())])
-        .unwrap();
+    let releases = bench.writer.step(bench.now, [Input::NewCluster("cluster-b".into())]).unwrap();
     assert!(
-        releases
-            .iter()
-            .any(|release| matches!(release, Release::Happened(_))),
+        releases.iter().any(|release| matches!(release, Release::Happened(_))),
         "it says so: {releases:?}"
     );
-    let calls = releases
-        .iter()
-        .filter(|release| matches!(release, Release::Call { .. }))
-        .count();
+    let calls = releases.iter().filter(|release| matches!(release, Release::Call { .. })).count();
     assert_eq!(calls, 1, "every engine is asked");
     bench.crash();
-    assert_eq!(
-        bench.writer.position(),
-        (Some("cluster-b".into()), BTreeMap::new())
-    );
-    assert_eq!(
-        bench.session("s1").energy.wh(),
-        700,
-        "what cannot be read again was saved"
-    );
+    assert_eq!(bench.writer.position(), (Some("cluster-b".into()), BTreeMap::new()));
+    assert_eq!(bench.session("s1").energy.wh(), 700, "what cannot be read again was saved");
 }
 
 #[test]
@@ -264,10 +195,7 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
     for n in 0..5 {
         let session = format!("s{n}");
         bench.give(Command::RequestCharge {
-            asked: Asked {
-                token: Token(3),
-                request: None,
-            },
+            asked: Asked { token: Token(3), request: None },
             session: session.parse().unwrap(),
             driver: "101".parse().unwrap(),
             target: Target::Named("MAD-01".parse().unwrap()),
@@ -280,11 +208,7 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
         bench.give(Command::Tick);
     }
     let driver: DriverId = "101".parse().unwrap();
-    for filter in [
-        Filter::All,
-        Filter::Driver(driver),
-        Filter::ChargePoint("MAD-01".parse().unwrap()),
-    ] {
+    for filter in [Filter::All, Filter::Driver(driver), Filter::ChargePoint("MAD-01".parse().unwrap())] {
         for with_ticket in [false, true] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
@@ -302,10 +226,7 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
         }
     }
     let other = Filter::Driver("102".parse().unwrap());
-    assert_eq!(
-        bench.ask(move |snapshot| snapshot.sessions(&other, false, None, 9).unwrap().sessions),
-        []
-    );
+    assert_eq!(bench.ask(move |snapshot| snapshot.sessions(&other, false, None, 9).unwrap().sessions), []);
 }
 
 #[test]
@@ -315,27 +236,15 @@ fn a_newer_or_damaged_store_is_refused_in_plain_words() {
         let mut batch = Batch::default();
         batch.put(key, value);
         store.commit(batch).unwrap();
-        Writer::open(store, Config::default(), Now::default())
-            .map(drop)
-            .unwrap_err()
-            .to_string()
+        Writer::open(store, Config::default(), Now::default()).map(drop).unwrap_err().to_string()
     };
-    let newer = StoredMeta {
-        format: 2,
-        cluster_id: String::new(),
-    };
+    let newer = StoredMeta { format: 2, cluster_id: String::new() };
     assert_eq!(
         open(keys::META.to_vec(), codec::encode(&newer)),
         "the store has format 2, and this version knows up to 1; use a newer version of evmesh"
     );
     let damaged = open(keys::charge_point(&"A".parse().unwrap()), b"\xff".to_vec());
-    assert!(
-        damaged.starts_with("the store is damaged: a charge point cannot be read"),
-        "{damaged}"
-    );
+    assert!(damaged.starts_with("the store is damaged: a charge point cannot be read"), "{damaged}");
     let missing = open(keys::active(&"s1".parse().unwrap()), Vec::new());
-    assert!(
-        missing.starts_with("the store is damaged: an open session"),
-        "{missing}"
-    );
+    assert!(missing.starts_with("the store is damaged: an open session"), "{missing}");
 }
