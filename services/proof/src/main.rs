@@ -1,0 +1,40 @@
+//! What looks for a broken promise (INV-1 to INV-9 of `docs/ARCHITECTURE.md`).
+//!
+//! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
+//! `faults` kills, freezes and cuts off real processes on a real Kafka. Both look for the opposite of what is promised,
+//! count what they exercised, and exit 0 only if nothing was found.
+
+mod faults;
+mod simulate;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "proof", version, about = "Looks for a broken promise of evmesh", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The rules of every role and central's writer, simulated from seeds
+    Simulate(simulate::Options),
+    /// Real processes on a real Kafka, killed, frozen and cut off at random
+    Faults(faults::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Simulate(options) => simulate::run(&options),
+        Command::Faults(options) => faults::run(&options),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("proof: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
