@@ -13,7 +13,7 @@ mod generated {
 
 pub use generated::evmesh::{
     chargepoint::v1 as chargepoint, driver::v1 as driver, engine::v1 as engine, network::v1 as network,
-    operator::v1 as operator, store::v1 as store,
+    operations::v1 as operations, store::v1 as store,
 };
 
 /// Every proto file, for gRPC reflection.

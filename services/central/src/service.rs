@@ -14,7 +14,7 @@ use domain::network::Command;
 use evmesh_proto::{
     chargepoint::charge_point_service_server::ChargePointServiceServer,
     driver::driver_service_server::DriverServiceServer,
-    operator::operator_service_server::OperatorServiceServer, topics,
+    operations::operator_service_server::OperatorServiceServer, topics,
 };
 use mesh::{
     Shutdown,

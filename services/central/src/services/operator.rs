@@ -16,7 +16,7 @@ use domain::ChargePointId;
 use domain::network::{Answer, Command, Method, Which};
 use evmesh_proto::{
     network::ChargePointDetail,
-    operator::{self as proto, operator_service_server::OperatorService},
+    operations::{self as proto, operator_service_server::OperatorService},
 };
 use mesh::{
     convert,

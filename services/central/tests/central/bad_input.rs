@@ -4,7 +4,7 @@ use crate::{
     bench::{Central, no_kafka, registration},
     engine::Engine,
 };
-use evmesh_proto::{chargepoint, driver, operator};
+use evmesh_proto::{chargepoint, driver, operations};
 use mesh::grpc::reason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -61,18 +61,20 @@ async fn wrong_fields_are_named() {
     }
 
     let mut operators = central.operators.clone();
-    let none = operator::StopChargePointsRequest::default();
+    let none = operations::StopChargePointsRequest::default();
     assert_eq!(field(operators.stop_charge_points(none).await), "charge_point_ids");
-    let many =
-        operator::StopChargePointsRequest { charge_point_ids: vec!["A".into(); 1001], ..Default::default() };
+    let many = operations::StopChargePointsRequest {
+        charge_point_ids: vec!["A".into(); 1001],
+        ..Default::default()
+    };
     assert_eq!(field(operators.stop_charge_points(many).await), "charge_point_ids");
-    let both = operator::ListTicketsRequest {
+    let both = operations::ListTicketsRequest {
         driver_id: "101".into(),
         charge_point_id: "MAD-01".into(),
         ..Default::default()
     };
     assert_eq!(field(operators.list_tickets(both).await), "charge_point_id");
-    let price = operator::SetPriceRequest { charge_point_id: "MAD-01".into(), ..Default::default() };
+    let price = operations::SetPriceRequest { charge_point_id: "MAD-01".into(), ..Default::default() };
     assert_eq!(field(operators.set_price(price).await), "price");
     central.stop().await;
 }

@@ -202,7 +202,7 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
         central
             .operators
             .clone()
-            .get_network_status(evmesh_proto::operator::GetNetworkStatusRequest::default())
+            .get_network_status(evmesh_proto::operations::GetNetworkStatusRequest::default())
             .await
             .unwrap()
             .into_inner()

@@ -6,7 +6,7 @@ use evmesh_proto::{
     chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
     driver::{self, driver_service_client::DriverServiceClient},
     network,
-    operator::operator_service_client::OperatorServiceClient,
+    operations::operator_service_client::OperatorServiceClient,
 };
 use mesh::{Shutdown, kafka::KafkaOptions, testing};
 use std::{net::SocketAddr, path::Path, time::Duration};

@@ -3,7 +3,7 @@
 use crate::bench::{Central, PATIENCE, no_kafka};
 use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionOutcome},
-    operator as proto,
+    operations as proto,
 };
 use mesh::grpc::reason;
 use tonic::Code;

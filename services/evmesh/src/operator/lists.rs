@@ -6,7 +6,7 @@ use crate::{
     output::{self, Output, Table},
     view,
 };
-use evmesh_proto::operator::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
+use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
 use serde::Serialize;
 
 /// The largest page that central gives.

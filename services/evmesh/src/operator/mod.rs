@@ -8,7 +8,7 @@ pub(crate) use watch::follow;
 
 use crate::{exit::Failure, far::Far, output::Output};
 use domain::{ChargePointId, DriverId, Price};
-use evmesh_proto::operator::operator_service_client::OperatorServiceClient;
+use evmesh_proto::operations::operator_service_client::OperatorServiceClient;
 use mesh::{
     Shutdown,
     grpc::{Address, Peer},

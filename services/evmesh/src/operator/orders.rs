@@ -6,7 +6,7 @@ use crate::{
     output::{self, Output},
 };
 use domain::{ChargePointId, Price};
-use evmesh_proto::operator::{ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest};
+use evmesh_proto::operations::{ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest};
 use mesh::grpc::with_request_id;
 use serde_json::json;
 use tonic::Request;

@@ -7,7 +7,7 @@ use crate::{
     view,
 };
 use crossterm::event::{KeyCode, KeyEvent};
-use evmesh_proto::operator::{
+use evmesh_proto::operations::{
     WatchNetworkRequest, WatchNetworkResponse, operator_service_client::OperatorServiceClient,
 };
 use mesh::{

@@ -84,9 +84,9 @@ impl Addresses {
             ),
             (
                 "the network as it changes",
-                call(central, None, "evmesh.operator.v1.OperatorService/WatchNetwork"),
+                call(central, None, "evmesh.operations.v1.OperatorService/WatchNetwork"),
             ),
-            ("every ticket", call(central, None, "evmesh.operator.v1.OperatorService/ListTickets")),
+            ("every ticket", call(central, None, "evmesh.operations.v1.OperatorService/ListTickets")),
         ];
         if let Some((id, _, engine, _)) = self.charge_points.first() {
             let at_engine =

@@ -4,7 +4,7 @@ use crate::{exit::Failure, far::Far};
 use domain::ChargePointId;
 use evmesh_proto::{
     network::{ChargePointDetail, ChargePointStatus},
-    operator::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
+    operations::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
 };
 use mesh::terminal::status_label;
 use std::{collections::BTreeMap, pin::pin, time::Duration};

@@ -50,7 +50,7 @@ mod tests {
         for path in [
             "/evmesh.engine.v1.EngineService/Attend",
             "/evmesh.chargepoint.v1.ChargePointService/ReportHealth",
-            "/evmesh.operator.v1.OperatorService/WatchNetwork",
+            "/evmesh.operations.v1.OperatorService/WatchNetwork",
             "/grpc.health.v1.Health/Watch",
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
