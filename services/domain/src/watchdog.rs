@@ -70,6 +70,8 @@ pub struct Watchdog {
     central_link: Link,
     central_attempt: u32,
     epoch: u64,
+    /// The newest epoch that the engine has refused an older one for.
+    newest_epoch: u64,
     out_of_order: bool,
 }
 
@@ -88,6 +90,7 @@ impl Watchdog {
             central_link: Link(0),
             central_attempt: 0,
             epoch: 0,
+            newest_epoch: 0,
             out_of_order: false,
         }
     }
@@ -145,8 +148,11 @@ impl Watchdog {
             Input::EngineEnded { link, why, stale } if link == self.engine_link => {
                 self.engine_lost(now, why, &mut effects);
                 // A newer registration than ours was seen there; ours must become the newest, or be refused.
-                if stale && matches!(self.central, Central::Reporting { .. }) {
-                    self.register(None, &mut effects);
+                if let Some(newest) = stale {
+                    self.newest_epoch = self.newest_epoch.max(newest);
+                    if matches!(self.central, Central::Reporting { .. }) {
+                        self.register(None, &mut effects);
+                    }
                 }
             }
             Input::Registered { link, epoch, report_interval } if link == self.central_link => {
@@ -299,6 +305,7 @@ impl Watchdog {
             instance,
             attempt: self.central_attempt,
             retry_after,
+            newest_epoch: self.newest_epoch,
         });
         self.central_attempt = self.central_attempt.saturating_add(1);
     }

@@ -425,6 +425,7 @@ impl Run {
                 engine_address: "a:1".into(),
                 instance: engine.disk.instance.clone(),
                 monitor: "m".parse().unwrap(),
+                newest_epoch: 0,
             };
             self.next_id += 1;
             self.central(Command::Register { token: network::Token(self.next_id), registration });

@@ -3,7 +3,10 @@
 use crate::{Point, convert::obstacle, point::unexpected};
 use domain::supply::{Answer, Input, State};
 use evmesh_proto::engine::{AttendRequest, AttendResponse};
-use mesh::grpc::{Failure, error::RETRY_AFTER};
+use mesh::{
+    convert,
+    grpc::{Failure, error::RETRY_AFTER},
+};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -33,7 +36,8 @@ pub(crate) async fn attend(
 }
 
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {
-    let input = Input::Attend { link, epoch: ping.epoch, central_reachable: ping.central_reachable };
+    let epoch = convert::number("epoch", ping.epoch)?;
+    let input = Input::Attend { link, epoch, central_reachable: ping.central_reachable };
     let reply = point.ask(input).await?;
     match reply.answer {
         Some(Answer::Attend(Ok(()))) => Ok(AttendResponse {

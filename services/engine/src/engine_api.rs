@@ -9,7 +9,7 @@ use crate::{
 use domain::supply::{Answer, Authorization, CallResult, Input, MAX_UNSETTLED};
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
 use mesh::{
-    convert::{duration, price},
+    convert::{self, duration, price},
     grpc::{Failure, parse},
 };
 use std::{
@@ -152,7 +152,7 @@ impl EngineService for EngineApi {
 }
 
 fn number(number: u64) -> Result<u64, Failure> {
-    match number {
+    match convert::number("authorization_number", number)? {
         0 => Err(Failure::invalid("authorization_number", "must be at least 1")),
         number => Ok(number),
     }

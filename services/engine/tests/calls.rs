@@ -119,9 +119,10 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
     let engine = Engine::start(options(folder.path(), no_kafka())).await;
     let _monitor = engine.attended(1).await;
     type Spoil = fn(&mut AuthorizeSupplyRequest);
-    let cases: [(&str, Spoil); 8] = [
+    let cases: [(&str, Spoil); 9] = [
         ("instance_id", |r| r.instance_id.clear()),
         ("authorization_number", |r| r.authorization_number = 0),
+        ("authorization_number", |r| r.authorization_number = (1 << 53) + 1), // it would leave no room above it
         ("session_id", |r| r.session_id = "a b".into()),
         ("driver_id", |r| r.driver_id = "x".repeat(65)),
         ("price", |r| r.price = None),
@@ -141,6 +142,8 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
     invalid(engine.central().confirm_settled(many).await.unwrap_err(), "session_ids");
     let long = InjectFaultRequest { reason: "x".repeat(257) };
     invalid(engine.panel().inject_fault(long).await.unwrap_err(), "reason");
+    let mut monitor = Monitor::start(&engine, u64::MAX).await.unwrap();
+    invalid(monitor.answer().await.unwrap_err(), "epoch");
     assert_eq!(engine.state().await.highest_authorization, 0);
     engine.stop().await;
 }

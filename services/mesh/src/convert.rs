@@ -46,6 +46,18 @@ pub fn energy(field: &str, wh: u64) -> Result<Energy, Failure> {
     Ok(energy)
 }
 
+/// The highest number of an authorisation or an epoch: 2^53, exact in every language's numbers. They rise one by one or
+/// with the clock's milliseconds, so a higher one is a mistake, and taking it would leave no room above it.
+const HIGHEST_NUMBER: u64 = 1 << 53;
+
+/// Reads the number of an authorisation or an epoch; `field` is where it was (`epoch`).
+pub fn number(field: &str, number: u64) -> Result<u64, Failure> {
+    if number > HIGHEST_NUMBER {
+        return Err(Failure::invalid(field, "must be at most 2^53"));
+    }
+    Ok(number)
+}
+
 /// Reads a timestamp, to the millisecond.
 pub fn wall(timestamp: &prost_types::Timestamp) -> Wall {
     Wall(timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000)))

@@ -97,6 +97,7 @@ impl Links {
         instance: &InstanceId,
         attempt: u32,
         retry_after: Duration,
+        newest_epoch: u64,
     ) {
         let delay = delay(&mut self.central_backoff, attempt).max(retry_after);
         let (reports, outgoing) = mpsc::channel(OUTGOING);
@@ -109,6 +110,7 @@ impl Links {
             engine_address: engine.to_string(),
             instance_id: instance.to_string(),
             monitor_id: self.monitor.to_string(),
+            newest_epoch,
         };
         let (peer, inputs) = (self.central.clone(), self.inputs.clone());
         self.central_task = JoinSet::new();
@@ -152,13 +154,13 @@ async fn tell(inputs: &mpsc::Sender<Input>, input: Input) {
     let _ = inputs.send(input).await;
 }
 
-/// Until the stream ends: why, and whether the engine has seen a newer registration.
+/// Until the stream ends: why, and the epoch of the newer registration that the engine has seen, if that is why.
 async fn attend(
     peer: Peer,
     link: Link,
     pings: mpsc::Receiver<AttendRequest>,
     inputs: &mpsc::Sender<Input>,
-) -> (String, bool) {
+) -> (String, Option<u64>) {
     let address = peer.address().clone();
     let mut client = EngineServiceClient::new(peer);
     let mut answers = match client.attend(ReceiverStream::new(pings)).await {
@@ -169,9 +171,9 @@ async fn attend(
         match answers.message().await {
             Ok(Some(answer)) => match answered(link, answer) {
                 Ok(input) => tell(inputs, input).await,
-                Err(why) => return (why, false),
+                Err(why) => return (why, None),
             },
-            Ok(None) => return ("it closed the stream".into(), false),
+            Ok(None) => return ("it closed the stream".into(), None),
             Err(status) => return engine_trouble(&status, &address),
         }
     }
@@ -187,9 +189,10 @@ fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     })
 }
 
-fn engine_trouble(status: &Status, address: &Address) -> (String, bool) {
+fn engine_trouble(status: &Status, address: &Address) -> (String, Option<u64>) {
     let stale = grpc::reason(status).as_deref() == Some("EPOCH_STALE");
-    (words(status, address), stale)
+    let newest = || grpc::error::metadata(status, "epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+    (words(status, address), stale.then(newest))
 }
 
 /// Registers, and reports until the stream ends: why.

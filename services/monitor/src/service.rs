@@ -107,8 +107,8 @@ fn act(links: &mut Links, view: &watch::Sender<View>, effect: Effect) {
         Effect::Attend { link, attempt } => links.attend(link, attempt),
         // The number tells a test which stream is meant; there is one only, the newest.
         Effect::Ping { link: _, epoch, central_reachable } => links.ping(epoch, central_reachable),
-        Effect::Register { link, instance, attempt, retry_after } => {
-            links.register(link, &instance, attempt, retry_after)
+        Effect::Register { link, instance, attempt, retry_after, newest_epoch } => {
+            links.register(link, &instance, attempt, retry_after, newest_epoch)
         }
         Effect::Report { link: _, epoch, health } => links.report(epoch, health),
         Effect::Say(notice) => words::say(&view.borrow(), &notice),

@@ -50,6 +50,7 @@ impl ChargePointService for ChargePoints {
             engine_address: address.to_string(),
             instance: parse("instance_id", &message.instance_id)?,
             monitor: parse("monitor_id", &message.monitor_id)?,
+            newest_epoch: convert::number("newest_epoch", message.newest_epoch)?,
         };
         match self.handle.ask(|token| Command::Register { token, registration }).await? {
             Answer::Registered { epoch, location, price } => {

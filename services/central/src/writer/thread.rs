@@ -268,6 +268,7 @@ mod tests {
             engine_address: "127.0.0.1:1".into(),
             instance: "store".parse().unwrap(),
             monitor: "monitor".parse().unwrap(),
+            newest_epoch: 0,
         };
         handle.ask(|token| Command::Register { token, registration }).await.map(drop)
     }

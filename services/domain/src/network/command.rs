@@ -112,6 +112,8 @@ pub struct Registration {
     pub instance: InstanceId,
     /// The monitor's process.
     pub monitor: MonitorId,
+    /// The newest epoch that the engine has refused an older one for; 0 if none.
+    pub newest_epoch: u64,
 }
 
 /// Something that happened, or is asked for.

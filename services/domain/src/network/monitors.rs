@@ -32,8 +32,10 @@ impl Step<'_> {
             self.net.points.insert(id.clone(), Point::new(point, now.mono, true));
         }
         let Some(point) = self.point(&id) else { return };
-        // It rises over a restored store too, whose epochs are behind those that the engine has seen.
-        point.stored.epoch = (point.stored.epoch + 1).max(u64::try_from(now.wall.0).unwrap_or(0));
+        // It rises over a restored store too, whose epochs are behind those that the engine has seen: by the clock, and
+        // where that is behind as well, by the engine's own word.
+        let seen = point.stored.epoch.max(registration.newest_epoch);
+        point.stored.epoch = seen.saturating_add(1).max(u64::try_from(now.wall.0).unwrap_or(0));
         point.stored.engine_address = registration.engine_address;
         point.stored.monitor = registration.monitor;
         point.link = Link::Lost { since: now.mono };

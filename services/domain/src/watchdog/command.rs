@@ -33,8 +33,8 @@ pub enum Input {
         link: Link,
         /// Why, in words.
         why: String,
-        /// The engine has seen a newer registration than ours.
-        stale: bool,
+        /// The engine has seen a newer registration than ours, with this epoch.
+        stale: Option<u64>,
     },
     /// Central registered the charge point.
     Registered {
@@ -109,6 +109,8 @@ pub enum Effect {
         attempt: u32,
         /// Not before.
         retry_after: Duration,
+        /// The epoch must be above this one, which the engine has seen; 0 if it never refused one.
+        newest_epoch: u64,
     },
     /// Send a report. The first of a registration opens its stream.
     Report {

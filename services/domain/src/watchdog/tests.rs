@@ -21,7 +21,7 @@ fn answer(link: u64, name: &str, fault: &str) -> Input {
 }
 
 fn ended(link: u64) -> Input {
-    Input::EngineEnded { link: Link(link), why: "connection refused".into(), stale: false }
+    Input::EngineEnded { link: Link(link), why: "connection refused".into(), stale: None }
 }
 
 fn registered(link: u64, epoch: u64) -> Input {
@@ -89,7 +89,8 @@ fn a_charge_point_is_registered_once_its_engine_is_known_and_reported_at_once() 
                 link: Link(1),
                 instance: instance("store-a"),
                 attempt: 0,
-                retry_after: Duration::ZERO
+                retry_after: Duration::ZERO,
+                newest_epoch: 0
             },
         ]
     );
@@ -205,7 +206,8 @@ fn central_is_lost_after_three_intervals_without_an_answer() {
         link: Link(2),
         instance: instance("store-a"),
         attempt: 1,
-        retry_after: Duration::ZERO
+        retry_after: Duration::ZERO,
+        newest_epoch: 0
     }));
     assert!(effects.contains(&Effect::Ping { link: Link(1), epoch: 7, central_reachable: false }));
     // The late answer of the old stream changes nothing; further failures are not said again.
@@ -226,7 +228,8 @@ fn a_refusal_is_said_once_and_retried_when_central_says_so() {
         link: Link(2),
         instance: instance("store-b"),
         attempt: 0,
-        retry_after: Duration::ZERO
+        retry_after: Duration::ZERO,
+        newest_epoch: 0
     }));
     let trouble = refused("INSTANCE_ALREADY_CONNECTED", 3);
     let effects = dog.apply(Mono(11), Input::CentralEnded { link: Link(2), trouble: trouble.clone() });
@@ -235,7 +238,8 @@ fn a_refusal_is_said_once_and_retried_when_central_says_so() {
         link: Link(3),
         instance: instance("store-b"),
         attempt: 1,
-        retry_after: Duration::from_secs(3)
+        retry_after: Duration::from_secs(3),
+        newest_epoch: 0
     }));
     assert_eq!(dog.status().central, CentralStatus::Registering(Some(trouble)));
     let again = refused("INSTANCE_ALREADY_CONNECTED", 1);
@@ -253,13 +257,17 @@ fn a_stale_epoch_on_either_side_registers_again() {
         dog.apply(Mono(1), Input::CentralEnded { link: Link(1), trouble: refused("EPOCH_STALE", 0) });
     assert!(effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), attempt: 1, .. })));
 
+    // The engine has seen epoch 40, of a time that central has forgotten: the next registration is to be above it.
+    let stale =
+        |link| Input::EngineEnded { link: Link(link), why: "epoch 7 is stale".into(), stale: Some(40) };
     let mut dog = connected();
-    let effects =
-        dog.apply(Mono(1), Input::EngineEnded { link: Link(1), why: "epoch 7 is stale".into(), stale: true });
-    assert!(effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), .. })));
+    let effects = dog.apply(Mono(1), stale(1));
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), newest_epoch: 40, .. })),
+        "{effects:?}"
+    );
     // While that registration is under way, another stale answer starts no second one.
-    let effects =
-        dog.apply(Mono(2), Input::EngineEnded { link: Link(2), why: "epoch 7 is stale".into(), stale: true });
+    let effects = dog.apply(Mono(2), stale(2));
     assert_eq!(effects, [Effect::Attend { link: Link(3), attempt: 2 }]);
 }
 
@@ -310,7 +318,7 @@ proptest! {
                 1 => (Input::AttendStarted { link: e }, e != engine),
                 2 => (answer(e.0, if flag { "store-a" } else { "store-b" }, ""), e != engine),
                 3 => (answer(e.0, "store-a", "smoke"), e != engine),
-                4 => (Input::EngineEnded { link: e, why: "gone".into(), stale: flag }, e != engine),
+                4 => (Input::EngineEnded { link: e, why: "gone".into(), stale: flag.then_some(9) }, e != engine),
                 5 => (registered(c.0, epoch), c != central || central.0 == 0),
                 6 => (Input::Acknowledged { link: c, out_of_order: flag }, c != central || central.0 == 0),
                 _ => (Input::CentralEnded { link: c, trouble: unreachable() }, c != central),

@@ -2,7 +2,8 @@
 
 use crate::world::{World, cp, ended};
 use domain::network::{
-    Answer, Broker, Command, Config, Health, MessageKind, Outcome, Reason, RegistrationPolicy, State, Status,
+    Answer, Broker, Command, Config, Health, MessageKind, Outcome, Reason, Registration, RegistrationPolicy,
+    State, Status,
 };
 
 #[test]
@@ -71,6 +72,20 @@ fn an_older_epoch_touches_nothing() {
     });
     assert_eq!(world.denial(token), Reason::EpochStale);
     assert_eq!(world.status("A"), Status::Available);
+}
+
+/// A store restored from a backup, on a machine whose clock is behind too: the engine refuses every epoch that either
+/// would give, so its own word counts.
+#[test]
+fn an_epoch_is_above_the_newest_that_the_engine_has_seen() {
+    let mut world = World::with_points(&["A"]);
+    let before = world.epoch("A");
+    let newest_epoch = 1 << 50;
+    world.register(Registration { newest_epoch, ..World::registration("A") }).unwrap();
+    assert_eq!(world.epoch("A"), newest_epoch + 1);
+    world.register(World::registration("A")).unwrap();
+    assert_eq!(world.epoch("A"), newest_epoch + 2, "and it goes on from there");
+    assert!(before < newest_epoch);
 }
 
 #[test]

@@ -155,6 +155,7 @@ impl World {
             engine_address: format!("{id}:1"),
             instance: "i1".parse().unwrap(),
             monitor: "m1".parse().unwrap(),
+            newest_epoch: 0,
         }
     }
 

@@ -135,6 +135,11 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
+/// One value of the error's metadata, if the far side gave it.
+pub fn metadata(status: &Status, name: &str) -> Option<String> {
+    status.get_details_error_info().and_then(|mut info| info.metadata.remove(name))
+}
+
 /// The error as one plain sentence. `what` is who answered, or did not: `central`, `the engine at 10.0.0.7:50052`.
 pub fn explain(status: &Status, what: &str) -> String {
     let text = match status.message() {
@@ -208,7 +213,7 @@ mod tests {
         let failure = Failure::aborted("EPOCH_STALE", "a newer one is there", RETRY_AFTER).with("epoch", 7);
         let status = Status::from(failure);
         assert_eq!(retry_after(&status), Some(RETRY_AFTER));
-        assert_eq!(status.get_details_error_info().unwrap().metadata["epoch"], "7");
+        assert_eq!(metadata(&status, "epoch").as_deref(), Some("7"));
         assert_eq!(explain(&status, "central"), "central refused: a newer one is there");
     }
 

@@ -109,9 +109,10 @@ impl EngineService for Engine {
         let engine = self.clone();
         let answers = request.into_inner().map(move |ping| {
             let ping = ping?;
-            if (1..*engine.stale_below.lock().unwrap()).contains(&ping.epoch) {
+            let stale_below = *engine.stale_below.lock().unwrap();
+            if (1..stale_below).contains(&ping.epoch) {
                 let stale = Failure::aborted("EPOCH_STALE", "a newer registration was seen", INTERVAL);
-                return Err(stale.into());
+                return Err(stale.with("epoch", stale_below - 1).into());
             }
             engine.last_ping.send_replace(Some(ping));
             Ok(engine.answer.lock().unwrap().clone())
@@ -198,12 +199,14 @@ impl ChargePointService for Central {
         &self,
         request: Request<RegisterChargePointRequest>,
     ) -> Result<Response<RegisterChargePointResponse>, Status> {
-        self.registrations.lock().unwrap().push(request.into_inner());
+        let request = request.into_inner();
+        let newest = request.newest_epoch;
+        self.registrations.lock().unwrap().push(request);
         if let Some(failure) = self.refusal.lock().unwrap().clone() {
             return Err(failure.into());
         }
         let mut epoch = self.epoch.lock().unwrap();
-        *epoch += 1;
+        *epoch = newest.max(*epoch) + 1;
         Ok(Response::new(RegisterChargePointResponse {
             epoch: *epoch,
             report_interval: Some(convert::duration_proto(INTERVAL)),

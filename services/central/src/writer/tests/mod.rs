@@ -153,6 +153,7 @@ impl Bench {
             engine_address: "127.0.0.1:1".into(),
             instance: "store-1".parse().unwrap(),
             monitor: "monitor-1".parse().unwrap(),
+            newest_epoch: 0,
         };
         self.give(Command::Register { token: Token(1), registration });
         let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else { panic!() };

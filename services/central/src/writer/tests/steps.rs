@@ -59,6 +59,7 @@ fn nothing_leaves_before_it_is_on_disk() {
         engine_address: "127.0.0.1:2".into(),
         instance: "store-2".parse().unwrap(),
         monitor: "monitor-2".parse().unwrap(),
+        newest_epoch: 0,
     };
     let input = Input::Command(Command::Register { token: Token(9), registration });
     let result = bench.writer.step(bench.now, [input]);
