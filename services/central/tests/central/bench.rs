@@ -158,6 +158,7 @@ pub(crate) fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterCh
         engine_address: engine.address.to_string(),
         instance_id: engine.inside().instance.clone(),
         monitor_id: format!("monitor-of-{id}"),
+        newest_epoch: 0,
     }
 }
 
