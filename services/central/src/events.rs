@@ -1,5 +1,6 @@
 //! The messages of the system: one event is one line of the log, one count, and one line of the panel.
 
+use crate::counters;
 use domain::Wall;
 use domain::network::{Event, Level};
 use std::collections::VecDeque;
@@ -52,13 +53,14 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new() -> (Self, watch::Receiver<Ring>) {
+        counters::describe();
         let (ring, receiver) = watch::channel(Ring::default());
         (Self { ring }, receiver)
     }
 
     pub(crate) fn happened(&self, at: Wall, event: Event) {
         let Event { level, name, text } = event;
-        metrics::counter!(format!("evmesh_central_{name}_total")).increment(1);
+        counters::count(name);
         match level {
             Level::Debug => return tracing::debug!(event = name, "{text}"),
             Level::Info => tracing::info!(event = name, "{text}"),
@@ -77,7 +79,7 @@ mod tests {
     fn errors_come_first_and_chatter_does_not_push_them_out() {
         let (events, ring) = Events::new();
         let say =
-            |level, text: &str| events.happened(Wall(0), Event { level, name: "test", text: text.into() });
+            |level, text: &str| events.happened(Wall(0), Event { level, name: "faults", text: text.into() });
         say(Level::Error, "broken");
         (0..1000).for_each(|n| say(Level::Info, &format!("line {n}")));
         say(Level::Warn, "careful");

@@ -14,6 +14,7 @@
 mod broadcast;
 mod calls;
 mod codec;
+mod counters;
 mod denial;
 mod error;
 mod events;
@@ -22,6 +23,7 @@ mod keys;
 mod notifications;
 pub mod options;
 pub mod panel;
+pub mod parts;
 mod roster;
 mod service;
 mod services;

@@ -306,7 +306,7 @@ mod tests {
         let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
         let (events, messages) = Events::new();
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
-            events.happened(Wall(3_723_000), Event { level, name: "test", text: text.into() });
+            events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
         }
         let view = View {
             address: ([127, 0, 0, 1], 50051).into(),

@@ -112,7 +112,7 @@ impl Step<'_> {
     ) {
         let Some(point) = self.point(id) else { return };
         if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {
-            return; // an older call's answer touches nothing (INV-8)
+            return self.late_answer(id); // an older call's answer touches nothing (INV-8)
         }
         let Some(made) = point.call.take() else { return };
         let same_instance = point.stored.instance == made.instance;
@@ -133,8 +133,13 @@ impl Step<'_> {
                 );
             }
             Err(CallFailed(why)) if same_instance => self.unanswered(id, &made, why),
-            Ok(_) | Err(_) => {} // registered with another instance meanwhile
+            Ok(_) | Err(_) => self.late_answer(id), // registered with another instance meanwhile
         }
+    }
+
+    fn late_answer(&mut self, id: &ChargePointId) {
+        let text = format!("an answer of {id} came for a call that is not awaited any more");
+        self.happened(Level::Debug, "answers_late", text);
     }
 
     fn answered(&mut self, id: &ChargePointId, made: &InFlight, answer: EngineAnswer) {
@@ -199,6 +204,9 @@ impl Step<'_> {
         let Some(changed) = self.point(point) else { return };
         let number = next_number(changed.stored.highest_authorization);
         changed.stored.highest_authorization = number;
+        let text =
+            format!("{point} has seen higher authorisation numbers: going on above them, with {number}");
+        self.happened(Level::Info, "numbers_raised", text);
         if let Some(session) = self.session(id) {
             session.authorization = number;
         }

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// A bare reading asks the engine at most this often: they come once a second.
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
+/// Two readings closer than this tell nothing of the power.
+const APART: Duration = Duration::from_millis(500);
+
 impl Step<'_> {
     pub(super) fn telemetry(&mut self, message: Message, source: Option<Source>) {
         let session = message.session.clone();
@@ -164,10 +167,12 @@ impl Step<'_> {
         }
     }
 
-    /// Power from two readings, where the message gives none: readings come about a second apart.
+    /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were held
+    /// up and came together nothing can be told.
     fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
         let session = self.net.sessions.get(id).filter(|session| session.state == State::Supplying)?;
-        let elapsed = u64::try_from(self.now.mono.since(session.live.last_sign).as_millis()).ok()?;
+        let elapsed = self.now.mono.since(session.live.last_sign);
+        let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
         let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
         delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w)
     }

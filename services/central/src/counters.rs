@@ -1,0 +1,78 @@
+//! The counters of central's events: each exists from the start, at zero, so that an alarm can tell *never* from *not yet*,
+//! and its help names the promise that it watches over (`docs/ARCHITECTURE.md`).
+
+/// An event's name and what it means when it is counted. `evmesh_central_<name>_total` is its counter.
+const EVENTS: &[(&str, &str)] = &[
+    (
+        "answers_late",
+        "INV-8: answers of engines to a call that was given up, or of another instance: nothing came of them",
+    ),
+    ("dead_letters", "INV-7: messages on cp_telemetry that fit nothing"),
+    ("dead_letters_dropped", "INV-7: dead letters beyond what is kept while Kafka does not take them"),
+    ("engine_stores_lost", "INV-1: engines that came back with another store"),
+    ("engines_answering", "INV-9: engines that answer central, for the first time or again"),
+    ("engines_silent", "INV-3: calls to engines that decided something by not being answered"),
+    ("faults", "charge points that reported a fault"),
+    ("health_changes", "reports of monitors that brought news"),
+    (
+        "kafka_clusters_changed",
+        "INV-1: another Kafka under the same store: read from its beginning, every engine asked",
+    ),
+    ("kafka_gaps", "INV-1: messages gone from Kafka before they were read: every engine asked"),
+    ("messages_late", "INV-1: messages of sessions that are settled already"),
+    (
+        "messages_repeated",
+        "INV-1: messages that say nothing new: repeats, late ones, and those that an engine's answer outran",
+    ),
+    ("messages_unreadable", "INV-7: messages on cp_telemetry that cannot be read"),
+    ("monitors_lost", "INV-3: monitors whose stream ended or fell silent"),
+    ("numbers_raised", "INV-8: authorisations renumbered because the engine had seen a higher number"),
+    ("orders", "charge points taken out of service, put back or priced by the operator"),
+    (
+        "readings_after_ticket",
+        "INV-4: higher readings after an estimated ticket: recorded beside it, never billed",
+    ),
+    ("registrations", "charge points registered, for the first time or again"),
+    (
+        "registrations_refused",
+        "INV-8: registrations refused: not listed, or another monitor or engine holds the id",
+    ),
+    ("reports_stale", "INV-8: reports of an older registration"),
+    ("requests_denied", "requests for a charge that were denied"),
+    ("requests_repeated", "INV-6: repeats of a request_id, given their first answer"),
+    ("reservations_expired", "INV-3: reservations that came to nothing"),
+    ("sessions_adopted", "INV-1: sessions found at an engine that this store did not know"),
+    ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),
+    ("supplies_started", "INV-1: supplies that started: each gets one ticket"),
+    ("tickets_estimated", "INV-1: tickets issued on the last reading known, without the final one"),
+    ("tickets_issued", "INV-1: tickets issued on the engine's final reading"),
+];
+
+/// Puts every counter at zero, and says what it counts.
+pub(crate) fn describe() {
+    for (name, help) in EVENTS {
+        metrics::describe_counter!(counter(name), *help);
+        metrics::counter!(counter(name)).increment(0);
+    }
+    metrics::describe_gauge!(
+        "evmesh_central_last_step_timestamp_seconds",
+        "INV-3: when the writer last took a step; deadlines are judged at every tick, five times a second"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_rows_waiting",
+        "INV-1: notifications and dead letters on disk that Kafka has not taken yet"
+    );
+}
+
+/// One more.
+pub(crate) fn count(name: &str) {
+    debug_assert!(
+        EVENTS.iter().any(|(known, _)| *known == name),
+        "the event {name:?} is not in the list above"
+    );
+    metrics::counter!(counter(name)).increment(1);
+}
+
+fn counter(name: &str) -> String {
+    format!("evmesh_central_{name}_total")
+}
