@@ -80,6 +80,9 @@ pub struct Telemetry {
     /// Added by evmesh: power now, in kilowatts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kw: Option<f64>,
+    /// Added by evmesh: the currency of `importe`, as its ISO 4217 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
 }
 
 /// What a driver is told.
@@ -88,7 +91,7 @@ pub enum NotificationType {
     /// The charge point is reserved for the driver.
     #[serde(rename = "AUTH_OK")]
     Authorized,
-    /// The request was denied; `reason` says why.
+    /// The request was denied; `code` and `reason` say why.
     #[serde(rename = "AUTH_DENIED")]
     Denied,
     /// A reading of the driver's supply.
@@ -97,7 +100,7 @@ pub enum NotificationType {
     /// The bill: the last message of a supply.
     #[serde(rename = "TICKET")]
     Ticket,
-    /// The supply failed, or the reservation came to nothing; `reason` says why.
+    /// The supply failed, or the reservation came to nothing; `code` and `reason` say why.
     #[serde(rename = "SUPPLY_ERROR")]
     SupplyError,
 }
@@ -118,7 +121,7 @@ pub struct Notification {
     /// `CONSUMO_UPDATE`: cost so far; `TICKET`: the amount billed; in the currency's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importe: Option<f64>,
-    /// `AUTH_DENIED`, `SUPPLY_ERROR`: why.
+    /// `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// `SUPPLY_ERROR`: energy delivered so far, in kilowatt-hours; 0 if the supply never started.
@@ -127,8 +130,9 @@ pub struct Notification {
     /// `SUPPLY_ERROR`: what that energy costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importe_partial: Option<f64>,
-    /// When central decided it, in seconds since the epoch.
-    pub timestamp: f64,
+    /// When central decided it, in seconds since the epoch. Central always says it; some of the old system's messages do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<f64>,
     /// Added by evmesh: the session; absent in an `AUTH_DENIED` that created none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
@@ -142,6 +146,22 @@ pub struct Notification {
     /// Added by evmesh: `CONSUMO_UPDATE`: power now, in kilowatts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kw: Option<f64>,
+    /// Added by evmesh: `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a word for programs; for `AUTH_DENIED` that of the call's
+    /// `ErrorInfo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Added by evmesh: `AUTH_OK`, `AUTH_DENIED`: the `request_id` of the `RequestCharge` that this answers, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Added by evmesh: the currency of `importe`, `importe_partial` and `amount_micros`, as its ISO 4217 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `kwh` or `kwh_partial` exactly, in watt-hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_wh: Option<u64>,
+    /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `importe` or `importe_partial` exactly, in millionths of the currency's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_micros: Option<u64>,
 }
 
 /// The one type of message on [`NETWORK_STATUS`].

@@ -1,8 +1,11 @@
 //! What drivers are told, on `driver_notifications`: the seed's messages, field for field.
 
-use crate::writer::{Handle, RowKind};
-use domain::Energy;
+use crate::{
+    counters,
+    writer::{Handle, RowKind},
+};
 use domain::network::{Notice, NoticeKind};
+use domain::{Energy, Money};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{DRIVER_NOTIFICATIONS, Notification, NotificationType},
@@ -21,7 +24,7 @@ const DEAD_LETTERS_AT_ONCE: usize = 100;
 
 /// The message for a driver.
 pub(crate) fn notification(notice: &Notice) -> Notification {
-    let Notice { driver, charge_point, session, seq, event_id, at, kind } = notice;
+    let Notice { driver, charge_point, session, seq, event_id, request_id, at, kind } = notice;
     let mut message = Notification {
         kind: NotificationType::Authorized,
         cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -31,43 +34,54 @@ pub(crate) fn notification(notice: &Notice) -> Notification {
         reason: None,
         kwh_partial: None,
         importe_partial: None,
-        timestamp: at.seconds(),
+        timestamp: Some(at.seconds()),
         session_id: session.as_ref().map(ToString::to_string),
         seq: *seq,
         event_id: event_id.clone(),
         kw: None,
-    };
-    let mut total = |energy: &Energy, amount_micros: &u64| {
-        message.kwh = Some(energy.kwh());
-        message.importe = Some(units(*amount_micros));
+        code: None,
+        request_id: request_id.as_ref().map(ToString::to_string),
+        currency: None,
+        energy_wh: None,
+        amount_micros: None,
     };
     match kind {
         NoticeKind::Authorized => {}
         NoticeKind::Denied(denial) => {
             message.kind = NotificationType::Denied;
+            message.code = Some(denial.reason.as_str().to_owned());
             message.reason = Some(denial.text.clone());
         }
-        NoticeKind::Reading { energy, power, amount_micros } => {
-            total(energy, amount_micros);
+        NoticeKind::Reading { energy, power, amount } => {
             message.kind = NotificationType::ConsumptionUpdate;
+            message.kwh = Some(energy.kwh());
+            message.importe = Some(amount.units());
+            message.currency = Some(amount.currency.to_string());
             message.kw = Some(power.kw());
         }
-        NoticeKind::Error { reason, energy, amount_micros } => {
+        NoticeKind::Error { failure, reason, energy, amount } => {
             message.kind = NotificationType::SupplyError;
+            message.code = Some(failure.as_str().to_owned());
             message.reason = Some(reason.clone());
             message.kwh_partial = Some(energy.kwh());
-            message.importe_partial = Some(units(*amount_micros));
+            message.importe_partial = Some(amount.units());
+            exactly(&mut message, *energy, *amount);
         }
-        NoticeKind::Ticket { energy, amount_micros } => {
-            total(energy, amount_micros);
+        NoticeKind::Ticket { energy, amount } => {
             message.kind = NotificationType::Ticket;
+            message.kwh = Some(energy.kwh());
+            message.importe = Some(amount.units());
+            exactly(&mut message, *energy, *amount);
         }
     }
     message
 }
 
-fn units(micros: u64) -> f64 {
-    micros as f64 / 1e6
+/// What is billed, or would be, beside its floating-point form.
+fn exactly(message: &mut Notification, energy: Energy, amount: Money) {
+    message.currency = Some(amount.currency.to_string());
+    message.energy_wh = Some(energy.wh());
+    message.amount_micros = Some(amount.micros);
 }
 
 /// The message as it is published.
@@ -155,7 +169,7 @@ async fn send(producer: &Producer, letter: &StoredMessage) -> bool {
         Ok(()) => true,
         Err(error) if error.is_permanent() => {
             tracing::error!(%error, key = letter.key, "kafka will never take this dead letter; it is dropped");
-            metrics::counter!("evmesh_central_dead_letters_dropped_total").increment(1);
+            counters::count("dead_letters_dropped");
             true
         }
         Err(error) => {
@@ -168,8 +182,8 @@ async fn send(producer: &Producer, letter: &StoredMessage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::network::{Denial, Reason};
-    use domain::{Power, Wall};
+    use domain::network::{Denial, Reason, SupplyFailure};
+    use domain::{Currency, Power, Wall};
     use serde_json::json;
 
     fn told(kind: NoticeKind) -> serde_json::Value {
@@ -179,6 +193,7 @@ mod tests {
             session: Some("s1".parse().unwrap()),
             seq: Some(3),
             event_id: Some("s1-3".into()),
+            request_id: Some("r-1".parse().unwrap()),
             at: Wall(1_700_000_000_500),
             kind,
         };
@@ -189,34 +204,39 @@ mod tests {
 
     fn with(mut more: serde_json::Value) -> serde_json::Value {
         let common = json!({"cp_id": "MAD-01", "user_id": "101", "timestamp": 1_700_000_000.5,
-            "session_id": "s1", "seq": 3, "event_id": "s1-3"});
+            "session_id": "s1", "seq": 3, "event_id": "s1-3", "request_id": "r-1"});
         more.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
         more
     }
 
     #[test]
     fn each_notice_has_the_seeds_fields() {
-        let energy = Energy::from_wh(1500);
+        let (energy, amount) = (Energy::from_wh(1500), Money { currency: Currency::EUR, micros: 450_000 });
         assert_eq!(told(NoticeKind::Authorized), with(json!({"type": "AUTH_OK"})));
         let denial = Denial { reason: Reason::ChargePointBusy, text: "MAD-01 is in use".into() };
         assert_eq!(
             told(NoticeKind::Denied(denial)),
-            with(json!({"type": "AUTH_DENIED", "reason": "MAD-01 is in use"}))
+            with(json!({"type": "AUTH_DENIED", "code": "CHARGE_POINT_BUSY", "reason": "MAD-01 is in use"}))
         );
-        let reading = NoticeKind::Reading { energy, power: Power::from_w(7400), amount_micros: 450_000 };
+        let reading = NoticeKind::Reading { energy, power: Power::from_w(7400), amount };
         assert_eq!(
             told(reading),
-            with(json!({"type": "CONSUMO_UPDATE", "kwh": 1.5, "importe": 0.45, "kw": 7.4}))
-        );
-        let error = NoticeKind::Error { reason: "it broke".into(), energy, amount_micros: 450_000 };
-        assert_eq!(
-            told(error),
             with(
-                json!({"type": "SUPPLY_ERROR", "reason": "it broke", "kwh_partial": 1.5, "importe_partial": 0.45})
+                json!({"type": "CONSUMO_UPDATE", "kwh": 1.5, "importe": 0.45, "kw": 7.4, "currency": "EUR"})
             )
         );
-        let ticket = NoticeKind::Ticket { energy, amount_micros: 450_000 };
-        assert_eq!(told(ticket), with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45})));
+        let failure = SupplyFailure::ChargePointFaulted;
+        assert_eq!(
+            told(NoticeKind::Error { failure, reason: "it broke".into(), energy, amount }),
+            with(json!({"type": "SUPPLY_ERROR", "code": "CHARGE_POINT_FAULTED", "reason": "it broke",
+                "kwh_partial": 1.5, "importe_partial": 0.45, "currency": "EUR", "energy_wh": 1500,
+                "amount_micros": 450_000}))
+        );
+        assert_eq!(
+            told(NoticeKind::Ticket { energy, amount }),
+            with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45, "currency": "EUR", "energy_wh": 1500,
+                "amount_micros": 450_000}))
+        );
     }
 
     #[test]
@@ -227,6 +247,7 @@ mod tests {
             session: None,
             seq: None,
             event_id: None,
+            request_id: None,
             at: Wall(0),
             kind: NoticeKind::Denied(Denial {
                 reason: Reason::NoChargePointFree,
@@ -235,7 +256,8 @@ mod tests {
         };
         mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload(&notice));
         let told: serde_json::Value = serde_json::from_slice(&payload(&notice)).unwrap();
-        let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "101", "reason": "none is free", "timestamp": 0.0});
+        let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "101",
+            "code": "NO_CHARGE_POINT_FREE", "reason": "none is free", "timestamp": 0.0});
         assert_eq!(told, expected);
     }
 }

@@ -74,6 +74,7 @@ fn of_session(charge_point: &ChargePointId, kind: TelemetryType, record: &Record
         seq: Some(record.seq),
         event_id: Some(format!("{}-{}", record.session, record.seq)),
         kw: Some(record.power.kw()),
+        currency: Some(record.price.currency().to_string()),
     }
 }
 
@@ -97,6 +98,7 @@ fn without_session(
         // The outbox counts from 1 again when it was empty at a start: with the time it is unique.
         event_id: Some(format!("{instance}-{}-{}", event.at.0, event.id)),
         kw: None,
+        currency: None,
     }
 }
 
@@ -127,7 +129,7 @@ mod tests {
             json,
             json!({
                 "type": "CONSUMO", "cp_id": "MAD-01", "user_id": "ana", "kwh": 0.3, "importe": 0.09,
-                "timestamp": 1_700_000_002.0, "session_id": "s1", "seq": 3, "event_id": "s1-3", "kw": 50.0,
+                "timestamp": 1_700_000_002.0, "session_id": "s1", "seq": 3, "event_id": "s1-3", "kw": 50.0, "currency": "EUR",
             })
         );
     }

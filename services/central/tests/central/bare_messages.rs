@@ -55,7 +55,7 @@ async fn flows_a_to_c_come_out_field_for_field() {
     let mut told = checked(told);
     assert!(told.as_object_mut().unwrap().remove("kw").is_some_and(|kw| kw.is_number()));
     let expected = json!({"type": "CONSUMO_UPDATE", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
-        "kwh": 0.3, "importe": 0.09}); // at central's price: an incoming importe is never used
+        "kwh": 0.3, "importe": 0.09, "currency": "EUR"}); // at central's price: an incoming importe is never used
     assert_eq!(told, expected);
     let supplying = |session: &network::Session| session.state() == SessionState::Supplying;
     central.session_is("101", id, "is supplying", supplying).await;
@@ -82,7 +82,8 @@ async fn flows_a_to_c_come_out_field_for_field() {
     let mut told = checked(told);
     assert!(told.as_object_mut().unwrap().remove("seq").is_some_and(|seq| seq.is_u64()));
     let expected = json!({"type": "TICKET", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
-        "event_id": format!("{id}-ticket"), "kwh": 1.5, "importe": 0.45});
+        "event_id": format!("{id}-ticket"), "kwh": 1.5, "importe": 0.45, "currency": "EUR", "energy_wh": 1500,
+        "amount_micros": 450_000});
     assert_eq!(told, expected);
     assert_eq!(central.ticket("101").await.outcome(), SessionOutcome::Completed);
     central.status("MAD-01", ChargePointStatus::Available).await;
@@ -115,7 +116,8 @@ async fn flow_d_a_fault_gives_an_error_and_then_the_one_ticket() {
         assert!(fields.remove("seq").is_some_and(|seq| seq.is_u64()));
         assert!(fields.remove("reason").is_some_and(|why| why.as_str().is_some_and(|why| !why.is_empty())));
         let expected = json!({"type": "SUPPLY_ERROR", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
-            "event_id": format!("{id}-error"), "kwh_partial": 0.8, "importe_partial": 0.24});
+            "event_id": format!("{id}-error"), "code": "CHARGE_POINT_FAULTED", "kwh_partial": 0.8,
+            "importe_partial": 0.24, "currency": "EUR", "energy_wh": 800, "amount_micros": 240_000});
         assert_eq!(told, expected, "{kind}");
         let (_, ticket) = notifications.of_type("TICKET").await;
         assert_eq!((&ticket["kwh"], &ticket["importe"]), (&json!(0.8), &json!(0.24)));
@@ -141,7 +143,8 @@ async fn a_denial_and_an_expiry_are_told_too() {
     let (key, told) = notifications.of_type("AUTH_DENIED").await;
     let mut told = checked(told);
     assert!(told.as_object_mut().unwrap().remove("event_id").is_some());
-    let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "102", "reason": denied.message()});
+    let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "102", "reason": denied.message(),
+        "code": "NO_CHARGE_POINT_FREE"});
     assert_eq!((key.as_str(), told), ("102", expected));
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
     let id = central.request("101", "MAD-01").await.unwrap().session_id;

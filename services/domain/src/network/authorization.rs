@@ -222,7 +222,7 @@ impl Step<'_> {
         let Some(pending) = self.net.pending.remove(id) else {
             return;
         };
-        self.notify_authorized(id);
+        self.notify_authorized(id, pending.request.as_ref());
         self.record(pending.request, Ok(Recorded::Session(id.clone())));
         if let Some(session) = self.session(id) {
             session.request = None;
@@ -276,7 +276,8 @@ impl Step<'_> {
             "requests_denied",
             format!("driver {} denied: {}", pending.driver, denial.text),
         );
-        self.notify_denied(pending.driver, charge_point, id, created, denial.clone());
+        let request = pending.request.as_ref();
+        self.notify_denied(pending.driver, charge_point, id, created, request, denial.clone());
         self.record(pending.request, Err(denial.clone()));
         for token in pending.tokens {
             self.reply(token, Err(denial.clone()));

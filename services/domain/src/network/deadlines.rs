@@ -3,7 +3,7 @@
 use super::{
     Step,
     charge_point::Link,
-    effect::Level,
+    effect::{Level, SupplyFailure},
     session::{Deadline, Outcome, Session, State},
 };
 use crate::{ChargePointId, SessionId};
@@ -117,7 +117,7 @@ impl Step<'_> {
                     format!("{text}: session {id} ends as faulted"),
                 );
                 self.end(id, Outcome::Faulted, text.clone());
-                self.notify_error(id, text);
+                self.notify_error(id, SupplyFailure::EngineSilent, text);
             }
             Due::Settle => {
                 if session.started {

@@ -5,7 +5,7 @@ use super::{
     engine::EngineRequest,
     session::Session,
 };
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Power, Price, SessionId, Wall};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, Power, Price, RequestId, SessionId, Wall};
 
 /// What the network wants done. It leaves only once the step that decided it is on disk (INV-6).
 #[derive(Debug, Clone, PartialEq)]
@@ -77,15 +77,15 @@ pub struct Denial {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// Why a caller is denied, as in `google.rpc.ErrorInfo`.
+    ($(#[$of:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        $(#[$of])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Reason {
+        pub enum $kind {
             $($(#[$doc])* $name,)*
         }
 
-        impl Reason {
-            /// Every reason.
+        impl $kind {
+            /// Every one.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The word on the wire.
@@ -99,6 +99,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// Why a caller is denied, as in `google.rpc.ErrorInfo`.
+    Reason:
     /// No such charge point is registered.
     ChargePointUnknown = "CHARGE_POINT_UNKNOWN",
     /// Its monitor is not connected.
@@ -135,6 +137,25 @@ reasons! {
     InstanceStale = "INSTANCE_STALE",
 }
 
+reasons! {
+    /// Why a supply failed or a reservation came to nothing, in the words of [`Reason`] where they fit.
+    SupplyFailure:
+    /// Nobody plugged in before the reservation's end.
+    ReservationExpired = "RESERVATION_EXPIRED",
+    /// The driver gave the reservation back.
+    ChargeStopped = "CHARGE_STOPPED",
+    /// The operator took the charge point out of service, and the reservation with it.
+    ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
+    /// The engine broke.
+    ChargePointFaulted = "CHARGE_POINT_FAULTED",
+    /// The engine lost its monitor.
+    ChargePointDisconnected = "CHARGE_POINT_DISCONNECTED",
+    /// The engine's process ended in mid-supply.
+    SupplyInterrupted = "SUPPLY_INTERRUPTED",
+    /// The engine does not answer, was silent for too long, or lost its store.
+    EngineSilent = "ENGINE_SILENT",
+}
+
 impl Reason {
     /// From the word on the wire.
     pub fn from_wire(text: &str) -> Option<Self> {
@@ -155,6 +176,8 @@ pub struct Notice {
     pub seq: Option<u64>,
     /// The same for each copy.
     pub event_id: Option<String>,
+    /// The `request_id` of the charge that this grants or denies, if it had one.
+    pub request_id: Option<RequestId>,
     /// When.
     pub at: Wall,
     /// What.
@@ -174,24 +197,26 @@ pub enum NoticeKind {
         energy: Energy,
         /// Now.
         power: Power,
-        /// What it costs so far, in micros.
-        amount_micros: u64,
+        /// What it costs so far.
+        amount: Money,
     },
     /// `SUPPLY_ERROR`.
     Error {
-        /// Why.
+        /// Why, for programs.
+        failure: SupplyFailure,
+        /// Why, for people.
         reason: String,
         /// Delivered so far.
         energy: Energy,
-        /// What it costs so far, in micros.
-        amount_micros: u64,
+        /// What it costs so far.
+        amount: Money,
     },
     /// `TICKET`.
     Ticket {
         /// Billed energy.
         energy: Energy,
-        /// Billed amount, in micros.
-        amount_micros: u64,
+        /// Billed amount.
+        amount: Money,
     },
 }
 

@@ -5,9 +5,9 @@
 
 use super::{
     Step,
-    effect::Level,
+    effect::{Level, SupplyFailure},
     engine::{EngineReport, Record, RecordState, SupplyEnd},
-    session::{Deadline, Live, Outcome, Session, State, Ticket},
+    session::{Deadline, Live, Outcome, Session, State, Stop, Ticket},
 };
 use crate::{ChargePointId, Energy, Power, SessionId, Wall};
 
@@ -38,6 +38,15 @@ fn outcome_of(end: SupplyEnd) -> Outcome {
         SupplyEnd::Completed => Outcome::Completed,
         SupplyEnd::Stopped => Outcome::Stopped,
         SupplyEnd::EngineFault | SupplyEnd::MonitorLost | SupplyEnd::Interrupted => Outcome::Faulted,
+    }
+}
+
+fn failure_of(end: SupplyEnd) -> Option<SupplyFailure> {
+    match end {
+        SupplyEnd::Completed | SupplyEnd::Stopped => None,
+        SupplyEnd::EngineFault => Some(SupplyFailure::ChargePointFaulted),
+        SupplyEnd::MonitorLost => Some(SupplyFailure::ChargePointDisconnected),
+        SupplyEnd::Interrupted => Some(SupplyFailure::SupplyInterrupted),
     }
 }
 
@@ -293,8 +302,8 @@ impl Step<'_> {
                 Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
             };
             self.end(id, outcome, reason.clone());
-            if outcome == Outcome::Faulted {
-                self.notify_error(id, reason);
+            if let Some(failure) = failure_of(end) {
+                self.notify_error(id, failure, reason);
             }
         }
         let Some(session) = self.net.sessions.get(id) else {
@@ -394,13 +403,18 @@ impl Step<'_> {
     /// A reservation comes to nothing: with the engine's word, or without it once that was waited for long enough.
     pub(super) fn expire(&mut self, id: &SessionId) {
         let Some(session) = self.session(id) else { return };
-        let (outcome, reason) = match session.stop {
-            Some(stop) => (Outcome::Stopped, stop.to_string()),
-            None => (Outcome::Expired, "nobody plugged in before the reservation's end".into()),
+        let (outcome, failure) = match session.stop {
+            Some(Stop::Driver) => (Outcome::Stopped, SupplyFailure::ChargeStopped),
+            Some(Stop::Operator) => (Outcome::Stopped, SupplyFailure::ChargePointOutOfOrder),
+            None => (Outcome::Expired, SupplyFailure::ReservationExpired),
+        };
+        let reason = match session.stop {
+            Some(stop) => stop.to_string(),
+            None => "nobody plugged in before the reservation's end".into(),
         };
         let (driver, point) = (session.driver.clone(), session.charge_point.clone());
         self.end(id, outcome, reason.clone());
-        self.notify_error(id, reason.clone());
+        self.notify_error(id, failure, reason.clone());
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
         self.happened(Level::Info, "reservations_expired", text);
     }

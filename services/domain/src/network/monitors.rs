@@ -4,7 +4,7 @@ use super::{
     RegistrationPolicy, Step,
     charge_point::{Answering, ChargePoint, Link, Point},
     command::{Health, Registration, Token},
-    effect::{Answer, Denial, Level, Reason},
+    effect::{Answer, Denial, Level, Reason, SupplyFailure},
     session::{Outcome, State},
 };
 use crate::{ChargePointId, SessionId};
@@ -120,11 +120,11 @@ impl Step<'_> {
                 State::Reserved => {
                     session.revoke = false;
                     self.end(&id, Outcome::Expired, denial.text.clone());
-                    self.notify_error(&id, denial.text);
+                    self.notify_error(&id, SupplyFailure::EngineSilent, denial.text);
                 }
                 State::Supplying => {
                     self.end(&id, Outcome::Faulted, denial.text.clone());
-                    self.notify_error(&id, denial.text);
+                    self.notify_error(&id, SupplyFailure::EngineSilent, denial.text);
                 }
                 State::Ended(_) => {
                     session.revoke = false;
@@ -150,6 +150,7 @@ impl Step<'_> {
         };
         if point.stored.epoch != epoch {
             let text = format!("a newer registration holds {id}; register again");
+            self.happened(Level::Debug, "reports_stale", text.clone());
             return self.reply(token, Err(Denial { reason: Reason::EpochStale, text }));
         }
         let before = match point.link {
@@ -200,7 +201,8 @@ impl Step<'_> {
             && session.state == State::Supplying
         {
             let session = session.id.clone();
-            self.notify_error(&session, format!("the power side of {id} does not answer"));
+            let text = format!("the power side of {id} does not answer");
+            self.notify_error(&session, SupplyFailure::EngineSilent, text);
         }
     }
 

@@ -4,16 +4,18 @@
 //! reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows its ticket.
 
 use super::{
-    effect::{Denial, Effect, Notice, NoticeKind},
-    session::Session,
+    command::{Method, RequestKey},
+    effect::{Denial, Effect, Notice, NoticeKind, SupplyFailure},
+    session::{Session, Ticket},
     step::Step,
 };
-use crate::{ChargePointId, DriverId, Energy, SessionId};
+use crate::{ChargePointId, DriverId, Energy, Money, RequestId, SessionId};
 
 impl Step<'_> {
-    pub(super) fn notify_authorized(&mut self, id: &SessionId) {
+    pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&(RequestKey, u64)>) {
         if let Some(session) = self.net.sessions.get(id) {
-            let notice = self.notice(session, Some(0), Some("auth"), NoticeKind::Authorized);
+            let mut notice = self.notice(session, Some(0), Some("auth"), NoticeKind::Authorized);
+            notice.request_id = request_id(request);
             self.notify(notice);
         }
     }
@@ -24,6 +26,7 @@ impl Step<'_> {
         charge_point: Option<ChargePointId>,
         id: &SessionId,
         created: bool,
+        request: Option<&(RequestKey, u64)>,
         denial: Denial,
     ) {
         self.notify(Notice {
@@ -32,13 +35,14 @@ impl Step<'_> {
             session: created.then(|| id.clone()),
             seq: created.then_some(0),
             event_id: Some(format!("{id}-denied")),
+            request_id: request_id(request),
             at: self.now.wall,
             kind: NoticeKind::Denied(denial),
         });
     }
 
     /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session.
-    pub(super) fn notify_error(&mut self, id: &SessionId, reason: String) {
+    pub(super) fn notify_error(&mut self, id: &SessionId, failure: SupplyFailure, reason: String) {
         let Some(session) = self.session(id) else { return };
         if std::mem::replace(&mut session.error_told, true) {
             return;
@@ -51,7 +55,7 @@ impl Step<'_> {
             return;
         };
         let energy = session.energy;
-        let kind = NoticeKind::Error { reason, energy, amount_micros: session.price.cost(energy).micros };
+        let kind = NoticeKind::Error { failure, reason, energy, amount: session.price.cost(energy) };
         let notice = self.notice(session, Some(session.seq.saturating_add(1)), Some("error"), kind);
         self.notify(notice);
     }
@@ -60,8 +64,9 @@ impl Step<'_> {
         let Some(session) = self.net.sessions.get(id) else {
             return;
         };
-        let Some(ticket) = session.ticket else { return };
-        let kind = NoticeKind::Ticket { energy: ticket.energy, amount_micros: ticket.amount_micros };
+        let Some(Ticket { energy, amount_micros, .. }) = session.ticket else { return };
+        let amount = Money { currency: session.price.currency(), micros: amount_micros };
+        let kind = NoticeKind::Ticket { energy, amount };
         let notice = self.notice(session, Some(session.seq.saturating_add(2)), Some("ticket"), kind);
         self.notify(notice);
     }
@@ -71,8 +76,8 @@ impl Step<'_> {
         let Some(session) = self.net.sessions.get(id) else {
             return;
         };
-        let amount_micros = session.price.cost(energy).micros;
-        let kind = NoticeKind::Reading { energy, power: session.live.power, amount_micros };
+        let amount = session.price.cost(energy);
+        let kind = NoticeKind::Reading { energy, power: session.live.power, amount };
         let mut notice = self.notice(session, seq, None, kind);
         notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
         if !notice.driver.is_guest() {
@@ -88,6 +93,7 @@ impl Step<'_> {
             session: Some(session.id.clone()),
             seq,
             event_id: event.map(|event| format!("{}-{event}", session.id)),
+            request_id: None,
             at: self.now.wall,
             kind,
         }
@@ -98,4 +104,9 @@ impl Step<'_> {
             self.push(Effect::Notify(notice));
         }
     }
+}
+
+/// A driver knows its own requests only: another call's id, such as an engine's for a manual supply, would tell it nothing.
+fn request_id(request: Option<&(RequestKey, u64)>) -> Option<RequestId> {
+    request.filter(|(key, _)| key.method == Method::RequestCharge).map(|(key, _)| key.id.clone())
 }

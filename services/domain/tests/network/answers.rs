@@ -19,6 +19,11 @@ fn a_repeat_joins_the_undecided_and_gets_the_decided() {
         assert_eq!(told.id, session);
     }
     assert_eq!(world.told(), ["AUTH_OK"]);
+    assert_eq!(
+        world.notices[0].request_id,
+        Some("r1".parse().unwrap()),
+        "the driver knows which of its requests"
+    );
     let (reused, _) = world.request_as("d", Target::Named(cp("A")), Some(("r1", 8)));
     assert_eq!(world.denial(reused), Reason::RequestIdReused);
     let (other, _) = world.request_as("e", Target::Named(cp("A")), Some(("r1", 7)));
@@ -36,6 +41,7 @@ fn a_denial_is_definitive_and_outlives_a_restart() {
     let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
     assert_eq!(world.denial(token), Reason::EngineSilent);
     assert_eq!(world.told(), ["AUTH_DENIED"], "told once");
+    assert_eq!(world.notices[0].request_id, Some("r1".parse().unwrap()));
 }
 
 #[test]
@@ -49,6 +55,7 @@ fn a_request_undecided_when_central_died_is_decided_afterwards_and_its_repeat_ge
     world.answer("A", CallOutcome::Done, None, vec![]);
     let Ok(Answer::Session(told)) = &world.replies[&token.0] else { panic!() };
     assert_eq!(told.id, session);
+    assert_eq!(world.notices[0].request_id, Some("r1".parse().unwrap()), "it is stored with the session");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::world::{FAULTS, World, cp, ended, record};
 use domain::network::{
     Asked, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason,
-    RecordState, State, SupplyEnd, Target, Which,
+    RecordState, State, SupplyEnd, SupplyFailure, Target, Which,
 };
 
 /// A session brought to this state, and the evidence that then comes; what must come of it.
@@ -112,8 +112,17 @@ fn the_three_faults_tell_the_partial_and_then_the_one_ticket() {
         let session = world.supplying("d", "A");
         world.message("A", "d", &session, 2, MessageKind::Fault(fault), 1_000);
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
-        let NoticeKind::Error { energy, amount_micros, .. } = world.notices[1].kind.clone() else { panic!() };
-        assert_eq!((energy.wh(), amount_micros), (1_000, 300_000));
+        let NoticeKind::Error { failure, energy, amount, .. } = world.notices[1].kind.clone() else {
+            panic!()
+        };
+        let expected = match fault {
+            SupplyEnd::MonitorLost => SupplyFailure::ChargePointDisconnected,
+            SupplyEnd::Interrupted => SupplyFailure::SupplyInterrupted,
+            SupplyEnd::EngineFault | SupplyEnd::Completed | SupplyEnd::Stopped => {
+                SupplyFailure::ChargePointFaulted
+            }
+        };
+        assert_eq!((failure, energy.wh(), amount.to_string()), (expected, 1_000, "0.30 EUR".into()));
         assert_eq!(world.state(&session), ended(Outcome::Faulted));
     }
 }
@@ -146,8 +155,10 @@ fn a_reservation_never_taken_up_expires_and_the_driver_is_told() {
         }
         assert_eq!(world.state(&session), ended(Outcome::Expired));
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
-        let NoticeKind::Error { energy, amount_micros, .. } = world.notices[1].kind.clone() else { panic!() };
-        assert_eq!((energy.wh(), amount_micros), (0, 0));
+        let NoticeKind::Error { failure, energy, amount, .. } = world.notices[1].kind.clone() else {
+            panic!()
+        };
+        assert_eq!((failure, energy.wh(), amount.micros), (SupplyFailure::ReservationExpired, 0, 0));
         assert_eq!(world.find(&session).ticket, None);
     }
 }

@@ -17,11 +17,9 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     assert_eq!(world.state(&session), State::Supplying);
 
     world.telemetry("A", Some("d"), None, MessageKind::Reading, 300, None);
-    let NoticeKind::Reading { energy, amount_micros, .. } = world.readings.last().unwrap().kind else {
-        panic!()
-    };
+    let NoticeKind::Reading { energy, amount, .. } = world.readings.last().unwrap().kind else { panic!() };
     assert_eq!(
-        (energy.wh(), amount_micros),
+        (energy.wh(), amount.micros),
         (300, 90_000),
         "the price is central's; the importe that came is not read"
     );

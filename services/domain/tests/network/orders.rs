@@ -1,7 +1,9 @@
 //! The operator's orders.
 
 use crate::world::{World, cp};
-use domain::network::{Answer, Asked, Command, Reason, Status, Target, Which};
+use domain::network::{
+    Answer, Asked, CallOutcome, Command, NoticeKind, Reason, Status, SupplyFailure, Target, Which,
+};
 
 #[test]
 fn an_order_with_an_unknown_charge_point_changes_nothing() {
@@ -30,6 +32,25 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
     world.connect_out_of_order("A");
     let (token, _) = world.request("d", Target::Named(cp("A")));
     assert_eq!(world.denial(token), Reason::ChargePointOutOfOrder);
+}
+
+#[test]
+fn a_reservation_ended_by_order_says_by_whom() {
+    for (by_driver, failure) in
+        [(true, SupplyFailure::ChargeStopped), (false, SupplyFailure::ChargePointOutOfOrder)]
+    {
+        let mut world = World::with_points(&["A"]);
+        world.reserved("d", "A");
+        let asked = Asked { token: world.token(), request: None };
+        world.send(if by_driver {
+            Command::StopCharge { asked, driver: "d".parse().unwrap(), session: None }
+        } else {
+            Command::Order { asked, which: Which::All, out_of_order: true }
+        });
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+        let NoticeKind::Error { failure: told, .. } = world.notices[1].kind else { panic!() };
+        assert_eq!(told, failure);
+    }
 }
 
 #[test]
