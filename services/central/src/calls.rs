@@ -5,16 +5,16 @@
 //! not: what an engine answers is checked here, and a malformed answer is none.
 
 mod answer;
+mod wire;
+
+pub use wire::{Request, Response};
 
 use crate::writer::Handle;
-use domain::network::{CallFailed, CallId, CallOutcome, Command, EngineAnswer, EngineRequest};
+use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineRequest};
 use domain::{ChargePointId, InstanceId};
-use evmesh_proto::engine::{self, engine_service_client::EngineServiceClient};
+use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
-use mesh::{
-    convert,
-    grpc::{Address, Peer, PeerOptions, explain},
-};
+use mesh::grpc::{Address, Peer, PeerOptions, explain};
 use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
 use tokio::runtime;
 
@@ -92,8 +92,9 @@ async fn perform(
     let client = EngineServiceClient::new(peer).max_decoding_message_size(MAX_ANSWER_BYTES);
     let engine = || format!("the engine at {address}");
     // The peer sets the call's deadline; this one holds whatever a far side does with it.
-    match tokio::time::timeout(timeout, ask(client, instance.to_string(), request)).await {
-        Ok(Ok((outcome, state))) => answer::read(outcome, state)
+    match tokio::time::timeout(timeout, ask(client, Request::of(instance, request))).await {
+        Ok(Ok(response)) => response
+            .read()
             .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
         Ok(Err(status)) => Err(CallFailed(explain(&status, &engine()))),
         Err(_) => {
@@ -102,49 +103,12 @@ async fn perform(
     }
 }
 
-/// What came of the call, as the wire says it, and the state beside it.
-type Answered = (Option<CallOutcome>, Option<engine::EngineState>);
-
-async fn ask(
-    mut client: EngineServiceClient<Peer>,
-    instance_id: String,
-    request: EngineRequest,
-) -> Result<Answered, tonic::Status> {
+async fn ask(mut client: EngineServiceClient<Peer>, request: Request) -> Result<Response, tonic::Status> {
     Ok(match request {
-        EngineRequest::Authorize { number, session, driver, price, duration } => {
-            let request = engine::AuthorizeSupplyRequest {
-                instance_id,
-                authorization_number: number,
-                session_id: session.to_string(),
-                driver_id: driver.to_string(),
-                price: Some(convert::price_proto(price)),
-                duration: Some(convert::duration_proto(duration)),
-            };
-            let answer = client.authorize_supply(request).await?.into_inner();
-            (answer::outcome(answer.result()), answer.state)
-        }
-        EngineRequest::Revoke { number, session } => {
-            let session_id = session.to_string();
-            let request =
-                engine::RevokeAuthorizationRequest { instance_id, authorization_number: number, session_id };
-            let answer = client.revoke_authorization(request).await?.into_inner();
-            (answer::revoke_outcome(answer.result(), answer.outcome()), answer.state)
-        }
-        EngineRequest::Stop { session } => {
-            let request = engine::StopSupplyRequest { instance_id, session_id: session.to_string() };
-            let answer = client.stop_supply(request).await?.into_inner();
-            (answer::outcome(answer.result()), answer.state)
-        }
-        EngineRequest::Confirm { sessions } => {
-            let session_ids = sessions.iter().map(ToString::to_string).collect();
-            let request = engine::ConfirmSettledRequest { instance_id, session_ids };
-            let answer = client.confirm_settled(request).await?.into_inner();
-            (answer::outcome(answer.result()), answer.state)
-        }
-        EngineRequest::GetState => {
-            let answer =
-                client.get_engine_state(engine::GetEngineStateRequest { instance_id }).await?.into_inner();
-            (answer::outcome(answer.result()), answer.state)
-        }
+        Request::Authorize(request) => client.authorize_supply(request).await?.into_inner().into(),
+        Request::Revoke(request) => client.revoke_authorization(request).await?.into_inner().into(),
+        Request::Stop(request) => client.stop_supply(request).await?.into_inner().into(),
+        Request::Confirm(request) => client.confirm_settled(request).await?.into_inner().into(),
+        Request::GetState(request) => client.get_engine_state(request).await?.into_inner().into(),
     })
 }

@@ -10,6 +10,7 @@ mod free;
 mod news;
 mod options;
 pub mod panel;
+pub mod parts;
 mod service;
 mod view;
 mod wire;

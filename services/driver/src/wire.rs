@@ -18,6 +18,12 @@ use tonic::Status;
 #[derive(Debug)]
 pub(crate) struct Nonsense(String);
 
+impl std::fmt::Display for Nonsense {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl From<Failure> for Nonsense {
     fn from(failure: Failure) -> Self {
         Self(format!("its answer makes no sense: {failure}"))

@@ -1,12 +1,9 @@
 //! The monitor's stream: a ping comes in, its answer goes out, and the end of the stream is told.
 
-use crate::{Point, convert::obstacle, point::unexpected};
-use domain::supply::{Answer, Input, State};
+use crate::{Point, wire};
+use domain::supply::Input;
 use evmesh_proto::engine::{AttendRequest, AttendResponse};
-use mesh::{
-    convert,
-    grpc::{Failure, error::RETRY_AFTER},
-};
+use mesh::grpc::Failure;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -36,18 +33,5 @@ pub(crate) async fn attend(
 }
 
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {
-    let epoch = convert::number("epoch", ping.epoch)?;
-    let input = Input::Attend { link, epoch, central_reachable: ping.central_reachable };
-    let reply = point.ask(input).await?;
-    match reply.answer {
-        Some(Answer::Attend(Ok(()))) => Ok(AttendResponse {
-            instance_id: reply.view.instance.to_string(),
-            fault: obstacle(&reply.view),
-            supplying: reply.view.current.as_ref().is_some_and(|record| record.state == State::Supplying),
-        }),
-        Some(Answer::Attend(Err(stale))) => {
-            Err(Failure::aborted("EPOCH_STALE", stale.to_string(), RETRY_AFTER).with("epoch", stale.newest))
-        }
-        other => Err(unexpected(other.as_ref())),
-    }
+    wire::pong(point.ask(wire::ping(link, ping)?).await?)
 }

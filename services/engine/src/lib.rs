@@ -20,10 +20,12 @@ mod outbox;
 mod owner;
 pub mod panel;
 mod panel_api;
+pub mod parts;
 mod point;
 mod service;
 mod storage;
 mod telemetry;
+mod wire;
 
 pub use error::Error;
 pub use options::{Options, PlugIn};

@@ -39,7 +39,7 @@ pub(crate) struct Reply {
 
 /// Something that was held back until its commit.
 #[derive(Debug)]
-enum Release {
+pub(crate) enum Release {
     Reply(oneshot::Sender<Reply>, Reply),
     Rows(oneshot::Sender<Vec<OutboxRow>>, Vec<OutboxRow>),
     Reading(Box<Telemetry>),
@@ -141,7 +141,7 @@ impl<S: Store> Owner<S> {
     }
 
     /// Applies the commands and commits once. Nothing is let out here: what is returned may be.
-    fn step(
+    pub(crate) fn step(
         &mut self,
         now: Now,
         commands: impl Iterator<Item = Command>,

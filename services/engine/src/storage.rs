@@ -156,6 +156,25 @@ fn row((key, value): &Entry) -> Option<OutboxRow> {
     })
 }
 
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Engine,
+    Ended,
+    Event,
+}
+
+/// What the entry under a key is.
+pub(crate) fn kind(key: &[u8]) -> Kind {
+    if key.starts_with(ENDED) {
+        Kind::Ended
+    } else if key.starts_with(EVENT) {
+        Kind::Event
+    } else {
+        Kind::Engine
+    }
+}
+
 fn key(prefix: &[u8], number: u64) -> Vec<u8> {
     [prefix, &number.to_be_bytes()].concat()
 }

@@ -9,6 +9,7 @@
 mod links;
 mod options;
 pub mod panel;
+pub mod parts;
 mod service;
 mod words;
 

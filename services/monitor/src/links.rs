@@ -179,7 +179,7 @@ async fn attend(
     }
 }
 
-fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
+pub(crate) fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     let instance = answer.instance_id.parse();
     Ok(Input::EngineAnswered {
         link,

@@ -10,7 +10,7 @@ mod rows;
 mod thread;
 
 pub(crate) use handle::{Handle, stopping};
-pub(crate) use rows::{Row, RowKind};
+pub(crate) use rows::{Row, RowKind, read as read_rows};
 pub(crate) use thread::{Outlets, Running, spawn};
 
 use crate::{
@@ -55,15 +55,25 @@ pub(crate) enum Input {
 
 /// What may leave, now that all it says is on disk.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Release {
+pub enum Release {
     /// Answer a caller.
-    Reply { token: Token, answer: Result<Answer, Denial> },
+    Reply {
+        /// Who waits.
+        token: Token,
+        /// What it is told.
+        answer: Result<Answer, Denial>,
+    },
     /// Call an engine.
     Call {
+        /// Where.
         charge_point: ChargePointId,
+        /// Where its engine is.
         address: String,
+        /// To be given back.
         call: CallId,
+        /// The instance that is meant.
         instance: InstanceId,
+        /// What is asked.
         request: EngineRequest,
     },
     /// Tell a driver of a reading.

@@ -1,0 +1,86 @@
+//! A call to an engine as the contract has it: the request from the rules' question, and what came of it from the response.
+
+use super::answer;
+use domain::InstanceId;
+use domain::network::{CallOutcome, EngineAnswer, EngineRequest};
+use evmesh_proto::engine;
+use mesh::{convert, grpc::Failure};
+
+/// A request of `EngineService`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// `AuthorizeSupply`.
+    Authorize(engine::AuthorizeSupplyRequest),
+    /// `RevokeAuthorization`.
+    Revoke(engine::RevokeAuthorizationRequest),
+    /// `StopSupply`.
+    Stop(engine::StopSupplyRequest),
+    /// `ConfirmSettled`.
+    Confirm(engine::ConfirmSettledRequest),
+    /// `GetEngineState`.
+    GetState(engine::GetEngineStateRequest),
+}
+
+impl Request {
+    /// The question to this instance.
+    pub fn of(instance: &InstanceId, request: EngineRequest) -> Self {
+        let instance_id = instance.to_string();
+        match request {
+            EngineRequest::Authorize { number, session, driver, price, duration } => {
+                Self::Authorize(engine::AuthorizeSupplyRequest {
+                    instance_id,
+                    authorization_number: number,
+                    session_id: session.to_string(),
+                    driver_id: driver.to_string(),
+                    price: Some(convert::price_proto(price)),
+                    duration: Some(convert::duration_proto(duration)),
+                })
+            }
+            EngineRequest::Revoke { number, session } => Self::Revoke(engine::RevokeAuthorizationRequest {
+                instance_id,
+                authorization_number: number,
+                session_id: session.to_string(),
+            }),
+            EngineRequest::Stop { session } => {
+                Self::Stop(engine::StopSupplyRequest { instance_id, session_id: session.to_string() })
+            }
+            EngineRequest::Confirm { sessions } => {
+                let session_ids = sessions.iter().map(ToString::to_string).collect();
+                Self::Confirm(engine::ConfirmSettledRequest { instance_id, session_ids })
+            }
+            EngineRequest::GetState => Self::GetState(engine::GetEngineStateRequest { instance_id }),
+        }
+    }
+}
+
+/// What came of the call, as the contract says it, and the state beside it: not checked yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    outcome: Option<CallOutcome>,
+    state: Option<engine::EngineState>,
+}
+
+impl Response {
+    /// Nothing of it is believed before it is what the contract says.
+    pub fn read(self) -> Result<EngineAnswer, Failure> {
+        answer::read(self.outcome, self.state)
+    }
+}
+
+macro_rules! responses {
+    ($($response:ident),*) => {
+        $(impl From<engine::$response> for Response {
+            fn from(answer: engine::$response) -> Self {
+                Self { outcome: answer::outcome(answer.result()), state: answer.state }
+            }
+        })*
+    };
+}
+
+responses!(AuthorizeSupplyResponse, StopSupplyResponse, ConfirmSettledResponse, GetEngineStateResponse);
+
+impl From<engine::RevokeAuthorizationResponse> for Response {
+    fn from(answer: engine::RevokeAuthorizationResponse) -> Self {
+        Self { outcome: answer::revoke_outcome(answer.result(), answer.outcome()), state: answer.state }
+    }
+}
