@@ -4,6 +4,7 @@
 //! Deliberately absent: consumer groups (partitions are assigned, offsets belong to the service) and transactions.
 
 pub mod embedded;
+mod log;
 mod probe;
 mod producer;
 mod reader;
@@ -12,7 +13,8 @@ mod relay;
 mod state;
 mod topics;
 
-pub use producer::Producer;
+pub use log::{Log, Tail};
+pub use producer::{Producer, Record};
 pub use reader::{Message, Origin, Reader, ReaderEvent};
 pub use relay::{Outbox, OutboxRow, Relay};
 pub use state::BrokerState;

@@ -9,11 +9,12 @@ use rdkafka::{
     client::ClientContext,
     config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, OwnedHeaders},
+    message::{DeliveryResult, Header, Message as _, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -44,6 +45,21 @@ pub struct Producer {
     shared: Arc<Shared>,
 }
 
+/// A message to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Where to.
+    pub topic: &'a str,
+    /// `None`: by its key.
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value; `None`: a compacted topic forgets the key.
+    pub payload: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
 struct Shared {
     options: KafkaOptions,
     client_id: String,
@@ -59,7 +75,7 @@ impl fmt::Debug for Producer {
 }
 
 /// Who hears of a message's delivery: nobody, if it is best effort.
-struct Report(Option<oneshot::Sender<Result<(), KafkaError>>>);
+struct Report(Option<oneshot::Sender<Result<i64, KafkaError>>>);
 
 struct ProducerSide(Context);
 
@@ -82,9 +98,9 @@ impl ProducerContext for ProducerSide {
 
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
-            Ok(_) => {
+            Ok(message) => {
                 self.0.watch.observe(true);
-                Ok(())
+                Ok(message.offset())
             }
             Err((error, _)) => Err(error.clone()),
         };
@@ -122,17 +138,29 @@ impl Producer {
         payload: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> Result<(), Error> {
+        let (key, payload) = (key.as_bytes(), Some(payload.as_slice()));
+        self.deliver(&Record { topic, partition: None, key, payload, headers }).await.map(drop)
+    }
+
+    /// Sends, waits as [`Producer::send`] does, and returns the message's offset.
+    pub async fn deliver(&self, record: &Record<'_>) -> Result<i64, Error> {
+        self.delivery(record).await?.await
+    }
+
+    /// Puts a message into the queue, behind all that were put there before, and waits only while the queue is full. The
+    /// future that it returns is [`Producer::deliver`]'s rest.
+    pub async fn delivery(
+        &self,
+        record: &Record<'_>,
+    ) -> Result<impl Future<Output = Result<i64, Error>> + Send + use<>, Error> {
         let (report, delivered) = oneshot::channel();
         let mut report = Report(Some(report));
         let mut backoff = Backoff::new();
-        loop {
-            match self.enqueue(topic, key, &payload, headers, report)? {
-                None => break,
-                Some(again) => report = again,
-            }
+        while let Some(again) = self.enqueue(record, report)? {
+            report = again;
             backoff.wait().await; // the queue is full
         }
-        delivered.await.map_err(|_| Error::Closed)?.map_err(Error::Delivery)
+        Ok(async { delivered.await.map_err(|_| Error::Closed)?.map_err(Error::Delivery) })
     }
 
     /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is dropped and
@@ -140,7 +168,9 @@ impl Producer {
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
         let fits = self.shared.options.watch.get() != BrokerState::Lost
             && self.client().is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);
-        if !fits || !matches!(self.enqueue(topic, key, payload, &[], Report(None)), Ok(None)) {
+        let (key, payload) = (key.as_bytes(), Some(payload));
+        let record = Record { topic, partition: None, key, payload, headers: &[] };
+        if !fits || !matches!(self.enqueue(&record, Report(None)), Ok(None)) {
             dropped();
         }
     }
@@ -157,14 +187,8 @@ impl Producer {
     }
 
     /// Hands the report back if the queue is full.
-    fn enqueue(
-        &self,
-        topic: &str,
-        key: &str,
-        payload: &[u8],
-        headers: &[(&str, &str)],
-        report: Report,
-    ) -> Result<Option<Report>, Error> {
+    fn enqueue(&self, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
+        let Record { topic, partition, key, payload, headers } = record;
         let trace = Trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
         let headers =
@@ -172,8 +196,8 @@ impl Producer {
                 headers.insert(Header { key, value: Some(value) })
             });
         let topic = self.shared.options.topic(topic);
-        let record =
-            BaseRecord::with_opaque_to(&topic, Box::new(report)).key(key).payload(payload).headers(headers);
+        let mut record = BaseRecord::with_opaque_to(&topic, Box::new(report)).key(*key).headers(headers);
+        (record.partition, record.payload) = (*partition, *payload);
         match self.client()?.send(record) {
             Ok(()) => Ok(None),
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {

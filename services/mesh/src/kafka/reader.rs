@@ -41,8 +41,17 @@ pub struct Message {
     pub key: Vec<u8>,
     /// Its value; empty without one.
     pub payload: Vec<u8>,
+    /// Its other headers whose values are text.
+    pub headers: Vec<(String, String)>,
     /// What caused it, by its header `traceparent`.
     pub trace: Option<Trace>,
+}
+
+impl Message {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// What a reader tells its service.

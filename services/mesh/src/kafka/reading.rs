@@ -72,6 +72,13 @@ impl ConsumerContext for ConsumerSide {}
 
 pub(super) type Client = BaseConsumer<ConsumerSide>;
 
+/// A client that reads what is assigned to it; `more` are settings over the usual ones.
+pub(super) fn build(options: &KafkaOptions, group: &str, more: &[(&str, &str)]) -> Result<Client, Error> {
+    let own: Vec<(&str, &str)> = SETTINGS.iter().chain(&[("group.id", group)]).chain(more).copied().collect();
+    let config = options.client(group, &own);
+    Client::from_config_and_context(&config, ConsumerSide(options.context())).map_err(Error::Client)
+}
+
 /// The service wants no more.
 struct Stop;
 
@@ -118,10 +125,7 @@ impl Reading {
     }
 
     pub(super) fn build(&self) -> Result<Client, Error> {
-        let own: Vec<(&str, &str)> =
-            SETTINGS.iter().copied().chain([("group.id", self.group.as_str())]).collect();
-        let config = self.options.client(&self.group, &own);
-        Client::from_config_and_context(&config, ConsumerSide(self.options.context())).map_err(Error::Client)
+        build(&self.options, &self.group, &[])
     }
 
     pub(super) fn run(mut self, first: Client) {
@@ -340,16 +344,23 @@ impl Reading {
     }
 }
 
-fn owned(message: &BorrowedMessage<'_>) -> Message {
+/// A message that outlives librdkafka's.
+pub(super) fn owned(message: &BorrowedMessage<'_>) -> Message {
     let trace = message.headers().and_then(|headers| {
         let header = headers.iter().find(|header| header.key == TRACEPARENT)?;
         std::str::from_utf8(header.value?).ok()?.parse().ok()
+    });
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.filter(|header| header.key != TRACEPARENT).filter_map(|header| {
+        let value = std::str::from_utf8(header.value?).ok()?;
+        Some((header.key.to_owned(), value.to_owned()))
     });
     Message {
         partition: message.partition(),
         offset: message.offset(),
         key: message.key().unwrap_or_default().to_vec(),
         payload: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.collect(),
         trace,
     }
 }

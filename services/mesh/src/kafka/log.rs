@@ -1,0 +1,133 @@
+//! A log: a compacted topic of which one partition is used, so that all that is in it has one order, and the newest message
+//! of each key stays for ever.
+
+use super::{
+    Error, KafkaOptions, Message, Producer, Record,
+    reading::{Client, build, owned},
+    topics::{self, TIMEOUT, blocking},
+};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{NewTopic, ResourceSpecifier, TopicReplication},
+    consumer::Consumer as _,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+};
+use std::{future::Future, time::Duration};
+use tokio::time::Instant;
+
+/// The one partition, whatever a topic that is there already has.
+const PARTITION: i32 = 0;
+/// The last message is looked for so long at most.
+const LOOK_FOR: Duration = Duration::from_secs(10);
+/// How a topic of ours is kept: the newest message of each key for ever; in segments of 64 MiB, since only those that are
+/// full are compacted.
+const POLICY: &str = "cleanup.policy";
+const KEPT: &[(&str, &str)] =
+    &[(POLICY, "compact"), ("segment.bytes", "67108864"), ("min.cleanable.dirty.ratio", "0.3")];
+
+/// A log by its topic's name. Cheap to clone; nothing is open.
+#[derive(Debug, Clone)]
+pub struct Log {
+    options: KafkaOptions,
+    topic: &'static str,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// The cluster that it is on.
+    pub cluster: String,
+    /// Its last message; `None`: the log is empty, or not there.
+    pub last: Option<Message>,
+}
+
+impl Log {
+    /// The log under this name, with the options' prefix.
+    pub fn new(options: &KafkaOptions, topic: &'static str) -> Self {
+        Self { options: options.clone(), topic }
+    }
+
+    /// The topic's name without the prefix.
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
+
+    /// Creates the topic where it is missing. Returns what is wrong with how the broker keeps it, if anything is. It is
+    /// never wrong on the embedded broker, which keeps nothing anyway.
+    pub async fn create(&self) -> Result<Option<String>, Error> {
+        let name = self.options.topic(self.topic);
+        let Some(admin) = topics::admin(&self.options, vec![name.clone()]).await? else { return Ok(None) };
+        let replicas = TopicReplication::Fixed(self.options.kafka_replicas);
+        let topic =
+            KEPT.iter().fold(NewTopic::new(&name, 1, replicas), |topic, (key, value)| topic.set(key, value));
+        topics::create_with(&admin, vec![topic]).await?;
+        let asked = [ResourceSpecifier::Topic(&name)];
+        let described = admin.describe_configs(&asked, &topics::limit()).await.map_err(Error::Ask)?;
+        let found = described.into_iter().next().ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopic));
+        let Ok(found) = found.map_err(Error::Ask)? else {
+            return Ok(None); // we may not look, so nobody can say
+        };
+        let policy = found.get(POLICY).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        Ok((policy != "compact").then(|| format!("topic {name} has {POLICY}={policy}; it must be compact")))
+    }
+
+    /// Puts a message at the end, as [`Producer::delivery`] does.
+    pub async fn append(
+        &self,
+        producer: &Producer,
+        key: &[u8],
+        payload: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Result<impl Future<Output = Result<i64, Error>> + Send + use<>, Error> {
+        let record = Record { topic: self.topic, partition: Some(PARTITION), key, payload, headers };
+        producer.delivery(&record).await
+    }
+
+    /// The last message, and whose log it is. Takes as long as the broker; an error if it does not answer within seconds.
+    pub async fn tail(&self) -> Result<Tail, Error> {
+        let (options, topic) = (self.options.clone(), self.options.topic(self.topic));
+        // What this client finds out of the broker counts for nothing.
+        let client = build(&options, "evmesh-log", &[("statistics.interval.ms", "0")])?;
+        blocking(move || tail(&client, &topic)).await
+    }
+}
+
+fn tail(client: &Client, topic: &str) -> KafkaResult<Tail> {
+    let until = Instant::now() + LOOK_FOR;
+    let timed_out = || KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
+    let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+    let cluster = client.client().fetch_cluster_id(TIMEOUT).ok_or_else(timed_out)?;
+    let found = metadata.topics().iter().filter(|found| found.name() == topic);
+    if !found.flat_map(|found| found.partitions()).any(|partition| partition.id() == PARTITION) {
+        return Ok(Tail { cluster, last: None });
+    }
+    let (first, end) = client.fetch_watermarks(topic, PARTITION, TIMEOUT)?;
+    // Compaction may have taken what stood just before the end: look further back, twice as far each time.
+    let mut back = 1;
+    while first < end {
+        let from = (end - back).max(first);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, PARTITION, Offset::Offset(from))?;
+        client.assign(&list)?;
+        let last = last_message(client, until).ok_or_else(timed_out)??;
+        if last.is_some() || from == first {
+            return Ok(Tail { cluster, last });
+        }
+        back *= 2;
+    }
+    Ok(Tail { cluster, last: None })
+}
+
+/// Reads to the end; `None` if that takes too long.
+fn last_message(client: &Client, until: Instant) -> Option<KafkaResult<Option<Message>>> {
+    let mut last = None;
+    while Instant::now() < until {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => last = Some(owned(&message)),
+            Some(Err(KafkaError::PartitionEOF(PARTITION))) => return Some(Ok(last)),
+            Some(Err(error)) => return Some(Err(error)),
+            None => {}
+        }
+    }
+    None
+}
