@@ -23,6 +23,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_CENTRAL_DATA", value_name = "DIR", default_value = "data/central")]
     pub data: PathBuf,
 
+    /// An empty folder is an error, rather than the beginning of a new store: for every start but the first.
+    #[arg(long, env = "EVMESH_CENTRAL_STORE_MUST_EXIST")]
+    pub store_must_exist: bool,
+
     /// How often the status of the network is broadcast on Kafka (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_BROADCAST_INTERVAL", value_name = "SECONDS", default_value = "5",
           value_parser = positive_seconds)]
@@ -52,6 +56,7 @@ impl Options {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             data: data.into(),
+            store_must_exist: false,
             broadcast_interval: Duration::from_secs(5),
             engine_timeout: Duration::from_millis(2500),
             rules: Rules::default(),

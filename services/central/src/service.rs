@@ -20,7 +20,7 @@ use mesh::{
     Shutdown,
     grpc::{GrpcServer, Listener},
     kafka::{BrokerState, Producer, Relay, ensure_topics},
-    store::SledStore,
+    store::{Role, SledStore},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -61,8 +61,10 @@ impl Service {
         let config = options.rules.config()?;
         let listener = Listener::bind(options.listen, "central").await?;
         let folder = options.data.clone();
-        let opened =
-            tokio::task::spawn_blocking(move || Writer::open(SledStore::open(&folder)?, config, mesh::now()));
+        let role = Role { name: "central", older_copies: true, must_exist: options.store_must_exist };
+        let opened = tokio::task::spawn_blocking(move || {
+            Writer::open(SledStore::open(&folder, role)?, config, mesh::now())
+        });
         let writer = opened.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
         let (events, messages) = Events::new();

@@ -26,6 +26,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_ENGINE_DATA", value_name = "FOLDER", default_value = "data/engine")]
     pub data: PathBuf,
 
+    /// An empty folder is an error, rather than the beginning of a new store: for every start but the first.
+    #[arg(long, env = "EVMESH_ENGINE_STORE_MUST_EXIST")]
+    pub store_must_exist: bool,
+
     /// Power of a supply (watts).
     #[arg(long, env = "EVMESH_ENGINE_POWER_W", value_name = "WATTS", default_value_t = 50_000,
           value_parser = clap::value_parser!(u64).range(1..=MAX_POWER_W))]
@@ -102,6 +106,7 @@ impl Options {
             listen,
             central,
             data,
+            store_must_exist: false,
             power_w: 50_000,
             battery_wh: 40_000,
             duration: None,

@@ -22,7 +22,7 @@ use mesh::{
     Shutdown,
     grpc::{GrpcServer, Listener, Peer, PeerOptions, ServerOptions},
     kafka::{BrokerState, KafkaOptions, Producer, Relay, ensure_topics},
-    store::{SledStore, Store, StoreError},
+    store::{Role, SledStore, Store, StoreError},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, watch};
@@ -50,7 +50,8 @@ impl Service {
     /// interrupted is closed, on disk, when this returns. Needs a tokio runtime.
     pub async fn bind(options: Options) -> Result<Self, Error> {
         let folder = options.data.clone();
-        Self::bind_on(options, move || Ok(Box::new(SledStore::open(&folder)?))).await
+        let role = Role { name: "engine", older_copies: false, must_exist: options.store_must_exist };
+        Self::bind_on(options, move || Ok(Box::new(SledStore::open(&folder, role)?))).await
     }
 
     /// Like [`Service::bind`], on another store: `open` may block.

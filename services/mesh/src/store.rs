@@ -3,10 +3,18 @@
 //!
 //! One owner writes (group commit); nothing here is shared between threads. An error of a commit is fatal: whether it was
 //! applied is unknown, so the service stops serving, exits and recovers at its next start.
+//!
+//! A store on a disk proves at its start that it lacks nothing: a row counts and sums up all the others, and a small file
+//! beside sled's says which commit was the last. What was cut off, overwritten, emptied or exchanged is refused in one
+//! sentence, and never taken for an empty store.
+
+mod disk;
+mod proof;
+
+pub use disk::SledStore;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -27,13 +35,60 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
-    /// What is there is not a store of ours.
-    #[error("the store in {folder} is damaged or of another program; restore it or choose another folder")]
+    /// Something in it is altered, missing or unreadable.
+    #[error("the store in {folder} is damaged: {what}; {WAY_OUT}")]
     Damaged {
         /// Which.
         folder: PathBuf,
-        /// Why.
-        source: sled::Error,
+        /// What is wrong with it.
+        what: String,
+        /// What sled said, if it was sled that noticed.
+        source: Option<sled::Error>,
+    },
+    /// It is older than what was acknowledged, or gone.
+    #[error(
+        "the store in {folder} lost its newest changes: {committed} were acknowledged, and it has {found}; {WAY_OUT}{or}",
+        or = go_on_with(*older_copies, folder)
+    )]
+    Lost {
+        /// Which.
+        folder: PathBuf,
+        /// The commit that was the last.
+        committed: u64,
+        /// The commit that it has; 0 where there is none at all.
+        found: u64,
+        /// May its owner go on with an older copy?
+        older_copies: bool,
+    },
+    /// There is something, and nothing to prove that it is whole.
+    #[error(
+        "the folder {folder} is not empty, and holds no store that is known to be whole; \
+         if this is the right folder: {WAY_OUT}"
+    )]
+    Unproven {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// Another role's.
+    #[error(
+        "the store in {folder} is of the role '{found}', not '{wanted}'; choose another folder with --data"
+    )]
+    OtherRole {
+        /// Which.
+        folder: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Who was to use it.
+        wanted: String,
+    },
+    /// There is none, and there should be one.
+    #[error(
+        "there is no store in {folder}, and --store-must-exist says that there should be one; \
+         is its disk mounted? Restore the backup, or start once without the flag to begin with a new store"
+    )]
+    Missing {
+        /// Which.
+        folder: PathBuf,
     },
     /// A newer version wrote it.
     #[error(
@@ -53,6 +108,47 @@ pub enum StoreError {
     /// Writing failed; whether the batch was applied is unknown.
     #[error("the store cannot be written; whether the last change was kept is found at the next start")]
     Write(#[source] std::io::Error),
+}
+
+/// What to do with a store that cannot be used.
+const WAY_OUT: &str = "put its backup in its place, or move the folder away and start with a new one \
+                       (docs/OPERATIONS.md, 'Backup and restore', says what each costs)";
+
+fn go_on_with(older_copies: bool, folder: &Path) -> String {
+    match older_copies {
+        true => format!(
+            "; to go on with what is left, as from a backup, delete {}",
+            folder.join(proof::FILE).display()
+        ),
+        false => String::new(),
+    }
+}
+
+impl StoreError {
+    /// Does a person have to act before a restart can help?
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Damaged { .. }
+            | Self::Lost { .. }
+            | Self::Unproven { .. }
+            | Self::OtherRole { .. }
+            | Self::Missing { .. }
+            | Self::Newer { .. } => true,
+            Self::InUse(_) | Self::Open { .. } | Self::Read(_) | Self::Write(_) => false,
+        }
+    }
+}
+
+/// Whose store it is, and how it may be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// The role's name: another one's store is refused.
+    pub name: &'static str,
+    /// May it go on with an older copy of its store, if a person says so? An engine may not: its meter is money, and its
+    /// authorisation numbers only rise.
+    pub older_copies: bool,
+    /// Is it an error that there is no store yet? Default false: a new one begins.
+    pub must_exist: bool,
 }
 
 /// Changes that are applied together or not at all.
@@ -98,68 +194,6 @@ pub trait Store: Send + 'static {
 
     /// Applies a batch, atomically; it is on disk when this returns. An empty batch does nothing.
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
-}
-
-/// sled keeps at most so much in memory beside what it needs: the services keep their own state.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// A store in a folder, by sled.
-#[derive(Debug)]
-pub struct SledStore {
-    db: sled::Db,
-    /// sled's file: its `flush` survives a killed process, and only `fdatasync` a power cut.
-    file: File,
-}
-
-impl SledStore {
-    /// Opens the store in a folder, which is created where it is missing. One process at a time.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let cannot = |source| StoreError::Open { folder: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(cannot)?;
-        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let db = config.open().map_err(|error| match error {
-            // sled says so in words only: `could not acquire lock on … WouldBlock`
-            sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
-                StoreError::InUse(folder.to_owned())
-            }
-            sled::Error::Io(source) => cannot(source),
-            source => StoreError::Damaged { folder: folder.to_owned(), source },
-        })?;
-        let file = File::open(folder.join("db")).map_err(cannot)?;
-        Ok(Self { db, file })
-    }
-}
-
-impl Store for SledStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get(key).map_err(StoreError::Read)?.map(|value| value.to_vec()))
-    }
-
-    fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.db
-            .range(from.max(prefix)..)
-            .take_while(|entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
-            .take(limit)
-            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(StoreError::Read))
-            .collect()
-    }
-
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut changes = sled::Batch::default();
-        for (key, value) in batch.changes {
-            match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-        }
-        let written = |error: sled::Error| StoreError::Write(std::io::Error::other(error));
-        self.db.apply_batch(changes).map_err(written)?;
-        self.db.flush().map_err(written)?;
-        self.file.sync_data().map_err(StoreError::Write)
-    }
 }
 
 /// A store in memory, for tests. A clone is a copy of the disk: open it to see what a crash leaves.
@@ -231,22 +265,22 @@ impl Store for Box<dyn Store> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn batch(puts: &[(&str, &str)], deletes: &[&str]) -> Batch {
+    pub(super) fn batch(puts: &[(&str, &str)], deletes: &[&str]) -> Batch {
         let mut batch = Batch::default();
         puts.iter().for_each(|(key, value)| batch.put(*key, *value));
         deletes.iter().for_each(|key| batch.delete(*key));
         batch
     }
 
-    fn keys(store: &impl Store, from: &str, prefix: &str, limit: usize) -> Vec<String> {
+    pub(super) fn keys(store: &impl Store, from: &str, prefix: &str, limit: usize) -> Vec<String> {
         let entries = store.range(from.as_bytes(), prefix.as_bytes(), limit).unwrap();
         entries.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
     }
 
-    fn behaves(store: &mut impl Store) {
+    pub(super) fn behaves(store: &mut impl Store) {
         store
             .commit(batch(&[("a/1", "x"), ("b/1", "1"), ("b/2", "2"), ("b/3", "3"), ("c", "z")], &[]))
             .unwrap();
@@ -270,31 +304,5 @@ mod tests {
         assert!(store.commit(batch(&[("d", "2")], &["c"])).is_err());
         assert_eq!(store.get(b"d").unwrap(), Some(b"1".to_vec()), "a failed commit changes nothing");
         assert_eq!(disk.get(b"d").unwrap(), None, "a copy of the disk stays as it was");
-    }
-
-    #[test]
-    fn a_folder_keeps_what_was_committed_and_has_one_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/store");
-        let mut store = SledStore::open(&path).unwrap();
-        behaves(&mut store);
-        let second = SledStore::open(&path).unwrap_err();
-        assert!(matches!(second, StoreError::InUse(_)), "{second:?}");
-        drop(store);
-        let store = SledStore::open(&path).unwrap();
-        assert_eq!(keys(&store, "", "", 9), ["a/1", "b/2", "b/3", "c"]);
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_used_is_a_plain_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "not a store").unwrap();
-        assert!(matches!(SledStore::open(&file), Err(StoreError::Open { .. })));
-        let strange = folder.path().join("strange");
-        std::fs::create_dir(&strange).unwrap();
-        std::fs::write(strange.join("conf"), "of another program").unwrap();
-        let error = SledStore::open(&strange).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("the store in {}", strange.display())), "{error}");
     }
 }
