@@ -1,4 +1,4 @@
-module evmesh/clients/go
+module evmesh
 
 go 1.26.0
 

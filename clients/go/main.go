@@ -23,8 +23,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	driverv1 "evmesh/clients/go/gen/evmesh/driver/v1"
-	networkv1 "evmesh/clients/go/gen/evmesh/network/v1"
+	driverv1 "evmesh/gen/driver/v1"
+	networkv1 "evmesh/gen/network/v1"
 )
 
 //go:generate buf generate
@@ -38,19 +38,21 @@ const (
 	networkStatusTopic = "network_status"
 )
 
-type options struct{ central, kafka, driver, chargePoint, place string }
+type options struct{ central, kafka, topicPrefix, driver, chargePoint, place string }
+
+type ticket struct {
+	EnergyWh     uint64 `json:"energy_wh"`
+	AmountMicros int64  `json:"amount_micros"`
+	Currency     string `json:"currency"`
+}
 
 type outcome struct {
-	ChargePoints []string `json:"charge_points"`
-	Denial       string   `json:"denial"`
-	SameSession  bool     `json:"same_session"`
-	Outcome      string   `json:"outcome"`
-	Ticket       struct {
-		EnergyWh     uint64 `json:"energy_wh"`
-		AmountMicros int64  `json:"amount_micros"`
-		Currency     string `json:"currency"`
-	} `json:"ticket"`
-	Notifications told `json:"notifications"`
+	ChargePoints  []string `json:"charge_points"`
+	Denial        string   `json:"denial"`
+	SameSession   bool     `json:"same_session"`
+	Outcome       string   `json:"outcome"`
+	Ticket        ticket   `json:"ticket"`
+	Notifications told     `json:"notifications"`
 	NetworkStatus struct {
 		IDs []string `json:"ids"`
 	} `json:"network_status"`
@@ -61,6 +63,7 @@ func main() {
 	var opts options
 	flag.StringVar(&opts.central, "central", "127.0.0.1:50051", "central's `HOST:PORT`")
 	flag.StringVar(&opts.kafka, "kafka", "127.0.0.1:9092", "Kafka's `HOST:PORT`")
+	flag.StringVar(&opts.topicPrefix, "topic-prefix", "", "the network's `TEXT` before its topics' names")
 	flag.StringVar(&opts.driver, "driver", "101", "`ID` of who charges")
 	flag.StringVar(&opts.chargePoint, "charge-point", "", "`ID` of where; without it, central chooses")
 	flag.StringVar(&opts.place, "place", "", "central chooses among places that start with `PREFIX`")
@@ -88,14 +91,16 @@ func run(ctx context.Context, opts options) (result outcome, err error) {
 	if result.ChargePoints, err = chargePoints(ctx, central); err != nil {
 		return result, fmt.Errorf("list the charge points: %w", err)
 	}
-	if result.Denial, err = denied(ctx, central, opts.driver); err != nil {
-		return result, fmt.Errorf("request an unknown charge point: %w", err)
-	}
-	consumer, err := consumerFromNow(ctx, opts.kafka)
+	consumer, err := consumerFromNow(ctx, opts)
 	if err != nil {
 		return result, fmt.Errorf("kafka at %s: %w", opts.kafka, err)
 	}
 	defer consumer.Close()
+
+	deniedID := uuid.NewString()
+	if result.Denial, err = denied(ctx, central, opts.driver, deniedID); err != nil {
+		return result, fmt.Errorf("request an unknown charge point: %w", err)
+	}
 
 	var session *networkv1.Session
 	if session, result.SameSession, err = requestCharge(ctx, central, opts); err != nil {
@@ -105,12 +110,12 @@ func run(ctx context.Context, opts options) (result outcome, err error) {
 		return result, fmt.Errorf("follow the session: %w", err)
 	}
 	result.Outcome = strings.TrimPrefix(session.GetOutcome().String(), "SESSION_OUTCOME_")
-	ticket := session.GetTicket() // the getters of what is absent give zeros
-	result.Ticket.EnergyWh = ticket.GetEnergyWh()
-	result.Ticket.AmountMicros = ticket.GetAmount().GetMicros()
-	result.Ticket.Currency = ticket.GetAmount().GetCurrencyCode()
+	// The getters of what is absent give zeros.
+	billed := session.GetTicket().GetAmount()
+	result.Ticket = ticket{session.GetTicket().GetEnergyWh(), billed.GetMicros(), billed.GetCurrencyCode()}
 
-	if result.Notifications, result.NetworkStatus.IDs, err = readTopics(ctx, consumer, session); err != nil {
+	result.Notifications, result.NetworkStatus.IDs, err = readTopics(ctx, consumer, opts, deniedID, session)
+	if err != nil {
 		return result, fmt.Errorf("kafka at %s: %w", opts.kafka, err)
 	}
 	return result, nil
@@ -127,8 +132,9 @@ func chargePoints(ctx context.Context, central driverv1.DriverServiceClient) ([]
 			return nil, err
 		}
 		for _, point := range page.GetChargePoints() {
-			log.Printf("%s: %s, %g a kWh", point.GetChargePointId(), point.GetLocation(),
-				float64(point.GetPrice().GetMicrosPerKwh())/1e6)
+			price := point.GetPrice()
+			log.Printf("%s: %s, %g %s a kWh", point.GetChargePointId(), point.GetLocation(),
+				float64(price.GetMicrosPerKwh())/1e6, price.GetCurrencyCode())
 			ids = append(ids, point.GetChargePointId())
 		}
 		if token = page.GetNextPageToken(); token == "" {
@@ -149,10 +155,11 @@ func reason(err error) string {
 }
 
 // denied asks for a charge point that is not there, and gives the denial's reason.
-func denied(ctx context.Context, central driverv1.DriverServiceClient, driver string) (string, error) {
+func denied(ctx context.Context, central driverv1.DriverServiceClient, driver, requestID string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := central.RequestCharge(ctx, &driverv1.RequestChargeRequest{DriverId: driver, ChargePointId: "NOWHERE-99"})
+	request := &driverv1.RequestChargeRequest{DriverId: driver, ChargePointId: "NOWHERE-99", RequestId: requestID}
+	_, err := central.RequestCharge(ctx, request)
 	why := reason(err)
 	if why == "" {
 		return "", err

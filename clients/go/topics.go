@@ -4,21 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	networkv1 "evmesh/clients/go/gen/evmesh/network/v1"
+	networkv1 "evmesh/gen/network/v1"
 )
 
 // notification is a message on driver_notifications, as far as this example reads it.
 type notification struct {
-	Type      string  `json:"type"`
-	SessionID string  `json:"session_id"`
-	Seq       int64   `json:"seq"`
-	Kwh       float64 `json:"kwh"`
-	Importe   float64 `json:"importe"`
+	Type      string `json:"type"`
+	SessionID string `json:"session_id"`
+	RequestID string `json:"request_id"`
+	Seq       int64  `json:"seq"`
+	Code      string `json:"code"`   // why, for programs: the reason of the call's ErrorInfo
+	Reason    string `json:"reason"` // and for people
+	ticket
 }
 
 // networkStatus is a message on network_status: a broadcast, or a part of a large network's.
@@ -31,24 +34,25 @@ type networkStatus struct {
 	Parts       int    `json:"parts"`
 }
 
-// told is what the driver was told of its session.
+// told is what the driver was told of its requests.
 type told struct {
-	AuthOK        bool    `json:"auth_ok"`
-	Updates       bool    `json:"updates"`
-	TicketKwh     float64 `json:"ticket_kwh"`
-	TicketImporte float64 `json:"ticket_importe"`
+	Denial  string `json:"denial"`
+	AuthOK  bool   `json:"auth_ok"`
+	Updates bool   `json:"updates"`
+	Ticket  ticket `json:"ticket"`
 }
 
 // consumerFromNow reads both topics from here on, in no group: in a shared one, drivers would take each other's messages.
-func consumerFromNow(ctx context.Context, kafka string) (*kgo.Client, error) {
+func consumerFromNow(ctx context.Context, opts options) (*kgo.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, kafkaTimeout)
 	defer cancel()
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(kafka))
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(opts.kafka))
 	if err != nil {
 		return nil, err
 	}
 	// Asked for now; "from the end" alone would be asked for at the first fetch.
-	ends, err := kadm.NewClient(consumer).ListEndOffsets(ctx, notificationsTopic, networkStatusTopic)
+	ends, err := kadm.NewClient(consumer).
+		ListEndOffsets(ctx, opts.topicPrefix+notificationsTopic, opts.topicPrefix+networkStatusTopic)
 	if err == nil {
 		err = ends.Error()
 	}
@@ -60,8 +64,10 @@ func consumerFromNow(ctx context.Context, kafka string) (*kgo.Client, error) {
 	return consumer, nil
 }
 
-// readTopics gives what the driver was told of this session, up to its ticket, and one whole broadcast of the network.
-func readTopics(ctx context.Context, consumer *kgo.Client, session *networkv1.Session) (told told, ids []string, err error) {
+// readTopics gives what the driver was told of the denied request, and of this session up to its ticket, and one whole
+// broadcast of the network.
+func readTopics(ctx context.Context, consumer *kgo.Client, opts options, deniedID string, session *networkv1.Session) (
+	told told, ids []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, kafkaTimeout,
 		fmt.Errorf("no ticket, or no broadcast, within %s", kafkaTimeout))
 	defer cancel()
@@ -77,7 +83,7 @@ func readTopics(ctx context.Context, consumer *kgo.Client, session *networkv1.Se
 		}
 		for _, record := range fetches.Records() {
 			switch {
-			case record.Topic == networkStatusTopic:
+			case record.Topic == opts.topicPrefix+networkStatusTopic:
 				var message networkStatus
 				if err := json.Unmarshal(record.Value, &message); err != nil {
 					return told, nil, err
@@ -85,10 +91,13 @@ func readTopics(ctx context.Context, consumer *kgo.Client, session *networkv1.Se
 				if broadcast.add(message) {
 					ids = broadcast.ids()
 				}
-			case string(record.Key) == session.GetDriverId():
+			case string(record.Key) == opts.driver:
 				var message notification
 				if err := json.Unmarshal(record.Value, &message); err != nil {
 					return told, nil, err
+				}
+				if message.Type == "AUTH_DENIED" && message.RequestID == deniedID {
+					told.Denial = message.Code
 				}
 				if message.SessionID != session.GetSessionId() || message.Seq <= lastSeq {
 					continue // another session's, or a repeat
@@ -99,8 +108,10 @@ func readTopics(ctx context.Context, consumer *kgo.Client, session *networkv1.Se
 					told.AuthOK = true
 				case "CONSUMO_UPDATE":
 					told.Updates = true
+				case "SUPPLY_ERROR":
+					log.Printf("the supply failed: %s: %s", message.Code, message.Reason)
 				case "TICKET":
-					told.TicketKwh, told.TicketImporte, ticketed = message.Kwh, message.Importe, true
+					told.Ticket, ticketed = message.ticket, true
 				}
 			}
 		}
