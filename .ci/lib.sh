@@ -47,14 +47,34 @@ end_process() {
   wait "$pid" 2>/dev/null || true
 }
 
-# The code block of README.md that follows the comment `<!-- ci: NAME -->`.
-readme_block() {
+# doc_block FILE NAME: the code block of a document that follows the comment `<!-- ci: NAME -->`.
+doc_block() {
   local block
-  block="$(awk -v mark="<!-- ci: $1 -->" '
+  block="$(awk -v mark="<!-- ci: $2 -->" '
     $0 == mark { wanted = 1; next }
     wanted && /^```/ { if (inside) exit; inside = 1; next }
     inside { print }
-  ' README.md)"
-  [[ -n $block ]] || die "README.md has no code block after '<!-- ci: $1 -->'"
+  ' "$1")"
+  [[ -n $block ]] || die "$1 has no code block after '<!-- ci: $2 -->'"
   echo "$block"
+}
+
+# The same of README.md.
+readme_block() { doc_block README.md "$1"; }
+
+# Apache Kafka's jars, from Maven Central: fetched once for every script that runs a broker, another pom other jars.
+kafka_pom=.ci/kafka-pom.xml
+kafka_jars="$ci_home/kafka/lib-$(cksum <"$kafka_pom" | cut -d' ' -f1)"
+fetch_kafka() {
+  [[ -d $kafka_jars ]] && return
+  command -v mvn >/dev/null || die "needs Maven to fetch Apache Kafka: install 'maven' and start again"
+  say "fetching Apache Kafka from Maven Central"
+  mkdir -p "$ci_home/kafka"
+  local part
+  part="$(mktemp -d "$ci_home/kafka/part.XXXXXX")"
+  mvn -B -q -f "$kafka_pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$part" \
+    </dev/null >"$ci_home/kafka/mvn.log" 2>&1 || die "Maven could not fetch the jars, see $ci_home/kafka/mvn.log"
+  chmod 755 "$part"
+  # Another script may have been faster: then its folder stays.
+  mv -T "$part" "$kafka_jars" 2>/dev/null || rm -rf "$part"
 }
