@@ -207,6 +207,7 @@ impl Rules {
             max_answers: self.max_answers,
             registration,
             max_charge_points: self.max_charge_points,
+            ..Config::default()
         })
     }
 

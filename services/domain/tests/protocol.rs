@@ -262,6 +262,7 @@ impl Run {
             charge_points: self.pages.points.values().cloned().collect(),
             sessions: self.pages.sessions.values().filter(|session| !session.closed).cloned().collect(),
             answers: self.pages.answers.clone().into_iter().collect(),
+            ..network::Stored::default()
         };
         let mut net = Network::restore(Config::default(), self.now, stored);
         net.resume_at(self.pages.offsets.clone());

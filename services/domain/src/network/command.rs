@@ -224,6 +224,8 @@ pub enum Command {
     },
     /// News of Kafka itself.
     Broker(Broker),
+    /// Copies of these sessions, as they were before this step, are kept outside the store.
+    Copied(Vec<SessionId>),
     /// Time passes. Comes several times a second.
     Tick,
 }

@@ -23,6 +23,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(3);
 /// How many sessions one call confirms: the contract's bound.
 const CONFIRM_MOST: usize = 1000;
+/// So many settled sessions a charge point stay with their engine until a copy of them is kept outside the store: a day's, and
+/// far less than an engine keeps. With more, that place is away for so long that the oldest ones are on this store alone.
+const HOLD_MOST: usize = 32;
 /// How often an authorisation gets a higher number before the engine's refusal counts.
 const RENUMBER_MOST: u32 = 3;
 
@@ -88,8 +91,19 @@ impl Step<'_> {
         let stop_ended = point.supplies.as_ref().filter(|id| point.open.as_ref() != Some(id));
         let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).cloned();
         let owed = |session: &&Session| session.final_reading && session.ticket.is_some() && !session.closed;
-        let confirm: Vec<_> =
-            ended().filter(owed).take(CONFIRM_MOST).map(|session| session.id.clone()).collect();
+        let held = |session: &&Session| self.net.config.confirm_copied && !session.live.copied;
+        let mut held_most = ended().filter(owed).filter(held).count().saturating_sub(HOLD_MOST);
+        let mut may_go = |session: &&Session| {
+            let over = held(session) && held_most > 0; // the oldest come first
+            held_most -= usize::from(over);
+            over || !held(session)
+        };
+        let confirm: Vec<_> = ended()
+            .filter(owed)
+            .filter(|session| may_go(session))
+            .take(CONFIRM_MOST)
+            .map(|session| session.id.clone())
+            .collect();
 
         let revokes = open.into_iter().filter(|session| session.revoke).map(revoke);
         let stops = stop.map(|session| EngineRequest::Stop { session });

@@ -10,6 +10,10 @@ use super::{
     session::{Deadline, Live, Outcome, Session, State, Stop, Ticket},
 };
 use crate::{ChargePointId, Energy, Power, SessionId, Wall};
+use std::time::Duration;
+
+/// An engine whose supply could not be judged yet is asked again after this: the other engine has answered by then, or not.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A reading of one session's meter.
 pub(super) struct Reading {
@@ -83,6 +87,7 @@ impl Step<'_> {
             match self.archive.session(&record.session) {
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return, // another engine's session is over: nothing wakes it
+                None if self.driver_is_doubtful(point, record) => return,
                 None => self.adopt(point, record),
             }
         }
@@ -134,6 +139,38 @@ impl Step<'_> {
             self.net.sessions.insert(id.clone(), session);
             self.changed(&id);
         }
+    }
+
+    /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may be
+    /// older than the network, and the supply would be stopped in favour of a session long over. So the other's engine is
+    /// heard first, and this one is asked again.
+    fn driver_is_doubtful(&mut self, id: &ChargePointId, record: &Record) -> bool {
+        if record.state != RecordState::Supplying || record.driver.is_guest() {
+            return false;
+        }
+        let Some(other) = self.net.drivers.get(&record.driver).and_then(|id| self.net.sessions.get_mut(id))
+        else {
+            return false;
+        };
+        let Some(point) = self.net.points.get(&other.charge_point) else {
+            return false;
+        };
+        let unheard = other.live.restored && !point.judged;
+        let revoked = other.live.restored && other.state == State::Reserved && other.revoke;
+        if !unheard && !revoked {
+            return false;
+        }
+        if other.state == State::Reserved {
+            other.revoke = true; // a driver who charges here has given it up
+            let other = other.id.clone();
+            self.changed(&other);
+        }
+        let again = self.now.mono + ASK_AGAIN;
+        if let Some(point) = self.point(id) {
+            point.ask = true;
+            point.not_before = again;
+        }
+        true
     }
 
     /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else ended, to be

@@ -18,6 +18,7 @@ mod evidence;
 mod monitors;
 mod notices;
 mod orders;
+mod rebuild;
 mod session;
 mod step;
 mod telemetry;
@@ -68,6 +69,9 @@ pub struct Config {
     pub registration: RegistrationPolicy,
     /// How many charge points may register; default 100,000.
     pub max_charge_points: usize,
+    /// An engine may forget a settled session only once a copy of it is kept outside the store, as
+    /// [`Command::Copied`] says; default no.
+    pub confirm_copied: bool,
 }
 
 /// Who may register.
@@ -94,6 +98,7 @@ impl Default for Config {
             max_answers: 100_000,
             registration: RegistrationPolicy::Open,
             max_charge_points: 100_000,
+            confirm_copied: false,
         }
     }
 }
@@ -120,6 +125,10 @@ pub struct Stored {
     pub sessions: Vec<Session>,
     /// The answers kept for repeats.
     pub answers: Vec<(RequestKey, Answered)>,
+    /// The sessions of which no copy as they are now is kept outside the store.
+    pub uncopied: BTreeSet<SessionId>,
+    /// The store may lack sessions that engines know: each engine is asked, whatever the store says of it.
+    pub ask_every_engine: bool,
 }
 
 /// What has to be on disk before the effects of the same step leave.
@@ -188,9 +197,12 @@ impl Network {
             changed_sessions: BTreeSet::new(),
         };
         for point in stored.charge_points {
-            network.points.insert(point.id.clone(), Point::new(point, now.mono, false));
+            let id = point.id.clone();
+            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, false) };
+            network.points.insert(id, point);
         }
-        for session in stored.sessions {
+        for mut session in stored.sessions {
+            session.live.copied = !stored.uncopied.contains(&session.id);
             network.restore_session(now, session);
         }
         network
@@ -203,7 +215,13 @@ impl Network {
             State::Supplying => self.config.supply_silence,
             State::Ended(_) => self.config.settlement,
         };
-        session.live = Live { last_sign: now.mono, lost_since: now.mono, restored: true, ..Live::default() };
+        session.live = Live {
+            last_sign: now.mono,
+            lost_since: now.mono,
+            restored: true,
+            copied: session.live.copied,
+            ..Live::default()
+        };
         session.deadline = session.deadline.map(|deadline| deadline.restored(now, full));
         let Some(point) = self.points.get_mut(&session.charge_point) else {
             return; // a session is written after its charge point, and none is ever deleted

@@ -187,6 +187,8 @@ pub struct Live {
     pub restored: bool,
     /// How often its authorisation was given a higher number.
     pub renumbered: u32,
+    /// A copy of it as it is now is kept outside the store.
+    pub copied: bool,
 }
 
 impl Session {

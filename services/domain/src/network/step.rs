@@ -47,6 +47,7 @@ impl<'a> Step<'a> {
             Command::Telemetry { message, source } => self.telemetry(message, source),
             Command::Unreadable { source } => self.read_past(source),
             Command::Broker(news) => self.broker(news),
+            Command::Copied(sessions) => self.copied(&sessions),
             Command::Tick => self.tick(),
         }
     }
@@ -101,6 +102,17 @@ impl<'a> Step<'a> {
         }
     }
 
+    fn copied(&mut self, sessions: &[SessionId]) {
+        for id in sessions {
+            if self.net.changed_sessions.contains(id) {
+                continue; // it changed in this very step
+            }
+            let Some(session) = self.net.sessions.get_mut(id) else { continue };
+            session.live.copied = true;
+            self.touched.insert(session.charge_point.clone()); // now its engine may forget it
+        }
+    }
+
     pub(super) fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
@@ -141,7 +153,8 @@ impl<'a> Step<'a> {
     pub(super) fn changed(&mut self, id: &SessionId) {
         self.net.changed_sessions.insert(id.clone());
         self.push(Effect::Changed(id.clone()));
-        if let Some(session) = self.net.sessions.get(id) {
+        if let Some(session) = self.net.sessions.get_mut(id) {
+            session.live.copied = false;
             self.touched.insert(session.charge_point.clone());
         }
     }

@@ -349,6 +349,7 @@ impl World {
             charge_points: self.pages.points.values().cloned().collect(),
             sessions: self.pages.sessions.values().filter(open).cloned().collect(),
             answers: self.pages.answers.clone().into_iter().collect(),
+            ..Stored::default()
         };
         self.net = Network::restore(self.config.clone(), self.now, stored);
         self.calls.clear();

@@ -1,0 +1,97 @@
+//! A network out of rows that are not all of one moment: a log of changes, cut off anywhere.
+//!
+//! The log's order promises this much: where it holds any change, it holds every row as it was then *or later*. So what a row
+//! rests on is there (a session's charge point, the end of the session before it), and what is missing is the newest of some
+//! rows. Engines know that, and are asked; until they have answered, nothing may be granted or taken on an old row's word.
+
+use super::{
+    ChargePoint, Config, Stored,
+    session::{Deadline, Outcome, Session, State},
+};
+use crate::{ChargePointId, DriverId, Now};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a session ended that the rows show as open.
+const SUPERSEDED: &str = "central lost its store; a newer session shows that this one is over";
+const LOST: &str = "the charge point lost its memory";
+
+impl Stored {
+    /// Makes the rows fit each other, and safe to go on from:
+    ///
+    /// - every session has its charge point, whose numbers are above all that its sessions show, and whose epoch is above
+    ///   all before it, so that every monitor registers again (INV-8);
+    /// - a charge point, and a driver, has one open session at most, the newest (INV-2); the others have ended and wait for
+    ///   their engine's word;
+    /// - a session of another engine's store than the registered one ends as when that is noticed;
+    /// - a request is not asked of its engine again: the engine is asked to revoke it, and says how far it came.
+    pub fn mend(&mut self, config: &Config, now: Now) {
+        let mut points: BTreeMap<ChargePointId, ChargePoint> =
+            self.charge_points.drain(..).map(|point| (point.id.clone(), point)).collect();
+        for session in &self.sessions {
+            let point = points.entry(session.charge_point.clone()).or_insert_with(|| unknown(session));
+            point.highest_authorization = point.highest_authorization.max(session.authorization);
+        }
+        for point in points.values_mut() {
+            let wall = u64::try_from(now.wall.0).unwrap_or_default();
+            point.epoch = point.epoch.saturating_add(1).max(wall);
+        }
+        let mut taken: (BTreeSet<ChargePointId>, BTreeSet<DriverId>) = Default::default();
+        self.sessions.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        for session in &mut self.sessions {
+            let registered = points.get(&session.charge_point).map(|point| &point.instance);
+            if registered != Some(&session.instance) && !session.store_lost {
+                session.store_lost = true;
+                session.revoke = false;
+                session.closed = !session.state.is_open() && session.ticket.is_some();
+                end(session, config, now, LOST);
+            }
+            if !session.state.is_open() {
+                continue;
+            }
+            let (points, drivers) = &mut taken;
+            let driver_is_free = session.driver.is_guest() || !drivers.contains(&session.driver);
+            if points.contains(&session.charge_point) || !driver_is_free {
+                session.revoke = true;
+                end(session, config, now, SUPERSEDED);
+                continue;
+            }
+            points.insert(session.charge_point.clone());
+            drivers.insert(session.driver.clone());
+            if session.state == State::Authorizing {
+                session.state = State::Reserved;
+                session.revoke = true;
+                session.request = None;
+                session.deadline = Some(Deadline::after(now, config.revoke_timeout));
+            }
+        }
+        self.charge_points = points.into_values().collect();
+    }
+}
+
+fn end(session: &mut Session, config: &Config, now: Now, reason: &str) {
+    if !session.state.is_open() {
+        return;
+    }
+    let outcome = if session.started { Outcome::Faulted } else { Outcome::Expired };
+    session.state = State::Ended(outcome);
+    session.reason = reason.to_owned();
+    session.trouble.clear();
+    session.request = None;
+    session.ended_at = session.ended_at.or(Some(now.wall));
+    session.deadline = Some(Deadline::after(now, config.settlement));
+}
+
+/// A charge point of which only a session is known: its place and its address come with its monitor, or never.
+fn unknown(session: &Session) -> ChargePoint {
+    ChargePoint {
+        id: session.charge_point.clone(),
+        location: String::new(),
+        price: session.price,
+        engine_address: String::new(),
+        instance: session.instance.clone(),
+        monitor: session.instance.as_str().parse().expect("ids have one form"),
+        epoch: 0,
+        highest_authorization: 0,
+        out_of_order: false,
+    }
+}
