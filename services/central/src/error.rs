@@ -17,7 +17,7 @@ pub enum Error {
     Unreadable(#[from] Unreadable),
     /// A newer version wrote the store.
     #[error(
-        "the store has format {found}, and this version knows up to {known}; use a newer version of evmesh"
+        "central's store has format {found}, and this version knows up to {known}; use a newer version of evmesh"
     )]
     Newer {
         /// What it has.
@@ -37,4 +37,15 @@ pub enum Error {
     /// The writer's thread cannot be started, or panicked.
     #[error("central's writer stopped unexpectedly; restart central: its state is on disk")]
     Writer(#[source] std::io::Error),
+}
+
+impl Error {
+    /// Is it the store, and does a person have to act before a restart can help?
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Store(error) => error.needs_a_person(),
+            Self::Unreadable(_) | Self::Newer { .. } => true,
+            Self::Known(_) | Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Writer(_) => false,
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// A value in the store cannot be read.
     #[error(
-        "the store in {folder} has a value that is no {what}; restore it or choose another folder with --data"
+        "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with a new one"
     )]
     Value {
         /// Which store.
@@ -50,6 +50,17 @@ pub enum Error {
     /// The owner's thread cannot be started.
     #[error("the engine's thread cannot be started")]
     Thread(#[source] std::io::Error),
+}
+
+impl Error {
+    /// Is it the store, and does a person have to act before a restart can help?
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Store(error) => error.needs_a_person(),
+            Self::OtherChargePoint { .. } | Self::Value { .. } => true,
+            Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Thread(_) => false,
+        }
+    }
 }
 
 /// What is wrong with a stored value.

@@ -6,6 +6,7 @@ use std::{error::Error, io, iter, process::ExitCode};
 pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order; a driver only once every request came out as it \
 should), \
 1 it failed (one sentence on stderr says what, and what to do next), 2 wrong usage, \
+3 its store is damaged, lost, another's or of a newer version: a restart does not help, the sentence says what does, \
 143 it was told to stop, and was cut off at a second signal or at the end of its grace.";
 
 /// Why a command did not succeed. The text is one plain sentence or two, for the person who typed the command.
@@ -15,6 +16,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// It could not be done. Exit code 1.
     Failed(String),
+    /// A store cannot be used until a person has acted. Exit code 3.
+    Store(String),
     /// It could not be done, and everything that there is to say has been printed. Exit code 1.
     Told,
     /// Nobody reads the output any more (`| head`): nothing to say. Exit code 0.
@@ -26,10 +29,11 @@ impl Failure {
     pub(crate) fn because(error: &(dyn Error + 'static)) -> Self {
         let causes = iter::successors(error.source(), |&error| error.source()).map(ToString::to_string);
         let causes = causes.collect::<Vec<_>>().join(": ");
-        Self::Failed(match causes.as_str() {
+        let text = match causes.as_str() {
             "" => error.to_string(),
             causes => format!("{error} ({causes})"),
-        })
+        };
+        if store_needs_a_person(error) { Self::Store(text) } else { Self::Failed(text) }
     }
 
     /// Prints the sentence, and gives the exit code.
@@ -43,10 +47,20 @@ impl Failure {
                 eprintln!("evmesh: {text}");
                 ExitCode::from(1)
             }
+            Self::Store(text) => {
+                eprintln!("evmesh: {text}");
+                ExitCode::from(3)
+            }
             Self::Told => ExitCode::from(1),
             Self::Unread => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Of the roles with a store: would a restart find it as it is now?
+fn store_needs_a_person(error: &(dyn Error + 'static)) -> bool {
+    let central = error.downcast_ref().is_some_and(central::Error::needs_a_person);
+    central || error.downcast_ref().is_some_and(engine::Error::needs_a_person)
 }
 
 /// The same, but that nobody reads the output is no failure: what is printed was not the point.

@@ -36,10 +36,12 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Something in it is altered, missing or unreadable.
-    #[error("the store in {folder} is damaged: {what}; {WAY_OUT}")]
+    #[error("the store in {folder} is damaged: {what}; {}", way_out(*older_copies))]
     Damaged {
         /// Which.
         folder: PathBuf,
+        /// May its owner go on with an older copy?
+        older_copies: bool,
         /// What is wrong with it.
         what: String,
         /// What sled said, if it was sled that noticed.
@@ -47,8 +49,9 @@ pub enum StoreError {
     },
     /// It is older than what was acknowledged, or gone.
     #[error(
-        "the store in {folder} lost its newest changes: {committed} were acknowledged, and it has {found}; {WAY_OUT}{or}",
-        or = go_on_with(*older_copies, folder)
+        "the store in {folder} lost its newest changes: {committed} were acknowledged, and it has {found}; {}{}",
+        way_out(*older_copies),
+        go_on(*older_copies && *found > 0, folder)
     )]
     Lost {
         /// Which.
@@ -63,11 +66,14 @@ pub enum StoreError {
     /// There is something, and nothing to prove that it is whole.
     #[error(
         "the folder {folder} is not empty, and holds no store that is known to be whole; \
-         if this is the right folder: {WAY_OUT}"
+         if this is the right folder: {}",
+        way_out(*older_copies)
     )]
     Unproven {
         /// Which.
         folder: PathBuf,
+        /// May its owner go on with an older copy?
+        older_copies: bool,
     },
     /// Another role's.
     #[error(
@@ -111,11 +117,21 @@ pub enum StoreError {
 }
 
 /// What to do with a store that cannot be used.
-const WAY_OUT: &str = "put its backup in its place, or move the folder away and start with a new one \
-                       (docs/OPERATIONS.md, 'Backup and restore', says what each costs)";
-
-fn go_on_with(older_copies: bool, folder: &Path) -> String {
+fn way_out(older_copies: bool) -> &'static str {
     match older_copies {
+        true => {
+            "put its backup in its place, or move the folder away and start with a new one \
+             (docs/OPERATIONS.md, 'Backup and restore', says what each costs)"
+        }
+        false => {
+            "move the folder away and start with a new one \
+             (docs/OPERATIONS.md, 'Backup and restore', says what that costs)"
+        }
+    }
+}
+
+fn go_on(can: bool, folder: &Path) -> String {
+    match can {
         true => format!(
             "; to go on with what is left, as from a backup, delete {}",
             folder.join(proof::FILE).display()

@@ -18,7 +18,10 @@ pub(crate) const FORMAT: u32 = 1;
 
 /// A stored value that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the store is damaged: {what} cannot be read ({problem}); restore the data folder from a copy")]
+#[error(
+    "central's store is damaged: {what} cannot be read ({problem}); put its backup in the place of the --data folder, \
+     or move that folder away and start with a new one"
+)]
 pub struct Unreadable {
     what: &'static str,
     problem: String,

@@ -54,7 +54,7 @@ impl SledStore {
                 Some((id, 0))
             }
             None if role.older_copies => None,
-            None => return Err(StoreError::Unproven { folder: folder.to_owned() }),
+            None => return Err(at.unproven()),
         };
         let db = at.guarded(|| sled(folder))?;
         let file = File::open(folder.join("db")).map_err(|source| at.cannot(source))?;
@@ -106,7 +106,16 @@ impl Place<'_> {
     }
 
     fn damaged(&self, what: impl Into<String>) -> StoreError {
-        StoreError::Damaged { folder: self.path(), what: what.into(), source: None }
+        self.damaged_by(what, None)
+    }
+
+    fn damaged_by(&self, what: impl Into<String>, source: Option<sled::Error>) -> StoreError {
+        let older_copies = self.role.older_copies;
+        StoreError::Damaged { folder: self.path(), older_copies, what: what.into(), source }
+    }
+
+    fn unproven(&self) -> StoreError {
+        StoreError::Unproven { folder: self.path(), older_copies: self.role.older_copies }
     }
 
     fn unreadable(&self, why: &Unreadable, what: &str) -> StoreError {
@@ -119,7 +128,7 @@ impl Place<'_> {
     }
 
     fn lost(&self, committed: u64, found: u64) -> StoreError {
-        let older_copies = self.role.older_copies && found > 0;
+        let older_copies = self.role.older_copies;
         StoreError::Lost { folder: self.path(), committed, found, older_copies }
     }
 
@@ -143,11 +152,7 @@ impl Place<'_> {
                 Err(StoreError::InUse(self.path()))
             }
             Ok(Err(sled::Error::Io(source))) if has_place(&source) => Err(self.cannot(source)),
-            Ok(Err(source)) => Err(StoreError::Damaged {
-                folder: self.path(),
-                what: "sled cannot read it".to_owned(),
-                source: Some(source),
-            }),
+            Ok(Err(source)) => Err(self.damaged_by("sled cannot read it", Some(source))),
             Err(_) => Err(self.damaged("sled gave up on it")),
         }
     }
@@ -170,7 +175,7 @@ impl Place<'_> {
             (Some(tally), _) => tally,
             (None, Some((id, 0))) => Tally::new(id, self.role.name), // it was killed before its first commit
             (None, Some((_, sequence))) => return Err(self.lost(sequence, 0)),
-            (None, None) => return Err(StoreError::Unproven { folder: self.path() }),
+            (None, None) => return Err(self.unproven()),
         };
         let found = self.guarded(|| {
             let mut found = Tally::new(tally.id, &tally.role);

@@ -95,7 +95,10 @@ fn open(folder: &Path, whole: &[Entry]) -> Found {
     };
     let text = error.to_string();
     assert!(error.needs_a_person(), "{error:?}");
-    assert!(text.contains(&folder.display().to_string()) && text.contains(super::super::WAY_OUT), "{text}");
+    assert!(
+        text.contains(&folder.display().to_string()) && text.contains("put its backup in its place"),
+        "{text}"
+    );
     match error {
         StoreError::Damaged { what, .. } if what.contains("sled") => Found::BySled,
         _ => Found::ByProof,
