@@ -1,0 +1,177 @@
+//! Processes that are killed, frozen and started again, and that never outlive the run.
+
+use anyhow::Context as _;
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it went.
+#[derive(Debug)]
+pub(super) struct Group {
+    guard: Child,
+}
+
+impl Group {
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let guard = Command::new("sh")
+            .args(["-c", "cat >/dev/null; kill -9 0"]) // its input ends with this process
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .context("a shell is needed to guard the processes")?;
+        Ok(Self { guard })
+    }
+
+    pub(super) fn id(&self) -> i32 {
+        i32::try_from(self.guard.id()).unwrap_or_default()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait(); // it has killed itself with the rest
+    }
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    Central,
+    Broker,
+    Engine,
+    Monitor,
+    Driver,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Central, Self::Broker, Self::Engine, Self::Monitor, Self::Driver];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Central => "central",
+            Self::Broker => "broker",
+            Self::Engine => "engine",
+            Self::Monitor => "monitor",
+            Self::Driver => "driver",
+        }
+    }
+}
+
+/// One process, over all its lives.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    program: PathBuf,
+    arguments: Vec<String>,
+    folder: PathBuf,
+    group: i32,
+    life: Mutex<Life>,
+}
+
+/// The process as it is. Whoever holds this disturbs the process, and nobody else does.
+#[derive(Debug)]
+pub(super) struct Life {
+    child: Option<Child>,
+    pub(super) count: u32,
+}
+
+impl Slot {
+    pub(super) fn new(
+        kind: Kind,
+        name: impl Into<String>,
+        program: &Path,
+        arguments: Vec<String>,
+        folder: &Path,
+        group: &Group,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            program: program.to_owned(),
+            arguments,
+            folder: folder.to_owned(),
+            group: group.id(),
+            life: Mutex::new(Life { child: None, count: 0 }),
+        }
+    }
+
+    /// `None` while somebody else disturbs it.
+    pub(super) fn try_take(&self) -> Option<MutexGuard<'_, Life>> {
+        self.life.try_lock().ok()
+    }
+
+    pub(super) async fn take(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().await
+    }
+
+    /// Its logs, one for all its lives; what it says on stdout has a file for each.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    /// What each of its lives said on stdout.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        (1..).map(|life| self.output(life)).take_while(|path| path.exists())
+    }
+
+    fn output(&self, life: u32) -> PathBuf {
+        self.folder.join(format!("{}.{life}.out", self.name))
+    }
+
+    pub(super) fn start(&self, life: &mut Life) -> anyhow::Result<()> {
+        life.count += 1;
+        let mut log = OpenOptions::new().create(true).append(true).open(self.log())?;
+        writeln!(log, "--- life {} at {}", life.count, super::clock(mesh::now().wall.0))?;
+        let output = match self.kind {
+            Kind::Driver => File::create(self.output(life.count))?,
+            Kind::Central | Kind::Broker | Kind::Engine | Kind::Monitor => log.try_clone()?,
+        };
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("EVMESH_")) {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .args(&self.arguments)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(log)
+            .process_group(self.group)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", self.program.display()))?;
+        life.child = Some(child);
+        Ok(())
+    }
+
+    /// As a power cut would: SIGKILL. `false` if it does not run.
+    pub(super) fn kill(&self, life: &mut Life) -> bool {
+        let Some(mut child) = life.child.take() else { return false };
+        let killed = matches!(child.try_wait(), Ok(None)) && child.kill().is_ok();
+        let _ = child.wait();
+        killed
+    }
+
+    /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
+    pub(super) fn signal(&self, life: &Life, signal: &str) -> bool {
+        let Some(child) = &life.child else { return false };
+        let command = format!("kill -{signal} {}", child.id());
+        Command::new("sh").args(["-c", &command]).status().is_ok_and(|status| status.success())
+    }
+
+    /// Its end, if it ended by itself.
+    pub(super) fn ended(&self, life: &mut Life) -> Option<ExitStatus> {
+        let status = life.child.as_mut()?.try_wait().ok()??;
+        life.child = None;
+        Some(status)
+    }
+}

@@ -1,0 +1,210 @@
+//! What the run did and found, for people and for machines.
+
+use super::{
+    journal::{Facts, Moment, Violation},
+    plan::least,
+    process::Kind,
+};
+use evmesh_proto::network::{Session, SessionState};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// Every promise has a line, broken or not.
+const PROMISES: [&str; 9] = ["INV-1", "INV-2", "INV-3", "INV-4", "INV-5", "INV-6", "INV-7", "INV-8", "INV-9"];
+/// What was done to a charge point so long around a session's life belongs to its history (ms).
+const AROUND_MS: i64 = 3000;
+
+/// Minimums that were not reached.
+pub(super) fn idle(facts: &Facts, minutes: f64) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut least = |what: &str, a_minute: f64, got: u64| {
+        let wanted = (a_minute * minutes).floor() as u64;
+        if got < wanted {
+            missing.push(format!("{what}: {got}, at least {wanted} are wanted"));
+        }
+    };
+    least("kills", least::KILLS, facts.killed.values().sum());
+    for kind in Kind::ALL {
+        let got = facts.killed.get(&kind).copied().unwrap_or_default();
+        least(&format!("kills of a {}", kind.word()), least::of(kind), got);
+    }
+    for moment in Moment::ALL {
+        let got = Kind::ALL.iter().filter_map(|kind| facts.kills.get(&(*kind, moment))).sum();
+        least(&format!("kills with a session {}", moment.word()), least::in_state(moment), got);
+    }
+    let tickets = u64::try_from(facts.tickets.len()).unwrap_or(u64::MAX);
+    least("tickets", least::TICKETS, tickets);
+    missing
+}
+
+/// The sum of each counter over central's lives.
+fn metrics(facts: &Facts) -> BTreeMap<&str, f64> {
+    let mut sums = BTreeMap::new();
+    for (name, value) in &facts.metrics {
+        let name = name.split('#').next().unwrap_or(name);
+        *sums.entry(name).or_default() += value;
+    }
+    sums
+}
+
+fn outcomes(facts: &Facts) -> BTreeMap<&'static str, u64> {
+    let mut outcomes = BTreeMap::new();
+    for session in facts.sessions.values() {
+        let outcome = match session.state() {
+            SessionState::Ended => session.outcome().as_str_name().trim_start_matches("SESSION_OUTCOME_"),
+            _ => "not ended",
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
+}
+
+fn table(title: &str, of: &BTreeMap<(Kind, Moment), u64>, totals: &BTreeMap<Kind, u64>) -> String {
+    let mut text = format!("{title:<12}");
+    for moment in Moment::ALL {
+        let _ = write!(text, "{:>16}", moment.word());
+    }
+    let _ = writeln!(text, "{:>10}", "total");
+    for kind in Kind::ALL {
+        let _ = write!(text, "{:<12}", kind.word());
+        for moment in Moment::ALL {
+            let _ = write!(text, "{:>16}", of.get(&(kind, moment)).copied().unwrap_or_default());
+        }
+        let _ = writeln!(text, "{:>10}", totals.get(&kind).copied().unwrap_or_default());
+    }
+    let _ = write!(text, "{:<12}", "any");
+    for moment in Moment::ALL {
+        let sum: u64 = Kind::ALL.iter().filter_map(|kind| of.get(&(*kind, moment))).sum();
+        let _ = write!(text, "{sum:>16}");
+    }
+    let _ = writeln!(text, "{:>10}", totals.values().sum::<u64>());
+    text
+}
+
+/// The tallies as people read them.
+pub(super) fn text(facts: &Facts, head: &str, missing: &[String]) -> String {
+    let mut text = format!("{head}\n\n");
+    text += "A kill of central or of the broker concerns every session that is open or unsettled, one of an engine or a\n\
+             monitor that of its charge point, one of a driver its own: so a kill can be counted in several states.\n\n";
+    text += &table("killed", &facts.kills, &facts.killed);
+    text += "\n";
+    text += &table("frozen", &facts.pauses, &facts.paused);
+    text += "\nlinks disturbed:\n";
+    for ((link, mode), count) in &facts.partitions {
+        let _ = writeln!(text, "  {link:<20} {mode:<10} {count:>6}");
+    }
+    let _ = writeln!(text, "faults left out, their target being disturbed already: {}", facts.skipped);
+    text += "\nfrom start to first answer (ms):\n";
+    for (kind, times) in &facts.ready_ms {
+        let mut times = times.clone();
+        times.sort_unstable();
+        let middle = times.get(times.len() / 2).copied().unwrap_or_default();
+        let most = times.last().copied().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {:<10} {:>5} starts, median {middle:>6}, longest {most:>6}",
+            kind.word(),
+            times.len()
+        );
+    }
+    let _ = writeln!(text, "\nsessions: {}, tickets: {}", facts.sessions.len(), facts.tickets.len());
+    for (outcome, count) in outcomes(facts) {
+        let _ = writeln!(text, "  {outcome:<12} {count:>6}");
+    }
+    text += "\nwhat drivers, people and the operator did:\n";
+    for (what, count) in &facts.counts {
+        let _ = writeln!(text, "  {what:<40} {count:>7}");
+    }
+    text += "\ncentral's counters, summed over its lives (each as last seen before a kill):\n";
+    for (name, value) in metrics(facts).iter().filter(|(name, _)| name.starts_with("central_")) {
+        let _ = writeln!(text, "  {name:<52} {value:>12.0}");
+    }
+    text += "\nviolations by promise:\n";
+    for promise in PROMISES {
+        let _ = writeln!(text, "  {promise} {:>6}", broken(facts, |it| it.promise == promise));
+    }
+    let others = broken(facts, |it| !PROMISES.contains(&it.promise));
+    let _ = writeln!(text, "  the run itself {others:>6}");
+    for one in missing {
+        let _ = writeln!(text, "IDLE: {one}");
+    }
+    text
+}
+
+fn broken(facts: &Facts, which: impl Fn(&Violation) -> bool) -> usize {
+    facts.violations.iter().filter(|violation| which(violation)).count()
+}
+
+/// A violation with everything that is known of its session.
+pub(super) fn violation(facts: &Facts, violation: &Violation) -> String {
+    let mut text =
+        format!("{} VIOLATED {}: {}\n", super::clock(violation.at), violation.promise, violation.text);
+    let Some(id) = &violation.session else {
+        let around =
+            facts.deeds.iter().filter(|(at, _)| (violation.at - 30_000..violation.at + 1000).contains(at));
+        for (at, deed) in around {
+            let _ = writeln!(text, "    {} {deed}", super::clock(*at));
+        }
+        return text;
+    };
+    let mut lines = facts.history.get(id).cloned().unwrap_or_default();
+    let (first, last) = (lines.iter().map(|(at, _)| *at).min(), lines.iter().map(|(at, _)| *at).max());
+    let point =
+        facts.sessions.get(id).map(|session: &Session| session.charge_point_id.clone()).unwrap_or_default();
+    if let Some((first, last)) = first.zip(last) {
+        let concerns = |deed: &str| {
+            deed.contains(&point)
+                || deed.starts_with("central")
+                || deed.contains("kafka")
+                || deed.starts_with("drivers")
+        };
+        let deeds = facts
+            .deeds
+            .iter()
+            .filter(|(at, deed)| (first - AROUND_MS..last + AROUND_MS).contains(at) && concerns(deed));
+        lines.extend(deeds.map(|(at, deed)| (*at, format!("      {deed}"))));
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    for (at, line) in lines {
+        let _ = writeln!(text, "    {} {line}", super::clock(at));
+    }
+    text
+}
+
+/// The tallies for machines.
+pub(super) fn machine(facts: &Facts, seed: u64, minutes: f64, missing: &[String]) -> Value {
+    let table = |of: &BTreeMap<(Kind, Moment), u64>| {
+        let row = |kind: Kind| {
+            let cell = |moment: Moment| (moment.word(), of.get(&(kind, moment)).copied().unwrap_or_default());
+            (kind.word(), Moment::ALL.map(cell).into_iter().collect::<BTreeMap<_, _>>())
+        };
+        Kind::ALL.map(row).into_iter().collect::<BTreeMap<_, _>>()
+    };
+    let totals = |of: &BTreeMap<Kind, u64>| {
+        of.iter().map(|(kind, count)| (kind.word(), *count)).collect::<BTreeMap<_, _>>()
+    };
+    let links = facts
+        .partitions
+        .iter()
+        .map(|((link, mode), count)| json!({"link": link, "mode": mode, "count": count}));
+    let violations = facts
+        .violations
+        .iter()
+        .map(|it| json!({"promise": it.promise, "session": it.session, "text": it.text}));
+    json!({
+        "seed": seed,
+        "minutes": minutes,
+        "kills": totals(&facts.killed),
+        "kills_by_state": table(&facts.kills),
+        "pauses": totals(&facts.paused),
+        "pauses_by_state": table(&facts.pauses),
+        "links": links.collect::<Vec<_>>(),
+        "sessions": facts.sessions.len(),
+        "outcomes": outcomes(facts),
+        "tickets": facts.tickets.len(),
+        "did": facts.counts,
+        "metrics": metrics(facts),
+        "violations": violations.collect::<Vec<_>>(),
+        "minimums_missed": missing,
+    })
+}
