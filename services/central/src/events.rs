@@ -3,6 +3,7 @@
 use crate::counters;
 use domain::Wall;
 use domain::network::{Event, Level};
+use mesh::Shutdown;
 use std::collections::VecDeque;
 use tokio::sync::watch;
 
@@ -49,17 +50,27 @@ impl Ring {
 #[derive(Debug)]
 pub(crate) struct Events {
     ring: watch::Sender<Ring>,
+    /// The order to stop the network that this central is part of, if it is one process.
+    network: Option<Shutdown>,
 }
 
 impl Events {
     pub(crate) fn new() -> (Self, watch::Receiver<Ring>) {
         counters::describe();
         let (ring, receiver) = watch::channel(Ring::default());
-        (Self { ring }, receiver)
+        (Self { ring, network: None }, receiver)
+    }
+
+    /// Once the network is told to stop, its monitors leave in order: that is no warning.
+    pub(crate) fn in_network(&mut self, network: Shutdown) {
+        self.network = Some(network);
     }
 
     pub(crate) fn happened(&self, at: Wall, event: Event) {
-        let Event { level, name, text } = event;
+        let Event { mut level, name, text } = event;
+        if name == "monitors_lost" && self.network.as_ref().is_some_and(Shutdown::is_started) {
+            level = level.min(Level::Info);
+        }
         counters::count(name);
         match level {
             Level::Debug => return tracing::debug!(event = name, "{text}"),
@@ -74,6 +85,21 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn monitors_that_leave_a_network_that_stops_are_no_warning() {
+        let (mut events, ring) = Events::new();
+        let network = Shutdown::new();
+        events.in_network(network.clone());
+        let gone = |events: &Events| {
+            let text = "the monitor of A is disconnected".to_owned();
+            events.happened(Wall(0), Event { level: Level::Warn, name: "monitors_lost", text });
+            ring.borrow().lines.back().map(|line| line.level)
+        };
+        assert_eq!(gone(&events), Some(Level::Warn));
+        network.start();
+        assert_eq!(gone(&events), Some(Level::Info));
+    }
 
     #[test]
     fn errors_come_first_and_chatter_does_not_push_them_out() {

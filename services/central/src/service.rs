@@ -3,12 +3,14 @@
 use crate::{
     Error, Options, broadcast,
     events::{Events, Ring},
+    changelog::{self, Publisher},
     notifications::{self, NotificationRows},
+    opening::Opening,
     panel::View,
     roster::{self, Roster, RosterHandle},
     services::{ChargePoints, Drivers, Operators},
     telemetry,
-    writer::{self, Handle, Outlets, Running, Writer},
+    writer::{self, Handle, Lag, Outlets, Running},
 };
 use domain::network::Command;
 use evmesh_proto::{
@@ -20,7 +22,6 @@ use mesh::{
     Shutdown,
     grpc::{GrpcServer, Listener},
     kafka::{BrokerState, Producer, Relay, ensure_topics},
-    store::{Role, SledStore},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -42,7 +43,8 @@ const TOPICS: &[&str] =
 pub struct Service {
     options: Options,
     listener: Listener,
-    writer: Writer<SledStore>,
+    opening: Opening,
+    lag: watch::Sender<Lag>,
     producer: Producer,
     events: Events,
     view: View,
@@ -57,15 +59,14 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// Opens the store and binds the socket. Kafka need not be there. Needs a tokio runtime.
+    ///
+    /// A store that is empty is looked for on Kafka by [`Service::run`], before anyone is served.
     pub async fn bind(options: Options) -> Result<Self, Error> {
-        let config = options.rules.config()?;
+        options.rules.config()?; // what is wrong with it is said before anything is taken
         let listener = Listener::bind(options.listen, "central").await?;
-        let folder = options.data.clone();
-        let role = Role { name: "central", older_copies: true, must_exist: options.store_must_exist };
-        let opened = tokio::task::spawn_blocking(move || {
-            Writer::open(SledStore::open(&folder, role)?, config, mesh::now())
-        });
-        let writer = opened.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
+        let of_store = options.clone();
+        let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));
+        let opening = opening.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
         let (events, messages) = Events::new();
         let roster = watch::Sender::new(Arc::new(Roster::default()));
@@ -76,7 +77,7 @@ impl Service {
             broker: producer.state(),
             log: None,
         };
-        Ok(Self { options, listener, writer, producer, events, view, roster })
+        Ok(Self { options, listener, opening, lag: watch::Sender::default(), producer, events, view, roster })
     }
 
     /// Where it listens: the port is known here even if it was given as 0.
@@ -94,26 +95,49 @@ impl Service {
         self.producer.state()
     }
 
+    /// How far the changelog is behind the store: how many rows, and for how many seconds the oldest of them.
+    pub fn changelog_lag(&self) -> impl Fn() -> (usize, f64) + Send + Sync + 'static {
+        let lag = self.lag.subscribe();
+        move || {
+            let lag = *lag.borrow();
+            (lag.rows, lag.seconds)
+        }
+    }
+
     /// The messages of the system.
     pub fn messages(&self) -> watch::Receiver<Ring> {
         self.view.messages()
     }
 
+    /// The same as part of a network in one process, which has been told to stop when `stop` has started: then monitors that
+    /// leave before central does are no warning.
+    pub fn in_network(mut self, stop: Shutdown) -> Self {
+        self.events.in_network(stop);
+        self
+    }
+
     /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls drained,
     /// everything saved, the producer flushed. It ends by itself if the store fails.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { options, listener, writer, producer, events, view, roster } = self;
+        let Self { options, listener, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
+        let Some(writer) = opening.ready(&options, &shutdown).await? else {
+            tracing::info!("central stopped before it served");
+            return Ok(());
+        };
         let address = listener.local_addr();
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more. Running calls
         // need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let rows = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-        let position = writer.position();
+        let (position, store) = (writer.position(), writer.store_id().to_owned());
+        let changelog = Arc::new(Notify::new());
         let outlets = Outlets {
             events,
             producer: producer.clone(),
             rows: rows.to_vec(),
+            changelog: changelog.clone(),
+            lag,
             engine_timeout: options.engine_timeout,
         };
         let (handle, mut running) = writer::spawn(writer, outlets)?;
@@ -128,6 +152,12 @@ impl Service {
             drained: &drained,
         };
         let mut tasks = background.spawn(rows);
+        if options.changelog {
+            let log = changelog::log(&options.kafka);
+            let (handle, producer) = (handle.clone(), producer.clone());
+            let publisher = Publisher { handle, producer, log, store, wake: changelog };
+            tasks.spawn(publisher.run(drained.clone()));
+        }
         let server = server(&options, &handle, roster.clone());
         tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
 

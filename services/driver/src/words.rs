@@ -88,10 +88,10 @@ impl Words {
     }
 }
 
-/// The results: a table for people, one object for scripts.
+/// The results: a table for people, as wide as the screen; one object for scripts.
 pub fn summary(summary: &Summary, output: Output) -> String {
     match output {
-        Output::Text => table::table(summary),
+        Output::Text => table::table(summary, mesh::table::width()),
         Output::Json => {
             let rows: Vec<_> = summary.rows.iter().map(json::row).collect();
             json!({
@@ -208,16 +208,34 @@ mod tests {
         assert_eq!(
             text,
             "\
-line  asked for   charge point  outcome                kWh    amount  as expected  session, reason
-   1  MAD-01      -             completed            1.500  0.60 EUR  yes          s-1
-   2  any Madrid  -             faulted, ticket due      -         -  NO           s-1
-   3  MAD-02      -             denied                   -         -  yes          s-1, CHARGE_POINT_BUSY
+line  asked for   at  outcome                kWh    amount  expected  session
+   1  MAD-01      -   completed            1.500  0.60 EUR  yes       s-1
+   2  any Madrid  -   faulted, ticket due      -         -  NO        s-1
+   3  MAD-02      -   denied                   -         -  yes       s-1
+      CHARGE_POINT_BUSY
 2 of 4 requests concluded as expected"
         );
         let json: Value = serde_json::from_str(&summary(&results, Output::Json)).unwrap();
         assert_eq!(json["rows"][0]["ticket"]["amount"], 0.6);
         assert_eq!(json["rows"][2]["reason"], "CHARGE_POINT_BUSY");
         assert_eq!(json["all_as_expected"], false);
+    }
+
+    #[test]
+    fn the_table_fits_eighty_columns_whatever_is_in_it() {
+        let long = "x".repeat(64);
+        let mut rows = rows();
+        for row in &mut rows {
+            row.charge_point = Some(long.parse().unwrap());
+            row.session = Some(long.parse().unwrap());
+            row.line.target = Target::Named(long.parse().unwrap());
+        }
+        if let Conclusion::Denied { reason, .. } = &mut rows[2].conclusion {
+            *reason = "why ".repeat(100);
+        }
+        let text = summary(&Summary { rows, asked: 3 }, Output::Text);
+        assert!(text.lines().all(|line| mesh::table::columns(line) <= 80), "{text}");
+        assert_eq!(text.matches("why").count(), 100, "{text}");
     }
 
     #[tokio::test]

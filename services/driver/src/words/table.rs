@@ -2,36 +2,35 @@
 
 use super::{outcome_word, place};
 use domain::requests::{Conclusion, Row, Summary};
+use mesh::table::{
+    Side::{self, Left, Right},
+    Table, short_id,
+};
 
-const TITLES: [&str; 8] =
-    ["line", "asked for", "charge point", "outcome", "kWh", "amount", "as expected", "session, reason"];
+const COLUMNS: &[(&str, Side)] = &[
+    ("line", Right),
+    ("asked for", Left),
+    ("at", Left),
+    ("outcome", Left),
+    ("kWh", Right),
+    ("amount", Right),
+    ("expected", Left),
+    ("session", Left),
+];
 
-/// Columns of numbers, which stand to the right.
-const NUMBERS: [usize; 3] = [0, 4, 5];
-
-/// The results for people.
-pub(super) fn table(summary: &Summary) -> String {
-    let rows: Vec<[String; 8]> = summary.rows.iter().map(cells).collect();
-    let mut widths = TITLES.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
+/// The results for people, in lines of at most this width.
+pub(super) fn table(summary: &Summary, width: usize) -> String {
+    let mut table = Table::new(COLUMNS);
+    for row in &summary.rows {
+        let (cells, why) = cells(row);
+        table.push(cells, why);
     }
-    let line = |cells: &[String; 8]| {
-        let padded = cells.iter().zip(widths).enumerate().map(|(n, (cell, width))| {
-            if NUMBERS.contains(&n) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(&TITLES.map(String::from))];
-    lines.extend(rows.iter().map(line));
     let met = summary.rows.iter().filter(|row| row.is_as_expected()).count();
-    lines.push(format!("{met} of {} requests concluded as expected", summary.asked));
-    lines.join("\n")
+    format!("{}{met} of {} requests concluded as expected", table.render(width), summary.asked)
 }
 
-fn cells(row: &Row) -> [String; 8] {
+/// A row, and why it came out so.
+fn cells(row: &Row) -> (Vec<String>, String) {
     let (outcome, why) = match &row.conclusion {
         Conclusion::Denied { reason, .. } => ("denied".to_owned(), reason.clone()),
         Conclusion::Ended { outcome, reason, ticket_due, .. } => {
@@ -40,12 +39,11 @@ fn cells(row: &Row) -> [String; 8] {
         }
         Conclusion::Forgotten { message } => ("unknown to central".to_owned(), message.clone()),
     };
-    let session = row.session.as_ref().map(ToString::to_string).unwrap_or_default();
     let (kwh, amount) = match row.ticket() {
         Some(ticket) => (format!("{:.3}", ticket.energy.kwh()), ticket.amount.to_string()),
         None => ("-".into(), "-".into()),
     };
-    [
+    let cells = vec![
         row.line.number.to_string(),
         place(&row.line.target),
         row.charge_point.as_ref().map_or("-".into(), ToString::to_string),
@@ -53,6 +51,7 @@ fn cells(row: &Row) -> [String; 8] {
         kwh,
         amount,
         if row.is_as_expected() { "yes" } else { "NO" }.into(),
-        [session, why].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
-    ]
+        row.session.as_ref().map_or("-".into(), |session| short_id(session.as_str())),
+    ];
+    (cells, why)
 }
