@@ -24,6 +24,7 @@ pub struct Broker {
 #[derive(Debug)]
 enum Order {
     Create { topic: String, partitions: i32 },
+    Lead { topic: String, partition: i32, led: bool },
     Down,
     Up,
 }
@@ -56,6 +57,11 @@ impl Broker {
     /// Creates a topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
         self.order(Order::Create { topic: topic.into(), partitions })
+    }
+
+    /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
+    pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
+        self.order(Order::Lead { topic: topic.into(), partition, led })
     }
 
     /// Closes every connection and takes no new one, as if it had died. What it holds stays.
@@ -99,6 +105,9 @@ fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<(Order, 
     for (order, reply) in inbox {
         let answer = match order {
             Order::Create { topic, partitions } => cluster.create_topic(&topic, partitions, 1),
+            Order::Lead { topic, partition, led } => {
+                cluster.partition_leader(&topic, partition, led.then_some(BROKER))
+            }
             Order::Down => cluster.broker_down(BROKER),
             Order::Up => cluster.broker_up(BROKER),
         };

@@ -12,6 +12,7 @@ mod reading;
 mod relay;
 mod state;
 mod topics;
+mod watchdog;
 
 pub use log::{Log, Tail};
 pub use producer::{Producer, Record};

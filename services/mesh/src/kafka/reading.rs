@@ -3,6 +3,7 @@
 use super::{
     Context, Error, KafkaOptions, Message, Origin, ReaderEvent,
     probe::{Answer, Probe, ask_on},
+    watchdog::Watchdog,
 };
 use crate::trace::TRACEPARENT;
 use rdkafka::{
@@ -29,8 +30,6 @@ use tokio::time::Instant;
 const AWAY_AFTER: Duration = Duration::from_millis(1500);
 /// How long one poll waits; the reader hears its end after this.
 const POLL: Duration = Duration::from_millis(100);
-/// With messages missing for so long and none coming, the client is built anew: some of its hangs heal in no other way.
-const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// How often lag dashboards learn how far it has read.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
@@ -167,7 +166,7 @@ impl Reading {
 
     fn read_on(&mut self, client: &Client, answers: &Receiver<Answer>) -> Result<(), Stop> {
         let start = Instant::now();
-        let (mut commit_at, mut progress) = (start + COMMIT_EVERY, start);
+        let (mut commit_at, mut watchdog) = (start + COMMIT_EVERY, Watchdog::new(start));
         let mut assigned = BTreeSet::new();
         let mut before = BTreeMap::new(); // the positions when the running probe began
         let mut ends: Option<Probe> = None; // told once they are reached
@@ -184,7 +183,7 @@ impl Reading {
                 }
                 Ok((_, Ok(probe))) => {
                     if self.missed_since.take().is_some() {
-                        progress = Instant::now(); // nothing could come while it was away
+                        watchdog.restart(Instant::now()); // nothing could come while it was away
                     }
                     self.away = false;
                     self.options.watch.observe(true);
@@ -197,22 +196,26 @@ impl Reading {
                     if self.reconcile(&probe, &before)? || !probe.ranges.keys().eq(assigned.iter()) {
                         assigned = probe.ranges.keys().copied().collect();
                         self.assign(client);
-                        progress = Instant::now();
+                        watchdog.restart(Instant::now());
                         ends = None;
                     }
                     before = self.positions.clone();
                     // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never
                     // reach any.
-                    ends.get_or_insert(probe);
+                    if ends.is_none() {
+                        watchdog.restart(Instant::now());
+                        ends = Some(probe);
+                    }
                 }
             }
             match client.poll(POLL) {
                 Some(Ok(message)) => {
-                    let message = owned(&message);
-                    at_end.remove(&message.partition);
-                    self.positions.insert(message.partition, message.offset + 1);
+                    let (message, came) = (owned(&message), Instant::now());
+                    let partition = message.partition;
+                    at_end.remove(&partition);
+                    self.positions.insert(partition, message.offset + 1);
                     self.tell(ReaderEvent::Message(message))?;
-                    progress = Instant::now(); // the service may have held it back
+                    watchdog.told(partition, came, Instant::now()); // the service may have held it back
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(at_end.insert(partition)),
                 Some(Err(error)) => {
@@ -230,18 +233,23 @@ impl Reading {
                 let lagging: Vec<(i32, i64)> = probe.ranges.iter().filter_map(lags).collect();
                 if lagging.is_empty() {
                     let as_of = probe.as_of;
-                    (ends, progress) = (None, Instant::now());
+                    ends = None;
                     self.tell(ReaderEvent::ReadToEnd { as_of })?;
-                } else if progress.elapsed() >= STALLED_AFTER {
-                    // The end of a partition may hold no message but marks of a transaction; else the client hangs.
-                    if lagging.iter().any(|(partition, _)| !at_end.contains(partition)) {
+                } else {
+                    let now = Instant::now();
+                    let hangs = |(partition, _): &(i32, i64)| watchdog.hangs(*partition, now);
+                    let hanging: Vec<(i32, i64)> = lagging.into_iter().filter(hangs).collect();
+                    // The end of a partition may hold no message but marks of a transaction; else the client hangs, and some
+                    // of its hangs heal in no other way than with a new one.
+                    if hanging.iter().any(|(partition, _)| !at_end.contains(partition)) {
                         tracing::warn!(
                             topic = self.topic,
+                            partitions = ?hanging,
                             "messages are there and none comes; a new client reads on"
                         );
                         return Ok(());
                     }
-                    tails.extend(lagging);
+                    tails.extend(hanging);
                 }
             }
             if commit_at <= Instant::now() {

@@ -2,7 +2,7 @@
 
 use super::Producer;
 use crate::{Shutdown, backoff::Backoff, trace::Trace};
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
     future::Future,
@@ -10,8 +10,13 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// So many rows are taken from the outbox and not yet delivered: enough to fill a batch, few enough for memory.
-const WINDOW: usize = 256;
+/// So many rows are read at a time.
+const PAGE: usize = 256;
+/// So many rows wait in memory behind one of their key that is under way; those beyond stay on disk, and are read again.
+const BEHIND: usize = 256;
+/// So many keys have a row under way: as long as no more than these hang on partitions that nobody leads, every other key's
+/// rows go on. It is well below what the producer's queue takes, and some MB.
+const KEYS_UNDER_WAY: usize = 16_384;
 
 /// A message that waits on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,58 +46,108 @@ pub trait Outbox: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Relay;
 
+/// Topic and key.
 type Lane = (String, String);
+
+/// A key with a row under way.
+#[derive(Debug, Default)]
+struct Busy {
+    /// The rows behind it that are in memory, in order.
+    behind: VecDeque<OutboxRow>,
+    /// The newest row that is under way or in memory.
+    newest: u64,
+    /// The first of its rows that was left on disk.
+    left: Option<u64>,
+}
+
+/// What is known of the outbox, beside the rows themselves.
+#[derive(Debug)]
+struct Known {
+    lanes: BTreeMap<Lane, Busy>,
+    /// Rows in memory, those under way apart.
+    behind: usize,
+    /// Everything up to this row was looked at.
+    after: u64,
+    /// Is there more to look at?
+    more: bool,
+}
+
+impl Known {
+    /// Takes a page of rows; returns those that can be published now.
+    fn take(&mut self, rows: Vec<OutboxRow>) -> Vec<(Lane, OutboxRow)> {
+        self.more = rows.len() == PAGE; // a full page: there may be another
+        let mut free = Vec::new();
+        for row in rows {
+            self.after = self.after.max(row.id);
+            let lane = (row.topic.clone(), row.key.clone());
+            match self.lanes.get_mut(&lane) {
+                Some(busy) if row.id <= busy.newest => {} // seen before
+                // A key's rows stay in order: behind one that was left, all are.
+                Some(busy) if busy.left.is_some() || self.behind >= BEHIND => {
+                    busy.left.get_or_insert(row.id);
+                }
+                Some(busy) => {
+                    busy.newest = row.id;
+                    busy.behind.push_back(row);
+                    self.behind += 1;
+                }
+                None => {
+                    self.lanes.insert(lane.clone(), Busy { newest: row.id, ..Busy::default() });
+                    free.push((lane, row));
+                }
+            }
+        }
+        free
+    }
+
+    /// A row of this key is with Kafka, and deleted; returns the next one.
+    fn done(&mut self, lane: Lane) -> Option<(Lane, OutboxRow)> {
+        if let Some(row) = self.lanes.get_mut(&lane).and_then(|busy| busy.behind.pop_front()) {
+            self.behind -= 1;
+            return Some((lane, row));
+        }
+        if let Some(left) = self.lanes.remove(&lane).and_then(|busy| busy.left) {
+            self.after = self.after.min(left.saturating_sub(1));
+            self.more = true;
+        }
+        None
+    }
+}
 
 impl Relay {
     /// Publishes until the order to stop; retries for ever. `wake` is notified (`notify_one`) when there may be new rows. A
-    /// row may be published twice after a restart, and never out of its key's order.
+    /// row may be published twice after a restart, and never out of its key's order. Keys whose rows cannot be delivered
+    /// hold up no other key.
     pub async fn run(outbox: impl Outbox, producer: Producer, wake: Arc<Notify>, shutdown: Shutdown) {
-        let mut lanes: BTreeMap<Lane, VecDeque<OutboxRow>> = BTreeMap::new(); // rows behind one that is under way
+        let mut known = Known { lanes: BTreeMap::new(), behind: 0, after: 0, more: true };
         let mut under_way = FuturesUnordered::new();
-        let (mut after, mut waiting, mut more) = (0, 0, true);
         loop {
-            let room = WINDOW.saturating_sub(waiting + under_way.len());
-            if more && room > 0 {
-                let rows = outbox.fetch(after, room).await;
-                more = rows.len() == room; // a full page: there may be another
-                for row in rows {
-                    after = after.max(row.id);
-                    let lane = (row.topic.clone(), row.key.clone());
-                    match lanes.get_mut(&lane) {
-                        Some(behind) => {
-                            behind.push_back(row);
-                            waiting += 1;
-                        }
-                        None => {
-                            lanes.insert(lane.clone(), VecDeque::new());
-                            under_way.push(publish(&producer, lane, row));
-                        }
-                    }
+            if known.more && under_way.len() < KEYS_UNDER_WAY {
+                let rows = outbox.fetch(known.after, PAGE).await;
+                for (lane, row) in known.take(rows) {
+                    under_way.push(publish(&producer, lane, row));
                 }
             }
+            let look_on = known.more && under_way.len() < KEYS_UNDER_WAY;
             tokio::select! {
+                biased;
                 () = shutdown.started() => return,
-                () = wake.notified() => more = true,
                 Some(first) = under_way.next() => {
                     let mut done = vec![first];
                     // Whatever is delivered by now goes with it: one write of the outbox for all.
-                    while let Some(Some(next)) = futures_util::FutureExt::now_or_never(under_way.next()) {
+                    while let Some(Some(next)) = under_way.next().now_or_never() {
                         done.push(next);
                     }
-                    let mut ids = Vec::with_capacity(done.len());
-                    for (lane, id) in done {
-                        ids.push(id);
-                        match lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
-                            Some(row) => {
-                                waiting -= 1;
-                                under_way.push(publish(&producer, lane, row));
-                            }
-                            None => drop(lanes.remove(&lane)),
-                        }
-                    }
+                    let (lanes, mut ids): (Vec<Lane>, Vec<u64>) = done.into_iter().unzip();
                     ids.sort_unstable();
+                    // First deleted: what is read again below is not sent again.
                     outbox.delivered(ids).await;
+                    for (lane, row) in lanes.into_iter().filter_map(|lane| known.done(lane)) {
+                        under_way.push(publish(&producer, lane, row));
+                    }
                 }
+                () = wake.notified() => known.more = true,
+                () = std::future::ready(()), if look_on => {}
             }
         }
     }
@@ -118,4 +173,53 @@ async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64)
         backoff.wait().await;
     }
     (lane, row.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u64, key: &str) -> OutboxRow {
+        OutboxRow { id, topic: "t".into(), key: key.into(), payload: Vec::new(), trace: None }
+    }
+
+    fn ids(rows: &[(Lane, OutboxRow)]) -> Vec<u64> {
+        rows.iter().map(|(_, row)| row.id).collect()
+    }
+
+    #[test]
+    fn a_key_that_hangs_leaves_its_rows_on_disk_and_gets_them_in_order() {
+        let mut known = Known { lanes: BTreeMap::new(), behind: 0, after: 0, more: true };
+        // One key has more rows than memory takes, and its first one hangs.
+        let rows: Vec<OutboxRow> = (1..=1000).map(|id| row(id, "hangs")).collect();
+        let page =
+            |from: u64| rows.iter().filter(|row| row.id > from).take(PAGE).cloned().collect::<Vec<_>>();
+        assert_eq!(ids(&known.take(page(0))), [1]);
+        while known.more {
+            let after = known.after;
+            assert!(known.take(page(after)).is_empty());
+        }
+        assert_eq!((known.behind, known.after), (BEHIND, 1000));
+        // Another key's rows go out all the same.
+        assert_eq!(ids(&known.take(vec![row(1001, "free")])), [1001]);
+        assert!(known.done(("t".into(), "free".into())).is_none());
+        // It hangs no more: its rows follow in order, those left on disk too, each once.
+        let (mut sent, mut next) = (vec![1], None);
+        loop {
+            next = known.done(("t".into(), "hangs".into())).or(next);
+            let Some((_, row)) = next.take() else {
+                if !known.more {
+                    break;
+                }
+                let after = known.after;
+                next = known.take(page(after)).pop();
+                sent.extend(next.iter().map(|(_, row)| row.id));
+                continue;
+            };
+            sent.push(row.id);
+        }
+        sent.dedup();
+        assert_eq!(sent, (1..=1000).collect::<Vec<u64>>());
+        assert_eq!((known.lanes.len(), known.behind), (0, 0));
+    }
 }

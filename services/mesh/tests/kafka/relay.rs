@@ -153,6 +153,31 @@ async fn a_restart_publishes_again_what_was_not_deleted() {
 }
 
 #[tokio::test]
+async fn a_partition_that_hangs_holds_up_no_other_one() {
+    let world = World::new(embedded_broker()).await;
+    let broker = world.broker.embedded().unwrap();
+    // More rows than memory takes, for every key: those of one partition hang.
+    let topic = world.options.topic(TOPIC);
+    broker.lead(&topic, 0, false).unwrap();
+    world.rows.add(1..=2000);
+    let (_shutdown, _relay) = world.start();
+    let hanging = || async {
+        let rows = world.rows.0.lock().unwrap().rows.clone();
+        let keys: BTreeSet<String> = rows.values().map(|row| row.key.clone()).collect();
+        let whole = keys.iter().all(|key| rows.values().filter(|row| row.key == *key).count() >= 285);
+        (rows.len() < 2000 && whole).then_some(keys)
+    };
+    let keys = eventually("only the hanging partition's rows are left, all of them", SOON, hanging).await;
+    assert!(!keys.is_empty() && keys.len() < 7, "{keys:?}");
+    broker.lead(&topic, 0, true).unwrap();
+    world.until_empty().await;
+    world.until_read(2000).await;
+    for ids in world.lanes().values() {
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_is_away_keeps_the_rows_and_their_order() {
     let world = World::new(embedded_broker()).await;
     let broker = world.broker.embedded().unwrap();
