@@ -217,7 +217,7 @@ pub(super) async fn people(desk: Desk, mut random: fastrand::Rng) {
         if *desk.closing.borrow() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(random.u64(1000..4000))).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(500..2500))).await;
         let point = &desk.world.points[random.usize(0..desk.world.points.len())];
         match random.u32(0..10) {
             0..2 => {

@@ -22,19 +22,19 @@ pub(super) enum Fault {
     Freeze(Target, Duration),
     /// A link is so for so long.
     Link(usize, Mode, Duration),
-    /// Central's call to this charge point gets no answer: its session stays in authorising, then ended and unsettled.
+    /// Central's call to this charge point gets no answer, over a link that is so: its session stays in authorising, then ended and unsettled.
     /// The target is killed in each of the two.
-    Catch(usize, Target),
+    Catch(usize, Target, Mode),
 }
 
 /// How often each happens (a minute).
 const RATES: [(f64, Draw); 10] = [
-    (2.7, |random| Fault::Kill(Target::Central, down(random))),
+    (3.3, |random| Fault::Kill(Target::Central, down(random))),
     (1.35, |random| Fault::Kill(Target::Broker, down(random))),
-    (9.0, |random| Fault::Kill(Target::Engine(random.usize(..)), down(random))),
+    (9.5, |random| Fault::Kill(Target::Engine(random.usize(..)), down(random))),
     (12.0, |random| Fault::Kill(Target::Monitor(random.usize(..)), down(random))),
     (11.0, |random| Fault::Kill(Target::Driver(random.usize(..)), short(random))),
-    (2.6, |random| Fault::Catch(random.usize(..), caught(random))),
+    (2.6, |random| Fault::Catch(random.usize(..), caught(random), unanswered(random))),
     (0.9, |random| Fault::Freeze(Target::Central, long(random))),
     (0.6, |random| Fault::Freeze(Target::Broker, long(random))),
     (5.0, |random| {
@@ -45,7 +45,7 @@ const RATES: [(f64, Draw); 10] = [
         };
         Fault::Freeze(target, long(random))
     }),
-    (8.0, |random| Fault::Link(random.usize(..), mode(random), long(random))),
+    (9.0, |random| Fault::Link(random.usize(..), mode(random), long(random))),
 ];
 
 type Draw = fn(&mut fastrand::Rng) -> Fault;
@@ -100,6 +100,11 @@ fn caught(random: &mut fastrand::Rng) -> Target {
         2..4 => Target::Engine(0), // that of the charge point
         _ => Target::Monitor(0),
     }
+}
+
+/// Mostly the engine hears nothing. If it does, its car may come, and the session goes on by what Kafka says.
+fn unanswered(random: &mut fastrand::Rng) -> Mode {
+    if random.u32(0..4) == 0 { Mode::Deaf } else { Mode::Silent }
 }
 
 fn mode(random: &mut fastrand::Rng) -> Mode {

@@ -40,7 +40,7 @@ impl Striker {
             Fault::Kill(target, down) => self.kill(target, down).await,
             Fault::Freeze(target, lasts) => self.freeze(target, lasts).await,
             Fault::Link(index, mode, lasts) => self.link(index, mode, lasts).await,
-            Fault::Catch(index, target) => self.catch(index, target, client).await,
+            Fault::Catch(index, target, mode) => self.catch(index, target, mode, client).await,
         }
     }
 
@@ -199,7 +199,7 @@ impl Striker {
 
     /// Kills while a session is authorising, and again while it has ended unsettled: the engine's answer is held back until
     /// both are done.
-    async fn catch(&self, index: usize, target: Target, client: &mut Client) {
+    async fn catch(&self, index: usize, target: Target, mode: Mode, client: &mut Client) {
         let Some(point) = self.free_point(index).await else {
             self.desk.journal.facts().skipped += 1;
             return;
@@ -213,7 +213,7 @@ impl Striker {
             Target::Monitor(_) => Target::Monitor(point),
             Target::Central | Target::Broker | Target::Driver(_) => target,
         };
-        link.set(Mode::Deaf);
+        link.set(mode);
         let request = client.request(id.clone());
         let charging = client.charge(&request);
         let killing = async {
