@@ -1,5 +1,8 @@
 //! After the faults: what drivers were told, what the meters delivered, the topics and central's store, side by side.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     hands::{created, price_at},
     journal::{Facts, Journal},
@@ -35,12 +38,19 @@ const GUEST: &str = "INVITADO";
 /// Everything is quiet, everything was read: every promise is looked at.
 pub(super) fn check(world: &World, journal: &Journal, topics: &Topics) {
     let mut facts = journal.facts();
-    let sessions = facts.sessions.clone();
     write_history(&mut facts, topics);
+    compare(&mut facts, topics);
+    let sessions = facts.sessions.clone();
+    apps(&mut facts, &sessions, world);
+    logs(&mut facts, world);
+}
+
+fn compare(facts: &mut Facts, topics: &Topics) {
+    let sessions = facts.sessions.clone();
     let metered = metered(&topics.telemetry);
-    topics_are_sound(&mut facts, topics);
+    topics_are_sound(facts, topics);
     for session in sessions.values() {
-        one_session(&mut facts, session, metered.get(&session.session_id));
+        one_session(facts, session, metered.get(&session.session_id));
     }
     for (id, metered) in &metered {
         if !sessions.contains_key(id) {
@@ -48,10 +58,8 @@ pub(super) fn check(world: &World, journal: &Journal, topics: &Topics) {
             facts.violated("INV-1", Some(id), text);
         }
     }
-    told(&mut facts, &sessions, &topics.notifications);
-    acknowledged(&mut facts, &sessions);
-    apps(&mut facts, &sessions, world);
-    logs(&mut facts, world);
+    told(facts, &sessions, &topics.notifications);
+    acknowledged(facts, &sessions);
 }
 
 /// The engines' last messages have come: they have an outbox of their own.
