@@ -4,6 +4,7 @@ People read stderr; the last line on stdout is one JSON object with what came of
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -35,7 +36,8 @@ def charge_points(central: DriverServiceStub) -> list[str]:
         request = driver.ListChargePointsRequest(page_size=PAGE_SIZE, page_token=token)
         page = central.ListChargePoints(request, timeout=CALL_TIMEOUT_S)
         for point in page.charge_points:
-            say(f"{point.charge_point_id}: {point.location}, {point.price.micros_per_kwh / 1e6} a kWh")
+            price = point.price
+            say(f"{point.charge_point_id}: {point.location}, {price.micros_per_kwh / 1e6} {price.currency_code} a kWh")
             ids.append(point.charge_point_id)
         token = page.next_page_token
         if not token:
@@ -52,9 +54,9 @@ def reason(error: grpc.RpcError) -> str | None:
     return None
 
 
-def denied(central: DriverServiceStub, driver_id: str) -> str | None:
+def denied(central: DriverServiceStub, driver_id: str, request_id: str) -> str | None:
     """Asks for a charge point that is not there, and gives the denial's reason."""
-    request = driver.RequestChargeRequest(driver_id=driver_id, charge_point_id="NOWHERE-99")
+    request = driver.RequestChargeRequest(driver_id=driver_id, charge_point_id="NOWHERE-99", request_id=request_id)
     try:
         central.RequestCharge(request, timeout=CALL_TIMEOUT_S)
     except grpc.RpcError as error:
@@ -89,26 +91,30 @@ def follow(central: DriverServiceStub, session: network.Session) -> network.Sess
     return session
 
 
-def consumer_from_now(kafka: str) -> Consumer:
+def consumer_from_now(kafka: str, prefix: str) -> Consumer:
     """Reads both topics from here on. It joins no group, though librdkafka wants a name for one: in a shared group,
     drivers would take each other's messages."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": f"charge-{uuid.uuid4()}", "enable.auto.commit": False})
     ends = []
-    for topic in (NOTIFICATIONS, NETWORK_STATUS):
-        for number in consumer.list_topics(topic, timeout=KAFKA_TIMEOUT_S).topics[topic].partitions:
+    for name in (prefix + NOTIFICATIONS, prefix + NETWORK_STATUS):
+        topic = consumer.list_topics(name, timeout=KAFKA_TIMEOUT_S).topics[name]
+        if topic.error:
+            raise KafkaException(topic.error)  # it is not there: central creates it when it first reaches Kafka
+        for number in topic.partitions:
             # Asked for now; "from the end" alone would be asked for at the first poll.
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=KAFKA_TIMEOUT_S)
-            ends.append(TopicPartition(topic, number, end))
+            _, end = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=KAFKA_TIMEOUT_S)
+            ends.append(TopicPartition(name, number, end))
     consumer.assign(ends)
     return consumer
 
 
-def read_topics(consumer: Consumer, session: network.Session) -> tuple[dict, list[str]]:
-    """What the driver was told of this session, up to its ticket, and one whole broadcast of the network."""
-    told = {"auth_ok": False, "updates": False, "ticket_kwh": None, "ticket_importe": None}
+def read_topics(consumer: Consumer, denied_id: str, session: network.Session) -> tuple[dict, list[str]]:
+    """What the driver was told: of the denied request, and of this session up to its ticket. And one whole broadcast of
+    the network."""
+    told = {"denial": None, "auth_ok": False, "updates": False, "ticket": None}
     last_seq, broadcast, parts, ids = -1, None, {}, None  # AUTH_OK has seq 0
     deadline = time.monotonic() + KAFKA_TIMEOUT_S
-    while told["ticket_kwh"] is None or ids is None:
+    while told["ticket"] is None or ids is None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"no ticket, or no broadcast, within {KAFKA_TIMEOUT_S} s")
         record = consumer.poll(0.5)
@@ -117,24 +123,28 @@ def read_topics(consumer: Consumer, session: network.Session) -> tuple[dict, lis
         if record.error():
             raise KafkaException(record.error())
         message = json.loads(record.value())
-        if record.topic() == NETWORK_STATUS:
+        if record.topic().endswith(NETWORK_STATUS):
             # A large network's broadcast comes in parts; a small one's is a single message without these fields.
             if message.get("broadcast_id") != broadcast:
                 broadcast, parts = message.get("broadcast_id"), {}
             parts[message.get("part", 1)] = [point["id"] for point in message["cps"]]
             if len(parts) == message.get("parts", 1):
                 ids = sorted(id for part in parts.values() for id in part)
-        elif record.key() == session.driver_id.encode() and message.get("session_id") == session.session_id:
-            if message["seq"] <= last_seq:
-                continue  # a repeat
+        elif record.key() != session.driver_id.encode():
+            continue  # another driver's
+        elif message["type"] == "AUTH_DENIED" and message.get("request_id") == denied_id:
+            told["denial"] = message["code"]  # the reason of the call's ErrorInfo
+        elif message.get("session_id") == session.session_id and message.get("seq", -1) > last_seq:  # no repeat
             last_seq = message["seq"]
             match message["type"]:
                 case "AUTH_OK":
                     told["auth_ok"] = True
                 case "CONSUMO_UPDATE":
                     told["updates"] = True
+                case "SUPPLY_ERROR":
+                    say(f"the supply failed: {message['code']}: {message['reason']}")
                 case "TICKET":
-                    told |= {"ticket_kwh": message["kwh"], "ticket_importe": message["importe"]}
+                    told["ticket"] = {field: message[field] for field in ("energy_wh", "amount_micros", "currency")}
     return told, ids
 
 
@@ -142,21 +152,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--central", default="127.0.0.1:50051", metavar="HOST:PORT")
     parser.add_argument("--kafka", default="127.0.0.1:9092", metavar="HOST:PORT")
+    parser.add_argument("--topic-prefix", default="", metavar="TEXT", help="that of the network, before its topics' names")
     parser.add_argument("--driver", default="101", metavar="ID", help="who charges")
     parser.add_argument("--charge-point", default="", metavar="ID", help="where; without it, central chooses")
     parser.add_argument("--place", default="", metavar="PREFIX", help="central chooses among places that start so")
     options = parser.parse_args()
 
     try:
-        with grpc.insecure_channel(options.central) as channel:
+        with (
+            grpc.insecure_channel(options.central) as channel,
+            contextlib.closing(consumer_from_now(options.kafka, options.topic_prefix)) as consumer,
+        ):
             central = DriverServiceStub(channel)
             ids = charge_points(central)
-            denial = denied(central, options.driver)
-            consumer = consumer_from_now(options.kafka)
+            denied_id = str(uuid.uuid4())
+            denial = denied(central, options.driver, denied_id)
             session, same_session = request_charge(central, options)
             session = follow(central, session)
-            told, broadcast = read_topics(consumer, session)
-            consumer.close()
+            told, broadcast = read_topics(consumer, denied_id, session)
     except grpc.RpcError as error:
         say(f"central at {options.central}: {error.code().name} {reason(error) or ''}: {error.details()}")
         return 1

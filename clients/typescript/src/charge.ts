@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
   options: {
     central: { type: "string", default: "127.0.0.1:50051" },
     kafka: { type: "string", default: "127.0.0.1:9092" },
+    "topic-prefix": { type: "string", default: "" }, // that of the network, before its topics' names
     driver: { type: "string", default: "101" }, // who charges
     "charge-point": { type: "string", default: "" }, // where; without it, central chooses
     place: { type: "string", default: "" }, // central chooses among places that start so
@@ -34,7 +35,7 @@ async function chargePoints(central: Central): Promise<string[]> {
   do {
     const page = await central.listChargePoints({ pageSize: PAGE_SIZE, pageToken });
     for (const { chargePointId, location, price } of page.chargePoints) {
-      console.error(`${chargePointId}: ${location}, ${Number(price?.microsPerKwh) / 1e6} a kWh`);
+      console.error(`${chargePointId}: ${location}, ${Number(price?.microsPerKwh) / 1e6} ${price?.currencyCode} a kWh`);
       ids.push(chargePointId);
     }
     pageToken = page.nextPageToken;
@@ -49,9 +50,9 @@ function reason(error: unknown): string | undefined {
 }
 
 /** Asks for a charge point that is not there, and gives the denial's reason. */
-async function denied(central: Central): Promise<string | undefined> {
+async function denied(central: Central, requestId: string): Promise<string | undefined> {
   try {
-    await central.requestCharge({ driverId: options.driver, chargePointId: "NOWHERE-99" });
+    await central.requestCharge({ driverId: options.driver, chargePointId: "NOWHERE-99", requestId });
   } catch (error) {
     const why = reason(error);
     if (why === undefined) throw error;
@@ -96,13 +97,14 @@ async function main(): Promise<void> {
   const central = createClient(DriverService, transport);
 
   const ids = await chargePoints(central);
-  const denial = await denied(central);
-  const topics = await TopicReader.fromNow(options.kafka, options.driver);
+  const topics = await TopicReader.fromNow(options.kafka, options["topic-prefix"], options.driver);
   try {
+    const deniedId = randomUUID();
+    const denial = await denied(central, deniedId);
     const { session: reserved, sameSession } = await requestCharge(central);
     const session = await follow(central, reserved);
     const { ticket } = session;
-    const notifications = await topics.untilTicket(session.sessionId);
+    const notifications = await topics.untilTicket(deniedId, session.sessionId);
     const networkStatus = await topics.wholeBroadcast();
     const outcome = {
       charge_points: ids,

@@ -12,9 +12,13 @@ const NETWORK_STATUS = "network_status";
 interface Notification {
   type: "AUTH_OK" | "AUTH_DENIED" | "CONSUMO_UPDATE" | "TICKET" | "SUPPLY_ERROR";
   session_id?: string;
+  request_id?: string;
   seq?: number;
-  kwh?: number;
-  importe?: number;
+  code?: string; // why, for programs: the reason of the call's ErrorInfo
+  reason?: string; // and for people
+  energy_wh?: number;
+  amount_micros?: number;
+  currency?: string;
 }
 
 /** A message on network_status: a broadcast, or a part of a large network's. */
@@ -25,12 +29,12 @@ interface NetworkStatus {
   parts?: number;
 }
 
-/** What the driver was told of its session. */
+/** What the driver was told of its requests. */
 export interface Told {
+  denial?: string | undefined;
   auth_ok: boolean;
   updates: boolean;
-  ticket_kwh?: number | undefined;
-  ticket_importe?: number | undefined;
+  ticket?: Pick<Notification, "energy_wh" | "amount_micros" | "currency">;
 }
 
 /** What came for the driver, and the last whole broadcast. */
@@ -43,41 +47,52 @@ export class TopicReader {
 
   private constructor(
     private readonly consumer: Consumer,
+    private readonly statusTopic: string,
     private readonly driver: string,
   ) {}
 
   /** Reads both topics from here on. */
-  static async fromNow(broker: string, driver: string): Promise<TopicReader> {
+  static async fromNow(broker: string, prefix: string, driver: string): Promise<TopicReader> {
+    const topics = [prefix + NOTIFICATIONS, prefix + NETWORK_STATUS];
     const kafka = new Kafka({ clientId: "evmesh-charge", brokers: [broker], logLevel: logLevel.NOTHING });
     // Asked for now; "latest" alone would be asked for at the first fetch.
     const admin = kafka.admin();
-    await admin.connect();
     const ends = [];
-    for (const topic of [NOTIFICATIONS, NETWORK_STATUS]) {
-      for (const { partition, high } of await admin.fetchTopicOffsets(topic)) ends.push({ topic, partition, offset: high });
+    try {
+      await admin.connect();
+      for (const topic of topics) {
+        for (const { partition, high } of await admin.fetchTopicOffsets(topic)) ends.push({ topic, partition, offset: high });
+      }
+    } finally {
+      await admin.disconnect();
     }
-    await admin.disconnect();
 
-    const consumer = kafka.consumer({ groupId: `evmesh-charge-${randomUUID()}` });
-    const reader = new TopicReader(consumer, driver);
+    // Topics are created by central, when it first reaches Kafka.
+    const consumer = kafka.consumer({ groupId: `evmesh-charge-${randomUUID()}`, allowAutoTopicCreation: false });
+    const reader = new TopicReader(consumer, prefix + NETWORK_STATUS, driver);
     await consumer.connect();
-    await consumer.subscribe({ topics: [NOTIFICATIONS, NETWORK_STATUS] });
+    await consumer.subscribe({ topics });
     await consumer.run({ autoCommit: false, eachMessage: async ({ topic, message }) => reader.#take(topic, message) });
     for (const end of ends) consumer.seek(end);
     return reader;
   }
 
-  /** What the driver was told of this session, up to its ticket. */
-  async untilTicket(sessionId: string): Promise<Told> {
+  /** What the driver was told of the denied request, and of this session up to its ticket. */
+  async untilTicket(deniedId: string, sessionId: string): Promise<Told> {
     const told: Told = { auth_ok: false, updates: false };
     let lastSeq = -1; // AUTH_OK has seq 0
     for (;;) {
       const message = await this.#next("ticket", () => this.#notifications.shift());
+      if (message.type === "AUTH_DENIED" && message.request_id === deniedId) told.denial = message.code;
       if (message.session_id !== sessionId || message.seq === undefined || message.seq <= lastSeq) continue;
       lastSeq = message.seq;
       if (message.type === "AUTH_OK") told.auth_ok = true;
       if (message.type === "CONSUMO_UPDATE") told.updates = true;
-      if (message.type === "TICKET") return { ...told, ticket_kwh: message.kwh, ticket_importe: message.importe };
+      if (message.type === "SUPPLY_ERROR") console.error(`the supply failed: ${message.code}: ${message.reason}`);
+      if (message.type === "TICKET") {
+        const { energy_wh, amount_micros, currency } = message;
+        return { ...told, ticket: { energy_wh, amount_micros, currency } };
+      }
     }
   }
 
@@ -92,7 +107,7 @@ export class TopicReader {
 
   #take(topic: string, { key, value }: KafkaMessage): void {
     if (value === null) return;
-    if (topic === NETWORK_STATUS) this.#gather(JSON.parse(value.toString()));
+    if (topic === this.statusTopic) this.#gather(JSON.parse(value.toString()));
     else if (key?.toString() === this.driver) this.#notifications.push(JSON.parse(value.toString()));
     this.#wake();
   }

@@ -6,13 +6,13 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.ErrorInfo;
 import evmesh.driver.v1.DriverServiceGrpc;
 import evmesh.driver.v1.DriverServiceGrpc.DriverServiceBlockingStub;
-import evmesh.driver.v1.DriverServiceOuterClass.ListChargePointsRequest;
-import evmesh.driver.v1.DriverServiceOuterClass.ListChargePointsResponse;
-import evmesh.driver.v1.DriverServiceOuterClass.RequestChargeRequest;
-import evmesh.driver.v1.DriverServiceOuterClass.WatchSessionRequest;
-import evmesh.driver.v1.DriverServiceOuterClass.WatchSessionResponse;
-import evmesh.network.v1.ChargePointOuterClass.ChargePoint;
-import evmesh.network.v1.SessionOuterClass.Session;
+import evmesh.driver.v1.ListChargePointsRequest;
+import evmesh.driver.v1.ListChargePointsResponse;
+import evmesh.driver.v1.RequestChargeRequest;
+import evmesh.driver.v1.WatchSessionRequest;
+import evmesh.driver.v1.WatchSessionResponse;
+import evmesh.network.v1.ChargePoint;
+import evmesh.network.v1.Session;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
@@ -67,8 +67,9 @@ public final class Charge {
 
     private Outcome run() throws TimeoutException {
         List<String> chargePoints = chargePoints();
-        String denial = denied().orElse(null);
-        try (Topics topics = Topics.fromNow(options.kafka(), options.driver())) {
+        try (Topics topics = Topics.fromNow(options.kafka(), options.topicPrefix(), options.driver())) {
+            String deniedId = UUID.randomUUID().toString();
+            String denial = denied(deniedId).orElse(null);
             RequestChargeRequest request = RequestChargeRequest.newBuilder()
                     .setDriverId(options.driver())
                     .setChargePointId(options.chargePoint())
@@ -81,7 +82,7 @@ public final class Charge {
             System.err.printf("reserved: %s, session %s%n", reserved.getChargePointId(), reserved.getSessionId());
 
             Session session = follow(reserved);
-            Topics.Told told = topics.untilTicket(session.getSessionId());
+            Topics.Told told = topics.untilTicket(deniedId, session.getSessionId());
             return new Outcome(
                     chargePoints,
                     denial,
@@ -106,7 +107,7 @@ public final class Charge {
         do {
             page = withTimeout().listChargePoints(request.build());
             for (ChargePoint point : page.getChargePointsList()) {
-                double price = point.getPrice().getMicrosPerKwh() / 1e6;
+                String price = point.getPrice().getMicrosPerKwh() / 1e6 + " " + point.getPrice().getCurrencyCode();
                 System.err.printf("%s: %s, %s a kWh%n", point.getChargePointId(), point.getLocation(), price);
                 ids.add(point.getChargePointId());
             }
@@ -117,10 +118,11 @@ public final class Charge {
     }
 
     /** Asks for a charge point that is not there, and gives the denial's reason. */
-    private Optional<String> denied() {
+    private Optional<String> denied(String requestId) {
         RequestChargeRequest request = RequestChargeRequest.newBuilder()
                 .setDriverId(options.driver())
                 .setChargePointId("NOWHERE-99")
+                .setRequestId(requestId)
                 .build();
         try {
             withTimeout().requestCharge(request);

@@ -4,16 +4,18 @@ import java.util.HashMap;
 import java.util.Map;
 
 /** The flags: each a name and a value. */
-record Options(String central, String kafka, String driver, String chargePoint, String place) {
+record Options(String central, String kafka, String topicPrefix, String driver, String chargePoint, String place) {
     private static final String USAGE = """
-            usage: java -jar charge.jar [--central HOST:PORT] [--kafka HOST:PORT] [--driver ID]
+            usage: java -jar charge.jar [--central HOST:PORT] [--kafka HOST:PORT] [--topic-prefix TEXT] [--driver ID]
                                         [--charge-point ID | --place PREFIX]
+            the topic prefix is that of the network, before its topics' names
             without --charge-point, central chooses: among the places that start with PREFIX, or among all""";
 
     static Options parse(String[] arguments) {
         Map<String, String> flags = new HashMap<>(Map.of(
                 "--central", "127.0.0.1:50051",
                 "--kafka", "127.0.0.1:9092",
+                "--topic-prefix", "",
                 "--driver", "101",
                 "--charge-point", "",
                 "--place", ""));
@@ -26,6 +28,7 @@ record Options(String central, String kafka, String driver, String chargePoint, 
         return new Options(
                 flags.get("--central"),
                 flags.get("--kafka"),
+                flags.get("--topic-prefix"),
                 flags.get("--driver"),
                 flags.get("--charge-point"),
                 flags.get("--place"));

@@ -1,7 +1,6 @@
 package evmesh.examples;
 
 import com.google.gson.annotations.SerializedName;
-import evmesh.network.v1.SessionOuterClass;
 import java.util.List;
 import java.util.Map;
 
@@ -20,7 +19,7 @@ record Outcome(
             @SerializedName("amount_micros") long amountMicros,
             String currency) {
 
-        static Ticket of(SessionOuterClass.Ticket ticket) {
+        static Ticket of(evmesh.network.v1.Ticket ticket) {
             return new Ticket(
                     ticket.getEnergyWh(), ticket.getAmount().getMicros(), ticket.getAmount().getCurrencyCode());
         }

@@ -15,7 +15,9 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** A driver's two topics, read in no group: in a shared one, drivers would take each other's messages. */
@@ -26,6 +28,7 @@ final class Topics implements AutoCloseable {
     private static final String NETWORK_STATUS = "network_status";
 
     private final KafkaConsumer<String, String> consumer;
+    private final String statusTopic;
     private final String driver;
     private final Gson gson = new Gson();
     private final Queue<Notification> notifications = new ArrayDeque<>();
@@ -35,7 +38,15 @@ final class Topics implements AutoCloseable {
 
     /** A message on driver_notifications, as far as this example reads it. */
     private record Notification(
-            String type, @SerializedName("session_id") String sessionId, long seq, double kwh, double importe) {}
+            String type,
+            @SerializedName("session_id") String sessionId,
+            @SerializedName("request_id") String requestId,
+            long seq,
+            String code, // why, for programs: the reason of the call's ErrorInfo
+            String reason, // and for people
+            @SerializedName("energy_wh") long energyWh,
+            @SerializedName("amount_micros") long amountMicros,
+            String currency) {}
 
     /** A message on network_status: a broadcast, or a part of a large network's. */
     private record NetworkStatus(
@@ -43,29 +54,33 @@ final class Topics implements AutoCloseable {
 
     private record ChargePoint(String id, String status, String location) {}
 
-    /** What the driver was told of its session. */
-    record Told(
-            @SerializedName("auth_ok") boolean authOk,
-            boolean updates,
-            @SerializedName("ticket_kwh") double ticketKwh,
-            @SerializedName("ticket_importe") double ticketImporte) {}
+    /** What the driver was told of its requests. */
+    record Told(String denial, @SerializedName("auth_ok") boolean authOk, boolean updates, Outcome.Ticket ticket) {}
 
-    private Topics(KafkaConsumer<String, String> consumer, String driver) {
+    private Topics(KafkaConsumer<String, String> consumer, String statusTopic, String driver) {
         this.consumer = consumer;
+        this.statusTopic = statusTopic;
         this.driver = driver;
     }
 
     /** Reads both topics from here on. */
-    static Topics fromNow(String kafka, String driver) {
+    static Topics fromNow(String kafka, String prefix, String driver) {
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
-                Map.of("bootstrap.servers", kafka, "default.api.timeout.ms", (int) TIMEOUT.toMillis()),
+                Map.of(
+                        "bootstrap.servers", kafka,
+                        "default.api.timeout.ms", (int) TIMEOUT.toMillis(),
+                        "allow.auto.create.topics", false), // central creates them, when it first reaches Kafka
                 new StringDeserializer(),
                 new StringDeserializer());
-        Topics topics = new Topics(consumer, driver);
+        Topics topics = new Topics(consumer, prefix + NETWORK_STATUS, driver);
         try {
             List<TopicPartition> partitions = new ArrayList<>();
-            for (String topic : List.of(NOTIFICATIONS, NETWORK_STATUS)) {
-                consumer.partitionsFor(topic).forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
+            for (String topic : List.of(prefix + NOTIFICATIONS, prefix + NETWORK_STATUS)) {
+                List<PartitionInfo> known = consumer.partitionsFor(topic);
+                if (known.isEmpty()) {
+                    throw new UnknownTopicOrPartitionException("there is no topic " + topic);
+                }
+                known.forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
             }
             consumer.assign(partitions);
             consumer.seekToEnd(partitions);
@@ -77,13 +92,17 @@ final class Topics implements AutoCloseable {
         }
     }
 
-    /** What the driver was told of this session, up to its ticket. */
-    Told untilTicket(String sessionId) throws TimeoutException {
+    /** What the driver was told of the denied request, and of this session up to its ticket. */
+    Told untilTicket(String deniedId, String sessionId) throws TimeoutException {
+        String denial = null;
         boolean authOk = false;
         boolean updates = false;
         long lastSeq = -1; // AUTH_OK has seq 0
         while (true) {
             Notification message = next("ticket", notifications::poll);
+            if (message.type().equals("AUTH_DENIED") && deniedId.equals(message.requestId())) {
+                denial = message.code();
+            }
             if (!sessionId.equals(message.sessionId()) || message.seq() <= lastSeq) {
                 continue; // another session's, or a repeat
             }
@@ -91,8 +110,10 @@ final class Topics implements AutoCloseable {
             switch (message.type()) {
                 case "AUTH_OK" -> authOk = true;
                 case "CONSUMO_UPDATE" -> updates = true;
+                case "SUPPLY_ERROR" -> System.err.printf("the supply failed: %s: %s%n", message.code(), message.reason());
                 case "TICKET" -> {
-                    return new Told(authOk, updates, message.kwh(), message.importe());
+                    var ticket = new Outcome.Ticket(message.energyWh(), message.amountMicros(), message.currency());
+                    return new Told(denial, authOk, updates, ticket);
                 }
                 default -> {}
             }
@@ -121,7 +142,7 @@ final class Topics implements AutoCloseable {
                 throw new TimeoutException("no " + what + " within " + TIMEOUT.toSeconds() + " s");
             }
             for (ConsumerRecord<String, String> record : consumer.poll(POLL)) {
-                if (record.topic().equals(NETWORK_STATUS)) {
+                if (record.topic().equals(statusTopic)) {
                     gather(gson.fromJson(record.value(), NetworkStatus.class));
                 } else if (driver.equals(record.key())) {
                     notifications.add(gson.fromJson(record.value(), Notification.class));
