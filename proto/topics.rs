@@ -16,6 +16,9 @@ pub const DRIVER_NOTIFICATIONS: &str = "driver_notifications";
 pub const NETWORK_STATUS: &str = "network_status";
 /// The constant key of [`NETWORK_STATUS`], so that the parts of one broadcast stay in order.
 pub const NETWORK_STATUS_KEY: &str = "network";
+/// Central's own: the newest of each row of its store, from which a lost store is rebuilt. Compacted, and no JSON: the keys
+/// and values are those of the store (`evmesh.store.v1`).
+pub const CENTRAL_CHANGELOG: &str = "central_changelog";
 
 /// The `reason` of a `SUPPLY_END` that central asked for; any other is a supply that was completed.
 pub const REASON_STOPPED: &str = "stopped";

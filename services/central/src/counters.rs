@@ -7,6 +7,10 @@ const EVENTS: &[(&str, &str)] = &[
         "answers_late",
         "INV-8: answers of engines to a call that was given up, or of another instance: nothing came of them",
     ),
+    ("changelogs_ahead", "INV-1: this store was found to be an older copy: its changelog knows more"),
+    ("changelogs_foreign", "INV-8: the changelog was found to be another store's: it is not written"),
+    ("changelogs_not_compacted", "INV-1: the broker was found to forget rows of the changelog"),
+    ("changelogs_refilled", "INV-1: every row is published to the changelog again, which lacks some"),
     ("dead_letters", "INV-7: messages on cp_telemetry that fit nothing"),
     ("dead_letters_dropped", "INV-7: dead letters beyond what is kept while Kafka does not take them"),
     ("engine_stores_lost", "INV-1: engines that came back with another store"),
@@ -57,6 +61,18 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(
         "evmesh_central_last_step_timestamp_seconds",
         "INV-3: when the writer last took a step; deadlines are judged at every tick, five times a second"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_changelog_waiting",
+        "INV-1: rows that the changelog lacks as they are now: what a rebuilt store would not have"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_changelog_oldest_seconds",
+        "INV-1: for how long the oldest of these rows has waited, in seconds; 0 without one"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_changelog_refused",
+        "INV-8: 1 while the changelog is another store's, or knows more than this one, and is not written"
     );
     metrics::describe_gauge!(
         "evmesh_central_rows_waiting",

@@ -2,6 +2,7 @@
 
 use crate::{codec::Unreadable, options::KnownError};
 use mesh::{grpc, kafka, store::StoreError};
+use std::path::PathBuf;
 
 /// Why central cannot start, or stopped by itself. Each says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,26 @@ pub enum Error {
         /// What this version knows.
         known: u32,
     },
+    /// `--rebuild` was given for a store that is there.
+    #[error(
+        "--rebuild was given, but the folder {0} has a store; move it away to have it rebuilt, or start without --rebuild"
+    )]
+    NotEmpty(PathBuf),
+    /// `--rebuild` was given, and there is nothing to rebuild from.
+    #[error(
+        "there is no changelog to rebuild the store from: topic {topic} on {kafka} is empty or missing; \
+         check --kafka and --kafka-topic-prefix, put a backup in the place of the data folder, \
+         or start without --rebuild as a new network"
+    )]
+    NoChangelog {
+        /// The topic, with its prefix.
+        topic: String,
+        /// The brokers.
+        kafka: String,
+    },
+    /// A rebuild was not finished.
+    #[error("the store is half rebuilt; start central to have it rebuilt from the beginning")]
+    HalfRebuilt,
     /// The socket cannot be had.
     #[error(transparent)]
     Bind(#[from] grpc::BindError),
@@ -44,7 +65,11 @@ impl Error {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Store(error) => error.needs_a_person(),
-            Self::Unreadable(_) | Self::Newer { .. } => true,
+            Self::Unreadable(_)
+            | Self::Newer { .. }
+            | Self::NotEmpty(_)
+            | Self::NoChangelog { .. }
+            | Self::HalfRebuilt => true,
             Self::Known(_) | Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Writer(_) => false,
         }
     }

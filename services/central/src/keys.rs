@@ -12,6 +12,7 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
+//! | `j` | another row's key | its version, 8 bytes big-endian: the changelog does not have that row as it is now |
 
 use crate::writer::RowKind;
 use domain::{ChargePointId, DriverId, SessionId};
@@ -26,6 +27,23 @@ pub(crate) const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
 pub(crate) const OFFSETS: &[u8] = b"k";
+pub(crate) const MARKS: &[u8] = b"j";
+
+/// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
+pub(crate) const LOGGED: [&[u8]; 3] = [CHARGE_POINTS, ANSWERS, SESSIONS];
+/// Every prefix of a row but [`META`].
+pub(crate) const ALL: [&[u8]; 10] = [
+    CHARGE_POINTS,
+    SESSIONS,
+    ACTIVE,
+    BY_DRIVER,
+    BY_CHARGE_POINT,
+    ANSWERS,
+    NOTIFICATIONS,
+    DEAD_LETTERS,
+    OFFSETS,
+    MARKS,
+];
 
 /// The value of an index entry whose session has a ticket.
 pub(crate) const WITH_TICKET: &[u8] = b"t";
@@ -90,6 +108,16 @@ pub(crate) fn row_number(key: &[u8]) -> Option<u64> {
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {
     join(&[OFFSETS, &partition.to_be_bytes()])
+}
+
+/// Where the mark of a row is.
+pub(crate) fn mark(key: &[u8]) -> Vec<u8> {
+    join(&[MARKS, key])
+}
+
+/// The session of a key of [`session`].
+pub(crate) fn session_of(key: &[u8]) -> Option<SessionId> {
+    std::str::from_utf8(key.strip_prefix(SESSIONS)?).ok()?.parse().ok()
 }
 
 #[cfg(test)]

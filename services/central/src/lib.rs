@@ -13,6 +13,7 @@
 
 mod broadcast;
 mod calls;
+mod changelog;
 mod codec;
 mod counters;
 mod denial;
@@ -21,6 +22,7 @@ mod events;
 mod history;
 mod keys;
 mod notifications;
+mod opening;
 pub mod options;
 pub mod panel;
 pub mod parts;

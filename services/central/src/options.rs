@@ -27,6 +27,23 @@ pub struct Options {
     #[arg(long, env = "EVMESH_CENTRAL_STORE_MUST_EXIST")]
     pub store_must_exist: bool,
 
+    /// Keep a copy of the store on Kafka (the topic central_changelog), from which a lost store is rebuilt. Engines keep a
+    /// settled session until the copy has it.
+    #[arg(long, env = "EVMESH_CENTRAL_CHANGELOG", value_name = "BOOL", default_value_t = true,
+          action = clap::ArgAction::Set)]
+    pub changelog: bool,
+
+    /// Rebuild a lost store from its changelog: waits for Kafka, and is an error where there is a store, or no changelog. Move a
+    /// damaged store away first.
+    #[arg(long, env = "EVMESH_CENTRAL_REBUILD")]
+    pub rebuild: bool,
+
+    /// How long the first start of an empty store waits for Kafka, to see whether there is a changelog (seconds); then it begins
+    /// as a new network.
+    #[arg(long, env = "EVMESH_CENTRAL_CHANGELOG_WAIT", value_name = "SECONDS", default_value = "3",
+          value_parser = seconds)]
+    pub changelog_wait: Duration,
+
     /// How often the status of the network is broadcast on Kafka (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_BROADCAST_INTERVAL", value_name = "SECONDS", default_value = "5",
           value_parser = positive_seconds)]
@@ -57,6 +74,9 @@ impl Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             data: data.into(),
             store_must_exist: false,
+            changelog: true,
+            rebuild: false,
+            changelog_wait: Duration::from_secs(3),
             broadcast_interval: Duration::from_secs(5),
             engine_timeout: Duration::from_millis(2500),
             rules: Rules::default(),

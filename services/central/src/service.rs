@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Options, broadcast,
-    events::{Events, Ring},
     changelog::{self, Publisher},
+    events::{Events, Ring},
     notifications::{self, NotificationRows},
     opening::Opening,
     panel::View,

@@ -1,7 +1,12 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, Row, RowKind, rows};
-use crate::{Error, denial, history::Snapshot};
+use super::{Input, Round, Row, RowKind, rows};
+use crate::{
+    Error,
+    changelog::{Copied, Found, Standing},
+    denial,
+    history::Snapshot,
+};
 use domain::SessionId;
 use domain::network::{Answer, Command, Denial, Session, Token};
 use mesh::grpc::Failure;
@@ -98,6 +103,20 @@ impl Handle {
     /// Kafka has these rows.
     pub(crate) async fn delivered(&self, kind: RowKind, numbers: Vec<u64>) {
         self.send(Order::Input(Input::Delivered(kind, numbers))).await;
+    }
+
+    /// Kafka has these rows of the changelog; the next ones, at most so many. `None`: the writer has ended.
+    pub(crate) async fn copies(&self, published: Vec<u64>, limit: usize) -> Option<Vec<Copied>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Input(Input::Copies(Round { published, limit, reply }))).await;
+        answer.await.ok()
+    }
+
+    /// May the changelog be written? `None`: the writer has ended.
+    pub(crate) async fn changelog(&self, found: Found) -> Option<Standing> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Input(Input::Changelog(found, reply))).await;
+        answer.await.ok()
     }
 
     /// Follows a session that exists: its newest state, whenever it changes. The sender goes once it is settled.

@@ -4,17 +4,22 @@
 //! may leave (INV-6). It is a plain function over a [`Store`], so that a test drives the very code that runs; the thread that
 //! runs it is [`thread`]. Deliberately absent: waiting, gRPC, Kafka.
 
+mod copies;
 mod handle;
 mod restore;
 mod rows;
 mod thread;
 
+pub(crate) use copies::{Lag, Round};
 pub(crate) use handle::{Handle, stopping};
+pub(crate) use restore::{Begun, begun, meta, new_meta, stored};
 pub(crate) use rows::{Row, RowKind, read as read_rows};
 pub(crate) use thread::{Outlets, Running, spawn};
 
 use crate::{
-    Error, codec,
+    Error,
+    changelog::{Found, Marks, Standing},
+    codec,
     history::{Snapshot, StoreArchive},
     keys, notifications,
     telemetry::Incoming,
@@ -23,7 +28,7 @@ use domain::network::{
     Answer, Broker, CallId, Changes, Command, Denial, Effect, EngineRequest, Event, Level, Network, Notice,
     Session, Source, Token,
 };
-use domain::{ChargePointId, InstanceId, Mono, Now, SessionId};
+use domain::{ChargePointId, InstanceId, Mono, Now, SessionId, Wall};
 use evmesh_proto::store::{StoredMeta, StoredOffset};
 use mesh::store::{Batch, Store};
 use rows::Rows;
@@ -49,6 +54,10 @@ pub(crate) enum Input {
     NewCluster(String),
     /// Kafka has these rows.
     Delivered(RowKind, Vec<u64>),
+    /// Kafka has these rows of the changelog, and its publisher wants more.
+    Copies(Round),
+    /// The publisher has looked at the changelog, and asks whether it may write.
+    Changelog(Found, tokio::sync::oneshot::Sender<Standing>),
     /// A question.
     Query(Query),
 }
@@ -93,6 +102,11 @@ pub(crate) struct Writer<S> {
     meta: StoredMeta,
     notifications: Rows,
     dead_letters: Rows,
+    /// Which rows the changelog lacks; `None` where none is kept.
+    marks: Option<Marks>,
+    standing: Standing,
+    /// What is wrong with how the broker keeps the changelog.
+    unkept: Option<String>,
     /// As they are on disk.
     offsets: BTreeMap<i32, i64>,
     checkpointed: Mono,
@@ -108,18 +122,26 @@ impl<S: Store> Writer<S> {
     ) -> Result<Vec<Release>, Error> {
         let mut batch = Batch::default();
         let mut releases = Vec::new();
-        let mut queries = Vec::new();
+        let (mut queries, mut rounds, mut standings) = (Vec::new(), Vec::new(), Vec::new());
         for input in inputs {
             match input {
                 Input::Command(command) => self.apply(now, command, None, &mut batch, &mut releases)?,
                 Input::Message(incoming) => self.message(now, incoming, &mut batch, &mut releases)?,
                 Input::NewCluster(id) => self.new_cluster(now, id, &mut batch, &mut releases)?,
                 Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut batch),
+                Input::Copies(round) => {
+                    self.published(now, &round, &mut batch, &mut releases)?;
+                    rounds.push(round);
+                }
+                Input::Changelog(found, reply) => {
+                    self.judge(found, &mut batch, &mut releases);
+                    standings.push(reply);
+                }
                 Input::Query(query) => queries.push(query),
             }
         }
-        let changes = self.network.take_changes();
-        put_changes(&changes, &mut batch);
+        self.put_changes(now.wall, &mut batch);
+        self.mark_old_rows(now, &mut batch)?;
         if now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL {
             self.checkpointed = now.mono;
             self.checkpoint(CHECKPOINT_SESSIONS, &mut batch);
@@ -127,6 +149,12 @@ impl<S: Store> Writer<S> {
         self.store.commit(batch)?;
         for query in queries {
             query(&self.snapshot());
+        }
+        for round in rounds {
+            self.next_round(round)?;
+        }
+        for reply in standings {
+            let _ = reply.send(self.standing); // a publisher that left does not ask
         }
         Ok(releases)
     }
@@ -139,8 +167,7 @@ impl<S: Store> Writer<S> {
     /// Writes what only lives in memory: the last thing before the end.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         let mut batch = Batch::default();
-        let changes = self.network.take_changes();
-        put_changes(&changes, &mut batch);
+        self.put_changes(Wall::default(), &mut batch); // the step before left none
         self.checkpoint(usize::MAX, &mut batch);
         Ok(self.store.commit(batch)?)
     }
@@ -263,6 +290,35 @@ impl<S: Store> Writer<S> {
         self.apply(now, Command::Broker(Broker::Gap), None, batch, releases)
     }
 
+    /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
+    fn put_changes(&mut self, now: Wall, batch: &mut Batch) {
+        let Changes { charge_points, sessions, answers, expired_answers } = self.network.take_changes();
+        let mut changed = Vec::new();
+        for point in &charge_points {
+            let key = keys::charge_point(&point.id);
+            batch.put(key.clone(), codec::charge_point_value(point));
+            changed.push(key);
+        }
+        for session in &sessions {
+            put_session(session, batch);
+            changed.push(keys::session(&session.id));
+        }
+        for (key, answered) in &answers {
+            let value = codec::answered_value(key, answered);
+            let key = keys::answer(&codec::request_key_bytes(key));
+            batch.put(key.clone(), value);
+            changed.push(key);
+        }
+        for key in &expired_answers {
+            let key = keys::answer(&codec::request_key_bytes(key));
+            batch.delete(key.clone());
+            changed.push(key);
+        }
+        if let Some(marks) = &mut self.marks {
+            changed.iter().for_each(|key| marks.mark(key, now, batch));
+        }
+    }
+
     fn checkpoint(&mut self, sessions: usize, batch: &mut Batch) {
         for session in self.network.checkpoint(sessions) {
             put_session(&session, batch);
@@ -275,23 +331,8 @@ impl<S: Store> Writer<S> {
     }
 }
 
-fn put_changes(changes: &Changes, batch: &mut Batch) {
-    for point in &changes.charge_points {
-        batch.put(keys::charge_point(&point.id), codec::charge_point_value(point));
-    }
-    for session in &changes.sessions {
-        put_session(session, batch);
-    }
-    for (key, answered) in &changes.answers {
-        batch.put(keys::answer(&codec::request_key_bytes(key)), codec::answered_value(key, answered));
-    }
-    for key in &changes.expired_answers {
-        batch.delete(keys::answer(&codec::request_key_bytes(key)));
-    }
-}
-
 /// A session with all that leads to it. What did not change costs sled nothing.
-fn put_session(session: &Session, batch: &mut Batch) {
+pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
     let Session { id, driver, charge_point, .. } = session;
     let entry = if session.ticket.is_some() { keys::WITH_TICKET } else { b"" };
     batch.put(keys::session(id), codec::session_value(session));

@@ -1,9 +1,13 @@
 //! The writer at its start: what the store kept.
 
 use super::{RowKind, Writer, rows::Rows};
-use crate::{Error, codec, history, keys};
-use domain::Now;
+use crate::{
+    Error,
+    changelog::{self, Marks, Standing},
+    codec, history, keys,
+};
 use domain::network::{Config, Network, Source, Stored};
+use domain::{Now, SessionId};
 use evmesh_proto::store::{StoredMeta, StoredOffset};
 use mesh::store::{Batch, Store};
 use std::collections::BTreeMap;
@@ -14,23 +18,16 @@ const PAGE: usize = 1000;
 impl<S: Store> Writer<S> {
     /// Reads what the store kept. A new store gets its format.
     pub(crate) fn open(mut store: S, config: Config, now: Now) -> Result<Self, Error> {
-        let meta = open_meta(&mut store)?;
-        let mut stored = Stored::default();
-        each(&store, keys::CHARGE_POINTS, |_, value| {
-            stored.charge_points.push(codec::charge_point(value)?);
-            Ok(())
-        })?;
-        each(&store, keys::ACTIVE, |key, _| {
-            let id = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
-            let session = id.map(|id| history::stored_session(&store, &id)).transpose()?.flatten();
-            let missing = || codec::Unreadable::new("an open session", "it is missing");
-            stored.sessions.push(session.ok_or_else(missing)?);
-            Ok(())
-        })?;
-        each(&store, keys::ANSWERS, |_, value| {
-            stored.answers.push(codec::answered(value)?);
-            Ok(())
-        })?;
+        let meta = open_meta(&mut store, config.confirm_copied)?;
+        let marks =
+            config.confirm_copied.then(|| Marks::restore(&store, meta.changelog_version)).transpose()?;
+        let mut stored = stored(&store)?;
+        stored.ask_every_engine = changelog::is_recent(&meta, now.wall);
+        if let Some(marks) = &marks {
+            let marked = |id: &SessionId| marks.has(&keys::session(id));
+            stored.uncopied =
+                stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
+        }
         let offsets = offsets(&store)?;
         let mut network = Network::restore(config, now, stored);
         network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
@@ -39,6 +36,9 @@ impl<S: Store> Writer<S> {
             meta,
             notifications: Rows::restore(RowKind::Notification, &store)?,
             dead_letters: Rows::restore(RowKind::DeadLetter, &store)?,
+            marks,
+            standing: Standing::default(),
+            unkept: None,
             offsets,
             checkpointed: now.mono,
             store,
@@ -52,18 +52,87 @@ impl<S: Store> Writer<S> {
     }
 }
 
-fn open_meta(store: &mut impl Store) -> Result<StoredMeta, Error> {
-    if let Some(value) = store.get(keys::META)? {
-        let meta: StoredMeta = codec::decode("the store's own page", &value)?;
-        if meta.format > codec::FORMAT {
-            return Err(Error::Newer { found: meta.format, known: codec::FORMAT });
-        }
-        return Ok(meta);
+/// How far a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Nothing was ever in it.
+    Empty,
+    /// A rebuild has not come to its end.
+    HalfRebuilt,
+    /// It can be opened.
+    Whole,
+}
+
+/// Looks how far a store is.
+pub(crate) fn begun(store: &impl Store) -> Result<Begun, Error> {
+    Ok(match store.get(keys::META)? {
+        None => Begun::Empty,
+        Some(value) if read_meta(&value)?.rebuilding => Begun::HalfRebuilt,
+        Some(_) => Begun::Whole,
+    })
+}
+
+/// The page of a new store that has a changelog.
+pub(crate) fn new_meta() -> StoredMeta {
+    StoredMeta { format: codec::FORMAT, store_id: uuid::Uuid::new_v4().to_string(), ..StoredMeta::default() }
+}
+
+/// The page of a store.
+pub(crate) fn meta(store: &impl Store) -> Result<StoredMeta, Error> {
+    store.get(keys::META)?.map_or_else(|| Ok(StoredMeta::default()), |value| read_meta(&value))
+}
+
+fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
+    let meta: StoredMeta = codec::decode("the store's own page", value)?;
+    if meta.format > codec::FORMAT {
+        return Err(Error::Newer { found: meta.format, known: codec::FORMAT });
     }
-    let meta = StoredMeta { format: codec::FORMAT, cluster_id: String::new() };
-    let mut batch = Batch::default();
-    batch.put(keys::META, codec::encode(&meta));
-    store.commit(batch)?;
+    Ok(meta)
+}
+
+/// What the rules start from.
+pub(crate) fn stored(store: &impl Store) -> Result<Stored, Error> {
+    let mut stored = Stored::default();
+    each(store, keys::CHARGE_POINTS, |_, value| {
+        stored.charge_points.push(codec::charge_point(value)?);
+        Ok(())
+    })?;
+    each(store, keys::ACTIVE, |key, _| {
+        let id = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
+        let session = id.map(|id| history::stored_session(store, &id)).transpose()?.flatten();
+        let missing = || codec::Unreadable::new("an open session", "it is missing");
+        stored.sessions.push(session.ok_or_else(missing)?);
+        Ok(())
+    })?;
+    each(store, keys::ANSWERS, |_, value| {
+        stored.answers.push(codec::answered(value)?);
+        Ok(())
+    })?;
+    Ok(stored)
+}
+
+fn open_meta(store: &mut impl Store, changelog: bool) -> Result<StoredMeta, Error> {
+    let before = store.get(keys::META)?.map(|value| read_meta(&value)).transpose()?;
+    let mut meta = match &before {
+        Some(meta) => meta.clone(),
+        None if changelog => new_meta(),
+        None => StoredMeta { format: codec::FORMAT, ..StoredMeta::default() },
+    };
+    if meta.rebuilding {
+        return Err(Error::HalfRebuilt);
+    }
+    if meta.store_id.is_empty() && changelog {
+        // It never had a changelog, so nothing in it is marked.
+        meta.store_id = new_meta().store_id;
+        meta.marked_to = Some(Vec::new());
+    } else if !meta.store_id.is_empty() && !changelog {
+        meta.marked_to = Some(Vec::new()); // what changes from now on is not marked
+    }
+    if before.as_ref() != Some(&meta) {
+        let mut batch = Batch::default();
+        batch.put(keys::META, codec::encode(&meta));
+        store.commit(batch)?;
+    }
     Ok(meta)
 }
 

@@ -1,12 +1,13 @@
 //! The writer's thread: takes what waits in the queues, lets the writer take one step, and lets out what the step gave.
 
 use super::{
-    Handle, Input, Release, RowKind, Writer,
+    Handle, Input, Lag, Release, RowKind, Writer,
     handle::{Order, ReplyTo},
 };
 use crate::{
     Error,
     calls::{Call, Calls},
+    changelog::Standing,
     events::Events,
     notifications,
     watch::Watches,
@@ -22,7 +23,7 @@ use std::{
 };
 use tokio::{
     runtime,
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,10 @@ pub(crate) struct Outlets {
     pub(crate) producer: Producer,
     /// Woken when there are new rows.
     pub(crate) rows: Vec<Arc<Notify>>,
+    /// Woken when the changelog lacks rows.
+    pub(crate) changelog: Arc<Notify>,
+    /// How far the changelog is behind.
+    pub(crate) lag: watch::Sender<Lag>,
     pub(crate) engine_timeout: Duration,
 }
 
@@ -193,6 +198,15 @@ impl<S: Store> Thread<S> {
             metrics::gauge!("evmesh_central_rows_waiting", "kind" => name)
                 .set(self.writer.rows_waiting(kind) as f64);
         }
+        let lag = self.writer.lag(now.wall);
+        metrics::gauge!("evmesh_central_changelog_waiting").set(lag.rows as f64);
+        metrics::gauge!("evmesh_central_changelog_oldest_seconds").set(lag.seconds);
+        metrics::gauge!("evmesh_central_changelog_refused")
+            .set(f64::from(u8::from(matches!(lag.standing, Standing::Foreign | Standing::Ahead))));
+        if lag.rows > 0 {
+            self.outlets.changelog.notify_one();
+        }
+        self.outlets.lag.send_replace(lag);
     }
 
     fn release(&mut self, now: Now, release: Release) -> Result<(), Error> {
@@ -251,6 +265,8 @@ mod tests {
             events: Events::new().0,
             producer: Producer::new(&KafkaOptions::at("127.0.0.1:1"), "test").unwrap(),
             rows: Vec::new(),
+            changelog: Arc::default(),
+            lag: watch::Sender::default(),
             engine_timeout: Duration::from_secs(1),
         }
     }

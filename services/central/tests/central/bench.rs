@@ -37,6 +37,7 @@ pub(crate) fn options(folder: &Path, kafka: KafkaOptions) -> Options {
     let mut options = Options::local(folder, kafka);
     options.engine_timeout = Duration::from_millis(500);
     options.broadcast_interval = Duration::from_millis(500);
+    options.changelog_wait = Duration::from_millis(200);
     options.rules.authorize_timeout = Duration::from_secs(2);
     options.rules.report_interval = Duration::from_millis(300);
     options.rules.reservation = Duration::from_secs(30);

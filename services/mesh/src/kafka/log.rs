@@ -11,6 +11,7 @@ use rdkafka::{
     admin::{NewTopic, ResourceSpecifier, TopicReplication},
     consumer::Consumer as _,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::Message as _,
 };
 use std::{future::Future, time::Duration};
 use tokio::time::Instant;
@@ -83,16 +84,17 @@ impl Log {
         producer.delivery(&record).await
     }
 
-    /// The last message, and whose log it is. Takes as long as the broker; an error if it does not answer within seconds.
-    pub async fn tail(&self) -> Result<Tail, Error> {
+    /// The last message, or the last before an offset, and whose log it is. An error if the broker does not answer within
+    /// seconds.
+    pub async fn tail(&self, before: Option<i64>) -> Result<Tail, Error> {
         let (options, topic) = (self.options.clone(), self.options.topic(self.topic));
         // What this client finds out of the broker counts for nothing.
         let client = build(&options, "evmesh-log", &[("statistics.interval.ms", "0")])?;
-        blocking(move || tail(&client, &topic)).await
+        blocking(move || tail(&client, &topic, before)).await
     }
 }
 
-fn tail(client: &Client, topic: &str) -> KafkaResult<Tail> {
+fn tail(client: &Client, topic: &str, before: Option<i64>) -> KafkaResult<Tail> {
     let until = Instant::now() + LOOK_FOR;
     let timed_out = || KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
     let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
@@ -102,27 +104,32 @@ fn tail(client: &Client, topic: &str) -> KafkaResult<Tail> {
         return Ok(Tail { cluster, last: None });
     }
     let (first, end) = client.fetch_watermarks(topic, PARTITION, TIMEOUT)?;
+    let end = end.min(before.unwrap_or(end));
     // Compaction may have taken what stood just before the end: look further back, twice as far each time.
     let mut back = 1;
-    while first < end {
+    loop {
+        if first >= end {
+            return Ok(Tail { cluster, last: None });
+        }
         let from = (end - back).max(first);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, PARTITION, Offset::Offset(from))?;
         client.assign(&list)?;
-        let last = last_message(client, until).ok_or_else(timed_out)??;
+        let last = last_message(client, end, until).ok_or_else(timed_out)??;
         if last.is_some() || from == first {
             return Ok(Tail { cluster, last });
         }
         back *= 2;
     }
-    Ok(Tail { cluster, last: None })
 }
 
 /// Reads to the end; `None` if that takes too long.
-fn last_message(client: &Client, until: Instant) -> Option<KafkaResult<Option<Message>>> {
+fn last_message(client: &Client, end: i64, until: Instant) -> Option<KafkaResult<Option<Message>>> {
     let mut last = None;
     while Instant::now() < until {
         match client.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) if message.offset() >= end => return Some(Ok(last)),
+            Some(Ok(message)) if message.offset() + 1 == end => return Some(Ok(Some(owned(&message)))),
             Some(Ok(message)) => last = Some(owned(&message)),
             Some(Err(KafkaError::PartitionEOF(PARTITION))) => return Some(Ok(last)),
             Some(Err(error)) => return Some(Err(error)),

@@ -239,7 +239,7 @@ fn a_newer_or_damaged_store_is_refused_in_plain_words() {
         store.commit(batch).unwrap();
         Writer::open(store, Config::default(), Now::default()).map(drop).unwrap_err().to_string()
     };
-    let newer = StoredMeta { format: 2, cluster_id: String::new() };
+    let newer = StoredMeta { format: 2, ..StoredMeta::default() };
     assert_eq!(
         open(keys::META.to_vec(), codec::encode(&newer)),
         "the store has format 2, and this version knows up to 1; use a newer version of evmesh"

@@ -1,0 +1,95 @@
+//! A copy of the store on Kafka, so that a lost one can be rebuilt: the topic `central_changelog`.
+//!
+//! Each row that changes is *marked* in the same transaction ([`Marks`]); a publisher takes marks in the order of their
+//! versions, publishes the rows as they are by then, and a mark goes once Kafka has its row. So with Kafka away, marks stay
+//! on disk and coalesce, and nothing waits but a record that an engine would otherwise forget (`Config::confirm_copied`).
+//!
+//! Why every beginning of the log is a state to recover from: a mark keeps the version of the *first* change that Kafka does not
+//! have, and versions are published in order. So if any change is in the log, every row is there as it was then, or later.
+//!
+//! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its beginning, and a
+//! driver who missed a message asks), readings between changes of a session, indexes.
+
+mod marks;
+mod publisher;
+mod rebuild;
+
+pub(crate) use marks::Marks;
+pub(crate) use publisher::Publisher;
+pub(crate) use rebuild::{Rebuild, is_recent, rebuild};
+
+use evmesh_proto::topics::CENTRAL_CHANGELOG;
+use mesh::kafka::{KafkaOptions, Log, Message};
+
+/// The header with the random id of the store that wrote the message.
+const STORE: &str = "store";
+/// The header with the row's version, in decimal: it rises with each message of a store.
+const VERSION: &str = "version";
+/// The header with the layout of the store that wrote it.
+const FORMAT: &str = "format";
+
+/// The topic.
+pub(crate) fn log(options: &KafkaOptions) -> Log {
+    Log::new(options, CENTRAL_CHANGELOG)
+}
+
+/// A row for the changelog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// Its version.
+    pub(crate) version: u64,
+    /// Its key.
+    pub(crate) key: Vec<u8>,
+    /// As it is on disk; `None`: it is deleted.
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+/// Who wrote a message of the changelog, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The store's id; empty if it names none.
+    pub(crate) store: String,
+    /// The version; 0 if it names none.
+    pub(crate) version: u64,
+    /// The layout of the store.
+    pub(crate) format: u32,
+}
+
+impl Written {
+    pub(crate) fn of(message: &Message) -> Self {
+        let number =
+            |name| message.header(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+        Self {
+            store: message.header(STORE).unwrap_or_default().to_owned(),
+            version: number(VERSION),
+            format: u32::try_from(number(FORMAT)).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What the publisher found before it writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The Kafka cluster.
+    pub(crate) cluster: String,
+    /// Who wrote last; `None`: the changelog is empty.
+    pub(crate) last: Option<Written>,
+    /// It is who wrote among this store's own messages.
+    pub(crate) disturbed: bool,
+    /// What is wrong with how the broker keeps the topic.
+    pub(crate) unkept: Option<String>,
+}
+
+/// Is the changelog this store's to write?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Standing {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// Yes.
+    Ours,
+    /// It is another store's.
+    Foreign,
+    /// It is this store's, and knows more: this store is an older copy.
+    Ahead,
+}

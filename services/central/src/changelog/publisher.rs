@@ -1,0 +1,187 @@
+//! Publishes what is marked, as long as the changelog is this store's.
+
+use super::{Copied, FORMAT, Found, STORE, Standing, VERSION, Written};
+use crate::{codec, writer::Handle};
+use futures_util::future::join_all;
+use mesh::{
+    Shutdown,
+    backoff::Backoff,
+    kafka::{BrokerState, Error, Log, Producer},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+/// So many rows are published at a time: half a megabyte, and a tenth of the producer's queue.
+const ROWS_AT_ONCE: usize = 2000;
+/// Between two rounds that are not full: the changes of one charge coalesce, and an idle central writes its store seldom.
+const PACE: Duration = Duration::from_millis(50);
+/// A changelog that is another store's is looked at again after this: a person has to act in between.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long the last rows may take at an ordered stop.
+const LAST_ROWS: Duration = Duration::from_secs(1);
+
+/// The publisher.
+pub(crate) struct Publisher {
+    pub(crate) handle: Handle,
+    pub(crate) producer: Producer,
+    pub(crate) log: Log,
+    /// The store's id.
+    pub(crate) store: String,
+    /// Woken when something is marked.
+    pub(crate) wake: Arc<Notify>,
+}
+
+/// Why it cannot go on publishing.
+enum Halt {
+    /// Whose the changelog is must be found out anew: Kafka was away, or somebody wrote just before this offset.
+    Look(Option<i64>),
+    /// The writer has ended.
+    Ended,
+}
+
+impl Publisher {
+    /// Publishes until the order to stop, and then what is left, if Kafka is there.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let state = self.producer.state();
+        let mut disturbed = None;
+        loop {
+            let next = tokio::select! {
+                next = self.until_ours(disturbed) => next,
+                () = shutdown.started() => return,
+            };
+            let Some(mut next) = next else { return };
+            let halt = tokio::select! {
+                halt = self.publish(&mut next, state.clone()) => halt,
+                () = shutdown.started() => {
+                    let rest = self.rest(&mut next);
+                    if *state.borrow() == BrokerState::Reached && timeout(LAST_ROWS, rest).await.is_err() {
+                        tracing::info!("the changelog lacks some rows; they are published at the next start");
+                    }
+                    return;
+                }
+            };
+            match halt {
+                Halt::Look(before) => disturbed = before,
+                Halt::Ended => return,
+            }
+        }
+    }
+
+    /// Waits until the changelog is this store's to write. Returns the offset that comes next, if it is known.
+    async fn until_ours(&self, disturbed: Option<i64>) -> Option<Option<i64>> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.look(disturbed).await {
+                Ok((None, _)) => return None,
+                Ok((Some(Standing::Ours), next)) => return Some(next),
+                Ok((Some(Standing::Foreign | Standing::Ahead | Standing::Unknown), _)) => {
+                    backoff.reset();
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the changelog could not be looked at; tried again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Finds out who wrote last, or just before an offset, and lets the writer judge.
+    async fn look(&self, disturbed: Option<i64>) -> Result<(Option<Standing>, Option<i64>), Error> {
+        let unkept = self.log.create().await?;
+        let tail = self.log.tail(disturbed).await?;
+        // What came after a disturbance is not looked at: what comes next is not known then.
+        let next = tail.last.as_ref().map(|message| message.offset + 1).filter(|_| disturbed.is_none());
+        let last = tail.last.as_ref().map(Written::of);
+        let found = Found { cluster: tail.cluster, last, disturbed: disturbed.is_some(), unkept };
+        Ok((self.handle.changelog(found).await, next))
+    }
+
+    async fn publish(&self, next: &mut Option<i64>, mut state: watch::Receiver<BrokerState>) -> Halt {
+        let mut published = Vec::new();
+        state.mark_unchanged();
+        loop {
+            let Some(rows) = self.handle.copies(std::mem::take(&mut published), ROWS_AT_ONCE).await else {
+                return Halt::Ended;
+            };
+            if rows.is_empty() {
+                self.wake.notified().await;
+                continue;
+            }
+            if state.has_changed().unwrap_or(true) {
+                return Halt::Look(None);
+            }
+            let (done, disturbed) = self.round(&rows, next).await;
+            if done.len() < rows.len() || disturbed.is_some() {
+                // What was delivered is delivered, whoever wrote in between.
+                let told = self.handle.copies(done, 0).await;
+                return if told.is_some() { Halt::Look(disturbed) } else { Halt::Ended };
+            }
+            published = done;
+            if rows.len() < ROWS_AT_ONCE {
+                sleep(PACE).await;
+            }
+        }
+    }
+
+    /// Publishes what is there, at once, until nothing is.
+    async fn rest(&self, next: &mut Option<i64>) {
+        let mut published = Vec::new();
+        while let Some(rows) = self.handle.copies(std::mem::take(&mut published), ROWS_AT_ONCE).await
+            && !rows.is_empty()
+        {
+            let (done, disturbed) = self.round(&rows, next).await;
+            let whole = disturbed.is_none() && done.len() == rows.len();
+            published = done;
+            if !whole {
+                break;
+            }
+        }
+        let _ = self.handle.copies(published, 0).await; // the writer is about to end
+    }
+
+    /// Publishes rows, each behind the one before. Returns the versions that are done, up to the first that failed, and
+    /// the offset before which somebody else wrote.
+    async fn round(&self, rows: &[Copied], next: &mut Option<i64>) -> (Vec<u64>, Option<i64>) {
+        let format = codec::FORMAT.to_string();
+        let mut under_way = Vec::with_capacity(rows.len());
+        for row in rows {
+            let version = row.version.to_string();
+            let headers =
+                [(STORE, self.store.as_str()), (VERSION, version.as_str()), (FORMAT, format.as_str())];
+            match self.log.append(&self.producer, &row.key, row.value.as_deref(), &headers).await {
+                Ok(delivery) => under_way.push(delivery),
+                Err(error) => {
+                    tracing::debug!(%error, "a row for the changelog was not sent; tried again");
+                    break;
+                }
+            }
+        }
+        let (mut done, mut disturbed) = (Vec::with_capacity(rows.len()), None);
+        for (row, result) in rows.iter().zip(join_all(under_way).await) {
+            match result {
+                Ok(offset) => {
+                    if next.is_some_and(|next| next != offset) {
+                        disturbed = disturbed.or(Some(offset));
+                    }
+                    *next = Some(offset + 1);
+                }
+                Err(error) if error.is_permanent() => {
+                    // It would hold up every later row for ever.
+                    tracing::error!(%error, key = %row.key.escape_ascii(), "kafka will never take this row of the changelog");
+                    metrics::counter!("evmesh_central_changelog_rows_dropped_total").increment(1);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a row for the changelog was not delivered; tried again");
+                    break;
+                }
+            }
+            done.push(row.version);
+        }
+        metrics::counter!("evmesh_central_changelog_rows_total").increment(done.len() as u64);
+        (done, disturbed)
+    }
+}

@@ -1,0 +1,124 @@
+//! From a folder to a writer: a store that is there is opened; one that is not begins anew, or is rebuilt from its changelog.
+
+use crate::{
+    Error, Options,
+    changelog::{self, Rebuild, rebuild},
+    writer::{Begun, Writer, begun},
+};
+use domain::network::Config;
+use mesh::{
+    Shutdown,
+    backoff::Backoff,
+    kafka::Log,
+    store::{Role, SledStore},
+};
+use std::io;
+
+/// A store that is open, and locked.
+pub(crate) enum Opening {
+    /// It can be served.
+    Ready(Box<Writer<SledStore>>),
+    /// It is empty, or half rebuilt: Kafka decides.
+    Begins(Box<Beginning>),
+}
+
+/// A store that is not there yet.
+pub(crate) struct Beginning {
+    store: SledStore,
+    begun: Begun,
+    config: Config,
+}
+
+impl Opening {
+    /// Opens the store. Blocks.
+    pub(crate) fn open(options: &Options) -> Result<Self, Error> {
+        let config = Config { confirm_copied: options.changelog, ..options.rules.config()? };
+        // To be rebuilt is why it is not there.
+        let must_exist = options.store_must_exist && !options.rebuild;
+        let role = Role { name: "central", older_copies: true, must_exist };
+        let store = SledStore::open(&options.data, role)?;
+        match begun(&store)? {
+            Begun::Whole if options.rebuild => Err(Error::NotEmpty(options.data.clone())),
+            Begun::Whole => Ok(Self::Ready(Box::new(Writer::open(store, config, mesh::now())?))),
+            begun => Ok(Self::Begins(Box::new(Beginning { store, begun, config }))),
+        }
+    }
+
+    /// Rebuilds the store if it has to be, and opens it. `None`: stopped before that.
+    ///
+    /// An empty store waits a moment for Kafka, to see whether there is a changelog; one that is to be rebuilt waits for ever.
+    pub(crate) async fn ready(
+        self,
+        options: &Options,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Writer<SledStore>>, Error> {
+        let Beginning { mut store, begun, config } = match self {
+            Self::Ready(writer) => return Ok(Some(*writer)),
+            Self::Begins(beginning) => *beginning,
+        };
+        let must = options.rebuild || begun == Begun::HalfRebuilt;
+        let log = changelog::log(&options.kafka);
+        if !must && !options.changelog {
+            return open(store, config).await.map(Some);
+        }
+        let looked = tokio::select! {
+            last = last_offset(&log) => Some(last),
+            () = shutdown.started() => return Ok(None),
+            () = tokio::time::sleep(options.changelog_wait), if !must => None,
+        };
+        let last = match looked {
+            Some(Some(last)) => last,
+            Some(None) if must => {
+                let topic = options.kafka.topic(log.topic());
+                return Err(Error::NoChangelog { topic, kafka: options.kafka.kafka.clone() });
+            }
+            Some(None) => return open(store, config).await.map(Some),
+            None => {
+                tracing::warn!(
+                    kafka = options.kafka.kafka,
+                    "the store is empty, and kafka was not reached to see whether there is a changelog: it begins as a new \
+                     network; if there was one before, stop central, move the data folder away and start with --rebuild"
+                );
+                return open(store, config).await.map(Some);
+            }
+        };
+        let what = Rebuild {
+            kafka: options.kafka.clone(),
+            config: config.clone(),
+            last,
+            shutdown: shutdown.clone(),
+        };
+        let rebuilt = blocking(move || Ok(rebuild(&mut store, &what)?.then_some(store))).await?;
+        match rebuilt {
+            Some(store) => open(store, config).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn open(store: SledStore, config: Config) -> Result<Writer<SledStore>, Error> {
+    blocking(move || Writer::open(store, config, mesh::now())).await
+}
+
+/// The offset of the changelog's last message; `None`: there is none. Asks until Kafka answers.
+async fn last_offset(log: &Log) -> Option<i64> {
+    let mut backoff = Backoff::new();
+    let mut told = false;
+    loop {
+        match log.tail(None).await {
+            Ok(tail) => return tail.last.map(|message| message.offset),
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!(%error, "the store is not there, and kafka is not reached; waiting for its changelog");
+            }
+            Err(error) => tracing::debug!(%error, "kafka is not reached"),
+        }
+        backoff.wait().await;
+    }
+}
+
+/// Off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Writer(io::Error::other(error)))?
+}

@@ -1,0 +1,164 @@
+//! The writer's part in the changelog: which rows it lacks, and whether it is this store's to write.
+
+use super::{Release, Writer};
+use crate::{
+    Error,
+    changelog::{Copied, Found, Marks, Standing},
+    codec, keys,
+};
+use domain::network::{Command, Event, Level};
+use domain::{Now, Wall};
+use mesh::store::{Batch, Store};
+use tokio::sync::oneshot;
+
+/// So many rows of before the changelog are marked a step, for a store that had none: some milliseconds.
+const OLD_ROWS_A_STEP: usize = 500;
+/// With so many marks waiting, no more old rows are marked: they would only fill the memory.
+const ENOUGH_MARKS: usize = 10_000;
+
+/// One round of the publisher.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// The versions that Kafka has.
+    pub(crate) published: Vec<u64>,
+    /// How many more rows it wants.
+    pub(crate) limit: usize,
+    /// Where they go.
+    pub(crate) reply: oneshot::Sender<Vec<Copied>>,
+}
+
+/// How far the changelog is behind the store.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Lag {
+    /// How many rows it lacks as they are now.
+    pub(crate) rows: usize,
+    /// For how long the oldest has waited.
+    pub(crate) seconds: f64,
+    /// Is it this store's?
+    pub(crate) standing: Standing,
+}
+
+impl<S: Store> Writer<S> {
+    /// The store's id, by which the changelog knows it; empty where none is kept.
+    pub(crate) fn store_id(&self) -> &str {
+        &self.meta.store_id
+    }
+
+    /// How far the changelog is behind.
+    pub(crate) fn lag(&self, now: Wall) -> Lag {
+        let (rows, seconds) =
+            self.marks.as_ref().map_or((0, 0.0), |marks| (marks.len(), marks.oldest_seconds(now)));
+        Lag { rows, seconds, standing: self.standing }
+    }
+
+    /// Kafka has rows: engines may forget the sessions among them.
+    pub(super) fn published(
+        &mut self,
+        now: Now,
+        round: &Round,
+        batch: &mut Batch,
+        releases: &mut Vec<Release>,
+    ) -> Result<(), Error> {
+        let (Some(marks), Some(highest)) = (&mut self.marks, round.published.iter().max()) else {
+            return Ok(());
+        };
+        let settled = marks.published(&round.published, batch);
+        self.meta.changelog_version = self.meta.changelog_version.max(*highest);
+        batch.put(keys::META, codec::encode(&self.meta));
+        let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        self.apply(now, Command::Copied(sessions), None, batch, releases)
+    }
+
+    /// Hands out the next rows, as they are on disk.
+    pub(super) fn next_round(&mut self, round: Round) -> Result<(), Error> {
+        let taken = self.marks.as_mut().map(|marks| marks.take(round.limit)).unwrap_or_default();
+        let copied = taken.into_iter().map(|(version, key)| {
+            let value = self.store.get(&key)?;
+            Ok(Copied { version, key: key.to_vec(), value })
+        });
+        let copied = copied.collect::<Result<Vec<_>, Error>>()?;
+        let _ = round.reply.send(copied); // a publisher that left takes them again at the next start
+        Ok(())
+    }
+
+    /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
+    pub(super) fn judge(&mut self, found: Found, batch: &mut Batch, releases: &mut Vec<Release>) {
+        let Found { cluster, last, disturbed, unkept } = found;
+        let highest = self.marks.as_ref().map_or(0, Marks::highest);
+        let mut happened = |name, level, text: String| {
+            releases.push(Release::Happened(Event { level, name, text }));
+        };
+        let standing = match &last {
+            None => Standing::Ours,
+            Some(last) if last.store == self.meta.store_id && last.version > highest => Standing::Ahead,
+            Some(last) if last.store == self.meta.store_id => Standing::Ours,
+            Some(last) if !last.store.is_empty() && last.store == self.meta.predecessor_id && !disturbed => {
+                Standing::Ours
+            }
+            Some(_) => Standing::Foreign,
+        };
+        if standing != std::mem::replace(&mut self.standing, standing) {
+            match standing {
+                Standing::Foreign => happened(
+                    "changelogs_foreign",
+                    Level::Error,
+                    "the changelog on Kafka is another store's, so it is not written: to go on with that store, stop central, \
+                     move the data folder away and start with --rebuild; to go on with this one, delete the topic, or choose \
+                     another --kafka-topic-prefix"
+                        .into(),
+                ),
+                Standing::Ahead => happened(
+                    "changelogs_ahead",
+                    Level::Error,
+                    "this store is an older copy: its changelog on Kafka knows more, so it is not written: to have it all, stop \
+                     central, move the data folder away and start with --rebuild; to go on with the copy, delete the topic"
+                        .into(),
+                ),
+                Standing::Ours | Standing::Unknown => {}
+            }
+        }
+        if unkept.is_some() && unkept != self.unkept {
+            let text = format!(
+                "{}: the changelog forgets rows, and a lost store could not be rebuilt; change the topic",
+                unkept.as_deref().unwrap_or_default()
+            );
+            happened("changelogs_not_compacted", Level::Error, text);
+        }
+        self.unkept = unkept;
+        if standing != Standing::Ours {
+            return;
+        }
+        let another = self.meta.changelog_cluster_id != cluster;
+        if (another || last.is_none() || disturbed) && self.meta.changelog_version > 0 {
+            self.meta.marked_to = Some(Vec::new());
+            let text =
+                "the changelog lacks rows that it had, or may have older ones: every row is published again";
+            happened("changelogs_refilled", Level::Warn, text.into());
+        }
+        self.meta.changelog_cluster_id = cluster;
+        batch.put(keys::META, codec::encode(&self.meta));
+    }
+
+    /// Marks some of the rows that no change will mark, where there are any.
+    pub(super) fn mark_old_rows(&mut self, now: Now, batch: &mut Batch) -> Result<(), Error> {
+        let (Some(marks), Some(from)) = (&mut self.marks, &self.meta.marked_to) else { return Ok(()) };
+        if marks.len() >= ENOUGH_MARKS {
+            return Ok(());
+        }
+        let mut next = None;
+        for prefix in keys::LOGGED {
+            let page = self.store.range(from, prefix, OLD_ROWS_A_STEP)?;
+            page.iter().for_each(|(key, _)| marks.mark(key, now.wall, batch));
+            if let Some((last, _)) = page.into_iter().next_back() {
+                next = Some(keys::after(last));
+                break;
+            }
+        }
+        self.meta.marked_to = next;
+        batch.put(keys::META, codec::encode(&self.meta));
+        Ok(())
+    }
+}
