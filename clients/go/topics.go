@@ -64,16 +64,20 @@ func consumerFromNow(ctx context.Context, opts options) (*kgo.Client, error) {
 	return consumer, nil
 }
 
-// readTopics gives what the driver was told of the denied request, and of this session up to its ticket, and one whole
-// broadcast of the network.
+// readTopics gives what the driver was told of the denied request, and of this session to its end, and one whole broadcast
+// of the network.
 func readTopics(ctx context.Context, consumer *kgo.Client, opts options, deniedID string, session *networkv1.Session) (
 	told told, ids []string, err error) {
+	lastType := "TICKET"
+	if session.GetTicket() == nil {
+		lastType = "SUPPLY_ERROR" // nothing was supplied, so no ticket is due
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, kafkaTimeout,
-		fmt.Errorf("no ticket, or no broadcast, within %s", kafkaTimeout))
+		fmt.Errorf("no %s, or no broadcast, within %s", lastType, kafkaTimeout))
 	defer cancel()
-	lastSeq, ticketed := int64(-1), false // AUTH_OK has seq 0
+	lastSeq, ended := int64(-1), false // AUTH_OK has seq 0
 	var broadcast broadcast
-	for !ticketed || ids == nil {
+	for !ended || ids == nil {
 		fetches := consumer.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return told, nil, context.Cause(ctx)
@@ -102,7 +106,7 @@ func readTopics(ctx context.Context, consumer *kgo.Client, opts options, deniedI
 				if message.SessionID != session.GetSessionId() || message.Seq <= lastSeq {
 					continue // another session's, or a repeat
 				}
-				lastSeq = message.Seq
+				lastSeq, ended = message.Seq, message.Type == lastType
 				switch message.Type {
 				case "AUTH_OK":
 					told.AuthOK = true
@@ -111,7 +115,7 @@ func readTopics(ctx context.Context, consumer *kgo.Client, opts options, deniedI
 				case "SUPPLY_ERROR":
 					log.Printf("the supply failed: %s: %s", message.Code, message.Reason)
 				case "TICKET":
-					told.Ticket, ticketed = message.ticket, true
+					told.Ticket = message.ticket
 				}
 			}
 		}

@@ -109,14 +109,15 @@ def consumer_from_now(kafka: str, prefix: str) -> Consumer:
 
 
 def read_topics(consumer: Consumer, denied_id: str, session: network.Session) -> tuple[dict, list[str]]:
-    """What the driver was told: of the denied request, and of this session up to its ticket. And one whole broadcast of
-    the network."""
+    """What the driver was told: of the denied request, and of this session to its end. And one whole broadcast of the
+    network."""
+    last_type = "TICKET" if session.HasField("ticket") else "SUPPLY_ERROR"  # nothing was supplied, so none is due
     told = {"denial": None, "auth_ok": False, "updates": False, "ticket": None}
-    last_seq, broadcast, parts, ids = -1, None, {}, None  # AUTH_OK has seq 0
+    ended, last_seq, broadcast, parts, ids = False, -1, None, {}, None  # AUTH_OK has seq 0
     deadline = time.monotonic() + KAFKA_TIMEOUT_S
-    while told["ticket"] is None or ids is None:
+    while not ended or ids is None:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no ticket, or no broadcast, within {KAFKA_TIMEOUT_S} s")
+            raise TimeoutError(f"no {last_type}, or no broadcast, within {KAFKA_TIMEOUT_S} s")
         record = consumer.poll(0.5)
         if record is None:
             continue
@@ -135,7 +136,7 @@ def read_topics(consumer: Consumer, denied_id: str, session: network.Session) ->
         elif message["type"] == "AUTH_DENIED" and message.get("request_id") == denied_id:
             told["denial"] = message["code"]  # the reason of the call's ErrorInfo
         elif message.get("session_id") == session.session_id and message.get("seq", -1) > last_seq:  # no repeat
-            last_seq = message["seq"]
+            last_seq, ended = message["seq"], message["type"] == last_type
             match message["type"]:
                 case "AUTH_OK":
                     told["auth_ok"] = True

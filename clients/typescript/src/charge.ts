@@ -104,7 +104,7 @@ async function main(): Promise<void> {
     const { session: reserved, sameSession } = await requestCharge(central);
     const session = await follow(central, reserved);
     const { ticket } = session;
-    const notifications = await topics.untilTicket(deniedId, session.sessionId);
+    const notifications = await topics.untilEnd(deniedId, session);
     const networkStatus = await topics.wholeBroadcast();
     const outcome = {
       charge_points: ids,

@@ -3,6 +3,7 @@
 
 import { randomUUID } from "node:crypto";
 import { type Consumer, Kafka, type KafkaMessage, logLevel } from "kafkajs";
+import type { Session } from "../gen/evmesh/network/v1/session_pb.js";
 
 const KAFKA_TIMEOUT_MS = 30_000; // a ticket follows its session at once, a broadcast comes every 5 s
 const NOTIFICATIONS = "driver_notifications";
@@ -77,12 +78,13 @@ export class TopicReader {
     return reader;
   }
 
-  /** What the driver was told of the denied request, and of this session up to its ticket. */
-  async untilTicket(deniedId: string, sessionId: string): Promise<Told> {
+  /** What the driver was told of the denied request, and of this session to its end. */
+  async untilEnd(deniedId: string, { sessionId, ticket }: Session): Promise<Told> {
+    const lastType = ticket === undefined ? "SUPPLY_ERROR" : "TICKET"; // no ticket is due where nothing was supplied
     const told: Told = { auth_ok: false, updates: false };
     let lastSeq = -1; // AUTH_OK has seq 0
     for (;;) {
-      const message = await this.#next("ticket", () => this.#notifications.shift());
+      const message = await this.#next(lastType, () => this.#notifications.shift());
       if (message.type === "AUTH_DENIED" && message.request_id === deniedId) told.denial = message.code;
       if (message.session_id !== sessionId || message.seq === undefined || message.seq <= lastSeq) continue;
       lastSeq = message.seq;
@@ -91,8 +93,9 @@ export class TopicReader {
       if (message.type === "SUPPLY_ERROR") console.error(`the supply failed: ${message.code}: ${message.reason}`);
       if (message.type === "TICKET") {
         const { energy_wh, amount_micros, currency } = message;
-        return { ...told, ticket: { energy_wh, amount_micros, currency } };
+        told.ticket = { energy_wh, amount_micros, currency };
       }
+      if (message.type === lastType) return told;
     }
   }
 

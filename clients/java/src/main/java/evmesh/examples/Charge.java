@@ -82,7 +82,7 @@ public final class Charge {
             System.err.printf("reserved: %s, session %s%n", reserved.getChargePointId(), reserved.getSessionId());
 
             Session session = follow(reserved);
-            Topics.Told told = topics.untilTicket(deniedId, session.getSessionId());
+            Topics.Told told = topics.untilEnd(deniedId, session);
             return new Outcome(
                     chargePoints,
                     denial,

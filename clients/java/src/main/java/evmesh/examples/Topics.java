@@ -2,6 +2,7 @@ package evmesh.examples;
 
 import com.google.gson.Gson;
 import com.google.gson.annotations.SerializedName;
+import evmesh.network.v1.Session;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -92,18 +93,20 @@ final class Topics implements AutoCloseable {
         }
     }
 
-    /** What the driver was told of the denied request, and of this session up to its ticket. */
-    Told untilTicket(String deniedId, String sessionId) throws TimeoutException {
+    /** What the driver was told of the denied request, and of this session to its end. */
+    Told untilEnd(String deniedId, Session session) throws TimeoutException {
+        String lastType = session.hasTicket() ? "TICKET" : "SUPPLY_ERROR"; // none is due where nothing was supplied
         String denial = null;
+        Outcome.Ticket ticket = null;
         boolean authOk = false;
         boolean updates = false;
         long lastSeq = -1; // AUTH_OK has seq 0
         while (true) {
-            Notification message = next("ticket", notifications::poll);
+            Notification message = next(lastType, notifications::poll);
             if (message.type().equals("AUTH_DENIED") && deniedId.equals(message.requestId())) {
                 denial = message.code();
             }
-            if (!sessionId.equals(message.sessionId()) || message.seq() <= lastSeq) {
+            if (!session.getSessionId().equals(message.sessionId()) || message.seq() <= lastSeq) {
                 continue; // another session's, or a repeat
             }
             lastSeq = message.seq();
@@ -111,11 +114,12 @@ final class Topics implements AutoCloseable {
                 case "AUTH_OK" -> authOk = true;
                 case "CONSUMO_UPDATE" -> updates = true;
                 case "SUPPLY_ERROR" -> System.err.printf("the supply failed: %s: %s%n", message.code(), message.reason());
-                case "TICKET" -> {
-                    var ticket = new Outcome.Ticket(message.energyWh(), message.amountMicros(), message.currency());
-                    return new Told(denial, authOk, updates, ticket);
-                }
+                case "TICKET" ->
+                    ticket = new Outcome.Ticket(message.energyWh(), message.amountMicros(), message.currency());
                 default -> {}
+            }
+            if (message.type().equals(lastType)) {
+                return new Told(denial, authOk, updates, ticket);
             }
         }
     }
