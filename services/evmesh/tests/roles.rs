@@ -1,5 +1,5 @@
 //! Roles as separate processes, on the embedded broker or on the one that `EVMESH_TEST_KAFKA` names: started in any order,
-//! killed at the worst moment.
+//! and stopped in order. What happens when one of them dies is in `failures.rs`.
 
 mod common;
 
@@ -53,98 +53,6 @@ fn roles_start_in_any_order_and_kafka_last() {
         assert_eq!(process.count("kafka reached"), 1, "{}", process.text());
         assert_eq!(process.count("kafka lost"), 0, "{}", process.text());
     }
-}
-
-#[test]
-fn kafka_lost_and_back_in_mid_supply_costs_nobody_anything() {
-    let roles = Roles::new(Broker::embedded(), &["MAD-01"]);
-    let processes = roles.all(120); // a car is full after 24 s
-    let (central, engine) = (&processes[0], &processes[1]);
-    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
-    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
-    roles.broker.down();
-    for process in [central, engine] {
-        process.line(&["kafka lost"], PATIENCE);
-    }
-    let shown = driver.count("MAD-01: 50.0 kW");
-    roles.broker.up();
-    for process in [central, engine] {
-        process.line(&["kafka reached again"], READY);
-    }
-    assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
-    assert!(driver.count("MAD-01: 50.0 kW") > shown, "{}", driver.text());
-    let ticket = roles.ticket("MAD-01");
-    assert_eq!((&ticket["energy_wh"], &ticket["outcome"]), (&40_000.into(), &"COMPLETED".into()));
-    for process in [central, engine] {
-        assert_eq!(process.count("kafka lost"), 1, "{}", process.text());
-        assert_eq!(process.count("kafka reached again"), 1, "{}", process.text());
-    }
-}
-
-#[test]
-fn a_killed_central_issues_the_ticket_when_it_is_back() {
-    let roles = Roles::new(Broker::open(), &["MAD-01"]);
-    let mut processes = roles.all(FAST);
-    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
-    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
-    processes[0].kill();
-    driver.line(&["cannot reach central"], PATIENCE);
-    // The supply goes on and ends without it.
-    let engine = roles.engine_address("MAD-01");
-    common::eventually("the supply ends", PATIENCE, || {
-        let panel = run(["point", "--engine", engine, "show", "--output", "json"]).json();
-        (panel["last"]["end"] == "COMPLETED").then_some(())
-    });
-    processes[0] = roles.central();
-    assert_eq!(driver.end(PATIENCE), 0, "{}", driver.text());
-    let ticket = roles.ticket("MAD-01");
-    assert_eq!((&ticket["energy_wh"], &ticket["amount"]["micros"]), (&40_000.into(), &14_000_000.into()));
-    assert_eq!((&ticket["outcome"], &ticket["estimated"]), (&"COMPLETED".into(), &false.into()));
-    becomes(&roles.central, "MAD-01", "ACTIVADO");
-}
-
-#[test]
-fn a_killed_engine_bills_its_persisted_meter_when_it_is_back() {
-    let roles = Roles::new(Broker::open(), &["MAD-01"]);
-    let mut processes = roles.all(SLOW);
-    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
-    driver.line(&["MAD-01: 50.0 kW", "1.6"], PATIENCE);
-    processes[1].kill();
-    becomes(&roles.central, "MAD-01", "AVERIADO");
-    processes[1] = roles.engine("MAD-01", SLOW);
-    assert_eq!(driver.end(PATIENCE), 1, "{}", driver.text());
-    let ticket = roles.ticket("MAD-01");
-    assert_eq!((&ticket["outcome"], &ticket["estimated"]), (&"FAULTED".into(), &false.into()));
-    let energy = ticket["energy_wh"].as_u64().unwrap();
-    assert!((1_600..40_000).contains(&energy), "{ticket}");
-    becomes(&roles.central, "MAD-01", "ACTIVADO");
-}
-
-#[test]
-fn a_supply_without_its_monitor_ends_after_the_grace_and_is_billed() {
-    let roles = Roles::new(Broker::open(), &["MAD-01"]);
-    let mut processes = roles.all(SLOW);
-    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
-    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
-    processes[2].kill();
-    becomes(&roles.central, "MAD-01", "DESCONECTADO");
-    assert_eq!(roles.ticket("MAD-01")["outcome"], "FAULTED");
-    assert_eq!(driver.end(PATIENCE), 1, "{}", driver.text());
-    processes[2] = roles.monitor("MAD-01");
-    becomes(&roles.central, "MAD-01", "ACTIVADO");
-}
-
-#[test]
-fn a_killed_driver_learns_on_return_what_it_missed() {
-    let roles = Roles::new(Broker::open(), &["MAD-01", "MAD-02"]);
-    let _processes = roles.all(FAST);
-    let mut driver = roles.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
-    driver.line(&["MAD-01: 50.0 kW"], PATIENCE);
-    driver.kill();
-    roles.ticket("MAD-01"); // the supply goes on without it
-    let mut back = roles.driver(&["--driver", "7", "--charge-point", "MAD-02"]);
-    back.line(&["before: ticket: MAD-01", "40.000 kWh", "14.00 EUR"], PATIENCE);
-    assert_eq!(back.end(PATIENCE), 0, "{}", back.text());
 }
 
 #[test]

@@ -48,10 +48,20 @@ fn list(run: &Run) -> Vec<serde_json::Value> {
 
 /// Waits until a charge point has a status, by `evmesh operator status`; central may still be starting.
 pub fn becomes(central: &str, charge_point: &str, wanted: &str) {
-    eventually(&format!("{charge_point} is {wanted}"), PATIENCE, || {
-        let answer = ask(central, &["status"]);
-        let rows = if answer.code == 0 { list(&answer) } else { Vec::new() };
-        let row = rows.iter().find(|row| row["charge_point_id"] == charge_point)?;
-        (row["status"] == wanted).then_some(())
+    becomes_within(central, charge_point, wanted, PATIENCE);
+}
+
+/// The same, where it is promised how soon.
+pub fn becomes_within(central: &str, charge_point: &str, wanted: &str, within: Duration) {
+    eventually(&format!("{charge_point} is {wanted}"), within, || {
+        (status(central, charge_point)? == wanted).then_some(())
     });
+}
+
+/// A charge point's status; `None` while central does not answer, or does not know it.
+pub fn status(central: &str, charge_point: &str) -> Option<String> {
+    let answer = ask(central, &["status"]);
+    let rows = if answer.code == 0 { list(&answer) } else { Vec::new() };
+    let row = rows.iter().find(|row| row["charge_point_id"] == charge_point)?;
+    row["status"].as_str().map(str::to_owned)
 }

@@ -11,6 +11,13 @@ pub struct Roles {
     points: Vec<(String, String, String)>,
 }
 
+/// How a monitor reaches its engine and central, and how central reaches that engine.
+pub struct Ways<'a> {
+    pub engine: &'a str,
+    pub advertised: &'a str,
+    pub central: &'a str,
+}
+
 impl Roles {
     /// A network with these charge points; nothing is started.
     pub fn new(broker: Broker, charge_points: &[&str]) -> Self {
@@ -62,12 +69,18 @@ impl Roles {
     }
 
     pub fn monitor(&self, id: &str) -> Process {
-        let (_, engine, address) = self.point(id);
-        let flags = ["monitor", "--charge-point", id, "--listen", address, "--central", &self.central];
-        self.start(
-            &[&flags[..], &["--engine", engine, "--location", "Madrid", "--price", "0.35 EUR"]].concat(),
-            false,
-        )
+        let engine = self.engine_address(id);
+        self.monitor_by(id, &Ways { engine, advertised: engine, central: &self.central })
+    }
+
+    /// A monitor with its own ways to the others.
+    pub fn monitor_by(&self, id: &str, ways: &Ways<'_>) -> Process {
+        let address = self.monitor_address(id);
+        let own = ["monitor", "--charge-point", id, "--listen", address];
+        let place = ["--location", "Madrid", "--price", "0.35 EUR"];
+        let ways =
+            ["--central", ways.central, "--engine", ways.engine, "--engine-advertised", ways.advertised];
+        self.start(&[&own[..], &place, &ways].concat(), false)
     }
 
     pub fn driver(&self, more: &[&str]) -> Process {

@@ -209,11 +209,21 @@ fn told(facts: &mut Facts, sessions: &BTreeMap<String, Session>, notifications: 
     }
     for session in sessions.values().filter(|session| session.driver_id != GUEST) {
         let told = by_session.get(session.session_id.as_str()).map_or(&[][..], Vec::as_slice);
-        told_of(facts, session, told);
+        let told_later = sessions.contains_key(&next_attempt(&session.session_id));
+        told_of(facts, session, told, told_later);
     }
 }
 
-fn told_of(facts: &mut Facts, session: &Session, told: &[&Notification]) {
+/// The session of an open request that tried another charge point after this one.
+fn next_attempt(id: &str) -> String {
+    match id.split_once('.').and_then(|(base, attempt)| Some((base, attempt.parse::<u32>().ok()?))) {
+        Some((base, attempt)) => format!("{base}.{}", attempt + 1),
+        None => format!("{id}.2"),
+    }
+}
+
+/// A rejection that was followed by another attempt is not told: the driver hears of that one.
+fn told_of(facts: &mut Facts, session: &Session, told: &[&Notification], told_later: bool) {
     let id = session.session_id.as_str();
     let of = |kind| told.iter().filter(move |it| it.kind == kind);
     // Copies are allowed, one event with two contents is not.
@@ -270,7 +280,7 @@ fn told_of(facts: &mut Facts, session: &Session, told: &[&Notification]) {
     }
     let denied = of(NotificationType::Denied).next().is_some();
     let granted = of(NotificationType::Authorized).next().is_some();
-    if session.outcome() == SessionOutcome::Rejected && (granted || !denied) {
+    if session.outcome() == SessionOutcome::Rejected && (granted || denied == told_later) {
         facts.violated(
             "INV-6",
             Some(id),
@@ -308,7 +318,7 @@ fn acknowledged(facts: &mut Facts, sessions: &BTreeMap<String, Session>) {
         }
     }
     for (id, _) in facts.stops.clone() {
-        if !sessions.get(&id).is_some_and(|session| session.state() == SessionState::Ended) {
+        if sessions.get(&id).is_none_or(|session| session.state() != SessionState::Ended) {
             facts.violated(
                 "INV-6",
                 Some(&id),

@@ -131,8 +131,34 @@ fn the_truth_breaks_no_promise_and_each_lie_the_one_it_should() {
 }
 
 #[test]
+fn an_open_request_is_denied_once_by_its_last_attempt() {
+    let rejected = |id: &str| Session {
+        session_id: id.into(),
+        charge_point_id: "CP-1".into(),
+        driver_id: "ana".into(),
+        state: SessionState::Ended.into(),
+        outcome: SessionOutcome::Rejected.into(),
+        settled: true,
+        ..Session::default()
+    };
+    let mut facts = Facts::default();
+    facts.sessions.extend(["s2", "s2.2"].map(|id| (id.to_owned(), rejected(id))));
+    let denied = json!({"type": "AUTH_DENIED", "cp_id": "CP-1", "user_id": "ana", "session_id": "s2.2"});
+    let denied = Sent { key: "ana".into(), body: serde_json::from_value(denied).unwrap() };
+    let topics = Topics { notifications: vec![denied], ..Topics::default() };
+    compare(&mut facts, &topics);
+    assert!(facts.violations.is_empty(), "{:?}", facts.violations);
+    compare(&mut facts, &Topics::default());
+    assert!(
+        facts.violations.iter().all(|it| it.session.as_deref() == Some("s2.2"))
+            && facts.violations.len() == 1
+    );
+}
+
+#[test]
 fn what_was_shown_stays_true() {
-    let lies: [(&str, fn(&mut Session)); 5] = [
+    type Change = fn(&mut Session);
+    let lies: [(&str, Change); 5] = [
         ("INV-6", |session| session.set_state(SessionState::Supplying)),
         ("INV-6", |session| session.set_outcome(SessionOutcome::Faulted)),
         ("INV-6", |session| session.price.as_mut().unwrap().micros_per_kwh += 1),
