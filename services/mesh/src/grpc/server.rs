@@ -38,6 +38,11 @@ pub struct ServerOptions {
           value_parser = crate::seconds)]
     pub request_timeout: Duration,
 
+    /// A stream whose caller takes nothing of what was sent for so long is ended with RESOURCE_EXHAUSTED (seconds).
+    #[arg(long = "slow-reader-timeout", env = "EVMESH_SLOW_READER_TIMEOUT", default_value = "10", value_name = "SECONDS",
+          value_parser = crate::seconds)]
+    pub slow_reader_timeout: Duration,
+
     /// The largest message that is read (bytes); a larger one is INVALID_ARGUMENT.
     #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
     pub max_message_bytes: usize,
@@ -54,6 +59,7 @@ impl Default for ServerOptions {
             max_concurrent_requests: 1024,
             max_streams: 20_000,
             request_timeout: Duration::from_secs(10),
+            slow_reader_timeout: Duration::from_secs(10),
             max_message_bytes: 1024 * 1024,
             drain_timeout: Duration::from_secs(5),
         }

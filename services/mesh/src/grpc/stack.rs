@@ -15,7 +15,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -52,6 +52,7 @@ struct Shared {
     request_timeout: Duration,
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    slow_reader_timeout: Duration,
     /// Streams end now.
     stopping: Shutdown,
     /// Running calls end now.
@@ -69,6 +70,7 @@ impl Stack {
             request_timeout: options.request_timeout,
             calls: Arc::new(Semaphore::new(options.max_concurrent_requests)),
             streams: Arc::new(Semaphore::new(options.max_streams)),
+            slow_reader_timeout: options.slow_reader_timeout,
             stopping,
             overdue,
         };
@@ -116,9 +118,46 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
         return response;
     }
     response.map(|body| {
-        let stopped = (method == Method::Streaming).then(|| stopped(&shared.stopping));
-        Body::new(Outgoing { inner: body, tally: Some(tally), stopped, _permit: permit })
+        let held = Held { inner: body, tally: Some(tally), handed: None, _permit: permit };
+        let held = Arc::new(Mutex::new(Some(held)));
+        // Slow readers: who takes nothing more is let go of.
+        let stopped = (method == Method::Streaming).then(|| {
+            tokio::spawn(let_go_if_slow(Arc::downgrade(&held), shared.slow_reader_timeout, path));
+            stopped(&shared.stopping)
+        });
+        Body::new(Outgoing { held, stopped, ended: false })
     })
+}
+
+/// A stream whose reader has not taken what was handed over for so long is ended: its handler, and its place in the limit,
+/// are free at once. The reader finds the reason behind what it had not read.
+async fn let_go_if_slow(stream: Weak<Mutex<Option<Held>>>, timeout: Duration, path: &'static str) {
+    loop {
+        tokio::time::sleep(timeout / 4).await;
+        let Some(stream) = stream.upgrade() else { return };
+        let mut held = lock(&stream);
+        let Some(open) = held.as_mut() else { return };
+        if open.handed.is_none_or(|handed| handed.elapsed() < timeout) {
+            continue;
+        }
+        if let Some(tally) = open.tally.take() {
+            tally.done(Code::ResourceExhausted);
+        }
+        *held = None;
+        tracing::info!(method = path, "a stream's reader is too slow; the stream is ended");
+        metrics::counter!("evmesh_server_slow_readers_total", "method" => path).increment(1);
+        return;
+    }
+}
+
+fn slow_reader() -> Failure {
+    let message =
+        "this stream was not read for too long, and was ended; open it again and read it as it comes";
+    Failure::exhausted("SLOW_READER", message, RETRY_AFTER)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call on its way.
@@ -248,49 +287,68 @@ fn stopped(shutdown: &Shutdown) -> Stopped {
     Box::pin(shutdown.token().clone().cancelled_owned())
 }
 
-/// The body of an answer: gives its end the one form, ends a stream when the server stops, holds its place in the limit.
-struct Outgoing {
+/// What an answer in progress holds.
+struct Held {
     inner: Body,
     tally: Option<Tally>,
-    stopped: Option<Stopped>,
+    /// When a part was handed over, if nobody has asked for the next one since.
+    handed: Option<Instant>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The body of an answer: gives its end the one form, ends a stream when the server stops, holds its place in the limit.
+struct Outgoing {
+    /// `None` once a slow reader's stream was ended.
+    held: Arc<Mutex<Option<Held>>>,
+    stopped: Option<Stopped>,
+    ended: bool,
 }
 
 impl http_body::Body for Outgoing {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        // What the stream has to say comes first, a last word on the way down included.
-        let end = |this: &mut Self, trailers: http::HeaderMap| {
-            let (trailers, code) = uniform::trailers(trailers);
-            if let Some(tally) = this.tally.take() {
-                tally.done(code);
-            }
-            this.inner = Body::empty();
-            this.stopped = None;
-            Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-        };
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
-                Ok(trailers) => end(&mut self, trailers),
-                Err(frame) => Poll::Ready(Some(Ok(frame))),
-            },
-            Poll::Ready(other) => Poll::Ready(other),
-            Poll::Pending => match self.stopped.as_mut().map(|stopped| stopped.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) => {
-                    let mut trailers = http::HeaderMap::new();
-                    // Its texts are plain: they always make headers.
-                    let _ = Status::from(shutting_down()).add_header(&mut trailers);
-                    end(&mut self, trailers)
-                }
-                Some(Poll::Pending) | None => Poll::Pending,
-            },
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
         }
+        let mut held = lock(&this.held);
+        let Some(open) = held.as_mut() else {
+            this.ended = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(last_word(slow_reader())))));
+        };
+        open.handed = None;
+        // What the stream has to say comes first, a last word on the way down included.
+        let ended = match Pin::new(&mut open.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
+                Ok(trailers) => trailers,
+                Err(frame) => {
+                    open.handed = Some(Instant::now());
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+            },
+            Poll::Ready(other) => return Poll::Ready(other),
+            Poll::Pending => match this.stopped.as_mut().map(|stopped| stopped.as_mut().poll(cx)) {
+                Some(Poll::Ready(())) => last_word(shutting_down()),
+                Some(Poll::Pending) | None => return Poll::Pending,
+            },
+        };
+        let (trailers, code) = uniform::trailers(ended);
+        if let Some(tally) = open.tally.take() {
+            tally.done(code);
+        }
+        this.ended = true;
+        *held = None;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
+}
+
+fn last_word(failure: Failure) -> http::HeaderMap {
+    let mut trailers = http::HeaderMap::new();
+    // Our texts are plain: they always make headers.
+    let _ = Status::from(failure).add_header(&mut trailers);
+    trailers
 }
 
 #[cfg(test)]
