@@ -78,7 +78,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     };
     let panel = view::Panel::from(panel.unwrap_or_default());
     match options.output {
-        Output::Text => output::print(&view::panel(&panel)),
+        Output::Text => output::print(&view::panel(&panel, mesh::table::width())),
         Output::Json => output::json(&panel),
     }
 }

@@ -66,6 +66,7 @@ fn the_operator_sees_stops_resumes_and_prices() {
     for text in ["VLC-01", "Valencia, Nord", "0.30 EUR/kWh", "ACTIVADO"] {
         assert!(lines[4].contains(text), "{text}: {}", lines[4]);
     }
+    assert!(table.stdout.lines().all(|line| line.chars().count() <= 80), "{table:?}");
     let ids: Vec<_> =
         operator(&up.central, &["status"]).iter().map(|row| row["charge_point_id"].clone()).collect();
     assert_eq!(ids, ["BCN-01", "MAD-01", "MAD-02", "VLC-01"]);

@@ -26,6 +26,9 @@ fn the_example_is_served_to_its_end() {
     assert_eq!(network.count("ticket: "), 9, "{said}");
     assert_eq!(network.count("(faulted)"), 1, "{said}");
     assert!(said.contains("10 of 10 requests concluded as expected"), "{said}");
+    let table = said.lines().skip_while(|line| !line.starts_with("line  asked for"));
+    let table: Vec<&str> = table.collect();
+    assert!(table.len() > 10 && table.iter().all(|line| line.chars().count() <= 80), "{said}");
     assert!(said.contains("asking for any") && said.contains("CHARGE_POINT_UNKNOWN"), "{said}");
     // Live, each second: of nine supplies of 2 to 5 s each.
     assert!(network.count(" kW  ") >= 25, "{said}");
@@ -62,6 +65,49 @@ fn what_does_not_come_out_as_its_line_says_is_exit_code_1() {
 }
 
 #[test]
+fn scripts_get_one_object_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    std::fs::write(&file, "MAD-01\nNOWHERE expect=denied\n").unwrap();
+    let more = ["--output", "json", "--requests", file.to_str().unwrap(), "--exit", "--pause", "0"];
+    let run = run(up::flags(&Broker::open(), &more));
+    assert_eq!(run.code, 0, "{run:?}");
+    let events: Vec<serde_json::Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let (started, summary) = (&events[0], &events[events.len() - 1]);
+    assert_eq!(
+        (&started["event"], started["charge_points"].as_array().unwrap().len()),
+        (&"started".into(), 4)
+    );
+    assert!(started["charge_points"][0]["engine"].as_str().unwrap().starts_with("127.0.0.1:"), "{started}");
+    assert_eq!((&summary["event"], &summary["all_as_expected"]), (&"summary".into(), &true.into()));
+    assert_eq!(summary["rows"][1]["reason"], "CHARGE_POINT_UNKNOWN");
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let places = ["ready", "requesting", "authorized", "consumption", "ticket", "denied", "finished"]
+        .map(|name| names.iter().position(|one| *one == name));
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?} {names:?}");
+    // In full, where people see the end of it.
+    assert!(summary["rows"][0]["session_id"].as_str().unwrap().len() > 20, "{summary}");
+}
+
+#[test]
+fn scripts_follow_the_network_too_and_its_ordered_stop_warns_of_nothing() {
+    let broker = Broker::open();
+    let mut network = Process::start(up::flags(&broker, &["--output", "json"]));
+    network.line(&["{\"event\":\"ready\"}"], PATIENCE);
+    let line = network.line(&["\"event\":\"charge_point\"", "MAD-01"], PATIENCE);
+    let changed: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&changed["charge_point_id"], &changed["price"]["currency_code"]),
+        (&"MAD-01".into(), &"EUR".into())
+    );
+    let before = network.count("WARN");
+    network.terminate();
+    assert_eq!(network.end(PATIENCE), 0);
+    assert_eq!(network.count("WARN"), before, "{}", network.text());
+}
+
+#[test]
 fn the_state_is_kept_for_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -90,7 +136,7 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     std::fs::write(&file, "any\n").unwrap();
     // Central admits no charge point of this name.
     let flags =
-        up::flags(&Broker::open(), &["--requests", file.to_str().unwrap(), "--exit", "--ready-timeout", "2"]);
+        up::flags(&Broker::open(), &["--requests", file.to_str().unwrap(), "--exit", "--ready-timeout", "6"]);
     let mut command = common::process::command(flags);
     let known = [
         ("EVMESH_CENTRAL_REGISTRATION", "known"),
@@ -103,7 +149,7 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     assert!(stdout.contains("\nwaiting: ") && stdout.contains(waiting), "{stdout}");
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let last = stderr.lines().last().unwrap();
-    assert!(last.starts_with("evmesh: after 2 s ") && last.contains("VLC-01 is not registered"), "{stderr}");
+    assert!(last.starts_with("evmesh: after 6 s ") && last.contains("VLC-01 is not registered"), "{stderr}");
     assert!(!last.contains("MAD-01"), "{last}");
 }
 

@@ -3,10 +3,11 @@
 use super::{Desk, Filter};
 use crate::{
     exit::Failure,
-    output::{self, Output, Table},
+    output::{self, Output},
     view,
 };
 use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
+use mesh::table::{self, Table};
 use serde::Serialize;
 
 /// The largest page that central gives.
@@ -46,11 +47,11 @@ impl<T> Pages<T> {
 }
 
 impl<T: Serialize> Pages<T> {
-    fn print(&self, desk: &Desk, table: impl Fn(&[T]) -> Table, what: &str) -> Result<(), Failure> {
+    fn print(&self, desk: &Desk, rows: impl Fn(&[T]) -> Table, what: &str) -> Result<(), Failure> {
         match desk.output {
             Output::Json => output::json(&self.rows)?,
             Output::Text if self.rows.is_empty() => output::line(&format!("no {what}"))?,
-            Output::Text => output::print(&table(&self.rows).render())?,
+            Output::Text => output::print(&rows(&self.rows).render(table::width()))?,
         }
         if self.more {
             eprintln!("evmesh: there are more {what}; raise --limit to see them");

@@ -136,7 +136,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
                 if desk.output == Output::Text && !plain && terminal::is_terminal() {
                     watch::show(&desk.far, &shutdown).await
                 } else {
-                    follow(&desk.far, desk.output).await
+                    watch::print(&desk.far, desk.output).await
                 }
             }
             Command::Stop(which) => desk.far.waited(orders::stop(&desk, which)).await,

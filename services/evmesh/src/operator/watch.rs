@@ -22,17 +22,26 @@ const REPAINT: Duration = Duration::from_secs(1);
 /// So many rows further with one of the page keys.
 const PAGE: isize = 10;
 
-/// Prints until central ends the stream, which is a failure: central is gone.
-pub(crate) async fn follow(central: &Far, output: Output) -> Result<(), Failure> {
+/// Says every charge point, and then each that changes, until central ends the stream, which is a failure: central is gone.
+pub(crate) async fn follow(
+    central: &Far,
+    say: impl Fn(&view::ChargePoint) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut stream = open(central).await?;
     loop {
         for charge_point in next(central, &mut stream).await? {
-            match output {
-                Output::Text => output::line(&view::charge_point_line(&charge_point))?,
-                Output::Json => output::json_line(&charge_point)?,
-            }
+            say(&charge_point)?;
         }
     }
+}
+
+/// `operator watch` without a panel.
+pub(super) async fn print(central: &Far, output: Output) -> Result<(), Failure> {
+    let say = |one: &view::ChargePoint| match output {
+        Output::Text => output::line(&view::charge_point_line(one)),
+        Output::Json => output::json_line(one),
+    };
+    follow(central, say).await
 }
 
 /// Shows a panel until `q`, Ctrl-C or the order to stop; or until central is gone, which is a failure.

@@ -1,6 +1,8 @@
 //! What `evmesh up` says once everything is bound: where everything is, and lines to paste into a shell.
 
 use super::{broker::Broker, folder::Folder, network::Network};
+use mesh::table;
+use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
 
 /// Where the parts of a network are.
@@ -9,10 +11,13 @@ pub(super) struct Addresses {
     central: SocketAddr,
     /// The broker, and whose it is.
     kafka: String,
+    /// For `--kafka`.
+    broker: String,
     /// Each charge point's id, place, engine and monitor.
     charge_points: Vec<(String, String, SocketAddr, SocketAddr)>,
-    /// Where the state is kept.
+    /// Where the state is kept, and for how long.
     data: String,
+    folder: String,
 }
 
 impl Addresses {
@@ -24,9 +29,30 @@ impl Addresses {
         Self {
             central: network.central.local_addr(),
             kafka: broker.describe(),
+            broker: broker.address().to_owned(),
             charge_points: charge_points.collect(),
             data: folder.describe(),
+            folder: folder.path().display().to_string(),
         }
+    }
+
+    /// The first object for scripts.
+    pub(super) fn json(&self) -> Value {
+        let charge_points = self.charge_points.iter().map(|(id, location, engine, monitor)| {
+            json!({
+                "charge_point_id": id,
+                "location": location,
+                "engine": engine.to_string(),
+                "monitor": monitor.to_string(),
+            })
+        });
+        json!({
+            "event": "started",
+            "central": self.central.to_string(),
+            "kafka": self.broker,
+            "data": self.folder,
+            "charge_points": charge_points.collect::<Vec<_>>(),
+        })
     }
 
     /// The whole text.
@@ -36,8 +62,10 @@ impl Addresses {
         let _ = writeln!(text, "central        {}", self.central);
         let _ = writeln!(text, "kafka          {}", self.kafka);
         let _ = writeln!(text, "state          {}", self.data);
+        let widest = self.charge_points.iter().map(|(id, ..)| id.len()).max().unwrap_or_default();
         for (id, location, engine, monitor) in &self.charge_points {
-            let _ = writeln!(text, "{id:<14} engine {engine}  monitor {monitor}  {location}");
+            let line = format!("{id:<widest$}  engine {engine}  monitor {monitor}  {location}");
+            let _ = writeln!(text, "{}", table::cut(&line, table::width()));
         }
         let _ = writeln!(text, "\nTo paste into another shell:");
         for (what, line) in self.lines() {
@@ -48,7 +76,7 @@ impl Addresses {
 
     /// The same for the panel: as few lines as they fit on.
     pub(super) fn short(&self) -> String {
-        let (central, kafka) = (self.central, self.kafka.split(' ').next().unwrap_or_default());
+        let (central, kafka) = (self.central, &self.broker);
         let mut text = format!(
             "evmesh operator status --central {central}\n\
              evmesh driver --driver 101 --central {central} --kafka {kafka}\n"

@@ -37,11 +37,15 @@ impl Folder {
 
     /// One service's own folder in it.
     pub(super) fn of(&self, service: &str) -> PathBuf {
-        let root = match self {
+        self.path().join(service)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        match self {
             Self::Kept(path) => path,
             Self::Temporary(folder) => folder.path(),
-        };
-        root.join(service)
+        }
     }
 
     /// What is said of it.

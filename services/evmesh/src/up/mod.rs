@@ -10,7 +10,11 @@ mod panel;
 mod ready;
 mod story;
 
-use crate::{exit::Failure, output, process::Process};
+use crate::{
+    exit::Failure,
+    output::{self, Output},
+    process::Process,
+};
 use announce::Addresses;
 use broker::Broker;
 use domain::DriverId;
@@ -21,7 +25,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use story::Story;
+use story::{Says, Story};
 
 /// A whole network in this one process.
 #[derive(Debug, clap::Args)]
@@ -67,6 +71,12 @@ pub(crate) struct Options {
     /// (40 kWh at 50 kW) are full after 5 s; choose 60 to watch them for a minute.
     #[arg(long, env = "EVMESH_UP_SPEED", value_name = "FACTOR", default_value_t = 600)]
     speed: u32,
+
+    /// How it says what happens: text for people, with a panel on a terminal; json for scripts, one object a line, whose
+    /// `event` says what it is: started, waiting, ready, then the driver's events, or each charge_point that changes; with
+    /// --requests, the last is the summary.
+    #[arg(long, value_enum, env = "EVMESH_UP_OUTPUT", default_value = "text")]
+    output: Output,
 
     #[command(flatten)]
     drive: Drive,
@@ -119,16 +129,24 @@ impl Options {
 }
 
 /// Starts the network, says where it is, and runs it until the order to stop, or to the end of the requests.
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
+    if options.output == Output::Json {
+        // For scripts: no panel comes between the objects.
+        options.process = options.process.without_panel();
+    }
     let charge_points = charge_points::load(options.charge_points.as_deref())?;
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
     let stage = options.process.begin()?;
     let network = Network::bind(&options, charge_points, broker.address(), &folder).await?;
     let has_panel = stage.panel_log().is_some();
-    let story = Story::bind(&options, &network, broker.address(), !has_panel).await?;
+    let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
+    let story = Story::bind(&options, &network, broker.address(), says).await?;
     let addresses = Addresses::of(&network, &broker, &folder);
-    output::print(&addresses.text())?;
+    match options.output {
+        Output::Text => output::print(&addresses.text())?,
+        Output::Json => output::json_line(&addresses.json())?,
+    }
     let view =
         has_panel.then(|| panel::View { central: network.central.view(), driver: story.view(), addresses });
 
@@ -141,7 +159,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
             if ended.is_err() || options.drive.exit {
                 shutdown.start();
             } else if let (Ok(Some(summary)), false) = (&ended, has_panel) {
-                story::report(summary)?;
+                story::report(summary, options.output)?;
             }
             ended
         };
@@ -161,7 +179,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Some(summary) => {
             // At the very end, so that it is the last thing on the screen.
             if has_panel || options.drive.exit {
-                story::report(&summary)?;
+                story::report(&summary, options.output)?;
             }
             if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
         }

@@ -105,7 +105,7 @@ impl Network {
         let after_points = Shutdown::new();
         let stop_central = after_points.clone();
         let central = async {
-            let ended = self.central.run(after_points).await;
+            let ended = self.central.in_network(shutdown.clone()).run(after_points).await;
             shutdown.start();
             ended.map_err(|error| Failure::because(&error))
         };

@@ -7,6 +7,7 @@ use evmesh_proto::{
     operations::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
 };
 use mesh::terminal::status_label;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 use tokio::time::Instant;
 
@@ -14,6 +15,28 @@ use tokio::time::Instant;
 const SAID_EVERY: Duration = Duration::from_secs(1);
 /// So many charge points are named; of more, the number is enough.
 const NAMED: usize = 5;
+
+/// How far a network is that is not ready yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    available: usize,
+    all: usize,
+    missing: String,
+}
+
+impl Waiting {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let Self { available, all, missing } = self;
+        format!("waiting: {available} of {all} charge points are available; {missing}")
+    }
+
+    /// For scripts.
+    pub(super) fn json(&self) -> Value {
+        let Self { available, all, missing } = self;
+        json!({"event": "waiting", "available": available, "charge_points": all, "missing": missing})
+    }
+}
 
 /// What central said last of each charge point that is waited for.
 type Seen = BTreeMap<String, Option<ChargePointDetail>>;
@@ -23,7 +46,7 @@ pub(super) async fn ready(
     central: &Far,
     charge_points: &[ChargePointId],
     within: Duration,
-    progress: impl FnMut(&str) -> Result<(), Failure>,
+    progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut seen: Seen = charge_points.iter().map(|id| (id.to_string(), None)).collect();
     match tokio::time::timeout(within, follow(central, &mut seen, progress)).await {
@@ -40,7 +63,7 @@ pub(super) async fn ready(
 async fn follow(
     central: &Far,
     seen: &mut Seen,
-    mut progress: impl FnMut(&str) -> Result<(), Failure>,
+    mut progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut said = String::new();
     let mut still = |seen: &Seen| {
@@ -49,8 +72,7 @@ async fn follow(
             return Ok(());
         }
         let available = seen.values().filter(|detail| is_available(detail)).count();
-        let all = seen.len();
-        progress(&format!("waiting: {available} of {all} charge points are available; {missing}"))?;
+        progress(&Waiting { available, all: seen.len(), missing: missing.clone() })?;
         said = missing;
         Ok::<(), Failure>(())
     };

@@ -1,15 +1,22 @@
 //! What happens in a network once it is bound: it gets ready, then a driver works through a file, or people watch it.
 
-use super::{Options, faults, network::Network, ready::ready};
+use super::{
+    Options, faults,
+    network::Network,
+    ready::{Waiting, ready},
+};
 use crate::{
     exit::{Failure, even_unread},
     far::Far,
     operator,
     output::{self, Output},
+    view,
 };
 use domain::{ChargePointId, requests::Summary};
 use driver::words::Words;
 use mesh::Shutdown;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
@@ -19,13 +26,35 @@ use tokio::sync::{
     watch,
 };
 
+/// Where what happens is said.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Says {
+    /// In a panel, which has its own ways.
+    InPanel,
+    /// On stdout, a line each.
+    On(Output),
+}
+
+impl Says {
+    fn say(self, text: &str, object: impl FnOnce() -> Value) -> Result<(), Failure> {
+        match self {
+            Self::InPanel => Ok(()),
+            Self::On(Output::Text) => output::line(text),
+            Self::On(Output::Json) => output::json_line(&object()),
+        }
+    }
+
+    fn ready(self) -> Result<(), Failure> {
+        self.say("ready: every charge point is available", || json!({"event": "ready"}))
+    }
+}
+
 /// The plot, before it begins.
 pub(super) struct Story {
     central: Far,
     charge_points: Vec<ChargePointId>,
     ready_timeout: Duration,
-    /// Lines are printed; if not, a panel shows what happens.
-    lines: bool,
+    says: Says,
     drive: Option<Drive>,
 }
 
@@ -42,7 +71,7 @@ impl Story {
         options: &Options,
         network: &Network,
         kafka: &str,
-        lines: bool,
+        says: Says,
     ) -> Result<Self, Failure> {
         let central = network.central.local_addr();
         let drive = match &options.drive.requests {
@@ -68,7 +97,7 @@ impl Story {
             central: Far::central(&central.into()),
             charge_points: network.points.iter().map(|point| point.id.clone()).collect(),
             ready_timeout: options.drive.ready_timeout,
-            lines,
+            says,
             drive,
         })
     }
@@ -80,30 +109,30 @@ impl Story {
 
     /// Runs until the last request has concluded, or until the order to stop. It gives what came of the requests.
     pub(super) async fn run(self, shutdown: Shutdown) -> Result<Option<Summary>, Failure> {
-        let lines = self.lines;
-        let progress = |text: &str| say(lines, text);
+        let says = self.says;
+        let progress = |waiting: &Waiting| says.say(&waiting.text(), || waiting.json());
         let ready = tokio::select! {
             ready = ready(&self.central, &self.charge_points, self.ready_timeout, progress) => ready,
             () = shutdown.started() => return Ok(None),
         };
         match (self.drive, ready) {
             (Some(drive), Ok(())) => {
-                say(lines, "ready: every charge point is available")?;
-                drive.run(lines, shutdown).await.map(Some)
+                says.ready()?;
+                drive.run(says, shutdown).await.map(Some)
             }
             (Some(_), Err(failure)) => Err(failure),
             (None, ready) => {
                 match ready {
-                    Ok(()) => say(lines, "ready: every charge point is available")?,
+                    Ok(()) => says.ready()?,
                     // It may still become ready: whoever watches sees it.
                     Err(Failure::Failed(why)) => tracing::warn!("{why}"),
                     Err(failure) => return Err(failure),
                 }
-                if !lines {
+                let Says::On(output) = says else {
                     return Ok(None);
-                }
+                };
                 tokio::select! {
-                    ended = operator::follow(&self.central, Output::Text) => ended.map(|()| None),
+                    ended = operator::follow(&self.central, |one| changed(one, output)) => ended.map(|()| None),
                     () = shutdown.started() => Ok(None),
                 }
             }
@@ -112,12 +141,12 @@ impl Story {
 }
 
 impl Drive {
-    async fn run(self, lines: bool, shutdown: Shutdown) -> Result<Summary, Failure> {
+    async fn run(self, says: Says, shutdown: Shutdown) -> Result<Summary, Failure> {
         let words = self.service.words();
         let (shown, hand) = (self.service.events(), self.service.events());
         let (ended, shown, ()) = tokio::join!(
             self.service.run(shutdown),
-            show(words, shown, lines),
+            show(words, shown, says),
             faults::inject(self.faults, self.hands, hand),
         );
         let summary = ended.map_err(|error| Failure::because(&error))?;
@@ -126,26 +155,39 @@ impl Drive {
     }
 }
 
-/// Prints the table of what came of each request.
-pub(super) fn report(summary: &Summary) -> Result<(), Failure> {
-    let table = driver::words::summary(summary, driver::Output::Text);
-    even_unread(output::line(&format!("\n{table}")))
+/// A charge point as an event.
+#[derive(Serialize)]
+struct Changed<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    charge_point: &'a view::ChargePoint,
+}
+
+fn changed(charge_point: &view::ChargePoint, output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Text => output::line(&view::charge_point_line(charge_point)),
+        Output::Json => output::json_line(&Changed { event: "charge_point", charge_point }),
+    }
+}
+
+/// Prints what came of each request: a table, or one object.
+pub(super) fn report(summary: &Summary, output: Output) -> Result<(), Failure> {
+    even_unread(match output {
+        Output::Text => output::line(&format!("\n{}", driver::words::summary(summary, driver::Output::Text))),
+        Output::Json => output::line(&driver::words::summary(summary, driver::Output::Json)),
+    })
 }
 
 /// Shows each event until the driver's run ends.
-async fn show(words: Words, mut events: Receiver<driver::DriverEvent>, lines: bool) -> Result<(), Failure> {
+async fn show(words: Words, mut events: Receiver<driver::DriverEvent>, says: Says) -> Result<(), Failure> {
     loop {
         match events.recv().await {
-            Ok(event) => say(lines, &words.text(&event))?,
+            Ok(event) => says.say(&words.text(&event), || words.json(&event))?,
             Err(RecvError::Lagged(missed)) => {
-                say(lines, &format!("{missed} messages are not shown: they came too fast"))?
+                let text = format!("{missed} messages are not shown: they came too fast");
+                says.say(&text, || json!({"event": "lagged", "missed": missed}))?;
             }
             Err(RecvError::Closed) => return Ok(()),
         }
     }
-}
-
-/// Prints a line where there is no panel: a panel has its own ways.
-fn say(lines: bool, text: &str) -> Result<(), Failure> {
-    if lines { output::line(text) } else { Ok(()) }
 }

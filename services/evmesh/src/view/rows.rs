@@ -1,53 +1,41 @@
 //! The tables that people read.
 
-use super::words::{energy_cell, money_cell, power_cell, price_cell, seconds_cell, status_cell};
-use super::{ChargePoint, Panel, Session, Supply, Ticket};
-use crate::output::{
+use super::words::{energy_cell, kwh_cell, minutes_cell, money_cell, power_cell, price_cell, status_cell};
+use super::{ChargePoint, Live, Panel, Session, Supply, Ticket};
+use mesh::table::{
     Side::{Left, Right},
-    Table,
+    Table, short_id, wrap,
 };
 
-/// Charge points, one a row.
+/// Where the facts of a charge point's panel stand.
+const FACTS: usize = 14;
+
+/// Charge points, one a row; what runs there, and why it is as it is, below it.
 pub(crate) fn charge_points(charge_points: &[ChargePoint]) -> Table {
-    let mut table = Table::new(&[
-        ("CHARGE POINT", Left),
-        ("LOCATION", Left),
-        ("PRICE", Right),
-        ("STATUS", Left),
-        ("DRIVER", Left),
-        ("POWER", Right),
-        ("ENERGY", Right),
-        ("AMOUNT", Right),
-        ("REASON", Left),
-    ]);
+    let mut table =
+        Table::new(&[("CHARGE POINT", Left), ("LOCATION", Left), ("PRICE", Right), ("STATUS", Left)]);
     for one in charge_points {
-        let live = one.live.as_ref();
-        table.push(vec![
+        let cells = vec![
             one.charge_point_id.clone(),
             one.location.clone(),
             price_cell(one.price.as_ref()),
             status_cell(one.status),
-            live.map_or_else(String::new, |live| live.driver_id.clone()),
-            live.map_or_else(String::new, |live| power_cell(live.power_w)),
-            live.map_or_else(String::new, |live| energy_cell(live.energy_wh)),
-            money_cell(live.and_then(|live| live.amount.as_ref())),
-            one.status_reason.clone(),
-        ]);
+        ];
+        let reason = (!one.status_reason.is_empty()).then(|| format!("({})", one.status_reason));
+        let note = one.live.as_ref().map(live).into_iter().chain(reason);
+        table.push(cells, note.collect::<Vec<_>>().join("  "));
     }
     table
 }
 
+fn live(live: &Live) -> String {
+    let (power, energy) = (power_cell(live.power_w), energy_cell(live.energy_wh));
+    format!("{power}  {energy}  {}  driver {}", money_cell(live.amount.as_ref()), live.driver_id)
+}
+
 /// One charge point on one line, for a stream of changes.
 pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
-    let live = one.live.as_ref().map(|live| {
-        let amount = money_cell(live.amount.as_ref());
-        format!(
-            "  {}  {}  {amount}  driver {}",
-            power_cell(live.power_w),
-            energy_cell(live.energy_wh),
-            live.driver_id
-        )
-    });
+    let live = one.live.as_ref().map(|one| format!("  {}", live(one)));
     let reason =
         if one.status_reason.is_empty() { String::new() } else { format!("  ({})", one.status_reason) };
     format!("{:<12} {:<13}{}{reason}", one.charge_point_id, status_cell(one.status), live.unwrap_or_default())
@@ -55,33 +43,30 @@ pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
         .to_owned()
 }
 
-/// Sessions, one a row.
+/// Sessions, one a row; why each is as it is, below it.
 pub(crate) fn sessions(sessions: &[Session]) -> Table {
     let mut table = Table::new(&[
         ("SESSION", Left),
-        ("CREATED", Left),
-        ("CHARGE POINT", Left),
+        ("CREATED (UTC)", Left),
+        ("AT", Left),
         ("DRIVER", Left),
         ("STATE", Left),
-        ("OUTCOME", Left),
-        ("ENERGY", Right),
+        ("kWh", Right),
         ("AMOUNT", Right),
         ("TICKET", Left),
-        ("REASON", Left),
     ]);
     for one in sessions {
-        table.push(vec![
-            one.session_id.clone(),
-            seconds_cell(one.create_time.as_ref()),
+        let cells = vec![
+            short_id(&one.session_id),
+            minutes_cell(one.create_time.as_ref()),
             one.charge_point_id.clone(),
             one.driver_id.clone(),
-            one.state.to_owned(),
-            one.outcome.unwrap_or_default().to_owned(),
-            energy_cell(one.energy_wh),
+            one.outcome.unwrap_or(one.state).to_owned(),
+            kwh_cell(one.energy_wh),
             money_cell(one.amount.as_ref()),
             ticket_word(one).to_owned(),
-            format!("{}{}", one.reason, one.trouble), // one of them is empty
-        ]);
+        ];
+        table.push(cells, format!("{}{}", one.reason, one.trouble)); // one of them is empty
     }
     table
 }
@@ -89,7 +74,7 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
 fn ticket_word(session: &Session) -> &'static str {
     match (&session.ticket, session.settled) {
         (Some(_), _) => "issued",
-        (None, true) => "none due",
+        (None, true) => "none",
         (None, false) => "open",
     }
 }
@@ -97,28 +82,27 @@ fn ticket_word(session: &Session) -> &'static str {
 /// Tickets, one a row.
 pub(crate) fn tickets(tickets: &[Ticket]) -> Table {
     let mut table = Table::new(&[
-        ("TICKET", Left),
-        ("ISSUED", Left),
-        ("CHARGE POINT", Left),
+        ("SESSION", Left),
+        ("ISSUED (UTC)", Left),
+        ("AT", Left),
         ("DRIVER", Left),
-        ("ENERGY", Right),
-        ("PRICE", Right),
+        ("kWh", Right),
+        ("A kWh", Right),
         ("AMOUNT", Right),
         ("OUTCOME", Left),
-        ("NOTE", Left),
     ]);
     for one in tickets {
-        table.push(vec![
-            one.session_id.clone(),
-            seconds_cell(one.issue_time.as_ref()),
+        let cells = vec![
+            short_id(&one.session_id),
+            minutes_cell(one.issue_time.as_ref()),
             one.charge_point_id.clone(),
             one.driver_id.clone(),
-            energy_cell(one.energy_wh),
-            price_cell(one.price.as_ref()),
+            kwh_cell(one.energy_wh),
+            price_cell(one.price.as_ref()).trim_end_matches("/kWh").to_owned(),
             money_cell(one.amount.as_ref()),
             one.outcome.unwrap_or_default().to_owned(),
-            note(one),
-        ]);
+        ];
+        table.push(cells, note(one));
     }
     table
 }
@@ -130,34 +114,171 @@ fn note(ticket: &Ticket) -> String {
     estimated.into_iter().chain(late).collect::<Vec<_>>().join(", ")
 }
 
-/// The panel of one charge point: a line a fact.
-pub(crate) fn panel(panel: &Panel) -> String {
-    let yes = |is: bool| if is { "yes" } else { "no" };
-    let mut text = format!(
-        "charge point  {}\nplugged in    {}\nattended      {}\nfault         {}\n",
-        panel.charge_point_id,
-        yes(panel.plugged_in),
-        yes(panel.attended),
-        if panel.fault.is_empty() { "none" } else { &panel.fault },
-    );
-    for (name, supply) in [("session now  ", &panel.current), ("last session ", &panel.last)] {
-        text.push_str(&format!(
-            "{name} {}\n",
-            supply.as_ref().map_or_else(|| "none".to_owned(), supply_line)
-        ));
-    }
-    text
+/// The panel of one charge point: a fact a line, or several lines of at most this width.
+pub(crate) fn panel(panel: &Panel, width: usize) -> String {
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let supply = |supply: &Option<Supply>| supply.as_ref().map_or_else(|| "none".to_owned(), supply_line);
+    let facts = [
+        ("charge point", panel.charge_point_id.clone()),
+        ("plugged in", yes(panel.plugged_in)),
+        ("attended", yes(panel.attended)),
+        ("fault", if panel.fault.is_empty() { "none".to_owned() } else { panel.fault.clone() }),
+        ("session now", supply(&panel.current)),
+        ("last session", supply(&panel.last)),
+    ];
+    let lines =
+        facts.map(|(name, fact)| format!("{name:<FACTS$}{}\n", wrap(&fact, width, FACTS).trim_start()));
+    lines.concat()
 }
 
 fn supply_line(supply: &Supply) -> String {
     let end = supply.end.map(|end| format!(" ({end})")).unwrap_or_default();
     format!(
         "{} of driver {}: {}{end}, {} at {}, {} now",
-        supply.session_id,
+        short_id(&supply.session_id),
         supply.driver_id,
         supply.state,
         energy_cell(supply.energy_wh),
         price_cell(supply.price.as_ref()),
         power_cell(supply.power_w),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Money, Price};
+    use super::*;
+    use evmesh_proto::topics::WireStatus;
+    use mesh::table::{WIDTH, columns};
+
+    /// As long as central lets them be.
+    struct Longest {
+        id: String,
+        location: String,
+        reason: String,
+        money: Money,
+        price: Price,
+    }
+
+    fn typical() -> Longest {
+        let (id, location, reason) = ("MAD-01".into(), "Madrid, Chamartin".into(), String::new());
+        let money = Money { currency_code: "EUR".into(), micros: 14_000_000 };
+        Longest {
+            id,
+            location,
+            reason,
+            money,
+            price: Price { currency_code: "EUR".into(), micros_per_kwh: 350_000 },
+        }
+    }
+
+    fn longest() -> Longest {
+        Longest {
+            id: "x".repeat(64),
+            location: "駅".repeat(128),
+            reason: "it is too warm ".repeat(20),
+            money: Money { currency_code: "EUR".into(), micros: i64::MAX },
+            price: Price { currency_code: "EUR".into(), micros_per_kwh: 999_999_999 },
+        }
+    }
+
+    fn tables(of: Longest) -> Vec<String> {
+        let Longest { id, location, reason, money, price } = of;
+        let (at, end) = (Some("2026-11-23T14:30:05.678Z".to_owned()), Some("COMPLETED"));
+        let session_id =
+            if reason.is_empty() { "01a20861c8ad72c6ae63ea1aebc6d578".into() } else { id.clone() };
+        let live = |amount| Live {
+            session_id: session_id.clone(),
+            driver_id: id.clone(),
+            power_w: 350_000,
+            energy_wh: 123_456,
+            amount: Some(amount),
+        };
+        let point = ChargePoint {
+            charge_point_id: id.clone(),
+            location,
+            price: Some(price.clone()),
+            status: Some(WireStatus::Supplying),
+            status_reason: reason.clone(),
+            engine_address: id.clone(),
+            epoch: 1,
+            live: Some(live(money.clone())),
+        };
+        let ticket = || Ticket {
+            session_id: session_id.clone(),
+            charge_point_id: id.clone(),
+            driver_id: id.clone(),
+            energy_wh: 123_456,
+            price: Some(price.clone()),
+            amount: Some(money.clone()),
+            outcome: end,
+            estimated: true,
+            start_time: at.clone(),
+            end_time: at.clone(),
+            issue_time: at.clone(),
+            late_energy_wh: 1,
+        };
+        let session = Session {
+            session_id: session_id.clone(),
+            charge_point_id: id.clone(),
+            driver_id: id.clone(),
+            state: "ENDED",
+            outcome: end,
+            reason: reason.clone(),
+            price: Some(price.clone()),
+            energy_wh: 123_456,
+            amount: Some(money.clone()),
+            power_w: 0,
+            create_time: at.clone(),
+            start_time: at.clone(),
+            end_time: at.clone(),
+            settled: true,
+            ticket: Some(ticket()),
+            trouble: String::new(),
+        };
+        let supply = || Supply {
+            session_id: session_id.clone(),
+            driver_id: id.clone(),
+            state: "ENDED",
+            end,
+            price: Some(price.clone()),
+            energy_wh: 123_456,
+            power_w: 0,
+            seq: 1,
+            start_time: at.clone(),
+            end_time: at.clone(),
+        };
+        let screen = Panel {
+            charge_point_id: id.clone(),
+            plugged_in: true,
+            attended: true,
+            fault: reason,
+            current: Some(supply()),
+            last: Some(supply()),
+        };
+        vec![
+            charge_points(&[point]).render(WIDTH),
+            sessions(&[session]).render(WIDTH),
+            tickets(&[ticket()]).render(WIDTH),
+            panel(&screen, WIDTH),
+        ]
+    }
+
+    #[test]
+    fn every_table_fits_eighty_columns_whatever_is_in_it() {
+        for text in [tables(typical()), tables(longest())].concat() {
+            for line in text.lines() {
+                assert!(columns(line) <= WIDTH, "{} columns: {line}", columns(line));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_usual_is_cut() {
+        for text in tables(typical()) {
+            assert!(text.contains("MAD-01"), "{text}");
+            // The one mark is that of a session's id.
+            assert!(text.matches('…').count() <= 2 && !text.replace("…ebc6d578", "").contains('…'), "{text}");
+        }
+    }
 }

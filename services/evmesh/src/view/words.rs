@@ -66,18 +66,20 @@ pub(super) fn energy_cell(wh: u64) -> String {
     Energy::from_wh(wh).to_string()
 }
 
+/// Energy as a cell of a column whose head names the unit.
+pub(super) fn kwh_cell(wh: u64) -> String {
+    energy_cell(wh).trim_end_matches(" kWh").to_owned()
+}
+
 /// Power as a cell.
 pub(super) fn power_cell(w: u64) -> String {
     Power::from_w(w).to_string()
 }
 
-/// An RFC 3339 time cut to its seconds.
-pub(super) fn seconds_cell(time: Option<&String>) -> String {
-    let time = time.map_or("", String::as_str);
-    match time.split_once('.') {
-        Some((seconds, _)) => format!("{seconds}Z"),
-        None => time.to_owned(),
-    }
+/// An RFC 3339 time as month, day, hour and minute.
+pub(super) fn minutes_cell(time: Option<&String>) -> String {
+    let minutes = time.and_then(|time| time.get("2026-".len().."2026-11-23T14:30".len()));
+    minutes.map_or_else(String::new, |minutes| minutes.replace('T', " "))
 }
 
 #[cfg(test)]
@@ -92,7 +94,8 @@ mod tests {
         assert_eq!(money_cell(None), "");
         let price = Price { currency_code: "EUR".into(), micros_per_kwh: 350_000 };
         assert_eq!(price_cell(Some(&price)), "0.35 EUR/kWh");
-        assert_eq!(seconds_cell(Some(&"2026-01-02T03:04:05.678Z".into())), "2026-01-02T03:04:05Z");
+        assert_eq!(minutes_cell(Some(&"2026-01-02T03:04:05.678Z".into())), "01-02 03:04");
+        assert_eq!((minutes_cell(None), kwh_cell(1_234)), (String::new(), "1.234".to_owned()));
         assert_eq!(status_cell(Some(WireStatus::Supplying)), "SUMINISTRANDO");
         assert_eq!(outcome_word(SessionOutcome::Faulted), Some("FAULTED"));
     }
