@@ -10,7 +10,7 @@ use evmesh_proto::{
     network::{self, ChargePointStatus, SessionOutcome, SessionState},
     topics,
 };
-use mesh::{kafka::Producer, testing};
+use mesh::{grpc::reason, kafka::Producer, testing};
 use serde_json::{Value, json};
 
 /// Fields whose value a test cannot know are checked for their form and taken out.
@@ -139,19 +139,19 @@ async fn a_denial_and_an_expiry_are_told_too() {
     options.rules.reservation = std::time::Duration::from_secs(1);
     let central = Central::with(options).await;
     let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
-    let denied = central.request("102", "").await.unwrap_err();
+    let denied = central.request_again("102", "", "r-1").await.unwrap_err();
     let (key, told) = notifications.of_type("AUTH_DENIED").await;
     let mut told = checked(told);
     assert!(told.as_object_mut().unwrap().remove("event_id").is_some());
     let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "102", "reason": denied.message(),
-        "code": "NO_CHARGE_POINT_FREE"});
+        "code": reason(&denied), "request_id": "r-1"});
     assert_eq!((key.as_str(), told), ("102", expected));
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
     let id = central.request("101", "MAD-01").await.unwrap().session_id;
     let (_, told) = notifications.of_type("SUPPLY_ERROR").await;
     assert_eq!(
-        (&told["session_id"], &told["kwh_partial"], &told["importe_partial"]),
-        (&json!(id), &json!(0.0), &json!(0.0))
+        (&told["session_id"], &told["code"], &told["kwh_partial"], &told["amount_micros"]),
+        (&json!(id), &json!("RESERVATION_EXPIRED"), &json!(0.0), &json!(0))
     );
     central.stop().await;
 }

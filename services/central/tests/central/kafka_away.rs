@@ -2,11 +2,12 @@
 //! mid-supply loses nothing.
 
 use crate::{
-    bench::Central,
+    bench::{Central, options},
     topics::{Topic, publish},
 };
 use evmesh_proto::{engine::SupplyEnd, network::ChargePointStatus, topics};
 use mesh::{
+    grpc::reason,
     kafka::{KafkaOptions, Producer},
     testing::{self, Proxy},
 };
@@ -72,4 +73,26 @@ async fn kafka_lost_and_returned_in_mid_supply_loses_nothing() {
     notifications.first("the second driver is told", |value| value["user_id"] == "102").await;
     central.stop().await;
     assert_eq!((notifications.count("AUTH_OK"), notifications.count("TICKET")), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_has_not_taken_outlives_a_restart_word_for_word() {
+    let broker = testing::broker();
+    let folder = tempfile::tempdir().unwrap();
+    let mut away = broker.options();
+    away.kafka = testing::free_address().to_string();
+    let central = Central::with(options(folder.path(), away)).await;
+    let (_engine, _monitor) = central.charge_point("MAD-01").await;
+    let id = central.request_again("101", "MAD-01", "r-1").await.unwrap().session_id;
+    let denied = central.request_again("102", "MAD-01", "r-2").await.unwrap_err();
+    central.stop().await;
+
+    let central = Central::with(options(folder.path(), broker.options())).await;
+    let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
+    let (_, told) = notifications.of_type("AUTH_OK").await;
+    assert_eq!((&told["session_id"], &told["request_id"]), (&json!(id), &json!("r-1")));
+    let (_, told) = notifications.of_type("AUTH_DENIED").await;
+    let expected = (json!(reason(&denied)), json!(denied.message()), json!("r-2"));
+    assert_eq!((told["code"].clone(), told["reason"].clone(), told["request_id"].clone()), expected);
+    central.stop().await;
 }

@@ -45,7 +45,12 @@ async fn a_restart_in_mid_supply_loses_nothing() {
     central.status("MAD-01", ChargePointStatus::Available).await;
     let again = central.request_again("101", "MAD-01", "once").await.unwrap();
     assert_eq!(again.session_id, id, "the answer to a repeat outlives the restart");
-    notifications.of_type("TICKET").await;
+    let (_, told) = notifications.of_type("TICKET").await;
+    assert_eq!(
+        (&told["energy_wh"], &told["amount_micros"], &told["currency"]),
+        (&json!(700), &json!(210_000), &json!("EUR")),
+        "the same ticket"
+    );
     central.stop().await;
     assert_eq!(notifications.count("TICKET"), 1);
     assert_eq!(notifications.count("AUTH_OK"), 1);
