@@ -2,10 +2,12 @@
 
 use crate::{
     exit::{Failure, even_unread},
+    far::waiting,
     output,
     process::Process,
 };
 use std::io;
+use tokio::sync::watch;
 
 /// A role's own flags, and those of every long-running process.
 #[derive(Debug, clap::Args)]
@@ -63,13 +65,16 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let stage = process.begin()?;
     let service = driver::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let lines = stage.panel_log().is_none().then(|| (service.words(), service.events()));
+    let lines = stage.panel_log().is_none().then(|| (service.words(), service.events(), service.view()));
     let mut summary = None;
     let work = Box::pin(async {
         let printing = async {
-            if let Some((words, events)) = lines {
+            if let Some((words, events, view)) = lines {
+                let central = view.borrow().central.clone();
+                let first = waiting(|| format!("waiting for central at {central}"), answered(view));
                 // Nobody may be reading: the requests go on all the same.
-                words.print(events, output, io::stdout()).await.unwrap_or_default();
+                let (printed, ()) = tokio::join!(words.print(events, output, io::stdout()), first);
+                printed.unwrap_or_default();
             }
         };
         let (ended, ()) = tokio::join!(service.run(shutdown), printing);
@@ -82,4 +87,10 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     };
     even_unread(output::line(&driver::words::summary(&summary, output)))?;
     if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Until central has answered, or is known not to; or until the run has ended.
+async fn answered(mut view: watch::Receiver<driver::View>) {
+    // An error is the run's end.
+    let _ = view.wait_for(|view| view.reachable.is_some()).await;
 }

@@ -238,6 +238,9 @@ fn who_waits_for_longer_than_a_second_is_told_for_what() {
         assert_eq!(lines[0], format!("{waits}{silent}"), "{command:?}");
         assert!(lines[1].contains(&silent), "{command:?}: {run:?}");
     }
+    let driver =
+        Process::start(["driver", "--driver", "1", "--central", &silent, "--kafka", &free_address()]);
+    driver.line(&["evmesh: waiting for central at ", &silent], common::PATIENCE);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod story;
 
 use crate::{
     exit::Failure,
+    far::waiting,
     output::{self, Output},
     process::Process,
 };
@@ -19,10 +20,12 @@ use announce::Addresses;
 use broker::Broker;
 use domain::DriverId;
 use folder::Folder;
+use mesh::Shutdown;
 use network::Network;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    pin::pin,
     time::Duration,
 };
 use story::{Says, Story};
@@ -163,7 +166,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
             }
             ended
         };
-        let (ran, ended) = tokio::join!(network.run(shutdown.clone()), story);
+        let (ran, ended) = tokio::join!(slow_stop(network.run(shutdown.clone()), &shutdown), story);
         told = ended;
         ran
     });
@@ -182,6 +185,17 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
                 story::report(&summary, options.output)?;
             }
             if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
+        }
+    }
+}
+
+/// Runs to the end. When that takes longer than a second after the order to stop, stderr says what goes on.
+async fn slow_stop<T>(run: impl Future<Output = T>, stop: &Shutdown) -> T {
+    let mut run = pin!(run);
+    tokio::select! {
+        ended = &mut run => ended,
+        () = stop.started() => {
+            waiting(|| "stopping in order; a second Ctrl-C stops at once".to_owned(), run).await
         }
     }
 }
