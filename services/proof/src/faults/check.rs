@@ -1,5 +1,7 @@
 //! After the faults: what drivers were told, what the meters delivered, the topics and central's store, side by side.
 
+mod told;
+
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,8 @@ use super::{
 };
 use evmesh_proto::{
     network::{Session, SessionOutcome, SessionState, Ticket},
-    topics::{Notification, NotificationType, Telemetry, TelemetryType},
+    topics::{Telemetry, TelemetryType},
 };
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -32,16 +33,13 @@ struct Metered {
     finals_wh: BTreeSet<u64>,
 }
 
-/// A guest's messages have no driver to be told.
-const GUEST: &str = "INVITADO";
-
 /// Everything is quiet, everything was read: every promise is looked at.
 pub(super) fn check(world: &World, journal: &Journal, topics: &Topics) {
     let mut facts = journal.facts();
     write_history(&mut facts, topics);
     compare(&mut facts, topics);
     let sessions = facts.sessions.clone();
-    apps(&mut facts, &sessions, world);
+    told::by_apps(&mut facts, &sessions, world);
     logs(&mut facts, world);
 }
 
@@ -58,7 +56,7 @@ fn compare(facts: &mut Facts, topics: &Topics) {
             facts.violated("INV-1", Some(id), text);
         }
     }
-    told(facts, &sessions, &topics.notifications);
+    told::on_the_topic(facts, &sessions, &topics.notifications);
     acknowledged(facts, &sessions);
 }
 
@@ -190,105 +188,6 @@ fn one_ticket(facts: &mut Facts, session: &Session, ticket: &Ticket, highest_wh:
     }
 }
 
-/// What drivers were told on the topic: each their own, and all that they must be told.
-fn told(facts: &mut Facts, sessions: &BTreeMap<String, Session>, notifications: &[Sent<Notification>]) {
-    let mut by_session: BTreeMap<&str, Vec<&Notification>> = BTreeMap::new();
-    for Sent { key, body } in notifications {
-        let id = body.session_id.as_deref();
-        if *key != body.user_id {
-            let text = format!("a notification for {} was sent under the key {key}", body.user_id);
-            facts.violated("INV-5", id, text);
-        }
-        let Some(id) = id else { continue };
-        match sessions.get(id) {
-            Some(session) if session.driver_id == body.user_id && session.charge_point_id == body.cp_id => {
-                by_session.entry(id).or_default().push(body);
-            }
-            _ => facts.violated("INV-5", Some(id), format!("a notification for somebody else: {body:?}")),
-        }
-    }
-    for session in sessions.values().filter(|session| session.driver_id != GUEST) {
-        let told = by_session.get(session.session_id.as_str()).map_or(&[][..], Vec::as_slice);
-        let told_later = sessions.contains_key(&next_attempt(&session.session_id));
-        told_of(facts, session, told, told_later);
-    }
-}
-
-/// The session of an open request that tried another charge point after this one.
-fn next_attempt(id: &str) -> String {
-    match id.split_once('.').and_then(|(base, attempt)| Some((base, attempt.parse::<u32>().ok()?))) {
-        Some((base, attempt)) => format!("{base}.{}", attempt + 1),
-        None => format!("{id}.2"),
-    }
-}
-
-/// A rejection that was followed by another attempt is not told: the driver hears of that one.
-fn told_of(facts: &mut Facts, session: &Session, told: &[&Notification], told_later: bool) {
-    let id = session.session_id.as_str();
-    let of = |kind| told.iter().filter(move |it| it.kind == kind);
-    // Copies are allowed, one event with two contents is not.
-    let mut events: BTreeMap<&str, &Notification> = BTreeMap::new();
-    for notification in told {
-        let Some(event) = &notification.event_id else { continue };
-        if let Some(other) = events.insert(event, notification)
-            && other != *notification
-            && notification.kind != NotificationType::ConsumptionUpdate
-        {
-            facts.violated(
-                "INV-6",
-                Some(id),
-                format!("event {event} was told as {other:?} and {notification:?}"),
-            );
-        }
-    }
-    // In order: the first copy of each.
-    let mut last = (None, NotificationType::Authorized);
-    let mut seen = BTreeSet::new();
-    for notification in told.iter().filter(|it| it.kind != NotificationType::ConsumptionUpdate) {
-        if seen.insert(notification.event_id.clone()) {
-            if notification.seq < last.0 {
-                let text = format!("{:?} came after {:?} with a lower number", notification.kind, last.1);
-                facts.violated("INV-6", Some(id), text);
-            }
-            last = (notification.seq, notification.kind);
-        }
-    }
-    let tickets: BTreeSet<_> = of(NotificationType::Ticket)
-        .map(|it| (wh(it.kwh.unwrap_or_default()), (it.importe.unwrap_or_default() * 1e6).round() as i64))
-        .collect();
-    let due: BTreeSet<_> = session
-        .ticket
-        .iter()
-        .map(|ticket| (ticket.energy_wh, ticket.amount.as_ref().map_or(0, |amount| amount.micros)))
-        .collect();
-    if tickets != due {
-        facts.violated(
-            "INV-1",
-            Some(id),
-            format!("the driver was told the tickets {tickets:?}, due is {due:?}"),
-        );
-    }
-    let error_due = match session.outcome() {
-        SessionOutcome::Faulted | SessionOutcome::Expired => true,
-        SessionOutcome::Completed
-        | SessionOutcome::Stopped
-        | SessionOutcome::Rejected
-        | SessionOutcome::Unspecified => false,
-    };
-    if error_due && of(NotificationType::SupplyError).next().is_none() {
-        facts.violated("INV-6", Some(id), format!("the driver was not told: {}", describe(session)));
-    }
-    let denied = of(NotificationType::Denied).next().is_some();
-    let granted = of(NotificationType::Authorized).next().is_some();
-    if session.outcome() == SessionOutcome::Rejected && (granted || denied == told_later) {
-        facts.violated(
-            "INV-6",
-            Some(id),
-            format!("told granted: {granted}, denied: {denied}; {}", describe(session)),
-        );
-    }
-}
-
 /// Every acknowledged call is still true.
 fn acknowledged(facts: &mut Facts, sessions: &BTreeMap<String, Session>) {
     for granted in facts.granted.clone() {
@@ -317,59 +216,13 @@ fn acknowledged(facts: &mut Facts, sessions: &BTreeMap<String, Session>) {
             );
         }
     }
-    for (id, _) in facts.stops.clone() {
-        if sessions.get(&id).is_none_or(|session| session.state() != SessionState::Ended) {
-            facts.violated(
-                "INV-6",
-                Some(&id),
-                format!("the stop of session {id} was acknowledged, and it goes on"),
-            );
+    for (id, open) in facts.stops.clone() {
+        let ended = sessions.get(&id).filter(|session| session.state() == SessionState::Ended);
+        let by_it = |session: &Session| !open || session.outcome() != SessionOutcome::Expired;
+        if !ended.is_some_and(by_it) {
+            let text = format!("the stop of session {id} was acknowledged, and it did not end by it");
+            facts.violated("INV-6", Some(&id), text);
         }
-    }
-}
-
-/// What the driver processes said.
-fn apps(facts: &mut Facts, sessions: &BTreeMap<String, Session>, world: &World) {
-    for app in &world.apps {
-        for path in app.outputs() {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            // The last line of one that was killed may be cut off.
-            for said in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-                said_by_app(facts, sessions, &app.name, &said);
-            }
-        }
-    }
-}
-
-fn said_by_app(facts: &mut Facts, sessions: &BTreeMap<String, Session>, app: &str, said: &Value) {
-    let event = said["event"].as_str().unwrap_or_default();
-    let tickets: Vec<&Value> = match event {
-        "ticket" => vec![said],
-        "missed" => said["tickets"].as_array().into_iter().flatten().collect(),
-        "concluded" => Some(&said["ticket"]).filter(|ticket| ticket.is_object()).into_iter().collect(),
-        _ => Vec::new(),
-    };
-    *facts.counts.entry("lines of driver processes").or_default() += 1;
-    let named = said["session_id"].as_str().into_iter();
-    let named: Vec<&str> =
-        named.chain(tickets.iter().filter_map(|ticket| ticket["session_id"].as_str())).collect();
-    for id in named {
-        if sessions.get(id).is_none_or(|session| session.driver_id != app) {
-            facts.violated("INV-5", Some(id), format!("{app} showed what is not its own: {said}"));
-        }
-    }
-    for shown in tickets {
-        let id = shown["session_id"].as_str().unwrap_or_default();
-        let Some(ticket) = sessions.get(id).and_then(|session| session.ticket.as_ref()) else {
-            facts.violated("INV-1", Some(id), format!("{app} showed a ticket that is not there: {shown}"));
-            continue;
-        };
-        let energy = wh(shown["kwh"].as_f64().unwrap_or_default());
-        let amount = (shown["amount"].as_f64().unwrap_or_default() * 1e6).round() as i64;
-        if energy != ticket.energy_wh || Some(amount) != ticket.amount.as_ref().map(|amount| amount.micros) {
-            facts.violated("INV-4", Some(id), format!("{app} showed {shown}, the ticket is {ticket:?}"));
-        }
-        *facts.counts.entry("tickets shown by driver processes").or_default() += 1;
     }
 }
 

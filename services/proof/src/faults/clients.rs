@@ -240,11 +240,11 @@ impl Client {
             async move { client.stop_charge(request).await.map(tonic::Response::into_inner) }
         };
         match definitive(ask, TRIES).await {
-            Some(Ok(_)) => {
+            Some(Ok(answer)) => {
                 self.desk.journal.count("stops acknowledged");
                 self.desk.journal.note(id, "its stop was acknowledged");
-                let now = mesh::now().wall.0;
-                self.desk.journal.facts().stops.push((id.to_owned(), now));
+                let open = answer.session.is_some_and(|session| session.state() != SessionState::Ended);
+                self.desk.journal.facts().stops.push((id.to_owned(), open));
             }
             Some(Err(status)) => {
                 let text = format!("the stop of session {id} was refused: {}", reason(&status));

@@ -79,16 +79,18 @@ pub(super) struct Violation {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) granted: Vec<Granted>,
-    /// Sessions whose stop was acknowledged, and when.
-    pub(super) stops: Vec<(String, i64)>,
+    /// Sessions whose stop was acknowledged, and whether the answer showed them open.
+    pub(super) stops: Vec<(String, bool)>,
     pub(super) prices: Vec<Priced>,
     /// Each kill: of what, and in which states.
     pub(super) kills: BTreeMap<(Kind, Moment), u64>,
     pub(super) killed: BTreeMap<Kind, u64>,
-    /// Pauses by kind of target; partitions by their mode.
+    /// Freezes, the same way.
     pub(super) pauses: BTreeMap<(Kind, Moment), u64>,
     pub(super) paused: BTreeMap<Kind, u64>,
-    pub(super) partitions: BTreeMap<(String, &'static str), u64>,
+    /// Disturbed links: by kind and state, and by kind and mode.
+    pub(super) links: BTreeMap<(String, Moment), u64>,
+    pub(super) link_modes: BTreeMap<(String, &'static str), u64>,
     pub(super) skipped: u64,
     /// As central last showed them.
     pub(super) sessions: BTreeMap<String, Session>,
@@ -101,7 +103,7 @@ pub(super) struct Facts {
     said: BTreeSet<String>,
     /// Counters of central over all its lives.
     pub(super) metrics: BTreeMap<String, f64>,
-    /// The longest of each: from a start to the first answer (ms).
+    /// By kind of process: from each start to the first answer (ms).
     pub(super) ready_ms: BTreeMap<Kind, Vec<u64>>,
     /// What harness-driven clients did: by name, how often.
     pub(super) counts: BTreeMap<&'static str, u64>,

@@ -59,25 +59,54 @@ fn outcomes(facts: &Facts) -> BTreeMap<&'static str, u64> {
     outcomes
 }
 
-fn table(title: &str, of: &BTreeMap<(Kind, Moment), u64>, totals: &BTreeMap<Kind, u64>) -> String {
-    let mut text = format!("{title:<12}");
+/// Kinds of targets against states; a fault is in `totals` once, and in a row once for each state that it concerned.
+fn table<K: Ord + Clone>(
+    title: &str,
+    rows: &[(&K, &str)],
+    of: &BTreeMap<(K, Moment), u64>,
+    totals: &[u64],
+) -> String {
+    let mut text = format!("{title:<22}");
     for moment in Moment::ALL {
         let _ = write!(text, "{:>16}", moment.word());
     }
     let _ = writeln!(text, "{:>10}", "total");
-    for kind in Kind::ALL {
-        let _ = write!(text, "{:<12}", kind.word());
+    let cell = |key: &K, moment| of.get(&(key.clone(), moment)).copied().unwrap_or_default();
+    for ((key, word), total) in rows.iter().zip(totals) {
+        let _ = write!(text, "{word:<22}");
         for moment in Moment::ALL {
-            let _ = write!(text, "{:>16}", of.get(&(kind, moment)).copied().unwrap_or_default());
+            let _ = write!(text, "{:>16}", cell(key, moment));
         }
-        let _ = writeln!(text, "{:>10}", totals.get(&kind).copied().unwrap_or_default());
+        let _ = writeln!(text, "{total:>10}");
     }
-    let _ = write!(text, "{:<12}", "any");
+    let _ = write!(text, "{:<22}", "any");
     for moment in Moment::ALL {
-        let sum: u64 = Kind::ALL.iter().filter_map(|kind| of.get(&(*kind, moment))).sum();
-        let _ = write!(text, "{sum:>16}");
+        let _ = write!(text, "{:>16}", rows.iter().map(|(key, _)| cell(key, moment)).sum::<u64>());
     }
-    let _ = writeln!(text, "{:>10}", totals.values().sum::<u64>());
+    let _ = writeln!(text, "{:>10}", totals.iter().sum::<u64>());
+    text
+}
+
+fn of_processes(title: &str, of: &BTreeMap<(Kind, Moment), u64>, totals: &BTreeMap<Kind, u64>) -> String {
+    let rows: Vec<_> = Kind::ALL.iter().map(|kind| (kind, kind.word())).collect();
+    let totals: Vec<u64> =
+        Kind::ALL.iter().map(|kind| totals.get(kind).copied().unwrap_or_default()).collect();
+    table(title, &rows, of, &totals)
+}
+
+fn of_links(facts: &Facts) -> String {
+    let mut totals: BTreeMap<&String, u64> = BTreeMap::new();
+    for ((link, _), count) in &facts.link_modes {
+        *totals.entry(link).or_default() += count;
+    }
+    let rows: Vec<_> = totals.keys().map(|link| (*link, link.as_str())).collect();
+    let counts: Vec<u64> = totals.values().copied().collect();
+    let mut text = table("link disturbed", &rows, &facts.links, &counts);
+    for link in totals.keys() {
+        let of = facts.link_modes.iter().filter(|((it, _), _)| it == *link);
+        let modes: Vec<String> = of.map(|((_, mode), count)| format!("{mode} {count}")).collect();
+        let _ = writeln!(text, "  {link:<20} {}", modes.join(", "));
+    }
     text
 }
 
@@ -86,13 +115,11 @@ pub(super) fn text(facts: &Facts, head: &str, missing: &[String]) -> String {
     let mut text = format!("{head}\n\n");
     text += "A kill of central or of the broker concerns every session that is open or unsettled, one of an engine or a\n\
              monitor that of its charge point, one of a driver its own: so a kill can be counted in several states.\n\n";
-    text += &table("killed", &facts.kills, &facts.killed);
+    text += &of_processes("killed", &facts.kills, &facts.killed);
     text += "\n";
-    text += &table("frozen", &facts.pauses, &facts.paused);
-    text += "\nlinks disturbed:\n";
-    for ((link, mode), count) in &facts.partitions {
-        let _ = writeln!(text, "  {link:<20} {mode:<10} {count:>6}");
-    }
+    text += &of_processes("frozen", &facts.pauses, &facts.paused);
+    text += "\n";
+    text += &of_links(facts);
     let _ = writeln!(text, "faults left out, their target being disturbed already: {}", facts.skipped);
     text += "\nfrom start to first answer (ms):\n";
     for (kind, times) in &facts.ready_ms {
@@ -184,7 +211,11 @@ pub(super) fn machine(facts: &Facts, seed: u64, minutes: f64, missing: &[String]
         of.iter().map(|(kind, count)| (kind.word(), *count)).collect::<BTreeMap<_, _>>()
     };
     let links = facts
-        .partitions
+        .links
+        .iter()
+        .map(|((link, moment), count)| json!({"link": link, "state": moment.word(), "count": count}));
+    let modes = facts
+        .link_modes
         .iter()
         .map(|((link, mode), count)| json!({"link": link, "mode": mode, "count": count}));
     let violations = facts
@@ -198,7 +229,8 @@ pub(super) fn machine(facts: &Facts, seed: u64, minutes: f64, missing: &[String]
         "kills_by_state": table(&facts.kills),
         "pauses": totals(&facts.paused),
         "pauses_by_state": table(&facts.pauses),
-        "links": links.collect::<Vec<_>>(),
+        "links_by_state": links.collect::<Vec<_>>(),
+        "links_by_mode": modes.collect::<Vec<_>>(),
         "sessions": facts.sessions.len(),
         "outcomes": outcomes(facts),
         "tickets": facts.tickets.len(),

@@ -173,25 +173,31 @@ impl Striker {
     async fn link(&self, index: usize, mode: Mode, lasts: Duration) {
         let world = &self.desk.world;
         let link = &world.links[index % world.links.len()];
-        // Several faults of one link may overlap: the last one's end opens it.
         let point = world.points.iter().find(|point| link.name.contains(&point.id));
         let whom = match point {
             Some(point) => point.id.clone(),
             None if link.name.contains("kafka") => "kafka".to_owned(),
-            None => String::new(),
+            None => "drivers".to_owned(),
         };
+        let kind = point.map_or_else(
+            || link.name.clone(),
+            |point| link.name.replace(&point.id, "engine").replace("engine→central", "charge point→central"),
+        );
         let _disturbance = world.disturb(&whom);
-        let what = match &point {
-            Some(point) => link.name.replace(&point.id, "engine").replace("engine→central", "point→central"),
-            None => link.name.clone(),
-        };
+        let _ = timeout(FRESH, self.watch.sessions(false)).await; // else as they were shown last
         {
             let mut facts = self.desk.journal.facts();
-            *facts.partitions.entry((what, mode.word())).or_default() += 1;
+            let moments =
+                facts.moments(|session| point.is_none_or(|point| point.id == session.charge_point_id));
+            for moment in moments {
+                *facts.links.entry((kind.clone(), moment)).or_default() += 1;
+            }
+            *facts.link_modes.entry((kind, mode.word())).or_default() += 1;
             facts
                 .deeds
                 .push((mesh::now().wall.0, format!("{} was {} for {lasts:?}", link.name, mode.word())));
         }
+        // Several faults of one link may overlap: the first one's end opens it.
         link.set(mode);
         tokio::time::sleep(lasts).await;
         link.set(Mode::Open);

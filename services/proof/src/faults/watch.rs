@@ -120,7 +120,7 @@ impl Watch {
         for session in &seen {
             facts.observe(session);
         }
-        self.deadlines(&mut facts, &seen, asked.mono, asked.wall.0);
+        self.deadlines(&mut facts, &seen, asked);
         only_one_open(&mut facts, &seen);
         Ok(())
     }
@@ -158,29 +158,13 @@ impl Watch {
         }
     }
 
-    /// INV-3, as far as it can be seen from outside: deadlines are counted from the session's creation.
-    fn deadlines(&self, facts: &mut Facts, seen: &[Session], asked: Mono, wall: i64) {
-        let calm = |whom: &str| self.world.calm_since(whom);
+    fn deadlines(&self, facts: &mut Facts, seen: &[Session], asked: domain::Now) {
         for session in seen {
-            let at_most_s = match session.state() {
-                SessionState::Authorizing => AUTHORIZE_S,
-                SessionState::Reserved => AUTHORIZE_S + RESERVATION_S + MARGIN_S,
-                SessionState::Supplying | SessionState::Ended | SessionState::Unspecified => continue,
-            };
-            let age_ms = u64::try_from(wall - millis(session.create_time.as_ref())).unwrap_or(0);
-            let of_point = calm(&session.charge_point_id);
-            let (Some(central), Some(kafka), Some(point)) = (calm("central"), calm("kafka"), of_point) else {
-                continue;
-            };
-            let calm_ms = asked.0.saturating_sub(central.max(kafka).max(point).0);
-            // Undisturbed for all of its life, the limit is strict; else central gets its time to judge.
-            let limit_ms = (at_most_s + OVERDUE_S) * 1000;
-            if age_ms > limit_ms && (calm_ms > age_ms || calm_ms > JUDGING_S * 1000) {
-                let state = session.state().as_str_name();
-                let text = format!(
-                    "session {} at {} is {state} {age_ms} ms after its creation; everything is calm since {calm_ms} ms",
-                    session.session_id, session.charge_point_id
-                );
+            // What central hears: if any of it was disturbed, it needs its time to judge.
+            let calm = ["central", "kafka", &session.charge_point_id].map(|whom| self.world.calm_since(whom));
+            let [Some(central), Some(kafka), Some(point)] = calm else { continue };
+            let calm_ms = asked.mono.0.saturating_sub(central.max(kafka).max(point).0);
+            if let Some(text) = overdue(session, asked.wall.0, calm_ms) {
                 facts.violated("INV-3", Some(&session.session_id), text);
             }
         }
@@ -262,6 +246,27 @@ async fn scrape(address: SocketAddr) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// INV-3, as far as it can be seen from outside: deadlines are counted from the session's creation.
+fn overdue(session: &Session, now: i64, calm_ms: u64) -> Option<String> {
+    let at_most_s = match session.state() {
+        SessionState::Authorizing => AUTHORIZE_S,
+        SessionState::Reserved => AUTHORIZE_S + RESERVATION_S + MARGIN_S,
+        SessionState::Supplying | SessionState::Ended | SessionState::Unspecified => return None,
+    };
+    let age_ms = u64::try_from(now - millis(session.create_time.as_ref())).unwrap_or(0);
+    let limit_ms = (at_most_s + OVERDUE_S) * 1000;
+    // Undisturbed for all of its life, the limit is strict; else central gets its time to judge.
+    let late = age_ms > limit_ms && (calm_ms > age_ms || calm_ms > JUDGING_S * 1000);
+    late.then(|| {
+        format!(
+            "session {} at {} is {} {age_ms} ms after its creation; everything is calm since {calm_ms} ms",
+            session.session_id,
+            session.charge_point_id,
+            session.state().as_str_name()
+        )
+    })
+}
+
 /// INV-2. A list is read a page at a time, so that one session may have ended and the next begun in between: only pairs whose
 /// later one is on the same page count.
 fn only_one_open(facts: &mut Facts, seen: &[Session]) {
@@ -293,4 +298,45 @@ fn only_one_open(facts: &mut Facts, seen: &[Session]) {
 /// A time of the contract, in milliseconds since the epoch; 0 for none.
 pub(super) fn millis(stamp: Option<&prost_types::Timestamp>) -> i64 {
     stamp.map_or(0, |stamp| mesh::convert::wall(stamp).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(id: &str, driver: &str, state: SessionState) -> Session {
+        Session {
+            session_id: id.into(),
+            charge_point_id: format!("CP-{id}"),
+            driver_id: driver.into(),
+            state: state.into(),
+            create_time: Some(mesh::convert::timestamp(domain::Wall(0))),
+            ..Session::default()
+        }
+    }
+
+    #[test]
+    fn a_session_past_its_deadline_is_seen() {
+        let reserved = session("1", "ana", SessionState::Reserved);
+        assert_eq!(overdue(&reserved, 17_900, 60_000), None);
+        assert!(overdue(&reserved, 18_100, 60_000).is_some());
+        // Central was started 15 s ago: it may still be judging; then not.
+        assert_eq!(overdue(&reserved, 30_000, 15_000), None);
+        assert!(overdue(&reserved, 50_000, 20_100).is_some());
+        assert_eq!(overdue(&session("2", "ana", SessionState::Ended), 50_000, 60_000), None);
+    }
+
+    #[test]
+    fn two_open_sessions_are_seen() {
+        let open = |id, driver| session(id, driver, SessionState::Supplying);
+        let broken = |sessions: &[Session]| {
+            let mut facts = Facts::default();
+            only_one_open(&mut facts, sessions);
+            facts.violations.len()
+        };
+        assert_eq!(broken(&[open("1", "ana"), session("1", "ana", SessionState::Ended)]), 0);
+        assert_eq!(broken(&[open("1", "INVITADO"), open("2", "INVITADO")]), 0);
+        assert_eq!(broken(&[open("1", "ana"), open("1", "eva")]), 1);
+        assert_eq!(broken(&[open("1", "ana"), open("2", "ana")]), 1);
+    }
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::faults::journal::{Granted, Priced};
-use evmesh_proto::network::{Money, Price};
+use evmesh_proto::{
+    network::{Money, Price},
+    topics::NotificationType,
+};
 use serde_json::json;
 
 const PRICE_MICROS: i64 = 354_321;
