@@ -14,7 +14,7 @@ use super::{
 };
 use evmesh_proto::{
     network::{Session, SessionOutcome, SessionState, Ticket},
-    topics::{Telemetry, TelemetryType},
+    topics::{NotificationType, Telemetry, TelemetryType},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::faults::journal::{Granted, Priced};
-use evmesh_proto::{
-    network::{Money, Price},
-    topics::NotificationType,
-};
+use evmesh_proto::network::{Money, Price};
 use serde_json::json;
 
 const PRICE_MICROS: i64 = 354_321;
