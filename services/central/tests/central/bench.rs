@@ -22,6 +22,9 @@ pub(crate) struct Central {
     pub(crate) drivers: DriverServiceClient<Channel>,
     pub(crate) points: ChargePointServiceClient<Channel>,
     pub(crate) operators: OperatorServiceClient<Channel>,
+    /// The messages of the system.
+    pub(crate) messages: watch::Receiver<central::Ring>,
+    lag: Box<dyn Fn() -> (usize, f64) + Send + Sync>,
     stop: Shutdown,
     running: JoinHandle<Result<(), central::Error>>,
     _folder: Option<tempfile::TempDir>,
@@ -55,11 +58,14 @@ impl Central {
     pub(crate) async fn with(options: Options) -> Self {
         let service = Service::bind(options).await.unwrap();
         let address = service.local_addr();
+        let (messages, lag) = (service.messages(), Box::new(service.changelog_lag()));
         let stop = Shutdown::new();
         let running = tokio::spawn(service.run(stop.clone()));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self {
             address,
+            messages,
+            lag,
             drivers: DriverServiceClient::new(channel.clone()),
             points: ChargePointServiceClient::new(channel.clone()),
             operators: OperatorServiceClient::new(channel),
@@ -67,6 +73,28 @@ impl Central {
             running,
             _folder: None,
         }
+    }
+
+    /// How many rows the changelog lacks, and for how many seconds the oldest of them.
+    pub(crate) fn lag(&self) -> (usize, f64) {
+        (self.lag)()
+    }
+
+    /// Waits until the changelog has everything.
+    pub(crate) async fn copied(&self) {
+        testing::eventually("the changelog has everything", PATIENCE, || async {
+            (self.lag() == (0, 0.0)).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for a message of the system with this in it.
+    pub(crate) async fn says(&self, words: &str) {
+        testing::eventually(&format!("central says: {words}"), PATIENCE, || async {
+            let said = |line: &&central::Line| line.text.contains(words);
+            self.messages.borrow().worst_first().iter().find(|line| said(line)).map(drop)
+        })
+        .await;
     }
 
     /// Stops in order.

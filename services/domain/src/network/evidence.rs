@@ -69,16 +69,18 @@ impl Step<'_> {
         for record in &report.unsettled {
             self.record_of_engine(id, record);
         }
+        let mut judged = true;
         if let Some(record) = &report.current {
-            self.record_of_engine(id, record);
+            judged = self.record_of_engine(id, record);
         }
-        let supplying = report.current.filter(|record| record.state == RecordState::Supplying);
+        let supplying = report.current.filter(|record| judged && record.state == RecordState::Supplying);
         if let Some(point) = self.point(id) {
             point.supplies = supplying.map(|record| record.session);
         }
     }
 
-    fn record_of_engine(&mut self, point: &ChargePointId, record: &Record) {
+    /// One session, as its engine knows it. False: nothing can be said of it yet, and the engine is asked again.
+    fn record_of_engine(&mut self, point: &ChargePointId, record: &Record) -> bool {
         let instance = self.net.points.get(point).map(|point| point.stored.instance.clone());
         let theirs = |session: &Session| {
             session.charge_point == *point && Some(&session.instance) == instance.as_ref()
@@ -86,14 +88,14 @@ impl Step<'_> {
         if !self.net.sessions.contains_key(&record.session) {
             match self.archive.session(&record.session) {
                 Some(archived) if theirs(&archived) => self.revive(archived),
-                Some(_) => return, // another engine's session is over: nothing wakes it
-                None if self.driver_is_doubtful(point, record) => return,
+                Some(_) => return true, // another engine's session is over: nothing wakes it
+                None if self.driver_is_doubtful(point, record) => return false,
                 None => self.adopt(point, record),
             }
         }
         let now = self.now.mono;
         let Some(session) = self.session(&record.session).filter(|session| theirs(session)) else {
-            return;
+            return true;
         };
         session.live.last_sign = now;
         let end = match record.state {
@@ -107,7 +109,7 @@ impl Step<'_> {
                         self.changed(&record.session);
                     }
                 }
-                return;
+                return true;
             }
             RecordState::Supplying => None,
             RecordState::Ended(end) => Some(end),
@@ -123,6 +125,7 @@ impl Step<'_> {
                 ended_at: record.ended_at,
             },
         );
+        true
     }
 
     /// A closed session of which the engine still tells comes back to memory, until the engine has forgotten it too.
@@ -155,13 +158,13 @@ impl Step<'_> {
         let Some(point) = self.net.points.get(&other.charge_point) else {
             return false;
         };
-        let unheard = other.live.restored && !point.judged;
-        let revoked = other.live.restored && other.state == State::Reserved && other.revoke;
-        if !unheard && !revoked {
+        let reserved = other.state == State::Reserved;
+        if !other.live.restored || (point.judged && !reserved) {
             return false;
         }
-        if other.state == State::Reserved {
+        if reserved && !other.revoke {
             other.revoke = true; // a driver who charges here has given it up
+            other.deadline = Some(Deadline::after(self.now, self.net.config.revoke_timeout));
             let other = other.id.clone();
             self.changed(&other);
         }
