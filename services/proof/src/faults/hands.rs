@@ -25,6 +25,9 @@ use tonic::{Status, transport::Channel};
 const TOUCH: Duration = Duration::from_secs(2);
 /// Tries of an order: longer than any fault lasts.
 const TRIES: u32 = 60;
+/// What the engine says when a person broke it. A call to a frozen engine may arrive after the one that mends it: until the
+/// next hand mends it, it is broken in truth.
+pub(super) const BROKEN_BY_HAND: &str = "pulled out of the wall by the run";
 /// Clocks are read before and after an order is under way; both are of this machine.
 const SLACK_MS: i64 = 20;
 
@@ -219,6 +222,8 @@ pub(super) async fn people(desk: Desk, mut random: fastrand::Rng) {
         }
         tokio::time::sleep(Duration::from_millis(random.u64(500..2500))).await;
         let point = &desk.world.points[random.usize(0..desk.world.points.len())];
+        // One that a late call broke is mended by the next to come by.
+        touch(panel(point).clear_fault(ClearFaultRequest {})).await;
         match random.u32(0..10) {
             0..2 => {
                 touch(panel(point).unplug(UnplugRequest {})).await;
@@ -236,17 +241,21 @@ pub(super) async fn people(desk: Desk, mut random: fastrand::Rng) {
 async fn fault(desk: &Desk, point: &Point, lasts: Duration) {
     let _disturbance = desk.world.disturb(&point.id);
     let mut client = panel(point);
-    let reason = "pulled out of the wall by the run".to_owned();
+    let reason = BROKEN_BY_HAND.to_owned();
     if touch(client.inject_fault(InjectFaultRequest { reason })).await.is_some() {
         desk.journal.count("faults injected");
         desk.journal.deed(format!("{} was broken by hand", point.id));
     }
     tokio::time::sleep(lasts).await;
-    // Whether the fault arrived or not: it is mended, however long that takes.
-    while touch(client.clear_fault(ClearFaultRequest {})).await.is_none() {
+    mend(point).await;
+    desk.journal.deed(format!("{} was mended by hand", point.id));
+}
+
+/// Whether a fault arrived or not: it is mended, however long that takes.
+pub(super) async fn mend(point: &Point) {
+    while touch(panel(point).clear_fault(ClearFaultRequest {})).await.is_none() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    desk.journal.deed(format!("{} was mended by hand", point.id));
 }
 
 async fn manual(desk: &Desk, point: &Point, driver: &str, request: u32) {

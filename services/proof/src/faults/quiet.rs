@@ -1,6 +1,7 @@
 //! Before the faults everything is ready; after them everything has to settle, in bounded time.
 
 use super::{
+    hands,
     journal::Journal,
     watch::{Watch, channel},
     world::World,
@@ -60,6 +61,9 @@ pub(super) async fn settle(
     clients: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
+    for point in &world.points {
+        hands::mend(point).await;
+    }
     // The supervisor keeps what ended by itself running.
     let there = async {
         while !all_there(world, watch).await {

@@ -1,6 +1,7 @@
 //! Central as it shows itself, looked at all the time: what was once shown must stay true.
 
 use super::{
+    hands::BROKEN_BY_HAND,
     journal::{Facts, Journal, Moment},
     world::{AUTHORIZE_S, MARGIN_S, RESERVATION_S, World},
 };
@@ -190,7 +191,8 @@ impl Watch {
         let Some(point) = &detail.charge_point else { return };
         let id = &point.charge_point_id;
         let mut unwell = self.unwell.lock().unwrap_or_else(PoisonError::into_inner);
-        let ill = matches!(point.status(), ChargePointStatus::Disconnected | ChargePointStatus::Faulted);
+        let ill = matches!(point.status(), ChargePointStatus::Disconnected | ChargePointStatus::Faulted)
+            && !detail.status_reason.contains(BROKEN_BY_HAND);
         let calm = self.world.calm_since("central").zip(self.world.calm_since(id));
         let Some((central, own)) = calm.filter(|_| ill) else {
             unwell.remove(id);
