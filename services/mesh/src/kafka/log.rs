@@ -68,7 +68,12 @@ impl Log {
         let Ok(found) = found.map_err(Error::Ask)? else {
             return Ok(None); // we may not look, so nobody can say
         };
-        let policy = found.get(POLICY).and_then(|entry| entry.value.clone()).unwrap_or_default();
+        // A broker may not know yet how a topic is kept that has just been created: then we made it as it must be.
+        let Some(policy) =
+            found.get(POLICY).and_then(|entry| entry.value.clone()).filter(|policy| !policy.is_empty())
+        else {
+            return Ok(None);
+        };
         Ok((policy != "compact").then(|| format!("topic {name} has {POLICY}={policy}; it must be compact")))
     }
 
