@@ -1,7 +1,7 @@
 //! The store is lost: what the changelog has comes back as it was, and what is younger comes from the engines.
 
 use crate::{
-    bench::{Central, Monitor, PATIENCE, no_kafka, options},
+    bench::{self, Central, Monitor, PATIENCE, no_kafka},
     engine::Engine,
     topics::Topic,
 };
@@ -21,6 +21,13 @@ use std::{path::Path, time::Duration};
 /// All that is in the folder is gone, and the folder too.
 fn lose(folder: &Path) {
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// With a Kafka that may take its time.
+fn options(folder: &Path, kafka: KafkaOptions) -> Options {
+    let mut options = bench::options(folder, kafka);
+    options.changelog_wait = PATIENCE;
+    options
 }
 
 fn to_rebuild(folder: &Path, kafka: KafkaOptions) -> Options {
@@ -242,7 +249,7 @@ async fn another_networks_changelog_is_never_written() {
     // A new store that found no Kafka when it began.
     let (mut kafka, door) = (broker.options().separate(), testing::free_address());
     kafka.kafka = door.to_string();
-    let central = Central::with(options(&ours, kafka)).await;
+    let central = Central::with(bench::options(&ours, kafka)).await;
     let (other, monitor) = central.charge_point("BCN-01").await;
     charge(&central, &other, "201", "BCN-01", 100).await;
     let _door = Proxy::start_at(door, broker.options().kafka.parse().unwrap()).await;
