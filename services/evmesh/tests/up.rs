@@ -181,6 +181,24 @@ fn what_is_cut_off_at_the_end_of_its_grace_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn a_stop_that_takes_longer_than_a_second_says_so() {
+    let broker = Broker::embedded();
+    let mut network = Process::start(up::flags(&broker, &[]));
+    network.line(&["ready: every charge point is available"], PATIENCE);
+    let central = network.line(&["central "], PATIENCE);
+    let central = central.split_whitespace().last().unwrap();
+    broker.down();
+    network.line(&["kafka lost"], PATIENCE);
+    // What is told of this charge waits for a broker until the stop gives it up.
+    let flags = ["driver", "--driver", "7", "--charge-point", "MAD-01", "--central", central];
+    let driver = Process::start([&flags[..], &broker.flags().each_ref().map(String::as_str)].concat());
+    driver.line(&["authorised: MAD-01"], PATIENCE);
+    network.terminate();
+    network.line(&["evmesh: stopping in order"], PATIENCE);
+    assert_eq!(network.end(PATIENCE), 0);
+}
+
+#[test]
 fn a_driver_that_is_stopped_before_its_end_has_not_succeeded() {
     let network = up::Up::ready(&["--speed", "10"]);
     let mut driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
