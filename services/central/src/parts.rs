@@ -13,9 +13,12 @@ use crate::{
     view,
     writer::{self, RowKind, Writer},
 };
-use domain::network::{ChargePoint, Command, Config, Network, Notice, Session, Source};
+use domain::network::{Answered, ChargePoint, Command, Config, Network, Notice, RequestKey, Session, Source};
 use domain::{DriverId, Now, SessionId};
-use evmesh_proto::{network, store::StoredMessage};
+use evmesh_proto::{
+    network,
+    store::{StoredMessage, StoredOffset},
+};
 use mesh::store::Store;
 use std::collections::BTreeMap;
 
@@ -135,6 +138,10 @@ pub enum Page {
     Active(SessionId),
     /// A notification that Kafka does not have yet.
     Notification(u64, StoredMessage),
+    /// Where a partition of `cp_telemetry` is read on.
+    Offset(i32, i64),
+    /// The answer to a mutation, kept for its repeats.
+    Answer(RequestKey, Box<Answered>),
     /// Anything else.
     Other,
 }
@@ -152,6 +159,12 @@ pub fn page(key: &[u8], value: &[u8]) -> Result<Page, Error> {
     } else if under(keys::rows(RowKind::Notification)).is_some() {
         let number = keys::row_number(key).unwrap_or_default();
         Page::Notification(number, codec::decode("a message for Kafka", value)?)
+    } else if let Some(partition) = under(keys::OFFSETS).and_then(|key| key.try_into().ok()) {
+        let stored: StoredOffset = codec::decode("an offset", value)?;
+        Page::Offset(i32::from_be_bytes(partition), stored.next)
+    } else if under(keys::ANSWERS).is_some() {
+        let (request, answered) = codec::answered(value)?;
+        Page::Answer(request, Box::new(answered))
     } else {
         Page::Other
     })
