@@ -16,6 +16,8 @@ mod rebuild;
 
 pub(crate) use marks::Marks;
 pub(crate) use publisher::Publisher;
+#[cfg(test)]
+pub(crate) use rebuild::{Progress, discard};
 pub(crate) use rebuild::{Rebuild, is_recent, rebuild};
 
 use evmesh_proto::topics::CENTRAL_CHANGELOG;

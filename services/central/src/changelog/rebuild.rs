@@ -37,7 +37,7 @@ pub(crate) struct Rebuild {
 }
 
 /// Deletes every row, and begins a store that must not be served before [`rebuild`] has ended.
-fn discard(store: &mut impl Store) -> Result<(), Error> {
+pub(crate) fn discard(store: &mut impl Store) -> Result<(), Error> {
     let meta = StoredMeta { rebuilding: true, ..writer::new_meta() };
     let mut batch = Batch::default();
     batch.put(keys::META, codec::encode(&meta));
@@ -58,7 +58,7 @@ fn discard(store: &mut impl Store) -> Result<(), Error> {
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-struct Progress {
+pub(crate) struct Progress {
     cluster: String,
     /// Of the last message.
     written: Option<Written>,
@@ -133,7 +133,7 @@ impl Progress {
     }
 
     /// A row, and what leads to it. What cannot be read is left out, loudly: the rest is still worth having.
-    fn row(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub(crate) fn row(&mut self, key: Vec<u8>, value: Vec<u8>) {
         metrics::counter!("evmesh_central_rows_rebuilt_total").increment(1);
         self.rows += 1;
         if !keys::LOGGED.iter().any(|prefix| key.starts_with(prefix)) {
@@ -164,7 +164,7 @@ impl Progress {
     }
 
     /// The rows are of different moments: makes them fit, and the store ready to be opened.
-    fn finish(self, store: &mut impl Store, config: &Config, now: Now) -> Result<(), Error> {
+    pub(crate) fn finish(self, store: &mut impl Store, config: &Config, now: Now) -> Result<(), Error> {
         let Self { cluster, written, version, rows, unusable, batch, .. } = self;
         store.commit(batch)?;
         let mut stored = writer::stored(store)?;
@@ -219,4 +219,110 @@ const ASK_FOR_MS: i64 = 24 * 3600 * 1000;
 /// Was this store rebuilt so lately that engines may know more?
 pub(crate) fn is_recent(meta: &StoredMeta, now: Wall) -> bool {
     meta.rebuilt_ms != 0 && (now.0 - meta.rebuilt_ms).abs() < ASK_FOR_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        changelog::{FORMAT, STORE, VERSION, log},
+        writer::{Begun, Writer, begun},
+    };
+    use domain::network::{ChargePoint, Session};
+    use mesh::{kafka::Producer, store::MemoryStore, testing};
+    use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
+
+    /// Enough for several chunks.
+    const SESSIONS: usize = 600;
+
+    /// Sessions of every kind, at ten charge points.
+    fn rows() -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut runner = TestRunner::deterministic();
+        let point = |n: usize| ChargePoint {
+            id: format!("P-{n}").parse().unwrap(),
+            location: "Madrid".into(),
+            price: "0.30 EUR".parse().unwrap(),
+            engine_address: "127.0.0.1:1".into(),
+            instance: "i1".parse().unwrap(),
+            monitor: "m1".parse().unwrap(),
+            epoch: 7,
+            highest_authorization: 7,
+            out_of_order: n == 3,
+        };
+        let points = (0..10).map(|n| {
+            let point = point(n);
+            (keys::charge_point(&point.id), Some(codec::charge_point_value(&point)))
+        });
+        let sessions = (0..SESSIONS).map(|n| {
+            let any = codec::tests::sessions().new_tree(&mut runner).unwrap().current();
+            let session = Session {
+                id: format!("s{n:04}").parse().unwrap(),
+                charge_point: format!("P-{}", n % 10).parse().unwrap(),
+                ..any
+            };
+            (keys::session(&session.id), Some(codec::session_value(&session)))
+        });
+        let strange = [
+            (keys::session(&"garbage".parse().unwrap()), Some(b"\xff".to_vec())),
+            (b"z".to_vec(), Some(b"of another program".to_vec())),
+            (keys::answer(b"gone"), None),
+        ];
+        points.chain(sessions).chain(strange).collect()
+    }
+
+    /// All but what is random, and but the marks.
+    fn content(store: &MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let all = store.range(b"", b"", usize::MAX).unwrap();
+        let own = |key: &[u8]| {
+            key == keys::META || key.starts_with(keys::MARKS) || key.starts_with(keys::CHARGE_POINTS)
+        };
+        all.into_iter().filter(|(key, _)| !own(key)).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crash_anywhere_in_it_begins_it_anew() {
+        let broker = testing::broker();
+        let (log, producer) = (log(&broker.options()), Producer::new(&broker.options(), "test").unwrap());
+        log.create().await.unwrap();
+        let mut last = 0;
+        for (key, value) in rows() {
+            let headers = [(STORE, "the-lost-one"), (VERSION, "77"), (FORMAT, "1")];
+            let sent = log.append(&producer, &key, value.as_deref(), &headers).await.unwrap();
+            last = sent.await.unwrap();
+        }
+        let what = Rebuild {
+            kafka: broker.options(),
+            config: Config { confirm_copied: true, ..Config::default() },
+            last,
+            shutdown: Shutdown::new(),
+        };
+        tokio::task::spawn_blocking(move || {
+            let mut whole = MemoryStore::new();
+            assert!(rebuild(&mut whole, &what).unwrap());
+            assert_eq!(whole.range(keys::SESSIONS, keys::SESSIONS, usize::MAX).unwrap().len(), SESSIONS);
+            let meta = writer::meta(&whole).unwrap();
+            assert_eq!((meta.predecessor_id.as_str(), meta.changelog_version), ("the-lost-one", 77));
+            let commits = whole.commits();
+            assert!(commits > 5, "{commits} chunks");
+            for survived in 0..commits {
+                let mut store = MemoryStore::new();
+                store.fail_after(survived);
+                assert!(matches!(rebuild(&mut store, &what), Err(Error::Store(_))), "after {survived}");
+                let mut disk = store.clone();
+                disk.fail_after(u64::MAX / 2);
+                let expected = if survived == 0 { Begun::Empty } else { Begun::HalfRebuilt };
+                assert_eq!(begun(&disk).unwrap(), expected, "nothing half is served");
+                if expected == Begun::HalfRebuilt {
+                    let refused = Writer::open(disk.clone(), what.config.clone(), mesh::now()).map(drop);
+                    assert!(matches!(refused, Err(Error::HalfRebuilt)));
+                }
+                assert!(rebuild(&mut disk, &what).unwrap());
+                assert_eq!(begun(&disk).unwrap(), Begun::Whole);
+                assert_eq!(content(&disk).len(), content(&whole).len(), "after {survived}");
+                Writer::open(disk, what.config.clone(), mesh::now()).map(drop).unwrap();
+            }
+        })
+        .await
+        .unwrap();
+    }
 }

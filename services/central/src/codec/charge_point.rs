@@ -81,6 +81,6 @@ mod tests {
     #[test]
     fn garbage_is_refused_with_its_name() {
         let error = charge_point(b"\xff\xff").unwrap_err().to_string();
-        assert!(error.starts_with("the store is damaged: a charge point cannot be read"), "{error}");
+        assert!(error.starts_with("central's store is damaged: a charge point cannot be read"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The very code that runs, over a disk in memory: crashes, commits, offsets, rows.
 
+mod lost;
 mod random;
 mod steps;
 
@@ -117,6 +118,7 @@ const MAX_STEPS: usize = 100;
 
 /// Central's writer with one charge point, MAD-01, and its engine. Time passes only by [`Bench::pass`].
 struct Bench {
+    config: Config,
     writer: Writer<MemoryStore>,
     now: Now,
     engine: Engine,
@@ -129,9 +131,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let now = Now { mono: Mono(3_600_000), wall: Wall(1_700_000_000_000) };
-        let writer = Writer::open(MemoryStore::new(), Config::default(), now).unwrap();
+        let writer = Writer::open(MemoryStore::new(), config.clone(), now).unwrap();
         let mut bench = Self {
+            config,
             writer,
             now,
             engine: Engine::default(),
@@ -230,7 +237,12 @@ impl Bench {
     /// The process dies: only the disk stays.
     fn crash(&mut self) {
         let disk = self.writer.store.clone();
-        self.writer = Writer::open(disk, Config::default(), self.now).unwrap();
+        self.start_on(disk);
+    }
+
+    /// A new process on this disk.
+    fn start_on(&mut self, disk: MemoryStore) {
+        self.writer = Writer::open(disk, self.config.clone(), self.now).unwrap();
         self.replies.clear();
     }
 

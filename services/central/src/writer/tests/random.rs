@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy)]
-enum Op {
+pub(super) enum Op {
     /// A new driver asks.
     Request,
     /// The driver of the newest request ends its session.
@@ -32,7 +32,7 @@ enum Op {
     Pass(u8),
 }
 
-fn ops() -> impl Strategy<Value = Op> {
+pub(super) fn ops() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => Just(Op::Request),
         1 => Just(Op::StopCharge),
@@ -47,20 +47,24 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-struct World {
-    bench: Bench,
+pub(super) struct World {
+    pub(super) bench: Bench,
     kafka: Vec<String>,
     drivers: u32,
     /// The final or newest reading of every supply that started.
-    supplied: BTreeMap<SessionId, u64>,
+    pub(super) supplied: BTreeMap<SessionId, u64>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { bench: Bench::new(), kafka: Vec::new(), drivers: 0, supplied: BTreeMap::new() }
+        Self::with(Bench::new())
     }
 
-    fn apply(&mut self, op: Op) {
+    pub(super) fn with(bench: Bench) -> Self {
+        Self { bench, kafka: Vec::new(), drivers: 0, supplied: BTreeMap::new() }
+    }
+
+    pub(super) fn apply(&mut self, op: Op) {
         match op {
             Op::Request => {
                 self.drivers += 1;
@@ -170,6 +174,11 @@ impl World {
 
     /// Everything works again, for long enough.
     fn settle(&mut self) {
+        self.settle_with(|_| ());
+    }
+
+    /// The same, with something done every second.
+    pub(super) fn settle_with(&mut self, mut every_second: impl FnMut(&mut Bench)) {
         self.bench.reached = true;
         self.bench.connect();
         self.apply(Op::End);
@@ -177,6 +186,7 @@ impl World {
             self.read(usize::MAX);
             self.pass(1);
             self.publish_ends();
+            every_second(&mut self.bench);
         }
     }
 
@@ -199,6 +209,10 @@ impl World {
             })
             .collect();
         assert_eq!(tickets, due, "every supply has its one exact ticket, and nothing else has one");
+        self.nothing_is_left();
+    }
+
+    pub(super) fn nothing_is_left(&self) {
         let active = self.bench.writer.store.range(keys::ACTIVE, keys::ACTIVE, 9).unwrap();
         assert!(active.is_empty(), "nothing is left to do: {active:?}");
         let engine = &self.bench.engine;

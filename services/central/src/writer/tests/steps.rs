@@ -242,10 +242,10 @@ fn a_newer_or_damaged_store_is_refused_in_plain_words() {
     let newer = StoredMeta { format: 2, ..StoredMeta::default() };
     assert_eq!(
         open(keys::META.to_vec(), codec::encode(&newer)),
-        "the store has format 2, and this version knows up to 1; use a newer version of evmesh"
+        "central's store has format 2, and this version knows up to 1; use a newer version of evmesh"
     );
     let damaged = open(keys::charge_point(&"A".parse().unwrap()), b"\xff".to_vec());
-    assert!(damaged.starts_with("the store is damaged: a charge point cannot be read"), "{damaged}");
+    assert!(damaged.starts_with("central's store is damaged: a charge point cannot be read"), "{damaged}");
     let missing = open(keys::active(&"s1".parse().unwrap()), Vec::new());
-    assert!(missing.starts_with("the store is damaged: an open session"), "{missing}");
+    assert!(missing.starts_with("central's store is damaged: an open session"), "{missing}");
 }

@@ -1,0 +1,136 @@
+//! The store is lost at any moment, and rebuilt from any beginning of its changelog: still each supply has its one exact
+//! ticket, and whatever was said of it before stays true.
+
+use super::{
+    random::{Op, World, ops},
+    *,
+};
+use crate::changelog::{Copied, Progress, discard};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    /// What happens without a loss.
+    Op(Op),
+    /// The publisher takes so many rows, and Kafka has them.
+    Publish(u8),
+    /// Central hears that Kafka has them.
+    Reported,
+    /// The store is gone; so many rows of the last round had not reached Kafka. The monitor registers again, or not yet.
+    Lose(u8, bool),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        12 => ops().prop_map(Move::Op),
+        5 => (1..6_u8).prop_map(Move::Publish),
+        3 => Just(Move::Reported),
+        2 => (0..6_u8, any::<bool>()).prop_map(|(cut, connect)| Move::Lose(cut, connect)),
+    ]
+}
+
+#[derive(Default)]
+struct Log {
+    rows: Vec<Copied>,
+    /// The versions of the last round, if central has not heard of them yet.
+    unreported: Vec<u64>,
+}
+
+impl Log {
+    fn publish(&mut self, bench: &mut Bench, limit: usize) {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        bench.step(vec![Input::Copies(Round { published: Vec::new(), limit, reply })]);
+        let rows = answer.try_recv().unwrap();
+        self.unreported = rows.iter().map(|row| row.version).collect();
+        self.rows.extend(rows);
+    }
+
+    fn report(&mut self, bench: &mut Bench) {
+        let (reply, _) = tokio::sync::oneshot::channel();
+        let published = std::mem::take(&mut self.unreported);
+        bench.step(vec![Input::Copies(Round { published, limit: 0, reply })]);
+    }
+
+    /// The store that the log gives.
+    fn rebuilt(&self, bench: &Bench) -> MemoryStore {
+        let mut store = MemoryStore::new();
+        discard(&mut store).unwrap();
+        let mut progress = Progress::default();
+        for row in &self.rows {
+            progress.row(row.key.clone(), row.value.clone().unwrap_or_default());
+        }
+        progress.finish(&mut store, &bench.config, bench.now).unwrap();
+        store
+    }
+}
+
+/// Every ticket that a driver was told of.
+type Told = BTreeMap<SessionId, BTreeSet<String>>;
+
+fn note_tickets(bench: &Bench, told: &mut Told) {
+    for (_, row) in rows::read(&bench.writer.store, RowKind::Notification, 0, usize::MAX).unwrap() {
+        let message: Notification = serde_json::from_slice(&row.payload).unwrap();
+        if message.kind == NotificationType::Ticket {
+            let billed = format!("{:?} Wh, {:?}", message.energy_wh, message.amount_micros);
+            told.entry(message.session_id.unwrap().parse().unwrap()).or_default().insert(billed);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn every_supply_has_its_one_exact_ticket(moves in proptest::collection::vec(moves(), 1..100)) {
+        let mut world = World::with(Bench::with(Config { confirm_copied: true, ..Config::default() }));
+        let (mut log, mut told) = (Log::default(), Told::new());
+        for next in moves {
+            match next {
+                Move::Op(op) => {
+                    if matches!(op, Op::Crash(_)) {
+                        log.unreported.clear(); // they are published again
+                    }
+                    world.apply(op);
+                }
+                Move::Publish(limit) => log.publish(&mut world.bench, limit.into()),
+                Move::Reported => log.report(&mut world.bench),
+                Move::Lose(cut, connect) => {
+                    note_tickets(&world.bench, &mut told);
+                    let cut = log.unreported.len().min(cut.into());
+                    log.rows.truncate(log.rows.len() - cut);
+                    log.unreported.clear();
+                    let disk = log.rebuilt(&world.bench);
+                    world.bench.start_on(disk);
+                    world.bench.offset = 0;
+                    if connect {
+                        world.bench.connect();
+                    }
+                }
+            }
+        }
+        world.settle_with(|bench| {
+            log.publish(bench, usize::MAX);
+            log.report(bench);
+        });
+        note_tickets(&world.bench, &mut told);
+        world.nothing_is_left();
+        assert_eq!(world.bench.writer.lag(world.bench.now.wall).rows, 0);
+
+        let price: Price = "0.30 EUR".parse().unwrap();
+        let billed = |wh: u64| {
+            let energy = Energy::from_wh(wh);
+            BTreeSet::from([format!("{:?} Wh, {:?}", Some(wh), Some(price.bill(energy).micros))])
+        };
+        let due: Told = world.supplied.iter().map(|(id, wh)| (id.clone(), billed(*wh))).collect();
+        prop_assert_eq!(told, due, "each driver was told of one ticket, however often");
+        for (id, wh) in &world.supplied {
+            let ticket = world.bench.session(id.as_str()).ticket.expect("the ticket is kept");
+            prop_assert_eq!((ticket.energy.wh(), ticket.estimated), (*wh, false));
+        }
+        // And once more from the whole log: all of it is there.
+        let whole = log.rebuilt(&world.bench);
+        let sessions = |store: &MemoryStore| store.range(keys::SESSIONS, keys::SESSIONS, usize::MAX).unwrap();
+        prop_assert_eq!(sessions(&whole), sessions(&world.bench.writer.store));
+    }
+}
