@@ -64,36 +64,42 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn cut_off(data: &Path) {
-    let log = fs::OpenOptions::new().write(true).open(data.join("db")).unwrap();
-    log.set_len(64).unwrap();
+    let log = fs::OpenOptions::new().write(true).open(data.join("db")).expect("the test's own folder");
+    log.set_len(64).expect("the test's own folder");
     for snapshot in snapshots(data) {
-        fs::remove_file(snapshot).unwrap();
+        fs::remove_file(snapshot).expect("the test's own folder");
     }
 }
 
 fn snapshots(data: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snap.")).collect()
+    let files = fs::read_dir(data)
+        .expect("the test's own folder")
+        .map(|entry| entry.expect("the test's own folder").path());
+    files
+        .filter(|path| {
+            path.file_name().expect("a file").to_str().expect("a name in UTF-8").starts_with("snap.")
+        })
+        .collect()
 }
 
 fn overwritten(data: &Path) {
-    let length = fs::metadata(data.join("db")).unwrap().len() as usize;
-    fs::write(data.join("db"), vec![0xa5; length]).unwrap();
+    let length = fs::metadata(data.join("db")).expect("the test's own folder").len() as usize;
+    fs::write(data.join("db"), vec![0xa5; length]).expect("the test's own folder");
 }
 
 fn emptied_but_for_the_proof(data: &Path) {
-    for entry in fs::read_dir(data).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(data).expect("the test's own folder") {
+        let path = entry.expect("the test's own folder").path();
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap();
-        } else if path.file_name().unwrap() != "committed" {
-            fs::remove_file(path).unwrap();
+            fs::remove_dir_all(path).expect("the test's own folder");
+        } else if path.file_name().expect("a file") != "committed" {
+            fs::remove_file(path).expect("the test's own folder");
         }
     }
 }
 
 fn without_the_proofs_content(data: &Path) {
-    fs::write(data.join("committed"), [7; 600]).unwrap();
+    fs::write(data.join("committed"), [7; 600]).expect("the test's own folder");
 }
 
 /// Exit code 3, nothing on stdout, and a last line that says all of this.
