@@ -41,8 +41,11 @@ fn engine(data: &Path, listen: &str) -> Vec<String> {
     .to_vec()
 }
 
+/// The command line of a role with its store in this folder, at this address.
+type Command<'a> = &'a dyn Fn(&Path, &str) -> Vec<String>;
+
 /// Runs a role until it serves, and stops it in order: its store is in the folder then.
-fn once(command: &dyn Fn(&Path, &str) -> Vec<String>, data: &Path) {
+fn once(command: Command<'_>, data: &Path) {
     let address = free_address();
     let mut process = Process::start(command(data, &address));
     common::eventually("it serves", common::PATIENCE, || (run(["check", &address]).code == 0).then_some(()));
@@ -115,11 +118,11 @@ fn refused(command: &[String], says: &[&str]) {
 #[test]
 fn a_damaged_store_is_refused_with_a_way_out_and_its_backup_serves_again() {
     let folder = tempfile::tempdir().unwrap();
-    let roles: [(&str, &dyn Fn(&Path, &str) -> Vec<String>, &str); 2] = [
-        ("central", &central, "put its backup in its place, or move the folder away"),
+    let central: Command = &central;
+    for (role, command, way_out) in [
+        ("central", central, "put its backup in its place, or move the folder away"),
         ("engine", &engine, "move the folder away and start with a new one"),
-    ];
-    for (role, command, way_out) in roles {
+    ] {
         let (data, backup) = (folder.path().join(role), folder.path().join(format!("{role}-backup")));
         once(command, &data);
         copy(&data, &backup);
