@@ -1,0 +1,224 @@
+//! The broken variants: what each takes from the product, and the promises that it must be seen to break.
+
+/// A text of the product, and what stands in its place in the copy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit {
+    /// The file, from the workspace's folder.
+    pub(super) file: &'static str,
+    /// It occurs exactly once there, or the table is out of date.
+    pub(super) original: &'static str,
+    /// Behaves like the original unless `domain::broken` names this break.
+    pub(super) broken: &'static str,
+}
+
+/// One broken variant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Break {
+    pub(super) name: &'static str,
+    /// The promises that it breaks: to see one of them is enough.
+    pub(super) promises: &'static [&'static str],
+    pub(super) edits: &'static [Edit],
+}
+
+macro_rules! edit {
+    ($file:literal: $original:literal => $broken:literal) => {
+        Edit { file: concat!("services/", $file), original: $original, broken: $broken }
+    };
+}
+
+/// Every break.
+pub(super) const BREAKS: &[Break] = &[
+    Break {
+        name: "no-reservation-deadline",
+        promises: &["INV-3"],
+        edits: &[edit!("domain/src/network/deadlines.rs":
+            "State::Reserved if passed => Some(Due::Revoke),"
+            => "State::Reserved if passed && !crate::broken(\"no-reservation-deadline\") => Some(Due::Revoke),")],
+    },
+    Break {
+        name: "deadlines-by-the-wall-clock",
+        promises: &["INV-3"],
+        edits: &[edit!("domain/src/network/session.rs":
+            "now.mono >= self.mono"
+            => "if crate::broken(\"deadlines-by-the-wall-clock\") { now.wall >= self.wall } else { now.mono >= self.mono }")],
+    },
+    Break {
+        name: "no-dedup-of-readings",
+        promises: &["INV-4"],
+        edits: &[
+            edit!("domain/src/network/evidence.rs":
+                "if reading.end.is_none() && (session.final_reading || (session.started && reading.seq <= session.seq))"
+                => "if !crate::broken(\"no-dedup-of-readings\") && reading.end.is_none() && (session.final_reading || (session.started && reading.seq <= session.seq))"),
+            edit!("domain/src/network/evidence.rs":
+                "if reading.energy < session.energy && reading.end.is_none() {"
+                => "if reading.energy < session.energy && reading.end.is_none() && !crate::broken(\"no-dedup-of-readings\") {"),
+            edit!("domain/src/network/evidence.rs":
+                "session.energy = session.energy.max(reading.energy);"
+                => "session.energy = if crate::broken(\"no-dedup-of-readings\") { reading.energy } else { session.energy.max(reading.energy) };"),
+        ],
+    },
+    Break {
+        name: "answer-before-flush",
+        promises: &["INV-6"],
+        edits: &[edit!("central/src/writer/mod.rs":
+            "        self.store.commit(batch)?;\n        for query in queries {"
+            => "        let committed = self.store.commit(batch);\n        if !domain::broken(\"answer-before-flush\") {\n            committed?;\n        }\n        for query in queries {")],
+    },
+    Break {
+        name: "offset-before-effect",
+        promises: &["INV-1"],
+        edits: &[edit!("domain/src/network/mod.rs":
+            "self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)"
+            => "self.held.range(first..next).next().filter(|_| !crate::broken(\"offset-before-effect\")).map_or(next, |(&oldest, _)| oldest)")],
+    },
+    Break {
+        name: "stale-authorization-accepted",
+        promises: &["INV-8"],
+        edits: &[edit!("domain/src/supply/authorization.rs":
+            "if !fresh || self.has_ended(&order.session) {"
+            => "if (!fresh && !crate::broken(\"stale-authorization-accepted\")) || self.has_ended(&order.session) {")],
+    },
+    Break {
+        name: "price-at-the-end",
+        promises: &["INV-4"],
+        edits: &[
+            edit!("domain/src/network/evidence.rs":
+                "        let Some(session) = self.session(id) else { return };\n        if session.ticket.is_some() || !session.started || session.state.is_open() {"
+                => "        let of = self.net.sessions.get(id).and_then(|session| self.net.points.get(&session.charge_point));\n        let newest = of.map(|point| point.stored.price).filter(|_| crate::broken(\"price-at-the-end\"));\n        let Some(session) = self.session(id) else { return };\n        if session.ticket.is_some() || !session.started || session.state.is_open() {"),
+            edit!("domain/src/network/evidence.rs":
+                "session.price.bill(session.energy)"
+                => "newest.unwrap_or(session.price).bill(session.energy)"),
+        ],
+    },
+    Break {
+        name: "rounded-twice",
+        promises: &["INV-4"],
+        edits: &[edit!("domain/src/money.rs":
+            "        let (whole, rest) = (exact / step, exact % step);"
+            => "        let exact = if crate::broken(\"rounded-twice\") && unit_micros > 1 { (exact + step / 20) / (step / 10) * (step / 10) } else { exact };\n        let (whole, rest) = (exact / step, exact % step);")],
+    },
+    Break {
+        name: "late-reading-billed",
+        promises: &["INV-1", "INV-4"],
+        edits: &[edit!("domain/src/network/evidence.rs":
+            "            ticket.late_energy = reading.energy; // recorded beside the ticket, never billed"
+            => "            if crate::broken(\"late-reading-billed\") { ticket.energy = reading.energy; }\n            ticket.late_energy = reading.energy;")],
+    },
+    Break {
+        name: "confirmed-before-settled",
+        promises: &["INV-1"],
+        edits: &[edit!("domain/src/network/engine_calls.rs":
+            "session.final_reading && session.ticket.is_some() && !session.closed;"
+            => "!session.closed && ((session.final_reading && session.ticket.is_some()) || (session.started && crate::broken(\"confirmed-before-settled\")));")],
+    },
+    Break {
+        name: "status-of-a-lost-monitor",
+        promises: &["status"],
+        edits: &[
+            edit!("domain/src/network/charge_point.rs":
+                "        matches!(self.link, Link::Up { .. })\n"
+                => "        matches!(self.link, Link::Up { .. }) || crate::broken(\"status-of-a-lost-monitor\")\n"),
+            edit!("domain/src/network/charge_point.rs":
+                "        matches!(self.link, Link::Up { health: Health::Ok, .. })\n"
+                => "        (matches!(self.link, Link::Up { health: Health::Ok, .. }) || crate::broken(\"status-of-a-lost-monitor\"))\n"),
+        ],
+    },
+    Break {
+        name: "revocation-forgotten",
+        promises: &["INV-8"],
+        edits: &[edit!("domain/src/network/evidence.rs":
+            "            Some(stop) => (Outcome::Stopped, stop.to_string()),\n            None => (Outcome::Expired,"
+            => "            Some(stop) => (Outcome::Stopped, stop.to_string()),\n            None if crate::broken(\"revocation-forgotten\") => { session.revoke = false; (Outcome::Expired, String::new()) }\n            None => (Outcome::Expired,")],
+    },
+    Break {
+        name: "silent-authorization-not-revoked",
+        promises: &["INV-8"],
+        edits: &[edit!("domain/src/network/engine_calls.rs":
+            "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, true);"
+            => "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, !crate::broken(\"silent-authorization-not-revoked\"));")],
+    },
+    Break {
+        name: "another-instances-answer-taken",
+        promises: &["INV-8", "status"],
+        edits: &[edit!("domain/src/network/engine_calls.rs":
+            "                if answer.outcome != CallOutcome::WrongInstance\n                    && answer.report.instance == made.instance =>"
+            => "                if crate::broken(\"another-instances-answer-taken\") || answer.outcome != CallOutcome::WrongInstance\n                    && answer.report.instance == made.instance =>")],
+    },
+    Break {
+        name: "older-calls-answer-taken",
+        promises: &["INV-8", "status"],
+        edits: &[edit!("domain/src/network/engine_calls.rs":
+            "if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {"
+            => "if point.call.as_ref().is_none_or(|awaited| awaited.id != call && !crate::broken(\"older-calls-answer-taken\")) {")],
+    },
+    Break {
+        name: "older-epochs-report-taken",
+        promises: &["INV-8"],
+        edits: &[edit!("domain/src/network/monitors.rs":
+            "        if point.stored.epoch != epoch {"
+            => "        if point.stored.epoch != epoch && !crate::broken(\"older-epochs-report-taken\") {")],
+    },
+    Break {
+        name: "older-epochs-end-taken",
+        promises: &["INV-8", "status"],
+        edits: &[edit!("domain/src/network/monitors.rs":
+            "point.stored.epoch == epoch && point.connected()"
+            => "(point.stored.epoch == epoch || crate::broken(\"older-epochs-end-taken\")) && point.connected()")],
+    },
+    Break {
+        name: "outbox-row-deleted-early",
+        promises: &["INV-6"],
+        edits: &[edit!("central/src/writer/rows.rs":
+            "        for &number in numbers {\n"
+            => "        let all = numbers.iter().max().filter(|_| domain::broken(\"outbox-row-deleted-early\"));\n        for number in 1..=all.copied().unwrap_or(0) {\n            batch.delete(keys::row(self.kind, number));\n        }\n        for &number in numbers {\n")],
+    },
+    Break {
+        name: "two-open-sessions-of-a-driver",
+        promises: &["INV-2"],
+        edits: &[edit!("domain/src/network/authorization.rs":
+            "if let Some(open) = self.net.open_session(&pending.driver) {"
+            => "if let Some(open) = self.net.open_session(&pending.driver).filter(|_| !crate::broken(\"two-open-sessions-of-a-driver\")) {")],
+    },
+    Break {
+        name: "request-id-not-recorded",
+        promises: &["INV-6"],
+        edits: &[edit!("domain/src/network/step.rs":
+            "            self.net.answers.record(key, Answered { fingerprint, at: self.now.wall, result });"
+            => "            if !crate::broken(\"request-id-not-recorded\") {\n                self.net.answers.record(key, Answered { fingerprint, at: self.now.wall, result });\n            }")],
+    },
+    Break {
+        name: "published-before-persisted",
+        promises: &["INV-6"],
+        edits: &[edit!("domain/src/supply/running.rs":
+            "        effects.push(Effect::Publish(running.record.clone()));\n        self.unsaved = true;"
+            => "        effects.push(Effect::Publish(running.record.clone()));\n        self.unsaved |= !crate::broken(\"published-before-persisted\");")],
+    },
+    Break {
+        name: "engine-forgets-its-records",
+        promises: &["INV-1"],
+        edits: &[edit!("domain/src/supply/machine.rs":
+            "            unsettled: stored.unsettled,"
+            => "            unsettled: if crate::broken(\"engine-forgets-its-records\") { Vec::new() } else { stored.unsettled },")],
+    },
+    Break {
+        name: "engine-forgets-its-supply",
+        promises: &["INV-1"],
+        edits: &[edit!("domain/src/supply/machine.rs":
+            "        if let Some(record) = stored.current {\n            supply.close("
+            => "        if let Some(record) = stored.current.filter(|_| !crate::broken(\"engine-forgets-its-supply\")) {\n            supply.close(")],
+    },
+    Break {
+        name: "engine-reuses-numbers",
+        promises: &["INV-8"],
+        edits: &[edit!("domain/src/supply/machine.rs":
+            "            highest: stored.highest,"
+            => "            highest: if crate::broken(\"engine-reuses-numbers\") { 0 } else { stored.highest },")],
+    },
+    Break {
+        name: "unknown-session-ignored",
+        promises: &["INV-1", "liveness"],
+        edits: &[edit!("domain/src/network/evidence.rs":
+            "                None => self.adopt(point, record),"
+            => "                None if crate::broken(\"unknown-session-ignored\") => return,\n                None => self.adopt(point, record),")],
+    },
+];

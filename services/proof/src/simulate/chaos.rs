@@ -1,0 +1,309 @@
+//! What goes wrong, and what people do meanwhile.
+
+use super::{
+    central::Caller,
+    driver::{fingerprint, new_session},
+    engine::ReplyTo,
+    world::{Place, World, say},
+};
+use domain::network::{Asked as Request, Command, Method, RequestKey, Token, Which};
+use domain::supply::Input as AtEngine;
+use domain::{Currency, DriverId, Price, SessionId};
+use engine::parts::Asked;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chaos {
+    CentralDies,
+    CentralStops,
+    CentralsClockJumps,
+    CentralIsCopied,
+    EngineDies,
+    EngineStops,
+    EnginesClockJumps,
+    EngineLosesStore,
+    MonitorDies,
+    RivalMonitor,
+    AppDies,
+    BrokerAway,
+    BrokerReplaced,
+    BrokerForgets,
+    Cut,
+    Charge,
+    StopCharge,
+    SetPrice,
+    Order,
+    PlugIn,
+    Unplug,
+    Break,
+    Mend,
+    Manual,
+    OldMessage,
+    Garbage,
+}
+
+impl Chaos {
+    /// Each with its weight.
+    pub(super) const ALL: &[(Self, usize)] = &[
+        (Self::CentralDies, 5),
+        (Self::CentralStops, 1),
+        (Self::CentralsClockJumps, 2),
+        (Self::EngineDies, 6),
+        (Self::EngineStops, 2),
+        (Self::EnginesClockJumps, 1),
+        (Self::EngineLosesStore, 1),
+        (Self::MonitorDies, 5),
+        (Self::RivalMonitor, 2),
+        (Self::AppDies, 3),
+        (Self::BrokerAway, 4),
+        (Self::BrokerReplaced, 1),
+        (Self::BrokerForgets, 1),
+        (Self::Cut, 5),
+        (Self::Charge, 12),
+        (Self::StopCharge, 5),
+        (Self::SetPrice, 5),
+        (Self::Order, 4),
+        (Self::PlugIn, 6),
+        (Self::Unplug, 5),
+        (Self::Break, 2),
+        (Self::Mend, 3),
+        (Self::Manual, 4),
+        (Self::OldMessage, 2),
+        (Self::Garbage, 1),
+    ];
+
+    /// What people do is done in every run.
+    pub(super) fn is_work(self) -> bool {
+        matches!(self, Self::Charge | Self::PlugIn | Self::Mend)
+    }
+}
+
+impl World {
+    /// One thing now, and the next one later.
+    pub(super) fn chaos(&mut self) {
+        if !self.faults {
+            return;
+        }
+        let chaos = self.plan.chaos.clone();
+        let what = self.random.pick(&chaos);
+        self.happens(what);
+        let pause = self.random.between(1, 2 * self.plan.pace);
+        self.after(pause, Self::chaos);
+    }
+
+    fn happens(&mut self, what: Chaos) {
+        let p = self.random.index(self.points.len());
+        self.tally.count(&format!("chaos: {what:?}"));
+        match what {
+            Chaos::CentralDies => self.central_dies("killed"),
+            Chaos::CentralStops => self.central_stops(),
+            Chaos::CentralsClockJumps => {
+                self.central.clock.skew += self.jump();
+                say!(self, "central's clock jumps to {} ms", self.central.clock.skew);
+                self.truth.clock_jumped(self.at);
+            }
+            Chaos::CentralIsCopied => self.central_is_copied(),
+            Chaos::EngineDies => self.engine_dies(p, "killed"),
+            Chaos::EngineStops => {
+                self.engine_takes(p, Asked::Input(AtEngine::ShutDown), ReplyTo::Nobody);
+                let last = self.random.span(3_000);
+                self.after(last, move |world| world.engine_dies(p, "in good order"));
+            }
+            Chaos::EnginesClockJumps => self.points[p].clock.skew += self.jump(),
+            Chaos::EngineLosesStore => self.engine_loses_store(p),
+            Chaos::MonitorDies => {
+                let down = self.random.span(15_000);
+                self.monitor_dies(p, 0);
+                self.after(down, move |world| world.monitor_starts(p, 0));
+            }
+            Chaos::RivalMonitor => {
+                let stays = self.random.span(30_000);
+                self.monitor_starts(p, 1);
+                self.after(stays, move |world| world.monitor_dies(p, 1));
+            }
+            Chaos::AppDies => {
+                let a = self.random.index(self.apps.len());
+                let down = self.random.span(10_000);
+                self.app_dies(a);
+                self.after(down, move |world| world.app_starts(a));
+            }
+            Chaos::BrokerAway => {
+                let most = self.random.pick(&[5_000, 30_000, 180_000]);
+                self.broker.away_until = self.at + self.random.span(most);
+                say!(self, "kafka is away until {} ms", self.broker.away_until);
+            }
+            Chaos::BrokerReplaced => {
+                say!(self, "kafka is another cluster");
+                self.broker.replaced();
+            }
+            Chaos::BrokerForgets => {
+                say!(self, "kafka forgets its oldest messages");
+                self.broker.forgets(self.random.between(1, 100));
+            }
+            Chaos::Cut => {
+                let ends = [
+                    (Place::Central, Place::Engine(p)),
+                    (Place::Central, Place::Monitor(p)),
+                    (Place::Monitor(p), Place::Engine(p)),
+                    (Place::Central, Place::Broker),
+                    (Place::Engine(p), Place::Broker),
+                    (Place::Street, Place::Central),
+                ];
+                let ends = self.random.pick(&ends);
+                let until = self.at + self.random.span(40_000);
+                say!(self, "{ends:?} are cut off from each other until {until} ms");
+                self.cuts.insert(ends, until);
+            }
+            Chaos::Charge => {
+                let driver = self.somebody();
+                let request = (!self.random.one_in(3)).then(|| self.request_id());
+                let target = self.target();
+                let command = self.charge(driver, request, target);
+                self.stranger_asks(command);
+            }
+            Chaos::StopCharge => self.stop_charge(),
+            Chaos::SetPrice => self.set_price(p),
+            Chaos::Order => self.order(p),
+            Chaos::PlugIn => self.at_the_point(p, AtEngine::PlugIn),
+            Chaos::Unplug => self.at_the_point(p, AtEngine::Unplug),
+            Chaos::Break => self.at_the_point(p, AtEngine::Break("smoke".into())),
+            Chaos::Mend => self.at_the_point(p, AtEngine::Mend),
+            Chaos::Manual => {
+                let guest = self.random.one_in(2);
+                self.engine_takes(p, Asked::Input(AtEngine::CheckManual), ReplyTo::Manual { guest });
+            }
+            Chaos::OldMessage => self.old_message(p),
+            Chaos::Garbage => {
+                let payload =
+                    self.random.pick(&["", "{", "\u{0}", "{\"type\":\"CONSUMO\",\"cp_id\":\"CP-0\"}"]);
+                self.arrives_at_broker(b"CP-0".to_vec(), payload.into());
+            }
+        }
+    }
+
+    /// Both ways, by up to an hour.
+    fn jump(&mut self) -> i64 {
+        let far = self.random.span(3_600_000).cast_signed();
+        if self.random.one_in(2) { far } else { -far }
+    }
+
+    fn somebody(&mut self) -> DriverId {
+        let n = self.random.index(self.apps.len());
+        self.apps[n].driver.clone()
+    }
+
+    fn at_the_point(&mut self, p: usize, input: AtEngine) {
+        self.engine_takes(p, Asked::Input(input), ReplyTo::Nobody);
+    }
+
+    /// A mutation from somewhere, perhaps repeated: whose answers are held side by side.
+    fn stranger_asks(&mut self, command: impl Fn(Token) -> Command + Clone + 'static) {
+        let again = if self.random.one_in(2) { self.random.between(0, 2) } else { 0 };
+        for n in 0..=again {
+            let wait = if n == 0 { 0 } else { self.random.span(60_000) };
+            let Some(ms) = self.delay(Place::Street, Place::Central) else { continue };
+            let command = command.clone();
+            self.after(wait + ms, move |world| {
+                world.central_asked(Caller::Stranger, |token| command(token));
+            });
+        }
+    }
+
+    fn repeatable(&mut self, method: Method, caller: &str, payload: &str) -> Option<(RequestKey, u64)> {
+        if self.random.one_in(3) {
+            return None;
+        }
+        let (id, caller) = (self.request_id(), caller.to_owned());
+        Some((RequestKey { method, caller, id }, fingerprint(payload)))
+    }
+
+    fn stop_charge(&mut self) {
+        let driver = self.somebody();
+        let known: Vec<SessionId> = self.truth.sessions_of(&driver);
+        let session =
+            if known.is_empty() || self.random.one_in(2) { None } else { Some(self.random.pick(&known)) };
+        let request = self.repeatable(Method::StopCharge, driver.as_str(), &format!("{session:?}"));
+        self.stranger_asks(move |token| Command::StopCharge {
+            asked: Request { token, request: request.clone() },
+            driver: driver.clone(),
+            session: session.clone(),
+        });
+    }
+
+    fn set_price(&mut self, p: usize) {
+        let micros = self.random.pick(&[0, 123_457, 300_000, 333_333, 999_999_999, 450_005]);
+        let currency = self.random.pick(&["EUR", "EUR", "JPY"]).parse().unwrap_or(Currency::EUR);
+        let Ok(price) = Price::new(currency, micros) else { return };
+        let charge_point = self.points[p].id.clone();
+        let request = self.repeatable(Method::SetPrice, "operator", &format!("{p} {price}"));
+        self.stranger_asks(move |token| Command::SetPrice {
+            asked: Request { token, request: request.clone() },
+            charge_point: charge_point.clone(),
+            price,
+        });
+    }
+
+    fn order(&mut self, p: usize) {
+        let which =
+            if self.random.one_in(3) { Which::All } else { Which::Some(vec![self.points[p].id.clone()]) };
+        let out_of_order = self.random.one_in(2);
+        let method = if out_of_order { Method::StopChargePoints } else { Method::ResumeChargePoints };
+        let request = self.repeatable(method, "operator", &format!("{which:?}"));
+        self.stranger_asks(move |token| Command::Order {
+            asked: Request { token, request: request.clone() },
+            which: which.clone(),
+            out_of_order,
+        });
+        if out_of_order && self.random.one_in(2) {
+            let resumes = self.random.span(20_000);
+            self.after(resumes, Self::resume_all);
+        }
+    }
+
+    pub(super) fn resume_all(&mut self) {
+        self.central_asked(Caller::Stranger, |token| Command::Order {
+            asked: Request { token, request: None },
+            which: Which::All,
+            out_of_order: false,
+        });
+    }
+
+    /// Someone at the charge point asks central for a supply, by its engine.
+    pub(super) fn asks_for_manual(&mut self, p: usize, guest: bool) {
+        let driver = if guest { DriverId::guest() } else { self.somebody() };
+        let (charge_point, instance) = (self.points[p].id.clone(), self.points[p].instance.clone());
+        let request = self.repeatable(Method::RequestManualSupply, charge_point.as_str(), driver.as_str());
+        self.stranger_asks(move |token| Command::RequestManualSupply {
+            asked: Request { token, request: request.clone() },
+            session: new_session(token),
+            charge_point: charge_point.clone(),
+            instance: instance.clone(),
+            driver: driver.clone(),
+            budget: Duration::from_secs(5),
+        });
+    }
+
+    /// A message with the old system's fields only: of an old client, late or wrong.
+    fn old_message(&mut self, p: usize) {
+        let kind =
+            self.random.pick(&["CONSUMO", "CONSUMO", "SUPPLY_END", "SESSION_STARTED", "AVERIADO", "FAULT"]);
+        let (driver, id) = (self.somebody(), self.points[p].id.clone());
+        let kwh = self.random.below(500_000) as f64 / 1000.0;
+        let payload = format!(
+            r#"{{"type":"{kind}","cp_id":"{id}","user_id":"{driver}","kwh":{kwh},"importe":{kwh},"reason":"old"}}"#
+        );
+        self.arrives_at_broker(id.as_str().into(), payload.into_bytes());
+    }
+
+    /// Somebody keeps a copy of central's store, and later puts it in the place of the store.
+    fn central_is_copied(&mut self) {
+        match self.central.copy.take() {
+            None => self.central.copy = Some(self.central.disk.copy()),
+            Some(copy) => {
+                self.central_dies("and an old copy of its store is put in place");
+                let entries = self.central.disk.restore(copy);
+                self.truth.central_restored(&entries);
+            }
+        }
+    }
+}
