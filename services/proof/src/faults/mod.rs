@@ -111,6 +111,11 @@ async fn whole(options: &Options) -> anyhow::Result<ExitCode> {
     };
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let folder = folder.canonicalize()?;
+    anyhow::ensure!(
+        fs::read_dir(&folder)?.next().is_none(),
+        "{} is not empty: a run begins with nothing; name another folder",
+        folder.display()
+    );
     println!("seed {seed}, {} minutes, folder {}", options.minutes, folder.display());
 
     let mut random = fastrand::Rng::with_seed(seed);
