@@ -12,6 +12,7 @@
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
 
 mod broadcast;
+pub mod bytes;
 mod calls;
 mod changelog;
 mod codec;

@@ -105,7 +105,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Reads a message. The error says what is wrong with it.
-fn decode(payload: &[u8]) -> Result<Message, String> {
+pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", payload.len()));
     }

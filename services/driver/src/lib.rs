@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: a Kafka producer. A request is a call, and works with Kafka away.
 
+pub mod bytes;
 mod calls;
 mod free;
 mod news;

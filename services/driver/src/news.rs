@@ -62,7 +62,10 @@ pub(crate) fn notification(payload: &[u8], driver: &str) -> Option<Input> {
 }
 
 /// The charge points free now, once a broadcast is whole.
-fn free(payload: &[u8], broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>) -> Option<Vec<FreePoint>> {
+pub(crate) fn free(
+    payload: &[u8],
+    broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>,
+) -> Option<Vec<FreePoint>> {
     let Ok(message) = serde_json::from_slice::<NetworkStatus>(payload) else {
         return unreadable(NETWORK_STATUS);
     };

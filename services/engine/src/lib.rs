@@ -11,6 +11,7 @@
 //! Deliberately absent: any decision about a session's ticket, and any call to the monitor, which calls here.
 
 mod attend;
+pub mod bytes;
 mod convert;
 mod engine_api;
 mod error;

@@ -23,12 +23,15 @@ enum Command {
     Simulate(simulate::Options),
     /// Real processes on a real Kafka, killed, frozen and cut off at random
     Faults(faults::Options),
+    /// Bad input by the million for every decoder
+    Bytes(proof::bytes::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Simulate(options) => simulate::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Bytes(options) => proof::bytes::run(&options),
     };
     match outcome {
         Ok(code) => code,

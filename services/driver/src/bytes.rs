@@ -1,0 +1,16 @@
+//! The driver's reader of broadcasts by itself, for whoever throws bytes at it: `proof`'s fuzzing.
+
+use crate::news;
+use domain::requests::{Broadcasts, FreePoint};
+use evmesh_proto::topics::WireStatus;
+
+/// Broadcasts as they come in, part by part.
+#[derive(Debug, Default)]
+pub struct Free(Broadcasts<(FreePoint, WireStatus)>);
+
+impl Free {
+    /// A message on `network_status`; how many charge points are free, once a broadcast is whole.
+    pub fn read(&mut self, payload: &[u8]) -> Option<usize> {
+        news::free(payload, &mut self.0).map(|points| points.len())
+    }
+}

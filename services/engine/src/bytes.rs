@@ -1,0 +1,20 @@
+//! The engine's encoder of stored values by itself, for whoever throws bytes at it: `proof`'s fuzzing.
+
+use crate::{convert, parts::Page, storage};
+use evmesh_proto::store::StoredEngine;
+use prost::Message as _;
+
+/// Writes an entry of the store's, as [`crate::parts::page`] reads it.
+pub fn encode(page: &Page) -> Vec<u8> {
+    match page {
+        Page::Engine(highest, current) => StoredEngine {
+            format: storage::FORMAT,
+            highest_authorization: *highest,
+            current: current.as_ref().map(convert::record_stored),
+            ..StoredEngine::default()
+        }
+        .encode_to_vec(),
+        Page::Ended(record) => convert::record_stored(record).encode_to_vec(),
+        Page::Event(message) => message.encode_to_vec(),
+    }
+}

@@ -1,0 +1,262 @@
+//! Good examples of every target's input, to be spoilt.
+
+use evmesh_proto::{driver, engine, network, operations, store};
+use prost::Message;
+
+/// The examples of a target.
+pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    match target {
+        "telemetry" => texts(&[
+            r#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3,"importe":0.06}"#,
+            r#"{"type":"SESSION_STARTED","cp_id":"MAD-01","user_id":"101","session_id":"s1","seq":1,"timestamp":1.5e9}"#,
+            r#"{"type":"SUPPLY_END","cp_id":"MAD-01","user_id":"101","kwh":1.5,"importe":0.5,"reason":"stopped","timestamp":1700000000.25,"session_id":"s1","seq":7,"event_id":"e","kw":7.4,"new":[]}"#,
+            r#"{"type":"AVERIADO","cp_id":"MAD-01","reason":"broken"}"#,
+            r#"{"type":"CONEXION_PERDIDA","cp_id":"MAD-01","user_id":"101","kwh":0.2}"#,
+            r#"{"type":"FAULT","cp_id":"MAD-01","session_id":"s1","seq":3,"kwh":1}"#,
+        ]),
+        "notification" => texts(&[
+            r#"{"type":"TICKET","cp_id":"MAD-01","user_id":"101","kwh":1.5,"importe":0.45,"session_id":"s1","timestamp":1.7e9}"#,
+            r#"{"type":"AUTH_OK","cp_id":"MAD-01","user_id":"101","session_id":"s1"}"#,
+            r#"{"type":"AUTH_DENIED","cp_id":"MAD-01","user_id":"101","reason":"busy"}"#,
+            r#"{"type":"CONSUMO_UPDATE","cp_id":"MAD-01","user_id":"101","kwh":1.0,"importe":0.3}"#,
+            r#"{"type":"SUPPLY_ERROR","cp_id":"MAD-01","user_id":"101","reason":"expired","kwh_partial":0,"importe_partial":0}"#,
+        ]),
+        "network_status" => texts(&[
+            r#"{"type":"NETWORK_STATUS_UPDATE","cps":[{"id":"MAD-01","status":"ACTIVADO","location":"Madrid"}],"timestamp":1.7e9}"#,
+            r#"{"type":"NETWORK_STATUS_UPDATE","cps":[],"broadcast_id":"b1","part":1,"parts":2}"#,
+            r#"{"type":"NETWORK_STATUS_UPDATE","cps":[{"id":"A","status":"PARADO","location":""}],"broadcast_id":"b1","part":2,"parts":2}"#,
+        ]),
+        "requests_file" => texts(&[
+            "MAD-01\nany Madrid expect=denied:CHARGE_POINT_BUSY # why\n\nBCN-02 expect=fault\n",
+            "any\r\nMAD-01 expect=denied\r\n",
+        ]),
+        "words" => texts(&[
+            "MAD-01",
+            "0.30 EUR",
+            "127.0.0.1:50051",
+            "http://central:50051",
+            "[::1]:1",
+            "INVITADO",
+            "12.345678 USD",
+            "EUR",
+        ]),
+        "central_calls" => central_calls(),
+        "central_store" | "central_start" => central_store(),
+        "engine_store" | "engine_calls" => engine_store(),
+        _ => Vec::new(),
+    }
+}
+
+/// A first byte that says which kind, and the message.
+fn with(kind: u8, message: &impl Message) -> Vec<u8> {
+    [&[kind][..], &message.encode_to_vec()].concat()
+}
+
+fn price() -> Option<network::Price> {
+    Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
+}
+
+fn central_calls() -> Vec<Vec<u8>> {
+    let (driver_id, session_id) = ("101".to_owned(), "s1".to_owned());
+    vec![
+        with(
+            0,
+            &driver::RequestChargeRequest {
+                driver_id: driver_id.clone(),
+                charge_point_id: "MAD-01".into(),
+                location_prefix: String::new(),
+                request_id: "r1".into(),
+            },
+        ),
+        with(
+            0,
+            &driver::RequestChargeRequest {
+                driver_id: driver_id.clone(),
+                location_prefix: "Madrid".into(),
+                ..Default::default()
+            },
+        ),
+        with(
+            1,
+            &driver::StopChargeRequest {
+                driver_id: driver_id.clone(),
+                session_id: session_id.clone(),
+                request_id: "r2".into(),
+            },
+        ),
+        with(2, &driver::GetSessionRequest { driver_id: driver_id.clone(), session_id: session_id.clone() }),
+        with(
+            3,
+            &driver::ListSessionsRequest {
+                driver_id: driver_id.clone(),
+                page_size: 10,
+                page_token: "token".into(),
+            },
+        ),
+        with(
+            4,
+            &driver::ListChargePointsRequest { page_size: 10, available_only: true, ..Default::default() },
+        ),
+        with(6, &driver::ListTicketsRequest { driver_id, page_size: 10, page_token: String::new() }),
+        with(8, &operations::StopChargePointsRequest { all: true, ..Default::default() }),
+        with(
+            9,
+            &operations::ResumeChargePointsRequest {
+                charge_point_ids: vec!["MAD-01".into()],
+                ..Default::default()
+            },
+        ),
+        with(
+            10,
+            &operations::SetPriceRequest {
+                charge_point_id: "MAD-01".into(),
+                price: price(),
+                ..Default::default()
+            },
+        ),
+        with(11, &operations::GetNetworkStatusRequest { page_size: 5, page_token: String::new() }),
+        with(12, &operations::ListSessionsRequest { driver_id: "101".into(), ..Default::default() }),
+    ]
+}
+
+fn session(id: &str, state: network::SessionState) -> network::Session {
+    network::Session {
+        session_id: id.into(),
+        charge_point_id: "MAD-01".into(),
+        driver_id: "101".into(),
+        state: state.into(),
+        price: price(),
+        energy_wh: 1200,
+        ..Default::default()
+    }
+}
+
+fn central_store() -> Vec<Vec<u8>> {
+    let stored = |state| store::StoredSession {
+        session: Some(session("s1", state)),
+        instance_id: "store".into(),
+        authorization_number: 7,
+        seq: 3,
+        deadline_ms: 1_700_000_000_000,
+        supply_started: true,
+        ..Default::default()
+    };
+    let point = store::StoredChargePoint {
+        charge_point_id: "MAD-01".into(),
+        location: "Madrid".into(),
+        price: price(),
+        engine_address: "127.0.0.1:1".into(),
+        instance_id: "store".into(),
+        monitor_id: "monitor".into(),
+        epoch: 3,
+        highest_authorization: 7,
+        out_of_order: false,
+    };
+    let answer = store::StoredAnswer {
+        key: b"RequestCharge\x00101\x00r1\x00".to_vec(),
+        fingerprint: 5,
+        answered_ms: 1_700_000_000_000,
+        session_id: "s1".into(),
+        ..Default::default()
+    };
+    let message = store::StoredMessage {
+        topic: "driver_notifications".into(),
+        key: "101".into(),
+        payload: b"{}".to_vec(),
+        headers: [("traceparent".to_owned(), "t".to_owned())].into(),
+    };
+    vec![
+        with(b'c', &point),
+        with(b's', &stored(network::SessionState::Reserved)),
+        with(b's', &stored(network::SessionState::Supplying)),
+        with(b's', &stored(network::SessionState::Authorizing)),
+        with(
+            b's',
+            &store::StoredSession {
+                session: Some(network::Session {
+                    outcome: network::SessionOutcome::Completed.into(),
+                    ..session("s1", network::SessionState::Ended)
+                }),
+                ..stored(network::SessionState::Ended)
+            },
+        ),
+        with(b'r', &answer),
+        with(
+            b'r',
+            &store::StoredAnswer {
+                session_id: String::new(),
+                denial: "CHARGE_POINT_BUSY".into(),
+                ..answer.clone()
+            },
+        ),
+        with(b'o', &message),
+        with(b'k', &store::StoredOffset { next: 42 }),
+        with(b'm', &store::StoredMeta { format: 1, cluster_id: "cluster".into(), ..Default::default() }),
+    ]
+}
+
+fn engine_store() -> Vec<Vec<u8>> {
+    let record = engine::SupplyRecord {
+        session_id: "s1".into(),
+        driver_id: "101".into(),
+        price: price(),
+        authorization_number: 7,
+        state: engine::SupplyState::Supplying.into(),
+        seq: 3,
+        energy_wh: 1200,
+        ..Default::default()
+    };
+    let ended = engine::SupplyRecord {
+        state: engine::SupplyState::Ended.into(),
+        end: engine::SupplyEnd::Completed.into(),
+        ..record.clone()
+    };
+    vec![
+        with(
+            0,
+            &store::StoredEngine {
+                format: 1,
+                instance_id: "store".into(),
+                highest_authorization: 9,
+                current: Some(record),
+                charge_point_id: "MAD-01".into(),
+            },
+        ),
+        with(1, &ended),
+        with(
+            2,
+            &store::StoredMessage {
+                topic: "cp_telemetry".into(),
+                key: "MAD-01".into(),
+                payload: b"{}".to_vec(),
+                ..Default::default()
+            },
+        ),
+        with(
+            3,
+            &engine::AuthorizeSupplyRequest {
+                instance_id: "store".into(),
+                authorization_number: 8,
+                session_id: "s2".into(),
+                driver_id: "101".into(),
+                price: price(),
+                duration: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+            },
+        ),
+        with(
+            1,
+            &engine::RevokeAuthorizationRequest {
+                instance_id: "store".into(),
+                authorization_number: 8,
+                session_id: "s2".into(),
+            },
+        ),
+        with(2, &engine::StopSupplyRequest { instance_id: "store".into(), session_id: "s1".into() }),
+        with(
+            4,
+            &engine::ConfirmSettledRequest { instance_id: "store".into(), session_ids: vec!["s1".into()] },
+        ),
+        with(5, &engine::GetEngineStateRequest { instance_id: "store".into() }),
+    ]
+}

@@ -1,0 +1,3 @@
+//! What `proof` throws at evmesh's decoders, as a library: cargo-fuzz drives the same targets (`fuzz/`).
+
+pub mod bytes;
