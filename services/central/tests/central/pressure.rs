@@ -1,0 +1,243 @@
+//! What many, slow or silent others do to central: as little as possible to everybody else.
+
+use crate::{
+    bench::{Central, PATIENCE, no_kafka, options, registration},
+    engine::Engine,
+};
+use central::Options;
+use evmesh_proto::{
+    chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
+    driver::{self, driver_service_client::DriverServiceClient},
+    network::ChargePointStatus,
+    operations::{self, operator_service_client::OperatorServiceClient},
+};
+use futures_util::stream;
+use mesh::{grpc::reason, testing};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+
+/// What a caller of a healthy charge point waits for at most, whatever happens elsewhere.
+const SOON: Duration = Duration::from_secs(1);
+/// So many streams go over one connection: well below what a server allows.
+const STREAMS_A_CONNECTION: usize = 500;
+
+/// Without the short intervals of the other tests: thousands of charge points would spend the time on heartbeats.
+fn large(folder: &std::path::Path) -> Options {
+    let mut options = options(folder, no_kafka());
+    options.rules.report_interval = Duration::from_secs(5);
+    options.engine_timeout = Duration::from_millis(2500);
+    options.rules.authorize_timeout = Duration::from_secs(5);
+    options
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{address}")).unwrap()
+}
+
+/// A monitor that registers, and reports once an interval; it tries again when refused, as a monitor does.
+async fn monitor(channel: Channel, registration: chargepoint::RegisterChargePointRequest) -> Status {
+    let mut points = ChargePointServiceClient::new(channel);
+    let answer = loop {
+        match points.register_charge_point(registration.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            Err(status) if status.code() == Code::ResourceExhausted => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(status) => return status,
+        }
+    };
+    let mut reports = tokio::time::interval(Duration::from_secs(5));
+    reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (id, epoch) = (registration.charge_point_id, answer.epoch);
+    let reports = stream::unfold(reports, move |mut reports| {
+        let charge_point_id = id.clone();
+        async move {
+            reports.tick().await;
+            let health = chargepoint::EngineHealth::Ok.into();
+            let report =
+                chargepoint::ReportHealthRequest { charge_point_id, epoch, health, reason: String::new() };
+            Some((report, reports))
+        }
+    });
+    let mut answers = match points.report_health(reports).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return status,
+    };
+    loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Status::ok("ended"),
+            Err(status) => return status,
+        }
+    }
+}
+
+/// How many charge points have a status that fits.
+async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> usize {
+    let (mut count, mut page_token) = (0, String::new());
+    loop {
+        let request = operations::GetNetworkStatusRequest { page_size: 1000, page_token };
+        let page = central.operators.clone().get_network_status(request).await.unwrap().into_inner();
+        let points = page.charge_points.iter().filter_map(|detail| detail.charge_point.as_ref());
+        count += points.filter(|point| fits(point.status())).count();
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return count;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_engines_that_time_out_at_once_hold_up_nobody() {
+    const COUNT: usize = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let central = Central::with(large(folder.path())).await;
+    let (engine, _monitor) = central.charge_point("WELL").await;
+    // Their connections are made, and nobody ever takes them: calls get no answer, not even a refusal.
+    let silent: Vec<std::net::TcpListener> =
+        (0..100).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let mut monitors = JoinSet::new();
+    let mut channel = endpoint(central.address).connect_lazy();
+    for n in 0..COUNT {
+        if n % STREAMS_A_CONNECTION == 0 {
+            channel = endpoint(central.address).connect_lazy();
+        }
+        let mut one = registration("", &engine);
+        one.charge_point_id = format!("CP-{n:05}");
+        one.engine_address = silent[n % silent.len()].local_addr().unwrap().to_string();
+        one.instance_id = "silent".to_owned();
+        monitors.spawn(monitor(channel.clone(), one));
+    }
+    // While they are asked for their state, and time out, again and again: a query, and a whole request.
+    let (mut slowest, mut rounds, start) = (Duration::ZERO, 0, Instant::now());
+    let mut faulted = 0;
+    while faulted < COUNT && start.elapsed() < PATIENCE * 4 {
+        let asked = Instant::now();
+        let session = central.request("101", "WELL").await.expect("it is granted");
+        let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
+        central.session("101", &session.session_id).await.expect("it is there");
+        slowest = slowest.max(asked.elapsed());
+        central.drivers.clone().stop_charge(stop).await.expect("it is stopped");
+        central.status("WELL", ChargePointStatus::Available).await;
+        rounds += 1;
+        faulted = count(&central, |status| status == ChargePointStatus::Faulted).await;
+    }
+    eprintln!(
+        "{faulted} engines silent after {:?}; {rounds} requests and queries meanwhile, the slowest {slowest:?}",
+        start.elapsed()
+    );
+    assert_eq!(faulted, COUNT, "every silent engine is found");
+    assert!(rounds > 3 && slowest < SOON, "{slowest:?} in {rounds} rounds");
+    drop(monitors);
+    central.stop().await;
+}
+
+/// Waits until so many charge points have a status that fits.
+async fn all(wanted: usize, central: &Central, fits: fn(ChargePointStatus) -> bool) {
+    testing::eventually("all are there", PATIENCE * 2, || async {
+        (count(central, fits).await == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_monitors_come_back_within_a_second_and_all_are_seen() {
+    const COUNT: usize = 2000;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::start("store").await;
+    let storm = |address: SocketAddr| {
+        let mut monitors = JoinSet::new();
+        for n in 0..COUNT {
+            let mut one = registration("", &engine);
+            one.charge_point_id = format!("CP-{n:05}");
+            monitors.spawn(async move {
+                // Spread over a second, each with a connection of its own.
+                tokio::time::sleep(Duration::from_millis(n as u64 * 1000 / COUNT as u64)).await;
+                monitor(endpoint(address).connect_lazy(), one).await
+            });
+        }
+        monitors
+    };
+    let central = Central::with(large(folder.path())).await;
+    let monitors = storm(central.address);
+    all(COUNT, &central, |status| status == ChargePointStatus::Available).await;
+    central.stop().await;
+    drop(monitors);
+
+    let central = Central::with(large(folder.path())).await;
+    let start = Instant::now();
+    let mut monitors = storm(central.address);
+    all(COUNT, &central, |status| status != ChargePointStatus::Disconnected).await;
+    let seen = start.elapsed();
+    all(COUNT, &central, |status| status == ChargePointStatus::Available).await;
+    eprintln!(
+        "{COUNT} monitors back: all seen after {seen:?}, all free to be used after {:?}",
+        start.elapsed()
+    );
+    assert!(seen < Duration::from_secs(10), "{seen:?}");
+    assert!(monitors.try_join_next().is_none(), "no stream ended");
+    drop(monitors);
+    central.stop().await;
+}
+
+/// A connection whose streams take a few bytes, unless they are read.
+fn narrow(central: &Central) -> Channel {
+    endpoint(central.address).initial_stream_window_size(32).connect_lazy()
+}
+
+/// Reads a stream to its end, which has to be a clear word to a slow reader.
+async fn is_told<T: std::fmt::Debug>(mut stream: tonic::Streaming<T>) {
+    let reading = async {
+        loop {
+            match stream.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ended without a word"),
+                Err(status) => break status,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, reading).await.expect("it has ended");
+    let why = reason(&ended);
+    assert_eq!((ended.code(), why.as_deref()), (Code::ResourceExhausted, Some("SLOW_READER")), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_a_stream_is_dropped_with_a_clear_status_and_keeps_no_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.server.slow_reader_timeout = Duration::from_millis(400);
+    options.server.max_streams = 3; // the monitor's, and two
+    let central = Central::with(options).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    let session_id = central.request("101", "MAD-01").await.unwrap().session_id;
+    let session = driver::WatchSessionRequest { driver_id: "101".into(), session_id };
+    let network = operations::WatchNetworkRequest {};
+    let unread = DriverServiceClient::new(narrow(&central)).watch_session(session.clone()).await.unwrap();
+    let unread_too = OperatorServiceClient::new(narrow(&central)).watch_network(network).await.unwrap();
+    let refused = central.drivers.clone().watch_session(session.clone()).await.unwrap_err();
+    assert_eq!(reason(&refused).as_deref(), Some("OVERLOADED"), "every place is taken: {refused:?}");
+
+    // Their places are free once they are dropped, although they have not read a word of it.
+    let energy_wh = std::sync::atomic::AtomicU64::new(0);
+    let mut watches = testing::eventually("there is room for two", PATIENCE, || async {
+        engine.supply(energy_wh.fetch_add(1, std::sync::atomic::Ordering::Relaxed)); // there is news for them
+        let session = central.drivers.clone().watch_session(session.clone()).await.ok()?.into_inner();
+        let network = central.operators.clone().watch_network(network).await.ok()?.into_inner();
+        Some((session, network))
+    })
+    .await;
+    is_told(unread.into_inner()).await;
+    is_told(unread_too.into_inner()).await;
+    // Who reads is not dropped, however little there is to read.
+    assert!(watches.0.message().await.unwrap().is_some() && watches.1.message().await.unwrap().is_some());
+    let quiet = tokio::time::timeout(Duration::from_millis(1500), watches.0.message()).await;
+    assert!(!matches!(quiet, Ok(Err(_) | Ok(None))), "{quiet:?}");
+    central.stop().await;
+}
