@@ -200,11 +200,12 @@ impl Client {
             }
             let mut client = self.client();
             let request = GetSessionRequest { driver_id: self.name.clone(), session_id: id.clone() };
+            let asked = mesh::now().mono;
             match timeout(TRY, client.get_session(request)).await {
                 Ok(Ok(answer)) => {
                     let session = answer.into_inner().session.unwrap_or_default();
                     let over = session.state() == SessionState::Ended;
-                    self.desk.journal.facts().observe(&session);
+                    self.desk.journal.facts().observe(&session, asked);
                     if over {
                         break;
                     }

@@ -94,6 +94,8 @@ pub(super) struct Facts {
     pub(super) skipped: u64,
     /// As central last showed them.
     pub(super) sessions: BTreeMap<String, Session>,
+    /// When each was shown first and last, by the monotonic clock (ms).
+    pub(super) shown_ms: BTreeMap<String, (u64, u64)>,
     pub(super) tickets: BTreeMap<String, Ticket>,
     /// What is known of each session, in order.
     pub(super) history: BTreeMap<String, Vec<(i64, String)>>,

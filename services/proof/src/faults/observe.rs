@@ -4,21 +4,28 @@ use super::journal::Facts;
 use evmesh_proto::network::{Price, Session, SessionOutcome, SessionState, Ticket};
 
 impl Facts {
-    /// A session that central showed. What was shown before stays true: it only moves forward, its identity and its price
-    /// never change, and neither does its ticket.
-    pub(super) fn observe(&mut self, session: &Session) {
+    /// A session that central showed to a question that was asked then. What was shown before that stays true: it only moves
+    /// forward, its identity and its price never change, and neither does its ticket.
+    pub(super) fn observe(&mut self, session: &Session, asked: domain::Mono) {
         let id = session.session_id.clone();
-        let before = self.sessions.insert(id.clone(), session.clone());
-        if before.as_ref() == Some(session) {
-            return;
+        let now = mesh::now();
+        let shown = self.shown_ms.entry(id.clone()).or_insert((now.mono.0, 0));
+        // Answers overtake each other, on a slow link by seconds: one that was asked for before another one came may be older.
+        let overtaken = asked.0 <= shown.1;
+        if let Some(before) = self.sessions.get(&id).cloned() {
+            let back = order(session.state()) < order(before.state()) || ticket_lost(&before, session);
+            if overtaken && back {
+                return;
+            }
+            if before != *session {
+                self.compare(&before, session);
+            }
         }
-        let now = mesh::now().wall.0;
+        self.shown_ms.entry(id.clone()).and_modify(|shown| shown.1 = now.mono.0);
+        let before = self.sessions.insert(id.clone(), session.clone());
         let shape = |session: &Session| (session.state(), session.outcome(), session.settled);
         if before.as_ref().map(shape) != Some(shape(session)) {
-            self.note(&id, now, format!("central shows {}", describe(session)));
-        }
-        if let Some(before) = &before {
-            self.compare(before, session);
+            self.note(&id, now.wall.0, format!("central shows {}", describe(session)));
         }
         if let Some(ticket) = &session.ticket {
             self.observe_ticket(ticket);
@@ -47,7 +54,7 @@ impl Facts {
             );
             self.violated("INV-6", id, text);
         }
-        if before.ticket.is_some() && after.ticket.is_none() {
+        if ticket_lost(before, after) {
             let text = format!("session {} had a ticket and has none", after.session_id);
             self.violated("INV-1", id, text);
         }
@@ -69,6 +76,10 @@ impl Facts {
         }
         self.tickets.insert(id, ticket.clone());
     }
+}
+
+fn ticket_lost(before: &Session, after: &Session) -> bool {
+    before.ticket.is_some() && after.ticket.is_none()
 }
 
 fn without_late(ticket: &Ticket) -> Ticket {

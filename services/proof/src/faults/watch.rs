@@ -116,10 +116,10 @@ impl Watch {
         let mut facts = self.journal.facts();
         if whole {
             *self.pages.lock().unwrap_or_else(PoisonError::into_inner) = pages;
-            self.all_are_there(&mut facts, &seen, asked.wall.0);
+            self.all_are_there(&mut facts, &seen, asked);
         }
         for session in &seen {
-            facts.observe(session);
+            facts.observe(session, asked.mono);
         }
         self.deadlines(&mut facts, &seen, asked);
         only_one_open(&mut facts, &seen);
@@ -141,15 +141,16 @@ impl Watch {
     }
 
     /// What was once shown is on disk (INV-6).
-    fn all_are_there(&self, facts: &mut Facts, seen: &[Session], asked: i64) {
+    fn all_are_there(&self, facts: &mut Facts, seen: &[Session], asked: domain::Now) {
         let there: std::collections::BTreeSet<&str> =
             seen.iter().map(|session| session.session_id.as_str()).collect();
+        let before = facts.shown_ms.iter().filter(|(_, (first, _))| *first < asked.mono.0);
         let lost: Vec<String> =
-            facts.sessions.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
+            before.map(|(id, _)| id).filter(|id| !there.contains(id.as_str())).cloned().collect();
         for id in lost {
             facts.violated("INV-6", Some(&id), format!("session {id} was shown and is gone"));
         }
-        let granted = facts.granted.iter().filter(|granted| granted.at < asked);
+        let granted = facts.granted.iter().filter(|granted| granted.at < asked.wall.0);
         let lost: Vec<String> = granted
             .map(|granted| granted.session_id.clone())
             .filter(|id| !there.contains(id.as_str()))
