@@ -56,7 +56,7 @@ fn billed(ticket: &Ticket) -> (String, String, String, u64, Option<Price>, i64, 
         ticket.charge_point_id.clone(),
         ticket.energy_wh,
         ticket.price.clone(),
-        i64::try_from(amount.micros).unwrap(),
+        amount.micros,
         ticket.outcome(),
         ticket.estimated,
     )
