@@ -109,6 +109,8 @@ pub struct ChargePoint {
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
+    /// The instance of the newest registration, where it is another than the stored one: that it is there is to be reported.
+    pub(super) proposed: Option<InstanceId>,
     pub(super) link: Link,
     /// Rises each time the monitor comes back.
     pub(super) connection: u64,
@@ -146,6 +148,7 @@ impl Point {
     pub(super) fn new(stored: ChargePoint, now: Mono, judged: bool) -> Self {
         Self {
             stored,
+            proposed: None,
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,

@@ -40,17 +40,13 @@ impl Step<'_> {
         point.stored.monitor = registration.monitor;
         point.link = Link::Lost { since: now.mono };
         point.not_before = now.mono;
-        let replaced = point.stored.instance != registration.instance;
-        point.stored.instance = registration.instance;
+        point.proposed = Some(registration.instance).filter(|instance| *instance != point.stored.instance);
         let answer = Answer::Registered {
             epoch: point.stored.epoch,
             location: point.stored.location.clone(),
             price: point.stored.price,
         };
         self.point_changed(&id);
-        if replaced {
-            self.instance_replaced(&id);
-        }
         self.happened(Level::Info, "registrations", format!("{id} registered"));
         self.reply(token, Ok(answer));
     }
@@ -92,6 +88,16 @@ impl Step<'_> {
             return denied(Reason::InstanceAlreadyConnected, text);
         }
         Ok(())
+    }
+
+    /// A registration's word alone takes no instance's place: it may be late, or its monitor may have lost sight of the engine
+    /// before the engine lost its store. With a report that the engine answers, its monitor has it from the engine itself.
+    fn take_proposed(&mut self, id: &ChargePointId) {
+        let proposed = self.net.points.get_mut(id).and_then(|point| point.proposed.take());
+        let (Some(instance), Some(point)) = (proposed, self.point(id)) else { return };
+        point.stored.instance = instance;
+        self.point_changed(id);
+        self.instance_replaced(id);
     }
 
     /// The old store is lost with what only it knew: its sessions end, and wait for what Kafka may still tell of them.
@@ -157,6 +163,11 @@ impl Step<'_> {
             Link::Up { health, .. } => Some(health),
             Link::Lost { .. } => None,
         };
+        match health {
+            Health::Ok | Health::Faulted => self.take_proposed(id),
+            Health::Unreachable => {}
+        }
+        let Some(point) = self.net.points.get(id) else { return };
         let news = before != Some(health) || point.faulted;
         let out_of_order = point.stored.out_of_order;
         if news {

@@ -111,6 +111,7 @@ fn a_lost_engine_store_settles_on_what_kafka_tells_to_its_end() {
     let mut other = World::registration("A");
     other.instance = "i2".parse().unwrap();
     world.register(other).unwrap();
+    world.report("A", Health::Ok);
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
     world.send(Command::Tick);
     assert_eq!(world.find(&session).ticket, None, "Kafka may still tell more");
@@ -124,6 +125,23 @@ fn a_lost_engine_store_settles_on_what_kafka_tells_to_its_end() {
 }
 
 #[test]
+fn a_registration_of_another_store_takes_its_place_only_once_its_engine_answers() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.advance(3_000, &[]);
+    let mut late = World::registration("A");
+    late.instance = "i0".parse().unwrap(); // of a store that was lost before, or that its monitor saw last
+    world.register(late).unwrap();
+    world.send(Command::Broker(Broker::Away));
+    world.report("A", Health::Unreachable);
+    world.send(Command::Tick);
+    assert_eq!(world.state(&session), State::Supplying, "the store that is there is not lost");
+    world.register(World::registration("A")).unwrap();
+    world.report("A", Health::Ok);
+    assert_eq!((world.state(&session), world.find(&session).store_lost), (State::Supplying, false));
+}
+
+#[test]
 fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
     let mut world = World::with_points(&["A"]);
     let session = world.reserved("d", "A");
@@ -131,6 +149,7 @@ fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
     let mut other = World::registration("A");
     other.instance = "i2".parse().unwrap();
     world.register(other).unwrap();
+    world.report("A", Health::Ok);
     world.send(Command::Broker(Broker::Away));
     world.send(Command::Tick);
     assert_eq!(world.state(&session), State::Ended(Outcome::Expired));
@@ -148,6 +167,7 @@ fn a_store_lost_while_kafka_is_away_settles_at_once() {
     let mut other = World::registration("A");
     other.instance = "i2".parse().unwrap();
     world.register(other).unwrap();
+    world.report("A", Health::Ok);
     world.send(Command::Tick);
     let ticket = world.find(&session).ticket.unwrap();
     assert_eq!((ticket.energy.wh(), ticket.estimated), (500, true));
@@ -165,6 +185,7 @@ fn a_store_lost_once_kafka_is_back_waits_for_its_end_again() {
     let mut other = World::registration("A");
     other.instance = "i2".parse().unwrap();
     world.register(other).unwrap();
+    world.report("A", Health::Ok);
     world.send(Command::Tick);
     assert_eq!(world.find(&session).ticket, None, "Kafka may still tell more");
 }
@@ -179,6 +200,7 @@ fn a_lost_store_settles_at_the_deadline_however_kafka_is() {
     world.send(Command::Broker(Broker::ReadTo(world.now.mono))); // and from here on neither read to its end nor away
     world.now.mono.0 += 1;
     world.register(other).unwrap();
+    world.report("A", Health::Ok);
     let day = world.config.settlement.as_millis() as u64;
     world.now.mono.0 += day;
     world.send(Command::Tick);
