@@ -60,7 +60,9 @@ impl Mutator {
     }
 
     pub(super) fn next(&mut self) -> Vec<u8> {
-        let mut input = self.random.choice(&self.pool).cloned().unwrap_or_default();
+        // Mostly from a good example: what was spoilt before is seldom understood again.
+        let fresh = if self.random.u32(..4) > 0 { self.examples } else { self.pool.len() };
+        let mut input = self.random.choice(&self.pool[..fresh]).cloned().unwrap_or_default();
         for _ in 0..self.random.u32(0..5) {
             self.change(&mut input);
         }
