@@ -9,6 +9,7 @@ mod messages;
 mod monitors;
 mod offsets;
 mod orders;
+mod rebuild;
 mod restart;
 mod status;
 mod world;
