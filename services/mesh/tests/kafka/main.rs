@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on says where
 
 mod clients;
+mod log;
 mod relay;
