@@ -145,13 +145,16 @@ impl Step<'_> {
         }
     }
 
-    /// Cheapest first, then by id.
+    /// Cheapest first, then by id. The list is of before this step, in which an order may have ended several requests: each
+    /// goes on, and no two to the same place (INV-2), nor to one that the same order takes out of service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_deref().unwrap_or_default();
         let fits = |id: &&ChargePointId| {
             let there =
                 || self.net.points.get(*id).is_some_and(|point| point.stored.location.starts_with(prefix));
-            !pending.tried.contains(*id) && (prefix.is_empty() || there())
+            let still_free =
+                || self.net.points.get(*id).is_some_and(|point| point.is_free(&self.net.sessions));
+            !pending.tried.contains(*id) && (prefix.is_empty() || there()) && still_free()
         };
         match self.net.free.iter().map(|(_, id)| id).find(fits) {
             Some(id) => Ok(id.clone()),

@@ -173,6 +173,11 @@ impl Point {
         matches!(self.link, Link::Up { .. })
     }
 
+    /// May a request have it?
+    pub(super) fn is_free(&self, sessions: &BTreeMap<SessionId, Session>) -> bool {
+        self.status(sessions) == Status::Available && self.supplies.is_none()
+    }
+
     fn engine_ok(&self) -> bool {
         matches!(self.link, Link::Up { health: Health::Ok, .. })
             && !self.faulted

@@ -128,14 +128,16 @@ impl Step<'_> {
         true
     }
 
-    /// A closed session of which the engine still tells comes back to memory, until the engine has forgotten it too.
-    fn revive(&mut self, mut session: Session) {
+    /// A closed session of which more is told comes back to memory, until its engine has forgotten it too, or for its ticket
+    /// if its engine's store is lost.
+    pub(super) fn revive(&mut self, mut session: Session) {
+        let point = self.net.points.get(&session.charge_point);
         session.closed = false;
-        session.store_lost = false;
+        session.store_lost = point.is_some_and(|point| point.stored.instance != session.instance);
         if session.ticket.is_none() {
             session.deadline = Some(Deadline::after(self.now, self.net.config.settlement));
         }
-        session.live = Live { last_sign: self.now.mono, ..Live::default() };
+        session.live = Live { last_sign: self.now.mono, lost_since: self.now.mono, ..Live::default() };
         let id = session.id.clone();
         if let Some(point) = self.point(&session.charge_point.clone()) {
             point.ended.insert(id.clone());

@@ -3,7 +3,7 @@
 use super::{
     Archive, Network,
     answers::{Answered, Recorded, Repeat},
-    charge_point::{Point, Status},
+    charge_point::Point,
     command::{Asked, Broker, Command, Token},
     effect::{Answer, Denial, Effect, Event, Level, Reason},
     session::Session,
@@ -65,8 +65,7 @@ impl<'a> Step<'a> {
         let Some(point) = self.net.points.get_mut(id) else {
             return;
         };
-        let free = point.status(&self.net.sessions) == Status::Available && point.supplies.is_none();
-        let free_at = free.then_some(point.stored.price);
+        let free_at = point.is_free(&self.net.sessions).then_some(point.stored.price);
         if point.free_at != free_at {
             if let Some(price) = point.free_at {
                 self.net.free.remove(&(price, id.clone()));

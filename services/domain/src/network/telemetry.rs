@@ -8,7 +8,7 @@ use super::{
     command::{Message, MessageKind},
     effect::{Effect, Level},
     evidence::{Observed, Reading},
-    session::{Source, State},
+    session::{Session, Source, State},
 };
 use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
 use std::time::Duration;
@@ -58,9 +58,19 @@ impl Step<'_> {
     }
 
     fn numbered(&mut self, point: &ChargePointId, id: &SessionId, seq: u64, message: &Message) {
-        let Some(session) = self.net.sessions.get(id) else {
-            return self.unknown_session(point, id);
-        };
+        if !self.net.sessions.contains_key(id) {
+            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka knew (INV-1).
+            let archived = self.archive.session(id).filter(|session| !session.started);
+            let fits = |session: &Session| {
+                session.charge_point == *point
+                    && message.driver.as_ref().is_none_or(|driver| *driver == session.driver)
+            };
+            match archived.filter(fits) {
+                Some(archived) => self.revive(archived),
+                None => return self.unknown_session(point, id),
+            }
+        }
+        let Some(session) = self.net.sessions.get(id) else { return };
         if session.charge_point != *point
             || message.driver.as_ref().is_some_and(|driver| *driver != session.driver)
         {

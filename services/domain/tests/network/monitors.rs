@@ -158,6 +158,30 @@ fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
 }
 
 #[test]
+fn a_supply_of_a_lost_store_that_kafka_tells_of_late_has_its_ticket_all_the_same() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.reserved("d", "A");
+    world.advance(3_000, &[]);
+    let mut other = World::registration("A");
+    other.instance = "i2".parse().unwrap();
+    world.register(other).unwrap();
+    world.report("A", Health::Ok);
+    world.send(Command::Broker(Broker::Away));
+    world.send(Command::Tick);
+    assert!(world.find(&session).closed, "nobody knows of a supply");
+    world.message("A", "d", &session, 1, MessageKind::Started, 0);
+    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    let as_of = world.now.mono;
+    world.send(Command::Broker(Broker::ReadTo(as_of)));
+    world.send(Command::Tick);
+    let found = world.find(&session);
+    assert_eq!((found.ticket.unwrap().energy.wh(), found.closed), (500, true));
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
+    world.message("A", "d", &session, 3, MessageKind::Reading, 600);
+    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 500, "a ticket does not change");
+}
+
+#[test]
 fn a_store_lost_while_kafka_is_away_settles_at_once() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");

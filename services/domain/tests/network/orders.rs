@@ -35,6 +35,24 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
 }
 
 #[test]
+fn requests_that_one_order_sends_on_do_not_meet_at_one_charge_point() {
+    for stopped in [vec![cp("A"), cp("B")], vec![cp("A"), cp("B"), cp("C")]] {
+        let mut world = World::with_points(&["A", "B", "C", "D"]);
+        let anywhere = || Target::Any { location_prefix: String::new() };
+        world.request("d1", anywhere());
+        world.request("d2", anywhere());
+        let asked = Asked { token: world.token(), request: None };
+        world.send(Command::Order { asked, which: Which::Some(stopped.clone()), out_of_order: true });
+        let open: Vec<_> = world.net.sessions().filter(|session| session.state.is_open()).collect();
+        let places: std::collections::BTreeSet<_> =
+            open.iter().map(|session| &session.charge_point).collect();
+        assert_eq!(open.len(), places.len(), "{open:?}");
+        assert!(places.iter().all(|place| !stopped.contains(place)), "{places:?}");
+        assert_eq!(open.len(), 4 - stopped.len());
+    }
+}
+
+#[test]
 fn a_reservation_ended_by_order_says_by_whom() {
     for (by_driver, failure) in
         [(true, SupplyFailure::ChargeStopped), (false, SupplyFailure::ChargePointOutOfOrder)]
