@@ -2,10 +2,13 @@
 //!
 //! The reader follows `mesh::kafka`'s: offsets of its service, a question each second for the cluster and the ends.
 
-use super::world::{Place, World, say};
+use super::{
+    checks::reading_of,
+    world::{Place, World, say},
+};
 use central::parts::Input;
-use domain::Mono;
 use domain::network::{Broker as News, Command, Source};
+use domain::{Mono, SessionId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Kafka counts as away after so long without an answer (ms).
@@ -58,6 +61,12 @@ impl Broker {
             key.iter().fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
         let count = self.partitions.len();
         self.partitions[hash % count].log.push_back((key, payload));
+    }
+
+    /// Is there a message of this session, of those that are still there?
+    pub(super) fn tells_of(&self, session: &SessionId) -> bool {
+        let mut messages = self.partitions.iter().flat_map(|partition| &partition.log);
+        messages.any(|(_, payload)| reading_of(payload).is_some_and(|(id, ..)| id == *session))
     }
 
     /// Everything is gone, and the cluster is another one.

@@ -48,6 +48,7 @@ impl Chaos {
         (Self::CentralDies, 5),
         (Self::CentralStops, 1),
         (Self::CentralsClockJumps, 2),
+        (Self::CentralIsCopied, 2),
         (Self::EngineDies, 6),
         (Self::EngineStops, 2),
         (Self::EnginesClockJumps, 1),
@@ -72,9 +73,13 @@ impl Chaos {
         (Self::Garbage, 1),
     ];
 
-    /// What people do is done in every run.
-    pub(super) fn is_work(self) -> bool {
-        matches!(self, Self::Charge | Self::PlugIn | Self::Mend)
+    /// In so many of so many runs. What people do is done in each; an old copy of central's store excuses much.
+    pub(super) fn share(self) -> (u64, u64) {
+        match self {
+            Self::Charge | Self::PlugIn | Self::Mend => (1, 1),
+            Self::CentralIsCopied => (1, 6),
+            _ => (2, 3),
+        }
     }
 }
 
@@ -300,7 +305,9 @@ impl World {
         match self.central.copy.take() {
             None => self.central.copy = Some(self.central.disk.copy()),
             Some(copy) => {
-                self.central_dies("and an old copy of its store is put in place");
+                self.central_dies("for its store");
+                say!(self, "an old copy of central's store is put in place");
+                self.tally.count("central's store is an old copy");
                 let entries = self.central.disk.restore(copy);
                 self.truth.central_restored(&entries);
             }

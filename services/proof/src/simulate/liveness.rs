@@ -120,7 +120,7 @@ impl World {
             self.central_asked(Caller::Stranger, |token| command(token));
             asked.push((p, driver));
         }
-        self.run_until(self.at + 5_000);
+        self.run_until(self.at + 1_500);
         for (p, driver) in &asked {
             let granted = self.truth.sessions_of(driver).into_iter().any(|id| {
                 self.truth.sessions.get(&id).is_some_and(|session| session.state > State::Authorizing)
@@ -149,7 +149,8 @@ impl World {
         for id in self.truth.supplies.keys().cloned().collect::<Vec<_>>() {
             let ticketed = self.truth.sessions.get(&id).is_some_and(|session| session.ticket.is_some());
             let told = restored && self.truth.tickets.contains_key(&id);
-            let lost = self.truth.is_lost(&id);
+            // With its engine's store it is lost only if nothing of it is on the topic.
+            let lost = self.truth.is_lost(&id) && (restored || !self.broker.tells_of(&id));
             if lost && !ticketed {
                 self.tally.count("supplies lost with their engine's store");
             }

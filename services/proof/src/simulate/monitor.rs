@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(super) struct Process {
     dog: Watchdog,
     woken: Option<u64>,
+    /// The life of central that the stream of reports goes to.
+    reports_to: u64,
     /// What was reported on the stream to central that stands: the attempt and its epoch.
     reports: Option<(Link, u64)>,
     /// Messages of one stream keep their order: when the last one of each arrives.
@@ -56,6 +58,7 @@ impl World {
         host.up = Some(Process {
             dog: Watchdog::new(host.settings),
             woken: None,
+            reports_to: 0,
             reports: None,
             pings_arrive: 0,
             reports_arrive: 0,
@@ -274,8 +277,14 @@ impl World {
             Ok(_) => return self.broken("INV-7", "a registration has another call's answer".into()),
             Err(denial) => Input::CentralEnded { link, trouble: refused(denial) },
         };
+        let central = self.central.life;
         if let Some(ms) = self.delay(Place::Central, Place::Monitor(p)) {
-            self.after(ms, move |world| world.monitor_takes(p, m, life, input));
+            self.after(ms, move |world| {
+                if let Some(process) = world.monitor_of(p, m, life) {
+                    process.reports_to = central;
+                }
+                world.monitor_takes(p, m, life, input);
+            });
         }
     }
 
@@ -292,8 +301,11 @@ impl World {
         process.reports = Some((link, epoch));
         let Some(ms) = arrives else { return };
         process.reports_arrive = process.reports_arrive.max(at + ms);
-        let arrives = process.reports_arrive;
+        let (arrives, central) = (process.reports_arrive, process.reports_to);
         self.at(arrives, move |world| {
+            if world.central.life != central {
+                return world.central_lost(p, m, life, link, "the connection broke"); // its far end is gone
+            }
             let caller = Caller::Reports { p, m, life, link };
             let report = |token| Command::Report { token, charge_point, epoch, health, reason };
             if !world.central_asked(caller, report) {

@@ -41,7 +41,10 @@ impl Plan {
         };
         let chaos = Chaos::ALL
             .iter()
-            .filter(|(chaos, _)| chaos.is_work() || !random.one_in(3))
+            .filter(|(chaos, _)| {
+                let (some, all) = chaos.share();
+                random.below(all) < some
+            })
             .flat_map(|&(chaos, weight)| std::iter::repeat_n(chaos, weight))
             .collect();
         Self {

@@ -216,8 +216,8 @@ impl World {
     fn offset_written(&mut self, partition: i32, next: i64) {
         let from = self.truth.offsets.insert(partition, next).unwrap_or(0);
         let cluster = self.central.up.as_ref().and_then(|running| running.reader.cluster.clone());
-        if cluster != Some(self.broker.id()) {
-            return; // of a log that is no more
+        if cluster != Some(self.broker.id()) || self.truth.restored {
+            return; // of a log that is no more, or of sessions that it lost and learned of again
         }
         let Some(log) = usize::try_from(partition).ok().and_then(|n| self.broker.partitions.get(n)) else {
             return;

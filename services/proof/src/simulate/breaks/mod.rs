@@ -111,7 +111,10 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
             let text = std::str::from_utf8(source).with_context(|| edit.file.to_owned())?;
             let times = text.matches(edit.original).count();
             ensure!(times == 1, "{name}: {} has its text {times} times: {}", edit.file, edit.original);
-            ensure!(edit.broken.contains(&format!("\"{name}\"")) || edits.len() > 1, "{name} is not switched");
+            ensure!(
+                edit.broken.contains(&format!("\"{name}\"")) || edits.len() > 1,
+                "{name} is not switched"
+            );
             *source = text.replace(edit.original, edit.broken).into_bytes();
         }
     }
