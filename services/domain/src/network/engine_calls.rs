@@ -197,7 +197,8 @@ impl Step<'_> {
         }
         let refused = match outcome {
             CallOutcome::Done => return self.reserve(id),
-            CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST => {
+            // A session of before the start gets no other number: an old copy of the store may have forgotten how it ended.
+            CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST && !session.live.restored => {
                 session.live.renumbered += 1;
                 return self.renumber(point, id);
             }

@@ -3,7 +3,7 @@
 use crate::world::{World, cp, ended, record};
 use domain::network::{
     Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, RecordState, State, Status,
-    SupplyEnd,
+    SupplyEnd, Target,
 };
 
 #[test]
@@ -69,4 +69,15 @@ fn free_only_after_monitor_and_engine_are_back() {
     assert_eq!(world.status("A"), Status::Available);
     world.reserved("d", "A");
     assert_eq!(world.net.charge_point(&cp("A")).unwrap().live.unwrap().driver.as_str(), "d");
+}
+
+#[test]
+fn a_session_that_an_old_copy_of_the_store_still_authorises_is_not_authorised_anew() {
+    let mut world = World::with_points(&["A"]);
+    let (_, session) = world.request("d", Target::Named(cp("A")));
+    world.restart(); // an old copy: since then the session was granted, supplied, billed and confirmed
+    world.send(Command::Tick);
+    assert!(matches!(world.call("A"), EngineRequest::Authorize { .. }));
+    world.answer_with("A", 7, CallOutcome::NumberStale);
+    assert_eq!(world.state(&session), ended(Outcome::Rejected));
 }
