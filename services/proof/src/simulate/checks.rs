@@ -334,9 +334,9 @@ impl World {
                     wrong.push(("INV-2", format!("two open sessions of {}", session.driver)));
                 }
             }
-            let (before, since) = life.since.get(id).copied().unwrap_or((session.state, self.at));
-            let lasted = self.at - since;
-            let fresh = !session.live.restored;
+            let first = (session.state, self.at, session.live.restored);
+            let (before, since, restored) = life.since.get(id).copied().unwrap_or(first);
+            let (lasted, fresh) = (self.at - since, !restored);
             if before != session.state {
                 if session.state == State::Ended(Outcome::Expired)
                     && before == State::Reserved
@@ -355,10 +355,10 @@ impl World {
                 {
                     wrong.push(("INV-3", format!("session {id} is silent after {lasted} ms of supply")));
                 }
-                life.since.insert(id.clone(), (session.state, self.at));
+                life.since.insert(id.clone(), (session.state, self.at, restored));
                 continue;
             }
-            life.since.entry(id.clone()).or_insert((session.state, self.at));
+            life.since.entry(id.clone()).or_insert(first);
             let base = if fresh {
                 since
             } else {

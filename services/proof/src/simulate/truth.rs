@@ -47,7 +47,8 @@ pub(super) struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Life {
     pub(super) began: u64,
-    pub(super) since: BTreeMap<SessionId, (State, u64)>,
+    /// Each session's state, since when, and whether it was there before this life.
+    pub(super) since: BTreeMap<SessionId, (State, u64, bool)>,
     pub(super) stopped: BTreeMap<SessionId, u64>,
     /// When something of a session last came, by whichever way.
     pub(super) signs: BTreeMap<SessionId, u64>,
