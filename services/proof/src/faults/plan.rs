@@ -34,7 +34,7 @@ const RATES: [(f64, Draw); 10] = [
     (9.5, |random| Fault::Kill(Target::Engine(random.usize(..)), down(random))),
     (12.0, |random| Fault::Kill(Target::Monitor(random.usize(..)), down(random))),
     (11.0, |random| Fault::Kill(Target::Driver(random.usize(..)), short(random))),
-    (2.6, |random| Fault::Catch(random.usize(..), caught(random), unanswered(random))),
+    (3.6, |random| Fault::Catch(random.usize(..), caught(random), unanswered(random))),
     (0.9, |random| Fault::Freeze(Target::Central, long(random))),
     (0.6, |random| Fault::Freeze(Target::Broker, long(random))),
     (5.0, |random| {

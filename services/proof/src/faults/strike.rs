@@ -206,8 +206,17 @@ impl Striker {
     /// Kills while a session is authorising, and again while it has ended unsettled: the engine's answer is held back until
     /// both are done.
     async fn catch(&self, index: usize, target: Target, mode: Mode, client: &mut Client) {
-        let Some(point) = self.free_point(index).await else {
+        let free = async {
+            loop {
+                if let Some(point) = self.free_point(index).await {
+                    return point;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let Ok(point) = timeout(FREE_WITHIN, free).await else {
             self.desk.journal.facts().skipped += 1;
+            self.desk.journal.count("catches without a free charge point");
             return;
         };
         let world = self.desk.world.clone();
@@ -277,6 +286,7 @@ impl Striker {
             }
         } else {
             self.desk.journal.facts().skipped += 1;
+            self.desk.journal.count("catches in a state that did not come");
         }
     }
 
