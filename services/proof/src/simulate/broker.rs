@@ -4,7 +4,7 @@
 
 use super::{
     checks::reading_of,
-    world::{Place, World, say},
+    world::{Event, Place, World, say},
 };
 use central::parts::Input;
 use domain::network::{Broker as News, Command, Source};
@@ -175,13 +175,7 @@ impl World {
     // --- producing ---
 
     /// An engine's message is on its way; `acked` hears if it arrived.
-    pub(super) fn publish(
-        &mut self,
-        p: usize,
-        key: Vec<u8>,
-        payload: Vec<u8>,
-        acked: Option<Box<dyn FnOnce(&mut World)>>,
-    ) {
+    pub(super) fn publish(&mut self, p: usize, key: Vec<u8>, payload: Vec<u8>, acked: Option<Event>) {
         let from = Place::Engine(p);
         if let Some(ms) = self.copy(from, Place::Broker) {
             // A request of an earlier try, or of a process that died meanwhile.

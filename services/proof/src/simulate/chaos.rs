@@ -209,7 +209,7 @@ impl World {
             let Some(ms) = self.delay(Place::Street, Place::Central) else { continue };
             let command = command.clone();
             self.after(wait + ms, move |world| {
-                world.central_asked(Caller::Stranger, |token| command(token));
+                world.central_asked(Caller::Stranger, command);
             });
         }
     }

@@ -295,7 +295,7 @@ impl World {
                 format!("session {id} is billed {}, and its engine has {supplied:?}", ticket.energy)
             });
         }
-        if !self.truth.sessions.get(id).is_some_and(|known| known.ticket.is_some()) {
+        if self.truth.sessions.get(id).is_none_or(|known| known.ticket.is_none()) {
             self.tally.count(if ticket.estimated { "tickets estimated" } else { "tickets exact" });
         }
     }

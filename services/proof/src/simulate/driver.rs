@@ -231,13 +231,13 @@ impl World {
         if let Some(ms) = self.copy(Place::Street, Place::Central) {
             let command = command.clone();
             self.after(ms, move |world| {
-                world.central_asked(Caller::Stranger, |token| command(token));
+                world.central_asked(Caller::Stranger, command);
             });
         }
         let Some(ms) = self.delay(Place::Street, Place::Central) else { return };
         self.after(ms, move |world| {
             let caller = Caller::App { a, life, request };
-            if !world.central_asked(caller, |token| command(token)) {
+            if !world.central_asked(caller, command) {
                 world.app_gives_up(a, life, call, "nobody is there");
             }
         });

@@ -117,7 +117,7 @@ impl World {
             let driver: DriverId = format!("fresh-{p}").parse().expect("an id");
             let target = Target::Named(self.points[p].id.clone());
             let command = self.charge(driver.clone(), None, target);
-            self.central_asked(Caller::Stranger, |token| command(token));
+            self.central_asked(Caller::Stranger, command);
             asked.push((p, driver));
         }
         self.run_until(self.at + 1_500);

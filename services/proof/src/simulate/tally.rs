@@ -22,6 +22,11 @@ impl Tally {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn get(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or(0)
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         self.events += other.events;
         self.checks += other.checks;

@@ -17,7 +17,8 @@ pub(super) struct Violation {
     pub(super) text: String,
 }
 
-type Event = Box<dyn FnOnce(&mut World)>;
+/// What is done when its time has come.
+pub(super) type Event = Box<dyn FnOnce(&mut World)>;
 
 /// Two places, one of which cannot reach the other for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -67,9 +67,14 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "offset-before-effect",
         promises: &["INV-1"],
-        edits: &[edit!("domain/src/network/mod.rs":
-            "self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)"
-            => "self.held.range(first..next).next().filter(|_| !crate::broken(\"offset-before-effect\")).map_or(next, |(&oldest, _)| oldest)")],
+        edits: &[
+            edit!("domain/src/network/mod.rs":
+                "self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)"
+                => "self.held.range(first..next).next().filter(|_| !crate::broken(\"offset-before-effect\")).map_or(next, |(&oldest, _)| oldest)"),
+            edit!("central/src/writer/mod.rs":
+                "        for session in self.network.checkpoint(sessions) {"
+                => "        let sessions = if domain::broken(\"offset-before-effect\") { 0 } else { sessions };\n        for session in self.network.checkpoint(sessions) {"),
+        ],
     },
     Break {
         name: "stale-authorization-accepted",
@@ -127,8 +132,8 @@ pub(super) const BREAKS: &[Break] = &[
         name: "revocation-forgotten",
         promises: &["INV-8"],
         edits: &[edit!("domain/src/network/evidence.rs":
-            "            Some(stop) => (Outcome::Stopped, stop.to_string()),\n            None => (Outcome::Expired,"
-            => "            Some(stop) => (Outcome::Stopped, stop.to_string()),\n            None if crate::broken(\"revocation-forgotten\") => { session.revoke = false; (Outcome::Expired, String::new()) }\n            None => (Outcome::Expired,")],
+            "        let (driver, point) = (session.driver.clone(), session.charge_point.clone());\n        self.end(id, outcome, reason.clone());"
+            => "        session.revoke &= !crate::broken(\"revocation-forgotten\");\n        let (driver, point) = (session.driver.clone(), session.charge_point.clone());\n        self.end(id, outcome, reason.clone());")],
     },
     Break {
         name: "silent-authorization-not-revoked",
@@ -219,6 +224,6 @@ pub(super) const BREAKS: &[Break] = &[
         promises: &["INV-1", "liveness"],
         edits: &[edit!("domain/src/network/evidence.rs":
             "                None => self.adopt(point, record),"
-            => "                None if crate::broken(\"unknown-session-ignored\") => return,\n                None => self.adopt(point, record),")],
+            => "                None if crate::broken(\"unknown-session-ignored\") => return false,\n                None => self.adopt(point, record),")],
     },
 ];
