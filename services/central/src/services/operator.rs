@@ -7,13 +7,13 @@ use super::{
     unexpected,
 };
 use crate::{
-    history::Filter,
+    history::{Filter, Snapshot},
     roster::{Entry, Roster, RosterHandle},
     view,
     writer::Handle,
 };
 use domain::ChargePointId;
-use domain::network::{Answer, Command, Method, Which};
+use domain::network::{Answer, Asked, Command, Method, RequestKey, Which};
 use evmesh_proto::{
     network::ChargePointDetail,
     operations::{self as proto, operator_service_server::OperatorService},
@@ -21,6 +21,7 @@ use evmesh_proto::{
 use mesh::{
     convert,
     grpc::{Failure, parse},
+    trace::Trace,
 };
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
@@ -28,6 +29,9 @@ use tonic::{Request, Response, Status};
 
 /// One order names so many charge points at most.
 const MAX_NAMED: usize = 1000;
+/// An order to all is written so many charge points at a time: some milliseconds, where 100,000 at once hold up the writer for
+/// about a second.
+const ORDER_PART: usize = 500;
 /// One message of `WatchNetwork` has so many charge points at most.
 const WATCH_PAGE: usize = 500;
 /// The operator is one caller: its `request_id`s are one namespace.
@@ -71,7 +75,59 @@ fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure>
 }
 
 impl Operators {
+    /// Orders, and goes on when its caller has left: half a network would be neither in nor out of service.
     async fn order(&self, repeatable: Repeatable, which: Which, out_of_order: bool) -> Result<i32, Failure> {
+        let this = self.clone();
+        let ordering = async move {
+            if which == Which::All {
+                this.order_in_parts(repeatable.key().cloned(), out_of_order).await?;
+            }
+            this.order_at_once(repeatable, which, out_of_order).await
+        };
+        let trace = Trace::current();
+        let traced = async move {
+            match trace {
+                Some(trace) => trace.scope(ordering).await,
+                None => ordering.await,
+            }
+        };
+        tokio::spawn(traced).await.map_err(|_| unexpected())?
+    }
+
+    /// All charge points, a part at a time, so that others are served between two parts; a crash leaves what was done. The
+    /// order to all at once, which has the answer for repeats, finds nothing left to write then.
+    async fn order_in_parts(&self, request: Option<RequestKey>, out_of_order: bool) -> Result<(), Failure> {
+        if let Some(key) = request {
+            let answered =
+                move |snapshot: &Snapshot<'_>| snapshot.network.has_answered(mesh::now().wall, &key);
+            if self.handle.query(answered).await? {
+                return Ok(()); // a repeat orders nothing
+            }
+        }
+        let mut after: Option<ChargePointId> = None;
+        loop {
+            let from = after.clone();
+            let part = move |snapshot: &Snapshot<'_>| -> Vec<ChargePointId> {
+                let points = snapshot.network.charge_points_after(from.as_ref());
+                points.take(ORDER_PART).map(|detail| detail.id).collect()
+            };
+            let part = self.handle.query(part).await?;
+            if part.len() < ORDER_PART {
+                return Ok(()); // the rest is little enough for one order
+            }
+            after = part.last().cloned();
+            let which = Which::Some(part);
+            let ask = |token| Command::Order { asked: Asked { token, request: None }, which, out_of_order };
+            self.handle.ask(ask).await?;
+        }
+    }
+
+    async fn order_at_once(
+        &self,
+        repeatable: Repeatable,
+        which: Which,
+        out_of_order: bool,
+    ) -> Result<i32, Failure> {
         let ask = |token| Command::Order { asked: repeatable.asked(token), which, out_of_order };
         match self.handle.ask(ask).await? {
             Answer::Ordered(count) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),

@@ -27,6 +27,11 @@ impl Repeatable {
         Ok(Self(Some((RequestKey { method, caller: caller.to_owned(), id }, digest(rest)))))
     }
 
+    /// What its repeats are known by.
+    pub(super) fn key(&self) -> Option<&RequestKey> {
+        self.0.as_ref().map(|(key, _)| key)
+    }
+
     pub(super) fn asked(self, token: Token) -> Asked {
         Asked { token, request: self.0 }
     }

@@ -1,6 +1,6 @@
 //! The operator's calls.
 
-use crate::bench::{Central, PATIENCE, no_kafka};
+use crate::bench::{Central, PATIENCE, no_kafka, registration};
 use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionOutcome},
     operations as proto,
@@ -40,6 +40,31 @@ async fn a_stop_ends_a_supply_with_its_ticket_and_revokes_a_reservation() {
     let unknown = operators.stop_charge_points(these(&["MAD-01", "MAD-99"])).await.unwrap_err();
     assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("CHARGE_POINT_UNKNOWN")));
     central.status("MAD-01", ChargePointStatus::Available).await; // nothing was applied
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_to_all_reaches_more_than_one_part_and_its_repeat_orders_nothing() {
+    let central = Central::start(no_kafka()).await;
+    // With a thousand that nobody attends: three parts.
+    let (engine, _monitor) = central.charge_point("AAA-01").await;
+    for n in 0..1050 {
+        let mut one = registration("", &engine);
+        one.charge_point_id = format!("CP-{n:04}");
+        central.points.clone().register_charge_point(one).await.unwrap();
+    }
+    let mut operators = central.operators.clone();
+    let stop = proto::StopChargePointsRequest { all: true, request_id: "once".into(), ..Default::default() };
+    let resume = proto::ResumeChargePointsRequest { all: true, ..Default::default() };
+    let stopped = operators.stop_charge_points(stop.clone()).await.unwrap().into_inner();
+    assert_eq!(stopped.charge_point_count, 1051);
+    central.status("AAA-01", ChargePointStatus::OutOfOrder).await;
+    operators.resume_charge_points(resume).await.unwrap();
+    central.status("AAA-01", ChargePointStatus::Available).await;
+    let repeated = operators.stop_charge_points(stop).await.unwrap().into_inner();
+    assert_eq!(repeated.charge_point_count, 1051, "the first answer");
+    central.status("AAA-01", ChargePointStatus::Available).await;
+    central.request("101", "AAA-01").await.expect("it is in service");
     central.stop().await;
 }
 

@@ -81,6 +81,10 @@ impl Answers {
         }
     }
 
+    pub(super) fn has(&self, now: Wall, key: &RequestKey) -> bool {
+        self.given.get(key).is_some_and(|answered| answered.at + self.ttl > now)
+    }
+
     pub(super) fn undecided(&mut self, key: RequestKey, fingerprint: u64, session: SessionId) {
         self.undecided.insert(key, (fingerprint, session));
     }

@@ -346,6 +346,11 @@ impl Network {
         self.points.get(id).map(|point| self.detail(point))
     }
 
+    /// Was a request with this id answered? Then it changes nothing any more.
+    pub fn has_answered(&self, now: crate::Wall, key: &RequestKey) -> bool {
+        self.answers.has(now, key)
+    }
+
     /// The charge points after this one, by id.
     pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
