@@ -190,6 +190,7 @@ impl World {
                 say!(self, "central takes {input:?}");
             }
         }
+        let before = self.orders_before(&inputs);
         let Some(running) = self.central_of(life) else { return };
         let stepped = running.central.step(now, inputs.clone());
         self.central_wrote();
@@ -202,6 +203,7 @@ impl World {
                     _ => usize::MAX,
                 };
                 self.took(&inputs, &releases);
+                self.check_orders(&inputs, &releases, &before);
                 self.check_network();
                 for release in releases.into_iter().take(survives) {
                     self.central_releases(release);

@@ -7,7 +7,7 @@ use super::{
 use central::parts::{Input, Release};
 use domain::network::{
     Answer, Broker, CallFailed, CallOutcome, Command, Denial, EngineAnswer, EngineRequest, Health, Outcome,
-    Reason, RequestKey, Session, State, Status, Ticket, Token,
+    Reason, RequestKey, Session, State, Status, Ticket, Token, Which,
 };
 use domain::requests;
 use domain::supply::View;
@@ -75,6 +75,12 @@ fn gist(answer: &Result<Answer, Denial>) -> String {
         Ok(Answer::Reported { .. }) => "reported".into(),
         Err(denial) => format!("denied: {}", denial.text),
     }
+}
+
+/// What a step of central begins with.
+pub(super) struct OrdersBefore {
+    repeats: BTreeSet<Token>,
+    points: BTreeMap<ChargePointId, (Price, bool)>,
 }
 
 impl World {
@@ -208,6 +214,67 @@ impl World {
                 });
             }
             None => drop(self.truth.given.insert(key.clone(), now)),
+        }
+    }
+
+    /// Prices and orders as they are on disk, and which of the inputs are repeats: before a step.
+    pub(super) fn orders_before(&self, inputs: &[Input]) -> OrdersBefore {
+        let commands = inputs.iter().filter_map(|input| match input {
+            Input::Command(command) => asked(command),
+            Input::Message { .. }
+            | Input::NewCluster(_)
+            | Input::Delivered(_)
+            | Input::LettersDelivered(_) => None,
+        });
+        let repeats = commands.filter(|asked| {
+            asked.request.as_ref().is_some_and(|(key, _)| self.truth.answers.contains_key(key))
+        });
+        let points = self.truth.points.values();
+        OrdersBefore {
+            repeats: repeats.map(|asked| asked.token).collect(),
+            points: points.map(|point| (point.id.clone(), (point.price, point.out_of_order))).collect(),
+        }
+    }
+
+    /// A price and an operator's order change by their own calls alone, and what was answered is on disk (INV-6).
+    pub(super) fn check_orders(&mut self, inputs: &[Input], releases: &[Release], before: &OrdersBefore) {
+        let granted = |token: &Token| {
+            !before.repeats.contains(token)
+                && releases.iter().any(
+                    |release| matches!(release, Release::Reply { token: to, answer: Ok(_) } if to == token),
+                )
+        };
+        let mut expected = before.points.clone();
+        for input in inputs {
+            match input {
+                Input::Command(Command::SetPrice { asked, charge_point, price }) if granted(&asked.token) => {
+                    if let Some(point) = expected.get_mut(charge_point) {
+                        point.0 = *price;
+                    }
+                }
+                Input::Command(Command::Order { asked, which, out_of_order }) if granted(&asked.token) => {
+                    let meant = |id: &ChargePointId| match which {
+                        Which::All => true,
+                        Which::Some(ids) => ids.contains(id),
+                    };
+                    expected
+                        .iter_mut()
+                        .filter(|(id, _)| meant(id))
+                        .for_each(|(_, point)| point.1 = *out_of_order);
+                }
+                Input::Command(_)
+                | Input::Message { .. }
+                | Input::NewCluster(_)
+                | Input::Delivered(_)
+                | Input::LettersDelivered(_) => {}
+            }
+        }
+        for (id, (price, out_of_order)) in expected {
+            let Some(now) = self.truth.points.get(&id) else { continue };
+            let (is_price, is_order) = (now.price, now.out_of_order);
+            self.expect("INV-6", (is_price, is_order) == (price, out_of_order), || {
+                format!("{id} has price {is_price}, stopped {is_order} on disk; answered was {price}, {out_of_order}")
+            });
         }
     }
 

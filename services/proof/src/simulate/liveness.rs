@@ -2,7 +2,7 @@
 //! nothing stays reserved, every driver has been told, and every charge point takes a new request.
 
 use super::{
-    central::Caller,
+    central::{CALL_TIMEOUT, Caller},
     engine::ReplyTo,
     world::{World, say},
 };
@@ -10,9 +10,12 @@ use domain::DriverId;
 use domain::network::{Outcome, Session, State, Status, Target};
 use domain::supply::Input as AtEngine;
 use engine::parts::{self, Asked};
+use std::collections::BTreeSet;
 
 /// Late copies come up to a minute after the last fault: nothing is judged before (ms).
 const LATE_COPIES: u64 = 70_000;
+/// A monitor and its engine are back with central within INV-9's 10 s, and a call's timeout of before (ms).
+const BACK: u64 = 10_000 + CALL_TIMEOUT;
 /// Beyond the longest deadline, so long (ms).
 const GRACE: u64 = 300_000;
 
@@ -22,6 +25,7 @@ impl World {
         self.run_until(self.plan.faulty);
         if self.violation.is_none() {
             self.heal();
+            self.come_back();
             self.becomes_quiet("after the faults");
         }
         if self.violation.is_none() {
@@ -43,6 +47,26 @@ impl World {
             self.engine_starts(p);
             self.monitor_dies(p, 1);
             self.monitor_starts(p, 0);
+        }
+    }
+
+    /// Whatever was away, each charge point is seen again soon (INV-9).
+    fn come_back(&mut self) {
+        let healed = self.at;
+        let mut missing: BTreeSet<usize> = (0..self.points.len()).collect();
+        while self.violation.is_none() && !missing.is_empty() {
+            self.run_until(self.at + 500);
+            let points = &self.points;
+            if let Some(running) = &self.central.up {
+                let network = running.central.network();
+                missing.retain(|p| {
+                    network.charge_point(&points[*p].id).is_none_or(|d| d.status == Status::Disconnected)
+                });
+            }
+            let passed = self.at - healed;
+            self.expect("INV-9", passed <= BACK || missing.is_empty(), || {
+                format!("{passed} ms after the last fault charge points {missing:?} are not seen")
+            });
         }
     }
 

@@ -150,6 +150,8 @@ fn until_broken(seeds: u64) -> ExitCode {
 /// Plays the seeds on all cores, until they are done or a few have failed.
 fn play_all(from: u64, count: u64, trace: bool) -> (u64, Tally, Vec<Outcome>) {
     const FAILURES: usize = 5;
+    /// A long run says that it lives.
+    const PROGRESS: u64 = 5_000;
     let next = AtomicU64::new(0);
     let enough = AtomicBool::new(false);
     let results = Mutex::new((0, Tally::default(), Vec::new()));
@@ -166,6 +168,9 @@ fn play_all(from: u64, count: u64, trace: bool) -> (u64, Tally, Vec<Outcome>) {
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.0 += 1;
                     results.1.merge(&outcome.tally);
+                    if results.0 % PROGRESS == 0 {
+                        println!("… {} seeds, {} supplies", results.0, results.1.get("supplies started"));
+                    }
                     if outcome.violation.is_some() {
                         results.2.push(outcome);
                         enough.store(results.2.len() >= FAILURES || count > 1 << 40, Ordering::Relaxed);

@@ -22,7 +22,6 @@ impl Tally {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn get(&self, what: &str) -> u64 {
         self.counts.get(what).copied().unwrap_or(0)
     }

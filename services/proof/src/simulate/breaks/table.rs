@@ -226,4 +226,18 @@ pub(super) const BREAKS: &[Break] = &[
             "                None => self.adopt(point, record),"
             => "                None if crate::broken(\"unknown-session-ignored\") => return false,\n                None => self.adopt(point, record),")],
     },
+    Break {
+        name: "order-not-stored",
+        promises: &["INV-6"],
+        edits: &[edit!("domain/src/network/orders.rs":
+            "        let open = point.open.clone();\n        self.point_changed(id);"
+            => "        let open = point.open.clone();\n        if !crate::broken(\"order-not-stored\") {\n            self.point_changed(id);\n        }")],
+    },
+    Break {
+        name: "engine-starts-what-has-ended",
+        promises: &["INV-8", "INV-4"],
+        edits: &[edit!("domain/src/supply/authorization.rs":
+            "        let fresh = number > self.highest;"
+            => "        let fresh = number > self.highest || crate::broken(\"engine-starts-what-has-ended\");")],
+    },
 ];
