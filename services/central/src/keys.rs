@@ -12,7 +12,7 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
-//! | `j` | another row's key | its version, 8 bytes big-endian: the changelog does not have that row as it is now |
+//! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog does not have as they are now |
 
 use crate::writer::RowKind;
 use domain::{ChargePointId, DriverId, SessionId};
@@ -110,9 +110,14 @@ pub(crate) fn offset(partition: i32) -> Vec<u8> {
     join(&[OFFSETS, &partition.to_be_bytes()])
 }
 
-/// Where the mark of a row is.
-pub(crate) fn mark(key: &[u8]) -> Vec<u8> {
-    join(&[MARKS, key])
+/// Where the marks from this version on are.
+pub(crate) fn marks(version: u64) -> Vec<u8> {
+    join(&[MARKS, &version.to_be_bytes()])
+}
+
+/// The version in a key of [`marks`].
+pub(crate) fn marks_version(key: &[u8]) -> Option<u64> {
+    row_number(key)
 }
 
 /// The session of a key of [`session`].

@@ -2,6 +2,7 @@
 
 use crate::{Error, codec, keys};
 use domain::Wall;
+use evmesh_proto::store::StoredMarks;
 use mesh::store::{Batch, Store};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,20 +11,29 @@ use std::{
 
 /// So many entries are read at a time at a start.
 const PAGE: usize = 1000;
+/// One entry has so many keys at most: some kilobytes.
+const KEYS_AN_ENTRY: usize = 100;
 /// Versions are microseconds since the epoch, or one above the last: they rise over restarts, and say how old a mark is.
 const VERSIONS_A_MS: u64 = 1000;
 
 /// The marks, on disk and in memory. There are at most as many as the store has rows, and those deleted meanwhile: some 200
-/// bytes each.
-#[derive(Debug, Default)]
+/// bytes each. On disk those of one transaction are one entry, which goes when all of its rows are published: one by one, they
+/// would cost more than what they mark.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
     marks: HashMap<Arc<[u8]>, Mark>,
     /// By version.
     queue: BTreeMap<u64, Arc<[u8]>>,
+    /// The entries on disk by their first version: how many of their versions are not published yet.
+    entries: BTreeMap<u64, usize>,
+    /// Of this transaction: versions that follow each other.
+    new: Vec<(u64, Arc<[u8]>)>,
+    /// Entries that this transaction deletes.
+    done: Vec<u64>,
     last: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Mark {
     /// It was taken, to be published.
     taken: bool,
@@ -39,14 +49,27 @@ impl Marks {
         loop {
             let page = store.range(&from, keys::MARKS, PAGE)?;
             for (key, value) in &page {
-                let damaged = |_| codec::Unreadable::new("a mark", "its version is damaged");
-                let version = value.as_slice().try_into().map(u64::from_be_bytes).map_err(damaged)?;
-                marks.insert(key[keys::MARKS.len()..].into(), version);
-                marks.last = marks.last.max(version);
+                let damaged = || codec::Unreadable::new("a mark", "its version is damaged");
+                marks.restore_entry(
+                    keys::marks_version(key).ok_or_else(damaged)?,
+                    codec::decode("a mark", value)?,
+                );
             }
             match page.into_iter().next_back() {
                 Some((last, _)) => from = keys::after(last),
                 None => return Ok(marks),
+            }
+        }
+    }
+
+    fn restore_entry(&mut self, first: u64, entry: StoredMarks) {
+        self.entries.insert(first, entry.keys.len());
+        for (version, key) in (first..).zip(entry.keys) {
+            self.last = self.last.max(version);
+            if self.has(&key) {
+                self.release(version); // published at its first place, it is as it is by then
+            } else {
+                self.insert(key.into(), version);
             }
         }
     }
@@ -56,27 +79,47 @@ impl Marks {
         self.marks.insert(key, Mark::default());
     }
 
-    fn next(&mut self, now: Wall) -> u64 {
-        let clock = u64::try_from(now.0).unwrap_or_default().saturating_mul(VERSIONS_A_MS);
-        self.last = clock.max(self.last + 1);
-        self.last
+    /// One version of an entry is not needed any more.
+    fn release(&mut self, version: u64) {
+        let Some((&first, left)) = self.entries.range_mut(..=version).next_back() else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.entries.remove(&first);
+            self.done.push(first);
+        }
     }
 
-    /// A row changes in this transaction.
-    pub(crate) fn mark(&mut self, key: &[u8], now: Wall, batch: &mut Batch) {
-        match self.marks.get(key).map(|mark| mark.taken && mark.again.is_none()) {
-            Some(false) => {} // it is published as it is then
-            Some(true) => {
-                let version = self.next(now);
-                if let Some(mark) = self.marks.get_mut(key) {
-                    mark.again = Some(version);
-                }
-            }
-            None => {
-                let version = self.next(now);
-                batch.put(keys::mark(key), version.to_be_bytes());
-                self.insert(key.into(), version);
-            }
+    /// A row changes in this transaction. Within one, `now` is the same.
+    pub(crate) fn mark(&mut self, key: &[u8], now: Wall) {
+        let again = match self.marks.get(key) {
+            None => false,
+            Some(mark) if mark.taken && mark.again.is_none() => true,
+            Some(_) => return, // it is published as it is then
+        };
+        let clock = u64::try_from(now.0).unwrap_or_default().saturating_mul(VERSIONS_A_MS);
+        let version = clock.max(self.last + 1);
+        self.last = version;
+        let key: Arc<[u8]> = key.into();
+        self.new.push((version, key.clone()));
+        match self.marks.get_mut(&key).filter(|_| again) {
+            Some(mark) => mark.again = Some(version),
+            None => self.insert(key, version),
+        }
+    }
+
+    /// Writes what this transaction marked and what it is done with.
+    pub(crate) fn write(&mut self, batch: &mut Batch) {
+        for first in self.done.drain(..) {
+            batch.delete(keys::marks(first));
+        }
+        let new = std::mem::take(&mut self.new);
+        for entry in
+            new.chunk_by(|(one, _), (next, _)| one + 1 == *next).flat_map(|run| run.chunks(KEYS_AN_ENTRY))
+        {
+            let Some((first, _)) = entry.first() else { continue };
+            let keys = entry.iter().map(|(_, key)| key.to_vec()).collect();
+            batch.put(keys::marks(*first), codec::encode(&StoredMarks { keys }));
+            self.entries.insert(*first, entry.len());
         }
     }
 
@@ -93,19 +136,14 @@ impl Marks {
     }
 
     /// Kafka has these, as they were when they were taken. Returns the keys of those that did not change since.
-    pub(crate) fn published(&mut self, versions: &[u64], batch: &mut Batch) -> Vec<Arc<[u8]>> {
+    pub(crate) fn published(&mut self, versions: &[u64]) -> Vec<Arc<[u8]>> {
         let mut settled = Vec::new();
         for version in versions {
             let Some(key) = self.queue.remove(version) else { continue };
+            self.release(*version);
             match self.marks.remove(&key).and_then(|mark| mark.again) {
-                Some(again) => {
-                    batch.put(keys::mark(&key), again.to_be_bytes());
-                    self.insert(key, again);
-                }
-                None => {
-                    batch.delete(keys::mark(&key));
-                    settled.push(key);
-                }
+                Some(again) => self.insert(key, again),
+                None => settled.push(key),
             }
         }
         settled
@@ -141,8 +179,22 @@ mod tests {
 
     fn marked(marks: &mut Marks, keys: &[&str], store: &mut MemoryStore) {
         let mut batch = Batch::default();
-        keys.iter().for_each(|key| marks.mark(key.as_bytes(), Wall(1), &mut batch));
+        keys.iter().for_each(|key| marks.mark(key.as_bytes(), Wall(1)));
+        marks.write(&mut batch);
         store.commit(batch).unwrap();
+    }
+
+    fn published(marks: &mut Marks, taken: &[(u64, Arc<[u8]>)], store: &mut MemoryStore) -> Vec<String> {
+        let versions: Vec<u64> = taken.iter().map(|(version, _)| *version).collect();
+        let settled = marks.published(&versions);
+        let mut batch = Batch::default();
+        marks.write(&mut batch);
+        store.commit(batch).unwrap();
+        settled.iter().map(|key| String::from_utf8(key.to_vec()).unwrap()).collect()
+    }
+
+    fn entries(store: &MemoryStore) -> usize {
+        store.range(keys::MARKS, keys::MARKS, 999).unwrap().len()
     }
 
     fn names(taken: &[(u64, Arc<[u8]>)]) -> Vec<&str> {
@@ -155,16 +207,44 @@ mod tests {
         marked(&mut marks, &["a", "b", "a"], &mut store);
         let taken = marks.take(9);
         assert_eq!(names(&taken), ["a", "b"]);
-        marked(&mut marks, &["c", "a"], &mut store); // while a and b are under way
-        let mut batch = Batch::default();
-        let versions: Vec<u64> = taken.iter().map(|(version, _)| *version).collect();
-        let settled = marks.published(&versions, &mut batch);
-        store.commit(batch).unwrap();
-        assert_eq!(settled.iter().map(|key| &**key).collect::<Vec<_>>(), [b"b"]);
-        assert_eq!(names(&marks.take(9)), ["c", "a"]);
+        marked(&mut marks, &["c", "a", "a"], &mut store); // while a and b are under way
+        assert_eq!(entries(&store), 2);
+        let restored = Marks::restore(&store, 0).unwrap();
+        assert_eq!((restored.len(), names(&restored.clone().take(9))), (3, vec!["a", "b", "c"]));
+        assert_eq!(published(&mut marks, &taken, &mut store), ["b"]);
+        assert_eq!((names(&marks.take(9)), entries(&store)), (vec!["c", "a"], 1));
         let mut restored = Marks::restore(&store, 0).unwrap();
-        assert_eq!(names(&restored.take(9)), ["c", "a"], "the same after a restart");
+        let taken = restored.take(9);
+        assert_eq!(names(&taken), ["c", "a"], "the same after a restart");
         assert_eq!(restored.highest(), marks.highest());
+        assert_eq!(published(&mut restored, &taken, &mut store), ["c", "a"]);
+        assert_eq!((restored.len(), entries(&store)), (0, 0));
+    }
+
+    #[test]
+    fn what_is_marked_twice_on_disk_is_published_once_and_leaves_nothing() {
+        let (mut marks, mut store) = (Marks::default(), MemoryStore::new());
+        marked(&mut marks, &["a"], &mut store);
+        marks.take(9);
+        marked(&mut marks, &["a"], &mut store);
+        let mut restored = Marks::restore(&store, 0).unwrap();
+        let taken = restored.take(9);
+        assert_eq!(taken.len(), 1);
+        assert_eq!(published(&mut restored, &taken, &mut store), ["a"]);
+        assert_eq!(entries(&store), 0);
+    }
+
+    #[test]
+    fn a_transaction_has_entries_of_a_bounded_size() {
+        let (mut marks, mut store) = (Marks::default(), MemoryStore::new());
+        let many: Vec<String> = (0..250).map(|n| format!("{n:03}")).collect();
+        marked(&mut marks, &many.iter().map(String::as_str).collect::<Vec<_>>(), &mut store);
+        assert_eq!(entries(&store), 3);
+        let mut restored = Marks::restore(&store, 0).unwrap();
+        let taken = restored.take(999);
+        assert_eq!(names(&taken), many);
+        assert_eq!(published(&mut restored, &taken[..120], &mut store), many[..120]);
+        assert_eq!(entries(&store), 2, "the first hundred are done");
     }
 
     #[test]

@@ -174,9 +174,10 @@ impl Progress {
             let mut batch = Batch::default();
             for point in points {
                 let key = keys::charge_point(&point.id);
-                marks.mark(&key, now.wall, &mut batch);
+                marks.mark(&key, now.wall);
                 batch.put(key, codec::charge_point_value(point));
             }
+            marks.write(&mut batch);
             store.commit(batch)?;
         }
         for sessions in stored.sessions.chunks(ROWS_AT_ONCE) {
@@ -185,10 +186,11 @@ impl Progress {
                 let key = keys::session(&session.id);
                 // Most are as they were.
                 if store.get(&key)?.as_deref() != Some(codec::session_value(session).as_slice()) {
-                    marks.mark(&key, now.wall, &mut batch);
+                    marks.mark(&key, now.wall);
                     writer::put_session(session, &mut batch);
                 }
             }
+            marks.write(&mut batch);
             store.commit(batch)?;
         }
         let mut batch = Batch::default();

@@ -62,7 +62,7 @@ impl<S: Store> Writer<S> {
         let (Some(marks), Some(highest)) = (&mut self.marks, round.published.iter().max()) else {
             return Ok(());
         };
-        let settled = marks.published(&round.published, batch);
+        let settled = marks.published(&round.published);
         self.meta.changelog_version = self.meta.changelog_version.max(*highest);
         batch.put(keys::META, codec::encode(&self.meta));
         let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();
@@ -151,7 +151,7 @@ impl<S: Store> Writer<S> {
         let mut next = None;
         for prefix in keys::LOGGED {
             let page = self.store.range(from, prefix, OLD_ROWS_A_STEP)?;
-            page.iter().for_each(|(key, _)| marks.mark(key, now.wall, batch));
+            page.iter().for_each(|(key, _)| marks.mark(key, now.wall));
             if let Some((last, _)) = page.into_iter().next_back() {
                 next = Some(keys::after(last));
                 break;

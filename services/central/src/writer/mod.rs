@@ -142,6 +142,9 @@ impl<S: Store> Writer<S> {
         }
         self.put_changes(now.wall, &mut batch);
         self.mark_old_rows(now, &mut batch)?;
+        if let Some(marks) = &mut self.marks {
+            marks.write(&mut batch);
+        }
         if now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL {
             self.checkpointed = now.mono;
             self.checkpoint(CHECKPOINT_SESSIONS, &mut batch);
@@ -168,6 +171,9 @@ impl<S: Store> Writer<S> {
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         let mut batch = Batch::default();
         self.put_changes(Wall::default(), &mut batch); // the step before left none
+        if let Some(marks) = &mut self.marks {
+            marks.write(&mut batch);
+        }
         self.checkpoint(usize::MAX, &mut batch);
         Ok(self.store.commit(batch)?)
     }
@@ -315,7 +321,7 @@ impl<S: Store> Writer<S> {
             changed.push(key);
         }
         if let Some(marks) = &mut self.marks {
-            changed.iter().for_each(|key| marks.mark(key, now, batch));
+            changed.iter().for_each(|key| marks.mark(key, now));
         }
     }
 
