@@ -123,6 +123,7 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     let package = Path::new("services/proof/Cargo.toml");
     let text = String::from_utf8(sources.remove(package).context("there is no proof")?)?;
     let named = text.replacen("name = \"proof\"", &format!("name = \"{PACKAGE}\""), 1);
+    let named = format!("{named}\n[lib]\nname = \"proof\"\n"); // it would follow the package's
     sources.insert(package.to_owned(), named.into_bytes());
     Ok(())
 }
