@@ -99,12 +99,16 @@ async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> u
     }
 }
 
+/// Ten thousand in a release build (`cargo test --release -p central --test central pressure`). A debug build, which has the
+/// clients of all of them in the same process, would be measured itself.
+const SILENT: usize = if cfg!(debug_assertions) { 1000 } else { 10_000 };
+
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_engines_that_time_out_at_once_hold_up_nobody() {
-    const COUNT: usize = 10_000;
+async fn engines_that_time_out_at_once_hold_up_nobody() {
+    const COUNT: usize = SILENT;
     let folder = tempfile::tempdir().unwrap();
     let central = Central::with(large(folder.path())).await;
-    let (engine, _monitor) = central.charge_point("WELL").await;
+    let (engine, _monitor) = central.charge_point("A-WELL").await;
     // Their connections are made, and nobody ever takes them: calls get no answer, not even a refusal.
     let silent: Vec<std::net::TcpListener> =
         (0..100).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -125,14 +129,14 @@ async fn ten_thousand_engines_that_time_out_at_once_hold_up_nobody() {
     // While they are asked for their state, and time out, again and again: a query, and a whole request.
     let (mut slowest, mut rounds, start) = (Duration::ZERO, 0, Instant::now());
     let mut faulted = 0;
-    while faulted < COUNT && start.elapsed() < PATIENCE * 4 {
+    while (faulted < COUNT || rounds < 10) && start.elapsed() < PATIENCE * 4 {
         let asked = Instant::now();
-        let session = central.request("101", "WELL").await.expect("it is granted");
+        let session = central.request("101", "A-WELL").await.expect("it is granted");
         let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
         central.session("101", &session.session_id).await.expect("it is there");
         slowest = slowest.max(asked.elapsed());
         central.drivers.clone().stop_charge(stop).await.expect("it is stopped");
-        central.status("WELL", ChargePointStatus::Available).await;
+        central.status("A-WELL", ChargePointStatus::Available).await;
         rounds += 1;
         faulted = count(&central, |status| status == ChargePointStatus::Faulted).await;
     }

@@ -16,9 +16,17 @@ impl Step<'_> {
         if self.repeated(asked) {
             return;
         }
-        let ids: BTreeSet<ChargePointId> = match which {
-            Which::All => self.net.points.keys().cloned().collect(),
-            Which::Some(ids) => ids.into_iter().collect(),
+        let (ids, count): (BTreeSet<ChargePointId>, usize) = match which {
+            Which::All => {
+                let points = self.net.points.iter();
+                let others = points.filter(|(_, point)| point.stored.out_of_order != out_of_order);
+                (others.map(|(id, _)| id.clone()).collect(), self.net.points.len())
+            }
+            Which::Some(ids) => {
+                let ids: BTreeSet<ChargePointId> = ids.into_iter().collect();
+                let count = ids.len();
+                (ids, count)
+            }
         };
         if let Some(unknown) = ids.iter().find(|id| !self.net.points.contains_key(*id)) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");
@@ -27,7 +35,7 @@ impl Step<'_> {
         for id in &ids {
             self.order_one(id, out_of_order);
         }
-        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.answer(asked, Ok(Recorded::Ordered(count)));
     }
 
