@@ -123,8 +123,12 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     let package = Path::new("services/proof/Cargo.toml");
     let text = String::from_utf8(sources.remove(package).context("there is no proof")?)?;
     let named = text.replacen("name = \"proof\"", &format!("name = \"{PACKAGE}\""), 1);
-    let named = format!("{named}\n[lib]\nname = \"proof\"\n"); // it would follow the package's
-    sources.insert(package.to_owned(), named.into_bytes());
+    ensure!(
+        !named.contains("[lib]"),
+        "proof's library has a section: give it its name in the copy another way"
+    );
+    let library = "\n[lib]\nname = \"proof\"\n"; // as its program calls it
+    sources.insert(package.to_owned(), (named + library).into_bytes());
     Ok(())
 }
 
