@@ -99,6 +99,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_once_stays_mended() {
+        // Read one digit off, and so not as it was written.
+        let far = br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"timestamp":17009223372036854775808000000.25}"#;
+        assert!(targets::telemetry(far));
+    }
+
+    #[test]
     fn a_seed_gives_the_same_inputs_again() {
         for target in &targets::ALL {
             let inputs = || -> Vec<Vec<u8>> {
