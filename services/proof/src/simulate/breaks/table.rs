@@ -233,11 +233,26 @@ pub(super) const BREAKS: &[Break] = &[
             "        let open = point.open.clone();\n        self.point_changed(id);"
             => "        let open = point.open.clone();\n        if !crate::broken(\"order-not-stored\") {\n            self.point_changed(id);\n        }")],
     },
+    // The three that the simulation found in the product itself.
     Break {
-        name: "engine-starts-what-has-ended",
-        promises: &["INV-8", "INV-4"],
-        edits: &[edit!("domain/src/supply/authorization.rs":
-            "        let fresh = number > self.highest;"
-            => "        let fresh = number > self.highest || crate::broken(\"engine-starts-what-has-ended\");")],
+        name: "registrations-word-taken",
+        promises: &["INV-1", "INV-4", "INV-8"],
+        edits: &[edit!("domain/src/network/monitors.rs":
+            "        self.happened(Level::Info, \"registrations\","
+            => "        if crate::broken(\"registrations-word-taken\") {\n            self.take_proposed(&id);\n        }\n        self.happened(Level::Info, \"registrations\",")],
+    },
+    Break {
+        name: "requests-meet-at-one-charge-point",
+        promises: &["INV-2", "status"],
+        edits: &[edit!("domain/src/network/authorization.rs":
+            "&& still_free()"
+            => "&& (crate::broken(\"requests-meet-at-one-charge-point\") || still_free())")],
+    },
+    Break {
+        name: "late-word-of-a-lost-store-ignored",
+        promises: &["INV-1"],
+        edits: &[edit!("domain/src/network/telemetry.rs":
+            "self.archive.session(id).filter(|session| !session.started);"
+            => "self.archive.session(id).filter(|session| !session.started && !crate::broken(\"late-word-of-a-lost-store-ignored\"));")],
     },
 ];
