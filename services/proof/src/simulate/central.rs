@@ -195,6 +195,7 @@ impl World {
         let stepped = running.central.step(now, inputs.clone());
         self.central_wrote();
         let dead = self.central.disk.is_dead();
+        self.central.disk.set_fate(Fate::Works); // a step that wrote nothing leaves its fate to no other
         match stepped {
             Ok(releases) => {
                 let survives = match how {

@@ -184,6 +184,7 @@ impl World {
         let after = process.engine.view();
         self.engine_wrote(p);
         let dead = self.points[p].disk.is_dead();
+        self.points[p].disk.set_fate(Fate::Works); // a step that wrote nothing leaves its fate to no other
         match stepped {
             Ok(outcome) => {
                 self.check_engine(p, &before, &asked, &outcome.told, &after);
