@@ -1,0 +1,182 @@
+//! What engines say and take, and what drivers are told and shown (INV-4 to INV-8).
+
+use super::{
+    super::{
+        truth::{rank, word},
+        world::World,
+    },
+    reading_of,
+};
+use domain::SessionId;
+use domain::network::{CallFailed, EngineAnswer, Session};
+use domain::requests;
+use domain::supply::View;
+use engine::parts::{Asked, Told};
+use evmesh_proto::engine::CallResult;
+use evmesh_proto::topics::{Notification, NotificationType};
+
+impl World {
+    pub(in crate::simulate) fn check_engine(
+        &mut self,
+        p: usize,
+        before: &View,
+        asked: &[Asked],
+        told: &[Told],
+        after: &View,
+    ) {
+        for (asked, told) in asked.iter().zip(told) {
+            if let (Asked::Authorize(request), Told::Authorize(response)) = (asked, told)
+                && response.result() == CallResult::Done
+                && let Ok(session) = request.session_id.parse()
+            {
+                self.truth.agreed.insert(session);
+            }
+        }
+        let ([Asked::Authorize(request)], [Told::Authorize(response)]) = (asked, told) else { return };
+        if response.result() != CallResult::Done {
+            return;
+        }
+        let repeat = |view: &View| {
+            view.current.as_ref().is_some_and(|record| {
+                record.session.as_str() == request.session_id && record.number == request.authorization_number
+            })
+        };
+        let fresh = request.authorization_number > before.highest;
+        let known = before.instance.as_str() == request.instance_id && after.instance == before.instance;
+        let id = self.points[p].id.clone();
+        self.expect("INV-8", (fresh || repeat(before)) && known, || {
+            format!(
+                "{id}, which has seen {}, takes authorisation {} for session {}",
+                before.highest, request.authorization_number, request.session_id
+            )
+        });
+    }
+
+    /// An engine's answer is about to leave: it says nothing that is not on its disk, and forgets nothing.
+    pub(in crate::simulate) fn check_answer(&mut self, p: usize, result: &Result<EngineAnswer, CallFailed>) {
+        let Ok(EngineAnswer { report, .. }) = result else { return };
+        let told = self.truth.highest_told.entry(report.instance.clone()).or_default();
+        let (before, now) = (*told, report.highest_authorization);
+        *told = now.max(before);
+        let id = self.points[p].id.clone();
+        self.expect("INV-8", now >= before, || {
+            format!("{id} has forgotten its authorisations: it has seen {before}, and says {now}")
+        });
+        for record in report.current.iter().chain(&report.unsettled) {
+            if record.seq == 0 {
+                continue; // not taken up
+            }
+            let known = self.truth.supplies.get(&record.session);
+            let there = known.is_some_and(|known| known.energy >= record.energy && known.seq >= record.seq);
+            self.expect("INV-6", there, || {
+                format!("{id} tells of session {} what is not on its disk", record.session)
+            });
+        }
+        let kept = self.truth.supplies.iter().filter(|(_, s)| s.ended && s.instance == report.instance);
+        let missing = kept.map(|(session, _)| session).find(|session| {
+            let known = self.truth.sessions.get(*session);
+            known.is_none_or(|known| known.ticket.is_none())
+                && report.unsettled.iter().chain(&report.current).all(|record| record.session != **session)
+        });
+        let missing = missing.filter(|_| !self.truth.restored).cloned();
+        self.expect("INV-1", missing.is_none(), || {
+            format!("{id} does not tell of session {missing:?}, which has no ticket yet")
+        });
+    }
+
+    /// A reading is about to be published.
+    pub(in crate::simulate) fn check_published(&mut self, p: usize, payload: &[u8]) {
+        let Some((session, energy, seq)) = reading_of(payload) else { return };
+        let known = self.truth.supplies.get(&session);
+        let there = known.is_some_and(|known| known.energy >= energy && known.seq >= seq);
+        let id = self.points[p].id.clone();
+        self.expect("INV-6", there, || {
+            format!("{id} publishes {energy} of session {session}, which is not on its disk")
+        });
+    }
+
+    // --- drivers ---
+
+    pub(in crate::simulate) fn check_notified(&mut self, key: &str, payload: &[u8], outbox: bool) {
+        let Ok(told) = serde_json::from_slice::<Notification>(payload) else {
+            return self.broken("INV-7", "a notification cannot be read".into());
+        };
+        self.tally.count(&format!("told {}", word(told.kind)));
+        self.expect("INV-5", key == told.user_id, || {
+            format!("a message for {} has the key {key}", told.user_id)
+        });
+        if told.kind == NotificationType::Denied {
+            self.truth.denied.extend(told.event_id.clone());
+        }
+        let Some(id) = told.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok()) else { return };
+        let restored = self.truth.restored;
+        let Some(known) = self.truth.sessions.get(&id).cloned() else {
+            return self.expect("INV-6", restored, || {
+                format!("a driver is told of session {id}, which is not on disk")
+            });
+        };
+        self.expect("INV-5", known.driver.as_str() == key, || format!("session {id} is told to {key}"));
+        let on_disk = match told.kind {
+            NotificationType::Authorized => rank(known.state) >= 1,
+            NotificationType::Denied => rank(known.state) == 3,
+            NotificationType::SupplyError => known.error_told,
+            NotificationType::Ticket => known.ticket.is_some(),
+            NotificationType::ConsumptionUpdate => true,
+        };
+        self.expect("INV-6", on_disk || restored, || {
+            format!("{} of session {id} is told before it is on disk", word(told.kind))
+        });
+        if told.kind == NotificationType::Ticket
+            && let Some(ticket) = known.ticket
+        {
+            let same = told.kwh == Some(ticket.energy.kwh())
+                && told.importe == Some(ticket.amount_micros as f64 / 1e6);
+            self.expect("INV-4", same || restored, || {
+                format!("session {id} is told another ticket than it has")
+            });
+        }
+        let seen = self.truth.told.entry(id.clone()).or_default();
+        seen.kinds.insert(word(told.kind));
+        let event = told.event_id.unwrap_or_default();
+        if outbox && seen.events.insert(event) {
+            let (last, now) = (seen.last_seq, told.seq);
+            seen.last_seq = now;
+            self.expect("INV-6", last < now || restored, || {
+                format!("{} of session {id} has number {now:?}, after {last:?}", word(told.kind))
+            });
+        }
+    }
+
+    /// Central shows a session: as far as its disk goes, and nothing that was shown before is taken back (INV-6).
+    pub(in crate::simulate) fn check_shown(&mut self, session: &Session) {
+        let id = &session.id;
+        let known = self.truth.sessions.get(id);
+        let there = known.is_some_and(|known| {
+            rank(known.state) >= rank(session.state)
+                && known.ticket.map(|ticket| ticket.amount_micros)
+                    == session.ticket.map(|ticket| ticket.amount_micros)
+        });
+        self.expect("INV-6", there, || format!("session {id} is shown as its disk does not have it"));
+    }
+
+    pub(in crate::simulate) fn check_forgotten(&mut self, id: &SessionId) {
+        let known = self.truth.sessions.contains_key(id);
+        self.expect("INV-6", !known, || format!("session {id} is on disk, and not shown to its driver"));
+    }
+
+    /// An app shows a ticket to its driver.
+    pub(in crate::simulate) fn check_shown_ticket(&mut self, a: usize, shown: &requests::Ticket) {
+        let driver = self.apps[a].driver.clone();
+        let id = &shown.session;
+        let theirs = self.truth.sessions.get(id).is_none_or(|session| session.driver == driver);
+        self.expect("INV-5", theirs, || format!("{driver} is shown the ticket of session {id}"));
+        let issued = self.truth.tickets.get(id).copied();
+        let same = issued.is_some_and(|issued| {
+            issued.energy == shown.energy && issued.amount_micros == shown.amount.micros
+        });
+        let restored = self.truth.restored;
+        self.expect("INV-4", same || restored, || {
+            format!("{driver} is shown {} for session {id}, whose ticket is {issued:?}", shown.amount)
+        });
+    }
+}
