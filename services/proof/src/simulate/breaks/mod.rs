@@ -129,6 +129,14 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     );
     let library = "\n[lib]\nname = \"proof\"\n"; // as its program calls it
     sources.insert(package.to_owned(), (named + library).into_bytes());
+    // Cargo tells a workspace's members apart by their names and versions, not by their folders: with the product's own version
+    // the copy's crates would take the place of the product's among what is built.
+    let workspace = Path::new("Cargo.toml");
+    let text = String::from_utf8(sources.remove(workspace).context("there is no workspace")?)?;
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    ensure!(text.matches(version).count() == 1, "the workspace has its version not once: {version}");
+    let other = text.replace(version, &format!("{}-broken\"", version.trim_end_matches('"')));
+    sources.insert(workspace.to_owned(), other.into_bytes());
     Ok(())
 }
 
