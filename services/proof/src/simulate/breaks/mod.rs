@@ -140,8 +140,15 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes what has changed: the rest keeps its date, and what was built from it stays.
+/// Writes what has changed: the rest keeps its date, and what was built from it stays. What is no source any more goes.
 fn write_sources(sources: &Sources, copy: &Path) -> anyhow::Result<()> {
+    let mut before = Sources::new();
+    if copy.exists() {
+        read_tree(copy, Path::new(""), &mut before)?;
+    }
+    for part in before.keys().filter(|part| !sources.contains_key(*part)) {
+        fs::remove_file(copy.join(part)).with_context(|| format!("cannot remove {}", part.display()))?;
+    }
     for (part, content) in sources {
         let path = copy.join(part);
         if fs::read(&path).ok().as_ref() != Some(content) {
