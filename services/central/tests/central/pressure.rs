@@ -12,7 +12,7 @@ use evmesh_proto::{
     operations::{self, operator_service_client::OperatorServiceClient},
 };
 use futures_util::stream;
-use mesh::{grpc::reason, testing};
+use mesh::{backoff::Backoff, grpc::reason, testing};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -57,6 +57,7 @@ async fn monitor(
     registering: Arc<Semaphore>,
 ) {
     let mut points = ChargePointServiceClient::new(channel);
+    let mut backoff = Backoff::new();
     loop {
         let turn = registering.acquire().await.unwrap();
         let answer = points.register_charge_point(registration.clone()).await;
@@ -64,8 +65,9 @@ async fn monitor(
         if let Ok(answer) = answer {
             let epoch = answer.into_inner().epoch;
             report(&mut points, registration.charge_point_id.clone(), epoch).await;
+            backoff.reset();
         }
-        tokio::time::sleep(Duration::from_millis(200)).await; // as long as a monitor's first wait
+        backoff.wait().await;
     }
 }
 
@@ -156,6 +158,9 @@ async fn engines_that_time_out_at_once_hold_up_nobody() {
     central.stop().await;
 }
 
+/// So long after central's return every monitor is seen. A debug build has 2,000 clients in its own process.
+const SEEN: Duration = if cfg!(debug_assertions) { PATIENCE } else { Duration::from_secs(5) };
+
 /// Waits until so many charge points have a status that fits.
 async fn all(wanted: usize, central: &Central, fits: fn(ChargePointStatus) -> bool) {
     testing::eventually("all are there", PATIENCE * 6, || async {
@@ -170,30 +175,28 @@ async fn two_thousand_monitors_come_back_within_a_second_and_all_are_seen() {
     const COUNT: usize = 2000;
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::start("store").await;
-    let storm = |address: SocketAddr| {
+    let storm = async |address: SocketAddr| {
         let mut monitors = JoinSet::new();
         let nobody_waits = Arc::new(Semaphore::new(COUNT));
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / COUNT as u32);
         for n in 0..COUNT {
+            pace.tick().await;
             let mut one = registration("", &engine);
             one.charge_point_id = format!("CP-{n:05}");
-            let nobody_waits = nobody_waits.clone();
-            monitors.spawn(async move {
-                // Spread over a second, each with a connection of its own.
-                tokio::time::sleep(Duration::from_millis(n as u64 * 1000 / COUNT as u64)).await;
-                monitor(endpoint(address).connect_lazy(), one, nobody_waits).await
-            });
+            // Each with a connection of its own.
+            monitors.spawn(monitor(endpoint(address).connect_lazy(), one, nobody_waits.clone()));
         }
         monitors
     };
     let central = Central::with(large(folder.path())).await;
-    let monitors = storm(central.address);
+    let monitors = storm(central.address).await;
     all(COUNT, &central, |status| status == ChargePointStatus::Available).await;
     central.stop().await;
     drop(monitors);
 
     let central = Central::with(large(folder.path())).await;
     let start = Instant::now();
-    let monitors = storm(central.address);
+    let monitors = storm(central.address).await;
     all(COUNT, &central, |status| status != ChargePointStatus::Disconnected).await;
     let seen = start.elapsed();
     all(COUNT, &central, |status| status == ChargePointStatus::Available).await;
@@ -201,7 +204,7 @@ async fn two_thousand_monitors_come_back_within_a_second_and_all_are_seen() {
         "{COUNT} monitors back: all seen after {seen:?}, all free to be used after {:?}",
         start.elapsed()
     );
-    assert!(seen < PATIENCE, "{seen:?}"); // a release build takes a few seconds; this one may share its cores
+    assert!(seen < SEEN, "{seen:?}");
     drop(monitors);
     central.stop().await;
 }

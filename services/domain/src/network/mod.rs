@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: a stored status, a session moved by a driver's message, a call made from here.
 
+mod adoption;
 mod answers;
 mod authorization;
 mod charge_point;

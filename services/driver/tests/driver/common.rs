@@ -140,11 +140,13 @@ impl Central {
             return;
         }
         tokio::spawn(async move {
+            let mut steps = tokio::time::interval(STEP);
+            steps.tick().await; // at once
             for energy_wh in [100, 200, 300] {
-                tokio::time::sleep(STEP).await;
+                steps.tick().await;
                 central.supply(&id, energy_wh);
             }
-            tokio::time::sleep(STEP).await;
+            steps.tick().await;
             let broken = charge_point == "BROKEN";
             central.end(&id, if broken { SessionOutcome::Faulted } else { SessionOutcome::Completed });
         });
