@@ -4,7 +4,8 @@
 //! Rust names are English. Fields that evmesh adds are optional when read, so that a *bare* message, with only the old
 //! fields, is valid. Fields that are unknown are ignored.
 
-use serde::{Deserialize, Serialize};
+use crate::network::ChargePointStatus;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// From engines to central, keyed by charge point.
 pub const CP_TELEMETRY: &str = "cp_telemetry";
@@ -203,30 +204,41 @@ pub struct ChargePointEntry {
     /// Its id.
     pub id: String,
     /// Its status.
-    pub status: WireStatus,
+    pub status: ChargePointStatus,
     /// Its place.
     pub location: String,
 }
 
-/// A charge point's status, in the old system's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum WireStatus {
-    /// Free.
-    #[serde(rename = "ACTIVADO")]
-    Available,
-    /// A session is being authorised, or waits for its car.
-    #[serde(rename = "RESERVADO")]
-    Reserved,
-    /// Energy flows.
-    #[serde(rename = "SUMINISTRANDO")]
-    Supplying,
-    /// Out of service by the operator's order.
-    #[serde(rename = "PARADO")]
-    OutOfOrder,
-    /// Its engine is broken, or does not answer.
-    #[serde(rename = "AVERIADO")]
-    Faulted,
-    /// Its monitor is not connected.
-    #[serde(rename = "DESCONECTADO")]
-    Disconnected,
+impl ChargePointStatus {
+    /// The old system's word for it, on Kafka and on screens; empty for the status that is never sent.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "",
+            Self::Disconnected => "DESCONECTADO",
+            Self::Faulted => "AVERIADO",
+            Self::Supplying => "SUMINISTRANDO",
+            Self::OutOfOrder => "PARADO",
+            Self::Reserved => "RESERVADO",
+            Self::Available => "ACTIVADO",
+        }
+    }
+}
+
+/// Its word; nothing for the status that is never sent.
+impl Serialize for ChargePointStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.word() {
+            "" => serializer.serialize_none(),
+            word => serializer.serialize_str(word),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ChargePointStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let mut sent = (1..).map_while(|number| Self::try_from(number).ok());
+        sent.find(|status| status.word() == word)
+            .ok_or_else(|| D::Error::custom(format_args!("unknown status `{word}`")))
+    }
 }

@@ -44,7 +44,7 @@ fn messages(roster: &Roster, now: Wall) -> Vec<Vec<u8>> {
         let detail = &entry.detail;
         let entry = ChargePointEntry {
             id: detail.id.to_string(),
-            status: view::wire_status(detail.status),
+            status: view::status(detail.status),
             location: detail.location.clone(),
         };
         let bytes = json(&entry).len() + 1; // with its comma

@@ -1,7 +1,7 @@
 //! How a denial of the rules leaves: the one place where reasons become codes.
 
 use domain::network::{Denial, Reason};
-use mesh::grpc::{Failure, error::RETRY_AFTER};
+use mesh::grpc::{Failure, RETRY_AFTER};
 use tonic::Code;
 
 /// The denial as an error. Only what a retry can cure says when to retry.

@@ -192,7 +192,7 @@ fn charge_point(detail: &Detail, wide: bool, medium: bool, narrow: bool) -> Row<
     if medium {
         cells.push(Cell::from(detail.price.to_string()));
     }
-    cells.push(Cell::from(word(detail)).style(coloured(status_colour(status))));
+    cells.push(Cell::from(status.word()).style(coloured(status_colour(status))));
     let of_supply = |text: fn(&LiveDetail) -> String| Cell::from(supply.map(text).unwrap_or_default());
     if !narrow {
         cells.push(of_supply(|live| format!("{:.1}", live.power.kw())));
@@ -204,12 +204,6 @@ fn charge_point(detail: &Detail, wide: bool, medium: bool, narrow: bool) -> Row<
         cells.push(Cell::from(driver.unwrap_or_default()));
     }
     Row::new(cells)
-}
-
-/// The status in the network's own words.
-fn word(detail: &Detail) -> String {
-    let word = serde_json::to_value(view::wire_status(detail.status)).ok();
-    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn under_way(detail: &Detail) -> Option<(&Detail, &LiveDetail)> {

@@ -2,7 +2,7 @@
 
 use domain::Money;
 use domain::network::{Detail, LiveDetail, Outcome, Session, State, Status, Ticket};
-use evmesh_proto::{network, topics::WireStatus};
+use evmesh_proto::network;
 use mesh::convert::{money_proto, price_proto, timestamp};
 
 /// A session, as anyone who may see it sees it.
@@ -117,7 +117,7 @@ fn live(live: &LiveDetail) -> network::LiveSupply {
     }
 }
 
-/// A status on gRPC.
+/// A status as the contracts have it: the one translation.
 pub(crate) fn status(status: Status) -> network::ChargePointStatus {
     match status {
         Status::Disconnected => network::ChargePointStatus::Disconnected,
@@ -126,17 +126,5 @@ pub(crate) fn status(status: Status) -> network::ChargePointStatus {
         Status::OutOfOrder => network::ChargePointStatus::OutOfOrder,
         Status::Reserved => network::ChargePointStatus::Reserved,
         Status::Available => network::ChargePointStatus::Available,
-    }
-}
-
-/// A status on Kafka.
-pub(crate) fn wire_status(status: Status) -> WireStatus {
-    match status {
-        Status::Disconnected => WireStatus::Disconnected,
-        Status::Faulted => WireStatus::Faulted,
-        Status::Supplying => WireStatus::Supplying,
-        Status::OutOfOrder => WireStatus::OutOfOrder,
-        Status::Reserved => WireStatus::Reserved,
-        Status::Available => WireStatus::Available,
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::news;
 use domain::requests::{Broadcasts, FreePoint};
-use evmesh_proto::topics::WireStatus;
+use evmesh_proto::network::ChargePointStatus;
 
 /// Broadcasts as they come in, part by part.
 #[derive(Debug, Default)]
-pub struct Free(Broadcasts<(FreePoint, WireStatus)>);
+pub struct Free(Broadcasts<(FreePoint, ChargePointStatus)>);
 
 impl Free {
     /// A message on `network_status`; how many charge points are free, once a broadcast is whole.

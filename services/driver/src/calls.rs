@@ -275,10 +275,7 @@ async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Hea
 }
 
 fn unanswered(status: &Status) -> Heard {
-    Heard::Unanswered {
-        why: words(status),
-        retry_after: grpc::error::retry_after(status).unwrap_or_default(),
-    }
+    Heard::Unanswered { why: words(status), retry_after: grpc::retry_after(status).unwrap_or_default() }
 }
 
 /// What went wrong. The client stack names the address; whoever shows this does so too.

@@ -3,7 +3,10 @@
 
 use crate::{Error, Options, service::Heard, wire};
 use domain::requests::{Broadcasts, FreePoint, Input, Part};
-use evmesh_proto::topics::{DRIVER_NOTIFICATIONS, NETWORK_STATUS, NetworkStatus, Notification, WireStatus};
+use evmesh_proto::{
+    network::ChargePointStatus,
+    topics::{DRIVER_NOTIFICATIONS, NETWORK_STATUS, NetworkStatus, Notification},
+};
 use mesh::kafka::{Origin, Reader, ReaderEvent};
 use tokio::sync::mpsc;
 
@@ -64,7 +67,7 @@ pub(crate) fn notification(payload: &[u8], driver: &str) -> Option<Input> {
 /// The charge points free now, once a broadcast is whole.
 pub(crate) fn free(
     payload: &[u8],
-    broadcasts: &mut Broadcasts<(FreePoint, WireStatus)>,
+    broadcasts: &mut Broadcasts<(FreePoint, ChargePointStatus)>,
 ) -> Option<Vec<FreePoint>> {
     let Ok(message) = serde_json::from_slice::<NetworkStatus>(payload) else {
         return unreadable(NETWORK_STATUS);
@@ -83,7 +86,7 @@ pub(crate) fn free(
         (point, entry.status)
     });
     let whole = broadcasts.accept(part, points.collect())?;
-    let free = whole.into_iter().filter(|(_, status)| *status == WireStatus::Available);
+    let free = whole.into_iter().filter(|(_, status)| *status == ChargePointStatus::Available);
     Some(free.map(|(point, _)| point).collect())
 }
 

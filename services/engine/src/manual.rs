@@ -5,7 +5,7 @@ use domain::{ChargePointId, DriverId, InstanceId, RequestId, SessionId, supply::
 use evmesh_proto::chargepoint::{
     RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient,
 };
-use mesh::grpc::{Deadline, Failure, Peer, error::RETRY_AFTER, explain, parse, with_request_id};
+use mesh::grpc::{Deadline, Failure, Peer, RETRY_AFTER, explain, parse, with_request_id};
 use tonic::{Code, Request, Status};
 
 /// Central, as this engine calls it.

@@ -8,7 +8,7 @@ use domain::{
     ChargePointId,
     supply::{Answer, Input, Obstacle, Refusal, View},
 };
-use mesh::grpc::{Failure, error::RETRY_AFTER};
+use mesh::grpc::{Failure, RETRY_AFTER};
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
     oneshot, watch,

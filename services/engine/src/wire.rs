@@ -9,7 +9,7 @@ use domain::supply::{Answer, Authorization, CallResult, Input, MAX_UNSETTLED, St
 use evmesh_proto::engine as proto;
 use mesh::{
     convert::{self, duration, price},
-    grpc::{Failure, error::RETRY_AFTER, parse},
+    grpc::{Failure, RETRY_AFTER, parse},
 };
 use std::time::Duration;
 

@@ -9,7 +9,7 @@
 //! sentence, and never taken for an empty store.
 
 mod disk;
-mod proof;
+mod whole;
 
 pub use disk::SledStore;
 
@@ -134,7 +134,7 @@ fn go_on(can: bool, folder: &Path) -> String {
     match can {
         true => format!(
             "; to go on with what is left, as from a backup, delete {}",
-            folder.join(proof::FILE).display()
+            folder.join(whole::FILE).display()
         ),
         false => String::new(),
     }

@@ -191,7 +191,7 @@ pub(crate) fn answered(link: Link, answer: AttendResponse) -> Result<Input, Stri
 
 fn engine_trouble(status: &Status, address: &Address) -> (String, Option<u64>) {
     let stale = grpc::reason(status).as_deref() == Some("EPOCH_STALE");
-    let newest = || grpc::error::metadata(status, "epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+    let newest = || grpc::metadata(status, "epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
     (words(status, address), stale.then(newest))
 }
 
@@ -257,7 +257,7 @@ fn central_trouble(status: &Status, address: &Address) -> Trouble {
         | Code::Unauthenticated => Trouble::Refused {
             reason: grpc::reason(status).unwrap_or_else(|| status.code().description().into()),
             why,
-            retry_after: grpc::error::retry_after(status),
+            retry_after: grpc::retry_after(status),
         },
     }
 }

@@ -147,7 +147,7 @@ pub(crate) fn stopping() -> Failure {
     Failure::unavailable(
         "SHUTTING_DOWN",
         "central is stopping; ask again once it is back",
-        mesh::grpc::error::RETRY_AFTER,
+        mesh::grpc::RETRY_AFTER,
     )
 }
 

@@ -5,7 +5,7 @@ use crate::{
     engine::Engine,
 };
 use evmesh_proto::{chargepoint::EngineHealth, network::ChargePointStatus};
-use mesh::grpc::{error::retry_after, reason};
+use mesh::grpc::{reason, retry_after};
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,12 @@
 //! The network on a terminal: a row a charge point, in the width that there is.
 
 use super::ChargePoint;
-use super::words::{energy_cell, money_cell, power_cell, status_cell};
-use evmesh_proto::{network::ChargePointStatus, topics::WireStatus};
+use super::words::{energy_cell, money_cell, power_cell};
 use mesh::terminal;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout},
-    style::{Color, Modifier, Style},
+    style::{Modifier, Style},
     text::{Line, Span},
     widgets::{Block, Cell, Paragraph, Row, Table},
 };
@@ -86,7 +85,7 @@ impl Network {
 
 fn row(one: &ChargePoint, wide: bool, medium: bool) -> Row<'static> {
     let live = one.live.as_ref();
-    let status = Span::styled(status_cell(one.status), Style::new().fg(colour(one.status)));
+    let status = Span::styled(one.status.word(), Style::new().fg(terminal::status_colour(one.status)));
     let mut cells = vec![Cell::from(one.charge_point_id.clone()), Cell::from(status)];
     let text = |text: Option<String>| Cell::from(text.unwrap_or_default());
     if medium {
@@ -107,23 +106,11 @@ fn row(one: &ChargePoint, wide: bool, medium: bool) -> Row<'static> {
     Row::new(cells)
 }
 
-/// The terminal's own under `NO_COLOR`.
-fn colour(status: Option<WireStatus>) -> Color {
-    terminal::status_colour(match status {
-        None => ChargePointStatus::Unspecified,
-        Some(WireStatus::Available) => ChargePointStatus::Available,
-        Some(WireStatus::Reserved) => ChargePointStatus::Reserved,
-        Some(WireStatus::Supplying) => ChargePointStatus::Supplying,
-        Some(WireStatus::OutOfOrder) => ChargePointStatus::OutOfOrder,
-        Some(WireStatus::Faulted) => ChargePointStatus::Faulted,
-        Some(WireStatus::Disconnected) => ChargePointStatus::Disconnected,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Live, Money};
     use super::*;
+    use evmesh_proto::network::ChargePointStatus;
     use ratatui::{Terminal, backend::TestBackend};
 
     fn network(count: usize) -> Network {
@@ -133,7 +120,7 @@ mod tests {
                 charge_point_id: format!("MAD-{number:02}"),
                 location: "Madrid, Atocha".into(),
                 price: None,
-                status: Some(WireStatus::Supplying),
+                status: ChargePointStatus::Supplying,
                 status_reason: "it is warm".into(),
                 engine_address: String::new(),
                 epoch: 1,

@@ -7,9 +7,12 @@ mod words;
 pub(crate) use live::Network;
 pub(crate) use rows::{charge_point_line, charge_points, panel, sessions, tickets};
 
-use evmesh_proto::{engine, network, topics::WireStatus};
+use evmesh_proto::{
+    engine,
+    network::{self, ChargePointStatus},
+};
 use serde::Serialize;
-use words::{outcome_word, short, wire_status};
+use words::{outcome_word, short};
 
 /// An amount of money, as in the protos.
 #[derive(Debug, Clone, Serialize)]
@@ -31,7 +34,7 @@ pub(crate) struct ChargePoint {
     charge_point_id: String,
     location: String,
     price: Option<Price>,
-    status: Option<WireStatus>,
+    status: ChargePointStatus,
     status_reason: String,
     engine_address: String,
     epoch: u64,
@@ -129,7 +132,7 @@ impl From<network::ChargePointDetail> for ChargePoint {
     fn from(detail: network::ChargePointDetail) -> Self {
         let what = detail.charge_point.unwrap_or_default();
         Self {
-            status: wire_status(what.status()),
+            status: what.status(),
             charge_point_id: what.charge_point_id,
             location: what.location,
             price: what.price.map(Into::into),

@@ -1,6 +1,6 @@
 //! The tables that people read.
 
-use super::words::{energy_cell, kwh_cell, minutes_cell, money_cell, power_cell, price_cell, status_cell};
+use super::words::{energy_cell, kwh_cell, minutes_cell, money_cell, power_cell, price_cell};
 use super::{ChargePoint, Live, Panel, Session, Supply, Ticket};
 use mesh::table::{
     Side::{Left, Right},
@@ -19,7 +19,7 @@ pub(crate) fn charge_points(charge_points: &[ChargePoint]) -> Table {
             one.charge_point_id.clone(),
             one.location.clone(),
             price_cell(one.price.as_ref()),
-            status_cell(one.status),
+            one.status.word().to_owned(),
         ];
         let reason = (!one.status_reason.is_empty()).then(|| format!("({})", one.status_reason));
         let note = one.live.as_ref().map(live).into_iter().chain(reason);
@@ -38,7 +38,7 @@ pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
     let live = one.live.as_ref().map(|one| format!("  {}", live(one)));
     let reason =
         if one.status_reason.is_empty() { String::new() } else { format!("  ({})", one.status_reason) };
-    format!("{:<12} {:<13}{}{reason}", one.charge_point_id, status_cell(one.status), live.unwrap_or_default())
+    format!("{:<12} {:<13}{}{reason}", one.charge_point_id, one.status.word(), live.unwrap_or_default())
         .trim_end()
         .to_owned()
 }
@@ -148,7 +148,7 @@ fn supply_line(supply: &Supply) -> String {
 mod tests {
     use super::super::{Money, Price};
     use super::*;
-    use evmesh_proto::topics::WireStatus;
+    use evmesh_proto::network::ChargePointStatus;
     use mesh::table::{WIDTH, columns};
 
     /// As long as central lets them be.
@@ -198,7 +198,7 @@ mod tests {
             charge_point_id: id.clone(),
             location,
             price: Some(price.clone()),
-            status: Some(WireStatus::Supplying),
+            status: ChargePointStatus::Supplying,
             status_reason: reason.clone(),
             engine_address: id.clone(),
             epoch: 1,

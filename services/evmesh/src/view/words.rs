@@ -2,30 +2,7 @@
 
 use super::{Money, Price};
 use domain::{Currency, Energy, Power};
-use evmesh_proto::{
-    network::{ChargePointStatus, SessionOutcome},
-    topics::WireStatus,
-};
-
-/// The status in the words of the topics and of the panel; `None` if central sent none.
-pub(super) fn wire_status(status: ChargePointStatus) -> Option<WireStatus> {
-    Some(match status {
-        ChargePointStatus::Unspecified => return None,
-        ChargePointStatus::Disconnected => WireStatus::Disconnected,
-        ChargePointStatus::Faulted => WireStatus::Faulted,
-        ChargePointStatus::Supplying => WireStatus::Supplying,
-        ChargePointStatus::OutOfOrder => WireStatus::OutOfOrder,
-        ChargePointStatus::Reserved => WireStatus::Reserved,
-        ChargePointStatus::Available => WireStatus::Available,
-    })
-}
-
-/// The status as a cell.
-pub(super) fn status_cell(status: Option<WireStatus>) -> String {
-    // Serialised, so that the word is spelt in one place only.
-    let word = status.and_then(|status| serde_json::to_value(status).ok());
-    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
+use evmesh_proto::network::SessionOutcome;
 
 /// The name of an enum's value without the name of the enum.
 pub(super) fn short(name: &'static str, prefix: &str) -> &'static str {
@@ -85,6 +62,7 @@ pub(super) fn minutes_cell(time: Option<&String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evmesh_proto::network::ChargePointStatus;
 
     #[test]
     fn cells_read_well() {
@@ -96,7 +74,7 @@ mod tests {
         assert_eq!(price_cell(Some(&price)), "0.35 EUR/kWh");
         assert_eq!(minutes_cell(Some(&"2026-01-02T03:04:05.678Z".into())), "01-02 03:04");
         assert_eq!((minutes_cell(None), kwh_cell(1_234)), (String::new(), "1.234".to_owned()));
-        assert_eq!(status_cell(Some(WireStatus::Supplying)), "SUMINISTRANDO");
+        assert_eq!(ChargePointStatus::Supplying.word(), "SUMINISTRANDO");
         assert_eq!(outcome_word(SessionOutcome::Faulted), Some("FAULTED"));
     }
 }

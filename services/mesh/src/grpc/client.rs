@@ -2,10 +2,10 @@
 
 use super::{
     Address, Deadline, Failure,
-    breaker::{Breaker, Budget, PROBE_AFTER},
-    error::RETRY_AFTER,
+    circuit_breaker::{Breaker, PROBE_AFTER},
+    error_details::RETRY_AFTER,
     methods::{self, Method},
-    uniform,
+    retry_budget, uniform,
 };
 use crate::{
     backoff::Backoff,
@@ -25,7 +25,10 @@ use std::{
 };
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
-use tower::{Service, ServiceExt as _};
+use tower::{
+    Service, ServiceExt as _,
+    retry::budget::{Budget as _, TpsBudget},
+};
 
 /// How a far side is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +77,13 @@ pub struct Peer {
 struct Shared {
     address: Address,
     options: PeerOptions,
-    guards: Mutex<(Breaker, Budget)>,
+    breaker: Mutex<Breaker>,
+    retries: TpsBudget,
 }
 
 impl Shared {
-    fn guards(&self) -> MutexGuard<'_, (Breaker, Budget)> {
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +103,12 @@ impl Peer {
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout)
             .keep_alive_while_idle(true);
-        let shared = Shared { address: address.clone(), options, guards: Mutex::default() };
+        let shared = Shared {
+            address: address.clone(),
+            options,
+            breaker: Mutex::default(),
+            retries: retry_budget::new(),
+        };
         Self { shared: Arc::new(shared), channel: endpoint.connect_lazy(), deadline: None }
     }
 
@@ -184,7 +193,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
 
-    peer.shared.guards().1.deposit();
+    peer.shared.retries.deposit();
     let mut backoff = Backoff::new();
     for tried in 1.. {
         let attempt = attempt(peer, parts.clone(), body.clone(), deadline);
@@ -195,8 +204,8 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
             Ok(response) => code(response.headers()) == Some(Code::Unavailable),
             Err(status) => status.code() == Code::Unavailable,
         };
-        let may_repeat = |(breaker, budget): &mut (Breaker, Budget)| !breaker.is_open() && budget.withdraw();
-        if !unavailable || !repeatable || tried == MAX_TRIES || !may_repeat(&mut peer.shared.guards()) {
+        let may_repeat = || !peer.shared.breaker().is_open() && peer.shared.retries.withdraw();
+        if !unavailable || !repeatable || tried == MAX_TRIES || !may_repeat() {
             return answer;
         }
         let wait = backoff.next_wait();
@@ -271,20 +280,20 @@ async fn guarded(
     peer: &Peer,
     attempt: impl Future<Output = Result<Response, Fault>>,
 ) -> Result<Response, Status> {
-    if !peer.shared.guards().0.admits(Instant::now()) {
+    if !peer.shared.breaker().admits(Instant::now()) {
         let message =
             format!("{} did not answer several times in a row; it is tried again soon", peer.address());
         return Err(Failure::unavailable("CIRCUIT_OPEN", message, PROBE_AFTER).into());
     }
     match attempt.await {
         Ok(response) => {
-            if peer.shared.guards().0.succeeded() {
+            if peer.shared.breaker().succeeded() {
                 tracing::info!(peer = %peer.address(), "peer reached again");
             }
             Ok(response)
         }
         Err(Fault::Theirs(status)) => {
-            if peer.shared.guards().0.failed(Instant::now()) {
+            if peer.shared.breaker().failed(Instant::now()) {
                 tracing::warn!(peer = %peer.address(), cause = status.message(), "peer lost");
             }
             Err(status)

@@ -1,15 +1,16 @@
 //! Calls between services: the server stack, the client stack, and the form of every error.
 
-pub mod address;
-mod breaker;
-pub mod client;
-pub mod error;
+mod address;
+mod circuit_breaker;
+mod client;
+mod error_details;
 mod methods;
-pub mod server;
+mod retry_budget;
+mod server;
 mod stack;
 mod uniform;
 
-pub use address::Address;
+pub use address::{Address, InvalidAddress};
 pub use client::{Peer, PeerOptions, with_request_id};
-pub use error::{Failure, cause, explain, parse, reason};
+pub use error_details::{DOMAIN, Failure, RETRY_AFTER, cause, explain, metadata, parse, reason, retry_after};
 pub use server::{BindError, Deadline, GrpcServer, HealthHandle, Listener, ServeError, ServerOptions};

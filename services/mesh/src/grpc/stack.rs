@@ -1,7 +1,7 @@
 //! What every call passes on its way to a handler and back. Read `serve` from top to bottom.
 
 use super::{
-    error::{Failure, RETRY_AFTER},
+    error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
     server::{Deadline, ServerOptions},
     uniform,

@@ -3,7 +3,7 @@
 //! tonic refuses before any handler runs, and without details: what it cannot decode as `INTERNAL`, an oversized message as
 //! `OUT_OF_RANGE`, an unknown method as `UNIMPLEMENTED`.
 
-use super::error::{Failure, INTERNAL_MESSAGE, RETRY_AFTER};
+use super::error_details::{Failure, INTERNAL_MESSAGE, RETRY_AFTER};
 use http::HeaderMap;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt as _;

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Entry, Role, Store, StoreError,
-    proof::{self, Committed, Tally, Unreadable},
+    whole::{self, Committed, Tally, Unreadable},
 };
 use std::{
     cell::Cell,
@@ -79,7 +79,7 @@ impl SledStore {
     /// Writes changes with the tally after them.
     fn write(&mut self, mut changes: sled::Batch, mut tally: Tally) -> Result<(), StoreError> {
         tally.sequence += 1;
-        changes.insert(proof::ROW, tally.encode());
+        changes.insert(whole::ROW, tally.encode());
         let written = |error: sled::Error| StoreError::Write(io::Error::other(error));
         self.db.apply_batch(changes).map_err(written)?;
         self.db.flush().map_err(written)?;
@@ -122,7 +122,7 @@ impl Place<'_> {
         match why {
             Unreadable::Damaged => self.damaged(format!("{what} cannot be read")),
             Unreadable::Newer(found) => {
-                StoreError::Newer { folder: self.path(), found: *found, known: proof::KNOWN }
+                StoreError::Newer { folder: self.path(), found: *found, known: whole::KNOWN }
             }
         }
     }
@@ -136,7 +136,7 @@ impl Place<'_> {
     fn is_bare(&self) -> io::Result<bool> {
         for entry in std::fs::read_dir(self.folder)? {
             let name = entry?.file_name();
-            if name != proof::FILE && name != LOST_AND_FOUND {
+            if name != whole::FILE && name != LOST_AND_FOUND {
                 return Ok(false);
             }
         }
@@ -159,7 +159,7 @@ impl Place<'_> {
 
     /// Is everything there that was ever acknowledged? `known` is what the file says.
     fn prove(&self, db: &sled::Db, known: Option<(u128, u64)>) -> Result<Tally, StoreError> {
-        let row = self.guarded(|| db.get(proof::ROW))?;
+        let row = self.guarded(|| db.get(whole::ROW))?;
         let row = row.map(|row| Tally::decode(&row).map_err(|why| self.unreadable(&why, "its proof")));
         let tally = match (row.transpose()?, known) {
             (Some(tally), _) if tally.role != self.role.name => {
@@ -181,7 +181,7 @@ impl Place<'_> {
             let mut found = Tally::new(tally.id, &tally.role);
             for entry in db.iter() {
                 let (key, value) = entry?;
-                if key != proof::ROW {
+                if key != whole::ROW {
                     found.add(&key, &value);
                 }
             }
@@ -240,7 +240,7 @@ impl Store for SledStore {
     fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.db
             .range(from.max(prefix)..)
-            .filter(|entry| entry.as_ref().map_or(true, |(key, _)| key != proof::ROW))
+            .filter(|entry| entry.as_ref().map_or(true, |(key, _)| key != whole::ROW))
             .take_while(|entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
             .take(limit)
             .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(StoreError::Read))

@@ -3,7 +3,7 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::{charge_point_service_client::ChargePointServiceClient, *};
 use mesh::{
-    grpc::{ServerOptions, error::retry_after, reason},
+    grpc::{ServerOptions, reason, retry_after},
     testing::eventually,
 };
 use std::time::Duration;

@@ -199,7 +199,7 @@ const TO_FILES: &[Damage] = &[
     ("the log and its snapshot went", remove_log_and_snapshot, "lost its newest changes"),
     (
         "the proof is unreadable",
-        |folder| overwrite_whole(&folder.join(proof::FILE), &[7; 600]),
+        |folder| overwrite_whole(&folder.join(whole::FILE), &[7; 600]),
         "'committed' cannot be read",
     ),
     (
@@ -256,7 +256,7 @@ fn commit_in_proof(folder: &Path, sequence: u64) {
 fn newer_proof(folder: &Path) {
     let mut bytes = [&[9][..], &[0; 24]].concat();
     bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-    overwrite_whole(&folder.join(proof::FILE), &bytes);
+    overwrite_whole(&folder.join(whole::FILE), &bytes);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_restored_copy_is_taken_and_a_copy_without_its_proof_only_where_that_may_be(
     let error = SledStore::open(&path, CENTRAL).unwrap_err();
     assert!(matches!(error, StoreError::Lost { older_copies: true, .. }), "{error:?}");
     assert!(error.to_string().contains("to go on with what is left"), "{error}");
-    remove(&path.join(proof::FILE));
+    remove(&path.join(whole::FILE));
     let mut store = SledStore::open(&path, CENTRAL).expect("a person said so");
     assert_eq!(store.get(b"a").unwrap(), Some(b"1".to_vec()));
     store.commit(batch(&[("a", "3")], &[])).unwrap();
@@ -324,7 +324,7 @@ fn an_engine_never_goes_on_without_the_proof() {
         "{error:?}"
     );
     assert!(!error.to_string().contains("to go on with"), "{error}");
-    remove(&path.join(proof::FILE));
+    remove(&path.join(whole::FILE));
     assert!(matches!(SledStore::open(&path, ENGINE), Err(StoreError::Unproven { .. })));
     assert!(
         matches!(SledStore::open(&path, ENGINE), Err(StoreError::Unproven { .. })),
@@ -351,7 +351,7 @@ fn killed_while_it_begins_it_begins_again() {
     // Between any two of its first steps.
     let first = folder.path().join("first");
     std::fs::create_dir(&first).unwrap();
-    overwrite_whole(&first.join(proof::FILE), b"");
+    overwrite_whole(&first.join(whole::FILE), b"");
     assert!(SledStore::open(&first, CENTRAL).is_ok());
     let second = folder.path().join("second");
     std::fs::create_dir(&second).unwrap();

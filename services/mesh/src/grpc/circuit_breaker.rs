@@ -1,4 +1,4 @@
-//! What protects a far side, and its callers, when it fails: a circuit breaker and a budget for retries.
+//! The circuit breaker: a far side that keeps failing is left alone for a while, and its callers do not wait for it.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -50,40 +50,6 @@ impl Breaker {
     }
 }
 
-/// The budget holds at most so many retries.
-const MAX_TOKENS: f64 = 10.0;
-/// Each call pays in so much of a retry: in the long run at most a fifth of all calls are repeated, so that retries do not
-/// bury a far side that is struggling.
-const TOKENS_PER_CALL: f64 = 0.2;
-
-/// How many retries are left.
-#[derive(Debug)]
-pub(super) struct Budget {
-    tokens: f64,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { tokens: MAX_TOKENS }
-    }
-}
-
-impl Budget {
-    /// A call goes.
-    pub(super) fn deposit(&mut self) {
-        self.tokens = (self.tokens + TOKENS_PER_CALL).min(MAX_TOKENS);
-    }
-
-    /// May it be repeated?
-    pub(super) fn withdraw(&mut self) -> bool {
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,16 +71,5 @@ mod tests {
         assert!(!breaker.failed(later), "it was open already");
         assert!(breaker.admits(later + PROBE_AFTER));
         assert!(breaker.succeeded() && breaker.admits(later));
-    }
-
-    #[test]
-    fn a_fifth_of_the_calls_may_be_repeated() {
-        let mut budget = Budget::default();
-        let mut retries = 0;
-        for _ in 0..1000 {
-            budget.deposit();
-            retries += u32::from(budget.withdraw());
-        }
-        assert!((200..=211).contains(&retries), "{retries}");
     }
 }

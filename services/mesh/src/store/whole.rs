@@ -1,4 +1,4 @@
-//! How a store proves that it lacks nothing.
+//! How a store proves that it is whole, and lacks nothing.
 //!
 //! sled keeps a log, and reads it up to the first entry that it cannot: what is behind is dropped without a word, and a
 //! segment whose head is damaged is taken for a free one. So two things are kept beside the rows:
