@@ -4,8 +4,8 @@
 //! while the writer's queue is full, and so does Kafka.
 
 use crate::{Error, writer::Handle, writer::Input};
-use domain::network::{Broker, Command, Message, MessageKind, Source, SupplyEnd};
-use domain::{Energy, Power, Wall};
+use domain::network::{Broker, Command, Message, MessageKind, Source};
+use domain::{Energy, Power, SupplyEnd, Wall};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{self, Telemetry, TelemetryType},

@@ -9,10 +9,12 @@ pub mod money;
 pub mod network;
 pub mod requests;
 pub mod supply;
+mod supply_record;
 pub mod time;
 pub mod watchdog;
 
 pub use energy::{Energy, Power};
 pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};
 pub use money::{Currency, Money, Price};
+pub use supply_record::{SupplyEnd, SupplyRecord, SupplyState};
 pub use time::{Mono, Now, Wall};

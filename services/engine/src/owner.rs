@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Input(Input, Option<oneshot::Sender<Reply>>),
     /// The relay wants rows of the outbox.
     Rows { after: u64, limit: usize, reply: oneshot::Sender<Vec<OutboxRow>> },
-    /// End, once everything before this is done.
+    /// SupplyEnd, once everything before this is done.
     Close,
 }
 

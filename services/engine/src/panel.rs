@@ -3,8 +3,8 @@
 use crate::Point;
 use crossterm::event::KeyCode;
 use domain::{
-    DriverId,
-    supply::{End, Obstacle, Record, State, View},
+    DriverId, SupplyEnd, SupplyRecord, SupplyState,
+    supply::{Obstacle, View},
 };
 use mesh::{
     Shutdown,
@@ -115,14 +115,14 @@ pub fn draw(frame: &mut Frame<'_>, charge_point: &str, view: &View, log: &[LogLi
 fn state(view: &View) -> Line<'static> {
     let (text, shade) = match (&view.current, &view.obstacle) {
         (Some(record), obstacle) => match (record.state, obstacle) {
-            (State::Supplying, _) => (format!("supplying {}", record.driver), Color::Green),
-            (State::Authorized, None) if view.plugged_in => {
+            (SupplyState::Supplying, _) => (format!("supplying {}", record.driver), Color::Green),
+            (SupplyState::Authorized, None) if view.plugged_in => {
                 (format!("authorised for {}", record.driver), Color::Cyan)
             }
-            (State::Authorized, None) => {
+            (SupplyState::Authorized, None) => {
                 (format!("authorised for {}: plug the car in", record.driver), Color::Cyan)
             }
-            (State::Authorized | State::Ended(_), obstacle) => {
+            (SupplyState::Authorized | SupplyState::Ended(_), obstacle) => {
                 (obstacle.as_ref().map(ToString::to_string).unwrap_or_default(), Color::Red)
             }
         },
@@ -135,7 +135,7 @@ fn state(view: &View) -> Line<'static> {
     Line::styled(text, colour(shade).add_modifier(Modifier::BOLD))
 }
 
-fn meter(current: Option<&Record>) -> Line<'static> {
+fn meter(current: Option<&SupplyRecord>) -> Line<'static> {
     let Some(record) = current else {
         return Line::raw("-");
     };
@@ -157,17 +157,17 @@ fn waiting(view: &View) -> String {
 }
 
 /// What central will have billed, or will bill: the same reading, the same price, the same rounding (INV-4).
-fn ticket(last: Option<&Record>) -> Line<'static> {
+fn ticket(last: Option<&SupplyRecord>) -> Line<'static> {
     let Some(record) = last else {
         return Line::raw("no ticket yet");
     };
     let end = match record.state {
-        State::Ended(End::Completed) => "completed",
-        State::Ended(End::Stopped) => "stopped",
-        State::Ended(End::EngineFault) => "ended by a fault",
-        State::Ended(End::MonitorLost) => "ended: monitor lost",
-        State::Ended(End::Interrupted) => "interrupted",
-        State::Authorized | State::Supplying => "", // the last one has ended
+        SupplyState::Ended(SupplyEnd::Completed) => "completed",
+        SupplyState::Ended(SupplyEnd::Stopped) => "stopped",
+        SupplyState::Ended(SupplyEnd::EngineFault) => "ended by a fault",
+        SupplyState::Ended(SupplyEnd::MonitorLost) => "ended: monitor lost",
+        SupplyState::Ended(SupplyEnd::Interrupted) => "interrupted",
+        SupplyState::Authorized | SupplyState::Supplying => "", // the last one has ended
     };
     Line::raw(format!(
         "last ticket: {} × {} = {}   {}, {end}",
@@ -221,9 +221,12 @@ mod tests {
 
     #[test]
     fn each_state_is_shown_in_eighty_columns() {
-        let ended =
-            Record { state: State::Ended(End::EngineFault), energy: Energy::from_wh(1_234), ..running() };
-        let reserved = Record { state: State::Authorized, ..running() };
+        let ended = SupplyRecord {
+            state: SupplyState::Ended(SupplyEnd::EngineFault),
+            energy: Energy::from_wh(1_234),
+            ..running()
+        };
+        let reserved = SupplyRecord { state: SupplyState::Authorized, ..running() };
         for (view, shown) in [
             (free(), vec!["charge point MAD-01", "free", "no ticket yet", "p plug in", "smoke"]),
             (

@@ -10,8 +10,8 @@ use crate::{
     wire::{self, Call},
 };
 use domain::{
-    ChargePointId, InstanceId, Mono, Now,
-    supply::{Answer, Input, Record, Settings, View, Write},
+    ChargePointId, InstanceId, Mono, Now, SupplyRecord,
+    supply::{Answer, Input, Settings, View, Write},
 };
 use evmesh_proto::{
     engine as proto,
@@ -177,9 +177,9 @@ pub fn rows(store: &impl Store, limit: usize) -> Result<Vec<OutboxRow>, StoreErr
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page {
     /// The highest authorisation number seen, and the supply that runs.
-    Engine(u64, Option<Record>),
+    Engine(u64, Option<SupplyRecord>),
     /// A session that ended.
-    Ended(Record),
+    Ended(SupplyRecord),
     /// A row of the outbox.
     Event(StoredMessage),
 }

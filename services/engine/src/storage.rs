@@ -16,7 +16,7 @@ use domain::{
     supply::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Write},
 };
 use evmesh_proto::{
-    engine::SupplyRecord,
+    engine as proto,
     store::{StoredEngine, StoredMessage},
     topics::CP_TELEMETRY,
 };
@@ -66,7 +66,7 @@ pub(crate) fn load(
             wanted: charge_point.clone(),
         });
     }
-    let record = |stored: &SupplyRecord| {
+    let record = |stored: &proto::SupplyRecord| {
         convert::record(stored).map_err(|failure| wrong("supply record", failure.into()))
     };
     let mut stored =
@@ -75,8 +75,8 @@ pub(crate) fn load(
     stored.current = engine.current.as_ref().map(record).transpose()?;
     // One more than the rules keep: what is beyond was written by someone else, and is not passed over.
     for (_, value) in store.range(ENDED, ENDED, MAX_UNSETTLED + 1)? {
-        let read =
-            SupplyRecord::decode(value.as_slice()).map_err(|error| wrong("supply record", error.into()))?;
+        let read = proto::SupplyRecord::decode(value.as_slice())
+            .map_err(|error| wrong("supply record", error.into()))?;
         stored.unsettled.push(record(&read)?);
     }
     for (key, _) in store.range(EVENT, EVENT, MAX_OUTBOX + 1)? {
@@ -97,7 +97,7 @@ pub(crate) fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &
             write_engine(batch, charge_point, instance, *highest, current);
         }
         Write::Unsettled(record) => {
-            batch.put(key(ENDED, record.number), convert::record_stored(record).encode_to_vec());
+            batch.put(key(ENDED, record.authorization), convert::record_stored(record).encode_to_vec());
         }
         Write::Settled(number) => batch.delete(key(ENDED, *number)),
         Write::Event(event) => {
@@ -120,7 +120,7 @@ fn write_engine(
     charge_point: &ChargePointId,
     instance: &InstanceId,
     highest: u64,
-    current: Option<SupplyRecord>,
+    current: Option<proto::SupplyRecord>,
 ) {
     let engine = StoredEngine {
         format: FORMAT,
@@ -188,8 +188,8 @@ mod tests {
     use super::*;
     use crate::convert::tests::running;
     use domain::{
-        Wall,
-        supply::{End, Event, EventKind, Record, State},
+        SupplyEnd, SupplyRecord, SupplyState, Wall,
+        supply::{Event, EventKind},
     };
     use mesh::store::MemoryStore;
 
@@ -209,7 +209,11 @@ mod tests {
     fn everything_written_is_read_back_in_order() {
         let mut store = MemoryStore::new();
         let instance = load(&mut store, Path::new("d"), &here()).unwrap().instance;
-        let ended = |number| Record { number, state: State::Ended(End::Completed), ..running() };
+        let ended = |number| SupplyRecord {
+            authorization: number,
+            state: SupplyState::Ended(SupplyEnd::Completed),
+            ..running()
+        };
         let event = |id| Event { id, at: Wall(0), kind: EventKind::MonitorLost };
         let mut batch = Batch::default();
         for change in [

@@ -1,14 +1,14 @@
 //! What the engine publishes: the messages of `cp_telemetry`.
 
 use domain::{
-    ChargePointId, InstanceId,
-    supply::{Cause, Event, EventKind, Record},
+    ChargePointId, InstanceId, SupplyRecord,
+    supply::{Cause, Event, EventKind},
 };
 use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
 use mesh::trace::Trace;
 
 /// A reading.
-pub(crate) fn reading(charge_point: &ChargePointId, record: &Record) -> Telemetry {
+pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
     Telemetry {
         timestamp: record.read_at.map(domain::Wall::seconds),
         ..of_session(charge_point, TelemetryType::Consumption, record)
@@ -61,7 +61,7 @@ pub(crate) fn payload(message: &Telemetry) -> Vec<u8> {
     serde_json::to_vec(message).expect("strings and numbers are always JSON")
 }
 
-fn of_session(charge_point: &ChargePointId, kind: TelemetryType, record: &Record) -> Telemetry {
+fn of_session(charge_point: &ChargePointId, kind: TelemetryType, record: &SupplyRecord) -> Telemetry {
     Telemetry {
         kind,
         cp_id: charge_point.to_string(),

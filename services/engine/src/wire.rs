@@ -5,7 +5,10 @@ use crate::{
     owner::Reply,
     point::unexpected,
 };
-use domain::supply::{Answer, Authorization, CallResult, Input, MAX_UNSETTLED, State};
+use domain::{
+    SupplyState,
+    supply::{Answer, Authorization, CallResult, Input, MAX_UNSETTLED},
+};
 use evmesh_proto::engine as proto;
 use mesh::{
     convert::{self, duration, price},
@@ -136,7 +139,11 @@ pub(crate) fn pong(reply: Reply) -> Result<proto::AttendResponse, Failure> {
         Some(Answer::Attend(Ok(()))) => Ok(proto::AttendResponse {
             instance_id: reply.view.instance.to_string(),
             fault: obstacle(&reply.view),
-            supplying: reply.view.current.as_ref().is_some_and(|record| record.state == State::Supplying),
+            supplying: reply
+                .view
+                .current
+                .as_ref()
+                .is_some_and(|record| record.state == SupplyState::Supplying),
         }),
         Some(Answer::Attend(Err(stale))) => {
             Err(Failure::aborted("EPOCH_STALE", stale.to_string(), RETRY_AFTER).with("epoch", stale.newest))

@@ -1,8 +1,8 @@
 //! Between protobuf and the domain. What comes in is checked here; what goes out always fits.
 
 use crate::grpc::{Failure, parse};
-use domain::{Energy, Money, Price, Wall};
-use evmesh_proto::network as proto;
+use domain::{Energy, Money, Price, SupplyEnd, Wall};
+use evmesh_proto::{engine, network as proto};
 use std::time::Duration;
 
 /// Reads a price; `field` is where it was (`price`).
@@ -44,6 +44,22 @@ pub fn energy(field: &str, wh: u64) -> Result<Energy, Failure> {
         return Err(Failure::invalid(field, problem));
     }
     Ok(energy)
+}
+
+/// Reads how a supply ended; `None` where it is not said, or in a word that this version doesn't know.
+pub fn supply_end(end: engine::SupplyEnd) -> Option<SupplyEnd> {
+    SupplyEnd::ALL.into_iter().find(|known| supply_end_proto(*known) == end)
+}
+
+/// Writes how a supply ended.
+pub fn supply_end_proto(end: SupplyEnd) -> engine::SupplyEnd {
+    match end {
+        SupplyEnd::Completed => engine::SupplyEnd::Completed,
+        SupplyEnd::Stopped => engine::SupplyEnd::Stopped,
+        SupplyEnd::EngineFault => engine::SupplyEnd::EngineFault,
+        SupplyEnd::MonitorLost => engine::SupplyEnd::MonitorLost,
+        SupplyEnd::Interrupted => engine::SupplyEnd::Interrupted,
+    }
 }
 
 /// The highest number of an authorisation or an epoch: 2^53, exact in every language's numbers. They rise one by one or

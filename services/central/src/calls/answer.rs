@@ -1,8 +1,8 @@
 //! What engines answer, checked: nothing of it is believed before it is what the contract says.
 
 use crate::telemetry::MAX_SEQ;
-use domain::Power;
-use domain::network::{CallOutcome, EngineAnswer, EngineReport, Record, RecordState, SupplyEnd};
+use domain::network::{CallOutcome, EngineAnswer, EngineReport};
+use domain::{Power, SupplyRecord, SupplyState};
 use evmesh_proto::engine;
 use mesh::{
     convert,
@@ -60,7 +60,7 @@ pub(super) fn read(
         unsettled: state.unsettled.iter().map(record).collect::<Result<_, _>>()?,
     };
     for ended in &report.unsettled {
-        if !matches!(ended.state, RecordState::Ended(_)) {
+        if !matches!(ended.state, SupplyState::Ended(_)) {
             return Err(Failure::invalid(
                 "state.unsettled",
                 format!("must have ended: session {} has not", ended.session),
@@ -70,17 +70,20 @@ pub(super) fn read(
     Ok(EngineAnswer { outcome, report })
 }
 
-fn record(record: &engine::SupplyRecord) -> Result<Record, Failure> {
+fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, Failure> {
     let state = match record.state() {
         engine::SupplyState::Unspecified => return Err(Failure::invalid("state", "must be given")),
-        engine::SupplyState::Authorized => RecordState::Authorized,
-        engine::SupplyState::Supplying => RecordState::Supplying,
-        engine::SupplyState::Ended => RecordState::Ended(end(record.end())?),
+        engine::SupplyState::Authorized => SupplyState::Authorized,
+        engine::SupplyState::Supplying => SupplyState::Supplying,
+        engine::SupplyState::Ended => SupplyState::Ended(
+            convert::supply_end(record.end())
+                .ok_or_else(|| Failure::invalid("end", "must be given once it has ended"))?,
+        ),
     };
     if record.seq > MAX_SEQ {
         return Err(Failure::invalid("seq", format!("must be at most {MAX_SEQ}")));
     }
-    Ok(Record {
+    Ok(SupplyRecord {
         session: parse("session_id", &record.session_id)?,
         driver: parse("driver_id", &record.driver_id)?,
         price: convert::price("price", record.price.as_ref())?,
@@ -90,20 +93,7 @@ fn record(record: &engine::SupplyRecord) -> Result<Record, Failure> {
         energy: convert::energy("energy_wh", record.energy_wh)?,
         power: Power::from_w(record.power_w),
         started_at: record.start_time.as_ref().map(convert::wall),
-        ended_at: record.end_time.as_ref().map(convert::wall),
-    })
-}
-
-fn end(end: engine::SupplyEnd) -> Result<SupplyEnd, Failure> {
-    Ok(match end {
-        engine::SupplyEnd::Unspecified => {
-            return Err(Failure::invalid("end", "must be given once it has ended"));
-        }
-        engine::SupplyEnd::Completed => SupplyEnd::Completed,
-        engine::SupplyEnd::Stopped => SupplyEnd::Stopped,
-        engine::SupplyEnd::EngineFault => SupplyEnd::EngineFault,
-        engine::SupplyEnd::MonitorLost => SupplyEnd::MonitorLost,
-        engine::SupplyEnd::Interrupted => SupplyEnd::Interrupted,
+        read_at: record.end_time.as_ref().map(convert::wall),
     })
 }
 

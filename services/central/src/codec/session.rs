@@ -2,7 +2,7 @@
 
 use super::{Unreadable, checked, decode, encode, id, request_key, request_key_bytes};
 use crate::view;
-use domain::network::{Deadline, Live, Session, State, Stop, SupplyEnd, Ticket};
+use domain::network::{Deadline, Live, Session, State, Stop, Ticket};
 use domain::{Energy, Mono, Wall};
 use evmesh_proto::{engine, network, store};
 use mesh::convert;
@@ -39,18 +39,8 @@ pub(crate) fn session_value(session: &Session) -> Vec<u8> {
         closed: session.closed,
         request_key: request.map(|(key, _)| request_key_bytes(key)).unwrap_or_default(),
         request_fingerprint: request.map_or(0, |(_, fingerprint)| *fingerprint),
-        end: session.end.map_or(engine::SupplyEnd::Unspecified, end_proto).into(),
+        end: session.end.map_or(engine::SupplyEnd::Unspecified, convert::supply_end_proto).into(),
     })
-}
-
-fn end_proto(end: SupplyEnd) -> engine::SupplyEnd {
-    match end {
-        SupplyEnd::Completed => engine::SupplyEnd::Completed,
-        SupplyEnd::Stopped => engine::SupplyEnd::Stopped,
-        SupplyEnd::EngineFault => engine::SupplyEnd::EngineFault,
-        SupplyEnd::MonitorLost => engine::SupplyEnd::MonitorLost,
-        SupplyEnd::Interrupted => engine::SupplyEnd::Interrupted,
-    }
 }
 
 /// Reads a session. A deadline has only its date: the network gives it its place on this process's clock.
@@ -72,7 +62,7 @@ pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         authorization: stored.authorization_number,
         state: state(shown)?,
         reason: shown.reason.clone(),
-        end: end_domain(end),
+        end: convert::supply_end(end),
         energy: Energy::from_wh(shown.energy_wh),
         seq: stored.seq,
         created: time(&shown.create_time).unwrap_or_default(),
@@ -95,17 +85,6 @@ pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
             .then(|| Deadline { mono: Mono::default(), wall: Wall(stored.deadline_ms) }),
         request,
         live: Live::default(),
-    })
-}
-
-fn end_domain(end: engine::SupplyEnd) -> Option<SupplyEnd> {
-    Some(match end {
-        engine::SupplyEnd::Unspecified => return None,
-        engine::SupplyEnd::Completed => SupplyEnd::Completed,
-        engine::SupplyEnd::Stopped => SupplyEnd::Stopped,
-        engine::SupplyEnd::EngineFault => SupplyEnd::EngineFault,
-        engine::SupplyEnd::MonitorLost => SupplyEnd::MonitorLost,
-        engine::SupplyEnd::Interrupted => SupplyEnd::Interrupted,
     })
 }
 
@@ -144,6 +123,7 @@ fn ticket(shown: &network::Ticket) -> Result<Ticket, Unreadable> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use domain::SupplyEnd;
     use domain::network::{Method, Outcome, RequestKey};
     use proptest::prelude::*;
 
@@ -163,15 +143,7 @@ pub(crate) mod tests {
     }
 
     fn ends() -> impl Strategy<Value = Option<SupplyEnd>> {
-        proptest::option::of(proptest::sample::select(
-            &[
-                SupplyEnd::Completed,
-                SupplyEnd::Stopped,
-                SupplyEnd::EngineFault,
-                SupplyEnd::MonitorLost,
-                SupplyEnd::Interrupted,
-            ][..],
-        ))
+        proptest::option::of(proptest::sample::select(&SupplyEnd::ALL[..]))
     }
 
     fn times() -> impl Strategy<Value = Option<Wall>> {

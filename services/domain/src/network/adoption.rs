@@ -6,11 +6,10 @@
 use super::{
     Step,
     effect::Level,
-    engine::{Record, RecordState},
     evidence::outcome_of,
     session::{Deadline, Live, Outcome, Session, State},
 };
-use crate::{ChargePointId, Energy};
+use crate::{ChargePointId, Energy, SupplyRecord, SupplyState};
 use std::time::Duration;
 
 /// An engine whose supply could not be judged yet is asked again after this: the other engine has answered by then, or not.
@@ -38,8 +37,8 @@ impl Step<'_> {
     /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may be
     /// older than the network, and the supply would be stopped in favour of a session long over. So the other's engine is
     /// heard first, and this one is asked again.
-    pub(super) fn driver_is_doubtful(&mut self, id: &ChargePointId, record: &Record) -> bool {
-        if record.state != RecordState::Supplying || record.driver.is_guest() {
+    pub(super) fn driver_is_doubtful(&mut self, id: &ChargePointId, record: &SupplyRecord) -> bool {
+        if record.state != SupplyState::Supplying || record.driver.is_guest() {
             return false;
         }
         let Some(other) = self.net.drivers.get(&record.driver).and_then(|id| self.net.sessions.get_mut(id))
@@ -69,16 +68,16 @@ impl Step<'_> {
 
     /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else ended, to be
     /// stopped or revoked.
-    pub(super) fn adopt(&mut self, point_id: &ChargePointId, record: &Record) {
+    pub(super) fn adopt(&mut self, point_id: &ChargePointId, record: &SupplyRecord) {
         let Some(point) = self.net.points.get(point_id) else {
             return;
         };
         let alone = point.open.is_none()
             && (record.driver.is_guest() || !self.net.drivers.contains_key(&record.driver));
-        let open = alone && record.state == RecordState::Supplying;
+        let open = alone && record.state == SupplyState::Supplying;
         let outcome = match record.state {
-            RecordState::Ended(end) => outcome_of(end),
-            RecordState::Authorized | RecordState::Supplying => Outcome::Stopped,
+            SupplyState::Ended(end) => outcome_of(end),
+            SupplyState::Authorized | SupplyState::Supplying => Outcome::Stopped,
         };
         let instance = point.stored.instance.clone();
         let id = record.session.clone();
@@ -105,7 +104,7 @@ impl Step<'_> {
             started: false,
             final_reading: false,
             stop: None,
-            revoke: record.state == RecordState::Authorized,
+            revoke: record.state == SupplyState::Authorized,
             store_lost: false,
             error_told: false,
             trouble: String::new(),

@@ -1,11 +1,12 @@
 //! What comes into the network: plain data.
 
 use super::{
-    engine::{CallFailed, EngineAnswer, SupplyEnd},
+    engine::{CallFailed, EngineAnswer},
     session::Source,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Power, Price, RequestId, SessionId, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Power, Price, RequestId, SessionId,
+    SupplyEnd, Wall,
 };
 use std::time::Duration;
 

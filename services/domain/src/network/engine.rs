@@ -1,22 +1,7 @@
 //! An engine, as central's rules know it: what is asked of it, and what it answers.
 
-use crate::{DriverId, Energy, InstanceId, Power, Price, SessionId, Wall};
-use std::{fmt, time::Duration};
-
-/// Why the engine ended a supply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SupplyEnd {
-    /// The car is full, or was unplugged.
-    Completed,
-    /// Central asked for it.
-    Stopped,
-    /// The engine broke.
-    EngineFault,
-    /// The engine lost its monitor.
-    MonitorLost,
-    /// The engine's process died.
-    Interrupted,
-}
+use crate::{DriverId, InstanceId, Price, SessionId, SupplyRecord};
+use std::time::Duration;
 
 /// What is asked of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,55 +82,7 @@ pub struct EngineReport {
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,
     /// The session that is authorised or being supplied.
-    pub current: Option<Record>,
+    pub current: Option<SupplyRecord>,
     /// Ended sessions that were not confirmed.
-    pub unsettled: Vec<Record>,
-}
-
-/// What an engine knows of one session.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// The session.
-    pub session: SessionId,
-    /// Its driver.
-    pub driver: DriverId,
-    /// Its price.
-    pub price: Price,
-    /// The number of its authorisation.
-    pub authorization: u64,
-    /// Where it is.
-    pub state: RecordState,
-    /// The number of its newest message.
-    pub seq: u64,
-    /// Energy so far, as persisted.
-    pub energy: Energy,
-    /// Power now.
-    pub power: Power,
-    /// When it started, by the engine's clock.
-    pub started_at: Option<Wall>,
-    /// When it ended, by the engine's clock.
-    pub ended_at: Option<Wall>,
-}
-
-/// Where a session is, at the engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RecordState {
-    /// Authorised, not taken up.
-    Authorized,
-    /// Energy flows.
-    Supplying,
-    /// Over: the reading is final.
-    Ended(SupplyEnd),
-}
-
-impl fmt::Display for SupplyEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Completed => "completed",
-            Self::Stopped => "stopped",
-            Self::EngineFault => "the charge point broke",
-            Self::MonitorLost => "the charge point lost its monitor",
-            Self::Interrupted => "the charge point's power side was interrupted",
-        })
-    }
+    pub unsettled: Vec<SupplyRecord>,
 }

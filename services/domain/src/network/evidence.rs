@@ -6,10 +6,10 @@
 use super::{
     Step,
     effect::{Level, SupplyFailure},
-    engine::{EngineReport, Record, RecordState, SupplyEnd},
+    engine::EngineReport,
     session::{Deadline, Outcome, Session, State, Stop, Ticket},
 };
-use crate::{ChargePointId, Energy, Power, SessionId, Wall};
+use crate::{ChargePointId, Energy, Power, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall};
 
 /// A reading of one session's meter.
 pub(super) struct Reading {
@@ -69,14 +69,14 @@ impl Step<'_> {
         if let Some(record) = &report.current {
             judged = self.record_of_engine(id, record);
         }
-        let supplying = report.current.filter(|record| judged && record.state == RecordState::Supplying);
+        let supplying = report.current.filter(|record| judged && record.state == SupplyState::Supplying);
         if let Some(point) = self.point(id) {
             point.supplies = supplying.map(|record| record.session);
         }
     }
 
     /// One session, as its engine knows it. False: nothing can be said of it yet, and the engine is asked again.
-    fn record_of_engine(&mut self, point: &ChargePointId, record: &Record) -> bool {
+    fn record_of_engine(&mut self, point: &ChargePointId, record: &SupplyRecord) -> bool {
         let instance = self.net.points.get(point).map(|point| point.stored.instance.clone());
         let theirs = |session: &Session| {
             session.charge_point == *point && Some(&session.instance) == instance.as_ref()
@@ -95,7 +95,7 @@ impl Step<'_> {
         };
         session.live.last_sign = now;
         let end = match record.state {
-            RecordState::Authorized => {
+            SupplyState::Authorized => {
                 match session.state {
                     State::Authorizing => self.reserve(&record.session),
                     State::Reserved | State::Supplying => {}
@@ -107,8 +107,8 @@ impl Step<'_> {
                 }
                 return true;
             }
-            RecordState::Supplying => None,
-            RecordState::Ended(end) => Some(end),
+            SupplyState::Supplying => None,
+            SupplyState::Ended(end) => Some(end),
         };
         self.observe(
             &record.session,
@@ -118,7 +118,7 @@ impl Step<'_> {
                 power: Some(record.power),
                 end,
                 started_at: record.started_at,
-                ended_at: record.ended_at,
+                ended_at: record.ended_at(),
             },
         );
         true

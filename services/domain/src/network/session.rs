@@ -1,8 +1,9 @@
 //! A session: one driver's use of one charge point, from the request to the ticket.
 
 use super::command::RequestKey;
-use super::engine::SupplyEnd;
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, Wall};
+use crate::{
+    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, Wall,
+};
 use std::{fmt, time::Duration};
 
 /// Where a session is in its life. It only moves forward, in the order of the variants, over skipped ones too.

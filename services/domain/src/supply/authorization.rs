@@ -2,11 +2,11 @@
 
 use super::{
     effect::{CallResult, Effect, RevokeOutcome, Write, WrongInstance},
+    event::Cause,
     input::Authorization,
     machine::{Current, Supply},
-    record::{Cause, Record, State},
 };
-use crate::{Energy, InstanceId, Mono, Now, Power, SessionId};
+use crate::{Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, SupplyState};
 
 /// An authorisation that was not taken up yet. It lives in memory only: a restart drops it.
 #[derive(Debug, Clone)]
@@ -17,17 +17,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn record(&self) -> Record {
-        Record {
+    pub(super) fn record(&self) -> SupplyRecord {
+        SupplyRecord {
             session: self.order.session.clone(),
             driver: self.order.driver.clone(),
             price: self.order.price,
-            number: self.order.number,
-            state: State::Authorized,
+            authorization: self.order.number,
+            state: SupplyState::Authorized,
             seq: 0,
             energy: Energy::ZERO,
             power: Power::ZERO,
-            started: None,
+            started_at: None,
             read_at: None,
         }
     }
@@ -45,7 +45,7 @@ impl Supply {
             }
             Current::Running(running) => {
                 let record = &running.record;
-                (record.number == order.number && record.session == order.session, true)
+                (record.authorization == order.number && record.session == order.session, true)
             }
         };
         if repeat {
@@ -127,9 +127,9 @@ impl Supply {
         if *instance != self.instance {
             return CallResult::WrongInstance;
         }
-        let settled = |record: &mut Record| sessions.contains(&record.session);
+        let settled = |record: &mut SupplyRecord| sessions.contains(&record.session);
         for record in self.unsettled.extract_if(.., settled) {
-            effects.push(Effect::Save(Write::Settled(record.number)));
+            effects.push(Effect::Save(Write::Settled(record.authorization)));
         }
         CallResult::Done
     }

@@ -1,15 +1,15 @@
 //! What the tests of the rules share: a disk, a clock that they move, and an engine on both.
 
 use super::*;
-use crate::{Energy, Mono, Now, Power, SessionId, Wall};
+use crate::{Energy, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The engine's disk, as far as effects describe it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk {
     pub(super) highest: u64,
-    pub(super) current: Option<Record>,
-    pub(super) unsettled: BTreeMap<u64, Record>,
+    pub(super) current: Option<SupplyRecord>,
+    pub(super) unsettled: BTreeMap<u64, SupplyRecord>,
     pub(super) events: BTreeMap<u64, Event>,
 }
 
@@ -20,7 +20,7 @@ impl Disk {
                 self.highest = *highest;
                 self.current.clone_from(current);
             }
-            Write::Unsettled(record) => _ = self.unsettled.insert(record.number, record.clone()),
+            Write::Unsettled(record) => _ = self.unsettled.insert(record.authorization, record.clone()),
             Write::Settled(number) => _ = self.unsettled.remove(number).expect("settled once"),
             Write::Event(event) => {
                 assert!(self.events.insert(event.id, event.clone()).is_none(), "an id is used once");
@@ -158,7 +158,7 @@ impl Bench {
         assert_eq!(self.carry_out(effects), None);
     }
 
-    pub(super) fn state(&self) -> Option<State> {
+    pub(super) fn state(&self) -> Option<SupplyState> {
         self.supply.view().current.map(|record| record.state)
     }
 
@@ -183,7 +183,7 @@ impl Bench {
         let mut bench = Self::new(settings);
         assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
         assert_eq!(bench.apply(Input::PlugIn), Some(Answer::Panel(Ok(()))));
-        assert_eq!(bench.state(), Some(State::Supplying));
+        assert_eq!(bench.state(), Some(SupplyState::Supplying));
         bench
     }
 }

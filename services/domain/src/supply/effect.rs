@@ -1,6 +1,7 @@
 //! What the engine's rules want done, and what they answer.
 
-use super::record::{Event, Record};
+use super::event::Event;
+use crate::SupplyRecord;
 
 /// Something to do. All [`Effect::Save`]s are on disk before anything else is let out (INV-6).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +9,7 @@ pub enum Effect {
     /// Put on disk, in one commit with all others of this input.
     Save(Write),
     /// Publish a reading; it may be lost, the next one says the same and more.
-    Publish(Record),
+    Publish(SupplyRecord),
     /// The outbox was full: so many of its oldest rows were given up. Central hears of their sessions by its calls.
     OutboxOverflow(u64),
     /// The answer to the input: exactly one for each input that says it is answered.
@@ -23,10 +24,10 @@ pub enum Write {
         /// The highest authorisation number seen.
         highest: u64,
         /// The supply that runs.
-        current: Option<Record>,
+        current: Option<SupplyRecord>,
     },
     /// A session ended: its final record, kept until central has it.
-    Unsettled(Record),
+    Unsettled(SupplyRecord),
     /// Central has the final record of the authorisation with this number.
     Settled(u64),
     /// A new row of the outbox.

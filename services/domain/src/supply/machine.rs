@@ -3,12 +3,12 @@
 use super::{
     authorization::Held,
     effect::{Answer, Effect, Obstacle, Refusal, Write},
+    event::{Cause, Event, EventKind},
     input::{Input, Settings},
-    record::{Cause, Event, EventKind, Record},
     running::{Car, Running},
     watch::Watch,
 };
-use crate::{InstanceId, Mono, Now, Wall};
+use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
 use std::collections::VecDeque;
 
 /// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer that
@@ -27,9 +27,9 @@ pub struct Stored {
     /// The highest authorisation number seen; 0: none.
     pub highest: u64,
     /// The supply that ran.
-    pub current: Option<Record>,
+    pub current: Option<SupplyRecord>,
     /// Ended sessions that central has not confirmed, oldest first.
-    pub unsettled: Vec<Record>,
+    pub unsettled: Vec<SupplyRecord>,
     /// The ids of the outbox's rows, rising.
     pub outbox: VecDeque<u64>,
 }
@@ -42,11 +42,11 @@ pub struct View {
     /// The highest authorisation number seen; 0: none.
     pub highest: u64,
     /// The session that is authorised or being supplied.
-    pub current: Option<Record>,
+    pub current: Option<SupplyRecord>,
     /// Ended sessions that central has not confirmed, oldest first.
-    pub unsettled: Vec<Record>,
+    pub unsettled: Vec<SupplyRecord>,
     /// The last session that ended here, as far as it is remembered.
-    pub last: Option<Record>,
+    pub last: Option<SupplyRecord>,
     /// So many events wait for Kafka.
     pub unsent: usize,
     /// Why it cannot supply.
@@ -66,8 +66,8 @@ pub struct Supply {
     pub(super) instance: InstanceId,
     pub(super) highest: u64,
     pub(super) current: Current,
-    pub(super) unsettled: Vec<Record>,
-    pub(super) last: Option<Record>,
+    pub(super) unsettled: Vec<SupplyRecord>,
+    pub(super) last: Option<SupplyRecord>,
     outbox: VecDeque<u64>,
     next_event: u64,
     pub(super) watch: Watch,

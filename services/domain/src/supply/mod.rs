@@ -15,10 +15,10 @@
 
 mod authorization;
 mod effect;
+mod event;
 mod input;
 mod machine;
 pub mod meter;
-mod record;
 mod running;
 mod watch;
 
@@ -32,6 +32,6 @@ mod tests;
 pub use effect::{
     Answer, CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance,
 };
+pub use event::{Cause, Event, EventKind};
 pub use input::{Authorization, Input, Settings};
 pub use machine::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, View};
-pub use record::{Cause, End, Event, EventKind, Record, State};

@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use super::*;
-use crate::{Mono, Now, Wall};
+use crate::{Mono, Now, SupplyEnd, SupplyRecord, SupplyState, Wall};
 use proptest::prelude::*;
 use std::{collections::HashMap, time::Duration};
 
@@ -54,7 +54,7 @@ struct Seen {
     /// The newest message of each session: its `seq` and energy.
     newest: HashMap<String, (u64, u64)>,
     started: HashMap<String, u64>,
-    ended: HashMap<String, Record>,
+    ended: HashMap<String, SupplyRecord>,
     /// Every number that was revoked or refused, on disk.
     dead: Vec<u64>,
 }
@@ -88,13 +88,17 @@ impl Seen {
                 Effect::Save(Write::Event(event)) => match &event.kind {
                     EventKind::Started(record) => {
                         assert_eq!((record.seq, record.energy.wh()), (1, 0));
-                        let before = self.started.insert(record.session.to_string(), record.number);
+                        let before = self.started.insert(record.session.to_string(), record.authorization);
                         assert_eq!(before, None, "a session starts once");
-                        assert!(!self.dead.contains(&record.number), "{} was dead", record.number);
+                        assert!(
+                            !self.dead.contains(&record.authorization),
+                            "{} was dead",
+                            record.authorization
+                        );
                         self.message(record);
                     }
                     EventKind::Ended(record, cause) => {
-                        assert_eq!(record.state, State::Ended(cause.end()));
+                        assert_eq!(record.state, SupplyState::Ended(cause.end()));
                         assert!(self.started.contains_key(record.session.as_str()), "ended without a start");
                         let before = self.ended.insert(record.session.to_string(), record.clone());
                         assert_eq!(before, None, "a session has one final record");
@@ -107,7 +111,7 @@ impl Seen {
         }
     }
 
-    fn message(&mut self, record: &Record) {
+    fn message(&mut self, record: &SupplyRecord) {
         let newest = self.newest.entry(record.session.to_string()).or_insert((0, 0));
         assert_eq!(record.seq, newest.0 + 1, "numbers rise by one");
         assert!(record.energy.wh() >= newest.1, "energy never falls");
@@ -170,7 +174,7 @@ fn run(settings: &Settings, steps: Vec<Step>) {
                 if let Some(running) = interrupted {
                     let closed = &seen.ended[running.session.as_str()];
                     assert_eq!(closed.energy, running.energy, "closed at the last persisted reading");
-                    assert_eq!(closed.state, State::Ended(End::Interrupted));
+                    assert_eq!(closed.state, SupplyState::Ended(SupplyEnd::Interrupted));
                 }
                 assert_eq!(seen.disk.current, None);
                 continue;
@@ -186,11 +190,11 @@ fn run(settings: &Settings, steps: Vec<Step>) {
             match effect {
                 Effect::Answer(Answer::Call(result)) if *result != CallResult::Done => {
                     // A number that is held or supplied stays good, whatever another session asks under it.
-                    let used = supply.view().current.map(|record| record.number);
+                    let used = supply.view().current.map(|record| record.authorization);
                     seen.dead.extend(refused.filter(|number| Some(*number) != used));
                 }
                 Effect::Answer(Answer::Revoke(Ok(_))) => {
-                    let used = supply.view().current.map(|record| record.number);
+                    let used = supply.view().current.map(|record| record.authorization);
                     seen.dead.extend(revoked.filter(|number| Some(*number) != used));
                 }
                 _ => {}
@@ -200,7 +204,7 @@ fn run(settings: &Settings, steps: Vec<Step>) {
         assert_eq!(view.highest, seen.disk.highest, "what it says is on disk");
         assert_eq!(view.unsettled, seen.disk.stored().unsettled);
         assert!(supply.wake_at().is_none_or(|at| at.0 > ms), "what is due was done");
-        let running = view.current.filter(|record| record.state == State::Supplying);
+        let running = view.current.filter(|record| record.state == SupplyState::Supplying);
         assert_eq!(running, seen.disk.current, "the running supply is on disk as it is told");
         if running.is_some() {
             assert!(view.plugged_in && view.attended, "a supply needs its car and its monitor");

@@ -2,11 +2,11 @@
 
 use super::{
     effect::{Effect, Write},
+    event::{Cause, EventKind},
     machine::{Current, Supply},
     meter::Meter,
-    record::{Cause, EventKind, Record, State},
 };
-use crate::{Mono, Now, Power, Wall};
+use crate::{Mono, Now, Power, SupplyRecord, SupplyState, Wall};
 use std::time::Duration;
 
 /// How often a running supply is read.
@@ -15,7 +15,7 @@ const READING_INTERVAL: Duration = Duration::from_secs(1);
 /// A supply under way.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
-    pub(super) record: Record,
+    pub(super) record: SupplyRecord,
     pub(super) meter: Meter,
     pub(super) since: Mono,
     pub(super) next_reading: Mono,
@@ -38,11 +38,11 @@ impl Supply {
         if self.car.is_none() || self.obstacle().is_some() {
             return;
         }
-        let record = Record {
-            state: State::Supplying,
+        let record = SupplyRecord {
+            state: SupplyState::Supplying,
             seq: 1,
             power: self.settings.power,
-            started: Some(now.wall),
+            started_at: Some(now.wall),
             read_at: Some(now.wall),
             ..held.record()
         };
@@ -88,9 +88,13 @@ impl Supply {
     }
 
     /// The end of a session: its final record, and the event that tells of it, in one commit.
-    pub(super) fn close(&mut self, at: Wall, record: Record, cause: Cause, effects: &mut Vec<Effect>) {
-        let record =
-            Record { state: State::Ended(cause.end()), seq: record.seq + 1, power: Power::ZERO, ..record };
+    pub(super) fn close(&mut self, at: Wall, record: SupplyRecord, cause: Cause, effects: &mut Vec<Effect>) {
+        let record = SupplyRecord {
+            state: SupplyState::Ended(cause.end()),
+            seq: record.seq + 1,
+            power: Power::ZERO,
+            ..record
+        };
         self.unsettled.push(record.clone());
         self.last = Some(record.clone());
         self.unsaved = true;
@@ -110,6 +114,6 @@ impl Supply {
 impl Running {
     fn read(&mut self, at: Mono) {
         self.record.energy = self.meter.read(at);
-        self.record.read_at = self.record.started.map(|started| started + at.since(self.since));
+        self.record.read_at = self.record.started_at.map(|started| started + at.since(self.since));
     }
 }

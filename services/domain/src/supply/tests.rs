@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use super::*;
-use crate::{Mono, Now, Power, Wall};
+use crate::{Mono, Now, Power, SupplyEnd, SupplyState, Wall};
 use std::time::Duration;
 
 #[test]
@@ -23,8 +23,8 @@ fn a_supply_runs_from_authorisation_to_settlement() {
     bench.attended(10_000);
     assert_eq!(bench.told(), ["s1 started 1", "s1 ended 11 100 Wh: the car is full"]);
     let record = bench.disk.unsettled[&1].clone();
-    assert_eq!((record.state, record.power), (State::Ended(End::Completed), Power::ZERO));
-    assert_eq!(record.read_at.unwrap().0 - record.started.unwrap().0, 10_000);
+    assert_eq!((record.state, record.power), (SupplyState::Ended(SupplyEnd::Completed), Power::ZERO));
+    assert_eq!(record.read_at.unwrap().0 - record.started_at.unwrap().0, 10_000);
     assert_eq!((bench.disk.current.clone(), bench.state()), (None, None));
     assert_eq!(bench.supply.view().last, Some(record));
 
@@ -39,26 +39,28 @@ fn a_supply_runs_from_authorisation_to_settlement() {
 #[test]
 fn a_supply_ends_by_each_cause_with_its_message() {
     type Act = fn(&mut Bench);
-    let cases: [(&str, End, Act); 7] = [
-        ("s1 ended 4 25 Wh: unplugged", End::Completed, |b| _ = b.apply(Input::Unplug)),
-        ("s1 ended 4 25 Wh: stopped", End::Stopped, |b| _ = b.call(stop("s1"))),
-        ("s1 ended 4 25 Wh: smoke", End::EngineFault, |b| _ = b.apply(Input::Break("smoke".into()))),
-        ("s1 ended 6 50 Wh: monitor lost", End::MonitorLost, |b| b.alone(3_000)),
-        ("s1 ended 9 80 Wh: the car left", End::Completed, |b| b.attended(9_000)),
-        ("s1 ended 4 25 Wh: interrupted", End::Interrupted, |b| assert_eq!(b.apply(Input::ShutDown), None)),
-        ("s1 ended 4 20 Wh: interrupted", End::Interrupted, Bench::restart),
+    let cases: [(&str, SupplyEnd, Act); 7] = [
+        ("s1 ended 4 25 Wh: unplugged", SupplyEnd::Completed, |b| _ = b.apply(Input::Unplug)),
+        ("s1 ended 4 25 Wh: stopped", SupplyEnd::Stopped, |b| _ = b.call(stop("s1"))),
+        ("s1 ended 4 25 Wh: smoke", SupplyEnd::EngineFault, |b| _ = b.apply(Input::Break("smoke".into()))),
+        ("s1 ended 6 50 Wh: monitor lost", SupplyEnd::MonitorLost, |b| b.alone(3_000)),
+        ("s1 ended 9 80 Wh: the car left", SupplyEnd::Completed, |b| b.attended(9_000)),
+        ("s1 ended 4 25 Wh: interrupted", SupplyEnd::Interrupted, |b| {
+            assert_eq!(b.apply(Input::ShutDown), None)
+        }),
+        ("s1 ended 4 20 Wh: interrupted", SupplyEnd::Interrupted, Bench::restart),
     ];
     for (message, end, act) in cases {
         let mut bench = Bench::supplying(Settings { duration: Some(Duration::from_secs(8)), ..settings() });
         bench.attended(2_000);
-        if end == End::MonitorLost {
+        if end == SupplyEnd::MonitorLost {
             act(&mut bench);
         } else {
             bench.alone(500);
             act(&mut bench);
         }
         assert_eq!(bench.told()[1..], [message]);
-        assert_eq!(bench.disk.unsettled[&1].state, State::Ended(end));
+        assert_eq!(bench.disk.unsettled[&1].state, SupplyState::Ended(end));
         assert_eq!(bench.state(), None);
         act(&mut bench); // whatever ended it ends it once
         assert_eq!(bench.disk.unsettled.len(), 1);
@@ -170,7 +172,7 @@ fn revocations_say_what_they_found() {
     check(&mut bench, 1, "s2", RevokeOutcome::Revoked);
     assert_eq!(
         bench.state(),
-        Some(State::Authorized),
+        Some(SupplyState::Authorized),
         "an older number does not touch a newer authorisation"
     );
     check(&mut bench, 2, "s2", RevokeOutcome::Revoked);
@@ -179,7 +181,7 @@ fn revocations_say_what_they_found() {
     bench.apply(Input::PlugIn);
     check(&mut bench, 3, "s3", RevokeOutcome::Supplying);
     check(&mut bench, 4, "s4", RevokeOutcome::Revoked);
-    assert_eq!(bench.state(), Some(State::Supplying));
+    assert_eq!(bench.state(), Some(SupplyState::Supplying));
     bench.apply(Input::Unplug);
     check(&mut bench, 3, "s3", RevokeOutcome::Ended);
     assert_eq!(bench.call(authorize(4, "s4")), CallResult::NumberStale);
@@ -207,12 +209,12 @@ fn another_instance_is_refused_and_touches_nothing() {
 fn stop_ends_only_its_own_session() {
     let mut bench = Bench::supplying(settings());
     bench.call(stop("another"));
-    assert_eq!(bench.state(), Some(State::Supplying));
+    assert_eq!(bench.state(), Some(SupplyState::Supplying));
     bench.call(stop("s1"));
     bench.apply(Input::Unplug);
     bench.call(authorize(2, "s2"));
     bench.call(stop("another"));
-    assert_eq!(bench.state(), Some(State::Authorized));
+    assert_eq!(bench.state(), Some(SupplyState::Authorized));
     bench.call(stop("s2"));
     assert_eq!(bench.state(), None);
 }
@@ -236,7 +238,7 @@ fn faults_without_a_supply_are_told_once_and_block_until_mended() {
     assert_eq!(bench.supply.view().obstacle, None);
     assert_eq!(bench.apply(Input::CheckManual), Some(Answer::Panel(Ok(()))));
     assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
-    assert_eq!(bench.state(), Some(State::Supplying), "the car was plugged in already");
+    assert_eq!(bench.state(), Some(SupplyState::Supplying), "the car was plugged in already");
     assert_eq!(bench.apply(Input::CheckManual), Some(Answer::Panel(Err(Refusal::Busy(session("s1"))))));
     assert_eq!(bench.apply(Input::PlugIn), Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn))));
 }
@@ -247,9 +249,9 @@ fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
     bench.call(authorize(1, "s1"));
     bench.apply(Input::Break("smoke".into()));
     bench.apply(Input::PlugIn);
-    assert_eq!(bench.state(), Some(State::Authorized));
+    assert_eq!(bench.state(), Some(SupplyState::Authorized));
     bench.apply(Input::Mend);
-    assert_eq!(bench.state(), Some(State::Supplying));
+    assert_eq!(bench.state(), Some(SupplyState::Supplying));
 }
 
 #[test]
@@ -260,7 +262,7 @@ fn a_car_that_comes_by_itself_leaves_by_itself() {
     bench.attended(999);
     assert!(!bench.supply.view().plugged_in);
     bench.attended(1);
-    assert_eq!((bench.supply.view().plugged_in, bench.state()), (true, Some(State::Supplying)));
+    assert_eq!((bench.supply.view().plugged_in, bench.state()), (true, Some(SupplyState::Supplying)));
     bench.attended(10_000);
     assert_eq!((bench.supply.view().plugged_in, bench.state()), (false, None));
 
@@ -278,7 +280,7 @@ fn the_end_of_a_monitors_stream_alone_ends_nothing() {
     bench.apply(Input::Attend { link: 2, epoch: 0, central_reachable: false });
     bench.apply(Input::AttendEnded { link: 1 });
     bench.alone(2_999);
-    assert_eq!(bench.state(), Some(State::Supplying));
+    assert_eq!(bench.state(), Some(SupplyState::Supplying));
     bench.alone(1);
     assert_eq!(bench.told()[1..], ["s1 ended 7 55 Wh: monitor lost"]);
 }

@@ -2,10 +2,10 @@
 
 use crate::world::{World, cp, driver, ended, price, record, sid};
 use domain::{
-    DriverId,
+    DriverId, SupplyState,
     network::{
-        Answer, Asked, CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, RecordState,
-        State, Status, Target, Which,
+        Answer, Asked, CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, State,
+        Status, Target, Which,
     },
 };
 use std::time::Duration;
@@ -190,7 +190,7 @@ fn a_late_answer_touches_nothing() {
     let report = domain::network::EngineReport {
         instance: late.instance,
         highest_authorization: 1,
-        current: Some(record(&session, "d", RecordState::Authorized, 0, 0)),
+        current: Some(record(&session, "d", SupplyState::Authorized, 0, 0)),
         unsettled: vec![],
     };
     let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::Done, report });

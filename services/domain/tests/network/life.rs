@@ -2,9 +2,10 @@
 
 use crate::world::{FAULTS, World, cp, ended, record};
 use domain::network::{
-    Asked, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason,
-    RecordState, State, SupplyEnd, SupplyFailure, Target, Which,
+    Asked, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason, State,
+    SupplyFailure, Target, Which,
 };
+use domain::{SupplyEnd, SupplyState};
 
 /// A session brought to this state, and the evidence that then comes; what must come of it.
 #[test]
@@ -145,7 +146,7 @@ fn a_reservation_never_taken_up_expires_and_the_driver_is_told() {
         assert_eq!(*world.call("A"), EngineRequest::Revoke { number: 1, session: session.clone() });
         match outcome {
             Some(outcome) if current => {
-                let supplying = record(&session, "d", RecordState::Supplying, 3, 30);
+                let supplying = record(&session, "d", SupplyState::Supplying, 3, 30);
                 world.answer("A", outcome, Some(supplying), vec![]);
                 assert_eq!(world.state(&session), State::Supplying, "it was taken up in the last moment");
                 continue;
@@ -190,7 +191,7 @@ fn a_silent_supply_is_asked_for_and_at_last_faulted_but_not_billed_before_its_fi
     assert_eq!(world.denial(token), Reason::ChargePointBusy, "the driver is free, the charge point is not");
     world.silence("A");
     world.advance(4_000, &["A"]);
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Interrupted), 9, 900);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Interrupted), 9, 900);
     world.answer("A", CallOutcome::NotRevoked, None, vec![last]);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 900);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "AUTH_DENIED", "TICKET"]);
@@ -217,7 +218,7 @@ fn at_the_settlement_deadline_the_last_reading_is_billed_as_estimated_and_a_late
     }
     world.register(World::registration("A")).unwrap();
     world.report("A", Health::Ok);
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Interrupted), 9, 900);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Interrupted), 9, 900);
     world.answer("A", CallOutcome::Done, None, vec![last.clone()]);
     let ticket = world.find(&session).ticket.unwrap();
     assert_eq!((ticket.energy.wh(), ticket.late_energy.wh()), (500, 900), "a ticket never changes");
@@ -275,7 +276,7 @@ fn stops_by_driver_and_operator_in_every_state() {
             }
             if from == "supplying" {
                 assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() }, "{case}");
-                let last = record(&session, "d", RecordState::Ended(SupplyEnd::Stopped), 2, 700);
+                let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 2, 700);
                 world.answer("A", CallOutcome::Done, None, vec![last]);
                 assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 700, "{case}");
             } else {
@@ -302,12 +303,12 @@ fn with_every_message_thrown_away_a_supply_still_ends_in_its_one_ticket() {
         world.advance(3_000, &["A"]);
         assert_eq!(*world.call("A"), EngineRequest::GetState, "a silent session is asked for");
         wh += 100;
-        let live = record(&session, "d", RecordState::Supplying, seq * 3, wh);
+        let live = record(&session, "d", SupplyState::Supplying, seq * 3, wh);
         world.answer("A", CallOutcome::Done, Some(live), vec![]);
         assert_eq!(world.state(&session), State::Supplying);
     }
     world.advance(3_000, &["A"]);
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 20, 1_234);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 20, 1_234);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 1_234);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);

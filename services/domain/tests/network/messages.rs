@@ -2,9 +2,10 @@
 
 use crate::world::{World, cp, ended, record, sid};
 use domain::network::{
-    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, RecordState,
-    State, Status, SupplyEnd, Target,
+    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, State, Status,
+    Target,
 };
+use domain::{SupplyEnd, SupplyState};
 
 #[test]
 fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
@@ -13,7 +14,7 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     world.telemetry("A", Some("d"), None, MessageKind::Started, 0, None);
     assert_eq!(world.state(&session), State::Reserved, "only the engine's answer starts");
     assert_eq!(*world.call("A"), EngineRequest::GetState);
-    world.answer("A", CallOutcome::Done, Some(record(&session, "d", RecordState::Supplying, 1, 0)), vec![]);
+    world.answer("A", CallOutcome::Done, Some(record(&session, "d", SupplyState::Supplying, 1, 0)), vec![]);
     assert_eq!(world.state(&session), State::Supplying);
 
     world.telemetry("A", Some("d"), None, MessageKind::Reading, 300, None);
@@ -29,7 +30,7 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     world.advance(1_000, &["A"]);
     world.telemetry("A", Some("d"), None, MessageKind::Ended(SupplyEnd::Completed), 999_999, None);
     assert_eq!(world.state(&session), State::Supplying, "only the engine's answer ends");
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 3, 310);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 3, 310);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 310, "only the engine's answer bills");
 }
@@ -42,7 +43,7 @@ fn a_bare_message_of_an_earlier_session_cannot_end_the_next() {
     world.answer("A", CallOutcome::Done, None, vec![]);
     let second = world.supplying("d", "A");
     world.telemetry("A", Some("d"), None, MessageKind::Ended(SupplyEnd::Completed), 100, None);
-    let live = record(&second, "d", RecordState::Supplying, 2, 10);
+    let live = record(&second, "d", SupplyState::Supplying, 2, 10);
     world.answer("A", CallOutcome::Done, Some(live), vec![]);
     assert_eq!(world.state(&second), State::Supplying);
 }
@@ -58,7 +59,7 @@ fn repeated_and_reordered_messages_change_nothing() {
     assert_eq!(world.readings.len(), 2, "the start's and one reading's echo");
     // gRPC told first; the message with the same number is the repeat.
     world.advance(3_000, &["A"]);
-    world.answer("A", CallOutcome::Done, Some(record(&session, "d", RecordState::Supplying, 9, 90)), vec![]);
+    world.answer("A", CallOutcome::Done, Some(record(&session, "d", SupplyState::Supplying, 9, 90)), vec![]);
     world.message("A", "d", &session, 9, MessageKind::Reading, 90);
     assert_eq!(world.readings.len(), 3);
     // The end overtakes the last readings.
@@ -113,7 +114,7 @@ fn another_instances_answer_is_no_answer() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.advance(3_000, &["A"]);
-    let forged = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 9, 9_000);
+    let forged = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 9, 9_000);
     world.answer_as("A", "i2", CallOutcome::Done, None, vec![forged]);
     assert_eq!(world.state(&session), State::Supplying);
     assert_eq!(world.status("A"), domain::network::Status::Faulted, "it counts as silent");
@@ -130,7 +131,7 @@ fn a_live_reading_of_an_ended_session_makes_central_stop_it() {
     assert_eq!(world.state(&session), ended(Outcome::Faulted), "never back");
     world.advance(4_000, &["A"]);
     assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() });
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Stopped), 44, 4_400);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 44, 4_400);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 4_400);
 }
@@ -144,16 +145,16 @@ fn a_session_unknown_to_central_is_adopted_open_only_where_that_breaks_no_promis
     world.advance(1_000, &["A", "B"]);
     world.message("A", "d", &lost, 5, MessageKind::Reading, 50);
     assert_eq!(*world.call("A"), EngineRequest::GetState, "but the engine is asked");
-    world.answer("A", CallOutcome::Done, Some(record(&lost, "d", RecordState::Supplying, 6, 60)), vec![]);
+    world.answer("A", CallOutcome::Done, Some(record(&lost, "d", SupplyState::Supplying, 6, 60)), vec![]);
     assert_eq!(world.state(&lost), State::Supplying);
 
     // The same driver is said to charge at B, too: ended, and stopped there.
     let other = sid("other");
     world.message("B", "d", &other, 4, MessageKind::Reading, 40);
-    world.answer("B", CallOutcome::Done, Some(record(&other, "d", RecordState::Supplying, 6, 60)), vec![]);
+    world.answer("B", CallOutcome::Done, Some(record(&other, "d", SupplyState::Supplying, 6, 60)), vec![]);
     assert_eq!(world.state(&other), ended(Outcome::Stopped));
     assert_eq!(*world.call("B"), EngineRequest::Stop { session: other.clone() });
-    let last = record(&other, "d", RecordState::Ended(SupplyEnd::Stopped), 7, 70);
+    let last = record(&other, "d", SupplyState::Ended(SupplyEnd::Stopped), 7, 70);
     world.answer("B", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&other).ticket.unwrap().energy.wh(), 70);
 }
@@ -184,7 +185,7 @@ fn a_session_that_is_over_is_not_brought_back_by_another_charge_points_engine() 
     world.answer("A", CallOutcome::Faulted, None, vec![]);
     assert!(world.find(&session).closed && world.net.session(&session).is_none());
     world.send(Command::Broker(Broker::Gap));
-    let claimed = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 2, 900);
+    let claimed = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 2, 900);
     world.answer("B", CallOutcome::Done, None, vec![claimed]);
     assert_eq!(world.net.session(&session), None, "it has nothing left to do");
     assert!(world.find(&session).closed);
@@ -219,7 +220,7 @@ fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
     world.answer(
         "A",
         CallOutcome::Done,
-        Some(record(&session, "d", RecordState::Supplying, 90_000, 7_000)),
+        Some(record(&session, "d", SupplyState::Supplying, 90_000, 7_000)),
         vec![],
     );
     assert_eq!(world.find(&session).ticket, None, "it supplies: its end is waited for");

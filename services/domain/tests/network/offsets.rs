@@ -1,7 +1,8 @@
 //! The stored offset of a partition is the oldest that some session's saved reading does not yet cover.
 
 use crate::world::{World, cp, record};
-use domain::network::{CallOutcome, Command, MessageKind, RecordState, Source};
+use domain::SupplyState;
+use domain::network::{CallOutcome, Command, MessageKind, Source};
 
 fn at(offset: i64) -> Option<Source> {
     Some(Source { partition: 0, offset })
@@ -30,7 +31,7 @@ fn a_repeat_of_what_grpc_told_first_holds_the_offset_too() {
     let mut world = World::with_points(&["A"]);
     let a = world.supplying("a", "A");
     world.advance(3_000, &["A"]);
-    world.answer("A", CallOutcome::Done, Some(record(&a, "a", RecordState::Supplying, 5, 50)), vec![]);
+    world.answer("A", CallOutcome::Done, Some(record(&a, "a", SupplyState::Supplying, 5, 50)), vec![]);
     world.telemetry("A", Some("a"), Some((a.clone(), 5)), MessageKind::Reading, 50, at(7));
     assert_eq!(world.net.offsets(), [Source { partition: 0, offset: 7 }], "its reading is in memory only");
 }

@@ -2,10 +2,9 @@
 
 use crate::world::{World, cp, driver, ended, record, sid};
 use domain::{
-    SessionId, Wall,
+    SessionId, SupplyEnd, SupplyState, Wall,
     network::{
-        CallOutcome, Command, Config, EngineRequest, MessageKind, Network, Outcome, RecordState, State,
-        Stored, SupplyEnd, Target,
+        CallOutcome, Command, Config, EngineRequest, MessageKind, Network, Outcome, State, Stored, Target,
     },
 };
 
@@ -90,7 +89,7 @@ fn a_rebuilt_network_asks_every_engine_and_every_monitor_registers_again() {
 #[test]
 fn a_request_in_mid_authorisation_is_revoked_not_asked_again() {
     for (current, expected) in
-        [(None, ended(Outcome::Expired)), (Some((RecordState::Supplying, 3)), State::Supplying)]
+        [(None, ended(Outcome::Expired)), (Some((SupplyState::Supplying, 3)), State::Supplying)]
     {
         let mut world = World::with_points(&["A"]);
         let (_, session) = world.request("d", Target::Named(cp("A")));
@@ -118,7 +117,7 @@ fn of_two_open_sessions_the_newest_is_kept_and_the_other_waits_for_its_engine() 
     rebuild(&mut world);
     assert_eq!((world.state(&new), world.state(&old)), (State::Supplying, ended(Outcome::Faulted)));
     world.advance(250, &[]);
-    let last = record(&old, "d", RecordState::Ended(SupplyEnd::Completed), 2, 900);
+    let last = record(&old, "d", SupplyState::Ended(SupplyEnd::Completed), 2, 900);
     world.answer("A", CallOutcome::NotRevoked, None, vec![last]);
     let ticket = world.find(&old).ticket.expect("its ticket is exact");
     assert_eq!((ticket.energy.wh(), ticket.estimated), (900, false));
@@ -153,7 +152,7 @@ fn a_running_supply_is_not_stopped_for_a_remembered_reservation_elsewhere() {
     world.advance(250, &[]);
     // A's engine is asked, and says nothing of it; then B's comes with the driver's supply.
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let running = record(&sid("unknown"), "d", RecordState::Supplying, 4, 300);
+    let running = record(&sid("unknown"), "d", SupplyState::Supplying, 4, 300);
     world.answer("B", CallOutcome::Done, Some(running.clone()), vec![]);
     assert!(world.net.session(&sid("unknown")).is_none(), "not before A's engine has given its word");
     let EngineRequest::Revoke { session, .. } = world.call("A") else { panic!() };

@@ -2,9 +2,9 @@
 
 use crate::world::{World, cp, ended, record};
 use domain::network::{
-    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, RecordState, State, Status,
-    SupplyEnd, Target,
+    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, State, Status, Target,
 };
+use domain::{SupplyEnd, SupplyState};
 
 #[test]
 fn a_supply_over_a_restart_has_its_one_ticket() {
@@ -14,7 +14,7 @@ fn a_supply_over_a_restart_has_its_one_ticket() {
     assert_eq!((world.status("A"), world.state(&session)), (Status::Disconnected, State::Supplying));
     world.advance(250, &[]);
     assert_eq!(*world.call("A"), EngineRequest::GetState, "the engine is asked, its monitor back or not");
-    let last = record(&session, "d", RecordState::Ended(SupplyEnd::Completed), 9, 900);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 9, 900);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
     world.restart();

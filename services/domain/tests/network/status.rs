@@ -1,7 +1,8 @@
 //! The status table, cell by cell: as a function, and as it comes out of a network.
 
 use crate::world::{World, record};
-use domain::network::{CallOutcome, Health, MessageKind, Outcome, RecordState, State, Status, status};
+use domain::SupplyState;
+use domain::network::{CallOutcome, Health, MessageKind, Outcome, State, Status, status};
 
 #[test]
 fn the_table_cell_by_cell() {
@@ -63,11 +64,11 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
     world.advance(4_000, &["A"]);
     assert_eq!(world.state(&session), State::Ended(Outcome::Expired));
     // It had been taken up all the same: the engine says so.
-    let live = record(&session, "d", RecordState::Supplying, 5, 500);
+    let live = record(&session, "d", SupplyState::Supplying, 5, 500);
     world.answer("A", CallOutcome::NotRevoked, Some(live), vec![]);
     assert_eq!(world.state(&session), State::Ended(Outcome::Expired), "never back");
     assert_eq!(world.status("A"), Status::Supplying);
-    let done = record(&session, "d", RecordState::Ended(domain::network::SupplyEnd::Stopped), 6, 600);
+    let done = record(&session, "d", SupplyState::Ended(domain::SupplyEnd::Stopped), 6, 600);
     world.answer("A", CallOutcome::Done, None, vec![done]);
     assert_eq!(world.status("A"), Status::Available);
     assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 600);
@@ -76,7 +77,7 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
 #[test]
 fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
     let mut world = World::with_points(&["A"]);
-    world.telemetry("A", None, None, MessageKind::Fault(domain::network::SupplyEnd::EngineFault), 0, None);
+    world.telemetry("A", None, None, MessageKind::Fault(domain::SupplyEnd::EngineFault), 0, None);
     assert_eq!(world.status("A"), Status::Faulted);
     world.report("A", Health::Ok);
     assert_eq!(world.status("A"), Status::Available);

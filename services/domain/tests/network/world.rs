@@ -1,12 +1,13 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, SupplyRecord,
+    SupplyState, Wall,
     network::{
         Answer, Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config,
         Denial, Effect, EngineAnswer, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
-        Method, Network, Notice, NoticeKind, Outcome, Reason, Record, RecordState, Registration, RequestKey,
-        Session, Source, State, Status, Stored, SupplyEnd, Target, Token,
+        Method, Network, Notice, NoticeKind, Outcome, Reason, Registration, RequestKey, Session, Source,
+        State, Status, Stored, Target, Token,
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -204,8 +205,8 @@ impl World {
         &mut self,
         id: &str,
         outcome: CallOutcome,
-        current: Option<Record>,
-        unsettled: Vec<Record>,
+        current: Option<SupplyRecord>,
+        unsettled: Vec<SupplyRecord>,
     ) {
         self.answer_as(id, "i1", outcome, current, unsettled);
     }
@@ -215,8 +216,8 @@ impl World {
         id: &str,
         instance: &str,
         outcome: CallOutcome,
-        current: Option<Record>,
-        unsettled: Vec<Record>,
+        current: Option<SupplyRecord>,
+        unsettled: Vec<SupplyRecord>,
     ) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let instance = instance.parse().unwrap();
@@ -356,8 +357,8 @@ impl World {
     }
 }
 
-pub(crate) fn record(session: &SessionId, who: &str, state: RecordState, seq: u64, wh: u64) -> Record {
-    Record {
+pub(crate) fn record(session: &SessionId, who: &str, state: SupplyState, seq: u64, wh: u64) -> SupplyRecord {
+    SupplyRecord {
         session: session.clone(),
         driver: driver(who),
         price: price(),
@@ -367,7 +368,7 @@ pub(crate) fn record(session: &SessionId, who: &str, state: RecordState, seq: u6
         energy: Energy::from_wh(wh),
         power: Power::ZERO,
         started_at: None,
-        ended_at: None,
+        read_at: None,
     }
 }
 

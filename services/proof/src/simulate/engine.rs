@@ -7,8 +7,8 @@ use super::{
 };
 use central::parts::{Input, Request, Response};
 use domain::network::{CallFailed, CallId, Command, EngineAnswer};
-use domain::supply::{Answer, Input as Happens, Settings, State};
-use domain::{ChargePointId, Energy, InstanceId, Power};
+use domain::supply::{Answer, Input as Happens, Settings};
+use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
 use engine::parts::{self, Asked, Engine, Told};
 use prost::Message;
 use std::{collections::BTreeMap, time::Duration};
@@ -226,8 +226,8 @@ impl World {
         self.tally.count("engine died");
         let doing = match process.engine.view().current.map(|record| record.state) {
             None => "idle",
-            Some(State::Authorized) => "reserved",
-            Some(State::Supplying | State::Ended(_)) => "supplying",
+            Some(SupplyState::Authorized) => "reserved",
+            Some(SupplyState::Supplying | SupplyState::Ended(_)) => "supplying",
         };
         self.tally.count(&format!("engine died: {doing}"));
         self.points[p].disk.revive();

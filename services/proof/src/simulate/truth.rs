@@ -3,8 +3,7 @@
 use super::world::{World, say};
 use central::parts::Page;
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
-use domain::supply::{Record, State as AtEngine};
-use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId};
+use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use engine::parts::Page as EnginePage;
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,7 +252,7 @@ impl World {
         }
     }
 
-    fn current_written(&mut self, p: usize, current: Option<Record>) {
+    fn current_written(&mut self, p: usize, current: Option<SupplyRecord>) {
         let now = current.as_ref().map(|record| record.session.clone());
         if let Some(before) = self.truth.running.remove(&p).filter(|before| Some(before) != now.as_ref()) {
             let ended = self.truth.supplies.get(&before).is_some_and(|supplied| supplied.ended);
@@ -270,12 +269,12 @@ impl World {
         }
     }
 
-    fn record_written(&mut self, p: usize, record: &Record) {
+    fn record_written(&mut self, p: usize, record: &SupplyRecord) {
         let id = record.session.clone();
-        let ended = matches!(record.state, AtEngine::Ended(_));
+        let ended = matches!(record.state, SupplyState::Ended(_));
         let supplied = Supplied {
             instance: self.points[p].instance.clone(),
-            number: record.number,
+            number: record.authorization,
             driver: record.driver.clone(),
             price: record.price,
             energy: record.energy,

@@ -6,10 +6,10 @@ mod steps;
 
 use super::*;
 use domain::network::{
-    Asked, CallFailed, CallOutcome, Config, EngineAnswer, EngineReport, Health, Method, Record, RecordState,
-    Registration, RequestKey, SupplyEnd, Target,
+    Asked, CallFailed, CallOutcome, Config, EngineAnswer, EngineReport, Health, Method, Registration,
+    RequestKey, Target,
 };
-use domain::{DriverId, Energy, Power, Price, SessionId, Wall};
+use domain::{DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall};
 use evmesh_proto::topics::{Notification, NotificationType};
 use mesh::store::MemoryStore;
 use std::collections::VecDeque;
@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 struct Engine {
     highest: u64,
-    current: Option<Record>,
-    unsettled: Vec<Record>,
+    current: Option<SupplyRecord>,
+    unsettled: Vec<SupplyRecord>,
     /// The supplies that ended and were not published yet.
-    ended: Vec<Record>,
+    ended: Vec<SupplyRecord>,
     /// Its answers say nothing of supplies: only Kafka tells.
     mute: bool,
 }
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     fn supplying(&self) -> bool {
-        self.current.as_ref().is_some_and(|record| record.state == RecordState::Supplying)
+        self.current.as_ref().is_some_and(|record| record.state == SupplyState::Supplying)
     }
 
     fn authorize(&mut self, number: u64, session: SessionId, driver: DriverId, price: Price) -> CallOutcome {
@@ -70,23 +70,23 @@ impl Engine {
             return CallOutcome::Busy;
         }
         self.highest = number;
-        self.current = Some(Record {
+        self.current = Some(SupplyRecord {
             session,
             driver,
             price,
             authorization: number,
-            state: RecordState::Authorized,
+            state: SupplyState::Authorized,
             seq: 0,
             energy: Energy::ZERO,
             power: Power::ZERO,
             started_at: None,
-            ended_at: None,
+            read_at: None,
         });
         CallOutcome::Done
     }
 
     fn revoke(&mut self, number: u64, session: &SessionId) -> CallOutcome {
-        let of_it = |record: &Record| record.session == *session;
+        let of_it = |record: &SupplyRecord| record.session == *session;
         if self.unsettled.iter().any(of_it) || self.supplying() && self.current.as_ref().is_some_and(of_it) {
             return CallOutcome::NotRevoked;
         }
@@ -97,7 +97,7 @@ impl Engine {
 
     fn supply(&mut self, wh: u64) {
         let record = self.current.as_mut().unwrap();
-        record.state = RecordState::Supplying;
+        record.state = SupplyState::Supplying;
         record.seq += 1;
         record.energy = Energy::from_wh(wh);
     }
@@ -106,7 +106,7 @@ impl Engine {
         let Some(mut record) = self.current.take() else {
             return;
         };
-        record.state = RecordState::Ended(end);
+        record.state = SupplyState::Ended(end);
         record.seq += 1;
         self.ended.push(record.clone());
         self.unsettled.push(record);

@@ -118,9 +118,9 @@ impl World {
     fn publish_ends(&mut self) {
         for record in std::mem::take(&mut self.bench.engine.ended) {
             let (kind, reason) = match record.state {
-                RecordState::Ended(SupplyEnd::Interrupted) => ("FAULT", topics::REASON_INTERRUPTED),
-                RecordState::Ended(SupplyEnd::Stopped) => ("SUPPLY_END", topics::REASON_STOPPED),
-                RecordState::Ended(_) | RecordState::Authorized | RecordState::Supplying => {
+                SupplyState::Ended(SupplyEnd::Interrupted) => ("FAULT", topics::REASON_INTERRUPTED),
+                SupplyState::Ended(SupplyEnd::Stopped) => ("SUPPLY_END", topics::REASON_STOPPED),
+                SupplyState::Ended(_) | SupplyState::Authorized | SupplyState::Supplying => {
                     ("SUPPLY_END", "")
                 }
             };
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    fn publish(&mut self, record: &Record, kind: &str, reason: &str) {
+    fn publish(&mut self, record: &SupplyRecord, kind: &str, reason: &str) {
         let message = serde_json::json!({
             "type": kind, "cp_id": "MAD-01", "user_id": record.driver.as_str(), "kwh": record.energy.kwh(),
             "importe": 0.0, "reason": reason, "session_id": record.session.as_str(), "seq": record.seq,

@@ -38,7 +38,8 @@ impl World {
         }
         let repeat = |view: &View| {
             view.current.as_ref().is_some_and(|record| {
-                record.session.as_str() == request.session_id && record.number == request.authorization_number
+                record.session.as_str() == request.session_id
+                    && record.authorization == request.authorization_number
             })
         };
         let fresh = request.authorization_number > before.highest;
