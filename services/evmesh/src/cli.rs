@@ -154,6 +154,11 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_has_a_sentence_and_every_number_a_unit() {
+        assert_eq!(mesh::testing::flags::unexplained(&command()), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_is_wrong_is_one_sentence_with_what_to_do_next() {
         for (line, says, help) in [
             ("evmesh", "a command is missing", "'evmesh --help'"),

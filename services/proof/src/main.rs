@@ -41,3 +41,14 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_has_a_sentence_and_every_number_a_unit() {
+        let command = <Cli as clap::CommandFactory>::command();
+        assert_eq!(mesh::testing::flags::unexplained(&command), Vec::<String>::new());
+    }
+}

@@ -1,6 +1,7 @@
 //! What the tests of every crate share. Behind the feature `testing`.
 
 pub mod contract;
+pub mod flags;
 mod proxy;
 
 pub use proxy::Proxy;

@@ -36,15 +36,15 @@ use world::{Violation, World};
 /// How much to simulate.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many seeds to run
+    /// How many seeds to run (count)
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     seeds: u64,
 
-    /// The first seed
+    /// The first seed (number)
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     from: u64,
 
-    /// Only this seed
+    /// Only this seed (number)
     #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "from", "random", "soak"])]
     seed: Option<u64>,
 
