@@ -12,7 +12,7 @@ mod command;
 #[cfg(test)]
 mod tests;
 
-pub use command::{CentralStatus, Effect, Health, Input, Notice, Status, Trouble};
+pub use command::{CentralStatus, Effect, Health, Input, Link, Notice, Status, Trouble};
 
 use crate::{InstanceId, Mono};
 use std::time::Duration;
@@ -36,10 +36,6 @@ pub struct Settings {
     /// An engine that left so many pings in a row unanswered is lost; at least 1.
     pub misses: u32,
 }
-
-/// The number of an attempt at a link; it rises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Link(pub u64);
 
 #[derive(Debug)]
 enum Engine {

@@ -5,16 +5,14 @@
 //!
 //! Deliberately absent: a Kafka producer. A request is a call, and works with Kafka away.
 
-pub mod bytes;
 mod calls;
 mod free;
-mod news;
+pub mod news;
 mod options;
 pub mod panel;
-pub mod parts;
 mod service;
 mod view;
-mod wire;
+pub mod wire;
 pub mod words;
 
 pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Row, Summary};

@@ -51,7 +51,7 @@ impl News {
 }
 
 /// A notification of this driver; what cannot be read is counted and stops nothing (INV-7).
-pub(crate) fn notification(payload: &[u8], driver: &str) -> Option<Input> {
+pub fn notification(payload: &[u8], driver: &str) -> Option<Input> {
     let Ok(message) = serde_json::from_slice::<Notification>(payload) else {
         return unreadable(DRIVER_NOTIFICATIONS);
     };
@@ -65,7 +65,7 @@ pub(crate) fn notification(payload: &[u8], driver: &str) -> Option<Input> {
 }
 
 /// The charge points free now, once a broadcast is whole.
-pub(crate) fn free(
+pub fn free(
     payload: &[u8],
     broadcasts: &mut Broadcasts<(FreePoint, ChargePointStatus)>,
 ) -> Option<Vec<FreePoint>> {

@@ -16,7 +16,7 @@ use tonic::Status;
 
 /// Why an answer of central makes no sense.
 #[derive(Debug)]
-pub(crate) struct Nonsense(String);
+pub struct Nonsense(String);
 
 impl std::fmt::Display for Nonsense {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -37,8 +37,8 @@ impl From<Nonsense> for Status {
     }
 }
 
-/// A session.
-pub(crate) fn session(session: Option<proto::Session>) -> Result<Session, Nonsense> {
+/// A session as the rules take it.
+pub fn session(session: Option<proto::Session>) -> Result<Session, Nonsense> {
     let session = session.ok_or_else(|| Failure::invalid("session", "must be given"))?;
     let state = match session.state() {
         SessionState::Unspecified => return Err(Failure::invalid("session.state", "must be given").into()),
@@ -61,8 +61,8 @@ pub(crate) fn session(session: Option<proto::Session>) -> Result<Session, Nonsen
     })
 }
 
-/// A ticket.
-pub(crate) fn ticket(ticket: proto::Ticket) -> Result<Ticket, Nonsense> {
+/// A ticket as the rules take it.
+pub fn ticket(ticket: proto::Ticket) -> Result<Ticket, Nonsense> {
     Ok(Ticket {
         session: parse("ticket.session_id", &ticket.session_id)?,
         charge_point: parse("ticket.charge_point_id", &ticket.charge_point_id)?,

@@ -6,10 +6,9 @@
 //!
 //! Deliberately absent: a store, Kafka, and any say in a supply.
 
-mod links;
+pub mod links;
 mod options;
 pub mod panel;
-pub mod parts;
 mod service;
 mod words;
 

@@ -179,7 +179,8 @@ async fn attend(
     }
 }
 
-pub(crate) fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
+/// The engine's answer to a ping as the rules take it; the error says in words what makes no sense.
+pub fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     let instance = answer.instance_id.parse();
     Ok(Input::EngineAnswered {
         link,

@@ -1,11 +1,10 @@
-//! The state machine.
+//! The state machine: which line is asked for, which has concluded, and which tickets are still due. What happens to the
+//! session that is followed is in `following`.
 
-use super::followed::{Followed, rank};
 use super::{
-    Conclusion, Effect, Event, Inbox, Input, Line, News, Notification, Outcome, Row, Session, State, Summary,
-    Ticket,
+    Conclusion, Effect, Event, Inbox, Input, Line, Row, Session, Summary, Ticket, followed::Followed,
 };
-use crate::{ChargePointId, DriverId, Energy, Mono, RequestId, SessionId};
+use crate::{ChargePointId, DriverId, Mono, RequestId, SessionId};
 use std::{collections::VecDeque, time::Duration};
 
 /// Between two questions for the tickets that were still due when the last line had concluded.
@@ -27,7 +26,7 @@ pub struct Settings {
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Asking for what was missed.
     CatchingUp {
         attempt: u32,
@@ -53,15 +52,15 @@ enum Phase {
 /// The app of one driver, with the lines it has to ask for.
 #[derive(Debug)]
 pub struct Requests {
-    settings: Settings,
+    pub(super) settings: Settings,
     lines: VecDeque<(Line, RequestId)>,
     asked: usize,
-    phase: Phase,
-    inbox: Inbox,
+    pub(super) phase: Phase,
+    pub(super) inbox: Inbox,
     reachable: Option<bool>,
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// Ended sessions from before whose tickets are awaited.
-    awaited: Vec<SessionId>,
+    pub(super) awaited: Vec<SessionId>,
     billed: VecDeque<SessionId>,
 }
 
@@ -241,154 +240,7 @@ impl Requests {
         }
     }
 
-    fn follow(&mut self, now: Mono, session: Session, resumed: bool, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Follow(session.id.clone()));
-        self.phase = Phase::Following(Box::new(Followed::new(session.clone(), resumed)));
-        self.seen(now, session, effects);
-    }
-
-    fn seen(&mut self, now: Mono, session: Session, effects: &mut Vec<Effect>) {
-        self.reached(effects);
-        let ticket_wait = self.settings.ticket_wait;
-        let Phase::Following(followed) = &mut self.phase else {
-            return self.seen_from_before(session, effects);
-        };
-        if followed.session.id != session.id {
-            return self.seen_from_before(session, effects);
-        }
-        // An answer that is older than what the stream has shown.
-        if rank(session.state) < rank(followed.session.state) {
-            return;
-        }
-        followed.session = session;
-        let session = &followed.session;
-        if session.state == State::Supplying || !session.state.is_open() && session.energy > Energy::ZERO {
-            let (energy, power) = (session.energy, session.power);
-            followed.consumption(energy, power, effects);
-        }
-        let State::Ended(outcome) = followed.session.state else {
-            // With Kafka away this is how its driver hears of it.
-            if !followed.session.trouble.is_empty() {
-                let (trouble, energy) = (followed.session.trouble.clone(), followed.session.energy);
-                followed.error(trouble, energy, effects);
-            }
-            return;
-        };
-        match outcome {
-            Outcome::Faulted | Outcome::Expired | Outcome::Rejected => {
-                let (reason, energy) = (followed.session.reason.clone(), followed.session.energy);
-                followed.error(reason, energy, effects);
-            }
-            Outcome::Completed | Outcome::Stopped => {}
-        }
-        followed.give_up.get_or_insert(now + ticket_wait);
-        if followed.session.settled || followed.session.ticket.is_some() {
-            self.conclude(now, effects);
-        }
-    }
-
-    /// A session that is not followed, or not any more: only its ticket is news.
-    fn seen_from_before(&mut self, session: Session, effects: &mut Vec<Effect>) {
-        if session.settled || session.ticket.is_some() {
-            self.awaited.retain(|awaited| *awaited != session.id);
-        }
-        for row in self.rows.iter_mut().filter(|row| row.session.as_ref() == Some(&session.id)) {
-            row.update(&session);
-        }
-        if let Some(ticket) = session.ticket {
-            self.show_ticket(ticket, effects);
-        }
-        if matches!(self.phase, Phase::Collecting { .. }) && self.without_ticket().next().is_none() {
-            self.finish(effects);
-        }
-    }
-
-    fn forgotten(&mut self, now: Mono, id: &SessionId, message: String, effects: &mut Vec<Effect>) {
-        self.reached(effects);
-        if let Phase::Following(followed) = &self.phase
-            && followed.session.id == *id
-        {
-            let (charge_point, resumed) = (followed.session.charge_point.clone(), followed.resumed);
-            effects.push(Effect::Unfollow);
-            if !resumed {
-                let conclusion = Conclusion::Forgotten { message };
-                self.conclude_line(Some(id.clone()), Some(charge_point), conclusion, effects);
-            }
-            self.go_on(now, effects);
-        }
-    }
-
-    fn told(&mut self, notification: &Notification, effects: &mut Vec<Effect>) {
-        let Some(session) = self.inbox.accept(notification) else {
-            return;
-        };
-        let followed = match &mut self.phase {
-            Phase::Following(followed)
-                if session
-                    .map_or(notification.charge_point == followed.session.charge_point.as_str(), |id| {
-                        *id == followed.session.id
-                    }) =>
-            {
-                Some(followed)
-            }
-            Phase::CatchingUp { .. }
-            | Phase::Requesting { .. }
-            | Phase::Following(_)
-            | Phase::Pausing { .. }
-            | Phase::Collecting { .. }
-            | Phase::Done => None,
-        };
-        let id = session.or(followed.as_ref().map(|followed| &followed.session.id)).cloned();
-        match &notification.news {
-            // The call's own answer says so.
-            News::Authorized | News::Denied => {}
-            News::Consumption { energy, power } => {
-                if let Some(followed) = followed
-                    && followed.session.state.is_open()
-                {
-                    followed.consumption(*energy, power.unwrap_or(followed.session.power), effects);
-                }
-            }
-            News::SupplyError { reason, energy } => {
-                if let Some(followed) = followed {
-                    followed.error(reason.clone(), *energy, effects);
-                }
-                effects.extend(id.map(Effect::Fetch));
-            }
-            News::Ticket => effects.extend(id.map(Effect::Fetch)),
-        }
-    }
-
-    /// The session that is followed has ended; its ticket is there, or not awaited any longer.
-    fn conclude(&mut self, now: Mono, effects: &mut Vec<Effect>) {
-        let Phase::Following(followed) = &self.phase else {
-            return;
-        };
-        let (session, resumed) = (followed.session.clone(), followed.resumed);
-        let State::Ended(outcome) = session.state else {
-            return;
-        };
-        effects.push(Effect::Unfollow);
-        if let Some(ticket) = session.ticket.clone() {
-            self.show_ticket(ticket, effects);
-        }
-        let conclusion = Conclusion::Ended {
-            outcome,
-            reason: session.reason,
-            ticket_due: !session.settled && session.ticket.is_none(),
-            ticket: session.ticket,
-        };
-        if resumed {
-            if conclusion.is_ticket_due() {
-                self.awaited.push(session.id);
-            }
-        } else {
-            self.conclude_line(Some(session.id), Some(session.charge_point), conclusion, effects);
-        }
-        self.go_on(now, effects);
-    }
-
-    fn conclude_line(
+    pub(super) fn conclude_line(
         &mut self,
         session: Option<SessionId>,
         charge_point: Option<ChargePointId>,
@@ -404,7 +256,7 @@ impl Requests {
     }
 
     /// After a conclusion: the next line after a pause, or the tickets that are still due, or the end.
-    fn go_on(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         if !self.lines.is_empty() {
             self.phase = Phase::Pausing { until: now + self.settings.pause };
         } else if self.without_ticket().next().is_some() {
@@ -415,18 +267,18 @@ impl Requests {
     }
 
     /// Sessions of this run, and the ones from before, whose tickets are still due.
-    fn without_ticket(&self) -> impl Iterator<Item = SessionId> {
+    pub(super) fn without_ticket(&self) -> impl Iterator<Item = SessionId> {
         let rows = self.rows.iter().filter(|row| row.conclusion.is_ticket_due());
         rows.filter_map(|row| row.session.clone()).chain(self.awaited.clone())
     }
 
-    fn finish(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn finish(&mut self, effects: &mut Vec<Effect>) {
         self.phase = Phase::Done;
         effects.push(Effect::Tell(Event::Finished));
         effects.push(Effect::Finish);
     }
 
-    fn show_ticket(&mut self, ticket: Ticket, effects: &mut Vec<Effect>) {
+    pub(super) fn show_ticket(&mut self, ticket: Ticket, effects: &mut Vec<Effect>) {
         if self.bill(&ticket.session) {
             effects.push(Effect::Tell(Event::Ticket(ticket)));
         }
@@ -450,7 +302,7 @@ impl Requests {
         }
     }
 
-    fn reached(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn reached(&mut self, effects: &mut Vec<Effect>) {
         if self.reachable.replace(true) != Some(true) {
             effects.push(Effect::Tell(Event::Reached));
         }

@@ -1,8 +1,11 @@
 //! What comes into the watchdog and what goes out of it: plain data.
 
-use super::Link;
 use crate::InstanceId;
 use std::time::Duration;
+
+/// The number of an attempt at a link; it rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Link(pub u64);
 
 /// What reaches the monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]

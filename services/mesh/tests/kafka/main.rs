@@ -3,4 +3,6 @@
 
 mod clients;
 mod log;
+mod outages;
 mod relay;
+mod told;

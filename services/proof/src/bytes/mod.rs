@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000_000, value_name = "COUNT")]
     runs: u64,
 
-    /// The seed of a run that failed; a random one without it
+    /// The seed of a run that failed; a random one without it (number)
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 

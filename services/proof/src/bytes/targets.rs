@@ -2,10 +2,12 @@
 
 use central::parts::{Central, Input};
 use domain::network::{Command, Config, Source};
+use domain::requests::{Broadcasts, FreePoint};
 use domain::supply::Settings;
 use domain::{Energy, Mono, Now, Power, Wall};
 use evmesh_proto::{
     engine as proto,
+    network::ChargePointStatus,
     topics::{NetworkStatus, Notification, Telemetry},
 };
 use mesh::store::{Batch, MemoryStore, Store as _};
@@ -108,7 +110,7 @@ pub fn telemetry(payload: &[u8]) -> bool {
 
 /// `driver_notifications`, as a driver reads it.
 pub fn notification(payload: &[u8]) -> bool {
-    let shown = driver::parts::notification(payload, "101").is_some();
+    let shown = driver::news::notification(payload, "101").is_some();
     let read = round_trip::<Notification>(payload).is_some();
     assert!(read || !shown, "what cannot be read is not shown");
     read
@@ -117,10 +119,10 @@ pub fn notification(payload: &[u8]) -> bool {
 /// `network_status`, as a driver reads it, message after message.
 pub fn network_status(payload: &[u8]) -> bool {
     thread_local! {
-        static FREE: RefCell<driver::bytes::Free> = RefCell::default();
+        static FREE: RefCell<Broadcasts<(FreePoint, ChargePointStatus)>> = RefCell::default();
     }
     let read = round_trip::<NetworkStatus>(payload);
-    FREE.with_borrow_mut(|free| free.read(payload));
+    FREE.with_borrow_mut(|broadcasts| driver::news::free(payload, broadcasts));
     read.is_some()
 }
 

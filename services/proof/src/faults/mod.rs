@@ -45,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
 
-    /// What the faults and the drivers' choices follow from; without it a random one, which is printed.
+    /// What the faults and the drivers' choices follow from; without it a random one, which is printed (number).
     #[arg(long)]
     seed: Option<u64>,
 

@@ -289,7 +289,8 @@ impl World {
     pub(super) fn catches_up(&mut self, a: usize, life: u64, sessions: &[Session], tickets: &[Session]) {
         let unsettled = sessions.iter().filter(|session| !session.settled()).map(seen);
         let tickets = tickets.iter().filter_map(|session| parts::shown(session).ticket);
-        let tickets = tickets.map(|ticket| driver::parts::ticket(wired(&ticket)));
+        let tickets = tickets
+            .map(|ticket| driver::wire::ticket(wired(&ticket)).map_err(|nonsense| nonsense.to_string()));
         let read = |sessions: Result<Vec<_>, String>, tickets: Result<Vec<_>, String>| {
             Ok::<_, String>(Input::CaughtUp { sessions: sessions?, tickets: tickets? })
         };
@@ -359,7 +360,7 @@ impl World {
         self.check_notified(key, payload, outbox);
         for a in 0..self.apps.len() {
             let life = self.apps[a].life;
-            let Some(input) = driver::parts::notification(payload, self.apps[a].driver.as_str()) else {
+            let Some(input) = driver::news::notification(payload, self.apps[a].driver.as_str()) else {
                 continue;
             };
             if let Some(ms) = self.delay(Place::Broker, Place::Street) {
@@ -371,7 +372,7 @@ impl World {
 
 /// A session as the driver's app reads it.
 fn seen(session: &Session) -> Result<requests::Session, String> {
-    driver::parts::session(wired(&parts::shown(session)))
+    driver::wire::session(Some(wired(&parts::shown(session)))).map_err(|nonsense| nonsense.to_string())
 }
 
 /// Each call that arrives has a fresh id for its session, a repeated one too.

@@ -209,7 +209,7 @@ impl World {
 
     pub(super) fn ponged(&mut self, p: usize, m: usize, life: u64, link: Link, told: Told) {
         let input = match told {
-            Told::Pong(answer) => monitor::parts::answered(link, wired(&answer))
+            Told::Pong(answer) => monitor::links::answered(link, wired(&answer))
                 .unwrap_or_else(|why| Input::EngineEnded { link, why, stale: None }),
             Told::Refused(failure) => {
                 let newest = failure.metadata.iter().find(|(name, _)| name == "epoch");

@@ -1,0 +1,163 @@
+//! Following a session: what central shows of it, what Kafka tells, and how it concludes.
+
+use super::{
+    Conclusion, Effect, News, Notification, Outcome, Session, State,
+    followed::{Followed, rank},
+    machine::{Phase, Requests},
+};
+use crate::{Energy, Mono, SessionId};
+
+impl Requests {
+    pub(super) fn follow(&mut self, now: Mono, session: Session, resumed: bool, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Follow(session.id.clone()));
+        self.phase = Phase::Following(Box::new(Followed::new(session.clone(), resumed)));
+        self.seen(now, session, effects);
+    }
+
+    pub(super) fn seen(&mut self, now: Mono, session: Session, effects: &mut Vec<Effect>) {
+        self.reached(effects);
+        let ticket_wait = self.settings.ticket_wait;
+        let Phase::Following(followed) = &mut self.phase else {
+            return self.seen_from_before(session, effects);
+        };
+        if followed.session.id != session.id {
+            return self.seen_from_before(session, effects);
+        }
+        // An answer that is older than what the stream has shown.
+        if rank(session.state) < rank(followed.session.state) {
+            return;
+        }
+        followed.session = session;
+        let session = &followed.session;
+        if session.state == State::Supplying || !session.state.is_open() && session.energy > Energy::ZERO {
+            let (energy, power) = (session.energy, session.power);
+            followed.consumption(energy, power, effects);
+        }
+        let State::Ended(outcome) = followed.session.state else {
+            // With Kafka away this is how its driver hears of it.
+            if !followed.session.trouble.is_empty() {
+                let (trouble, energy) = (followed.session.trouble.clone(), followed.session.energy);
+                followed.error(trouble, energy, effects);
+            }
+            return;
+        };
+        match outcome {
+            Outcome::Faulted | Outcome::Expired | Outcome::Rejected => {
+                let (reason, energy) = (followed.session.reason.clone(), followed.session.energy);
+                followed.error(reason, energy, effects);
+            }
+            Outcome::Completed | Outcome::Stopped => {}
+        }
+        followed.give_up.get_or_insert(now + ticket_wait);
+        if followed.session.settled || followed.session.ticket.is_some() {
+            self.conclude(now, effects);
+        }
+    }
+
+    /// A session that is not followed, or not any more: only its ticket is news.
+    fn seen_from_before(&mut self, session: Session, effects: &mut Vec<Effect>) {
+        if session.settled || session.ticket.is_some() {
+            self.awaited.retain(|awaited| *awaited != session.id);
+        }
+        for row in self.rows.iter_mut().filter(|row| row.session.as_ref() == Some(&session.id)) {
+            row.update(&session);
+        }
+        if let Some(ticket) = session.ticket {
+            self.show_ticket(ticket, effects);
+        }
+        if matches!(self.phase, Phase::Collecting { .. }) && self.without_ticket().next().is_none() {
+            self.finish(effects);
+        }
+    }
+
+    pub(super) fn forgotten(
+        &mut self,
+        now: Mono,
+        id: &SessionId,
+        message: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.reached(effects);
+        if let Phase::Following(followed) = &self.phase
+            && followed.session.id == *id
+        {
+            let (charge_point, resumed) = (followed.session.charge_point.clone(), followed.resumed);
+            effects.push(Effect::Unfollow);
+            if !resumed {
+                let conclusion = Conclusion::Forgotten { message };
+                self.conclude_line(Some(id.clone()), Some(charge_point), conclusion, effects);
+            }
+            self.go_on(now, effects);
+        }
+    }
+
+    pub(super) fn told(&mut self, notification: &Notification, effects: &mut Vec<Effect>) {
+        let Some(session) = self.inbox.accept(notification) else {
+            return;
+        };
+        let followed = match &mut self.phase {
+            Phase::Following(followed)
+                if session
+                    .map_or(notification.charge_point == followed.session.charge_point.as_str(), |id| {
+                        *id == followed.session.id
+                    }) =>
+            {
+                Some(followed)
+            }
+            Phase::CatchingUp { .. }
+            | Phase::Requesting { .. }
+            | Phase::Following(_)
+            | Phase::Pausing { .. }
+            | Phase::Collecting { .. }
+            | Phase::Done => None,
+        };
+        let id = session.or(followed.as_ref().map(|followed| &followed.session.id)).cloned();
+        match &notification.news {
+            // The call's own answer says so.
+            News::Authorized | News::Denied => {}
+            News::Consumption { energy, power } => {
+                if let Some(followed) = followed
+                    && followed.session.state.is_open()
+                {
+                    followed.consumption(*energy, power.unwrap_or(followed.session.power), effects);
+                }
+            }
+            News::SupplyError { reason, energy } => {
+                if let Some(followed) = followed {
+                    followed.error(reason.clone(), *energy, effects);
+                }
+                effects.extend(id.map(Effect::Fetch));
+            }
+            News::Ticket => effects.extend(id.map(Effect::Fetch)),
+        }
+    }
+
+    /// The session that is followed has ended; its ticket is there, or not awaited any longer.
+    pub(super) fn conclude(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        let Phase::Following(followed) = &self.phase else {
+            return;
+        };
+        let (session, resumed) = (followed.session.clone(), followed.resumed);
+        let State::Ended(outcome) = session.state else {
+            return;
+        };
+        effects.push(Effect::Unfollow);
+        if let Some(ticket) = session.ticket.clone() {
+            self.show_ticket(ticket, effects);
+        }
+        let conclusion = Conclusion::Ended {
+            outcome,
+            reason: session.reason,
+            ticket_due: !session.settled && session.ticket.is_none(),
+            ticket: session.ticket,
+        };
+        if resumed {
+            if conclusion.is_ticket_due() {
+                self.awaited.push(session.id);
+            }
+        } else {
+            self.conclude_line(Some(session.id), Some(session.charge_point), conclusion, effects);
+        }
+        self.go_on(now, effects);
+    }
+}

@@ -1,0 +1,127 @@
+//! Producer and reader while the broker is away, comes late, or is another one.
+
+use crate::told::{SOON, TOPIC, Told, beginning, send, state_is, topics};
+use mesh::{
+    Shutdown,
+    kafka::{BrokerState, KafkaOptions, Producer, ReaderEvent, ensure_topics},
+    testing::{Proxy, embedded_broker, eventually, free_address},
+};
+use std::{net::SocketAddr, time::Duration};
+
+fn at(options: &KafkaOptions, address: SocketAddr) -> KafkaOptions {
+    let mut moved = options.separate();
+    moved.kafka = address.to_string();
+    moved
+}
+
+#[tokio::test]
+async fn clients_that_start_before_the_broker_work_once_it_appears() {
+    let broker = embedded_broker();
+    let target = broker.options().kafka.parse().unwrap();
+    let address = free_address(); // nothing listens there yet
+    let options = at(&broker.options(), address);
+    let told = Told::default();
+    let _reader = told.read(&options, beginning());
+    let producer = Producer::new(&options, "test").unwrap();
+    let created = tokio::spawn(ensure_topics(options.clone(), &[TOPIC], Shutdown::new()));
+    let sent = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send(TOPIC, "CP1", b"early".to_vec()).await }
+    });
+    told.until("it is told that kafka is away", |told| told.events() == [ReaderEvent::Away]).await;
+    state_is(&options, &producer, BrokerState::Lost).await;
+    producer.send_lossy(TOPIC, "CP1", b"dropped"); // best effort does not wait
+
+    let _proxy = Proxy::start_at(address, target).await;
+    let back = std::time::Duration::from_secs(9); // INV-9: ready within 10 s
+    tokio::time::timeout(back, sent).await.expect("sent soon after the broker appeared").unwrap().unwrap();
+    tokio::time::timeout(back, created).await.expect("topics are there").unwrap();
+    told.until_end().await;
+    assert_eq!(told.payloads(), ["early"]);
+    state_is(&options, &producer, BrokerState::Reached).await;
+}
+
+#[tokio::test]
+async fn a_broker_lost_and_back_loses_nothing() {
+    let broker = embedded_broker();
+    let (options, embedded) = (broker.options(), broker.embedded().unwrap());
+    topics(&options).await;
+    let producer = Producer::new(&options, "test").unwrap();
+    // Found without traffic, both ways.
+    state_is(&options, &producer, BrokerState::Reached).await;
+    let told = Told::default();
+    let _reader = told.read(&options, beginning());
+    send(&producer, 0..5).await;
+    told.until_end().await;
+
+    embedded.down().unwrap();
+    state_is(&options, &producer, BrokerState::Lost).await;
+    told.until("it is told that kafka is away", |told| told.events().contains(&ReaderEvent::Away)).await;
+    let sends: Vec<_> = (5..15)
+        .map(|n| {
+            let producer = producer.clone();
+            tokio::spawn(async move { producer.send(TOPIC, "CP00", n.to_string().into_bytes()).await })
+        })
+        .collect();
+    let waits = || async { (!producer.flush(Duration::from_millis(10)).await).then_some(()) };
+    eventually("the messages wait in the queue", SOON, waits).await;
+    embedded.up().unwrap();
+    for sent in sends {
+        tokio::time::timeout(SOON, sent).await.expect("sent once it is back").unwrap().unwrap();
+    }
+    state_is(&options, &producer, BrokerState::Reached).await;
+    assert!(producer.flush(SOON).await);
+    told.until_end().await;
+    assert_eq!(told.messages().len(), 15, "each once");
+    assert_eq!(told.events().iter().filter(|event| **event == ReaderEvent::Away).count(), 1);
+    producer.send_lossy(TOPIC, "CP1", b"best effort");
+    told.until("best effort is good while the broker is there", |told| told.messages().len() == 16).await;
+}
+
+#[tokio::test]
+async fn a_new_cluster_behind_the_same_address_is_noticed() {
+    let (one, two) = (embedded_broker(), embedded_broker());
+    let proxy = Proxy::start(one.options().kafka.parse().unwrap()).await;
+    let options = at(&one.options(), proxy.address());
+    topics(&options).await;
+    let producer = Producer::new(&options, "test").unwrap();
+    send(&producer, 0..5).await;
+    let told = Told::default();
+    let _reader = told.read(&options, beginning());
+    told.until_end().await;
+    told.clear();
+
+    proxy.set_target(two.options().kafka.parse().unwrap());
+    drop(one);
+    told.until("the new cluster is noticed", |told| told.cluster().is_some()).await;
+    let at_two = at(&options, two.options().kafka.parse().unwrap());
+    topics(&at_two).await;
+    send(&Producer::new(&at_two, "test").unwrap(), 100..103).await;
+    told.until("it is read from its beginning", |told| told.messages().len() == 3).await;
+    // The producer of before goes on there too.
+    let sent = tokio::time::timeout(SOON, producer.send(TOPIC, "CP00", b"200".to_vec())).await;
+    sent.expect("the producer found the new cluster").unwrap();
+    told.until("and is read", |told| told.payloads().contains(&"200".to_owned())).await;
+}
+
+/// An idempotent producer ends itself when the broker contradicts what it had acknowledged.
+#[tokio::test]
+async fn a_producer_that_gave_up_is_replaced() {
+    use rdkafka::{
+        mocking::MockCluster,
+        types::{RDKafkaApiKey, RDKafkaRespErr},
+    };
+    let cluster = MockCluster::new(1).unwrap();
+    let options = KafkaOptions::at(cluster.bootstrap_servers());
+    let producer = Producer::new(&options, "test").unwrap();
+    send(&producer, 0..4).await;
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    // This one fails, and its sender knows; later ones go out again.
+    let refused = producer.send(TOPIC, "CP00", b"4".to_vec());
+    let refused = tokio::time::timeout(SOON, refused).await.expect("it does not wait for ever");
+    assert!(refused.is_err_and(|error| !error.is_permanent()));
+    send(&producer, 5..8).await;
+}
