@@ -8,7 +8,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<PathBuf> = proto_files("proto/evmesh".into())?;
     let descriptors = protox::compile(files, ["proto"])?;
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("evmesh.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().include_file("evmesh.rs").compile_fds(descriptors)?;
+    let mut config = prost_build::Config::new();
+    config.enable_type_names(); // a message knows its descriptor
+    tonic_prost_build::configure().include_file("evmesh.rs").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }
 

@@ -107,7 +107,8 @@ pub(crate) fn detail(detail: &Detail) -> network::ChargePointDetail {
     }
 }
 
-fn live(live: &LiveDetail) -> network::LiveSupply {
+/// What runs at a charge point, as its operator sees it.
+pub(crate) fn live(live: &LiveDetail) -> network::LiveSupply {
     network::LiveSupply {
         session_id: live.session.to_string(),
         driver_id: live.driver.to_string(),

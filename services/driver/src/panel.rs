@@ -2,91 +2,71 @@
 //! columns.
 
 use crate::View;
-use mesh::{
-    Shutdown,
-    terminal::{self, Screen},
-};
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout},
-    style::{Color, Style},
+    layout::{
+        Constraint::{Length, Min, Percentage},
+        Layout, Rect,
+    },
+    style::Stylize as _,
     text::{Line, Span},
-    widgets::{Block, Paragraph, Wrap},
+    widgets::Wrap,
 };
-use std::io;
 use tokio::sync::watch;
+use ui::{room, tile};
 
 /// Below this height, only the own supply and the newest messages.
 const SMALL: u16 = 16;
 
-/// Shows the panel until the order to stop, which `q` and Ctrl-C give, or until the app has ended.
-pub async fn run(mut view: watch::Receiver<View>, shutdown: Shutdown) -> io::Result<()> {
-    let mut screen = Screen::open()?;
-    let mut keys = terminal::keys();
-    loop {
-        let now = view.borrow_and_update().clone();
-        screen.draw(|frame| draw(frame, &now))?;
-        tokio::select! {
-            () = shutdown.started() => return Ok(()),
-            Some(key) = keys.recv() => {
-                if terminal::is_quit(&key) {
-                    shutdown.start();
-                }
-            }
-            changed = view.changed() => {
-                if changed.is_err() {
-                    return Ok(()); // the app has ended
-                }
-            }
-        }
+/// What the panel shows.
+#[derive(Debug)]
+pub struct Panel(pub watch::Receiver<View>);
+
+impl ui::Panel for Panel {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        draw(frame, area, &self.0.borrow());
+    }
+
+    async fn changed(&mut self) {
+        ui::changed(&mut self.0).await;
     }
 }
 
 /// Paints one picture.
-pub fn draw(frame: &mut Frame<'_>, view: &View) {
-    let small = frame.area().height < SMALL;
-    let areas = if small {
+fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
+    let small = area.height < SMALL;
+    let heights = if small {
         // The charge points free now are only counted, in their frame.
-        [Constraint::Length(5), Constraint::Length(2), Constraint::Min(0)]
+        [Length(5), Length(2), Min(0)]
     } else {
-        [Constraint::Length(6), Constraint::Percentage(40), Constraint::Min(4)]
+        [Length(6), Percentage(40), Min(4)]
     };
-    let [own, free, messages] = Layout::vertical(areas).areas(frame.area());
-
+    let [own, free, messages] = Layout::vertical(heights).areas(area);
     let title = format!(" driver {}   {} of {} requests concluded ", view.driver, view.concluded, view.asked);
-    let block = Block::bordered().title(title);
-    frame.render_widget(Paragraph::new(own_lines(view, small)).block(block), own);
-
-    let rows = usize::from(free.height.saturating_sub(2));
+    frame.render_widget(tile(title, own_lines(view, small)), own);
     let title = format!(" {} charge points free now ", view.free.len());
-    let block = Block::bordered().title(title);
-    frame.render_widget(Paragraph::new(free_lines(view, rows)).block(block), free);
-
-    let rows = usize::from(messages.height.saturating_sub(2));
-    let newest = view.messages.iter().rev().take(rows);
-    let lines: Vec<_> = newest.map(|line| Line::raw(line.as_str())).collect();
-    let block = Block::bordered().title(" messages, newest first  (q: quit; a charge goes on) ");
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
+    frame.render_widget(tile(title, free_lines(view, room(free))), free);
+    let newest = view.messages.iter().rev().take(room(messages));
+    let newest = tile(
+        " messages, newest first  (q: quit; a charge goes on) ",
+        newest.map(|line| Line::raw(line.as_str())).collect(),
+    );
+    frame.render_widget(newest.wrap(Wrap { trim: true }), messages);
 }
 
 fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {
     let central = match view.reachable {
         None => Span::raw(format!("asking central at {}", view.central)),
-        Some(true) => Span::styled(format!("central at {} answers", view.central), colour(Color::Green)),
-        Some(false) => {
-            Span::styled(format!("cannot reach central at {}, retrying", view.central), colour(Color::Red))
-        }
+        Some(true) => format!("central at {} answers", view.central).green(),
+        Some(false) => format!("cannot reach central at {}, retrying", view.central).red(),
     };
     let (state, numbers) = match &view.supply {
         None => (Span::raw("no charge under way"), String::new()),
         Some(supply) => {
             let state = if supply.started {
-                Span::styled(format!("charging at {}", supply.charge_point), colour(Color::Green))
+                format!("charging at {}", supply.charge_point).green()
             } else {
-                Span::styled(
-                    format!("{} is reserved for you; plug in", supply.charge_point),
-                    colour(Color::Cyan),
-                )
+                format!("{} is reserved for you; plug in", supply.charge_point).cyan()
             };
             let numbers =
                 format!("{}  {}  {}  at {} a kWh", supply.power, supply.energy, supply.amount, supply.price);
@@ -118,10 +98,6 @@ fn free_lines(view: &View, rows: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn colour(colour: Color) -> Style {
-    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +124,7 @@ mod tests {
             .collect();
         view.messages.push_back("ticket: MAD-02".into());
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        terminal.draw(|frame| draw(frame, &view)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
         let picture = terminal.backend().to_string();
         for text in [
             "driver ana   3 of 12 requests concluded",
@@ -162,7 +138,7 @@ mod tests {
             assert!(picture.contains(text), "{text} in\n{picture}");
         }
         let mut small = Terminal::new(TestBackend::new(40, 10)).unwrap();
-        small.draw(|frame| draw(frame, &view)).unwrap();
+        small.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
         let picture = small.backend().to_string();
         for text in [
             "charging at MAD-01",

@@ -91,7 +91,7 @@ impl Words {
 /// The results: a table for people, as wide as the screen; one object for scripts.
 pub fn summary(summary: &Summary, output: Output) -> String {
     match output {
-        Output::Text => table::table(summary, mesh::table::width()),
+        Output::Text => table::table(summary, ui::width()),
         Output::Json => {
             let rows: Vec<_> = summary.rows.iter().map(json::row).collect();
             json!({
@@ -234,7 +234,7 @@ line  asked for   at  outcome                kWh    amount  expected  session
             *reason = "why ".repeat(100);
         }
         let text = summary(&Summary { rows, asked: 3 }, Output::Text);
-        assert!(text.lines().all(|line| mesh::table::columns(line) <= 80), "{text}");
+        assert!(text.lines().all(|line| ui::columns(line) <= 80), "{text}");
         assert_eq!(text.matches("why").count(), 100, "{text}");
     }
 

@@ -1,75 +1,70 @@
 //! The charge point's screen and buttons: its meter, its state, its last ticket, and the messages, errors first.
 
 use crate::Point;
-use crossterm::event::KeyCode;
 use domain::{
     DriverId, SupplyEnd, SupplyRecord, SupplyState,
     supply::{Obstacle, View},
 };
-use mesh::{
-    Shutdown,
-    grpc::Failure,
-    observability::{LogLine, LogRing},
-    terminal::{self, Screen},
-};
+use mesh::{grpc::Failure, observability::LogRing};
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout},
-    style::{Color, Modifier, Style},
-    text::{Line, Span},
-    widgets::{Block, Paragraph, Wrap},
+    layout::{
+        Constraint::{Length, Min},
+        Layout, Rect,
+    },
+    style::{Color, Stylize as _},
+    text::Line,
 };
-use std::{io, time::Duration};
-use tokio::task::JoinHandle;
-
-/// The messages are looked at this often; everything else is repainted when it changes.
-const REPAINT_EVERY: Duration = Duration::from_millis(500);
+use tokio::{sync::watch, task::JoinHandle};
+use ui::KeyCode;
 
 const KEYS: &str = "p plug in   u unplug   m supply here (guest)   f fault   r repair   q quit";
 
-/// Shows the panel until the order to stop, which `q` and Ctrl-C give.
-pub async fn run(point: Point, log: LogRing, shutdown: Shutdown) -> io::Result<()> {
-    let mut screen = Screen::open()?;
-    let mut keys = terminal::keys();
-    let mut repaint = tokio::time::interval(REPAINT_EVERY);
-    let mut view = point.watch();
-    let mut asking = None;
-    loop {
-        let now = view.borrow_and_update().clone();
-        let name = point.charge_point().as_str();
-        screen.draw(|frame| draw(frame, name, &now, &log.worst_first(usize::from(frame.area().height))))?;
-        tokio::select! {
-            () = shutdown.started() => return Ok(()),
-            Some(key) = keys.recv() => {
-                if terminal::is_quit(&key) {
-                    shutdown.start();
-                } else {
-                    press(&point, key.code, &mut asking).await;
-                }
-            }
-            _ = repaint.tick() => {}
-            Ok(()) = view.changed() => {}
-        }
+/// What the screen shows, and the point that its buttons act on.
+#[derive(Debug)]
+pub struct Panel {
+    point: Point,
+    view: watch::Receiver<View>,
+    log: LogRing,
+    asking: Option<JoinHandle<()>>,
+}
+
+impl Panel {
+    /// The panel of this charge point, with the messages of this log.
+    pub fn new(point: Point, log: LogRing) -> Self {
+        Self { view: point.watch(), point, log, asking: None }
     }
 }
 
-/// What a key does. Central may take seconds to answer: one manual supply is asked for at a time, beside the picture.
-async fn press(point: &Point, key: KeyCode, asking: &mut Option<JoinHandle<()>>) {
-    let done = match key {
-        KeyCode::Char('p') => point.plug_in().await,
-        KeyCode::Char('u') => point.unplug().await,
-        KeyCode::Char('f') => point.inject_fault().await,
-        KeyCode::Char('r') => point.mend().await,
-        KeyCode::Char('m') => {
-            if asking.as_ref().is_none_or(JoinHandle::is_finished) {
-                *asking = Some(tokio::spawn(manual(point.clone())));
+impl ui::Panel for Panel {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        let log = self.log.worst_first(usize::from(area.height));
+        let log = log.into_iter().map(|line| (line.level, line.text));
+        draw(frame, area, self.point.charge_point().as_str(), &self.view.borrow(), log);
+    }
+
+    async fn changed(&mut self) {
+        ui::changed(&mut self.view).await;
+    }
+
+    /// Central may take seconds to answer: one manual supply is asked for at a time, beside the picture.
+    async fn press(&mut self, key: KeyCode) {
+        let done = match key {
+            KeyCode::Char('p') => self.point.plug_in().await,
+            KeyCode::Char('u') => self.point.unplug().await,
+            KeyCode::Char('f') => self.point.inject_fault().await,
+            KeyCode::Char('r') => self.point.mend().await,
+            KeyCode::Char('m') => {
+                if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
+                    self.asking = Some(tokio::spawn(manual(self.point.clone())));
+                }
+                return;
             }
-            return;
+            _ => return, // the other keys of a keyboard do nothing
+        };
+        if let Err(failure) = done {
+            refused(&failure);
         }
-        _ => return, // the other keys of a keyboard do nothing
-    };
-    if let Err(failure) = done {
-        refused(&failure);
     }
 }
 
@@ -84,32 +79,33 @@ fn refused(failure: &Failure) {
 }
 
 /// Paints one picture.
-pub fn draw(frame: &mut Frame<'_>, charge_point: &str, view: &View, log: &[LogLine]) {
-    let [facts, messages] =
-        Layout::vertical([Constraint::Length(10), Constraint::Min(3)]).areas(frame.area());
+fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    charge_point: &str,
+    view: &View,
+    log: impl IntoIterator<Item = (tracing::Level, String)>,
+) {
+    let [facts, messages] = Layout::vertical([Length(10), Min(3)]).areas(area);
+    let around = format!(
+        "car {}   monitor {}   central {}{}",
+        if view.plugged_in { "plugged in" } else { "not there" },
+        if view.attended { "attends" } else { "not there" },
+        if view.central_reachable { "reached" } else { "not reached" },
+        waiting(view),
+    );
     let lines = vec![
         state(view),
-        Line::raw(""),
+        Line::default(),
         meter(view.current.as_ref()),
-        Line::raw(""),
-        Line::raw(format!(
-            "car {}   monitor {}   central {}{}",
-            if view.plugged_in { "plugged in" } else { "not there" },
-            if view.attended { "attends" } else { "not there" },
-            if view.central_reachable { "reached" } else { "not reached" },
-            waiting(view),
-        )),
-        Line::raw(""),
+        Line::default(),
+        Line::raw(around),
+        Line::default(),
         ticket(view.last.as_ref()),
-        Line::styled(KEYS, colour(Color::DarkGray)),
+        Line::styled(KEYS, Color::DarkGray),
     ];
-    let title = format!(" charge point {charge_point} ");
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), facts);
-
-    let lines: Vec<Line<'_>> =
-        log.iter().map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level)))).collect();
-    let block = Block::bordered().title(" messages, errors first ");
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
+    frame.render_widget(ui::tile(format!(" charge point {charge_point} "), lines), facts);
+    frame.render_widget(ui::messages(log), messages);
 }
 
 fn state(view: &View) -> Line<'static> {
@@ -132,20 +128,15 @@ fn state(view: &View) -> Line<'static> {
         }
         (None, None) => ("free".into(), Color::Green),
     };
-    Line::styled(text, colour(shade).add_modifier(Modifier::BOLD))
+    Line::styled(text, shade).bold()
 }
 
 fn meter(current: Option<&SupplyRecord>) -> Line<'static> {
     let Some(record) = current else {
         return Line::raw("-");
     };
-    Line::from(vec![
-        Span::styled(
-            format!("{}   {}   {}", record.power, record.energy, record.price.cost(record.energy)),
-            Style::new().add_modifier(Modifier::BOLD),
-        ),
-        Span::raw(format!("   at {}   session {}", record.price, record.session)),
-    ])
+    let now = format!("{}   {}   {}", record.power, record.energy, record.price.cost(record.energy));
+    Line::from(vec![now.bold(), format!("   at {}   session {}", record.price, record.session).into()])
 }
 
 fn waiting(view: &View) -> String {
@@ -178,18 +169,6 @@ fn ticket(last: Option<&SupplyRecord>) -> Line<'static> {
     ))
 }
 
-fn level_colour(level: tracing::Level) -> Color {
-    match level {
-        tracing::Level::ERROR => Color::Red,
-        tracing::Level::WARN => Color::Yellow,
-        _ => Color::Reset, // a level is no enum
-    }
-}
-
-fn colour(colour: Color) -> Style {
-    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,9 +177,9 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     fn painted(view: &View) -> String {
-        let log = [LogLine { level: tracing::Level::WARN, text: "smoke".into() }];
+        let log = [(tracing::Level::WARN, "smoke".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 20)).unwrap();
-        terminal.draw(|frame| draw(frame, "MAD-01", view, &log)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), "MAD-01", view, log)).unwrap();
         terminal.backend().to_string()
     }
 

@@ -8,14 +8,15 @@ mod check;
 mod cli;
 mod exit;
 mod far;
+mod json;
 mod operator;
 mod output;
 mod papers;
 mod point;
 mod process;
 mod roles;
+mod tables;
 mod up;
-mod view;
 
 use cli::Role;
 use exit::Failure;
@@ -46,8 +47,10 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Engine(solo) => Box::pin(roles::engine(*solo)).await,
         Role::Monitor(solo) => Box::pin(roles::monitor(*solo)).await,
         Role::Driver(solo) => Box::pin(roles::driver(*solo)).await,
-        Role::Operator(options) => operator::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
-        Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE)).await,
+        Role::Operator(options) => {
+            operator::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await
+        }
+        Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await,
         Role::Check(options) => check::run(*options).await,
         Role::Completions(options) => papers::completions(&options),
         Role::Man(options) => papers::man(&options),

@@ -3,8 +3,9 @@
 use crate::{
     exit::Failure,
     far::Far,
+    json,
     output::{self, Output},
-    view,
+    tables,
 };
 use domain::DriverId;
 use evmesh_proto::engine::{
@@ -76,10 +77,10 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
         panel = far.waited(act(&far, options.command)) => panel.map_err(|status| far.failed(&status))?,
         () = shutdown.started() => return Ok(()),
     };
-    let panel = view::Panel::from(panel.unwrap_or_default());
+    let panel = panel.unwrap_or_default();
     match options.output {
-        Output::Text => output::print(&view::panel(&panel, mesh::table::width())),
-        Output::Json => output::json(&panel),
+        Output::Text => output::print(&tables::panel(&panel, ui::width())),
+        Output::Json => output::json(&json::of(&panel)),
     }
 }
 

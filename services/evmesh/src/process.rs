@@ -4,10 +4,10 @@ use crate::exit::Failure;
 use mesh::{
     Shutdown,
     observability::{self, LogRing, LogWriter, ObservabilityOptions},
-    terminal,
 };
-use std::{future::Future, io, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 use tracing::Level;
+use ui::Panel;
 
 /// After a panel has closed, so many of its errors are printed: they went with its picture.
 const ERRORS_AFTER_PANEL: usize = 10;
@@ -44,31 +44,31 @@ impl Process {
 
     /// Begins. Needs a tokio runtime.
     pub(crate) fn begin(&self) -> Result<Stage, Failure> {
-        let log = (!self.plain && terminal::is_terminal()).then(LogRing::new);
-        let writer = log.clone().map_or(LogWriter::Stderr, LogWriter::Panel);
+        let log = (!self.plain && ui::is_terminal()).then(LogRing::new);
+        let writer = match &log {
+            Some(log) => LogWriter::Panel(log.clone()),
+            None => LogWriter::Stderr { colours: ui::colours_on_stderr() },
+        };
         observability::init(&self.observability, writer).map_err(|error| match error {
             observability::Error::Filter { .. } => Failure::Usage(error.to_string()),
             observability::Error::Twice | observability::Error::Metrics(..) => Failure::because(&error),
         })?;
-        Ok(Stage { shutdown: Shutdown::on_signals(self.grace), log })
+        Ok(Stage { shutdown: Shutdown::on_signals(self.grace, ui::restore), log })
     }
 }
 
 impl Stage {
-    /// The messages of the panel; none where there is no panel, and lines are printed.
-    pub(crate) fn panel_log(&self) -> Option<&LogRing> {
-        self.log.as_ref()
+    /// Is there a panel, or are lines printed?
+    pub(crate) fn has_panel(&self) -> bool {
+        self.log.is_some()
     }
 
     /// Runs the service, and its panel if there is a terminal for it. When one of them ends, the other is told to.
-    pub(crate) async fn run<P>(
+    pub(crate) async fn run<P: Panel>(
         self,
         service: Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>>,
-        panel: impl FnOnce(LogRing, Shutdown) -> P,
-    ) -> Result<(), Failure>
-    where
-        P: Future<Output = io::Result<()>>,
-    {
+        panel: impl FnOnce(LogRing) -> P,
+    ) -> Result<(), Failure> {
         let Self { shutdown, log } = self;
         let service = async {
             let ended = service.await;
@@ -76,10 +76,11 @@ impl Stage {
             ended
         };
         let Some(ring) = log else {
+            drop(panel); // central collects what a panel shows as long as there may be one
             return service.await;
         };
         let panel = async {
-            let closed = panel(ring.clone(), shutdown.clone()).await;
+            let closed = ui::show(panel(ring.clone()), shutdown.started()).await;
             shutdown.start();
             closed
         };
@@ -90,6 +91,6 @@ impl Stage {
             }
         }
         ended?;
-        closed.map_err(|error| Failure::Failed(format!("the terminal failed: {error}; use --plain")))
+        closed.map_err(|error| Failure::terminal(&error))
     }
 }

@@ -23,17 +23,9 @@ pub(crate) struct Solo<T: clap::Args> {
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
     let service = central::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
-    // Central collects what its panel shows only while somebody looks.
-    let view = stage.panel_log().map(|log| service.view().with_log(log.clone()));
-    let shutdown = stage.shutdown.clone();
+    let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
-    let panel = |_, shutdown| async {
-        match view {
-            Some(view) => central::panel::run(view, shutdown).await,
-            None => Ok(()),
-        }
-    };
-    stage.run(service, panel).await
+    stage.run(service, |log| view.with_log(log)).await
 }
 
 /// `evmesh engine`.
@@ -42,7 +34,7 @@ pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let service = engine::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
-    stage.run(service, |log, shutdown| engine::panel::run(point, log, shutdown)).await
+    stage.run(service, |log| engine::panel::Panel::new(point, log)).await
 }
 
 /// `evmesh monitor`.
@@ -51,7 +43,7 @@ pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure>
     let service = monitor::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
-    stage.run(service, |log, shutdown| monitor::panel::run(view, log, shutdown)).await
+    stage.run(service, |log| monitor::panel::Panel::new(view, log)).await
 }
 
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
@@ -65,7 +57,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let stage = process.begin()?;
     let service = driver::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let lines = stage.panel_log().is_none().then(|| (service.words(), service.events(), service.view()));
+    let lines = (!stage.has_panel()).then(|| (service.words(), service.events(), service.view()));
     let mut summary = None;
     let work = Box::pin(async {
         let printing = async {
@@ -81,7 +73,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         summary = Some(ended.map_err(|error| Failure::because(&error))?);
         Ok(())
     });
-    stage.run(work, |_, shutdown| driver::panel::run(view, shutdown)).await?;
+    stage.run(work, |_| driver::panel::Panel(view)).await?;
     let Some(summary) = summary else {
         return Ok(());
     };

@@ -12,8 +12,6 @@ pub mod kafka;
 pub mod observability;
 pub mod shutdown;
 pub mod store;
-pub mod table;
-pub mod terminal;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trace;

@@ -57,8 +57,11 @@ pub enum Error {
 /// Where logs go.
 #[derive(Debug, Clone)]
 pub enum LogWriter {
-    /// To standard error.
-    Stderr,
+    /// To standard error; as text, in colours or without.
+    Stderr {
+        /// Only where a person looks at a terminal.
+        colours: bool,
+    },
     /// To a panel, so that they do not tear its picture.
     Panel(LogRing),
 }
@@ -75,11 +78,10 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
                 layer.with_ansi(false).with_target(false).without_time().with_level(false).with_writer(ring),
             )
             .try_init(),
-        (LogWriter::Stderr, LogFormat::Text) => {
-            let ansi = crate::terminal::colours_on_stderr();
-            registry.with(layer.with_ansi(ansi).with_target(false).with_writer(std::io::stderr)).try_init()
+        (LogWriter::Stderr { colours }, LogFormat::Text) => {
+            registry.with(layer.with_ansi(colours).with_target(false).with_writer(std::io::stderr)).try_init()
         }
-        (LogWriter::Stderr, LogFormat::Json) => {
+        (LogWriter::Stderr { .. }, LogFormat::Json) => {
             registry.with(layer.json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }
     };
@@ -219,6 +221,6 @@ mod tests {
     fn a_wrong_filter_is_a_plain_error() {
         let options =
             ObservabilityOptions { log: "info,=".into(), log_format: LogFormat::Text, metrics_address: None };
-        assert!(matches!(init(&options, LogWriter::Stderr), Err(Error::Filter { .. })));
+        assert!(matches!(init(&options, LogWriter::Stderr { colours: false }), Err(Error::Filter { .. })));
     }
 }

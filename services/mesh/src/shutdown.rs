@@ -18,9 +18,9 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Starts at SIGTERM or Ctrl-C. A second signal, or the end of the grace, ends the process at once.
-    /// Needs a tokio runtime.
-    pub fn on_signals(grace: Duration) -> Self {
+    /// Starts at SIGTERM or Ctrl-C. A second signal, or the end of the grace, ends the process at once: no destructor
+    /// runs, only `last`. Needs a tokio runtime.
+    pub fn on_signals(grace: Duration, last: fn()) -> Self {
         let shutdown = Self::new();
         let order = shutdown.clone();
         tokio::spawn(async move {
@@ -30,7 +30,7 @@ impl Shutdown {
             if tokio::time::timeout(grace, signal()).await.is_err() {
                 tracing::error!(grace_s = grace.as_secs(), "not stopped within the grace; ending at once");
             }
-            crate::terminal::restore();
+            last();
             std::process::exit(FORCED_EXIT);
         });
         shutdown

@@ -2,78 +2,73 @@
 
 use crate::View;
 use domain::watchdog::{CentralStatus, Health, Trouble};
-use mesh::{
-    Shutdown,
-    observability::{LogLine, LogRing},
-    terminal::{self, Screen},
-};
+use mesh::observability::LogRing;
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout},
-    style::{Color, Style},
+    layout::{
+        Constraint::{Length, Min},
+        Layout, Rect,
+    },
+    style::{Color, Stylize as _},
     text::{Line, Span},
-    widgets::{Block, Paragraph, Wrap},
 };
-use std::{io, time::Duration};
 use tokio::sync::watch;
 
-/// The messages are looked at this often; everything else is repainted when it changes.
-const REPAINT_EVERY: Duration = Duration::from_millis(500);
+/// What the panel shows.
+#[derive(Debug)]
+pub struct Panel {
+    view: watch::Receiver<View>,
+    log: LogRing,
+}
 
-/// Shows the panel until the order to stop, which `q` and Ctrl-C give.
-pub async fn run(mut view: watch::Receiver<View>, log: LogRing, shutdown: Shutdown) -> io::Result<()> {
-    let mut screen = Screen::open()?;
-    let mut keys = terminal::keys();
-    let mut repaint = tokio::time::interval(REPAINT_EVERY);
-    loop {
-        let now = view.borrow_and_update().clone();
-        screen.draw(|frame| draw(frame, &now, &log.worst_first(usize::from(frame.area().height))))?;
-        tokio::select! {
-            () = shutdown.started() => return Ok(()),
-            Some(key) = keys.recv() => {
-                if terminal::is_quit(&key) {
-                    shutdown.start();
-                }
-            }
-            _ = repaint.tick() => {}
-            Ok(()) = view.changed() => {}
-        }
+impl Panel {
+    /// The panel of a monitor, with the messages of this log.
+    pub fn new(view: watch::Receiver<View>, log: LogRing) -> Self {
+        Self { view, log }
+    }
+}
+
+impl ui::Panel for Panel {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        let log = self.log.worst_first(usize::from(area.height));
+        draw(frame, area, &self.view.borrow(), log.into_iter().map(|line| (line.level, line.text)));
+    }
+
+    async fn changed(&mut self) {
+        ui::changed(&mut self.view).await;
     }
 }
 
 /// Paints one picture.
-pub fn draw(frame: &mut Frame<'_>, view: &View, log: &[LogLine]) {
-    let [facts, messages] = Layout::vertical([Constraint::Length(9), Constraint::Min(3)]).areas(frame.area());
-    let status = &view.status;
-    let store = status.instance.as_ref();
+fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    view: &View,
+    log: impl IntoIterator<Item = (tracing::Level, String)>,
+) {
+    let [facts, messages] = Layout::vertical([Length(9), Min(3)]).areas(area);
+    let store = view.status.instance.as_ref();
     let store = store.map_or("unknown yet".to_owned(), ToString::to_string);
     let lines = vec![
         Line::raw(format!("{}   {}", view.location, view.price)),
         Line::raw(format!("engine at {}   store {store}", view.engine)),
         Line::from(vec![Span::raw("  "), engine(view)]),
         Line::raw(format!("central at {}", view.central)),
-        Line::from(vec![Span::raw("  "), central(&status.central)]),
-        Line::raw(""),
-        Line::styled(format!("health at {}   q quits", view.listen), colour(Color::DarkGray)),
+        Line::from(vec![Span::raw("  "), central(&view.status.central)]),
+        Line::default(),
+        Line::styled(format!("health at {}   q quits", view.listen), Color::DarkGray),
     ];
-    let title = format!(" monitor of {} ", view.charge_point);
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), facts);
-
-    let lines: Vec<Line<'_>> =
-        log.iter().map(|line| Line::styled(line.text.as_str(), colour(level_colour(line.level)))).collect();
-    let block = Block::bordered().title(" messages, errors first ");
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), messages);
+    frame.render_widget(ui::tile(format!(" monitor of {} ", view.charge_point), lines), facts);
+    frame.render_widget(ui::messages(log), messages);
 }
 
 fn engine(view: &View) -> Span<'static> {
     match &view.status.engine {
         None => Span::raw("not reached yet"),
-        Some(Health::Ok) if view.status.supplying => Span::styled("well, supplying", colour(Color::Green)),
-        Some(Health::Ok) => Span::styled("well", colour(Color::Green)),
-        Some(Health::Faulted(fault)) => Span::styled(format!("broken: {fault}"), colour(Color::Red)),
-        Some(Health::Unreachable(why)) => {
-            Span::styled(format!("does not answer: {why}"), colour(Color::DarkGray))
-        }
+        Some(Health::Ok) if view.status.supplying => "well, supplying".green(),
+        Some(Health::Ok) => "well".green(),
+        Some(Health::Faulted(fault)) => format!("broken: {fault}").red(),
+        Some(Health::Unreachable(why)) => format!("does not answer: {why}").dark_gray(),
     }
 }
 
@@ -82,31 +77,16 @@ fn central(status: &CentralStatus) -> Span<'static> {
         CentralStatus::WaitingForEngine => Span::raw("not asked: the engine has to answer first"),
         CentralStatus::Registering(None) => Span::raw("registering"),
         CentralStatus::Registering(Some(Trouble::Unreachable { why })) => {
-            Span::styled(format!("cannot be reached: {why}"), colour(Color::Red))
+            format!("cannot be reached: {why}").red()
         }
-        CentralStatus::Registering(Some(Trouble::Refused { why, .. })) => {
-            Span::styled(format!("refuses: {why}"), colour(Color::Red))
-        }
+        CentralStatus::Registering(Some(Trouble::Refused { why, .. })) => format!("refuses: {why}").red(),
         CentralStatus::Connected { epoch, out_of_order: false } => {
-            Span::styled(format!("connected, registration {epoch}"), colour(Color::Green))
+            format!("connected, registration {epoch}").green()
         }
-        CentralStatus::Connected { epoch, out_of_order: true } => Span::styled(
-            format!("connected, registration {epoch}, out of order by the operator"),
-            colour(Color::Yellow),
-        ),
+        CentralStatus::Connected { epoch, out_of_order: true } => {
+            format!("connected, registration {epoch}, out of order by the operator").yellow()
+        }
     }
-}
-
-fn level_colour(level: tracing::Level) -> Color {
-    match level {
-        tracing::Level::ERROR => Color::Red,
-        tracing::Level::WARN => Color::Yellow,
-        _ => Color::Reset, // a level is no enum
-    }
-}
-
-fn colour(colour: Color) -> Style {
-    if terminal::colours() { Style::new().fg(colour) } else { Style::new() }
 }
 
 #[cfg(test)]
@@ -125,9 +105,9 @@ mod tests {
             listen: "127.0.0.1:50071".parse().unwrap(),
             status,
         };
-        let log = [LogLine { level: tracing::Level::ERROR, text: "broken".into() }];
+        let log = [(tracing::Level::ERROR, "broken".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        terminal.draw(|frame| draw(frame, &view, &log)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), &view, log)).unwrap();
         terminal.backend().to_string()
     }
 

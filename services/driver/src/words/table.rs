@@ -2,10 +2,7 @@
 
 use super::{outcome_word, place};
 use domain::requests::{Conclusion, Row, Summary};
-use mesh::table::{
-    Side::{self, Left, Right},
-    Table, short_id,
-};
+use ui::{Side, Side::Left, Side::Right, Table, short_id};
 
 const COLUMNS: &[(&str, Side)] = &[
     ("line", Right),

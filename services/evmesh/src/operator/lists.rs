@@ -3,12 +3,16 @@
 use super::{Desk, Filter};
 use crate::{
     exit::Failure,
+    json,
     output::{self, Output},
-    view,
+    tables,
 };
-use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
-use mesh::table::{self, Table};
-use serde::Serialize;
+use evmesh_proto::{
+    network::{ChargePointDetail, Session, Ticket},
+    operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest},
+};
+use prost::{Message, Name};
+use ui::Table;
 
 /// The largest page that central gives.
 const PAGE_SIZE: u32 = 500;
@@ -38,20 +42,20 @@ impl<T> Pages<T> {
         (self.more && size > 0).then(|| (size, self.token.clone()))
     }
 
-    fn add<M: Into<T>>(&mut self, page: Vec<M>, next_page_token: String) {
+    fn add(&mut self, page: Vec<T>, next_page_token: String) {
         let room = self.limit - self.rows.len();
         self.more = !next_page_token.is_empty();
         self.token = next_page_token;
-        self.rows.extend(page.into_iter().take(room).map(Into::into));
+        self.rows.extend(page.into_iter().take(room));
     }
 }
 
-impl<T: Serialize> Pages<T> {
+impl<T: Message + Name> Pages<T> {
     fn print(&self, desk: &Desk, rows: impl Fn(&[T]) -> Table, what: &str) -> Result<(), Failure> {
         match desk.output {
-            Output::Json => output::json(&self.rows)?,
+            Output::Json => output::json(&self.rows.iter().map(json::of).collect::<Vec<_>>())?,
             Output::Text if self.rows.is_empty() => output::line(&format!("no {what}"))?,
-            Output::Text => output::print(&rows(&self.rows).render(table::width()))?,
+            Output::Text => output::print(&rows(&self.rows).render(ui::width()))?,
         }
         if self.more {
             eprintln!("evmesh: there are more {what}; raise --limit to see them");
@@ -62,20 +66,20 @@ impl<T: Serialize> Pages<T> {
 
 /// `operator status`.
 pub(super) async fn status(desk: &Desk, limit: u32) -> Result<(), Failure> {
-    let mut pages = Pages::<view::ChargePoint>::new(limit);
+    let mut pages = Pages::<ChargePointDetail>::new(limit);
     while let Some((page_size, page_token)) = pages.next() {
         let request = GetNetworkStatusRequest { page_size, page_token };
         let answer = desk.client().get_network_status(request).await;
         let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
         pages.add(answer.charge_points, answer.next_page_token);
     }
-    pages.print(desk, view::charge_points, "charge points")
+    pages.print(desk, tables::charge_points, "charge points")
 }
 
 /// `operator sessions`.
 pub(super) async fn sessions(desk: &Desk, filter: Filter) -> Result<(), Failure> {
     let (driver_id, charge_point_id) = ids(&filter);
-    let mut pages = Pages::<view::Session>::new(filter.page.limit);
+    let mut pages = Pages::<Session>::new(filter.page.limit);
     while let Some((page_size, page_token)) = pages.next() {
         let request = ListSessionsRequest {
             driver_id: driver_id.clone(),
@@ -87,13 +91,13 @@ pub(super) async fn sessions(desk: &Desk, filter: Filter) -> Result<(), Failure>
         let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
         pages.add(answer.sessions, answer.next_page_token);
     }
-    pages.print(desk, view::sessions, "sessions")
+    pages.print(desk, tables::sessions, "sessions")
 }
 
 /// `operator tickets`.
 pub(super) async fn tickets(desk: &Desk, filter: Filter) -> Result<(), Failure> {
     let (driver_id, charge_point_id) = ids(&filter);
-    let mut pages = Pages::<view::Ticket>::new(filter.page.limit);
+    let mut pages = Pages::<Ticket>::new(filter.page.limit);
     while let Some((page_size, page_token)) = pages.next() {
         let request = ListTicketsRequest {
             driver_id: driver_id.clone(),
@@ -105,7 +109,7 @@ pub(super) async fn tickets(desk: &Desk, filter: Filter) -> Result<(), Failure> 
         let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
         pages.add(answer.tickets, answer.next_page_token);
     }
-    pages.print(desk, view::tickets, "tickets")
+    pages.print(desk, tables::tickets, "tickets")
 }
 
 /// The filter as the protos have it: empty is all.

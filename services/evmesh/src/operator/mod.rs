@@ -3,6 +3,7 @@
 mod lists;
 mod orders;
 mod watch;
+mod watch_panel;
 
 pub(crate) use watch::follow;
 
@@ -12,7 +13,6 @@ use evmesh_proto::operations::operator_service_client::OperatorServiceClient;
 use mesh::{
     Shutdown,
     grpc::{Address, Peer},
-    terminal,
 };
 
 /// The operator's commands: see the network, stop and resume charge points, set prices, list sessions and tickets.
@@ -133,7 +133,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
         match options.command {
             Command::Status(page) => desk.far.waited(lists::status(&desk, page.limit)).await,
             Command::Watch { plain } => {
-                if desk.output == Output::Text && !plain && terminal::is_terminal() {
+                if desk.output == Output::Text && !plain && ui::is_terminal() {
                     watch::show(&desk.far, &shutdown).await
                 } else {
                     watch::print(&desk.far, desk.output).await

@@ -1,7 +1,6 @@
 //! What `evmesh up` says once everything is bound: where everything is, and lines to paste into a shell.
 
 use super::{broker::Broker, folder::Folder, network::Network};
-use mesh::table;
 use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
 
@@ -65,7 +64,7 @@ impl Addresses {
         let widest = self.charge_points.iter().map(|(id, ..)| id.len()).max().unwrap_or_default();
         for (id, location, engine, monitor) in &self.charge_points {
             let line = format!("{id:<widest$}  engine {engine}  monitor {monitor}  {location}");
-            let _ = writeln!(text, "{}", table::cut(&line, table::width()));
+            let _ = writeln!(text, "{}", ui::cut(&line, ui::width()));
         }
         let _ = writeln!(text, "\nTo paste into another shell:");
         for (what, line) in self.lines() {

@@ -142,7 +142,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let broker = Broker::open(options.kafka.clone())?;
     let stage = options.process.begin()?;
     let network = Network::bind(&options, charge_points, broker.address(), &folder).await?;
-    let has_panel = stage.panel_log().is_some();
+    let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
     let story = Story::bind(&options, &network, broker.address(), says).await?;
     let addresses = Addresses::of(&network, &broker, &folder);
@@ -150,9 +150,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
         Output::Text => output::print(&addresses.text())?,
         Output::Json => output::json_line(&addresses.json())?,
     }
-    let view =
-        has_panel.then(|| panel::View { central: network.central.view(), driver: story.view(), addresses });
-
+    let view = panel::View { central: network.central.view(), driver: story.view(), addresses };
     let shutdown = stage.shutdown.clone();
     let mut told = Ok(None);
     let work = Box::pin(async {
@@ -170,13 +168,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
         told = ended;
         ran
     });
-    let panel = |_, shutdown| async {
-        match view {
-            Some(view) => panel::run(view, shutdown).await,
-            None => Ok(()),
-        }
-    };
-    stage.run(work, panel).await?;
+    stage.run(work, move |_| view).await?;
     match told? {
         None => Ok(()),
         Some(summary) => {

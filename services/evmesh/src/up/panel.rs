@@ -1,20 +1,17 @@
 //! The live view of `evmesh up`: central's panel, and below it the driver's steps, or what to paste into a shell.
 
 use super::announce::Addresses;
-use mesh::{
-    Shutdown,
-    terminal::{self, Screen},
-};
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout, Rect},
-    widgets::{Block, Paragraph, Wrap},
+    layout::{
+        Constraint::{Length, Min},
+        Layout, Rect,
+    },
+    text::Line,
+    widgets::Wrap,
 };
-use std::{io, time::Duration};
 use tokio::sync::watch;
-
-/// The picture is painted so often: readings come once a second.
-const REPAINT: Duration = Duration::from_millis(500);
+use ui::{Panel, room, tile};
 
 /// The lower part gets at most so many lines, with its frame.
 const LOWER_HEIGHT: u16 = 16;
@@ -31,55 +28,37 @@ pub(super) struct View {
     pub(super) addresses: Addresses,
 }
 
-/// Shows the panel until the order to stop, which `q` and Ctrl-C give too.
-pub(super) async fn run(view: View, shutdown: Shutdown) -> io::Result<()> {
-    let mut screen = Screen::open()?;
-    let mut keys = terminal::keys();
-    loop {
-        screen.draw(|frame| draw(frame, &view))?;
-        tokio::select! {
-            () = shutdown.started() => return Ok(()),
-            Some(key) = keys.recv() => {
-                if terminal::is_quit(&key) {
-                    shutdown.start();
-                }
+impl Panel for View {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        let lower = LOWER_HEIGHT.min(area.height.saturating_sub(UPPER_HEIGHT));
+        let [upper, lower] = Layout::vertical([Min(0), Length(lower)]).areas(area);
+        self.central.draw(frame, upper);
+        match &self.driver {
+            Some(driver) => steps(frame, lower, &driver.borrow()),
+            None => {
+                let text = self.addresses.short();
+                let title = " to paste into another shell; more is on the screen after q ";
+                let text = tile(title, text.lines().map(Line::raw).collect());
+                frame.render_widget(text.wrap(Wrap { trim: false }), lower);
             }
-            () = tokio::time::sleep(REPAINT) => {}
         }
     }
-}
 
-fn draw(frame: &mut Frame<'_>, view: &View) {
-    let lower = LOWER_HEIGHT.min(frame.area().height.saturating_sub(UPPER_HEIGHT));
-    let [upper, lower] =
-        Layout::vertical([Constraint::Min(0), Constraint::Length(lower)]).areas(frame.area());
-    central::panel::draw(frame, upper, &view.central);
-    match &view.driver {
-        Some(driver) => steps(frame, lower, &driver.borrow()),
-        None => {
-            let text = Paragraph::new(view.addresses.short()).wrap(Wrap { trim: false });
-            frame.render_widget(
-                text.block(
-                    Block::bordered().title(" to paste into another shell; more is on the screen after q "),
-                ),
-                lower,
-            );
-        }
+    async fn changed(&mut self) {
+        self.central.changed().await;
     }
 }
 
 fn steps(frame: &mut Frame<'_>, area: Rect, driver: &driver::View) {
-    let mut lines: Vec<String> = driver.messages.iter().cloned().collect();
+    let mut lines: Vec<Line<'_>> = driver.messages.iter().map(|line| Line::raw(line.as_str())).collect();
     if let Some(supply) = &driver.supply {
         let driver::Supply { charge_point, power, energy, amount, .. } = supply;
-        lines.push(format!("{charge_point}: {power}  {energy}  {amount}"));
+        lines.push(Line::raw(format!("{charge_point}: {power}  {energy}  {amount}")));
     }
-    let room = usize::from(area.height.saturating_sub(2));
-    let hidden = lines.len().saturating_sub(room);
+    let hidden = lines.len().saturating_sub(room(area));
     let title =
         format!(" driver {}: {} of {} requests concluded ", driver.driver, driver.concluded, driver.asked);
-    let text = Paragraph::new(lines.split_off(hidden).join("\n"));
-    frame.render_widget(text.block(Block::bordered().title(title)), area);
+    frame.render_widget(tile(title, lines.split_off(hidden)), area);
 }
 
 #[cfg(test)]
@@ -90,7 +69,7 @@ mod tests {
 
     fn picture(view: &View, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, view)).unwrap();
+        terminal.draw(|frame| view.draw(frame, frame.area())).unwrap();
         terminal.backend().to_string()
     }
 

@@ -6,7 +6,6 @@ use evmesh_proto::{
     network::{ChargePointDetail, ChargePointStatus},
     operations::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
 };
-use mesh::terminal::status_label;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 use tokio::time::Instant;
@@ -117,9 +116,9 @@ fn missing(seen: &Seen) -> String {
     let missing = missing.map(|(id, detail)| match detail {
         None => format!("{id} is not registered"),
         Some(detail) if detail.status_reason.is_empty() => {
-            format!("{id} is {}", status_label(status(detail)))
+            format!("{id} is {}", ui::status::label(status(detail)))
         }
-        Some(detail) => format!("{id} is {} ({})", status_label(status(detail)), detail.status_reason),
+        Some(detail) => format!("{id} is {} ({})", ui::status::label(status(detail)), detail.status_reason),
     });
     let missing: Vec<String> = missing.collect();
     let named = missing[..missing.len().min(NAMED)].join(", ");

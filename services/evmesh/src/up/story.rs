@@ -8,15 +8,16 @@ use super::{
 use crate::{
     exit::{Failure, even_unread},
     far::Far,
-    operator,
+    json, operator,
     output::{self, Output},
-    view,
+    tables,
 };
 use domain::{ChargePointId, requests::Summary};
 use driver::words::Words;
+use evmesh_proto::network::ChargePointDetail;
 use mesh::Shutdown;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json as object};
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
@@ -45,7 +46,7 @@ impl Says {
     }
 
     fn ready(self) -> Result<(), Failure> {
-        self.say("ready: every charge point is available", || json!({"event": "ready"}))
+        self.say("ready: every charge point is available", || object!({"event": "ready"}))
     }
 }
 
@@ -132,7 +133,7 @@ impl Story {
                     return Ok(None);
                 };
                 tokio::select! {
-                    ended = operator::follow(&self.central, |one| changed(one, output)) => ended.map(|()| None),
+                    ended = operator::follow(&self.central, |one| changed(&one, output)) => ended.map(|()| None),
                     () = shutdown.started() => Ok(None),
                 }
             }
@@ -157,16 +158,18 @@ impl Drive {
 
 /// A charge point as an event.
 #[derive(Serialize)]
-struct Changed<'a> {
+struct Changed<T> {
     event: &'static str,
     #[serde(flatten)]
-    charge_point: &'a view::ChargePoint,
+    charge_point: T,
 }
 
-fn changed(charge_point: &view::ChargePoint, output: Output) -> Result<(), Failure> {
+fn changed(charge_point: &ChargePointDetail, output: Output) -> Result<(), Failure> {
     match output {
-        Output::Text => output::line(&view::charge_point_line(charge_point)),
-        Output::Json => output::json_line(&Changed { event: "charge_point", charge_point }),
+        Output::Text => output::line(&tables::charge_point_line(charge_point)),
+        Output::Json => {
+            output::json_line(&Changed { event: "charge_point", charge_point: json::of(charge_point) })
+        }
     }
 }
 
@@ -185,7 +188,7 @@ async fn show(words: Words, mut events: Receiver<driver::DriverEvent>, says: Say
             Ok(event) => says.say(&words.text(&event), || words.json(&event))?,
             Err(RecvError::Lagged(missed)) => {
                 let text = format!("{missed} messages are not shown: they came too fast");
-                says.say(&text, || json!({"event": "lagged", "missed": missed}))?;
+                says.say(&text, || object!({"event": "lagged", "missed": missed}))?;
             }
             Err(RecvError::Closed) => return Ok(()),
         }

@@ -1,46 +1,43 @@
-//! The tables that people read.
+//! The tables of charge points, sessions and tickets, and a charge point's panel in lines, as people read them.
 
-use super::words::{energy_cell, kwh_cell, minutes_cell, money_cell, power_cell, price_cell};
-use super::{ChargePoint, Live, Panel, Session, Supply, Ticket};
-use mesh::table::{
+use evmesh_proto::{
+    engine::{Panel, SupplyEnd, SupplyRecord},
+    network::{ChargePointDetail, Session, SessionOutcome, Ticket},
+};
+use prost_types::Timestamp;
+use ui::{
     Side::{Left, Right},
-    Table, short_id, wrap,
+    Table, short_id,
+    values::{energy, live, money, power, price},
+    wrap,
 };
 
 /// Where the facts of a charge point's panel stand.
 const FACTS: usize = 14;
 
 /// Charge points, one a row; what runs there, and why it is as it is, below it.
-pub(crate) fn charge_points(charge_points: &[ChargePoint]) -> Table {
+pub(crate) fn charge_points(charge_points: &[ChargePointDetail]) -> Table {
     let mut table =
         Table::new(&[("CHARGE POINT", Left), ("LOCATION", Left), ("PRICE", Right), ("STATUS", Left)]);
-    for one in charge_points {
-        let cells = vec![
-            one.charge_point_id.clone(),
-            one.location.clone(),
-            price_cell(one.price.as_ref()),
-            one.status.word().to_owned(),
-        ];
-        let reason = (!one.status_reason.is_empty()).then(|| format!("({})", one.status_reason));
-        let note = one.live.as_ref().map(live).into_iter().chain(reason);
-        table.push(cells, note.collect::<Vec<_>>().join("  "));
+    for detail in charge_points {
+        let one = detail.charge_point.clone().unwrap_or_default();
+        let status = one.status().word().to_owned();
+        table.push(vec![one.charge_point_id, one.location, price(one.price.as_ref()), status], notes(detail));
     }
     table
 }
 
-fn live(live: &Live) -> String {
-    let (power, energy) = (power_cell(live.power_w), energy_cell(live.energy_wh));
-    format!("{power}  {energy}  {}  driver {}", money_cell(live.amount.as_ref()), live.driver_id)
+/// What runs at a charge point, and why it is as it is.
+fn notes(detail: &ChargePointDetail) -> String {
+    let reason = (!detail.status_reason.is_empty()).then(|| format!("({})", detail.status_reason));
+    detail.live.as_ref().map(live).into_iter().chain(reason).collect::<Vec<_>>().join("  ")
 }
 
 /// One charge point on one line, for a stream of changes.
-pub(crate) fn charge_point_line(one: &ChargePoint) -> String {
-    let live = one.live.as_ref().map(|one| format!("  {}", live(one)));
-    let reason =
-        if one.status_reason.is_empty() { String::new() } else { format!("  ({})", one.status_reason) };
-    format!("{:<12} {:<13}{}{reason}", one.charge_point_id, one.status.word(), live.unwrap_or_default())
-        .trim_end()
-        .to_owned()
+pub(crate) fn charge_point_line(detail: &ChargePointDetail) -> String {
+    let one = detail.charge_point.clone().unwrap_or_default();
+    let line = format!("{:<12} {:<13}  {}", one.charge_point_id, one.status().word(), notes(detail));
+    line.trim_end().to_owned()
 }
 
 /// Sessions, one a row; why each is as it is, below it.
@@ -56,14 +53,15 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
         ("TICKET", Left),
     ]);
     for one in sessions {
+        let state = short(one.state().as_str_name(), "SESSION_STATE_");
         let cells = vec![
             short_id(&one.session_id),
-            minutes_cell(one.create_time.as_ref()),
+            minutes(one.create_time.as_ref()),
             one.charge_point_id.clone(),
             one.driver_id.clone(),
-            one.outcome.unwrap_or(one.state).to_owned(),
-            kwh_cell(one.energy_wh),
-            money_cell(one.amount.as_ref()),
+            outcome(one.outcome()).unwrap_or(state).to_owned(),
+            kwh(one.energy_wh),
+            money(one.amount.as_ref()),
             ticket_word(one).to_owned(),
         ];
         table.push(cells, format!("{}{}", one.reason, one.trouble)); // one of them is empty
@@ -94,13 +92,13 @@ pub(crate) fn tickets(tickets: &[Ticket]) -> Table {
     for one in tickets {
         let cells = vec![
             short_id(&one.session_id),
-            minutes_cell(one.issue_time.as_ref()),
+            minutes(one.issue_time.as_ref()),
             one.charge_point_id.clone(),
             one.driver_id.clone(),
-            kwh_cell(one.energy_wh),
-            price_cell(one.price.as_ref()).trim_end_matches("/kWh").to_owned(),
-            money_cell(one.amount.as_ref()),
-            one.outcome.unwrap_or_default().to_owned(),
+            kwh(one.energy_wh),
+            price(one.price.as_ref()).trim_end_matches("/kWh").to_owned(),
+            money(one.amount.as_ref()),
+            outcome(one.outcome()).unwrap_or_default().to_owned(),
         ];
         table.push(cells, note(one));
     }
@@ -110,14 +108,15 @@ pub(crate) fn tickets(tickets: &[Ticket]) -> Table {
 fn note(ticket: &Ticket) -> String {
     let estimated = ticket.estimated.then(|| "estimated".to_owned());
     let late = (ticket.late_energy_wh > 0)
-        .then(|| format!("{} read later, not billed", energy_cell(ticket.late_energy_wh)));
+        .then(|| format!("{} read later, not billed", energy(ticket.late_energy_wh)));
     estimated.into_iter().chain(late).collect::<Vec<_>>().join(", ")
 }
 
 /// The panel of one charge point: a fact a line, or several lines of at most this width.
 pub(crate) fn panel(panel: &Panel, width: usize) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let supply = |supply: &Option<Supply>| supply.as_ref().map_or_else(|| "none".to_owned(), supply_line);
+    let supply =
+        |supply: &Option<SupplyRecord>| supply.as_ref().map_or_else(|| "none".to_owned(), supply_line);
     let facts = [
         ("charge point", panel.charge_point_id.clone()),
         ("plugged in", yes(panel.plugged_in)),
@@ -131,25 +130,49 @@ pub(crate) fn panel(panel: &Panel, width: usize) -> String {
     lines.concat()
 }
 
-fn supply_line(supply: &Supply) -> String {
-    let end = supply.end.map(|end| format!(" ({end})")).unwrap_or_default();
+fn supply_line(supply: &SupplyRecord) -> String {
+    let end = match supply.end() {
+        SupplyEnd::Unspecified => String::new(),
+        end => format!(" ({})", short(end.as_str_name(), "SUPPLY_END_")),
+    };
     format!(
         "{} of driver {}: {}{end}, {} at {}, {} now",
         short_id(&supply.session_id),
         supply.driver_id,
-        supply.state,
-        energy_cell(supply.energy_wh),
-        price_cell(supply.price.as_ref()),
-        power_cell(supply.power_w),
+        short(supply.state().as_str_name(), "SUPPLY_STATE_"),
+        energy(supply.energy_wh),
+        price(supply.price.as_ref()),
+        power(supply.power_w),
     )
+}
+
+/// The name of an enum's value without the name of the enum.
+fn short(name: &'static str, prefix: &str) -> &'static str {
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// How a session ended; `None` while it has not.
+fn outcome(outcome: SessionOutcome) -> Option<&'static str> {
+    (outcome != SessionOutcome::Unspecified).then(|| short(outcome.as_str_name(), "SESSION_OUTCOME_"))
+}
+
+/// Energy in a column whose head names the unit.
+fn kwh(wh: u64) -> String {
+    energy(wh).trim_end_matches(" kWh").to_owned()
+}
+
+/// A time as month, day, hour and minute.
+fn minutes(time: Option<&Timestamp>) -> String {
+    let time = time.map(ToString::to_string).unwrap_or_default();
+    time.get("2026-".len().."2026-11-23T14:30".len()).map_or_else(String::new, |time| time.replace('T', " "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Money, Price};
     use super::*;
-    use evmesh_proto::network::ChargePointStatus;
-    use mesh::table::{WIDTH, columns};
+    use evmesh_proto::engine::SupplyState;
+    use evmesh_proto::network::{ChargePoint, ChargePointStatus, LiveSupply, Money, Price, SessionState};
+    use ui::{WIDTH, columns};
 
     /// As long as central lets them be.
     struct Longest {
@@ -184,21 +207,24 @@ mod tests {
 
     fn tables(of: Longest) -> Vec<String> {
         let Longest { id, location, reason, money, price } = of;
-        let (at, end) = (Some("2026-11-23T14:30:05.678Z".to_owned()), Some("COMPLETED"));
+        let at = Some("2026-11-23T14:30:05.678Z".parse::<Timestamp>().unwrap());
+        let end = SessionOutcome::Completed.into();
         let session_id =
             if reason.is_empty() { "01a20861c8ad72c6ae63ea1aebc6d578".into() } else { id.clone() };
-        let live = |amount| Live {
+        let live = |amount| LiveSupply {
             session_id: session_id.clone(),
             driver_id: id.clone(),
             power_w: 350_000,
             energy_wh: 123_456,
             amount: Some(amount),
         };
-        let point = ChargePoint {
-            charge_point_id: id.clone(),
-            location,
-            price: Some(price.clone()),
-            status: ChargePointStatus::Supplying,
+        let point = ChargePointDetail {
+            charge_point: Some(ChargePoint {
+                charge_point_id: id.clone(),
+                location,
+                price: Some(price.clone()),
+                status: ChargePointStatus::Supplying.into(),
+            }),
             status_reason: reason.clone(),
             engine_address: id.clone(),
             epoch: 1,
@@ -213,40 +239,41 @@ mod tests {
             amount: Some(money.clone()),
             outcome: end,
             estimated: true,
-            start_time: at.clone(),
-            end_time: at.clone(),
-            issue_time: at.clone(),
+            start_time: at,
+            end_time: at,
+            issue_time: at,
             late_energy_wh: 1,
         };
         let session = Session {
             session_id: session_id.clone(),
             charge_point_id: id.clone(),
             driver_id: id.clone(),
-            state: "ENDED",
+            state: SessionState::Ended.into(),
             outcome: end,
             reason: reason.clone(),
             price: Some(price.clone()),
             energy_wh: 123_456,
             amount: Some(money.clone()),
             power_w: 0,
-            create_time: at.clone(),
-            start_time: at.clone(),
-            end_time: at.clone(),
+            create_time: at,
+            start_time: at,
+            end_time: at,
             settled: true,
             ticket: Some(ticket()),
             trouble: String::new(),
         };
-        let supply = || Supply {
+        let supply = || SupplyRecord {
             session_id: session_id.clone(),
             driver_id: id.clone(),
-            state: "ENDED",
-            end,
+            state: SupplyState::Ended.into(),
+            end: SupplyEnd::Completed.into(),
             price: Some(price.clone()),
             energy_wh: 123_456,
             power_w: 0,
             seq: 1,
-            start_time: at.clone(),
-            end_time: at.clone(),
+            authorization_number: 1,
+            start_time: at,
+            end_time: at,
         };
         let screen = Panel {
             charge_point_id: id.clone(),
@@ -280,5 +307,12 @@ mod tests {
             // The one mark is that of a session's id.
             assert!(text.matches('…').count() <= 2 && !text.replace("…ebc6d578", "").contains('…'), "{text}");
         }
+    }
+
+    #[test]
+    fn cells_read_well() {
+        assert_eq!(minutes("2026-01-02T03:04:05.678Z".parse().ok().as_ref()), "01-02 03:04");
+        assert_eq!((minutes(None), kwh(1_234)), (String::new(), "1.234".to_owned()));
+        assert_eq!(outcome(SessionOutcome::Faulted), Some("FAULTED"));
     }
 }

@@ -1,0 +1,255 @@
+//! The tiles of central's panel: a line about central, the charge points, the requests under way, the messages.
+
+use super::View;
+use crate::{roster::Roster, view};
+use domain::network::{Detail, LiveDetail, State};
+use mesh::kafka::BrokerState;
+use ratatui::{
+    Frame,
+    layout::{
+        Constraint::{Length, Min},
+        Layout, Rect,
+    },
+    style::Stylize as _,
+    text::{Line, Span},
+    widgets::{Block, Paragraph, Table},
+};
+use ui::{
+    Column, room, status, tile,
+    values::{LIVE, Live},
+};
+
+/// Below this width the places are left out, and below the next one the prices too.
+const WIDE: u16 = 98;
+const MEDIUM: u16 = 80;
+/// Below this width only what and how much: a charge point, its status, its energy.
+const NARROW: u16 = 60;
+/// The messages get so many lines at most, with their frame.
+const MESSAGES_HEIGHT: u16 = 10;
+/// The requests under way get so many lines at most, with their frame.
+const REQUESTS_HEIGHT: u16 = 7;
+/// Where there is not enough room for everything, each of these two shrinks to one line with its frame.
+const ONE_LINE: u16 = 3;
+/// The charge points' frame and head.
+const POINTS_FRAME: u16 = 3;
+/// On a small terminal the charge points get so many lines, with their frame and head.
+const SOME_POINTS: u16 = 12;
+
+/// Draws all of them into an area.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
+    let roster = view.roster.borrow().clone();
+    let messages = view.worst_first(usize::from(MESSAGES_HEIGHT));
+    let requests: Vec<Line<'_>> = roster.entries.iter().filter_map(|entry| request(&entry.detail)).collect();
+    let (requests_height, messages_height) =
+        heights(area.height, roster.entries.len(), requests.len(), messages.len());
+    let [head, points, under_way, system] =
+        Layout::vertical([Length(1), Min(0), Length(requests_height), Length(messages_height)]).areas(area);
+    frame.render_widget(header(&roster, view, area.width), head);
+    frame.render_widget(charge_points(&roster, points), points);
+    frame.render_widget(counted("requests under way", requests, under_way), under_way);
+    let lines = messages.into_iter().map(|(level, text)| Line::styled(text, ui::level_colour(level)));
+    frame.render_widget(counted("messages", lines.collect(), system), system);
+}
+
+/// The heights of the requests and of the messages. The charge points come first: the others give them room, down to a
+/// line each, and where even that is too much, they go.
+fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u16) {
+    let rest = all.saturating_sub(1); // below the header
+    let wanted = u16::try_from(points).unwrap_or(u16::MAX).saturating_add(POINTS_FRAME);
+    // A large network never fits: it leaves the others half, or on a small terminal a line of messages.
+    let most = rest.saturating_sub(ONE_LINE).min(SOME_POINTS).max(rest / 2);
+    let points = wanted.min(most.max(POINTS_FRAME + 1));
+    let height = |count: usize, most: u16| u16::try_from(count + 2).unwrap_or(most).clamp(ONE_LINE, most);
+    let requests = match requests {
+        0 => 0,
+        count => height(count, REQUESTS_HEIGHT),
+    };
+    let fits = |height: u16, left: u16| if left < ONE_LINE { 0 } else { height.min(left) };
+    let left = rest.saturating_sub(points);
+    let requests = fits(requests, left.saturating_sub(ONE_LINE));
+    let messages = fits(height(messages, MESSAGES_HEIGHT), left - requests);
+    (requests, messages)
+}
+
+fn header(roster: &Roster, view: &View, width: u16) -> Line<'static> {
+    let kafka = match *view.broker.borrow() {
+        BrokerState::Unknown => Span::raw("kafka: not reached yet"),
+        BrokerState::Reached => "kafka: reached".green(),
+        BrokerState::Lost => "kafka: lost".red(),
+    };
+    // What a narrow terminal cuts off is at the end.
+    let name = if width >= NARROW { "evmesh central" } else { "central" };
+    Line::from(vec![
+        format!("{name} {}  ", view.address).bold(),
+        kafka,
+        Span::raw(format!("  q: quit  {} charge points", roster.entries.len())),
+    ])
+}
+
+fn charge_points(roster: &Roster, area: Rect) -> Table<'_> {
+    let column = |name, width, from| Column { name, width, from };
+    let mut columns = vec![
+        column("id", Min(10), 0),
+        column("place", Min(16), WIDE),
+        column("price/kWh", Length(12), MEDIUM),
+        column("status", Length(13), 0),
+    ];
+    columns.extend(LIVE.iter().map(|value| value.column(NARROW)));
+    columns.push(column("driver", Min(8), NARROW));
+    let room = usize::from(area.height.saturating_sub(POINTS_FRAME));
+    let rows = roster.entries.iter().take(room).map(|entry| charge_point(&entry.detail));
+    let title = match roster.entries.len().saturating_sub(room) {
+        0 => " charge points ".to_owned(),
+        more => format!(" charge points ({more} more: evmesh operator status) "),
+    };
+    ui::table(&columns, rows, area.width).block(Block::bordered().title(title))
+}
+
+fn charge_point(detail: &Detail) -> Vec<Line<'_>> {
+    let (status, live) = (view::status(detail.status), detail.live.as_ref());
+    let mut cells = vec![
+        Line::raw(detail.id.as_str()),
+        Line::raw(detail.location.as_str()),
+        Line::raw(detail.price.to_string()),
+        Line::styled(status.word(), status::colour(status)),
+    ];
+    let supply = live.filter(|live| live.state == State::Supplying || !live.state.is_open()).map(view::live);
+    let number = |value: &Live| supply.as_ref().map(|live| value.number(live)).unwrap_or_default();
+    cells.extend(LIVE.iter().map(number).map(Line::raw));
+    cells.push(live.map_or_else(Line::default, |live| Line::raw(live.driver.as_str())));
+    cells
+}
+
+/// A request under way in a sentence.
+fn request(detail: &Detail) -> Option<Line<'_>> {
+    let LiveDetail { driver, state, .. } = detail.live.as_ref()?;
+    let doing = match state {
+        State::Authorizing => "asks",
+        State::Reserved => "has reserved",
+        State::Supplying | State::Ended(_) => return None,
+    };
+    Some(Line::raw(format!("driver {driver} {doing} {}", detail.id)))
+}
+
+/// As many lines as there is room for; the title says how many there are, if those are not all.
+fn counted<'a>(title: &str, mut lines: Vec<Line<'a>>, area: Rect) -> Paragraph<'a> {
+    let count = lines.len();
+    lines.truncate(room(area));
+    tile(if count > lines.len() { format!(" {title} ({count}) ") } else { format!(" {title} ") }, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::{Events, Ring},
+        roster::{Entry, tests::detail},
+    };
+    use domain::network::{Event, Level, Status};
+    use domain::{Energy, Power, Wall};
+    use mesh::observability::LogRing;
+    use ratatui::{Terminal, backend::TestBackend};
+    use std::sync::Arc;
+    use tokio::sync::watch;
+
+    fn picture(width: u16) -> String {
+        let live = |state| LiveDetail {
+            session: "s1".parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            state,
+            power: Power::from_w(7400),
+            energy: Energy::from_wh(1500),
+            amount: "0.35 EUR".parse::<domain::Price>().unwrap().cost(Energy::from_wh(1500)),
+        };
+        let mut supplying = detail("MAD-01", Status::Supplying);
+        supplying.live = Some(live(State::Supplying));
+        let mut reserved = detail("MAD-02", Status::Reserved);
+        reserved.live = Some(live(State::Reserved));
+        let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
+        let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
+        let (events, messages) = Events::new();
+        for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
+            events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
+        }
+        let view = View {
+            address: ([127, 0, 0, 1], 50051).into(),
+            roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
+            messages,
+            broker: watch::channel(BrokerState::Reached).1,
+            log: None,
+        };
+        let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn all_is_shown_and_a_narrow_terminal_leaves_out_the_least() {
+        let wide = picture(120);
+        for text in [
+            "Madrid, Atocha",
+            "SUMINISTRANDO",
+            "AVERIADO",
+            "7.4",
+            "1.500",
+            "0.53 EUR",
+            "0.35 EUR",
+            "101",
+            "driver 101 has reserved MAD-02",
+            "01:02:03  it broke",
+            "kafka: reached",
+        ] {
+            assert!(wide.contains(text), "{text} is missing in\n{wide}");
+        }
+        assert!(wide.find("it broke") < wide.find("all is well"), "errors come first");
+        let narrow = picture(80);
+        assert!(
+            !narrow.contains("Atocha") && narrow.contains("SUMINISTRANDO") && narrow.contains("0.35 EUR"),
+            "{narrow}"
+        );
+        let tiny = picture(60);
+        assert!(!tiny.contains("0.35 EUR") && tiny.contains("1.500"), "{tiny}");
+        let phone = picture(40);
+        assert!(
+            phone.contains("SUMINISTRANDO") && phone.contains("1.500") && phone.contains("kafka: reached"),
+            "{phone}"
+        );
+        picture(10);
+    }
+
+    #[test]
+    fn charge_points_come_first_where_there_is_little_room() {
+        // The terminal's height, charge points, requests and messages, and then the heights of these two.
+        for (all, points, requests, messages, heights) in [
+            (24, 4, 0, 0, (0, 3)),
+            (24, 4, 2, 20, (4, 10)),
+            (15, 4, 0, 20, (0, 7)),
+            (15, 4, 1, 20, (3, 4)),
+            (12, 4, 3, 20, (0, 4)),
+            (10, 4, 3, 20, (0, 3)),
+            (8, 4, 3, 20, (0, 3)),
+            (5, 4, 3, 20, (0, 0)),
+            (24, 10_000, 0, 20, (0, 10)),
+            (0, 4, 3, 20, (0, 0)),
+        ] {
+            assert_eq!(super::heights(all, points, requests, messages), heights, "{all} {points} {requests}");
+        }
+    }
+
+    #[test]
+    fn the_log_takes_the_place_of_the_messages_where_there_is_one() {
+        let log = LogRing::new();
+        log.push(tracing::Level::INFO, "kafka reached");
+        log.push(tracing::Level::ERROR, "the disk is full");
+        let view = View {
+            address: ([127, 0, 0, 1], 50051).into(),
+            roster: watch::channel(Arc::default()).1,
+            messages: watch::channel(Ring::default()).1,
+            broker: watch::channel(BrokerState::Unknown).1,
+            log: None,
+        };
+        let lines: Vec<String> =
+            view.with_log(log).worst_first(10).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(lines, ["the disk is full", "kafka reached"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! The network on a terminal: a row a charge point, in the width that there is.
+
+use evmesh_proto::network::ChargePointDetail;
+use ratatui::{
+    Frame,
+    layout::{
+        Constraint::{Fill, Length, Min},
+        Layout, Rect,
+    },
+    text::Line,
+    widgets::Block,
+};
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+use ui::{
+    Column, KeyCode, room, status,
+    values::{LIVE, Live},
+};
+
+/// Below this width the place is left out, and below the next one the driver and most live values too.
+const WIDE: u16 = 110;
+const MEDIUM: u16 = 72;
+/// So many rows further with one of the page keys.
+const PAGE: isize = 10;
+
+/// Each charge point by its id, as central told it last.
+pub(super) type Network = BTreeMap<String, ChargePointDetail>;
+
+/// What a watcher of the network sees.
+#[derive(Debug)]
+pub(super) struct WatchPanel {
+    /// Where central is.
+    central: String,
+    network: watch::Receiver<Network>,
+    /// So many rows are above the screen.
+    scrolled: usize,
+}
+
+impl WatchPanel {
+    pub(super) fn new(central: String, network: watch::Receiver<Network>) -> Self {
+        Self { central, network, scrolled: 0 }
+    }
+
+    fn scroll(&mut self, rows: isize) {
+        let last = self.network.borrow().len().saturating_sub(1);
+        self.scrolled = self.scrolled.saturating_add_signed(rows).min(last);
+    }
+}
+
+impl ui::Panel for WatchPanel {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        let [head, body] = Layout::vertical([Length(1), Min(0)]).areas(area);
+        frame.render_widget(Line::raw(format!("central {}  q: quit  ↑ ↓: scroll", self.central)), head);
+
+        let column = |name, width, from| Column { name, width, from };
+        let mut columns = vec![column("charge point", Fill(1), 0), column("status", Length(13), 0)];
+        columns.extend(LIVE.iter().map(|value| value.column_with_unit(MEDIUM)));
+        columns.extend([column("driver", Fill(1), MEDIUM), column("place, reason", Fill(2), WIDE)]);
+        let network = self.network.borrow();
+        let room = room(body).saturating_sub(1); // the head
+        let rows = network.values().skip(self.scrolled).take(room).map(row);
+        let block = Block::bordered().title(title(&network));
+        let block = block.title_bottom(below(network.len().saturating_sub(self.scrolled + room)));
+        frame.render_widget(ui::table(&columns, rows, body.width).block(block), body);
+    }
+
+    async fn changed(&mut self) {
+        ui::changed(&mut self.network).await;
+    }
+
+    async fn press(&mut self, key: KeyCode) {
+        self.scroll(match key {
+            KeyCode::Down | KeyCode::Char('j') => 1,
+            KeyCode::Up | KeyCode::Char('k') => -1,
+            KeyCode::PageDown => PAGE,
+            KeyCode::PageUp => -PAGE,
+            _ => 0,
+        });
+    }
+}
+
+fn title(network: &Network) -> String {
+    let supplying = network.values().filter(|one| one.live.is_some()).count();
+    match network.len() {
+        0 => " no charge point is registered yet ".to_owned(),
+        1 => format!(" 1 charge point, {supplying} in use "),
+        all => format!(" {all} charge points, {supplying} in use "),
+    }
+}
+
+/// How many rows are below the screen.
+fn below(rows: usize) -> Line<'static> {
+    match rows {
+        0 => Line::default(),
+        more => Line::from(format!(" {more} more ")).right_aligned(),
+    }
+}
+
+fn row(detail: &ChargePointDetail) -> Vec<Line<'static>> {
+    let one = detail.charge_point.clone().unwrap_or_default();
+    let (status, live) = (one.status(), detail.live.as_ref());
+    let mut cells = vec![Line::raw(one.charge_point_id), Line::styled(status.word(), status::colour(status))];
+    let text = |value: &Live| live.map(|live| value.text(live)).unwrap_or_default();
+    cells.extend(LIVE.iter().map(text).map(Line::raw));
+    cells.push(Line::raw(live.map(|live| live.driver_id.clone()).unwrap_or_default()));
+    cells.push(Line::raw(match detail.status_reason.as_str() {
+        "" => one.location,
+        reason => format!("{}  ({reason})", one.location),
+    }));
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evmesh_proto::network::{ChargePoint, ChargePointStatus, LiveSupply, Money};
+    use ratatui::{Terminal, backend::TestBackend};
+    use ui::Panel as _;
+
+    fn network(count: usize) -> WatchPanel {
+        let network = (0..count).map(|number| {
+            let id = format!("MAD-{number:02}");
+            let charge_point = ChargePoint {
+                charge_point_id: id.clone(),
+                location: "Madrid, Atocha".into(),
+                price: None,
+                status: ChargePointStatus::Supplying.into(),
+            };
+            let live = (number == 0).then(|| LiveSupply {
+                session_id: "s1".into(),
+                driver_id: "101".into(),
+                power_w: 50_000,
+                energy_wh: 12_345,
+                amount: Some(Money { currency_code: "EUR".into(), micros: 4_320_750 }),
+            });
+            let charge_point = Some(charge_point);
+            (
+                id,
+                ChargePointDetail {
+                    charge_point,
+                    live,
+                    status_reason: "it is warm".into(),
+                    ..Default::default()
+                },
+            )
+        });
+        WatchPanel::new("127.0.0.1:50051".into(), watch::channel(network.collect()).1)
+    }
+
+    fn picture(panel: &WatchPanel, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| panel.draw(frame, frame.area())).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn each_width_shows_what_fits() {
+        for (width, shown, left_out) in [
+            (120, vec!["12.345 kWh", "4.32 EUR", "101", "Madrid, Atocha  (it is warm)"], "--"),
+            (80, vec!["50.0 kW", "12.345 kWh", "4.32 EUR", "101", "q: quit  ↑ ↓: scroll"], "Madrid"),
+            (40, vec!["MAD-00", "SUMINISTRANDO", "12.345 kWh", "q: quit"], "EUR"),
+        ] {
+            let picture = picture(&network(2), width, 10);
+            for text in shown {
+                assert!(picture.contains(text), "{text} in\n{picture}");
+            }
+            assert!(
+                picture.contains("2 charge points, 1 in use") && !picture.contains(left_out),
+                "{picture}"
+            );
+        }
+        picture(&network(0), 1, 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_scrolled_to() {
+        let mut network = network(30);
+        let top = picture(&network, 80, 24);
+        assert!(top.contains("MAD-19") && !top.contains("MAD-20") && top.contains(" 10 more "), "{top}");
+        network.scroll(15);
+        let end = picture(&network, 80, 24);
+        assert!(end.contains("MAD-29") && !end.contains("MAD-14") && !end.contains("more"), "{end}");
+        network.scroll(-100);
+        assert_eq!(picture(&network, 80, 24), top);
+    }
+}

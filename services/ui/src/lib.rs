@@ -1,0 +1,15 @@
+//! What people see: a panel's terminal, the tables of commands, and the words and colours of what the network has.
+//!
+//! A panel says what its parts are; [`show`] takes the terminal, paints, hears keys, and gives the terminal back.
+//! Deliberately absent: any service, any call. What is shown is handed in.
+
+pub mod status;
+mod table;
+mod terminal;
+mod tiles;
+pub mod values;
+
+pub use crossterm::event::KeyCode;
+pub use table::{Side, Table, WIDTH, columns, cut, short_id, width, wrap};
+pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show};
+pub use tiles::{Column, bold, level_colour, messages, room, table, tile};
