@@ -14,7 +14,7 @@ use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineRequest};
 use domain::{ChargePointId, InstanceId};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
-use mesh::grpc::{Address, Peer, PeerOptions, explain};
+use mesh::grpc::{Address, CallError, Peer, PeerOptions};
 use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
 use tokio::runtime;
 
@@ -96,7 +96,7 @@ async fn perform(
         Ok(Ok(response)) => response
             .read()
             .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
-        Ok(Err(status)) => Err(CallFailed(explain(&status, &engine()))),
+        Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&engine()))),
         Err(_) => {
             Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
         }

@@ -5,7 +5,7 @@
 
 use crate::{Error, writer::Handle, writer::Input};
 use domain::network::{Broker, Command, Message, MessageKind, Source};
-use domain::{Energy, Power, SupplyEnd, Wall};
+use domain::{Energy, Power, SupplyEnd, Wall, ids::MAX_NUMBER, text::cut_reason};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{self, Telemetry, TelemetryType},
@@ -19,12 +19,6 @@ use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 /// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine sends,
 /// and little enough for the store.
 const MAX_BYTES: usize = 16 * 1024;
-/// A reason in words is cut to so many characters.
-const MAX_REASON: usize = 256;
-/// The highest power that is believed, in kilowatts: the largest chargers have a tenth of it.
-const MAX_KW: f64 = 50_000.0;
-/// The highest number that a message is believed to have: every reader of JSON tells it from the next one.
-pub(crate) const MAX_SEQ: u64 = 1 << 53;
 /// Names central in lag dashboards.
 const GROUP: &str = "evmesh-central";
 
@@ -80,7 +74,7 @@ impl Incoming {
     pub(crate) fn dead_letter(&self, reason: &str) -> StoredMessage {
         let kept = self.payload.len().min(MAX_BYTES);
         let mut headers = std::collections::HashMap::from([
-            ("reason".to_owned(), cut(reason)),
+            ("reason".to_owned(), cut_reason(reason)),
             ("partition".to_owned(), self.source.partition.to_string()),
             ("offset".to_owned(), self.source.offset.to_string()),
         ]);
@@ -99,11 +93,6 @@ impl Incoming {
     }
 }
 
-/// At most [`MAX_REASON`] characters, on one line.
-fn cut(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_REASON).collect()
-}
-
 /// Reads a message. The error says what is wrong with it.
 pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
@@ -111,15 +100,15 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
     }
     let telemetry: Telemetry =
         serde_json::from_slice(payload).map_err(|error| format!("not readable: {error}"))?;
-    let reason = cut(telemetry.reason.as_deref().unwrap_or_default());
+    let reason = cut_reason(telemetry.reason.as_deref().unwrap_or_default());
     let kind = kind(telemetry.kind, &reason);
     let session = match (&telemetry.session_id, telemetry.seq) {
         (None, _) => None, // a number alone says nothing
         (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
         (Some(_), None) => return Err("seq is missing beside session_id".to_owned()),
     };
-    if session.as_ref().is_some_and(|(_, seq)| !(1..=MAX_SEQ).contains(seq)) {
-        return Err(format!("seq must be from 1 to {MAX_SEQ}"));
+    if session.as_ref().is_some_and(|(_, seq)| !(1..=MAX_NUMBER).contains(seq)) {
+        return Err(format!("seq must be from 1 to {MAX_NUMBER}"));
     }
     let driver = telemetry.user_id.as_deref().map(|id| id_of("user_id", id)).transpose()?;
     let energy = telemetry.kwh.map(energy).transpose()?;
@@ -140,7 +129,8 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
         energy,
         power: telemetry.kw.map(power).transpose()?,
         reason,
-        at: telemetry.timestamp.and_then(wall),
+        // The sender's clock may be wrong: a date that is none is left out rather than the reading.
+        at: telemetry.timestamp.and_then(Wall::from_seconds),
     })
 }
 
@@ -170,17 +160,7 @@ fn energy(kwh: f64) -> Result<Energy, String> {
 }
 
 fn power(kw: f64) -> Result<Power, String> {
-    if (0.0..=MAX_KW).contains(&kw) {
-        Ok(Power::from_w((kw * 1000.0).round() as u64))
-    } else {
-        Err(format!("kw is {kw}, which no charge point has"))
-    }
-}
-
-/// The sender's clock may be wrong: a date that is none is left out rather than the reading.
-fn wall(seconds: f64) -> Option<Wall> {
-    const YEAR_9999: f64 = 253_402_300_799.0;
-    (0.0..=YEAR_9999).contains(&seconds).then(|| Wall((seconds * 1000.0).round() as i64))
+    Power::from_kw(kw).ok_or_else(|| format!("kw is {kw}, which no charge point has"))
 }
 
 #[cfg(test)]
@@ -283,7 +263,7 @@ mod tests {
             let _ = decode(&payload);
             let json = serde_json::json!({"type": "FAULT", "cp_id": "A", "reason": reason});
             let read = decode(json.to_string().as_bytes()).unwrap();
-            prop_assert!(read.reason.chars().count() <= MAX_REASON);
+            prop_assert!(read.reason.chars().count() <= domain::text::MAX_REASON_CHARS);
         }
     }
 }

@@ -56,6 +56,15 @@ impl Power {
     /// None.
     pub const ZERO: Self = Self { w: 0 };
 
+    /// The most that is believed of a charge point, 50 MW: ten times the largest.
+    pub const MAX: Self = Self { w: 50_000_000 };
+
+    /// From the kilowatts of a Kafka message, to the nearest watt; `None` if they are no power that a charge point has.
+    pub fn from_kw(kw: f64) -> Option<Self> {
+        // NaN is in no range; the cast is exact within this one.
+        (0.0..=Self::MAX.kw()).contains(&kw).then(|| Self { w: (kw * 1000.0).round() as u64 })
+    }
+
     /// From watts.
     pub const fn from_w(w: u64) -> Self {
         Self { w }
@@ -92,6 +101,15 @@ mod tests {
         for absurd in [-0.001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 10_000.001, 1e300] {
             assert_eq!(Energy::from_kwh(absurd), None, "{absurd}");
         }
+    }
+
+    #[test]
+    fn kilowatts_are_read_to_the_watt() {
+        for (kw, w) in [(0.0, Some(0)), (7.4, Some(7_400)), (50_000.0, Some(50_000_000)), (50_000.001, None)]
+        {
+            assert_eq!(Power::from_kw(kw).map(Power::w), w, "{kw}");
+        }
+        assert_eq!((Power::from_kw(-0.001), Power::from_kw(f64::NAN)), (None, None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod network;
 pub mod requests;
 pub mod supply;
 mod supply_record;
+pub mod text;
 pub mod time;
 pub mod watchdog;
 

@@ -23,7 +23,7 @@ pub use crate::network::{Outcome, State, Target};
 pub use broadcast::{Broadcasts, MAX_PARTS, Part};
 pub use command::{Effect, Input};
 pub use events::{Conclusion, Event, FreePoint, Row, Summary};
-pub use file::{Expectation, FileError, Line, MAX_LINES, MAX_LOCATION_CHARS, parse};
+pub use file::{Expectation, FileError, Line, MAX_LINES, parse};
 pub use inbox::{Inbox, News, Notification};
 pub use machine::{COLLECT_INTERVAL, Requests, Settings};
 pub use session::{Session, Ticket};

@@ -28,6 +28,14 @@ impl Add<Duration> for Mono {
 pub struct Wall(pub i64);
 
 impl Wall {
+    /// The last date that is believed: the end of the year 9999, as protobuf has it.
+    pub const MAX: Self = Self(253_402_300_799_000);
+
+    /// From the seconds of a Kafka message; `None` if they are no date from 1970 to 9999.
+    pub fn from_seconds(seconds: f64) -> Option<Self> {
+        (0.0..=Self::MAX.seconds()).contains(&seconds).then(|| Self((seconds * 1000.0).round() as i64))
+    }
+
     /// In seconds, as Kafka messages carry it.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1000.0

@@ -14,14 +14,11 @@ mod tests;
 
 pub use command::{CentralStatus, Effect, Health, Input, Link, Notice, Status, Trouble};
 
-use crate::{InstanceId, Mono};
+use crate::{InstanceId, Mono, text::cut_reason};
 use std::time::Duration;
 
 /// A side that was silent for so many of its intervals is lost.
 pub const LOST_AFTER_INTERVALS: u32 = 3;
-
-/// The longest reason in a report, in characters: the contract of `ReportHealth`.
-pub const MAX_REASON_CHARS: usize = 256;
 
 /// The shortest and the longest interval between reports that is taken from central. Outside them a mistaken answer would
 /// flood central, or hide a dead engine for hours.
@@ -246,7 +243,7 @@ impl Watchdog {
         if first && self.health.as_ref().is_none_or(|health| matches!(health, Health::Unreachable(_))) {
             effects.push(Effect::Say(Notice::EngineReached { instance }));
         }
-        let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(shortened(&fault)) };
+        let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(cut_reason(&fault)) };
         self.health_is(now, health, effects);
         if changed {
             self.central_attempt = 0;
@@ -262,7 +259,7 @@ impl Watchdog {
                 why: why.clone(),
                 never_reached: self.instance.is_none(),
             }));
-            self.health_is(now, Health::Unreachable(shortened(&why)), effects);
+            self.health_is(now, Health::Unreachable(cut_reason(&why)), effects);
         }
         self.attend(effects);
     }
@@ -376,8 +373,4 @@ fn same_trouble(a: &Trouble, b: &Trouble) -> bool {
         (Trouble::Unreachable { .. }, Trouble::Refused { .. })
         | (Trouble::Refused { .. }, Trouble::Unreachable { .. }) => false,
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_REASON_CHARS).collect()
 }

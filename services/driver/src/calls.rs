@@ -1,9 +1,6 @@
 //! The calls to central. Each is a task that ends with what the rules want to hear; a newer one of its kind ends it.
 
-use crate::{
-    service::Heard,
-    wire::{self, Nonsense},
-};
+use crate::{service::Heard, wire};
 use domain::{
     DriverId, RequestId, SessionId,
     requests::{Input, Session, Target, Ticket},
@@ -14,8 +11,8 @@ use evmesh_proto::driver::{
 };
 use mesh::{
     backoff::Backoff,
-    convert,
-    grpc::{self, Peer},
+    convert::{self, InvalidField},
+    grpc::{self, CallError, Peer},
 };
 use std::{collections::VecDeque, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -89,7 +86,7 @@ impl Calls {
             sleep(delay).await;
             let caught_up = match missed(client, driver).await {
                 Ok((sessions, tickets)) => Heard::Input(Input::CaughtUp { sessions, tickets }),
-                Err(status) => unanswered(&status),
+                Err(error) => unanswered(error),
             };
             tell(&heard, caught_up).await;
         });
@@ -116,14 +113,15 @@ impl Calls {
             let answer = match client.request_charge(request).await {
                 Ok(answer) => match wire::session(answer.into_inner().session) {
                     Ok(session) => Heard::Input(Input::Authorized { request: id, session }),
-                    Err(nonsense) => unanswered(&nonsense.into()),
+                    Err(nonsense) => unanswered(nonsense.into()),
                 },
-                Err(status) if is_denial(&status) => Heard::Input(Input::Denied {
-                    request: id,
-                    reason: grpc::reason(&status).unwrap_or_else(|| status.code().description().into()),
-                    message: wire::printable(status.message()),
-                }),
-                Err(status) => unanswered(&status),
+                Err(status) => match CallError::from(&status) {
+                    CallError::Answered(failure) if is_denial(failure.code) => {
+                        let message = wire::printable(&failure.message);
+                        Heard::Input(Input::Denied { request: id, reason: failure.reason, message })
+                    }
+                    error => unanswered(error),
+                },
             };
             tell(&heard, answer).await;
         });
@@ -172,7 +170,7 @@ async fn tell(heard: &mpsc::Sender<Heard>, what: Heard) {
 async fn missed(
     mut client: DriverServiceClient<Peer>,
     driver_id: String,
-) -> Result<(Vec<Session>, Vec<Ticket>), Status> {
+) -> Result<(Vec<Session>, Vec<Ticket>), CallError> {
     let mut sessions = Vec::new();
     let mut page_token = String::new();
     for _ in 0..MAX_PAGES {
@@ -248,7 +246,7 @@ async fn fetch(
     }
 }
 
-async fn seen(session: Result<Session, Nonsense>, heard: &mpsc::Sender<Heard>) -> bool {
+async fn seen(session: Result<Session, InvalidField>, heard: &mpsc::Sender<Heard>) -> bool {
     match session {
         Ok(session) => {
             let settled = session.settled;
@@ -256,7 +254,7 @@ async fn seen(session: Result<Session, Nonsense>, heard: &mpsc::Sender<Heard>) -
             settled
         }
         Err(nonsense) => {
-            let why = words(&nonsense.into());
+            let why = CallError::from(nonsense).briefly();
             tell(heard, Heard::Input(Input::Unreachable { why })).await;
             false
         }
@@ -268,34 +266,19 @@ async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Hea
     let input = if forgotten {
         Input::Forgotten { session: session.clone(), message: wire::printable(status.message()) }
     } else {
-        Input::Unreachable { why: words(status) }
+        Input::Unreachable { why: CallError::from(status).briefly() }
     };
     tell(heard, Heard::Input(input)).await;
     forgotten
 }
 
-fn unanswered(status: &Status) -> Heard {
-    Heard::Unanswered { why: words(status), retry_after: grpc::retry_after(status).unwrap_or_default() }
-}
-
-/// What went wrong. The client stack names the address; whoever shows this does so too.
-fn words(status: &Status) -> String {
-    let words = match status.message() {
-        "" => status.code().description(),
-        message => message,
-    };
-    let cause = words.strip_prefix("no answer from ").and_then(|rest| rest.split_once(": "));
-    let words = cause.map_or(words, |(_address, cause)| cause);
-    // What HTTP/2 says of a stream whose far side died means nothing to people.
-    if words.starts_with("h2 protocol error") {
-        return "the connection broke".into();
-    }
-    wire::printable(words)
+fn unanswered(error: CallError) -> Heard {
+    Heard::Unanswered { why: error.briefly(), retry_after: error.retry_after().unwrap_or_default() }
 }
 
 /// Is the answer definitive? Everything else is asked again.
-fn is_denial(status: &Status) -> bool {
-    match status.code() {
+fn is_denial(code: Code) -> bool {
+    match code {
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists

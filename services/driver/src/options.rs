@@ -3,7 +3,8 @@
 use crate::Error;
 use domain::{
     ChargePointId, DriverId,
-    requests::{Expectation, Line, MAX_LOCATION_CHARS, Settings, Target, parse},
+    requests::{Expectation, Line, Settings, Target, parse},
+    text,
 };
 use mesh::{grpc::Address, kafka::KafkaOptions};
 use std::{fs, path::PathBuf, time::Duration};
@@ -27,7 +28,7 @@ pub struct Options {
     pub charge_point: Option<ChargePointId>,
 
     /// Narrow central's choice to the places that start with this (at most 128 characters).
-    #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT", value_parser = location_prefix,
+    #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT", value_parser = text::location,
           conflicts_with_all = ["charge_point", "requests"])]
     pub location_prefix: Option<String>,
 
@@ -86,10 +87,6 @@ impl Options {
         let text = fs::read_to_string(file).map_err(unreadable)?;
         Ok(parse(&file.display().to_string(), &text)?)
     }
-}
-
-fn location_prefix(text: &str) -> Result<String, String> {
-    mesh::convert::text("it", text, MAX_LOCATION_CHARS).map_err(|failure| failure.message)
 }
 
 #[cfg(test)]

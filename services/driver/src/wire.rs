@@ -8,40 +8,13 @@ use evmesh_proto::{
     network::{self as proto, SessionOutcome, SessionState},
     topics::{self, NotificationType},
 };
-use mesh::{
-    convert,
-    grpc::{Failure, parse},
-};
-use tonic::Status;
-
-/// Why an answer of central makes no sense.
-#[derive(Debug)]
-pub struct Nonsense(String);
-
-impl std::fmt::Display for Nonsense {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<Failure> for Nonsense {
-    fn from(failure: Failure) -> Self {
-        Self(format!("its answer makes no sense: {failure}"))
-    }
-}
-
-/// As good as no answer.
-impl From<Nonsense> for Status {
-    fn from(nonsense: Nonsense) -> Self {
-        Self::unknown(nonsense.0)
-    }
-}
+use mesh::convert::{self, InvalidField, given, parse};
 
 /// A session as the rules take it.
-pub fn session(session: Option<proto::Session>) -> Result<Session, Nonsense> {
-    let session = session.ok_or_else(|| Failure::invalid("session", "must be given"))?;
+pub fn session(session: Option<proto::Session>) -> Result<Session, InvalidField> {
+    let session = given("session", session)?;
     let state = match session.state() {
-        SessionState::Unspecified => return Err(Failure::invalid("session.state", "must be given").into()),
+        SessionState::Unspecified => return given("session.state", None),
         SessionState::Authorizing => State::Authorizing,
         SessionState::Reserved => State::Reserved,
         SessionState::Supplying => State::Supplying,
@@ -53,7 +26,7 @@ pub fn session(session: Option<proto::Session>) -> Result<Session, Nonsense> {
         state,
         price: convert::price("session.price", session.price.as_ref())?,
         energy: convert::energy("session.energy_wh", session.energy_wh)?,
-        power: Power::from_w(session.power_w),
+        power: convert::power("session.power_w", session.power_w)?,
         settled: session.settled,
         ticket: session.ticket.map(ticket).transpose()?,
         reason: printable(&session.reason),
@@ -62,7 +35,7 @@ pub fn session(session: Option<proto::Session>) -> Result<Session, Nonsense> {
 }
 
 /// A ticket as the rules take it.
-pub fn ticket(ticket: proto::Ticket) -> Result<Ticket, Nonsense> {
+pub fn ticket(ticket: proto::Ticket) -> Result<Ticket, InvalidField> {
     Ok(Ticket {
         session: parse("ticket.session_id", &ticket.session_id)?,
         charge_point: parse("ticket.charge_point_id", &ticket.charge_point_id)?,
@@ -73,9 +46,9 @@ pub fn ticket(ticket: proto::Ticket) -> Result<Ticket, Nonsense> {
     })
 }
 
-fn outcome(field: &str, outcome: SessionOutcome) -> Result<Outcome, Nonsense> {
+fn outcome(field: &str, outcome: SessionOutcome) -> Result<Outcome, InvalidField> {
     match outcome {
-        SessionOutcome::Unspecified => Err(Failure::invalid(field, "must be given").into()),
+        SessionOutcome::Unspecified => given(field, None),
         SessionOutcome::Completed => Ok(Outcome::Completed),
         SessionOutcome::Stopped => Ok(Outcome::Stopped),
         SessionOutcome::Faulted => Ok(Outcome::Faulted),
@@ -91,7 +64,7 @@ pub(crate) fn notification(message: topics::Notification) -> Option<Notification
         NotificationType::Authorized => News::Authorized,
         NotificationType::Denied => News::Denied,
         NotificationType::ConsumptionUpdate => {
-            News::Consumption { energy: energy(message.kwh)?, power: message.kw.and_then(power) }
+            News::Consumption { energy: energy(message.kwh)?, power: message.kw.and_then(Power::from_kw) }
         }
         NotificationType::Ticket => News::Ticket,
         NotificationType::SupplyError => News::SupplyError {
@@ -111,12 +84,6 @@ pub(crate) fn notification(message: topics::Notification) -> Option<Notification
         event_id: message.event_id,
         news,
     })
-}
-
-/// Power in kilowatts, up to what no charge point has: 100 MW.
-fn power(kw: f64) -> Option<Power> {
-    // The cast is exact within the range, and NaN is not in it.
-    (0.0..=100_000.0).contains(&kw).then(|| Power::from_w((kw * 1000.0).round() as u64))
 }
 
 /// A charge point that is free.

@@ -5,9 +5,8 @@ use domain::{
     supply::{CallResult, RevokeOutcome, View},
 };
 use evmesh_proto::engine as proto;
-use mesh::{
-    convert::{energy, price, price_proto, supply_end, supply_end_proto, timestamp, wall},
-    grpc::{Failure, parse},
+use mesh::convert::{
+    InvalidField, energy, given, parse, price, price_proto, supply_end, supply_end_proto, timestamp, wall,
 };
 
 /// A record as central and the panel see it.
@@ -39,15 +38,12 @@ pub(crate) fn record_stored(record: &SupplyRecord) -> proto::SupplyRecord {
 }
 
 /// A record from the disk.
-pub(crate) fn record(stored: &proto::SupplyRecord) -> Result<SupplyRecord, Failure> {
+pub(crate) fn record(stored: &proto::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
     let state = match stored.state() {
         proto::SupplyState::Supplying => SupplyState::Supplying,
-        proto::SupplyState::Ended => SupplyState::Ended(
-            supply_end(stored.end())
-                .ok_or_else(|| Failure::invalid("end", "must be given for an ended supply"))?,
-        ),
+        proto::SupplyState::Ended => SupplyState::Ended(given("end", supply_end(stored.end()))?),
         proto::SupplyState::Unspecified | proto::SupplyState::Authorized => {
-            return Err(Failure::invalid("state", "must be of a supply that started"));
+            return Err(InvalidField::new("state", "must be of a supply that started"));
         }
     };
     Ok(SupplyRecord {
@@ -137,6 +133,6 @@ pub(crate) mod tests {
     #[test]
     fn an_authorisation_is_never_read_from_the_disk() {
         let authorized = SupplyRecord { state: SupplyState::Authorized, ..running() };
-        assert_eq!(record(&record_stored(&authorized)).unwrap_err().field.unwrap().0, "state");
+        assert_eq!(record(&record_stored(&authorized)).unwrap_err().field, "state");
     }
 }

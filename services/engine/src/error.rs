@@ -2,7 +2,8 @@
 
 use domain::ChargePointId;
 use mesh::{
-    grpc::{BindError, Failure, ServeError},
+    convert::InvalidField,
+    grpc::{BindError, ServeError},
     kafka,
     store::StoreError,
 };
@@ -71,7 +72,7 @@ pub enum ValueError {
     Form(#[from] prost::DecodeError),
     /// A field that cannot be.
     #[error(transparent)]
-    Field(#[from] Failure),
+    Field(#[from] InvalidField),
     /// A key that cannot be.
     #[error("its key is malformed")]
     Key,

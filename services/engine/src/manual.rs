@@ -5,7 +5,7 @@ use domain::{ChargePointId, DriverId, InstanceId, RequestId, SessionId, supply::
 use evmesh_proto::chargepoint::{
     RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient,
 };
-use mesh::grpc::{Deadline, Failure, Peer, RETRY_AFTER, explain, parse, with_request_id};
+use mesh::grpc::{CallError, Deadline, Failure, Peer, RETRY_AFTER, parse, with_request_id};
 use tonic::{Code, Request, Status};
 
 /// Central, as this engine calls it.
@@ -42,7 +42,8 @@ impl Central {
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
                 let central = format!("central at {}", self.0.address());
-                Failure::unavailable("CENTRAL_UNREACHABLE", explain(&status, &central), RETRY_AFTER).into()
+                let why = CallError::from(&status).explain(&central);
+                Failure::unavailable("CENTRAL_UNREACHABLE", why, RETRY_AFTER).into()
             }
             _ => Status::with_details(status.code(), status.message(), status.details().to_vec().into()),
         }

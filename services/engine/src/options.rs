@@ -32,7 +32,7 @@ pub struct Options {
 
     /// Power of a supply (watts).
     #[arg(long, env = "EVMESH_ENGINE_POWER_W", value_name = "WATTS", default_value_t = 50_000,
-          value_parser = clap::value_parser!(u64).range(1..=MAX_POWER_W))]
+          value_parser = clap::value_parser!(u64).range(1..=Power::MAX.w()))]
     pub power_w: u64,
 
     /// What a simulated car takes before it is full (watt-hours).
@@ -68,8 +68,6 @@ pub struct Options {
     pub kafka: KafkaOptions,
 }
 
-/// 10 MW: ten times the strongest charger for trucks.
-const MAX_POWER_W: u64 = 10_000_000;
 /// An hour in 0.36 s: faster, and a whole supply would fit between two readings.
 const MAX_SPEED: i64 = 10_000;
 

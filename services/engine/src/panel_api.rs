@@ -4,13 +4,11 @@ use crate::{Point, convert};
 use domain::{DriverId, supply::View};
 use evmesh_proto::engine::{self as proto, engine_panel_service_server::EnginePanelService};
 use mesh::{
-    convert::text,
+    convert::reason,
     grpc::{Deadline, Failure, parse},
 };
 use tonic::{Request, Response, Status};
 
-/// The longest reason of an injected fault, in characters, as the contract has it.
-const MAX_REASON: usize = 256;
 /// What has broken, if nobody says.
 pub(crate) const INJECTED: &str = "injected fault";
 
@@ -71,7 +69,7 @@ impl EnginePanelService for PanelApi {
         &self,
         request: Request<proto::InjectFaultRequest>,
     ) -> Result<Response<proto::InjectFaultResponse>, Status> {
-        let reason = text("reason", &request.into_inner().reason, MAX_REASON)?;
+        let reason = reason("reason", &request.into_inner().reason)?;
         let reason = if reason.trim().is_empty() { INJECTED.to_owned() } else { reason };
         let panel = self.panel(&self.0.break_down(reason).await?);
         Ok(Response::new(proto::InjectFaultResponse { panel }))

@@ -1,7 +1,7 @@
 //! The far side of a command: how it is called, and what is said when a call fails.
 
 use crate::exit::Failure;
-use mesh::grpc::{Address, Peer, PeerOptions};
+use mesh::grpc::{Address, CallError, Peer, PeerOptions};
 use std::{future::Future, pin::pin, time::Duration};
 use tonic::{Code, Status};
 
@@ -57,19 +57,21 @@ impl Far {
 
     /// Why a call to it failed, for the person who typed the command.
     pub(crate) fn failed(&self, status: &Status) -> Failure {
-        let address = self.peer.address();
-        let what = self.what;
-        let reason = mesh::grpc::reason(status);
-        Failure::Failed(match (reason.as_deref(), status.code()) {
-            (Some("PEER_UNREACHABLE" | "CIRCUIT_OPEN"), _) | (None, Code::Unavailable) => {
-                format!("cannot reach {what}: {}; {}", status.message(), self.advice)
+        let (address, what) = (self.peer.address(), self.what);
+        let a_stranger = mesh::grpc::reason(status).is_none();
+        Failure::Failed(match (CallError::from(status), status.code()) {
+            (error @ (CallError::Unreachable { .. } | CallError::CircuitOpen(_) | CallError::Broken), _) => {
+                format!("cannot reach {what}: {error}; {}", self.advice)
             }
-            (None, Code::Unimplemented) => {
+            (error, Code::Unavailable) if a_stranger => {
+                format!("cannot reach {what}: {error}; {}", self.advice)
+            }
+            (_, Code::Unimplemented) if a_stranger => {
                 format!("the server at {address} answers, but it is not {what}; name another address")
             }
             // What is wrong is behind the one that was asked: its sentence says where.
-            (Some(_), Code::Unavailable) => status.message().to_owned(),
-            _ => mesh::grpc::explain(status, &format!("{what} at {address}")),
+            (error, Code::Unavailable) => error.to_string(),
+            (error, _) => error.explain(&format!("{what} at {address}")),
         })
     }
 

@@ -1,17 +1,45 @@
 //! Between protobuf and the domain. What comes in is checked here; what goes out always fits.
+//!
+//! What is wrong is a value: the edge of gRPC makes a refusal of it, a store's codec its own error.
 
-use crate::grpc::{Failure, parse};
-use domain::{Energy, Money, Price, SupplyEnd, Wall};
+use domain::{Energy, Money, Power, Price, SupplyEnd, Wall, ids::MAX_NUMBER, text};
 use evmesh_proto::{engine, network as proto};
-use std::time::Duration;
+use std::{fmt::Display, str::FromStr, time::Duration};
+
+/// A field is wrong, and how: `problem` goes on after its name ("must not be empty").
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct InvalidField {
+    /// Where it is: `price.currency_code`.
+    pub field: String,
+    /// What is wrong with it, for people.
+    pub problem: String,
+}
+
+impl InvalidField {
+    /// From a field's name and the end of a sentence about it.
+    pub fn new(field: impl Into<String>, problem: impl Display) -> Self {
+        Self { field: field.into(), problem: problem.to_string() }
+    }
+}
+
+/// What a message must carry.
+pub fn given<T>(field: &str, value: Option<T>) -> Result<T, InvalidField> {
+    value.ok_or_else(|| InvalidField::new(field, "must be given"))
+}
+
+/// Reads an id, an address, a currency.
+pub fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, InvalidField> {
+    text.parse().map_err(|problem| InvalidField::new(field, problem))
+}
 
 /// Reads a price; `field` is where it was (`price`).
-pub fn price(field: &str, price: Option<&proto::Price>) -> Result<Price, Failure> {
-    let price = price.ok_or_else(|| Failure::invalid(field, "must be given"))?;
+pub fn price(field: &str, price: Option<&proto::Price>) -> Result<Price, InvalidField> {
+    let price = given(field, price)?;
     let currency = parse(&format!("{field}.currency_code"), &price.currency_code)?;
     let micros = u64::try_from(price.micros_per_kwh).unwrap_or(u64::MAX); // a negative one is out of bounds too
     Price::new(currency, micros)
-        .map_err(|problem| Failure::invalid(format!("{field}.micros_per_kwh"), problem))
+        .map_err(|problem| InvalidField::new(format!("{field}.micros_per_kwh"), problem))
 }
 
 /// Writes a price.
@@ -23,11 +51,11 @@ pub fn price_proto(price: Price) -> proto::Price {
 }
 
 /// Reads an amount; `field` is where it was (`amount`).
-pub fn money(field: &str, money: Option<&proto::Money>) -> Result<Money, Failure> {
-    let money = money.ok_or_else(|| Failure::invalid(field, "must be given"))?;
+pub fn money(field: &str, money: Option<&proto::Money>) -> Result<Money, InvalidField> {
+    let money = given(field, money)?;
     let currency = parse(&format!("{field}.currency_code"), &money.currency_code)?;
     let micros = u64::try_from(money.micros)
-        .map_err(|_| Failure::invalid(format!("{field}.micros"), "must not be negative"))?;
+        .map_err(|_| InvalidField::new(format!("{field}.micros"), "must not be negative"))?;
     Ok(Money { currency, micros })
 }
 
@@ -37,11 +65,11 @@ pub fn money_proto(money: Money) -> proto::Money {
 }
 
 /// Reads energy in watt-hours, at most [`Energy::MAX`]; `field` is where it was (`energy_wh`).
-pub fn energy(field: &str, wh: u64) -> Result<Energy, Failure> {
+pub fn energy(field: &str, wh: u64) -> Result<Energy, InvalidField> {
     let energy = Energy::from_wh(wh);
     if energy > Energy::MAX {
         let problem = format!("must be at most {}: no supply delivers more", Energy::MAX.wh());
-        return Err(Failure::invalid(field, problem));
+        return Err(InvalidField::new(field, problem));
     }
     Ok(energy)
 }
@@ -62,14 +90,20 @@ pub fn supply_end_proto(end: SupplyEnd) -> engine::SupplyEnd {
     }
 }
 
-/// The highest number of an authorisation or an epoch: 2^53, exact in every language's numbers. They rise one by one or
-/// with the clock's milliseconds, so a higher one is a mistake, and taking it would leave no room above it.
-const HIGHEST_NUMBER: u64 = 1 << 53;
+/// Reads power in watts, at most [`Power::MAX`]; `field` is where it was (`power_w`).
+pub fn power(field: &str, w: u64) -> Result<Power, InvalidField> {
+    let power = Power::from_w(w);
+    if power > Power::MAX {
+        let problem = format!("must be at most {}: no charge point has more", Power::MAX.w());
+        return Err(InvalidField::new(field, problem));
+    }
+    Ok(power)
+}
 
 /// Reads the number of an authorisation or an epoch; `field` is where it was (`epoch`).
-pub fn number(field: &str, number: u64) -> Result<u64, Failure> {
-    if number > HIGHEST_NUMBER {
-        return Err(Failure::invalid(field, "must be at most 2^53"));
+pub fn number(field: &str, number: u64) -> Result<u64, InvalidField> {
+    if number > MAX_NUMBER {
+        return Err(InvalidField::new(field, "must be at most 2^53"));
     }
     Ok(number)
 }
@@ -89,9 +123,9 @@ pub fn timestamp(wall: Wall) -> prost_types::Timestamp {
 }
 
 /// Reads a duration that must not be negative; `field` is where it was (`report_interval`).
-pub fn duration(field: &str, duration: Option<&prost_types::Duration>) -> Result<Duration, Failure> {
-    let duration = duration.ok_or_else(|| Failure::invalid(field, "must be given"))?;
-    Duration::try_from(*duration).map_err(|_| Failure::invalid(field, "must not be negative"))
+pub fn duration(field: &str, duration: Option<&prost_types::Duration>) -> Result<Duration, InvalidField> {
+    let duration = given(field, duration)?;
+    Duration::try_from(*duration).map_err(|_| InvalidField::new(field, "must not be negative"))
 }
 
 /// Writes a duration.
@@ -102,16 +136,14 @@ pub fn duration_proto(duration: Duration) -> prost_types::Duration {
     }
 }
 
-/// Reads a text of at most `max` characters; `field` is where it was.
-pub fn text(field: &str, text: &str, max: usize) -> Result<String, Failure> {
-    let length = text.chars().count();
-    if length > max {
-        return Err(Failure::invalid(field, format!("has {length} characters; at most {max} are allowed")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Failure::invalid(field, "must not have control characters"));
-    }
-    Ok(text.to_owned())
+/// Reads a place, or the start of one; `field` is where it was.
+pub fn location(field: &str, text: &str) -> Result<String, InvalidField> {
+    text::location(text).map_err(|problem| InvalidField::new(field, problem))
+}
+
+/// Reads a reason in words; `field` is where it was.
+pub fn reason(field: &str, text: &str) -> Result<String, InvalidField> {
+    text::reason(text).map_err(|problem| InvalidField::new(field, problem))
 }
 
 /// Pages have this many entries where the caller gives 0.
@@ -120,11 +152,11 @@ pub const DEFAULT_PAGE_SIZE: usize = 50;
 pub const MAX_PAGE_SIZE: usize = 500;
 
 /// Reads `page_size` (AIP-158): 0 is [`DEFAULT_PAGE_SIZE`], more than [`MAX_PAGE_SIZE`] is cut to it.
-pub fn page_size(size: i32) -> Result<usize, Failure> {
+pub fn page_size(size: i32) -> Result<usize, InvalidField> {
     match usize::try_from(size) {
         Ok(0) => Ok(DEFAULT_PAGE_SIZE),
         Ok(size) => Ok(size.min(MAX_PAGE_SIZE)),
-        Err(_) => Err(Failure::invalid("page_size", "must not be negative")),
+        Err(_) => Err(InvalidField::new("page_size", "must not be negative")),
     }
 }
 
@@ -136,8 +168,8 @@ fn signed(micros: u64) -> i64 {
 mod tests {
     use super::*;
 
-    fn field(failure: Failure) -> String {
-        failure.field.unwrap().0
+    fn field(wrong: InvalidField) -> String {
+        wrong.field
     }
 
     #[test]
@@ -169,9 +201,10 @@ mod tests {
     fn sizes_are_bounded() {
         assert_eq!((page_size(0), page_size(7), page_size(9999)), (Ok(50), Ok(7), Ok(500)));
         assert!(page_size(-1).is_err());
-        assert!(text("location", &"ñ".repeat(128), 128).is_ok());
-        assert_eq!(field(text("location", &"ñ".repeat(129), 128).unwrap_err()), "location");
-        assert!(text("location", "a\u{1b}[2J", 128).is_err());
+        assert!(location("location", &"ñ".repeat(128)).is_ok());
+        assert_eq!(field(location("location", &"ñ".repeat(129)).unwrap_err()), "location");
+        assert!(reason("reason", "a\u{1b}[2J").is_err());
+        assert!(power("power_w", Power::MAX.w() + 1).is_err());
         assert!(energy("energy_wh", Energy::MAX.wh() + 1).is_err());
     }
 }

@@ -18,7 +18,7 @@ use evmesh_proto::{
 use mesh::{
     backoff::Backoff,
     convert,
-    grpc::{self, Address, Peer, PeerOptions},
+    grpc::{CallError, Peer, PeerOptions},
 };
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -161,11 +161,10 @@ async fn attend(
     pings: mpsc::Receiver<AttendRequest>,
     inputs: &mpsc::Sender<Input>,
 ) -> (String, Option<u64>) {
-    let address = peer.address().clone();
     let mut client = EngineServiceClient::new(peer);
     let mut answers = match client.attend(ReceiverStream::new(pings)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return engine_trouble(&status, &address),
+        Err(status) => return engine_trouble(&status),
     };
     loop {
         match answers.message().await {
@@ -174,7 +173,7 @@ async fn attend(
                 Err(why) => return (why, None),
             },
             Ok(None) => return ("it closed the stream".into(), None),
-            Err(status) => return engine_trouble(&status, &address),
+            Err(status) => return engine_trouble(&status),
         }
     }
 }
@@ -190,10 +189,15 @@ pub fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     })
 }
 
-fn engine_trouble(status: &Status, address: &Address) -> (String, Option<u64>) {
-    let stale = grpc::reason(status).as_deref() == Some("EPOCH_STALE");
-    let newest = || grpc::metadata(status, "epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-    (words(status, address), stale.then(newest))
+fn engine_trouble(status: &Status) -> (String, Option<u64>) {
+    let error = CallError::from(status);
+    let newest = match &error {
+        CallError::Answered(failure) if failure.reason == "EPOCH_STALE" => {
+            Some(failure.metadata("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0))
+        }
+        _ => None,
+    };
+    (error.briefly(), newest)
 }
 
 /// Registers, and reports until the stream ends: why.
@@ -204,11 +208,10 @@ async fn report(
     reports: mpsc::Receiver<ReportHealthRequest>,
     inputs: &mpsc::Sender<Input>,
 ) -> Trouble {
-    let address = peer.address().clone();
     let mut client = ChargePointServiceClient::new(peer);
     let registration = match client.register_charge_point(request).await {
         Ok(registration) => registration.into_inner(),
-        Err(status) => return central_trouble(&status, &address),
+        Err(status) => return central_trouble(&status),
     };
     let interval = convert::duration("report_interval", registration.report_interval.as_ref());
     let registered = Input::Registered {
@@ -219,7 +222,7 @@ async fn report(
     tell(inputs, registered).await;
     let mut answers = match client.report_health(ReceiverStream::new(reports)).await {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return central_trouble(&status, &address),
+        Err(status) => return central_trouble(&status),
     };
     loop {
         match answers.message().await {
@@ -230,22 +233,32 @@ async fn report(
             Ok(None) => {
                 return Trouble::Unreachable { why: "it closed the stream".into() };
             }
-            Err(status) => return central_trouble(&status, &address),
+            Err(status) => return central_trouble(&status),
         }
     }
 }
 
-fn central_trouble(status: &Status, address: &Address) -> Trouble {
-    let why = words(status, address);
-    match status.code() {
-        // Nobody there, or nobody who could decide.
+fn central_trouble(status: &Status) -> Trouble {
+    let error = CallError::from(status);
+    let why = error.briefly();
+    match error {
+        CallError::Answered(failure) if decided(failure.code) => {
+            Trouble::Refused { reason: failure.reason, why, retry_after: failure.retry_after }
+        }
+        _ => Trouble::Unreachable { why },
+    }
+}
+
+/// Was there somebody who could decide?
+fn decided(code: Code) -> bool {
+    match code {
         Code::Ok
         | Code::Unavailable
         | Code::DeadlineExceeded
         | Code::Cancelled
         | Code::Unknown
         | Code::Internal
-        | Code::DataLoss => Trouble::Unreachable { why },
+        | Code::DataLoss => false,
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
@@ -255,23 +268,6 @@ fn central_trouble(status: &Status, address: &Address) -> Trouble {
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unimplemented
-        | Code::Unauthenticated => Trouble::Refused {
-            reason: grpc::reason(status).unwrap_or_else(|| status.code().description().into()),
-            why,
-            retry_after: grpc::retry_after(status),
-        },
+        | Code::Unauthenticated => true,
     }
-}
-
-/// What went wrong, without the address: it stands beside.
-fn words(status: &Status, address: &Address) -> String {
-    let words = match status.message() {
-        "" => status.code().description(),
-        message => message,
-    };
-    let no_answer = format!("no answer from {address}: ");
-    let words = words.strip_prefix(&no_answer).unwrap_or(words);
-    // What HTTP/2 says of a stream whose far side died means nothing to people.
-    let words = if words.starts_with("h2 protocol error") { "the connection broke" } else { words };
-    words.replace(char::is_control, " ")
 }

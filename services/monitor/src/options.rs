@@ -1,11 +1,8 @@
 //! What a monitor can be told.
 
-use domain::{ChargePointId, Price, watchdog::Settings};
+use domain::{ChargePointId, Price, text, watchdog::Settings};
 use mesh::grpc::{Address, ServerOptions};
 use std::{net::SocketAddr, time::Duration};
-
-/// The longest location, in characters: the contract of `RegisterChargePoint`.
-const MAX_LOCATION_CHARS: usize = 128;
 
 /// The shortest time between two pings: below it, a busy machine looks like a dead engine.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(10);
@@ -18,7 +15,7 @@ pub struct Options {
     pub charge_point: ChargePointId,
 
     /// Its place, at most 128 characters; central takes it the first time it registers.
-    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT", value_parser = location)]
+    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT", value_parser = text::location)]
     pub location: String,
 
     /// Its price a kWh, with the currency; central takes it the first time it registers.
@@ -60,10 +57,6 @@ impl Options {
     pub(crate) fn settings(&self) -> Settings {
         Settings { ping_interval: self.ping_interval, misses: self.misses }
     }
-}
-
-fn location(text: &str) -> Result<String, String> {
-    mesh::convert::text("it", text, MAX_LOCATION_CHARS).map_err(|failure| failure.message)
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

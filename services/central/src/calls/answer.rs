@@ -1,16 +1,9 @@
 //! What engines answer, checked: nothing of it is believed before it is what the contract says.
 
-use crate::telemetry::MAX_SEQ;
 use domain::network::{CallOutcome, EngineAnswer, EngineReport};
-use domain::{Power, SupplyRecord, SupplyState};
+use domain::{SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
 use evmesh_proto::engine;
-use mesh::{
-    convert,
-    grpc::{Failure, parse},
-};
-
-/// An engine keeps so many unsettled sessions at most, says the contract.
-const MAX_UNSETTLED: usize = 1000;
+use mesh::convert::{self, InvalidField, given, parse};
 
 /// What came of a call; `None` where the answer says nothing.
 pub(super) fn outcome(result: engine::CallResult) -> Option<CallOutcome> {
@@ -44,11 +37,11 @@ pub(super) fn revoke_outcome(
 pub(super) fn read(
     outcome: Option<CallOutcome>,
     state: Option<engine::EngineState>,
-) -> Result<EngineAnswer, Failure> {
-    let outcome = outcome.ok_or_else(|| Failure::invalid("result", "must be given"))?;
-    let state = state.ok_or_else(|| Failure::invalid("state", "must be given"))?;
+) -> Result<EngineAnswer, InvalidField> {
+    let outcome = given("result", outcome)?;
+    let state = given("state", state)?;
     if state.unsettled.len() > MAX_UNSETTLED {
-        return Err(Failure::invalid(
+        return Err(InvalidField::new(
             "state.unsettled",
             format!("must have at most {MAX_UNSETTLED} sessions"),
         ));
@@ -61,7 +54,7 @@ pub(super) fn read(
     };
     for ended in &report.unsettled {
         if !matches!(ended.state, SupplyState::Ended(_)) {
-            return Err(Failure::invalid(
+            return Err(InvalidField::new(
                 "state.unsettled",
                 format!("must have ended: session {} has not", ended.session),
             ));
@@ -70,28 +63,22 @@ pub(super) fn read(
     Ok(EngineAnswer { outcome, report })
 }
 
-fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, Failure> {
+fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
     let state = match record.state() {
-        engine::SupplyState::Unspecified => return Err(Failure::invalid("state", "must be given")),
+        engine::SupplyState::Unspecified => return given("state", None),
         engine::SupplyState::Authorized => SupplyState::Authorized,
         engine::SupplyState::Supplying => SupplyState::Supplying,
-        engine::SupplyState::Ended => SupplyState::Ended(
-            convert::supply_end(record.end())
-                .ok_or_else(|| Failure::invalid("end", "must be given once it has ended"))?,
-        ),
+        engine::SupplyState::Ended => SupplyState::Ended(given("end", convert::supply_end(record.end()))?),
     };
-    if record.seq > MAX_SEQ {
-        return Err(Failure::invalid("seq", format!("must be at most {MAX_SEQ}")));
-    }
     Ok(SupplyRecord {
         session: parse("session_id", &record.session_id)?,
         driver: parse("driver_id", &record.driver_id)?,
         price: convert::price("price", record.price.as_ref())?,
         authorization: record.authorization_number,
         state,
-        seq: record.seq,
+        seq: convert::number("seq", record.seq)?,
         energy: convert::energy("energy_wh", record.energy_wh)?,
-        power: Power::from_w(record.power_w),
+        power: convert::power("power_w", record.power_w)?,
         started_at: record.start_time.as_ref().map(convert::wall),
         read_at: record.end_time.as_ref().map(convert::wall),
     })

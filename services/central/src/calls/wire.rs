@@ -4,7 +4,7 @@ use super::answer;
 use domain::InstanceId;
 use domain::network::{CallOutcome, EngineAnswer, EngineRequest};
 use evmesh_proto::engine;
-use mesh::{convert, grpc::Failure};
+use mesh::convert::{self, InvalidField};
 
 /// A request of `EngineService`.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub struct Response {
 
 impl Response {
     /// Nothing of it is believed before it is what the contract says.
-    pub fn read(self) -> Result<EngineAnswer, Failure> {
+    pub fn read(self) -> Result<EngineAnswer, InvalidField> {
         answer::read(self.outcome, self.state)
     }
 }

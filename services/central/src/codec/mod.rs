@@ -49,7 +49,7 @@ fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Res
 }
 
 /// The domain's, where mesh found a field wrong.
-fn checked<T>(what: &'static str, value: Result<T, mesh::grpc::Failure>) -> Result<T, Unreadable> {
+fn checked<T>(what: &'static str, value: Result<T, mesh::convert::InvalidField>) -> Result<T, Unreadable> {
     value.map_err(|failure| Unreadable::new(what, failure))
 }
 

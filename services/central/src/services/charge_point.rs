@@ -18,10 +18,6 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// The longest place.
-const MAX_LOCATION: usize = 128;
-/// The longest reason of a report.
-const MAX_REASON: usize = 256;
 /// So many answers to reports may wait for a slow monitor; beyond, its next report waits.
 const ANSWERS: usize = 16;
 
@@ -45,7 +41,7 @@ impl ChargePointService for ChargePoints {
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
             charge_point: parse("charge_point_id", &message.charge_point_id)?,
-            location: convert::text("location", &message.location, MAX_LOCATION)?,
+            location: convert::location("location", &message.location)?,
             price: convert::price("price", message.price.as_ref())?,
             engine_address: address.to_string(),
             instance: parse("instance_id", &message.instance_id)?,
@@ -164,7 +160,7 @@ impl Reports {
         };
         let charge_point: ChargePointId = parse("charge_point_id", &report.charge_point_id)?;
         let epoch = report.epoch;
-        let reason = convert::text("reason", &report.reason, MAX_REASON)?;
+        let reason = convert::reason("reason", &report.reason)?;
         let holds = self.holds.get_or_insert_with(|| (charge_point.clone(), epoch));
         if holds.0 != charge_point {
             let problem = format!("must be {} in every report of this stream", holds.0);

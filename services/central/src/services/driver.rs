@@ -18,9 +18,6 @@ use std::time::Duration;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-/// The longest place.
-const MAX_LOCATION: usize = 128;
-
 /// Serves drivers.
 #[derive(Debug, Clone)]
 pub(crate) struct Drivers {
@@ -60,7 +57,7 @@ impl DriverService for Drivers {
         let deadline = Deadline::of(&request);
         let mut message = request.into_inner();
         let driver = driver_id(&message.driver_id)?;
-        let location_prefix = convert::text("location_prefix", &message.location_prefix, MAX_LOCATION)?;
+        let location_prefix = convert::location("location_prefix", &message.location_prefix)?;
         let target = match message.charge_point_id.as_str() {
             "" => Target::Any { location_prefix },
             _ if !location_prefix.is_empty() => {
@@ -140,7 +137,7 @@ impl DriverService for Drivers {
         request: Request<proto::ListChargePointsRequest>,
     ) -> Result<Response<proto::ListChargePointsResponse>, Status> {
         let message = request.into_inner();
-        let prefix = convert::text("location_prefix", &message.location_prefix, MAX_LOCATION)?;
+        let prefix = convert::location("location_prefix", &message.location_prefix)?;
         let available = message.available_only;
         let list = format!("charge points {available} {prefix}");
         let page = Page::new(list, message.page_size, &message.page_token)?;

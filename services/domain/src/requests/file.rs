@@ -1,12 +1,9 @@
 //! A driver's file: one charge point a line.
 
-use crate::{ChargePointId, ids::InvalidId, network::Target};
+use crate::{ChargePointId, ids::InvalidId, network::Target, text::MAX_LOCATION_CHARS};
 
 /// The most requests in one file: at 4 s of pause each, half a day.
 pub const MAX_LINES: usize = 10_000;
-
-/// The longest start of a location, in characters: as long as a location may be.
-pub const MAX_LOCATION_CHARS: usize = 128;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]

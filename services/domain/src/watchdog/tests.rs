@@ -190,7 +190,7 @@ fn each_change_of_health_is_reported_and_said_once() {
 fn a_reason_is_cut_to_what_a_report_may_carry() {
     let mut dog = connected();
     let effects = dog.apply(Mono(1), answer(1, "store-a", &"ñ".repeat(1000)));
-    assert_eq!(reports(&effects), [Health::Faulted("ñ".repeat(MAX_REASON_CHARS))]);
+    assert_eq!(reports(&effects), [Health::Faulted("ñ".repeat(crate::text::MAX_REASON_CHARS))]);
 }
 
 #[test]

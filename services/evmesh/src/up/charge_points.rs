@@ -1,7 +1,7 @@
 //! Which charge points `evmesh up` starts: its own four, or those of a file.
 
 use crate::exit::Failure;
-use domain::{ChargePointId, Price};
+use domain::{ChargePointId, Price, text::MAX_LOCATION_CHARS};
 use std::{collections::HashSet, fs, path::Path};
 
 /// What `--charge-points` says of its format.
@@ -18,9 +18,6 @@ VLC-01; Valencia, Nord; 0.30 EUR
 
 /// The most charge points that one process runs: each has an engine, a monitor, a store and two ports.
 const MAX: usize = 500;
-
-/// The longest place, in characters: central's own limit.
-const MAX_LOCATION: usize = 128;
 
 /// A charge point to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +67,8 @@ fn parse_line(line: &str) -> Result<ChargePoint, String> {
     let [id, location, price] = parts[..] else {
         return Err(format!("it has {} parts, and needs an id, a place and a price", parts.len()));
     };
-    if location.chars().count() > MAX_LOCATION {
-        return Err(format!("the place is longer than {MAX_LOCATION} characters"));
+    if location.chars().count() > MAX_LOCATION_CHARS {
+        return Err(format!("the place is longer than {MAX_LOCATION_CHARS} characters"));
     }
     Ok(ChargePoint {
         id: id.parse().map_err(|wrong| format!("the id '{id}' {wrong}"))?,

@@ -2,8 +2,8 @@
 
 use super::{
     Address, Deadline, Failure,
-    circuit_breaker::{Breaker, PROBE_AFTER},
-    error_details::RETRY_AFTER,
+    call_error::CallError,
+    circuit_breaker::Breaker,
     methods::{self, Method},
     retry_budget, uniform,
 };
@@ -162,6 +162,7 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
         Method::Streaming => stream(&peer, request).await,
         Method::Unary => unary(&peer, request).await,
     };
+    let answer = answer.map_err(Status::from);
     let code = match &answer {
         Ok(response) => code(response.headers()).unwrap_or(Code::Ok),
         Err(status) => status.code(),
@@ -172,7 +173,7 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
 }
 
 /// A stream has neither deadline nor retry: only its start can fail here.
-async fn stream(peer: &Peer, request: Request) -> Result<Response, Status> {
+async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
     guarded(peer, async {
         let mut response = send(peer, request).await?;
         sanitize(response.headers_mut());
@@ -182,7 +183,7 @@ async fn stream(peer: &Peer, request: Request) -> Result<Response, Status> {
 }
 
 /// A call has a deadline, which covers its repeats, and may be repeated if it is marked so.
-async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
+async fn unary(peer: &Peer, mut request: Request) -> Result<Response, CallError> {
     // Deadline: that of the call which came in, at most our own; the far side is told.
     let started = Instant::now();
     let own = own_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
@@ -191,7 +192,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
     // The message is kept whole, for a repeat. It was encoded in memory a moment ago: this does not wait.
     let repeatable = request.headers_mut().remove(REQUEST_ID).is_some();
     let (parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let body = body.collect().await.map_err(|status| Failure::from(&status))?.to_bytes();
 
     peer.shared.retries.deposit();
     let mut backoff = Backoff::new();
@@ -202,7 +203,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
         // Retry: only what was UNAVAILABLE, only where a repeat is harmless, only within budget and deadline.
         let unavailable = match &answer {
             Ok(response) => code(response.headers()) == Some(Code::Unavailable),
-            Err(status) => status.code() == Code::Unavailable,
+            Err(error) => matches!(error, CallError::Unreachable { .. } | CallError::CircuitOpen(_)),
         };
         let may_repeat = || !peer.shared.breaker().is_open() && peer.shared.retries.withdraw();
         if !unavailable || !repeatable || tried == MAX_TRIES || !may_repeat() {
@@ -214,7 +215,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, Status> {
         }
         tokio::time::sleep(wait).await;
     }
-    Err(overdue(peer)) // the loop above ends by itself
+    Err(CallError::Late(peer.address().clone())) // the loop above ends by itself
 }
 
 /// One try: the request out, the whole answer in, before the deadline.
@@ -224,10 +225,11 @@ async fn attempt(
     body: Bytes,
     deadline: Instant,
 ) -> Result<Response, Fault> {
+    let late = || CallError::Late(peer.address().clone());
     let started = Instant::now();
     let left = deadline.saturating_duration_since(started);
     if left.is_zero() {
-        return Err(Fault::Ours(overdue(peer)));
+        return Err(Fault::Ours(late()));
     }
     let mut request = Request::from_parts(parts, Body::new(Full::new(body)));
     request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
@@ -236,11 +238,10 @@ async fn attempt(
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 let message = format!("the answer has more than {MAX_ANSWER_BYTES} bytes");
-                return Fault::Ours(
-                    Failure::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message).into(),
-                );
+                let too_large = Failure::new(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message);
+                return Fault::Ours(too_large.into());
             }
-            Fault::Theirs(unreachable(peer, &*error))
+            Fault::Theirs(CallError::unreachable(peer.address(), &*error))
         })?;
         // An error may come at the end of the body: in the head, one place is enough to look for it.
         let at_end =
@@ -259,8 +260,8 @@ async fn attempt(
     let answer = timeout_at(deadline, whole).await.unwrap_or(Err(Fault::Late));
     match answer {
         Ok(response) if code(response.headers()) != Some(Code::DeadlineExceeded) => Ok(response),
-        Ok(_) | Err(Fault::Late) if left >= SILENCE => Err(Fault::Theirs(overdue(peer))),
-        Ok(_) | Err(Fault::Late) => Err(Fault::Ours(overdue(peer))),
+        Ok(_) | Err(Fault::Late) if left >= SILENCE => Err(Fault::Theirs(late())),
+        Ok(_) | Err(Fault::Late) => Err(Fault::Ours(late())),
         Err(fault) => Err(fault),
     }
 }
@@ -268,22 +269,20 @@ async fn attempt(
 /// Why a try failed, for the breaker.
 enum Fault {
     /// The far side cannot be reached, or is silent.
-    Theirs(Status),
+    Theirs(CallError),
     /// Too late; whose fault that is depends on how long there was.
     Late,
     /// Anything else.
-    Ours(Status),
+    Ours(CallError),
 }
 
 /// Circuit breaker: a far side that keeps failing is left alone for a while, and its callers do not wait for it.
 async fn guarded(
     peer: &Peer,
     attempt: impl Future<Output = Result<Response, Fault>>,
-) -> Result<Response, Status> {
+) -> Result<Response, CallError> {
     if !peer.shared.breaker().admits(Instant::now()) {
-        let message =
-            format!("{} did not answer several times in a row; it is tried again soon", peer.address());
-        return Err(Failure::unavailable("CIRCUIT_OPEN", message, PROBE_AFTER).into());
+        return Err(CallError::CircuitOpen(peer.address().clone()));
     }
     match attempt.await {
         Ok(response) => {
@@ -292,33 +291,24 @@ async fn guarded(
             }
             Ok(response)
         }
-        Err(Fault::Theirs(status)) => {
+        Err(Fault::Theirs(error)) => {
             if peer.shared.breaker().failed(Instant::now()) {
-                tracing::warn!(peer = %peer.address(), cause = status.message(), "peer lost");
+                tracing::warn!(peer = %peer.address(), cause = %error, "peer lost");
             }
-            Err(status)
+            Err(error)
         }
-        Err(Fault::Late) => Err(overdue(peer)),
-        Err(Fault::Ours(status)) => Err(status),
+        Err(Fault::Late) => Err(CallError::Late(peer.address().clone())),
+        Err(Fault::Ours(error)) => Err(error),
     }
 }
 
 async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
     let failed = |error: tonic::transport::Error| match error.source() {
         Some(cause) if cause.is::<tonic::TimeoutExpired>() => Fault::Late,
-        _ => Fault::Theirs(unreachable(peer, &error)),
+        _ => Fault::Theirs(CallError::unreachable(peer.address(), &error)),
     };
     let mut channel = peer.channel.clone();
     channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)
-}
-
-fn unreachable(peer: &Peer, error: &(dyn Error + 'static)) -> Status {
-    let message = format!("no answer from {}: {}", peer.address(), super::cause(error));
-    Failure::unavailable("PEER_UNREACHABLE", message, RETRY_AFTER).into()
-}
-
-fn overdue(peer: &Peer) -> Status {
-    Failure::deadline(format!("{} did not answer before the deadline", peer.address())).into()
 }
 
 /// The code in a head or a trailer, if there is one.

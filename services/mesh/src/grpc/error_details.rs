@@ -1,6 +1,7 @@
 //! The one form of every error that leaves a service: a code, a reason for programs, a sentence for people.
 
-use std::{collections::HashMap, fmt::Display, io, str::FromStr, time::Duration};
+use crate::convert::InvalidField;
+use std::{collections::HashMap, fmt::Display, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -104,10 +105,28 @@ impl Failure {
         self.metadata.push((name.into(), value.to_string()));
         self
     }
+
+    /// A value of the metadata, if it is there.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// All that a caller learns of an internal error.
 pub(crate) const INTERNAL_MESSAGE: &str = "something went wrong inside; the server's log says what";
+
+/// A value that a request carried is wrong.
+impl From<InvalidField> for Failure {
+    fn from(InvalidField { field, problem }: InvalidField) -> Self {
+        Self::invalid(field, problem)
+    }
+}
+
+impl From<InvalidField> for Status {
+    fn from(wrong: InvalidField) -> Self {
+        Failure::from(wrong).into()
+    }
+}
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
@@ -125,6 +144,26 @@ impl From<Failure> for Status {
     }
 }
 
+/// What the far side says; without a reason of its own, the code's description stands for it.
+impl From<&Status> for Failure {
+    fn from(status: &Status) -> Self {
+        let description = status.code().description();
+        let info = status.get_details_error_info();
+        let (reason, metadata) =
+            info.map_or((description.to_owned(), HashMap::new()), |info| (info.reason, info.metadata));
+        let bad_request = status.get_details_bad_request();
+        let field = bad_request.and_then(|bad| bad.field_violations.into_iter().next());
+        Self {
+            code: status.code(),
+            reason,
+            message: if status.message().is_empty() { description } else { status.message() }.to_owned(),
+            retry_after: retry_after(status),
+            field: field.map(|wrong| Box::new((wrong.field, wrong.description))),
+            metadata: metadata.into_iter().collect(),
+        }
+    }
+}
+
 /// The reason in an error's `ErrorInfo`, if it has one.
 pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
@@ -135,71 +174,15 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
-/// One value of the error's metadata, if the far side gave it.
-pub fn metadata(status: &Status, name: &str) -> Option<String> {
-    status.get_details_error_info().and_then(|mut info| info.metadata.remove(name))
-}
-
-/// The error as one plain sentence. `what` is who answered, or did not: `central`, `the engine at 10.0.0.7:50052`.
-pub fn explain(status: &Status, what: &str) -> String {
-    let text = match status.message() {
-        "" => status.code().description(),
-        message => message,
-    };
-    match status.code() {
-        Code::Unavailable => format!("{what} cannot be reached: {text}"),
-        Code::DeadlineExceeded | Code::Cancelled => format!("{what} did not answer in time: {text}"),
-        Code::ResourceExhausted => format!("{what} is overloaded: {text}"),
-        Code::Internal | Code::Unknown | Code::DataLoss => format!("{what} failed: {text}"),
-        Code::Unimplemented => format!("{what} does not know this call: {text}"),
-        Code::Ok
-        | Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unauthenticated => format!("{what} refused: {text}"),
-    }
-}
-
-/// Why a connection failed, in words that people know: the innermost cause, such as "Connection refused". What another
-/// kind of server does to a gRPC client is put in words here.
-pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = || std::iter::successors(Some(error), |&error| error.source());
-    let of_h2 = || causes().filter_map(|error| error.downcast_ref::<h2::Error>());
-    // An answer in another protocol looks like a frame that is too long, or in the wrong place.
-    let strange = [h2::Reason::FRAME_SIZE_ERROR, h2::Reason::PROTOCOL_ERROR, h2::Reason::HTTP_1_1_REQUIRED];
-    if of_h2().any(|error| error.reason().is_some_and(|reason| strange.contains(&reason))) {
-        return "something else listens there, or a server with TLS".to_owned();
-    }
-    let innermost = causes().last().map_or_else(String::new, ToString::to_string);
-    let mut of_io = causes()
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .chain(of_h2().filter_map(h2::Error::get_io));
-    let closed = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof];
-    // hyper says it in its own words only.
-    if innermost == "connection closed" || of_io.any(|error| closed.contains(&error.kind())) {
-        return "the connection was closed; perhaps something else listens there, or a server with TLS"
-            .to_owned();
-    }
-    innermost
-}
-
-/// Reads a field: an id, an address, a currency.
-pub fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|problem| Failure::invalid(field, problem))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::parse;
     use domain::DriverId;
 
     #[test]
     fn a_wrong_field_is_named() {
-        let status: Status = parse::<DriverId>("driver_id", "a b").unwrap_err().into();
+        let status: Status = Failure::from(parse::<DriverId>("driver_id", "a b").unwrap_err()).into();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(reason(&status).as_deref(), Some("INVALID_FIELD"));
         let bad = status.get_details_bad_request().unwrap();
@@ -211,10 +194,9 @@ mod tests {
     #[test]
     fn details_travel_with_the_status() {
         let failure = Failure::aborted("EPOCH_STALE", "a newer one is there", RETRY_AFTER).with("epoch", 7);
-        let status = Status::from(failure);
-        assert_eq!(retry_after(&status), Some(RETRY_AFTER));
-        assert_eq!(metadata(&status, "epoch").as_deref(), Some("7"));
-        assert_eq!(explain(&status, "central"), "central refused: a newer one is there");
+        let status = Status::from(failure.clone());
+        assert_eq!(Failure::from(&status), failure);
+        assert_eq!((failure.retry_after, failure.metadata("epoch")), (Some(RETRY_AFTER), Some("7")));
     }
 
     #[test]

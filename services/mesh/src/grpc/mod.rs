@@ -1,6 +1,7 @@
 //! Calls between services: the server stack, the client stack, and the form of every error.
 
 mod address;
+mod call_error;
 mod circuit_breaker;
 mod client;
 mod error_details;
@@ -10,7 +11,9 @@ mod server;
 mod stack;
 mod uniform;
 
+pub use crate::convert::parse;
 pub use address::{Address, InvalidAddress};
+pub use call_error::{CallError, cause};
 pub use client::{Peer, PeerOptions, with_request_id};
-pub use error_details::{DOMAIN, Failure, RETRY_AFTER, cause, explain, metadata, parse, reason, retry_after};
+pub use error_details::{DOMAIN, Failure, RETRY_AFTER, reason, retry_after};
 pub use server::{BindError, Deadline, GrpcServer, HealthHandle, Listener, ServeError, ServerOptions};
