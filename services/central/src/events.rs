@@ -48,14 +48,15 @@ impl Ring {
 
 /// Takes what happens.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub struct Events {
     ring: watch::Sender<Ring>,
     /// The order to stop the network that this central is part of, if it is one process.
     network: Option<Shutdown>,
 }
 
 impl Events {
-    pub(crate) fn new() -> (Self, watch::Receiver<Ring>) {
+    /// The events of a new central, and the newest of them as its panel shows them.
+    pub fn new() -> (Self, watch::Receiver<Ring>) {
         counters::describe();
         let (ring, receiver) = watch::channel(Ring::default());
         (Self { ring, network: None }, receiver)

@@ -55,7 +55,7 @@ impl Roster {
 
 /// Where the roster is had.
 #[derive(Debug, Clone)]
-pub(crate) struct RosterHandle {
+pub struct RosterHandle {
     newest: watch::Sender<Arc<Roster>>,
     requests: mpsc::Sender<oneshot::Sender<Arc<Roster>>>,
 }
@@ -75,7 +75,7 @@ impl RosterHandle {
 }
 
 /// Collects until the order to stop.
-pub(crate) fn spawn(newest: watch::Sender<Arc<Roster>>, handle: Handle, shutdown: Shutdown) -> RosterHandle {
+pub fn spawn(newest: watch::Sender<Arc<Roster>>, handle: Handle, shutdown: Shutdown) -> RosterHandle {
     let (requests, mut waiting) = mpsc::channel::<oneshot::Sender<Arc<Roster>>>(REQUESTS);
     let roster = RosterHandle { newest: newest.clone(), requests };
     tokio::spawn(async move {

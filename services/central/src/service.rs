@@ -198,7 +198,8 @@ async fn finish(running: &mut Running) -> Result<(), Error> {
     running.ended().await
 }
 
-fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
+/// The calls that central serves.
+pub fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
     let max = options.server.max_message_bytes;
     let authorize_timeout = options.rules.authorize_timeout;
     let drivers = Drivers { handle: handle.clone(), authorize_timeout };

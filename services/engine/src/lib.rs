@@ -31,4 +31,5 @@ mod wire;
 pub use error::Error;
 pub use options::{Options, PlugIn};
 pub use point::Point;
-pub use service::Service;
+pub use service::{Service, server};
+pub use storage::FORMAT;

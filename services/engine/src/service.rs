@@ -116,7 +116,7 @@ impl Service {
         tokio::spawn(Relay::run(Rows(point.clone()), producer.clone(), rows, background.clone()));
         tokio::spawn(ensure_topics(kafka, &[CP_TELEMETRY], background.clone()));
 
-        let served = serve(&server, &point, listener, serving.clone());
+        let served = self::server(&server, &point).serve(listener, serving.clone());
         tokio::pin!(served);
         let result = tokio::select! {
             result = &mut served => result,
@@ -136,21 +136,16 @@ impl Service {
             producer.flush(LAST_READINGS).await;
         }
         tracing::info!(%charge_point, "engine stopped");
-        result.and(outcome)
+        result.map_err(Error::from).and(outcome)
     }
 }
 
-async fn serve(
-    options: &ServerOptions,
-    point: &Point,
-    listener: Listener,
-    shutdown: Shutdown,
-) -> Result<(), Error> {
+/// The calls that an engine serves.
+pub fn server(options: &ServerOptions, point: &Point) -> GrpcServer {
     let limit = options.max_message_bytes;
     let engine = EngineServiceServer::new(EngineApi::new(point.clone())).max_decoding_message_size(limit);
     let panel = EnginePanelServiceServer::new(PanelApi(point.clone())).max_decoding_message_size(limit);
-    let server = GrpcServer::new(options).add_service(engine).add_service(panel);
-    Ok(server.serve(listener, shutdown).await?)
+    GrpcServer::new(options).add_service(engine).add_service(panel)
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

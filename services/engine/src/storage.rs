@@ -30,7 +30,7 @@ use prost::Message as _;
 use std::path::Path;
 
 /// The layout that this version writes.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 const ENGINE: &[u8] = b"engine";
 const ENDED: &[u8] = b"ended/";
 const EVENT: &[u8] = b"event/";

@@ -29,7 +29,7 @@ pub(crate) struct Round {
 
 /// How far the changelog is behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Lag {
+pub struct Lag {
     /// How many rows it lacks as they are now.
     pub(crate) rows: usize,
     /// For how long the oldest has waited.

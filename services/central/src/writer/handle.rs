@@ -39,7 +39,7 @@ pub(super) enum Order {
 
 /// The way to the writer. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Handle {
+pub struct Handle {
     /// Requests, engines' answers, ticks: what somebody waits for.
     pub(super) orders: mpsc::Sender<Order>,
     /// What Kafka tells: it fills its own queue only.

@@ -10,11 +10,13 @@ mod restore;
 mod rows;
 mod thread;
 
-pub(crate) use copies::{Lag, Round};
-pub(crate) use handle::{Handle, stopping};
+pub use copies::Lag;
+pub(crate) use copies::Round;
+pub use handle::Handle;
+pub(crate) use handle::stopping;
 pub(crate) use restore::{Begun, begun, meta, new_meta, stored};
 pub(crate) use rows::{Row, RowKind, read as read_rows};
-pub(crate) use thread::{Outlets, Running, spawn};
+pub use thread::{Outlets, Running, spawn};
 
 use crate::{
     Error,
@@ -96,7 +98,7 @@ pub enum Release {
 }
 
 /// The one writer.
-pub(crate) struct Writer<S> {
+pub struct Writer<S> {
     network: Network,
     store: S,
     meta: StoredMeta,
@@ -110,6 +112,12 @@ pub(crate) struct Writer<S> {
     /// As they are on disk.
     offsets: BTreeMap<i32, i64>,
     checkpointed: Mono,
+}
+
+impl<S> std::fmt::Debug for Writer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
 }
 
 impl<S: Store> Writer<S> {

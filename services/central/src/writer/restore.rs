@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 
 impl<S: Store> Writer<S> {
     /// Reads what the store kept. A new store gets its format.
-    pub(crate) fn open(mut store: S, config: Config, now: Now) -> Result<Self, Error> {
+    pub fn open(mut store: S, config: Config, now: Now) -> Result<Self, Error> {
         let meta = open_meta(&mut store, config.confirm_copied)?;
         let marks =
             config.confirm_copied.then(|| Marks::restore(&store, meta.changelog_version)).transpose()?;

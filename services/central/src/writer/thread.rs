@@ -37,21 +37,25 @@ const ORDERS_A_STEP: usize = 1024;
 const TELEMETRY_A_STEP: usize = 2048;
 
 /// What the thread lets things out through.
-pub(crate) struct Outlets {
-    pub(crate) events: Events,
-    pub(crate) producer: Producer,
+#[derive(Debug)]
+pub struct Outlets {
+    /// Where events are logged, counted and shown.
+    pub events: Events,
+    /// Kafka.
+    pub producer: Producer,
     /// Woken when there are new rows.
-    pub(crate) rows: Vec<Arc<Notify>>,
+    pub rows: Vec<Arc<Notify>>,
     /// Woken when the changelog lacks rows.
-    pub(crate) changelog: Arc<Notify>,
+    pub changelog: Arc<Notify>,
     /// How far the changelog is behind.
-    pub(crate) lag: watch::Sender<Lag>,
-    pub(crate) engine_timeout: Duration,
+    pub lag: watch::Sender<Lag>,
+    /// How long an engine may take to answer a call.
+    pub engine_timeout: Duration,
 }
 
 /// The running thread. Dropping it stops the thread in order.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     stop: CancellationToken,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
@@ -76,7 +80,7 @@ impl Drop for Running {
 }
 
 /// Starts the thread. Needs a tokio runtime.
-pub(crate) fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Handle, Running), Error> {
+pub fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Handle, Running), Error> {
     let (orders, orders_queue) = mpsc::channel(ORDERS);
     let (telemetry, telemetry_queue) = mpsc::channel(TELEMETRY);
     let (result, ended) = oneshot::channel();

@@ -17,3 +17,4 @@ pub use call_error::{CallError, cause};
 pub use client::{Peer, PeerOptions, with_request_id};
 pub use error_details::{DOMAIN, Failure, RETRY_AFTER, reason, retry_after};
 pub use server::{BindError, Deadline, GrpcServer, HealthHandle, Listener, ServeError, ServerOptions};
+pub use stack::Stack;

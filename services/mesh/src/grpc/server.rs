@@ -224,18 +224,28 @@ impl GrpcServer {
         }
     }
 
+    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the whole
+    /// server stack, and nothing stops it.
+    pub fn without_socket(self) -> Stack {
+        self.stack(Shutdown::new(), Shutdown::new())
+    }
+
+    fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
+        Stack::new(with_reflection(self.routes, &self.names), &self.options, stopping, overdue)
+    }
+
     /// Serves until the order to stop, then: health says not serving, streams end with `UNAVAILABLE` `SHUTTING_DOWN`, no
     /// new connection is taken, running calls go on for the drain timeout at most.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) -> Result<(), ServeError> {
         let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
         let health = self.health();
         let drain_timeout = self.options.drain_timeout;
-        let routes = with_reflection(self.routes, &self.names);
-        let stack = Stack::new(routes, &self.options, stopping.clone(), overdue.clone());
+        let serving = self.serving.clone();
+        let stack = self.stack(stopping.clone(), overdue.clone());
         if shutdown.is_started() {
             return Ok(());
         }
-        health.set_serving(self.serving.load(Ordering::SeqCst)).await;
+        health.set_serving(serving.load(Ordering::SeqCst)).await;
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))

@@ -41,9 +41,10 @@ const UNKNOWN_METHOD: &str = "unknown";
 /// Who asks whether this server lives is answered when it is full too: restarting it would help nobody.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// The services behind everything that [`serve`] does for them.
+/// The services behind everything that the server stack does for them: trace, bounds, deadline, uniform errors. A service of
+/// HTTP requests, as [`GrpcServer::serve`](super::GrpcServer::serve) gives them to it.
 #[derive(Clone)]
-pub(super) struct Stack {
+pub struct Stack {
     routes: Routes,
     shared: Arc<Shared>,
 }
@@ -75,6 +76,12 @@ impl Stack {
             overdue,
         };
         Self { routes: routes.prepare(), shared: Arc::new(shared) }
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").finish_non_exhaustive()
     }
 }
 

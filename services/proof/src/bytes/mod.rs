@@ -4,6 +4,7 @@
 //! a value that is written and read back as itself, it never panics, and it never takes more memory than its input explains.
 //! `proof bytes` drives them with mutations of good examples; cargo-fuzz (`services/proof/fuzz`), by coverage.
 
+pub mod calls;
 mod mutate;
 mod seeds;
 pub mod targets;

@@ -1,6 +1,6 @@
 //! Good examples of every target's input, to be spoilt.
 
-use evmesh_proto::{driver, engine, network, operations, store};
+use evmesh_proto::{engine, network, store};
 use prost::Message;
 
 /// The examples of a target.
@@ -41,9 +41,9 @@ pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
             "12.345678 USD",
             "EUR",
         ]),
-        "central_calls" => central_calls(),
+        "calls" => super::calls::seeds(),
         "central_store" | "central_start" => central_store(),
-        "engine_store" | "engine_calls" => engine_store(),
+        "engine_store" => engine_store(),
         _ => Vec::new(),
     }
 }
@@ -55,69 +55,6 @@ fn with(kind: u8, message: &impl Message) -> Vec<u8> {
 
 fn price() -> Option<network::Price> {
     Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
-}
-
-fn central_calls() -> Vec<Vec<u8>> {
-    let (driver_id, session_id) = ("101".to_owned(), "s1".to_owned());
-    vec![
-        with(
-            0,
-            &driver::RequestChargeRequest {
-                driver_id: driver_id.clone(),
-                charge_point_id: "MAD-01".into(),
-                location_prefix: String::new(),
-                request_id: "r1".into(),
-            },
-        ),
-        with(
-            0,
-            &driver::RequestChargeRequest {
-                driver_id: driver_id.clone(),
-                location_prefix: "Madrid".into(),
-                ..Default::default()
-            },
-        ),
-        with(
-            1,
-            &driver::StopChargeRequest {
-                driver_id: driver_id.clone(),
-                session_id: session_id.clone(),
-                request_id: "r2".into(),
-            },
-        ),
-        with(2, &driver::GetSessionRequest { driver_id: driver_id.clone(), session_id: session_id.clone() }),
-        with(
-            3,
-            &driver::ListSessionsRequest {
-                driver_id: driver_id.clone(),
-                page_size: 10,
-                page_token: "token".into(),
-            },
-        ),
-        with(
-            4,
-            &driver::ListChargePointsRequest { page_size: 10, available_only: true, ..Default::default() },
-        ),
-        with(6, &driver::ListTicketsRequest { driver_id, page_size: 10, page_token: String::new() }),
-        with(8, &operations::StopChargePointsRequest { all: true, ..Default::default() }),
-        with(
-            9,
-            &operations::ResumeChargePointsRequest {
-                charge_point_ids: vec!["MAD-01".into()],
-                ..Default::default()
-            },
-        ),
-        with(
-            10,
-            &operations::SetPriceRequest {
-                charge_point_id: "MAD-01".into(),
-                price: price(),
-                ..Default::default()
-            },
-        ),
-        with(11, &operations::GetNetworkStatusRequest { page_size: 5, page_token: String::new() }),
-        with(12, &operations::ListSessionsRequest { driver_id: "101".into(), ..Default::default() }),
-    ]
 }
 
 fn session(id: &str, state: network::SessionState) -> network::Session {
@@ -233,30 +170,5 @@ fn engine_store() -> Vec<Vec<u8>> {
                 ..Default::default()
             },
         ),
-        with(
-            3,
-            &engine::AuthorizeSupplyRequest {
-                instance_id: "store".into(),
-                authorization_number: 8,
-                session_id: "s2".into(),
-                driver_id: "101".into(),
-                price: price(),
-                duration: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
-            },
-        ),
-        with(
-            1,
-            &engine::RevokeAuthorizationRequest {
-                instance_id: "store".into(),
-                authorization_number: 8,
-                session_id: "s2".into(),
-            },
-        ),
-        with(2, &engine::StopSupplyRequest { instance_id: "store".into(), session_id: "s1".into() }),
-        with(
-            4,
-            &engine::ConfirmSettledRequest { instance_id: "store".into(), session_ids: vec!["s1".into()] },
-        ),
-        with(5, &engine::GetEngineStateRequest { instance_id: "store".into() }),
     ]
 }

@@ -1,17 +1,16 @@
 //! The targets. Each says whether it understood its input, and panics where a promise is broken.
 
+use super::calls::calls;
 use central::parts::{Central, Input};
 use domain::network::{Command, Config, Source};
 use domain::requests::{Broadcasts, FreePoint};
 use domain::supply::Settings;
 use domain::{Energy, Mono, Now, Power, Wall};
 use evmesh_proto::{
-    engine as proto,
     network::ChargePointStatus,
     topics::{NetworkStatus, Notification, Telemetry},
 };
 use mesh::store::{Batch, MemoryStore, Store as _};
-use prost::Message as _;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::RefCell, fmt::Debug, time::Duration};
 
@@ -27,17 +26,16 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 9] = [
     Target { name: "telemetry", weight: 4, run: telemetry },
     Target { name: "notification", weight: 4, run: notification },
     Target { name: "network_status", weight: 4, run: network_status },
     Target { name: "requests_file", weight: 4, run: requests_file },
     Target { name: "words", weight: 4, run: words },
-    Target { name: "central_calls", weight: 2, run: central_calls },
+    Target { name: "calls", weight: 4, run: calls },
     Target { name: "central_store", weight: 4, run: central_store },
     Target { name: "central_start", weight: 2, run: central_start },
     Target { name: "engine_store", weight: 4, run: engine_store },
-    Target { name: "engine_calls", weight: 2, run: engine_calls },
 ];
 
 /// A moment so many seconds after the beginning.
@@ -164,30 +162,6 @@ pub fn words(text: &[u8]) -> bool {
     .contains(&true)
 }
 
-/// Calls to central: each is answered, or refused with a reason and never as a fault of central's own.
-pub fn central_calls(input: &[u8]) -> bool {
-    struct World(tokio::runtime::Runtime, central::bytes::Calls);
-    thread_local! {
-        static WORLD: World = {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let calls = runtime.block_on(async { central::bytes::Calls::start() }).expect("central's calls");
-            World(runtime, calls)
-        };
-    }
-    let Some((&method, body)) = input.split_first() else { return false };
-    WORLD.with(|World(runtime, calls)| match runtime.block_on(calls.call(method, body)) {
-        Ok(()) => true,
-        Err(status) => {
-            assert!(mesh::grpc::reason(&status).is_some(), "without a reason: {status:?}");
-            assert!(
-                !matches!(status.code(), tonic::Code::Internal | tonic::Code::Unknown),
-                "central takes it for its own fault: {status:?}"
-            );
-            false
-        }
-    })
-}
-
 /// The kind of entry in the store, and its key.
 fn central_key(kind: u8) -> &'static [u8] {
     match kind % 6 {
@@ -274,23 +248,4 @@ fn engine(store: MemoryStore) -> Result<engine::parts::Engine<MemoryStore>, engi
     };
     let (point, instance) = ("MAD-01".parse().expect("an id"), "store".parse().expect("an id"));
     engine::parts::Engine::open(store, point, &instance, settings, at(1))
-}
-
-/// A call to an engine.
-pub fn engine_calls(input: &[u8]) -> bool {
-    use engine::parts::Asked;
-    let Some((&kind, body)) = input.split_first() else { return false };
-    let asked = match kind % 6 {
-        0 => proto::AttendRequest::decode(body).map(|ping| Asked::Ping(1, ping)),
-        1 => proto::RevokeAuthorizationRequest::decode(body).map(Asked::Revoke),
-        2 => proto::StopSupplyRequest::decode(body).map(Asked::Stop),
-        3 => proto::AuthorizeSupplyRequest::decode(body).map(Asked::Authorize),
-        4 => proto::ConfirmSettledRequest::decode(body).map(Asked::Confirm),
-        _ => proto::GetEngineStateRequest::decode(body).map(Asked::GetState),
-    };
-    let Ok(asked) = asked else { return false };
-    let mut engine = engine(MemoryStore::new()).expect("a new store");
-    engine.step(at(2), vec![asked]).expect("memory takes it");
-    engine.step(at(10_000), Vec::new()).expect("memory takes it");
-    true
 }

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    proof::bytes::targets::central_calls(data);
+    proof::bytes::calls::calls(data);
 });

@@ -1,0 +1,125 @@
+//! Good examples of every call: one made from its descriptor with every field set, one without any, and, where only what fits
+//! together is understood, some by hand.
+
+use super::{METHODS, path};
+use evmesh_proto::{chargepoint, driver, engine, network, operations};
+use prost::Message;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+
+/// Every example, as [`super::calls`] takes it.
+pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (at, method) in METHODS.iter().enumerate() {
+        let at = u8::try_from(at).expect("there are few methods");
+        let full = filled(&method.input()).encode_to_vec();
+        // A stream takes several messages; and now and then the frames themselves are to be spoilt.
+        let framed = super::frames::framed(1, &full);
+        seeds.extend([[&[at, 1][..], &full].concat(), vec![at, 1], [&[at, 0][..], &framed].concat()]);
+        let by_hand = by_hand().into_iter().filter(|(of, _)| path(method).ends_with(of));
+        seeds.extend(by_hand.map(|(_, message)| [&[at, 1][..], &message].concat()));
+        if method.is_client_streaming() {
+            seeds.push([&[at, 2][..], &full, &full].concat());
+        }
+    }
+    seeds
+}
+
+/// A message with every field set, and in it the same once more.
+fn filled(of: &MessageDescriptor) -> DynamicMessage {
+    let mut message = DynamicMessage::new(of.clone());
+    for field in of.fields() {
+        let value = value(&field);
+        let value = if field.is_list() { Value::List(vec![value]) } else { value };
+        if !field.is_map() {
+            message.set_field(&field, value);
+        }
+    }
+    message
+}
+
+fn value(field: &FieldDescriptor) -> Value {
+    match field.kind() {
+        Kind::Bool => Value::Bool(true),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(1),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(1),
+        Kind::Uint32 | Kind::Fixed32 => Value::U32(1),
+        Kind::Uint64 | Kind::Fixed64 => Value::U64(1),
+        Kind::Float => Value::F32(1.5),
+        Kind::Double => Value::F64(1.5),
+        Kind::Bytes => Value::Bytes(bytes::Bytes::from_static(b"bytes")),
+        Kind::String => Value::String(text(field.name()).into()),
+        Kind::Enum(of) => Value::EnumNumber(of.values().last().map_or(0, |value| value.number())),
+        Kind::Message(of) => Value::Message(filled(&of)),
+    }
+}
+
+/// What makes sense in a field of this name.
+fn text(field: &str) -> &'static str {
+    match field {
+        "currency_code" => "EUR",
+        "instance_id" => "store",
+        "monitor_id" => "monitor",
+        "page_token" => "",
+        name if name.ends_with("address") => "127.0.0.1:1",
+        _ => "MAD-01",
+    }
+}
+
+fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
+    let (driver_id, session_id) = ("101".to_owned(), "s1".to_owned());
+    let price = Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 });
+    let (instance_id, point) = ("store".to_owned(), "MAD-01".to_owned());
+    let request = driver::RequestChargeRequest {
+        driver_id: driver_id.clone(),
+        charge_point_id: point.clone(),
+        location_prefix: String::new(),
+        request_id: "r1".into(),
+    };
+    let any = driver::RequestChargeRequest {
+        charge_point_id: String::new(),
+        location_prefix: "Madrid".into(),
+        ..request.clone()
+    };
+    let list = driver::ListSessionsRequest { driver_id, page_size: 10, page_token: "token".into() };
+    let charge_point_ids = vec![point.clone()];
+    let authorize = engine::AuthorizeSupplyRequest {
+        instance_id: instance_id.clone(),
+        authorization_number: 7,
+        session_id: session_id.clone(),
+        driver_id: "101".into(),
+        price: price.clone(),
+        duration: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+    };
+    let register = chargepoint::RegisterChargePointRequest {
+        charge_point_id: point,
+        location: "Madrid".into(),
+        price: price.clone(),
+        engine_address: "127.0.0.1:1".into(),
+        instance_id: instance_id.clone(),
+        monitor_id: "monitor".into(),
+        newest_epoch: 0,
+    };
+    vec![
+        ("/RequestCharge", request.encode_to_vec()),
+        ("/RequestCharge", any.encode_to_vec()),
+        ("driver.v1.DriverService/ListSessions", list.encode_to_vec()),
+        (
+            "/ListChargePoints",
+            driver::ListChargePointsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        ("/RegisterChargePoint", register.encode_to_vec()),
+        (
+            "/StopChargePoints",
+            operations::StopChargePointsRequest { all: true, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "/ResumeChargePoints",
+            operations::ResumeChargePointsRequest { charge_point_ids, ..Default::default() }.encode_to_vec(),
+        ),
+        ("/AuthorizeSupply", authorize.encode_to_vec()),
+        (
+            "/ConfirmSettled",
+            engine::ConfirmSettledRequest { instance_id, session_ids: vec![session_id] }.encode_to_vec(),
+        ),
+    ]
+}

@@ -1,0 +1,104 @@
+//! The services as production serves them, over stores in memory and without sockets, Kafka or one another.
+
+use anyhow::Context as _;
+use central::{
+    events::Events,
+    roster::{self, Roster},
+    writer::{self, Outlets, Writer},
+};
+use evmesh_proto::store::StoredEngine;
+use mesh::{
+    Shutdown,
+    grpc::{ServerOptions, Stack},
+    kafka::{KafkaOptions, Producer},
+    store::{Batch, MemoryStore, Store as _},
+};
+use prost::Message as _;
+use prost_reflect::MethodDescriptor;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// No call takes longer: the peers that could be asked are not there.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Nobody listens here.
+const NOWHERE: &str = "127.0.0.1:1";
+
+/// Central and an engine.
+pub(super) struct Servers {
+    central: Stack,
+    engine: Stack,
+    // They serve as long as these are kept.
+    _writer: writer::Running,
+    stop: Shutdown,
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.stop.start();
+    }
+}
+
+impl Servers {
+    /// Needs a tokio runtime.
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let stop = Shutdown::new();
+        let (central, writer) = central(&stop)?;
+        Ok(Self { central, engine: engine(&stop).await?, _writer: writer, stop })
+    }
+
+    /// The one that serves this method.
+    pub(super) fn of(&mut self, method: &MethodDescriptor) -> &mut Stack {
+        match method.parent_service().parent_file().package_name() {
+            "evmesh.engine.v1" => &mut self.engine,
+            _ => &mut self.central,
+        }
+    }
+}
+
+fn kafka() -> KafkaOptions {
+    KafkaOptions::at(NOWHERE)
+}
+
+fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
+    let mut options = central::Options::local(".", kafka());
+    options.server = server();
+    options.rules.authorize_timeout = TIMEOUT;
+    let writer = Writer::open(MemoryStore::new(), options.rules.config()?, mesh::now())?;
+    let outlets = Outlets {
+        events: Events::new().0,
+        producer: Producer::new(&options.kafka, "bytes")?,
+        rows: Vec::new(),
+        changelog: Arc::default(),
+        lag: watch::Sender::default(),
+        engine_timeout: TIMEOUT,
+    };
+    let (handle, running) = writer::spawn(writer, outlets)?;
+    let roster = roster::spawn(watch::Sender::new(Arc::new(Roster::default())), handle.clone(), stop.clone());
+    Ok((central::server(&options, &handle, roster).without_socket(), running))
+}
+
+async fn engine(stop: &Shutdown) -> anyhow::Result<Stack> {
+    // A store that has begun: its examples name its instance.
+    let (mut store, mut batch) = (MemoryStore::new(), Batch::default());
+    let begun = StoredEngine {
+        format: engine::FORMAT,
+        charge_point_id: "MAD-01".into(),
+        instance_id: "store".into(),
+        ..StoredEngine::default()
+    };
+    batch.put("engine", begun.encode_to_vec());
+    store.commit(batch)?;
+    let listen = "127.0.0.1:0".parse().context("an address")?;
+    let nowhere = NOWHERE.parse().map_err(anyhow::Error::msg)?;
+    let id = "MAD-01".parse().map_err(anyhow::Error::msg)?;
+    let options = engine::Options::new(id, listen, nowhere, ".".into(), kafka());
+    let service = engine::Service::bind_on(options, move || Ok(Box::new(store))).await?;
+    let calls = engine::server(&server(), &service.point()).without_socket();
+    tokio::spawn(service.run(stop.clone()));
+    Ok(calls)
+}
+
+/// A call may wait for a peer that is not there, but not for long.
+fn server() -> ServerOptions {
+    ServerOptions { request_timeout: TIMEOUT, ..ServerOptions::default() }
+}
