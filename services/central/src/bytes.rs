@@ -68,7 +68,8 @@ impl Calls {
             Outlets {
                 events: Events::new().0,
                 producer: Producer::new(&KafkaOptions::at("127.0.0.1:1"), "bytes")?,
-                rows: Vec::new(),
+                notifications: Arc::default(),
+                dead_letters: Arc::default(),
                 changelog: Arc::default(),
                 lag: watch::Sender::default(),
                 engine_timeout: TIMEOUT,
@@ -77,12 +78,8 @@ impl Calls {
         let newest = watch::Sender::new(Arc::new(Roster::default()));
         let roster = roster::spawn(newest, handle.clone(), Shutdown::new());
         Ok(Self {
-            drivers: Drivers { handle: handle.clone(), authorize_timeout: TIMEOUT },
-            points: ChargePoints {
-                handle: handle.clone(),
-                authorize_timeout: TIMEOUT,
-                report_interval: TIMEOUT,
-            },
+            drivers: Drivers { handle: handle.clone() },
+            points: ChargePoints { handle: handle.clone(), report_interval: TIMEOUT },
             operators: Operators { handle, roster },
             _running: running,
         })

@@ -10,26 +10,19 @@ mod wire;
 pub use wire::{Request, Response};
 
 use crate::writer::Handle;
-use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineRequest};
+use domain::network::{CallFailed, Command, EngineAnswer, EngineCall, EngineRequest};
 use domain::{ChargePointId, InstanceId};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
-use mesh::grpc::{Address, CallError, Peer, PeerOptions};
+use mesh::{
+    grpc::{Address, CallError, Peer, PeerOptions},
+    trace,
+};
 use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
 use tokio::runtime;
 
 /// The largest answer that is read: 1,000 unsettled sessions are a quarter of it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-
-/// One call.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) charge_point: ChargePointId,
-    pub(crate) address: String,
-    pub(crate) call: CallId,
-    pub(crate) instance: InstanceId,
-    pub(crate) request: EngineRequest,
-}
 
 /// Makes the calls.
 #[derive(Debug)]
@@ -46,12 +39,12 @@ impl Calls {
         Self { peers: HashMap::new(), handle, timeout, runtime }
     }
 
-    /// Starts a call; its result comes back as a command.
-    pub(crate) fn start(&mut self, call: Call) {
-        let peer = self.peer(&call.charge_point, &call.address);
+    /// Starts a call as a step of its order's trace; its result comes back as a command.
+    pub(crate) fn start(&mut self, call: EngineCall) {
+        let EngineCall { charge_point, address, call, instance, request, trace } = call;
+        let peer = self.peer(&charge_point, &address);
         let (handle, timeout) = (self.handle.clone(), self.timeout);
-        self.runtime.spawn(async move {
-            let Call { charge_point, address, call, instance, request } = call;
+        let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
                 Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, &instance, request))
@@ -63,7 +56,8 @@ impl Calls {
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
-        });
+        };
+        self.runtime.spawn(trace::scope(trace.map_or_else(trace::root, trace::child), calling));
     }
 
     fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {

@@ -14,7 +14,7 @@ use mesh::{
     Shutdown,
     backoff::Backoff,
     kafka::{Outbox, OutboxRow, Producer},
-    trace::{TRACEPARENT, Trace},
+    trace::TRACEPARENT,
 };
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -24,7 +24,7 @@ const DEAD_LETTERS_AT_ONCE: usize = 100;
 
 /// The message for a driver.
 pub(crate) fn notification(notice: &Notice) -> Notification {
-    let Notice { driver, charge_point, session, seq, event_id, request_id, at, kind } = notice;
+    let Notice { driver, charge_point, session, seq, event_id, request_id, trace: _, at, kind } = notice;
     let mut message = Notification {
         kind: NotificationType::Authorized,
         cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -90,18 +90,13 @@ pub(crate) fn payload(notice: &Notice) -> Vec<u8> {
     serde_json::to_vec(&notification(notice)).expect("a notification is JSON")
 }
 
-/// All that is told of a session is one trace.
-pub(crate) fn trace(notice: &Notice) -> Option<Trace> {
-    notice.session.as_ref().map(|session| Trace::of(session.as_str()))
-}
-
 /// The message as a row of the outbox.
 pub(crate) fn row(notice: &Notice) -> StoredMessage {
     StoredMessage {
         topic: DRIVER_NOTIFICATIONS.to_owned(),
         key: notice.driver.to_string(),
         payload: payload(notice),
-        headers: trace(notice).map(|trace| (TRACEPARENT.to_owned(), trace.to_string())).into_iter().collect(),
+        headers: notice.trace.map(|trace| (TRACEPARENT.to_owned(), trace.to_string())).into_iter().collect(),
     }
 }
 
@@ -194,6 +189,7 @@ mod tests {
             seq: Some(3),
             event_id: Some("s1-3".into()),
             request_id: Some("r-1".parse().unwrap()),
+            trace: None,
             at: Wall(1_700_000_000_500),
             kind,
         };
@@ -248,6 +244,7 @@ mod tests {
             seq: None,
             event_id: None,
             request_id: None,
+            trace: None,
             at: Wall(0),
             kind: NoticeKind::Denied(Denial {
                 reason: Reason::NoChargePointFree,

@@ -3,7 +3,6 @@
 //! Everything here is what runs in production; nothing here decides anything.
 
 pub use crate::calls::{Request, Response};
-pub use crate::writer::Release;
 
 use crate::{
     Error, codec,
@@ -13,7 +12,9 @@ use crate::{
     view,
     writer::{self, RowKind, Writer},
 };
-use domain::network::{Answered, ChargePoint, Command, Config, Network, Notice, RequestKey, Session, Source};
+use domain::network::{
+    Answered, ChargePoint, Command, Config, Effect, Network, Notice, RequestKey, Session, Source,
+};
 use domain::{DriverId, Now, SessionId};
 use evmesh_proto::{
     network,
@@ -60,7 +61,7 @@ impl<S: Store> Central<S> {
     }
 
     /// One step of the writer: the inputs in order, one transaction, and then what may leave.
-    pub fn step(&mut self, now: Now, inputs: Vec<Input>) -> Result<Vec<Release>, Error> {
+    pub fn step(&mut self, now: Now, inputs: Vec<Input>) -> Result<Vec<Effect>, Error> {
         self.0.step(now, inputs.into_iter().map(Into::into))
     }
 

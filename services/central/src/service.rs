@@ -129,13 +129,14 @@ impl Service {
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more. Running calls
         // need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
-        let rows = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let (position, store) = (writer.position(), writer.store_id().to_owned());
         let changelog = Arc::new(Notify::new());
         let outlets = Outlets {
             events,
             producer: producer.clone(),
-            rows: rows.to_vec(),
+            notifications: notifications.clone(),
+            dead_letters: dead_letters.clone(),
             changelog: changelog.clone(),
             lag,
             engine_timeout: options.engine_timeout,
@@ -151,7 +152,7 @@ impl Service {
             stop: &stop,
             drained: &drained,
         };
-        let mut tasks = background.spawn(rows);
+        let mut tasks = background.spawn([notifications, dead_letters]);
         if options.changelog {
             let log = changelog::log(&options.kafka);
             let (handle, producer) = (handle.clone(), producer.clone());
@@ -201,13 +202,8 @@ async fn finish(running: &mut Running) -> Result<(), Error> {
 /// The calls that central serves.
 pub fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
     let max = options.server.max_message_bytes;
-    let authorize_timeout = options.rules.authorize_timeout;
-    let drivers = Drivers { handle: handle.clone(), authorize_timeout };
-    let points = ChargePoints {
-        handle: handle.clone(),
-        authorize_timeout,
-        report_interval: options.rules.report_interval,
-    };
+    let drivers = Drivers { handle: handle.clone() };
+    let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
     let operators = Operators { handle: handle.clone(), roster };
     GrpcServer::new(&options.server)
         .add_service(DriverServiceServer::new(drivers).max_decoding_message_size(max))

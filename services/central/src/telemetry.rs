@@ -5,14 +5,14 @@
 
 use crate::{Error, writer::Handle, writer::Input};
 use domain::network::{Broker, Command, Message, MessageKind, Source};
-use domain::{Energy, Power, SupplyEnd, Wall, ids::MAX_NUMBER, text::cut_reason};
+use domain::{Energy, Power, SupplyEnd, Trace, Wall, ids::MAX_NUMBER, text::cut_reason};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{self, Telemetry, TelemetryType},
 };
 use mesh::{
     kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
-    trace::{TRACEPARENT, Trace},
+    trace::TRACEPARENT,
 };
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 

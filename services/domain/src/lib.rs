@@ -3,6 +3,7 @@
 //! Time and ids come in, decisions go out. Nothing here does I/O, reads a clock or draws a random number, so that one test
 //! can drive the whole network. Deliberately absent: async, gRPC, Kafka, the store, logging.
 
+pub mod context;
 pub mod energy;
 pub mod ids;
 pub mod money;
@@ -14,6 +15,7 @@ pub mod text;
 pub mod time;
 pub mod watchdog;
 
+pub use context::{Context, Trace};
 pub use energy::{Energy, Power};
 pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};
 pub use money::{Currency, Money, Price};

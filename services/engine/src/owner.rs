@@ -199,7 +199,7 @@ impl<S: Store> Owner<S> {
             // Whoever asked may have gone; what it asked for is done all the same.
             Release::Reply(to, reply) => _ = to.send(reply),
             Release::Rows(to, rows) => _ = to.send(rows),
-            Release::Reading(message) => telemetry::trace(&message).within(|| {
+            Release::Reading(message) => mesh::trace::within(telemetry::trace(&message), || {
                 let (key, payload) = (self.charge_point.as_str(), telemetry::payload(&message));
                 outlets.producer.send_lossy(CP_TELEMETRY, key, &payload);
             }),

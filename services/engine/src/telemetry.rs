@@ -1,11 +1,10 @@
 //! What the engine publishes: the messages of `cp_telemetry`.
 
 use domain::{
-    ChargePointId, InstanceId, SupplyRecord,
+    ChargePointId, InstanceId, SupplyRecord, Trace,
     supply::{Cause, Event, EventKind},
 };
 use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
-use mesh::trace::Trace;
 
 /// A reading.
 pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
@@ -53,7 +52,7 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
 /// All that is told of a session is one trace.
 pub(crate) fn trace(message: &Telemetry) -> Trace {
     let of = message.session_id.as_deref().or(message.event_id.as_deref());
-    of.map_or_else(Trace::root, Trace::of)
+    of.map_or_else(mesh::trace::root, Trace::of)
 }
 
 /// The message as Kafka carries it.

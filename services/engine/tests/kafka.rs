@@ -5,6 +5,7 @@
 mod common;
 
 use common::{DEADLINE, Engine, options};
+use domain::Trace;
 use evmesh_proto::{
     engine::{InjectFaultRequest, SupplyEnd},
     topics::{CP_TELEMETRY, Telemetry, TelemetryType},
@@ -12,7 +13,6 @@ use evmesh_proto::{
 use mesh::{
     kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
     testing::{TestBroker, broker, embedded_broker, eventually},
-    trace::Trace,
 };
 use std::{
     collections::BTreeMap,

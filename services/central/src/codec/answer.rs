@@ -7,34 +7,10 @@ use evmesh_proto::store::StoredAnswer;
 
 const WHAT: &str = "an answer";
 
-/// The method's name in keys. It is never changed: repeats over an update are found by it.
-fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::RequestCharge => "RequestCharge",
-        Method::StopCharge => "StopCharge",
-        Method::RequestManualSupply => "RequestManualSupply",
-        Method::StopChargePoints => "StopChargePoints",
-        Method::ResumeChargePoints => "ResumeChargePoints",
-        Method::SetPrice => "SetPrice",
-    }
-}
-
-fn method(name: &str) -> Option<Method> {
-    Some(match name {
-        "RequestCharge" => Method::RequestCharge,
-        "StopCharge" => Method::StopCharge,
-        "RequestManualSupply" => Method::RequestManualSupply,
-        "StopChargePoints" => Method::StopChargePoints,
-        "ResumeChargePoints" => Method::ResumeChargePoints,
-        "SetPrice" => Method::SetPrice,
-        _ => return None,
-    })
-}
-
-/// Method, caller and id, each ended by a zero byte.
+/// Method, caller and id, each ended by a zero byte. Repeats over an update are found by it: it is never changed.
 pub(crate) fn request_key_bytes(key: &RequestKey) -> Vec<u8> {
     let RequestKey { method, caller, id } = key;
-    format!("{}\0{caller}\0{id}\0", method_name(*method)).into_bytes()
+    format!("{}\0{caller}\0{id}\0", method.as_str()).into_bytes()
 }
 
 /// Reads what [`request_key_bytes`] wrote.
@@ -48,7 +24,7 @@ pub(crate) fn request_key(bytes: &[u8]) -> Result<RequestKey, Unreadable> {
         return Err(damaged());
     };
     Ok(RequestKey {
-        method: method(name).ok_or_else(damaged)?,
+        method: Method::from_wire(name).ok_or_else(damaged)?,
         caller: caller.to_owned(),
         id: id(WHAT, request)?,
     })
@@ -65,7 +41,7 @@ pub(crate) fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
     match &answered.result {
         Ok(Recorded::Session(session)) => stored.session_id = session.to_string(),
         Ok(Recorded::Ordered(count)) => stored.count = *count,
-        Ok(Recorded::PriceSet(charge_point)) => stored.charge_point_id = charge_point.to_string(),
+        Ok(Recorded::ChargePoint(charge_point)) => stored.charge_point_id = charge_point.to_string(),
         Err(denial) => {
             stored.denial = denial.reason.as_str().to_owned();
             stored.detail = denial.text.clone();
@@ -84,7 +60,7 @@ pub(crate) fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadabl
     } else if !stored.session_id.is_empty() {
         Ok(Recorded::Session(id(WHAT, &stored.session_id)?))
     } else if !stored.charge_point_id.is_empty() {
-        Ok(Recorded::PriceSet(id(WHAT, &stored.charge_point_id)?))
+        Ok(Recorded::ChargePoint(id(WHAT, &stored.charge_point_id)?))
     } else {
         Ok(Recorded::Ordered(stored.count))
     };
@@ -101,7 +77,7 @@ mod tests {
         prop_oneof![
             "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::Session(id.parse().unwrap()))),
             any::<u32>().prop_map(|count| Ok(Recorded::Ordered(count))),
-            "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::PriceSet(id.parse().unwrap()))),
+            "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::ChargePoint(id.parse().unwrap()))),
             (proptest::sample::select(Reason::ALL), ".{0,80}")
                 .prop_map(|(reason, text)| Err(Denial { reason, text })),
         ]
@@ -110,14 +86,7 @@ mod tests {
     proptest! {
         #[test]
         fn survive(
-            method in proptest::sample::select(&[
-                Method::RequestCharge,
-                Method::StopCharge,
-                Method::RequestManualSupply,
-                Method::StopChargePoints,
-                Method::ResumeChargePoints,
-                Method::SetPrice,
-            ][..]),
+            method in proptest::sample::select(Method::ALL),
             caller in "[A-Za-z0-9_.-]{0,64}",
             id in "[A-Za-z0-9_.-]{1,64}",
             numbers in any::<(u64, i64)>(),

@@ -40,6 +40,7 @@ pub(crate) fn session_value(session: &Session) -> Vec<u8> {
         request_key: request.map(|(key, _)| request_key_bytes(key)).unwrap_or_default(),
         request_fingerprint: request.map_or(0, |(_, fingerprint)| *fingerprint),
         end: session.end.map_or(engine::SupplyEnd::Unspecified, convert::supply_end_proto).into(),
+        traceparent: session.trace.map(|trace| trace.to_string()).unwrap_or_default(),
     })
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         deadline: (stored.deadline_ms != 0)
             .then(|| Deadline { mono: Mono::default(), wall: Wall(stored.deadline_ms) }),
         request,
+        trace: (!stored.traceparent.is_empty()).then(|| id(WHAT, &stored.traceparent)).transpose()?,
         live: Live::default(),
     })
 }
@@ -123,8 +125,8 @@ fn ticket(shown: &network::Ticket) -> Result<Ticket, Unreadable> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use domain::SupplyEnd;
     use domain::network::{Method, Outcome, RequestKey};
+    use domain::{SupplyEnd, Trace};
     use proptest::prelude::*;
 
     fn states() -> impl Strategy<Value = State> {
@@ -177,6 +179,7 @@ pub(crate) mod tests {
             stop in proptest::option::of(proptest::sample::select(&[Stop::Driver, Stop::Operator][..])),
             ticket in tickets(),
             request in proptest::option::of(("[a-z0-9-]{1,64}", any::<u64>())),
+            trace in proptest::option::of(any::<(u128, u64)>()),
         ) -> Session {
             let caller = ids.3.clone();
             Session {
@@ -208,6 +211,7 @@ pub(crate) mod tests {
                     let id = id.parse().unwrap();
                     (RequestKey { method: Method::RequestCharge, caller, id }, fingerprint)
                 }),
+                trace: trace.map(|(trace, span)| Trace::new(trace, span)),
                 live: Live::default(),
             }
         }

@@ -2,16 +2,15 @@
 
 use super::{
     Answers,
-    requests::{Repeatable, budget, new_session_id, session_of},
-    unexpected,
+    requests::{Arrived, new_session_id},
 };
 use crate::{view, writer::Handle};
-use domain::network::{Answer, Command, Health, Method, Reason, Registration};
+use domain::network::{Command, Health, Method, Reason, Registered, Registration, Reported};
 use domain::{ChargePointId, DriverId};
 use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};
 use mesh::{
     convert,
-    grpc::{Address, Deadline, Failure, parse},
+    grpc::{Address, Failure, parse},
 };
 use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
@@ -25,7 +24,6 @@ const ANSWERS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct ChargePoints {
     pub(crate) handle: Handle,
-    pub(crate) authorize_timeout: Duration,
     pub(crate) report_interval: Duration,
 }
 
@@ -48,19 +46,14 @@ impl ChargePointService for ChargePoints {
             monitor: parse("monitor_id", &message.monitor_id)?,
             newest_epoch: convert::number("newest_epoch", message.newest_epoch)?,
         };
-        match self.handle.ask(|token| Command::Register { token, registration }).await? {
-            Answer::Registered { epoch, location, price } => {
-                Ok(Response::new(proto::RegisterChargePointResponse {
-                    epoch,
-                    report_interval: Some(convert::duration_proto(self.report_interval)),
-                    location,
-                    price: Some(convert::price_proto(price)),
-                }))
-            }
-            Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Reported { .. } => {
-                Err(unexpected().into())
-            }
-        }
+        let Registered { epoch, location, price } =
+            self.handle.ask(|token| Command::Register { token, registration }).await?;
+        Ok(Response::new(proto::RegisterChargePointResponse {
+            epoch,
+            report_interval: Some(convert::duration_proto(self.report_interval)),
+            location,
+            price: Some(convert::price_proto(price)),
+        }))
     }
 
     async fn report_health(
@@ -78,8 +71,7 @@ impl ChargePointService for ChargePoints {
         &self,
         request: Request<proto::RequestManualSupplyRequest>,
     ) -> Result<Response<proto::RequestManualSupplyResponse>, Status> {
-        let deadline = Deadline::of(&request);
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
         let instance = parse("instance_id", &message.instance_id)?;
         let driver = match message.driver_id.as_str() {
@@ -87,18 +79,16 @@ impl ChargePointService for ChargePoints {
             id => parse("driver_id", id)?,
         };
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable =
-            Repeatable::new(Method::RequestManualSupply, charge_point.as_str(), &request_id, &message)?;
-        let budget = budget(deadline, self.authorize_timeout);
+        let mutation =
+            arrived.mutation(Method::RequestManualSupply, charge_point.as_str(), &request_id, &message)?;
         let ask = |token| Command::RequestManualSupply {
-            asked: repeatable.asked(token),
+            asked: mutation.asked(token),
             session: new_session_id(),
             charge_point,
             instance,
             driver,
-            budget,
         };
-        let session = session_of(self.handle.ask(ask).await?)?;
+        let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::RequestManualSupplyResponse { session: Some(view::session(&session)) }))
     }
 }
@@ -171,12 +161,8 @@ impl Reports {
             return Err(Failure::invalid("epoch", problem).into());
         }
         let ask = |token| Command::Report { token, charge_point, epoch, health, reason };
-        match self.handle.ask(ask).await? {
-            Answer::Reported { out_of_order } => Ok(proto::ReportHealthResponse { out_of_order }),
-            Answer::Session(_) | Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Registered { .. } => {
-                Err(unexpected().into())
-            }
-        }
+        let Reported { out_of_order } = self.handle.ask(ask).await?;
+        Ok(proto::ReportHealthResponse { out_of_order })
     }
 
     /// A stream that is silent learns here that a newer registration holds its charge point.

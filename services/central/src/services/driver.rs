@@ -3,7 +3,7 @@
 use super::{
     Answers,
     pages::{self, Page},
-    requests::{Repeatable, budget, new_session_id, session_of},
+    requests::{Arrived, new_session_id},
 };
 use crate::{history::Filter, view, writer::Handle};
 use domain::network::{Command, Method, Session, Status as PointStatus, Target};
@@ -12,9 +12,8 @@ use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
 use futures_util::StreamExt as _;
 use mesh::{
     convert,
-    grpc::{Deadline, Failure, parse},
+    grpc::{Failure, parse},
 };
-use std::time::Duration;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
@@ -22,7 +21,6 @@ use tonic::{Request, Response, Status};
 #[derive(Debug, Clone)]
 pub(crate) struct Drivers {
     pub(crate) handle: Handle,
-    pub(crate) authorize_timeout: Duration,
 }
 
 /// A driver with a name: a guest has no calls of its own.
@@ -54,8 +52,7 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::RequestChargeRequest>,
     ) -> Result<Response<proto::RequestChargeResponse>, Status> {
-        let deadline = Deadline::of(&request);
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let driver = driver_id(&message.driver_id)?;
         let location_prefix = convert::location("location_prefix", &message.location_prefix)?;
         let target = match message.charge_point_id.as_str() {
@@ -68,16 +65,14 @@ impl DriverService for Drivers {
             id => Target::Named(parse("charge_point_id", id)?),
         };
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(Method::RequestCharge, driver.as_str(), &request_id, &message)?;
-        let budget = budget(deadline, self.authorize_timeout);
+        let mutation = arrived.mutation(Method::RequestCharge, driver.as_str(), &request_id, &message)?;
         let ask = |token| Command::RequestCharge {
-            asked: repeatable.asked(token),
+            asked: mutation.asked(token),
             session: new_session_id(),
             driver,
             target,
-            budget,
         };
-        let session = session_of(self.handle.ask(ask).await?)?;
+        let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::RequestChargeResponse { session: Some(view::session(&session)) }))
     }
 
@@ -85,16 +80,16 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::StopChargeRequest>,
     ) -> Result<Response<proto::StopChargeResponse>, Status> {
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let driver = driver_id(&message.driver_id)?;
         let session = match message.session_id.as_str() {
             "" => None,
             id => Some(parse("session_id", id)?),
         };
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(Method::StopCharge, driver.as_str(), &request_id, &message)?;
-        let ask = |token| Command::StopCharge { asked: repeatable.asked(token), driver, session };
-        let session = session_of(self.handle.ask(ask).await?)?;
+        let mutation = arrived.mutation(Method::StopCharge, driver.as_str(), &request_id, &message)?;
+        let ask = |token| Command::StopCharge { asked: mutation.asked(token), driver, session };
+        let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::StopChargeResponse { session: Some(view::session(&session)) }))
     }
 

@@ -18,8 +18,3 @@ use tonic::Status;
 
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-/// What an answer can only be if the rules and this edge disagree.
-fn unexpected() -> mesh::grpc::Failure {
-    mesh::grpc::Failure::internal("the rules answered another question")
-}

@@ -3,8 +3,7 @@
 use super::{
     Answers,
     pages::{self, Page},
-    requests::Repeatable,
-    unexpected,
+    requests::{Arrived, Mutation},
 };
 use crate::{
     history::{Filter, Snapshot},
@@ -13,7 +12,7 @@ use crate::{
     writer::Handle,
 };
 use domain::ChargePointId;
-use domain::network::{Answer, Asked, Command, Method, RequestKey, Which};
+use domain::network::{Command, Method, Ordered, Which};
 use evmesh_proto::{
     network::ChargePointDetail,
     operations::{self as proto, operator_service_server::OperatorService},
@@ -21,7 +20,7 @@ use evmesh_proto::{
 use mesh::{
     convert,
     grpc::{Failure, parse},
-    trace::Trace,
+    trace,
 };
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
@@ -76,28 +75,25 @@ fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure>
 
 impl Operators {
     /// Orders, and goes on when its caller has left: half a network would be neither in nor out of service.
-    async fn order(&self, repeatable: Repeatable, which: Which, out_of_order: bool) -> Result<i32, Failure> {
+    async fn order(&self, mutation: Mutation, which: Which, out_of_order: bool) -> Result<i32, Failure> {
         let this = self.clone();
         let ordering = async move {
             if which == Which::All {
-                this.order_in_parts(repeatable.key().cloned(), out_of_order).await?;
+                this.order_in_parts(&mutation, out_of_order).await?;
             }
-            this.order_at_once(repeatable, which, out_of_order).await
+            let ask = |token| Command::Order { asked: mutation.asked(token), which, out_of_order };
+            let Ordered { count } = this.handle.ask(ask).await?;
+            Ok(i32::try_from(count).unwrap_or(i32::MAX))
         };
-        let trace = Trace::current();
-        let traced = async move {
-            match trace {
-                Some(trace) => trace.scope(ordering).await,
-                None => ordering.await,
-            }
-        };
-        tokio::spawn(traced).await.map_err(|_| unexpected())?
+        let place = trace::current().unwrap_or_else(trace::root);
+        let ordered = tokio::spawn(trace::scope(place, ordering)).await;
+        ordered.map_err(|_| Failure::internal("the order broke off"))?
     }
 
     /// All charge points, a part at a time, so that others are served between two parts; a crash leaves what was done. The
     /// order to all at once, which has the answer for repeats, finds nothing left to write then.
-    async fn order_in_parts(&self, request: Option<RequestKey>, out_of_order: bool) -> Result<(), Failure> {
-        if let Some(key) = request {
+    async fn order_in_parts(&self, mutation: &Mutation, out_of_order: bool) -> Result<(), Failure> {
+        if let Some(key) = mutation.key().cloned() {
             let answered =
                 move |snapshot: &Snapshot<'_>| snapshot.network.has_answered(mesh::now().wall, &key);
             if self.handle.query(answered).await? {
@@ -117,24 +113,9 @@ impl Operators {
             }
             after = part.last().cloned();
             let which = Which::Some(part);
-            let ask = |token| Command::Order { asked: Asked { token, request: None }, which, out_of_order };
-            self.handle.ask(ask).await?;
-        }
-    }
-
-    async fn order_at_once(
-        &self,
-        repeatable: Repeatable,
-        which: Which,
-        out_of_order: bool,
-    ) -> Result<i32, Failure> {
-        let ask = |token| Command::Order { asked: repeatable.asked(token), which, out_of_order };
-        match self.handle.ask(ask).await? {
-            Answer::Ordered(count) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
-            Answer::Session(_)
-            | Answer::PriceSet(_)
-            | Answer::Registered { .. }
-            | Answer::Reported { .. } => Err(unexpected()),
+            self.handle
+                .ask(|token| Command::Order { asked: mutation.part(token), which, out_of_order })
+                .await?;
         }
     }
 }
@@ -147,11 +128,11 @@ impl OperatorService for Operators {
         &self,
         request: Request<proto::StopChargePointsRequest>,
     ) -> Result<Response<proto::StopChargePointsResponse>, Status> {
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(Method::StopChargePoints, CALLER, &request_id, &message)?;
-        let charge_point_count = self.order(repeatable, which, true).await?;
+        let mutation = arrived.mutation(Method::StopChargePoints, CALLER, &request_id, &message)?;
+        let charge_point_count = self.order(mutation, which, true).await?;
         Ok(Response::new(proto::StopChargePointsResponse { charge_point_count }))
     }
 
@@ -159,11 +140,11 @@ impl OperatorService for Operators {
         &self,
         request: Request<proto::ResumeChargePointsRequest>,
     ) -> Result<Response<proto::ResumeChargePointsResponse>, Status> {
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(Method::ResumeChargePoints, CALLER, &request_id, &message)?;
-        let charge_point_count = self.order(repeatable, which, false).await?;
+        let mutation = arrived.mutation(Method::ResumeChargePoints, CALLER, &request_id, &message)?;
+        let charge_point_count = self.order(mutation, which, false).await?;
         Ok(Response::new(proto::ResumeChargePointsResponse { charge_point_count }))
     }
 
@@ -171,18 +152,13 @@ impl OperatorService for Operators {
         &self,
         request: Request<proto::SetPriceRequest>,
     ) -> Result<Response<proto::SetPriceResponse>, Status> {
-        let mut message = request.into_inner();
+        let (arrived, mut message) = Arrived::take(request);
         let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
         let price = convert::price("price", message.price.as_ref())?;
         let request_id = std::mem::take(&mut message.request_id);
-        let repeatable = Repeatable::new(Method::SetPrice, CALLER, &request_id, &message)?;
-        let ask = |token| Command::SetPrice { asked: repeatable.asked(token), charge_point, price };
-        let id = match self.handle.ask(ask).await? {
-            Answer::PriceSet(id) => id,
-            Answer::Session(_) | Answer::Ordered(_) | Answer::Registered { .. } | Answer::Reported { .. } => {
-                return Err(unexpected().into());
-            }
-        };
+        let mutation = arrived.mutation(Method::SetPrice, CALLER, &request_id, &message)?;
+        let ask = |token| Command::SetPrice { asked: mutation.asked(token), charge_point, price };
+        let id = self.handle.ask(ask).await?;
         let detail = self.handle.query(move |snapshot| snapshot.network.charge_point(&id)).await?;
         Ok(Response::new(proto::SetPriceResponse { charge_point: detail.as_ref().map(view::charge_point) }))
     }

@@ -1,39 +1,67 @@
 //! What requests have in common: their `request_id`, their digest, their deadline, new ids.
 
-use domain::network::{Answer, Asked, Method, RequestKey, Session, Token};
-use domain::{RequestId, SessionId};
-use mesh::grpc::{Deadline, Failure, parse};
+use domain::network::{self, Asked, Method, RequestKey, Token};
+use domain::{Context, Mono, RequestId, SessionId};
+use mesh::{
+    grpc::{Deadline, Failure, parse},
+    trace,
+};
 use std::time::Duration;
 
 /// Central's answer is on its way this long before its caller stops waiting.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// What makes a request repeatable: its `request_id`, if it has one, and a digest of the rest of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Repeatable(Option<(RequestKey, u64)>);
+/// A mutation on its way to the writer: what its caller brings along, and what makes it repeatable.
+#[derive(Debug, Clone)]
+pub(super) struct Mutation {
+    context: Context,
+    request: Option<network::Repeatable>,
+}
 
-impl Repeatable {
-    /// `rest` is the request without its `request_id`. `caller` has passed its own check.
-    pub(super) fn new(
+/// What is known of a call before its message is read.
+pub(super) struct Arrived {
+    trace: Option<domain::Trace>,
+    deadline: Option<Mono>,
+}
+
+impl Arrived {
+    /// Takes the message out of the call.
+    pub(super) fn take<T>(request: tonic::Request<T>) -> (Self, T) {
+        // The server's stack made this call a step of its caller's trace; without one the rules make it of the session.
+        let trace = trace::parent(request.metadata().as_ref()).and_then(|_| trace::current());
+        let deadline = Deadline::of(&request).map(|deadline| last_moment(deadline, mesh::now().mono));
+        (Self { trace, deadline }, request.into_inner())
+    }
+
+    /// `rest` is the message without its `request_id`. `caller` has passed its own check.
+    pub(super) fn mutation(
+        self,
         method: Method,
         caller: &str,
         request_id: &str,
         rest: &impl prost::Message,
-    ) -> Result<Self, Failure> {
-        if request_id.is_empty() {
-            return Ok(Self(None));
-        }
-        let id: RequestId = parse("request_id", request_id)?;
-        Ok(Self(Some((RequestKey { method, caller: caller.to_owned(), id }, digest(rest)))))
+    ) -> Result<Mutation, Failure> {
+        let caller = caller.to_owned();
+        let id: Option<RequestId> =
+            (!request_id.is_empty()).then(|| parse("request_id", request_id)).transpose()?;
+        let request = id.map(|id| (RequestKey { method, caller: caller.clone(), id }, digest(rest)));
+        Ok(Mutation { context: Context { trace: self.trace, caller, deadline: self.deadline }, request })
     }
+}
 
+impl Mutation {
     /// What its repeats are known by.
     pub(super) fn key(&self) -> Option<&RequestKey> {
-        self.0.as_ref().map(|(key, _)| key)
+        self.request.as_ref().map(|(key, _)| key)
     }
 
-    pub(super) fn asked(self, token: Token) -> Asked {
-        Asked { token, request: self.0 }
+    /// The same order for a part of what it is about: it has no repeats of its own.
+    pub(super) fn part<A>(&self, token: Token<A>) -> Asked<A> {
+        Asked { token, context: self.context.clone(), request: None }
+    }
+
+    pub(super) fn asked<A>(self, token: Token<A>) -> Asked<A> {
+        Asked { token, context: self.context, request: self.request }
     }
 }
 
@@ -46,25 +74,15 @@ fn digest(message: &impl prost::Message) -> u64 {
     message.encode_to_vec().iter().fold(0xcbf2_9ce4_8422_2325, fnv)
 }
 
-/// How long a caller waits at most: what is left of its deadline, and never more than authorising may take.
-pub(super) fn budget(deadline: Option<Deadline>, longest: Duration) -> Duration {
-    deadline.map_or(longest, |deadline| deadline.remaining().saturating_sub(MARGIN).min(longest))
+/// When the rules must have decided, for their answer to reach a caller that waits until then.
+fn last_moment(deadline: Deadline, now: Mono) -> Mono {
+    now + deadline.remaining().saturating_sub(MARGIN)
 }
 
 /// A fresh id. Ids of one process rise, and sort by time between processes (UUID version 7).
 pub(super) fn new_session_id() -> SessionId {
     let id = uuid::Uuid::now_v7().simple().to_string();
     id.parse().expect("32 hexadecimal digits are an id")
-}
-
-/// The answer's session.
-pub(super) fn session_of(answer: Answer) -> Result<Box<Session>, Failure> {
-    match answer {
-        Answer::Session(session) => Ok(session),
-        Answer::Ordered(_) | Answer::PriceSet(_) | Answer::Registered { .. } | Answer::Reported { .. } => {
-            Err(super::unexpected())
-        }
-    }
 }
 
 #[cfg(test)]
@@ -91,13 +109,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_budget_ends_before_the_deadline() {
-        let longest = Duration::from_secs(5);
-        assert_eq!(budget(None, longest), longest);
-        assert_eq!(budget(Some(Deadline::after(Duration::from_secs(60))), longest), longest);
-        assert_eq!(
-            budget(Some(Deadline::after(Duration::from_secs(1))), longest),
-            Duration::from_millis(900)
-        );
-        assert_eq!(budget(Some(Deadline::after(Duration::ZERO)), longest), Duration::ZERO);
+        let (now, after) = (Mono(1_000), |duration| Deadline::after(duration));
+        assert_eq!(last_moment(after(Duration::from_secs(60)), now), now + Duration::from_millis(59_900));
+        assert_eq!(last_moment(after(Duration::from_secs(1)), now), now + Duration::from_millis(900));
+        assert_eq!(last_moment(after(Duration::ZERO), now), now);
     }
 }

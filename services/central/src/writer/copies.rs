@@ -1,12 +1,12 @@
 //! The writer's part in the changelog: which rows it lacks, and whether it is this store's to write.
 
-use super::{Release, Writer};
+use super::Writer;
 use crate::{
     Error,
     changelog::{Copied, Found, Marks, Standing},
     codec, keys,
 };
-use domain::network::{Command, Event, Level};
+use domain::network::{Command, Effect, Event, Level};
 use domain::{Now, Wall};
 use mesh::store::{Batch, Store};
 use tokio::sync::oneshot;
@@ -57,7 +57,7 @@ impl<S: Store> Writer<S> {
         now: Now,
         round: &Round,
         batch: &mut Batch,
-        releases: &mut Vec<Release>,
+        effects: &mut Vec<Effect>,
     ) -> Result<(), Error> {
         let (Some(marks), Some(highest)) = (&mut self.marks, round.published.iter().max()) else {
             return Ok(());
@@ -69,7 +69,7 @@ impl<S: Store> Writer<S> {
         if sessions.is_empty() {
             return Ok(());
         }
-        self.apply(now, Command::Copied(sessions), None, batch, releases)
+        self.apply(now, Command::Copied(sessions), None, batch, effects)
     }
 
     /// Hands out the next rows, as they are on disk.
@@ -85,11 +85,11 @@ impl<S: Store> Writer<S> {
     }
 
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
-    pub(super) fn judge(&mut self, found: Found, batch: &mut Batch, releases: &mut Vec<Release>) {
+    pub(super) fn judge(&mut self, found: Found, batch: &mut Batch, effects: &mut Vec<Effect>) {
         let Found { cluster, last, disturbed, unkept } = found;
         let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
-            releases.push(Release::Happened(Event { level, name, text }));
+            effects.push(Effect::Happened(Event { level, name, text }));
         };
         let standing = match &last {
             None => Standing::Ours,

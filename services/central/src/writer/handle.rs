@@ -1,6 +1,9 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, Round, Row, RowKind, rows};
+use super::{
+    Input, Round, Row, RowKind, rows,
+    waiting::{Awaited, Waiting},
+};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
@@ -8,7 +11,7 @@ use crate::{
     history::Snapshot,
 };
 use domain::SessionId;
-use domain::network::{Answer, Command, Denial, Session, Token};
+use domain::network::{Command, Session, Token};
 use mesh::grpc::Failure;
 use std::{
     fmt,
@@ -24,15 +27,12 @@ use tokio_util::sync::CancellationToken;
 /// How long a caller is asked to wait where the queue is full: some thousand commands take less.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Where a caller's reply goes.
-pub(super) type ReplyTo = oneshot::Sender<Result<Answer, Denial>>;
-
 /// What the writer's thread takes out of its queues.
 pub(super) enum Order {
     /// For the writer alone.
     Input(Input),
-    /// A command whose caller waits.
-    Ask(Token, Command, ReplyTo),
+    /// A command, and whose answer is waited for.
+    Ask(Command, Box<dyn FnOnce(&mut Waiting) + Send>),
     /// Follow a session.
     Watch(SessionId, oneshot::Sender<watch::Receiver<Session>>),
 }
@@ -56,10 +56,13 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     /// Gives a command and waits for its reply. What the reply says is on disk.
-    pub(crate) async fn ask(&self, command: impl FnOnce(Token) -> Command) -> Result<Answer, Failure> {
-        let token = Token(self.tokens.fetch_add(1, Ordering::Relaxed));
+    pub(crate) async fn ask<A: Awaited>(
+        &self,
+        command: impl FnOnce(Token<A>) -> Command,
+    ) -> Result<A, Failure> {
+        let token = Token::new(self.tokens.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        let order = Order::Ask(token, command(token), reply);
+        let order = Order::Ask(command(token), Box::new(move |waiting| waiting.wait(token, reply)));
         self.orders.try_send(order).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 Failure::exhausted("OVERLOADED", "central has too much to do at once; ask again", RETRY_AFTER)

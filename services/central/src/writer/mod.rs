@@ -9,6 +9,7 @@ mod handle;
 mod restore;
 mod rows;
 mod thread;
+mod waiting;
 
 pub use copies::Lag;
 pub(crate) use copies::Round;
@@ -26,11 +27,8 @@ use crate::{
     keys, notifications,
     telemetry::Incoming,
 };
-use domain::network::{
-    Answer, Broker, CallId, Changes, Command, Denial, Effect, EngineRequest, Event, Level, Network, Notice,
-    Session, Source, Token,
-};
-use domain::{ChargePointId, InstanceId, Mono, Now, SessionId, Wall};
+use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Session, Source};
+use domain::{Mono, Now, Wall};
 use evmesh_proto::store::{StoredMeta, StoredOffset};
 use mesh::store::{Batch, Store};
 use rows::Rows;
@@ -64,39 +62,6 @@ pub(crate) enum Input {
     Query(Query),
 }
 
-/// What may leave, now that all it says is on disk.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Release {
-    /// Answer a caller.
-    Reply {
-        /// Who waits.
-        token: Token,
-        /// What it is told.
-        answer: Result<Answer, Denial>,
-    },
-    /// Call an engine.
-    Call {
-        /// Where.
-        charge_point: ChargePointId,
-        /// Where its engine is.
-        address: String,
-        /// To be given back.
-        call: CallId,
-        /// The instance that is meant.
-        instance: InstanceId,
-        /// What is asked.
-        request: EngineRequest,
-    },
-    /// Tell a driver of a reading.
-    Reading(Notice),
-    /// A session changed.
-    Changed(SessionId),
-    /// Something happened.
-    Happened(Event),
-    /// There are new rows for Kafka.
-    Rows,
-}
-
 /// The one writer.
 pub struct Writer<S> {
     network: Network,
@@ -127,22 +92,22 @@ impl<S: Store> Writer<S> {
         &mut self,
         now: Now,
         inputs: impl IntoIterator<Item = Input>,
-    ) -> Result<Vec<Release>, Error> {
+    ) -> Result<Vec<Effect>, Error> {
         let mut batch = Batch::default();
-        let mut releases = Vec::new();
+        let mut effects = Vec::new();
         let (mut queries, mut rounds, mut standings) = (Vec::new(), Vec::new(), Vec::new());
         for input in inputs {
             match input {
-                Input::Command(command) => self.apply(now, command, None, &mut batch, &mut releases)?,
-                Input::Message(incoming) => self.message(now, incoming, &mut batch, &mut releases)?,
-                Input::NewCluster(id) => self.new_cluster(now, id, &mut batch, &mut releases)?,
+                Input::Command(command) => self.apply(now, command, None, &mut batch, &mut effects)?,
+                Input::Message(incoming) => self.message(now, incoming, &mut batch, &mut effects)?,
+                Input::NewCluster(id) => self.new_cluster(now, id, &mut batch, &mut effects)?,
                 Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut batch),
                 Input::Copies(round) => {
-                    self.published(now, &round, &mut batch, &mut releases)?;
+                    self.published(now, &round, &mut batch, &mut effects)?;
                     rounds.push(round);
                 }
                 Input::Changelog(found, reply) => {
-                    self.judge(found, &mut batch, &mut releases);
+                    self.judge(found, &mut batch, &mut effects);
                     standings.push(reply);
                 }
                 Input::Query(query) => queries.push(query),
@@ -167,7 +132,7 @@ impl<S: Store> Writer<S> {
         for reply in standings {
             let _ = reply.send(self.standing); // a publisher that left does not ask
         }
-        Ok(releases)
+        Ok(effects)
     }
 
     /// The state as it is on disk and, where readings are ahead of it, in memory.
@@ -208,29 +173,24 @@ impl<S: Store> Writer<S> {
         command: Command,
         letter: Option<&Incoming>,
         batch: &mut Batch,
-        releases: &mut Vec<Release>,
+        effects: &mut Vec<Effect>,
     ) -> Result<(), Error> {
         let archive = StoreArchive::new(&self.store);
-        let effects = self.network.apply(now, &archive, command);
+        let decided = self.network.apply(now, &archive, command);
         archive.into_result()?;
-        for effect in effects {
-            releases.push(match effect {
-                Effect::Reply { token, answer } => Release::Reply { token, answer },
-                Effect::Call { charge_point, address, call, instance, request } => {
-                    Release::Call { charge_point, address, call, instance, request }
+        for effect in decided {
+            match effect {
+                Effect::DeadLetter(reason) => {
+                    // Only messages go to the dead letters.
+                    effects.extend(letter.map(|incoming| self.dead_letter(incoming, reason, batch)));
                 }
-                Effect::Notify(notice) => {
-                    self.notifications.push(notifications::row(&notice), batch);
-                    Release::Rows
+                effect => {
+                    if let Effect::Notify(notice) = &effect {
+                        self.notifications.push(notifications::row(notice), batch);
+                    }
+                    effects.push(effect);
                 }
-                Effect::NotifyReading(notice) => Release::Reading(notice),
-                Effect::DeadLetter(reason) => match letter {
-                    Some(incoming) => self.dead_letter(incoming, &reason, batch),
-                    None => continue, // only messages go to the dead letters
-                },
-                Effect::Changed(session) => Release::Changed(session),
-                Effect::Happened(event) => Release::Happened(event),
-            });
+            }
         }
         Ok(())
     }
@@ -240,39 +200,39 @@ impl<S: Store> Writer<S> {
         now: Now,
         mut incoming: Incoming,
         batch: &mut Batch,
-        releases: &mut Vec<Release>,
+        effects: &mut Vec<Effect>,
     ) -> Result<(), Error> {
         let source = incoming.source;
         match incoming.take_message() {
             Ok(message) => {
                 let command = Command::Telemetry { message, source: Some(source) };
-                self.apply(now, command, Some(&incoming), batch, releases)
+                self.apply(now, command, Some(&incoming), batch, effects)
             }
             Err(reason) => {
                 let text = format!(
                     "a message at offset {} of partition {} cannot be read: {reason}",
                     source.offset, source.partition
                 );
-                releases.push(Release::Happened(Event {
+                effects.push(Effect::Happened(Event {
                     level: Level::Warn,
                     name: "messages_unreadable",
                     text,
                 }));
-                releases.push(self.dead_letter(&incoming, &reason, batch));
-                self.apply(now, Command::Unreadable { source }, None, batch, releases)
+                effects.push(self.dead_letter(&incoming, reason, batch));
+                self.apply(now, Command::Unreadable { source }, None, batch, effects)
             }
         }
     }
 
-    fn dead_letter(&mut self, incoming: &Incoming, reason: &str, batch: &mut Batch) -> Release {
+    fn dead_letter(&mut self, incoming: &Incoming, reason: String, batch: &mut Batch) -> Effect {
         if self.dead_letters.waiting() >= MAX_DEAD_LETTERS {
             let text = format!(
                 "{MAX_DEAD_LETTERS} dead letters wait for Kafka already; one more is only counted: {reason}"
             );
-            return Release::Happened(Event { level: Level::Error, name: "dead_letters_dropped", text });
+            return Effect::Happened(Event { level: Level::Error, name: "dead_letters_dropped", text });
         }
-        self.dead_letters.push(incoming.dead_letter(reason), batch);
-        Release::Rows
+        self.dead_letters.push(incoming.dead_letter(&reason), batch);
+        Effect::DeadLetter(reason)
     }
 
     /// The offsets were another cluster's: whatever is known of them goes, and every engine is asked.
@@ -281,7 +241,7 @@ impl<S: Store> Writer<S> {
         now: Now,
         id: String,
         batch: &mut Batch,
-        releases: &mut Vec<Release>,
+        effects: &mut Vec<Effect>,
     ) -> Result<(), Error> {
         let known = !self.meta.cluster_id.is_empty();
         self.meta.cluster_id = id;
@@ -300,8 +260,8 @@ impl<S: Store> Writer<S> {
         let text =
             "kafka is another cluster than before: it is read from its beginning, and every engine is asked";
         let (level, name, text) = (Level::Warn, "kafka_clusters_changed", text.to_owned());
-        releases.push(Release::Happened(Event { level, name, text }));
-        self.apply(now, Command::Broker(Broker::Gap), None, batch, releases)
+        effects.push(Effect::Happened(Event { level, name, text }));
+        self.apply(now, Command::Broker(Broker::Gap), None, batch, effects)
     }
 
     /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.

@@ -1,23 +1,12 @@
 //! The writer's thread: takes what waits in the queues, lets the writer take one step, and lets out what the step gave.
 
-use super::{
-    Handle, Input, Lag, Release, RowKind, Writer,
-    handle::{Order, ReplyTo},
-};
-use crate::{
-    Error,
-    calls::{Call, Calls},
-    changelog::Standing,
-    events::Events,
-    notifications,
-    watch::Watches,
-};
+use super::{Handle, Input, Lag, RowKind, Writer, handle::Order, waiting::Waiting};
+use crate::{Error, calls::Calls, changelog::Standing, events::Events, notifications, watch::Watches};
 use domain::Now;
-use domain::network::Token;
+use domain::network::Effect;
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
 use mesh::{kafka::Producer, store::Store};
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -43,8 +32,10 @@ pub struct Outlets {
     pub events: Events,
     /// Kafka.
     pub producer: Producer,
-    /// Woken when there are new rows.
-    pub rows: Vec<Arc<Notify>>,
+    /// Woken when there are new rows for drivers.
+    pub notifications: Arc<Notify>,
+    /// Woken when there are new dead letters.
+    pub dead_letters: Arc<Notify>,
     /// Woken when the changelog lacks rows.
     pub changelog: Arc<Notify>,
     /// How far the changelog is behind.
@@ -91,7 +82,7 @@ pub fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Handle, Ru
         writer,
         orders: orders_queue,
         telemetry: telemetry_queue,
-        waiting: HashMap::new(),
+        waiting: Waiting::default(),
         watches: Watches::default(),
         calls: Calls::new(handle.clone(), outlets.engine_timeout, runtime.clone()),
         outlets,
@@ -113,7 +104,7 @@ struct Thread<S> {
     writer: Writer<S>,
     orders: mpsc::Receiver<Order>,
     telemetry: mpsc::Receiver<Input>,
-    waiting: HashMap<Token, ReplyTo>,
+    waiting: Waiting,
     watches: Watches,
     calls: Calls,
     outlets: Outlets,
@@ -171,15 +162,10 @@ impl<S: Store> Thread<S> {
 
     fn step(&mut self, now: Now, taken: Taken) -> Result<(), Error> {
         metrics::histogram!("evmesh_central_step_inputs").record(taken.inputs.len() as f64);
-        let releases = self.writer.step(now, taken.inputs)?;
+        let effects = self.writer.step(now, taken.inputs)?;
         self.measure(now);
-        let mut rows = false;
-        for release in releases {
-            rows |= release == Release::Rows;
-            self.release(now, release)?;
-        }
-        if rows {
-            self.outlets.rows.iter().for_each(|wake| wake.notify_one());
+        for effect in effects {
+            self.release(now, effect)?;
         }
         for order in taken.watches {
             if let Order::Watch(session, reply) = order
@@ -213,45 +199,40 @@ impl<S: Store> Thread<S> {
         self.outlets.lag.send_replace(lag);
     }
 
-    fn release(&mut self, now: Now, release: Release) -> Result<(), Error> {
-        match release {
-            Release::Reply { token, answer } => {
-                if let Some(reply) = self.waiting.remove(&token) {
-                    let _ = reply.send(answer); // a caller that left can ask again with its request_id
-                }
-            }
-            Release::Call { charge_point, address, call, instance, request } => {
-                self.calls.start(Call { charge_point, address, call, instance, request });
-            }
-            Release::Reading(notice) => {
+    fn release(&mut self, now: Now, effect: Effect) -> Result<(), Error> {
+        match effect {
+            Effect::Reply(reply) => self.waiting.tell(reply),
+            Effect::Call(call) => self.calls.start(call),
+            Effect::Notify(_) => self.outlets.notifications.notify_one(),
+            Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
+            Effect::NotifyReading(notice) => {
                 let send = || {
                     let (key, payload) = (notice.driver.as_str(), notifications::payload(&notice));
                     self.outlets.producer.send_lossy(DRIVER_NOTIFICATIONS, key, &payload);
                 };
-                match notifications::trace(&notice) {
-                    Some(trace) => trace.within(send),
+                match notice.trace {
+                    Some(trace) => mesh::trace::within(trace, send),
                     None => send(),
                 }
             }
-            Release::Changed(id) => {
+            Effect::Changed(id) => {
                 if self.watches.has(&id)
                     && let Some(session) = self.writer.snapshot().session(&id)?
                 {
                     self.watches.changed(session);
                 }
             }
-            Release::Happened(event) => self.outlets.events.happened(now.wall, event),
-            Release::Rows => {}
+            Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())
     }
 }
 
-fn take(order: Order, taken: &mut Taken, waiting: &mut HashMap<Token, ReplyTo>) {
+fn take(order: Order, taken: &mut Taken, waiting: &mut Waiting) {
     match order {
         Order::Input(input) => taken.inputs.push(input),
-        Order::Ask(token, command, reply) => {
-            waiting.insert(token, reply);
+        Order::Ask(command, wait) => {
+            wait(waiting);
             taken.inputs.push(Input::Command(command));
         }
         watch @ Order::Watch(..) => taken.watches.push(watch),
@@ -268,7 +249,8 @@ mod tests {
         Outlets {
             events: Events::new().0,
             producer: Producer::new(&KafkaOptions::at("127.0.0.1:1"), "test").unwrap(),
-            rows: Vec::new(),
+            notifications: Arc::default(),
+            dead_letters: Arc::default(),
             changelog: Arc::default(),
             lag: watch::Sender::default(),
             engine_timeout: Duration::from_secs(1),

@@ -112,6 +112,7 @@ impl Step<'_> {
             closed: false,
             deadline: (!open).then(|| Deadline::after(self.now, self.net.config.settlement)),
             request: None,
+            trace: None,
             live: Live { last_sign: self.now.mono, ..Live::default() },
         };
         let Some(point) = self.point(point_id) else { return };

@@ -1,7 +1,11 @@
 //! The answers to mutations, kept for their repeats (AIP-155), by count and by age.
 
-use super::command::RequestKey;
-use super::effect::Denial;
+use super::{
+    denial::Denial,
+    reply::{Answer, Ordered},
+    request::RequestKey,
+    session::Session,
+};
 use crate::{ChargePointId, SessionId, Wall};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -26,8 +30,49 @@ pub enum Recorded {
     Session(SessionId),
     /// An order that reached so many charge points.
     Ordered(u32),
-    /// A price at this charge point.
-    PriceSet(ChargePointId),
+    /// A change of this charge point.
+    ChargePoint(ChargePointId),
+}
+
+/// An answer that is kept for the repeats of its request.
+pub(super) trait Kept: Answer {
+    fn record(&self) -> Recorded;
+
+    /// The answer again, with its session as it is now; `None` if it is not such an answer that was kept.
+    fn recall(recorded: &Recorded, session: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self>;
+}
+
+impl Kept for Box<Session> {
+    fn record(&self) -> Recorded {
+        Recorded::Session(self.id.clone())
+    }
+
+    fn recall(recorded: &Recorded, session: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self> {
+        let Recorded::Session(id) = recorded else { return None };
+        session(id).map(Box::new)
+    }
+}
+
+impl Kept for Ordered {
+    fn record(&self) -> Recorded {
+        Recorded::Ordered(self.count)
+    }
+
+    fn recall(recorded: &Recorded, _: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self> {
+        let Recorded::Ordered(count) = recorded else { return None };
+        Some(Self { count: *count })
+    }
+}
+
+impl Kept for ChargePointId {
+    fn record(&self) -> Recorded {
+        Recorded::ChargePoint(self.clone())
+    }
+
+    fn recall(recorded: &Recorded, _: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self> {
+        let Recorded::ChargePoint(id) = recorded else { return None };
+        Some(id.clone())
+    }
 }
 
 /// The answers that are kept, and the requests that wait for theirs.
@@ -41,18 +86,6 @@ pub(super) struct Answers {
     undecided: BTreeMap<RequestKey, (u64, SessionId)>,
     new: BTreeSet<RequestKey>,
     expired: BTreeSet<RequestKey>,
-}
-
-/// What is known of a request that may be a repeat.
-pub(super) enum Repeat {
-    /// It is the first.
-    No,
-    /// The id was used with another payload.
-    Reused,
-    /// Its session is being authorised.
-    Undecided(SessionId),
-    /// It was answered.
-    Answered(Result<Recorded, Denial>),
 }
 
 impl Answers {
@@ -69,20 +102,14 @@ impl Answers {
         }
     }
 
-    pub(super) fn find(&self, now: Wall, key: &RequestKey, fingerprint: u64) -> Repeat {
-        if let Some((first, session)) = self.undecided.get(key) {
-            return if *first == fingerprint { Repeat::Undecided(session.clone()) } else { Repeat::Reused };
-        }
-        match self.given.get(key) {
-            Some(answered) if answered.at + self.ttl <= now => Repeat::No,
-            Some(answered) if answered.fingerprint != fingerprint => Repeat::Reused,
-            Some(answered) => Repeat::Answered(answered.result.clone()),
-            None => Repeat::No,
-        }
+    /// The answer that was given to this request, until it is too old.
+    pub(super) fn given(&self, now: Wall, key: &RequestKey) -> Option<&Answered> {
+        self.given.get(key).filter(|answered| answered.at + self.ttl > now)
     }
 
-    pub(super) fn has(&self, now: Wall, key: &RequestKey) -> bool {
-        self.given.get(key).is_some_and(|answered| answered.at + self.ttl > now)
+    /// The request whose session is being authorised: its digest, and that session.
+    pub(super) fn awaited(&self, key: &RequestKey) -> Option<&(u64, SessionId)> {
+        self.undecided.get(key)
     }
 
     pub(super) fn undecided(&mut self, key: RequestKey, fingerprint: u64, session: SessionId) {

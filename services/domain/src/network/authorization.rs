@@ -6,23 +6,26 @@ use super::{
     Step,
     answers::Recorded,
     charge_point::Status,
-    command::{Asked, RequestKey, Target, Token},
-    effect::{Denial, Level, Reason},
+    command::Target,
+    denial::{Denial, Reason},
+    effect::Level,
+    request::{Asked, Repeatable, Token},
     session::{Deadline, Live, Outcome, Session, State, Stop},
 };
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Now, SessionId};
-use std::{collections::BTreeSet, time::Duration};
+use crate::{ChargePointId, Context, DriverId, Energy, InstanceId, Mono, Now, SessionId, Trace};
+use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) tokens: Vec<Token>,
-    pub(super) request: Option<(RequestKey, u64)>,
-    driver: DriverId,
+    tokens: Vec<Token<Box<Session>>>,
+    pub(super) request: Option<Repeatable>,
+    pub(super) context: Context,
+    pub(super) driver: DriverId,
     /// Central chooses: among the places that start with this.
     choice: Option<String>,
     /// The first attempt's session: later attempts' ids are made from it.
-    base: SessionId,
+    pub(super) base: SessionId,
     tried: BTreeSet<ChargePointId>,
     until: Mono,
 }
@@ -33,12 +36,20 @@ impl Pending {
         Self {
             tokens: Vec::new(),
             request: session.request.clone(),
+            context: Context { trace: session.trace, ..Context::default() },
             driver: session.driver.clone(),
             choice: None,
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),
             until: session.deadline.map_or(now.mono, |deadline| deadline.mono),
         }
+    }
+
+    /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's own
+    /// is made from its id, and is not kept.
+    fn trace_of(&self, session: &SessionId) -> Option<Trace> {
+        let of_first = || (*session != self.base).then(|| Trace::of(self.base.as_str()));
+        self.context.trace.or_else(of_first)
     }
 }
 
@@ -51,32 +62,30 @@ pub(super) fn next_number(highest: u64) -> u64 {
 impl Step<'_> {
     pub(super) fn request_charge(
         &mut self,
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         session: SessionId,
         driver: DriverId,
         target: Target,
-        budget: Duration,
     ) {
-        if self.repeated(&asked) {
+        if self.joined(&asked) || self.repeated(&asked) {
             return;
         }
         let (named, choice) = match target {
             Target::Named(id) => (Some(id), None),
             Target::Any { location_prefix } => (None, Some(location_prefix)),
         };
-        self.begin(asked, session, driver, named, choice, budget);
+        self.begin(asked, session, driver, named, choice);
     }
 
     pub(super) fn request_manual_supply(
         &mut self,
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         session: SessionId,
         charge_point: ChargePointId,
         instance: &InstanceId,
         driver: DriverId,
-        budget: Duration,
     ) {
-        if self.repeated(&asked) {
+        if self.joined(&asked) || self.repeated(&asked) {
             return;
         }
         if self.net.points.get(&charge_point).is_some_and(|point| point.stored.instance != *instance) {
@@ -85,26 +94,42 @@ impl Step<'_> {
             );
             return self.answer(&asked, Err(Denial { reason: Reason::InstanceStale, text }));
         }
-        self.begin(asked, session, driver, Some(charge_point), None, budget);
+        self.begin(asked, session, driver, Some(charge_point), None);
+    }
+
+    /// A repeat of a request that is being decided joins the wait for its answer.
+    fn joined(&mut self, asked: &Asked<Box<Session>>) -> bool {
+        let Some((key, digest)) = &asked.request else { return false };
+        match self.net.answers.awaited(key) {
+            None => return false,
+            Some((first, _)) if first != digest => self.reused(asked, key),
+            Some((_, session)) => match self.net.pending.get_mut(session) {
+                Some(pending) => pending.tokens.push(asked.token),
+                None => return false, // an undecided request has its pending session
+            },
+        }
+        true
     }
 
     fn begin(
         &mut self,
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         base: SessionId,
         driver: DriverId,
         named: Option<ChargePointId>,
         choice: Option<String>,
-        budget: Duration,
     ) {
+        let longest = self.now.mono + self.net.config.authorize_timeout;
+        let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
         let pending = Pending {
             tokens: vec![asked.token],
             request: asked.request,
+            context: asked.context,
             driver,
             choice,
             base: base.clone(),
             tried: BTreeSet::new(),
-            until: self.now.mono + budget.min(self.net.config.authorize_timeout),
+            until,
         };
         if let Some(open) = self.net.open_session(&pending.driver) {
             let text = format!(
@@ -205,6 +230,7 @@ impl Step<'_> {
             closed: false,
             deadline: Some(Deadline::after(self.now, left)),
             request: pending.request.clone(),
+            trace: pending.trace_of(&id),
             live: Live { last_sign: self.now.mono, ..Live::default() },
         };
         if let Some((key, fingerprint)) = &pending.request {
@@ -235,7 +261,7 @@ impl Step<'_> {
             return;
         };
         for token in pending.tokens {
-            self.reply(token, Ok(super::Answer::Session(Box::new(session.clone()))));
+            self.reply(token, Ok(Box::new(session.clone())));
         }
     }
 
@@ -279,8 +305,7 @@ impl Step<'_> {
             "requests_denied",
             format!("driver {} denied: {}", pending.driver, denial.text),
         );
-        let request = pending.request.as_ref();
-        self.notify_denied(pending.driver, charge_point, id, created, request, denial.clone());
+        self.notify_denied(&pending, charge_point, id, created, denial.clone());
         self.record(pending.request, Err(denial.clone()));
         for token in pending.tokens {
             self.reply(token, Err(denial.clone()));

@@ -1,8 +1,8 @@
 //! A charge point, and its status: derived whenever it is asked for, never stored, so that it cannot be stuck.
 
 use super::{
-    command::{CallId, Health},
-    engine::EngineRequest,
+    command::Health,
+    engine::{CallId, EngineRequest},
     session::{Session, State},
 };
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, MonitorId, Mono, Power, Price, SessionId};

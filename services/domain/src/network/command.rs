@@ -1,59 +1,15 @@
-//! What comes into the network: plain data.
+//! What comes into the network, as plain data, and which rule takes it.
 
 use super::{
-    engine::{CallFailed, EngineAnswer},
-    session::Source,
+    engine::{CallFailed, CallId, EngineAnswer},
+    reply::{Ordered, Registered, Reported},
+    request::{Asked, Token},
+    session::{Session, Source},
+    step::Step,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Power, Price, RequestId, SessionId,
-    SupplyEnd, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Power, Price, SessionId, SupplyEnd, Wall,
 };
-use std::time::Duration;
-
-/// Names one caller that waits for a reply; chosen by the edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub u64);
-
-/// Names one call to an engine, so that a late answer is told from the awaited one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(pub u64);
-
-/// A mutation that may be repeated (AIP-155).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestKey {
-    /// Which call.
-    pub method: Method,
-    /// Who called.
-    pub caller: String,
-    /// The caller's name for it.
-    pub id: RequestId,
-}
-
-/// The calls whose answers are kept for their repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Method {
-    /// `DriverService.RequestCharge`.
-    RequestCharge,
-    /// `DriverService.StopCharge`.
-    StopCharge,
-    /// `ChargePointService.RequestManualSupply`.
-    RequestManualSupply,
-    /// `OperatorService.StopChargePoints`.
-    StopChargePoints,
-    /// `OperatorService.ResumeChargePoints`.
-    ResumeChargePoints,
-    /// `OperatorService.SetPrice`.
-    SetPrice,
-}
-
-/// A request that waits for its reply, and may be a repeat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// Who waits.
-    pub token: Token,
-    /// What makes it repeatable, with a digest of the whole request; `None`: each call is a new one.
-    pub request: Option<(RequestKey, u64)>,
-}
 
 /// Where a driver wants to charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,20 +79,18 @@ pub enum Command {
     /// A driver asks for a charge.
     RequestCharge {
         /// Who waits for the answer.
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         /// A fresh id, for the session.
         session: SessionId,
         /// Whose.
         driver: DriverId,
         /// Where.
         target: Target,
-        /// How long the caller waits at most.
-        budget: Duration,
     },
     /// A supply is asked for at the charge point itself.
     RequestManualSupply {
         /// Who waits for the answer.
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         /// A fresh id, for the session.
         session: SessionId,
         /// Where.
@@ -145,13 +99,11 @@ pub enum Command {
         instance: InstanceId,
         /// Whose, or a guest's.
         driver: DriverId,
-        /// How long the caller waits at most.
-        budget: Duration,
     },
     /// A driver ends its session.
     StopCharge {
         /// Who waits for the answer.
-        asked: Asked,
+        asked: Asked<Box<Session>>,
         /// Whose.
         driver: DriverId,
         /// Which; `None`: the open one.
@@ -160,7 +112,7 @@ pub enum Command {
     /// The operator takes charge points out of service, or puts them back.
     Order {
         /// Who waits for the answer.
-        asked: Asked,
+        asked: Asked<Ordered>,
         /// Which.
         which: Which,
         /// Out of service, or in.
@@ -169,7 +121,7 @@ pub enum Command {
     /// The operator sets a price.
     SetPrice {
         /// Who waits for the answer.
-        asked: Asked,
+        asked: Asked<ChargePointId>,
         /// Where.
         charge_point: ChargePointId,
         /// What a kWh costs from the next authorisation on.
@@ -178,14 +130,14 @@ pub enum Command {
     /// A monitor registers its charge point.
     Register {
         /// Who waits for the answer.
-        token: Token,
+        token: Token<Registered>,
         /// What it registers.
         registration: Registration,
     },
     /// A monitor reports.
     Report {
         /// Who waits for the answer.
-        token: Token,
+        token: Token<Reported>,
         /// Where.
         charge_point: ChargePointId,
         /// Of which registration.
@@ -263,4 +215,33 @@ pub enum MessageKind {
     Ended(SupplyEnd),
     /// `AVERIADO`, `CONEXION_PERDIDA`, `FAULT`.
     Fault(SupplyEnd),
+}
+
+impl Step<'_> {
+    pub(super) fn run(&mut self, command: Command) {
+        match command {
+            Command::RequestCharge { asked, session, driver, target } => {
+                self.request_charge(asked, session, driver, target);
+            }
+            Command::RequestManualSupply { asked, session, charge_point, instance, driver } => {
+                self.request_manual_supply(asked, session, charge_point, &instance, driver);
+            }
+            Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
+            Command::Order { asked, which, out_of_order } => self.order(&asked, which, out_of_order),
+            Command::SetPrice { asked, charge_point, price } => self.set_price(&asked, &charge_point, price),
+            Command::Register { token, registration } => self.register(token, registration),
+            Command::Report { token, charge_point, epoch, health, reason } => {
+                self.report(token, &charge_point, epoch, health, reason);
+            }
+            Command::MonitorGone { charge_point, epoch } => self.monitor_gone(&charge_point, epoch),
+            Command::EngineAnswered { charge_point, call, result } => {
+                self.engine_answered(&charge_point, call, result);
+            }
+            Command::Telemetry { message, source } => self.telemetry(message, source),
+            Command::Unreadable { source } => self.read_past(source),
+            Command::Broker(news) => self.broker(news),
+            Command::Copied(sessions) => self.copied(&sessions),
+            Command::Tick => self.tick(),
+        }
+    }
 }

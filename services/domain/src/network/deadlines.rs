@@ -3,7 +3,8 @@
 use super::{
     Step,
     charge_point::Link,
-    effect::{Level, SupplyFailure},
+    denial::SupplyFailure,
+    effect::Level,
     session::{Deadline, Outcome, Session, State},
 };
 use crate::{ChargePointId, SessionId};

@@ -3,6 +3,10 @@
 use crate::{DriverId, InstanceId, Price, SessionId, SupplyRecord};
 use std::time::Duration;
 
+/// Names one call to an engine, so that a late answer is told from the awaited one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
 /// What is asked of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineRequest {
@@ -38,6 +42,18 @@ pub enum EngineRequest {
     },
     /// `GetEngineState`.
     GetState,
+}
+
+impl EngineRequest {
+    /// The one session that it is about, if it is about one.
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Authorize { session, .. } | Self::Revoke { session, .. } | Self::Stop { session } => {
+                Some(session)
+            }
+            Self::Confirm { .. } | Self::GetState => None,
+        }
+    }
 }
 
 /// An engine's answer.

@@ -6,9 +6,9 @@ use super::{
     Step,
     authorization::next_number,
     charge_point::{Answering, InFlight, Point},
-    command::CallId,
-    effect::{Denial, Effect, Level, Reason},
-    engine::{CallFailed, CallOutcome, EngineAnswer, EngineRequest},
+    denial::{Denial, Reason},
+    effect::{Effect, EngineCall, Level},
+    engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},
     session::{Outcome, Session, State},
 };
 use crate::{ChargePointId, Mono, SessionId};
@@ -53,7 +53,10 @@ impl Step<'_> {
         point.call =
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let address = point.stored.engine_address.clone();
-        self.push(Effect::Call { charge_point: id.clone(), address, call, instance, request });
+        let session = request.session().and_then(|id| self.net.sessions.get(id));
+        let trace = session.map(Session::trace);
+        let charge_point = id.clone();
+        self.push(Effect::Call(EngineCall { charge_point, address, call, instance, request, trace }));
     }
 
     pub(super) fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {

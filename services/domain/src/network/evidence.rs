@@ -5,7 +5,8 @@
 
 use super::{
     Step,
-    effect::{Level, SupplyFailure},
+    denial::SupplyFailure,
+    effect::Level,
     engine::EngineReport,
     session::{Deadline, Outcome, Session, State, Stop, Ticket},
 };

@@ -12,6 +12,7 @@ mod authorization;
 mod charge_point;
 mod command;
 mod deadlines;
+mod denial;
 mod effect;
 mod engine;
 mod engine_calls;
@@ -20,15 +21,21 @@ mod monitors;
 mod notices;
 mod orders;
 mod rebuild;
+mod reply;
+mod request;
 mod session;
 mod step;
 mod telemetry;
+mod words;
 
 pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Detail, LiveDetail, Status, status};
 pub use command::*;
+pub use denial::*;
 pub use effect::*;
 pub use engine::*;
+pub use reply::*;
+pub use request::*;
 pub use session::{Deadline, Live, Outcome, Session, Source, State, Stop, Ticket};
 
 use crate::{ChargePointId, DriverId, Mono, Now, Price, SessionId};
@@ -41,6 +48,7 @@ use std::{
     time::Duration,
 };
 use step::Step;
+use words::words;
 
 /// Bounds and durations of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -349,7 +357,7 @@ impl Network {
 
     /// Was a request with this id answered? Then it changes nothing any more.
     pub fn has_answered(&self, now: crate::Wall, key: &RequestKey) -> bool {
-        self.answers.has(now, key)
+        self.answers.given(now, key).is_some()
     }
 
     /// The charge points after this one, by id.

@@ -3,14 +3,17 @@
 use super::{
     RegistrationPolicy, Step,
     charge_point::{Answering, ChargePoint, Link, Point},
-    command::{Health, Registration, Token},
-    effect::{Answer, Denial, Level, Reason, SupplyFailure},
+    command::{Health, Registration},
+    denial::{Denial, Reason, SupplyFailure},
+    effect::Level,
+    reply::{Registered, Reported},
+    request::Token,
     session::{Outcome, State},
 };
 use crate::{ChargePointId, SessionId};
 
 impl Step<'_> {
-    pub(super) fn register(&mut self, token: Token, registration: Registration) {
+    pub(super) fn register(&mut self, token: Token<Registered>, registration: Registration) {
         if let Err(denial) = self.may_register(&registration) {
             self.happened(Level::Warn, "registrations_refused", denial.text.clone());
             return self.reply(token, Err(denial));
@@ -41,7 +44,7 @@ impl Step<'_> {
         point.link = Link::Lost { since: now.mono };
         point.not_before = now.mono;
         point.proposed = Some(registration.instance).filter(|instance| *instance != point.stored.instance);
-        let answer = Answer::Registered {
+        let answer = Registered {
             epoch: point.stored.epoch,
             location: point.stored.location.clone(),
             price: point.stored.price,
@@ -143,7 +146,7 @@ impl Step<'_> {
 
     pub(super) fn report(
         &mut self,
-        token: Token,
+        token: Token<Reported>,
         id: &ChargePointId,
         epoch: u64,
         health: Health,
@@ -182,7 +185,7 @@ impl Step<'_> {
                 point.faulted = false;
             }
         }
-        self.reply(token, Ok(Answer::Reported { out_of_order }));
+        self.reply(token, Ok(Reported { out_of_order }));
     }
 
     fn health_changed(&mut self, id: &ChargePointId, before: Option<Health>, health: Health, reason: &str) {

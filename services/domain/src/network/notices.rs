@@ -4,15 +4,17 @@
 //! reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows its ticket.
 
 use super::{
-    command::{Method, RequestKey},
-    effect::{Denial, Effect, Notice, NoticeKind, SupplyFailure},
+    authorization::Pending,
+    denial::{Denial, SupplyFailure},
+    effect::{Effect, Notice, NoticeKind},
+    request::{Method, Repeatable},
     session::{Session, Ticket},
     step::Step,
 };
-use crate::{ChargePointId, DriverId, Energy, Money, RequestId, SessionId};
+use crate::{ChargePointId, Energy, Money, RequestId, SessionId, Trace};
 
 impl Step<'_> {
-    pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&(RequestKey, u64)>) {
+    pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
         if let Some(session) = self.net.sessions.get(id) {
             let mut notice = self.notice(session, Some(0), Some("auth"), NoticeKind::Authorized);
             notice.request_id = request_id(request);
@@ -22,20 +24,20 @@ impl Step<'_> {
 
     pub(super) fn notify_denied(
         &mut self,
-        driver: DriverId,
+        pending: &Pending,
         charge_point: Option<ChargePointId>,
         id: &SessionId,
         created: bool,
-        request: Option<&(RequestKey, u64)>,
         denial: Denial,
     ) {
         self.notify(Notice {
-            driver,
+            driver: pending.driver.clone(),
             charge_point,
             session: created.then(|| id.clone()),
             seq: created.then_some(0),
             event_id: Some(format!("{id}-denied")),
-            request_id: request_id(request),
+            request_id: request_id(pending.request.as_ref()),
+            trace: pending.context.trace.or_else(|| created.then(|| Trace::of(pending.base.as_str()))),
             at: self.now.wall,
             kind: NoticeKind::Denied(denial),
         });
@@ -94,6 +96,7 @@ impl Step<'_> {
             seq,
             event_id: event.map(|event| format!("{}-{event}", session.id)),
             request_id: None,
+            trace: Some(session.trace()),
             at: self.now.wall,
             kind,
         }
@@ -107,6 +110,6 @@ impl Step<'_> {
 }
 
 /// A driver knows its own requests only: another call's id, such as an engine's for a manual supply, would tell it nothing.
-fn request_id(request: Option<&(RequestKey, u64)>) -> Option<RequestId> {
+fn request_id(request: Option<&Repeatable>) -> Option<RequestId> {
     request.filter(|(key, _)| key.method == Method::RequestCharge).map(|(key, _)| key.id.clone())
 }

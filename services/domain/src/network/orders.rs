@@ -2,17 +2,18 @@
 
 use super::{
     Step, Which,
-    answers::Recorded,
-    command::Asked,
-    effect::{Denial, Level, Reason},
-    session::{Deadline, Outcome, State, Stop},
+    denial::{Denial, Reason},
+    effect::Level,
+    reply::Ordered,
+    request::Asked,
+    session::{Deadline, Outcome, Session, State, Stop},
 };
 use crate::{ChargePointId, DriverId, Price, SessionId};
 use std::collections::BTreeSet;
 
 impl Step<'_> {
     /// Takes charge points out of service, or puts them back: all of those named, or none if one is unknown.
-    pub(super) fn order(&mut self, asked: &Asked, which: Which, out_of_order: bool) {
+    pub(super) fn order(&mut self, asked: &Asked<Ordered>, which: Which, out_of_order: bool) {
         if self.repeated(asked) {
             return;
         }
@@ -36,7 +37,7 @@ impl Step<'_> {
             self.order_one(id, out_of_order);
         }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.answer(asked, Ok(Recorded::Ordered(count)));
+        self.answer(asked, Ok(Ordered { count }));
     }
 
     fn order_one(&mut self, id: &ChargePointId, out_of_order: bool) {
@@ -53,7 +54,7 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn set_price(&mut self, asked: &Asked, id: &ChargePointId, price: Price) {
+    pub(super) fn set_price(&mut self, asked: &Asked<ChargePointId>, id: &ChargePointId, price: Price) {
         if self.repeated(asked) {
             return;
         }
@@ -64,10 +65,15 @@ impl Step<'_> {
         point.stored.price = price;
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
-        self.answer(asked, Ok(Recorded::PriceSet(id.clone())));
+        self.answer(asked, Ok(id.clone()));
     }
 
-    pub(super) fn stop_charge(&mut self, asked: &Asked, driver: &DriverId, session: Option<SessionId>) {
+    pub(super) fn stop_charge(
+        &mut self,
+        asked: &Asked<Box<Session>>,
+        driver: &DriverId,
+        session: Option<SessionId>,
+    ) {
         if self.repeated(asked) {
             return;
         }
@@ -88,7 +94,8 @@ impl Step<'_> {
         if found.state.is_open() {
             self.stop(&id, Stop::Driver);
         }
-        self.answer(asked, Ok(Recorded::Session(id)));
+        let now = self.net.sessions.get(&id).cloned().unwrap_or(found);
+        self.answer(asked, Ok(Box::new(now)));
     }
 
     /// Ends an open session by order: the engine is asked to stop or to revoke it.

@@ -1,8 +1,8 @@
 //! A session: one driver's use of one charge point, from the request to the ticket.
 
-use super::command::RequestKey;
+use super::request::Repeatable;
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, Trace, Wall,
 };
 use std::{fmt, time::Duration};
 
@@ -164,7 +164,9 @@ pub struct Session {
     /// When its state has lasted long enough: none while supplying, where silence is measured.
     pub deadline: Option<Deadline>,
     /// The repeatable request that waits for it, with its digest, while it is being authorised.
-    pub request: Option<(RequestKey, u64)>,
+    pub request: Option<Repeatable>,
+    /// The trace of the order that it came from; `None`: its own, see [`Session::trace`].
+    pub trace: Option<Trace>,
     /// What only lives in memory.
     pub live: Live,
 }
@@ -200,6 +202,11 @@ impl Session {
             (None, Some(bare)) if !self.final_reading => bare.max(self.energy),
             (None, _) => self.energy,
         }
+    }
+
+    /// The trace of all that is done and told for this session: its caller's, or one of its own.
+    pub fn trace(&self) -> Trace {
+        self.trace.unwrap_or_else(|| Trace::of(self.id.as_str()))
     }
 
     /// Its ticket is issued, or none is due and nothing can start it any more.

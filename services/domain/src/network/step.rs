@@ -2,10 +2,12 @@
 
 use super::{
     Archive, Network,
-    answers::{Answered, Recorded, Repeat},
+    answers::{Answered, Kept, Recorded},
     charge_point::Point,
-    command::{Asked, Broker, Command, Token},
-    effect::{Answer, Denial, Effect, Event, Level, Reason},
+    denial::{Denial, Reason},
+    effect::{Effect, Event, Level},
+    reply::Answer,
+    request::{Asked, Repeatable, RequestKey, Token},
     session::Session,
 };
 use crate::{ChargePointId, Now, SessionId};
@@ -23,33 +25,6 @@ pub(super) struct Step<'a> {
 impl<'a> Step<'a> {
     pub(super) fn new(net: &'a mut Network, now: Now, archive: &'a dyn Archive) -> Self {
         Self { net, now, archive, effects: Vec::new(), touched: BTreeSet::new() }
-    }
-
-    pub(super) fn run(&mut self, command: Command) {
-        match command {
-            Command::RequestCharge { asked, session, driver, target, budget } => {
-                self.request_charge(asked, session, driver, target, budget);
-            }
-            Command::RequestManualSupply { asked, session, charge_point, instance, driver, budget } => {
-                self.request_manual_supply(asked, session, charge_point, &instance, driver, budget);
-            }
-            Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
-            Command::Order { asked, which, out_of_order } => self.order(&asked, which, out_of_order),
-            Command::SetPrice { asked, charge_point, price } => self.set_price(&asked, &charge_point, price),
-            Command::Register { token, registration } => self.register(token, registration),
-            Command::Report { token, charge_point, epoch, health, reason } => {
-                self.report(token, &charge_point, epoch, health, reason);
-            }
-            Command::MonitorGone { charge_point, epoch } => self.monitor_gone(&charge_point, epoch),
-            Command::EngineAnswered { charge_point, call, result } => {
-                self.engine_answered(&charge_point, call, result)
-            }
-            Command::Telemetry { message, source } => self.telemetry(message, source),
-            Command::Unreadable { source } => self.read_past(source),
-            Command::Broker(news) => self.broker(news),
-            Command::Copied(sessions) => self.copied(&sessions),
-            Command::Tick => self.tick(),
-        }
     }
 
     /// Lists what is free, and makes the calls that the state asks for: one at a time per engine.
@@ -77,31 +52,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn broker(&mut self, news: Broker) {
-        self.net.kafka_away = news == Broker::Away;
-        match news {
-            Broker::ReadTo(as_of) => {
-                self.net.kafka_judged = true;
-                self.net.kafka_read_to = self.net.kafka_read_to.max(as_of);
-            }
-            Broker::Away => {
-                self.net.kafka_judged = true;
-                self.net.kafka_read_to = self.net.kafka_read_to.max(self.now.mono);
-            }
-            Broker::Gap => {
-                self.happened(
-                    Level::Warn,
-                    "kafka_gaps",
-                    "messages are missing on kafka: asking every engine".into(),
-                );
-                for id in self.net.points.keys().cloned().collect::<Vec<_>>() {
-                    self.ask(&id);
-                }
-            }
-        }
-    }
-
-    fn copied(&mut self, sessions: &[SessionId]) {
+    pub(super) fn copied(&mut self, sessions: &[SessionId]) {
         for id in sessions {
             if self.net.changed_sessions.contains(id) {
                 continue; // it changed in this very step
@@ -116,8 +67,8 @@ impl<'a> Step<'a> {
         self.effects.push(effect);
     }
 
-    pub(super) fn reply(&mut self, token: Token, answer: Result<Answer, Denial>) {
-        self.push(Effect::Reply { token, answer });
+    pub(super) fn reply<A: Answer>(&mut self, token: Token<A>, answer: Result<A, Denial>) {
+        self.push(Effect::Reply(A::reply(token, answer)));
     }
 
     pub(super) fn happened(&mut self, level: Level, name: &'static str, text: String) {
@@ -158,63 +109,46 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// A repeated mutation gets its first answer, or joins the wait for it. False: it is new.
-    pub(super) fn repeated(&mut self, asked: &Asked) -> bool {
-        let Some((key, fingerprint)) = &asked.request else {
-            return false;
-        };
-        let answer = match self.net.answers.find(self.now.wall, key, *fingerprint) {
-            Repeat::No => return false,
-            Repeat::Undecided(session) => {
-                match self.net.pending.get_mut(&session) {
-                    Some(pending) => pending.tokens.push(asked.token),
-                    None => return false, // an undecided request has its pending session
-                }
-                return true;
-            }
-            Repeat::Reused => Err(Denial {
-                reason: Reason::RequestIdReused,
-                text: format!("request_id {} was used before with another request; use a new one", key.id),
-            }),
-            Repeat::Answered(Err(denial)) => Err(denial),
-            Repeat::Answered(Ok(recorded)) => match self.resolve(recorded) {
+    /// A repeated mutation gets its first answer. False: it is new.
+    pub(super) fn repeated<A: Kept>(&mut self, asked: &Asked<A>) -> bool {
+        let Some((key, digest)) = &asked.request else { return false };
+        let Some(given) = self.net.answers.given(self.now.wall, key) else { return false };
+        if given.fingerprint != *digest {
+            self.reused(asked, key);
+            return true;
+        }
+        let session =
+            |id: &SessionId| self.net.sessions.get(id).cloned().or_else(|| self.archive.session(id));
+        let answer = match &given.result {
+            Ok(recorded) => match A::recall(recorded, session) {
                 Some(answer) => Ok(answer),
                 None => return false, // an answer is written with the session that it names
             },
+            Err(denial) => Err(denial.clone()),
         };
-        self.happened(Level::Debug, "requests_repeated", format!("request_id {} repeated", key.id));
-        self.reply(asked.token, answer);
+        self.repeats(asked, key, answer);
         true
     }
 
-    fn resolve(&self, recorded: Recorded) -> Option<Answer> {
-        Some(match recorded {
-            Recorded::Session(id) => {
-                let session = self.net.sessions.get(&id).cloned().or_else(|| self.archive.session(&id))?;
-                Answer::Session(Box::new(session))
-            }
-            Recorded::Ordered(count) => Answer::Ordered(count),
-            Recorded::PriceSet(id) => Answer::PriceSet(id),
-        })
+    /// The `request_id` stands for another request.
+    pub(super) fn reused<A: Answer>(&mut self, asked: &Asked<A>, key: &RequestKey) {
+        let text = format!("request_id {} was used before with another request; use a new one", key.id);
+        self.repeats(asked, key, Err(Denial { reason: Reason::RequestIdReused, text }));
     }
 
-    /// Gives a definitive answer, and keeps it for the request's repeats.
-    pub(super) fn answer(&mut self, asked: &Asked, result: Result<Recorded, Denial>) {
-        self.record(asked.request.clone(), result.clone());
-        let answer = result.and_then(|recorded| {
-            self.resolve(recorded).ok_or_else(|| Denial {
-                reason: Reason::SessionUnknown,
-                text: "the session is not known any more".into(),
-            })
-        });
+    fn repeats<A: Answer>(&mut self, asked: &Asked<A>, key: &RequestKey, answer: Result<A, Denial>) {
+        self.happened(Level::Debug, "requests_repeated", format!("request_id {} repeated", key.id));
         self.reply(asked.token, answer);
     }
 
-    pub(super) fn record(
-        &mut self,
-        request: Option<(super::RequestKey, u64)>,
-        result: Result<Recorded, Denial>,
-    ) {
+    /// Gives a definitive answer, and keeps it for the request's repeats.
+    pub(super) fn answer<A: Kept>(&mut self, asked: &Asked<A>, result: Result<A, Denial>) {
+        let recorded = result.as_ref().map(A::record).map_err(Denial::clone);
+        self.record(asked.request.clone(), recorded);
+        self.reply(asked.token, result);
+    }
+
+    pub(super) fn record(&mut self, request: Option<Repeatable>, result: Result<Recorded, Denial>) {
         if let Some((key, fingerprint)) = request {
             self.net.answers.record(key, Answered { fingerprint, at: self.now.wall, result });
         }

@@ -5,7 +5,7 @@
 
 use super::{
     Step,
-    command::{Message, MessageKind},
+    command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
     evidence::{Observed, Reading},
     session::{Session, Source, State},
@@ -38,6 +38,31 @@ impl Step<'_> {
     pub(super) fn read_past(&mut self, source: Source) {
         self.net.kafka_away = false;
         self.net.positions.insert(source.partition, source.offset.saturating_add(1));
+    }
+
+    /// What central knows of Kafka itself: how far it was read, and whether it is there.
+    pub(super) fn broker(&mut self, news: Broker) {
+        self.net.kafka_away = news == Broker::Away;
+        match news {
+            Broker::ReadTo(as_of) => {
+                self.net.kafka_judged = true;
+                self.net.kafka_read_to = self.net.kafka_read_to.max(as_of);
+            }
+            Broker::Away => {
+                self.net.kafka_judged = true;
+                self.net.kafka_read_to = self.net.kafka_read_to.max(self.now.mono);
+            }
+            Broker::Gap => {
+                self.happened(
+                    Level::Warn,
+                    "kafka_gaps",
+                    "messages are missing on kafka: asking every engine".into(),
+                );
+                for id in self.net.points.keys().cloned().collect::<Vec<_>>() {
+                    self.ask(&id);
+                }
+            }
+        }
     }
 
     fn message(&mut self, message: Message) {

@@ -1,7 +1,7 @@
 //! Repeats of mutations (AIP-155).
 
 use crate::world::{World, cp};
-use domain::network::{Answer, CallOutcome, Config, Reason, Target};
+use domain::network::{CallOutcome, Config, Reason, Target};
 
 #[test]
 fn a_repeat_joins_the_undecided_and_gets_the_decided() {
@@ -9,14 +9,11 @@ fn a_repeat_joins_the_undecided_and_gets_the_decided() {
     let id = Some(("r1", 7));
     let (first, session) = world.request_as("d", Target::Named(cp("A")), id);
     let (second, _) = world.request_as("d", Target::Named(cp("A")), id);
-    assert!(!world.replies.contains_key(&first.0) && !world.replies.contains_key(&second.0));
+    assert!(world.granted(first).is_none() && world.granted(second).is_none());
     world.answer("A", CallOutcome::Done, None, vec![]);
     let (third, _) = world.request_as("d", Target::Named(cp("A")), id);
     for token in [first, second, third] {
-        let Ok(Answer::Session(told)) = &world.replies[&token.0] else {
-            panic!("{:?}", world.replies[&token.0])
-        };
-        assert_eq!(told.id, session);
+        assert_eq!(world.told_session(token).id, session);
     }
     assert_eq!(world.told(), ["AUTH_OK"]);
     assert_eq!(
@@ -53,8 +50,7 @@ fn a_request_undecided_when_central_died_is_decided_afterwards_and_its_repeat_ge
     let (token, _) = world.request_as("d", Target::Named(cp("A")), id);
     world.advance(250, &[]);
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(told)) = &world.replies[&token.0] else { panic!() };
-    assert_eq!(told.id, session);
+    assert_eq!(world.told_session(token).id, session);
     assert_eq!(world.notices[0].request_id, Some("r1".parse().unwrap()), "it is stored with the session");
 }
 

@@ -4,11 +4,10 @@ use crate::world::{World, cp, driver, ended, price, record, sid};
 use domain::{
     DriverId, SupplyState,
     network::{
-        Answer, Asked, CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, State,
-        Status, Target, Which,
+        CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, Session, State, Status,
+        Target, Token, Which,
     },
 };
-use std::time::Duration;
 
 fn any() -> Target {
     Target::Any { location_prefix: String::new() }
@@ -19,7 +18,7 @@ fn an_agreed_request_is_a_reservation_told_in_both_ways() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
     assert_eq!(world.status("A"), Status::Reserved, "choice and reservation are one step");
-    assert!(!world.replies.contains_key(&token.0), "nobody is told before the engine agreed");
+    assert!(world.granted(token).is_none(), "nobody is told before the engine agreed");
     let EngineRequest::Authorize { number, session: asked, driver: whose, price: at, .. } =
         world.call("A").clone()
     else {
@@ -27,7 +26,7 @@ fn an_agreed_request_is_a_reservation_told_in_both_ways() {
     };
     assert_eq!((number, asked, whose, at), (1, session.clone(), driver("d"), price()));
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(told)) = &world.replies[&token.0] else { panic!() };
+    let told = world.told_session(token);
     assert_eq!((&told.id, told.state), (&session, State::Reserved));
     assert_eq!(world.told(), ["AUTH_OK"]);
     assert_eq!(world.status("A"), Status::Reserved);
@@ -38,8 +37,7 @@ fn each_denial_has_its_reason_and_its_notification() {
     let mut world = World::with_points(&["BUSY", "BROKEN", "STOPPED", "GONE"]);
     world.reserved("other", "BUSY");
     world.report("BROKEN", Health::Faulted);
-    let token = world.token();
-    let asked = Asked { token, request: None };
+    let asked = world.asked();
     world.send(Command::Order { asked, which: Which::Some(vec![cp("STOPPED")]), out_of_order: true });
     let epoch = world.epoch("GONE");
     world.send(Command::MonitorGone { charge_point: cp("GONE"), epoch });
@@ -69,8 +67,8 @@ fn a_thousand_requests_for_the_last_free_one_give_one_session() {
     let mut world = World::with_points(&["A"]);
     let tokens: Vec<_> = (0..1000).map(|i| world.request(&format!("d{i}"), any()).0).collect();
     world.answer("A", CallOutcome::Done, None, vec![]);
-    let granted = tokens.iter().filter(|token| world.replies[&token.0].is_ok()).count();
-    let denied = tokens.iter().filter(|token| world.replies[&token.0].is_err()).count();
+    let granted = tokens.iter().filter(|token| world.granted(**token) == Some(true)).count();
+    let denied = tokens.iter().filter(|token| world.granted(**token) == Some(false)).count();
     assert_eq!((granted, denied, world.net.sessions().count()), (1, 999, 1));
 }
 
@@ -78,8 +76,7 @@ fn a_thousand_requests_for_the_last_free_one_give_one_session() {
 fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
     let mut world = World::with_points(&["A", "B", "C"]);
     for (id, price) in [("A", "0.40 EUR"), ("B", "0.20 EUR"), ("C", "0.20 EUR")] {
-        let token = world.token();
-        let asked = Asked { token, request: None };
+        let asked = world.asked();
         world.send(Command::SetPrice { asked, charge_point: cp(id), price: price.parse().unwrap() });
     }
     let at = |world: &World, session| world.find(session).charge_point;
@@ -121,7 +118,7 @@ fn a_silent_engine_is_denied_at_the_deadline_and_revoked_until_it_answers() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
     world.advance(4_750, &["A"]);
-    assert!(!world.replies.contains_key(&token.0));
+    assert!(world.granted(token).is_none());
     world.advance(500, &["A"]);
     assert_eq!(world.denial(token), Reason::EngineSilent);
     assert_eq!(world.status("A"), Status::Faulted, "not ok until it answers");
@@ -148,7 +145,7 @@ fn an_open_request_tries_the_next_charge_point() {
     assert_eq!(world.state(&first), ended(Outcome::Rejected));
     world.answer("B", CallOutcome::Faulted, None, vec![]);
     world.answer("C", CallOutcome::Done, None, vec![]);
-    let Ok(Answer::Session(session)) = &world.replies[&token.0] else { panic!() };
+    let session = world.told_session(token);
     assert_eq!((session.charge_point.clone(), session.id.as_str()), (cp("C"), format!("{first}.3").as_str()));
     assert_eq!(world.told(), ["AUTH_OK"], "the driver is told once");
     let (token, _) = world.request("e", any());
@@ -173,7 +170,7 @@ fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
     let EngineRequest::Authorize { number, session: asked, .. } = world.call("A").clone() else { panic!() };
     assert_eq!((number, asked), (42, session));
     world.answer("A", CallOutcome::Done, None, vec![]);
-    assert!(world.replies[&token.0].is_ok());
+    assert!(world.granted(token) == Some(true));
     assert_eq!(world.pages.points[&cp("A")].highest_authorization, 42, "on disk");
 }
 
@@ -219,21 +216,21 @@ fn the_evidence_of_a_supply_answers_the_request_too() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
     world.message("A", "d", &session, 1, domain::network::MessageKind::Started, 0);
-    assert!(world.replies[&token.0].is_ok(), "the engine has agreed, or it would not supply");
+    assert!(world.granted(token) == Some(true), "the engine has agreed, or it would not supply");
     assert_eq!((world.state(&session), world.told()), (State::Supplying, vec!["AUTH_OK"]));
     world.silence("A");
     assert_eq!(world.state(&session), State::Supplying);
 }
 
-fn manual(world: &mut World, who: DriverId, id: &str, instance: &str) -> domain::network::Token {
-    let token = world.token();
+fn manual(world: &mut World, who: DriverId, id: &str, instance: &str) -> Token<Box<Session>> {
+    let asked = world.asked();
+    let token = asked.token;
     world.send(Command::RequestManualSupply {
-        asked: Asked { token, request: None },
-        session: sid(&format!("m{}", token.0)),
+        asked,
+        session: sid(&format!("m{}", token.number)),
         charge_point: cp(id),
         instance: instance.parse().unwrap(),
         driver: who,
-        budget: Duration::from_secs(5),
     });
     token
 }
@@ -244,7 +241,7 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
     for id in ["A", "B"] {
         let token = manual(&mut world, DriverId::guest(), id, "i1");
         world.answer(id, CallOutcome::Done, None, vec![]);
-        assert!(world.replies[&token.0].is_ok());
+        assert!(world.granted(token) == Some(true));
     }
     assert_eq!(world.notices, []);
     let token = manual(&mut world, driver("d"), "A", "i0");
@@ -255,11 +252,11 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
 fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, session) = world.request("d", any());
-    let asked = Asked { token: world.token(), request: None };
+    let asked = world.asked();
     let stop = asked.token;
     world.send(Command::StopCharge { asked, driver: driver("d"), session: None });
     assert_eq!(world.denial(token), Reason::ChargeStopped);
-    assert!(world.replies[&stop.0].is_ok());
+    assert!(world.granted(stop) == Some(true));
     assert_eq!(world.state(&session), ended(Outcome::Stopped));
     assert_eq!(world.net.open_session(&driver("d")), None);
     assert!(!world.calls.contains_key(&cp("B")), "nothing is asked of B");
@@ -270,12 +267,10 @@ fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
 fn an_order_that_stops_an_open_requests_charge_point_sends_it_to_the_next() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, _) = world.request("d", any());
-    let asked = Asked { token: world.token(), request: None };
+    let asked = world.asked();
     world.send(Command::Order { asked, which: Which::Some(vec![cp("A")]), out_of_order: true });
     world.answer("B", CallOutcome::Done, None, vec![]);
-    assert!(
-        matches!(&world.replies[&token.0], Ok(Answer::Session(session)) if session.charge_point == cp("B"))
-    );
+    assert!(world.told_session(token).charge_point == cp("B"));
 }
 
 #[test]
@@ -283,7 +278,7 @@ fn an_engine_that_claims_the_highest_number_there_is_stops_nobody_else() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, _) = world.request("d", Target::Named(cp("A")));
     world.answer_with("A", u64::MAX, CallOutcome::NumberStale);
-    while world.calls.contains_key(&cp("A")) && !world.replies.contains_key(&token.0) {
+    while world.calls.contains_key(&cp("A")) && world.granted(token).is_none() {
         world.answer_with("A", u64::MAX, CallOutcome::NumberStale);
     }
     assert_eq!(world.denial(token), Reason::EngineRefused);

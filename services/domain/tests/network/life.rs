@@ -2,7 +2,7 @@
 
 use crate::world::{FAULTS, World, cp, ended, record};
 use domain::network::{
-    Asked, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason, State,
+    CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason, State,
     SupplyFailure, Target, Which,
 };
 use domain::{SupplyEnd, SupplyState};
@@ -262,11 +262,11 @@ fn stops_by_driver_and_operator_in_every_state() {
                 "reserved" => (world.reserved("d", "A"), None),
                 _ => (world.supplying("d", "A"), None),
             };
-            let asked = Asked { token: world.token(), request: None };
+            let (order, stop) = (world.asked(), world.asked());
             world.send(if by_operator {
-                Command::Order { asked, which: Which::All, out_of_order: true }
+                Command::Order { asked: order, which: Which::All, out_of_order: true }
             } else {
-                Command::StopCharge { asked, driver: "d".parse().unwrap(), session: None }
+                Command::StopCharge { asked: stop, driver: "d".parse().unwrap(), session: None }
             });
             let case = format!("{from}, by operator: {by_operator}");
             if let Some(token) = waits {

@@ -2,20 +2,18 @@
 
 use crate::world::{World, cp, ended};
 use domain::network::{
-    Answer, Broker, Command, Config, Health, MessageKind, Outcome, Reason, Registration, RegistrationPolicy,
-    State, Status,
+    Broker, Command, Config, Health, MessageKind, Outcome, Reason, Registered, Registration,
+    RegistrationPolicy, State, Status,
 };
 
 #[test]
 fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     let mut world = World::new();
-    let Ok(Answer::Registered { epoch: first, .. }) = world.register(World::registration("A")) else {
-        panic!()
-    };
+    let Ok(Registered { epoch: first, .. }) = world.register(World::registration("A")) else { panic!() };
     let mut again = World::registration("A");
     again.location = "elsewhere".into();
     again.price = "9.99 EUR".parse().unwrap();
-    let Ok(Answer::Registered { epoch, location, price }) = world.register(again) else { panic!() };
+    let Ok(Registered { epoch, location, price }) = world.register(again) else { panic!() };
     assert!(epoch > first);
     assert_eq!((location.as_str(), price), ("place of A", crate::world::price()));
 }

@@ -1,16 +1,16 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, SupplyRecord,
-    SupplyState, Wall,
+    ChargePointId, Context, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd,
+    SupplyRecord, SupplyState, Wall,
     network::{
-        Answer, Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config,
-        Denial, Effect, EngineAnswer, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
-        Method, Network, Notice, NoticeKind, Outcome, Reason, Registration, RequestKey, Session, Source,
-        State, Status, Stored, Target, Token,
+        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
+        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
+        Method, Network, Notice, NoticeKind, Outcome, Reason, Registered, Registration, Reply, RequestKey,
+        Session, Source, State, Status, Stored, Target, Token,
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ pub(crate) struct World {
     pub(crate) pages: Pages,
     pub(crate) now: Now,
     pub(crate) calls: BTreeMap<ChargePointId, Call>,
-    pub(crate) replies: BTreeMap<u64, Result<Answer, Denial>>,
+    pub(crate) replies: BTreeMap<u64, Reply>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) readings: Vec<Notice>,
     pub(crate) dead_letters: Vec<String>,
@@ -111,10 +111,11 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Reply { token, answer } => {
-                    assert!(self.replies.insert(token.0, answer).is_none(), "two replies to one caller");
+                Effect::Reply(reply) => {
+                    let before = self.replies.insert(outcome(&reply).0, reply);
+                    assert!(before.is_none(), "two replies to one caller");
                 }
-                Effect::Call { charge_point, call, instance, request, .. } => {
+                Effect::Call(EngineCall { charge_point, call, instance, request, .. }) => {
                     let call = Call { id: call, instance: instance.clone(), request };
                     let before = self.calls.insert(charge_point, call);
                     assert!(
@@ -143,9 +144,27 @@ impl World {
         }
     }
 
-    pub(crate) fn token(&mut self) -> Token {
+    pub(crate) fn token<A>(&mut self) -> Token<A> {
         self.next += 1;
-        Token(self.next)
+        Token::new(self.next)
+    }
+
+    /// A caller of its own, which brings nothing along.
+    pub(crate) fn asked<A>(&mut self) -> Asked<A> {
+        Asked { token: self.token(), context: Context::default(), request: None }
+    }
+
+    /// Whether this caller was granted what it asked; `None`: it waits.
+    pub(crate) fn granted<A>(&self, token: Token<A>) -> Option<bool> {
+        self.replies.get(&token.number).map(|reply| outcome(reply).1.is_ok())
+    }
+
+    /// The session that this caller was told.
+    pub(crate) fn told_session(&self, token: Token<Box<Session>>) -> &Session {
+        match &self.replies[&token.number] {
+            Reply::Session(_, Ok(session)) => session,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn registration(id: &str) -> Registration {
@@ -160,10 +179,13 @@ impl World {
         }
     }
 
-    pub(crate) fn register(&mut self, registration: Registration) -> Result<Answer, Denial> {
+    pub(crate) fn register(&mut self, registration: Registration) -> Result<Registered, Denial> {
         let token = self.token();
         self.send(Command::Register { token, registration });
-        self.replies[&token.0].clone()
+        match &self.replies[&token.number] {
+            Reply::Registered(_, answer) => answer.clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn epoch(&self, id: &str) -> u64 {
@@ -241,7 +263,7 @@ impl World {
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 
-    pub(crate) fn request(&mut self, who: &str, target: Target) -> (Token, SessionId) {
+    pub(crate) fn request(&mut self, who: &str, target: Target) -> (Token<Box<Session>>, SessionId) {
         self.request_as(who, target, None)
     }
 
@@ -250,19 +272,18 @@ impl World {
         who: &str,
         target: Target,
         id: Option<(&str, u64)>,
-    ) -> (Token, SessionId) {
+    ) -> (Token<Box<Session>>, SessionId) {
         let token = self.token();
-        let session = sid(&format!("s{}", token.0));
+        let session = sid(&format!("s{}", token.number));
         let request = id.map(|(id, fingerprint)| {
             let id = id.parse().unwrap();
             (RequestKey { method: Method::RequestCharge, caller: who.into(), id }, fingerprint)
         });
         self.send(Command::RequestCharge {
-            asked: Asked { token, request },
+            asked: Asked { token, context: Context::default(), request },
             session: session.clone(),
             driver: driver(who),
             target,
-            budget: Duration::from_secs(10),
         });
         (token, session)
     }
@@ -271,7 +292,7 @@ impl World {
     pub(crate) fn reserved(&mut self, who: &str, id: &str) -> SessionId {
         let (token, session) = self.request(who, Target::Named(cp(id)));
         self.answer(id, CallOutcome::Done, None, vec![]);
-        assert!(matches!(self.replies[&token.0], Ok(Answer::Session(_))), "{:?}", self.replies[&token.0]);
+        self.told_session(token);
         session
     }
 
@@ -325,8 +346,8 @@ impl World {
         self.find(id).state
     }
 
-    pub(crate) fn denial(&self, token: Token) -> Reason {
-        self.replies[&token.0].clone().unwrap_err().reason
+    pub(crate) fn denial<A>(&self, token: Token<A>) -> Reason {
+        outcome(&self.replies[&token.number]).1.unwrap_err().reason
     }
 
     /// The words of the notices so far, as the topic has them.
@@ -354,6 +375,17 @@ impl World {
         };
         self.net = Network::restore(self.config.clone(), self.now, stored);
         self.calls.clear();
+    }
+}
+
+/// Whose a reply is, and whether it grants.
+fn outcome(reply: &Reply) -> (u64, Result<(), &Denial>) {
+    match reply {
+        Reply::Session(token, answer) => (token.number, answer.as_ref().map(drop)),
+        Reply::Ordered(token, answer) => (token.number, answer.as_ref().map(drop)),
+        Reply::ChargePoint(token, answer) => (token.number, answer.as_ref().map(drop)),
+        Reply::Registered(token, answer) => (token.number, answer.as_ref().map(drop)),
+        Reply::Reported(token, answer) => (token.number, answer.as_ref().map(drop)),
     }
 }
 

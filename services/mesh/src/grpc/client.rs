@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    trace::{TRACEPARENT, Trace},
+    trace::{self, TRACEPARENT},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -152,7 +152,7 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
     let (label, method) = methods::find(&path).unwrap_or(("unknown", Method::Unary));
 
     // Trace: the far side's work is a step of this task's.
-    if let Some(trace) = Trace::current()
+    if let Some(trace) = trace::current()
         && let Ok(value) = HeaderValue::try_from(trace.to_string())
     {
         request.headers_mut().insert(TRACEPARENT, value);

@@ -109,10 +109,10 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     let tally = Tally { call, counted: false };
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
-    let trace = trace::from_headers(request.headers());
+    let trace = trace::parent(request.headers()).map_or_else(trace::root, trace::child);
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
-    let answered = trace.scope(admit(routes, shared, request, call).instrument(span)).await;
+    let answered = trace::scope(trace, admit(routes, shared, request, call).instrument(span)).await;
     let (response, permit) = match answered {
         Ok(answered) => answered,
         Err(failure) => (Status::from(failure).into_http(), None),

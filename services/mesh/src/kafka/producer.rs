@@ -3,7 +3,7 @@
 use super::{BrokerState, Context, Error, KafkaOptions};
 use crate::{
     backoff::Backoff,
-    trace::{TRACEPARENT, Trace},
+    trace::{self, TRACEPARENT},
 };
 use rdkafka::{
     client::ClientContext,
@@ -189,7 +189,7 @@ impl Producer {
     /// Hands the report back if the queue is full.
     fn enqueue(&self, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
         let Record { topic, partition, key, payload, headers } = record;
-        let trace = Trace::current().map(|trace| trace.to_string());
+        let trace = trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
         let headers =
             headers.iter().copied().chain(trace).fold(OwnedHeaders::new(), |headers, (key, value)| {

@@ -5,8 +5,7 @@
 //! in range, and whether everything has been read.
 
 use super::{BrokerState, Error, KafkaOptions, reading::Reading};
-use crate::trace::Trace;
-use domain::Mono;
+use domain::{Mono, Trace};
 use std::{
     collections::BTreeMap,
     sync::{

@@ -1,7 +1,8 @@
 //! Publishing an outbox: rows that were written with the state they tell of, and are deleted once Kafka has them.
 
 use super::Producer;
-use crate::{Shutdown, backoff::Backoff, trace::Trace};
+use crate::{Shutdown, backoff::Backoff, trace};
+use domain::Trace;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -159,7 +160,7 @@ async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64)
     loop {
         let sending = producer.send(&row.topic, &row.key, row.payload.clone());
         let sent = match row.trace {
-            Some(trace) => trace.scope(sending).await,
+            Some(trace) => trace::scope(trace, sending).await,
             None => sending.await,
         };
         let Err(error) = sent else { break };

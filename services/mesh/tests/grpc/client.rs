@@ -5,7 +5,7 @@ use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceCl
 use mesh::{
     grpc::{Deadline, Peer, PeerOptions, ServerOptions, reason, with_request_id},
     testing::{Proxy, eventually, free_address},
-    trace::Trace,
+    trace,
 };
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
@@ -182,8 +182,9 @@ async fn the_inbound_deadline_and_trace_are_passed_on() {
     let left = own.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;
     assert!((801..=5000).contains(&left), "{left}");
 
-    let trace = Trace::root();
-    let answer = trace.scope(own.register_charge_point(register("trace"))).await.unwrap().into_inner();
+    let trace = trace::root();
+    let answer =
+        trace::scope(trace, own.register_charge_point(register("trace"))).await.unwrap().into_inner();
     assert_eq!(answer.location, trace.id());
 
     let mut late = ChargePointServiceClient::new(peer.with_deadline(Some(Deadline::after(Duration::ZERO))));

@@ -10,7 +10,7 @@ use mesh::{
     grpc::{
         Deadline, Failure, GrpcServer, HealthHandle, Listener, Peer, PeerOptions, ServeError, ServerOptions,
     },
-    trace::Trace,
+    trace,
 };
 use std::{
     net::SocketAddr,
@@ -65,7 +65,7 @@ impl ChargePointService for Service {
                 }
             }
             "deadline" => answer.epoch = left.map_or(0, |left| left.as_millis() as u64),
-            "trace" => answer.location = Trace::current().map(Trace::id).unwrap_or_default(),
+            "trace" => answer.location = trace::current().map(domain::Trace::id).unwrap_or_default(),
             other => panic!("{other}?"),
         }
         Ok(Response::new(answer))

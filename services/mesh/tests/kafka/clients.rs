@@ -4,7 +4,7 @@ use crate::told::{SOON, TOPIC, Told, beginning, send, topics};
 use mesh::{
     kafka::{Origin, Producer, Reader, ReaderEvent},
     testing::broker,
-    trace::Trace,
+    trace,
 };
 
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn a_trace_travels_in_a_header() {
     let producer = Producer::new(&options, "test").unwrap();
     let told = Told::default();
     let _reader = told.read(&options, beginning());
-    let trace = Trace::root();
-    trace.scope(send(&producer, 0..1)).await;
+    let trace = trace::root();
+    trace::scope(trace, send(&producer, 0..1)).await;
     told.until("it is read", |told| told.messages().len() == 1).await;
     assert_eq!(told.messages()[0].trace, Some(trace));
 }

@@ -1,10 +1,10 @@
 //! The relay of an outbox.
 
+use domain::Trace;
 use mesh::{
     Shutdown,
     kafka::{KafkaOptions, Origin, Outbox, OutboxRow, Producer, Reader, ReaderEvent, Relay, ensure_topics},
     testing::{TestBroker, broker, embedded_broker, eventually},
-    trace::Trace,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -157,7 +157,7 @@ pub fn words(text: &[u8]) -> bool {
         shown::<domain::Currency>(&text),
         shown::<domain::Price>(&text),
         shown::<mesh::grpc::Address>(&text),
-        shown::<mesh::trace::Trace>(&text),
+        shown::<domain::Trace>(&text),
     ]
     .contains(&true)
 }

@@ -5,9 +5,9 @@ use super::{
     disk::{Disk, Fate},
     world::{Clock, Place, World, say},
 };
-use central::parts::{self, Central, Input, Release};
-use domain::network::{Answer, CallId, Command, Config, Denial, Session, State, Token};
-use domain::{ChargePointId, RequestId, SessionId};
+use central::parts::{self, Central, Input};
+use domain::network::{CallId, Command, Config, Effect, EngineCall, Reply, Session, State, Token};
+use domain::{ChargePointId, Mono, RequestId, SessionId};
 use mesh::store::MemoryStore;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -56,7 +56,8 @@ pub(super) struct Running {
     pub(super) central: Central<Disk>,
     queue: VecDeque<Work>,
     stepping: bool,
-    waiting: BTreeMap<Token, Caller>,
+    /// By the number of each one's token.
+    waiting: BTreeMap<u64, Caller>,
     /// The calls to engines that wait for their answers.
     pub(super) calls: BTreeSet<(ChargePointId, CallId)>,
     /// Who follows which session: app, its life, its stream.
@@ -153,11 +154,16 @@ impl World {
     }
 
     /// A call arrives at central; false if nobody is there.
-    pub(super) fn central_asked(&mut self, caller: Caller, ask: impl FnOnce(Token) -> Command) -> bool {
-        let token = Token(self.fresh());
+    pub(super) fn central_asked<A>(
+        &mut self,
+        caller: Caller,
+        ask: impl FnOnce(Token<A>, Mono) -> Command,
+    ) -> bool {
+        let token = Token::new(self.fresh());
+        let now = self.central.clock.now(self.at);
         let Some(running) = &mut self.central.up else { return false };
-        running.waiting.insert(token, caller);
-        self.central_takes(Input::Command(ask(token)))
+        running.waiting.insert(token.number, caller);
+        self.central_takes(Input::Command(ask(token, now.mono)))
     }
 
     fn central_steps(&mut self, life: u64) {
@@ -197,17 +203,17 @@ impl World {
         let dead = self.central.disk.is_dead();
         self.central.disk.set_fate(Fate::Works); // a step that wrote nothing leaves its fate to no other
         match stepped {
-            Ok(releases) => {
+            Ok(effects) => {
                 let survives = match how {
-                    2 => self.random.index(releases.len() + 1),
+                    2 => self.random.index(effects.len() + 1),
                     3 => 0,
                     _ => usize::MAX,
                 };
-                self.took(&inputs, &releases);
-                self.check_orders(&inputs, &releases, &before);
+                self.took(&inputs, &effects);
+                self.check_orders(&inputs, &effects, &before);
                 self.check_network();
-                for release in releases.into_iter().take(survives) {
-                    self.central_releases(release);
+                for release in effects.into_iter().take(survives) {
+                    self.central_lets_out(release);
                 }
                 if dead || survives != usize::MAX {
                     return self.central_dies(if how == 3 {
@@ -258,11 +264,11 @@ impl World {
         self.streams_to_central_break();
     }
 
-    fn central_releases(&mut self, release: Release) {
-        self.check_release(&release);
-        match release {
-            Release::Reply { token, answer } => self.central_replies(token, answer),
-            Release::Call { charge_point, call, instance, request, .. } => {
+    fn central_lets_out(&mut self, effect: Effect) {
+        self.check_effect(&effect);
+        match effect {
+            Effect::Reply(reply) => self.central_replies(reply),
+            Effect::Call(EngineCall { charge_point, call, instance, request, .. }) => {
                 let Some(p) = self.point_of(&charge_point) else { return };
                 let life = self.central.life;
                 if let Some(running) = &mut self.central.up {
@@ -270,7 +276,7 @@ impl World {
                 }
                 self.call_engine(p, life, call, parts::Request::of(&instance, request));
             }
-            Release::Reading(notice) => {
+            Effect::NotifyReading(notice) => {
                 let (driver, payload) = (notice.driver.to_string(), parts::reading(&notice));
                 if let Some(ms) = self.delay(Place::Central, Place::Broker) {
                     self.after(ms, move |world| {
@@ -280,27 +286,38 @@ impl World {
                     });
                 }
             }
-            Release::Changed(session) => self.central_shows(&session),
-            Release::Happened(event) => {
+            Effect::Changed(session) => self.central_shows(&session),
+            Effect::Happened(event) => {
                 say!(self, "central says: {}", event.text);
                 self.tally.count(&format!("central: {}", event.name));
             }
-            Release::Rows => {
+            Effect::Notify(_) | Effect::DeadLetter(_) => {
                 let life = self.central.life;
                 self.after(1, move |world| world.central_relays_once(life));
             }
         }
     }
 
-    fn central_replies(&mut self, token: Token, answer: Result<Answer, Denial>) {
-        let Some(caller) = self.central.up.as_mut().and_then(|running| running.waiting.remove(&token)) else {
+    fn central_replies(&mut self, reply: Reply) {
+        let number = caller(&reply);
+        let Some(caller) = self.central.up.as_mut().and_then(|running| running.waiting.remove(&number))
+        else {
             return;
         };
-        match caller {
-            Caller::Stranger => {}
-            Caller::Registers { p, m, life, link } => self.registered(p, m, life, link, answer),
-            Caller::Reports { p, m, life, link } => self.reported(p, m, life, link, answer),
-            Caller::App { a, life, request } => self.app_answered(a, life, request, answer),
+        match (caller, reply) {
+            (Caller::Stranger, _) => {}
+            (Caller::Registers { p, m, life, link }, Reply::Registered(_, answer)) => {
+                self.registered(p, m, life, link, answer);
+            }
+            (Caller::Reports { p, m, life, link }, Reply::Reported(_, answer)) => {
+                self.reported(p, m, life, link, answer);
+            }
+            (Caller::App { a, life, request }, Reply::Session(_, answer)) => {
+                self.app_answered(a, life, request, answer);
+            }
+            (caller, reply) => {
+                self.broken("INV-7", format!("{caller:?} has another call's answer: {reply:?}"))
+            }
         }
     }
 
@@ -348,6 +365,17 @@ impl World {
                 }
             }
         }
+    }
+}
+
+/// The number of the token that a reply's caller waits by.
+pub(super) fn caller(reply: &Reply) -> u64 {
+    match reply {
+        Reply::Session(token, _) => token.number,
+        Reply::Ordered(token, _) => token.number,
+        Reply::ChargePoint(token, _) => token.number,
+        Reply::Registered(token, _) => token.number,
+        Reply::Reported(token, _) => token.number,
     }
 }
 

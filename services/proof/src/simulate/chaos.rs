@@ -2,13 +2,13 @@
 
 use super::{
     central::Caller,
-    driver::{fingerprint, new_session},
+    driver::{asked, fingerprint, new_session},
     engine::ReplyTo,
     world::{Place, World, say},
 };
-use domain::network::{Asked as Request, Command, Method, RequestKey, Token, Which};
+use domain::network::{Command, Method, RequestKey, Token, Which};
 use domain::supply::Input as AtEngine;
-use domain::{Currency, DriverId, Price, SessionId};
+use domain::{Currency, DriverId, Mono, Price, SessionId};
 use engine::parts::Asked;
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// A mutation from somewhere, perhaps repeated: whose answers are held side by side.
-    fn stranger_asks(&mut self, command: impl Fn(Token) -> Command + Clone + 'static) {
+    fn stranger_asks<A: 'static>(&mut self, command: impl Fn(Token<A>, Mono) -> Command + Clone + 'static) {
         let again = if self.random.one_in(2) { self.random.between(0, 2) } else { 0 };
         for n in 0..=again {
             let wait = if n == 0 { 0 } else { self.random.span(60_000) };
@@ -228,8 +228,8 @@ impl World {
         let session =
             if known.is_empty() || self.random.one_in(2) { None } else { Some(self.random.pick(&known)) };
         let request = self.repeatable(Method::StopCharge, driver.as_str(), &format!("{session:?}"));
-        self.stranger_asks(move |token| Command::StopCharge {
-            asked: Request { token, request: request.clone() },
+        self.stranger_asks(move |token, _| Command::StopCharge {
+            asked: asked(token, None, request.clone()),
             driver: driver.clone(),
             session: session.clone(),
         });
@@ -241,8 +241,8 @@ impl World {
         let Ok(price) = Price::new(currency, micros) else { return };
         let charge_point = self.points[p].id.clone();
         let request = self.repeatable(Method::SetPrice, "operator", &format!("{p} {price}"));
-        self.stranger_asks(move |token| Command::SetPrice {
-            asked: Request { token, request: request.clone() },
+        self.stranger_asks(move |token, _| Command::SetPrice {
+            asked: asked(token, None, request.clone()),
             charge_point: charge_point.clone(),
             price,
         });
@@ -254,8 +254,8 @@ impl World {
         let out_of_order = self.random.one_in(2);
         let method = if out_of_order { Method::StopChargePoints } else { Method::ResumeChargePoints };
         let request = self.repeatable(method, "operator", &format!("{which:?}"));
-        self.stranger_asks(move |token| Command::Order {
-            asked: Request { token, request: request.clone() },
+        self.stranger_asks(move |token, _| Command::Order {
+            asked: asked(token, None, request.clone()),
             which: which.clone(),
             out_of_order,
         });
@@ -266,8 +266,8 @@ impl World {
     }
 
     pub(super) fn resume_all(&mut self) {
-        self.central_asked(Caller::Stranger, |token| Command::Order {
-            asked: Request { token, request: None },
+        self.central_asked(Caller::Stranger, |token, _| Command::Order {
+            asked: asked(token, None, None),
             which: Which::All,
             out_of_order: false,
         });
@@ -278,13 +278,12 @@ impl World {
         let driver = if guest { DriverId::guest() } else { self.somebody() };
         let (charge_point, instance) = (self.points[p].id.clone(), self.points[p].instance.clone());
         let request = self.repeatable(Method::RequestManualSupply, charge_point.as_str(), driver.as_str());
-        self.stranger_asks(move |token| Command::RequestManualSupply {
-            asked: Request { token, request: request.clone() },
+        self.stranger_asks(move |token, now| Command::RequestManualSupply {
+            asked: asked(token, Some(now + Duration::from_secs(5)), request.clone()),
             session: new_session(token),
             charge_point: charge_point.clone(),
             instance: instance.clone(),
             driver: driver.clone(),
-            budget: Duration::from_secs(5),
         });
     }
 

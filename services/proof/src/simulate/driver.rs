@@ -6,9 +6,9 @@ use super::{
     world::{Clock, Place, World, say},
 };
 use central::parts;
-use domain::network::{Answer, Asked, Command, Denial, Method, RequestKey, Session, Target, Token};
+use domain::network::{Asked, Command, Denial, Method, RequestKey, Session, Target, Token};
 use domain::requests::{self, Effect, Event, Expectation, Input, Line, Requests, Settings};
-use domain::{DriverId, RequestId, SessionId};
+use domain::{Context, DriverId, Mono, RequestId, SessionId};
 use std::time::Duration;
 
 pub(super) struct Process {
@@ -249,18 +249,17 @@ impl World {
         driver: DriverId,
         request: Option<RequestId>,
         target: Target,
-    ) -> impl Fn(Token) -> Command + Clone + 'static {
+    ) -> impl Fn(Token<Box<Session>>, Mono) -> Command + Clone + 'static {
         let budget = Duration::from_millis(self.random.pick(&[5_000, 5_000, 900]));
         let fingerprint = fingerprint(&format!("{target:?}"));
         let key = request.map(|id| {
             (RequestKey { method: Method::RequestCharge, caller: driver.to_string(), id }, fingerprint)
         });
-        move |token| Command::RequestCharge {
-            asked: Asked { token, request: key.clone() },
+        move |token, now| Command::RequestCharge {
+            asked: asked(token, Some(now + budget), key.clone()),
             session: new_session(token),
             driver: driver.clone(),
             target: target.clone(),
-            budget,
         }
     }
 
@@ -269,14 +268,13 @@ impl World {
         a: usize,
         life: u64,
         request: RequestId,
-        answer: Result<Answer, Denial>,
+        answer: Result<Box<Session>, Denial>,
     ) {
         let input = match answer {
-            Ok(Answer::Session(session)) => match seen(&session) {
+            Ok(session) => match seen(&session) {
                 Ok(session) => Input::Authorized { request, session },
                 Err(why) => return self.broken("INV-7", format!("a session makes no sense: {why}")),
             },
-            Ok(_) => return self.broken("INV-7", "a request has another call's answer".into()),
             Err(denial) => {
                 Input::Denied { request, reason: denial.reason.as_str().into(), message: denial.text }
             }
@@ -376,8 +374,17 @@ fn seen(session: &Session) -> Result<requests::Session, String> {
 }
 
 /// Each call that arrives has a fresh id for its session, a repeated one too.
-pub(super) fn new_session(token: Token) -> SessionId {
-    format!("s{:06}", token.0).parse().expect("an id")
+pub(super) fn new_session(token: Token<Box<Session>>) -> SessionId {
+    format!("s{:06}", token.number).parse().expect("an id")
+}
+
+/// A caller without a trace of its own.
+pub(super) fn asked<A>(
+    token: Token<A>,
+    deadline: Option<Mono>,
+    request: Option<(RequestKey, u64)>,
+) -> Asked<A> {
+    Asked { token, context: Context { deadline, ..Context::default() }, request }
 }
 
 /// A digest of a request's payload.

@@ -7,7 +7,7 @@ use super::{
 };
 use central::parts::Input as AtCentral;
 use domain::MonitorId;
-use domain::network::{Answer, Command, Denial, Health as Reported, Registration};
+use domain::network::{self, Command, Denial, Health as Reported, Registration};
 use domain::supply::Input as AtEngine;
 use domain::watchdog::{Effect, Health, Input, Link, Settings, Trouble, Watchdog};
 use engine::parts::{Asked, Told};
@@ -246,13 +246,13 @@ impl World {
         if let Some(ms) = self.copy(Place::Monitor(p), Place::Central) {
             let registration = registration.clone();
             self.after(ms, move |world| {
-                world.central_asked(Caller::Stranger, |token| Command::Register { token, registration });
+                world.central_asked(Caller::Stranger, |token, _| Command::Register { token, registration });
             });
         }
         let Some(ms) = self.delay(Place::Monitor(p), Place::Central) else { return };
         self.after(ms, move |world| {
             let caller = Caller::Registers { p, m, life, link };
-            if !world.central_asked(caller, |token| Command::Register { token, registration }) {
+            if !world.central_asked(caller, |token, _| Command::Register { token, registration }) {
                 world.central_lost(p, m, life, link, "nobody is there");
             }
         });
@@ -269,12 +269,11 @@ impl World {
         m: usize,
         life: u64,
         link: Link,
-        answer: Result<Answer, Denial>,
+        answer: Result<network::Registered, Denial>,
     ) {
         let report_interval = self.plan.config.report_interval;
         let input = match answer {
-            Ok(Answer::Registered { epoch, .. }) => Input::Registered { link, epoch, report_interval },
-            Ok(_) => return self.broken("INV-7", "a registration has another call's answer".into()),
+            Ok(registered) => Input::Registered { link, epoch: registered.epoch, report_interval },
             Err(denial) => Input::CentralEnded { link, trouble: refused(denial) },
         };
         let central = self.central.life;
@@ -307,7 +306,7 @@ impl World {
                 return world.central_lost(p, m, life, link, "the connection broke"); // its far end is gone
             }
             let caller = Caller::Reports { p, m, life, link };
-            let report = |token| Command::Report { token, charge_point, epoch, health, reason };
+            let report = |token, _| Command::Report { token, charge_point, epoch, health, reason };
             if !world.central_asked(caller, report) {
                 world.central_lost(p, m, life, link, "nobody is there");
             }
@@ -320,11 +319,10 @@ impl World {
         m: usize,
         life: u64,
         link: Link,
-        answer: Result<Answer, Denial>,
+        answer: Result<network::Reported, Denial>,
     ) {
         let input = match answer {
-            Ok(Answer::Reported { out_of_order }) => Input::Acknowledged { link, out_of_order },
-            Ok(_) => return self.broken("INV-7", "a report has another call's answer".into()),
+            Ok(reported) => Input::Acknowledged { link, out_of_order: reported.out_of_order },
             Err(denial) => Input::CentralEnded { link, trouble: refused(denial) },
         };
         if let Some(ms) = self.delay(Place::Central, Place::Monitor(p)) {

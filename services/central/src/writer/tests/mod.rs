@@ -6,10 +6,12 @@ mod steps;
 
 use super::*;
 use domain::network::{
-    Asked, CallFailed, CallOutcome, Config, EngineAnswer, EngineReport, Health, Method, Registration,
-    RequestKey, Target,
+    Asked, CallFailed, CallOutcome, Config, Denial, EngineAnswer, EngineCall, EngineReport, EngineRequest,
+    Health, Method, Registration, Reply, RequestKey, Target, Token,
 };
-use domain::{DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall};
+use domain::{
+    Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
+};
 use evmesh_proto::topics::{Notification, NotificationType};
 use mesh::store::MemoryStore;
 use std::collections::VecDeque;
@@ -125,7 +127,7 @@ struct Bench {
     /// Calls get through to the engine.
     reached: bool,
     epoch: u64,
-    replies: Vec<Result<Answer, Denial>>,
+    replies: Vec<Reply>,
     offset: i64,
 }
 
@@ -162,16 +164,16 @@ impl Bench {
             monitor: "monitor-1".parse().unwrap(),
             newest_epoch: 0,
         };
-        self.give(Command::Register { token: Token(1), registration });
-        let Some(Ok(Answer::Registered { epoch, .. })) = self.replies.pop() else { panic!() };
-        self.epoch = epoch;
+        self.give(Command::Register { token: Token::new(1), registration });
+        let Some(Reply::Registered(_, Ok(registered))) = self.replies.pop() else { panic!() };
+        self.epoch = registered.epoch;
         self.report();
     }
 
     /// The monitor's heartbeat.
     fn report(&mut self) {
         self.give(Command::Report {
-            token: Token(2),
+            token: Token::new(2),
             charge_point: "MAD-01".parse().unwrap(),
             epoch: self.epoch,
             health: Health::Ok,
@@ -191,10 +193,10 @@ impl Bench {
         while let Some(inputs) = waiting.pop_front() {
             steps += 1;
             assert!(steps < MAX_STEPS, "calls lead to calls without end");
-            for release in self.writer.step(self.now, inputs).unwrap() {
-                match release {
-                    Release::Reply { answer, .. } => self.replies.push(answer),
-                    Release::Call { charge_point, call, request, .. } => {
+            for effect in self.writer.step(self.now, inputs).unwrap() {
+                match effect {
+                    Effect::Reply(reply) => self.replies.push(reply),
+                    Effect::Call(EngineCall { charge_point, call, request, .. }) => {
                         let result = if self.reached {
                             Ok(self.engine.answer(request))
                         } else {
@@ -203,7 +205,11 @@ impl Bench {
                         let answered = Command::EngineAnswered { charge_point, call, result };
                         waiting.push_back(vec![Input::Command(answered)]);
                     }
-                    Release::Reading(_) | Release::Changed(_) | Release::Happened(_) | Release::Rows => {}
+                    Effect::Notify(_)
+                    | Effect::NotifyReading(_)
+                    | Effect::DeadLetter(_)
+                    | Effect::Changed(_)
+                    | Effect::Happened(_) => {}
                 }
             }
         }
@@ -221,17 +227,17 @@ impl Bench {
         self.step(vec![Input::Message(message)]);
     }
 
-    fn request(&mut self, session: &str) -> Result<Answer, Denial> {
+    fn request(&mut self, session: &str) -> Result<Box<Session>, Denial> {
         let id = "r1".parse().unwrap();
         let key = RequestKey { method: Method::RequestCharge, caller: "101".into(), id };
         self.give(Command::RequestCharge {
-            asked: Asked { token: Token(3), request: Some((key, 77)) },
+            asked: Asked { request: Some((key, 77)), ..asked(3) },
             session: session.parse().unwrap(),
             driver: "101".parse().unwrap(),
             target: Target::Named("MAD-01".parse().unwrap()),
-            budget: Duration::from_secs(5),
         });
-        self.replies.pop().expect("every request is answered")
+        let Some(Reply::Session(_, answer)) = self.replies.pop() else { panic!("every request is answered") };
+        answer
     }
 
     /// The process dies: only the disk stays.
@@ -267,6 +273,11 @@ impl Bench {
     fn offset(&self) -> Option<i64> {
         self.writer.position().1.get(&2).copied()
     }
+}
+
+/// A caller that brings nothing along.
+fn asked<A>(number: u64) -> Asked<A> {
+    Asked { token: Token::new(number), context: Context::default(), request: None }
 }
 
 fn reading(seq: u64, kwh: f64) -> String {

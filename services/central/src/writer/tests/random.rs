@@ -70,20 +70,19 @@ impl World {
                 self.drivers += 1;
                 let n = self.drivers;
                 self.bench.give(Command::RequestCharge {
-                    asked: Asked { token: Token(3), request: None },
+                    asked: asked(3),
                     session: format!("s{n:04}").parse().unwrap(),
                     driver: format!("driver-{n}").parse().unwrap(),
                     target: Target::Any { location_prefix: String::new() },
-                    budget: Duration::from_secs(5),
                 });
             }
             Op::StopCharge => {
                 let driver = format!("driver-{}", self.drivers).parse().unwrap();
-                let asked = Asked { token: Token(4), request: None };
+                let asked = asked(4);
                 self.bench.give(Command::StopCharge { asked, driver, session: None });
             }
             Op::Order(out_of_order) => {
-                let asked = Asked { token: Token(5), request: None };
+                let asked = asked(5);
                 let which = domain::network::Which::All;
                 self.bench.give(Command::Order { asked, which, out_of_order });
             }

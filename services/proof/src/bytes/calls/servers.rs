@@ -67,7 +67,8 @@ fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
     let outlets = Outlets {
         events: Events::new().0,
         producer: Producer::new(&options.kafka, "bytes")?,
-        rows: Vec::new(),
+        notifications: Arc::default(),
+        dead_letters: Arc::default(),
         changelog: Arc::default(),
         lag: watch::Sender::default(),
         engine_timeout: TIMEOUT,

@@ -1,24 +1,28 @@
 //! What central takes in and lets out: answers are on disk first, and repeats get the first one (INV-6, INV-8).
 
 use super::{
-    super::{truth::rank, world::World},
+    super::{central::caller, truth::rank, world::World},
     reading_of,
 };
-use central::parts::{Input, Release};
+use central::parts::Input;
 use domain::network::{
-    Answer, Broker, CallOutcome, Command, Denial, EngineRequest, Reason, RequestKey, Token, Which,
+    Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Reason, Registered, Reply,
+    RequestKey, Which,
 };
 use domain::{ChargePointId, Price};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The mutation's key and token, where it has them.
-fn asked(command: &Command) -> Option<&domain::network::Asked> {
+/// The caller's number and its mutation's key, where it has them.
+fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
+    fn of<A>(asked: &domain::network::Asked<A>) -> Option<(u64, Option<&RequestKey>)> {
+        Some((asked.token.number, asked.request.as_ref().map(|(key, _)| key)))
+    }
     match command {
         Command::RequestCharge { asked, .. }
         | Command::RequestManualSupply { asked, .. }
-        | Command::StopCharge { asked, .. }
-        | Command::Order { asked, .. }
-        | Command::SetPrice { asked, .. } => Some(asked),
+        | Command::StopCharge { asked, .. } => of(asked),
+        Command::Order { asked, .. } => of(asked),
+        Command::SetPrice { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
         | Command::MonitorGone { .. }
@@ -32,30 +36,32 @@ fn asked(command: &Command) -> Option<&domain::network::Asked> {
 }
 
 /// An answer, as far as its repeats must be the same.
-fn gist(answer: &Result<Answer, Denial>) -> String {
-    match answer {
-        Ok(Answer::Session(session)) => format!("session {}", session.id),
-        Ok(Answer::Ordered(count)) => format!("ordered {count}"),
-        Ok(Answer::PriceSet(id)) => format!("price set at {id}"),
-        Ok(Answer::Registered { epoch, .. }) => format!("registered {epoch}"),
-        Ok(Answer::Reported { .. }) => "reported".into(),
-        Err(denial) => format!("denied: {}", denial.text),
+fn gist(reply: &Reply) -> Result<String, Denial> {
+    match reply {
+        Reply::Session(_, answer) => answer.as_ref().map(|session| format!("session {}", session.id)),
+        Reply::Ordered(_, answer) => answer.as_ref().map(|ordered| format!("ordered {}", ordered.count)),
+        Reply::ChargePoint(_, answer) => answer.as_ref().map(|id| format!("changed {id}")),
+        Reply::Registered(_, answer) => {
+            answer.as_ref().map(|Registered { epoch, .. }| format!("registered {epoch}"))
+        }
+        Reply::Reported(_, answer) => answer.as_ref().map(|_| "reported".into()),
     }
+    .map_err(Denial::clone)
 }
 
 /// What a step of central begins with.
 pub(in crate::simulate) struct OrdersBefore {
-    repeats: BTreeSet<Token>,
+    repeats: BTreeSet<u64>,
     points: BTreeMap<ChargePointId, (Price, bool)>,
 }
 
 impl World {
     /// Follows what a step of central has taken in.
-    pub(in crate::simulate) fn took(&mut self, inputs: &[Input], releases: &[Release]) {
-        let mut replies: BTreeMap<Token, &Result<Answer, Denial>> = BTreeMap::new();
-        for release in releases {
-            if let Release::Reply { token, answer } = release {
-                let once = replies.insert(*token, answer).is_none();
+    pub(in crate::simulate) fn took(&mut self, inputs: &[Input], effects: &[Effect]) {
+        let mut replies: BTreeMap<u64, &Reply> = BTreeMap::new();
+        for effect in effects {
+            if let Effect::Reply(reply) = effect {
+                let once = replies.insert(caller(reply), reply).is_none();
                 self.expect("INV-6", once, || "a caller has two answers".into());
             }
         }
@@ -70,25 +76,24 @@ impl World {
                 Input::NewCluster(_) | Input::Delivered(_) | Input::LettersDelivered(_) => {}
             }
         }
-        for release in releases {
-            if let Release::Call { charge_point, call, .. } = release {
+        for effect in effects {
+            if let Effect::Call(EngineCall { charge_point, call, .. }) = effect {
                 let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
                 heard.call = Some(*call);
             }
         }
     }
 
-    fn took_command(&mut self, command: &Command, replies: &BTreeMap<Token, &Result<Answer, Denial>>) {
+    fn took_command(&mut self, command: &Command, replies: &BTreeMap<u64, &Reply>) {
         let at = self.at;
-        if let Some(asked) = asked(command)
-            && let Some(answer) = replies.get(&asked.token)
-            && let Some((key, _)) = &asked.request
+        if let Some((caller, Some(key))) = asked(command)
+            && let Some(reply) = replies.get(&caller)
         {
-            self.check_repeat(key, answer);
+            self.check_repeat(key, reply);
         }
         match command {
             Command::Register { token, registration } => {
-                if let Some(Ok(Answer::Registered { epoch, .. })) = replies.get(token) {
+                if let Some(Reply::Registered(_, Ok(Registered { epoch, .. }))) = replies.get(&token.number) {
                     let id = registration.charge_point.clone();
                     let newer =
                         self.truth.registered.insert(id.clone(), *epoch).is_none_or(|old| old < *epoch);
@@ -100,7 +105,7 @@ impl World {
                 }
             }
             Command::Report { token, charge_point, epoch, health, .. } => {
-                if let Some(Ok(_)) = replies.get(token) {
+                if let Some(Reply::Reported(_, Ok(_))) = replies.get(&token.number) {
                     let newest = self.truth.registered.get(charge_point).copied().unwrap_or(0);
                     self.expect("INV-8", *epoch >= newest, || {
                         format!(
@@ -144,7 +149,7 @@ impl World {
                 self.truth.life.kafka_judged.get_or_insert(at);
             }
             Command::StopCharge { asked, .. } => {
-                if let Some(Ok(Answer::Session(session))) = replies.get(&asked.token) {
+                if let Some(Reply::Session(_, Ok(session))) = replies.get(&asked.token.number) {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
@@ -161,13 +166,14 @@ impl World {
     }
 
     /// A mutation's answer is on disk with it, and each repeat gets the first one (INV-6).
-    fn check_repeat(&mut self, key: &RequestKey, answer: &Result<Answer, Denial>) {
-        if matches!(answer, Err(denial) if denial.reason == Reason::RequestIdReused) {
+    fn check_repeat(&mut self, key: &RequestKey, reply: &Reply) {
+        let answer = gist(reply);
+        if matches!(&answer, Err(denial) if denial.reason == Reason::RequestIdReused) {
             return;
         }
         let recorded = self.truth.answers.contains_key(key);
         self.expect("INV-6", recorded, || format!("the answer to request {} is not on disk", key.id));
-        let now = gist(answer);
+        let now = answer.unwrap_or_else(|denial| format!("denied: {}", denial.text));
         match self.truth.given.get(key) {
             Some(first) => {
                 self.tally.count("requests repeated");
@@ -190,12 +196,10 @@ impl World {
             | Input::Delivered(_)
             | Input::LettersDelivered(_) => None,
         });
-        let repeats = commands.filter(|asked| {
-            asked.request.as_ref().is_some_and(|(key, _)| self.truth.answers.contains_key(key))
-        });
+        let repeats = commands.filter(|(_, key)| key.is_some_and(|key| self.truth.answers.contains_key(key)));
         let points = self.truth.points.values();
         OrdersBefore {
-            repeats: repeats.map(|asked| asked.token).collect(),
+            repeats: repeats.map(|(caller, _)| caller).collect(),
             points: points.map(|point| (point.id.clone(), (point.price, point.out_of_order))).collect(),
         }
     }
@@ -204,24 +208,26 @@ impl World {
     pub(in crate::simulate) fn check_orders(
         &mut self,
         inputs: &[Input],
-        releases: &[Release],
+        effects: &[Effect],
         before: &OrdersBefore,
     ) {
-        let granted = |token: &Token| {
-            !before.repeats.contains(token)
-                && releases.iter().any(
-                    |release| matches!(release, Release::Reply { token: to, answer: Ok(_) } if to == token),
-                )
+        let granted = |number: u64| {
+            let to = |effect: &Effect| matches!(effect, Effect::Reply(reply) if caller(reply) == number && gist(reply).is_ok());
+            !before.repeats.contains(&number) && effects.iter().any(to)
         };
         let mut expected = before.points.clone();
         for input in inputs {
             match input {
-                Input::Command(Command::SetPrice { asked, charge_point, price }) if granted(&asked.token) => {
+                Input::Command(Command::SetPrice { asked, charge_point, price })
+                    if granted(asked.token.number) =>
+                {
                     if let Some(point) = expected.get_mut(charge_point) {
                         point.0 = *price;
                     }
                 }
-                Input::Command(Command::Order { asked, which, out_of_order }) if granted(&asked.token) => {
+                Input::Command(Command::Order { asked, which, out_of_order })
+                    if granted(asked.token.number) =>
+                {
                     let meant = |id: &ChargePointId| match which {
                         Which::All => true,
                         Which::Some(ids) => ids.contains(id),
@@ -248,9 +254,9 @@ impl World {
     }
 
     /// Nothing leaves central before what it says is on its disk (INV-6).
-    pub(in crate::simulate) fn check_release(&mut self, release: &Release) {
-        match release {
-            Release::Reply { answer: Ok(Answer::Session(session)), .. } => {
+    pub(in crate::simulate) fn check_effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Reply(Reply::Session(_, Ok(session))) => {
                 let on_disk = self.truth.sessions.get(&session.id);
                 let there = on_disk.is_some_and(|known| {
                     rank(known.state) >= rank(session.state)
@@ -262,12 +268,13 @@ impl World {
                     format!("session {} is told before it is on disk as told", session.id)
                 });
             }
-            Release::Call { charge_point, request, .. } => self.check_call(charge_point, request),
-            Release::Reply { .. }
-            | Release::Reading(_)
-            | Release::Changed(_)
-            | Release::Happened(_)
-            | Release::Rows => {}
+            Effect::Call(EngineCall { charge_point, request, .. }) => self.check_call(charge_point, request),
+            Effect::Reply(_)
+            | Effect::Notify(_)
+            | Effect::NotifyReading(_)
+            | Effect::DeadLetter(_)
+            | Effect::Changed(_)
+            | Effect::Happened(_) => {}
         }
     }
 

@@ -1,0 +1,68 @@
+//! Why something is denied, or came to nothing: for programs and for people.
+
+/// Why a caller is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// For programs.
+    pub reason: Reason,
+    /// For people: one plain sentence with its subject and, where there is one, the next step.
+    pub text: String,
+}
+
+super::words! {
+    /// Why a caller is denied, as in `google.rpc.ErrorInfo`.
+    Reason:
+    /// No such charge point is registered.
+    ChargePointUnknown = "CHARGE_POINT_UNKNOWN",
+    /// Its monitor is not connected.
+    ChargePointDisconnected = "CHARGE_POINT_DISCONNECTED",
+    /// Its engine is broken, or does not answer.
+    ChargePointFaulted = "CHARGE_POINT_FAULTED",
+    /// The operator took it out of service.
+    ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
+    /// It has a session already.
+    ChargePointBusy = "CHARGE_POINT_BUSY",
+    /// None is free, where central was to choose.
+    NoChargePointFree = "NO_CHARGE_POINT_FREE",
+    /// The driver has an open session.
+    DriverBusy = "DRIVER_BUSY",
+    /// The engine refused.
+    EngineRefused = "ENGINE_REFUSED",
+    /// The engine did not answer in time.
+    EngineSilent = "ENGINE_SILENT",
+    /// It was stopped while it was being authorised.
+    ChargeStopped = "CHARGE_STOPPED",
+    /// The driver has no such session.
+    SessionUnknown = "SESSION_UNKNOWN",
+    /// The `request_id` was used with another payload.
+    RequestIdReused = "REQUEST_ID_REUSED",
+    /// Central takes no new charge points.
+    RegistrationClosed = "REGISTRATION_CLOSED",
+    /// Another monitor holds the charge point.
+    MonitorAlreadyConnected = "MONITOR_ALREADY_CONNECTED",
+    /// Another engine store holds the charge point.
+    InstanceAlreadyConnected = "INSTANCE_ALREADY_CONNECTED",
+    /// A newer registration holds the charge point.
+    EpochStale = "EPOCH_STALE",
+    /// Another engine store is registered for the charge point.
+    InstanceStale = "INSTANCE_STALE",
+}
+
+super::words! {
+    /// Why a supply failed or a reservation came to nothing, in the words of [`Reason`] where they fit.
+    SupplyFailure:
+    /// Nobody plugged in before the reservation's end.
+    ReservationExpired = "RESERVATION_EXPIRED",
+    /// The driver gave the reservation back.
+    ChargeStopped = "CHARGE_STOPPED",
+    /// The operator took the charge point out of service, and the reservation with it.
+    ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
+    /// The engine broke.
+    ChargePointFaulted = "CHARGE_POINT_FAULTED",
+    /// The engine lost its monitor.
+    ChargePointDisconnected = "CHARGE_POINT_DISCONNECTED",
+    /// The engine's process ended in mid-supply.
+    SupplyInterrupted = "SUPPLY_INTERRUPTED",
+    /// The engine does not answer, was silent for too long, or lost its store.
+    EngineSilent = "ENGINE_SILENT",
+}

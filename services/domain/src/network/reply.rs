@@ -1,0 +1,80 @@
+//! What callers are told. Each answer is of the type that its caller's token carries, so none can go astray.
+
+use super::{denial::Denial, request::Token, session::Session};
+use crate::{ChargePointId, Price};
+
+/// An answer or a denial, for the caller that waits for an answer of this type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The session, as it is now.
+    Session(Token<Box<Session>>, Result<Box<Session>, Denial>),
+    /// How many charge points an order reached.
+    Ordered(Token<Ordered>, Result<Ordered, Denial>),
+    /// The charge point that was changed.
+    ChargePoint(Token<ChargePointId>, Result<ChargePointId, Denial>),
+    /// A registration.
+    Registered(Token<Registered>, Result<Registered, Denial>),
+    /// A report was taken.
+    Reported(Token<Reported>, Result<Reported, Denial>),
+}
+
+/// What a caller can wait for.
+pub trait Answer: Sized {
+    /// The answer on its way to its caller.
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply;
+}
+
+/// An order to many was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// How many charge points it reached, those included that were so already.
+    pub count: u32,
+}
+
+/// A monitor holds its charge point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Above every earlier one of this charge point; each report carries it.
+    pub epoch: u64,
+    /// The place that is kept: the first registration's.
+    pub location: String,
+    /// The price that is kept: the first registration's, or the operator's.
+    pub price: Price,
+}
+
+/// A monitor's report was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reported {
+    /// The operator's order, which the charge point shows.
+    pub out_of_order: bool,
+}
+
+impl Answer for Box<Session> {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::Session(token, answer)
+    }
+}
+
+impl Answer for Ordered {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::Ordered(token, answer)
+    }
+}
+
+impl Answer for ChargePointId {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::ChargePoint(token, answer)
+    }
+}
+
+impl Answer for Registered {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::Registered(token, answer)
+    }
+}
+
+impl Answer for Reported {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::Reported(token, answer)
+    }
+}

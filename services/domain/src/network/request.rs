@@ -1,0 +1,80 @@
+//! What a caller waits by, and what makes its request repeatable (AIP-155).
+
+use crate::{Context, RequestId};
+use std::{fmt, hash::Hash, marker::PhantomData};
+
+/// Names one caller that waits for an answer of type `A`; the edge chooses the number, once for each.
+pub struct Token<A> {
+    /// No two callers have the same.
+    pub number: u64,
+    answer: PhantomData<fn() -> A>,
+}
+
+impl<A> Token<A> {
+    /// The token of this number.
+    pub const fn new(number: u64) -> Self {
+        Self { number, answer: PhantomData }
+    }
+}
+
+impl<A> Clone for Token<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Token<A> {}
+
+impl<A> PartialEq for Token<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl<A> fmt::Debug for Token<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.number)
+    }
+}
+
+/// A request that waits for its reply, and may be a repeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked<A> {
+    /// Who waits.
+    pub token: Token<A>,
+    /// What the caller brought along.
+    pub context: Context,
+    /// What makes it repeatable; `None`: each call is a new one.
+    pub request: Option<Repeatable>,
+}
+
+/// What a request and its repeats have in common.
+pub type Repeatable = (RequestKey, u64);
+
+/// A mutation that may be repeated (AIP-155). Beside it stands the digest of the whole request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey {
+    /// The call: its `request_id`s are a namespace of their own.
+    pub method: Method,
+    /// Who called.
+    pub caller: String,
+    /// The caller's name for it.
+    pub id: RequestId,
+}
+
+super::words! {
+    /// The calls whose answers are kept for their repeats, by their names in the contract and in the store.
+    Method:
+    /// `DriverService.RequestCharge`.
+    RequestCharge = "RequestCharge",
+    /// `DriverService.StopCharge`.
+    StopCharge = "StopCharge",
+    /// `ChargePointService.RequestManualSupply`.
+    RequestManualSupply = "RequestManualSupply",
+    /// `OperatorService.StopChargePoints`.
+    StopChargePoints = "StopChargePoints",
+    /// `OperatorService.ResumeChargePoints`.
+    ResumeChargePoints = "ResumeChargePoints",
+    /// `OperatorService.SetPrice`.
+    SetPrice = "SetPrice",
+}
