@@ -9,6 +9,7 @@ pub mod ids;
 pub mod money;
 pub mod network;
 pub mod requests;
+pub mod simulated;
 pub mod supply;
 mod supply_record;
 pub mod text;

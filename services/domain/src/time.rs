@@ -61,3 +61,12 @@ pub struct Now {
     /// For dates.
     pub wall: Wall,
 }
+
+impl Now {
+    /// The earlier moment at which the monotonic clock showed `mono`.
+    #[must_use]
+    pub fn back_to(self, mono: Mono) -> Self {
+        let lag = i64::try_from(self.mono.since(mono).as_millis()).unwrap_or(i64::MAX);
+        Self { mono, wall: Wall(self.wall.0.saturating_sub(lag)) }
+    }
+}

@@ -1,6 +1,6 @@
 //! How an engine is started.
 
-use domain::{ChargePointId, Energy, Power, supply::Settings};
+use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     grpc::{Address, ServerOptions},
     kafka::KafkaOptions,

@@ -3,7 +3,8 @@
 use crate::{Error, storage, telemetry};
 use domain::{
     ChargePointId, Mono, Now,
-    supply::{Answer, Effect, Event, EventKind, Input, Settings, Supply, View, Write},
+    simulated::{self, Settings},
+    supply::{Answer, Effect, Event, EventKind, Input, View, Write},
 };
 use evmesh_proto::topics::{CP_TELEMETRY, Telemetry};
 use mesh::{
@@ -51,7 +52,7 @@ pub(crate) enum Release {
 pub(crate) struct Owner<S> {
     charge_point: ChargePointId,
     store: S,
-    supply: Supply,
+    supply: simulated::ChargePoint,
 }
 
 impl<S> fmt::Debug for Owner<S> {
@@ -81,7 +82,7 @@ impl<S: Store> Owner<S> {
         now: Now,
     ) -> Result<Self, Error> {
         let stored = storage::load(&mut store, folder, &charge_point)?;
-        let (supply, effects) = Supply::restore(now, settings, stored);
+        let (supply, effects) = simulated::ChargePoint::restore(now, settings, stored);
         let mut owner = Self { charge_point, store, supply };
         let mut batch = Batch::default();
         let mut releases = Vec::new();

@@ -53,7 +53,7 @@ impl ui::Panel for Panel {
             KeyCode::Char('p') => self.point.plug_in().await,
             KeyCode::Char('u') => self.point.unplug().await,
             KeyCode::Char('f') => self.point.inject_fault().await,
-            KeyCode::Char('r') => self.point.mend().await,
+            KeyCode::Char('r') => self.point.repair().await,
             KeyCode::Char('m') => {
                 if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
                     self.asking = Some(tokio::spawn(manual(self.point.clone())));

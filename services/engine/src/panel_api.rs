@@ -79,7 +79,7 @@ impl EnginePanelService for PanelApi {
         &self,
         _: Request<proto::ClearFaultRequest>,
     ) -> Result<Response<proto::ClearFaultResponse>, Status> {
-        let panel = self.panel(&self.0.mend().await?);
+        let panel = self.panel(&self.0.repair().await?);
         Ok(Response::new(proto::ClearFaultResponse { panel }))
     }
 

@@ -11,7 +11,8 @@ use crate::{
 };
 use domain::{
     ChargePointId, InstanceId, Mono, Now, SupplyRecord,
-    supply::{Answer, Input, Settings, View, Write},
+    simulated::Settings,
+    supply::{Answer, Input, View, Write},
 };
 use evmesh_proto::{
     engine as proto,

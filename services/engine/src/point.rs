@@ -63,9 +63,9 @@ impl Point {
         self.panel(Input::Break(reason)).await
     }
 
-    /// It is mended.
-    pub async fn mend(&self) -> Result<View, Failure> {
-        self.panel(Input::Mend).await
+    /// It is repaired.
+    pub async fn repair(&self) -> Result<View, Failure> {
+        self.panel(Input::Repair).await
     }
 
     /// May a supply be asked for here? The engine as it is, if so.

@@ -4,9 +4,9 @@ use super::{
     effect::{CallResult, Effect, RevokeOutcome, Write, WrongInstance},
     event::Cause,
     input::Authorization,
-    machine::{Current, Supply},
+    machine::{Current, Moment, Supply},
 };
-use crate::{Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, SupplyState};
+use crate::{Energy, InstanceId, Mono, Power, SessionId, SupplyRecord, SupplyState};
 
 /// An authorisation that was not taken up yet. It lives in memory only: a restart drops it.
 #[derive(Debug, Clone)]
@@ -66,7 +66,6 @@ impl Supply {
         if let Some(obstacle) = self.obstacle() {
             return obstacle.result();
         }
-        self.plug_in_at = self.settings.plug_in_after.map(|delay| at + delay);
         self.current = Current::Held(Held { until: at + order.duration, order });
         CallResult::Done
     }
@@ -96,7 +95,7 @@ impl Supply {
 
     pub(super) fn stop(
         &mut self,
-        now: Now,
+        moment: Moment,
         instance: &InstanceId,
         session: &SessionId,
         effects: &mut Vec<Effect>,
@@ -106,7 +105,7 @@ impl Supply {
         }
         match &self.current {
             Current::Running(running) if running.record.session == *session => {
-                self.end(now, Cause::Stopped, effects);
+                self.end(moment, Cause::Stopped, effects);
             }
             Current::Held(held) if held.order.session == *session => self.current = Current::Nothing,
             Current::Nothing | Current::Held(_) | Current::Running(_) => {}

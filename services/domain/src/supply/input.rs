@@ -1,25 +1,8 @@
-//! What the engine is told, and how its simulated charge point is set.
+//! What the engine is told.
 
-use crate::{DriverId, Energy, InstanceId, Power, Price, SessionId};
+use super::event::Cause;
+use crate::{DriverId, InstanceId, Price, SessionId};
 use std::time::Duration;
-
-/// How the simulated charge point and its cars are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Power of a supply.
-    pub power: Power,
-    /// What a car takes before it is full.
-    pub battery: Energy,
-    /// How long a car stays at most, in real time; `None`: until it is full.
-    pub duration: Option<Duration>,
-    /// How much faster than real time energy flows; at least 1.
-    pub speed: u32,
-    /// The car plugs in by itself so long after an authorisation, and leaves after the supply; `None`: it waits for
-    /// [`Input::PlugIn`].
-    pub plug_in_after: Option<Duration>,
-    /// How long the monitor may be silent before it counts as lost.
-    pub monitor_grace: Duration,
-}
 
 /// The right to one supply, from central.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,16 +55,22 @@ pub enum Input {
         /// Which.
         link: u64,
     },
-    /// The cable goes in. Answered by [`super::Answer::Panel`].
+    /// The cable is in.
+    PluggedIn,
+    /// The cable is out.
+    Unplugged,
+    /// The car takes no more: it is full, or has stayed as long as it wanted to.
+    CarTakesNoMore(Cause),
+    /// A person puts the cable in. Answered by [`super::Answer::Panel`].
     PlugIn,
-    /// The cable comes out. Answered by [`super::Answer::Panel`].
+    /// A person takes the cable out. Answered by [`super::Answer::Panel`].
     Unplug,
     /// May a supply be asked for at the charge point itself? Answered by [`super::Answer::Panel`].
     CheckManual,
     /// The charge point breaks; why, in words. Answered by [`super::Answer::Panel`].
     Break(String),
-    /// It is mended. Answered by [`super::Answer::Panel`].
-    Mend,
+    /// It is repaired. Answered by [`super::Answer::Panel`].
+    Repair,
     /// The panel is looked at. Answered by [`super::Answer::Panel`].
     Look,
     /// These rows of the outbox were delivered.

@@ -4,12 +4,13 @@ use super::{
     authorization::Held,
     effect::{Answer, Effect, Obstacle, Refusal, Write},
     event::{Cause, Event, EventKind},
-    input::{Input, Settings},
-    running::{Car, Running},
+    input::Input,
+    metered::Metered,
+    running::Running,
     watch::Watch,
 };
 use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer that
 /// carries them all stays well below a megabyte.
@@ -62,7 +63,8 @@ pub struct View {
 /// The engine's rules. See the [module](super).
 #[derive(Debug, Clone)]
 pub struct Supply {
-    pub(super) settings: Settings,
+    /// How long the monitor may be silent before it counts as lost.
+    monitor_grace: Duration,
     pub(super) instance: InstanceId,
     pub(super) highest: u64,
     pub(super) current: Current,
@@ -72,10 +74,28 @@ pub struct Supply {
     next_event: u64,
     pub(super) watch: Watch,
     fault: Option<String>,
-    pub(super) car: Option<Car>,
-    pub(super) plug_in_at: Option<Mono>,
+    pub(super) plugged_in: bool,
     /// The engine's own row on disk is older than what is here.
     pub(super) unsaved: bool,
+}
+
+/// The moment of an input, and what the meter shows at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) mono: Mono,
+    pub(super) wall: Wall,
+    pub(super) metered: Metered,
+}
+
+/// By what the charge point is taken, as a car sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBy {
+    /// It is free.
+    Nobody,
+    /// The authorisation with this number, which no car has taken up yet.
+    Authorization(u64),
+    /// A supply.
+    Supply,
 }
 
 /// What the charge point is taken by.
@@ -89,9 +109,9 @@ pub(super) enum Current {
 impl Supply {
     /// From what was on disk. A supply that ran is closed at its last persisted reading; the effects say so, and are to be
     /// carried out like those of any input.
-    pub fn restore(now: Now, settings: Settings, stored: Stored) -> (Self, Vec<Effect>) {
+    pub fn restore(now: Now, monitor_grace: Duration, stored: Stored) -> (Self, Vec<Effect>) {
         let mut supply = Self {
-            settings,
+            monitor_grace,
             instance: stored.instance,
             highest: stored.highest,
             current: Current::Nothing,
@@ -101,8 +121,7 @@ impl Supply {
             outbox: stored.outbox,
             watch: Watch::default(),
             fault: None,
-            car: None,
-            plug_in_at: None,
+            plugged_in: false,
             unsaved: false,
         };
         let mut effects = Vec::new();
@@ -113,12 +132,19 @@ impl Supply {
         (supply, effects)
     }
 
-    /// Applies one input. Time that passed before it is dealt with first.
-    pub fn apply(&mut self, now: Now, input: Input) -> Vec<Effect> {
+    /// Applies one input, with what the meter shows. Time that passed before it is dealt with first: what was due in it is
+    /// metered right if whoever applies came at [`Self::due_at`] too.
+    pub fn apply(&mut self, now: Now, metered: Metered, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.pass(now, &mut effects);
+        let now = Moment { mono: now.mono, wall: now.wall, metered };
+        if let Input::CarTakesNoMore(cause) = &input {
+            // Before what is due at this very moment: the final reading says what one just before it would have.
+            self.pass(now, Mono(now.mono.0.saturating_sub(1)), &mut effects);
+            self.end(now, cause.clone(), &mut effects);
+        }
+        self.pass(now, now.mono, &mut effects);
+        self.read_if_due(now, &mut effects);
         let answer = self.take(now, input, &mut effects);
-        self.settle_car();
         self.start_if_ready(now, &mut effects);
         self.save(&mut effects);
         effects.extend(answer.map(Effect::Answer));
@@ -131,7 +157,26 @@ impl Supply {
             Current::Running(running) => Some(running.next_reading),
             Current::Nothing | Current::Held(_) => None,
         };
-        self.due().map(|(at, _)| at).into_iter().chain(reading).min()
+        self.due_at().into_iter().chain(reading).min()
+    }
+
+    /// When something other than a reading happens by itself.
+    pub fn due_at(&self) -> Option<Mono> {
+        self.due().map(|(at, _)| at)
+    }
+
+    /// By what the charge point is taken.
+    pub fn taken_by(&self) -> TakenBy {
+        match &self.current {
+            Current::Nothing => TakenBy::Nobody,
+            Current::Held(held) => TakenBy::Authorization(held.order.number),
+            Current::Running(_) => TakenBy::Supply,
+        }
+    }
+
+    /// Is a cable in?
+    pub fn plugged_in(&self) -> bool {
+        self.plugged_in
     }
 
     /// The random id of the store.
@@ -153,7 +198,7 @@ impl Supply {
             last: self.last.clone(),
             unsent: self.outbox.len(),
             obstacle: self.obstacle(),
-            plugged_in: self.car.is_some(),
+            plugged_in: self.plugged_in,
             attended: self.watch.is_attended(),
             central_reachable: self.watch.central_reachable(),
         }
@@ -172,9 +217,9 @@ impl Supply {
         }
     }
 
-    fn take(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Option<Answer> {
+    fn take(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) -> Option<Answer> {
         match input {
-            Input::Tick => None,
+            Input::Tick | Input::CarTakesNoMore(_) => None,
             Input::Authorize(instance, order) => {
                 Some(Answer::Call(self.authorize(now.mono, &instance, order)))
             }
@@ -195,10 +240,17 @@ impl Supply {
                 self.watch.ended(link);
                 None
             }
+            Input::PluggedIn => {
+                self.plugged_in = true;
+                None
+            }
+            Input::Unplugged => {
+                self.unplugged(now, effects);
+                None
+            }
             Input::PlugIn => Some(Answer::Panel(self.plug_in())),
             Input::Unplug => {
-                self.car = None;
-                self.end(now, Cause::Unplugged, effects);
+                self.unplugged(now, effects);
                 Some(Answer::Panel(Ok(())))
             }
             Input::CheckManual => Some(Answer::Panel(self.check_manual())),
@@ -206,7 +258,7 @@ impl Supply {
                 self.break_down(now, reason, effects);
                 Some(Answer::Panel(Ok(())))
             }
-            Input::Mend => {
+            Input::Repair => {
                 self.fault = None;
                 Some(Answer::Panel(Ok(())))
             }
@@ -227,9 +279,13 @@ impl Supply {
         if matches!(self.current, Current::Running(_)) {
             return Err(Refusal::AlreadyPluggedIn);
         }
-        self.car.get_or_insert(Car::ByHand);
-        self.plug_in_at = None;
+        self.plugged_in = true;
         Ok(())
+    }
+
+    fn unplugged(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.plugged_in = false;
+        self.end(now, Cause::Unplugged, effects);
     }
 
     fn check_manual(&self) -> Result<(), Refusal> {
@@ -240,7 +296,7 @@ impl Supply {
         }
     }
 
-    fn break_down(&mut self, now: Now, reason: String, effects: &mut Vec<Effect>) {
+    fn break_down(&mut self, now: Moment, reason: String, effects: &mut Vec<Effect>) {
         if self.fault.is_some() {
             return; // it is broken already, and has said so
         }
@@ -254,51 +310,28 @@ impl Supply {
 
     /// Whatever happens by itself next, but for readings; of several at once the first named here.
     fn due(&self) -> Option<(Mono, Due)> {
-        let (full, time_over, held_over) = match &self.current {
-            Current::Nothing => (None, None, None),
-            Current::Held(held) => (None, None, Some(held.until)),
-            Current::Running(running) => {
-                let leaves = self.settings.duration.map(|duration| running.since + duration);
-                (running.meter.full_at(), leaves, None)
-            }
+        let lost = self.watch.lost_at(self.monitor_grace).map(|at| (at, Due::MonitorLost));
+        let over = match &self.current {
+            Current::Held(held) => Some((held.until, Due::HeldOver)),
+            Current::Nothing | Current::Running(_) => None,
         };
-        [
-            (full, Due::Full),
-            (time_over, Due::TimeOver),
-            (self.watch.lost_at(self.settings.monitor_grace), Due::MonitorLost),
-            (held_over, Due::HeldOver),
-            (self.plug_in_at, Due::PlugIn),
-        ]
-        .into_iter()
-        .filter_map(|(at, due)| at.map(|at| (at, due)))
-        .min_by_key(|(at, _)| *at)
+        lost.into_iter().chain(over).min_by_key(|(at, _)| *at)
     }
 
-    /// Lets time pass up to now: each thing that was due, at the moment at which it was, then one reading.
-    fn pass(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        // Each round removes what was due, and none adds more than a supply's own two ends: it ends.
-        while let Some((mono, due)) = self.due().filter(|(at, _)| *at <= now.mono) {
-            let lag = i64::try_from(now.mono.since(mono).as_millis()).unwrap_or(i64::MAX);
-            let at = Now { mono, wall: Wall(now.wall.0.saturating_sub(lag)) };
+    /// Lets time pass: each thing that was due until then, at the moment at which it was.
+    fn pass(&mut self, now: Moment, until: Mono, effects: &mut Vec<Effect>) {
+        while let Some((mono, due)) = self.due().filter(|(at, _)| *at <= until) {
+            let Now { mono, wall } = Now { mono: now.mono, wall: now.wall }.back_to(mono);
             match due {
-                Due::Full => _ = self.end(at, Cause::Full, effects),
-                Due::TimeOver => _ = self.end(at, Cause::TimeOver, effects),
                 Due::MonitorLost => {
                     self.watch.lose();
-                    if !self.end(at, Cause::MonitorLost, effects) {
-                        self.tell(at.wall, EventKind::MonitorLost, effects);
+                    if !self.end(Moment { mono, wall, ..now }, Cause::MonitorLost, effects) {
+                        self.tell(wall, EventKind::MonitorLost, effects);
                     }
                 }
                 Due::HeldOver => self.current = Current::Nothing,
-                Due::PlugIn => {
-                    self.plug_in_at = None;
-                    self.car.get_or_insert(Car::ByItself);
-                }
             }
-            self.settle_car();
-            self.start_if_ready(at, effects);
         }
-        self.read_if_due(now.mono, effects);
     }
 
     // --- the disk and the outbox ---
@@ -339,9 +372,6 @@ impl Supply {
 /// What happens by itself.
 #[derive(Debug, Clone, Copy)]
 enum Due {
-    Full,
-    TimeOver,
     MonitorLost,
     HeldOver,
-    PlugIn,
 }

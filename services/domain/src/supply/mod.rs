@@ -11,6 +11,7 @@
 //!   says more than the disk.
 //! - Only the monotonic clock decides. The wall clock dates records.
 //!
+//! What the meter shows comes with each input; cables and cars are inputs.
 //! Deliberately absent: the store, Kafka, gRPC, and any knowledge of central beyond its calls.
 
 mod authorization;
@@ -18,20 +19,14 @@ mod effect;
 mod event;
 mod input;
 mod machine;
-pub mod meter;
+mod metered;
 mod running;
 mod watch;
-
-#[cfg(test)]
-mod bench;
-#[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod tests;
 
 pub use effect::{
     Answer, CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance,
 };
 pub use event::{Cause, Event, EventKind};
-pub use input::{Authorization, Input, Settings};
-pub use machine::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, View};
+pub use input::{Authorization, Input};
+pub use machine::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, TakenBy, View};
+pub use metered::{Metered, Register};

@@ -3,10 +3,10 @@
 use super::{
     effect::{Effect, Write},
     event::{Cause, EventKind},
-    machine::{Current, Supply},
-    meter::Meter,
+    machine::{Current, Moment, Supply},
+    metered::Register,
 };
-use crate::{Mono, Now, Power, SupplyRecord, SupplyState, Wall};
+use crate::{Mono, Power, SupplyRecord, SupplyState, Wall};
 use std::time::Duration;
 
 /// How often a running supply is read.
@@ -16,71 +16,62 @@ const READING_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Running {
     pub(super) record: SupplyRecord,
-    pub(super) meter: Meter,
-    pub(super) since: Mono,
+    /// Where the meter stood when it started.
+    from: Register,
+    since: Mono,
     pub(super) next_reading: Mono,
 }
 
-/// A car that is plugged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Car {
-    /// By a person, who takes it out.
-    ByHand,
-    /// By itself: it leaves when nothing is left for it here.
-    ByItself,
-}
-
 impl Supply {
-    pub(super) fn start_if_ready(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn start_if_ready(&mut self, at: Moment, effects: &mut Vec<Effect>) {
         let Current::Held(held) = &self.current else {
             return;
         };
-        if self.car.is_none() || self.obstacle().is_some() {
+        if !self.plugged_in || self.obstacle().is_some() {
             return;
         }
         let record = SupplyRecord {
             state: SupplyState::Supplying,
             seq: 1,
-            power: self.settings.power,
-            started_at: Some(now.wall),
-            read_at: Some(now.wall),
+            power: at.metered.power,
+            started_at: Some(at.wall),
+            read_at: Some(at.wall),
             ..held.record()
         };
-        self.tell(now.wall, EventKind::Started(record.clone()), effects);
+        self.tell(at.wall, EventKind::Started(record.clone()), effects);
         self.current = Current::Running(Running {
             record,
-            meter: Meter::start(now.mono, self.settings.power, self.settings.speed, self.settings.battery),
-            since: now.mono,
-            next_reading: now.mono + READING_INTERVAL,
+            from: at.metered.register,
+            since: at.mono,
+            next_reading: at.mono + READING_INTERVAL,
         });
-        self.plug_in_at = None;
         self.unsaved = true;
     }
 
     /// One reading, however many were missed: it says all that they would have.
-    pub(super) fn read_if_due(&mut self, at: Mono, effects: &mut Vec<Effect>) {
+    pub(super) fn read_if_due(&mut self, at: Moment, effects: &mut Vec<Effect>) {
         let Current::Running(running) = &mut self.current else {
             return;
         };
-        if at < running.next_reading {
+        if at.mono < running.next_reading {
             return;
         }
         running.read(at);
         running.record.seq += 1;
-        let over = at.since(running.since).as_millis() % READING_INTERVAL.as_millis();
+        let over = at.mono.since(running.since).as_millis() % READING_INTERVAL.as_millis();
         let to_next =
             READING_INTERVAL.saturating_sub(Duration::from_millis(u64::try_from(over).unwrap_or(0)));
-        running.next_reading = at + to_next;
+        running.next_reading = at.mono + to_next;
         effects.push(Effect::Publish(running.record.clone()));
         self.unsaved = true;
     }
 
     /// Ends the supply that runs; false if none does.
-    pub(super) fn end(&mut self, at: Now, cause: Cause, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn end(&mut self, at: Moment, cause: Cause, effects: &mut Vec<Effect>) -> bool {
         let Current::Running(running) = &mut self.current else {
             return false;
         };
-        running.read(at.mono);
+        running.read(at);
         let record = running.record.clone();
         self.current = Current::Nothing;
         self.close(at.wall, record, cause, effects);
@@ -101,19 +92,12 @@ impl Supply {
         effects.push(Effect::Save(Write::Unsettled(record.clone())));
         self.tell(at, EventKind::Ended(record, cause), effects);
     }
-
-    /// A car that came by itself leaves when nothing is left for it here.
-    pub(super) fn settle_car(&mut self) {
-        if matches!(self.current, Current::Nothing) {
-            self.plug_in_at = None;
-            self.car = self.car.filter(|car| *car == Car::ByHand);
-        }
-    }
 }
 
 impl Running {
-    fn read(&mut self, at: Mono) {
-        self.record.energy = self.meter.read(at);
-        self.record.read_at = self.record.started_at.map(|started| started + at.since(self.since));
+    fn read(&mut self, at: Moment) {
+        self.record.energy = self.record.energy.max(at.metered.register.since(self.from));
+        self.record.power = at.metered.power;
+        self.record.read_at = self.record.started_at.map(|started| started + at.mono.since(self.since));
     }
 }

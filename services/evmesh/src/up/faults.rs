@@ -51,7 +51,7 @@ pub(super) async fn inject(
             Ok(DriverEvent::Concluded(_)) => {
                 if let Some(charge_point) = broken.take()
                     && let Some(hand) = hands.get(&charge_point)
-                    && let Err(error) = hand.mend().await
+                    && let Err(error) = hand.repair().await
                 {
                     tracing::error!(%charge_point, %error, "the fault cannot be cleared");
                 }

@@ -96,7 +96,7 @@ struct Drive {
     ///
     /// One request a line: a charge point's id, or 'any' for central's choice (cheapest first), or 'any PLACE'. A line may
     /// end with what has to come of it: 'expect=denied', 'expect=denied:REASON', or 'expect=fault', for which the charge
-    /// point is broken two seconds into the supply and mended after the ticket. Any other line has to end in the ticket of
+    /// point is broken two seconds into the supply and repaired after the ticket. Any other line has to end in the ticket of
     /// a completed supply. From '#' on it is a comment. See examples/requests.txt.
     #[arg(long, env = "EVMESH_UP_REQUESTS", value_name = "FILE")]
     requests: Option<PathBuf>,

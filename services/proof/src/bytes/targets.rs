@@ -4,7 +4,7 @@ use super::calls::calls;
 use central::parts::{Central, Input};
 use domain::network::{Command, Config, Source};
 use domain::requests::{Broadcasts, FreePoint};
-use domain::supply::Settings;
+use domain::simulated::Settings;
 use domain::{Energy, Mono, Now, Power, Wall};
 use evmesh_proto::{
     network::ChargePointStatus,

@@ -214,7 +214,7 @@ pub(super) async fn plug_in_by_hand(desk: Desk, index: usize, mut random: fastra
     }
 }
 
-/// Hands at the charge points: cables pulled in mid-supply, faults that are mended, supplies asked for on the spot.
+/// Hands at the charge points: cables pulled in mid-supply, faults that are repaired, supplies asked for on the spot.
 pub(super) async fn people(desk: Desk, mut random: fastrand::Rng) {
     for request in 1_u32.. {
         if *desk.closing.borrow() {
@@ -222,7 +222,7 @@ pub(super) async fn people(desk: Desk, mut random: fastrand::Rng) {
         }
         tokio::time::sleep(Duration::from_millis(random.u64(500..2500))).await;
         let point = &desk.world.points[random.usize(0..desk.world.points.len())];
-        // One that a late call broke is mended by the next to come by.
+        // One that a late call broke is repaired by the next to come by.
         touch(panel(point).clear_fault(ClearFaultRequest {})).await;
         match random.u32(0..10) {
             0..2 => {
@@ -247,12 +247,12 @@ async fn fault(desk: &Desk, point: &Point, lasts: Duration) {
         desk.journal.deed(format!("{} was broken by hand", point.id));
     }
     tokio::time::sleep(lasts).await;
-    mend(point).await;
-    desk.journal.deed(format!("{} was mended by hand", point.id));
+    repair(point).await;
+    desk.journal.deed(format!("{} was repaired by hand", point.id));
 }
 
-/// Whether a fault arrived or not: it is mended, however long that takes.
-pub(super) async fn mend(point: &Point) {
+/// Whether a fault arrived or not: it is repaired, however long that takes.
+pub(super) async fn repair(point: &Point) {
     while touch(panel(point).clear_fault(ClearFaultRequest {})).await.is_none() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

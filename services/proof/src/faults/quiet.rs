@@ -62,7 +62,7 @@ pub(super) async fn settle(
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     for point in &world.points {
-        hands::mend(point).await;
+        hands::repair(point).await;
     }
     // The supervisor keeps what ended by itself running.
     let there = async {

@@ -36,7 +36,7 @@ pub(super) enum Chaos {
     PlugIn,
     Unplug,
     Break,
-    Mend,
+    Repair,
     Manual,
     OldMessage,
     Garbage,
@@ -67,7 +67,7 @@ impl Chaos {
         (Self::PlugIn, 6),
         (Self::Unplug, 5),
         (Self::Break, 2),
-        (Self::Mend, 3),
+        (Self::Repair, 3),
         (Self::Manual, 4),
         (Self::OldMessage, 2),
         (Self::Garbage, 1),
@@ -76,7 +76,7 @@ impl Chaos {
     /// In so many of so many runs. What people do is done in each; an old copy of central's store excuses much.
     pub(super) fn share(self) -> (u64, u64) {
         match self {
-            Self::Charge | Self::PlugIn | Self::Mend => (1, 1),
+            Self::Charge | Self::PlugIn | Self::Repair => (1, 1),
             Self::CentralIsCopied => (1, 6),
             _ => (2, 3),
         }
@@ -172,7 +172,7 @@ impl World {
             Chaos::PlugIn => self.at_the_point(p, AtEngine::PlugIn),
             Chaos::Unplug => self.at_the_point(p, AtEngine::Unplug),
             Chaos::Break => self.at_the_point(p, AtEngine::Break("smoke".into())),
-            Chaos::Mend => self.at_the_point(p, AtEngine::Mend),
+            Chaos::Repair => self.at_the_point(p, AtEngine::Repair),
             Chaos::Manual => {
                 let guest = self.random.one_in(2);
                 self.engine_takes(p, Asked::Input(AtEngine::CheckManual), ReplyTo::Manual { guest });

@@ -7,7 +7,8 @@ use super::{
 };
 use central::parts::{Input, Request, Response};
 use domain::network::{CallFailed, CallId, Command, EngineAnswer};
-use domain::supply::{Answer, Input as Happens, Settings};
+use domain::simulated::Settings;
+use domain::supply::{Answer, Input as Happens};
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
 use engine::parts::{self, Asked, Engine, Told};
 use prost::Message;

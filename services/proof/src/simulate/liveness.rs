@@ -75,7 +75,7 @@ impl World {
         for p in 0..self.points.len() {
             self.monitor_dies(p, 1);
             self.engine_starts(p);
-            for input in [AtEngine::Mend, AtEngine::Unplug] {
+            for input in [AtEngine::Repair, AtEngine::Unplug] {
                 self.engine_takes(p, Asked::Input(input), ReplyTo::Nobody);
             }
         }

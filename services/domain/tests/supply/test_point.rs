@@ -1,20 +1,23 @@
 //! What the tests of the rules share: a disk, a clock that they move, and an engine on both.
 
-use super::*;
-use crate::{Energy, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall};
+use domain::{
+    Energy, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall,
+    simulated::{ChargePoint, Settings},
+    supply::*,
+};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The engine's disk, as far as effects describe it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk {
-    pub(super) highest: u64,
-    pub(super) current: Option<SupplyRecord>,
-    pub(super) unsettled: BTreeMap<u64, SupplyRecord>,
-    pub(super) events: BTreeMap<u64, Event>,
+pub(crate) struct Disk {
+    pub(crate) highest: u64,
+    pub(crate) current: Option<SupplyRecord>,
+    pub(crate) unsettled: BTreeMap<u64, SupplyRecord>,
+    pub(crate) events: BTreeMap<u64, Event>,
 }
 
 impl Disk {
-    pub(super) fn write(&mut self, write: &Write) {
+    pub(crate) fn write(&mut self, write: &Write) {
         match write {
             Write::Engine { highest, current } => {
                 self.highest = *highest;
@@ -29,7 +32,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn stored(&self) -> Stored {
+    pub(crate) fn stored(&self) -> Stored {
         Stored {
             instance: "here".parse().unwrap(),
             highest: self.highest,
@@ -40,7 +43,7 @@ impl Disk {
     }
 }
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         power: Power::from_w(36_000), // 10 Wh a second
         battery: Energy::from_wh(100),
@@ -51,11 +54,11 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn session(name: &str) -> SessionId {
+pub(crate) fn session(name: &str) -> SessionId {
     name.parse().unwrap()
 }
 
-pub(super) fn authorization(number: u64, name: &str) -> Authorization {
+pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
     Authorization {
         number,
         session: session(name),
@@ -65,49 +68,49 @@ pub(super) fn authorization(number: u64, name: &str) -> Authorization {
     }
 }
 
-pub(super) fn authorize(number: u64, name: &str) -> Input {
+pub(crate) fn authorize(number: u64, name: &str) -> Input {
     Input::Authorize("here".parse().unwrap(), authorization(number, name))
 }
 
-pub(super) fn revoke(number: u64, name: &str) -> Input {
+pub(crate) fn revoke(number: u64, name: &str) -> Input {
     Input::Revoke { instance: "here".parse().unwrap(), number, session: session(name) }
 }
 
-pub(super) fn stop(name: &str) -> Input {
+pub(crate) fn stop(name: &str) -> Input {
     Input::Stop("here".parse().unwrap(), session(name))
 }
 
-pub(super) fn confirm(name: &str) -> Input {
+pub(crate) fn confirm(name: &str) -> Input {
     Input::ConfirmSettled("here".parse().unwrap(), vec![session(name)])
 }
 
 /// An engine, its disk, and a clock that a test moves.
-pub(super) struct Bench {
-    pub(super) supply: Supply,
-    pub(super) disk: Disk,
-    pub(super) ms: u64,
+pub(crate) struct TestPoint {
+    pub(crate) engine: ChargePoint,
+    pub(crate) disk: Disk,
+    pub(crate) ms: u64,
     settings: Settings,
     /// What left: readings and answers.
-    pub(super) out: Vec<Effect>,
+    pub(crate) out: Vec<Effect>,
 }
 
-impl Bench {
+impl TestPoint {
     /// Attended, nothing plugged in.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let disk = Disk { highest: 0, ..Disk::default() };
-        let (supply, effects) = Supply::restore(now(0), settings.clone(), disk.stored());
+        let (engine, effects) = ChargePoint::restore(now(0), settings.clone(), disk.stored());
         assert_eq!(effects, []);
-        let mut bench = Self { supply, disk, ms: 0, settings, out: Vec::new() };
-        bench.ping();
-        bench
+        let mut point = Self { engine, disk, ms: 0, settings, out: Vec::new() };
+        point.ping();
+        point
     }
 
-    pub(super) fn apply(&mut self, input: Input) -> Option<Answer> {
-        let effects = self.supply.apply(now(self.ms), input);
+    pub(crate) fn apply(&mut self, input: Input) -> Option<Answer> {
+        let effects = self.engine.apply(now(self.ms), input);
         self.carry_out(effects)
     }
 
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Answer> {
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Answer> {
         let mut answer = None;
         for effect in effects {
             match effect {
@@ -119,20 +122,20 @@ impl Bench {
         answer
     }
 
-    pub(super) fn call(&mut self, input: Input) -> CallResult {
+    pub(crate) fn call(&mut self, input: Input) -> CallResult {
         match self.apply(input) {
             Some(Answer::Call(result)) => result,
             other => panic!("{other:?}"),
         }
     }
 
-    pub(super) fn ping(&mut self) {
+    pub(crate) fn ping(&mut self) {
         let input = Input::Attend { link: 1, epoch: 1, central_reachable: true };
         assert_eq!(self.apply(input), Some(Answer::Attend(Ok(()))));
     }
 
     /// Time passes, in ticks when they are due, with a monitor that pings.
-    pub(super) fn attended(&mut self, ms: u64) {
+    pub(crate) fn attended(&mut self, ms: u64) {
         let end = self.ms + ms;
         while self.ms < end {
             self.ping();
@@ -142,9 +145,9 @@ impl Bench {
     }
 
     /// Time passes, in ticks when they are due, without a monitor.
-    pub(super) fn alone(&mut self, ms: u64) {
+    pub(crate) fn alone(&mut self, ms: u64) {
         let end = self.ms + ms;
-        while let Some(at) = self.supply.wake_at().filter(|at| at.0 <= end) {
+        while let Some(at) = self.engine.wake_at().filter(|at| at.0 <= end) {
             assert!(at.0 > self.ms || ms == 0, "a tick that does nothing");
             self.ms = at.0;
             self.apply(Input::Tick);
@@ -152,18 +155,18 @@ impl Bench {
         self.ms = end;
     }
 
-    pub(super) fn restart(&mut self) {
-        let (supply, effects) = Supply::restore(now(self.ms), self.settings.clone(), self.disk.stored());
-        self.supply = supply;
+    pub(crate) fn restart(&mut self) {
+        let (engine, effects) = ChargePoint::restore(now(self.ms), self.settings.clone(), self.disk.stored());
+        self.engine = engine;
         assert_eq!(self.carry_out(effects), None);
     }
 
-    pub(super) fn state(&self) -> Option<SupplyState> {
-        self.supply.view().current.map(|record| record.state)
+    pub(crate) fn state(&self) -> Option<SupplyState> {
+        self.engine.view().current.map(|record| record.state)
     }
 
     /// The events on disk, in short.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         self.disk
             .events
             .values()
@@ -179,15 +182,15 @@ impl Bench {
     }
 
     /// Plugged in and supplying.
-    pub(super) fn supplying(settings: Settings) -> Self {
-        let mut bench = Self::new(settings);
-        assert_eq!(bench.call(authorize(1, "s1")), CallResult::Done);
-        assert_eq!(bench.apply(Input::PlugIn), Some(Answer::Panel(Ok(()))));
-        assert_eq!(bench.state(), Some(SupplyState::Supplying));
-        bench
+    pub(crate) fn supplying(settings: Settings) -> Self {
+        let mut point = Self::new(settings);
+        assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
+        assert_eq!(point.apply(Input::PlugIn), Some(Answer::Panel(Ok(()))));
+        assert_eq!(point.state(), Some(SupplyState::Supplying));
+        point
     }
 }
 
-pub(super) fn now(ms: u64) -> Now {
+pub(crate) fn now(ms: u64) -> Now {
     Now { mono: Mono(ms), wall: Wall(1_700_000_000_000 + i64::try_from(ms).unwrap()) }
 }

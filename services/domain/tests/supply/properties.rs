@@ -1,8 +1,11 @@
 //! The promises under any order of inputs, crashes and lost commits included.
 
-use super::bench::*;
-use super::*;
-use crate::{Mono, Now, SupplyEnd, SupplyRecord, SupplyState, Wall};
+use crate::test_point::*;
+use domain::{
+    Mono, Now, SupplyEnd, SupplyRecord, SupplyState, Wall,
+    simulated::{ChargePoint, Settings},
+    supply::*,
+};
 use proptest::prelude::*;
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +23,7 @@ enum Step {
     PlugIn,
     Unplug,
     Break,
-    Mend,
+    Repair,
     Delivered(u64),
     /// The process dies, after the commit or before it, and comes back.
     Crash {
@@ -40,7 +43,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Step::PlugIn),
         2 => Just(Step::Unplug),
         1 => Just(Step::Break),
-        2 => Just(Step::Mend),
+        2 => Just(Step::Repair),
         2 => (1_u64..20).prop_map(Step::Delivered),
         2 => any::<bool>().prop_map(|committed| Step::Crash { committed }),
     ];
@@ -125,7 +128,7 @@ fn moment(ms: u64, wall_offset: i64) -> Now {
 
 fn run(settings: &Settings, steps: Vec<Step>) {
     let mut seen = Seen::default();
-    let (mut supply, effects) = Supply::restore(moment(0, 0), settings.clone(), seen.disk.stored());
+    let (mut engine, effects) = ChargePoint::restore(moment(0, 0), settings.clone(), seen.disk.stored());
     assert_eq!(effects, []);
     let (mut ms, mut wall, mut link) = (0_u64, 0_i64, 1_u64);
     for step in steps {
@@ -159,17 +162,18 @@ fn run(settings: &Settings, steps: Vec<Step>) {
             Step::PlugIn => Input::PlugIn,
             Step::Unplug => Input::Unplug,
             Step::Break => Input::Break("smoke".into()),
-            Step::Mend => Input::Mend,
+            Step::Repair => Input::Repair,
             Step::Delivered(id) => Input::Delivered(vec![id]),
             Step::Crash { committed } => {
-                let effects = supply.apply(moment(ms, wall), Input::Tick);
+                let effects = engine.apply(moment(ms, wall), Input::Tick);
                 if committed {
                     seen.take(&effects);
                 }
                 wall -= 1_000_000; // its clock was wrong, too
                 let interrupted = seen.disk.current.clone();
-                let (back, effects) = Supply::restore(moment(ms, wall), settings.clone(), seen.disk.stored());
-                supply = back;
+                let (back, effects) =
+                    ChargePoint::restore(moment(ms, wall), settings.clone(), seen.disk.stored());
+                engine = back;
                 seen.take(&effects);
                 if let Some(running) = interrupted {
                     let closed = &seen.ended[running.session.as_str()];
@@ -184,26 +188,26 @@ fn run(settings: &Settings, steps: Vec<Step>) {
             Input::Authorize(_, order) => Some(order.number),
             _ => None,
         };
-        let effects = supply.apply(moment(ms, wall), input);
+        let effects = engine.apply(moment(ms, wall), input);
         seen.take(&effects);
         for effect in &effects {
             match effect {
                 Effect::Answer(Answer::Call(result)) if *result != CallResult::Done => {
                     // A number that is held or supplied stays good, whatever another session asks under it.
-                    let used = supply.view().current.map(|record| record.authorization);
+                    let used = engine.view().current.map(|record| record.authorization);
                     seen.dead.extend(refused.filter(|number| Some(*number) != used));
                 }
                 Effect::Answer(Answer::Revoke(Ok(_))) => {
-                    let used = supply.view().current.map(|record| record.authorization);
+                    let used = engine.view().current.map(|record| record.authorization);
                     seen.dead.extend(revoked.filter(|number| Some(*number) != used));
                 }
                 _ => {}
             }
         }
-        let view = supply.view();
+        let view = engine.view();
         assert_eq!(view.highest, seen.disk.highest, "what it says is on disk");
         assert_eq!(view.unsettled, seen.disk.stored().unsettled);
-        assert!(supply.wake_at().is_none_or(|at| at.0 > ms), "what is due was done");
+        assert!(engine.wake_at().is_none_or(|at| at.0 > ms), "what is due was done");
         let running = view.current.filter(|record| record.state == SupplyState::Supplying);
         assert_eq!(running, seen.disk.current, "the running supply is on disk as it is told");
         if running.is_some() {

@@ -1,0 +1,85 @@
+//! The rules and the car, wired: whatever either does by itself happens at its own moment, in order.
+
+use super::car::Car;
+use crate::{
+    Energy, InstanceId, Mono, Now, Power,
+    supply::{Effect, Input, Stored, Supply, View},
+};
+use std::time::Duration;
+
+/// How the charge point and its cars are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Power of a supply.
+    pub power: Power,
+    /// What a car takes before it is full.
+    pub battery: Energy,
+    /// How long a car stays at most, in real time; `None`: until it is full.
+    pub duration: Option<Duration>,
+    /// How much faster than real time energy flows; at least 1.
+    pub speed: u32,
+    /// The car plugs in by itself so long after an authorisation, and leaves after the supply; `None`: it waits for
+    /// [`Input::PlugIn`].
+    pub plug_in_after: Option<Duration>,
+    /// How long the monitor may be silent before it counts as lost.
+    pub monitor_grace: Duration,
+}
+
+/// An engine's rules with a simulated car; to be used as [`Supply`] is.
+#[derive(Debug, Clone)]
+pub struct ChargePoint {
+    supply: Supply,
+    car: Car,
+}
+
+impl ChargePoint {
+    /// From what was on disk, with no car there; see [`Supply::restore`].
+    pub fn restore(now: Now, settings: Settings, stored: Stored) -> (Self, Vec<Effect>) {
+        let (supply, effects) = Supply::restore(now, settings.monitor_grace, stored);
+        (Self { supply, car: Car::new(settings) }, effects)
+    }
+
+    /// Applies one input. Time that passed before it is dealt with first.
+    pub fn apply(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        // Each round removes what was due, and none adds more than a supply's own two ends: it ends.
+        while let Some((at, due)) = self.due().filter(|(at, _)| *at <= now.mono) {
+            if due == Input::PluggedIn {
+                self.car.plugs_itself_in();
+            }
+            self.step(now.back_to(at), due, &mut effects);
+        }
+        self.step(now, input, &mut effects);
+        effects
+    }
+
+    /// When [`Input::Tick`] is due; `None`: nothing happens by itself.
+    pub fn wake_at(&self) -> Option<Mono> {
+        self.due().map(|(at, _)| at).into_iter().chain(self.supply.wake_at()).min()
+    }
+
+    /// The random id of the store.
+    pub fn instance(&self) -> &InstanceId {
+        self.supply.instance()
+    }
+
+    /// The engine as it looks from outside.
+    pub fn view(&self) -> View {
+        self.supply.view()
+    }
+
+    /// Whatever happens by itself next, but for readings; of several at once the first named here.
+    fn due(&self) -> Option<(Mono, Input)> {
+        let rules = self.supply.due_at().map(|at| (at, Input::Tick));
+        let arrives = self.car.arrives().map(|at| (at, Input::PluggedIn));
+        [self.car.enough(), rules, arrives].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        let metered = self.car.metered(now.mono);
+        effects.extend(self.supply.apply(now, metered, input));
+        if self.car.sees(now.mono, self.supply.taken_by(), self.supply.plugged_in()) {
+            effects.extend(self.supply.apply(now, metered, Input::Unplugged));
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The rules as examples: what goes in, what comes out.
+
+use crate::test_point::*;
+use domain::{Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
+use std::time::Duration;
+
+#[test]
+fn a_supply_runs_from_authorisation_to_settlement() {
+    let mut point = TestPoint::supplying(settings());
+    point.attended(4_500);
+    let readings: Vec<_> = point
+        .out
+        .iter()
+        .map(|effect| match effect {
+            Effect::Publish(record) => (record.seq, record.energy.wh(), record.power.w()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(readings, [(2, 10, 36_000), (3, 20, 36_000), (4, 30, 36_000), (5, 40, 36_000)]);
+    assert_eq!(point.disk.current.as_ref().unwrap().energy.wh(), 40, "on disk as published");
+
+    point.attended(10_000);
+    assert_eq!(point.told(), ["s1 started 1", "s1 ended 11 100 Wh: the car is full"]);
+    let record = point.disk.unsettled[&1].clone();
+    assert_eq!((record.state, record.power), (SupplyState::Ended(SupplyEnd::Completed), Power::ZERO));
+    assert_eq!(record.read_at.unwrap().0 - record.started_at.unwrap().0, 10_000);
+    assert_eq!((point.disk.current.clone(), point.state()), (None, None));
+    assert_eq!(point.engine.view().last, Some(record));
+
+    assert_eq!(point.call(confirm("s1")), CallResult::Done);
+    assert_eq!(point.call(confirm("s1")), CallResult::Done);
+    assert!(point.disk.unsettled.is_empty());
+    point.apply(Input::Delivered(vec![1]));
+    point.apply(Input::Delivered(vec![1, 7]));
+    assert_eq!(point.told(), ["s1 ended 11 100 Wh: the car is full"]);
+}
+
+#[test]
+fn a_supply_ends_by_each_cause_with_its_message() {
+    type Act = fn(&mut TestPoint);
+    let cases: [(&str, SupplyEnd, Act); 7] = [
+        ("s1 ended 4 25 Wh: unplugged", SupplyEnd::Completed, |b| _ = b.apply(Input::Unplug)),
+        ("s1 ended 4 25 Wh: stopped", SupplyEnd::Stopped, |b| _ = b.call(stop("s1"))),
+        ("s1 ended 4 25 Wh: smoke", SupplyEnd::EngineFault, |b| _ = b.apply(Input::Break("smoke".into()))),
+        ("s1 ended 6 50 Wh: monitor lost", SupplyEnd::MonitorLost, |b| b.alone(3_000)),
+        ("s1 ended 9 80 Wh: the car left", SupplyEnd::Completed, |b| b.attended(9_000)),
+        ("s1 ended 4 25 Wh: interrupted", SupplyEnd::Interrupted, |b| {
+            assert_eq!(b.apply(Input::ShutDown), None)
+        }),
+        ("s1 ended 4 20 Wh: interrupted", SupplyEnd::Interrupted, TestPoint::restart),
+    ];
+    for (message, end, act) in cases {
+        let mut point =
+            TestPoint::supplying(Settings { duration: Some(Duration::from_secs(8)), ..settings() });
+        point.attended(2_000);
+        if end == SupplyEnd::MonitorLost {
+            act(&mut point);
+        } else {
+            point.alone(500);
+            act(&mut point);
+        }
+        assert_eq!(point.told()[1..], [message]);
+        assert_eq!(point.disk.unsettled[&1].state, SupplyState::Ended(end));
+        assert_eq!(point.state(), None);
+        act(&mut point); // whatever ended it ends it once
+        assert_eq!(point.disk.unsettled.len(), 1);
+        let ends = point.told().iter().filter(|told| told.starts_with("s1 ended")).count();
+        assert_eq!(ends, 1, "{message}");
+    }
+}
+
+#[test]
+fn authorisations_are_granted_or_refused() {
+    type Before = fn(&mut TestPoint);
+    let held: Before = |b| _ = b.call(authorize(5, "s5"));
+    let running: Before = |b| {
+        b.call(authorize(5, "s5"));
+        b.apply(Input::PlugIn);
+    };
+    let ended: Before = |b| {
+        b.call(authorize(5, "s5"));
+        b.apply(Input::PlugIn);
+        b.apply(Input::Unplug);
+    };
+    let cases: [(&str, Before, u64, &str, CallResult, u64); 17] = [
+        ("free", |_| {}, 1, "a", CallResult::Done, 1),
+        ("the one held, again", held, 5, "s5", CallResult::Done, 5),
+        ("another session under its number", held, 5, "a", CallResult::NumberStale, 5),
+        ("an older number", held, 4, "a", CallResult::NumberStale, 5),
+        ("a newer one replaces it", held, 6, "a", CallResult::Done, 6),
+        ("the one supplied, again", running, 5, "s5", CallResult::Done, 5),
+        ("another while supplying", running, 6, "a", CallResult::Busy, 6),
+        ("an older one while supplying", running, 4, "a", CallResult::Busy, 5),
+        ("the session that ended here", ended, 5, "s5", CallResult::NumberStale, 5),
+        ("it, under a new number", ended, 6, "s5", CallResult::NumberStale, 6),
+        ("the next one", ended, 6, "a", CallResult::Done, 6),
+        (
+            "one that was revoked before it came",
+            |b| _ = b.apply(revoke(9, "a")),
+            9,
+            "a",
+            CallResult::NumberStale,
+            9,
+        ),
+        ("one below it", |b| _ = b.apply(revoke(9, "a")), 8, "b", CallResult::NumberStale, 9),
+        ("broken", |b| _ = b.apply(Input::Break("smoke".into())), 1, "a", CallResult::Faulted, 1),
+        ("unattended", |b| b.alone(3_000), 1, "a", CallResult::Unattended, 1),
+        (
+            "expired",
+            |b| {
+                b.call(authorize(5, "s5"));
+                b.attended(60_000);
+            },
+            5,
+            "s5",
+            CallResult::NumberStale,
+            5,
+        ),
+        (
+            "after a restart",
+            |b| {
+                b.call(authorize(5, "s5"));
+                b.restart();
+                b.ping();
+            },
+            5,
+            "s5",
+            CallResult::NumberStale,
+            5,
+        ),
+    ];
+    for (what, before, number, name, result, highest) in cases {
+        let mut point = TestPoint::new(settings());
+        before(&mut point);
+        assert_eq!(point.call(authorize(number, name)), result, "{what}");
+        assert_eq!(point.disk.highest, highest, "{what}");
+        assert_eq!(point.engine.view().highest, highest, "{what}");
+    }
+}
+
+#[test]
+fn a_refused_number_starts_nothing_when_a_copy_comes_later() {
+    let mut point = TestPoint::new(settings());
+    point.apply(Input::Break("smoke".into()));
+    assert_eq!(point.call(authorize(1, "a")), CallResult::Faulted);
+    point.apply(Input::Repair);
+    point.apply(Input::PlugIn);
+    assert_eq!(point.call(authorize(1, "a")), CallResult::NumberStale);
+    assert_eq!(point.state(), None);
+}
+
+#[test]
+fn a_repeat_does_not_prolong_an_authorisation() {
+    let mut point = TestPoint::new(settings());
+    point.call(authorize(1, "s1"));
+    point.attended(59_999);
+    assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
+    point.attended(1);
+    assert_eq!(point.state(), None);
+    point.apply(Input::PlugIn);
+    assert_eq!(point.told(), [""; 0], "one that is over starts nothing");
+}
+
+#[test]
+fn revocations_say_what_they_found() {
+    let mut point = TestPoint::new(settings());
+    let check = |point: &mut TestPoint, number, name, outcome| {
+        assert_eq!(point.apply(revoke(number, name)), Some(Answer::Revoke(Ok(outcome))), "{number} {name}");
+    };
+    point.call(authorize(2, "s2"));
+    check(&mut point, 1, "s1", RevokeOutcome::Revoked);
+    check(&mut point, 1, "s2", RevokeOutcome::Revoked);
+    assert_eq!(
+        point.state(),
+        Some(SupplyState::Authorized),
+        "an older number does not touch a newer authorisation"
+    );
+    check(&mut point, 2, "s2", RevokeOutcome::Revoked);
+    assert_eq!(point.state(), None);
+    point.call(authorize(3, "s3"));
+    point.apply(Input::PlugIn);
+    check(&mut point, 3, "s3", RevokeOutcome::Supplying);
+    check(&mut point, 4, "s4", RevokeOutcome::Revoked);
+    assert_eq!(point.state(), Some(SupplyState::Supplying));
+    point.apply(Input::Unplug);
+    check(&mut point, 3, "s3", RevokeOutcome::Ended);
+    assert_eq!(point.call(authorize(4, "s4")), CallResult::NumberStale);
+}
+
+#[test]
+fn another_instance_is_refused_and_touches_nothing() {
+    let mut point = TestPoint::supplying(settings());
+    let other = || "there".parse().unwrap();
+    let before = point.engine.view();
+    for input in [
+        Input::Authorize(other(), authorization(9, "x")),
+        Input::Stop(other(), session("s1")),
+        Input::Query(other()),
+        Input::ConfirmSettled(other(), vec![session("s1")]),
+    ] {
+        assert_eq!(point.call(input), CallResult::WrongInstance);
+    }
+    let input = Input::Revoke { instance: other(), number: 9, session: session("s1") };
+    assert_eq!(point.apply(input), Some(Answer::Revoke(Err(WrongInstance))));
+    assert_eq!(point.engine.view(), before);
+}
+
+#[test]
+fn stop_ends_only_its_own_session() {
+    let mut point = TestPoint::supplying(settings());
+    point.call(stop("another"));
+    assert_eq!(point.state(), Some(SupplyState::Supplying));
+    point.call(stop("s1"));
+    point.apply(Input::Unplug);
+    point.call(authorize(2, "s2"));
+    point.call(stop("another"));
+    assert_eq!(point.state(), Some(SupplyState::Authorized));
+    point.call(stop("s2"));
+    assert_eq!(point.state(), None);
+}
+
+#[test]
+fn faults_without_a_supply_are_told_once_and_block_until_mended() {
+    let mut point = TestPoint::new(settings());
+    point.apply(Input::PlugIn);
+    point.apply(Input::Break("smoke".into()));
+    point.apply(Input::Break("more smoke".into()));
+    point.alone(10_000);
+    assert_eq!(point.told(), ["broke: smoke", "monitor lost"]);
+    assert!(point.engine.view().obstacle.unwrap().to_string().contains("smoke"));
+    point.apply(Input::Repair);
+    assert_eq!(point.engine.view().obstacle, Some(Obstacle::Unattended));
+    assert_eq!(
+        point.apply(Input::CheckManual),
+        Some(Answer::Panel(Err(Refusal::Obstacle(Obstacle::Unattended))))
+    );
+    point.ping();
+    assert_eq!(point.engine.view().obstacle, None);
+    assert_eq!(point.apply(Input::CheckManual), Some(Answer::Panel(Ok(()))));
+    assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
+    assert_eq!(point.state(), Some(SupplyState::Supplying), "the car was plugged in already");
+    assert_eq!(point.apply(Input::CheckManual), Some(Answer::Panel(Err(Refusal::Busy(session("s1"))))));
+    assert_eq!(point.apply(Input::PlugIn), Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn))));
+}
+
+#[test]
+fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
+    let mut point = TestPoint::new(settings());
+    point.call(authorize(1, "s1"));
+    point.apply(Input::Break("smoke".into()));
+    point.apply(Input::PlugIn);
+    assert_eq!(point.state(), Some(SupplyState::Authorized));
+    point.apply(Input::Repair);
+    assert_eq!(point.state(), Some(SupplyState::Supplying));
+}
+
+#[test]
+fn a_car_that_comes_by_itself_leaves_by_itself() {
+    let by_itself = Settings { plug_in_after: Some(Duration::from_secs(1)), ..settings() };
+    let mut point = TestPoint::new(by_itself.clone());
+    point.call(authorize(1, "s1"));
+    point.attended(999);
+    assert!(!point.engine.view().plugged_in);
+    point.attended(1);
+    assert_eq!((point.engine.view().plugged_in, point.state()), (true, Some(SupplyState::Supplying)));
+    point.attended(10_000);
+    assert_eq!((point.engine.view().plugged_in, point.state()), (false, None));
+
+    let mut point = TestPoint::supplying(by_itself);
+    point.attended(20_000);
+    assert!(point.engine.view().plugged_in, "one plugged in by hand stays");
+}
+
+#[test]
+fn the_end_of_a_monitors_stream_alone_ends_nothing() {
+    let mut point = TestPoint::supplying(settings());
+    point.alone(1_000);
+    point.apply(Input::AttendEnded { link: 1 });
+    point.alone(1_500);
+    point.apply(Input::Attend { link: 2, epoch: 0, central_reachable: false });
+    point.apply(Input::AttendEnded { link: 1 });
+    point.alone(2_999);
+    assert_eq!(point.state(), Some(SupplyState::Supplying));
+    point.alone(1);
+    assert_eq!(point.told()[1..], ["s1 ended 7 55 Wh: monitor lost"]);
+}
+
+#[test]
+fn what_was_due_during_a_stall_happens_at_its_own_time() {
+    let mut point = TestPoint::supplying(settings());
+    point.attended(1_000);
+    point.ms += 60_000; // nobody ticked, no ping came: the monitor was lost 3 s in
+    point.apply(Input::Tick);
+    assert_eq!(point.told()[1..], ["s1 ended 3 40 Wh: monitor lost"]);
+    assert_eq!(point.disk.unsettled[&1].read_at.unwrap(), now(4_000).wall);
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_changes_no_reading_and_no_end() {
+    let mut point = TestPoint::supplying(settings());
+    point.attended(1_000);
+    let jumped = Now { mono: Mono(point.ms), wall: Wall(5) };
+    let effects = point.engine.apply(jumped, Input::Unplug);
+    point.carry_out(effects);
+    let record = &point.disk.unsettled[&1];
+    assert_eq!((record.energy.wh(), record.read_at.unwrap()), (10, now(1_000).wall));
+}
+
+#[test]
+fn unsettled_records_are_bounded() {
+    let mut point = TestPoint::new(settings());
+    for number in 1..=MAX_UNSETTLED as u64 {
+        assert_eq!(point.call(authorize(number, &format!("s{number}"))), CallResult::Done);
+        point.apply(Input::PlugIn);
+        point.apply(Input::Unplug);
+    }
+    assert_eq!(point.call(authorize(2_000, "more")), CallResult::Faulted);
+    point.call(confirm("s7"));
+    assert_eq!(point.call(authorize(2_001, "more")), CallResult::Done);
+}
+
+#[test]
+fn the_outbox_is_bounded_and_gives_up_its_oldest() {
+    let mut point = TestPoint::new(settings());
+    for _ in 0..=MAX_OUTBOX {
+        point.apply(Input::Break("smoke".into()));
+        point.apply(Input::Repair);
+    }
+    assert_eq!(point.disk.events.len(), MAX_OUTBOX);
+    assert_eq!(*point.disk.events.keys().next().unwrap(), 2);
+    assert_eq!(point.out, [Effect::OutboxOverflow(1)]);
+}
