@@ -2,8 +2,8 @@
 
 use crate::{
     exit::Failure,
-    far::waiting,
     output::{self, Output},
+    remote::waiting,
 };
 use mesh::grpc::{Address, cause};
 use serde::Serialize;

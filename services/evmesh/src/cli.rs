@@ -1,6 +1,12 @@
 //! The command line: what can be typed, and what is said when it is wrong.
 
-use crate::{check, exit::CODES, operator, papers, point, roles::Solo, up};
+use crate::{
+    check, completions,
+    exit::{CODES, first_paragraph},
+    man_pages, operator, point,
+    roles::Solo,
+    up,
+};
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use std::{ffi::OsString, process::ExitCode};
 
@@ -47,10 +53,10 @@ pub(crate) enum Role {
     Up(Box<up::Options>),
 
     /// Prints a script that completes these commands and their flags in a shell.
-    Completions(papers::Completions),
+    Completions(completions::Options),
 
     /// Prints evmesh's man page, or writes one for each command.
-    Man(papers::Man),
+    Man(man_pages::Options),
 }
 
 /// Reads the command line. When there is nothing to run, it has printed why, and gives the exit code: 0 after `--help`
@@ -104,12 +110,6 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
         _ => first_paragraph(&error.render().to_string()),
     };
     format!("{what}; see '{} --help'", path(arguments))
-}
-
-pub(crate) fn first_paragraph(text: &str) -> String {
-    let lines = text.lines().take_while(|line| !line.trim().is_empty());
-    let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 /// The part of the command line that names a command: `evmesh operator stop`.

@@ -62,6 +62,13 @@ impl Failure {
     }
 }
 
+/// The sentence of what clap writes on several lines.
+pub(crate) fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty());
+    let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
 /// Of the roles with a store: would a restart find it as it is now?
 fn store_needs_a_person(error: &(dyn Error + 'static)) -> bool {
     let central = error.downcast_ref().is_some_and(central::Error::needs_a_person);

@@ -6,14 +6,15 @@
 
 mod check;
 mod cli;
+mod completions;
 mod exit;
-mod far;
 mod json;
+mod man_pages;
 mod operator;
 mod output;
-mod papers;
 mod point;
 mod process;
+mod remote;
 mod roles;
 mod tables;
 mod up;
@@ -52,8 +53,8 @@ async fn run(role: Role) -> Result<(), Failure> {
         }
         Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await,
         Role::Check(options) => check::run(*options).await,
-        Role::Completions(options) => papers::completions(&options),
-        Role::Man(options) => papers::man(&options),
+        Role::Completions(options) => completions::print(&options, cli::command()),
+        Role::Man(options) => man_pages::print(&options, cli::command()),
         Role::Up(options) => Box::pin(up::run(*options)).await,
     }
 }

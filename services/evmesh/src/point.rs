@@ -2,9 +2,9 @@
 
 use crate::{
     exit::Failure,
-    far::Far,
     json,
     output::{self, Output},
+    remote::{Remote, order},
     tables,
 };
 use domain::DriverId;
@@ -12,11 +12,8 @@ use evmesh_proto::engine::{
     ClearFaultRequest, GetPanelRequest, InjectFaultRequest, Panel, PlugInRequest, StartManualSupplyRequest,
     UnplugRequest, engine_panel_service_client::EnginePanelServiceClient,
 };
-use mesh::{
-    Shutdown,
-    grpc::{Address, with_request_id},
-};
-use tonic::{Request, Status};
+use mesh::{Shutdown, grpc::Address};
+use tonic::Status;
 
 /// What a person does at a charge point: plug in, unplug, ask for a supply, break it, mend it, look at its screen.
 ///
@@ -72,9 +69,9 @@ enum Command {
 
 /// Does it, and prints the panel.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
-    let far = Far::engine(&options.engine);
+    let remote = Remote::engine(&options.engine);
     let panel = tokio::select! {
-        panel = far.waited(act(&far, options.command)) => panel.map_err(|status| far.failed(&status))?,
+        panel = remote.waited(act(&remote, options.command)) => panel.map_err(|status| remote.failed(&status))?,
         () = shutdown.started() => return Ok(()),
     };
     let panel = panel.unwrap_or_default();
@@ -84,19 +81,15 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     }
 }
 
-async fn act(far: &Far, command: Command) -> Result<Option<Panel>, Status> {
-    let mut engine = EnginePanelServiceClient::new(far.peer.clone());
+async fn act(remote: &Remote, command: Command) -> Result<Option<Panel>, Status> {
+    let mut engine = EnginePanelServiceClient::new(remote.peer.clone());
     Ok(match command {
         Command::Plug => engine.plug_in(PlugInRequest {}).await?.into_inner().panel,
         Command::Unplug => engine.unplug(UnplugRequest {}).await?.into_inner().panel,
         Command::Supply { driver } => {
-            let request_id = uuid::Uuid::new_v4().to_string();
-            let request = Request::new(StartManualSupplyRequest {
-                driver_id: driver.map(|driver| driver.to_string()).unwrap_or_default(),
-                request_id: request_id.clone(),
-            });
-            let request = with_request_id(request, &request_id);
-            engine.start_manual_supply(request).await?.into_inner().panel
+            let driver_id = driver.map(|driver| driver.to_string()).unwrap_or_default();
+            let supply = order(|request_id| StartManualSupplyRequest { driver_id, request_id });
+            engine.start_manual_supply(supply).await?.into_inner().panel
         }
         Command::Fault { reason } => {
             engine.inject_fault(InjectFaultRequest { reason }).await?.into_inner().panel

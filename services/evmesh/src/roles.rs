@@ -2,9 +2,9 @@
 
 use crate::{
     exit::{Failure, even_unread},
-    far::waiting,
     output,
     process::Process,
+    remote::waiting,
 };
 use std::io;
 use tokio::sync::watch;

@@ -1,23 +1,103 @@
 //! Lists: pages are followed to the end, or to the limit that was asked for.
 
-use super::{Desk, Filter};
+use super::desk::Desk;
 use crate::{
     exit::Failure,
     json,
     output::{self, Output},
     tables,
 };
-use evmesh_proto::{
-    network::{ChargePointDetail, Session, Ticket},
-    operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest},
-};
+use domain::{ChargePointId, DriverId};
+use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
 use prost::{Message, Name};
 use ui::Table;
+
+/// What is listed.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum List {
+    /// Every charge point with its place, price, status and what runs there.
+    Status(Page),
+
+    /// Sessions, oldest first.
+    #[command(display_order = 100)]
+    Sessions(Filter),
+
+    /// Tickets, oldest session first.
+    #[command(display_order = 101)]
+    Tickets(Filter),
+}
+
+/// How much of a list to fetch; its pages are followed to the end.
+#[derive(Debug, clap::Args)]
+pub(super) struct Page {
+    /// At most so many entries are fetched and printed; stderr says when there are more.
+    #[arg(long, env = "EVMESH_OPERATOR_LIMIT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    limit: u32,
+}
+
+/// Which sessions or tickets to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filter {
+    /// Only those of this driver.
+    #[arg(long, value_name = "ID", conflicts_with = "charge_point")]
+    driver: Option<DriverId>,
+
+    /// Only those at this charge point.
+    #[arg(long, value_name = "ID")]
+    charge_point: Option<ChargePointId>,
+
+    #[command(flatten)]
+    page: Page,
+}
+
+impl Filter {
+    /// The driver and the charge point as the protos have them: empty is all.
+    fn ids(&self) -> (String, String) {
+        let driver = self.driver.as_ref().map(ToString::to_string);
+        let charge_point = self.charge_point.as_ref().map(ToString::to_string);
+        (driver.unwrap_or_default(), charge_point.unwrap_or_default())
+    }
+}
+
+impl List {
+    /// Fetches it, and prints it.
+    pub(super) async fn print(self, desk: &Desk) -> Result<(), Failure> {
+        let (mut client, central) = (desk.client(), &desk.central);
+        match self {
+            Self::Status(Page { limit }) => {
+                let pages = Pages::fetch(limit, async |page_size, page_token| {
+                    let request = GetNetworkStatusRequest { page_size, page_token };
+                    let page = central.answer(client.get_network_status(request).await)?;
+                    Ok((page.charge_points, page.next_page_token))
+                });
+                pages.await?.print(desk, tables::charge_points, "charge points")
+            }
+            Self::Sessions(filter) => {
+                let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
+                    let (driver_id, charge_point_id) = filter.ids();
+                    let request = ListSessionsRequest { driver_id, charge_point_id, page_size, page_token };
+                    let page = central.answer(client.list_sessions(request).await)?;
+                    Ok((page.sessions, page.next_page_token))
+                });
+                pages.await?.print(desk, tables::sessions, "sessions")
+            }
+            Self::Tickets(filter) => {
+                let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
+                    let (driver_id, charge_point_id) = filter.ids();
+                    let request = ListTicketsRequest { driver_id, charge_point_id, page_size, page_token };
+                    let page = central.answer(client.list_tickets(request).await)?;
+                    Ok((page.tickets, page.next_page_token))
+                });
+                pages.await?.print(desk, tables::tickets, "tickets")
+            }
+        }
+    }
+}
 
 /// The largest page that central gives.
 const PAGE_SIZE: u32 = 500;
 
-/// What has been fetched of a list so far.
+/// What has been fetched of a list so remote.
 struct Pages<T> {
     rows: Vec<T>,
     limit: usize,
@@ -51,6 +131,19 @@ impl<T> Pages<T> {
 }
 
 impl<T: Message + Name> Pages<T> {
+    /// Follows the pages: each is asked for by its size and its token, and comes with the token of the next.
+    async fn fetch(
+        limit: u32,
+        mut ask: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), Failure>,
+    ) -> Result<Self, Failure> {
+        let mut pages = Self::new(limit);
+        while let Some((size, token)) = pages.next() {
+            let (page, next_page_token) = ask(size, token).await?;
+            pages.add(page, next_page_token);
+        }
+        Ok(pages)
+    }
+
     fn print(&self, desk: &Desk, rows: impl Fn(&[T]) -> Table, what: &str) -> Result<(), Failure> {
         match desk.output {
             Output::Json => output::json(&self.rows.iter().map(json::of).collect::<Vec<_>>())?,
@@ -62,61 +155,6 @@ impl<T: Message + Name> Pages<T> {
         }
         Ok(())
     }
-}
-
-/// `operator status`.
-pub(super) async fn status(desk: &Desk, limit: u32) -> Result<(), Failure> {
-    let mut pages = Pages::<ChargePointDetail>::new(limit);
-    while let Some((page_size, page_token)) = pages.next() {
-        let request = GetNetworkStatusRequest { page_size, page_token };
-        let answer = desk.client().get_network_status(request).await;
-        let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
-        pages.add(answer.charge_points, answer.next_page_token);
-    }
-    pages.print(desk, tables::charge_points, "charge points")
-}
-
-/// `operator sessions`.
-pub(super) async fn sessions(desk: &Desk, filter: Filter) -> Result<(), Failure> {
-    let (driver_id, charge_point_id) = ids(&filter);
-    let mut pages = Pages::<Session>::new(filter.page.limit);
-    while let Some((page_size, page_token)) = pages.next() {
-        let request = ListSessionsRequest {
-            driver_id: driver_id.clone(),
-            charge_point_id: charge_point_id.clone(),
-            page_size,
-            page_token,
-        };
-        let answer = desk.client().list_sessions(request).await;
-        let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
-        pages.add(answer.sessions, answer.next_page_token);
-    }
-    pages.print(desk, tables::sessions, "sessions")
-}
-
-/// `operator tickets`.
-pub(super) async fn tickets(desk: &Desk, filter: Filter) -> Result<(), Failure> {
-    let (driver_id, charge_point_id) = ids(&filter);
-    let mut pages = Pages::<Ticket>::new(filter.page.limit);
-    while let Some((page_size, page_token)) = pages.next() {
-        let request = ListTicketsRequest {
-            driver_id: driver_id.clone(),
-            charge_point_id: charge_point_id.clone(),
-            page_size,
-            page_token,
-        };
-        let answer = desk.client().list_tickets(request).await;
-        let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
-        pages.add(answer.tickets, answer.next_page_token);
-    }
-    pages.print(desk, tables::tickets, "tickets")
-}
-
-/// The filter as the protos have it: empty is all.
-fn ids(filter: &Filter) -> (String, String) {
-    let driver = filter.driver.as_ref().map(ToString::to_string);
-    let charge_point = filter.charge_point.as_ref().map(ToString::to_string);
-    (driver.unwrap_or_default(), charge_point.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,61 +1,97 @@
-//! Orders: stop, resume, price. Each carries a request id of its own, so that the client may safely repeat the call.
+//! Orders: stop, resume, price. A new one is a variant of [`Order`] and an arm of [`Order::give`].
 
-use super::{Desk, Which};
+use super::desk::Desk;
 use crate::{
     exit::Failure,
     output::{self, Output},
+    remote::order,
 };
 use domain::{ChargePointId, Price};
 use evmesh_proto::operations::{ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest};
-use mesh::grpc::with_request_id;
 use serde_json::json;
-use tonic::Request;
 
-/// `operator stop`.
-pub(super) async fn stop(desk: &Desk, which: Which) -> Result<(), Failure> {
-    let request_id = request_id();
-    let request = Request::new(StopChargePointsRequest {
-        charge_point_ids: ids(&which),
-        all: which.all,
-        request_id: request_id.clone(),
-    });
-    let request = with_request_id(request, &request_id);
-    let answer = desk.client().stop_charge_points(request).await;
-    let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
-    reached(desk, answer.charge_point_count, "out of service")
+/// What is ordered.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Order {
+    /// Takes charge points out of service: reservations are revoked, supplies end with their tickets.
+    Stop(Which),
+
+    /// Puts charge points back into service.
+    Resume(Which),
+
+    /// Sets the price of new sessions at one charge point; sessions that are authorised keep theirs.
+    Price(NewPrice),
 }
 
-/// `operator resume`.
-pub(super) async fn resume(desk: &Desk, which: Which) -> Result<(), Failure> {
-    let request_id = request_id();
-    let request = Request::new(ResumeChargePointsRequest {
-        charge_point_ids: ids(&which),
-        all: which.all,
-        request_id: request_id.clone(),
-    });
-    let request = with_request_id(request, &request_id);
-    let answer = desk.client().resume_charge_points(request).await;
-    let answer = answer.map_err(|status| desk.far.failed(&status))?.into_inner();
-    reached(desk, answer.charge_point_count, "in service")
+/// Which charge points an order is for.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Which {
+    /// Their ids: one, or several (at most 1,000).
+    #[arg(value_name = "CHARGE_POINT", num_args = 1..=1000)]
+    charge_points: Vec<ChargePointId>,
+
+    /// Every charge point that is registered.
+    #[arg(long)]
+    all: bool,
 }
 
-/// `operator price`.
-pub(super) async fn price(desk: &Desk, charge_point: &ChargePointId, price: Price) -> Result<(), Failure> {
-    let request_id = request_id();
-    let request = Request::new(SetPriceRequest {
-        charge_point_id: charge_point.to_string(),
-        price: Some(mesh::convert::price_proto(price)),
-        request_id: request_id.clone(),
-    });
-    let request = with_request_id(request, &request_id);
-    let answer = desk.client().set_price(request).await;
-    answer.map_err(|status| desk.far.failed(&status))?;
-    match desk.output {
-        Output::Text => output::line(&format!("{charge_point} costs {price} a kWh from the next session on")),
-        Output::Json => output::json(&json!({
-            "charge_point_id": charge_point.as_str(),
-            "price": { "currency_code": price.currency().as_str(), "micros_per_kwh": price.micros_per_kwh() },
-        })),
+/// A new price.
+#[derive(Debug, clap::Args)]
+pub(super) struct NewPrice {
+    /// The charge point.
+    charge_point: ChargePointId,
+
+    /// What a kWh costs from the next authorisation on, and its currency: 0.35 EUR.
+    #[arg(value_name = "PRICE", num_args = 1..=2, required = true)]
+    price: Vec<String>,
+}
+
+impl Which {
+    fn ids(&self) -> Vec<String> {
+        self.charge_points.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Order {
+    /// Gives it to central, and prints what holds now.
+    pub(super) async fn give(self, desk: &Desk) -> Result<(), Failure> {
+        let (mut client, central) = (desk.client(), &desk.central);
+        match self {
+            Self::Stop(which) => {
+                let (charge_point_ids, all) = (which.ids(), which.all);
+                let stop = order(|request_id| StopChargePointsRequest { charge_point_ids, all, request_id });
+                let answer = central.answer(client.stop_charge_points(stop).await)?;
+                reached(desk, answer.charge_point_count, "out of service")
+            }
+            Self::Resume(which) => {
+                let (charge_point_ids, all) = (which.ids(), which.all);
+                let resume =
+                    order(|request_id| ResumeChargePointsRequest { charge_point_ids, all, request_id });
+                let answer = central.answer(client.resume_charge_points(resume).await)?;
+                reached(desk, answer.charge_point_count, "in service")
+            }
+            Self::Price(NewPrice { charge_point, price }) => {
+                let text = price.join(" ");
+                let price = text.parse::<Price>();
+                let price = price.map_err(|wrong| Failure::Usage(format!("the price '{text}' {wrong}")))?;
+                let set = order(|request_id| SetPriceRequest {
+                    charge_point_id: charge_point.to_string(),
+                    price: Some(mesh::convert::price_proto(price)),
+                    request_id,
+                });
+                central.answer(client.set_price(set).await)?;
+                match desk.output {
+                    Output::Text => {
+                        output::line(&format!("{charge_point} costs {price} a kWh from the next session on"))
+                    }
+                    Output::Json => output::json(&json!({
+                        "charge_point_id": charge_point.as_str(),
+                        "price": { "currency_code": price.currency().as_str(), "micros_per_kwh": price.micros_per_kwh() },
+                    })),
+                }
+            }
+        }
     }
 }
 
@@ -65,12 +101,4 @@ fn reached(desk: &Desk, count: i32, now: &str) -> Result<(), Failure> {
         Output::Text => output::line(&format!("{count} charge points are {now}")),
         Output::Json => output::json(&json!({ "charge_point_count": count })),
     }
-}
-
-fn ids(which: &Which) -> Vec<String> {
-    which.charge_points.iter().map(ToString::to_string).collect()
-}
-
-fn request_id() -> String {
-    uuid::Uuid::new_v4().to_string()
 }

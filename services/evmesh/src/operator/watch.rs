@@ -3,9 +3,9 @@
 use super::watch_panel::{Network, WatchPanel};
 use crate::{
     exit::Failure,
-    far::Far,
     json,
     output::{self, Output},
+    remote::Remote,
     tables,
 };
 use evmesh_proto::{
@@ -18,20 +18,19 @@ use tonic::Streaming;
 
 /// Says every charge point, and then each that changes, until central ends the stream, which is a failure: central is gone.
 pub(crate) async fn follow(
-    central: &Far,
+    central: &Remote,
     say: impl Fn(ChargePointDetail) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     tell(central, open(central).await?, say).await
 }
 
-async fn open(central: &Far) -> Result<Streaming<WatchNetworkResponse>, Failure> {
+async fn open(central: &Remote) -> Result<Streaming<WatchNetworkResponse>, Failure> {
     let mut client = OperatorServiceClient::new(central.peer.clone());
-    let stream = central.waited(client.watch_network(WatchNetworkRequest {})).await;
-    Ok(stream.map_err(|status| central.failed(&status))?.into_inner())
+    central.answer(central.waited(client.watch_network(WatchNetworkRequest {})).await)
 }
 
 async fn tell(
-    central: &Far,
+    central: &Remote,
     mut stream: Streaming<WatchNetworkResponse>,
     say: impl Fn(ChargePointDetail) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -42,7 +41,7 @@ async fn tell(
 }
 
 /// `operator watch` without a panel.
-pub(super) async fn print(central: &Far, output: Output) -> Result<(), Failure> {
+pub(super) async fn print(central: &Remote, output: Output) -> Result<(), Failure> {
     let say = |one| match output {
         Output::Text => output::line(&tables::charge_point_line(&one)),
         Output::Json => output::json_line(&json::of(&one)),
@@ -51,7 +50,7 @@ pub(super) async fn print(central: &Far, output: Output) -> Result<(), Failure> 
 }
 
 /// Shows a panel until `q`, Ctrl-C or the order to stop; or until central is gone, which is a failure.
-pub(super) async fn show(central: &Far, shutdown: &Shutdown) -> Result<(), Failure> {
+pub(super) async fn show(central: &Remote, shutdown: &Shutdown) -> Result<(), Failure> {
     let stream = open(central).await?;
     let (network, seen) = watch::channel(Network::new());
     let take = |one: ChargePointDetail| {

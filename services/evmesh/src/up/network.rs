@@ -1,7 +1,11 @@
 //! The services of `evmesh up`: bound in the order in which they need each other's addresses, stopped in the order in
 //! which they need each other.
 
-use super::{Options, charge_points::ChargePoint, folder::Folder};
+use super::{
+    charge_points::ChargePoint,
+    folder::Folder,
+    options::{Options, role},
+};
 use crate::exit::Failure;
 use domain::ChargePointId;
 use mesh::Shutdown;
@@ -131,14 +135,6 @@ async fn all(tasks: &mut JoinSet<Result<(), Failure>>, shutdown: &Shutdown) -> R
         result = result.and(ended);
     }
     result
-}
-
-/// The options of a role as if they had been typed: what is not given here has its `EVMESH_` variable, or its default.
-pub(super) fn role<T: clap::Args>(name: &'static str, flags: Vec<(&str, String)>) -> Result<T, Failure> {
-    let command = T::augment_args(clap::Command::new(name).no_binary_name(true));
-    let flags = flags.into_iter().map(|(flag, value)| format!("--{flag}={value}"));
-    let read = command.try_get_matches_from(flags).and_then(|matches| T::from_arg_matches(&matches));
-    read.map_err(|error| Failure::Usage(crate::cli::first_paragraph(&error.render().to_string())))
 }
 
 /// A service says `--listen` of its own command line; here the port has another flag.

@@ -63,7 +63,13 @@ fn steps(frame: &mut Frame<'_>, area: Rect, driver: &driver::View) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, broker::Broker, charge_points, folder::Folder, network};
+    use super::super::{
+        broker::Broker,
+        charge_points,
+        folder::Folder,
+        network::Network,
+        options::{Options, role},
+    };
     use super::*;
     use ratatui::{Terminal, backend::TestBackend};
 
@@ -77,10 +83,10 @@ mod tests {
     async fn the_lines_to_paste_fit_eighty_columns_and_give_way_on_a_small_terminal() {
         let flags = [("listen", "127.0.0.1:0"), ("engine-port-base", "0")];
         let flags = flags.map(|(flag, value)| (flag, value.to_owned())).to_vec();
-        let options: Options = network::role("up", flags).unwrap();
+        let options: Options = role("up", flags).unwrap();
         let (folder, broker) = (Folder::open(None).unwrap(), Broker::open(None).unwrap());
         let points = charge_points::load(None).unwrap();
-        let network = network::Network::bind(&options, points, broker.address(), &folder).await.unwrap();
+        let network = Network::bind(&options, points, broker.address(), &folder).await.unwrap();
         let central = network.central.local_addr();
         let view = View {
             central: network.central.view(),

@@ -1,6 +1,6 @@
 //! Waits until a network can serve its first request.
 
-use crate::{exit::Failure, far::Far};
+use crate::{exit::Failure, remote::Remote};
 use domain::ChargePointId;
 use evmesh_proto::{
     network::{ChargePointDetail, ChargePointStatus},
@@ -42,7 +42,7 @@ type Seen = BTreeMap<String, Option<ChargePointDetail>>;
 
 /// Returns once central shows every one of these charge points as available.
 pub(super) async fn ready(
-    central: &Far,
+    central: &Remote,
     charge_points: &[ChargePointId],
     within: Duration,
     progress: impl FnMut(&Waiting) -> Result<(), Failure>,
@@ -60,7 +60,7 @@ pub(super) async fn ready(
 
 /// `progress` hears about once a second what is missing, when it is something else than before.
 async fn follow(
-    central: &Far,
+    central: &Remote,
     seen: &mut Seen,
     mut progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -84,7 +84,7 @@ async fn follow(
             _ = ticks.tick() => still(seen)?,
         }
     };
-    let mut stream = stream.map_err(|status| central.failed(&status))?.into_inner();
+    let mut stream = central.answer(stream)?;
     while !seen.values().all(is_available) {
         let message = tokio::select! {
             message = stream.message() => message.map_err(|status| central.failed(&status))?,

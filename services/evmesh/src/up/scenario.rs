@@ -1,15 +1,16 @@
 //! What happens in a network once it is bound: it gets ready, then a driver works through a file, or people watch it.
 
 use super::{
-    Options, faults,
+    faults,
     network::Network,
+    options::{Options, role},
     ready::{Waiting, ready},
 };
 use crate::{
     exit::{Failure, even_unread},
-    far::Far,
     json, operator,
     output::{self, Output},
+    remote::Remote,
     tables,
 };
 use domain::{ChargePointId, requests::Summary};
@@ -51,8 +52,8 @@ impl Says {
 }
 
 /// The plot, before it begins.
-pub(super) struct Story {
-    central: Far,
+pub(super) struct Scenario {
+    central: Remote,
     charge_points: Vec<ChargePointId>,
     ready_timeout: Duration,
     says: Says,
@@ -66,7 +67,7 @@ struct Drive {
     hands: BTreeMap<ChargePointId, engine::Point>,
 }
 
-impl Story {
+impl Scenario {
     /// Reads the file of requests: what is wrong with it is known before anything runs.
     pub(super) async fn bind(
         options: &Options,
@@ -86,7 +87,7 @@ impl Story {
                     ("kafka", kafka.to_owned()),
                     ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
                 ];
-                let service = driver::Service::bind(super::network::role("driver", flags)?).await;
+                let service = driver::Service::bind(role("driver", flags)?).await;
                 Some(Drive {
                     service: service.map_err(|error| Failure::because(&error))?,
                     faults: faults::expected(file),
@@ -95,7 +96,7 @@ impl Story {
             }
         };
         Ok(Self {
-            central: Far::central(&central.into()),
+            central: Remote::central(&central.into()),
             charge_points: network.points.iter().map(|point| point.id.clone()).collect(),
             ready_timeout: options.drive.ready_timeout,
             says,

@@ -1,9 +1,9 @@
-//! The far side of a command: how it is called, and what is said when a call fails.
+//! The server that a command calls: how it is called, and what is said when a call fails.
 
 use crate::exit::Failure;
-use mesh::grpc::{Address, CallError, Peer, PeerOptions};
+use mesh::grpc::{Address, CallError, Peer, PeerOptions, with_request_id};
 use std::{future::Future, pin::pin, time::Duration};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// What takes longer says what it waits for: a person would begin to wonder.
 const SAID_AFTER: Duration = Duration::from_secs(1);
@@ -20,9 +20,15 @@ pub(crate) async fn waiting<T>(what: impl FnOnce() -> String, work: impl Future<
     }
 }
 
+/// An order with a request id of its own, so that the client may safely repeat the call.
+pub(crate) fn order<T>(request: impl FnOnce(String) -> T) -> Request<T> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    with_request_id(Request::new(request(request_id.clone())), &request_id)
+}
+
 /// One server that a command calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Far {
+pub(crate) struct Remote {
     /// The connection, made at the first call.
     pub(crate) peer: Peer,
     /// What it is, in a sentence: `central`, `the engine`.
@@ -31,7 +37,7 @@ pub(crate) struct Far {
     advice: &'static str,
 }
 
-impl Far {
+impl Remote {
     /// Central, as `operator` and `up` call it.
     pub(crate) fn central(address: &Address) -> Self {
         Self {
@@ -73,6 +79,11 @@ impl Far {
             (error, Code::Unavailable) => error.to_string(),
             (error, _) => error.explain(&format!("{what} at {address}")),
         })
+    }
+
+    /// What it answered, or why it did not.
+    pub(crate) fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+        answer.map(Response::into_inner).map_err(|status| self.failed(&status))
     }
 
     /// It ended a stream that it should have kept open.
