@@ -16,9 +16,21 @@ pub enum Error {
     /// The store holds something that cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// A newer version wrote the store.
+    /// An older version wrote the store, or its changelog.
     #[error(
-        "central's store has format {found}, and this version knows up to {known}; use a newer version of evmesh"
+        "central's store has format {found}, and this version knows {known} only: start the version that wrote it, export \
+         its tickets with 'evmesh operator tickets', and begin with an empty data folder, without the old topic \
+         central_changelog"
+    )]
+    Older {
+        /// What it has.
+        found: u32,
+        /// What this version knows.
+        known: u32,
+    },
+    /// A newer version wrote the store, or its changelog.
+    #[error(
+        "central's store has format {found}, and this version knows {known} only; use a newer version of evmesh"
     )]
     Newer {
         /// What it has.
@@ -66,6 +78,7 @@ impl Error {
         match self {
             Self::Store(error) => error.needs_a_person(),
             Self::Unreadable(_)
+            | Self::Older { .. }
             | Self::Newer { .. }
             | Self::NotEmpty(_)
             | Self::NoChangelog { .. }

@@ -104,7 +104,7 @@ impl Snapshot<'_> {
                 }
             }
         };
-        Ok((!with_ticket || session.ticket.is_some()).then_some(session))
+        Ok((!with_ticket || session.ticket().is_some()).then_some(session))
     }
 }
 

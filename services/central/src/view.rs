@@ -1,6 +1,5 @@
 //! The domain as the contracts show it.
 
-use domain::Money;
 use domain::network::{Detail, LiveDetail, Outcome, Session, State, Status, Ticket};
 use evmesh_proto::network;
 use mesh::convert::{money_proto, price_proto, timestamp};
@@ -8,30 +7,26 @@ use mesh::convert::{money_proto, price_proto, timestamp};
 /// A session, as anyone who may see it sees it.
 pub(crate) fn session(session: &Session) -> network::Session {
     let energy = session.shown_energy();
-    let (state, outcome) = state(session.state);
+    let (state, outcome) = state(session.state());
     network::Session {
         session_id: session.id.to_string(),
         charge_point_id: session.charge_point.to_string(),
         driver_id: session.driver.to_string(),
         state: state.into(),
         outcome: outcome.into(),
-        reason: session.reason.clone(),
+        reason: session.reason().to_owned(),
         price: Some(price_proto(session.price)),
         energy_wh: energy.wh(),
-        amount: Some(match &session.ticket {
-            Some(ticket) => money_proto(amount(session, ticket)),
-            None => money_proto(session.price.cost(energy)),
-        }),
-        power_w: match session.state {
-            State::Supplying => session.live.power.w(),
-            State::Authorizing | State::Reserved | State::Ended(_) => 0,
-        },
+        amount: Some(money_proto(
+            session.ticket().map_or(session.price.cost(energy), |ticket| ticket.amount),
+        )),
+        power_w: session.shown_power().w(),
         create_time: Some(timestamp(session.created)),
-        start_time: session.started_at.map(timestamp),
-        end_time: session.ended_at.map(timestamp),
+        start_time: session.delivered().map(|delivered| timestamp(delivered.started)),
+        end_time: session.ended_at().map(timestamp),
         settled: session.settled(),
         ticket: ticket_of(session),
-        trouble: session.trouble.clone(),
+        trouble: session.trouble().to_owned(),
     }
 }
 
@@ -55,10 +50,6 @@ fn outcome(outcome: Outcome) -> network::SessionOutcome {
     }
 }
 
-fn amount(session: &Session, ticket: &Ticket) -> Money {
-    Money { currency: session.price.currency(), micros: ticket.amount_micros }
-}
-
 /// A session's ticket.
 pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
     network::Ticket {
@@ -67,15 +58,11 @@ pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
         driver_id: session.driver.to_string(),
         energy_wh: ticket.energy.wh(),
         price: Some(price_proto(session.price)),
-        amount: Some(money_proto(amount(session, ticket))),
-        outcome: match session.state {
-            State::Ended(how) => outcome(how),
-            State::Authorizing | State::Reserved | State::Supplying => network::SessionOutcome::Unspecified,
-        }
-        .into(),
-        estimated: ticket.estimated,
-        start_time: session.started_at.map(timestamp),
-        end_time: session.ended_at.map(timestamp),
+        amount: Some(money_proto(ticket.amount)),
+        outcome: state(session.state()).1.into(),
+        estimated: ticket.estimated(),
+        start_time: session.delivered().map(|delivered| timestamp(delivered.started)),
+        end_time: session.ended_at().map(timestamp),
         issue_time: Some(timestamp(ticket.issued)),
         late_energy_wh: ticket.late_energy.wh(),
     }
@@ -83,7 +70,7 @@ pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
 
 /// A session's ticket, if it has one.
 pub(crate) fn ticket_of(session: &Session) -> Option<network::Ticket> {
-    session.ticket.as_ref().map(|given| ticket(session, given))
+    session.ticket().map(|given| ticket(session, &given))
 }
 
 /// A charge point, as anyone may see it.

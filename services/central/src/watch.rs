@@ -65,17 +65,25 @@ impl Watches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tests::sessions;
-    use domain::network::{Outcome, State};
+    use crate::codec::tests::facts;
+    use domain::network::{Delivered, Ending, Life, Outcome, Settlement, State};
+    use domain::{Energy, Wall};
     use proptest::{
         strategy::{Strategy, ValueTree},
         test_runner::TestRunner,
     };
 
+    fn with(life: Life) -> Session {
+        Session::stored(facts().new_tree(&mut TestRunner::deterministic()).unwrap().current(), life)
+    }
+
+    fn supplying(seq: u64) -> Session {
+        let delivered = Delivered { started: Wall(1), energy: Energy::ZERO, seq };
+        with(Life::Supplying { delivered, stop: None, trouble: None })
+    }
+
     fn session() -> Session {
-        let mut session = sessions().new_tree(&mut TestRunner::deterministic()).unwrap().current();
-        (session.state, session.ticket, session.closed) = (State::Supplying, None, false);
-        session
+        supplying(0)
     }
 
     #[test]
@@ -84,13 +92,14 @@ mod tests {
         let mut receiver = watches.follow(session.clone());
         assert!(watches.has(&session.id) && !receiver.has_changed().unwrap());
         for seq in [1, 2, 3] {
-            session.seq = seq;
+            session = supplying(seq);
             watches.changed(session.clone());
         }
-        assert_eq!(receiver.borrow_and_update().seq, 3);
-        (session.state, session.started, session.closed) = (State::Ended(Outcome::Expired), false, true);
+        assert_eq!(receiver.borrow_and_update().seq(), 3);
+        let ending = Ending { outcome: Outcome::Expired, reason: String::new(), at: Wall(2) };
+        session = with(Life::Ended { ending, settlement: Settlement::Void });
         watches.changed(session.clone());
-        assert_eq!(receiver.borrow_and_update().state, State::Ended(Outcome::Expired));
+        assert_eq!(receiver.borrow_and_update().state(), State::Ended(Outcome::Expired));
         assert!(receiver.has_changed().is_err() && !watches.has(&session.id));
         assert!(watches.follow(session).has_changed().is_err(), "a settled one is shown once");
     }

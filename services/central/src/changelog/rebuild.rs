@@ -116,10 +116,12 @@ impl Progress {
         match event {
             ReaderEvent::Message(message) => {
                 let written = Written::of(&message);
-                if written.format > codec::FORMAT {
-                    return Err(Error::Newer { found: written.format, known: codec::FORMAT });
-                }
                 self.read_to = self.read_to.max(Some(message.offset));
+                if written.format == 0 {
+                    self.unusable(&message.key, "it does not say its format");
+                    return Ok(false);
+                }
+                codec::check_format(written.format)?;
                 self.version = self.version.max(written.version);
                 self.written = Some(written);
                 self.row(message.key, message.payload);
@@ -230,7 +232,7 @@ mod tests {
         changelog::{FORMAT, STORE, VERSION, log},
         writer::{Begun, Writer, begun},
     };
-    use domain::network::{ChargePoint, Session};
+    use domain::network::{ChargePoint, Facts, Session};
     use mesh::{kafka::Producer, store::MemoryStore, testing};
     use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
 
@@ -257,11 +259,12 @@ mod tests {
         });
         let sessions = (0..SESSIONS).map(|n| {
             let any = codec::tests::sessions().new_tree(&mut runner).unwrap().current();
-            let session = Session {
+            let facts = Facts {
                 id: format!("s{n:04}").parse().unwrap(),
                 charge_point: format!("P-{}", n % 10).parse().unwrap(),
-                ..any
+                ..Facts::clone(&any)
             };
+            let session = Session::stored(facts, any.life().clone());
             (keys::session(&session.id), Some(codec::session_value(&session)))
         });
         let strange = [
@@ -288,7 +291,7 @@ mod tests {
         log.create().await.unwrap();
         let mut last = 0;
         for (key, value) in rows() {
-            let headers = [(STORE, "the-lost-one"), (VERSION, "77"), (FORMAT, "1")];
+            let headers = [(STORE, "the-lost-one"), (VERSION, "77"), (FORMAT, "2")];
             let sent = log.append(&producer, &key, value.as_deref(), &headers).await.unwrap();
             last = sent.await.unwrap();
         }

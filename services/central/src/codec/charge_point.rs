@@ -1,9 +1,8 @@
 //! Charge points.
 
-use super::{Unreadable, checked, decode, encode, id};
+use super::{Unreadable, decode, encode, id, price, price_stored};
 use domain::network::ChargePoint;
 use evmesh_proto::store::StoredChargePoint;
-use mesh::convert;
 
 const WHAT: &str = "a charge point";
 
@@ -23,7 +22,7 @@ pub(crate) fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
         location: location.clone(),
-        price: Some(convert::price_proto(*price)),
+        price: Some(price_stored(*price)),
         engine_address: engine_address.clone(),
         instance_id: instance.to_string(),
         monitor_id: monitor.to_string(),
@@ -39,7 +38,7 @@ pub(crate) fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
     Ok(ChargePoint {
         id: id(WHAT, &stored.charge_point_id)?,
         location: stored.location,
-        price: checked(WHAT, convert::price("price", stored.price.as_ref()))?,
+        price: price(WHAT, stored.price.as_ref())?,
         engine_address: stored.engine_address,
         instance: id(WHAT, &stored.instance_id)?,
         monitor: id(WHAT, &stored.monitor_id)?,

@@ -1,7 +1,7 @@
 //! Between the store's values (protobuf `evmesh.store.v1`) and the domain.
 //!
-//! Fields are added and never renumbered, so a newer central reads an older store. What cannot be read is no reason to
-//! guess: the service says so and stops.
+//! Fields are added and never renumbered, so a newer central reads an older store of the same format. What cannot be read is
+//! no reason to guess: the service says so and stops.
 
 mod answer;
 mod charge_point;
@@ -11,10 +11,22 @@ pub(crate) use answer::{answered, answered_value, request_key, request_key_bytes
 pub(crate) use charge_point::{charge_point, charge_point_value};
 pub(crate) use session::{session, session_value};
 
-use std::fmt::Display;
+use crate::Error;
+use domain::Price;
+use evmesh_proto::store::StoredPrice;
+use std::{cmp::Ordering, fmt::Display};
 
-/// The layout of the store that this version writes. It refuses anything newer.
-pub(crate) const FORMAT: u32 = 1;
+/// The layout of the store, and of its changelog, that this version writes. It refuses any other.
+pub(crate) const FORMAT: u32 = 2;
+
+/// Refuses a store, or a changelog, of another layout.
+pub(crate) fn check_format(found: u32) -> Result<(), Error> {
+    match found.cmp(&FORMAT) {
+        Ordering::Less => Err(Error::Older { found, known: FORMAT }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(Error::Newer { found, known: FORMAT }),
+    }
+}
 
 /// A stored value that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,12 +60,17 @@ fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Res
     text.parse().map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
 }
 
-/// The domain's, where mesh found a field wrong.
-fn checked<T>(what: &'static str, value: Result<T, mesh::convert::InvalidField>) -> Result<T, Unreadable> {
-    value.map_err(|failure| Unreadable::new(what, failure))
+fn price_stored(price: Price) -> StoredPrice {
+    StoredPrice { currency_code: price.currency().to_string(), micros_per_kwh: price.micros_per_kwh() }
+}
+
+fn price(what: &'static str, stored: Option<&StoredPrice>) -> Result<Price, Unreadable> {
+    let stored = stored.ok_or_else(|| Unreadable::new(what, "it lacks a price"))?;
+    Price::new(id(what, &stored.currency_code)?, stored.micros_per_kwh)
+        .map_err(|problem| Unreadable::new(what, problem))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    pub(crate) use super::session::tests::sessions;
+    pub(crate) use super::session::tests::{facts, sessions};
 }

@@ -121,7 +121,7 @@ impl DriverService for Drivers {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let message = request.into_inner();
         let session = self.session(&message.driver_id, &message.session_id).await?;
-        let changes = self.handle.watch(session.id).await?;
+        let changes = self.handle.watch(session.id.clone()).await?;
         let answers = WatchStream::new(changes)
             .map(|session| Ok(proto::WatchSessionResponse { session: Some(view::session(&session)) }));
         Ok(Response::new(Box::pin(answers)))
@@ -155,8 +155,8 @@ impl DriverService for Drivers {
                 format!("session {} has no ticket yet; WatchSession ends once it is settled", session.id);
             Failure::not_found("TICKET_UNKNOWN", text)
         };
-        let ticket = session.ticket.as_ref().ok_or_else(none)?;
-        Ok(Response::new(proto::GetTicketResponse { ticket: Some(view::ticket(&session, ticket)) }))
+        let ticket = session.ticket().ok_or_else(none)?;
+        Ok(Response::new(proto::GetTicketResponse { ticket: Some(view::ticket(&session, &ticket)) }))
     }
 
     async fn list_tickets(

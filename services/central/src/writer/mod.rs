@@ -27,7 +27,7 @@ use crate::{
     keys, notifications,
     telemetry::Incoming,
 };
-use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Session, Source};
+use domain::network::{Broker, Changes, Command, Effect, Event, Facts, Level, Network, Session, Source};
 use domain::{Mono, Now, Wall};
 use evmesh_proto::store::{StoredMeta, StoredOffset};
 use mesh::store::{Batch, Store};
@@ -307,12 +307,12 @@ impl<S: Store> Writer<S> {
 
 /// A session with all that leads to it. What did not change costs sled nothing.
 pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
-    let Session { id, driver, charge_point, .. } = session;
-    let entry = if session.ticket.is_some() { keys::WITH_TICKET } else { b"" };
+    let Facts { id, driver, charge_point, .. } = &**session;
+    let entry = if session.ticket().is_some() { keys::WITH_TICKET } else { b"" };
     batch.put(keys::session(id), codec::session_value(session));
     batch.put(keys::under(&keys::of_driver(driver), id), entry);
     batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
-    if session.closed {
+    if session.closed() {
         batch.delete(keys::active(id));
     } else {
         batch.put(keys::active(id), b"");

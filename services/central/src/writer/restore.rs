@@ -84,9 +84,7 @@ pub(crate) fn meta(store: &impl Store) -> Result<StoredMeta, Error> {
 
 fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
     let meta: StoredMeta = codec::decode("the store's own page", value)?;
-    if meta.format > codec::FORMAT {
-        return Err(Error::Newer { found: meta.format, known: codec::FORMAT });
-    }
+    codec::check_format(meta.format)?;
     Ok(meta)
 }
 

@@ -5,14 +5,15 @@
 use super::{
     Step,
     answers::Recorded,
-    charge_point::Status,
+    charge_point::Point,
     command::Target,
     denial::{Denial, Reason},
     effect::Level,
     request::{Asked, Repeatable, Token},
-    session::{Deadline, Live, Outcome, Session, State, Stop},
+    session::{Deadline, Facts, Life, Outcome, Session, lifecycle::Word},
+    status::Status,
 };
-use crate::{ChargePointId, Context, DriverId, Energy, InstanceId, Mono, Now, SessionId, Trace};
+use crate::{ChargePointId, Context, DriverId, InstanceId, Mono, SessionId, Trace};
 use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
@@ -32,17 +33,18 @@ pub(super) struct Pending {
 
 impl Pending {
     /// After a start of central nobody waits any more but for a repeat of the request.
-    pub(super) fn restored(session: &Session, now: Now) -> Self {
-        Self {
+    pub(super) fn restored(session: &Session) -> Option<Self> {
+        let Life::Authorizing { deadline, request } = session.life() else { return None };
+        Some(Self {
             tokens: Vec::new(),
-            request: session.request.clone(),
+            request: request.clone(),
             context: Context { trace: session.trace, ..Context::default() },
             driver: session.driver.clone(),
             choice: None,
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),
-            until: session.deadline.map_or(now.mono, |deadline| deadline.mono),
-        }
+            until: deadline.mono,
+        })
     }
 
     /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's own
@@ -88,7 +90,8 @@ impl Step<'_> {
         if self.joined(&asked) || self.repeated(&asked) {
             return;
         }
-        if self.net.points.get(&charge_point).is_some_and(|point| point.stored.instance != *instance) {
+        let registered = self.net.registry.find_point(&charge_point);
+        if registered.is_some_and(|point| point.stored.instance != *instance) {
             let text = format!(
                 "{charge_point} is registered with another engine; its monitor must register this one"
             );
@@ -149,10 +152,10 @@ impl Step<'_> {
             return self.choose(pending);
         };
         let denied = |reason, text| Err(Denial { reason, text });
-        let Some(point) = self.net.points.get(id) else {
+        let Some(point) = self.net.registry.find_point(id) else {
             return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
         };
-        let status = point.status(&self.net.sessions);
+        let status = point.status(&self.net.registry);
         let why = point.status_reason(status);
         match status {
             Status::Available => Ok(id.clone()),
@@ -174,15 +177,15 @@ impl Step<'_> {
     /// goes on, and no two to the same place (INV-2), nor to one that the same order takes out of service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_deref().unwrap_or_default();
-        let fits = |id: &&ChargePointId| {
-            let there =
-                || self.net.points.get(*id).is_some_and(|point| point.stored.location.starts_with(prefix));
-            let still_free =
-                || self.net.points.get(*id).is_some_and(|point| point.is_free(&self.net.sessions));
-            !pending.tried.contains(*id) && (prefix.is_empty() || there()) && still_free()
+        let registry = &self.net.registry;
+        let fits = |point: &&Point| {
+            let still_free = || point.is_free(registry);
+            !pending.tried.contains(&point.stored.id)
+                && point.stored.location.starts_with(prefix)
+                && still_free()
         };
-        match self.net.free.iter().map(|(_, id)| id).find(fits) {
-            Some(id) => Ok(id.clone()),
+        match registry.free().find(fits) {
+            Some(point) => Ok(point.stored.id.clone()),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later".into();
                 Err(Denial { reason: Reason::NoChargePointFree, text })
@@ -199,48 +202,25 @@ impl Step<'_> {
     /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
     fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
         let left = pending.until.since(self.now.mono);
-        let Some(point) = self.point(&charge_point) else {
-            return;
-        };
+        let (now, request, trace) = (self.now, pending.request.clone(), pending.trace_of(&id));
+        let point = self.point_mut(&charge_point);
         point.stored.highest_authorization = next_number(point.stored.highest_authorization);
-        point.open = Some(id.clone());
-        let session = Session {
+        let facts = Facts {
             id: id.clone(),
             charge_point: charge_point.clone(),
             instance: point.stored.instance.clone(),
             driver: pending.driver.clone(),
             price: point.stored.price,
             authorization: point.stored.highest_authorization,
-            state: State::Authorizing,
-            reason: String::new(),
-            end: None,
-            energy: Energy::ZERO,
-            seq: 0,
-            created: self.now.wall,
-            started_at: None,
-            ended_at: None,
-            started: false,
-            final_reading: false,
-            stop: None,
-            revoke: false,
-            store_lost: false,
-            error_told: false,
-            trouble: String::new(),
-            ticket: None,
-            closed: false,
-            deadline: Some(Deadline::after(self.now, left)),
-            request: pending.request.clone(),
-            trace: pending.trace_of(&id),
-            live: Live { last_sign: self.now.mono, ..Live::default() },
+            created: now.wall,
+            trace,
         };
-        if let Some((key, fingerprint)) = &pending.request {
+        if let Some((key, fingerprint)) = &request {
             self.net.answers.undecided(key.clone(), *fingerprint, id.clone());
         }
-        if !pending.driver.is_guest() {
-            self.net.drivers.insert(pending.driver.clone(), id.clone());
-        }
+        let session = Session::requested(facts, request, Deadline::after(now, left), now.mono);
+        self.net.registry.add_session(session);
         pending.tried.insert(charge_point.clone());
-        self.net.sessions.insert(id.clone(), session);
         self.net.pending.insert(id.clone(), pending);
         self.point_changed(&charge_point);
         self.changed(&id);
@@ -253,27 +233,17 @@ impl Step<'_> {
         };
         self.notify_authorized(id, pending.request.as_ref());
         self.record(pending.request, Ok(Recorded::Session(id.clone())));
-        if let Some(session) = self.session(id) {
-            session.request = None;
-        }
-        self.changed(id);
-        let Some(session) = self.net.sessions.get(id).cloned() else {
-            return;
-        };
+        let session = self.session(id).clone();
         for token in pending.tokens {
             self.reply(token, Ok(Box::new(session.clone())));
         }
     }
 
-    /// The session comes to nothing. With `revoke`, the engine's word is still wanted. An open request tries the next
-    /// charge point, unless its driver wants none any more.
-    pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, revoke: bool) {
-        let Some(session) = self.session(id) else { return };
-        session.revoke = revoke;
-        session.request = None;
-        let wanted = session.stop != Some(Stop::Driver);
-        let charge_point = session.charge_point.clone();
-        self.end(id, outcome, denial.text.clone());
+    /// The session comes to nothing. An open request tries the next charge point, unless its driver wants none any more.
+    pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
+        let wanted = denial.reason != Reason::ChargeStopped;
+        let charge_point = self.session(id).charge_point.clone();
+        self.end(id, outcome, denial.text.clone(), word);
         let Some(pending) = self.net.pending.remove(id) else {
             return;
         };

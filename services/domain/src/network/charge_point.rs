@@ -1,56 +1,11 @@
-//! A charge point, and its status: derived whenever it is asked for, never stored, so that it cannot be stuck.
+//! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
 use super::{
     command::Health,
     engine::{CallId, EngineRequest},
-    session::{Session, State},
 };
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, MonitorId, Mono, Power, Price, SessionId};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// What a charge point can be. The wire's words and the colours are the edge's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// `DESCONECTADO`: its monitor is not connected.
-    Disconnected,
-    /// `AVERIADO`: its engine is broken, or does not answer.
-    Faulted,
-    /// `SUMINISTRANDO`: it is supplying.
-    Supplying,
-    /// `PARADO`: the operator took it out of service.
-    OutOfOrder,
-    /// `RESERVADO`: a session is being authorised, or waits for its car.
-    Reserved,
-    /// `ACTIVADO`: free.
-    Available,
-}
-
-/// The status table of the design, row by row.
-pub fn status(
-    monitor_ok: bool,
-    engine_ok: bool,
-    out_of_order: bool,
-    session: Option<State>,
-    supplies: bool,
-) -> Status {
-    if !monitor_ok {
-        return Status::Disconnected;
-    }
-    if !engine_ok {
-        return Status::Faulted;
-    }
-    if supplies || session == Some(State::Supplying) {
-        return Status::Supplying;
-    }
-    if out_of_order {
-        return Status::OutOfOrder;
-    }
-    match session {
-        Some(State::Authorizing | State::Reserved) => Status::Reserved,
-        Some(State::Supplying) => Status::Supplying,
-        Some(State::Ended(_)) | None => Status::Available,
-    }
-}
+use crate::{ChargePointId, InstanceId, MonitorId, Mono, Price, SessionId};
+use std::collections::BTreeSet;
 
 /// The monitor's link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,79 +123,4 @@ impl Point {
             judged,
         }
     }
-
-    pub(super) fn connected(&self) -> bool {
-        matches!(self.link, Link::Up { .. })
-    }
-
-    /// May a request have it?
-    pub(super) fn is_free(&self, sessions: &BTreeMap<SessionId, Session>) -> bool {
-        self.status(sessions) == Status::Available && self.supplies.is_none()
-    }
-
-    fn engine_ok(&self) -> bool {
-        matches!(self.link, Link::Up { health: Health::Ok, .. })
-            && !self.faulted
-            && self.answering == Answering::Yes
-    }
-
-    pub(super) fn status(&self, sessions: &BTreeMap<SessionId, Session>) -> Status {
-        let session = self.open.as_ref().and_then(|id| sessions.get(id)).map(|session| session.state);
-        let out_of_order = self.stored.out_of_order;
-        status(self.connected(), self.engine_ok(), out_of_order, session, self.supplies.is_some())
-    }
-
-    /// Why the status is what it is, where that needs saying.
-    pub(super) fn status_reason(&self, status: Status) -> String {
-        match status {
-            Status::Disconnected => "its monitor is not connected to central".into(),
-            Status::Faulted if !self.health_reason.is_empty() => self.health_reason.clone(),
-            Status::Faulted if self.faulted => "it reported a fault".into(),
-            Status::Faulted => match self.answering {
-                Answering::Unknown => "its engine has not answered central yet".into(),
-                Answering::No => "its engine does not answer central".into(),
-                Answering::Yes => "its monitor says that it is not well".into(),
-            },
-            Status::OutOfOrder => "the operator took it out of service".into(),
-            Status::Supplying | Status::Reserved | Status::Available => String::new(),
-        }
-    }
-}
-
-/// A charge point as its operator sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Detail {
-    /// Its id.
-    pub id: ChargePointId,
-    /// Its place.
-    pub location: String,
-    /// The price of new sessions.
-    pub price: Price,
-    /// Its status now.
-    pub status: Status,
-    /// Why, where that needs saying.
-    pub status_reason: String,
-    /// Where its engine is.
-    pub engine_address: String,
-    /// The epoch of its registration.
-    pub epoch: u64,
-    /// What runs there, or reserves it.
-    pub live: Option<LiveDetail>,
-}
-
-/// A session under way at a charge point.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveDetail {
-    /// The session.
-    pub session: SessionId,
-    /// Its driver.
-    pub driver: DriverId,
-    /// Where it is in its life.
-    pub state: State,
-    /// Power now.
-    pub power: Power,
-    /// Energy so far.
-    pub energy: Energy,
-    /// What it costs so far.
-    pub amount: Money,
 }

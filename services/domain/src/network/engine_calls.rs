@@ -9,7 +9,7 @@ use super::{
     denial::{Denial, Reason},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},
-    session::{Outcome, Session, State},
+    session::{Outcome, Session, State, lifecycle::Word},
 };
 use crate::{ChargePointId, Mono, SessionId};
 use std::time::Duration;
@@ -32,18 +32,11 @@ const RENUMBER_MOST: u32 = 3;
 impl Step<'_> {
     /// Makes the call that the charge point's state asks for, if none is under way.
     pub(super) fn call_engine(&mut self, id: &ChargePointId) {
-        let Some(point) = self.net.points.get(id) else {
-            return;
-        };
-        let Some(request) = self.wanted_call(point) else {
-            return;
-        };
+        let Some(request) = self.wanted_call(self.point(id)) else { return };
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
         let now = self.now.mono;
-        let Some(point) = self.net.points.get_mut(id) else {
-            return;
-        };
+        let point = self.point_mut(id);
         if request == EngineRequest::GetState {
             point.ask = false;
             point.last_asked = now;
@@ -53,8 +46,8 @@ impl Step<'_> {
         point.call =
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let address = point.stored.engine_address.clone();
-        let session = request.session().and_then(|id| self.net.sessions.get(id));
-        let trace = session.map(Session::trace);
+        let session = request.session().and_then(|id| self.net.registry.find_session(id));
+        let trace = session.map(|session| session.trace());
         let charge_point = id.clone();
         self.push(Effect::Call(EngineCall { charge_point, address, call, instance, request, trace }));
     }
@@ -63,8 +56,9 @@ impl Step<'_> {
         if point.call.is_some() {
             return None;
         }
-        let open = point.open.as_ref().and_then(|id| self.net.sessions.get(id));
-        if let Some(session) = open.filter(|session| session.state == State::Authorizing) {
+        let registry = &self.net.registry;
+        let open = registry.open_at(point);
+        if let Some(session) = open.filter(|session| session.state() == State::Authorizing) {
             return Some(EngineRequest::Authorize {
                 number: session.authorization,
                 session: session.id.clone(),
@@ -77,40 +71,38 @@ impl Step<'_> {
             return None;
         }
         let nothing_is_owed = !point.ask && point.ended.is_empty() && point.supplies == point.open;
-        if nothing_is_owed && open.is_none_or(|session| !session.revoke && session.stop.is_none()) {
+        if nothing_is_owed
+            && open.is_none_or(|session| !session.needs_revocation() && session.stop().is_none())
+        {
             return None; // the common case, at every tick
         }
         let again = |request: &EngineRequest| {
             let recent = |(made, at): &(EngineRequest, Mono)| made == request && self.is_recent(*at);
             point.recent_calls.iter().any(recent)
         };
-        let ended =
-            || point.ended.iter().filter_map(|id| self.net.sessions.get(id)).filter(|s| !s.store_lost);
         let revoke = |session: &Session| {
             let (number, session) = (session.authorization, session.id.clone());
             EngineRequest::Revoke { number, session }
         };
-        let stop_open = open.filter(|session| session.state == State::Supplying && session.stop.is_some());
+        let stop_open =
+            open.filter(|session| session.state() == State::Supplying && session.stop().is_some());
         let stop_ended = point.supplies.as_ref().filter(|id| point.open.as_ref() != Some(id));
         let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).cloned();
-        let owed = |session: &&Session| session.final_reading && session.ticket.is_some() && !session.closed;
+        let owed = || registry.ended_at(point).filter(|session| session.may_be_forgotten());
         let held = |session: &&Session| self.net.config.confirm_copied && !session.live.copied;
-        let mut held_most = ended().filter(owed).filter(held).count().saturating_sub(HOLD_MOST);
+        let mut held_most = owed().filter(held).count().saturating_sub(HOLD_MOST);
         let mut may_go = |session: &&Session| {
             let over = held(session) && held_most > 0; // the oldest come first
             held_most -= usize::from(over);
             over || !held(session)
         };
-        let confirm: Vec<_> = ended()
-            .filter(owed)
-            .filter(|session| may_go(session))
-            .take(CONFIRM_MOST)
-            .map(|session| session.id.clone())
-            .collect();
+        let going = owed().filter(|session| may_go(session)).take(CONFIRM_MOST);
+        let confirm: Vec<_> = going.map(|session| session.id.clone()).collect();
 
-        let revokes = open.into_iter().filter(|session| session.revoke).map(revoke);
+        let wanted = |session: &&Session| session.needs_revocation();
+        let revokes = open.into_iter().filter(wanted).map(revoke);
         let stops = stop.map(|session| EngineRequest::Stop { session });
-        let late_revokes = ended().filter(|session| session.revoke).map(revoke);
+        let late_revokes = registry.ended_at(point).filter(wanted).map(revoke);
         let confirms = (!confirm.is_empty()).then_some(EngineRequest::Confirm { sessions: confirm });
         let asks = point.ask.then_some(EngineRequest::GetState);
         let mut wanted = revokes.chain(stops).chain(late_revokes).chain(confirms);
@@ -127,7 +119,11 @@ impl Step<'_> {
         call: CallId,
         result: Result<EngineAnswer, CallFailed>,
     ) {
-        let Some(point) = self.point(id) else { return };
+        if self.net.registry.find_point(id).is_none() {
+            return;
+        }
+        self.touch(id);
+        let point = self.point_mut(id);
         if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {
             return self.late_answer(id); // an older call's answer touches nothing (INV-8)
         }
@@ -161,7 +157,7 @@ impl Step<'_> {
 
     fn answered(&mut self, id: &ChargePointId, made: &InFlight, answer: EngineAnswer) {
         let now = self.now.mono;
-        let Some(point) = self.point(id) else { return };
+        let point = self.point_mut(id);
         let back = point.answering != Answering::Yes && point.connection == made.connection;
         if back {
             point.answering = Answering::Yes;
@@ -181,7 +177,7 @@ impl Step<'_> {
             EngineRequest::Revoke { session, .. } => self.revoke_answered(session, answer.outcome),
             EngineRequest::Confirm { sessions } if answer.outcome == CallOutcome::Done => {
                 for session in sessions {
-                    self.close(session);
+                    self.forgotten(session);
                 }
             }
             EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } | EngineRequest::GetState => {}
@@ -189,12 +185,10 @@ impl Step<'_> {
     }
 
     fn authorize_answered(&mut self, point: &ChargePointId, id: &SessionId, outcome: CallOutcome) {
-        let Some(session) = self.session(id) else { return };
-        if session.state != State::Authorizing {
-            if outcome == CallOutcome::Done && !session.state.is_open() && !session.started {
-                session.revoke = true; // ended while it was asked for: it must start nothing
-                session.closed = false;
-                self.changed(id);
+        let Some(session) = self.net.registry.find_session(id) else { return };
+        if session.state() != State::Authorizing {
+            if outcome == CallOutcome::Done && !session.is_open() && !session.started() {
+                self.still_authorized(id);
             }
             return;
         }
@@ -202,7 +196,6 @@ impl Step<'_> {
             CallOutcome::Done => return self.reserve(id),
             // A session of before the start gets no other number: an old copy of the store may have forgotten how it ended.
             CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST && !session.live.restored => {
-                session.live.renumbered += 1;
                 return self.renumber(point, id);
             }
             CallOutcome::NumberStale => "it has seen a higher authorisation number",
@@ -214,42 +207,30 @@ impl Step<'_> {
             }
         };
         let text = format!("{point} refused: {refused}");
-        self.reject(id, Denial { reason: Reason::EngineRefused, text }, Outcome::Rejected, false);
+        self.reject(id, Denial { reason: Reason::EngineRefused, text }, Outcome::Rejected, Word::Given);
     }
 
     /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
     fn renumber(&mut self, point: &ChargePointId, id: &SessionId) {
-        let Some(changed) = self.point(point) else { return };
+        let changed = self.point_mut(point);
         let number = next_number(changed.stored.highest_authorization);
         changed.stored.highest_authorization = number;
         let text =
             format!("{point} has seen higher authorisation numbers: going on above them, with {number}");
         self.happened(Level::Info, "numbers_raised", text);
-        if let Some(session) = self.session(id) {
-            session.authorization = number;
-        }
+        self.session_mut(id).renumber(number);
         self.point_changed(point);
         self.changed(id);
     }
 
     fn revoke_answered(&mut self, id: &SessionId, outcome: CallOutcome) {
-        let Some(session) = self.session(id) else { return };
+        let Some(session) = self.net.registry.find_session(id) else { return };
         match outcome {
-            CallOutcome::Revoked if session.state == State::Reserved => {
-                session.revoke = false;
-                self.expire(id);
-            }
-            CallOutcome::Revoked if !session.state.is_open() => {
-                session.revoke = false;
-                self.close_if_nothing_is_left(id);
-                self.changed(id);
-            }
+            CallOutcome::Revoked if session.state() == State::Reserved => self.expire(id, Word::Given),
+            CallOutcome::Revoked if !session.is_open() => self.word_given(id),
             // Taken up: the report, applied before, has moved the session on. Without it in the report the answer makes no
             // sense, and the session ends without the engine's word.
-            CallOutcome::NotRevoked if session.started => {
-                session.revoke = false;
-                self.changed(id);
-            }
+            CallOutcome::NotRevoked if session.started() => self.word_given(id),
             CallOutcome::Revoked
             | CallOutcome::NotRevoked
             | CallOutcome::Done
@@ -261,9 +242,22 @@ impl Step<'_> {
         }
     }
 
+    /// The engine's word on an authorisation is given, by what its report said too.
+    fn word_given(&mut self, id: &SessionId) {
+        self.session_mut(id).word_given();
+        self.changed(id);
+    }
+
+    /// The engine has forgotten a settled session.
+    fn forgotten(&mut self, id: &SessionId) {
+        if self.net.registry.find_session(id).is_some() && self.session_mut(id).forgotten() {
+            self.changed(id);
+        }
+    }
+
     fn unanswered(&mut self, id: &ChargePointId, made: &InFlight, why: String) {
         let now = self.now.mono;
-        let Some(point) = self.point(id) else { return };
+        let point = self.point_mut(id);
         point.judged = true;
         point.failures = point.failures.saturating_add(1);
         point.not_before = now + RETRY_FIRST.saturating_mul(1 << point.failures.min(10)).min(RETRY_MOST);
@@ -280,32 +274,25 @@ impl Step<'_> {
                 format!("the engine of {id} does not answer central: {why}"),
             );
         }
+        let state_of = |id: &SessionId| self.net.registry.find_session(id).map(|session| session.state());
         match &made.request {
-            EngineRequest::Authorize { session, .. } => {
-                if self.net.sessions.get(session).is_some_and(|session| session.state == State::Authorizing) {
-                    self.reject_silent(session);
-                }
+            EngineRequest::Authorize { session, .. } if state_of(session) == Some(State::Authorizing) => {
+                self.reject_silent(session);
             }
-            EngineRequest::Revoke { session, .. } => {
-                if self.net.sessions.get(session).is_some_and(|session| session.state == State::Reserved) {
-                    self.expire(session);
-                }
+            EngineRequest::Revoke { session, .. } if state_of(session) == Some(State::Reserved) => {
+                self.expire(session, Word::Wanted);
             }
+            EngineRequest::Authorize { .. } | EngineRequest::Revoke { .. } => {}
             EngineRequest::Stop { .. } | EngineRequest::Confirm { .. } | EngineRequest::GetState => {}
         }
     }
 
     /// The engine did not answer in time: a definitive denial, and the engine's word is wanted.
     pub(super) fn reject_silent(&mut self, id: &SessionId) {
-        let Some(session) = self.net.sessions.get(id) else {
-            return;
-        };
-        let point = session.charge_point.clone();
-        if let Some(point) = self.point(&point) {
-            point.answering = Answering::No;
-            point.ask = true;
-        }
+        let point = self.session(id).charge_point.clone();
+        self.point_mut(&point).answering = Answering::No;
+        self.ask(&point);
         let text = format!("{point} did not answer in time; choose another charge point");
-        self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, true);
+        self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);
     }
 }

@@ -8,18 +8,16 @@ use super::{
     denial::{Denial, SupplyFailure},
     effect::{Effect, Notice, NoticeKind},
     request::{Method, Repeatable},
-    session::{Session, Ticket},
+    session::{Session, ticket::Ticket},
     step::Step,
 };
-use crate::{ChargePointId, Energy, Money, RequestId, SessionId, Trace};
+use crate::{ChargePointId, Energy, RequestId, SessionId, Trace};
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
-        if let Some(session) = self.net.sessions.get(id) {
-            let mut notice = self.notice(session, Some(0), Some("auth"), NoticeKind::Authorized);
-            notice.request_id = request_id(request);
-            self.notify(notice);
-        }
+        let mut notice = self.notice(self.session(id), Some(0), Some("auth"), NoticeKind::Authorized);
+        notice.request_id = request_id(request);
+        self.notify(notice);
     }
 
     pub(super) fn notify_denied(
@@ -43,41 +41,27 @@ impl Step<'_> {
         });
     }
 
-    /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session.
-    pub(super) fn notify_error(&mut self, id: &SessionId, failure: SupplyFailure, reason: String) {
-        let Some(session) = self.session(id) else { return };
-        if std::mem::replace(&mut session.error_told, true) {
-            return;
-        }
-        if session.state.is_open() {
-            session.trouble.clone_from(&reason);
-        }
-        self.changed(id);
-        let Some(session) = self.net.sessions.get(id) else {
-            return;
-        };
-        let energy = session.energy;
+    /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session, which says why.
+    pub(super) fn notify_error(&mut self, id: &SessionId, failure: SupplyFailure) {
+        let session = self.session(id);
+        let reason = if session.is_open() { session.trouble() } else { session.reason() }.to_owned();
+        let energy = session.energy();
         let kind = NoticeKind::Error { failure, reason, energy, amount: session.price.cost(energy) };
-        let notice = self.notice(session, Some(session.seq.saturating_add(1)), Some("error"), kind);
+        let notice = self.notice(session, Some(session.seq().saturating_add(1)), Some("error"), kind);
         self.notify(notice);
     }
 
     pub(super) fn notify_ticket(&mut self, id: &SessionId) {
-        let Some(session) = self.net.sessions.get(id) else {
-            return;
-        };
-        let Some(Ticket { energy, amount_micros, .. }) = session.ticket else { return };
-        let amount = Money { currency: session.price.currency(), micros: amount_micros };
+        let session = self.session(id);
+        let Some(Ticket { energy, amount, .. }) = session.ticket() else { return };
         let kind = NoticeKind::Ticket { energy, amount };
-        let notice = self.notice(session, Some(session.seq.saturating_add(2)), Some("ticket"), kind);
+        let notice = self.notice(session, Some(session.seq().saturating_add(2)), Some("ticket"), kind);
         self.notify(notice);
     }
 
     /// A reading's echo: at once or never. `seq` is the engine's, or `None` for a bare one.
     pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>, energy: Energy) {
-        let Some(session) = self.net.sessions.get(id) else {
-            return;
-        };
+        let session = self.session(id);
         let amount = session.price.cost(energy);
         let kind = NoticeKind::Reading { energy, power: session.live.power, amount };
         let mut notice = self.notice(session, seq, None, kind);

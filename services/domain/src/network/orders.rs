@@ -6,7 +6,7 @@ use super::{
     effect::Level,
     reply::Ordered,
     request::Asked,
-    session::{Deadline, Outcome, Session, State, Stop},
+    session::{Outcome, Session, State, Stop, lifecycle::Word},
 };
 use crate::{ChargePointId, DriverId, Price, SessionId};
 use std::collections::BTreeSet;
@@ -19,9 +19,9 @@ impl Step<'_> {
         }
         let (ids, count): (BTreeSet<ChargePointId>, usize) = match which {
             Which::All => {
-                let points = self.net.points.iter();
-                let others = points.filter(|(_, point)| point.stored.out_of_order != out_of_order);
-                (others.map(|(id, _)| id.clone()).collect(), self.net.points.len())
+                let points = self.net.registry.points();
+                let others = points.iter().filter(|(_, point)| point.stored.out_of_order != out_of_order);
+                (others.map(|(id, _)| id.clone()).collect(), points.len())
             }
             Which::Some(ids) => {
                 let ids: BTreeSet<ChargePointId> = ids.into_iter().collect();
@@ -29,7 +29,7 @@ impl Step<'_> {
                 (ids, count)
             }
         };
-        if let Some(unknown) = ids.iter().find(|id| !self.net.points.contains_key(*id)) {
+        if let Some(unknown) = ids.iter().find(|id| self.net.registry.find_point(id).is_none()) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");
             return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
         }
@@ -41,7 +41,8 @@ impl Step<'_> {
     }
 
     fn order_one(&mut self, id: &ChargePointId, out_of_order: bool) {
-        let Some(point) = self.point(id) else { return };
+        self.touch(id);
+        let point = self.point_mut(id);
         if std::mem::replace(&mut point.stored.out_of_order, out_of_order) == out_of_order {
             return;
         }
@@ -58,11 +59,12 @@ impl Step<'_> {
         if self.repeated(asked) {
             return;
         }
-        let Some(point) = self.point(id) else {
+        if self.net.registry.find_point(id).is_none() {
             let text = format!("no charge point {id} is registered");
             return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
-        };
-        point.stored.price = price;
+        }
+        self.touch(id);
+        self.point_mut(id).stored.price = price;
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
         self.answer(asked, Ok(id.clone()));
@@ -78,12 +80,12 @@ impl Step<'_> {
             return;
         }
         let named = session.is_some();
-        let id = session.or_else(|| self.net.drivers.get(driver).cloned());
-        let found = id.as_ref().and_then(|id| {
-            let known = self.net.sessions.get(id).cloned();
-            known.or_else(|| self.archive.session(id)).filter(|session| session.driver == *driver)
+        let id = session.or_else(|| self.net.registry.find_open(driver).map(|open| open.id.clone()));
+        let found = id.and_then(|id| {
+            let known = self.net.registry.find_session(&id).cloned();
+            known.or_else(|| self.archive.session(&id)).filter(|session| session.driver == *driver)
         });
-        let (Some(id), Some(found)) = (id, found) else {
+        let Some(found) = found else {
             let text = if named {
                 format!("driver {driver} has no such session")
             } else {
@@ -91,38 +93,27 @@ impl Step<'_> {
             };
             return self.answer(asked, Err(Denial { reason: Reason::SessionUnknown, text }));
         };
-        if found.state.is_open() {
-            self.stop(&id, Stop::Driver);
+        if found.is_open() {
+            self.stop(&found.id, Stop::Driver);
         }
-        let now = self.net.sessions.get(&id).cloned().unwrap_or(found);
+        let now = self.net.registry.find_session(&found.id).cloned().unwrap_or(found);
         self.answer(asked, Ok(Box::new(now)));
     }
 
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
     fn stop(&mut self, id: &SessionId, stop: Stop) {
-        let soon = Deadline::after(self.now, self.net.config.revoke_timeout);
-        let Some(session) = self.session(id) else { return };
-        session.stop.get_or_insert(stop);
-        match session.state {
-            State::Authorizing => {
-                let (reason, text) = match stop {
-                    Stop::Driver => {
-                        (Reason::ChargeStopped, "stopped by the driver before it was authorised".into())
-                    }
-                    Stop::Operator => {
-                        let text =
-                            format!("{} was taken out of service by the operator", session.charge_point);
-                        (Reason::ChargePointOutOfOrder, text)
-                    }
-                };
-                self.reject(id, Denial { reason, text }, Outcome::Stopped, true);
-            }
-            State::Reserved if !session.revoke => {
-                session.revoke = true;
-                session.deadline = Some(soon);
-            }
-            State::Reserved | State::Supplying | State::Ended(_) => {}
+        let (session, deadline) = (self.session(id), self.revocation_deadline());
+        if session.state() != State::Authorizing {
+            self.session_mut(id).order_stop(stop, deadline);
+            return self.changed(id);
         }
-        self.changed(id);
+        let (reason, text) = match stop {
+            Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
+            Stop::Operator => {
+                let text = format!("{} was taken out of service by the operator", session.charge_point);
+                (Reason::ChargePointOutOfOrder, text)
+            }
+        };
+        self.reject(id, Denial { reason, text }, Outcome::Stopped, Word::Wanted);
     }
 }

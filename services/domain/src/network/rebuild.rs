@@ -6,7 +6,7 @@
 
 use super::{
     ChargePoint, Config, Stored,
-    session::{Deadline, Outcome, Session, State},
+    session::{Deadline, Ending, Outcome, Session, State, lifecycle::Word},
 };
 use crate::{ChargePointId, DriverId, Now};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,46 +39,39 @@ impl Stored {
         self.sessions.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
         for session in &mut self.sessions {
             let registered = points.get(&session.charge_point).map(|point| &point.instance);
-            if registered != Some(&session.instance) && !session.store_lost {
-                session.store_lost = true;
-                session.revoke = false;
-                session.closed = !session.state.is_open() && session.ticket.is_some();
-                end(session, config, now, LOST);
+            let lost = registered != Some(&session.instance);
+            if !session.is_open() {
+                if lost {
+                    session.lose_store();
+                }
+                continue;
             }
-            if !session.state.is_open() {
+            if lost {
+                end(session, config, now, LOST, Word::Lost);
                 continue;
             }
             let (points, drivers) = &mut taken;
             let driver_is_free = session.driver.is_guest() || !drivers.contains(&session.driver);
             if points.contains(&session.charge_point) || !driver_is_free {
-                session.revoke = true;
-                end(session, config, now, SUPERSEDED);
+                end(session, config, now, SUPERSEDED, Word::Wanted);
                 continue;
             }
             points.insert(session.charge_point.clone());
             drivers.insert(session.driver.clone());
-            if session.state == State::Authorizing {
-                session.state = State::Reserved;
-                session.revoke = true;
-                session.request = None;
-                session.deadline = Some(Deadline::after(now, config.revoke_timeout));
+            if session.state() == State::Authorizing {
+                let deadline = Deadline::after(now, config.revoke_timeout);
+                session.grant(deadline);
+                session.revoke(deadline);
             }
         }
         self.charge_points = points.into_values().collect();
     }
 }
 
-fn end(session: &mut Session, config: &Config, now: Now, reason: &str) {
-    if !session.state.is_open() {
-        return;
-    }
-    let outcome = if session.started { Outcome::Faulted } else { Outcome::Expired };
-    session.state = State::Ended(outcome);
-    session.reason = reason.to_owned();
-    session.trouble.clear();
-    session.request = None;
-    session.ended_at = session.ended_at.or(Some(now.wall));
-    session.deadline = Some(Deadline::after(now, config.settlement));
+fn end(session: &mut Session, config: &Config, now: Now, reason: &str, word: Word) {
+    let outcome = if session.started() { Outcome::Faulted } else { Outcome::Expired };
+    let ending = Ending { outcome, reason: reason.to_owned(), at: now.wall };
+    session.end(ending, word, Deadline::after(now, config.settlement));
 }
 
 /// A charge point of which only a session is known: its place and its address come with its monitor, or never.

@@ -30,26 +30,10 @@ impl<'a> Step<'a> {
     /// Lists what is free, and makes the calls that the state asks for: one at a time per engine.
     pub(super) fn finish(mut self) -> Vec<Effect> {
         for id in std::mem::take(&mut self.touched) {
-            self.list_free(&id);
+            self.net.registry.list_free(&id);
             self.call_engine(&id);
         }
         self.effects
-    }
-
-    fn list_free(&mut self, id: &ChargePointId) {
-        let Some(point) = self.net.points.get_mut(id) else {
-            return;
-        };
-        let free_at = point.is_free(&self.net.sessions).then_some(point.stored.price);
-        if point.free_at != free_at {
-            if let Some(price) = point.free_at {
-                self.net.free.remove(&(price, id.clone()));
-            }
-            if let Some(price) = free_at {
-                self.net.free.insert((price, id.clone()));
-            }
-            point.free_at = free_at;
-        }
     }
 
     pub(super) fn copied(&mut self, sessions: &[SessionId]) {
@@ -57,9 +41,13 @@ impl<'a> Step<'a> {
             if self.net.changed_sessions.contains(id) {
                 continue; // it changed in this very step
             }
-            let Some(session) = self.net.sessions.get_mut(id) else { continue };
+            if self.net.registry.find_session(id).is_none() {
+                continue;
+            }
+            let session = self.session_mut(id);
             session.live.copied = true;
-            self.touched.insert(session.charge_point.clone()); // now its engine may forget it
+            let point = session.charge_point.clone();
+            self.touch(&point); // now its engine may forget it
         }
     }
 
@@ -75,18 +63,23 @@ impl<'a> Step<'a> {
         self.push(Effect::Happened(Event { level, name, text }));
     }
 
-    /// A charge point, to be changed.
-    pub(super) fn point(&mut self, id: &ChargePointId) -> Option<&mut Point> {
-        let point = self.net.points.get_mut(id)?;
+    pub(super) fn point(&self, id: &ChargePointId) -> &Point {
+        self.net.registry.point(id)
+    }
+
+    pub(super) fn point_mut(&mut self, id: &ChargePointId) -> &mut Point {
+        self.net.registry.point_mut(id)
+    }
+
+    /// Something that its calls or its freedom depend on has changed: they are looked at in the end.
+    pub(super) fn touch(&mut self, id: &ChargePointId) {
         self.touched.insert(id.clone());
-        Some(point)
     }
 
     /// The engine's state is wanted, as soon as may be.
     pub(super) fn ask(&mut self, id: &ChargePointId) {
-        if let Some(point) = self.point(id) {
-            point.ask = true;
-        }
+        self.point_mut(id).ask = true;
+        self.touch(id);
     }
 
     /// A charge point's stored part has changed.
@@ -94,19 +87,22 @@ impl<'a> Step<'a> {
         self.net.changed_points.insert(id.clone());
     }
 
-    /// A session in memory, to be changed.
-    pub(super) fn session(&mut self, id: &SessionId) -> Option<&mut Session> {
-        self.net.sessions.get_mut(id)
+    pub(super) fn session(&self, id: &SessionId) -> &Session {
+        self.net.registry.session(id)
+    }
+
+    pub(super) fn session_mut(&mut self, id: &SessionId) -> &mut Session {
+        self.net.registry.session_mut(id)
     }
 
     /// A session's stored part has changed.
     pub(super) fn changed(&mut self, id: &SessionId) {
         self.net.changed_sessions.insert(id.clone());
         self.push(Effect::Changed(id.clone()));
-        if let Some(session) = self.net.sessions.get_mut(id) {
-            session.live.copied = false;
-            self.touched.insert(session.charge_point.clone());
-        }
+        let session = self.session_mut(id);
+        session.live.copied = false;
+        let point = session.charge_point.clone();
+        self.touch(&point);
     }
 
     /// A repeated mutation gets its first answer. False: it is new.
@@ -118,7 +114,7 @@ impl<'a> Step<'a> {
             return true;
         }
         let session =
-            |id: &SessionId| self.net.sessions.get(id).cloned().or_else(|| self.archive.session(id));
+            |id: &SessionId| self.net.registry.find_session(id).cloned().or_else(|| self.archive.session(id));
         let answer = match &given.result {
             Ok(recorded) => match A::recall(recorded, session) {
                 Some(answer) => Ok(answer),

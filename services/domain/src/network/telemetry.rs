@@ -7,8 +7,8 @@ use super::{
     Step,
     command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
-    evidence::{Observed, Reading},
-    session::{Session, Source, State},
+    evidence::Observed,
+    session::{Session, Source, State, lifecycle::Reading},
 };
 use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
 use std::time::Duration;
@@ -25,12 +25,11 @@ impl Step<'_> {
         self.message(message);
         let Some(source) = source else { return };
         self.read_past(source);
-        if let Some((id, _)) = session
-            && let Some(session) = self.net.sessions.get_mut(&id)
-            && session.live.unsaved
-            && !session.live.held.iter().any(|held| held.partition == source.partition)
-        {
-            session.live.held.push(source);
+        let known = session.filter(|(id, _)| self.net.registry.find_session(id).is_some());
+        let Some((id, _)) = known else { return };
+        let live = &mut self.session_mut(&id).live;
+        if live.unsaved && !live.held.iter().any(|held| held.partition == source.partition) {
+            live.held.push(source);
             self.net.held.insert(source, id);
         }
     }
@@ -58,7 +57,7 @@ impl Step<'_> {
                     "kafka_gaps",
                     "messages are missing on kafka: asking every engine".into(),
                 );
-                for id in self.net.points.keys().cloned().collect::<Vec<_>>() {
+                for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
                     self.ask(&id);
                 }
             }
@@ -67,7 +66,7 @@ impl Step<'_> {
 
     fn message(&mut self, message: Message) {
         let point = message.charge_point.clone();
-        if !self.net.points.contains_key(&point) {
+        if self.net.registry.find_point(&point).is_none() {
             return self.dead_letter(format!("no charge point {point} is registered"));
         }
         match (message.session.clone(), message.driver.clone()) {
@@ -83,23 +82,21 @@ impl Step<'_> {
     }
 
     fn numbered(&mut self, point: &ChargePointId, id: &SessionId, seq: u64, message: &Message) {
-        if !self.net.sessions.contains_key(id) {
-            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka knew (INV-1).
-            let archived = self.archive.session(id).filter(|session| !session.started);
-            let fits = |session: &Session| {
-                session.charge_point == *point
-                    && message.driver.as_ref().is_none_or(|driver| *driver == session.driver)
-            };
-            match archived.filter(fits) {
-                Some(archived) => self.revive(archived),
-                None => return self.unknown_session(point, id),
-            }
-        }
-        let Some(session) = self.net.sessions.get(id) else { return };
-        if session.charge_point != *point
-            || message.driver.as_ref().is_some_and(|driver| *driver != session.driver)
-        {
+        let fits = |session: &Session| {
+            session.charge_point == *point
+                && message.driver.as_ref().is_none_or(|driver| *driver == session.driver)
+        };
+        let known = self.net.registry.find_session(id);
+        if known.is_some_and(|known| !fits(known)) {
             return self.dead_letter(format!("session {id} is not of that charge point and driver"));
+        }
+        let mut archived = None;
+        if known.is_none() {
+            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka knew (INV-1).
+            archived = self.archive.session(id).filter(|session| !session.started());
+            if !archived.as_ref().is_some_and(fits) {
+                return self.unknown_session(point, id);
+            }
         }
         let ends = match message.kind {
             MessageKind::Started | MessageKind::Reading => None,
@@ -112,8 +109,10 @@ impl Step<'_> {
                 return self.dead_letter("kwh is missing".into());
             }
         };
-        let of_this_instance =
-            self.net.points.get(point).is_some_and(|p| p.stored.instance == session.instance);
+        if let Some(archived) = archived {
+            self.revive(archived);
+        }
+        let of_this_instance = self.point(point).stored.instance == self.session(id).instance;
         let power = message.power.or_else(|| self.power_between(id, energy));
         let at = message.at;
         let started_at = at.filter(|_| message.kind == MessageKind::Started);
@@ -152,9 +151,8 @@ impl Step<'_> {
     }
 
     fn bare(&mut self, point: &ChargePointId, driver: &DriverId, message: &Message) {
-        let open = self.net.points.get(point).and_then(|point| point.open.clone());
-        let open =
-            open.filter(|id| self.net.sessions.get(id).is_some_and(|session| session.driver == *driver));
+        let open = self.net.registry.open_at(self.point(point)).filter(|open| open.driver == *driver);
+        let open = open.map(|open| open.id.clone());
         if let MessageKind::Fault(_) = message.kind {
             self.fault(point, message);
         }
@@ -175,10 +173,9 @@ impl Step<'_> {
                     return self.dead_letter("kwh is missing".into());
                 };
                 let power = message.power.or_else(|| self.power_between(&id, energy));
-                if let Some(session) = self.session(&id) {
-                    session.live.bare = Some(energy);
-                    session.live.power = power.unwrap_or(session.live.power);
-                }
+                let live = &mut self.session_mut(&id).live;
+                live.bare = Some(energy);
+                live.power = power.unwrap_or(live.power);
                 self.notify_reading(&id, None, energy);
                 self.ask_now_and_then(point);
             }
@@ -189,15 +186,13 @@ impl Step<'_> {
     fn fault(&mut self, id: &ChargePointId, message: &Message) {
         let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };
         self.happened(Level::Warn, "faults", format!("{id} reported a fault: {why}"));
-        if let Some(point) = self.point(id) {
-            point.faulted = true;
-            point.ask = true;
-        }
+        self.point_mut(id).faulted = true;
+        self.ask(id);
     }
 
     fn ask_now_and_then(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if self.net.points.get(id).is_some_and(|point| now.since(point.last_asked) >= ASK_AFTER) {
+        if now.since(self.point(id).last_asked) >= ASK_AFTER {
             self.ask(id);
         }
     }
@@ -205,7 +200,7 @@ impl Step<'_> {
     /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were held
     /// up and came together nothing can be told.
     fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
-        let session = self.net.sessions.get(id).filter(|session| session.state == State::Supplying)?;
+        let session = Some(self.session(id)).filter(|session| session.state() == State::Supplying)?;
         let elapsed = self.now.mono.since(session.live.last_sign);
         let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
         let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;

@@ -27,7 +27,7 @@ fn an_agreed_request_is_a_reservation_told_in_both_ways() {
     assert_eq!((number, asked, whose, at), (1, session.clone(), driver("d"), price()));
     world.answer("A", CallOutcome::Done, None, vec![]);
     let told = world.told_session(token);
-    assert_eq!((&told.id, told.state), (&session, State::Reserved));
+    assert_eq!((&told.id, told.state()), (&session, State::Reserved));
     assert_eq!(world.told(), ["AUTH_OK"]);
     assert_eq!(world.status("A"), Status::Reserved);
 }
@@ -79,7 +79,7 @@ fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
         let asked = world.asked();
         world.send(Command::SetPrice { asked, charge_point: cp(id), price: price.parse().unwrap() });
     }
-    let at = |world: &World, session| world.find(session).charge_point;
+    let at = |world: &World, session| world.find(session).charge_point.clone();
     let (_, first) = world.request("d1", any());
     assert_eq!(at(&world, &first), cp("B"));
     let (_, second) = world.request("d2", any());
@@ -133,7 +133,7 @@ fn a_silent_engine_is_denied_at_the_deadline_and_revoked_until_it_answers() {
         "until answered"
     );
     world.answer("A", CallOutcome::Revoked, None, vec![]);
-    assert!(world.find(&session).closed);
+    assert!(world.find(&session).closed());
     assert_eq!(world.status("A"), Status::Available);
 }
 
@@ -194,7 +194,7 @@ fn a_late_answer_touches_nothing() {
     world.send(Command::EngineAnswered { charge_point: cp("A"), call: late.id, result });
     assert_eq!(world.state(&session), ended(Outcome::Rejected));
     world.answer("A", CallOutcome::Revoked, None, vec![]);
-    assert!(world.find(&session).closed, "the awaited answer still counts");
+    assert!(world.find(&session).closed(), "the awaited answer still counts");
     assert_eq!(world.told(), ["AUTH_DENIED"]);
 }
 

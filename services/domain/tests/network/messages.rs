@@ -25,14 +25,14 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
         "the price is central's; the importe that came is not read"
     );
     assert_eq!(world.net.charge_point(&cp("A")).unwrap().live.unwrap().energy.wh(), 300);
-    assert_eq!(world.find(&session).energy.wh(), 0, "nothing that could be billed has moved");
+    assert_eq!(world.find(&session).energy().wh(), 0, "nothing that could be billed has moved");
 
     world.advance(1_000, &["A"]);
     world.telemetry("A", Some("d"), None, MessageKind::Ended(SupplyEnd::Completed), 999_999, None);
     assert_eq!(world.state(&session), State::Supplying, "only the engine's answer ends");
     let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 3, 310);
     world.answer("A", CallOutcome::Done, None, vec![last]);
-    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 310, "only the engine's answer bills");
+    assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 310, "only the engine's answer bills");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn repeated_and_reordered_messages_change_nothing() {
     for (seq, wh) in [(5, 50), (3, 30), (5, 50), (4, 40), (1, 0)] {
         world.message("A", "d", &session, seq, MessageKind::Reading, wh);
     }
-    assert_eq!(world.find(&session).energy.wh(), 50);
+    assert_eq!(world.find(&session).energy().wh(), 50);
     assert_eq!(world.readings.len(), 2, "the start's and one reading's echo");
     // gRPC told first; the message with the same number is the repeat.
     world.advance(3_000, &["A"]);
@@ -91,7 +91,7 @@ fn what_fits_nothing_goes_to_the_dead_letters_and_creates_nothing() {
     world.message("A", "d", &session, 2, reading, 100);
     world.message("A", "d", &session, 3, reading, 99);
     assert!(world.dead_letters.pop().unwrap().contains("backwards"));
-    assert_eq!((world.find(&session).energy.wh(), world.net.charge_point_count()), (100, 2));
+    assert_eq!((world.find(&session).energy().wh(), world.net.charge_point_count()), (100, 2));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_live_reading_of_an_ended_session_makes_central_stop_it() {
     assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() });
     let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 44, 4_400);
     world.answer("A", CallOutcome::Done, None, vec![last]);
-    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 4_400);
+    assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 4_400);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_session_unknown_to_central_is_adopted_open_only_where_that_breaks_no_promis
     assert_eq!(*world.call("B"), EngineRequest::Stop { session: other.clone() });
     let last = record(&other, "d", SupplyState::Ended(SupplyEnd::Stopped), 7, 70);
     world.answer("B", CallOutcome::Done, None, vec![last]);
-    assert_eq!(world.find(&other).ticket.unwrap().energy.wh(), 70);
+    assert_eq!(world.find(&other).ticket().unwrap().energy.wh(), 70);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_late_reading_of_a_lost_store_does_not_hold_the_charge_point_of_the_next() {
     }
     assert_eq!(world.status("A"), Status::Available);
     world.message("A", "d", &session, 2, MessageKind::Reading, 500);
-    assert_eq!(world.find(&session).energy.wh(), 500, "it counts for its session");
+    assert_eq!(world.find(&session).energy().wh(), 500, "it counts for its session");
     assert_eq!(world.status("A"), Status::Available);
     assert!(world.calls.is_empty(), "the new engine is not asked to stop it");
 }
@@ -183,12 +183,12 @@ fn a_session_that_is_over_is_not_brought_back_by_another_charge_points_engine() 
     let mut world = World::with_points(&["A", "B"]);
     let (_, session) = world.request("d", Target::Named(cp("A")));
     world.answer("A", CallOutcome::Faulted, None, vec![]);
-    assert!(world.find(&session).closed && world.net.session(&session).is_none());
+    assert!(world.find(&session).closed() && world.net.session(&session).is_none());
     world.send(Command::Broker(Broker::Gap));
     let claimed = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 2, 900);
     world.answer("B", CallOutcome::Done, None, vec![claimed]);
     assert_eq!(world.net.session(&session), None, "it has nothing left to do");
-    assert!(world.find(&session).closed);
+    assert!(world.find(&session).closed());
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
     world.advance(6_000, &["A"]);
     assert_eq!(world.state(&session), ended(Outcome::Expired));
     pass(&mut world);
-    assert!(world.find(&session).closed && !world.find(&session).started);
+    assert!(world.find(&session).closed() && !world.find(&session).started());
     world.report("A", Health::Ok);
     world.silence("A");
     world.advance(4_000, &["A"]);
@@ -223,8 +223,8 @@ fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
         Some(record(&session, "d", SupplyState::Supplying, 90_000, 7_000)),
         vec![],
     );
-    assert_eq!(world.find(&session).ticket, None, "it supplies: its end is waited for");
+    assert_eq!(world.find(&session).ticket(), None, "it supplies: its end is waited for");
     pass(&mut world); // and never comes
-    let ticket = world.find(&session).ticket.unwrap();
-    assert_eq!((ticket.energy.wh(), ticket.estimated), (7_000, true));
+    let ticket = world.find(&session).ticket().unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (7_000, true));
 }

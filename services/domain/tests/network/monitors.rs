@@ -112,13 +112,13 @@ fn a_lost_engine_store_settles_on_what_kafka_tells_to_its_end() {
     world.report("A", Health::Ok);
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
     world.send(Command::Tick);
-    assert_eq!(world.find(&session).ticket, None, "Kafka may still tell more");
+    assert_eq!(world.find(&session).ticket(), None, "Kafka may still tell more");
     world.message("A", "d", &session, 3, MessageKind::Reading, 600);
     let as_of = world.now.mono;
     world.send(Command::Broker(Broker::ReadTo(as_of)));
     world.send(Command::Tick);
-    let ticket = world.find(&session).ticket.unwrap();
-    assert_eq!((ticket.energy.wh(), ticket.estimated), (600, true));
+    let ticket = world.find(&session).ticket().unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (600, true));
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
 }
 
@@ -136,7 +136,7 @@ fn a_registration_of_another_store_takes_its_place_only_once_its_engine_answers(
     assert_eq!(world.state(&session), State::Supplying, "the store that is there is not lost");
     world.register(World::registration("A")).unwrap();
     world.report("A", Health::Ok);
-    assert_eq!((world.state(&session), world.find(&session).store_lost), (State::Supplying, false));
+    assert_eq!((world.state(&session), world.find(&session).store_lost()), (State::Supplying, false));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_reservation_of_a_lost_store_ends_without_a_ticket() {
     world.send(Command::Broker(Broker::Away));
     world.send(Command::Tick);
     assert_eq!(world.state(&session), State::Ended(Outcome::Expired));
-    assert_eq!((world.find(&session).ticket, world.find(&session).closed), (None, true));
+    assert_eq!((world.find(&session).ticket(), world.find(&session).closed()), (None, true));
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
 }
 
@@ -166,17 +166,17 @@ fn a_supply_of_a_lost_store_that_kafka_tells_of_late_has_its_ticket_all_the_same
     world.report("A", Health::Ok);
     world.send(Command::Broker(Broker::Away));
     world.send(Command::Tick);
-    assert!(world.find(&session).closed, "nobody knows of a supply");
+    assert!(world.find(&session).closed(), "nobody knows of a supply");
     world.message("A", "d", &session, 1, MessageKind::Started, 0);
     world.message("A", "d", &session, 2, MessageKind::Reading, 500);
     let as_of = world.now.mono;
     world.send(Command::Broker(Broker::ReadTo(as_of)));
     world.send(Command::Tick);
     let found = world.find(&session);
-    assert_eq!((found.ticket.unwrap().energy.wh(), found.closed), (500, true));
+    assert_eq!((found.ticket().unwrap().energy.wh(), found.closed()), (500, true));
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
     world.message("A", "d", &session, 3, MessageKind::Reading, 600);
-    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 500, "a ticket does not change");
+    assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 500, "a ticket does not change");
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_store_lost_while_kafka_is_away_settles_at_once() {
     world.register(other).unwrap();
     world.report("A", Health::Ok);
     world.send(Command::Tick);
-    let ticket = world.find(&session).ticket.unwrap();
-    assert_eq!((ticket.energy.wh(), ticket.estimated), (500, true));
+    let ticket = world.find(&session).ticket().unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (500, true));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_store_lost_once_kafka_is_back_waits_for_its_end_again() {
     world.register(other).unwrap();
     world.report("A", Health::Ok);
     world.send(Command::Tick);
-    assert_eq!(world.find(&session).ticket, None, "Kafka may still tell more");
+    assert_eq!(world.find(&session).ticket(), None, "Kafka may still tell more");
 }
 
 #[test]
@@ -226,5 +226,5 @@ fn a_lost_store_settles_at_the_deadline_however_kafka_is() {
     let day = world.config.settlement.as_millis() as u64;
     world.now.mono.0 += day;
     world.send(Command::Tick);
-    assert!(world.find(&session).ticket.is_some_and(|ticket| ticket.estimated));
+    assert!(world.find(&session).ticket().is_some_and(|ticket| ticket.estimated()));
 }

@@ -43,7 +43,7 @@ fn requests_that_one_order_sends_on_do_not_meet_at_one_charge_point() {
         world.request("d2", anywhere());
         let asked = world.asked();
         world.send(Command::Order { asked, which: Which::Some(stopped.clone()), out_of_order: true });
-        let open: Vec<_> = world.net.sessions().filter(|session| session.state.is_open()).collect();
+        let open: Vec<_> = world.net.sessions().filter(|session| session.is_open()).collect();
         let places: std::collections::BTreeSet<_> =
             open.iter().map(|session| &session.charge_point).collect();
         assert_eq!(open.len(), places.len(), "{open:?}");
@@ -80,7 +80,7 @@ fn a_price_holds_from_the_next_authorisation_on() {
     let done = domain::network::MessageKind::Ended(domain::SupplyEnd::Completed);
     world.message("A", "d", &session, 2, done, 1_000);
     assert_eq!(
-        world.find(&session).ticket.unwrap().amount_micros,
+        world.find(&session).ticket().unwrap().amount.micros,
         300_000,
         "the price was fixed when authorising"
     );

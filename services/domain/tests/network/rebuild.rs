@@ -18,7 +18,7 @@ fn copying(points: &[&str]) -> World {
 fn rebuild(world: &mut World) {
     let mut stored = Stored {
         charge_points: world.pages.points.values().cloned().collect(),
-        sessions: world.pages.sessions.values().filter(|session| !session.closed).cloned().collect(),
+        sessions: world.pages.sessions.values().filter(|session| !session.closed()).cloned().collect(),
         answers: world.pages.answers.clone().into_iter().collect(),
         ask_every_engine: true,
         ..Stored::default()
@@ -45,7 +45,7 @@ fn an_engine_forgets_a_session_only_once_it_is_copied_as_settled() {
     world.send(Command::Copied(vec![session.clone(), sid("unknown")]));
     assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
     world.answer("A", CallOutcome::Done, None, vec![]);
-    assert!(world.find(&session).closed);
+    assert!(world.find(&session).closed());
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn with_no_copy_for_long_an_engine_may_forget_the_oldest() {
             continue;
         }
         // Ids sort by time, but for those of the tests.
-        let open = |session: &&SessionId| !world.find(session).closed;
+        let open = |session: &&SessionId| !world.find(session).closed();
         let oldest = sessions.iter().filter(open).min().unwrap().clone();
         assert_eq!(asked, Some(EngineRequest::Confirm { sessions: vec![oldest] }));
         world.answer("A", CallOutcome::Done, None, vec![]);
@@ -108,19 +108,18 @@ fn a_request_in_mid_authorisation_is_revoked_not_asked_again() {
 fn of_two_open_sessions_the_newest_is_kept_and_the_other_waits_for_its_engine() {
     let mut world = World::with_points(&["A", "B"]);
     let old = world.supplying("d", "A");
-    let mut stale = world.find(&old);
+    let stale = world.find(&old);
     world.message("A", "d", &old, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
     world.advance(1_000, &["A", "B"]);
     let new = world.supplying("d", "B");
-    stale.live = domain::network::Live::default();
     world.pages.sessions.insert(old.clone(), stale);
     rebuild(&mut world);
     assert_eq!((world.state(&new), world.state(&old)), (State::Supplying, ended(Outcome::Faulted)));
     world.advance(250, &[]);
     let last = record(&old, "d", SupplyState::Ended(SupplyEnd::Completed), 2, 900);
     world.answer("A", CallOutcome::NotRevoked, None, vec![last]);
-    let ticket = world.find(&old).ticket.expect("its ticket is exact");
-    assert_eq!((ticket.energy.wh(), ticket.estimated), (900, false));
+    let ticket = world.find(&old).ticket().expect("its ticket is exact");
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (900, false));
 }
 
 #[test]
@@ -129,7 +128,7 @@ fn a_session_of_another_store_than_the_registered_one_is_known_to_be_lost() {
     let session = world.supplying("d", "A");
     world.pages.points.get_mut(&cp("A")).unwrap().instance = "i2".parse().unwrap();
     rebuild(&mut world);
-    assert!(world.find(&session).store_lost);
+    assert!(world.find(&session).store_lost());
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
 }
 

@@ -38,7 +38,7 @@ fn deadlines_wait_for_kafka_and_for_the_engine() {
     assert_eq!(world.state(&session), State::Reserved, "the engine has not been heard");
     world.silence("A");
     world.advance(250, &[]);
-    assert!(world.find(&session).revoke);
+    assert!(world.find(&session).needs_revocation());
     world.advance(5_000, &[]);
     assert_eq!(world.state(&session), ended(Outcome::Expired));
 }

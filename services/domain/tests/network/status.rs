@@ -71,7 +71,7 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
     let done = record(&session, "d", SupplyState::Ended(domain::SupplyEnd::Stopped), 6, 600);
     world.answer("A", CallOutcome::Done, None, vec![done]);
     assert_eq!(world.status("A"), Status::Available);
-    assert_eq!(world.find(&session).ticket.unwrap().energy.wh(), 600);
+    assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 600);
 }
 
 #[test]

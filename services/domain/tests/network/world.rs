@@ -343,7 +343,7 @@ impl World {
     }
 
     pub(crate) fn state(&self, id: &SessionId) -> State {
-        self.find(id).state
+        self.find(id).state()
     }
 
     pub(crate) fn denial<A>(&self, token: Token<A>) -> Reason {
@@ -366,7 +366,7 @@ impl World {
 
     /// Central dies, loses its memory, and starts from its store.
     pub(crate) fn restart(&mut self) {
-        let open = |session: &&Session| !session.closed;
+        let open = |session: &&Session| !session.closed();
         let stored = Stored {
             charge_points: self.pages.points.values().cloned().collect(),
             sessions: self.pages.sessions.values().filter(open).cloned().collect(),

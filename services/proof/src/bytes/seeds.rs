@@ -57,32 +57,40 @@ fn price() -> Option<network::Price> {
     Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
 }
 
-fn session(id: &str, state: network::SessionState) -> network::Session {
-    network::Session {
-        session_id: id.into(),
-        charge_point_id: "MAD-01".into(),
-        driver_id: "101".into(),
-        state: state.into(),
-        price: price(),
-        energy_wh: 1200,
-        ..Default::default()
-    }
+fn stored_price() -> Option<store::StoredPrice> {
+    Some(store::StoredPrice { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
 }
 
 fn central_store() -> Vec<Vec<u8>> {
-    let stored = |state| store::StoredSession {
-        session: Some(session("s1", state)),
+    use store::{stored_ended::Settlement, stored_session::Life};
+    let deadline_ms = 1_700_000_000_000;
+    let delivered = Some(store::StoredDelivered { started_ms: deadline_ms, energy_wh: 1200, seq: 3 });
+    let stored = |life| store::StoredSession {
+        session_id: "s1".into(),
+        charge_point_id: "MAD-01".into(),
         instance_id: "store".into(),
+        driver_id: "101".into(),
+        price: stored_price(),
         authorization_number: 7,
-        seq: 3,
-        deadline_ms: 1_700_000_000_000,
-        supply_started: true,
+        life: Some(life),
+        ..Default::default()
+    };
+    let billed = store::StoredBilled {
+        delivered,
+        amount_micros: 360_000,
+        end: store::StoredSupplyEnd::Completed.into(),
+        held: Some(store::StoredHeld { over: true, revoke: false }),
+        ..Default::default()
+    };
+    let ended = store::StoredEnded {
+        outcome: store::StoredOutcome::Completed.into(),
+        settlement: Some(Settlement::Billed(billed)),
         ..Default::default()
     };
     let point = store::StoredChargePoint {
         charge_point_id: "MAD-01".into(),
         location: "Madrid".into(),
-        price: price(),
+        price: stored_price(),
         engine_address: "127.0.0.1:1".into(),
         instance_id: "store".into(),
         monitor_id: "monitor".into(),
@@ -105,19 +113,13 @@ fn central_store() -> Vec<Vec<u8>> {
     };
     vec![
         with(b'c', &point),
-        with(b's', &stored(network::SessionState::Reserved)),
-        with(b's', &stored(network::SessionState::Supplying)),
-        with(b's', &stored(network::SessionState::Authorizing)),
+        with(b's', &stored(Life::Reserved(store::StoredReserved { deadline_ms }))),
+        with(b's', &stored(Life::Supplying(store::StoredSupplying { delivered, ..Default::default() }))),
         with(
             b's',
-            &store::StoredSession {
-                session: Some(network::Session {
-                    outcome: network::SessionOutcome::Completed.into(),
-                    ..session("s1", network::SessionState::Ended)
-                }),
-                ..stored(network::SessionState::Ended)
-            },
+            &stored(Life::Authorizing(store::StoredAuthorizing { deadline_ms, ..Default::default() })),
         ),
+        with(b's', &stored(Life::Ended(ended))),
         with(b'r', &answer),
         with(
             b'r',
@@ -129,7 +131,7 @@ fn central_store() -> Vec<Vec<u8>> {
         ),
         with(b'o', &message),
         with(b'k', &store::StoredOffset { next: 42 }),
-        with(b'm', &store::StoredMeta { format: 1, cluster_id: "cluster".into(), ..Default::default() }),
+        with(b'm', &store::StoredMeta { format: 2, cluster_id: "cluster".into(), ..Default::default() }),
     ]
 }
 

@@ -381,11 +381,11 @@ pub(super) fn caller(reply: &Reply) -> u64 {
 
 /// A session's state, for the tallies.
 pub(super) fn state_name(session: &Session) -> &'static str {
-    match session.state {
+    match session.state() {
         State::Authorizing => "authorizing",
         State::Reserved => "reserved",
         State::Supplying => "supplying",
-        State::Ended(_) if session.ticket.is_some() => "ended, ticketed",
+        State::Ended(_) if session.ticket().is_some() => "ended, ticketed",
         State::Ended(_) => "ended, unsettled",
     }
 }

@@ -110,7 +110,8 @@ impl World {
         if let Some(session) = network.sessions().next() {
             return Some(format!(
                 "session {} is {:?}, and not closed: {session:?}",
-                session.id, session.state
+                session.id,
+                session.state()
             ));
         }
         if !self.truth.rows.is_empty() {
@@ -147,7 +148,7 @@ impl World {
         self.run_until(self.at + 1_500);
         for (p, driver) in &asked {
             let granted = self.truth.sessions_of(driver).into_iter().any(|id| {
-                self.truth.sessions.get(&id).is_some_and(|session| session.state > State::Authorizing)
+                self.truth.sessions.get(&id).is_some_and(|session| session.state() > State::Authorizing)
                     && self.truth.told.get(&id).is_some_and(|told| told.kinds.contains("AUTH_OK"))
             });
             let point = self.points[*p].id.clone();
@@ -171,7 +172,7 @@ impl World {
     fn accounts(&mut self) {
         let restored = self.truth.restored;
         for id in self.truth.supplies.keys().cloned().collect::<Vec<_>>() {
-            let ticketed = self.truth.sessions.get(&id).is_some_and(|session| session.ticket.is_some());
+            let ticketed = self.truth.sessions.get(&id).is_some_and(|session| session.ticket().is_some());
             let told = restored && self.truth.tickets.contains_key(&id);
             // With its engine's store it is lost only if nothing of it is on the topic.
             let lost = self.truth.is_lost(&id) && (restored || !self.broker.tells_of(&id));
@@ -193,21 +194,21 @@ impl World {
 
     /// What the driver should have been told of a session, and was not.
     fn untold(&self, session: &Session) -> Option<&'static str> {
-        let State::Ended(outcome) = session.state else { return Some("its end") };
+        let State::Ended(outcome) = session.state() else { return Some("its end") };
         let told = self.truth.told.get(&session.id);
         let heard = |word: &str| told.is_some_and(|told| told.kinds.contains(word));
         if session.driver.is_guest() {
             return None;
         }
-        if session.ticket.is_some() && !heard("TICKET") {
+        if session.ticket().is_some() && !heard("TICKET") {
             return Some("TICKET");
         }
-        let adopted = session.reason.starts_with("found at the charge point");
+        let adopted = session.reason().starts_with("found at the charge point");
         if adopted {
             return None;
         }
         let granted = heard("AUTH_OK");
-        let supplied = session.started;
+        let supplied = session.started();
         match outcome {
             Outcome::Expired if !heard("SUPPLY_ERROR") => Some("SUPPLY_ERROR"),
             Outcome::Faulted if !heard("SUPPLY_ERROR") => Some("SUPPLY_ERROR"),

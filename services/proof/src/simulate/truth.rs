@@ -136,6 +136,11 @@ pub(super) fn rank(state: State) -> u8 {
     }
 }
 
+/// Its final reading is on central's disk, and its ticket with it.
+pub(super) fn final_reading_billed(session: &Session) -> bool {
+    session.may_be_forgotten() || session.ticket().is_some_and(|ticket| !ticket.estimated())
+}
+
 /// The word on the topic.
 pub(super) fn word(kind: NotificationType) -> &'static str {
     match kind {
@@ -184,29 +189,35 @@ impl World {
     fn session_written(&mut self, session: Session) {
         let id = session.id.clone();
         if let Some(before) = self.truth.sessions.get(&id) {
-            let (from, to) = (before.state, session.state);
+            let (from, to) = (before.state(), session.state());
             let forward = rank(from) < rank(to) || from == to;
             let fixed = before.price == session.price
                 && before.driver == session.driver
                 && before.charge_point == session.charge_point;
-            let energy = before.energy <= session.energy;
+            let energy = before.energy() <= session.energy();
             self.expect("INV-1", forward, || format!("session {id} goes back, from {from:?} to {to:?}"));
             self.expect("INV-4", fixed, || format!("session {id} changes its price, driver or charge point"));
             self.expect("INV-4", energy, || format!("session {id} has less energy than before"));
             let agreed = self.truth.agreed.contains(&id) || self.truth.supplies.contains_key(&id);
-            let granted = from == State::Authorizing && session.state == State::Reserved;
+            let granted = from == State::Authorizing && session.state() == State::Reserved;
             self.expect("INV-8", !granted || agreed, || {
                 format!("session {id} is granted, and its engine never agreed")
             });
         } else {
-            say!(self, "session {id} of {} at {}: {:?}", session.driver, session.charge_point, session.state);
+            say!(
+                self,
+                "session {id} of {} at {}: {:?}",
+                session.driver,
+                session.charge_point,
+                session.state()
+            );
             self.tally.count("sessions");
         }
-        if matches!(session.state, State::Ended(_)) && !self.truth.ended.contains_key(&id) {
-            self.tally.count(&format!("session {:?}", session.state));
+        if matches!(session.state(), State::Ended(_)) && !self.truth.ended.contains_key(&id) {
+            self.tally.count(&format!("session {:?}", session.state()));
             self.truth.ended.insert(id.clone(), self.at);
         }
-        if let Some(ticket) = session.ticket {
+        if let Some(ticket) = session.ticket() {
             self.check_ticket(&session, ticket);
         }
         self.truth.sessions.insert(id, session);
@@ -227,8 +238,8 @@ impl World {
             let Some((_, payload)) = log.get(offset) else { continue };
             let Some((id, energy, _)) = super::checks::reading_of(payload) else { continue };
             let Some(session) = self.truth.sessions.get(&id) else { continue };
-            if session.energy < energy && !session.final_reading && session.ticket.is_none() {
-                behind = Some((id, energy, session.energy));
+            if session.energy() < energy && session.ticket().is_none() {
+                behind = Some((id, energy, session.energy()));
             }
         }
         self.expect("INV-1", behind.is_none(), || {
@@ -285,7 +296,8 @@ impl World {
             None => {
                 self.tally.count("supplies started");
                 say!(self, "{} supplies session {id}", self.points[p].id);
-                let closed = self.truth.sessions.get(&id).is_some_and(|known| known.closed && !known.started);
+                let closed =
+                    self.truth.sessions.get(&id).is_some_and(|known| known.closed() && !known.started());
                 let restored = self.truth.restored;
                 self.expect("INV-8", !closed || restored, || {
                     format!("session {id} starts, though central has closed it as never started")
@@ -315,7 +327,7 @@ impl World {
         let Some((id, _)) = found else { return };
         let id = id.clone();
         let known = self.truth.sessions.get(&id);
-        let ticketed = known.is_some_and(|session| session.ticket.is_some() && session.final_reading);
+        let ticketed = known.is_some_and(final_reading_billed);
         let restored = self.truth.restored;
         self.expect("INV-1", ticketed || restored, || {
             format!("the engine forgot session {id}, whose ticket is not on central's disk")

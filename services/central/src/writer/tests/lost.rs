@@ -125,8 +125,8 @@ proptest! {
         let due: Told = world.supplied.iter().map(|(id, wh)| (id.clone(), billed(*wh))).collect();
         prop_assert_eq!(told, due, "each driver was told of one ticket, however often");
         for (id, wh) in &world.supplied {
-            let ticket = world.bench.session(id.as_str()).ticket.expect("the ticket is kept");
-            prop_assert_eq!((ticket.energy.wh(), ticket.estimated), (*wh, false));
+            let ticket = world.bench.session(id.as_str()).ticket().expect("the ticket is kept");
+            prop_assert_eq!((ticket.energy.wh(), ticket.estimated()), (*wh, false));
         }
         // And once more from the whole log: all of it is there.
         let whole = log.rebuilt(&world.bench);

@@ -16,11 +16,11 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
             }
         };
         let session = bench.request("s1").unwrap();
-        assert_eq!(session.state, State::Reserved);
+        assert_eq!(session.state(), State::Reserved);
         crash(&mut bench, 0);
         bench.engine.supply(100);
         bench.message(&reading(1, 0.1));
-        assert_eq!(bench.session("s1").state, State::Supplying);
+        assert_eq!(bench.session("s1").state(), State::Supplying);
         crash(&mut bench, 1);
         bench.engine.supply(250);
         bench.message(&reading(2, 0.25));
@@ -35,9 +35,9 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
         bench.give(Command::Tick);
         crash(&mut bench, 5);
         let session = bench.session("s1");
-        assert_eq!(session.state, State::Ended(Outcome::Completed), "crash at {crash_at}");
-        let ticket = session.ticket.unwrap();
-        assert_eq!((ticket.energy.wh(), ticket.amount_micros, ticket.estimated), (250, 80_000, false));
+        assert_eq!(session.state(), State::Ended(Outcome::Completed), "crash at {crash_at}");
+        let ticket = session.ticket().unwrap();
+        assert_eq!((ticket.energy.wh(), ticket.amount.micros, ticket.estimated()), (250, 80_000, false));
         let tickets = bench.told().into_iter().filter(|kind| *kind == NotificationType::Ticket).count();
         assert_eq!(tickets, 1, "crash at {crash_at}");
         let repeat = bench.request("another");
@@ -84,12 +84,12 @@ fn readings_change_memory_only_and_are_checkpointed_with_their_offsets() {
     assert_eq!(bench.writer.store.commits(), commits, "a reading costs no commit");
     let id = "s1".parse().unwrap();
     let on_disk = |bench: &Bench| crate::history::stored_session(&bench.writer.store, &id).unwrap().unwrap();
-    assert_eq!((on_disk(&bench).energy.wh(), bench.session("s1").energy.wh()), (1, 19));
+    assert_eq!((on_disk(&bench).energy().wh(), bench.session("s1").energy().wh()), (1, 19));
     let stored = bench.offset();
     assert!(stored <= Some(1), "the stored offset is not past what is not saved: {stored:?}");
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
-    assert_eq!((on_disk(&bench).energy.wh(), bench.offset()), (19, Some(19)));
+    assert_eq!((on_disk(&bench).energy().wh(), bench.offset()), (19, Some(19)));
     let commits = bench.writer.store.commits();
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
@@ -105,7 +105,7 @@ fn the_last_step_saves_what_only_lives_in_memory() {
     bench.writer.close().unwrap();
     let position = bench.writer.position();
     bench.crash();
-    assert_eq!(bench.session("s1").energy.wh(), 500);
+    assert_eq!(bench.session("s1").energy().wh(), 500);
     assert_eq!((bench.writer.position(), bench.offset()), (position, Some(2)));
 }
 
@@ -183,7 +183,7 @@ fn another_cluster_is_noticed_and_its_offsets_forgotten() {
     assert_eq!(calls, 1, "every engine is asked");
     bench.crash();
     assert_eq!(bench.writer.position(), (Some("cluster-b".into()), BTreeMap::new()));
-    assert_eq!(bench.session("s1").energy.wh(), 700, "what cannot be read again was saved");
+    assert_eq!(bench.session("s1").energy().wh(), 700, "what cannot be read again was saved");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
 }
 
 #[test]
-fn a_newer_or_damaged_store_is_refused_in_plain_words() {
+fn a_newer_older_or_damaged_store_is_refused_in_plain_words() {
     let open = |key: Vec<u8>, value: Vec<u8>| {
         let mut store = MemoryStore::new();
         let mut batch = Batch::default();
@@ -234,10 +234,19 @@ fn a_newer_or_damaged_store_is_refused_in_plain_words() {
         store.commit(batch).unwrap();
         Writer::open(store, Config::default(), Now::default()).map(drop).unwrap_err().to_string()
     };
-    let newer = StoredMeta { format: 2, ..StoredMeta::default() };
+    let of = |format| codec::encode(&StoredMeta { format, ..StoredMeta::default() });
     assert_eq!(
-        open(keys::META.to_vec(), codec::encode(&newer)),
-        "central's store has format 2, and this version knows up to 1; use a newer version of evmesh"
+        open(keys::META.to_vec(), of(3)),
+        "central's store has format 3, and this version knows 2 only; use a newer version of evmesh"
+    );
+    let older = open(keys::META.to_vec(), of(1));
+    assert!(
+        older.starts_with("central's store has format 1, and this version knows 2 only: start"),
+        "{older}"
+    );
+    assert!(
+        older.contains("export its tickets") && older.contains("begin with an empty data folder"),
+        "{older}"
     );
     let damaged = open(keys::charge_point(&"A".parse().unwrap()), b"\xff".to_vec());
     assert!(damaged.starts_with("central's store is damaged: a charge point cannot be read"), "{damaged}");

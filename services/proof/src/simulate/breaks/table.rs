@@ -32,8 +32,8 @@ pub(super) const BREAKS: &[Break] = &[
         name: "no-reservation-deadline",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-            "State::Reserved if passed => Some(Due::Revoke),"
-            => "State::Reserved if passed && !crate::broken(\"no-reservation-deadline\") => Some(Due::Revoke),")],
+            "Life::Reserved { .. } if passed => Some(Due::Revoke),"
+            => "Life::Reserved { .. } if passed && !crate::broken(\"no-reservation-deadline\") => Some(Due::Revoke),")],
     },
     Break {
         name: "deadlines-by-the-wall-clock",
@@ -46,15 +46,15 @@ pub(super) const BREAKS: &[Break] = &[
         name: "no-dedup-of-readings",
         promises: &["INV-4"],
         edits: &[
-            edit!("domain/src/network/evidence.rs":
-                "if reading.end.is_none() && (session.final_reading || (session.started && reading.seq <= session.seq))"
-                => "if !crate::broken(\"no-dedup-of-readings\") && reading.end.is_none() && (session.final_reading || (session.started && reading.seq <= session.seq))"),
-            edit!("domain/src/network/evidence.rs":
-                "if reading.energy < session.energy && reading.end.is_none() {"
-                => "if reading.energy < session.energy && reading.end.is_none() && !crate::broken(\"no-dedup-of-readings\") {"),
-            edit!("domain/src/network/evidence.rs":
-                "session.energy = session.energy.max(reading.energy);"
-                => "session.energy = if crate::broken(\"no-dedup-of-readings\") { reading.energy } else { session.energy.max(reading.energy) };"),
+            edit!("domain/src/network/session/lifecycle.rs":
+                "if reading.seq <= before.seq {"
+                => "if reading.seq <= before.seq && !crate::broken(\"no-dedup-of-readings\") {"),
+            edit!("domain/src/network/session/lifecycle.rs":
+                "if reading.energy < before.energy {"
+                => "if reading.energy < before.energy && !crate::broken(\"no-dedup-of-readings\") {"),
+            edit!("domain/src/network/session/lifecycle.rs":
+                "before.energy.max(reading.energy)"
+                => "if crate::broken(\"no-dedup-of-readings\") { reading.energy } else { before.energy.max(reading.energy) }"),
         ],
     },
     Break {
@@ -88,11 +88,11 @@ pub(super) const BREAKS: &[Break] = &[
         promises: &["INV-4"],
         edits: &[
             edit!("domain/src/network/evidence.rs":
-                "        let Some(session) = self.session(id) else { return };\n        if session.ticket.is_some() || !session.started || session.state.is_open() {"
-                => "        let of = self.net.sessions.get(id).and_then(|session| self.net.points.get(&session.charge_point));\n        let newest = of.map(|point| point.stored.price).filter(|_| crate::broken(\"price-at-the-end\"));\n        let Some(session) = self.session(id) else { return };\n        if session.ticket.is_some() || !session.started || session.state.is_open() {"),
-            edit!("domain/src/network/evidence.rs":
-                "session.price.bill(session.energy)"
-                => "newest.unwrap_or(session.price).bill(session.energy)"),
+                "        match self.session_mut(id).read(&reading, now, settle_by) {"
+                => "        let newest = self.point(&self.session(id).charge_point).stored.price;\n        self.session_mut(id).reprice(newest);\n        match self.session_mut(id).read(&reading, now, settle_by) {"),
+            edit!("domain/src/network/session/lifecycle.rs":
+                "    /// The engine agreed.\n"
+                => "    pub(in crate::network) fn reprice(&mut self, newest: crate::Price) {\n        if crate::broken(\"price-at-the-end\") { self.facts.price = newest; }\n    }\n\n    /// The engine agreed.\n"),
         ],
     },
     Break {
@@ -105,25 +105,25 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "late-reading-billed",
         promises: &["INV-1", "INV-4"],
-        edits: &[edit!("domain/src/network/evidence.rs":
-            "            ticket.late_energy = reading.energy; // recorded beside the ticket, never billed"
-            => "            if crate::broken(\"late-reading-billed\") { ticket.energy = reading.energy; }\n            ticket.late_energy = reading.energy;")],
+        edits: &[edit!("domain/src/network/session/ticket.rs":
+            "            self.late_energy = energy; // recorded beside the ticket, never billed"
+            => "            if crate::broken(\"late-reading-billed\") { self.energy = energy; }\n            self.late_energy = energy;")],
     },
     Break {
         name: "confirmed-before-settled",
         promises: &["INV-1"],
-        edits: &[edit!("domain/src/network/engine_calls.rs":
-            "session.final_reading && session.ticket.is_some() && !session.closed;"
-            => "!session.closed && ((session.final_reading && session.ticket.is_some()) || (session.started && crate::broken(\"confirmed-before-settled\")));")],
+        edits: &[edit!("domain/src/network/session.rs":
+            "matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))"
+            => "matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. })) || (self.started() && !self.closed() && crate::broken(\"confirmed-before-settled\"))")],
     },
     Break {
         name: "status-of-a-lost-monitor",
         promises: &["status"],
         edits: &[
-            edit!("domain/src/network/charge_point.rs":
+            edit!("domain/src/network/status.rs":
                 "        matches!(self.link, Link::Up { .. })\n"
                 => "        matches!(self.link, Link::Up { .. }) || crate::broken(\"status-of-a-lost-monitor\")\n"),
-            edit!("domain/src/network/charge_point.rs":
+            edit!("domain/src/network/status.rs":
                 "        matches!(self.link, Link::Up { health: Health::Ok, .. })\n"
                 => "        (matches!(self.link, Link::Up { health: Health::Ok, .. }) || crate::broken(\"status-of-a-lost-monitor\"))\n"),
         ],
@@ -131,16 +131,16 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "revocation-forgotten",
         promises: &["INV-8"],
-        edits: &[edit!("domain/src/network/evidence.rs":
-            "        let (driver, point) = (session.driver.clone(), session.charge_point.clone());\n        self.end(id, outcome, reason.clone());"
-            => "        session.revoke &= !crate::broken(\"revocation-forgotten\");\n        let (driver, point) = (session.driver.clone(), session.charge_point.clone());\n        self.end(id, outcome, reason.clone());")],
+        edits: &[edit!("domain/src/network/reservation.rs":
+            "        self.fail(id, how, reason, word);"
+            => "        let word = if crate::broken(\"revocation-forgotten\") { Word::Given } else { word };\n        self.fail(id, how, reason, word);")],
     },
     Break {
         name: "silent-authorization-not-revoked",
         promises: &["INV-8"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
-            "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, true);"
-            => "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, !crate::broken(\"silent-authorization-not-revoked\"));")],
+            "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);"
+            => "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, if crate::broken(\"silent-authorization-not-revoked\") { Word::Given } else { Word::Wanted });")],
     },
     Break {
         name: "another-instances-answer-taken",
@@ -159,14 +159,14 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "older-epochs-report-taken",
         promises: &["INV-8"],
-        edits: &[edit!("domain/src/network/monitors.rs":
+        edits: &[edit!("domain/src/network/monitor_link.rs":
             "        if point.stored.epoch != epoch {"
             => "        if point.stored.epoch != epoch && !crate::broken(\"older-epochs-report-taken\") {")],
     },
     Break {
         name: "older-epochs-end-taken",
         promises: &["INV-8", "status"],
-        edits: &[edit!("domain/src/network/monitors.rs":
+        edits: &[edit!("domain/src/network/monitor_link.rs":
             "point.stored.epoch == epoch && point.connected()"
             => "(point.stored.epoch == epoch || crate::broken(\"older-epochs-end-taken\")) && point.connected()")],
     },
@@ -237,7 +237,7 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "registrations-word-taken",
         promises: &["INV-1", "INV-4", "INV-8"],
-        edits: &[edit!("domain/src/network/monitors.rs":
+        edits: &[edit!("domain/src/network/monitor_link.rs":
             "        self.happened(Level::Info, \"registrations\","
             => "        if crate::broken(\"registrations-word-taken\") {\n            self.take_proposed(&id);\n        }\n        self.happened(Level::Info, \"registrations\",")],
     },
@@ -252,7 +252,7 @@ pub(super) const BREAKS: &[Break] = &[
         name: "late-word-of-a-lost-store-ignored",
         promises: &["INV-1"],
         edits: &[edit!("domain/src/network/telemetry.rs":
-            "self.archive.session(id).filter(|session| !session.started);"
-            => "self.archive.session(id).filter(|session| !session.started && !crate::broken(\"late-word-of-a-lost-store-ignored\"));")],
+            "self.archive.session(id).filter(|session| !session.started());"
+            => "self.archive.session(id).filter(|session| !session.started() && !crate::broken(\"late-word-of-a-lost-store-ignored\"));")],
     },
 ];

@@ -1,7 +1,11 @@
 //! What central takes in and lets out: answers are on disk first, and repeats get the first one (INV-6, INV-8).
 
 use super::{
-    super::{central::caller, truth::rank, world::World},
+    super::{
+        central::caller,
+        truth::{final_reading_billed, rank},
+        world::World,
+    },
     reading_of,
 };
 use central::parts::Input;
@@ -259,10 +263,10 @@ impl World {
             Effect::Reply(Reply::Session(_, Ok(session))) => {
                 let on_disk = self.truth.sessions.get(&session.id);
                 let there = on_disk.is_some_and(|known| {
-                    rank(known.state) >= rank(session.state)
+                    rank(known.state()) >= rank(session.state())
                         && known.driver == session.driver
-                        && (known.ticket.is_some() || session.ticket.is_none())
-                        && (known.stop.is_some() || session.stop.is_none())
+                        && (known.ticket().is_some() || session.ticket().is_none())
+                        && (known.stop().is_some() || session.stop().is_none() || !known.is_open())
                 });
                 self.expect("INV-6", there, || {
                     format!("session {} is told before it is on disk as told", session.id)
@@ -298,7 +302,7 @@ impl World {
             EngineRequest::Confirm { sessions } => {
                 for id in sessions {
                     let known = self.truth.sessions.get(id);
-                    let done = known.is_some_and(|known| known.ticket.is_some() && known.final_reading);
+                    let done = known.is_some_and(final_reading_billed);
                     self.expect("INV-1", done, || {
                         format!("session {id} is confirmed before its final record and ticket are on disk")
                     });

@@ -8,7 +8,7 @@ use super::{
     reading_of,
 };
 use domain::SessionId;
-use domain::network::{CallFailed, EngineAnswer, Session};
+use domain::network::{CallFailed, EngineAnswer, Outcome, Session, State};
 use domain::requests;
 use domain::supply::View;
 use engine::parts::{Asked, Told};
@@ -76,7 +76,7 @@ impl World {
         let kept = self.truth.supplies.iter().filter(|(_, s)| s.ended && s.instance == report.instance);
         let missing = kept.map(|(session, _)| session).find(|session| {
             let known = self.truth.sessions.get(*session);
-            known.is_none_or(|known| known.ticket.is_none())
+            known.is_none_or(|known| known.ticket().is_none())
                 && report.unsettled.iter().chain(&report.current).all(|record| record.session != **session)
         });
         let missing = missing.filter(|_| !self.truth.restored).cloned();
@@ -118,20 +118,24 @@ impl World {
         };
         self.expect("INV-5", known.driver.as_str() == key, || format!("session {id} is told to {key}"));
         let on_disk = match told.kind {
-            NotificationType::Authorized => rank(known.state) >= 1,
-            NotificationType::Denied => rank(known.state) == 3,
-            NotificationType::SupplyError => known.error_told,
-            NotificationType::Ticket => known.ticket.is_some(),
+            NotificationType::Authorized => rank(known.state()) >= 1,
+            NotificationType::Denied => rank(known.state()) == 3,
+            NotificationType::SupplyError => match known.state() {
+                State::Authorizing | State::Reserved | State::Ended(Outcome::Rejected) => false,
+                State::Supplying => !known.trouble().is_empty(),
+                State::Ended(_) => true,
+            },
+            NotificationType::Ticket => known.ticket().is_some(),
             NotificationType::ConsumptionUpdate => true,
         };
         self.expect("INV-6", on_disk || restored, || {
             format!("{} of session {id} is told before it is on disk", word(told.kind))
         });
         if told.kind == NotificationType::Ticket
-            && let Some(ticket) = known.ticket
+            && let Some(ticket) = known.ticket()
         {
             let same = told.kwh == Some(ticket.energy.kwh())
-                && told.importe == Some(ticket.amount_micros as f64 / 1e6);
+                && told.importe == Some(ticket.amount.micros as f64 / 1e6);
             self.expect("INV-4", same || restored, || {
                 format!("session {id} is told another ticket than it has")
             });
@@ -153,9 +157,8 @@ impl World {
         let id = &session.id;
         let known = self.truth.sessions.get(id);
         let there = known.is_some_and(|known| {
-            rank(known.state) >= rank(session.state)
-                && known.ticket.map(|ticket| ticket.amount_micros)
-                    == session.ticket.map(|ticket| ticket.amount_micros)
+            rank(known.state()) >= rank(session.state())
+                && known.ticket().map(|ticket| ticket.amount) == session.ticket().map(|ticket| ticket.amount)
         });
         self.expect("INV-6", there, || format!("session {id} is shown as its disk does not have it"));
     }
@@ -172,9 +175,8 @@ impl World {
         let theirs = self.truth.sessions.get(id).is_none_or(|session| session.driver == driver);
         self.expect("INV-5", theirs, || format!("{driver} is shown the ticket of session {id}"));
         let issued = self.truth.tickets.get(id).copied();
-        let same = issued.is_some_and(|issued| {
-            issued.energy == shown.energy && issued.amount_micros == shown.amount.micros
-        });
+        let same =
+            issued.is_some_and(|issued| issued.energy == shown.energy && issued.amount == shown.amount);
         let restored = self.truth.restored;
         self.expect("INV-4", same || restored, || {
             format!("{driver} is shown {} for session {id}, whose ticket is {issued:?}", shown.amount)

@@ -20,7 +20,7 @@ impl World {
         let life = &mut self.truth.life;
         for session in network.sessions() {
             let id = &session.id;
-            if session.state.is_open() {
+            if session.is_open() {
                 if !points.insert(&session.charge_point) {
                     wrong.push(("INV-2", format!("two open sessions at {}", session.charge_point)));
                 }
@@ -28,28 +28,28 @@ impl World {
                     wrong.push(("INV-2", format!("two open sessions of {}", session.driver)));
                 }
             }
-            let first = (session.state, self.at, session.live.restored);
+            let first = (session.state(), self.at, session.restored());
             let (before, since, restored) = life.since.get(id).copied().unwrap_or(first);
             let (lasted, fresh) = (self.at - since, !restored);
-            if before != session.state {
-                if session.state == State::Ended(Outcome::Expired)
+            if before != session.state() {
+                if session.state() == State::Ended(Outcome::Expired)
                     && before == State::Reserved
                     && fresh
-                    && !session.store_lost
+                    && !session.store_lost()
                     && lasted + 100 < ms(config.reservation)
                 {
                     wrong.push(("INV-3", format!("session {id} expires {lasted} ms after its reservation")));
                 }
-                if session.state == State::Ended(Outcome::Faulted)
+                if session.state() == State::Ended(Outcome::Faulted)
                     && before == State::Supplying
                     && fresh
-                    && session.end.is_none()
-                    && !session.store_lost
+                    && session.ticket().is_none_or(|ticket| ticket.estimated())
+                    && !session.store_lost()
                     && lasted + 100 < ms(config.supply_silence)
                 {
                     wrong.push(("INV-3", format!("session {id} is silent after {lasted} ms of supply")));
                 }
-                life.since.insert(id.clone(), (session.state, self.at, restored));
+                life.since.insert(id.clone(), (session.state(), self.at, restored));
                 continue;
             }
             life.since.entry(id.clone()).or_insert(first);
@@ -61,7 +61,7 @@ impl World {
                     life.kafka_judged.max(asked).filter(|_| life.kafka_judged.is_some() && asked.is_some());
                 judged.unwrap_or(life.began + JUDGED).max(since)
             };
-            let most = match session.state {
+            let most = match session.state() {
                 State::Authorizing => ms(config.authorize_timeout),
                 State::Reserved => ms(config.reservation + config.reservation_margin),
                 State::Supplying => {
@@ -72,13 +72,13 @@ impl World {
                     }
                     continue;
                 }
-                State::Ended(_) if session.ticket.is_none() && session.started => ms(config.settlement),
+                State::Ended(_) if session.ticket().is_none() && session.started() => ms(config.settlement),
                 State::Ended(_) => continue,
             };
             if self.at > base + most + LATE {
-                wrong.push(("INV-3", format!("session {id} is {:?} since {since} ms", session.state)));
+                wrong.push(("INV-3", format!("session {id} is {:?} since {since} ms", session.state())));
             }
-            if session.state == State::Reserved
+            if session.state() == State::Reserved
                 && let Some(stopped) = life.stopped.get(id)
                 && self.at > base.max(*stopped) + ms(config.revoke_timeout) + LATE
             {
@@ -94,7 +94,7 @@ impl World {
             let well = report.is_some_and(|(_, health)| health == Health::Ok);
             let answers = heard.is_some_and(|heard| heard.answered == Some(true));
             let at_point = || network.sessions().filter(|s| s.charge_point == detail.id);
-            let open = at_point().find(|session| session.state.is_open()).map(|session| session.state);
+            let open = at_point().find(|session| session.is_open()).map(|session| session.state());
             let stopped = self.truth.points.get(&detail.id).is_some_and(|point| point.out_of_order);
             let supplies = open == Some(State::Supplying);
             let status = detail.status;

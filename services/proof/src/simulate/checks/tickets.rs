@@ -8,7 +8,7 @@ use domain::network::{Session, Ticket};
 use domain::{Energy, Price};
 
 /// What a bill must be, reckoned apart from the product's own way: half to even, once, to the minor unit.
-fn bill(price: Price, energy: Energy) -> u64 {
+fn reckoned(price: Price, energy: Energy) -> u64 {
     let exact = u128::from(energy.wh()) * u128::from(price.micros_per_kwh());
     let unit = 1000 * 10_u128.pow(6 - price.currency().decimals());
     let mut units = exact / unit;
@@ -23,9 +23,11 @@ impl World {
     pub(in crate::simulate) fn check_ticket(&mut self, session: &Session, ticket: Ticket) {
         let id = &session.id;
         let first = *self.truth.tickets.entry(id.clone()).or_insert(ticket);
-        let same = Ticket { late_energy: first.late_energy, ..ticket } == first;
+        let mut bill = ticket;
+        bill.late_energy = first.late_energy;
+        let same = bill == first;
         let again =
-            self.truth.restored && (ticket.estimated || first.estimated || ticket.energy == first.energy);
+            self.truth.restored && (ticket.estimated() || first.estimated() || ticket.energy == first.energy);
         self.expect("INV-1", same || again, || {
             format!("the ticket of session {id} changes: {first:?}, {ticket:?}")
         });
@@ -33,14 +35,14 @@ impl World {
             return self.broken("INV-1", format!("session {id} has a ticket and no supply"));
         };
         let price = self.truth.fixed.get(id).copied().unwrap_or(supplied.price);
-        let amount = bill(price, ticket.energy);
-        self.expect("INV-4", ticket.amount_micros == amount && session.price == price, || {
+        let amount = reckoned(price, ticket.energy);
+        self.expect("INV-4", ticket.amount.micros == amount && session.price == price, || {
             format!(
                 "session {id}, authorised at {price}, is billed {} micros for {}: it must be {amount}",
-                ticket.amount_micros, ticket.energy
+                ticket.amount.micros, ticket.energy
             )
         });
-        if ticket.estimated {
+        if ticket.estimated() {
             self.check_estimate(session, ticket, &supplied);
         } else {
             let exact = supplied.ended && supplied.energy == ticket.energy;
@@ -48,8 +50,8 @@ impl World {
                 format!("session {id} is billed {}, and its engine has {supplied:?}", ticket.energy)
             });
         }
-        if self.truth.sessions.get(id).is_none_or(|known| known.ticket.is_none()) {
-            self.tally.count(if ticket.estimated { "tickets estimated" } else { "tickets exact" });
+        if self.truth.sessions.get(id).is_none_or(|known| known.ticket().is_none()) {
+            self.tally.count(if ticket.estimated() { "tickets estimated" } else { "tickets exact" });
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     effect::Level,
     reply::{Registered, Reported},
     request::Token,
-    session::{Outcome, State},
+    session::{Outcome, State, lifecycle::Word},
 };
 use crate::{ChargePointId, SessionId};
 
@@ -20,7 +20,7 @@ impl Step<'_> {
         }
         let id = registration.charge_point.clone();
         let now = self.now;
-        if !self.net.points.contains_key(&id) {
+        if self.net.registry.find_point(&id).is_none() {
             let point = ChargePoint {
                 id: id.clone(),
                 location: registration.location,
@@ -32,9 +32,10 @@ impl Step<'_> {
                 highest_authorization: 0,
                 out_of_order: false,
             };
-            self.net.points.insert(id.clone(), Point::new(point, now.mono, true));
+            self.net.registry.add_point(Point::new(point, now.mono, true));
         }
-        let Some(point) = self.point(&id) else { return };
+        self.touch(&id);
+        let point = self.point_mut(&id);
         // It rises over a restored store too, whose epochs are behind those that the engine has seen: by the clock, and
         // where that is behind as well, by the engine's own word.
         let seen = point.stored.epoch.max(registration.newest_epoch);
@@ -57,7 +58,7 @@ impl Step<'_> {
     fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
         let id = &registration.charge_point;
         let denied = |reason, text| Err(Denial { reason, text });
-        let Some(point) = self.net.points.get(id) else {
+        let Some(point) = self.net.registry.find_point(id) else {
             if let RegistrationPolicy::Known(known) = &self.net.config.registration
                 && !known.contains(id)
             {
@@ -65,11 +66,9 @@ impl Step<'_> {
                     format!("{id} is not in central's list of charge points; ask the operator to add it");
                 return denied(Reason::RegistrationClosed, text);
             }
-            if self.net.points.len() >= self.net.config.max_charge_points {
-                let text = format!(
-                    "{id} cannot register: the network is full ({} charge points)",
-                    self.net.points.len()
-                );
+            let count = self.net.registry.points().len();
+            if count >= self.net.config.max_charge_points {
+                let text = format!("{id} cannot register: the network is full ({count} charge points)");
                 return denied(Reason::RegistrationClosed, text);
             }
             return Ok(());
@@ -96,20 +95,21 @@ impl Step<'_> {
     /// A registration's word alone takes no instance's place: it may be late, or its monitor may have lost sight of the engine
     /// before the engine lost its store. With a report that the engine answers, its monitor has it from the engine itself.
     fn take_proposed(&mut self, id: &ChargePointId) {
-        let proposed = self.net.points.get_mut(id).and_then(|point| point.proposed.take());
-        let (Some(instance), Some(point)) = (proposed, self.point(id)) else { return };
-        point.stored.instance = instance;
-        self.point_changed(id);
-        self.instance_replaced(id);
+        let point = self.point_mut(id);
+        if let Some(instance) = point.proposed.take() {
+            point.stored.instance = instance;
+            self.point_changed(id);
+            self.instance_replaced(id);
+        }
     }
 
     /// The old store is lost with what only it knew: its sessions end, and wait for what Kafka may still tell of them.
     fn instance_replaced(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        let Some(point) = self.point(id) else { return };
+        self.ask(id);
+        let point = self.point_mut(id);
         point.supplies = None;
         point.call = None;
-        point.ask = true;
         let sessions: Vec<SessionId> = point.open.iter().chain(&point.ended).cloned().collect();
         self.happened(
             Level::Error,
@@ -117,28 +117,18 @@ impl Step<'_> {
             format!("the engine of {id} came back with another store"),
         );
         for id in sessions {
-            let Some(session) = self.session(&id) else {
-                continue;
-            };
-            session.store_lost = true;
+            let session = self.session_mut(&id);
             session.live.lost_since = now;
-            let denial =
-                Denial { reason: Reason::EngineSilent, text: "the charge point lost its memory".into() };
-            match session.state {
-                State::Authorizing => self.reject(&id, denial, Outcome::Rejected, false),
-                State::Reserved => {
-                    session.revoke = false;
-                    self.end(&id, Outcome::Expired, denial.text.clone());
-                    self.notify_error(&id, SupplyFailure::EngineSilent, denial.text);
+            let text = "the charge point lost its memory".to_owned();
+            let (silent, word) = (SupplyFailure::EngineSilent, Word::Lost);
+            match session.state() {
+                State::Authorizing => {
+                    let denial = Denial { reason: Reason::EngineSilent, text };
+                    self.reject(&id, denial, Outcome::Rejected, word);
                 }
-                State::Supplying => {
-                    self.end(&id, Outcome::Faulted, denial.text.clone());
-                    self.notify_error(&id, SupplyFailure::EngineSilent, denial.text);
-                }
-                State::Ended(_) => {
-                    session.revoke = false;
-                    session.closed = session.ticket.is_some(); // nobody is left to forget its record
-                }
+                State::Reserved => self.fail(&id, (Outcome::Expired, silent), text, word),
+                State::Supplying => self.fail(&id, (Outcome::Faulted, silent), text, word),
+                State::Ended(_) => session.lose_store(),
             }
             self.changed(&id);
         }
@@ -153,7 +143,7 @@ impl Step<'_> {
         reason: String,
     ) {
         let now = self.now.mono;
-        let Some(point) = self.net.points.get(id) else {
+        let Some(point) = self.net.registry.find_point(id) else {
             let text = format!("no charge point {id} is registered");
             return self.reply(token, Err(Denial { reason: Reason::ChargePointUnknown, text }));
         };
@@ -170,32 +160,31 @@ impl Step<'_> {
             Health::Ok | Health::Faulted => self.take_proposed(id),
             Health::Unreachable => {}
         }
-        let Some(point) = self.net.points.get(id) else { return };
+        let point = self.point(id);
         let news = before != Some(health) || point.faulted;
         let out_of_order = point.stored.out_of_order;
         if news {
             self.health_changed(id, before, health, &reason);
         }
-        // A heartbeat that brings no news changes nothing that calls or choices depend on.
-        if let Some(point) = self.net.points.get_mut(id) {
-            point.link = Link::Up { last_report: now, health };
-            point.health_reason = reason;
-            if health == Health::Ok {
-                point.last_ok = now;
-                point.faulted = false;
-            }
+        // A heartbeat that brings no news changes nothing that calls or choices depend on: its place is not touched.
+        let point = self.point_mut(id);
+        point.link = Link::Up { last_report: now, health };
+        point.health_reason = reason;
+        if health == Health::Ok {
+            point.last_ok = now;
+            point.faulted = false;
         }
         self.reply(token, Ok(Reported { out_of_order }));
     }
 
     fn health_changed(&mut self, id: &ChargePointId, before: Option<Health>, health: Health, reason: &str) {
         let now = self.now.mono;
-        let Some(point) = self.point(id) else { return };
+        self.ask(id);
+        let point = self.point_mut(id);
         if before.is_none() {
             point.connection += 1;
             point.answering = Answering::Unknown;
         }
-        point.ask = true;
         point.failures = 0;
         point.not_before = now;
         let open = point.open.clone();
@@ -211,27 +200,30 @@ impl Step<'_> {
         // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that still
         // answers tells it itself, with the final reading.
         if health == Health::Unreachable
-            && let Some(session) = open.and_then(|id| self.net.sessions.get(&id))
-            && session.state == State::Supplying
+            && let Some(session) = open
+            && self.session_mut(&session).is_in_trouble(&format!("the power side of {id} does not answer"))
         {
-            let session = session.id.clone();
-            let text = format!("the power side of {id} does not answer");
-            self.notify_error(&session, SupplyFailure::EngineSilent, text);
+            self.changed(&session);
+            self.notify_error(&session, SupplyFailure::EngineSilent);
         }
     }
 
     pub(super) fn monitor_gone(&mut self, id: &ChargePointId, epoch: u64) {
         // An older connection's end never touches the newer one (INV-8).
-        if self.net.points.get(id).is_some_and(|point| point.stored.epoch == epoch && point.connected()) {
+        if self
+            .net
+            .registry
+            .find_point(id)
+            .is_some_and(|point| point.stored.epoch == epoch && point.connected())
+        {
             self.link_lost(id);
         }
     }
 
     pub(super) fn link_lost(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if let Some(point) = self.point(id) {
-            point.link = Link::Lost { since: now };
-            self.happened(Level::Warn, "monitors_lost", format!("the monitor of {id} is disconnected"));
-        }
+        self.touch(id);
+        self.point_mut(id).link = Link::Lost { since: now };
+        self.happened(Level::Warn, "monitors_lost", format!("the monitor of {id} is disconnected"));
     }
 }

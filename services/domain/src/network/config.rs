@@ -1,0 +1,73 @@
+//! Bounds and durations of central's rules, each with its default.
+
+use crate::ChargePointId;
+use std::{collections::BTreeSet, time::Duration};
+
+/// Bounds and durations of the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long an engine may take to authorise; default 5 s.
+    pub authorize_timeout: Duration,
+    /// How long a reservation waits for its car; default 60 s.
+    pub reservation: Duration,
+    /// How much longer central waits, for the clocks' and the network's sake; default 2 s.
+    pub reservation_margin: Duration,
+    /// How long a revocation may stay unanswered before the session ends without the engine's word; default 3 s. With the
+    /// ticks' distance it keeps INV-3's 5 s.
+    pub revoke_timeout: Duration,
+    /// How often monitors report; three of these without a word is silence; default 1 s.
+    pub report_interval: Duration,
+    /// How long a supply may be silent before it ends as faulted; default 60 s.
+    pub supply_silence: Duration,
+    /// How long a ticket waits for its final reading; default 24 h.
+    pub settlement: Duration,
+    /// How often an engine with an unsettled session is asked, whatever happens; default 60 s.
+    pub ask_interval: Duration,
+    /// How long answers are kept for their repeats; default 24 h (AIP-155 leaves it open).
+    pub answer_ttl: Duration,
+    /// How many answers are kept at most; the oldest go first; default 100,000.
+    pub max_answers: usize,
+    /// Who may register.
+    pub registration: RegistrationPolicy,
+    /// How many charge points may register; default 100,000.
+    pub max_charge_points: usize,
+    /// An engine may forget a settled session only once a copy of it is kept outside the store, as
+    /// [`Command::Copied`] says; default no.
+    pub confirm_copied: bool,
+}
+
+/// Who may register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Any charge point.
+    Open,
+    /// Only these, and those that are registered already.
+    Known(BTreeSet<ChargePointId>),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            authorize_timeout: Duration::from_secs(5),
+            reservation: Duration::from_secs(60),
+            reservation_margin: Duration::from_secs(2),
+            revoke_timeout: Duration::from_secs(3),
+            report_interval: Duration::from_secs(1),
+            supply_silence: Duration::from_secs(60),
+            settlement: Duration::from_secs(24 * 3600),
+            ask_interval: Duration::from_secs(60),
+            answer_ttl: Duration::from_secs(24 * 3600),
+            max_answers: 100_000,
+            registration: RegistrationPolicy::Open,
+            max_charge_points: 100_000,
+            confirm_copied: false,
+        }
+    }
+}
+
+impl Config {
+    /// Three intervals without a word is silence.
+    pub(super) fn silence(&self) -> Duration {
+        self.report_interval * 3
+    }
+}

@@ -1,0 +1,136 @@
+//! The charge points and sessions in memory, and the indexes by which they are found.
+//!
+//! An id that comes from outside is looked for once, at the door of its rule (`find_…`). From there on what it names exists:
+//! no charge point is ever removed, a session leaves the memory only between two steps, and each session has its charge
+//! point. So the other look-ups return what they name; that it is missing would be a fault of these rules, not of an input.
+
+use super::{charge_point::Point, session::Session};
+use crate::{ChargePointId, DriverId, Price, SessionId};
+use std::{collections::BTreeMap, collections::BTreeSet, ops::Bound};
+
+/// Why a charge point cannot be missing.
+const POINT: &str = "a charge point that was found stays";
+/// Why a session cannot be missing.
+const SESSION: &str = "a session that was found stays for the whole step";
+
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    points: BTreeMap<ChargePointId, Point>,
+    /// Open, or with something left to do.
+    sessions: BTreeMap<SessionId, Session>,
+    /// The open session of each driver; guests are not in it.
+    drivers: BTreeMap<DriverId, SessionId>,
+    /// The charge points that are free, as central chooses: cheapest first, then by id.
+    free: BTreeSet<(Price, ChargePointId)>,
+}
+
+impl Registry {
+    pub(super) fn find_point(&self, id: &ChargePointId) -> Option<&Point> {
+        self.points.get(id)
+    }
+
+    pub(super) fn find_session(&self, id: &SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    /// The driver's open session.
+    pub(super) fn find_open(&self, driver: &DriverId) -> Option<&Session> {
+        self.drivers.get(driver).map(|id| self.session(id))
+    }
+
+    pub(super) fn point(&self, id: &ChargePointId) -> &Point {
+        self.points.get(id).expect(POINT)
+    }
+
+    pub(super) fn point_mut(&mut self, id: &ChargePointId) -> &mut Point {
+        self.points.get_mut(id).expect(POINT)
+    }
+
+    pub(super) fn session(&self, id: &SessionId) -> &Session {
+        self.sessions.get(id).expect(SESSION)
+    }
+
+    pub(super) fn session_mut(&mut self, id: &SessionId) -> &mut Session {
+        self.sessions.get_mut(id).expect(SESSION)
+    }
+
+    /// The open session of a charge point.
+    pub(super) fn open_at(&self, point: &Point) -> Option<&Session> {
+        point.open.as_ref().map(|id| self.session(id))
+    }
+
+    /// The ended sessions of a charge point for which something is left to do, by id.
+    pub(super) fn ended_at(&self, point: &Point) -> impl Iterator<Item = &Session> {
+        point.ended.iter().map(|id| self.session(id))
+    }
+
+    pub(super) fn points(&self) -> &BTreeMap<ChargePointId, Point> {
+        &self.points
+    }
+
+    pub(super) fn points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = &Point> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.points.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|(_, point)| point)
+    }
+
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// What is free, as central chooses.
+    pub(super) fn free(&self) -> impl Iterator<Item = &Point> {
+        self.free.iter().map(|(_, id)| self.point(id))
+    }
+
+    pub(super) fn add_point(&mut self, point: Point) {
+        self.points.insert(point.stored.id.clone(), point);
+    }
+
+    /// A session of a charge point that is there, open or with something left to do.
+    pub(super) fn add_session(&mut self, session: Session) {
+        let id = session.id.clone();
+        let point = self.point_mut(&session.charge_point);
+        if session.is_open() {
+            point.open = Some(id.clone());
+            if !session.driver.is_guest() {
+                self.drivers.insert(session.driver.clone(), id.clone());
+            }
+        } else {
+            point.ended.insert(id.clone());
+        }
+        self.sessions.insert(id, session);
+    }
+
+    /// An open session has ended: its driver and its charge point may have another.
+    pub(super) fn session_ended(&mut self, id: &SessionId) {
+        let session = self.sessions.get(id).expect(SESSION);
+        if self.drivers.get(&session.driver) == Some(id) {
+            self.drivers.remove(&session.driver);
+        }
+        let point = self.points.get_mut(&session.charge_point).expect(POINT);
+        point.open.take_if(|open| open == id);
+        point.ended.insert(id.clone());
+    }
+
+    /// A closed session leaves the memory.
+    pub(super) fn remove_session(&mut self, id: &SessionId) {
+        if let Some(session) = self.sessions.remove(id) {
+            self.point_mut(&session.charge_point).ended.remove(id);
+        }
+    }
+
+    /// Keeps the list of what is free, after a change there.
+    pub(super) fn list_free(&mut self, id: &ChargePointId) {
+        let point = self.point(id);
+        let free_at = point.is_free(self).then_some(point.stored.price);
+        let listed = std::mem::replace(&mut self.point_mut(id).free_at, free_at);
+        if listed != free_at {
+            if let Some(price) = listed {
+                self.free.remove(&(price, id.clone()));
+            }
+            if let Some(price) = free_at {
+                self.free.insert((price, id.clone()));
+            }
+        }
+    }
+}

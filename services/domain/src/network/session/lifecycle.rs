@@ -1,0 +1,346 @@
+//! Every move of a session's life: what happened goes in, what follows comes out. Forward, never back.
+//!
+//! Deliberately absent: who is told, what is called and which index changes; that is carried out by the rules that ask for
+//! a move.
+
+use super::{
+    Deadline, Delivered, Ending, Facts, Held, Life, Live, Outcome, Session, Settlement, Stop, Ticket,
+};
+use crate::network::{Config, request::Repeatable};
+use crate::{Energy, Mono, Now, Power, SupplyEnd, Wall};
+
+/// A reading of one session's meter.
+pub(in crate::network) struct Reading {
+    pub(in crate::network) seq: u64,
+    pub(in crate::network) energy: Energy,
+    pub(in crate::network) power: Option<Power>,
+    /// Why the supply ended: then this is the final reading.
+    pub(in crate::network) end: Option<SupplyEnd>,
+    pub(in crate::network) started_at: Option<Wall>,
+    pub(in crate::network) ended_at: Option<Wall>,
+}
+
+/// What a reading did to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::network) enum Read {
+    /// Nothing: it was known.
+    Repeat,
+    /// It was known, but for this: its engine has the final record, which is to be forgotten.
+    Over,
+    /// Nothing: the meter went backwards.
+    Absurd,
+    /// It is recorded beside the ticket.
+    Late,
+    /// The supply has started.
+    Started,
+    /// The supply goes on.
+    GoesOn,
+    /// A session that is over is still being supplied.
+    AfterEnd {
+        /// Nobody knew that it had started: it will have a ticket after all.
+        first: bool,
+    },
+    /// It is the final one, and the ticket is issued.
+    Final {
+        /// The session was open until then.
+        ended: Option<Ended>,
+    },
+}
+
+/// A session has just ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::network) struct Ended {
+    /// Its driver was told before of what is wrong.
+    pub(in crate::network) told: bool,
+}
+
+/// What the engine has said of the authorisation of a session that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::network) enum Word {
+    /// It refused, or gave it back.
+    Given,
+    /// Nothing yet, and its word is wanted.
+    Wanted,
+    /// Its store is lost: it never will.
+    Lost,
+}
+
+impl Session {
+    /// A request for which a charge point was chosen: its engine is asked.
+    pub(in crate::network) fn requested(
+        facts: Facts,
+        request: Option<Repeatable>,
+        deadline: Deadline,
+        now: Mono,
+    ) -> Self {
+        let live = Live { last_sign: now, ..Live::default() };
+        Self { facts, life: Life::Authorizing { deadline, request }, live }
+    }
+
+    /// A session that only its engine knew. The record that told of it moves it on: a running supply from a reservation, all
+    /// others (`ended`) from an end for which the engine's word is wanted.
+    pub(in crate::network) fn adopted(
+        facts: Facts,
+        ended: Option<Ending>,
+        deadline: Deadline,
+        now: Mono,
+    ) -> Self {
+        let life = match ended {
+            None => Life::Reserved { deadline },
+            Some(ending) => Life::Ended { ending, settlement: Settlement::Unanswered { deadline } },
+        };
+        Self { facts, life, live: Live { last_sign: now, ..Live::default() } }
+    }
+
+    /// The engine has seen higher numbers: it is asked again, with this one.
+    pub(in crate::network) fn renumber(&mut self, number: u64) {
+        self.live.renumbered += 1;
+        self.facts.authorization = number;
+    }
+
+    /// The engine agreed.
+    pub(in crate::network) fn grant(&mut self, deadline: Deadline) {
+        debug_assert!(matches!(self.life, Life::Authorizing { .. }), "{self:?}");
+        self.life = Life::Reserved { deadline };
+    }
+
+    /// A reservation is given up: the engine is to give it back. False: it is no reservation, or is given up already.
+    pub(in crate::network) fn revoke(&mut self, deadline: Deadline) -> bool {
+        let reserved = matches!(self.life, Life::Reserved { .. });
+        if reserved {
+            self.life = Life::Revoking { deadline, stop: None };
+        }
+        reserved
+    }
+
+    /// Its end was ordered, once the engine has agreed: the first order counts.
+    pub(in crate::network) fn order_stop(&mut self, by: Stop, deadline: Deadline) {
+        self.revoke(deadline);
+        match &mut self.life {
+            Life::Revoking { stop, .. } | Life::Supplying { stop, .. } => {
+                stop.get_or_insert(by);
+            }
+            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Ended { .. } => {}
+        }
+    }
+
+    /// Something is wrong with a supply that is not over. False: its driver was told before.
+    pub(in crate::network) fn is_in_trouble(&mut self, what: &str) -> bool {
+        match &mut self.life {
+            Life::Supplying { trouble: trouble @ None, .. } => {
+                *trouble = Some(what.to_owned());
+                true
+            }
+            Life::Supplying { .. }
+            | Life::Authorizing { .. }
+            | Life::Reserved { .. }
+            | Life::Revoking { .. }
+            | Life::Ended { .. } => false,
+        }
+    }
+
+    /// An open session ends without a final reading. Its ticket, if one is due, has to wait.
+    pub(in crate::network) fn end(&mut self, ending: Ending, word: Word, deadline: Deadline) -> Ended {
+        debug_assert!(self.is_open(), "{self:?}");
+        let told = !self.trouble().is_empty();
+        let settlement = match (self.delivered(), word) {
+            (delivered, Word::Lost) => Settlement::Lost { delivered, deadline },
+            (Some(delivered), word) => {
+                Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted }
+            }
+            (None, Word::Wanted) => Settlement::Unanswered { deadline },
+            (None, Word::Given) => Settlement::Void,
+        };
+        self.life = Life::Ended { ending, settlement };
+        Ended { told }
+    }
+
+    /// The engine's store is lost with what only it knew of a session that is over.
+    pub(in crate::network) fn lose_store(&mut self) {
+        let delivered = self.delivered();
+        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        match settlement {
+            Settlement::Unanswered { deadline } | Settlement::Unread { deadline, .. } => {
+                *settlement = Settlement::Lost { delivered, deadline: *deadline };
+            }
+            Settlement::Billed { held, .. } => *held = None, // nobody is left to forget its record
+            Settlement::Void | Settlement::Lost { .. } => {}
+        }
+    }
+
+    /// The engine holds an authorisation for a session that is over: it must start nothing.
+    pub(in crate::network) fn is_still_authorized(&mut self, until: Deadline) {
+        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        match settlement {
+            Settlement::Void => *settlement = Settlement::Unanswered { deadline: until },
+            Settlement::Unread { revoke, .. } => *revoke = true,
+            Settlement::Billed { ticket, held, .. } => {
+                let over = held.map_or(!ticket.estimated(), |held| held.over);
+                *held = Some(Held { over, revoke: true });
+            }
+            Settlement::Unanswered { .. } | Settlement::Lost { .. } => {}
+        }
+    }
+
+    /// The engine has given its word on the authorisation of a session that is over, or whose supply runs.
+    pub(in crate::network) fn word_given(&mut self) {
+        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        match settlement {
+            Settlement::Unanswered { .. } => *settlement = Settlement::Void,
+            Settlement::Unread { revoke, .. } => *revoke = false,
+            Settlement::Billed { held: Some(held), .. } => held.revoke = false,
+            Settlement::Billed { held: None, .. } | Settlement::Void | Settlement::Lost { .. } => {}
+        }
+    }
+
+    /// What its engine knows, by whichever way it came. A session that is being authorised is granted first.
+    pub(in crate::network) fn read(&mut self, reading: &Reading, now: Now, settle_by: Deadline) -> Read {
+        debug_assert!(!matches!(self.life, Life::Authorizing { .. }), "{self:?}");
+        if let Life::Ended { settlement: Settlement::Billed { ticket, held, .. }, .. } = &mut self.life {
+            let over = reading.end.is_some() && held.is_some_and(|held| !held.over);
+            if over {
+                *held = Some(Held { over, revoke: false }); // estimated: now the engine has a record to be forgotten
+            }
+            return match (ticket.note(reading.energy), over) {
+                (true, _) => Read::Late,
+                (false, true) => Read::Over,
+                (false, false) => Read::Repeat,
+            };
+        }
+        let before = self.delivered();
+        if let (Some(before), None) = (before, reading.end) {
+            if reading.seq <= before.seq {
+                return Read::Repeat;
+            }
+            if reading.energy < before.energy {
+                return Read::Absurd;
+            }
+        }
+        let delivered = Delivered {
+            started: before.map_or(reading.started_at.unwrap_or(now.wall), |before| before.started),
+            energy: before.map_or(reading.energy, |before| before.energy.max(reading.energy)),
+            seq: before.map_or(reading.seq, |before| before.seq.max(reading.seq)),
+        };
+        self.live.last_sign = now.mono;
+        self.live.unsaved = true;
+        self.live.power = reading.power.unwrap_or(self.live.power);
+        match reading.end {
+            None => self.supplies(delivered, settle_by),
+            Some(end) => self.finish(delivered, end, reading.ended_at, now.wall),
+        }
+    }
+
+    fn supplies(&mut self, delivered: Delivered, settle_by: Deadline) -> Read {
+        let stop = self.stop();
+        match &mut self.life {
+            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Revoking { .. } => {
+                self.life = Life::Supplying { delivered, stop, trouble: None };
+                Read::Started
+            }
+            Life::Supplying { delivered: known, .. } => {
+                *known = delivered;
+                Read::GoesOn
+            }
+            Life::Ended { settlement, .. } => {
+                let first = settlement.delivered().is_none();
+                if let Settlement::Lost { delivered: known, .. } = settlement {
+                    *known = Some(delivered);
+                } else {
+                    let deadline = settlement.deadline().unwrap_or(settle_by);
+                    *settlement = Settlement::Unread { delivered, deadline, revoke: false };
+                }
+                Read::AfterEnd { first }
+            }
+        }
+    }
+
+    fn finish(&mut self, delivered: Delivered, end: SupplyEnd, at: Option<Wall>, now: Wall) -> Read {
+        self.live.power = Power::ZERO;
+        let held = (!self.store_lost()).then_some(Held { over: true, revoke: false });
+        let ticket = Ticket::issue(self.facts.price, delivered, Some(end), now);
+        let (stop, told) = (self.stop(), !self.trouble().is_empty());
+        let bill = Settlement::Billed { delivered, ticket, held };
+        if let Life::Ended { settlement, .. } = &mut self.life {
+            *settlement = bill;
+            return Read::Final { ended: None };
+        }
+        let outcome = Outcome::from(end);
+        let reason = match outcome {
+            Outcome::Stopped => stop.map(|stop| stop.to_string()).unwrap_or_default(),
+            Outcome::Faulted => end.to_string(),
+            Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
+        };
+        let ending = Ending { outcome, reason, at: at.unwrap_or(now) };
+        self.life = Life::Ended { ending, settlement: bill };
+        Read::Final { ended: Some(Ended { told }) }
+    }
+
+    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due.
+    pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
+        let (delivered, price) = (self.delivered(), self.facts.price);
+        let Life::Ended { settlement, .. } = &mut self.life else { return false };
+        *settlement = match delivered {
+            Some(delivered) => {
+                let ticket = Ticket::issue(price, delivered, None, now);
+                Settlement::Billed { delivered, ticket, held: None } // no engine is known to keep a record of it
+            }
+            None => Settlement::Void,
+        };
+        delivered.is_some()
+    }
+
+    /// The engine has forgotten it. False: it has no ticket.
+    pub(in crate::network) fn forgotten(&mut self) -> bool {
+        let Life::Ended { settlement: Settlement::Billed { held, .. }, .. } = &mut self.life else {
+            return false;
+        };
+        *held = None;
+        true
+    }
+
+    /// A closed session of which more is told: until its engine has forgotten it too, or for its ticket if the engine's store
+    /// is lost.
+    pub(in crate::network) fn revive(&mut self, store_lost: bool, deadline: Deadline, now: Mono) {
+        self.live = Live { last_sign: now, lost_since: now, ..Live::default() };
+        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        match settlement {
+            Settlement::Void if store_lost => *settlement = Settlement::Lost { delivered: None, deadline },
+            Settlement::Void => *settlement = Settlement::Unanswered { deadline },
+            Settlement::Billed { ticket, held, .. } => {
+                *held = Some(Held { over: !ticket.estimated(), revoke: false });
+            }
+            Settlement::Unanswered { .. } | Settlement::Lost { .. } | Settlement::Unread { .. } => {}
+        }
+    }
+
+    /// After a start of central: what is left of its deadline, and nothing that only lived in memory.
+    pub(in crate::network) fn restore(&mut self, config: &Config, now: Now) {
+        let full = match &self.life {
+            Life::Authorizing { .. } => config.authorize_timeout,
+            Life::Reserved { .. } | Life::Revoking { .. } => config.reservation + config.reservation_margin,
+            Life::Supplying { .. } => config.supply_silence,
+            Life::Ended { .. } => config.settlement,
+        };
+        let copied = self.live.copied;
+        let (last_sign, lost_since) = (now.mono, now.mono);
+        self.live = Live { last_sign, lost_since, restored: true, copied, ..Live::default() };
+        if let Some(deadline) = self.deadline_mut() {
+            *deadline = deadline.restored(now, full);
+        }
+    }
+
+    fn deadline_mut(&mut self) -> Option<&mut Deadline> {
+        match &mut self.life {
+            Life::Authorizing { deadline, .. }
+            | Life::Reserved { deadline }
+            | Life::Revoking { deadline, .. } => Some(deadline),
+            Life::Supplying { .. } => None,
+            Life::Ended { settlement, .. } => match settlement {
+                Settlement::Unanswered { deadline }
+                | Settlement::Lost { deadline, .. }
+                | Settlement::Unread { deadline, .. } => Some(deadline),
+                Settlement::Void | Settlement::Billed { .. } => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A charge point's status: derived whenever it is asked for, never stored, so that it cannot be stuck.
+
+use super::{
+    charge_point::{Answering, Link, Point},
+    command::Health,
+    registry::Registry,
+    session::State,
+};
+use crate::{ChargePointId, DriverId, Energy, Money, Power, Price, SessionId};
+
+/// What a charge point can be. The wire's words and the colours are the edge's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// `DESCONECTADO`: its monitor is not connected.
+    Disconnected,
+    /// `AVERIADO`: its engine is broken, or does not answer.
+    Faulted,
+    /// `SUMINISTRANDO`: it is supplying.
+    Supplying,
+    /// `PARADO`: the operator took it out of service.
+    OutOfOrder,
+    /// `RESERVADO`: a session is being authorised, or waits for its car.
+    Reserved,
+    /// `ACTIVADO`: free.
+    Available,
+}
+
+/// The status table of the design, row by row.
+pub fn status(
+    monitor_ok: bool,
+    engine_ok: bool,
+    out_of_order: bool,
+    session: Option<State>,
+    supplies: bool,
+) -> Status {
+    if !monitor_ok {
+        return Status::Disconnected;
+    }
+    if !engine_ok {
+        return Status::Faulted;
+    }
+    if supplies || session == Some(State::Supplying) {
+        return Status::Supplying;
+    }
+    if out_of_order {
+        return Status::OutOfOrder;
+    }
+    match session {
+        Some(State::Authorizing | State::Reserved) => Status::Reserved,
+        Some(State::Supplying) => Status::Supplying,
+        Some(State::Ended(_)) | None => Status::Available,
+    }
+}
+
+/// A charge point as its operator sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// Its id.
+    pub id: ChargePointId,
+    /// Its place.
+    pub location: String,
+    /// The price of new sessions.
+    pub price: Price,
+    /// Its status now.
+    pub status: Status,
+    /// Why, where that needs saying.
+    pub status_reason: String,
+    /// Where its engine is.
+    pub engine_address: String,
+    /// The epoch of its registration.
+    pub epoch: u64,
+    /// What runs there, or reserves it.
+    pub live: Option<LiveDetail>,
+}
+
+/// A session under way at a charge point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveDetail {
+    /// The session.
+    pub session: SessionId,
+    /// Its driver.
+    pub driver: DriverId,
+    /// Where it is in its life.
+    pub state: State,
+    /// Power now.
+    pub power: Power,
+    /// Energy so far.
+    pub energy: Energy,
+    /// What it costs so far.
+    pub amount: Money,
+}
+
+impl Point {
+    pub(super) fn connected(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+    }
+
+    /// May a request have it?
+    pub(super) fn is_free(&self, registry: &Registry) -> bool {
+        self.status(registry) == Status::Available && self.supplies.is_none()
+    }
+
+    fn engine_ok(&self) -> bool {
+        matches!(self.link, Link::Up { health: Health::Ok, .. })
+            && !self.faulted
+            && self.answering == Answering::Yes
+    }
+
+    pub(super) fn status(&self, registry: &Registry) -> Status {
+        let session = registry.open_at(self).map(|session| session.state());
+        let out_of_order = self.stored.out_of_order;
+        status(self.connected(), self.engine_ok(), out_of_order, session, self.supplies.is_some())
+    }
+
+    /// Why the status is what it is, where that needs saying.
+    pub(super) fn status_reason(&self, status: Status) -> String {
+        match status {
+            Status::Disconnected => "its monitor is not connected to central".into(),
+            Status::Faulted if !self.health_reason.is_empty() => self.health_reason.clone(),
+            Status::Faulted if self.faulted => "it reported a fault".into(),
+            Status::Faulted => match self.answering {
+                Answering::Unknown => "its engine has not answered central yet".into(),
+                Answering::No => "its engine does not answer central".into(),
+                Answering::Yes => "its monitor says that it is not well".into(),
+            },
+            Status::OutOfOrder => "the operator took it out of service".into(),
+            Status::Supplying | Status::Reserved | Status::Available => String::new(),
+        }
+    }
+    /// As its operator sees it.
+    pub(super) fn detail(&self, registry: &Registry) -> Detail {
+        let status = self.status(registry);
+        let shown = self.open.as_ref().or(self.supplies.as_ref());
+        let live = shown.and_then(|id| registry.find_session(id)).map(|session| LiveDetail {
+            session: session.id.clone(),
+            driver: session.driver.clone(),
+            state: session.state(),
+            power: session.live.power,
+            energy: session.shown_energy(),
+            amount: session.price.cost(session.shown_energy()),
+        });
+        Detail {
+            id: self.stored.id.clone(),
+            location: self.stored.location.clone(),
+            price: self.stored.price,
+            status,
+            status_reason: self.status_reason(status),
+            engine_address: self.stored.engine_address.clone(),
+            epoch: self.stored.epoch,
+            live,
+        }
+    }
+}
