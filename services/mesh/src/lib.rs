@@ -12,7 +12,7 @@ pub mod kafka;
 pub mod observability;
 pub mod shutdown;
 pub mod store;
-#[cfg(feature = "testing")]
+#[cfg(feature = "harness")]
 pub mod testing;
 pub mod trace;
 

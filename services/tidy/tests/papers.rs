@@ -133,6 +133,8 @@ fn every_reason_of_an_error_is_in_its_paper_and_the_other_way_round() {
     }
     let failures = r"(?:Failure|Self)::(?:new\(\s*[\w:]+\s*,|(?:invalid_argument|not_found|precondition|denied|aborted|unavailable|exhausted)\()";
     made.extend(found(&code, &format!(r#"\b{failures}\s*"([A-Z_]+)""#)));
+    // A value becomes a failure with a code and a reason.
+    made.extend(found(&code, r#"=> \(Code::\w+, "([A-Z_]+)"\)"#));
     let told = found(&[paper("docs/errors.md")], r"(?m)^\| `([A-Z_]+)` \|");
     same("every reason is in docs/errors.md and every one there is in the code", &made, &told);
 }

@@ -1,35 +1,33 @@
 //! The broker of a test, behind a door on a port that is known before it opens, so that a test can start everything else
 //! first.
 
-use mesh::testing::{self, TestBroker};
-use std::{
-    io,
-    net::{Shutdown, TcpListener, TcpStream},
-    thread,
-};
+use mesh::testing::{self, Proxy, TestBroker};
+use std::sync::OnceLock;
+use tokio::runtime::Runtime;
 
 /// A broker that can appear late: the Apache Kafka that `EVMESH_TEST_KAFKA` names, or else an embedded one.
 pub struct Broker {
     broker: TestBroker,
     address: String,
+    door: OnceLock<(Proxy, Runtime)>,
 }
 
 impl Broker {
     /// A broker that is there.
     pub fn open() -> Self {
         let broker = testing::broker();
-        Self { address: broker.options().kafka, broker }
+        Self { address: broker.options().kafka, broker, door: OnceLock::new() }
     }
 
     /// A broker behind a door that is still closed: connections to its address are refused.
     pub fn closed() -> Self {
-        Self { broker: testing::broker(), address: super::free_address() }
+        Self { broker: testing::broker(), address: super::free_address(), door: OnceLock::new() }
     }
 
     /// The embedded broker even where a real one is named: this test takes it away.
     pub fn embedded() -> Self {
         let broker = testing::embedded_broker();
-        Self { address: broker.options().kafka, broker }
+        Self { address: broker.options().kafka, broker, door: OnceLock::new() }
     }
 
     /// Goes away as if it had died; what it holds stays.
@@ -55,28 +53,10 @@ impl Broker {
 
     /// Opens the door: from now on the broker is reached.
     pub fn appear(&self) {
-        let listener = TcpListener::bind(&self.address).expect("the port is still free");
+        let runtime = Runtime::new().expect("a runtime");
+        let address = |text: &str| text.parse().expect("an address");
         let behind = self.broker.options().kafka;
-        // It ends with the test's process: clients need the door only until they know the broker's own address.
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if let Ok(broker) = TcpStream::connect(&behind) {
-                    join(client, broker);
-                }
-            }
-        });
+        let door = runtime.block_on(Proxy::start_at(address(&self.address), address(&behind)));
+        assert!(self.door.set((door, runtime)).is_ok(), "it has appeared already");
     }
-}
-
-fn join(client: TcpStream, broker: TcpStream) {
-    if let (Ok(client_too), Ok(broker_too)) = (client.try_clone(), broker.try_clone()) {
-        thread::spawn(move || pass(client, broker));
-        thread::spawn(move || pass(broker_too, client_too));
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    // Either side may go away at any time: that is the end of it.
-    let _ = io::copy(&mut from, &mut to);
-    let _ = to.shutdown(Shutdown::Write);
 }

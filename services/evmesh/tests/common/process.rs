@@ -10,12 +10,7 @@ use tempfile::TempDir;
 
 /// A command of the executable, with nothing of this shell's `EVMESH_` variables.
 pub fn command<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evmesh"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("EVMESH_")) {
-            command.env_remove(name);
-        }
-    }
+    let mut command = mesh::testing::process::command(env!("CARGO_BIN_EXE_evmesh"));
     let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
     command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
@@ -131,9 +126,8 @@ impl Process {
 
     /// Asks it to stop: SIGTERM.
     pub fn terminate(&self) {
-        let id = self.child.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status();
-        assert!(status.is_ok_and(|status| status.success()), "'evmesh {}' cannot be signalled", self.name);
+        let signalled = mesh::testing::process::signal(self.child.id(), "TERM");
+        assert!(signalled, "'evmesh {}' cannot be signalled", self.name);
     }
 
     /// Ends it as a power cut would: SIGKILL.

@@ -1,10 +1,12 @@
-//! What the tests of every crate share. Behind the feature `testing`.
+//! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries, `testing`.
 
+#[cfg(feature = "testing")]
 pub mod contract;
 pub mod flags;
+pub mod process;
 mod proxy;
 
-pub use proxy::Proxy;
+pub use proxy::{Mode, Proxy};
 
 use crate::kafka::{KafkaOptions, embedded};
 use std::{

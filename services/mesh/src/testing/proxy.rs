@@ -1,8 +1,9 @@
-//! A network that a test can break: a TCP relay that goes silent, or moves to another target.
+//! A network that a test can break: a TCP relay that is cut, slow, silent, deaf in one direction, or moves to another target.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,19 +12,40 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 /// So much is relayed at once.
 const CHUNK_BYTES: usize = 16 * 1024;
+
+/// How a relay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As it should be.
+    Open,
+    /// Connections are closed, new ones too: a partition that is noticed.
+    Cut,
+    /// Connections stand and nothing passes: a partition that is not noticed. What was sent passes once it is open again.
+    Silent,
+    /// What the caller says arrives, and no answer comes back: half-open.
+    Deaf,
+    /// Everything passes so much later.
+    Slow(Duration),
+}
 
 /// Relays connections to a target. Dropping it closes its port and every connection.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     target: Arc<Mutex<SocketAddr>>,
-    silent: watch::Sender<bool>,
+    mode: watch::Sender<Mode>,
     task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    There,
+    Back,
 }
 
 impl Proxy {
@@ -37,9 +59,9 @@ impl Proxy {
         let listener = TcpListener::bind(address).await.expect("a free address");
         let address = listener.local_addr().expect("a bound listener has an address");
         let target = Arc::new(Mutex::new(target));
-        let (silent, is_silent) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, target.clone(), is_silent));
-        Self { address, target, silent, task }
+        let (mode, is) = watch::channel(Mode::Open);
+        let task = tokio::spawn(accept(listener, target.clone(), is));
+        Self { address, target, mode, task }
     }
 
     /// Where it listens.
@@ -47,10 +69,14 @@ impl Proxy {
         self.address
     }
 
-    /// From now on connections are taken and stay open, and nothing passes: the far side is half-open. What was sent
-    /// passes once this is off again.
+    /// From now on it is like this.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// From now on it is [`Mode::Silent`], or open again.
     pub fn set_silent(&self, silent: bool) {
-        self.silent.send_replace(silent);
+        self.set(if silent { Mode::Silent } else { Mode::Open });
     }
 
     /// New connections go there.
@@ -65,38 +91,55 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, silent: watch::Receiver<bool>) {
-    let mut connections = tokio::task::JoinSet::new(); // dropped with this task: that closes them
-    while let Ok((near, _)) = listener.accept().await {
+async fn accept(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, mode: watch::Receiver<Mode>) {
+    let mut connections = JoinSet::new(); // dropped with this task: that closes them
+    loop {
+        let Ok((near, _)) = listener.accept().await else { continue };
+        while connections.try_join_next().is_some() {}
         let target = *target.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut silent = silent.clone();
-        connections.spawn(async move {
-            speaking(&mut silent).await;
-            let Ok(far) = TcpStream::connect(target).await else {
-                return;
-            };
-            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-            tokio::select! {
-                () = pump(near_in, far_out, silent.clone()) => {}
-                () = pump(far_in, near_out, silent) => {}
-            }
-        });
+        connections.spawn(join(near, target, mode.clone()));
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch::Receiver<bool>) {
+async fn join(near: TcpStream, target: SocketAddr, mode: watch::Receiver<Mode>) {
+    if !passes(&mut mode.clone(), Way::There).await {
+        return;
+    }
+    let Ok(far) = TcpStream::connect(target).await else { return };
+    let _ = (near.set_nodelay(true), far.set_nodelay(true)); // an unset one is only slower
+    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+    let mut until_cut = mode.clone();
+    tokio::select! {
+        () = pump(near_in, far_out, mode.clone(), Way::There) => {}
+        () = pump(far_in, near_out, mode, Way::Back) => {}
+        _ = until_cut.wait_for(|mode| *mode == Mode::Cut) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>, way: Way) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(read @ 1..) = from.read(&mut chunk).await {
-        speaking(&mut silent).await;
-        if to.write_all(&chunk[..read]).await.is_err() {
+        if !passes(&mut mode, way).await || to.write_all(&chunk[..read]).await.is_err() {
             return;
         }
     }
-    speaking(&mut silent).await; // a close does not pass either
+    passes(&mut mode, way).await; // a close does not pass either
 }
 
-async fn speaking(silent: &mut watch::Receiver<bool>) {
-    if silent.wait_for(|silent| !silent).await.is_err() {
-        std::future::pending().await // the proxy is being dropped, and this with it
+/// Waits until the relay lets something pass; `false` if it closes instead.
+async fn passes(mode: &mut watch::Receiver<Mode>, way: Way) -> bool {
+    let waits = |mode: &Mode| match mode {
+        Mode::Open | Mode::Cut | Mode::Slow(_) => false,
+        Mode::Silent => true,
+        Mode::Deaf => way == Way::Back,
+    };
+    let Ok(now) = mode.wait_for(|mode| !waits(mode)).await.map(|mode| *mode) else {
+        return false;
+    };
+    match now {
+        Mode::Cut => return false,
+        Mode::Slow(delay) => tokio::time::sleep(delay).await,
+        Mode::Open | Mode::Silent | Mode::Deaf => {}
     }
+    true
 }

@@ -10,6 +10,7 @@ use super::{
     journal::{Facts, Journal},
     observe::{amount_micros, describe},
     topics::{Sent, Topics},
+    words::wh,
     world::World,
 };
 use evmesh_proto::{
@@ -65,11 +66,6 @@ pub(super) fn complete(journal: &Journal, topics: &Topics) -> bool {
     let metered = metered(&topics.telemetry);
     let facts = journal.facts();
     facts.tickets.keys().all(|id| metered.get(id).is_some_and(|metered| metered.started && metered.ended))
-}
-
-fn wh(kwh: f64) -> u64 {
-    // Kilowatt-hours leave as whole watt-hours: the nearest one is the one that was meant.
-    (kwh * 1000.0).round() as u64
 }
 
 fn metered(telemetry: &[Sent<Telemetry>]) -> BTreeMap<String, Metered> {

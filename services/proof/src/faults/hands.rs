@@ -3,7 +3,7 @@
 use super::{
     clients::{Desk, definitive, reason},
     journal::{Granted, Priced},
-    watch::{channel, millis},
+    watch::{BROKEN_BY_HAND, channel, millis},
     world::Point,
 };
 use evmesh_proto::{
@@ -25,9 +25,6 @@ use tonic::{Status, transport::Channel};
 const TOUCH: Duration = Duration::from_secs(2);
 /// Tries of an order: longer than any fault lasts.
 const TRIES: u32 = 60;
-/// What the engine says when a person broke it. A call to a frozen engine may arrive after the one that mends it: until the
-/// next hand mends it, it is broken in truth.
-pub(super) const BROKEN_BY_HAND: &str = "pulled out of the wall by the run";
 /// Clocks are read before and after an order is under way; both are of this machine.
 const SLACK_MS: i64 = 20;
 

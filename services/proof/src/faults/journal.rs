@@ -156,7 +156,7 @@ impl Facts {
             return;
         }
         let at = mesh::now().wall.0;
-        println!("{} VIOLATED {promise}: {text}", super::clock(at));
+        println!("{} VIOLATED {promise}: {text}", super::words::clock(at));
         self.violations.push(Violation { promise, session: session.map(str::to_owned), at, text });
     }
 

@@ -1,10 +1,8 @@
 //! Apache Kafka as a process of the run's own: one node, killed and started again on the same ports and data.
 
-use super::{
-    ports::Ports,
-    process::{Group, Kind, Slot},
-};
+use super::process::{Group, Kind, Slot};
 use anyhow::Context as _;
+use mesh::testing::free_address;
 use std::{
     fs,
     net::SocketAddr,
@@ -50,16 +48,10 @@ pub(super) fn jars(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 
 impl Kafka {
     /// Formats its storage; nothing is started yet.
-    pub(super) fn prepare(
-        jars: &Path,
-        folder: &Path,
-        ports: &mut Ports,
-        group: &Group,
-    ) -> anyhow::Result<Self> {
-        let mut take = || ports.take();
-        let (direct, controller) = (take()?, take()?);
-        let inner = [take()?, take()?, take()?];
-        let outer = [take()?, take()?, take()?];
+    pub(super) fn prepare(jars: &Path, folder: &Path, group: &Group) -> anyhow::Result<Self> {
+        let (direct, controller) = (free_address(), free_address());
+        let inner = SIDES.map(|_| free_address());
+        let outer = SIDES.map(|_| free_address());
         let data = folder.join("kafka-data");
         let listeners = |addresses: &[SocketAddr; 3]| {
             let named = SIDES.iter().zip(addresses);

@@ -12,14 +12,14 @@ mod journal;
 mod kafka;
 mod observe;
 mod plan;
-mod ports;
 mod process;
-mod proxy;
 mod quiet;
 mod report;
+mod roles;
 mod strike;
 mod topics;
 mod watch;
+mod words;
 mod world;
 
 use anyhow::Context as _;
@@ -71,13 +71,6 @@ pub(crate) struct Options {
 const CLIENTS: usize = 7;
 /// How often it says where it is.
 const PROGRESS: Duration = Duration::from_secs(10);
-
-/// A wall clock's time of day, to the millisecond, for people who read logs beside it.
-fn clock(millis: i64) -> String {
-    let of_day = millis.rem_euclid(86_400_000);
-    let (seconds, millis) = (of_day / 1000, of_day % 1000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -175,7 +168,7 @@ async fn phases(
         striker.start(slot, &mut life).await;
     }
     quiet::ready(world, &watch).await?;
-    println!("{} everything is up", clock(mesh::now().wall.0));
+    println!("{} everything is up", words::clock(mesh::now().wall.0));
 
     // In the background for all of the run: it ends with these.
     let mut background = JoinSet::new();
@@ -207,7 +200,7 @@ async fn phases(
         done.context("a fault's task failed")?;
     }
     close.send_replace(true);
-    println!("{} no more faults; everything settles", clock(mesh::now().wall.0));
+    println!("{} no more faults; everything settles", words::clock(mesh::now().wall.0));
     quiet::settle(world, journal, &watch, &mut clients).await?;
     drop(background);
 
@@ -233,7 +226,7 @@ async fn progress(journal: &Journal) {
         let each = facts.killed.iter().map(|(kind, count)| format!("{} {count}", kind.word()));
         println!(
             "{} {killed} kills ({}), {} sessions, {} tickets, {} violations",
-            clock(mesh::now().wall.0),
+            words::clock(mesh::now().wall.0),
             each.collect::<Vec<_>>().join(", "),
             facts.sessions.len(),
             facts.tickets.len(),

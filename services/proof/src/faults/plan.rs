@@ -1,6 +1,6 @@
 //! Which faults, and when: all of it follows from the seed.
 
-use super::proxy::Mode;
+use mesh::testing::Mode;
 use std::time::Duration;
 
 /// A process that is killed or frozen.

@@ -1,5 +1,6 @@
 //! Processes that are killed, frozen and started again, and that never outlive the run.
 
+use super::words::clock;
 use anyhow::Context as _;
 use std::{
     fs::{File, OpenOptions},
@@ -129,18 +130,12 @@ impl Slot {
     pub(super) fn start(&self, life: &mut Life) -> anyhow::Result<()> {
         life.count += 1;
         let mut log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        writeln!(log, "--- life {} at {}", life.count, super::clock(mesh::now().wall.0))?;
+        writeln!(log, "--- life {} at {}", life.count, clock(mesh::now().wall.0))?;
         let output = match self.kind {
             Kind::Driver => File::create(self.output(life.count))?,
             Kind::Central | Kind::Broker | Kind::Engine | Kind::Monitor => log.try_clone()?,
         };
-        let mut command = Command::new(&self.program);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("EVMESH_")) {
-                command.env_remove(name);
-            }
-        }
-        let child = command
+        let child = mesh::testing::process::command(&self.program)
             .args(&self.arguments)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -163,9 +158,7 @@ impl Slot {
 
     /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
     pub(super) fn signal(&self, life: &Life, signal: &str) -> bool {
-        let Some(child) = &life.child else { return false };
-        let command = format!("kill -{signal} {}", child.id());
-        Command::new("sh").args(["-c", &command]).status().is_ok_and(|status| status.success())
+        life.child.as_ref().is_some_and(|child| mesh::testing::process::signal(child.id(), signal))
     }
 
     /// Its end, if it ended by itself.

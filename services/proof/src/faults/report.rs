@@ -165,12 +165,12 @@ fn broken(facts: &Facts, which: impl Fn(&Violation) -> bool) -> usize {
 /// A violation with everything that is known of its session.
 pub(super) fn violation(facts: &Facts, violation: &Violation) -> String {
     let mut text =
-        format!("{} VIOLATED {}: {}\n", super::clock(violation.at), violation.promise, violation.text);
+        format!("{} VIOLATED {}: {}\n", super::words::clock(violation.at), violation.promise, violation.text);
     let Some(id) = &violation.session else {
         let around =
             facts.deeds.iter().filter(|(at, _)| (violation.at - 30_000..violation.at + 1000).contains(at));
         for (at, deed) in around {
-            let _ = writeln!(text, "    {} {deed}", super::clock(*at));
+            let _ = writeln!(text, "    {} {deed}", super::words::clock(*at));
         }
         return text;
     };
@@ -193,7 +193,7 @@ pub(super) fn violation(facts: &Facts, violation: &Violation) -> String {
     }
     lines.sort_by_key(|(at, _)| *at);
     for (at, line) in lines {
-        let _ = writeln!(text, "    {} {line}", super::clock(at));
+        let _ = writeln!(text, "    {} {line}", super::words::clock(at));
     }
     text
 }

@@ -5,14 +5,15 @@ use super::{
     journal::Moment,
     plan::{Fault, Target},
     process::{Kind, Life, Slot},
-    proxy::Mode,
     watch::{Watch, channel},
+    words,
 };
 use evmesh_proto::{
     engine::{GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient},
     network::{ChargePointStatus, Session},
     operations::{GetNetworkStatusRequest, operator_service_client::OperatorServiceClient},
 };
+use mesh::testing::Mode;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -192,10 +193,10 @@ impl Striker {
             for moment in moments {
                 *facts.links.entry((kind.clone(), moment)).or_default() += 1;
             }
-            *facts.link_modes.entry((kind, mode.word())).or_default() += 1;
+            *facts.link_modes.entry((kind, words::mode(mode))).or_default() += 1;
             facts
                 .deeds
-                .push((mesh::now().wall.0, format!("{} was {} for {lasts:?}", link.name, mode.word())));
+                .push((mesh::now().wall.0, format!("{} was {} for {lasts:?}", link.name, words::mode(mode))));
         }
         // Several faults of one link may overlap: the first one's end opens it.
         link.set(mode);

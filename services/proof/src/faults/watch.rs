@@ -1,9 +1,9 @@
 //! Central as it shows itself, looked at all the time: what was once shown must stay true.
 
 use super::{
-    hands::BROKEN_BY_HAND,
     journal::{Facts, Journal, Moment},
-    world::{AUTHORIZE_S, MARGIN_S, RESERVATION_S, World},
+    roles::{AUTHORIZE_S, MARGIN_S, RESERVATION_S},
+    world::World,
 };
 use domain::Mono;
 use evmesh_proto::{
@@ -43,6 +43,10 @@ const OVERDUE_S: u64 = 5;
 /// After a start of central, or a disturbance of what it hears, its deadlines are judged only once Kafka was read or found
 /// away, and the engine asked or found away: this long at most, with the revocation's own time.
 const JUDGING_S: u64 = 20;
+
+/// What the engine says when a person broke it. A call to a frozen engine may arrive after the one that mends it: until the
+/// next hand mends it, it is broken in truth.
+pub(super) const BROKEN_BY_HAND: &str = "pulled out of the wall by the run";
 
 /// The run's own view of central.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use super::{
     kafka::{Kafka, SIDES},
-    ports::Ports,
-    process::{Group, Kind, Slot},
-    proxy::Link,
+    process::{Group, Slot},
+    roles::{Cars, Roles, Watched},
 };
 use domain::Mono;
+use mesh::testing::{Mode, Proxy, free_address};
 use std::{
     collections::BTreeMap,
     fs,
@@ -15,50 +15,18 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How long a reservation waits for its car (seconds): short, so that many expire.
-pub(super) const RESERVATION_S: u64 = 6;
-/// How much longer central waits: its default.
-pub(super) const MARGIN_S: u64 = 2;
-/// How long an engine may take to authorise: central's default.
-pub(super) const AUTHORIZE_S: u64 = 5;
-/// How long a supply may be silent (seconds).
-const SILENCE_S: u64 = 15;
-/// How often an engine with an unsettled session is asked (seconds).
-const ASK_S: u64 = 10;
-
-/// One kind of charge point: how its cars are.
-struct Cars {
-    power_w: u32,
-    battery_wh: u32,
-    speed: u32,
-    duration_s: Option<u32>,
-    plug_in_after: &'static str,
-    price: &'static str,
-}
-
 /// Supplies of 3 to 12 s; at the last two a person plugs the car in, or nobody does. The currencies have two, no and three
 /// decimals.
 const CARS: [Cars; 8] = [
-    cars(50_000, 40_000, 960, None, "0.5", "0.35 EUR"),
-    cars(50_000, 40_000, 600, None, "1", "0.354321 EUR"),
-    cars(50_000, 40_000, 360, None, "0.3", "0.299 EUR"),
-    cars(50_000, 40_000, 240, None, "2", "0.4 EUR"),
-    cars(22_000, 7_777, 200, None, "0.7", "38.55 JPY"),
-    cars(11_000, 40_000, 333, Some(5), "1.5", "0.045678 KWD"),
-    cars(50_000, 40_000, 480, None, "never", "0.25 EUR"),
-    cars(50_000, 40_000, 240, None, "never", "0.123456 EUR"),
+    Cars::new(50_000, 40_000, 960, None, "0.5", "0.35 EUR"),
+    Cars::new(50_000, 40_000, 600, None, "1", "0.354321 EUR"),
+    Cars::new(50_000, 40_000, 360, None, "0.3", "0.299 EUR"),
+    Cars::new(50_000, 40_000, 240, None, "2", "0.4 EUR"),
+    Cars::new(22_000, 7_777, 200, None, "0.7", "38.55 JPY"),
+    Cars::new(11_000, 40_000, 333, Some(5), "1.5", "0.045678 KWD"),
+    Cars::new(50_000, 40_000, 480, None, "never", "0.25 EUR"),
+    Cars::new(50_000, 40_000, 240, None, "never", "0.123456 EUR"),
 ];
-
-const fn cars(
-    power_w: u32,
-    battery_wh: u32,
-    speed: u32,
-    duration_s: Option<u32>,
-    plug_in_after: &'static str,
-    price: &'static str,
-) -> Cars {
-    Cars { power_w, battery_wh, speed, duration_s, plug_in_after, price }
-}
 
 /// How many driver processes there are; the run's own drivers come on top.
 const APPS: usize = 3;
@@ -78,6 +46,32 @@ pub(super) struct Point {
     pub(super) by_hand: bool,
     /// Its price at first.
     pub(super) price: (String, i64),
+}
+
+/// A link between two processes.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) name: String,
+    proxy: Proxy,
+}
+
+impl Link {
+    async fn start(name: impl Into<String>, target: SocketAddr) -> Self {
+        Self::start_at(name, free_address(), target).await
+    }
+
+    async fn start_at(name: impl Into<String>, address: SocketAddr, target: SocketAddr) -> Self {
+        Self { name: name.into(), proxy: Proxy::start_at(address, target).await }
+    }
+
+    /// Where whoever it is for finds it.
+    fn address(&self) -> SocketAddr {
+        self.proxy.address()
+    }
+
+    pub(super) fn set(&self, mode: Mode) {
+        self.proxy.set(mode);
+    }
 }
 
 /// Everything that runs.
@@ -108,104 +102,37 @@ impl World {
         random: &mut fastrand::Rng,
     ) -> anyhow::Result<Self> {
         let group = Group::start()?;
-        let mut ports = Ports::new();
-        let kafka = Kafka::prepare(jars, folder, &mut ports, &group)?;
+        let kafka = Kafka::prepare(jars, folder, &group)?;
         let mut links = Vec::new();
         for (index, side) in SIDES.iter().enumerate() {
             let name = format!("{side}↔kafka");
-            links.push(Link::start(name, kafka.outer[index], kafka.inner[index]).await?);
+            links.push(Link::start_at(name, kafka.outer[index], kafka.inner[index]).await);
         }
-        let (central_address, metrics_address) = (ports.take()?, ports.take()?);
-        let central_for_drivers = ports.take()?;
-        links.push(Link::start("drivers↔central", central_for_drivers, central_address).await?);
-        let text = |value: &dyn std::fmt::Display| value.to_string();
-        let flags = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let data = |name: &str| folder.join("data").join(name).display().to_string();
-        // An engine or a driver knows only the listener of its side: central's is the first.
-        let central = Slot::new(
-            Kind::Central,
-            "central",
-            evmesh,
-            flags(&[
-                "central",
-                "--plain",
-                "--listen",
-                &text(&central_address),
-                "--metrics-address",
-                &text(&metrics_address),
-                "--data",
-                &data("central"),
-                "--kafka",
-                &text(&kafka.outer[0]),
-                "--reservation",
-                &text(&RESERVATION_S),
-                "--reservation-margin",
-                &text(&MARGIN_S),
-                "--authorize-timeout",
-                &text(&AUTHORIZE_S),
-                "--supply-silence",
-                &text(&SILENCE_S),
-                "--ask-interval",
-                &text(&ASK_S),
-            ]),
-            folder,
-            &group,
-        );
+        let (central_address, metrics_address) = (free_address(), free_address());
+        let to_central = Link::start("drivers↔central", central_address).await;
+        let central_for_drivers = to_central.address();
+        links.push(to_central);
+        let roles = Roles { evmesh, folder, group: &group, kafka: kafka.outer };
+        let central = roles.central(central_address, metrics_address);
         let mut points = Vec::new();
         for (index, cars) in CARS.iter().enumerate() {
             let id = format!("CP-{}", index + 1);
-            let (engine_address, monitor_address) = (ports.take()?, ports.take()?);
-            let (engine_link, attend, up) = (ports.take()?, ports.take()?, ports.take()?);
-            links.push(Link::start(format!("central→{id}"), engine_link, engine_address).await?);
-            links.push(Link::start(format!("monitor→{id}"), attend, engine_address).await?);
-            links.push(Link::start(format!("{id}→central"), up, central_address).await?);
-            let mut engine = flags(&[
-                "engine",
-                "--plain",
-                "--charge-point",
-                &id,
-                "--listen",
-                &text(&engine_address),
-                "--central",
-                &text(&up),
-                "--data",
-                &data(&id),
-                "--kafka",
-                &text(&kafka.outer[1]),
-                "--power-w",
-                &text(&cars.power_w),
-                "--battery-wh",
-                &text(&cars.battery_wh),
-                "--speed",
-                &text(&cars.speed),
-                "--plug-in-after",
-                cars.plug_in_after,
-            ]);
-            if let Some(duration) = cars.duration_s {
-                engine.extend(["--duration".to_owned(), duration.to_string()]);
-            }
-            let monitor = flags(&[
-                "monitor",
-                "--plain",
-                "--charge-point",
-                &id,
-                "--listen",
-                &text(&monitor_address),
-                "--central",
-                &text(&up),
-                "--engine",
-                &text(&attend),
-                "--engine-advertised",
-                &text(&engine_link),
-                "--location",
-                if index % 2 == 0 { "Madrid" } else { "Sevilla" },
-                "--price",
-                cars.price,
-            ]);
+            let (engine_address, monitor_address) = (free_address(), free_address());
+            let to_engine = Link::start(format!("central→{id}"), engine_address).await;
+            let attend = Link::start(format!("monitor→{id}"), engine_address).await;
+            let up = Link::start(format!("{id}→central"), central_address).await;
             let price: domain::Price = cars.price.parse()?;
             points.push(Point {
-                engine: Slot::new(Kind::Engine, format!("{id}-engine"), evmesh, engine, folder, &group),
-                monitor: Slot::new(Kind::Monitor, format!("{id}-monitor"), evmesh, monitor, folder, &group),
+                engine: roles.engine(&id, cars, engine_address, up.address()),
+                monitor: roles.monitor(&Watched {
+                    id: &id,
+                    listen: monitor_address,
+                    central: up.address(),
+                    engine: attend.address(),
+                    advertised: to_engine.address(),
+                    location: if index % 2 == 0 { "Madrid" } else { "Sevilla" },
+                    price: cars.price,
+                }),
                 id,
                 engine_address,
                 monitor_address,
@@ -215,6 +142,7 @@ impl World {
                     i64::try_from(price.micros_per_kwh()).unwrap_or(i64::MAX),
                 ),
             });
+            links.extend([to_engine, attend, up]);
         }
         let mut apps = Vec::new();
         for number in 1..=APPS {
@@ -227,25 +155,7 @@ impl World {
             };
             let lines: Vec<String> = (0..LINES).map(line).collect();
             fs::write(&file, lines.join("\n"))?;
-            let arguments = flags(&[
-                "driver",
-                "--plain",
-                "--driver",
-                &name,
-                "--central",
-                &text(&central_for_drivers),
-                "--kafka",
-                &text(&kafka.outer[2]),
-                "--output",
-                "json",
-                "--pause",
-                "0.5",
-                "--ticket-wait",
-                "10",
-                "--requests",
-                &file.display().to_string(),
-            ]);
-            apps.push(Slot::new(Kind::Driver, name, evmesh, arguments, folder, &group));
+            apps.push(roles.driver(name, &file, central_for_drivers));
         }
         Ok(Self {
             kafka,

@@ -1,6 +1,6 @@
 //! What drivers were told: on the topic, and by their own apps.
 
-use super::wh;
+use crate::faults::words::wh;
 use crate::faults::{journal::Facts, observe::describe, topics::Sent, world::World};
 use evmesh_proto::{
     network::{Session, SessionOutcome},
