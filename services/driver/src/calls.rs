@@ -1,32 +1,25 @@
 //! The calls to central. Each is a task that ends with what the rules want to hear; a newer one of its kind ends it.
 
-use crate::{service::Heard, wire};
+use crate::{
+    decode,
+    heard::{Heard, tell},
+    missed::missed,
+};
 use domain::{
     DriverId, RequestId, SessionId,
-    requests::{Input, Session, Target, Ticket},
+    requests::{Input, Session, Target},
 };
 use evmesh_proto::driver::{
-    GetSessionRequest, ListSessionsRequest, ListTicketsRequest, RequestChargeRequest, WatchSessionRequest,
-    driver_service_client::DriverServiceClient,
+    GetSessionRequest, RequestChargeRequest, WatchSessionRequest, driver_service_client::DriverServiceClient,
 };
 use mesh::{
     backoff::Backoff,
-    convert::{self, InvalidField},
+    convert::InvalidField,
     grpc::{self, CallError, Peer},
 };
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tonic::{Code, Request, Status};
-
-/// The most tickets shown as missed, and their greatest age: what happened since yesterday, on one screen.
-const MISSED_TICKETS: usize = 10;
-const MISSED_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// The most pages of one list that are read: 100,000 sessions of one driver. Beyond, only the oldest are seen.
-const MAX_PAGES: usize = 200;
-
-/// Sessions in a page: the most that central gives.
-const PAGE_SIZE: i32 = 500;
 
 /// The most single questions under way; more are left out, because they are asked again.
 const MAX_FETCHES: usize = 16;
@@ -84,9 +77,9 @@ impl Calls {
         self.current = JoinSet::new(); // dropping the set ends its task
         self.current.spawn(async move {
             sleep(delay).await;
-            let caught_up = match missed(client, driver).await {
-                Ok((sessions, tickets)) => Heard::Input(Input::CaughtUp { sessions, tickets }),
-                Err(error) => unanswered(error),
+            let caught_up: Heard = match missed(client, driver).await {
+                Ok((sessions, tickets)) => Input::CaughtUp { sessions, tickets }.into(),
+                Err(error) => error.into(),
             };
             tell(&heard, caught_up).await;
         });
@@ -110,17 +103,17 @@ impl Calls {
         self.current.spawn(async move {
             sleep(delay).await;
             let request = grpc::with_request_id(Request::new(request), id.as_str());
-            let answer = match client.request_charge(request).await {
-                Ok(answer) => match wire::session(answer.into_inner().session) {
-                    Ok(session) => Heard::Input(Input::Authorized { request: id, session }),
-                    Err(nonsense) => unanswered(nonsense.into()),
+            let answer: Heard = match client.request_charge(request).await {
+                Ok(answer) => match decode::session(answer.into_inner().session) {
+                    Ok(session) => Input::Authorized { request: id, session }.into(),
+                    Err(nonsense) => CallError::from(nonsense).into(),
                 },
                 Err(status) => match CallError::from(&status) {
                     CallError::Answered(failure) if is_denial(failure.code) => {
-                        let message = wire::printable(&failure.message);
-                        Heard::Input(Input::Denied { request: id, reason: failure.reason, message })
+                        let message = decode::printable(&failure.message);
+                        Input::Denied { request: id, reason: failure.reason, message }.into()
                     }
-                    error => unanswered(error),
+                    error => error.into(),
                 },
             };
             tell(&heard, answer).await;
@@ -161,49 +154,6 @@ impl Calls {
     }
 }
 
-/// The receiver is gone only while the app ends.
-async fn tell(heard: &mpsc::Sender<Heard>, what: Heard) {
-    let _ = heard.send(what).await;
-}
-
-/// The driver's sessions that are not settled, and its newest tickets.
-async fn missed(
-    mut client: DriverServiceClient<Peer>,
-    driver_id: String,
-) -> Result<(Vec<Session>, Vec<Ticket>), CallError> {
-    let mut sessions = Vec::new();
-    let mut page_token = String::new();
-    for _ in 0..MAX_PAGES {
-        let request = ListSessionsRequest { driver_id: driver_id.clone(), page_size: PAGE_SIZE, page_token };
-        let page = client.list_sessions(request).await?.into_inner();
-        let unsettled = page.sessions.into_iter().filter(|session| !session.settled);
-        for session in unsettled {
-            sessions.push(wire::session(Some(session))?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    let mut tickets = VecDeque::new();
-    let mut page_token = String::new();
-    for _ in 0..MAX_PAGES {
-        let request = ListTicketsRequest { driver_id: driver_id.clone(), page_size: PAGE_SIZE, page_token };
-        let page = client.list_tickets(request).await?.into_inner();
-        tickets.extend(page.tickets.into_iter().filter(|ticket| {
-            let issued = ticket.issue_time.as_ref().map(convert::wall).unwrap_or_default();
-            issued + MISSED_AGE > mesh::now().wall
-        }));
-        tickets.drain(..tickets.len().saturating_sub(MISSED_TICKETS));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    let tickets = tickets.into_iter().map(wire::ticket).collect::<Result<_, _>>();
-    Ok((sessions, tickets?))
-}
-
 /// One stream of a session: `true` when nothing more can come of it.
 async fn watch(
     mut client: DriverServiceClient<Peer>,
@@ -221,7 +171,7 @@ async fn watch(
         match changes.message().await {
             Ok(Some(change)) => {
                 backoff.reset();
-                if seen(wire::session(change.session), heard).await {
+                if seen(decode::session(change.session), heard).await {
                     return true;
                 }
             }
@@ -241,7 +191,7 @@ async fn fetch(
 ) -> bool {
     let request = GetSessionRequest { driver_id: driver.into(), session_id: session.to_string() };
     match client.get_session(request).await {
-        Ok(answer) => seen(wire::session(answer.into_inner().session), heard).await,
+        Ok(answer) => seen(decode::session(answer.into_inner().session), heard).await,
         Err(status) => not_seen(&status, session, heard).await,
     }
 }
@@ -250,12 +200,12 @@ async fn seen(session: Result<Session, InvalidField>, heard: &mpsc::Sender<Heard
     match session {
         Ok(session) => {
             let settled = session.settled;
-            tell(heard, Heard::Input(Input::Seen(session))).await;
+            tell(heard, Input::Seen(session)).await;
             settled
         }
         Err(nonsense) => {
             let why = CallError::from(nonsense).briefly();
-            tell(heard, Heard::Input(Input::Unreachable { why })).await;
+            tell(heard, Input::Unreachable { why }).await;
             false
         }
     }
@@ -264,16 +214,12 @@ async fn seen(session: Result<Session, InvalidField>, heard: &mpsc::Sender<Heard
 async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Heard>) -> bool {
     let forgotten = status.code() == Code::NotFound;
     let input = if forgotten {
-        Input::Forgotten { session: session.clone(), message: wire::printable(status.message()) }
+        Input::Forgotten { session: session.clone(), message: decode::printable(status.message()) }
     } else {
         Input::Unreachable { why: CallError::from(status).briefly() }
     };
-    tell(heard, Heard::Input(input)).await;
+    tell(heard, input).await;
     forgotten
-}
-
-fn unanswered(error: CallError) -> Heard {
-    Heard::Unanswered { why: error.briefly(), retry_after: error.retry_after().unwrap_or_default() }
 }
 
 /// Is the answer definitive? Everything else is asked again.

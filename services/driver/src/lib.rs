@@ -6,13 +6,16 @@
 //! Deliberately absent: a Kafka producer. A request is a call, and works with Kafka away.
 
 mod calls;
-mod free;
-pub mod news;
+pub mod decode;
+mod free_points;
+mod heard;
+mod missed;
 mod options;
+mod pages;
 pub mod panel;
 mod service;
+pub mod topics;
 mod view;
-pub mod wire;
 pub mod words;
 
 pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Row, Summary};

@@ -1,6 +1,8 @@
 //! The running app: one loop that owns the rules.
 
-use crate::{DriverEvent, Error, Options, View, calls::Calls, free, news::News, words::Words};
+use crate::{
+    DriverEvent, Error, Options, View, calls::Calls, free_points, heard::Heard, topics::Topics, words::Words,
+};
 use domain::{
     Mono, Price, RequestId,
     requests::{Effect, Event, FreePoint, Input, Requests, Summary},
@@ -25,19 +27,6 @@ const EVENTS: usize = 1024;
 /// Central answers a request within the authorisation's deadline, 5 s by default; the app waits longer than that, so that
 /// it hears the answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What comes in from outside.
-#[derive(Debug)]
-pub(crate) enum Heard {
-    /// For the rules.
-    Input(Input),
-    /// A call was not answered; central may have said when to try again.
-    Unanswered { why: String, retry_after: Duration },
-    /// The charge points free now, by Kafka.
-    Broadcast(Vec<FreePoint>),
-    /// The charge points free now, by central, with their prices.
-    Listed(Vec<FreePoint>),
-}
 
 /// An app whose requests have been read.
 #[derive(Debug)]
@@ -83,12 +72,12 @@ impl Service {
     /// Asks for every charge, until each has concluded, or until the order to stop: a supply goes on without its driver.
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
         let (sender, mut heard) = mpsc::channel(HEARD);
-        let _news = News::read(&self.options, sender.clone())?;
+        let _topics = Topics::read(&self.options, sender.clone())?;
         let peer_options = PeerOptions { timeout: CALL_TIMEOUT, ..PeerOptions::default() };
         let peer = Peer::new(&self.options.central, peer_options);
         let broadcast_at = watch::Sender::new(None);
         let mut asking = JoinSet::new();
-        asking.spawn(free::ask(peer.clone(), sender.clone(), broadcast_at.subscribe()));
+        asking.spawn(free_points::ask(peer.clone(), sender.clone(), broadcast_at.subscribe()));
 
         let mut running = Running {
             calls: Calls::new(peer, self.options.driver.clone(), sender),

@@ -2,12 +2,14 @@
 
 mod json;
 mod table;
+mod terms;
 
 use crate::{DriverEvent, Output};
-use domain::requests::{Conclusion, Event, FreePoint, Outcome, Row, Summary, Target, Ticket};
+use domain::requests::{Conclusion, Event, FreePoint, Row, Summary, Ticket};
 use mesh::grpc::Address;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use terms::{outcome_word, place};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Free charge points named in one line; of more, only the number is told.
@@ -145,28 +147,13 @@ fn free_line(free: &[FreePoint]) -> String {
     }
 }
 
-pub(crate) fn place(target: &Target) -> String {
-    match target {
-        Target::Named(id) => id.to_string(),
-        Target::Any { location_prefix } if location_prefix.is_empty() => "any".into(),
-        Target::Any { location_prefix } => format!("any {location_prefix}"),
-    }
-}
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Stopped => "stopped",
-        Outcome::Faulted => "faulted",
-        Outcome::Expired => "expired",
-        Outcome::Rejected => "rejected",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Energy, Price, requests::parse};
+    use domain::{
+        Energy, Price,
+        requests::{Outcome, Target, parse},
+    };
 
     fn rows() -> Vec<Row> {
         let lines =

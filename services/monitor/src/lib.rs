@@ -10,10 +10,12 @@ pub mod links;
 mod options;
 pub mod panel;
 mod service;
+mod view;
 mod words;
 
 pub use options::Options;
-pub use service::{Service, View};
+pub use service::Service;
+pub use view::View;
 
 /// Why a monitor cannot run.
 #[derive(Debug, thiserror::Error)]

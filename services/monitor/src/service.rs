@@ -1,38 +1,19 @@
 //! The running monitor: one loop that owns the watchdog.
 
-use crate::{Error, Options, links::Links, words};
+use crate::{Error, Options, View, links::Links, words};
 use domain::{
-    ChargePointId, MonitorId, Mono, Price,
-    watchdog::{Effect, Input, Status, Watchdog},
+    MonitorId, Mono,
+    watchdog::{Effect, Input, Watchdog},
 };
 use mesh::{
     Shutdown,
-    grpc::{Address, GrpcServer, Listener},
+    grpc::{GrpcServer, Listener},
 };
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, watch};
 
 /// What both streams have told and the loop has not yet taken; a full queue holds the streams back.
 const INPUTS: usize = 32;
-
-/// What a panel shows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct View {
-    /// The charge point.
-    pub charge_point: ChargePointId,
-    /// Its place, as this monitor registers it.
-    pub location: String,
-    /// Its price, as this monitor registers it.
-    pub price: Price,
-    /// Where its engine is.
-    pub engine: Address,
-    /// Where central is.
-    pub central: Address,
-    /// Where this monitor listens.
-    pub listen: SocketAddr,
-    /// What is known.
-    pub status: Status,
-}
 
 /// A monitor whose address is bound.
 #[derive(Debug)]

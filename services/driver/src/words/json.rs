@@ -1,6 +1,6 @@
 //! Events and results for scripts.
 
-use super::{outcome_word, place};
+use super::terms::{outcome_word, place};
 use crate::DriverEvent;
 use domain::requests::{Conclusion, Event, Row, Target, Ticket};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The table of the results.
 
-use super::{outcome_word, place};
+use super::terms::{outcome_word, place};
 use domain::requests::{Conclusion, Row, Summary};
 use ui::{Side, Side::Left, Side::Right, Table, short_id};
 

@@ -1,9 +1,10 @@
 //! What every call to another service passes on its way. Read `call` from top to bottom.
 
 use super::{
-    Address, Deadline, Failure,
+    Address, Failure,
     call_error::CallError,
     circuit_breaker::Breaker,
+    deadline::{self, Deadline},
     methods::{self, Method},
     retry_budget, uniform,
 };
@@ -186,7 +187,7 @@ async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
 async fn unary(peer: &Peer, mut request: Request) -> Result<Response, CallError> {
     // Deadline: that of the call which came in, at most our own; the far side is told.
     let started = Instant::now();
-    let own = own_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
+    let own = deadline::grpc_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
     let deadline = peer.deadline.map_or(started + own, |inbound| inbound.0.min(started + own));
 
     // The message is kept whole, for a repeat. It was encoded in memory a moment ago: this does not wait.
@@ -232,7 +233,7 @@ async fn attempt(
         return Err(Fault::Ours(late()));
     }
     let mut request = Request::from_parts(parts, Body::new(Full::new(body)));
-    request.headers_mut().insert("grpc-timeout", grpc_timeout(left));
+    request.headers_mut().insert(deadline::HEADER, deadline::header(left));
     let whole = async {
         let (mut head, body) = send(peer, request).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
@@ -327,34 +328,9 @@ fn sanitize(headers: &mut HeaderMap) {
     }
 }
 
-/// What `tonic::Request::set_timeout` wrote.
-fn own_timeout(headers: &HeaderMap) -> Option<Duration> {
-    super::stack::grpc_timeout(headers)
-}
-
-/// In the largest unit that loses little: gRPC allows eight digits.
-fn grpc_timeout(left: Duration) -> HeaderValue {
-    let text = match left.as_micros() {
-        micros @ 0..=99_999_999 => format!("{micros}u"),
-        _ => format!("{}m", left.as_millis().min(99_999_999)),
-    };
-    HeaderValue::try_from(text).expect("digits and a letter are a header")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_limits_survive_the_wire() {
-        for millis in [1, 999, 5_000, 99_999, 100_000, 86_000_000] {
-            let headers = [(
-                http::HeaderName::from_static("grpc-timeout"),
-                grpc_timeout(Duration::from_millis(millis)),
-            )];
-            assert_eq!(own_timeout(&headers.into_iter().collect()), Some(Duration::from_millis(millis)));
-        }
-    }
 
     #[test]
     fn broken_details_are_dropped() {

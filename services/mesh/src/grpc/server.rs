@@ -1,6 +1,6 @@
 //! A server: its socket, its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
-use super::stack::Stack;
+use super::{server_options::ServerOptions, stack::Stack};
 use crate::Shutdown;
 use futures_util::StreamExt as _;
 use std::{
@@ -21,50 +21,6 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service;
-
-/// How a server treats its callers.
-#[derive(Debug, Clone, clap::Args)]
-pub struct ServerOptions {
-    /// At most so many calls at once, streams apart; more are refused with RESOURCE_EXHAUSTED (count).
-    #[arg(long, env = "EVMESH_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "COUNT")]
-    pub max_concurrent_requests: usize,
-
-    /// At most so many open streams; more are refused with RESOURCE_EXHAUSTED (count).
-    #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
-    pub max_streams: usize,
-
-    /// The longest that a call may take, streams apart; less if its caller says so (seconds).
-    #[arg(long = "request-timeout", env = "EVMESH_REQUEST_TIMEOUT", default_value = "10", value_name = "SECONDS",
-          value_parser = crate::seconds)]
-    pub request_timeout: Duration,
-
-    /// A stream whose caller takes nothing of what was sent for so long is ended with RESOURCE_EXHAUSTED (seconds).
-    #[arg(long = "slow-reader-timeout", env = "EVMESH_SLOW_READER_TIMEOUT", default_value = "10", value_name = "SECONDS",
-          value_parser = crate::seconds)]
-    pub slow_reader_timeout: Duration,
-
-    /// The largest message that is read (bytes); a larger one is INVALID_ARGUMENT.
-    #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
-    pub max_message_bytes: usize,
-
-    /// How long running calls may go on after the order to stop (seconds).
-    #[arg(long = "drain-timeout", env = "EVMESH_DRAIN_TIMEOUT", default_value = "5", value_name = "SECONDS",
-          value_parser = crate::seconds)]
-    pub drain_timeout: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            max_concurrent_requests: 1024,
-            max_streams: 20_000,
-            request_timeout: Duration::from_secs(10),
-            slow_reader_timeout: Duration::from_secs(10),
-            max_message_bytes: 1024 * 1024,
-            drain_timeout: Duration::from_secs(5),
-        }
-    }
-}
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -127,27 +83,6 @@ fn problem(error: &io::Error) -> String {
             "this machine does not have that address; choose another with --listen".into()
         }
         _ => error.to_string(),
-    }
-}
-
-/// When the caller stops waiting: a request extension that the server sets, see [`Deadline::of`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline(pub tokio::time::Instant);
-
-impl Deadline {
-    /// The deadline of a request that came in; `None` for a stream without one.
-    pub fn of<T>(request: &tonic::Request<T>) -> Option<Self> {
-        request.extensions().get().copied()
-    }
-
-    /// From now on.
-    pub fn after(duration: Duration) -> Self {
-        Self(tokio::time::Instant::now() + duration)
-    }
-
-    /// How long is left; zero if it has passed.
-    pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(tokio::time::Instant::now())
     }
 }
 

@@ -1,9 +1,10 @@
 //! What every call passes on its way to a handler and back. Read `serve` from top to bottom.
 
 use super::{
+    deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
-    server::{Deadline, ServerOptions},
+    server_options::ServerOptions,
     uniform,
 };
 use crate::{Shutdown, trace};
@@ -239,25 +240,6 @@ fn shutting_down() -> Failure {
     Failure::unavailable("SHUTTING_DOWN", "this server is stopping; try again soon", RETRY_AFTER)
 }
 
-/// The caller's time limit (gRPC over HTTP/2): up to eight digits and a unit.
-pub(super) fn grpc_timeout(headers: &http::HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let value: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(value * 3600)),
-        "M" => Some(Duration::from_secs(value * 60)),
-        "S" => Some(Duration::from_secs(value)),
-        "m" => Some(Duration::from_millis(value)),
-        "u" => Some(Duration::from_micros(value)),
-        "n" => Some(Duration::from_nanos(value)),
-        _ => None,
-    }
-}
-
 /// Counts a call, once.
 struct Tally {
     call: Call,
@@ -356,27 +338,4 @@ fn last_word(failure: Failure) -> http::HeaderMap {
     // Our texts are plain: they always make headers.
     let _ = Status::from(failure).add_header(&mut trailers);
     trailers
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_limits_are_read() {
-        for (text, limit) in [
-            ("5S", Some(Duration::from_secs(5))),
-            ("250m", Some(Duration::from_millis(250))),
-            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
-            ("", None),
-            ("S", None),
-            ("5", None),
-            ("-5S", None),
-            ("123456789S", None),
-            ("5x", None),
-        ] {
-            let headers = [(http::HeaderName::from_static("grpc-timeout"), text.parse().unwrap())];
-            assert_eq!(grpc_timeout(&headers.into_iter().collect()), limit, "{text}");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Error, KafkaOptions, Message, Producer, Record,
-    reading::{Client, build, owned},
+    consumer::{self, Client},
     topics::{self, TIMEOUT, blocking},
 };
 use rdkafka::{
@@ -94,7 +94,7 @@ impl Log {
     pub async fn tail(&self, before: Option<i64>) -> Result<Tail, Error> {
         let (options, topic) = (self.options.clone(), self.options.topic(self.topic));
         // What this client finds out of the broker counts for nothing.
-        let client = build(&options, "evmesh-log", &[("statistics.interval.ms", "0")])?;
+        let client = consumer::build(&options, "evmesh-log", &[("statistics.interval.ms", "0")])?;
         blocking(move || tail(&client, &topic, before)).await
     }
 }
@@ -134,8 +134,10 @@ fn last_message(client: &Client, end: i64, until: Instant) -> Option<KafkaResult
     while Instant::now() < until {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(message)) if message.offset() >= end => return Some(Ok(last)),
-            Some(Ok(message)) if message.offset() + 1 == end => return Some(Ok(Some(owned(&message)))),
-            Some(Ok(message)) => last = Some(owned(&message)),
+            Some(Ok(message)) if message.offset() + 1 == end => {
+                return Some(Ok(Some(Message::from(&message))));
+            }
+            Some(Ok(message)) => last = Some(Message::from(&message)),
             Some(Err(KafkaError::PartitionEOF(PARTITION))) => return Some(Ok(last)),
             Some(Err(error)) => return Some(Err(error)),
             None => {}

@@ -3,8 +3,10 @@
 //! Nothing here blocks or fails because no broker is there: clients are built without one, and work once it appears.
 //! Deliberately absent: consumer groups (partitions are assigned, offsets belong to the service) and transactions.
 
+mod consumer;
 pub mod embedded;
 mod log;
+mod message;
 mod probe;
 mod producer;
 mod reader;
@@ -15,8 +17,9 @@ mod topics;
 mod watchdog;
 
 pub use log::{Log, Tail};
+pub use message::{Message, Origin, ReaderEvent};
 pub use producer::{Producer, Record};
-pub use reader::{Message, Origin, Reader, ReaderEvent};
+pub use reader::Reader;
 pub use relay::{Outbox, OutboxRow, Relay};
 pub use state::BrokerState;
 pub use topics::ensure_topics;
@@ -165,6 +168,8 @@ impl ClientContext for Context {
         self.watch.observe(statistics.windows(CONNECTED.len()).any(|window| window == CONNECTED));
     }
 }
+
+impl rdkafka::consumer::ConsumerContext for Context {}
 
 /// Why Kafka could not be used.
 #[derive(Debug, thiserror::Error)]

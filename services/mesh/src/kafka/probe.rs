@@ -1,6 +1,6 @@
 //! What a reader asks the broker each second: whose cluster it is, and where each partition begins and ends.
 
-use super::reading::Client;
+use super::consumer::Client;
 use crate::clock;
 use domain::Mono;
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};

@@ -6,8 +6,7 @@ use crate::{
     trace::{self, TRACEPARENT},
 };
 use rdkafka::{
-    client::ClientContext,
-    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
+    config::FromClientConfigAndContext as _,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, Message as _, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
@@ -66,7 +65,7 @@ struct Shared {
     client: RwLock<Arc<Client>>,
 }
 
-type Client = ThreadedProducer<ProducerSide>;
+type Client = ThreadedProducer<Context>;
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,31 +74,15 @@ impl fmt::Debug for Producer {
 }
 
 /// Who hears of a message's delivery: nobody, if it is best effort.
-struct Report(Option<oneshot::Sender<Result<i64, KafkaError>>>);
+pub(super) struct Report(Option<oneshot::Sender<Result<i64, KafkaError>>>);
 
-struct ProducerSide(Context);
-
-impl ClientContext for ProducerSide {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.0.stats_raw(statistics);
-    }
-}
-
-impl ProducerContext for ProducerSide {
+impl ProducerContext for Context {
     type DeliveryOpaque = Box<Report>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
             Ok(message) => {
-                self.0.watch.observe(true);
+                self.watch.observe(true);
                 Ok(message.offset())
             }
             Err((error, _)) => Err(error.clone()),
@@ -230,5 +213,5 @@ fn build(options: &KafkaOptions, client_id: &str) -> Result<Client, Error> {
     let queue = QUEUE_MESSAGES.to_string();
     let own = [SETTINGS, &[("queue.buffering.max.messages", queue.as_str())]].concat();
     let config = options.client(client_id, &own);
-    Client::from_config_and_context(&config, ProducerSide(options.context())).map_err(Error::Client)
+    Client::from_config_and_context(&config, options.context()).map_err(Error::Client)
 }

@@ -1,18 +1,16 @@
 //! The reader's thread.
 
 use super::{
-    Context, Error, KafkaOptions, Message, Origin, ReaderEvent,
+    Error, KafkaOptions,
+    consumer::{self, Client},
+    message::{Message, Origin, ReaderEvent},
     probe::{Answer, Probe, ask_on},
     watchdog::Watchdog,
 };
-use crate::trace::TRACEPARENT;
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    client::ClientContext,
-    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Headers as _},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,51 +30,6 @@ const AWAY_AFTER: Duration = Duration::from_millis(1500);
 const POLL: Duration = Duration::from_millis(100);
 /// How often lag dashboards learn how far it has read.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
-
-/// The consumer's own settings.
-const SETTINGS: &[(&str, &str)] = &[
-    // The offsets are the service's: librdkafka neither keeps nor chooses any.
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    // A topic that a reader is the first to ask for would get the broker's number of partitions.
-    ("allow.auto.create.topics", "false"),
-    ("enable.partition.eof", "true"),
-    // What waits in memory to be read; the topic keeps the rest.
-    ("queued.max.messages.kbytes", "16384"),
-    ("fetch.queue.backoff.ms", "100"),
-    ("fetch.error.backoff.ms", "200"),
-    // A broker answers one connection's requests in turn: each question of a probe waits for a fetch that is under way.
-    // At the default of 500 ms, four partitions' questions hold up the messages for seconds.
-    ("fetch.wait.max.ms", "50"),
-];
-
-pub(super) struct ConsumerSide(Context);
-
-impl ClientContext for ConsumerSide {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.0.stats_raw(statistics);
-    }
-}
-
-impl ConsumerContext for ConsumerSide {}
-
-pub(super) type Client = BaseConsumer<ConsumerSide>;
-
-/// A client that reads what is assigned to it; `more` are settings over the usual ones.
-pub(super) fn build(options: &KafkaOptions, group: &str, more: &[(&str, &str)]) -> Result<Client, Error> {
-    let own: Vec<(&str, &str)> = SETTINGS.iter().chain(&[("group.id", group)]).chain(more).copied().collect();
-    let config = options.client(group, &own);
-    Client::from_config_and_context(&config, ConsumerSide(options.context())).map_err(Error::Client)
-}
 
 /// The service wants no more.
 struct Stop;
@@ -98,6 +51,34 @@ pub(super) struct Reading {
     positions: BTreeMap<i32, i64>,
     missed_since: Option<Instant>,
     away: bool,
+}
+
+/// How far one client is.
+struct Progress {
+    watchdog: Watchdog,
+    /// The partitions that it reads.
+    assigned: BTreeSet<i32>,
+    /// The positions when the running probe began.
+    before: BTreeMap<i32, i64>,
+    /// To be told once they are reached.
+    ends: Option<Probe>,
+    /// Partitions that librdkafka read to their end.
+    at_end: BTreeSet<i32>,
+    /// Ends behind which there is no message to come.
+    tails: BTreeMap<i32, i64>,
+}
+
+impl Progress {
+    fn new(now: Instant) -> Self {
+        Self {
+            watchdog: Watchdog::new(now),
+            assigned: BTreeSet::new(),
+            before: BTreeMap::new(),
+            ends: None,
+            at_end: BTreeSet::new(),
+            tails: BTreeMap::new(),
+        }
+    }
 }
 
 impl Reading {
@@ -124,7 +105,7 @@ impl Reading {
     }
 
     pub(super) fn build(&self) -> Result<Client, Error> {
-        build(&self.options, &self.group, &[])
+        consumer::build(&self.options, &self.group, &[])
     }
 
     pub(super) fn run(mut self, first: Client) {
@@ -165,92 +146,42 @@ impl Reading {
     }
 
     fn read_on(&mut self, client: &Client, answers: &Receiver<Answer>) -> Result<(), Stop> {
-        let start = Instant::now();
-        let (mut commit_at, mut watchdog) = (start + COMMIT_EVERY, Watchdog::new(start));
-        let mut assigned = BTreeSet::new();
-        let mut before = BTreeMap::new(); // the positions when the running probe began
-        let mut ends: Option<Probe> = None; // told once they are reached
-        let mut at_end = BTreeSet::new(); // partitions that librdkafka read to their end
-        let mut tails: BTreeMap<i32, i64> = BTreeMap::new(); // ends behind which there is no message to come
+        let mut progress = Progress::new(Instant::now());
+        let mut commit_at = Instant::now() + COMMIT_EVERY;
         while !self.stop.load(Ordering::SeqCst) {
-            match answers.try_recv() {
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return Ok(()), // it panicked: with a new client again
+            let go_on = match answers.try_recv() {
+                Err(TryRecvError::Empty) => true,
+                Err(TryRecvError::Disconnected) => false, // it panicked
                 Ok((asked_at, Err(error))) => {
                     tracing::debug!(%error, topic = self.topic, "kafka does not answer");
-                    ends = None;
+                    progress.ends = None;
                     self.missed(asked_at)?;
+                    true
                 }
-                Ok((_, Ok(probe))) => {
-                    if self.missed_since.take().is_some() {
-                        watchdog.restart(Instant::now()); // nothing could come while it was away
-                    }
-                    self.away = false;
-                    self.options.watch.observe(true);
-                    if self.cluster.as_ref() != Some(&probe.cluster) {
-                        if self.meet(&probe)? {
-                            return Ok(()); // a client knows one cluster only
-                        }
-                        before = self.positions.clone();
-                    }
-                    if self.reconcile(&probe, &before)? || !probe.ranges.keys().eq(assigned.iter()) {
-                        assigned = probe.ranges.keys().copied().collect();
-                        self.assign(client);
-                        watchdog.restart(Instant::now());
-                        ends = None;
-                    }
-                    before = self.positions.clone();
-                    // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never
-                    // reach any.
-                    if ends.is_none() {
-                        watchdog.restart(Instant::now());
-                        ends = Some(probe);
-                    }
-                }
+                Ok((_, Ok(probe))) => self.probed(client, &mut progress, probe)?,
+            };
+            if !go_on {
+                return Ok(()); // with a new client again
             }
             match client.poll(POLL) {
                 Some(Ok(message)) => {
-                    let (message, came) = (owned(&message), Instant::now());
+                    let (message, came) = (Message::from(&message), Instant::now());
                     let partition = message.partition;
-                    at_end.remove(&partition);
+                    progress.at_end.remove(&partition);
                     self.positions.insert(partition, message.offset + 1);
                     self.tell(ReaderEvent::Message(message))?;
-                    watchdog.told(partition, came, Instant::now()); // the service may have held it back
+                    progress.watchdog.told(partition, came, Instant::now()); // the service may have held it back
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => drop(at_end.insert(partition)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(progress.at_end.insert(partition)),
                 Some(Err(error)) => {
                     // Out of range, most likely: the next probe finds it, and assigns the partitions anew.
                     tracing::debug!(%error, topic = self.topic, "kafka refuses to be read");
-                    assigned.clear();
+                    progress.assigned.clear();
                 }
                 None => {}
             }
-            if let Some(probe) = &ends {
-                let lags = |(partition, (_, end)): (&i32, &(i64, i64))| {
-                    let read = self.positions.get(partition).max(tails.get(partition));
-                    (read < Some(end)).then_some((*partition, *end))
-                };
-                let lagging: Vec<(i32, i64)> = probe.ranges.iter().filter_map(lags).collect();
-                if lagging.is_empty() {
-                    let as_of = probe.as_of;
-                    ends = None;
-                    self.tell(ReaderEvent::ReadToEnd { as_of })?;
-                } else {
-                    let now = Instant::now();
-                    let hangs = |(partition, _): &(i32, i64)| watchdog.hangs(*partition, now);
-                    let hanging: Vec<(i32, i64)> = lagging.into_iter().filter(hangs).collect();
-                    // The end of a partition may hold no message but marks of a transaction; else the client hangs, and some
-                    // of its hangs heal in no other way than with a new one.
-                    if hanging.iter().any(|(partition, _)| !at_end.contains(partition)) {
-                        tracing::warn!(
-                            topic = self.topic,
-                            partitions = ?hanging,
-                            "messages are there and none comes; a new client reads on"
-                        );
-                        return Ok(());
-                    }
-                    tails.extend(hanging);
-                }
+            if !self.reached(&mut progress)? {
+                return Ok(());
             }
             if commit_at <= Instant::now() {
                 commit_at = Instant::now() + COMMIT_EVERY;
@@ -258,6 +189,65 @@ impl Reading {
             }
         }
         Err(Stop)
+    }
+
+    /// The broker answered a probe; says whether this client can go on.
+    fn probed(&mut self, client: &Client, progress: &mut Progress, probe: Probe) -> Result<bool, Stop> {
+        if self.missed_since.take().is_some() {
+            progress.watchdog.restart(Instant::now()); // nothing could come while it was away
+        }
+        self.away = false;
+        self.options.watch.observe(true);
+        if self.cluster.as_ref() != Some(&probe.cluster) {
+            if self.meet(&probe)? {
+                return Ok(false); // a client knows one cluster only
+            }
+            progress.before = self.positions.clone();
+        }
+        if self.reconcile(&probe, &progress.before)? || !probe.ranges.keys().eq(progress.assigned.iter()) {
+            progress.assigned = probe.ranges.keys().copied().collect();
+            self.assign(client);
+            progress.watchdog.restart(Instant::now());
+            progress.ends = None;
+        }
+        progress.before = self.positions.clone();
+        // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never reach any.
+        if progress.ends.is_none() {
+            progress.watchdog.restart(Instant::now());
+            progress.ends = Some(probe);
+        }
+        Ok(true)
+    }
+
+    /// Tells the service once the ends are reached; says whether this client can go on.
+    fn reached(&mut self, progress: &mut Progress) -> Result<bool, Stop> {
+        let Some(probe) = &progress.ends else { return Ok(true) };
+        let lags = |(partition, (_, end)): (&i32, &(i64, i64))| {
+            let read = self.positions.get(partition).max(progress.tails.get(partition));
+            (read < Some(end)).then_some((*partition, *end))
+        };
+        let lagging: Vec<(i32, i64)> = probe.ranges.iter().filter_map(lags).collect();
+        if lagging.is_empty() {
+            let as_of = probe.as_of;
+            progress.ends = None;
+            self.tell(ReaderEvent::ReadToEnd { as_of })?;
+            return Ok(true);
+        }
+        let now = Instant::now();
+        let hangs = |(partition, _): &(i32, i64)| progress.watchdog.hangs(*partition, now);
+        let hanging: Vec<(i32, i64)> = lagging.into_iter().filter(hangs).collect();
+        // The end of a partition may hold no message but marks of a transaction; else the client hangs, and some of its hangs
+        // heal in no other way than with a new one.
+        if hanging.iter().any(|(partition, _)| !progress.at_end.contains(partition)) {
+            tracing::warn!(
+                topic = self.topic,
+                partitions = ?hanging,
+                "messages are there and none comes; a new client reads on"
+            );
+            return Ok(false);
+        }
+        progress.tails.extend(hanging);
+        Ok(true)
     }
 
     fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {
@@ -349,26 +339,5 @@ impl Reading {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*position))?;
         }
         Ok(list)
-    }
-}
-
-/// A message that outlives librdkafka's.
-pub(super) fn owned(message: &BorrowedMessage<'_>) -> Message {
-    let trace = message.headers().and_then(|headers| {
-        let header = headers.iter().find(|header| header.key == TRACEPARENT)?;
-        std::str::from_utf8(header.value?).ok()?.parse().ok()
-    });
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let headers = headers.filter(|header| header.key != TRACEPARENT).filter_map(|header| {
-        let value = std::str::from_utf8(header.value?).ok()?;
-        Some((header.key.to_owned(), value.to_owned()))
-    });
-    Message {
-        partition: message.partition(),
-        offset: message.offset(),
-        key: message.key().unwrap_or_default().to_vec(),
-        payload: message.payload().unwrap_or_default().to_vec(),
-        headers: headers.collect(),
-        trace,
     }
 }

@@ -108,7 +108,7 @@ pub fn telemetry(payload: &[u8]) -> bool {
 
 /// `driver_notifications`, as a driver reads it.
 pub fn notification(payload: &[u8]) -> bool {
-    let shown = driver::news::notification(payload, "101").is_some();
+    let shown = driver::topics::notification(payload, "101").is_some();
     let read = round_trip::<Notification>(payload).is_some();
     assert!(read || !shown, "what cannot be read is not shown");
     read
@@ -120,7 +120,7 @@ pub fn network_status(payload: &[u8]) -> bool {
         static FREE: RefCell<Broadcasts<(FreePoint, ChargePointStatus)>> = RefCell::default();
     }
     let read = round_trip::<NetworkStatus>(payload);
-    FREE.with_borrow_mut(|broadcasts| driver::news::free(payload, broadcasts));
+    FREE.with_borrow_mut(|broadcasts| driver::topics::free(payload, broadcasts));
     read.is_some()
 }
 

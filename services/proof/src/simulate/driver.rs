@@ -288,7 +288,7 @@ impl World {
         let unsettled = sessions.iter().filter(|session| !session.settled()).map(seen);
         let tickets = tickets.iter().filter_map(|session| parts::shown(session).ticket);
         let tickets = tickets
-            .map(|ticket| driver::wire::ticket(wired(&ticket)).map_err(|nonsense| nonsense.to_string()));
+            .map(|ticket| driver::decode::ticket(wired(&ticket)).map_err(|nonsense| nonsense.to_string()));
         let read = |sessions: Result<Vec<_>, String>, tickets: Result<Vec<_>, String>| {
             Ok::<_, String>(Input::CaughtUp { sessions: sessions?, tickets: tickets? })
         };
@@ -358,7 +358,7 @@ impl World {
         self.check_notified(key, payload, outbox);
         for a in 0..self.apps.len() {
             let life = self.apps[a].life;
-            let Some(input) = driver::news::notification(payload, self.apps[a].driver.as_str()) else {
+            let Some(input) = driver::topics::notification(payload, self.apps[a].driver.as_str()) else {
                 continue;
             };
             if let Some(ms) = self.delay(Place::Broker, Place::Street) {
@@ -370,7 +370,7 @@ impl World {
 
 /// A session as the driver's app reads it.
 fn seen(session: &Session) -> Result<requests::Session, String> {
-    driver::wire::session(Some(wired(&parts::shown(session)))).map_err(|nonsense| nonsense.to_string())
+    driver::decode::session(Some(wired(&parts::shown(session)))).map_err(|nonsense| nonsense.to_string())
 }
 
 /// Each call that arrives has a fresh id for its session, a repeated one too.

@@ -1,6 +1,10 @@
 //! The charge points free now: from the broadcasts, and from central while there are none.
 
-use crate::{service::Heard, wire};
+use crate::{
+    decode,
+    heard::Heard,
+    pages::{PAGE_SIZE, every_page},
+};
 use domain::requests::FreePoint;
 use evmesh_proto::driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient};
 use mesh::grpc::Peer;
@@ -17,7 +21,6 @@ const BROADCASTS_MISSED: Duration = Duration::from_secs(11);
 
 /// The most pages that are read: 20,000 charge points that are free, more than anyone chooses from.
 const MAX_PAGES: usize = 40;
-const PAGE_SIZE: i32 = 500;
 
 /// Asks central at once, and then as long as no broadcast comes. `broadcast` holds when the last one came.
 pub(crate) async fn ask(
@@ -50,22 +53,20 @@ pub(crate) async fn ask(
 }
 
 async fn list(peer: Peer) -> Result<Vec<FreePoint>, Status> {
-    let mut client = DriverServiceClient::new(peer);
     let mut free = Vec::new();
-    let mut page_token = String::new();
-    for _ in 0..MAX_PAGES {
-        let request = ListChargePointsRequest {
-            location_prefix: String::new(),
-            available_only: true,
-            page_size: PAGE_SIZE,
-            page_token,
-        };
-        let page = client.list_charge_points(request).await?.into_inner();
-        free.extend(page.charge_points.into_iter().map(wire::free_point));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
+    let ask = |page_token| {
+        let mut client = DriverServiceClient::new(peer.clone());
+        async move {
+            let request = ListChargePointsRequest {
+                location_prefix: String::new(),
+                available_only: true,
+                page_size: PAGE_SIZE,
+                page_token,
+            };
+            let page = client.list_charge_points(request).await?.into_inner();
+            Ok((page.charge_points, page.next_page_token))
         }
-    }
+    };
+    every_page(MAX_PAGES, ask, |page| free.extend(page.into_iter().map(decode::free_point))).await?;
     Ok(free)
 }

@@ -1,7 +1,7 @@
 //! The two topics that a driver reads, from *latest*, in a group of its own: in one shared group, drivers would eat each
 //! other's messages.
 
-use crate::{Error, Options, service::Heard, wire};
+use crate::{Error, Options, decode, heard::Heard};
 use domain::requests::{Broadcasts, FreePoint, Input, Part};
 use evmesh_proto::{
     network::ChargePointStatus,
@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 
 /// Both readers; they end when this is dropped.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct Topics {
     _notifications: Reader,
     _status: Reader,
 }
 
-impl News {
+impl Topics {
     /// Starts to read. It needs no broker; what is heard goes to `heard`.
     pub(crate) fn read(options: &Options, heard: mpsc::Sender<Heard>) -> Result<Self, Error> {
         let group = format!("evmesh-driver-{}-{}", options.driver, uuid::Uuid::new_v4());
@@ -58,7 +58,7 @@ pub fn notification(payload: &[u8], driver: &str) -> Option<Input> {
     if message.user_id != driver {
         return None;
     }
-    match wire::notification(message) {
+    match decode::notification(message) {
         Some(notification) => Some(Input::Told(notification)),
         None => unreadable(DRIVER_NOTIFICATIONS),
     }
@@ -79,8 +79,8 @@ pub fn free(
     };
     let points = message.cps.into_iter().map(|entry| {
         let point = FreePoint {
-            id: wire::printable(&entry.id),
-            location: wire::printable(&entry.location),
+            id: decode::printable(&entry.id),
+            location: decode::printable(&entry.location),
             price: None,
         };
         (point, entry.status)

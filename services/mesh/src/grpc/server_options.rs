@@ -1,0 +1,47 @@
+//! How a server treats its callers.
+
+use std::time::Duration;
+
+/// How a server treats its callers.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServerOptions {
+    /// At most so many calls at once, streams apart; more are refused with RESOURCE_EXHAUSTED (count).
+    #[arg(long, env = "EVMESH_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "COUNT")]
+    pub max_concurrent_requests: usize,
+
+    /// At most so many open streams; more are refused with RESOURCE_EXHAUSTED (count).
+    #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
+    pub max_streams: usize,
+
+    /// The longest that a call may take, streams apart; less if its caller says so (seconds).
+    #[arg(long = "request-timeout", env = "EVMESH_REQUEST_TIMEOUT", default_value = "10", value_name = "SECONDS",
+          value_parser = crate::seconds)]
+    pub request_timeout: Duration,
+
+    /// A stream whose caller takes nothing of what was sent for so long is ended with RESOURCE_EXHAUSTED (seconds).
+    #[arg(long = "slow-reader-timeout", env = "EVMESH_SLOW_READER_TIMEOUT", default_value = "10", value_name = "SECONDS",
+          value_parser = crate::seconds)]
+    pub slow_reader_timeout: Duration,
+
+    /// The largest message that is read (bytes); a larger one is INVALID_ARGUMENT.
+    #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
+    pub max_message_bytes: usize,
+
+    /// How long running calls may go on after the order to stop (seconds).
+    #[arg(long = "drain-timeout", env = "EVMESH_DRAIN_TIMEOUT", default_value = "5", value_name = "SECONDS",
+          value_parser = crate::seconds)]
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_concurrent_requests: 1024,
+            max_streams: 20_000,
+            request_timeout: Duration::from_secs(10),
+            slow_reader_timeout: Duration::from_secs(10),
+            max_message_bytes: 1024 * 1024,
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What is read of a topic, and from where.
+
+use crate::trace::TRACEPARENT;
+use domain::{Mono, Trace};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use std::collections::BTreeMap;
+
+/// Where a reader starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// With what is published from its first contact on.
+    Latest,
+    /// At the service's own offsets.
+    Stored {
+        /// The cluster that they are of; `None` where there is none yet.
+        cluster_id: Option<String>,
+        /// The next offset of each partition; partitions that are missing are read from their beginning.
+        offsets: BTreeMap<i32, i64>,
+    },
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset; the next one to read is at least one above.
+    pub offset: i64,
+    /// Its key; empty without one.
+    pub key: Vec<u8>,
+    /// Its value; empty without one.
+    pub payload: Vec<u8>,
+    /// Its other headers whose values are text.
+    pub headers: Vec<(String, String)>,
+    /// What caused it, by its header `traceparent`.
+    pub trace: Option<Trace>,
+}
+
+impl Message {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a reader tells its service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReaderEvent {
+    /// A message, in order within its partition.
+    Message(Message),
+    /// Everything that was published before `as_of` has been told. About once a second while that is so.
+    ReadToEnd {
+        /// When the ends of the partitions were asked for.
+        as_of: Mono,
+    },
+    /// Kafka cannot be reached. Once each time, and once at the start if it isn't there.
+    Away,
+    /// The cluster is another than the stored one, or the first ever. It is read from the beginning; the service keeps
+    /// the id, and forgets the other one's offsets. Not told under [`Origin::Latest`].
+    NewCluster {
+        /// The new one's.
+        id: String,
+    },
+    /// The offset of a partition is out of range, so messages are missing. It is read from the beginning.
+    Gap {
+        /// Which.
+        partition: i32,
+    },
+}
+
+/// It outlives librdkafka's.
+impl From<&BorrowedMessage<'_>> for Message {
+    fn from(message: &BorrowedMessage<'_>) -> Self {
+        let trace = message.headers().and_then(|headers| {
+            let header = headers.iter().find(|header| header.key == TRACEPARENT)?;
+            std::str::from_utf8(header.value?).ok()?.parse().ok()
+        });
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let headers = headers.filter(|header| header.key != TRACEPARENT).filter_map(|header| {
+            let value = std::str::from_utf8(header.value?).ok()?;
+            Some((header.key.to_owned(), value.to_owned()))
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().unwrap_or_default().to_vec(),
+            payload: message.payload().unwrap_or_default().to_vec(),
+            headers: headers.collect(),
+            trace,
+        }
+    }
+}
