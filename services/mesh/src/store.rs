@@ -14,6 +14,7 @@ mod whole;
 pub use disk::SledStore;
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -217,6 +218,7 @@ pub trait Store: Send + 'static {
 pub struct MemoryStore {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     commits: u64,
+    read: Cell<u64>,
     fail_after: Option<u64>,
 }
 
@@ -231,6 +233,11 @@ impl MemoryStore {
         self.commits
     }
 
+    /// How many rows were looked at, those that are not there included: each costs a disk one look.
+    pub fn rows_read(&self) -> u64 {
+        self.read.get()
+    }
+
     /// Every commit after the next `count` fails, and changes nothing: the process dies before its disk is reached.
     pub fn fail_after(&mut self, count: u64) {
         self.fail_after = Some(self.commits + count);
@@ -239,12 +246,14 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read.set(self.read.get() + 1);
         Ok(self.entries.get(key).cloned())
     }
 
     fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
         let from = from.max(prefix).to_vec();
         let entries = self.entries.range(from..).take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        let entries = entries.inspect(|_| self.read.set(self.read.get() + 1));
         Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
