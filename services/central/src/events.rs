@@ -3,63 +3,22 @@
 use crate::counters;
 use domain::Wall;
 use domain::network::{Event, Level};
-use mesh::Shutdown;
-use std::collections::VecDeque;
-use tokio::sync::watch;
-
-/// The panel keeps so many messages: more than any screen shows.
-const RING: usize = 200;
-
-/// A message of the system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When.
-    pub at: Wall,
-    /// How much it matters.
-    pub level: Level,
-    /// One plain sentence.
-    pub text: String,
-}
-
-/// The newest messages of the system.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ring {
-    lines: VecDeque<Line>,
-}
-
-impl Ring {
-    fn push(&mut self, line: Line) {
-        if self.lines.len() == RING {
-            // The oldest of the least bad goes: chatter does not push an error out.
-            let least = self.lines.iter().map(|line| line.level).min();
-            let place = self.lines.iter().position(|line| Some(line.level) == least).unwrap_or_default();
-            self.lines.remove(place);
-        }
-        self.lines.push_back(line);
-    }
-
-    /// Errors first, then warnings, then the rest; the newest of each first.
-    pub fn worst_first(&self) -> Vec<&Line> {
-        let mut lines: Vec<&Line> = self.lines.iter().rev().collect();
-        lines.sort_by_key(|line| std::cmp::Reverse(line.level)); // stable
-        lines
-    }
-}
+use mesh::{Shutdown, observability::LogRing};
 
 /// Takes what happens.
 #[derive(Debug)]
 pub struct Events {
-    ring: watch::Sender<Ring>,
+    ring: LogRing,
     /// The order to stop the network that this central is part of, if it is one process.
     network: Option<Shutdown>,
 }
 
 impl Events {
     /// The events of a new central, and the newest of them as its panel shows them.
-    pub fn new() -> (Self, watch::Receiver<Ring>) {
+    pub fn new() -> (Self, LogRing) {
         counters::describe();
-        let (ring, receiver) = watch::channel(Ring::default());
-        (Self { ring, network: None }, receiver)
+        let ring = LogRing::new();
+        (Self { ring: ring.clone(), network: None }, ring)
     }
 
     /// Once the network is told to stop, its monitors leave in order: that is no warning.
@@ -73,14 +32,29 @@ impl Events {
             level = level.min(Level::Info);
         }
         counters::count(name);
-        match level {
+        let level = match level {
             Level::Debug => return tracing::debug!(event = name, "{text}"),
-            Level::Info => tracing::info!(event = name, "{text}"),
-            Level::Warn => tracing::warn!(event = name, "{text}"),
-            Level::Error => tracing::error!(event = name, "{text}"),
-        }
-        self.ring.send_modify(|ring| ring.push(Line { at, level, text }));
+            Level::Info => {
+                tracing::info!(event = name, "{text}");
+                tracing::Level::INFO
+            }
+            Level::Warn => {
+                tracing::warn!(event = name, "{text}");
+                tracing::Level::WARN
+            }
+            Level::Error => {
+                tracing::error!(event = name, "{text}");
+                tracing::Level::ERROR
+            }
+        };
+        self.ring.push(level, &format!("{}  {text}", time_of_day(at)));
     }
+}
+
+/// In UTC, to the second.
+fn time_of_day(at: Wall) -> String {
+    let second = at.0.div_euclid(1000).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -95,11 +69,11 @@ mod tests {
         let gone = |events: &Events| {
             let text = "the monitor of A is disconnected".to_owned();
             events.happened(Wall(0), Event { level: Level::Warn, name: "monitors_lost", text });
-            ring.borrow().lines.back().map(|line| line.level)
+            ring.worst_first(2).last().map(|(level, _)| *level)
         };
-        assert_eq!(gone(&events), Some(Level::Warn));
+        assert_eq!(gone(&events), Some(tracing::Level::WARN));
         network.start();
-        assert_eq!(gone(&events), Some(Level::Info));
+        assert_eq!(gone(&events), Some(tracing::Level::INFO));
     }
 
     #[test]
@@ -111,9 +85,8 @@ mod tests {
         (0..1000).for_each(|n| say(Level::Info, &format!("line {n}")));
         say(Level::Warn, "careful");
         say(Level::Debug, "not shown");
-        let ring = ring.borrow();
-        let texts: Vec<&str> = ring.worst_first().iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts[..3], ["broken", "careful", "line 999"]);
-        assert_eq!(texts.len(), RING);
+        let texts: Vec<String> = ring.worst_first(usize::MAX).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts[..3], ["broken", "careful", "line 999"].map(|text| format!("00:00:00  {text}")));
+        assert_eq!(texts.len(), 200);
     }
 }

@@ -37,7 +37,6 @@ pub mod writer;
 
 pub use codec::Unreadable;
 pub use error::Error;
-pub use events::{Line, Ring};
 pub use options::{KnownError, Options, Registration, Rules};
 pub use roster::{Entry, Roster};
 pub use service::{Service, server};

@@ -3,7 +3,7 @@
 use crate::{
     Error, Options, broadcast,
     changelog::{self, Publisher},
-    events::{Events, Ring},
+    events::Events,
     notifications::{self, NotificationRows},
     opening::Opening,
     panel::View,
@@ -22,6 +22,7 @@ use mesh::{
     Shutdown,
     grpc::{GrpcServer, Listener},
     kafka::{BrokerState, Producer, Relay, ensure_topics},
+    observability::LogRing,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -73,9 +74,8 @@ impl Service {
         let view = View {
             address: listener.local_addr(),
             roster: roster.subscribe(),
-            messages,
+            log: messages,
             broker: producer.state(),
-            log: None,
         };
         Ok(Self { options, listener, opening, lag: watch::Sender::default(), producer, events, view, roster })
     }
@@ -105,8 +105,8 @@ impl Service {
     }
 
     /// The messages of the system.
-    pub fn messages(&self) -> watch::Receiver<Ring> {
-        self.view.messages()
+    pub fn messages(&self) -> LogRing {
+        self.view.log.clone()
     }
 
     /// The same as part of a network in one process, which has been told to stop when `stop` has started: then monitors that

@@ -39,7 +39,6 @@ impl Panel {
 impl ui::Panel for Panel {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let log = self.log.worst_first(usize::from(area.height));
-        let log = log.into_iter().map(|line| (line.level, line.text));
         draw(frame, area, self.point.charge_point().as_str(), &self.view.borrow(), log);
     }
 
@@ -84,7 +83,7 @@ fn draw(
     area: Rect,
     charge_point: &str,
     view: &View,
-    log: impl IntoIterator<Item = (tracing::Level, String)>,
+    log: Vec<(tracing::Level, String)>,
 ) {
     let [facts, messages] = Layout::vertical([Length(10), Min(3)]).areas(area);
     let around = format!(
@@ -177,7 +176,7 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     fn painted(view: &View) -> String {
-        let log = [(tracing::Level::WARN, "smoke".to_owned())];
+        let log = vec![(tracing::Level::WARN, "smoke".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 20)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), "MAD-01", view, log)).unwrap();
         terminal.backend().to_string()

@@ -69,6 +69,18 @@ pub(crate) fn first_paragraph(text: &str) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
+/// For the errors of services and libraries.
+pub(crate) trait Because<T> {
+    /// Its sentence as the one that the command ends with.
+    fn because(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Error + 'static> Because<T> for Result<T, E> {
+    fn because(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::because(&error))
+    }
+}
+
 /// Of the roles with a store: would a restart find it as it is now?
 fn store_needs_a_person(error: &(dyn Error + 'static)) -> bool {
     let central = error.downcast_ref().is_some_and(central::Error::needs_a_person);

@@ -1,6 +1,6 @@
 //! What commands print on stdout: text for people, JSON for scripts.
 
-use crate::exit::Failure;
+use crate::exit::{Because as _, Failure};
 use serde::Serialize;
 use std::io::{self, Write as _};
 
@@ -27,10 +27,10 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Prints a JSON document over several lines.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(&serde_json::to_string_pretty(value).map_err(|error| Failure::because(&error))?)
+    line(&serde_json::to_string_pretty(value).because()?)
 }
 
 /// Prints a JSON document on one line.
 pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
-    line(&serde_json::to_string(value).map_err(|error| Failure::because(&error))?)
+    line(&serde_json::to_string(value).because()?)
 }

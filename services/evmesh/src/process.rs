@@ -85,11 +85,8 @@ impl Stage {
             closed
         };
         let (ended, closed) = tokio::join!(service, panel);
-        for line in ring.worst_first(ERRORS_AFTER_PANEL) {
-            if line.level == Level::ERROR {
-                eprintln!("{}", line.text);
-            }
-        }
+        let worst = ring.worst_first(ERRORS_AFTER_PANEL).into_iter();
+        worst.filter(|(level, _)| *level == Level::ERROR).for_each(|(_, text)| eprintln!("{text}"));
         ended?;
         closed.map_err(|error| Failure::terminal(&error))
     }

@@ -1,7 +1,7 @@
 //! One role in a process of its own.
 
 use crate::{
-    exit::{Failure, even_unread},
+    exit::{Because as _, Failure, even_unread},
     output,
     process::Process,
     remote::waiting,
@@ -22,27 +22,27 @@ pub(crate) struct Solo<T: clap::Args> {
 /// `evmesh central`.
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = central::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
+    let service = central::Service::bind(solo.role).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
+    let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| view.with_log(log)).await
 }
 
 /// `evmesh engine`.
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = engine::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
+    let service = engine::Service::bind(solo.role).await.because()?;
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
-    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
+    let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| engine::panel::Panel::new(point, log)).await
 }
 
 /// `evmesh monitor`.
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = monitor::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
+    let service = monitor::Service::bind(solo.role).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
-    let service = Box::pin(async { service.run(shutdown).await.map_err(|error| Failure::because(&error)) });
+    let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| monitor::panel::Panel::new(view, log)).await
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         driver::Output::Json => solo.process.without_panel(),
     };
     let stage = process.begin()?;
-    let service = driver::Service::bind(solo.role).await.map_err(|error| Failure::because(&error))?;
+    let service = driver::Service::bind(solo.role).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let lines = (!stage.has_panel()).then(|| (service.words(), service.events(), service.view()));
     let mut summary = None;
@@ -70,7 +70,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
             }
         };
         let (ended, ()) = tokio::join!(service.run(shutdown), printing);
-        summary = Some(ended.map_err(|error| Failure::because(&error))?);
+        summary = Some(ended.because()?);
         Ok(())
     });
     stage.run(work, |_| driver::panel::Panel(view)).await?;

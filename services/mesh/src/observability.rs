@@ -103,16 +103,7 @@ const LINE_BYTES: usize = 1000;
 /// The newest log lines, for a panel. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LogRing {
-    lines: Arc<Mutex<VecDeque<LogLine>>>,
-}
-
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// How bad.
-    pub level: Level,
-    /// What, on one line and without control characters.
-    pub text: String,
+    lines: Arc<Mutex<VecDeque<(Level, String)>>>,
 }
 
 impl LogRing {
@@ -122,14 +113,14 @@ impl LogRing {
     }
 
     /// At most `count` lines for a screen: errors first, then warnings, then the rest; the newest of each first.
-    pub fn worst_first(&self, count: usize) -> Vec<LogLine> {
-        let mut lines: Vec<LogLine> = self.lock().iter().rev().cloned().collect();
-        lines.sort_by_key(|line| line.level); // stable; errors are the least level
+    pub fn worst_first(&self, count: usize) -> Vec<(Level, String)> {
+        let mut lines: Vec<_> = self.lock().iter().rev().cloned().collect();
+        lines.sort_by_key(|(level, _)| *level); // stable; errors are the least level
         lines.truncate(count);
         lines
     }
 
-    /// Adds a line by hand.
+    /// Adds a line: its control characters become blanks, and it is cut to [`LINE_BYTES`].
     pub fn push(&self, level: Level, text: &str) {
         let text = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
         let mut size = 0;
@@ -142,14 +133,14 @@ impl LogRing {
         let mut lines = self.lock();
         if lines.len() >= RING_LINES {
             // The oldest of the least bad goes: chatter does not push an error out.
-            let worst_kept = lines.iter().map(|line| line.level).max();
-            let oldest = lines.iter().position(|line| Some(line.level) == worst_kept).unwrap_or_default();
+            let least_bad = lines.iter().map(|(level, _)| *level).max();
+            let oldest = lines.iter().position(|(level, _)| Some(*level) == least_bad).unwrap_or_default();
             lines.remove(oldest);
         }
-        lines.push_back(LogLine { level, text });
+        lines.push_back((level, text));
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Level, String)>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,11 +200,11 @@ mod tests {
         });
         let lines = ring.worst_first(3);
         assert_eq!(
-            lines.iter().map(|line| line.level).collect::<Vec<_>>(),
+            lines.iter().map(|(level, _)| *level).collect::<Vec<_>>(),
             [Level::ERROR, Level::WARN, Level::INFO]
         );
-        assert!(lines[0].text.contains("broken") && !lines[0].text.contains('\n'), "{:?}", lines[0]);
-        assert!(lines[2].text.contains("n=999"), "{:?}", lines[2]);
+        assert!(lines[0].1.contains("broken") && !lines[0].1.contains('\n'), "{:?}", lines[0]);
+        assert!(lines[2].1.contains("n=999"), "{:?}", lines[2]);
         assert_eq!(ring.worst_first(usize::MAX).len(), RING_LINES);
     }
 

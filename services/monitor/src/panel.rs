@@ -31,7 +31,7 @@ impl Panel {
 impl ui::Panel for Panel {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let log = self.log.worst_first(usize::from(area.height));
-        draw(frame, area, &self.view.borrow(), log.into_iter().map(|line| (line.level, line.text)));
+        draw(frame, area, &self.view.borrow(), log);
     }
 
     async fn changed(&mut self) {
@@ -40,12 +40,7 @@ impl ui::Panel for Panel {
 }
 
 /// Paints one picture.
-fn draw(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    view: &View,
-    log: impl IntoIterator<Item = (tracing::Level, String)>,
-) {
+fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, log: Vec<(tracing::Level, String)>) {
     let [facts, messages] = Layout::vertical([Length(9), Min(3)]).areas(area);
     let store = view.status.instance.as_ref();
     let store = store.map_or("unknown yet".to_owned(), ToString::to_string);
@@ -105,7 +100,7 @@ mod tests {
             listen: "127.0.0.1:50071".parse().unwrap(),
             status,
         };
-        let log = [(tracing::Level::ERROR, "broken".to_owned())];
+        let log = vec![(tracing::Level::ERROR, "broken".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), &view, log)).unwrap();
         terminal.backend().to_string()

@@ -3,7 +3,7 @@
 use crate::Column;
 use domain::{Currency, Energy, Money, Power, Price};
 use evmesh_proto::network::{self, LiveSupply};
-use ratatui::layout::Constraint::{self, Length};
+use ratatui::layout::Constraint::Length;
 
 /// A live value of a supply, on every screen that shows one.
 #[derive(Debug)]
@@ -11,31 +11,32 @@ pub struct Live {
     name: &'static str,
     /// Empty where its text has none, or has it always.
     unit: &'static str,
-    /// How wide its column is: with the unit above it, and with the unit in each cell.
-    widths: [Constraint; 2],
-    /// Even on the narrowest screen it is shown.
-    always: bool,
+    /// How wide its column is with the unit above it, and with the unit in each cell.
+    widths: (u16, u16),
     text: fn(&LiveSupply) -> String,
 }
 
 /// Everything that a supply shows live: a new value is one more line here.
-#[rustfmt::skip]
 pub const LIVE: [Live; 3] = [
-    Live { name: "power", unit: " kW", widths: [Length(7), Length(8)], always: false, text: |live| power(live.power_w) },
-    Live { name: "energy", unit: " kWh", widths: [Length(9), Length(11)], always: true, text: |live| energy(live.energy_wh) },
-    Live { name: "amount", unit: "", widths: [Length(12), Length(11)], always: false, text: |live| money(live.amount.as_ref()) },
+    Live { name: "power", unit: " kW", widths: (7, 8), text: |live| power(live.power_w) },
+    Live { name: ENERGY, unit: " kWh", widths: (9, 11), text: |live| energy(live.energy_wh) },
+    Live { name: "amount", unit: "", widths: (12, 11), text: |live| money(live.amount.as_ref()) },
 ];
 
+/// The one value that even the narrowest screen shows.
+const ENERGY: &str = "energy";
+
 impl Live {
-    /// Its column, with the unit above it; on screens narrower than `from` most values are left out.
+    /// Its column, with the unit above it; a screen narrower than `from` has only the energy's.
     pub fn column(&self, from: u16) -> Column {
         let name = if self.unit.is_empty() { self.name } else { self.unit.trim_start() };
-        Column { name, width: self.widths[0], from: if self.always { 0 } else { from } }
+        let from = if self.name == ENERGY { 0 } else { from };
+        Column { name, width: Length(self.widths.0), from }
     }
 
     /// Its column, with the unit in each cell.
     pub fn column_with_unit(&self, from: u16) -> Column {
-        Column { name: self.name, width: self.widths[1], ..self.column(from) }
+        Column { name: self.name, width: Length(self.widths.1), ..self.column(from) }
     }
 
     /// Its cell, without the unit.

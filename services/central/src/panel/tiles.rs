@@ -38,7 +38,7 @@ const SOME_POINTS: u16 = 12;
 /// Draws all of them into an area.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let roster = view.roster.borrow().clone();
-    let messages = view.worst_first(usize::from(MESSAGES_HEIGHT));
+    let messages = view.log.worst_first(usize::from(MESSAGES_HEIGHT));
     let requests: Vec<Line<'_>> = roster.entries.iter().filter_map(|entry| request(&entry.detail)).collect();
     let (requests_height, messages_height) =
         heights(area.height, roster.entries.len(), requests.len(), messages.len());
@@ -142,7 +142,7 @@ fn counted<'a>(title: &str, mut lines: Vec<Line<'a>>, area: Rect) -> Paragraph<'
 mod tests {
     use super::*;
     use crate::{
-        events::{Events, Ring},
+        events::Events,
         roster::{Entry, tests::detail},
     };
     use domain::network::{Event, Level, Status};
@@ -167,16 +167,15 @@ mod tests {
         reserved.live = Some(live(State::Reserved));
         let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
         let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
-        let (events, messages) = Events::new();
+        let (events, log) = Events::new();
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
             events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
         }
         let view = View {
             address: ([127, 0, 0, 1], 50051).into(),
             roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
-            messages,
+            log,
             broker: watch::channel(BrokerState::Reached).1,
-            log: None,
         };
         let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
@@ -244,12 +243,11 @@ mod tests {
         let view = View {
             address: ([127, 0, 0, 1], 50051).into(),
             roster: watch::channel(Arc::default()).1,
-            messages: watch::channel(Ring::default()).1,
+            log: Events::new().1,
             broker: watch::channel(BrokerState::Unknown).1,
-            log: None,
         };
         let lines: Vec<String> =
-            view.with_log(log).worst_first(10).into_iter().map(|(_, text)| text).collect();
+            view.with_log(log).log.worst_first(10).into_iter().map(|(_, text)| text).collect();
         assert_eq!(lines, ["the disk is full", "kafka reached"]);
     }
 }

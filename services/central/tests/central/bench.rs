@@ -8,7 +8,7 @@ use evmesh_proto::{
     network,
     operations::operator_service_client::OperatorServiceClient,
 };
-use mesh::{Shutdown, kafka::KafkaOptions, testing};
+use mesh::{Shutdown, kafka::KafkaOptions, observability::LogRing, testing};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Status, transport::Channel};
@@ -23,7 +23,7 @@ pub(crate) struct Central {
     pub(crate) points: ChargePointServiceClient<Channel>,
     pub(crate) operators: OperatorServiceClient<Channel>,
     /// The messages of the system.
-    pub(crate) messages: watch::Receiver<central::Ring>,
+    pub(crate) messages: LogRing,
     lag: Box<dyn Fn() -> (usize, f64) + Send + Sync>,
     stop: Shutdown,
     running: JoinHandle<Result<(), central::Error>>,
@@ -91,8 +91,8 @@ impl Central {
     /// Waits for a message of the system with this in it.
     pub(crate) async fn says(&self, words: &str) {
         testing::eventually(&format!("central says: {words}"), PATIENCE, || async {
-            let said = |line: &&central::Line| line.text.contains(words);
-            self.messages.borrow().worst_first().iter().find(|line| said(line)).map(drop)
+            let said = |(_, text): &(_, String)| text.contains(words);
+            self.messages.worst_first(usize::MAX).iter().find(|line| said(line)).map(drop)
         })
         .await;
     }

@@ -2,11 +2,10 @@
 
 mod desk;
 mod lists;
+pub(crate) mod network;
 mod orders;
 mod watch;
 mod watch_panel;
-
-pub(crate) use watch::follow;
 
 use crate::{exit::Failure, output::Output, remote::Remote};
 use desk::Desk;

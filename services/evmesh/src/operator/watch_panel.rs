@@ -1,5 +1,6 @@
 //! The network on a terminal: a row a charge point, in the width that there is.
 
+use super::network::Network;
 use evmesh_proto::network::ChargePointDetail;
 use ratatui::{
     Frame,
@@ -10,7 +11,6 @@ use ratatui::{
     text::Line,
     widgets::Block,
 };
-use std::collections::BTreeMap;
 use tokio::sync::watch;
 use ui::{
     Column, KeyCode, room, status,
@@ -22,9 +22,6 @@ const WIDE: u16 = 110;
 const MEDIUM: u16 = 72;
 /// So many rows further with one of the page keys.
 const PAGE: isize = 10;
-
-/// Each charge point by its id, as central told it last.
-pub(super) type Network = BTreeMap<String, ChargePointDetail>;
 
 /// What a watcher of the network sees.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The broker of `evmesh up`: embedded, or the one that is already there.
 
-use crate::exit::Failure;
+use crate::exit::{Because as _, Failure};
 use mesh::kafka::embedded;
 
 /// A broker, and whose it is.
@@ -17,9 +17,7 @@ impl Broker {
         match there {
             Some(address) => Ok(Self::There(address)),
             // Topics are created when they are first used.
-            None => {
-                embedded::Broker::start(&[]).map(Self::Embedded).map_err(|error| Failure::because(&error))
-            }
+            None => embedded::Broker::start(&[]).map(Self::Embedded).because(),
         }
     }
 

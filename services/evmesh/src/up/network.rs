@@ -6,7 +6,7 @@ use super::{
     folder::Folder,
     options::{Options, role},
 };
-use crate::exit::Failure;
+use crate::exit::{Because as _, Failure};
 use domain::ChargePointId;
 use mesh::Shutdown;
 use std::{collections::BTreeMap, error::Error, net::SocketAddr};
@@ -50,8 +50,7 @@ impl Network {
             ("data", folder.of("central").display().to_string()),
         ];
         flags.extend(kafka.clone());
-        let central = central::Service::bind(role("central", flags)?).await;
-        let central = central.map_err(|error| Failure::because(&error))?;
+        let central = central::Service::bind(role("central", flags)?).await.because()?;
 
         let mut points = Vec::new();
         for (index, charge_point) in (0..).zip(charge_points) {
@@ -99,19 +98,16 @@ impl Network {
             points.spawn(async move {
                 let ended = point.monitor.run(for_monitor).await;
                 stop_engine.start();
-                ended.map_err(|error| Failure::because(&error))
+                ended.because()
             });
-            points.spawn(async move {
-                let ended = point.engine.run(for_engine).await;
-                ended.map_err(|error| Failure::because(&error))
-            });
+            points.spawn(async move { point.engine.run(for_engine).await.because() });
         }
         let after_points = Shutdown::new();
         let stop_central = after_points.clone();
         let central = async {
             let ended = self.central.in_network(shutdown.clone()).run(after_points).await;
             shutdown.start();
-            ended.map_err(|error| Failure::because(&error))
+            ended.because()
         };
         let points = async {
             let ended = all(&mut points, &shutdown).await;
@@ -128,7 +124,7 @@ impl Network {
 async fn all(tasks: &mut JoinSet<Result<(), Failure>>, shutdown: &Shutdown) -> Result<(), Failure> {
     let mut result = Ok(());
     while let Some(ended) = tasks.join_next().await {
-        let ended = ended.unwrap_or_else(|error| Err(Failure::because(&error)));
+        let ended = ended.because().flatten();
         if ended.is_err() {
             shutdown.start();
         }

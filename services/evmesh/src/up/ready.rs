@@ -1,14 +1,15 @@
 //! Waits until a network can serve its first request.
 
-use crate::{exit::Failure, remote::Remote};
-use domain::ChargePointId;
-use evmesh_proto::{
-    network::{ChargePointDetail, ChargePointStatus},
-    operations::{WatchNetworkRequest, operator_service_client::OperatorServiceClient},
+use crate::{
+    exit::Failure,
+    operator::network::{Network, keep, open},
+    remote::Remote,
 };
+use domain::ChargePointId;
+use evmesh_proto::network::{ChargePointDetail, ChargePointStatus};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, pin::pin, time::Duration};
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::{sync::watch, time::timeout};
 
 /// What is waited for is said so often, where it has changed.
 const SAID_EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +25,20 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    fn of(network: &Network, charge_points: &[ChargePointId]) -> Self {
+        let missing = charge_points.iter().filter_map(|id| missing(id, network.get(id.as_str())));
+        let missing: Vec<String> = missing.collect();
+        let named = missing[..missing.len().min(NAMED)].join(", ");
+        Self {
+            available: charge_points.len() - missing.len(),
+            all: charge_points.len(),
+            missing: match missing.len().saturating_sub(NAMED) {
+                0 => named,
+                more => format!("{named}, and {more} more"),
+            },
+        }
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         let Self { available, all, missing } = self;
@@ -37,93 +52,52 @@ impl Waiting {
     }
 }
 
-/// What central said last of each charge point that is waited for.
-type Seen = BTreeMap<String, Option<ChargePointDetail>>;
-
-/// Returns once central shows every one of these charge points as available.
+/// Returns once central shows every one of these charge points as available. `progress` hears about once a second what
+/// is missing, when it is something else than before.
 pub(super) async fn ready(
     central: &Remote,
     charge_points: &[ChargePointId],
     within: Duration,
-    progress: impl FnMut(&Waiting) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut seen: Seen = charge_points.iter().map(|id| (id.to_string(), None)).collect();
-    match tokio::time::timeout(within, follow(central, &mut seen, progress)).await {
-        Ok(ready) => ready,
-        Err(_) => Err(Failure::Failed(format!(
-            "after {} s not every charge point is available: {}; the log says more, and --ready-timeout waits longer",
-            within.as_secs_f64(),
-            missing(&seen)
-        ))),
-    }
-}
-
-/// `progress` hears about once a second what is missing, when it is something else than before.
-async fn follow(
-    central: &Remote,
-    seen: &mut Seen,
     mut progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut said = String::new();
-    let mut still = |seen: &Seen| {
-        let missing = missing(seen);
-        if said == missing {
-            return Ok(());
+    let (network, mut seen) = watch::channel(Network::new());
+    let following = async { keep(central, open(central).await?, &network).await };
+    let waiting = async {
+        let all = |network: &Network| Waiting::of(network, charge_points).missing.is_empty();
+        let mut said = String::new();
+        while timeout(SAID_EVERY, seen.wait_for(all)).await.is_err() {
+            let now = Waiting::of(&network.borrow(), charge_points);
+            if now.missing != said {
+                progress(&now)?;
+                said = now.missing;
+            }
         }
-        let available = seen.values().filter(|detail| is_available(detail)).count();
-        progress(&Waiting { available, all: seen.len(), missing: missing.clone() })?;
-        said = missing;
-        Ok::<(), Failure>(())
+        Ok(())
     };
-    let mut ticks = tokio::time::interval_at(Instant::now() + SAID_EVERY, SAID_EVERY);
-    let mut client = OperatorServiceClient::new(central.peer.clone());
-    let mut opening = pin!(client.watch_network(WatchNetworkRequest {}));
-    let stream = loop {
+    let ready = async {
         tokio::select! {
-            stream = &mut opening => break stream,
-            _ = ticks.tick() => still(seen)?,
+            failed = following => failed,
+            ready = waiting => ready,
         }
     };
-    let mut stream = central.answer(stream)?;
-    while !seen.values().all(is_available) {
-        let message = tokio::select! {
-            message = stream.message() => message.map_err(|status| central.failed(&status))?,
-            _ = ticks.tick() => {
-                still(seen)?;
-                continue;
-            }
-        };
-        for detail in message.ok_or_else(|| central.ended())?.charge_points {
-            let id = detail.charge_point.as_ref().map(|charge_point| charge_point.charge_point_id.as_str());
-            if let Some(place) = id.and_then(|id| seen.get_mut(id)) {
-                *place = Some(detail);
-            }
-        }
-    }
-    Ok(())
+    timeout(within, ready).await.unwrap_or_else(|_| {
+        let (seconds, missing) = (within.as_secs_f64(), Waiting::of(&network.borrow(), charge_points).missing);
+        Err(Failure::Failed(format!(
+            "after {seconds} s not every charge point is available: {missing}; the log says more, and --ready-timeout waits longer"
+        )))
+    })
 }
 
-fn status(detail: &ChargePointDetail) -> ChargePointStatus {
-    detail.charge_point.as_ref().map_or(ChargePointStatus::Unspecified, |charge_point| charge_point.status())
-}
-
-fn is_available(detail: &Option<ChargePointDetail>) -> bool {
-    detail.as_ref().is_some_and(|detail| status(detail) == ChargePointStatus::Available)
-}
-
-fn missing(seen: &Seen) -> String {
-    let missing = seen.iter().filter(|(_, detail)| !is_available(detail));
-    let missing = missing.map(|(id, detail)| match detail {
-        None => format!("{id} is not registered"),
-        Some(detail) if detail.status_reason.is_empty() => {
-            format!("{id} is {}", ui::status::label(status(detail)))
-        }
-        Some(detail) => format!("{id} is {} ({})", ui::status::label(status(detail)), detail.status_reason),
-    });
-    let missing: Vec<String> = missing.collect();
-    let named = missing[..missing.len().min(NAMED)].join(", ");
-    match missing.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named}, and {more} more"),
+/// What keeps a charge point from being available; `None` if it is.
+fn missing(id: &ChargePointId, detail: Option<&ChargePointDetail>) -> Option<String> {
+    let Some(detail) = detail else {
+        return Some(format!("{id} is not registered"));
+    };
+    let status = detail.charge_point.as_ref().map_or(ChargePointStatus::Unspecified, |one| one.status());
+    let label = ui::status::label(status);
+    match detail.status_reason.as_str() {
+        _ if status == ChargePointStatus::Available => None,
+        "" => Some(format!("{id} is {label}")),
+        reason => Some(format!("{id} is {label} ({reason})")),
     }
 }

@@ -7,8 +7,9 @@ use super::{
     ready::{Waiting, ready},
 };
 use crate::{
-    exit::{Failure, even_unread},
-    json, operator,
+    exit::{Because as _, Failure, even_unread},
+    json,
+    operator::network::{follow, open},
     output::{self, Output},
     remote::Remote,
     tables,
@@ -21,12 +22,10 @@ use serde::Serialize;
 use serde_json::{Value, json as object};
 use std::{
     collections::{BTreeMap, HashSet},
+    io,
     time::Duration,
 };
-use tokio::sync::{
-    broadcast::{Receiver, error::RecvError},
-    watch,
-};
+use tokio::sync::{broadcast::Receiver, watch};
 
 /// Where what happens is said.
 #[derive(Debug, Clone, Copy)]
@@ -87,17 +86,15 @@ impl Scenario {
                     ("kafka", kafka.to_owned()),
                     ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
                 ];
-                let service = driver::Service::bind(role("driver", flags)?).await;
-                Some(Drive {
-                    service: service.map_err(|error| Failure::because(&error))?,
-                    faults: faults::expected(file),
-                    hands: network.hands(),
-                })
+                let service = driver::Service::bind(role("driver", flags)?).await.because()?;
+                Some(Drive { service, faults: faults::expected(file), hands: network.hands() })
             }
         };
+        let mut charge_points: Vec<_> = network.points.iter().map(|point| point.id.clone()).collect();
+        charge_points.sort();
         Ok(Self {
             central: Remote::central(&central.into()),
-            charge_points: network.points.iter().map(|point| point.id.clone()).collect(),
+            charge_points,
             ready_timeout: options.drive.ready_timeout,
             says,
             drive,
@@ -133,8 +130,12 @@ impl Scenario {
                 let Says::On(output) = says else {
                     return Ok(None);
                 };
+                let watch = async {
+                    let stream = self.central.waited(open(&self.central)).await?;
+                    follow(&self.central, stream, |one| changed(&one, output)).await
+                };
                 tokio::select! {
-                    ended = operator::follow(&self.central, |one| changed(&one, output)) => ended.map(|()| None),
+                    ended = watch => ended.map(|()| None),
                     () = shutdown.started() => Ok(None),
                 }
             }
@@ -151,7 +152,7 @@ impl Drive {
             show(words, shown, says),
             faults::inject(self.faults, self.hands, hand),
         );
-        let summary = ended.map_err(|error| Failure::because(&error))?;
+        let summary = ended.because()?;
         even_unread(shown)?;
         Ok(summary)
     }
@@ -176,22 +177,21 @@ fn changed(charge_point: &ChargePointDetail, output: Output) -> Result<(), Failu
 
 /// Prints what came of each request: a table, or one object.
 pub(super) fn report(summary: &Summary, output: Output) -> Result<(), Failure> {
-    even_unread(match output {
-        Output::Text => output::line(&format!("\n{}", driver::words::summary(summary, driver::Output::Text))),
-        Output::Json => output::line(&driver::words::summary(summary, driver::Output::Json)),
-    })
+    let before = if output == Output::Text { "\n" } else { "" };
+    even_unread(output::line(&format!("{before}{}", driver::words::summary(summary, of_driver(output)))))
 }
 
 /// Shows each event until the driver's run ends.
-async fn show(words: Words, mut events: Receiver<driver::DriverEvent>, says: Says) -> Result<(), Failure> {
-    loop {
-        match events.recv().await {
-            Ok(event) => says.say(&words.text(&event), || words.json(&event))?,
-            Err(RecvError::Lagged(missed)) => {
-                let text = format!("{missed} messages are not shown: they came too fast");
-                says.say(&text, || object!({"event": "lagged", "missed": missed}))?;
-            }
-            Err(RecvError::Closed) => return Ok(()),
-        }
+async fn show(words: Words, events: Receiver<driver::DriverEvent>, says: Says) -> Result<(), Failure> {
+    match says {
+        Says::InPanel => Ok(()),
+        Says::On(output) => Ok(words.print(events, of_driver(output), io::stdout()).await?),
+    }
+}
+
+fn of_driver(output: Output) -> driver::Output {
+    match output {
+        Output::Text => driver::Output::Text,
+        Output::Json => driver::Output::Json,
     }
 }

@@ -114,7 +114,7 @@ mod tests {
                 watch.observe_at(start + Duration::from_secs(second), reached);
             }
         });
-        let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|line| line.text).collect();
+        let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();
         logged.sort();
         assert_eq!(logged, ["kafka lost", "kafka not reached yet", "kafka reached", "kafka reached again"]);
         assert_eq!(watch.get(), BrokerState::Reached);
