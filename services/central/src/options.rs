@@ -1,7 +1,12 @@
 //! Central's command line and environment.
 
 use domain::network::{Config, RegistrationPolicy};
-use mesh::{grpc::ServerOptions, kafka::KafkaOptions, seconds};
+use mesh::{
+    flags::{self, in_seconds, positive_seconds},
+    grpc::ServerOptions,
+    kafka::KafkaOptions,
+    seconds,
+};
 use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
@@ -9,14 +14,11 @@ use std::{
     time::Duration,
 };
 
-/// Where central listens unless told otherwise.
-pub const DEFAULT_PORT: u16 = 50051;
-
 /// Central: the authority of the network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Where drivers, charge points and operators reach central; port 0 takes any free one.
-    #[arg(long, env = "EVMESH_CENTRAL_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "EVMESH_CENTRAL_LISTEN", value_name = "HOST:PORT", default_value = flags::CENTRAL)]
     pub listen: SocketAddr,
 
     /// The folder of central's store. One process at a time; created where it is missing.
@@ -70,19 +72,7 @@ pub struct Options {
 impl Options {
     /// The defaults, with the store in this folder and Kafka there, on any free port of loopback.
     pub fn local(data: impl Into<PathBuf>, kafka: KafkaOptions) -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            data: data.into(),
-            store_must_exist: false,
-            changelog: true,
-            rebuild: false,
-            changelog_wait: Duration::from_secs(3),
-            broadcast_interval: Duration::from_secs(5),
-            engine_timeout: Duration::from_millis(2500),
-            rules: Rules::default(),
-            server: ServerOptions::default(),
-            kafka,
-        }
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), data: data.into(), kafka, ..flags::defaults(&[]) }
     }
 }
 
@@ -116,78 +106,62 @@ pub struct Rules {
     pub known_charge_points: Vec<String>,
 
     /// How long an engine may take to authorise a supply (seconds); a driver waits at most so long for its answer.
-    #[arg(long, env = "EVMESH_CENTRAL_AUTHORIZE_TIMEOUT", value_name = "SECONDS", default_value = "5",
+    #[arg(long, env = "EVMESH_CENTRAL_AUTHORIZE_TIMEOUT", value_name = "SECONDS", default_value = in_seconds(Config::default().authorize_timeout),
           value_parser = positive_seconds)]
     pub authorize_timeout: Duration,
 
     /// How long a reservation waits for its car (seconds, 1 to 86400).
-    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION", value_name = "SECONDS", default_value = "60",
+    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION", value_name = "SECONDS", default_value = in_seconds(Config::default().reservation),
           value_parser = reservation_seconds)]
     pub reservation: Duration,
 
     /// How much longer than the engine central keeps a reservation, for the clocks' and the network's sake (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION_MARGIN", value_name = "SECONDS", default_value = "2",
+    #[arg(long, env = "EVMESH_CENTRAL_RESERVATION_MARGIN", value_name = "SECONDS", default_value = in_seconds(Config::default().reservation_margin),
           value_parser = seconds)]
     pub reservation_margin: Duration,
 
     /// How long a revocation may stay unanswered before its session ends without the engine's word (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_REVOKE_TIMEOUT", value_name = "SECONDS", default_value = "3",
+    #[arg(long, env = "EVMESH_CENTRAL_REVOKE_TIMEOUT", value_name = "SECONDS", default_value = in_seconds(Config::default().revoke_timeout),
           value_parser = positive_seconds)]
     pub revoke_timeout: Duration,
 
     /// How often monitors report (seconds); a charge point is disconnected after three of these without a word.
-    #[arg(long, env = "EVMESH_CENTRAL_REPORT_INTERVAL", value_name = "SECONDS", default_value = "1",
+    #[arg(long, env = "EVMESH_CENTRAL_REPORT_INTERVAL", value_name = "SECONDS", default_value = in_seconds(Config::default().report_interval),
           value_parser = positive_seconds)]
     pub report_interval: Duration,
 
     /// How long a supply may be silent before it ends as faulted (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_SUPPLY_SILENCE", value_name = "SECONDS", default_value = "60",
+    #[arg(long, env = "EVMESH_CENTRAL_SUPPLY_SILENCE", value_name = "SECONDS", default_value = in_seconds(Config::default().supply_silence),
           value_parser = positive_seconds)]
     pub supply_silence: Duration,
 
     /// How long a ticket waits for its final reading before it is estimated (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_SETTLEMENT", value_name = "SECONDS", default_value = "86400",
+    #[arg(long, env = "EVMESH_CENTRAL_SETTLEMENT", value_name = "SECONDS", default_value = in_seconds(Config::default().settlement),
           value_parser = positive_seconds)]
     pub settlement: Duration,
 
     /// How often an engine with an unsettled session is asked, whatever happens (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS", default_value = "60",
+    #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS", default_value = in_seconds(Config::default().ask_interval),
           value_parser = positive_seconds)]
     pub ask_interval: Duration,
 
     /// How long the answers to requests with a request_id are kept for their repeats (seconds).
-    #[arg(long, env = "EVMESH_CENTRAL_ANSWER_TTL", value_name = "SECONDS", default_value = "86400",
+    #[arg(long, env = "EVMESH_CENTRAL_ANSWER_TTL", value_name = "SECONDS", default_value = in_seconds(Config::default().answer_ttl),
           value_parser = positive_seconds)]
     pub answer_ttl: Duration,
 
     /// How many of these answers are kept at most (count); the oldest go first.
-    #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT", default_value_t = 100_000)]
+    #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT", default_value_t = Config::default().max_answers)]
     pub max_answers: usize,
 
     /// How many charge points may register (count).
-    #[arg(long, env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS", value_name = "COUNT", default_value_t = 100_000)]
+    #[arg(long, env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS", value_name = "COUNT", default_value_t = Config::default().max_charge_points)]
     pub max_charge_points: usize,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        let config = Config::default();
-        Self {
-            registration: Registration::Open,
-            known: None,
-            known_charge_points: Vec::new(),
-            authorize_timeout: config.authorize_timeout,
-            reservation: config.reservation,
-            reservation_margin: config.reservation_margin,
-            revoke_timeout: config.revoke_timeout,
-            report_interval: config.report_interval,
-            supply_silence: config.supply_silence,
-            settlement: config.settlement,
-            ask_interval: config.ask_interval,
-            answer_ttl: config.answer_ttl,
-            max_answers: config.max_answers,
-            max_charge_points: config.max_charge_points,
-        }
+        flags::defaults(&[])
     }
 }
 
@@ -247,14 +221,6 @@ fn read_list(file: &Path) -> Result<Vec<String>, KnownError> {
     Ok(lines.map(str::to_owned).collect())
 }
 
-/// Reads a duration in seconds that is not zero.
-fn positive_seconds(text: &str) -> Result<Duration, String> {
-    match seconds(text)? {
-        Duration::ZERO => Err("must be above 0".into()),
-        duration => Ok(duration),
-    }
-}
-
 /// An authorisation holds from 1 s to 24 h: what engines accept.
 fn reservation_seconds(text: &str) -> Result<Duration, String> {
     let duration = seconds(text)?;
@@ -290,7 +256,7 @@ mod tests {
             (options.broadcast_interval, options.engine_timeout),
             (local.broadcast_interval, local.engine_timeout)
         );
-        assert_eq!(options.listen.port(), DEFAULT_PORT);
+        assert_eq!(options.listen.port(), 50051);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use domain::{
     requests::{Expectation, Line, Settings, Target, parse},
     text,
 };
-use mesh::{grpc::Address, kafka::KafkaOptions};
+use mesh::{flags, grpc::Address, kafka::KafkaOptions};
 use std::{fs, path::PathBuf, time::Duration};
 
 /// The largest file of requests: the most lines, with generous comments.
@@ -20,7 +20,7 @@ pub struct Options {
     pub driver: DriverId,
 
     /// Where central is.
-    #[arg(long, env = "EVMESH_DRIVER_CENTRAL", default_value = "127.0.0.1:50051", value_name = "HOST:PORT")]
+    #[arg(long, env = "EVMESH_DRIVER_CENTRAL", default_value = flags::CENTRAL, value_name = "HOST:PORT")]
     pub central: Address,
 
     /// Charge once, here; without it, and without --requests, central picks a free charge point.

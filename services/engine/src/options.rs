@@ -2,6 +2,7 @@
 
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
+    flags,
     grpc::{Address, ServerOptions},
     kafka::KafkaOptions,
 };
@@ -15,11 +16,11 @@ pub struct Options {
     pub charge_point: ChargePointId,
 
     /// Where central, the monitor and the panel's commands reach this engine; port 0 takes a free one.
-    #[arg(long, env = "EVMESH_ENGINE_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50061")]
+    #[arg(long, env = "EVMESH_ENGINE_LISTEN", value_name = "HOST:PORT", default_value = flags::ENGINE)]
     pub listen: SocketAddr,
 
     /// Central, for supplies asked for at the charge point itself.
-    #[arg(long, env = "EVMESH_ENGINE_CENTRAL", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "EVMESH_ENGINE_CENTRAL", value_name = "HOST:PORT", default_value = flags::CENTRAL)]
     pub central: Address,
 
     /// The folder of this engine's store: its meter, its unsettled sessions, its unsent events. Of this charge point alone.
@@ -99,21 +100,8 @@ impl Options {
         data: PathBuf,
         kafka: KafkaOptions,
     ) -> Self {
-        Self {
-            charge_point,
-            listen,
-            central,
-            data,
-            store_must_exist: false,
-            power_w: 50_000,
-            battery_wh: 40_000,
-            duration: None,
-            speed: 1,
-            plug_in_after: PlugIn::After(Duration::from_secs(1)),
-            monitor_grace: Duration::from_secs(3),
-            server: ServerOptions::default(),
-            kafka,
-        }
+        let given = flags::defaults(&["--charge-point", charge_point.as_str()]);
+        Self { charge_point, listen, central, data, kafka, ..given }
     }
 
     pub(crate) fn settings(&self) -> Settings {

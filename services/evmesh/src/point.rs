@@ -26,7 +26,7 @@ pub(crate) struct Options {
         global = true,
         value_name = "ADDR",
         env = "EVMESH_POINT_ENGINE",
-        default_value = "127.0.0.1:50061"
+        default_value = mesh::flags::ENGINE
     )]
     engine: Address,
 

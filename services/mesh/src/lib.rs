@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod convert;
+pub mod flags;
 pub mod grpc;
 pub mod kafka;
 pub mod observability;
@@ -17,17 +18,5 @@ pub mod testing;
 pub mod trace;
 
 pub use clock::now;
+pub use flags::seconds;
 pub use shutdown::Shutdown;
-
-use std::time::Duration;
-
-/// Durations on the command line are at most so long, a year: beyond, arithmetic on clocks overflows.
-const MAX_SECONDS: f64 = 366.0 * 86_400.0;
-
-/// Reads a duration in seconds, decimals allowed, for clap: `value_parser = mesh::seconds`.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("must be a number of seconds, such as 5 or 0.5".into()),
-    }
-}

@@ -1,7 +1,10 @@
 //! What a monitor can be told.
 
 use domain::{ChargePointId, Price, text, watchdog::Settings};
-use mesh::grpc::{Address, ServerOptions};
+use mesh::{
+    flags,
+    grpc::{Address, ServerOptions},
+};
 use std::{net::SocketAddr, time::Duration};
 
 /// The shortest time between two pings: below it, a busy machine looks like a dead engine.
@@ -23,7 +26,7 @@ pub struct Options {
     pub price: Price,
 
     /// Where this monitor reaches the engine.
-    #[arg(long, env = "EVMESH_MONITOR_ENGINE", default_value = "127.0.0.1:50061", value_name = "HOST:PORT")]
+    #[arg(long, env = "EVMESH_MONITOR_ENGINE", default_value = flags::ENGINE, value_name = "HOST:PORT")]
     pub engine: Address,
 
     /// Where central reaches the engine, if that is elsewhere; --engine by default.
@@ -31,7 +34,7 @@ pub struct Options {
     pub engine_advertised: Option<Address>,
 
     /// Where central is.
-    #[arg(long, env = "EVMESH_MONITOR_CENTRAL", default_value = "127.0.0.1:50051", value_name = "HOST:PORT")]
+    #[arg(long, env = "EVMESH_MONITOR_CENTRAL", default_value = flags::CENTRAL, value_name = "HOST:PORT")]
     pub central: Address,
 
     /// Where the monitor itself listens, for health checks and reflection; port 0 is any free one.

@@ -6,33 +6,33 @@ use std::{collections::BTreeSet, time::Duration};
 /// Bounds and durations of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// How long an engine may take to authorise; default 5 s.
+    /// How long an engine may take to authorise.
     pub authorize_timeout: Duration,
-    /// How long a reservation waits for its car; default 60 s.
+    /// How long a reservation waits for its car.
     pub reservation: Duration,
-    /// How much longer central waits, for the clocks' and the network's sake; default 2 s.
+    /// How much longer central waits, for the clocks' and the network's sake.
     pub reservation_margin: Duration,
-    /// How long a revocation may stay unanswered before the session ends without the engine's word; default 3 s. With the
+    /// How long a revocation may stay unanswered before the session ends without the engine's word. With the
     /// ticks' distance it keeps INV-3's 5 s.
     pub revoke_timeout: Duration,
-    /// How often monitors report; three of these without a word is silence; default 1 s.
+    /// How often monitors report; three of these without a word is silence.
     pub report_interval: Duration,
-    /// How long a supply may be silent before it ends as faulted; default 60 s.
+    /// How long a supply may be silent before it ends as faulted.
     pub supply_silence: Duration,
-    /// How long a ticket waits for its final reading; default 24 h.
+    /// How long a ticket waits for its final reading.
     pub settlement: Duration,
-    /// How often an engine with an unsettled session is asked, whatever happens; default 60 s.
+    /// How often an engine with an unsettled session is asked, whatever happens.
     pub ask_interval: Duration,
-    /// How long answers are kept for their repeats; default 24 h (AIP-155 leaves it open).
+    /// How long answers are kept for their repeats.
     pub answer_ttl: Duration,
-    /// How many answers are kept at most; the oldest go first; default 100,000.
+    /// How many answers are kept at most; the oldest go first.
     pub max_answers: usize,
     /// Who may register.
     pub registration: RegistrationPolicy,
-    /// How many charge points may register; default 100,000.
+    /// How many charge points may register.
     pub max_charge_points: usize,
     /// An engine may forget a settled session only once a copy of it is kept outside the store, as
-    /// [`Command::Copied`] says; default no.
+    /// [`Command::Copied`] says.
     pub confirm_copied: bool,
 }
 

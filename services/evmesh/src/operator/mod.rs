@@ -24,7 +24,7 @@ pub(crate) struct Options {
         global = true,
         value_name = "ADDR",
         env = "EVMESH_OPERATOR_CENTRAL",
-        default_value = "127.0.0.1:50051"
+        default_value = mesh::flags::CENTRAL
     )]
     central: Address,
 

@@ -16,7 +16,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Where central listens; port 0 takes a free one.
-    #[arg(long, env = "EVMESH_UP_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "EVMESH_UP_LISTEN", value_name = "HOST:PORT", default_value = mesh::flags::CENTRAL)]
     pub(super) listen: SocketAddr,
 
     /// A Kafka that is already there: one host:port, or several with commas. Without it, an embedded broker is started:

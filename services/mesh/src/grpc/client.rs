@@ -34,13 +34,13 @@ use tower::{
 /// How a far side is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerOptions {
-    /// How long connecting may take. Default 2 s.
+    /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long a call may take that sets no time of its own; streams have no limit. Default 5 s.
+    /// How long a call may take that sets no time of its own; streams have no limit.
     pub timeout: Duration,
-    /// A silent connection is asked for a sign of life this often. Default 1 s.
+    /// A silent connection is asked for a sign of life this often.
     pub keep_alive_interval: Duration,
-    /// Without that sign for so long it is closed. Default 2 s: a half-open connection is found within 3 s.
+    /// Without that sign for so long it is closed.
     pub keep_alive_timeout: Duration,
 }
 
@@ -49,6 +49,7 @@ impl Default for PeerOptions {
         Self {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
+            // A half-open connection is found within 3 s.
             keep_alive_interval: Duration::from_secs(1),
             keep_alive_timeout: Duration::from_secs(2),
         }

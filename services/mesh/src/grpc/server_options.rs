@@ -35,13 +35,6 @@ pub struct ServerOptions {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self {
-            max_concurrent_requests: 1024,
-            max_streams: 20_000,
-            request_timeout: Duration::from_secs(10),
-            slow_reader_timeout: Duration::from_secs(10),
-            max_message_bytes: 1024 * 1024,
-            drain_timeout: Duration::from_secs(5),
-        }
+        crate::flags::defaults(&[])
     }
 }

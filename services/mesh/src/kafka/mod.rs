@@ -94,14 +94,7 @@ impl FromStr for Property {
 impl KafkaOptions {
     /// The defaults, at these brokers.
     pub fn at(brokers: impl Into<String>) -> Self {
-        Self {
-            kafka: brokers.into(),
-            kafka_partitions: 4,
-            kafka_replicas: -1,
-            kafka_topic_prefix: String::new(),
-            kafka_properties: Vec::new(),
-            watch: BrokerWatch::default(),
-        }
+        Self { kafka: brokers.into(), ..crate::flags::defaults(&[]) }
     }
 
     /// The name that a topic has on the broker.
