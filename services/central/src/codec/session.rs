@@ -219,7 +219,7 @@ fn end(stored: i32) -> Result<Option<SupplyEnd>, Unreadable> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use domain::network::{Method, RequestKey, State};
+    use domain::network::{Method, RequestKey};
     use proptest::{option, prelude::*, sample::select};
 
     fn deadlines() -> impl Strategy<Value = Deadline> {
@@ -318,7 +318,6 @@ pub(crate) mod tests {
             prop_assert!(given.ticket().is_none() || (given.started() && !given.is_open()));
             prop_assert!(!given.closed() || given.settled());
             prop_assert!(!given.closed() || given.deadline().is_none() && !given.needs_revocation());
-            prop_assert!(given.request().is_none() || given.state() == State::Authorizing);
         }
     }
 

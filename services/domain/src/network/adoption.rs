@@ -6,7 +6,10 @@
 use super::{
     Step,
     effect::Level,
-    session::{Ending, Facts, Outcome, Session, State},
+    session::{
+        Facts, Session,
+        life::{Ending, Outcome, State},
+    },
 };
 use crate::{ChargePointId, SupplyRecord, SupplyState};
 use std::time::Duration;

@@ -10,7 +10,11 @@ use super::{
     denial::{Denial, Reason},
     effect::Level,
     request::{Asked, Repeatable, Token},
-    session::{Deadline, Facts, Life, Outcome, Session, lifecycle::Word},
+    session::{
+        Facts, Session,
+        life::{Deadline, Life, Outcome},
+        lifecycle::Word,
+    },
     status::Status,
 };
 use crate::{ChargePointId, Context, DriverId, InstanceId, Mono, SessionId, Trace};

@@ -5,7 +5,11 @@ use super::{
     charge_point::{Answering, Link},
     denial::SupplyFailure,
     effect::Level,
-    session::{Life, Outcome, Session, Settlement, lifecycle::Word},
+    session::{
+        Session,
+        life::{Life, Outcome, Settlement},
+        lifecycle::Word,
+    },
 };
 use crate::{ChargePointId, SessionId};
 

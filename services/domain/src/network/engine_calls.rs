@@ -9,7 +9,11 @@ use super::{
     denial::{Denial, Reason},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},
-    session::{Outcome, Session, State, lifecycle::Word},
+    session::{
+        Session,
+        life::{Outcome, State},
+        lifecycle::Word,
+    },
 };
 use crate::{ChargePointId, Mono, SessionId};
 use std::time::Duration;

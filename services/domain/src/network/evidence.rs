@@ -9,22 +9,12 @@ use super::{
     effect::Level,
     engine::EngineReport,
     session::{
-        Deadline, Ending, Outcome, Session, State,
+        Session,
+        life::{Deadline, Ending, Outcome, State},
         lifecycle::{Ended, Read, Reading, Word},
     },
 };
 use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState};
-
-/// What came of a reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Observed {
-    /// It was news.
-    Applied,
-    /// It was known.
-    Repeat,
-    /// The meter went backwards.
-    Absurd,
-}
 
 fn failure_of(end: SupplyEnd) -> Option<SupplyFailure> {
     match end {
@@ -101,23 +91,20 @@ impl Step<'_> {
     }
 
     /// One reading of one session in memory.
-    pub(super) fn observe(&mut self, id: &SessionId, reading: Reading) -> Observed {
+    pub(super) fn observe(&mut self, id: &SessionId, reading: Reading) -> Read {
         if self.session(id).state() == State::Authorizing {
             self.reserve(id);
         }
         let (now, settle_by) = (self.now, self.settlement_deadline());
-        match self.session_mut(id).read(&reading, now, settle_by) {
-            Read::Repeat => return Observed::Repeat,
-            Read::Over => {
-                self.changed(id);
-                return Observed::Repeat;
-            }
-            Read::Absurd => return Observed::Absurd,
+        let read = self.session_mut(id).read(&reading, now, settle_by);
+        match read {
+            Read::Repeat | Read::Absurd => {}
+            Read::Over => self.changed(id),
             Read::Late => {
                 self.changed(id);
+                let energy = reading.energy;
                 let text = format!(
-                    "a reading of {} came after the ticket of session {id}: recorded, not billed",
-                    reading.energy
+                    "a reading of {energy} came after the ticket of session {id}: recorded, not billed"
                 );
                 self.happened(Level::Warn, "readings_after_ticket", text);
             }
@@ -125,28 +112,28 @@ impl Step<'_> {
                 self.changed(id);
                 let text = format!("{} supplies session {id}", self.session(id).charge_point);
                 self.happened(Level::Info, "supplies_started", text);
-                self.notify_reading(id, Some(self.session(id).seq()), self.session(id).energy());
-                self.supplies(id);
+                self.supplies(id, true);
             }
-            Read::GoesOn => {
-                self.notify_reading(id, Some(self.session(id).seq()), self.session(id).energy());
-                self.supplies(id);
-            }
+            Read::GoesOn => self.supplies(id, true),
             Read::AfterEnd { first } => {
                 if first {
                     self.changed(id); // it will have a ticket after all
                 }
-                self.supplies(id);
+                self.supplies(id, false);
             }
             Read::Final { ended } => self.final_reading(id, ended, reading.end.and_then(failure_of)),
         }
-        Observed::Applied
+        read
     }
 
-    /// The engine is known to supply it. A late word of a lost store says nothing of the engine that is there now (INV-8).
-    fn supplies(&mut self, id: &SessionId) {
+    /// The engine is known to supply it; while it is open, its driver is told of the reading. A late word of a lost store says
+    /// nothing of the engine that is there now (INV-8).
+    fn supplies(&mut self, id: &SessionId, open: bool) {
         let session = self.session(id);
         let (point, instance) = (session.charge_point.clone(), session.instance.clone());
+        if open {
+            self.notify_reading(id, Some(session.seq()), session.energy());
+        }
         self.touch(&point);
         let point = self.point_mut(&point);
         if point.stored.instance == instance {

@@ -42,7 +42,8 @@ pub use engine::*;
 pub use reply::*;
 pub use request::*;
 pub use session::{
-    Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Source, State, Stop,
+    Facts, Session, Source,
+    life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, State, Stop},
     ticket::Ticket,
 };
 pub use status::{Detail, LiveDetail, Status, status};

@@ -8,7 +8,10 @@ use super::{
     effect::Level,
     reply::{Registered, Reported},
     request::Token,
-    session::{Outcome, State, lifecycle::Word},
+    session::{
+        life::{Outcome, State},
+        lifecycle::Word,
+    },
 };
 use crate::{ChargePointId, SessionId};
 

@@ -6,7 +6,11 @@ use super::{
     effect::Level,
     reply::Ordered,
     request::Asked,
-    session::{Outcome, Session, State, Stop, lifecycle::Word},
+    session::{
+        Session,
+        life::{Outcome, State, Stop},
+        lifecycle::Word,
+    },
 };
 use crate::{ChargePointId, DriverId, Price, SessionId};
 use std::collections::BTreeSet;

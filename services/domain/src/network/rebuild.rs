@@ -6,7 +6,11 @@
 
 use super::{
     ChargePoint, Config, Stored,
-    session::{Deadline, Ending, Outcome, Session, State, lifecycle::Word},
+    session::{
+        Session,
+        life::{Deadline, Ending, Outcome, State},
+        lifecycle::Word,
+    },
 };
 use crate::{ChargePointId, DriverId, Now};
 use std::collections::{BTreeMap, BTreeSet};

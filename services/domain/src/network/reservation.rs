@@ -4,7 +4,10 @@ use super::{
     Step,
     denial::SupplyFailure,
     effect::Level,
-    session::{Deadline, Outcome, Stop, lifecycle::Word},
+    session::{
+        life::{Deadline, Outcome, Stop},
+        lifecycle::Word,
+    },
 };
 use crate::SessionId;
 

@@ -4,113 +4,14 @@
 //! moment and nothing else, so that no field contradicts another. It moves in [`lifecycle`] and nowhere else; the ticket
 //! is made in [`ticket`]. Others ask by the methods here.
 
+pub(super) mod life;
 pub(super) mod lifecycle;
 pub(super) mod ticket;
 
-use super::request::Repeatable;
-use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd, Trace, Wall,
-};
-use std::{fmt, ops::Deref, time::Duration};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Power, Price, SessionId, Trace, Wall};
+use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop};
+use std::ops::Deref;
 use ticket::Ticket;
-
-/// Where a session is in its life, as everybody sees it. It only moves forward, in the order of the variants, over skipped
-/// ones too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Central is asking the engine.
-    Authorizing,
-    /// The engine agreed; the charge point waits for the car.
-    Reserved,
-    /// Energy flows.
-    Supplying,
-    /// It is over. Ended is not settled: the ticket waits for the final reading.
-    Ended(Outcome),
-}
-
-impl State {
-    /// Authorising, reserved or supplying: what INV-2 allows once.
-    pub fn is_open(self) -> bool {
-        match self {
-            Self::Authorizing | Self::Reserved | Self::Supplying => true,
-            Self::Ended(_) => false,
-        }
-    }
-}
-
-/// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    /// The car was full, or was unplugged.
-    Completed,
-    /// The driver or the operator stopped it.
-    Stopped,
-    /// The charge point broke, lost its monitor, or fell silent.
-    Faulted,
-    /// Nobody plugged in before the reservation's end.
-    Expired,
-    /// The engine refused, or did not answer in time.
-    Rejected,
-}
-
-impl Outcome {
-    /// Each of them, for whoever looks one up.
-    pub const ALL: [Self; 5] = [Self::Completed, Self::Stopped, Self::Faulted, Self::Expired, Self::Rejected];
-}
-
-impl From<SupplyEnd> for Outcome {
-    fn from(end: SupplyEnd) -> Self {
-        match end {
-            SupplyEnd::Completed => Self::Completed,
-            SupplyEnd::Stopped => Self::Stopped,
-            SupplyEnd::EngineFault | SupplyEnd::MonitorLost | SupplyEnd::Interrupted => Self::Faulted,
-        }
-    }
-}
-
-/// Who ordered a session's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stop {
-    /// Its driver.
-    Driver,
-    /// The operator of the network.
-    Operator,
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Driver => "stopped by the driver",
-            Self::Operator => "stopped by the operator",
-        })
-    }
-}
-
-/// A moment at which a state has lasted long enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline {
-    /// For judging, while this process lives.
-    pub mono: Mono,
-    /// For the store.
-    pub wall: Wall,
-}
-
-impl Deadline {
-    /// So much from now.
-    pub(super) fn after(now: Now, duration: Duration) -> Self {
-        Self { mono: now.mono + duration, wall: now.wall + duration }
-    }
-
-    /// As a store kept it: what is left of it, never more than its full length, whatever the wall clock says now.
-    fn restored(self, now: Now, full: Duration) -> Self {
-        let left = u64::try_from(self.wall.0.saturating_sub(now.wall.0)).unwrap_or(0);
-        Self::after(now, Duration::from_millis(left).min(full))
-    }
-
-    pub(super) fn passed(self, now: Now) -> bool {
-        now.mono >= self.mono
-    }
-}
 
 /// Where a message stood in Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,133 +48,6 @@ impl Facts {
     pub fn trace(&self) -> Trace {
         self.trace.unwrap_or_else(|| Trace::of(self.id.as_str()))
     }
-}
-
-/// What an engine told of as delivered: only a session whose supply started has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivered {
-    /// When the supply started.
-    pub started: Wall,
-    /// The highest reading that the engine told of as persisted.
-    pub energy: Energy,
-    /// The number of the newest message that was applied.
-    pub seq: u64,
-}
-
-/// A session's life, with what belongs to each moment of it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Life {
-    /// Central is asking the engine.
-    Authorizing {
-        /// The call's.
-        deadline: Deadline,
-        /// The repeatable request that waits for it, with its digest.
-        request: Option<Repeatable>,
-    },
-    /// The engine agreed; the charge point waits for the car.
-    Reserved {
-        /// The reservation's end, by which the engine is asked to give it back.
-        deadline: Deadline,
-    },
-    /// The engine is asked to give the reservation back; the car may still be faster.
-    Revoking {
-        /// When it ends without the engine's word.
-        deadline: Deadline,
-        /// Who ordered it; `None`: its time was over.
-        stop: Option<Stop>,
-    },
-    /// Energy flows. Silence is measured, so there is no deadline.
-    Supplying {
-        /// What the engine told of so far.
-        delivered: Delivered,
-        /// Its end was ordered: the engine is asked to stop.
-        stop: Option<Stop>,
-        /// What the driver was told is wrong, once at most.
-        trouble: Option<String>,
-    },
-    /// It is over.
-    Ended {
-        /// How.
-        ending: Ending,
-        /// What is still owed.
-        settlement: Settlement,
-    },
-}
-
-/// How and when a session ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
-    /// How.
-    pub outcome: Outcome,
-    /// Why, in one plain sentence; empty when the outcome says it all.
-    pub reason: String,
-    /// By the engine's clock where it told, else by central's.
-    pub at: Wall,
-}
-
-/// What is still owed for a session that is over.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Settlement {
-    /// It never started, and the engine's word on its authorisation is still wanted.
-    Unanswered {
-        /// When nobody waits for that word any more.
-        deadline: Deadline,
-    },
-    /// It never started, and nothing can start it any more: closed.
-    Void,
-    /// The engine's store is lost: only Kafka may still tell of it.
-    Lost {
-        /// What was told so far, if it started.
-        delivered: Option<Delivered>,
-        /// When it is settled on that, however Kafka is.
-        deadline: Deadline,
-    },
-    /// It started, and its final reading is waited for.
-    Unread {
-        /// What was told so far.
-        delivered: Delivered,
-        /// When it is settled on that.
-        deadline: Deadline,
-        /// The engine's word on its authorisation is wanted too.
-        revoke: bool,
-    },
-    /// It has its ticket.
-    Billed {
-        /// What was told, the billed reading included.
-        delivered: Delivered,
-        /// The ticket.
-        ticket: Ticket,
-        /// What its engine has to forget; `None`: nothing that is known of, so it is closed.
-        held: Option<Held>,
-    },
-}
-
-impl Settlement {
-    fn delivered(&self) -> Option<Delivered> {
-        match self {
-            Self::Unanswered { .. } | Self::Void => None,
-            Self::Lost { delivered, .. } => *delivered,
-            Self::Unread { delivered, .. } | Self::Billed { delivered, .. } => Some(*delivered),
-        }
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        match self {
-            Self::Unanswered { deadline } | Self::Lost { deadline, .. } | Self::Unread { deadline, .. } => {
-                Some(*deadline)
-            }
-            Self::Void | Self::Billed { .. } => None,
-        }
-    }
-}
-
-/// What an engine still has of a session that has its ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// Its final record, so that it may forget it; else the engine still has it in hand.
-    pub over: bool,
-    /// The engine's word on its authorisation is wanted.
-    pub revoke: bool,
 }
 
 /// One session, as central knows it.
@@ -400,11 +174,6 @@ impl Session {
     /// Its ticket.
     pub fn ticket(&self) -> Option<Ticket> {
         if let Settlement::Billed { ticket, .. } = self.settlement()? { Some(*ticket) } else { None }
-    }
-
-    /// The repeatable request that waits for it, with its digest, while it is being authorised.
-    pub fn request(&self) -> Option<&Repeatable> {
-        if let Life::Authorizing { request, .. } = &self.life { request.as_ref() } else { None }
     }
 
     /// When this moment of its life has lasted long enough: none while supplying, where silence is measured.

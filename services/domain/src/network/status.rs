@@ -4,7 +4,7 @@ use super::{
     charge_point::{Answering, Link, Point},
     command::Health,
     registry::Registry,
-    session::State,
+    session::life::State,
 };
 use crate::{ChargePointId, DriverId, Energy, Money, Power, Price, SessionId};
 

@@ -7,8 +7,11 @@ use super::{
     Step,
     command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
-    evidence::Observed,
-    session::{Session, Source, State, lifecycle::Reading},
+    session::{
+        Session, Source,
+        life::State,
+        lifecycle::{Read, Reading},
+    },
 };
 use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
 use std::time::Duration;
@@ -118,18 +121,19 @@ impl Step<'_> {
         let started_at = at.filter(|_| message.kind == MessageKind::Started);
         let ended_at = at.filter(|_| ends.is_some());
         match self.observe(id, Reading { seq, energy, power, end: ends, started_at, ended_at }) {
-            Observed::Applied if of_this_instance && matches!(message.kind, MessageKind::Fault(_)) => {
-                self.fault(point, message);
+            Read::Late | Read::Started | Read::GoesOn | Read::AfterEnd { .. } | Read::Final { .. } => {
+                if of_this_instance && matches!(message.kind, MessageKind::Fault(_)) {
+                    self.fault(point, message);
+                }
             }
-            Observed::Applied => {}
-            Observed::Repeat => {
+            Read::Repeat | Read::Over => {
                 self.happened(
                     Level::Debug,
                     "messages_repeated",
                     format!("message {seq} of session {id} repeated"),
                 );
             }
-            Observed::Absurd => {
+            Read::Absurd => {
                 self.ask(point);
                 self.dead_letter(format!("session {id}: the meter went backwards, to {energy}"));
             }
@@ -204,7 +208,8 @@ impl Step<'_> {
         let elapsed = self.now.mono.since(session.live.last_sign);
         let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
         let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
-        delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w)
+        let power = delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w);
+        power.filter(|power| *power <= Power::MAX)
     }
 
     fn dead_letter(&mut self, reason: String) {

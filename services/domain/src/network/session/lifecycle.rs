@@ -4,7 +4,9 @@
 //! a move.
 
 use super::{
-    Deadline, Delivered, Ending, Facts, Held, Life, Live, Outcome, Session, Settlement, Stop, Ticket,
+    Facts, Live, Session,
+    life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, Stop},
+    ticket::Ticket,
 };
 use crate::network::{Config, request::Repeatable};
 use crate::{Energy, Mono, Now, Power, SupplyEnd, Wall};
@@ -257,7 +259,7 @@ impl Session {
     fn finish(&mut self, delivered: Delivered, end: SupplyEnd, at: Option<Wall>, now: Wall) -> Read {
         self.live.power = Power::ZERO;
         let held = (!self.store_lost()).then_some(Held { over: true, revoke: false });
-        let ticket = Ticket::issue(self.facts.price, delivered, Some(end), now);
+        let ticket = Ticket::issue(self.facts.price, delivered.energy, Some(end), now);
         let (stop, told) = (self.stop(), !self.trouble().is_empty());
         let bill = Settlement::Billed { delivered, ticket, held };
         if let Life::Ended { settlement, .. } = &mut self.life {
@@ -281,7 +283,7 @@ impl Session {
         let Life::Ended { settlement, .. } = &mut self.life else { return false };
         *settlement = match delivered {
             Some(delivered) => {
-                let ticket = Ticket::issue(price, delivered, None, now);
+                let ticket = Ticket::issue(price, delivered.energy, None, now);
                 Settlement::Billed { delivered, ticket, held: None } // no engine is known to keep a record of it
             }
             None => Settlement::Void,

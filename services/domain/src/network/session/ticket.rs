@@ -1,6 +1,5 @@
 //! The ticket: the bill of a session whose supply started, made here and nowhere else (INV-1, INV-4).
 
-use super::Delivered;
 use crate::{Energy, Money, Price, SupplyEnd, Wall};
 
 /// The bill of a session whose supply started. It never changes, but for what is noted beside it.
@@ -22,8 +21,7 @@ pub struct Ticket {
 impl Ticket {
     /// The one place where a ticket is born. It bills the highest reading at the price fixed when authorising, and nothing
     /// else.
-    pub(super) fn issue(price: Price, delivered: Delivered, end: Option<SupplyEnd>, issued: Wall) -> Self {
-        let energy = delivered.energy;
+    pub(super) fn issue(price: Price, energy: Energy, end: Option<SupplyEnd>, issued: Wall) -> Self {
         Self { energy, amount: price.bill(energy), end, issued, late_energy: Energy::ZERO }
     }
 

@@ -38,7 +38,7 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "deadlines-by-the-wall-clock",
         promises: &["INV-3"],
-        edits: &[edit!("domain/src/network/session.rs":
+        edits: &[edit!("domain/src/network/session/life.rs":
             "now.mono >= self.mono"
             => "if crate::broken(\"deadlines-by-the-wall-clock\") { now.wall >= self.wall } else { now.mono >= self.mono }")],
     },
@@ -88,8 +88,8 @@ pub(super) const BREAKS: &[Break] = &[
         promises: &["INV-4"],
         edits: &[
             edit!("domain/src/network/evidence.rs":
-                "        match self.session_mut(id).read(&reading, now, settle_by) {"
-                => "        let newest = self.point(&self.session(id).charge_point).stored.price;\n        self.session_mut(id).reprice(newest);\n        match self.session_mut(id).read(&reading, now, settle_by) {"),
+                "        let read = self.session_mut(id).read(&reading, now, settle_by);"
+                => "        let newest = self.point(&self.session(id).charge_point).stored.price;\n        self.session_mut(id).reprice(newest);\n        let read = self.session_mut(id).read(&reading, now, settle_by);"),
             edit!("domain/src/network/session/lifecycle.rs":
                 "    /// The engine agreed.\n"
                 => "    pub(in crate::network) fn reprice(&mut self, newest: crate::Price) {\n        if crate::broken(\"price-at-the-end\") { self.facts.price = newest; }\n    }\n\n    /// The engine agreed.\n"),
