@@ -13,23 +13,14 @@ use ratatui::{
     widgets::Wrap,
 };
 use tokio::sync::watch;
-use ui::{room, tile};
+use ui::{Panel, room, tile};
 
 /// Below this height, only the own supply and the newest messages.
 const SMALL: u16 = 16;
 
-/// What the panel shows.
-#[derive(Debug)]
-pub struct Panel(pub watch::Receiver<View>);
-
-impl ui::Panel for Panel {
-    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
-        draw(frame, area, &self.0.borrow());
-    }
-
-    async fn changed(&mut self) {
-        ui::changed(&mut self.0).await;
-    }
+/// The panel of an app.
+pub fn panel(view: watch::Receiver<View>) -> impl Panel {
+    ui::watching(view, draw)
 }
 
 /// Paints one picture.

@@ -34,15 +34,15 @@ pub struct View {
 /// The supply under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Supply {
-    /// Where.
+    /// The charge point that is reserved, or charges.
     pub charge_point: ChargePointId,
-    /// At which price.
+    /// The price of a kWh that the session was authorised at: it stays so to its end.
     pub price: Price,
-    /// Power now.
+    /// What flows now; zero until the first reading.
     pub power: Power,
-    /// Energy so far.
+    /// What has flowed, by the last reading.
     pub energy: Energy,
-    /// What it costs so far.
+    /// What that costs, unrounded: only the ticket rounds.
     pub amount: Money,
     /// Energy flows; until then the charge point is reserved.
     pub started: bool,

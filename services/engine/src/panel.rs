@@ -5,7 +5,7 @@ use domain::{
     DriverId, SupplyEnd, SupplyRecord, SupplyState,
     supply::{Obstacle, View},
 };
-use mesh::{grpc::Failure, observability::LogRing};
+use mesh::observability::LogRing;
 use ratatui::{
     Frame,
     layout::{
@@ -62,7 +62,7 @@ impl ui::Panel for Panel {
             _ => return, // the other keys of a keyboard do nothing
         };
         if let Err(failure) = done {
-            refused(&failure);
+            tracing::warn!("{failure}");
         }
     }
 }
@@ -71,10 +71,6 @@ async fn manual(point: Point) {
     if let Err(status) = point.start_manual(DriverId::guest(), None, None).await {
         tracing::warn!("no supply here: {}", status.message());
     }
-}
-
-fn refused(failure: &Failure) {
-    tracing::warn!("{failure}");
 }
 
 /// Paints one picture.

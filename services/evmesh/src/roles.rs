@@ -43,7 +43,7 @@ pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure>
     let service = monitor::Service::bind(solo.role).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
-    stage.run(service, |log| monitor::panel::Panel::new(view, log)).await
+    stage.run(service, |log| monitor::panel::panel(view, log)).await
 }
 
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
@@ -73,7 +73,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         summary = Some(ended.because()?);
         Ok(())
     });
-    stage.run(work, |_| driver::panel::Panel(view)).await?;
+    stage.run(work, |_| driver::panel::panel(view)).await?;
     let Some(summary) = summary else {
         return Ok(());
     };

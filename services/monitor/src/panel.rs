@@ -13,30 +13,13 @@ use ratatui::{
     text::{Line, Span},
 };
 use tokio::sync::watch;
+use ui::Panel;
 
-/// What the panel shows.
-#[derive(Debug)]
-pub struct Panel {
-    view: watch::Receiver<View>,
-    log: LogRing,
-}
-
-impl Panel {
-    /// The panel of a monitor, with the messages of this log.
-    pub fn new(view: watch::Receiver<View>, log: LogRing) -> Self {
-        Self { view, log }
-    }
-}
-
-impl ui::Panel for Panel {
-    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
-        let log = self.log.worst_first(usize::from(area.height));
-        draw(frame, area, &self.view.borrow(), log);
-    }
-
-    async fn changed(&mut self) {
-        ui::changed(&mut self.view).await;
-    }
+/// The panel of a monitor, with the messages of this log.
+pub fn panel(view: watch::Receiver<View>, log: LogRing) -> impl Panel {
+    ui::watching(view, move |frame, area, view| {
+        draw(frame, area, view, log.worst_first(usize::from(area.height)));
+    })
 }
 
 /// Paints one picture.

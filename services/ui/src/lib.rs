@@ -11,5 +11,5 @@ pub mod values;
 
 pub use crossterm::event::KeyCode;
 pub use table::{Side, Table, WIDTH, columns, cut, short_id, width, wrap};
-pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show};
+pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show, watching};
 pub use tiles::{Column, bold, level_colour, messages, room, table, tile};

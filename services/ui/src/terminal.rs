@@ -51,6 +51,26 @@ pub async fn show(mut panel: impl Panel, stop: impl Future<Output = ()>) -> io::
     }
 }
 
+/// A panel without keys, that paints the newest value of a channel.
+pub fn watching<T>(what: watch::Receiver<T>, draw: impl Fn(&mut Frame<'_>, Rect, &T)) -> impl Panel {
+    Watching { what, draw }
+}
+
+struct Watching<T, D> {
+    what: watch::Receiver<T>,
+    draw: D,
+}
+
+impl<T, D: Fn(&mut Frame<'_>, Rect, &T)> Panel for Watching<T, D> {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        (self.draw)(frame, area, &self.what.borrow());
+    }
+
+    async fn changed(&mut self) {
+        changed(&mut self.what).await;
+    }
+}
+
 /// Waits for a change; for ever, once none can come.
 pub async fn changed<T>(what: &mut watch::Receiver<T>) {
     if what.changed().await.is_err() {

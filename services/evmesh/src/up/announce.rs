@@ -94,36 +94,24 @@ impl Addresses {
     /// Each line with what it does.
     fn lines(&self) -> Vec<(&'static str, String)> {
         let central = self.central;
+        let driver = |method, request| call(central, "driver.v1.DriverService", method, request);
+        let operator = |method| call(central, "operations.v1.OperatorService", method, "");
         let mut lines = vec![
             ("every service of central", format!("grpcurl -plaintext {central} list")),
-            ("every charge point", call(central, None, "evmesh.driver.v1.DriverService/ListChargePoints")),
+            ("every charge point", driver("ListChargePoints", "")),
             (
                 "a charge, at whichever charge point is free and cheapest",
-                call(
-                    central,
-                    Some(r#"{"driver_id": "101"}"#),
-                    "evmesh.driver.v1.DriverService/RequestCharge",
-                ),
+                driver("RequestCharge", r#"{"driver_id": "101"}"#),
             ),
-            (
-                "that driver's sessions",
-                call(central, Some(r#"{"driver_id": "101"}"#), "evmesh.driver.v1.DriverService/ListSessions"),
-            ),
-            (
-                "the network as it changes",
-                call(central, None, "evmesh.operations.v1.OperatorService/WatchNetwork"),
-            ),
-            ("every ticket", call(central, None, "evmesh.operations.v1.OperatorService/ListTickets")),
+            ("that driver's sessions", driver("ListSessions", r#"{"driver_id": "101"}"#)),
+            ("the network as it changes", operator("WatchNetwork")),
+            ("every ticket", operator("ListTickets")),
         ];
         if let Some((id, _, engine, _)) = self.charge_points.first() {
-            let at_engine =
-                |method| call(*engine, None, &format!("evmesh.engine.v1.EnginePanelService/{method}"));
+            let at_engine = |method| call(*engine, "engine.v1.EnginePanelService", method, "");
             let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
             lines.extend([
-                (
-                    "a charge at one charge point",
-                    call(central, Some(&named), "evmesh.driver.v1.DriverService/RequestCharge"),
-                ),
+                ("a charge at one charge point", driver("RequestCharge", &named)),
                 ("its engine's state", at_engine("GetPanel")),
                 ("its car is plugged in", at_engine("PlugIn")),
                 ("it breaks; ClearFault mends it", at_engine("InjectFault")),
@@ -134,9 +122,7 @@ impl Addresses {
     }
 }
 
-fn call(server: SocketAddr, request: Option<&str>, method: &str) -> String {
-    match request {
-        Some(request) => format!("grpcurl -plaintext -d '{request}' {server} {method}"),
-        None => format!("grpcurl -plaintext {server} {method}"),
-    }
+fn call(server: SocketAddr, service: &str, method: &str, request: &str) -> String {
+    let request = if request.is_empty() { String::new() } else { format!("-d '{request}' ") };
+    format!("grpcurl -plaintext {request}{server} evmesh.{service}/{method}")
 }

@@ -22,11 +22,8 @@ const MAX: usize = 500;
 /// A charge point to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChargePoint {
-    /// Its id.
     pub(crate) id: ChargePointId,
-    /// Its place.
     pub(crate) location: String,
-    /// Its price.
     pub(crate) price: Price,
 }
 
