@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod clock;
 pub mod convert;
 pub mod flags;
+pub mod group_commit;
 pub mod grpc;
 pub mod kafka;
 pub mod observability;
