@@ -1,8 +1,25 @@
 //! Why central cannot start, or stopped.
 
-use crate::{codec::Unreadable, options::KnownError};
+use crate::options::KnownError;
 use mesh::{grpc, kafka, store::StoreError};
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
+
+/// A stored value that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "central's store is damaged: {what} cannot be read ({problem}); put its backup in the place of the --data folder, \
+     or move that folder away and start with a new one"
+)]
+pub struct Unreadable {
+    what: &'static str,
+    problem: String,
+}
+
+impl Unreadable {
+    pub(crate) fn new(what: &'static str, problem: impl Display) -> Self {
+        Self { what, problem: problem.to_string() }
+    }
+}
 
 /// Why central cannot start, or stopped by itself. Each says what to do next.
 #[derive(Debug, thiserror::Error)]

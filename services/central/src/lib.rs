@@ -11,32 +11,26 @@
 //!
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
 
-mod broadcast;
+mod api;
 pub mod bytes;
-mod calls;
 mod changelog;
-mod codec;
 mod counters;
 mod denial;
+mod engine_client;
 mod error;
 pub mod events;
-mod history;
-mod keys;
-mod notifications;
+mod kafka;
+mod messages;
 mod opening;
 pub mod options;
 pub mod panel;
 pub mod parts;
 pub mod roster;
 mod service;
-mod services;
-mod telemetry;
-mod view;
-mod watch;
+mod store;
 pub mod writer;
 
-pub use codec::Unreadable;
-pub use error::Error;
+pub use error::{Error, Unreadable};
 pub use options::{KnownError, Options, Registration, Rules};
 pub use roster::{Entry, Roster};
-pub use service::{Service, server};
+pub use service::{Service, server, start};

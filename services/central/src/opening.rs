@@ -3,12 +3,14 @@
 use crate::{
     Error, Options,
     changelog::{self, Rebuild, rebuild},
-    writer::{Begun, Writer, begun},
+    store::{Begun, begun},
+    writer::Writer,
 };
 use domain::network::Config;
 use mesh::{
     Shutdown,
     backoff::Backoff,
+    group_commit::Owner,
     kafka::Log,
     store::{Role, SledStore},
 };
@@ -17,7 +19,7 @@ use std::io;
 /// A store that is open, and locked.
 pub(crate) enum Opening {
     /// It can be served.
-    Ready(Box<Writer<SledStore>>),
+    Ready(Box<Owner<Writer, SledStore>>),
     /// It is empty, or half rebuilt: Kafka decides.
     Begins(Box<Beginning>),
 }
@@ -51,7 +53,7 @@ impl Opening {
         self,
         options: &Options,
         shutdown: &Shutdown,
-    ) -> Result<Option<Writer<SledStore>>, Error> {
+    ) -> Result<Option<Owner<Writer, SledStore>>, Error> {
         let Beginning { mut store, begun, config } = match self {
             Self::Ready(writer) => return Ok(Some(*writer)),
             Self::Begins(beginning) => *beginning,
@@ -96,7 +98,7 @@ impl Opening {
     }
 }
 
-async fn open(store: SledStore, config: Config) -> Result<Writer<SledStore>, Error> {
+async fn open(store: SledStore, config: Config) -> Result<Owner<Writer, SledStore>, Error> {
     blocking(move || Writer::open(store, config, mesh::now())).await
 }
 

@@ -2,15 +2,14 @@
 //!
 //! Everything here is what runs in production; nothing here decides anything.
 
-pub use crate::calls::{Request, Response};
+pub use crate::engine_client::{Request, Response};
 
 use crate::{
-    Error, codec,
-    history::Filter,
-    keys, notifications,
-    telemetry::Incoming,
-    view,
-    writer::{self, RowKind, Writer},
+    Error,
+    api::view,
+    messages::{self, Incoming},
+    store::{Filter, RowKind, Snapshot, codec, keys, read_rows},
+    writer::{self, Writer},
 };
 use domain::network::{
     Answered, ChargePoint, Command, Config, Effect, Network, Notice, RequestKey, Session, Source,
@@ -20,7 +19,7 @@ use evmesh_proto::{
     network,
     store::{StoredMessage, StoredOffset},
 };
-use mesh::store::Store;
+use mesh::{group_commit::Owner, store::Store};
 use std::collections::BTreeMap;
 
 /// What comes to central.
@@ -46,7 +45,7 @@ pub enum Input {
 }
 
 /// Central's writer, over any store.
-pub struct Central<S>(Writer<S>);
+pub struct Central<S>(Owner<Writer, S>);
 
 impl<S> std::fmt::Debug for Central<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,17 +71,21 @@ impl<S: Store> Central<S> {
 
     /// Where Kafka is to be read on, and of which cluster.
     pub fn position(&self) -> (Option<String>, BTreeMap<i32, i64>) {
-        self.0.position()
+        self.0.rules.position()
+    }
+
+    fn snapshot(&self) -> Snapshot<'_> {
+        self.0.rules.snapshot(&self.0.store)
     }
 
     /// The rules' state.
     pub fn network(&self) -> &Network {
-        self.0.snapshot().network
+        self.snapshot().network
     }
 
     /// `GetSession`, without the check of whose it is.
     pub fn session(&self, id: &SessionId) -> Result<Option<Session>, Error> {
-        self.0.snapshot().session(id)
+        self.snapshot().session(id)
     }
 
     /// `ListSessions` of one driver, or `ListTickets`: at most `limit`, oldest first.
@@ -92,17 +95,17 @@ impl<S: Store> Central<S> {
         with_ticket: bool,
         limit: usize,
     ) -> Result<Vec<Session>, Error> {
-        Ok(self.0.snapshot().sessions(&Filter::Driver(driver.clone()), with_ticket, None, limit)?.sessions)
+        Ok(self.snapshot().sessions(&Filter::Driver(driver.clone()), with_ticket, None, limit)?.sessions)
     }
 
     /// At most `limit` notifications that Kafka does not have yet, after this number.
     pub fn notifications(&self, after: u64, limit: usize) -> Result<Vec<(u64, StoredMessage)>, Error> {
-        writer::read_rows(self.0.snapshot().store, RowKind::Notification, after, limit)
+        read_rows(&self.0.store, RowKind::Notification, after, limit)
     }
 
     /// At most `limit` dead letters that Kafka does not have yet.
     pub fn letters(&self, limit: usize) -> Result<Vec<(u64, StoredMessage)>, Error> {
-        writer::read_rows(self.0.snapshot().store, RowKind::DeadLetter, 0, limit)
+        read_rows(&self.0.store, RowKind::DeadLetter, 0, limit)
     }
 }
 
@@ -110,7 +113,9 @@ impl From<Input> for writer::Input {
     fn from(input: Input) -> Self {
         match input {
             Input::Command(command) => Self::Command(command),
-            Input::Message { source, key, payload } => Self::Message(Incoming::new(source, key, payload)),
+            Input::Message { source, key, payload } => {
+                Self::Message(Incoming::new(source, key, payload, None))
+            }
             Input::NewCluster(id) => Self::NewCluster(id),
             Input::Delivered(rows) => Self::Delivered(RowKind::Notification, rows),
             Input::LettersDelivered(rows) => Self::Delivered(RowKind::DeadLetter, rows),
@@ -120,7 +125,7 @@ impl From<Input> for writer::Input {
 
 /// The bytes of a reading's echo on `driver_notifications`.
 pub fn reading(notice: &Notice) -> Vec<u8> {
-    notifications::payload(notice)
+    messages::payload(notice)
 }
 
 /// A session as the calls show it.

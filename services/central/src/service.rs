@@ -1,16 +1,16 @@
 //! Central as a whole: started from its options, stopped in order.
 
 use crate::{
-    Error, Options, broadcast,
-    changelog::{self, Publisher},
+    Error, Options,
+    api::{ChargePoints, Drivers, Operators},
+    changelog,
+    engine_client::Calls,
     events::Events,
-    notifications::{self, NotificationRows},
+    kafka::{Publisher, broadcast, read_telemetry, send_dead_letters, send_notifications},
     opening::Opening,
     panel::View,
     roster::{self, Roster, RosterHandle},
-    services::{ChargePoints, Drivers, Operators},
-    telemetry,
-    writer::{self, Handle, Lag, Outlets, Running},
+    writer::{self, Handle, Lag, Outlets, Running, Writer},
 };
 use domain::network::Command;
 use evmesh_proto::{
@@ -20,9 +20,11 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
+    group_commit::Owner,
     grpc::{GrpcServer, Listener},
-    kafka::{BrokerState, Producer, Relay, ensure_topics},
+    kafka::{BrokerState, Producer, ensure_topics},
     observability::LogRing,
+    store::Store,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -130,7 +132,7 @@ impl Service {
         // need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-        let (position, store) = (writer.position(), writer.store_id().to_owned());
+        let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());
         let changelog = Arc::new(Notify::new());
         let outlets = Outlets {
             events,
@@ -139,10 +141,9 @@ impl Service {
             dead_letters: dead_letters.clone(),
             changelog: changelog.clone(),
             lag,
-            engine_timeout: options.engine_timeout,
         };
-        let (handle, mut running) = writer::spawn(writer, outlets)?;
-        let reader = telemetry::spawn(&options.kafka, position, handle.clone())?;
+        let (handle, mut running) = start(writer, outlets, options.engine_timeout)?;
+        let reader = read_telemetry(&options.kafka, position, handle.clone())?;
         let roster = roster::spawn(roster, handle.clone(), stop.clone());
         let background = Background {
             options: &options,
@@ -166,7 +167,7 @@ impl Service {
         tokio::pin!(serving);
         let (served, ended) = tokio::select! {
             served = &mut serving => (Some(served), None),
-            ended = running.ended() => (None, Some(ended)),
+            ended = ended(&mut running) => (None, Some(ended)),
         };
         // The server has drained, or the writer has failed: then nobody can be served any more.
         stop.start();
@@ -193,10 +194,27 @@ impl Service {
     }
 }
 
+/// Starts the writer's thread, and has it call engines. Needs a tokio runtime.
+pub fn start(
+    writer: Owner<Writer, impl Store>,
+    outlets: Outlets,
+    engine_timeout: Duration,
+) -> Result<(Handle, Running), Error> {
+    let (handle, inboxes) = writer::queues();
+    let mut calls = Calls::new(handle.clone(), engine_timeout, tokio::runtime::Handle::current());
+    let running = writer::spawn(writer, outlets, move |call| calls.start(call), (&handle, inboxes))?;
+    Ok((handle, running))
+}
+
 /// Stops the writer: it works off what waits, and saves everything.
 async fn finish(running: &mut Running) -> Result<(), Error> {
     running.stop();
-    running.ended().await
+    ended(running).await
+}
+
+async fn ended(running: &mut Running) -> Result<(), Error> {
+    let panicked = || Err(Error::Writer(std::io::Error::other("its thread panicked")));
+    running.ended().await.unwrap_or_else(panicked)
 }
 
 /// The calls that central serves.
@@ -226,24 +244,9 @@ impl Background<'_> {
         let Self { options, handle, producer, roster, stop, drained } = *self;
         let mut tasks = JoinSet::new();
         tasks.spawn(tick(handle.clone(), drained.clone()));
-        tasks.spawn(Relay::run(
-            NotificationRows(handle.clone()),
-            producer.clone(),
-            notifications,
-            drained.clone(),
-        ));
-        tasks.spawn(notifications::send_dead_letters(
-            handle.clone(),
-            producer.clone(),
-            letters,
-            drained.clone(),
-        ));
-        tasks.spawn(broadcast::run(
-            roster.clone(),
-            producer.clone(),
-            options.broadcast_interval,
-            stop.clone(),
-        ));
+        tasks.spawn(send_notifications(handle.clone(), producer.clone(), notifications, drained.clone()));
+        tasks.spawn(send_dead_letters(handle.clone(), producer.clone(), letters, drained.clone()));
+        tasks.spawn(broadcast(roster.clone(), producer.clone(), options.broadcast_interval, stop.clone()));
         tasks.spawn(ensure_topics(options.kafka.clone(), TOPICS, stop.clone()));
         tasks
     }

@@ -147,13 +147,7 @@ fn row((key, value): &Entry) -> Option<OutboxRow> {
         tracing::error!(?key, "a row of the outbox is damaged and passed over");
     }
     let (id, message) = (id(key)?, message?);
-    Some(OutboxRow {
-        id,
-        topic: message.topic,
-        key: message.key,
-        payload: message.payload,
-        trace: message.headers.get(TRACEPARENT).and_then(|text| text.parse().ok()),
-    })
+    Some(OutboxRow::stored(id, message))
 }
 
 /// What an entry is.

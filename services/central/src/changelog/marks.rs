@@ -1,6 +1,10 @@
 //! Which rows the changelog does not have as they are now.
 
-use crate::{Error, codec, keys};
+use crate::{
+    Error,
+    error::Unreadable,
+    store::{codec, keys},
+};
 use domain::Wall;
 use evmesh_proto::store::StoredMarks;
 use mesh::store::{Batch, Store};
@@ -49,7 +53,7 @@ impl Marks {
         loop {
             let page = store.range(&from, keys::MARKS, PAGE)?;
             for (key, value) in &page {
-                let damaged = || codec::Unreadable::new("a mark", "its version is damaged");
+                let damaged = || Unreadable::new("a mark", "its version is damaged");
                 marks.restore_entry(
                     keys::marks_version(key).ok_or_else(damaged)?,
                     codec::decode("a mark", value)?,

@@ -11,11 +11,9 @@
 //! driver who missed a message asks), readings between changes of a session, indexes.
 
 mod marks;
-mod publisher;
 mod rebuild;
 
 pub(crate) use marks::Marks;
-pub(crate) use publisher::Publisher;
 #[cfg(test)]
 pub(crate) use rebuild::{Progress, discard};
 pub(crate) use rebuild::{Rebuild, is_recent, rebuild};
@@ -24,11 +22,11 @@ use evmesh_proto::topics::CENTRAL_CHANGELOG;
 use mesh::kafka::{KafkaOptions, Log, Message};
 
 /// The header with the random id of the store that wrote the message.
-const STORE: &str = "store";
+pub(crate) const STORE: &str = "store";
 /// The header with the row's version, in decimal: it rises with each message of a store.
-const VERSION: &str = "version";
+pub(crate) const VERSION: &str = "version";
 /// The header with the layout of the store that wrote it.
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 
 /// The topic.
 pub(crate) fn log(options: &KafkaOptions) -> Log {
@@ -71,7 +69,7 @@ impl Written {
 
 /// What the publisher found before it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     /// The Kafka cluster.
     pub(crate) cluster: String,
     /// Who wrote last; `None`: the changelog is empty.

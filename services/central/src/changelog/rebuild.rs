@@ -1,7 +1,10 @@
 //! A store out of its changelog: durable in chunks, and served only once it is whole.
 
 use super::{CENTRAL_CHANGELOG, Marks, Written};
-use crate::{Error, codec, keys, writer};
+use crate::{
+    Error,
+    store::{codec, keys, meta, new_meta, put_session, stored},
+};
 use domain::network::Config;
 use domain::{Now, Wall};
 use evmesh_proto::store::StoredMeta;
@@ -38,7 +41,7 @@ pub(crate) struct Rebuild {
 
 /// Deletes every row, and begins a store that must not be served before [`rebuild`] has ended.
 pub(crate) fn discard(store: &mut impl Store) -> Result<(), Error> {
-    let meta = StoredMeta { rebuilding: true, ..writer::new_meta() };
+    let meta = StoredMeta { rebuilding: true, ..new_meta() };
     let mut batch = Batch::default();
     batch.put(keys::META, codec::encode(&meta));
     store.commit(batch)?;
@@ -148,7 +151,7 @@ impl Progress {
             return self.batch.delete(key);
         }
         let read = if key.starts_with(keys::SESSIONS) {
-            codec::session(&value).map(|session| writer::put_session(&session, &mut self.batch))
+            codec::session(&value).map(|session| put_session(&session, &mut self.batch))
         } else if key.starts_with(keys::CHARGE_POINTS) {
             codec::charge_point(&value).map(|_| self.batch.put(key.clone(), value))
         } else {
@@ -169,7 +172,7 @@ impl Progress {
     pub(crate) fn finish(self, store: &mut impl Store, config: &Config, now: Now) -> Result<(), Error> {
         let Self { cluster, written, version, rows, unusable, batch, .. } = self;
         store.commit(batch)?;
-        let mut stored = writer::stored(store)?;
+        let mut stored = stored(store)?;
         stored.mend(config, now);
         let mut marks = Marks::restore(store, version)?;
         for points in stored.charge_points.chunks(ROWS_AT_ONCE) {
@@ -189,21 +192,21 @@ impl Progress {
                 // Most are as they were.
                 if store.get(&key)?.as_deref() != Some(codec::session_value(session).as_slice()) {
                     marks.mark(&key, now.wall);
-                    writer::put_session(session, &mut batch);
+                    put_session(session, &mut batch);
                 }
             }
             marks.write(&mut batch);
             store.commit(batch)?;
         }
         let mut batch = Batch::default();
-        let meta = StoredMeta {
+        let page = StoredMeta {
             predecessor_id: written.map(|written| written.store).unwrap_or_default(),
             changelog_cluster_id: cluster,
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
-            ..writer::meta(store)?
+            ..meta(store)?
         };
-        batch.put(keys::META, codec::encode(&StoredMeta { rebuilding: false, ..meta }));
+        batch.put(keys::META, codec::encode(&StoredMeta { rebuilding: false, ..page }));
         store.commit(batch)?;
         let sessions = stored.sessions.len();
         tracing::warn!(
@@ -230,7 +233,8 @@ mod tests {
     use super::*;
     use crate::{
         changelog::{FORMAT, STORE, VERSION, log},
-        writer::{Begun, Writer, begun},
+        store::{Begun, begun},
+        writer::Writer,
     };
     use domain::network::{ChargePoint, Facts, Session};
     use mesh::{kafka::Producer, store::MemoryStore, testing};
@@ -305,7 +309,7 @@ mod tests {
             let mut whole = MemoryStore::new();
             assert!(rebuild(&mut whole, &what).unwrap());
             assert_eq!(whole.range(keys::SESSIONS, keys::SESSIONS, usize::MAX).unwrap().len(), SESSIONS);
-            let meta = writer::meta(&whole).unwrap();
+            let meta = crate::store::meta(&whole).unwrap();
             assert_eq!((meta.predecessor_id.as_str(), meta.changelog_version), ("the-lost-one", 77));
             let commits = whole.commits();
             assert!(commits > 5, "{commits} chunks");

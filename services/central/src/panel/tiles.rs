@@ -1,7 +1,7 @@
 //! The tiles of central's panel: a line about central, the charge points, the requests under way, the messages.
 
 use super::View;
-use crate::{roster::Roster, view};
+use crate::{api::view, roster::Roster};
 use domain::network::{Detail, LiveDetail, State};
 use mesh::kafka::BrokerState;
 use ratatui::{

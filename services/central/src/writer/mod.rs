@@ -1,37 +1,32 @@
-//! The one writer: it owns the network and the store.
-//!
-//! [`Writer::step`] applies a batch of inputs, writes what they changed in one transaction, and only then gives back what
-//! may leave (INV-6). It is a plain function over a [`Store`], so that a test drives the very code that runs; the thread that
-//! runs it is [`thread`]. Deliberately absent: waiting, gRPC, Kafka.
+//! The one writer: the rules of the network, and what of their state is written. [`mesh::group_commit`] gives it its store, its
+//! thread and its one commit a step (INV-6). Deliberately absent: waiting, gRPC, Kafka's clients.
 
-mod copies;
+mod changelog;
 mod handle;
-mod restore;
-mod rows;
-mod thread;
+mod opening;
+mod outlet;
 mod waiting;
+mod watch;
 
-pub use copies::Lag;
-pub(crate) use copies::Round;
+pub use crate::{changelog::Found, messages::Incoming, store::RowKind};
+pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
-pub(crate) use restore::{Begun, begun, meta, new_meta, stored};
-pub(crate) use rows::{Row, RowKind, read as read_rows};
-pub use thread::{Outlets, Running, spawn};
+pub use outlet::{Inboxes, Outlets, Running, queues, spawn};
 
 use crate::{
     Error,
-    changelog::{Found, Marks, Standing},
-    codec,
-    history::{Snapshot, StoreArchive},
-    keys, notifications,
-    telemetry::Incoming,
+    changelog::{Marks, Standing},
+    messages,
+    store::{Rows, Snapshot, StoreArchive, codec, keys, put_offset, put_session},
 };
-use domain::network::{Broker, Changes, Command, Effect, Event, Facts, Level, Network, Session, Source};
+use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
 use domain::{Mono, Now, Wall};
-use evmesh_proto::store::{StoredMeta, StoredOffset};
-use mesh::store::{Batch, Store};
-use rows::Rows;
+use evmesh_proto::store::StoredMeta;
+use mesh::{
+    group_commit::{Rules, Step},
+    store::{Batch, Store},
+};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How often readings and offsets are saved.
@@ -41,11 +36,9 @@ const CHECKPOINT_SESSIONS: usize = 500;
 /// So many dead letters may wait for Kafka. They come from Kafka, so it is there; beyond, one is only counted.
 const MAX_DEAD_LETTERS: usize = 10_000;
 
-/// A question to the whole state, answered after the commit of its batch.
-pub(crate) type Query = Box<dyn FnOnce(&Snapshot<'_>) + Send>;
-
 /// What comes to the writer.
-pub(crate) enum Input {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
     /// Something that happened, or is asked for.
     Command(Command),
     /// A message on `cp_telemetry`.
@@ -54,18 +47,15 @@ pub(crate) enum Input {
     NewCluster(String),
     /// Kafka has these rows.
     Delivered(RowKind, Vec<u64>),
-    /// Kafka has these rows of the changelog, and its publisher wants more.
-    Copies(Round),
-    /// The publisher has looked at the changelog, and asks whether it may write.
-    Changelog(Found, tokio::sync::oneshot::Sender<Standing>),
-    /// A question.
-    Query(Query),
+    /// Kafka has these versions of the changelog.
+    Published(Vec<u64>),
+    /// The changelog's publisher has looked at it: may it write?
+    Changelog(Found),
 }
 
 /// The one writer.
-pub struct Writer<S> {
+pub struct Writer {
     network: Network,
-    store: S,
     meta: StoredMeta,
     notifications: Rows,
     dead_letters: Rows,
@@ -79,76 +69,61 @@ pub struct Writer<S> {
     checkpointed: Mono,
 }
 
-impl<S> std::fmt::Debug for Writer<S> {
+impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
-impl<S: Store> Writer<S> {
-    /// Applies the inputs in order, writes what changed in one transaction, answers the queries, and gives back what may
-    /// leave. An error is fatal: what this batch decided is nowhere but perhaps on disk.
-    pub(crate) fn step(
+impl Rules for Writer {
+    type Input = Input;
+    type Effect = Effect;
+    type Error = Error;
+
+    fn apply(
         &mut self,
         now: Now,
-        inputs: impl IntoIterator<Item = Input>,
-    ) -> Result<Vec<Effect>, Error> {
-        let mut batch = Batch::default();
-        let mut effects = Vec::new();
-        let (mut queries, mut rounds, mut standings) = (Vec::new(), Vec::new(), Vec::new());
-        for input in inputs {
-            match input {
-                Input::Command(command) => self.apply(now, command, None, &mut batch, &mut effects)?,
-                Input::Message(incoming) => self.message(now, incoming, &mut batch, &mut effects)?,
-                Input::NewCluster(id) => self.new_cluster(now, id, &mut batch, &mut effects)?,
-                Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut batch),
-                Input::Copies(round) => {
-                    self.published(now, &round, &mut batch, &mut effects)?;
-                    rounds.push(round);
-                }
-                Input::Changelog(found, reply) => {
-                    self.judge(found, &mut batch, &mut effects);
-                    standings.push(reply);
-                }
-                Input::Query(query) => queries.push(query),
-            }
+        store: &dyn Store,
+        input: Input,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        match input {
+            Input::Command(command) => self.command(now, store, command, None, step)?,
+            Input::Message(incoming) => self.message(now, store, incoming, step)?,
+            Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
+            Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
+            Input::Published(versions) => self.published(now, store, &versions, step)?,
+            Input::Changelog(found) => self.judge(found, step),
         }
-        self.put_changes(now.wall, &mut batch);
-        self.mark_old_rows(now, &mut batch)?;
+        Ok(())
+    }
+
+    fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
+        self.put_changes(now.wall, &mut step.batch);
+        self.mark_old_rows(now, store, &mut step.batch)?;
         if let Some(marks) = &mut self.marks {
-            marks.write(&mut batch);
+            marks.write(&mut step.batch);
         }
         if now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL {
             self.checkpointed = now.mono;
-            self.checkpoint(CHECKPOINT_SESSIONS, &mut batch);
+            self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
-        self.store.commit(batch)?;
-        for query in queries {
-            query(&self.snapshot());
-        }
-        for round in rounds {
-            self.next_round(round)?;
-        }
-        for reply in standings {
-            let _ = reply.send(self.standing); // a publisher that left does not ask
-        }
-        Ok(effects)
+        Ok(())
     }
 
-    /// The state as it is on disk and, where readings are ahead of it, in memory.
-    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { network: &self.network, store: &self.store }
-    }
-
-    /// Writes what only lives in memory: the last thing before the end.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
-        let mut batch = Batch::default();
-        self.put_changes(Wall::default(), &mut batch); // the step before left none
+    fn save_all(&mut self, batch: &mut Batch) {
+        self.put_changes(Wall::default(), batch); // the step before left none
         if let Some(marks) = &mut self.marks {
-            marks.write(&mut batch);
+            marks.write(batch);
         }
-        self.checkpoint(usize::MAX, &mut batch);
-        Ok(self.store.commit(batch)?)
+        self.checkpoint(usize::MAX, batch);
+    }
+}
+
+impl Writer {
+    /// The state as it is on disk and, where readings are ahead of it, in memory.
+    pub(crate) fn snapshot<'a>(&'a self, store: &'a dyn Store) -> Snapshot<'a> {
+        Snapshot { network: &self.network, store }
     }
 
     /// How many rows wait for Kafka.
@@ -167,28 +142,29 @@ impl<S: Store> Writer<S> {
     }
 
     /// Applies one command. `letter` is the message behind it, should it fit nothing.
-    fn apply(
+    fn command(
         &mut self,
         now: Now,
+        store: &dyn Store,
         command: Command,
         letter: Option<&Incoming>,
-        batch: &mut Batch,
-        effects: &mut Vec<Effect>,
+        step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let archive = StoreArchive::new(&self.store);
+        let archive = StoreArchive::new(store);
         let decided = self.network.apply(now, &archive, command);
         archive.into_result()?;
         for effect in decided {
             match effect {
                 Effect::DeadLetter(reason) => {
                     // Only messages go to the dead letters.
-                    effects.extend(letter.map(|incoming| self.dead_letter(incoming, reason, batch)));
+                    let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
+                    step.effects.extend(letter);
                 }
                 effect => {
                     if let Effect::Notify(notice) = &effect {
-                        self.notifications.push(notifications::row(notice), batch);
+                        self.notifications.push(messages::row(notice), &mut step.batch);
                     }
-                    effects.push(effect);
+                    step.effects.push(effect);
                 }
             }
         }
@@ -198,28 +174,25 @@ impl<S: Store> Writer<S> {
     fn message(
         &mut self,
         now: Now,
+        store: &dyn Store,
         mut incoming: Incoming,
-        batch: &mut Batch,
-        effects: &mut Vec<Effect>,
+        step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let source = incoming.source;
         match incoming.take_message() {
             Ok(message) => {
                 let command = Command::Telemetry { message, source: Some(source) };
-                self.apply(now, command, Some(&incoming), batch, effects)
+                self.command(now, store, command, Some(&incoming), step)
             }
             Err(reason) => {
                 let text = format!(
                     "a message at offset {} of partition {} cannot be read: {reason}",
                     source.offset, source.partition
                 );
-                effects.push(Effect::Happened(Event {
-                    level: Level::Warn,
-                    name: "messages_unreadable",
-                    text,
-                }));
-                effects.push(self.dead_letter(&incoming, reason, batch));
-                self.apply(now, Command::Unreadable { source }, None, batch, effects)
+                let event = Event { level: Level::Warn, name: "messages_unreadable", text };
+                let letter = self.dead_letter(&incoming, reason, &mut step.batch);
+                step.effects.extend([Effect::Happened(event), letter]);
+                self.command(now, store, Command::Unreadable { source }, None, step)
             }
         }
     }
@@ -239,20 +212,20 @@ impl<S: Store> Writer<S> {
     fn new_cluster(
         &mut self,
         now: Now,
+        store: &dyn Store,
         id: String,
-        batch: &mut Batch,
-        effects: &mut Vec<Effect>,
+        step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let known = !self.meta.cluster_id.is_empty();
         self.meta.cluster_id = id;
-        batch.put(keys::META, codec::encode(&self.meta));
+        step.batch.put(keys::META, codec::encode(&self.meta));
         // Readings that were to be read again from the old cluster are saved now: there is nothing to read them from.
         for session in self.network.checkpoint(usize::MAX) {
-            put_session(&session, batch);
+            put_session(&session, &mut step.batch);
         }
         self.network.resume_at([]);
         for partition in std::mem::take(&mut self.offsets).into_keys() {
-            batch.delete(keys::offset(partition));
+            step.batch.delete(keys::offset(partition));
         }
         if !known {
             return Ok(());
@@ -260,8 +233,8 @@ impl<S: Store> Writer<S> {
         let text =
             "kafka is another cluster than before: it is read from its beginning, and every engine is asked";
         let (level, name, text) = (Level::Warn, "kafka_clusters_changed", text.to_owned());
-        effects.push(Effect::Happened(Event { level, name, text }));
-        self.apply(now, Command::Broker(Broker::Gap), None, batch, effects)
+        step.effects.push(Effect::Happened(Event { level, name, text }));
+        self.command(now, store, Command::Broker(Broker::Gap), None, step)
     }
 
     /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
@@ -299,23 +272,9 @@ impl<S: Store> Writer<S> {
         }
         for Source { partition, offset } in self.network.offsets() {
             if self.offsets.insert(partition, offset) != Some(offset) {
-                batch.put(keys::offset(partition), codec::encode(&StoredOffset { next: offset }));
+                put_offset(partition, offset, batch);
             }
         }
-    }
-}
-
-/// A session with all that leads to it. What did not change costs sled nothing.
-pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
-    let Facts { id, driver, charge_point, .. } = &**session;
-    let entry = if session.ticket().is_some() { keys::WITH_TICKET } else { b"" };
-    batch.put(keys::session(id), codec::session_value(session));
-    batch.put(keys::under(&keys::of_driver(driver), id), entry);
-    batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
-    if session.closed() {
-        batch.delete(keys::active(id));
-    } else {
-        batch.put(keys::active(id), b"");
     }
 }
 

@@ -20,7 +20,7 @@ pub use log::{Log, Tail};
 pub use message::{Message, Origin, ReaderEvent};
 pub use producer::{Producer, Record};
 pub use reader::Reader;
-pub use relay::{Outbox, OutboxRow, Relay};
+pub use relay::{Outbox, OutboxRow, ReadRows, Relay, StoredOutbox};
 pub use state::BrokerState;
 pub use topics::ensure_topics;
 

@@ -1,8 +1,13 @@
 //! Publishing an outbox: rows that were written with the state they tell of, and are deleted once Kafka has them.
 
 use super::Producer;
-use crate::{Shutdown, backoff::Backoff, trace};
-use domain::Trace;
+use crate::{
+    Shutdown,
+    backoff::Backoff,
+    group_commit::{Order, Queue, Rules},
+    store::Store,
+};
+use evmesh_proto::store::StoredMessage;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,8 +35,16 @@ pub struct OutboxRow {
     pub key: String,
     /// What.
     pub payload: Vec<u8>,
-    /// What caused it: its header `traceparent`.
-    pub trace: Option<Trace>,
+    /// Its headers, `traceparent` among them.
+    pub headers: Vec<(String, String)>,
+}
+
+impl OutboxRow {
+    /// A row as a store keeps it.
+    pub fn stored(id: u64, message: StoredMessage) -> Self {
+        let StoredMessage { topic, key, payload, headers } = message;
+        Self { id, topic, key, payload, headers: headers.into_iter().collect() }
+    }
 }
 
 /// Where the rows are.
@@ -41,6 +54,32 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Kafka has these rows: they can be deleted.
     fn delivered(&self, ids: Vec<u64>) -> impl Future<Output = ()> + Send;
+}
+
+/// Reads at most so many rows with an id above this one, by id.
+pub type ReadRows<E> = fn(&dyn Store, u64, usize) -> Result<Vec<OutboxRow>, E>;
+
+/// An outbox in the store of an owner, which alone reads and deletes its rows.
+#[derive(Debug)]
+pub struct StoredOutbox<R: Rules, O> {
+    /// The way to the owner.
+    pub owner: Queue<R, O>,
+    /// Reads the rows that wait.
+    pub read: ReadRows<R::Error>,
+    /// What the rules take in when Kafka has these rows: they delete them.
+    pub delivered: fn(Vec<u64>) -> R::Input,
+}
+
+impl<R: Rules, O: 'static> Outbox for StoredOutbox<R, O> {
+    /// None once the owner has ended: the relay is about to.
+    async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
+        let read = self.read;
+        self.owner.ask(None, move |_, store| read(store, after, limit)).await.unwrap_or_default()
+    }
+
+    async fn delivered(&self, ids: Vec<u64>) {
+        self.owner.give(Order::input((self.delivered)(ids))).await;
+    }
 }
 
 /// Publishes an outbox in order, each key's next row after the delivery report of the one before.
@@ -158,12 +197,10 @@ impl Relay {
 async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64) {
     let mut backoff = Backoff::new();
     loop {
-        let sending = producer.send(&row.topic, &row.key, row.payload.clone());
-        let sent = match row.trace {
-            Some(trace) => trace::scope(trace, sending).await,
-            None => sending.await,
-        };
-        let Err(error) = sent else { break };
+        let headers: Vec<(&str, &str)> =
+            row.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let sending = producer.send_with_headers(&row.topic, &row.key, row.payload.clone(), &headers);
+        let Err(error) = sending.await else { break };
         if error.is_permanent() {
             // It would hold up every later row of its key for ever.
             tracing::error!(%error, topic = row.topic, key = row.key, id = row.id, "kafka will never take this message; it is dropped");
@@ -181,7 +218,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, key: &str) -> OutboxRow {
-        OutboxRow { id, topic: "t".into(), key: key.into(), payload: Vec::new(), trace: None }
+        OutboxRow { id, topic: "t".into(), key: key.into(), payload: Vec::new(), headers: Vec::new() }
     }
 
     fn ids(rows: &[(Lane, OutboxRow)]) -> Vec<u64> {

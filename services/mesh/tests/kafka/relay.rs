@@ -5,6 +5,7 @@ use mesh::{
     Shutdown,
     kafka::{KafkaOptions, Origin, Outbox, OutboxRow, Producer, Reader, ReaderEvent, Relay, ensure_topics},
     testing::{TestBroker, broker, embedded_broker, eventually},
+    trace::TRACEPARENT,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +37,7 @@ impl Rows {
                 topic: TOPIC.into(),
                 key,
                 payload: id.to_string().into_bytes(),
-                trace: Some(Trace::of(&id.to_string())),
+                headers: vec![(TRACEPARENT.into(), Trace::of(&id.to_string()).to_string())],
             };
             self.0.lock().unwrap().rows.insert(id, row);
         }

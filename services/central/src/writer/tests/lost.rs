@@ -39,17 +39,15 @@ struct Log {
 
 impl Log {
     fn publish(&mut self, bench: &mut Bench, limit: usize) {
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        bench.step(vec![Input::Copies(Round { published: Vec::new(), limit, reply })]);
-        let rows = answer.try_recv().unwrap();
+        bench.step(Vec::new());
+        let Owner { rules, store } = &mut bench.writer;
+        let rows = rules.next_rows(store, limit).unwrap();
         self.unreported = rows.iter().map(|row| row.version).collect();
         self.rows.extend(rows);
     }
 
     fn report(&mut self, bench: &mut Bench) {
-        let (reply, _) = tokio::sync::oneshot::channel();
-        let published = std::mem::take(&mut self.unreported);
-        bench.step(vec![Input::Copies(Round { published, limit: 0, reply })]);
+        bench.step(vec![Input::Published(std::mem::take(&mut self.unreported))]);
     }
 
     /// The store that the log gives.
@@ -69,7 +67,7 @@ impl Log {
 type Told = BTreeMap<SessionId, BTreeSet<String>>;
 
 fn note_tickets(bench: &Bench, told: &mut Told) {
-    for (_, row) in rows::read(&bench.writer.store, RowKind::Notification, 0, usize::MAX).unwrap() {
+    for (_, row) in read_rows(&bench.writer.store, RowKind::Notification, 0, usize::MAX).unwrap() {
         let message: Notification = serde_json::from_slice(&row.payload).unwrap();
         if message.kind == NotificationType::Ticket {
             let billed = format!("{:?} Wh, {:?}", message.energy_wh, message.amount_micros);
@@ -115,7 +113,7 @@ proptest! {
         });
         note_tickets(&world.bench, &mut told);
         world.nothing_is_left();
-        assert_eq!(world.bench.writer.lag(world.bench.now.wall).rows, 0);
+        assert_eq!(world.bench.writer.rules.lag(world.bench.now.wall).rows, 0);
 
         let price: Price = "0.30 EUR".parse().unwrap();
         let billed = |wh: u64| {

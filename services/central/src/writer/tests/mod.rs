@@ -6,15 +6,16 @@ mod random;
 mod steps;
 
 use super::*;
+use crate::store::read_rows;
 use domain::network::{
     Asked, CallFailed, CallOutcome, Config, Denial, EngineAnswer, EngineCall, EngineReport, EngineRequest,
-    Health, Method, Registration, Reply, RequestKey, Target, Token,
+    Health, Method, Registration, Reply, RequestKey, Session, Target, Token,
 };
 use domain::{
     Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
 };
 use evmesh_proto::topics::{Notification, NotificationType};
-use mesh::store::MemoryStore;
+use mesh::{group_commit::Owner, store::MemoryStore};
 use std::collections::VecDeque;
 
 /// A stand-in engine, as far as these tests need one: it grants, supplies and ends.
@@ -122,7 +123,7 @@ const MAX_STEPS: usize = 100;
 /// Central's writer with one charge point, MAD-01, and its engine. Time passes only by [`Bench::pass`].
 struct Bench {
     config: Config,
-    writer: Writer<MemoryStore>,
+    writer: Owner<Writer, MemoryStore>,
     now: Now,
     engine: Engine,
     /// Calls get through to the engine.
@@ -224,7 +225,7 @@ impl Bench {
     fn message(&mut self, payload: &str) {
         let source = Source { partition: 2, offset: self.offset };
         self.offset += 1;
-        let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into());
+        let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into(), None);
         self.step(vec![Input::Message(message)]);
     }
 
@@ -253,11 +254,8 @@ impl Bench {
         self.replies.clear();
     }
 
-    fn ask<T: 'static + Send>(&mut self, question: impl FnOnce(&Snapshot<'_>) -> T + Send + 'static) -> T {
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        let question = move |snapshot: &Snapshot<'_>| drop(reply.send(question(snapshot)));
-        self.step(vec![Input::Query(Box::new(question))]);
-        answer.try_recv().unwrap()
+    fn ask<T>(&self, question: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        question(&self.writer.rules.snapshot(&self.writer.store))
     }
 
     fn session(&mut self, id: &str) -> Session {
@@ -266,13 +264,13 @@ impl Bench {
     }
 
     fn told(&self) -> Vec<NotificationType> {
-        let rows = rows::read(&self.writer.store, RowKind::Notification, 0, 100).unwrap();
+        let rows = read_rows(&self.writer.store, RowKind::Notification, 0, 100).unwrap();
         let read = |payload: &[u8]| serde_json::from_slice::<Notification>(payload).unwrap().kind;
         rows.iter().map(|(_, row)| read(&row.payload)).collect()
     }
 
     fn offset(&self) -> Option<i64> {
-        self.writer.position().1.get(&2).copied()
+        self.writer.rules.position().1.get(&2).copied()
     }
 }
 

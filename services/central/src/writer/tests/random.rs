@@ -190,7 +190,7 @@ impl World {
     }
 
     fn check(&mut self) {
-        let rows = rows::read(&self.bench.writer.store, RowKind::Notification, 0, usize::MAX).unwrap();
+        let rows = read_rows(&self.bench.writer.store, RowKind::Notification, 0, usize::MAX).unwrap();
         let mut tickets: BTreeMap<SessionId, Vec<(f64, f64)>> = BTreeMap::new();
         for (_, row) in rows {
             let told: Notification = serde_json::from_slice(&row.payload).unwrap();

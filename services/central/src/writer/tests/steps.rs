@@ -1,7 +1,7 @@
 //! One step after the other: what is on disk when, and what leaves.
 
 use super::*;
-use crate::history::Filter;
+use crate::store::Filter;
 use domain::network::{Outcome, State};
 use evmesh_proto::topics;
 
@@ -64,7 +64,7 @@ fn nothing_leaves_before_it_is_on_disk() {
     let result = bench.writer.step(bench.now, [input]);
     assert!(matches!(result, Err(Error::Store(_))), "no reply, no effect: {result:?}");
     let mut restored = Writer::open(disk, Config::default(), bench.now).unwrap();
-    assert_eq!(restored.snapshot().network.charge_point_count(), 1);
+    assert_eq!(restored.rules.snapshot(&restored.store).network.charge_point_count(), 1);
     assert_eq!(restored.step(bench.now, []).unwrap(), []);
 }
 
@@ -83,7 +83,7 @@ fn readings_change_memory_only_and_are_checkpointed_with_their_offsets() {
     bench.give(Command::Tick);
     assert_eq!(bench.writer.store.commits(), commits, "a reading costs no commit");
     let id = "s1".parse().unwrap();
-    let on_disk = |bench: &Bench| crate::history::stored_session(&bench.writer.store, &id).unwrap().unwrap();
+    let on_disk = |bench: &Bench| crate::store::stored_session(&bench.writer.store, &id).unwrap().unwrap();
     assert_eq!((on_disk(&bench).energy().wh(), bench.session("s1").energy().wh()), (1, 19));
     let stored = bench.offset();
     assert!(stored <= Some(1), "the stored offset is not past what is not saved: {stored:?}");
@@ -103,10 +103,10 @@ fn the_last_step_saves_what_only_lives_in_memory() {
     bench.message(&reading(1, 0.0));
     bench.message(&reading(2, 0.5));
     bench.writer.close().unwrap();
-    let position = bench.writer.position();
+    let position = bench.writer.rules.position();
     bench.crash();
     assert_eq!(bench.session("s1").energy().wh(), 500);
-    assert_eq!((bench.writer.position(), bench.offset()), (position, Some(2)));
+    assert_eq!((bench.writer.rules.position(), bench.offset()), (position, Some(2)));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
         r#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":-1}"#,
     ];
     bad.iter().for_each(|payload| bench.message(payload));
-    let letters = rows::read(&bench.writer.store, RowKind::DeadLetter, 0, 100).unwrap();
+    let letters = read_rows(&bench.writer.store, RowKind::DeadLetter, 0, 100).unwrap();
     assert_eq!(letters.len(), bad.len());
     for ((_, letter), payload) in letters.iter().zip(bad) {
         assert_eq!(
@@ -132,18 +132,19 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
     bench.give(Command::Tick);
     assert_eq!(bench.offset(), Some(3));
     bench.step(vec![Input::Delivered(RowKind::DeadLetter, vec![1, 2, 3])]);
-    assert_eq!(bench.writer.dead_letters.waiting(), 0);
+    assert_eq!(bench.writer.rules.dead_letters.waiting(), 0);
 }
 
 #[test]
 fn dead_letters_are_bounded() {
     let mut bench = Bench::new();
-    let message =
-        |offset| Input::Message(Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec()));
+    let message = |offset| {
+        Input::Message(Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec(), None))
+    };
     bench.step((0..12_000).map(message).collect());
-    assert_eq!(bench.writer.dead_letters.waiting(), MAX_DEAD_LETTERS);
+    assert_eq!(bench.writer.rules.dead_letters.waiting(), MAX_DEAD_LETTERS);
     bench.crash();
-    assert_eq!(bench.writer.dead_letters.waiting(), MAX_DEAD_LETTERS);
+    assert_eq!(bench.writer.rules.dead_letters.waiting(), MAX_DEAD_LETTERS);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn rows_keep_their_numbers_over_a_restart_and_go_once_delivered() {
     bench.pass(Duration::from_secs(61));
     bench.give(Command::Tick);
     bench.step(vec![Input::Delivered(RowKind::Notification, vec![1])]);
-    let numbers: Vec<u64> = rows::read(&bench.writer.store, RowKind::Notification, 0, 9)
+    let numbers: Vec<u64> = read_rows(&bench.writer.store, RowKind::Notification, 0, 9)
         .unwrap()
         .into_iter()
         .map(|(number, _)| number)
@@ -175,14 +176,14 @@ fn another_cluster_is_noticed_and_its_offsets_forgotten() {
     bench.message(&reading(2, 0.5));
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
-    assert_eq!((bench.writer.position().0.as_deref(), bench.offset()), (Some("cluster-a"), Some(2)));
+    assert_eq!((bench.writer.rules.position().0.as_deref(), bench.offset()), (Some("cluster-a"), Some(2)));
     bench.message(&reading(3, 0.7));
     let effects = bench.writer.step(bench.now, [Input::NewCluster("cluster-b".into())]).unwrap();
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Happened(_))), "it says so: {effects:?}");
     let calls = effects.iter().filter(|effect| matches!(effect, Effect::Call(_))).count();
     assert_eq!(calls, 1, "every engine is asked");
     bench.crash();
-    assert_eq!(bench.writer.position(), (Some("cluster-b".into()), BTreeMap::new()));
+    assert_eq!(bench.writer.rules.position(), (Some("cluster-b".into()), BTreeMap::new()));
     assert_eq!(bench.session("s1").energy().wh(), 700, "what cannot be read again was saved");
 }
 

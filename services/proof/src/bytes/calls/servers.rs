@@ -71,9 +71,8 @@ fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
         dead_letters: Arc::default(),
         changelog: Arc::default(),
         lag: watch::Sender::default(),
-        engine_timeout: TIMEOUT,
     };
-    let (handle, running) = writer::spawn(writer, outlets)?;
+    let (handle, running) = central::start(writer, outlets, TIMEOUT)?;
     let roster = roster::spawn(watch::Sender::new(Arc::new(Roster::default())), handle.clone(), stop.clone());
     Ok((central::server(&options, &handle, roster).without_socket(), running))
 }

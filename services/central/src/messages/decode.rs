@@ -1,97 +1,13 @@
-//! The topic `cp_telemetry` as it comes in: read from the offsets in the store, checked, and handed to the writer.
-//!
-//! Whatever a message holds, it moves the offset: what cannot be read goes to the dead letters. The reader's thread waits
-//! while the writer's queue is full, and so does Kafka.
+//! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
-use crate::{Error, writer::Handle, writer::Input};
-use domain::network::{Broker, Command, Message, MessageKind, Source};
-use domain::{Energy, Power, SupplyEnd, Trace, Wall, ids::MAX_NUMBER, text::cut_reason};
-use evmesh_proto::{
-    store::StoredMessage,
-    topics::{self, Telemetry, TelemetryType},
-};
-use mesh::{
-    kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
-    trace::TRACEPARENT,
-};
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use domain::network::{Message, MessageKind};
+use domain::{Energy, Power, SupplyEnd, Wall, ids::MAX_NUMBER, text::cut_reason};
+use evmesh_proto::topics::{self, Telemetry, TelemetryType};
+use std::{fmt::Display, str::FromStr};
 
 /// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine sends,
 /// and little enough for the store.
-const MAX_BYTES: usize = 16 * 1024;
-/// Names central in lag dashboards.
-const GROUP: &str = "evmesh-central";
-
-/// Starts to read.
-pub(crate) fn spawn(
-    options: &KafkaOptions,
-    (cluster_id, offsets): (Option<String>, BTreeMap<i32, i64>),
-    handle: Handle,
-) -> Result<Reader, Error> {
-    let origin = Origin::Stored { cluster_id, offsets };
-    let sink = move |event| handle.telemetry(input(event));
-    Ok(Reader::spawn(options, topics::CP_TELEMETRY, GROUP, origin, sink)?)
-}
-
-fn input(event: ReaderEvent) -> Input {
-    match event {
-        ReaderEvent::Message(message) => {
-            let source = Source { partition: message.partition, offset: message.offset };
-            let incoming = Incoming::new(source, message.key, message.payload);
-            Input::Message(Incoming { trace: message.trace, ..incoming })
-        }
-        ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
-        ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
-        ReaderEvent::NewCluster { id } => Input::NewCluster(id),
-        ReaderEvent::Gap { .. } => Input::Command(Command::Broker(Broker::Gap)), // its reader says which
-    }
-}
-
-/// A message as it came, and what it says.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Incoming {
-    /// Where it stood.
-    pub(crate) source: Source,
-    key: Vec<u8>,
-    payload: Vec<u8>,
-    message: Option<Result<Message, String>>,
-    /// What caused it.
-    trace: Option<Trace>,
-}
-
-impl Incoming {
-    pub(crate) fn new(source: Source, key: Vec<u8>, payload: Vec<u8>) -> Self {
-        let message = Some(decode(&payload));
-        Self { source, key, payload, message, trace: None }
-    }
-
-    /// What it says, or what is wrong with it. Once.
-    pub(crate) fn take_message(&mut self) -> Result<Message, String> {
-        self.message.take().unwrap_or_else(|| decode(&self.payload))
-    }
-
-    /// The message for the dead letters, with the reason beside it.
-    pub(crate) fn dead_letter(&self, reason: &str) -> StoredMessage {
-        let kept = self.payload.len().min(MAX_BYTES);
-        let mut headers = std::collections::HashMap::from([
-            ("reason".to_owned(), cut_reason(reason)),
-            ("partition".to_owned(), self.source.partition.to_string()),
-            ("offset".to_owned(), self.source.offset.to_string()),
-        ]);
-        if let Some(trace) = self.trace {
-            headers.insert(TRACEPARENT.to_owned(), trace.to_string());
-        }
-        if kept < self.payload.len() {
-            headers.insert("cut_from_bytes".to_owned(), self.payload.len().to_string());
-        }
-        StoredMessage {
-            topic: topics::CP_TELEMETRY_DLQ.to_owned(),
-            key: String::from_utf8_lossy(&self.key[..self.key.len().min(MAX_BYTES)]).into_owned(),
-            payload: self.payload[..kept].to_vec(),
-            headers,
-        }
-    }
-}
+pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// Reads a message. The error says what is wrong with it.
 pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
@@ -240,21 +156,6 @@ mod tests {
         }
         let long = long.replace("}", r#","user_id":"1","kwh":1}"#);
         assert!(decode(long.as_bytes()).unwrap_err().starts_with("cp_id has 65 characters"));
-    }
-
-    #[test]
-    fn a_dead_letter_keeps_the_message_and_the_reason() {
-        let source = Source { partition: 1, offset: 42 };
-        let letter = Incoming::new(source, b"MAD-01".to_vec(), vec![b'x'; MAX_BYTES + 5]);
-        let trace = Trace::of("s1");
-        let letter = Incoming { trace: Some(trace), ..letter }.dead_letter("too\nlong");
-        assert_eq!(letter.headers[TRACEPARENT], trace.to_string());
-        assert_eq!((letter.key.as_str(), letter.payload.len()), ("MAD-01", MAX_BYTES));
-        assert_eq!(letter.headers["reason"], "too long");
-        assert_eq!(
-            (letter.headers["offset"].as_str(), letter.headers["cut_from_bytes"].as_str()),
-            ("42", "16389")
-        );
     }
 
     proptest! {

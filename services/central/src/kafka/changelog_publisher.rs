@@ -1,7 +1,10 @@
 //! Publishes what is marked, as long as the changelog is this store's.
 
-use super::{Copied, FORMAT, Found, STORE, Standing, VERSION, Written};
-use crate::{codec, writer::Handle};
+use crate::{
+    changelog::{Copied, FORMAT, Found, STORE, Standing, VERSION, Written},
+    store::codec,
+    writer::Handle,
+};
 use futures_util::future::join_all;
 use mesh::{
     Shutdown,

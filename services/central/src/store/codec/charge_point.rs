@@ -1,6 +1,7 @@
 //! Charge points.
 
-use super::{Unreadable, decode, encode, id, price, price_stored};
+use super::{decode, encode, id, price, price_stored};
+use crate::error::Unreadable;
 use domain::network::ChargePoint;
 use evmesh_proto::store::StoredChargePoint;
 

@@ -1,6 +1,6 @@
 //! Pages of lists (AIP-158). A token is the last entry seen, and the list that it is of: nobody else's token fits.
 
-use crate::{history::Filter, writer::Handle};
+use crate::{store::Filter, writer::Handle};
 use domain::network::{Detail, Session};
 use domain::{ChargePointId, SessionId};
 use mesh::{convert, grpc::Failure};

@@ -1,20 +1,21 @@
-//! The writer's thread: takes what waits in the queues, lets the writer take one step, and lets out what the step gave.
+//! What leaves the writer after each commit, and to whom: callers, engines, drivers, those who watch.
 
-use super::{Handle, Input, Lag, RowKind, Writer, handle::Order, waiting::Waiting};
-use crate::{Error, calls::Calls, changelog::Standing, events::Events, notifications, watch::Watches};
+use super::{Handle, Lag, Writer, waiting::Waiting, watch::Watches};
+use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind};
 use domain::Now;
-use domain::network::Effect;
+use domain::network::{Effect, EngineCall};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
-use mesh::{kafka::Producer, store::Store};
+use mesh::{
+    Shutdown,
+    group_commit::{self, Inbox, Owner, queue},
+    kafka::Producer,
+    store::Store,
+};
 use std::{
+    fmt,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
-use tokio::{
-    runtime,
-    sync::{Notify, mpsc, oneshot, watch},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, watch};
 
 /// So many orders may wait: some seconds' work under load, and more than one server's requests at once.
 const ORDERS: usize = 8192;
@@ -40,155 +41,75 @@ pub struct Outlets {
     pub changelog: Arc<Notify>,
     /// How far the changelog is behind.
     pub lag: watch::Sender<Lag>,
-    /// How long an engine may take to answer a call.
-    pub engine_timeout: Duration,
 }
 
 /// The running thread. Dropping it stops the thread in order.
-#[derive(Debug)]
-pub struct Running {
-    stop: CancellationToken,
-    ended: oneshot::Receiver<Result<(), Error>>,
-}
+pub type Running = group_commit::Running<Error>;
 
-impl Running {
-    /// Waits for the thread's end: after [`Running::stop`], or because the store failed.
-    pub(crate) async fn ended(&mut self) -> Result<(), Error> {
-        let panicked = |_| Error::Writer(std::io::Error::other("its thread panicked"));
-        (&mut self.ended).await.map_err(panicked)?
-    }
+/// The writer's ends of its queues.
+pub type Inboxes = Vec<Inbox<Writer, Outlet>>;
 
-    /// Takes nothing new, works off what waits, saves everything, and ends.
-    pub(crate) fn stop(&self) {
-        self.stop.cancel();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// Starts the thread. Needs a tokio runtime.
-pub fn spawn(writer: Writer<impl Store>, outlets: Outlets) -> Result<(Handle, Running), Error> {
-    let (orders, orders_queue) = mpsc::channel(ORDERS);
-    let (telemetry, telemetry_queue) = mpsc::channel(TELEMETRY);
-    let (result, ended) = oneshot::channel();
-    let stop = CancellationToken::new();
-    let handle = Handle { orders, telemetry, tokens: Arc::new(AtomicU64::new(1)), stop: stop.clone() };
-    let runtime = runtime::Handle::current();
-    let mut thread = Thread {
-        writer,
-        orders: orders_queue,
-        telemetry: telemetry_queue,
-        waiting: Waiting::default(),
-        watches: Watches::default(),
-        calls: Calls::new(handle.clone(), outlets.engine_timeout, runtime.clone()),
-        outlets,
-        stop: stop.clone(),
-    };
-    std::thread::Builder::new()
-        .name("central-writer".into())
-        .spawn(move || {
-            let _runtime = runtime.enter();
-            let ended = thread.run(&runtime);
-            drop(thread); // the store's folder is free before anyone hears of the end
-            let _ = result.send(ended); // whoever dropped the other end does not ask
-        })
-        .map_err(Error::Writer)?;
-    Ok((handle, Running { stop, ended }))
-}
-
-struct Thread<S> {
-    writer: Writer<S>,
-    orders: mpsc::Receiver<Order>,
-    telemetry: mpsc::Receiver<Input>,
-    waiting: Waiting,
-    watches: Watches,
-    calls: Calls,
+/// What lets a step's effects out, on the writer's thread.
+pub struct Outlet {
+    pub(super) waiting: Waiting,
+    pub(super) watches: Watches,
+    calls: Box<dyn FnMut(EngineCall) + Send>,
     outlets: Outlets,
-    stop: CancellationToken,
 }
 
-/// What one step takes.
-#[derive(Default)]
-struct Taken {
-    inputs: Vec<Input>,
-    watches: Vec<Order>,
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet").finish_non_exhaustive()
+    }
 }
 
-impl<S: Store> Thread<S> {
-    fn run(&mut self, runtime: &runtime::Handle) -> Result<(), Error> {
-        loop {
-            let mut taken = Taken::default();
-            let open = runtime.block_on(self.first(&mut taken));
-            if !open {
-                self.orders.close();
-                self.telemetry.close();
-            }
-            self.more(&mut taken);
-            if !open && taken.inputs.is_empty() && taken.watches.is_empty() {
-                return self.writer.close();
-            }
-            self.step(mesh::now(), taken)?;
-        }
-    }
+/// The way to a writer, before it runs.
+pub fn queues() -> (Handle, Inboxes) {
+    let (orders, orders_inbox) = queue(ORDERS, ORDERS_A_STEP);
+    let (telemetry, telemetry_inbox) = queue(TELEMETRY, TELEMETRY_A_STEP);
+    let handle = Handle { orders, telemetry, tokens: Arc::new(AtomicU64::new(1)), stop: Shutdown::new() };
+    (handle, vec![orders_inbox, telemetry_inbox])
+}
 
-    /// Waits for something to do; false after the order to stop.
-    async fn first(&mut self, taken: &mut Taken) -> bool {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return false,
-            Some(order) = self.orders.recv() => take(order, taken, &mut self.waiting),
-            Some(input) = self.telemetry.recv() => taken.inputs.push(input),
-        }
-        true
-    }
+/// Starts the thread; `calls` makes the calls to engines, without waiting. Needs a tokio runtime.
+pub fn spawn(
+    writer: Owner<Writer, impl Store>,
+    outlets: Outlets,
+    calls: impl FnMut(EngineCall) + Send + 'static,
+    (handle, inboxes): (&Handle, Inboxes),
+) -> Result<Running, Error> {
+    let outlet =
+        Outlet { waiting: Waiting::default(), watches: Watches::default(), calls: Box::new(calls), outlets };
+    let name = "central-writer".to_owned();
+    group_commit::spawn(name, writer, outlet, inboxes, handle.stop.clone()).map_err(Error::Writer)
+}
 
-    /// Takes what waits already.
-    fn more(&mut self, taken: &mut Taken) {
-        for _ in 0..ORDERS_A_STEP {
-            let Ok(order) = self.orders.try_recv() else { break };
-            take(order, taken, &mut self.waiting);
-        }
-        for _ in 0..TELEMETRY_A_STEP {
-            let Ok(input) = self.telemetry.try_recv() else {
-                break;
-            };
-            taken.inputs.push(input);
-        }
+impl group_commit::Outlet<Writer> for Outlet {
+    fn release(
+        &mut self,
+        now: Now,
+        inputs: usize,
+        owner: Owner<&Writer, &dyn Store>,
+        effects: Vec<Effect>,
+    ) -> Result<(), Error> {
+        metrics::histogram!("evmesh_central_step_inputs").record(inputs as f64);
+        self.measure(now, owner.rules);
+        effects.into_iter().try_for_each(|effect| self.let_out(now, &owner, effect))
     }
+}
 
-    fn step(&mut self, now: Now, taken: Taken) -> Result<(), Error> {
-        metrics::histogram!("evmesh_central_step_inputs").record(taken.inputs.len() as f64);
-        let effects = self.writer.step(now, taken.inputs)?;
-        self.measure(now);
-        for effect in effects {
-            self.release(now, effect)?;
-        }
-        for order in taken.watches {
-            if let Order::Watch(session, reply) = order
-                && let Some(session) = self.writer.snapshot().session(&session)?
-            {
-                let _ = reply.send(self.watches.follow(session)); // a caller that left misses nothing
-            }
-        }
-        Ok(())
-    }
-
+impl Outlet {
     /// A step comes with every tick: how old the last one is says whether the writer lives.
-    fn measure(&self, now: Now) {
+    fn measure(&self, now: Now, writer: &Writer) {
         metrics::histogram!("evmesh_central_step_seconds")
             .record(mesh::now().mono.since(now.mono).as_secs_f64());
         metrics::gauge!("evmesh_central_last_step_timestamp_seconds").set(now.wall.seconds());
-        metrics::gauge!("evmesh_central_charge_points")
-            .set(self.writer.snapshot().network.charge_point_count() as f64);
+        metrics::gauge!("evmesh_central_charge_points").set(writer.network.charge_point_count() as f64);
         for (kind, name) in [(RowKind::Notification, "notification"), (RowKind::DeadLetter, "dead_letter")] {
             metrics::gauge!("evmesh_central_rows_waiting", "kind" => name)
-                .set(self.writer.rows_waiting(kind) as f64);
+                .set(writer.rows_waiting(kind) as f64);
         }
-        let lag = self.writer.lag(now.wall);
+        let lag = writer.lag(now.wall);
         metrics::gauge!("evmesh_central_changelog_waiting").set(lag.rows as f64);
         metrics::gauge!("evmesh_central_changelog_oldest_seconds").set(lag.seconds);
         metrics::gauge!("evmesh_central_changelog_refused")
@@ -199,15 +120,15 @@ impl<S: Store> Thread<S> {
         self.outlets.lag.send_replace(lag);
     }
 
-    fn release(&mut self, now: Now, effect: Effect) -> Result<(), Error> {
+    fn let_out(&mut self, now: Now, owner: &Owner<&Writer, &dyn Store>, effect: Effect) -> Result<(), Error> {
         match effect {
             Effect::Reply(reply) => self.waiting.tell(reply),
-            Effect::Call(call) => self.calls.start(call),
+            Effect::Call(call) => (self.calls)(call),
             Effect::Notify(_) => self.outlets.notifications.notify_one(),
             Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
             Effect::NotifyReading(notice) => {
                 let send = || {
-                    let (key, payload) = (notice.driver.as_str(), notifications::payload(&notice));
+                    let (key, payload) = (notice.driver.as_str(), messages::payload(&notice));
                     self.outlets.producer.send_lossy(DRIVER_NOTIFICATIONS, key, &payload);
                 };
                 match notice.trace {
@@ -217,7 +138,7 @@ impl<S: Store> Thread<S> {
             }
             Effect::Changed(id) => {
                 if self.watches.has(&id)
-                    && let Some(session) = self.writer.snapshot().session(&id)?
+                    && let Some(session) = owner.rules.snapshot(owner.store).session(&id)?
                 {
                     self.watches.changed(session);
                 }
@@ -225,17 +146,6 @@ impl<S: Store> Thread<S> {
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())
-    }
-}
-
-fn take(order: Order, taken: &mut Taken, waiting: &mut Waiting) {
-    match order {
-        Order::Input(input) => taken.inputs.push(input),
-        Order::Ask(command, wait) => {
-            wait(waiting);
-            taken.inputs.push(Input::Command(command));
-        }
-        watch @ Order::Watch(..) => taken.watches.push(watch),
     }
 }
 
@@ -253,13 +163,14 @@ mod tests {
             dead_letters: Arc::default(),
             changelog: Arc::default(),
             lag: watch::Sender::default(),
-            engine_timeout: Duration::from_secs(1),
         }
     }
 
     fn started(store: MemoryStore) -> (Handle, Running) {
         let writer = Writer::open(store, Config::default(), mesh::now()).unwrap();
-        spawn(writer, outlets()).unwrap()
+        let (handle, inboxes) = queues();
+        let running = spawn(writer, outlets(), |_| (), (&handle, inboxes)).unwrap();
+        (handle, running)
     }
 
     async fn register(handle: &Handle, id: &str) -> Result<(), Failure> {
@@ -283,7 +194,7 @@ mod tests {
             assert_eq!(handle.query(|snapshot| snapshot.network.charge_point_count()).await.unwrap(), n);
         }
         running.stop();
-        running.ended().await.unwrap();
+        running.ended().await.unwrap().unwrap();
         let refused = register(&handle, "CP-0").await.unwrap_err();
         assert_eq!(refused.reason, "SHUTTING_DOWN");
         assert!(handle.query(|_| ()).await.is_err() && handle.watch("s1".parse().unwrap()).await.is_err());
@@ -297,7 +208,7 @@ mod tests {
         register(&handle, "CP-1").await.unwrap();
         let refused = register(&handle, "CP-2").await.unwrap_err();
         assert_eq!(refused.reason, "SHUTTING_DOWN");
-        assert!(matches!(running.ended().await, Err(Error::Store(_))));
+        assert!(matches!(running.ended().await, Some(Err(Error::Store(_)))));
     }
 
     #[tokio::test]

@@ -4,11 +4,11 @@ use super::{
     Answers,
     pages::{self, Page},
     requests::{Arrived, Mutation},
+    view,
 };
 use crate::{
-    history::{Filter, Snapshot},
     roster::{Entry, Roster, RosterHandle},
-    view,
+    store::{Filter, Snapshot},
     writer::Handle,
 };
 use domain::ChargePointId;

@@ -1,6 +1,7 @@
 //! Answers, and the keys of the requests that they answer.
 
-use super::{Unreadable, decode, encode, id};
+use super::{decode, encode, id};
+use crate::error::Unreadable;
 use domain::Wall;
 use domain::network::{Answered, Denial, Method, Reason, Recorded, RequestKey};
 use evmesh_proto::store::StoredAnswer;

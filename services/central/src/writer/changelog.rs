@@ -4,28 +4,19 @@ use super::Writer;
 use crate::{
     Error,
     changelog::{Copied, Found, Marks, Standing},
-    codec, keys,
+    store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
 use domain::{Now, Wall};
-use mesh::store::{Batch, Store};
-use tokio::sync::oneshot;
+use mesh::{
+    group_commit::Step,
+    store::{Batch, Store},
+};
 
 /// So many rows of before the changelog are marked a step, for a store that had none: some milliseconds.
 const OLD_ROWS_A_STEP: usize = 500;
 /// With so many marks waiting, no more old rows are marked: they would only fill the memory.
 const ENOUGH_MARKS: usize = 10_000;
-
-/// One round of the publisher.
-#[derive(Debug)]
-pub(crate) struct Round {
-    /// The versions that Kafka has.
-    pub(crate) published: Vec<u64>,
-    /// How many more rows it wants.
-    pub(crate) limit: usize,
-    /// Where they go.
-    pub(crate) reply: oneshot::Sender<Vec<Copied>>,
-}
 
 /// How far the changelog is behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -38,7 +29,7 @@ pub struct Lag {
     pub(crate) standing: Standing,
 }
 
-impl<S: Store> Writer<S> {
+impl Writer {
     /// The store's id, by which the changelog knows it; empty where none is kept.
     pub(crate) fn store_id(&self) -> &str {
         &self.meta.store_id
@@ -55,41 +46,44 @@ impl<S: Store> Writer<S> {
     pub(super) fn published(
         &mut self,
         now: Now,
-        round: &Round,
-        batch: &mut Batch,
-        effects: &mut Vec<Effect>,
+        store: &dyn Store,
+        versions: &[u64],
+        step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let (Some(marks), Some(highest)) = (&mut self.marks, round.published.iter().max()) else {
+        let (Some(marks), Some(highest)) = (&mut self.marks, versions.iter().max()) else {
             return Ok(());
         };
-        let settled = marks.published(&round.published);
+        let settled = marks.published(versions);
         self.meta.changelog_version = self.meta.changelog_version.max(*highest);
-        batch.put(keys::META, codec::encode(&self.meta));
+        step.batch.put(keys::META, codec::encode(&self.meta));
         let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();
         if sessions.is_empty() {
             return Ok(());
         }
-        self.apply(now, Command::Copied(sessions), None, batch, effects)
+        self.command(now, store, Command::Copied(sessions), None, step)
     }
 
-    /// Hands out the next rows, as they are on disk.
-    pub(super) fn next_round(&mut self, round: Round) -> Result<(), Error> {
-        let taken = self.marks.as_mut().map(|marks| marks.take(round.limit)).unwrap_or_default();
+    /// The next rows, at most so many, as they are on disk.
+    pub(super) fn next_rows(&mut self, store: &dyn Store, limit: usize) -> Result<Vec<Copied>, Error> {
+        let taken = self.marks.as_mut().map(|marks| marks.take(limit)).unwrap_or_default();
         let copied = taken.into_iter().map(|(version, key)| {
-            let value = self.store.get(&key)?;
+            let value = store.get(&key)?;
             Ok(Copied { version, key: key.to_vec(), value })
         });
-        let copied = copied.collect::<Result<Vec<_>, Error>>()?;
-        let _ = round.reply.send(copied); // a publisher that left takes them again at the next start
-        Ok(())
+        copied.collect()
+    }
+
+    /// Whose the changelog is, as it was last judged.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
-    pub(super) fn judge(&mut self, found: Found, batch: &mut Batch, effects: &mut Vec<Effect>) {
+    pub(super) fn judge(&mut self, found: Found, step: &mut Step<Effect>) {
         let Found { cluster, last, disturbed, unkept } = found;
         let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
-            effects.push(Effect::Happened(Event { level, name, text }));
+            step.effects.push(Effect::Happened(Event { level, name, text }));
         };
         let standing = match &last {
             None => Standing::Ours,
@@ -139,18 +133,23 @@ impl<S: Store> Writer<S> {
             happened("changelogs_refilled", Level::Warn, text.into());
         }
         self.meta.changelog_cluster_id = cluster;
-        batch.put(keys::META, codec::encode(&self.meta));
+        step.batch.put(keys::META, codec::encode(&self.meta));
     }
 
     /// Marks some of the rows that no change will mark, where there are any.
-    pub(super) fn mark_old_rows(&mut self, now: Now, batch: &mut Batch) -> Result<(), Error> {
+    pub(super) fn mark_old_rows(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
         let (Some(marks), Some(from)) = (&mut self.marks, &self.meta.marked_to) else { return Ok(()) };
         if marks.len() >= ENOUGH_MARKS {
             return Ok(());
         }
         let mut next = None;
         for prefix in keys::LOGGED {
-            let page = self.store.range(from, prefix, OLD_ROWS_A_STEP)?;
+            let page = store.range(from, prefix, OLD_ROWS_A_STEP)?;
             page.iter().for_each(|(key, _)| marks.mark(key, now.wall));
             if let Some((last, _)) = page.into_iter().next_back() {
                 next = Some(keys::after(last));

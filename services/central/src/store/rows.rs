@@ -4,21 +4,13 @@
 //! refusing requests instead would make Kafka a condition of charging. There are a few for each session, so the disk is the
 //! bound, `evmesh_central_rows_waiting` the alarm. Dead letters are nobody's promise: they have a bound.
 
-use crate::{Error, codec, keys};
+use super::{codec, keys, keys::RowKind};
+use crate::{Error, error::Unreadable};
 use evmesh_proto::store::StoredMessage;
 use mesh::store::{Batch, Store};
 
 /// A row's place and content.
 pub(crate) type Row = (u64, StoredMessage);
-
-/// Two kinds of rows, each in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowKind {
-    /// For drivers.
-    Notification,
-    /// What central could not use.
-    DeadLetter,
-}
 
 /// So many entries are read at a time at a start.
 const PAGE: usize = 1000;
@@ -33,7 +25,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Counts what an earlier process left.
-    pub(crate) fn restore(kind: RowKind, store: &impl Store) -> Result<Self, Error> {
+    pub(crate) fn restore(kind: RowKind, store: &dyn Store) -> Result<Self, Error> {
         let mut rows = Self { kind, next: 1, waiting: 0 };
         loop {
             let page = read(store, kind, rows.next - 1, PAGE)?;
@@ -67,19 +59,14 @@ impl Rows {
 }
 
 /// At most `limit` rows after the number `after`, in order.
-pub(crate) fn read(
-    store: &(impl Store + ?Sized),
-    kind: RowKind,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<Row>, Error> {
+pub(crate) fn read(store: &dyn Store, kind: RowKind, after: u64, limit: usize) -> Result<Vec<Row>, Error> {
     let from = keys::row(kind, after.saturating_add(1));
     let entries = store.range(&from, keys::rows(kind), limit)?;
     entries
         .iter()
         .map(|(key, value)| {
             let number = keys::row_number(key)
-                .ok_or_else(|| codec::Unreadable::new("a message for Kafka", "its number is damaged"))?;
+                .ok_or_else(|| Unreadable::new("a message for Kafka", "its number is damaged"))?;
             Ok((number, codec::decode("a message for Kafka", value)?))
         })
         .collect()

@@ -1,8 +1,8 @@
 //! The status of the whole network, on `network_status`, for anyone: every few seconds, as well as it can be sent.
 
 use crate::{
+    api::view,
     roster::{Roster, RosterHandle},
-    view,
 };
 use domain::Wall;
 use evmesh_proto::topics::{

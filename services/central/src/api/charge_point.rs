@@ -1,10 +1,11 @@
 //! `ChargePointService`.
 
+use super::view;
 use super::{
     Answers,
     requests::{Arrived, new_session_id},
 };
-use crate::{view, writer::Handle};
+use crate::writer::Handle;
 use domain::network::{Command, Health, Method, Reason, Registered, Registration, Reported};
 use domain::{ChargePointId, DriverId};
 use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};

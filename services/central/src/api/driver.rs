@@ -1,11 +1,12 @@
 //! `DriverService`.
 
+use super::view;
 use super::{
     Answers,
     pages::{self, Page},
     requests::{Arrived, new_session_id},
 };
-use crate::{history::Filter, view, writer::Handle};
+use crate::{store::Filter, writer::Handle};
 use domain::network::{Command, Method, Session, Status as PointStatus, Target};
 use domain::{DriverId, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};

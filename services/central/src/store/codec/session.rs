@@ -2,7 +2,8 @@
 //!
 //! What the type cannot hold is refused. Not kept: the live view.
 
-use super::{Unreadable, decode, encode, id, price, price_stored, request_key, request_key_bytes};
+use super::{decode, encode, id, price, price_stored, request_key, request_key_bytes};
+use crate::error::Unreadable;
 use domain::network::{
     Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Stop, Ticket,
 };

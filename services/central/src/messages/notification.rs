@@ -1,26 +1,12 @@
 //! What drivers are told, on `driver_notifications`: the seed's messages, field for field.
 
-use crate::{
-    counters,
-    writer::{Handle, RowKind},
-};
 use domain::network::{Notice, NoticeKind};
 use domain::{Energy, Money};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{DRIVER_NOTIFICATIONS, Notification, NotificationType},
 };
-use mesh::{
-    Shutdown,
-    backoff::Backoff,
-    kafka::{Outbox, OutboxRow, Producer},
-    trace::TRACEPARENT,
-};
-use std::sync::Arc;
-use tokio::sync::Notify;
-
-/// So many dead letters are sent at a time.
-const DEAD_LETTERS_AT_ONCE: usize = 100;
+use mesh::trace::TRACEPARENT;
 
 /// The message for a driver.
 pub(crate) fn notification(notice: &Notice) -> Notification {
@@ -97,80 +83,6 @@ pub(crate) fn row(notice: &Notice) -> StoredMessage {
         key: notice.driver.to_string(),
         payload: payload(notice),
         headers: notice.trace.map(|trace| (TRACEPARENT.to_owned(), trace.to_string())).into_iter().collect(),
-    }
-}
-
-/// The notifications' rows, for the relay.
-#[derive(Debug, Clone)]
-pub(crate) struct NotificationRows(pub(crate) Handle);
-
-impl Outbox for NotificationRows {
-    async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
-        let rows = self.0.rows(RowKind::Notification, after, limit).await;
-        let row = |(id, message): (u64, StoredMessage)| OutboxRow {
-            id,
-            topic: message.topic,
-            key: message.key,
-            payload: message.payload,
-            trace: message.headers.get(TRACEPARENT).and_then(|text| text.parse().ok()),
-        };
-        rows.into_iter().map(row).collect()
-    }
-
-    async fn delivered(&self, ids: Vec<u64>) {
-        self.0.delivered(RowKind::Notification, ids).await;
-    }
-}
-
-/// Sends the dead letters, each with its reason, until the order to stop. Their order does not matter.
-pub(crate) async fn send_dead_letters(
-    handle: Handle,
-    producer: Producer,
-    wake: Arc<Notify>,
-    shutdown: Shutdown,
-) {
-    let mut backoff = Backoff::new();
-    loop {
-        let letters = handle.rows(RowKind::DeadLetter, 0, DEAD_LETTERS_AT_ONCE).await;
-        if letters.is_empty() {
-            tokio::select! {
-                () = wake.notified() => continue,
-                () = shutdown.started() => return,
-            }
-        }
-        let sending =
-            futures_util::future::join_all(letters.iter().map(|(_, letter)| send(&producer, letter)));
-        let sent = tokio::select! {
-            sent = sending => sent,
-            () = shutdown.started() => return,
-        };
-        let numbers: Vec<u64> =
-            letters.iter().zip(&sent).filter(|(_, sent)| **sent).map(|((id, _), _)| *id).collect();
-        if numbers.is_empty() {
-            backoff.wait().await;
-        } else {
-            backoff.reset();
-            handle.delivered(RowKind::DeadLetter, numbers).await;
-        }
-    }
-}
-
-/// Sends one; false: to be tried again. One that Kafka will never take is given up, or it would be tried for ever.
-async fn send(producer: &Producer, letter: &StoredMessage) -> bool {
-    let headers: Vec<(&str, &str)> =
-        letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let payload = letter.payload.clone();
-    match producer.send_with_headers(&letter.topic, &letter.key, payload, &headers).await {
-        Ok(()) => true,
-        Err(error) if error.is_permanent() => {
-            tracing::error!(%error, key = letter.key, "kafka will never take this dead letter; it is dropped");
-            counters::count("dead_letters_dropped");
-            true
-        }
-        Err(error) => {
-            tracing::debug!(%error, key = letter.key, "a dead letter was not delivered; tried again");
-            false
-        }
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) use answer::{answered, answered_value, request_key, request_key_bytes
 pub(crate) use charge_point::{charge_point, charge_point_value};
 pub(crate) use session::{session, session_value};
 
-use crate::Error;
+use crate::{Error, error::Unreadable};
 use domain::Price;
 use evmesh_proto::store::StoredPrice;
 use std::{cmp::Ordering, fmt::Display};
@@ -25,23 +25,6 @@ pub(crate) fn check_format(found: u32) -> Result<(), Error> {
         Ordering::Less => Err(Error::Older { found, known: FORMAT }),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(Error::Newer { found, known: FORMAT }),
-    }
-}
-
-/// A stored value that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "central's store is damaged: {what} cannot be read ({problem}); put its backup in the place of the --data folder, \
-     or move that folder away and start with a new one"
-)]
-pub struct Unreadable {
-    what: &'static str,
-    problem: String,
-}
-
-impl Unreadable {
-    pub(crate) fn new(what: &'static str, problem: impl Display) -> Self {
-        Self { what, problem: problem.to_string() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What queries see: the memory, and behind it the store with every session that ever was.
 
-use crate::{Error, codec, keys};
+use super::{codec, keys};
+use crate::{Error, error::Unreadable};
 use domain::network::{Archive, Network, Session};
 use domain::{ChargePointId, DriverId, SessionId};
 use mesh::store::Store;
@@ -109,9 +110,8 @@ impl Snapshot<'_> {
 }
 
 fn session_id(bytes: &[u8]) -> Result<SessionId, Error> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| codec::Unreadable::new("a session's key", error))?;
-    Ok(text.parse().map_err(|problem| codec::Unreadable::new("a session's key", problem))?)
+    let text = std::str::from_utf8(bytes).map_err(|error| Unreadable::new("a session's key", error))?;
+    Ok(text.parse().map_err(|problem| Unreadable::new("a session's key", problem))?)
 }
 
 /// A session as it is on disk.
@@ -122,13 +122,13 @@ pub(crate) fn stored_session(store: &dyn Store, id: &SessionId) -> Result<Option
 
 /// The sessions that left the memory, for the rules. They cannot handle a store that fails: the error waits in here, and
 /// nothing that was decided on it may leave.
-pub(crate) struct StoreArchive<'a, S> {
-    store: &'a S,
+pub(crate) struct StoreArchive<'a> {
+    store: &'a dyn Store,
     error: RefCell<Option<Error>>,
 }
 
-impl<'a, S: Store> StoreArchive<'a, S> {
-    pub(crate) fn new(store: &'a S) -> Self {
+impl<'a> StoreArchive<'a> {
+    pub(crate) fn new(store: &'a dyn Store) -> Self {
         Self { store, error: RefCell::new(None) }
     }
 
@@ -138,7 +138,7 @@ impl<'a, S: Store> StoreArchive<'a, S> {
     }
 }
 
-impl<S: Store> Archive for StoreArchive<'_, S> {
+impl Archive for StoreArchive<'_> {
     fn session(&self, id: &SessionId) -> Option<Session> {
         match stored_session(self.store, id) {
             Ok(session) => session,

@@ -14,8 +14,16 @@
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog does not have as they are now |
 
-use crate::writer::RowKind;
 use domain::{ChargePointId, DriverId, SessionId};
+
+/// Two kinds of rows, each in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// For drivers.
+    Notification,
+    /// What central could not use.
+    DeadLetter,
+}
 
 pub(crate) const META: &[u8] = b"m";
 pub(crate) const CHARGE_POINTS: &[u8] = b"c";

@@ -47,7 +47,11 @@ impl Watches {
         let Some(sender) = self.sessions.get(&id) else {
             return;
         };
-        sender.send_replace(session);
+        sender.send_if_modified(|known| {
+            let changed = *known != session;
+            *known = session;
+            changed
+        });
         if settled || sender.receiver_count() == 0 {
             self.sessions.remove(&id);
         }
@@ -65,7 +69,7 @@ impl Watches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tests::facts;
+    use crate::store::codec::tests::facts;
     use domain::network::{Delivered, Ending, Life, Outcome, Settlement, State};
     use domain::{Energy, Wall};
     use proptest::{

@@ -1,0 +1,12 @@
+//! What central does with Kafka while it runs: reads telemetry, relays what waits on disk, broadcasts the network's status,
+//! publishes the changelog. What the messages say is `messages`.
+
+mod broadcast;
+mod changelog_publisher;
+mod reader;
+mod relays;
+
+pub(crate) use broadcast::run as broadcast;
+pub(crate) use changelog_publisher::Publisher;
+pub(crate) use reader::read_telemetry;
+pub(crate) use relays::{send_dead_letters, send_notifications};

@@ -1,0 +1,41 @@
+//! Reads `cp_telemetry` from the offsets in the store, and hands it to the writer.
+//!
+//! Whatever a message holds, it moves the offset. The reader's thread waits while the writer's queue is full, and so does
+//! Kafka.
+
+use crate::{
+    Error,
+    messages::Incoming,
+    writer::{Handle, Input},
+};
+use domain::network::{Broker, Command, Source};
+use evmesh_proto::topics;
+use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
+use std::collections::BTreeMap;
+
+/// Names central in lag dashboards.
+const GROUP: &str = "evmesh-central";
+
+/// Starts to read.
+pub(crate) fn read_telemetry(
+    options: &KafkaOptions,
+    (cluster_id, offsets): (Option<String>, BTreeMap<i32, i64>),
+    handle: Handle,
+) -> Result<Reader, Error> {
+    let origin = Origin::Stored { cluster_id, offsets };
+    let sink = move |event| handle.telemetry(input(event));
+    Ok(Reader::spawn(options, topics::CP_TELEMETRY, GROUP, origin, sink)?)
+}
+
+fn input(event: ReaderEvent) -> Input {
+    match event {
+        ReaderEvent::Message(message) => {
+            let source = Source { partition: message.partition, offset: message.offset };
+            Input::Message(Incoming::new(source, message.key, message.payload, message.trace))
+        }
+        ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
+        ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
+        ReaderEvent::NewCluster { id } => Input::NewCluster(id),
+        ReaderEvent::Gap { .. } => Input::Command(Command::Broker(Broker::Gap)), // its reader says which
+    }
+}

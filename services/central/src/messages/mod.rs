@@ -1,0 +1,9 @@
+//! What Kafka's messages say: `cp_telemetry` as it comes in, dead letters and notifications as they go out. Nothing here sends.
+
+mod dead_letter;
+mod decode;
+mod notification;
+
+pub use dead_letter::Incoming;
+pub(crate) use decode::decode;
+pub(crate) use notification::{payload, row};

@@ -1,0 +1,68 @@
+//! The store's own page: its layout, its ids, how far a rebuild is.
+
+use super::{codec, keys};
+use crate::Error;
+use evmesh_proto::store::StoredMeta;
+use mesh::store::{Batch, Store};
+
+/// How far a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Nothing was ever in it.
+    Empty,
+    /// A rebuild has not come to its end.
+    HalfRebuilt,
+    /// It can be opened.
+    Whole,
+}
+
+/// Looks how far a store is.
+pub(crate) fn begun(store: &dyn Store) -> Result<Begun, Error> {
+    Ok(match store.get(keys::META)? {
+        None => Begun::Empty,
+        Some(value) if read_meta(&value)?.rebuilding => Begun::HalfRebuilt,
+        Some(_) => Begun::Whole,
+    })
+}
+
+/// The page of a new store that has a changelog.
+pub(crate) fn new_meta() -> StoredMeta {
+    StoredMeta { format: codec::FORMAT, store_id: uuid::Uuid::new_v4().to_string(), ..StoredMeta::default() }
+}
+
+/// The page of a store.
+pub(crate) fn meta(store: &dyn Store) -> Result<StoredMeta, Error> {
+    store.get(keys::META)?.map_or_else(|| Ok(StoredMeta::default()), |value| read_meta(&value))
+}
+
+fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
+    let meta: StoredMeta = codec::decode("the store's own page", value)?;
+    codec::check_format(meta.format)?;
+    Ok(meta)
+}
+
+/// Reads the page of a store that is opened, and writes what a new one, or a changelog's beginning or end, changes of it.
+pub(crate) fn open_meta(store: &mut impl Store, changelog: bool) -> Result<StoredMeta, Error> {
+    let before = store.get(keys::META)?.map(|value| read_meta(&value)).transpose()?;
+    let mut meta = match &before {
+        Some(meta) => meta.clone(),
+        None if changelog => new_meta(),
+        None => StoredMeta { format: codec::FORMAT, ..StoredMeta::default() },
+    };
+    if meta.rebuilding {
+        return Err(Error::HalfRebuilt);
+    }
+    if meta.store_id.is_empty() && changelog {
+        // It never had a changelog, so nothing in it is marked.
+        meta.store_id = new_meta().store_id;
+        meta.marked_to = Some(Vec::new());
+    } else if !meta.store_id.is_empty() && !changelog {
+        meta.marked_to = Some(Vec::new()); // what changes from now on is not marked
+    }
+    if before.as_ref() != Some(&meta) {
+        let mut batch = Batch::default();
+        batch.put(keys::META, codec::encode(&meta));
+        store.commit(batch)?;
+    }
+    Ok(meta)
+}

@@ -1,0 +1,41 @@
+//! The rules' state on disk: what they start from, and how a session is written.
+
+use super::{codec, history, keys, pages::each};
+use crate::{Error, error::Unreadable};
+use domain::network::{Facts, Session, Stored};
+use mesh::store::{Batch, Store};
+
+/// What the rules start from.
+pub(crate) fn stored(store: &dyn Store) -> Result<Stored, Error> {
+    let mut stored = Stored::default();
+    each(store, keys::CHARGE_POINTS, |_, value| {
+        stored.charge_points.push(codec::charge_point(value)?);
+        Ok(())
+    })?;
+    each(store, keys::ACTIVE, |key, _| {
+        let id = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
+        let session = id.map(|id| history::stored_session(store, &id)).transpose()?.flatten();
+        let missing = || Unreadable::new("an open session", "it is missing");
+        stored.sessions.push(session.ok_or_else(missing)?);
+        Ok(())
+    })?;
+    each(store, keys::ANSWERS, |_, value| {
+        stored.answers.push(codec::answered(value)?);
+        Ok(())
+    })?;
+    Ok(stored)
+}
+
+/// A session with all that leads to it. What did not change costs sled nothing.
+pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
+    let Facts { id, driver, charge_point, .. } = &**session;
+    let entry = if session.ticket().is_some() { keys::WITH_TICKET } else { b"" };
+    batch.put(keys::session(id), codec::session_value(session));
+    batch.put(keys::under(&keys::of_driver(driver), id), entry);
+    batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
+    if session.closed() {
+        batch.delete(keys::active(id));
+    } else {
+        batch.put(keys::active(id), b"");
+    }
+}
