@@ -60,9 +60,9 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "answer-before-flush",
         promises: &["INV-6"],
-        edits: &[edit!("central/src/writer/mod.rs":
-            "        self.store.commit(batch)?;\n        for query in queries {"
-            => "        let committed = self.store.commit(batch);\n        if !domain::broken(\"answer-before-flush\") {\n            committed?;\n        }\n        for query in queries {")],
+        edits: &[edit!("mesh/src/group_commit.rs":
+            "        self.store.commit(step.batch)?;\n        Ok(step.effects)"
+            => "        let committed = self.store.commit(step.batch);\n        if !domain::broken(\"answer-before-flush\") {\n            committed?;\n        }\n        Ok(step.effects)")],
     },
     Break {
         name: "offset-before-effect",
@@ -173,7 +173,7 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "outbox-row-deleted-early",
         promises: &["INV-6"],
-        edits: &[edit!("central/src/writer/rows.rs":
+        edits: &[edit!("central/src/store/rows.rs":
             "        for &number in numbers {\n"
             => "        let all = numbers.iter().max().filter(|_| domain::broken(\"outbox-row-deleted-early\"));\n        for number in 1..=all.copied().unwrap_or(0) {\n            batch.delete(keys::row(self.kind, number));\n        }\n        for &number in numbers {\n")],
     },
