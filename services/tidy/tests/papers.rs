@@ -113,7 +113,7 @@ fn every_reason_of_an_error_is_in_its_paper_and_the_other_way_round() {
     let code = product();
     // Where a reason is written down: the list of the rules' reasons, a constant of the same name, or the making of a
     // failure.
-    let lists = Regex::new(r"(?ms)^reasons! \{(.*?)^\}").expect("a pattern");
+    let lists = Regex::new(r"(?ms)^super::words! \{(.*?)^\}").expect("a pattern");
     let in_lists: Vec<File> = code
         .iter()
         .map(|file| {
