@@ -1,7 +1,7 @@
 //! What an order brings along: where it stands in a trace, who gave it, and how long it matters.
 
 use crate::Mono;
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZero, str::FromStr};
 
 /// What comes with an order, and goes on with what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,8 +17,8 @@ pub struct Context {
 /// A place in a trace, as W3C's `traceparent` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Trace {
-    trace_id: u128,
-    span_id: u64,
+    trace_id: NonZero<u128>,
+    span_id: NonZero<u64>,
 }
 
 /// Not a `traceparent`.
@@ -29,7 +29,10 @@ pub struct InvalidTrace;
 impl Trace {
     /// The place of these ids; zero, which W3C forbids, becomes one.
     pub fn new(trace_id: u128, span_id: u64) -> Self {
-        Self { trace_id: trace_id.max(1), span_id: span_id.max(1) }
+        Self {
+            trace_id: NonZero::new(trace_id).unwrap_or(NonZero::<u128>::MIN),
+            span_id: NonZero::new(span_id).unwrap_or(NonZero::<u64>::MIN),
+        }
     }
 
     /// The trace that everything of this name has in common, whoever tells of it: a session's messages, say. A session id
@@ -47,7 +50,7 @@ impl Trace {
 
     /// Another step of the same trace, with this id of its own.
     pub fn with_span(self, span_id: u64) -> Self {
-        Self::new(self.trace_id, span_id)
+        Self::new(self.trace_id.get(), span_id)
     }
 
     /// The trace's id, as logs show it.
@@ -76,10 +79,8 @@ impl FromStr for Trace {
         }
         let trace_id = u128::from_str_radix(trace, 16).map_err(|_| InvalidTrace)?;
         let span_id = u64::from_str_radix(span, 16).map_err(|_| InvalidTrace)?;
-        if trace_id == 0 || span_id == 0 {
-            return Err(InvalidTrace);
-        }
-        Ok(Self { trace_id, span_id })
+        let (trace_id, span_id) = (NonZero::new(trace_id), NonZero::new(span_id));
+        Ok(Self { trace_id: trace_id.ok_or(InvalidTrace)?, span_id: span_id.ok_or(InvalidTrace)? })
     }
 }
 

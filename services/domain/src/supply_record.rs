@@ -1,6 +1,6 @@
 //! A supply in the words that central and the engines share: how it stands, how it ended, what its engine knows of it.
 
-use crate::{DriverId, Energy, Power, Price, SessionId, Wall};
+use crate::{DriverId, Energy, Power, Price, SessionId, Trace, Wall};
 use std::fmt;
 
 /// How a supply ended.
@@ -71,6 +71,8 @@ pub struct SupplyRecord {
     /// When its newest reading was taken, the final one at its end: counted from `started_at` on the engine's monotonic
     /// clock, so that it never lies before it. An engine tells central of the final one's only.
     pub read_at: Option<Wall>,
+    /// Where its authorisation stood in a trace; `None`: its trace is made from its session's id. Central isn't told.
+    pub trace: Option<Trace>,
 }
 
 impl SupplyRecord {

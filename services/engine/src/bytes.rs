@@ -1,6 +1,6 @@
 //! The engine's encoder of stored values by itself, for whoever throws bytes at it: `proof`'s fuzzing.
 
-use crate::{convert, parts::Page, storage};
+use crate::{codec, parts::Page, storage};
 use evmesh_proto::store::StoredEngine;
 use prost::Message as _;
 
@@ -10,11 +10,11 @@ pub fn encode(page: &Page) -> Vec<u8> {
         Page::Engine(highest, current) => StoredEngine {
             format: storage::FORMAT,
             highest_authorization: *highest,
-            current: current.as_ref().map(convert::record_stored),
+            current: current.as_ref().map(codec::supply_value),
             ..StoredEngine::default()
         }
         .encode_to_vec(),
-        Page::Ended(record) => convert::record_stored(record).encode_to_vec(),
+        Page::Ended(record) => codec::supply_value(record).encode_to_vec(),
         Page::Event(message) => message.encode_to_vec(),
     }
 }

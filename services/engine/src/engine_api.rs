@@ -2,8 +2,9 @@
 //! by the rules.
 
 use crate::{Point, attend, wire::Call};
+use domain::supply::Input;
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
-use mesh::grpc::Failure;
+use mesh::{grpc::Failure, trace::TRACEPARENT};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,10 +33,15 @@ impl EngineService for EngineApi {
         &self,
         request: Request<proto::AuthorizeSupplyRequest>,
     ) -> Result<Response<proto::AuthorizeSupplyResponse>, Status> {
+        let trace = request.metadata().get(TRACEPARENT).and_then(|text| text.to_str().ok()?.parse().ok());
         let request = request.into_inner();
         let (session, driver) = (request.session_id.clone(), request.driver_id.clone());
         let number = request.authorization_number;
-        let response = self.call(request).await?;
+        let mut input = request.input()?;
+        if let Input::Authorize(_, order) = &mut input {
+            order.trace = trace;
+        }
+        let response = proto::AuthorizeSupplyRequest::response(self.point.ask(input).await?)?;
         tracing::info!(
             charge_point = %self.point.charge_point(), session, driver, number,
             result = response.result().as_str_name(), "authorisation answered"

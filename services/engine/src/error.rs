@@ -33,6 +33,19 @@ pub enum Error {
         /// Who was to use it.
         wanted: ChargePointId,
     },
+    /// An older version wrote the store.
+    #[error(
+        "the store in {folder} has format {found}, and this version knows {known} only: start the version that wrote it \
+         until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin with an empty folder"
+    )]
+    Older {
+        /// Which store.
+        folder: PathBuf,
+        /// The format it has.
+        found: u32,
+        /// The one format that this version reads.
+        known: u32,
+    },
     /// A value in the store cannot be read.
     #[error(
         "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with a new one"
@@ -58,7 +71,7 @@ impl Error {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Store(error) => error.needs_a_person(),
-            Self::OtherChargePoint { .. } | Self::Value { .. } => true,
+            Self::OtherChargePoint { .. } | Self::Older { .. } | Self::Value { .. } => true,
             Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Thread(_) => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Error, storage, telemetry};
 use domain::{
-    ChargePointId, Mono, Now,
+    ChargePointId, Mono, Now, Trace,
     simulated::{self, Settings},
     supply::{Answer, Effect, Event, EventKind, Input, View, Write},
 };
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Input(Input, Option<oneshot::Sender<Reply>>),
     /// The relay wants rows of the outbox.
     Rows { after: u64, limit: usize, reply: oneshot::Sender<Vec<OutboxRow>> },
-    /// SupplyEnd, once everything before this is done.
+    /// End, once everything before this is done.
     Close,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Reply {
 pub(crate) enum Release {
     Reply(oneshot::Sender<Reply>, Reply),
     Rows(oneshot::Sender<Vec<OutboxRow>>, Vec<OutboxRow>),
-    Reading(Box<Telemetry>),
+    Reading(Box<Telemetry>, Trace),
     Event(Event),
     OutboxOverflow(u64),
 }
@@ -186,7 +186,8 @@ impl<S: Store> Owner<S> {
                 }
                 Effect::Publish(record) => {
                     let message = telemetry::reading(&self.charge_point, &record);
-                    releases.push(Release::Reading(Box::new(message)));
+                    let trace = telemetry::trace(Some(&record), &message);
+                    releases.push(Release::Reading(Box::new(message), trace));
                 }
                 Effect::OutboxOverflow(count) => releases.push(Release::OutboxOverflow(count)),
                 Effect::Answer(given) => answer = Some(given),
@@ -200,7 +201,7 @@ impl<S: Store> Owner<S> {
             // Whoever asked may have gone; what it asked for is done all the same.
             Release::Reply(to, reply) => _ = to.send(reply),
             Release::Rows(to, rows) => _ = to.send(rows),
-            Release::Reading(message) => mesh::trace::within(telemetry::trace(&message), || {
+            Release::Reading(message, trace) => mesh::trace::within(trace, || {
                 let (key, payload) = (self.charge_point.as_str(), telemetry::payload(&message));
                 outlets.producer.send_lossy(CP_TELEMETRY, key, &payload);
             }),
@@ -276,6 +277,7 @@ mod tests {
             driver: "ana".parse().unwrap(),
             price: "0.30 EUR".parse().unwrap(),
             duration: Duration::from_secs(60),
+            trace: None,
         };
         Input::Authorize(owner.supply.instance().clone(), order)
     }
@@ -305,7 +307,7 @@ mod tests {
             .map(|release| match release {
                 Release::Reply(..) => "reply".into(),
                 Release::Rows(_, rows) => format!("{} row", rows.len()),
-                Release::Reading(_) => "reading".into(),
+                Release::Reading(..) => "reading".into(),
                 Release::Event(_) => "event".into(),
                 Release::OutboxOverflow(_) => "overflow".to_owned(),
             })
@@ -335,7 +337,7 @@ mod tests {
         let mut last = None;
         for second in 1..=3 {
             for release in owner.step(at(2 + second * 1_000), [tick()].into_iter()).unwrap() {
-                if let Release::Reading(message) = release {
+                if let Release::Reading(message, _) = release {
                     last = Some((message.seq, message.kwh));
                 }
             }

@@ -167,7 +167,7 @@ fn ticket(last: Option<&SupplyRecord>) -> Line<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::tests::running;
+    use crate::codec::tests::running;
     use domain::Energy;
     use ratatui::{Terminal, backend::TestBackend};
 

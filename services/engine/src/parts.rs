@@ -3,7 +3,7 @@
 //! Everything here is what runs in production; nothing here decides anything.
 
 use crate::{
-    Error, convert,
+    Error, codec,
     error::ValueError,
     owner::{Command, Owner, Release, Reply},
     storage, telemetry,
@@ -16,7 +16,7 @@ use domain::{
 };
 use evmesh_proto::{
     engine as proto,
-    store::{StoredEngine, StoredMessage},
+    store::{StoredEngine, StoredMessage, StoredSupply},
 };
 use mesh::{
     grpc::Failure,
@@ -116,7 +116,7 @@ impl<S: Store> Engine<S> {
         for release in self.0.step(now, commands.into_iter())? {
             match release {
                 Release::Reply(to, reply) => _ = to.send(reply), // it is in `waiting`
-                Release::Reading(message) => readings.push(telemetry::payload(&message)),
+                Release::Reading(message, _) => readings.push(telemetry::payload(&message)),
                 Release::Rows(..) | Release::Event(_) | Release::OutboxOverflow(_) => {}
             }
         }
@@ -191,12 +191,12 @@ pub fn page(key: &[u8], value: &[u8]) -> Result<Page, Error> {
     Ok(match storage::kind(key) {
         storage::Kind::Engine => {
             let stored = StoredEngine::decode(value).map_err(|error| wrong(error.into()))?;
-            let current = stored.current.as_ref().map(convert::record).transpose();
+            let current = stored.current.as_ref().map(codec::supply).transpose();
             Page::Engine(stored.highest_authorization, current.map_err(|failure| wrong(failure.into()))?)
         }
         storage::Kind::Ended => {
-            let stored = proto::SupplyRecord::decode(value).map_err(|error| wrong(error.into()))?;
-            Page::Ended(convert::record(&stored).map_err(|failure| wrong(failure.into()))?)
+            let stored = StoredSupply::decode(value).map_err(|error| wrong(error.into()))?;
+            Page::Ended(codec::supply(&stored).map_err(|failure| wrong(failure.into()))?)
         }
         storage::Kind::Event => {
             Page::Event(StoredMessage::decode(value).map_err(|error| wrong(error.into()))?)

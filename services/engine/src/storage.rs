@@ -3,11 +3,11 @@
 //! | key | value |
 //! |---|---|
 //! | `engine` | `StoredEngine` |
-//! | `ended/` + authorisation number, big-endian | `SupplyRecord` of an ended session that central has not confirmed |
+//! | `ended/` + authorisation number, big-endian | `StoredSupply`: an ended session that central has not confirmed |
 //! | `event/` + id, big-endian | `StoredMessage`: a row of the outbox |
 
 use crate::{
-    convert,
+    codec,
     error::{Error, ValueError},
     telemetry,
 };
@@ -16,8 +16,7 @@ use domain::{
     supply::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Write},
 };
 use evmesh_proto::{
-    engine as proto,
-    store::{StoredEngine, StoredMessage},
+    store::{StoredEngine, StoredMessage, StoredSupply},
     topics::CP_TELEMETRY,
 };
 use mesh::{
@@ -27,10 +26,10 @@ use mesh::{
     trace::TRACEPARENT,
 };
 use prost::Message as _;
-use std::path::Path;
+use std::{cmp::Ordering, path::Path};
 
 /// The layout that this version writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const ENGINE: &[u8] = b"engine";
 const ENDED: &[u8] = b"ended/";
 const EVENT: &[u8] = b"event/";
@@ -55,9 +54,13 @@ pub(crate) fn load(
             return Ok(empty(instance));
         }
     };
-    if engine.format > FORMAT {
-        let (found, known) = (engine.format, FORMAT);
-        return Err(StoreError::Newer { folder: folder.to_owned(), found, known }.into());
+    let (found, known) = (engine.format, FORMAT);
+    match found.cmp(&known) {
+        Ordering::Less => return Err(Error::Older { folder: folder.to_owned(), found, known }),
+        Ordering::Equal => {}
+        Ordering::Greater => {
+            return Err(StoreError::Newer { folder: folder.to_owned(), found, known }.into());
+        }
     }
     if engine.charge_point_id != charge_point.as_str() {
         return Err(Error::OtherChargePoint {
@@ -66,17 +69,15 @@ pub(crate) fn load(
             wanted: charge_point.clone(),
         });
     }
-    let record = |stored: &proto::SupplyRecord| {
-        convert::record(stored).map_err(|failure| wrong("supply record", failure.into()))
-    };
+    let record =
+        |stored: &StoredSupply| codec::supply(stored).map_err(|failure| wrong("supply", failure.into()));
     let mut stored =
         empty(parse("instance_id", &engine.instance_id).map_err(|failure| wrong("engine", failure.into()))?);
     stored.highest = engine.highest_authorization;
     stored.current = engine.current.as_ref().map(record).transpose()?;
     // One more than the rules keep: what is beyond was written by someone else, and is not passed over.
     for (_, value) in store.range(ENDED, ENDED, MAX_UNSETTLED + 1)? {
-        let read = proto::SupplyRecord::decode(value.as_slice())
-            .map_err(|error| wrong("supply record", error.into()))?;
+        let read = StoredSupply::decode(value.as_slice()).map_err(|error| wrong("supply", error.into()))?;
         stored.unsettled.push(record(&read)?);
     }
     for (key, _) in store.range(EVENT, EVENT, MAX_OUTBOX + 1)? {
@@ -93,16 +94,16 @@ fn empty(instance: InstanceId) -> Stored {
 pub(crate) fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &InstanceId, write: &Write) {
     match write {
         Write::Engine { highest, current } => {
-            let current = current.as_ref().map(convert::record_stored);
+            let current = current.as_ref().map(codec::supply_value);
             write_engine(batch, charge_point, instance, *highest, current);
         }
         Write::Unsettled(record) => {
-            batch.put(key(ENDED, record.authorization), convert::record_stored(record).encode_to_vec());
+            batch.put(key(ENDED, record.authorization), codec::supply_value(record).encode_to_vec());
         }
         Write::Settled(number) => batch.delete(key(ENDED, *number)),
         Write::Event(event) => {
             let event_message = telemetry::event(charge_point, instance, event);
-            let trace = telemetry::trace(&event_message).to_string();
+            let trace = telemetry::trace(event.kind.record(), &event_message).to_string();
             let message = StoredMessage {
                 topic: CP_TELEMETRY.into(),
                 key: charge_point.to_string(),
@@ -120,7 +121,7 @@ fn write_engine(
     charge_point: &ChargePointId,
     instance: &InstanceId,
     highest: u64,
-    current: Option<proto::SupplyRecord>,
+    current: Option<StoredSupply>,
 ) {
     let engine = StoredEngine {
         format: FORMAT,
@@ -180,7 +181,7 @@ fn id(key: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::tests::running;
+    use crate::codec::tests::running;
     use domain::{
         SupplyEnd, SupplyRecord, SupplyState, Wall,
         supply::{Event, EventKind},
@@ -248,10 +249,16 @@ mod tests {
             "the store in d is charge point MAD-01's, not BCN-01's; choose another folder with --data"
         );
         let mut batch = Batch::default();
-        batch.put(ENGINE, StoredEngine { format: 2, ..StoredEngine::default() }.encode_to_vec());
+        batch.put(ENGINE, StoredEngine { format: 3, ..StoredEngine::default() }.encode_to_vec());
         store.commit(batch).unwrap();
         let error = load(&mut store, Path::new("d"), &here()).unwrap_err();
-        assert!(matches!(error, Error::Store(StoreError::Newer { found: 2, .. })));
+        assert!(matches!(error, Error::Store(StoreError::Newer { found: 3, .. })));
+        let mut batch = Batch::default();
+        // Format 1 as it was, with a supply in the field that format 2 reserves.
+        batch.put(ENGINE, [8, 1, 34, 4, 10, 2, b's', b'1']);
+        store.commit(batch).unwrap();
+        let error = load(&mut store, Path::new("d"), &here()).unwrap_err();
+        assert!(matches!(error, Error::Older { found: 1, .. }) && error.needs_a_person(), "{error}");
         let mut batch = Batch::default();
         batch.put(ENGINE, [255_u8; 3]);
         store.commit(batch).unwrap();

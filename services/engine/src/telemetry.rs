@@ -49,8 +49,11 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
     Telemetry { timestamp: Some(event.at.seconds()), ..message }
 }
 
-/// All that is told of a session is one trace.
-pub(crate) fn trace(message: &Telemetry) -> Trace {
+/// All that is told of a session is one trace: that of the call that authorised it, if it had one.
+pub(crate) fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace {
+    if let Some(trace) = record.and_then(|record| record.trace) {
+        return trace;
+    }
     let of = message.session_id.as_deref().or(message.event_id.as_deref());
     of.map_or_else(mesh::trace::root, Trace::of)
 }
@@ -104,7 +107,7 @@ fn without_session(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::tests::running;
+    use crate::codec::tests::running;
     use domain::Wall;
     use serde_json::{Value, json};
 

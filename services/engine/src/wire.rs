@@ -39,6 +39,7 @@ impl Call for proto::AuthorizeSupplyRequest {
             driver: parse("driver_id", &self.driver_id)?,
             price: price("price", self.price.as_ref())?,
             duration: duration("duration", self.duration.as_ref())?,
+            trace: None, // it is no part of the message
         };
         if !(SHORTEST..=LONGEST).contains(&order.duration) {
             return Err(Failure::invalid("duration", "must be from 1 s to 24 h"));

@@ -81,6 +81,7 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
         power: convert::power("power_w", record.power_w)?,
         started_at: record.start_time.as_ref().map(convert::wall),
         read_at: record.end_time.as_ref().map(convert::wall),
+        trace: None,
     })
 }
 

@@ -29,6 +29,7 @@ impl Held {
             power: Power::ZERO,
             started_at: None,
             read_at: None,
+            trace: self.order.trace,
         }
     }
 }

@@ -72,3 +72,13 @@ pub enum EventKind {
     /// The monitor was lost while no supply ran.
     MonitorLost,
 }
+
+impl EventKind {
+    /// The supply that it tells of.
+    pub fn record(&self) -> Option<&SupplyRecord> {
+        match self {
+            Self::Started(record) | Self::Ended(record, _) => Some(record),
+            Self::Broke(_) | Self::MonitorLost => None,
+        }
+    }
+}

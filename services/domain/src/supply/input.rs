@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use super::event::Cause;
-use crate::{DriverId, InstanceId, Price, SessionId};
+use crate::{DriverId, InstanceId, Price, SessionId, Trace};
 use std::time::Duration;
 
 /// The right to one supply, from central.
@@ -17,6 +17,8 @@ pub struct Authorization {
     pub price: Price,
     /// For how long it holds, from its arrival.
     pub duration: Duration,
+    /// Where the call that brought it stands in a trace.
+    pub trace: Option<Trace>,
 }
 
 /// Something that happened to the engine.

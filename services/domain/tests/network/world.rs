@@ -401,6 +401,7 @@ pub(crate) fn record(session: &SessionId, who: &str, state: SupplyState, seq: u6
         power: Power::ZERO,
         started_at: None,
         read_at: None,
+        trace: None,
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
         driver: "ana".parse().unwrap(),
         price: "0.30 EUR".parse().unwrap(),
         duration: Duration::from_secs(60),
+        trace: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Good examples of every target's input, to be spoilt.
 
-use evmesh_proto::{engine, network, store};
+use evmesh_proto::store;
 use prost::Message;
 
 /// The examples of a target.
@@ -51,10 +51,6 @@ pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
 /// A first byte that says which kind, and the message.
 fn with(kind: u8, message: &impl Message) -> Vec<u8> {
     [&[kind][..], &message.encode_to_vec()].concat()
-}
-
-fn price() -> Option<network::Price> {
-    Some(network::Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
 }
 
 fn stored_price() -> Option<store::StoredPrice> {
@@ -136,26 +132,21 @@ fn central_store() -> Vec<Vec<u8>> {
 }
 
 fn engine_store() -> Vec<Vec<u8>> {
-    let record = engine::SupplyRecord {
+    let record = store::StoredSupply {
         session_id: "s1".into(),
         driver_id: "101".into(),
-        price: price(),
+        price: stored_price(),
         authorization_number: 7,
-        state: engine::SupplyState::Supplying.into(),
         seq: 3,
         energy_wh: 1200,
         ..Default::default()
     };
-    let ended = engine::SupplyRecord {
-        state: engine::SupplyState::Ended.into(),
-        end: engine::SupplyEnd::Completed.into(),
-        ..record.clone()
-    };
+    let ended = store::StoredSupply { end: store::StoredSupplyEnd::Completed.into(), ..record.clone() };
     vec![
         with(
             0,
             &store::StoredEngine {
-                format: 1,
+                format: engine::FORMAT,
                 instance_id: "store".into(),
                 highest_authorization: 9,
                 current: Some(record),

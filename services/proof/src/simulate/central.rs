@@ -48,7 +48,7 @@ pub(super) enum Query {
 }
 
 pub(super) enum Work {
-    Input(Input),
+    Input(Box<Input>),
     Query(Query),
 }
 
@@ -138,7 +138,7 @@ impl World {
 
     /// Something arrives at central; it is gone if central is not there.
     pub(super) fn central_takes(&mut self, input: Input) -> bool {
-        self.central_works(Work::Input(input))
+        self.central_works(Work::Input(Box::new(input)))
     }
 
     pub(super) fn central_works(&mut self, work: Work) -> bool {
@@ -175,7 +175,7 @@ impl World {
         let (mut inputs, mut queries) = (Vec::new(), Vec::new());
         for work in running.queue.drain(..count.min(waiting)) {
             match work {
-                Work::Input(input) => inputs.push(input),
+                Work::Input(input) => inputs.push(*input),
                 Work::Query(query) => queries.push(query),
             }
         }

@@ -85,6 +85,7 @@ impl Engine {
             power: Power::ZERO,
             started_at: None,
             read_at: None,
+            trace: None,
         });
         CallOutcome::Done
     }

@@ -1,0 +1,95 @@
+//! Between the store's values (protobuf `evmesh.store.v1`) and the rules' records.
+
+use domain::{Power, Price, SupplyEnd, SupplyRecord, SupplyState, Wall};
+use evmesh_proto::store::{StoredPrice, StoredSupply, StoredSupplyEnd};
+use mesh::convert::{InvalidField, energy, given, parse};
+
+/// Writes a supply that started.
+pub(crate) fn supply_value(record: &SupplyRecord) -> StoredSupply {
+    let price = StoredPrice {
+        currency_code: record.price.currency().to_string(),
+        micros_per_kwh: record.price.micros_per_kwh(),
+    };
+    StoredSupply {
+        session_id: record.session.to_string(),
+        driver_id: record.driver.to_string(),
+        price: Some(price),
+        authorization_number: record.authorization,
+        end: match record.state {
+            SupplyState::Ended(end) => end_stored(end).into(),
+            SupplyState::Authorized | SupplyState::Supplying => StoredSupplyEnd::Unspecified.into(),
+        },
+        seq: record.seq,
+        energy_wh: record.energy.wh(),
+        power_w: record.power.w(),
+        started_ms: record.started_at.map(|at| at.0),
+        read_ms: record.read_at.map(|at| at.0),
+        traceparent: record.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+    }
+}
+
+/// Reads a supply.
+pub(crate) fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
+    let price = given("price", stored.price.as_ref())?;
+    let currency = parse("price.currency_code", &price.currency_code)?;
+    let end = SupplyEnd::ALL.into_iter().find(|end| end_stored(*end) == stored.end());
+    Ok(SupplyRecord {
+        session: parse("session_id", &stored.session_id)?,
+        driver: parse("driver_id", &stored.driver_id)?,
+        price: Price::new(currency, price.micros_per_kwh)
+            .map_err(|problem| InvalidField::new("price.micros_per_kwh", problem))?,
+        authorization: stored.authorization_number,
+        state: end.map_or(SupplyState::Supplying, SupplyState::Ended),
+        seq: stored.seq,
+        energy: energy("energy_wh", stored.energy_wh)?,
+        power: Power::from_w(stored.power_w),
+        started_at: stored.started_ms.map(Wall),
+        read_at: stored.read_ms.map(Wall),
+        trace: match stored.traceparent.as_str() {
+            "" => None,
+            text => Some(parse("traceparent", text)?),
+        },
+    })
+}
+
+fn end_stored(end: SupplyEnd) -> StoredSupplyEnd {
+    match end {
+        SupplyEnd::Completed => StoredSupplyEnd::Completed,
+        SupplyEnd::Stopped => StoredSupplyEnd::Stopped,
+        SupplyEnd::EngineFault => StoredSupplyEnd::EngineFault,
+        SupplyEnd::MonitorLost => StoredSupplyEnd::MonitorLost,
+        SupplyEnd::Interrupted => StoredSupplyEnd::Interrupted,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use domain::{Energy, Trace};
+
+    pub(crate) fn running() -> SupplyRecord {
+        SupplyRecord {
+            session: "s1".parse().unwrap(),
+            driver: "ana".parse().unwrap(),
+            price: "0.30 EUR".parse().unwrap(),
+            authorization: 7,
+            state: SupplyState::Supplying,
+            seq: 3,
+            energy: Energy::from_wh(300),
+            power: Power::from_w(50_000),
+            started_at: Some(Wall(1_700_000_000_000)),
+            read_at: Some(Wall(1_700_000_002_000)),
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn records_survive_the_disk() {
+        let states = SupplyEnd::ALL.map(SupplyState::Ended).into_iter().chain([SupplyState::Supplying]);
+        for state in states {
+            let trace = (state == SupplyState::Supplying).then(|| Trace::new(7, 9));
+            let before = SupplyRecord { state, trace, ..running() };
+            assert_eq!(supply(&supply_value(&before)), Ok(before));
+        }
+    }
+}
