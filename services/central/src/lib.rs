@@ -12,24 +12,23 @@
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
 
 mod api;
-pub mod bytes;
 mod changelog;
 mod counters;
 mod denial;
-mod engine_client;
+pub mod engine_client;
 mod error;
 pub mod events;
 mod kafka;
-mod messages;
+pub mod messages;
 mod opening;
 pub mod options;
 pub mod panel;
-pub mod parts;
 pub mod roster;
 mod service;
-mod store;
+pub mod store;
 pub mod writer;
 
+pub use api::view;
 pub use error::{Error, Unreadable};
 pub use options::{KnownError, Options, Registration, Rules};
 pub use roster::{Entry, Roster};

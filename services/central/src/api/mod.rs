@@ -7,7 +7,7 @@ mod driver;
 mod operator;
 mod pages;
 mod requests;
-pub(crate) mod view;
+pub mod view;
 
 pub(crate) use charge_point::ChargePoints;
 pub(crate) use driver::Drivers;

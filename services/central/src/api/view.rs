@@ -5,7 +5,7 @@ use evmesh_proto::network;
 use mesh::convert::{money_proto, price_proto, timestamp};
 
 /// A session, as anyone who may see it sees it.
-pub(crate) fn session(session: &Session) -> network::Session {
+pub fn session(session: &Session) -> network::Session {
     let energy = session.shown_energy();
     let (state, outcome) = state(session.state());
     network::Session {

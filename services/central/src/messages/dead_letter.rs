@@ -25,6 +25,11 @@ impl Incoming {
         Self { source, key, payload, message, trace }
     }
 
+    /// Its bytes, whatever they say.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// What it says, or what is wrong with it. Once.
     pub(crate) fn take_message(&mut self) -> Result<Message, String> {
         self.message.take().unwrap_or_else(|| decode(&self.payload))

@@ -10,7 +10,7 @@ use std::{fmt::Display, str::FromStr};
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// Reads a message. The error says what is wrong with it.
-pub(crate) fn decode(payload: &[u8]) -> Result<Message, String> {
+pub fn decode(payload: &[u8]) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", payload.len()));
     }

@@ -5,5 +5,6 @@ mod decode;
 mod notification;
 
 pub use dead_letter::Incoming;
-pub(crate) use decode::decode;
-pub(crate) use notification::{payload, row};
+pub use decode::decode;
+pub use notification::payload;
+pub(crate) use notification::row;

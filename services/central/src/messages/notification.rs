@@ -71,7 +71,7 @@ fn exactly(message: &mut Notification, energy: Energy, amount: Money) {
 }
 
 /// The message as it is published.
-pub(crate) fn payload(notice: &Notice) -> Vec<u8> {
+pub fn payload(notice: &Notice) -> Vec<u8> {
     // Only maps with strange keys, or a failing writer, are no JSON: this is a struct, and the writer is memory.
     serde_json::to_vec(&notification(notice)).expect("a notification is JSON")
 }

@@ -8,14 +8,21 @@ use mesh::store::Store;
 use std::cell::RefCell;
 
 /// The whole state right after a commit, so that a query sees every answer already given (INV-6).
-pub(crate) struct Snapshot<'a> {
-    pub(crate) network: &'a Network,
+pub struct Snapshot<'a> {
+    /// With the readings that are ahead of the disk.
+    pub network: &'a Network,
     pub(crate) store: &'a dyn Store,
+}
+
+impl std::fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
 }
 
 /// Which sessions are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Filter {
+pub enum Filter {
     /// All of them.
     All,
     /// A driver's.
@@ -36,11 +43,11 @@ impl Filter {
 
 /// A part of a list. It may be empty and yet have more after it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Part {
+pub struct Part {
     /// Oldest first.
-    pub(crate) sessions: Vec<Session>,
+    pub sessions: Vec<Session>,
     /// Where to go on; `None`: there is no more.
-    pub(crate) next: Option<SessionId>,
+    pub next: Option<SessionId>,
 }
 
 /// One query looks at so many entries at most, so that it holds the writer up for some milliseconds only.
@@ -48,7 +55,7 @@ const MAX_LOOKED_AT: usize = 500;
 
 impl Snapshot<'_> {
     /// One session, open or long over.
-    pub(crate) fn session(&self, id: &SessionId) -> Result<Option<Session>, Error> {
+    pub fn session(&self, id: &SessionId) -> Result<Option<Session>, Error> {
         match self.network.session(id) {
             Some(session) => Ok(Some(session.clone())),
             None => stored_session(self.store, id),
@@ -56,7 +63,7 @@ impl Snapshot<'_> {
     }
 
     /// At most `limit` sessions after `after`, oldest first; with a ticket only, if so asked.
-    pub(crate) fn sessions(
+    pub fn sessions(
         &self,
         filter: &Filter,
         with_ticket: bool,

@@ -26,15 +26,15 @@ pub enum RowKind {
 }
 
 pub(crate) const META: &[u8] = b"m";
-pub(crate) const CHARGE_POINTS: &[u8] = b"c";
-pub(crate) const SESSIONS: &[u8] = b"s";
+pub const CHARGE_POINTS: &[u8] = b"c";
+pub const SESSIONS: &[u8] = b"s";
 pub(crate) const ACTIVE: &[u8] = b"a";
 const BY_DRIVER: &[u8] = b"d";
 const BY_CHARGE_POINT: &[u8] = b"p";
-pub(crate) const ANSWERS: &[u8] = b"r";
+pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
-pub(crate) const OFFSETS: &[u8] = b"k";
+pub const OFFSETS: &[u8] = b"k";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
@@ -98,7 +98,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
 }
 
 /// What every row of a kind starts with.
-pub(crate) fn rows(kind: RowKind) -> &'static [u8] {
+pub fn rows(kind: RowKind) -> &'static [u8] {
     match kind {
         RowKind::Notification => NOTIFICATIONS,
         RowKind::DeadLetter => DEAD_LETTERS,

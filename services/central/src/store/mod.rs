@@ -1,19 +1,21 @@
 //! What is on central's disk: the keys, the values between bytes and the domain, and what is read back.
 
-pub(crate) mod codec;
+pub mod codec;
 mod history;
-pub(crate) mod keys;
+pub mod keys;
 mod meta;
 mod offsets;
 mod pages;
 mod rows;
 mod state;
 
+pub(crate) use history::StoreArchive;
 #[cfg(test)]
 pub(crate) use history::stored_session;
-pub(crate) use history::{Filter, Snapshot, StoreArchive};
+pub use history::{Filter, Part, Snapshot};
 pub use keys::RowKind;
 pub(crate) use meta::{Begun, begun, meta, new_meta, open_meta};
 pub(crate) use offsets::{offsets, put_offset};
-pub(crate) use rows::{Rows, read as read_rows};
+pub(crate) use rows::Rows;
+pub use rows::{Row, read as read_rows};
 pub(crate) use state::{put_session, stored};

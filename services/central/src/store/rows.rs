@@ -10,7 +10,7 @@ use evmesh_proto::store::StoredMessage;
 use mesh::store::{Batch, Store};
 
 /// A row's place and content.
-pub(crate) type Row = (u64, StoredMessage);
+pub type Row = (u64, StoredMessage);
 
 /// So many entries are read at a time at a start.
 const PAGE: usize = 1000;
@@ -59,7 +59,7 @@ impl Rows {
 }
 
 /// At most `limit` rows after the number `after`, in order.
-pub(crate) fn read(store: &dyn Store, kind: RowKind, after: u64, limit: usize) -> Result<Vec<Row>, Error> {
+pub fn read(store: &dyn Store, kind: RowKind, after: u64, limit: usize) -> Result<Vec<Row>, Error> {
     let from = keys::row(kind, after.saturating_add(1));
     let entries = store.range(&from, keys::rows(kind), limit)?;
     entries

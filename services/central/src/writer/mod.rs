@@ -122,7 +122,7 @@ impl Rules for Writer {
 
 impl Writer {
     /// The state as it is on disk and, where readings are ahead of it, in memory.
-    pub(crate) fn snapshot<'a>(&'a self, store: &'a dyn Store) -> Snapshot<'a> {
+    pub fn snapshot<'a>(&'a self, store: &'a dyn Store) -> Snapshot<'a> {
         Snapshot { network: &self.network, store }
     }
 

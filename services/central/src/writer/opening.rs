@@ -42,7 +42,7 @@ impl Writer {
     }
 
     /// Where Kafka is to be read on, and whose offsets these are.
-    pub(crate) fn position(&self) -> (Option<String>, BTreeMap<i32, i64>) {
+    pub fn position(&self) -> (Option<String>, BTreeMap<i32, i64>) {
         let id = &self.meta.cluster_id;
         ((!id.is_empty()).then(|| id.clone()), self.offsets.clone())
     }

@@ -1,7 +1,11 @@
 //! The targets. Each says whether it understood its input, and panics where a promise is broken.
 
 use super::calls::calls;
-use central::parts::{Central, Input};
+use crate::pages::Page;
+use central::{
+    store::{RowKind, codec, read_rows},
+    writer::{Incoming, Input, Writer},
+};
 use domain::network::{Command, Config, Source};
 use domain::requests::{Broadcasts, FreePoint};
 use domain::simulated::Settings;
@@ -73,7 +77,7 @@ fn disk() -> MemoryStore {
                 out_of_order: false,
             };
             let mut batch = Batch::default();
-            batch.put("cMAD-01", central::bytes::encode(&central::parts::Page::ChargePoint(Box::new(point))));
+            batch.put("cMAD-01", codec::charge_point_value(&point));
             store.commit(batch).expect("memory takes it");
             store
         });
@@ -84,15 +88,14 @@ fn disk() -> MemoryStore {
 /// `cp_telemetry`: a bad message goes to the dead letters with its reason, a good one is applied, and the next one is taken.
 pub fn telemetry(payload: &[u8]) -> bool {
     round_trip::<Telemetry>(payload);
-    let read = central::bytes::telemetry(payload);
-    let mut central = Central::open(disk(), Config::default(), at(1)).expect("a good store");
-    let message = |offset, payload: &[u8]| Input::Message {
-        source: Source { partition: 0, offset },
-        key: b"MAD-01".to_vec(),
-        payload: payload.to_vec(),
+    let read = central::messages::decode(payload);
+    let mut central = Writer::open(disk(), Config::default(), at(1)).expect("a good store");
+    let message = |offset, payload: &[u8]| {
+        let source = Source { partition: 0, offset };
+        Input::Message(Incoming::new(source, b"MAD-01".to_vec(), payload.to_vec(), None))
     };
     central.step(at(2), vec![message(1, payload)]).expect("memory takes it");
-    let letters = central.letters(10).expect("memory is read");
+    let letters = read_rows(&central.store, RowKind::DeadLetter, 0, 10).expect("memory is read");
     if read.is_err() {
         assert_eq!(letters.len(), 1, "a bad message has one dead letter");
     }
@@ -183,9 +186,9 @@ fn kind_of(prefix: u8) -> u8 {
 pub fn central_store(input: &[u8]) -> bool {
     let Some((&kind, value)) = input.split_first() else { return false };
     let key = central_key(kind_of(kind));
-    let Ok(page) = central::parts::page(key, value) else { return false };
-    if page != central::parts::Page::Other {
-        let again = central::parts::page(key, &central::bytes::encode(&page));
+    let Ok(page) = Page::read(key, value) else { return false };
+    if page != Page::Other {
+        let again = Page::read(key, &page.write());
         assert_eq!(again.expect("what was written can be read"), page);
     }
     true
@@ -201,7 +204,7 @@ pub fn central_start(input: &[u8]) -> bool {
         batch.put("as1", "");
     }
     store.commit(batch).expect("memory takes it");
-    let Ok(mut central) = Central::open(store, Config::default(), at(1)) else { return false };
+    let Ok(mut central) = Writer::open(store, Config::default(), at(1)) else { return false };
     // Time goes on, for longer than any deadline.
     for seconds in [2, 10, 100, 100_000, 10_000_000] {
         if central.step(at(seconds), vec![Input::Command(Command::Tick)]).is_err() {

@@ -6,7 +6,10 @@ use super::{
     checks::reading_of,
     world::{Event, Place, World, say},
 };
-use central::parts::Input;
+use central::{
+    store::{RowKind, read_rows},
+    writer::{Incoming, Input},
+};
 use domain::network::{Broker as News, Command, Source};
 use domain::{Mono, SessionId};
 use std::collections::{BTreeMap, VecDeque};
@@ -160,7 +163,7 @@ impl World {
                 Some((Source { partition: *n, offset: *position - 1 }, message.clone()))
             });
             let Some((source, (key, payload))) = next else { break };
-            inputs.push(Input::Message { source, key, payload });
+            inputs.push(Input::Message(Incoming::new(source, key, payload, None)));
         }
         let reached = reader.ends.take_if(|(_, ends)| {
             let position = |n| i32::try_from(n).ok().and_then(|n| reader.positions.get(&n)).copied();
@@ -216,7 +219,7 @@ impl World {
     /// Sends the first row of each driver that has none on its way.
     pub(super) fn central_relays_once(&mut self, life: u64) {
         let Some(running) = self.central_of(life) else { return };
-        let rows = match running.central.notifications(0, 256) {
+        let rows = match read_rows(&running.central.store, RowKind::Notification, 0, 256) {
             Ok(rows) => rows,
             Err(error) => return self.broken("INV-7", format!("central cannot read its outbox: {error}")),
         };
@@ -239,12 +242,12 @@ impl World {
             return;
         }
         let Some(running) = &mut self.central.up else { return };
-        match running.central.letters(100) {
+        match read_rows(&running.central.store, RowKind::DeadLetter, 0, 100) {
             Ok(letters) if letters.is_empty() => {}
             Ok(letters) => {
                 self.tally.add("dead letters", letters.len() as u64);
                 let numbers = letters.into_iter().map(|(number, _)| number).collect();
-                self.central_takes(Input::LettersDelivered(numbers));
+                self.central_takes(Input::Delivered(RowKind::DeadLetter, numbers));
             }
             Err(error) => self.broken("INV-7", format!("central cannot read its dead letters: {error}")),
         }
@@ -285,7 +288,7 @@ impl World {
         let Some(running) = self.central_of(life) else { return };
         running.delivered.insert(number);
         running.lanes.remove(driver);
-        self.central_takes(Input::Delivered(vec![number]));
+        self.central_takes(Input::Delivered(RowKind::Notification, vec![number]));
         self.central_relays_once(life);
     }
 }

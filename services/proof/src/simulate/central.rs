@@ -5,10 +5,15 @@ use super::{
     disk::{Disk, Fate},
     world::{Clock, Place, World, say},
 };
-use central::parts::{self, Central, Input};
-use domain::network::{CallId, Command, Config, Effect, EngineCall, Reply, Session, State, Token};
-use domain::{ChargePointId, Mono, RequestId, SessionId};
-use mesh::store::MemoryStore;
+use central::{
+    engine_client::Request,
+    messages,
+    store::{Filter, Snapshot},
+    writer::{Input, Writer},
+};
+use domain::network::{CallId, Command, Config, Effect, EngineCall, Network, Reply, Session, State, Token};
+use domain::{ChargePointId, DriverId, Mono, RequestId, SessionId};
+use mesh::{group_commit::Owner, store::MemoryStore};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Time passes for central this often (ms).
@@ -53,7 +58,7 @@ pub(super) enum Work {
 }
 
 pub(super) struct Running {
-    pub(super) central: Central<Disk>,
+    pub(super) central: Owner<Writer, Disk>,
     queue: VecDeque<Work>,
     stepping: bool,
     /// By the number of each one's token.
@@ -67,6 +72,22 @@ pub(super) struct Running {
     pub(super) lanes: BTreeMap<String, u64>,
     /// Those that Kafka has, until they are deleted.
     pub(super) delivered: BTreeSet<u64>,
+}
+
+impl Running {
+    fn snapshot(&self) -> Snapshot<'_> {
+        self.central.rules.snapshot(&self.central.store)
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        self.snapshot().network
+    }
+
+    /// The first 500 of a driver, oldest first.
+    fn sessions_of(&self, driver: &DriverId, with_ticket: bool) -> Result<Vec<Session>, central::Error> {
+        let filter = Filter::Driver(driver.clone());
+        Ok(self.snapshot().sessions(&filter, with_ticket, None, 500)?.sessions)
+    }
 }
 
 pub(super) struct CentralHost {
@@ -95,12 +116,12 @@ impl World {
         self.central.clock.booted = self.at;
         self.central.disk.revive();
         let now = self.central.clock.now(self.at);
-        let opened = Central::open(self.central.disk.clone(), self.central.config.clone(), now);
+        let opened = Writer::open(self.central.disk.clone(), self.central.config.clone(), now);
         self.central_wrote();
         match opened {
             Ok(central) => {
                 say!(self, "central starts (life {life})");
-                let reader = Reader::new(central.position());
+                let reader = Reader::new(central.rules.position());
                 self.central.up = Some(Running {
                     central,
                     queue: VecDeque::new(),
@@ -241,7 +262,7 @@ impl World {
         let Some(running) = self.central.up.take() else { return };
         say!(self, "central dies {how}");
         self.tally.count("central died");
-        for session in running.central.network().sessions() {
+        for session in running.network().sessions() {
             self.tally.count(&format!("central died: session {}", state_name(session)));
         }
         self.central.disk.revive();
@@ -274,10 +295,10 @@ impl World {
                 if let Some(running) = &mut self.central.up {
                     running.calls.insert((charge_point, call));
                 }
-                self.call_engine(p, life, call, parts::Request::of(&instance, request));
+                self.call_engine(p, life, call, Request::of(&instance, request));
             }
             Effect::NotifyReading(notice) => {
-                let (driver, payload) = (notice.driver.to_string(), parts::reading(&notice));
+                let (driver, payload) = (notice.driver.to_string(), messages::payload(&notice));
                 if let Some(ms) = self.delay(Place::Central, Place::Broker) {
                     self.after(ms, move |world| {
                         if world.broker.is_up(world.at) {
@@ -325,7 +346,7 @@ impl World {
     fn central_shows(&mut self, id: &SessionId) {
         let Some(running) = &mut self.central.up else { return };
         let Some(followers) = running.watches.get(id).cloned() else { return };
-        let Ok(Some(session)) = running.central.session(id) else { return };
+        let Ok(Some(session)) = running.snapshot().session(id) else { return };
         if session.settled() {
             running.watches.remove(id);
         }
@@ -338,7 +359,7 @@ impl World {
         let Some(running) = &mut self.central.up else { return };
         match query {
             Query::Fetch { a, life, session, follow } => {
-                let found = running.central.session(&session);
+                let found = running.snapshot().session(&session);
                 let found = match found {
                     Ok(found) => found.filter(|found| found.driver == self.apps[a].driver),
                     Err(error) => return self.broken("INV-7", format!("central cannot read: {error}")),
@@ -355,8 +376,8 @@ impl World {
             }
             Query::CatchUp { a, life } => {
                 let driver = self.apps[a].driver.clone();
-                let sessions = running.central.sessions_of(&driver, false, 500);
-                let tickets = running.central.sessions_of(&driver, true, 500);
+                let sessions = running.sessions_of(&driver, false);
+                let tickets = running.sessions_of(&driver, true);
                 match (sessions, tickets) {
                     (Ok(sessions), Ok(tickets)) => self.catches_up(a, life, &sessions, &tickets),
                     (Err(error), _) | (_, Err(error)) => {

@@ -5,7 +5,7 @@ use super::{
     engine::wired,
     world::{Clock, Place, World, say},
 };
-use central::parts;
+use central::view;
 use domain::network::{Asked, Command, Denial, Method, RequestKey, Session, Target, Token};
 use domain::requests::{self, Effect, Event, Expectation, Input, Line, Requests, Settings};
 use domain::{Context, DriverId, Mono, RequestId, SessionId};
@@ -286,7 +286,7 @@ impl World {
 
     pub(super) fn catches_up(&mut self, a: usize, life: u64, sessions: &[Session], tickets: &[Session]) {
         let unsettled = sessions.iter().filter(|session| !session.settled()).map(seen);
-        let tickets = tickets.iter().filter_map(|session| parts::shown(session).ticket);
+        let tickets = tickets.iter().filter_map(|session| view::session(session).ticket);
         let tickets = tickets
             .map(|ticket| driver::decode::ticket(wired(&ticket)).map_err(|nonsense| nonsense.to_string()));
         let read = |sessions: Result<Vec<_>, String>, tickets: Result<Vec<_>, String>| {
@@ -370,7 +370,7 @@ impl World {
 
 /// A session as the driver's app reads it.
 fn seen(session: &Session) -> Result<requests::Session, String> {
-    driver::decode::session(Some(wired(&parts::shown(session)))).map_err(|nonsense| nonsense.to_string())
+    driver::decode::session(Some(wired(&view::session(session)))).map_err(|nonsense| nonsense.to_string())
 }
 
 /// Each call that arrives has a fresh id for its session, a repeated one too.

@@ -5,7 +5,10 @@ use super::{
     monitor::MonitorHost,
     world::{Clock, Place, World, say},
 };
-use central::parts::{Input, Request, Response};
+use central::{
+    engine_client::{Request, Response},
+    writer::Input,
+};
 use domain::network::{CallFailed, CallId, Command, EngineAnswer};
 use domain::simulated::Settings;
 use domain::supply::{Answer, Input as Happens};

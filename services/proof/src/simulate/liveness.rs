@@ -58,7 +58,7 @@ impl World {
             self.run_until(self.at + 500);
             let points = &self.points;
             if let Some(running) = &self.central.up {
-                let network = running.central.network();
+                let network = running.network();
                 missing.retain(|p| {
                     network.charge_point(&points[*p].id).is_none_or(|d| d.status == Status::Disconnected)
                 });
@@ -106,7 +106,7 @@ impl World {
     /// What is not done yet.
     fn unrest(&self) -> Option<String> {
         let Some(running) = &self.central.up else { return Some("central is away".into()) };
-        let network = running.central.network();
+        let network = running.network();
         if let Some(session) = network.sessions().next() {
             return Some(format!(
                 "session {} is {:?}, and not closed: {session:?}",

@@ -5,7 +5,7 @@ use super::{
     engine::{ReplyTo, wired},
     world::{Clock, Place, World, say},
 };
-use central::parts::Input as AtCentral;
+use central::writer::Input as AtCentral;
 use domain::MonitorId;
 use domain::network::{self, Command, Denial, Health as Reported, Registration};
 use domain::supply::Input as AtEngine;

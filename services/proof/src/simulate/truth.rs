@@ -1,11 +1,11 @@
 //! What is known from outside: both sides' disks, what left them, what was answered. The checks hold it against the promises.
 
 use super::world::{World, say};
-use central::parts::Page;
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use engine::parts::Page as EnginePage;
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
+use proof::pages::Page;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an engine has on its disk of one session.
@@ -104,13 +104,13 @@ impl Truth {
         self.given.clear();
         self.registered.clear();
         for (key, value) in entries {
-            match central::parts::page(key, value) {
+            match Page::read(key, value) {
                 Ok(Page::Session(session)) => drop(self.sessions.insert(session.id.clone(), *session)),
                 Ok(Page::ChargePoint(point)) => drop(self.points.insert(point.id.clone(), *point)),
                 Ok(Page::Answer(key, answered)) => drop(self.answers.insert(key, *answered)),
-                Ok(Page::Notification(_, row)) => drop(self.rows.insert(key.clone(), row)),
+                Ok(Page::Notification(row)) => drop(self.rows.insert(key.clone(), row)),
                 Ok(Page::Offset(partition, next)) => drop(self.offsets.insert(partition, next)),
-                Ok(Page::Active(_) | Page::Other) | Err(_) => {}
+                Ok(Page::Other) | Err(_) => {}
             }
         }
     }
@@ -164,7 +164,7 @@ impl World {
                 }
                 continue;
             };
-            match central::parts::page(&key, &value) {
+            match Page::read(&key, &value) {
                 Ok(Page::Session(session)) => self.session_written(*session),
                 Ok(Page::ChargePoint(point)) => {
                     if let Some(before) = self.truth.points.get(&point.id) {
@@ -175,9 +175,9 @@ impl World {
                     self.truth.points.insert(point.id.clone(), *point);
                 }
                 Ok(Page::Answer(request, answered)) => drop(self.truth.answers.insert(request, *answered)),
-                Ok(Page::Notification(_, row)) => drop(self.truth.rows.insert(key, row)),
+                Ok(Page::Notification(row)) => drop(self.truth.rows.insert(key, row)),
                 Ok(Page::Offset(partition, next)) => offsets.push((partition, next)),
-                Ok(Page::Active(_) | Page::Other) => {}
+                Ok(Page::Other) => {}
                 Err(error) => self.broken("INV-7", format!("central wrote what it cannot read: {error}")),
             }
         }

@@ -32,7 +32,7 @@ pub(crate) fn request_key(bytes: &[u8]) -> Result<RequestKey, Unreadable> {
 }
 
 /// Writes an answer.
-pub(crate) fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
+pub fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
     let mut stored = StoredAnswer {
         key: request_key_bytes(key),
         fingerprint: answered.fingerprint,
@@ -52,7 +52,7 @@ pub(crate) fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
 }
 
 /// Reads an answer, with its key.
-pub(crate) fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadable> {
+pub fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadable> {
     let stored: StoredAnswer = decode(WHAT, bytes)?;
     let result = if !stored.denial.is_empty() {
         let reason = Reason::from_wire(&stored.denial)

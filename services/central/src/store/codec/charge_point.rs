@@ -8,7 +8,7 @@ use evmesh_proto::store::StoredChargePoint;
 const WHAT: &str = "a charge point";
 
 /// Writes a charge point.
-pub(crate) fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
+pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
     let ChargePoint {
         id,
         location,
@@ -34,7 +34,7 @@ pub(crate) fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
 }
 
 /// Reads a charge point.
-pub(crate) fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
+pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
     let stored: StoredChargePoint = decode(WHAT, bytes)?;
     Ok(ChargePoint {
         id: id(WHAT, &stored.charge_point_id)?,

@@ -7,9 +7,10 @@ mod answer;
 mod charge_point;
 mod session;
 
-pub(crate) use answer::{answered, answered_value, request_key, request_key_bytes};
-pub(crate) use charge_point::{charge_point, charge_point_value};
-pub(crate) use session::{session, session_value};
+pub use answer::{answered, answered_value};
+pub(crate) use answer::{request_key, request_key_bytes};
+pub use charge_point::{charge_point, charge_point_value};
+pub use session::{session, session_value};
 
 use crate::{Error, error::Unreadable};
 use domain::Price;
@@ -29,12 +30,12 @@ pub(crate) fn check_format(found: u32) -> Result<(), Error> {
 }
 
 /// Decodes a message.
-pub(crate) fn decode<T: prost::Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
+pub fn decode<T: prost::Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
     T::decode(bytes).map_err(|error| Unreadable::new(what, error))
 }
 
 /// Encodes a message.
-pub(crate) fn encode(message: &impl prost::Message) -> Vec<u8> {
+pub fn encode(message: &impl prost::Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 

@@ -17,7 +17,7 @@ use evmesh_proto::store::{
 const WHAT: &str = "a session";
 
 /// Writes a session.
-pub(crate) fn session_value(session: &Session) -> Vec<u8> {
+pub fn session_value(session: &Session) -> Vec<u8> {
     let Facts { id, charge_point, instance, driver, price, authorization, created, trace } = &**session;
     encode(&StoredSession {
         session_id: id.to_string(),
@@ -119,7 +119,7 @@ fn end_stored(end: SupplyEnd) -> StoredSupplyEnd {
 }
 
 /// Reads a session. A deadline has only its date: the network gives it its place on this process's clock.
-pub(crate) fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
+pub fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
     let stored: StoredSession = decode(WHAT, bytes)?;
     let facts = Facts {
         id: id(WHAT, &stored.session_id)?,

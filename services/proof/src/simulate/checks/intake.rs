@@ -8,7 +8,7 @@ use super::{
     },
     reading_of,
 };
-use central::parts::Input;
+use central::writer::Input;
 use domain::network::{
     Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Reason, Registered, Reply,
     RequestKey, Which,
@@ -72,12 +72,12 @@ impl World {
         for input in inputs {
             match input {
                 Input::Command(command) => self.took_command(command, &replies),
-                Input::Message { payload, .. } => {
-                    if let Some((session, ..)) = reading_of(payload) {
+                Input::Message(incoming) => {
+                    if let Some((session, ..)) = reading_of(incoming.payload()) {
                         self.truth.life.signs.insert(session, self.at);
                     }
                 }
-                Input::NewCluster(_) | Input::Delivered(_) | Input::LettersDelivered(_) => {}
+                _ => {}
             }
         }
         for effect in effects {
@@ -195,10 +195,7 @@ impl World {
     pub(in crate::simulate) fn orders_before(&self, inputs: &[Input]) -> OrdersBefore {
         let commands = inputs.iter().filter_map(|input| match input {
             Input::Command(command) => asked(command),
-            Input::Message { .. }
-            | Input::NewCluster(_)
-            | Input::Delivered(_)
-            | Input::LettersDelivered(_) => None,
+            _ => None,
         });
         let repeats = commands.filter(|(_, key)| key.is_some_and(|key| self.truth.answers.contains_key(key)));
         let points = self.truth.points.values();
@@ -241,11 +238,7 @@ impl World {
                         .filter(|(id, _)| meant(id))
                         .for_each(|(_, point)| point.1 = *out_of_order);
                 }
-                Input::Command(_)
-                | Input::Message { .. }
-                | Input::NewCluster(_)
-                | Input::Delivered(_)
-                | Input::LettersDelivered(_) => {}
+                _ => {}
             }
         }
         for (id, (price, out_of_order)) in expected {

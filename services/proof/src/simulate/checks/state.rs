@@ -13,7 +13,7 @@ impl World {
     /// INV-2, INV-3, and each status, after each step.
     pub(in crate::simulate) fn check_network(&mut self) {
         let Some(running) = &self.central.up else { return };
-        let network = running.central.network();
+        let network = running.network();
         let (mut points, mut drivers) = (BTreeSet::new(), BTreeSet::new());
         let mut wrong: Vec<(&'static str, String)> = Vec::new();
         let config = &self.plan.config;
