@@ -27,7 +27,6 @@ pub enum Error {
     /// The list of known charge points cannot be used.
     #[error(transparent)]
     Known(#[from] KnownError),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store holds something that cannot be read.
@@ -39,22 +38,12 @@ pub enum Error {
          its tickets with 'evmesh operator tickets', and begin with an empty data folder, without the old topic \
          central_changelog"
     )]
-    Older {
-        /// What it has.
-        found: u32,
-        /// What this version knows.
-        known: u32,
-    },
+    Older { found: u32, known: u32 },
     /// A newer version wrote the store, or its changelog.
     #[error(
         "central's store has format {found}, and this version knows {known} only; use a newer version of evmesh"
     )]
-    Newer {
-        /// What it has.
-        found: u32,
-        /// What this version knows.
-        known: u32,
-    },
+    Newer { found: u32, known: u32 },
     /// `--rebuild` was given for a store that is there.
     #[error(
         "--rebuild was given, but the folder {0} has a store; move it away to have it rebuilt, or start without --rebuild"
@@ -69,7 +58,6 @@ pub enum Error {
     NoChangelog {
         /// The topic, with its prefix.
         topic: String,
-        /// The brokers.
         kafka: String,
     },
     /// A rebuild was not finished.
@@ -78,7 +66,6 @@ pub enum Error {
     /// The socket cannot be had.
     #[error(transparent)]
     Bind(#[from] grpc::BindError),
-    /// The server failed.
     #[error(transparent)]
     Serve(#[from] grpc::ServeError),
     /// A Kafka client cannot be built.

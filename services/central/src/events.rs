@@ -5,7 +5,6 @@ use domain::Wall;
 use domain::network::{Event, Level};
 use mesh::{Shutdown, observability::LogRing};
 
-/// Takes what happens.
 #[derive(Debug)]
 pub struct Events {
     ring: LogRing,

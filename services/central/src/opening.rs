@@ -18,7 +18,6 @@ use std::io;
 
 /// A store that is open, and locked.
 pub(crate) enum Opening {
-    /// It can be served.
     Ready(Box<Owner<Writer, SledStore>>),
     /// It is empty, or half rebuilt: Kafka decides.
     Begins(Box<Beginning>),

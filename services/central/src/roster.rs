@@ -24,7 +24,6 @@ const REQUESTS: usize = 1024;
 pub struct Entry {
     /// The round in which it was found changed.
     pub changed: u64,
-    /// As it was.
     pub detail: Detail,
 }
 

@@ -92,7 +92,6 @@ impl Service {
         self.view.clone()
     }
 
-    /// Whether Kafka answers.
     pub fn broker(&self) -> watch::Receiver<BrokerState> {
         self.producer.state()
     }

@@ -9,7 +9,6 @@ pub struct Energy {
 }
 
 impl Energy {
-    /// None.
     pub const ZERO: Self = Self { wh: 0 };
 
     /// The most that one session may deliver, 10 MWh: a hundred times the largest truck's battery. A reading above it is
@@ -53,7 +52,6 @@ pub struct Power {
 }
 
 impl Power {
-    /// None.
     pub const ZERO: Self = Self { w: 0 };
 
     /// The most that is believed of a charge point, 50 MW: ten times the largest.

@@ -16,7 +16,6 @@ impl Currency {
     /// The euro.
     pub const EUR: Self = Self(*b"EUR");
 
-    /// The code.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???") // three ASCII letters: always UTF-8
     }
@@ -60,10 +59,8 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
-    /// Of what.
     pub currency: Currency,
     /// How much, in millionths of its unit.
     pub micros: u64,
@@ -83,7 +80,6 @@ impl fmt::Display for Money {
     }
 }
 
-/// The price of energy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price {
     currency: Currency,
@@ -116,7 +112,6 @@ impl Price {
         Ok(Self { currency, micros_per_kwh })
     }
 
-    /// Of what.
     pub fn currency(self) -> Currency {
         self.currency
     }

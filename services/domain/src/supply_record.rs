@@ -3,14 +3,12 @@
 use crate::{DriverId, Energy, Power, Price, SessionId, Trace, Wall};
 use std::fmt;
 
-/// How a supply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SupplyEnd {
     /// The car is full, or left, or was unplugged.
     Completed,
     /// Central asked for it.
     Stopped,
-    /// The engine broke.
     EngineFault,
     /// The engine lost its monitor for longer than its grace.
     MonitorLost,
@@ -41,7 +39,6 @@ impl fmt::Display for SupplyEnd {
 pub enum SupplyState {
     /// Authorised; the car is not there yet. Never on an engine's disk.
     Authorized,
-    /// Energy flows.
     Supplying,
     /// It is over: the reading is the final one.
     Ended(SupplyEnd),
@@ -50,15 +47,12 @@ pub enum SupplyState {
 /// What an engine knows of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupplyRecord {
-    /// The session.
     pub session: SessionId,
-    /// Its driver.
     pub driver: DriverId,
     /// The price it was authorised at.
     pub price: Price,
     /// The number of its authorisation, rising per charge point.
     pub authorization: u64,
-    /// Where it is.
     pub state: SupplyState,
     /// The number of its newest message: 1 for the start, one more for each reading and for the end. 0: not started.
     pub seq: u64,

@@ -9,12 +9,10 @@ pub const MAX_REASON_CHARS: usize = 256;
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// It is too long.
     #[error("has {chars} characters; at most {max} are allowed")]
     Long {
         /// Its length in characters.
         chars: usize,
-        /// The bound.
         max: usize,
     },
     /// It would move a terminal's cursor, or worse.

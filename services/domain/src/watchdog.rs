@@ -88,7 +88,6 @@ impl Watchdog {
         }
     }
 
-    /// What a panel shows.
     pub fn status(&self) -> Status {
         let central = match &self.central {
             Central::WaitingForEngine => CentralStatus::WaitingForEngine,

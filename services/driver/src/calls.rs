@@ -85,7 +85,6 @@ impl Calls {
         });
     }
 
-    /// Asks for a charge.
     pub(crate) fn request(&mut self, id: RequestId, target: Target, attempt: u32) {
         let delay = self.delay(attempt);
         let (charge_point_id, location_prefix) = match target {
@@ -132,7 +131,6 @@ impl Calls {
         });
     }
 
-    /// Follows none.
     pub(crate) fn unfollow(&mut self) {
         self.watch = JoinSet::new();
     }

@@ -8,10 +8,12 @@ use tokio::sync::mpsc;
 /// What comes in from outside.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// For the rules.
     Input(Input),
     /// A call was not answered; central may have said when to try again.
-    Unanswered { why: String, retry_after: Duration },
+    Unanswered {
+        why: String,
+        retry_after: Duration,
+    },
     /// The charge points free now, by Kafka.
     Broadcast(Vec<FreePoint>),
     /// The charge points free now, by central, with their prices.

@@ -30,16 +30,10 @@ use std::path::PathBuf;
 pub enum Error {
     /// Its file cannot be read.
     #[error("cannot read the requests in {}: {problem}; name another file with --requests", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        problem: std::io::Error,
-    },
+    Unreadable { file: PathBuf, problem: std::io::Error },
     /// Its file is too large to be one.
     #[error("{} is larger than {max_bytes} bytes: that is no file of requests", .file.display())]
     TooLarge {
-        /// The file.
         file: PathBuf,
         /// The most that is read.
         max_bytes: u64,

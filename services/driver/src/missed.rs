@@ -22,7 +22,6 @@ const MISSED_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The most pages of one list that are read: 100,000 sessions of one driver. Beyond, only the oldest are seen.
 const MAX_PAGES: usize = 200;
 
-/// Asks central for both.
 pub(crate) async fn missed(
     client: DriverServiceClient<Peer>,
     driver_id: String,

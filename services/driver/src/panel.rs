@@ -23,7 +23,6 @@ pub fn panel(view: watch::Receiver<View>) -> impl Panel {
     ui::watching(view, draw)
 }
 
-/// Paints one picture.
 fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let small = area.height < SMALL;
     let heights = if small {

@@ -10,12 +10,9 @@ use std::collections::VecDeque;
 /// The messages that are kept: more than a screen shows.
 const MESSAGES: usize = 50;
 
-/// What a panel shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Whose app this is.
     pub driver: DriverId,
-    /// Where central is.
     pub central: String,
     /// Does central answer? `None` before the first call has ended.
     pub reachable: Option<bool>,
@@ -25,13 +22,11 @@ pub struct View {
     pub free: Vec<FreePoint>,
     /// How many requests have concluded.
     pub concluded: usize,
-    /// How many there are.
     pub asked: usize,
     /// The newest messages, the newest last.
     pub messages: VecDeque<String>,
 }
 
-/// The supply under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Supply {
     /// The charge point that is reserved, or charges.
@@ -62,7 +57,6 @@ impl View {
         }
     }
 
-    /// Takes in an event.
     pub(crate) fn apply(&mut self, event: &Event, words: &Words) {
         match event {
             Event::Reached => self.reachable = Some(true),

@@ -15,7 +15,6 @@ pub enum Error {
     /// The address cannot be used.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
     /// The store failed: whether its last change was kept is found at the next start.
@@ -26,9 +25,7 @@ pub enum Error {
         "the store in {folder} is charge point {found}'s, not {wanted}'s; choose another folder with --data"
     )]
     OtherChargePoint {
-        /// Which store.
         folder: PathBuf,
-        /// Whose it is.
         found: String,
         /// Who was to use it.
         wanted: ChargePointId,
@@ -39,7 +36,6 @@ pub enum Error {
          until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin with an empty folder"
     )]
     Older {
-        /// Which store.
         folder: PathBuf,
         /// The format it has.
         found: u32,
@@ -51,7 +47,6 @@ pub enum Error {
         "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with a new one"
     )]
     Value {
-        /// Which store.
         folder: PathBuf,
         /// What it should have been.
         what: &'static str,

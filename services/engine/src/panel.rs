@@ -73,7 +73,6 @@ async fn manual(point: Point) {
     }
 }
 
-/// Paints one picture.
 fn draw(
     frame: &mut Frame<'_>,
     area: Rect,

@@ -33,7 +33,6 @@ impl Point {
         Self { charge_point, commands, view, central }
     }
 
-    /// Its id.
     pub fn charge_point(&self) -> &ChargePointId {
         &self.charge_point
     }
@@ -48,12 +47,10 @@ impl Point {
         self.panel(Input::Look).await
     }
 
-    /// The cable goes in.
     pub async fn plug_in(&self) -> Result<View, Failure> {
         self.panel(Input::PlugIn).await
     }
 
-    /// The cable comes out.
     pub async fn unplug(&self) -> Result<View, Failure> {
         self.panel(Input::Unplug).await
     }
@@ -63,7 +60,6 @@ impl Point {
         self.panel(Input::Break(reason)).await
     }
 
-    /// It is repaired.
     pub async fn repair(&self) -> Result<View, Failure> {
         self.panel(Input::Repair).await
     }

@@ -84,7 +84,6 @@ impl Service {
         })
     }
 
-    /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }

@@ -6,7 +6,6 @@ use domain::{
 };
 use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
 
-/// A reading.
 pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
     Telemetry {
         timestamp: record.read_at.map(domain::Wall::seconds),

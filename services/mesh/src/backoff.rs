@@ -38,7 +38,6 @@ impl Backoff {
         wait
     }
 
-    /// Waits.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.next_wait()).await;
     }

@@ -42,7 +42,6 @@ pub fn price(field: &str, price: Option<&proto::Price>) -> Result<Price, Invalid
         .map_err(|problem| InvalidField::new(format!("{field}.micros_per_kwh"), problem))
 }
 
-/// Writes a price.
 pub fn price_proto(price: Price) -> proto::Price {
     proto::Price {
         currency_code: price.currency().to_string(),
@@ -59,7 +58,6 @@ pub fn money(field: &str, money: Option<&proto::Money>) -> Result<Money, Invalid
     Ok(Money { currency, micros })
 }
 
-/// Writes an amount.
 pub fn money_proto(money: Money) -> proto::Money {
     proto::Money { currency_code: money.currency.to_string(), micros: signed(money.micros) }
 }
@@ -113,7 +111,6 @@ pub fn wall(timestamp: &prost_types::Timestamp) -> Wall {
     Wall(timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000)))
 }
 
-/// Writes a timestamp.
 pub fn timestamp(wall: Wall) -> prost_types::Timestamp {
     let nanos = wall.0.rem_euclid(1000) * 1_000_000;
     prost_types::Timestamp {
@@ -128,7 +125,6 @@ pub fn duration(field: &str, duration: Option<&prost_types::Duration>) -> Result
     Duration::try_from(*duration).map_err(|_| InvalidField::new(field, "must not be negative"))
 }
 
-/// Writes a duration.
 pub fn duration_proto(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

@@ -41,12 +41,10 @@ impl Shutdown {
         self.token.cancel();
     }
 
-    /// Was the order given?
     pub fn is_started(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Waits for the order.
     pub async fn started(&self) {
         self.token.cancelled().await;
     }

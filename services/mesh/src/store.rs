@@ -22,7 +22,6 @@ use std::{
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has it open.
@@ -30,16 +29,10 @@ pub enum StoreError {
     InUse(PathBuf),
     /// The folder cannot be used.
     #[error("the store in {folder} cannot be opened; check the folder's permissions and the disk")]
-    Open {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Open { folder: PathBuf, source: std::io::Error },
     /// Something in it is altered, missing or unreadable.
     #[error("the store in {folder} is damaged: {what}; {}", way_out(*older_copies))]
     Damaged {
-        /// Which.
         folder: PathBuf,
         /// May its owner go on with an older copy?
         older_copies: bool,
@@ -55,7 +48,6 @@ pub enum StoreError {
         go_on(*older_copies && *found > 0, folder)
     )]
     Lost {
-        /// Which.
         folder: PathBuf,
         /// The commit that was the last.
         committed: u64,
@@ -71,7 +63,6 @@ pub enum StoreError {
         way_out(*older_copies)
     )]
     Unproven {
-        /// Which.
         folder: PathBuf,
         /// May its owner go on with an older copy?
         older_copies: bool,
@@ -81,9 +72,7 @@ pub enum StoreError {
         "the store in {folder} is of the role '{found}', not '{wanted}'; choose another folder with --data"
     )]
     OtherRole {
-        /// Which.
         folder: PathBuf,
-        /// Whose it is.
         found: String,
         /// Who was to use it.
         wanted: String,
@@ -93,23 +82,12 @@ pub enum StoreError {
         "there is no store in {folder}, and --store-must-exist says that there should be one; \
          is its disk mounted? Restore the backup, or start once without the flag to begin with a new store"
     )]
-    Missing {
-        /// Which.
-        folder: PathBuf,
-    },
+    Missing { folder: PathBuf },
     /// A newer version wrote it.
     #[error(
         "the store in {folder} has format {found}, and this version knows up to {known}; use a newer version"
     )]
-    Newer {
-        /// Which.
-        folder: PathBuf,
-        /// What it has.
-        found: u32,
-        /// What this version knows.
-        known: u32,
-    },
-    /// Reading failed.
+    Newer { folder: PathBuf, found: u32, known: u32 },
     #[error("the store cannot be read")]
     Read(#[source] sled::Error),
     /// Writing failed; whether the batch was applied is unknown.
@@ -185,12 +163,10 @@ impl Batch {
         self.changes.insert(key.into(), None);
     }
 
-    /// Nothing to change?
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// How many keys change.
     pub fn len(&self) -> usize {
         self.changes.len()
     }
@@ -223,7 +199,6 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Empty.
     pub fn new() -> Self {
         Self::default()
     }

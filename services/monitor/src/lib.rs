@@ -20,10 +20,8 @@ pub use view::View;
 /// Why a monitor cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its address is taken.
     #[error(transparent)]
     Bind(#[from] mesh::grpc::BindError),
-    /// Its server failed.
     #[error("the monitor's server failed")]
     Serve(#[from] mesh::grpc::ServeError),
 }

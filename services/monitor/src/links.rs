@@ -81,7 +81,6 @@ impl Links {
         });
     }
 
-    /// Pings the engine.
     pub(crate) fn ping(&self, epoch: u64, central_reachable: bool) {
         if let Some(pings) = &self.pings {
             let ping = AttendRequest { epoch, central_reachable };
@@ -121,7 +120,6 @@ impl Links {
         });
     }
 
-    /// Sends a report.
     pub(crate) fn report(&self, epoch: u64, health: Health) {
         let (health, reason) = match health {
             Health::Ok => (EngineHealth::Ok, String::new()),

@@ -22,7 +22,6 @@ pub fn panel(view: watch::Receiver<View>, log: LogRing) -> impl Panel {
     })
 }
 
-/// Paints one picture.
 fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, log: Vec<(tracing::Level, String)>) {
     let [facts, messages] = Layout::vertical([Length(9), Min(3)]).areas(area);
     let store = view.status.instance.as_ref();

@@ -41,7 +41,6 @@ impl Service {
         Ok(Self { options, listener, watchdog, view: watch::Sender::new(view) })
     }
 
-    /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }

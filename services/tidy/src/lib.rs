@@ -18,7 +18,6 @@ use std::{
 pub struct File {
     /// From the root of the repository: `services/mesh/src/lib.rs`.
     pub path: String,
-    /// What is in it.
     pub text: String,
 }
 

@@ -13,7 +13,6 @@ use syn::{Item, UseTree, Visibility, spanned::Spanned as _, visit::Visit};
 /// A module by its names, from the crate's root: `["network", "session"]`; the root has none.
 pub type Name = Vec<String>;
 
-/// A crate's modules.
 #[derive(Debug, Default)]
 pub struct Modules {
     modules: BTreeMap<Name, Module>,
@@ -34,7 +33,6 @@ struct Module {
 /// One module uses another one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Use {
-    /// Who uses.
     pub from: Name,
     /// Where what it uses is defined.
     pub to: Name,

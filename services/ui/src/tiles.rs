@@ -43,7 +43,6 @@ pub fn bold() -> Style {
 pub struct Column {
     /// What stands above it.
     pub name: &'static str,
-    /// How wide it is.
     pub width: Constraint,
     /// On a screen with fewer columns than these it is left out.
     pub from: u16,

@@ -21,7 +21,6 @@ use tonic::{Request, Response, Status, Streaming};
 /// So many answers to reports may wait for a slow monitor; beyond, its next report waits.
 const ANSWERS: usize = 16;
 
-/// Serves charge points.
 #[derive(Debug, Clone)]
 pub(crate) struct ChargePoints {
     pub(crate) handle: Handle,

@@ -18,7 +18,6 @@ use mesh::{
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-/// Serves drivers.
 #[derive(Debug, Clone)]
 pub(crate) struct Drivers {
     pub(crate) handle: Handle,

@@ -17,5 +17,4 @@ use std::pin::Pin;
 use tokio_stream::Stream;
 use tonic::Status;
 
-/// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -36,7 +36,6 @@ const WATCH_PAGE: usize = 500;
 /// The operator is one caller: its `request_id`s are one namespace.
 const CALLER: &str = "operator";
 
-/// Serves the operator.
 #[derive(Debug, Clone)]
 pub(crate) struct Operators {
     pub(crate) handle: Handle,

@@ -50,7 +50,6 @@ fn outcome(outcome: Outcome) -> network::SessionOutcome {
     }
 }
 
-/// A session's ticket.
 pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
     network::Ticket {
         session_id: session.id.to_string(),

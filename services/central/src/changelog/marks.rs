@@ -153,12 +153,10 @@ impl Marks {
         settled
     }
 
-    /// Is a row marked?
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         self.marks.contains_key(key)
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.marks.len()
     }

@@ -28,7 +28,6 @@ pub(crate) const VERSION: &str = "version";
 /// The header with the layout of the store that wrote it.
 pub(crate) const FORMAT: &str = "format";
 
-/// The topic.
 pub(crate) fn log(options: &KafkaOptions) -> Log {
     Log::new(options, CENTRAL_CHANGELOG)
 }
@@ -36,9 +35,7 @@ pub(crate) fn log(options: &KafkaOptions) -> Log {
 /// A row for the changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copied {
-    /// Its version.
     pub(crate) version: u64,
-    /// Its key.
     pub(crate) key: Vec<u8>,
     /// As it is on disk; `None`: it is deleted.
     pub(crate) value: Option<Vec<u8>>,
@@ -70,7 +67,6 @@ impl Written {
 /// What the publisher found before it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The Kafka cluster.
     pub(crate) cluster: String,
     /// Who wrote last; `None`: the changelog is empty.
     pub(crate) last: Option<Written>,
@@ -86,7 +82,6 @@ pub(crate) enum Standing {
     /// Nobody has looked yet.
     #[default]
     Unknown,
-    /// Yes.
     Ours,
     /// It is another store's.
     Foreign,

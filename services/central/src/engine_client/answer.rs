@@ -33,7 +33,6 @@ pub(super) fn revoke_outcome(
     }
 }
 
-/// The whole answer.
 pub(super) fn read(
     outcome: Option<CallOutcome>,
     state: Option<engine::EngineState>,

@@ -24,7 +24,6 @@ use tokio::runtime;
 /// The largest answer that is read: 1,000 unsettled sessions are a quarter of it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// Makes the calls.
 #[derive(Debug)]
 pub(crate) struct Calls {
     /// One a charge point, so as many as may register.

@@ -6,18 +6,12 @@ use domain::network::{CallOutcome, EngineAnswer, EngineRequest};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField};
 
-/// A request of `EngineService`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// `AuthorizeSupply`.
     Authorize(engine::AuthorizeSupplyRequest),
-    /// `RevokeAuthorization`.
     Revoke(engine::RevokeAuthorizationRequest),
-    /// `StopSupply`.
     Stop(engine::StopSupplyRequest),
-    /// `ConfirmSettled`.
     Confirm(engine::ConfirmSettledRequest),
-    /// `GetEngineState`.
     GetState(engine::GetEngineStateRequest),
 }
 

@@ -26,12 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long the last rows may take at an ordered stop.
 const LAST_ROWS: Duration = Duration::from_secs(1);
 
-/// The publisher.
 pub(crate) struct Publisher {
     pub(crate) handle: Handle,
     pub(crate) producer: Producer,
     pub(crate) log: Log,
-    /// The store's id.
     pub(crate) store: String,
     /// Woken when something is marked.
     pub(crate) wake: Arc<Notify>,
@@ -41,7 +39,6 @@ pub(crate) struct Publisher {
 enum Halt {
     /// Whose the changelog is must be found out anew: Kafka was away, or somebody wrote just before this offset.
     Look(Option<i64>),
-    /// The writer has ended.
     Ended,
 }
 

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 /// Names central in lag dashboards.
 const GROUP: &str = "evmesh-central";
 
-/// Starts to read.
 pub(crate) fn read_telemetry(
     options: &KafkaOptions,
     (cluster_id, offsets): (Option<String>, BTreeMap<i32, i64>),

@@ -9,12 +9,10 @@ use mesh::trace::TRACEPARENT;
 /// A message as it came, and what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incoming {
-    /// Where it stood.
     pub(crate) source: Source,
     key: Vec<u8>,
     payload: Vec<u8>,
     message: Option<Result<Message, String>>,
-    /// What caused it.
     trace: Option<Trace>,
 }
 

@@ -9,7 +9,6 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 use ui::Panel;
 
-/// What the panel shows.
 #[derive(Debug, Clone)]
 pub struct View {
     pub(crate) address: SocketAddr,

@@ -20,14 +20,10 @@ impl std::fmt::Debug for Snapshot<'_> {
     }
 }
 
-/// Which sessions are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
-    /// All of them.
     All,
-    /// A driver's.
     Driver(DriverId),
-    /// A charge point's.
     ChargePoint(ChargePointId),
 }
 
@@ -139,7 +135,6 @@ impl<'a> StoreArchive<'a> {
         Self { store, error: RefCell::new(None) }
     }
 
-    /// What went wrong meanwhile.
     pub(crate) fn into_result(self) -> Result<(), Error> {
         self.error.into_inner().map_or(Ok(()), Err)
     }

@@ -37,14 +37,12 @@ impl Rows {
         }
     }
 
-    /// Adds one.
     pub(crate) fn push(&mut self, message: StoredMessage, batch: &mut Batch) {
         batch.put(keys::row(self.kind, self.next), codec::encode(&message));
         self.next += 1;
         self.waiting += 1;
     }
 
-    /// Kafka has these.
     pub(crate) fn delivered(&mut self, numbers: &[u64], batch: &mut Batch) {
         for &number in numbers {
             batch.delete(keys::row(self.kind, number));
@@ -52,7 +50,6 @@ impl Rows {
         self.waiting = self.waiting.saturating_sub(numbers.len());
     }
 
-    /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }

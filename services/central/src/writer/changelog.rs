@@ -25,7 +25,6 @@ pub struct Lag {
     pub(crate) rows: usize,
     /// For how long the oldest has waited.
     pub(crate) seconds: f64,
-    /// Is it this store's?
     pub(crate) standing: Standing,
 }
 

@@ -53,7 +53,6 @@ pub enum Input {
     Changelog(Found),
 }
 
-/// The one writer.
 pub struct Writer {
     network: Network,
     meta: StoredMeta,

@@ -31,7 +31,6 @@ const TELEMETRY_A_STEP: usize = 2048;
 pub struct Outlets {
     /// Where events are logged, counted and shown.
     pub events: Events,
-    /// Kafka.
     pub producer: Producer,
     /// Woken when there are new rows for drivers.
     pub notifications: Arc<Notify>,

@@ -16,7 +16,6 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Does somebody follow it?
     pub(crate) fn has(&self, id: &SessionId) -> bool {
         self.sessions.contains_key(id)
     }
@@ -41,7 +40,6 @@ impl Watches {
         }
     }
 
-    /// A session changed.
     pub(crate) fn changed(&mut self, session: Session) {
         let (id, settled) = (session.id.clone(), session.settled());
         let Some(sender) = self.sessions.get(&id) else {

@@ -12,21 +12,16 @@ use std::{
     time::Duration,
 };
 
-/// A definitive answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
     /// The digest of the request: a repeat has the same.
     pub fingerprint: u64,
-    /// When it was given.
     pub at: Wall,
-    /// What it was.
     pub result: Result<Recorded, Denial>,
 }
 
-/// What an answer granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// A session.
     Session(SessionId),
     /// An order that reached so many charge points.
     Ordered(u32),

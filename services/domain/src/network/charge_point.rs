@@ -7,7 +7,6 @@ use super::{
 use crate::{ChargePointId, InstanceId, MonitorId, Mono, Price, SessionId};
 use std::collections::BTreeSet;
 
-/// The monitor's link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     /// Not connected, since then.
@@ -27,7 +26,6 @@ pub(super) enum Answering {
     No,
 }
 
-/// A call under way.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct InFlight {
     pub(super) id: CallId,
@@ -40,13 +38,10 @@ pub(super) struct InFlight {
 /// One charge point, as central knows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChargePoint {
-    /// Its id.
     pub id: ChargePointId,
-    /// Its place.
     pub location: String,
     /// The price of new sessions.
     pub price: Price,
-    /// Where its engine is.
     pub engine_address: String,
     /// The engine's store that holds the id.
     pub instance: InstanceId,
@@ -78,7 +73,6 @@ pub(super) struct Point {
     pub(super) answering: Answering,
     /// When the monitor last reported this instance well.
     pub(super) last_ok: Mono,
-    /// The open session.
     pub(super) open: Option<SessionId>,
     /// Ended sessions for which something is left to do.
     pub(super) ended: BTreeSet<SessionId>,

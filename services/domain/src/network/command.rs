@@ -14,7 +14,6 @@ use crate::{
 /// Where a driver wants to charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// There.
     Named(ChargePointId),
     /// Wherever it is free, among the places that start with this.
     Any {
@@ -28,14 +27,12 @@ pub enum Target {
 pub enum Which {
     /// Every registered one.
     All,
-    /// These.
     Some(Vec<ChargePointId>),
 }
 
 /// How an engine is, as its monitor says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Health {
-    /// Well.
     Ok,
     /// It says that it is broken.
     Faulted,
@@ -54,20 +51,15 @@ pub enum Broker {
     Gap,
 }
 
-/// A registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// The charge point.
     pub charge_point: ChargePointId,
     /// Its place; taken the first time.
     pub location: String,
     /// Its price; taken the first time.
     pub price: Price,
-    /// Where its engine is.
     pub engine_address: String,
-    /// The engine's store.
     pub instance: InstanceId,
-    /// The monitor's process.
     pub monitor: MonitorId,
     /// The newest epoch that the engine has refused an older one for; 0 if none.
     pub newest_epoch: u64,
@@ -82,9 +74,7 @@ pub enum Command {
         asked: Asked<Box<Session>>,
         /// A fresh id, for the session.
         session: SessionId,
-        /// Whose.
         driver: DriverId,
-        /// Where.
         target: Target,
     },
     /// A supply is asked for at the charge point itself.
@@ -93,9 +83,7 @@ pub enum Command {
         asked: Asked<Box<Session>>,
         /// A fresh id, for the session.
         session: SessionId,
-        /// Where.
         charge_point: ChargePointId,
-        /// The engine's store.
         instance: InstanceId,
         /// Whose, or a guest's.
         driver: DriverId,
@@ -104,7 +92,6 @@ pub enum Command {
     StopCharge {
         /// Who waits for the answer.
         asked: Asked<Box<Session>>,
-        /// Whose.
         driver: DriverId,
         /// Which; `None`: the open one.
         session: Option<SessionId>,
@@ -113,7 +100,6 @@ pub enum Command {
     Order {
         /// Who waits for the answer.
         asked: Asked<Ordered>,
-        /// Which.
         which: Which,
         /// Out of service, or in.
         out_of_order: bool,
@@ -122,7 +108,6 @@ pub enum Command {
     SetPrice {
         /// Who waits for the answer.
         asked: Asked<ChargePointId>,
-        /// Where.
         charge_point: ChargePointId,
         /// What a kWh costs from the next authorisation on.
         price: Price,
@@ -131,50 +116,34 @@ pub enum Command {
     Register {
         /// Who waits for the answer.
         token: Token<Registered>,
-        /// What it registers.
         registration: Registration,
     },
-    /// A monitor reports.
     Report {
         /// Who waits for the answer.
         token: Token<Reported>,
-        /// Where.
         charge_point: ChargePointId,
         /// Of which registration.
         epoch: u64,
-        /// How the engine is.
         health: Health,
         /// Why it is not well.
         reason: String,
     },
     /// A monitor's stream ended.
     MonitorGone {
-        /// Where.
         charge_point: ChargePointId,
         /// Of which registration.
         epoch: u64,
     },
     /// A call to an engine came back, or did not.
-    EngineAnswered {
-        /// Where.
-        charge_point: ChargePointId,
-        /// Which call.
-        call: CallId,
-        /// What came of it.
-        result: Result<EngineAnswer, CallFailed>,
-    },
+    EngineAnswered { charge_point: ChargePointId, call: CallId, result: Result<EngineAnswer, CallFailed> },
     /// A message came on `cp_telemetry`.
     Telemetry {
-        /// What it says.
         message: Message,
         /// Where it stood; `None` in tests without Kafka.
         source: Option<Source>,
     },
     /// A message on `cp_telemetry` could not be read: only its place counts.
-    Unreadable {
-        /// Where it stood.
-        source: Source,
-    },
+    Unreadable { source: Source },
     /// News of Kafka itself.
     Broker(Broker),
     /// Copies of these sessions, as they were before this step, are kept outside the store.
@@ -186,9 +155,7 @@ pub enum Command {
 /// What a message on `cp_telemetry` says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// What happened.
     pub kind: MessageKind,
-    /// Where.
     pub charge_point: ChargePointId,
     /// Whose; absent in a fault without a session.
     pub driver: Option<DriverId>,
@@ -198,7 +165,6 @@ pub struct Message {
     pub energy: Option<Energy>,
     /// Power now.
     pub power: Option<Power>,
-    /// Why, in words.
     pub reason: String,
     /// When, by the sender's clock.
     pub at: Option<Wall>,

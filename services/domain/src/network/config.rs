@@ -27,7 +27,6 @@ pub struct Config {
     pub answer_ttl: Duration,
     /// How many answers are kept at most; the oldest go first.
     pub max_answers: usize,
-    /// Who may register.
     pub registration: RegistrationPolicy,
     /// How many charge points may register.
     pub max_charge_points: usize,
@@ -36,7 +35,6 @@ pub struct Config {
     pub confirm_copied: bool,
 }
 
-/// Who may register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistrationPolicy {
     /// Any charge point.

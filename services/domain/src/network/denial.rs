@@ -26,7 +26,6 @@ super::words! {
     NoChargePointFree = "NO_CHARGE_POINT_FREE",
     /// The driver has an open session.
     DriverBusy = "DRIVER_BUSY",
-    /// The engine refused.
     EngineRefused = "ENGINE_REFUSED",
     /// The engine did not answer in time.
     EngineSilent = "ENGINE_SILENT",
@@ -57,7 +56,6 @@ super::words! {
     ChargeStopped = "CHARGE_STOPPED",
     /// The operator took the charge point out of service, and the reservation with it.
     ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
-    /// The engine broke.
     ChargePointFaulted = "CHARGE_POINT_FAULTED",
     /// The engine lost its monitor.
     ChargePointDisconnected = "CHARGE_POINT_DISCONNECTED",

@@ -10,7 +10,6 @@ use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, Power, RequestId
 /// What the network wants done. It leaves only once the step that decided it is on disk (INV-6).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Answer a caller.
     Reply(Reply),
     /// Call an engine, and give the result back as [`Command::EngineAnswered`](super::Command::EngineAnswered), always.
     Call(EngineCall),
@@ -37,7 +36,6 @@ pub struct EngineCall {
     pub call: CallId,
     /// The instance that is meant; another's answer is none.
     pub instance: InstanceId,
-    /// What is asked.
     pub request: EngineRequest,
     /// The trace of the order that this follows from; `None` where it is nobody's order.
     pub trace: Option<Trace>,
@@ -46,7 +44,6 @@ pub struct EngineCall {
 /// What a driver is told on `driver_notifications`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
-    /// Whose.
     pub driver: DriverId,
     /// Where; `None` if the request named none.
     pub charge_point: Option<ChargePointId>,
@@ -60,9 +57,7 @@ pub struct Notice {
     pub request_id: Option<RequestId>,
     /// The trace of the charge; `None` if none was begun, and its caller named no trace either.
     pub trace: Option<Trace>,
-    /// When.
     pub at: Wall,
-    /// What.
     pub kind: NoticeKind,
 }
 

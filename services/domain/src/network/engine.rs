@@ -12,34 +12,19 @@ pub struct CallId(pub u64);
 pub enum EngineRequest {
     /// `AuthorizeSupply`.
     Authorize {
-        /// Its number.
         number: u64,
-        /// The session.
         session: SessionId,
-        /// Its driver.
         driver: DriverId,
-        /// Its price.
         price: Price,
         /// For how long it holds.
         duration: Duration,
     },
     /// `RevokeAuthorization`.
-    Revoke {
-        /// Its number.
-        number: u64,
-        /// Its session.
-        session: SessionId,
-    },
+    Revoke { number: u64, session: SessionId },
     /// `StopSupply`.
-    Stop {
-        /// The session.
-        session: SessionId,
-    },
+    Stop { session: SessionId },
     /// `ConfirmSettled`.
-    Confirm {
-        /// The sessions.
-        sessions: Vec<SessionId>,
-    },
+    Confirm { sessions: Vec<SessionId> },
     /// `GetEngineState`.
     GetState,
 }
@@ -56,12 +41,10 @@ impl EngineRequest {
     }
 }
 
-/// An engine's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineAnswer {
     /// What came of the call.
     pub outcome: CallOutcome,
-    /// What the engine knows.
     pub report: EngineReport,
 }
 
@@ -90,10 +73,8 @@ pub enum CallOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailed(pub String);
 
-/// What an engine knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineReport {
-    /// Its store.
     pub instance: InstanceId,
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,

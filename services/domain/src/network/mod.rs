@@ -63,10 +63,8 @@ pub trait Archive {
     fn session(&self, id: &SessionId) -> Option<Session>;
 }
 
-/// What a store kept.
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
-    /// Every charge point.
     pub charge_points: Vec<ChargePoint>,
     /// The sessions that are not closed.
     pub sessions: Vec<Session>,
@@ -85,9 +83,7 @@ pub struct Changes {
     pub charge_points: Vec<ChargePoint>,
     /// As they are now; closed ones belong to the archive from here on.
     pub sessions: Vec<Session>,
-    /// New answers.
     pub answers: Vec<(RequestKey, Answered)>,
-    /// Answers to forget.
     pub expired_answers: Vec<RequestKey>,
 }
 
@@ -239,7 +235,6 @@ impl Network {
         self.registry.sessions()
     }
 
-    /// The driver's open session.
     pub fn open_session(&self, driver: &DriverId) -> Option<&Session> {
         self.registry.find_open(driver)
     }
@@ -249,7 +244,6 @@ impl Network {
         self.registry.points().len()
     }
 
-    /// One charge point.
     pub fn charge_point(&self, id: &ChargePointId) -> Option<Detail> {
         self.registry.find_point(id).map(|point| point.detail(&self.registry))
     }

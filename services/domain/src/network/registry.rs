@@ -33,7 +33,6 @@ impl Registry {
         self.sessions.get(id)
     }
 
-    /// The driver's open session.
     pub(super) fn find_open(&self, driver: &DriverId) -> Option<&Session> {
         self.drivers.get(driver).map(|id| self.session(id))
     }

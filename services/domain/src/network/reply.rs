@@ -12,7 +12,6 @@ pub enum Reply {
     Ordered(Token<Ordered>, Result<Ordered, Denial>),
     /// The charge point that was changed.
     ChargePoint(Token<ChargePointId>, Result<ChargePointId, Denial>),
-    /// A registration.
     Registered(Token<Registered>, Result<Registered, Denial>),
     /// A report was taken.
     Reported(Token<Reported>, Result<Reported, Denial>),

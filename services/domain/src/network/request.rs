@@ -40,7 +40,6 @@ impl<A> fmt::Debug for Token<A> {
 /// A request that waits for its reply, and may be a repeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked<A> {
-    /// Who waits.
     pub token: Token<A>,
     /// What the caller brought along.
     pub context: Context,
@@ -56,7 +55,6 @@ pub type Repeatable = (RequestKey, u64);
 pub struct RequestKey {
     /// The call: its `request_id`s are a namespace of their own.
     pub method: Method,
-    /// Who called.
     pub caller: String,
     /// The caller's name for it.
     pub id: RequestId,

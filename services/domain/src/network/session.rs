@@ -153,7 +153,6 @@ impl Session {
         self.ended().map_or("", |(ending, _)| &ending.reason)
     }
 
-    /// When it ended.
     pub fn ended_at(&self) -> Option<Wall> {
         self.ended().map(|(ending, _)| ending.at)
     }
@@ -171,7 +170,6 @@ impl Session {
         }
     }
 
-    /// Its ticket.
     pub fn ticket(&self) -> Option<Ticket> {
         if let Settlement::Billed { ticket, .. } = self.settlement()? { Some(*ticket) } else { None }
     }

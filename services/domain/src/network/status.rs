@@ -55,17 +55,13 @@ pub fn status(
 /// A charge point as its operator sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// Its id.
     pub id: ChargePointId,
-    /// Its place.
     pub location: String,
     /// The price of new sessions.
     pub price: Price,
-    /// Its status now.
     pub status: Status,
     /// Why, where that needs saying.
     pub status_reason: String,
-    /// Where its engine is.
     pub engine_address: String,
     /// The epoch of its registration.
     pub epoch: u64,
@@ -76,9 +72,7 @@ pub struct Detail {
 /// A session under way at a charge point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveDetail {
-    /// The session.
     pub session: SessionId,
-    /// Its driver.
     pub driver: DriverId,
     /// Where it is in its life.
     pub state: State,

@@ -9,7 +9,6 @@ macro_rules! words {
         }
 
         impl $kind {
-            /// Every one.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The word on the wire.

@@ -7,11 +7,9 @@ pub const MAX_PARTS: u32 = 1024;
 /// Where a message stands in its broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Which broadcast.
     pub broadcast: String,
     /// From 1 to `parts`.
     pub part: u32,
-    /// How many.
     pub parts: u32,
 }
 

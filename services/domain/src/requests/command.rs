@@ -3,7 +3,6 @@
 use super::{Event, Notification, Session, Target, Ticket};
 use crate::{RequestId, SessionId};
 
-/// What reaches the app.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// The process started. Comes once, first.
@@ -18,47 +17,28 @@ pub enum Input {
         tickets: Vec<Ticket>,
     },
     /// The charge point is reserved.
-    Authorized {
-        /// Of which request.
-        request: RequestId,
-        /// The session.
-        session: Session,
-    },
+    Authorized { request: RequestId, session: Session },
     /// The request was denied for good.
     Denied {
-        /// Which request.
         request: RequestId,
         /// The reason's name, such as `CHARGE_POINT_BUSY`.
         reason: String,
-        /// In words.
         message: String,
     },
     /// The request, or the question for what was missed, was not answered: it is repeated.
-    Unanswered {
-        /// Why, in words.
-        why: String,
-    },
+    Unanswered { why: String },
     /// Central showed a session: a change of the one that is followed, or the answer to a question.
     Seen(Session),
     /// Central does not know the session.
-    Forgotten {
-        /// Which.
-        session: SessionId,
-        /// In words.
-        message: String,
-    },
+    Forgotten { session: SessionId, message: String },
     /// A message on `driver_notifications`, whoever it is for.
     Told(Notification),
     /// Central did not answer a question, or its stream broke.
-    Unreachable {
-        /// Why, in words.
-        why: String,
-    },
+    Unreachable { why: String },
     /// Central answered something.
     Reached,
 }
 
-/// What the app does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Ask for what was missed.
@@ -66,22 +46,18 @@ pub enum Effect {
         /// How many attempts were not answered before.
         attempt: u32,
     },
-    /// Ask for a charge.
     Request {
         /// The same for each attempt of one line.
         request: RequestId,
-        /// Where.
         target: Target,
         /// How many attempts were not answered before.
         attempt: u32,
     },
     /// Follow this session, and no other, until told otherwise.
     Follow(SessionId),
-    /// Follow none.
     Unfollow,
     /// Ask once how this session is.
     Fetch(SessionId),
-    /// Show.
     Tell(Event),
     /// All is done.
     Finish,

@@ -3,14 +3,12 @@
 use super::{Expectation, Line, Outcome, Session, State, Target, Ticket};
 use crate::{ChargePointId, Energy, Money, Power, Price, SessionId};
 
-/// Something to show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Central answers, for the first time or again.
     Reached,
     /// Central cannot be reached; what was asked is repeated until it is.
     Unreachable {
-        /// Why.
         why: String,
     },
     /// The newest tickets from before the start, oldest first.
@@ -21,30 +19,22 @@ pub enum Event {
     Requesting {
         /// The line of the file.
         line: u32,
-        /// Where.
         target: Target,
     },
     /// The charge point is reserved for this driver.
     Authorized {
-        /// The session.
         session: SessionId,
-        /// Where.
         charge_point: ChargePointId,
-        /// Its price.
         price: Price,
     },
-    /// The request was denied.
     Denied {
         /// The reason's name, such as `CHARGE_POINT_BUSY`.
         reason: String,
-        /// In words.
         message: String,
     },
     /// A reading of the supply.
     Consumption {
-        /// The session.
         session: SessionId,
-        /// Where.
         charge_point: ChargePointId,
         /// Power now.
         power: Power,
@@ -55,51 +45,36 @@ pub enum Event {
     },
     /// The supply failed, or the reservation came to nothing.
     SupplyError {
-        /// The session.
         session: SessionId,
-        /// Where.
         charge_point: ChargePointId,
-        /// Why.
         reason: String,
         /// Energy delivered so far.
         energy: Energy,
-        /// What it costs.
         amount: Money,
     },
-    /// A ticket.
     Ticket(Ticket),
-    /// A line has concluded.
     Concluded(Row),
     /// The charge points that are free now, by id.
     FreeChargePoints(Vec<FreePoint>),
-    /// Every line has concluded.
     Finished,
 }
 
 /// A charge point that is free now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreePoint {
-    /// Its id.
     pub id: String,
-    /// Its place.
     pub location: String,
     /// Its price; `network_status` does not tell it.
     pub price: Option<Price>,
 }
 
-/// How a line concluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conclusion {
-    /// It was denied.
     Denied {
-        /// The reason's name.
         reason: String,
-        /// In words.
         message: String,
     },
-    /// Its session ended.
     Ended {
-        /// How.
         outcome: Outcome,
         /// Why; empty when the outcome says it all.
         reason: String,
@@ -110,7 +85,6 @@ pub enum Conclusion {
     },
     /// Central does not know the session any more.
     Forgotten {
-        /// In words.
         message: String,
     },
 }
@@ -134,12 +108,10 @@ pub struct Row {
     pub session: Option<SessionId>,
     /// Where it was: central's choice, if the line left it open.
     pub charge_point: Option<ChargePointId>,
-    /// What came of it.
     pub conclusion: Conclusion,
 }
 
 impl Row {
-    /// Its ticket.
     pub fn ticket(&self) -> Option<&Ticket> {
         match &self.conclusion {
             Conclusion::Ended { ticket, .. } => ticket.as_ref(),

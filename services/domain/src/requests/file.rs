@@ -5,12 +5,10 @@ use crate::{ChargePointId, ids::InvalidId, network::Target, text::MAX_LOCATION_C
 /// The most requests in one file: at 4 s of pause each, half a day.
 pub const MAX_LINES: usize = 10_000;
 
-/// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Its line in the file, from 1.
     pub number: u32,
-    /// Where to charge.
     pub target: Target,
     /// How it is expected to conclude.
     pub expectation: Expectation,
@@ -32,20 +30,12 @@ pub enum Expectation {
 pub enum FileError {
     /// No line asks for anything.
     #[error("{file} has no request; write one charge point id a line, or 'any'")]
-    Empty {
-        /// The file.
-        file: String,
-    },
+    Empty { file: String },
     /// More than [`MAX_LINES`].
     #[error("{file} has more than {MAX_LINES} requests; split it")]
-    TooLong {
-        /// The file.
-        file: String,
-    },
-    /// A line.
+    TooLong { file: String },
     #[error("{file}, line {line}: {wrong}")]
     Line {
-        /// The file.
         file: String,
         /// The line, from 1.
         line: u32,
@@ -57,12 +47,10 @@ pub enum FileError {
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongLine {
-    /// No charge point's id.
     #[error("'{text}' is not a charge point id: it {wrong}")]
     ChargePoint {
         /// As written.
         text: String,
-        /// What is wrong.
         wrong: InvalidId,
     },
     /// A word after the id.
@@ -70,10 +58,7 @@ pub enum WrongLine {
         "'{word}' is not understood; after the charge point only expect=denied, expect=denied:REASON or expect=fault \
          may follow"
     )]
-    Word {
-        /// It.
-        word: String,
-    },
+    Word { word: String },
     /// A reason that no denial has.
     #[error("'{reason}' is not a reason; write it in upper case, such as expect=denied:CHARGE_POINT_BUSY")]
     Reason {
@@ -85,10 +70,7 @@ pub enum WrongLine {
     Location,
     /// Two expectations, or something after one.
     #[error("nothing may follow the expectation, but '{word}' does")]
-    AfterExpectation {
-        /// It.
-        word: String,
-    },
+    AfterExpectation { word: String },
 }
 
 /// Reads a file. Each line is `ID` or `any` or `any START OF A LOCATION`, then optionally `expect=denied`,

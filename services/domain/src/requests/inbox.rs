@@ -22,7 +22,6 @@ pub struct Notification {
     pub seq: Option<u64>,
     /// The same for each copy.
     pub event_id: Option<String>,
-    /// What it says.
     pub news: News,
 }
 
@@ -42,7 +41,6 @@ pub enum News {
     },
     /// `SUPPLY_ERROR`.
     SupplyError {
-        /// Why.
         reason: String,
         /// Energy delivered so far.
         energy: Energy,

@@ -16,7 +16,6 @@ const MAX_BILLED: usize = 256;
 /// Durations of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Whose app this is.
     pub driver: DriverId,
     /// Between a conclusion and the next request.
     pub pause: Duration,
@@ -80,7 +79,6 @@ impl Requests {
         }
     }
 
-    /// The results so far.
     pub fn summary(&self) -> Summary {
         Summary { rows: self.rows.clone(), asked: self.asked }
     }

@@ -6,15 +6,12 @@ use crate::{ChargePointId, Energy, Money, Power, Price, SessionId};
 /// A session, as central shows it to its driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its id.
     pub id: SessionId,
-    /// Where.
     pub charge_point: ChargePointId,
     /// Where it is in its life.
     pub state: State,
     /// Why it ended as it did; empty when the outcome says it all.
     pub reason: String,
-    /// Its price.
     pub price: Price,
     /// Energy so far.
     pub energy: Energy,
@@ -22,7 +19,6 @@ pub struct Session {
     pub power: Power,
     /// Nothing about it can change any more: it has its ticket, or none is due.
     pub settled: bool,
-    /// Its ticket.
     pub ticket: Option<Ticket>,
     /// What is wrong with it while it is not over; empty: nothing that is known.
     pub trouble: String,
@@ -31,15 +27,11 @@ pub struct Session {
 /// A ticket, as central shows it to its driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// The session it bills.
     pub session: SessionId,
-    /// Where.
     pub charge_point: ChargePointId,
     /// Energy delivered.
     pub energy: Energy,
-    /// What it costs.
     pub amount: Money,
-    /// How the session ended.
     pub outcome: Outcome,
     /// The final reading could not be had.
     pub estimated: bool,

@@ -16,7 +16,6 @@ pub enum Effect {
     Answer(Answer),
 }
 
-/// A change on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// The engine itself: the highest authorisation number seen, and the supply that runs with its newest reading.
@@ -36,7 +35,6 @@ pub enum Write {
     EventGone(u64),
 }
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// To central's calls.
@@ -117,7 +115,6 @@ impl Obstacle {
 /// Why something cannot be done at the charge point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A supply runs.
     #[error("A supply is running with its car plugged in; unplug it first.")]
     AlreadyPluggedIn,
     /// The charge point is taken.

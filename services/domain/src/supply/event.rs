@@ -10,7 +10,6 @@ pub enum Cause {
     Full,
     /// The car stayed as long as it wanted to.
     TimeOver,
-    /// The cable was pulled.
     Unplugged,
     /// Central asked for it.
     Stopped,
@@ -23,7 +22,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What it counts as.
     pub fn end(&self) -> SupplyEnd {
         match self {
             Self::Full | Self::TimeOver | Self::Unplugged => SupplyEnd::Completed,
@@ -54,13 +52,10 @@ impl fmt::Display for Cause {
 pub struct Event {
     /// Its place in the outbox, rising.
     pub id: u64,
-    /// When.
     pub at: Wall,
-    /// What happened.
     pub kind: EventKind,
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
     /// A supply started: its record, with the number 1.

@@ -9,11 +9,8 @@ use std::time::Duration;
 pub struct Authorization {
     /// Rising per charge point, from 1.
     pub number: u64,
-    /// The session.
     pub session: SessionId,
-    /// Its driver.
     pub driver: DriverId,
-    /// Its price.
     pub price: Price,
     /// For how long it holds, from its arrival.
     pub duration: Duration,
@@ -34,7 +31,6 @@ pub enum Input {
         instance: InstanceId,
         /// The authorisation's number.
         number: u64,
-        /// Its session.
         session: SessionId,
     },
     /// Central ends a session here. Answered by [`super::Answer::Call`].
@@ -54,12 +50,9 @@ pub enum Input {
     },
     /// A monitor's stream ended.
     AttendEnded {
-        /// Which.
         link: u64,
     },
-    /// The cable is in.
     PluggedIn,
-    /// The cable is out.
     Unplugged,
     /// The car takes no more: it is full, or has stayed as long as it wanted to.
     CarTakesNoMore(Cause),

@@ -20,7 +20,6 @@ pub const MAX_UNSETTLED: usize = 1_000;
 /// in its record, which central asks for.
 pub const MAX_OUTBOX: usize = 10_000;
 
-/// What was on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The random id of the store.
@@ -50,7 +49,6 @@ pub struct View {
     pub last: Option<SupplyRecord>,
     /// So many events wait for Kafka.
     pub unsent: usize,
-    /// Why it cannot supply.
     pub obstacle: Option<Obstacle>,
     /// A car is plugged in.
     pub plugged_in: bool,
@@ -94,7 +92,6 @@ pub enum TakenBy {
     Nobody,
     /// The authorisation with this number, which no car has taken up yet.
     Authorization(u64),
-    /// A supply.
     Supply,
 }
 
@@ -174,7 +171,6 @@ impl Supply {
         }
     }
 
-    /// Is a cable in?
     pub fn plugged_in(&self) -> bool {
         self.plugged_in
     }
@@ -369,7 +365,6 @@ impl Supply {
     }
 }
 
-/// What happens by itself.
 #[derive(Debug, Clone, Copy)]
 enum Due {
     MonitorLost,

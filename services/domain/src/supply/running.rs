@@ -12,7 +12,6 @@ use std::time::Duration;
 /// How often a running supply is read.
 const READING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A supply under way.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
     pub(super) record: SupplyRecord,

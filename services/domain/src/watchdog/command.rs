@@ -7,7 +7,6 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Link(pub u64);
 
-/// What reaches the monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// The process started. Comes once, first.
@@ -15,33 +14,24 @@ pub enum Input {
     /// Time passed: [`super::Watchdog::wake_at`] is due.
     Tick,
     /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
-    AttendStarted {
-        /// Which attempt.
-        link: Link,
-    },
+    AttendStarted { link: Link },
     /// The engine answered a ping.
     EngineAnswered {
-        /// On which stream.
         link: Link,
-        /// The engine's store.
         instance: InstanceId,
         /// Why it cannot supply; empty when it is well.
         fault: String,
-        /// A supply runs.
         supplying: bool,
     },
     /// The stream to the engine ended, or never came to be.
     EngineEnded {
-        /// Which attempt.
         link: Link,
-        /// Why, in words.
         why: String,
         /// The engine has seen a newer registration than ours, with this epoch.
         stale: Option<u64>,
     },
     /// Central registered the charge point.
     Registered {
-        /// Which attempt.
         link: Link,
         /// The epoch of the registration.
         epoch: u64,
@@ -56,46 +46,33 @@ pub enum Input {
         out_of_order: bool,
     },
     /// The registration failed, or its stream of reports ended.
-    CentralEnded {
-        /// Which attempt.
-        link: Link,
-        /// What is wrong.
-        trouble: Trouble,
-    },
+    CentralEnded { link: Link, trouble: Trouble },
 }
 
 /// Why there is no link to central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// It did not answer.
-    Unreachable {
-        /// Why, in words.
-        why: String,
-    },
+    Unreachable { why: String },
     /// It answered, and refused.
     Refused {
         /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
         reason: String,
-        /// In words.
         why: String,
         /// When central said to try again.
         retry_after: Option<Duration>,
     },
 }
 
-/// What the monitor does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Drop the stream to the engine, if there is one, and open another.
     Attend {
-        /// Its number.
         link: Link,
         /// How many attempts in a row came before without an answer; 0: go at once.
         attempt: u32,
     },
-    /// Ping the engine.
     Ping {
-        /// On this stream.
         link: Link,
         /// The epoch of the newest registration; 0 before the first.
         epoch: u64,
@@ -106,7 +83,6 @@ pub enum Effect {
     Register {
         /// The number of the attempt, and of the stream of reports that follows.
         link: Link,
-        /// The engine's store.
         instance: InstanceId,
         /// How many attempts in a row came before without success; 0: go at once.
         attempt: u32,
@@ -119,16 +95,13 @@ pub enum Effect {
     Report {
         /// Of this registration.
         link: Link,
-        /// Its epoch.
         epoch: u64,
-        /// How the engine is.
         health: Health,
     },
     /// Tell people, in a log line.
     Say(Notice),
 }
 
-/// How the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// It answers and is well.
@@ -143,42 +116,25 @@ pub enum Health {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The engine answers, for the first time or again.
-    EngineReached {
-        /// Its store.
-        instance: InstanceId,
-    },
+    EngineReached { instance: InstanceId },
     /// The engine says that it is well again.
     EngineWell,
     /// The engine says that it is broken.
-    EngineFaulted {
-        /// Why.
-        fault: String,
-    },
+    EngineFaulted { fault: String },
     /// The engine does not answer.
     EngineUnreachable {
-        /// Why.
         why: String,
         /// It never did, so there is nothing to register yet.
         never_reached: bool,
     },
     /// Another engine store answers than before.
-    EngineChanged {
-        /// It.
-        instance: InstanceId,
-    },
+    EngineChanged { instance: InstanceId },
     /// Central registered the charge point.
-    Registered {
-        /// The epoch.
-        epoch: u64,
-    },
+    Registered { epoch: u64 },
     /// Central cannot be reached, or does not answer any more.
-    CentralUnreachable {
-        /// Why.
-        why: String,
-    },
+    CentralUnreachable { why: String },
     /// Central refuses.
     CentralRefuses {
-        /// In words.
         why: String,
         /// When to try again.
         retry_after: Option<Duration>,
@@ -189,20 +145,15 @@ pub enum Notice {
     InService,
 }
 
-/// What a panel shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// How the engine is; `None` before anything is known.
     pub engine: Option<Health>,
-    /// Its store.
     pub instance: Option<InstanceId>,
-    /// A supply runs.
     pub supplying: bool,
-    /// What central answers.
     pub central: CentralStatus,
 }
 
-/// What central answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CentralStatus {
     /// Nothing was asked yet: the engine's store is not known.

@@ -54,7 +54,6 @@ impl Addresses {
         })
     }
 
-    /// The whole text.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.

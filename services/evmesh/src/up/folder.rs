@@ -40,7 +40,6 @@ impl Folder {
         self.path().join(service)
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Kept(path) => path,

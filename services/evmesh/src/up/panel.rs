@@ -20,7 +20,6 @@ const LOWER_HEIGHT: u16 = 16;
 /// lower part shrinks.
 const UPPER_HEIGHT: u16 = 15;
 
-/// What the panel shows.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) central: central::panel::View,

@@ -114,7 +114,6 @@ impl Peer {
         Self { shared: Arc::new(shared), channel: endpoint.connect_lazy(), deadline: None }
     }
 
-    /// Where it is.
     pub fn address(&self) -> &Address {
         &self.shared.address
     }
@@ -148,7 +147,6 @@ impl Service<Request> for Peer {
     }
 }
 
-/// The client stack.
 async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
     let path = request.uri().path().to_owned();
     let (label, method) = methods::find(&path).unwrap_or(("unknown", Method::Unary));

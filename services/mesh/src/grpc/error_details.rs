@@ -15,7 +15,6 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind.
     pub code: Code,
     /// Why, for programs: UPPER_SNAKE.
     pub reason: String,

@@ -4,7 +4,6 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use std::{collections::HashMap, sync::LazyLock};
 
-/// What a method is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     /// One request, one answer: bounded in time.

@@ -31,7 +31,6 @@ pub struct BindError {
     problem: String,
 }
 
-/// Why serving ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("the gRPC server failed")]
 pub struct ServeError(#[from] tonic::transport::Error);
@@ -48,7 +47,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
     listener: tokio::net::TcpListener,

@@ -102,7 +102,6 @@ impl Service<Request> for Stack {
     }
 }
 
-/// The server stack.
 async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Instant) -> Response {
     // Which method: streams have no time limit, and are counted apart.
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));

@@ -54,7 +54,6 @@ impl Broker {
         &self.bootstrap_servers
     }
 
-    /// Creates a topic.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
         self.order(Order::Create { topic: topic.into(), partitions })
     }

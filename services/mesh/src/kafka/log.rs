@@ -33,7 +33,6 @@ pub struct Log {
     topic: &'static str,
 }
 
-/// Where a log ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tail {
     /// The cluster that it is on.

@@ -19,10 +19,8 @@ pub enum Origin {
     },
 }
 
-/// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its partition.
     pub partition: i32,
     /// Its offset; the next one to read is at least one above.
     pub offset: i64,
@@ -57,15 +55,9 @@ pub enum ReaderEvent {
     Away,
     /// The cluster is another than the stored one, or the first ever. It is read from the beginning; the service keeps
     /// the id, and forgets the other one's offsets. Not told under [`Origin::Latest`].
-    NewCluster {
-        /// The new one's.
-        id: String,
-    },
+    NewCluster { id: String },
     /// The offset of a partition is out of range, so messages are missing. It is read from the beginning.
-    Gap {
-        /// Which.
-        partition: i32,
-    },
+    Gap { partition: i32 },
 }
 
 /// It outlives librdkafka's.

@@ -47,15 +47,12 @@ pub struct Producer {
 /// A message to be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// Where to.
     pub topic: &'a str,
     /// `None`: by its key.
     pub partition: Option<i32>,
-    /// Its key.
     pub key: &'a [u8],
     /// Its value; `None`: a compacted topic forgets the key.
     pub payload: Option<&'a [u8]>,
-    /// Its headers.
     pub headers: &'a [(&'a str, &'a str)],
 }
 

@@ -29,11 +29,9 @@ const KEYS_UNDER_WAY: usize = 16_384;
 pub struct OutboxRow {
     /// Rises with each row.
     pub id: u64,
-    /// Where to.
     pub topic: String,
     /// Rows of one key stay in order.
     pub key: String,
-    /// What.
     pub payload: Vec<u8>,
     /// Its headers, `traceparent` among them.
     pub headers: Vec<(String, String)>,

@@ -7,15 +7,12 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// Whether a broker answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BrokerState {
     /// Not tried for long enough to say.
     #[default]
     Unknown,
-    /// A broker answers.
     Reached,
-    /// None does.
     Lost,
 }
 

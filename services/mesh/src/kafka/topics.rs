@@ -63,7 +63,6 @@ pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<
     .await
 }
 
-/// Creates what is missing.
 pub(super) async fn create_with(admin: &Admin, wanted: Vec<NewTopic<'_>>) -> Result<(), Error> {
     for result in admin.create_topics(&wanted, &limit()).await.map_err(Error::Ask)? {
         match result {

@@ -18,7 +18,6 @@ use tokio::{
 /// So much is relayed at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// How a relay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// As it should be.
@@ -64,7 +63,6 @@ impl Proxy {
         Self { address, target, mode, task }
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -31,7 +31,6 @@ pub(crate) fn request_key(bytes: &[u8]) -> Result<RequestKey, Unreadable> {
     })
 }
 
-/// Writes an answer.
 pub fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
     let mut stored = StoredAnswer {
         key: request_key_bytes(key),

@@ -7,7 +7,6 @@ use evmesh_proto::store::StoredChargePoint;
 
 const WHAT: &str = "a charge point";
 
-/// Writes a charge point.
 pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
     let ChargePoint {
         id,
@@ -33,7 +32,6 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
     })
 }
 
-/// Reads a charge point.
 pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
     let stored: StoredChargePoint = decode(WHAT, bytes)?;
     Ok(ChargePoint {

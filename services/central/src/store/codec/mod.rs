@@ -29,17 +29,14 @@ pub(crate) fn check_format(found: u32) -> Result<(), Error> {
     }
 }
 
-/// Decodes a message.
 pub fn decode<T: prost::Message + Default>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
     T::decode(bytes).map_err(|error| Unreadable::new(what, error))
 }
 
-/// Encodes a message.
 pub fn encode(message: &impl prost::Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// Reads an id.
 fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, Unreadable> {
     text.parse().map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
 }

@@ -16,7 +16,6 @@ use evmesh_proto::store::{
 
 const WHAT: &str = "a session";
 
-/// Writes a session.
 pub fn session_value(session: &Session) -> Vec<u8> {
     let Facts { id, charge_point, instance, driver, price, authorization, created, trace } = &**session;
     encode(&StoredSession {

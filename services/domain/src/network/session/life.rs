@@ -13,7 +13,6 @@ pub enum State {
     Authorizing,
     /// The engine agreed; the charge point waits for the car.
     Reserved,
-    /// Energy flows.
     Supplying,
     /// It is over. Ended is not settled: the ticket waits for the final reading.
     Ended(Outcome),
@@ -29,7 +28,6 @@ impl State {
     }
 }
 
-/// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// The car was full, or was unplugged.
@@ -62,7 +60,6 @@ impl From<SupplyEnd> for Outcome {
 /// Who ordered a session's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// Its driver.
     Driver,
     /// The operator of the network.
     Operator,
@@ -145,9 +142,7 @@ pub enum Life {
         /// What the driver was told is wrong, once at most.
         trouble: Option<String>,
     },
-    /// It is over.
     Ended {
-        /// How.
         ending: Ending,
         /// What is still owed.
         settlement: Settlement,
@@ -157,7 +152,6 @@ pub enum Life {
 /// How and when a session ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
-    /// How.
     pub outcome: Outcome,
     /// Why, in one plain sentence; empty when the outcome says it all.
     pub reason: String,
@@ -195,7 +189,6 @@ pub enum Settlement {
     Billed {
         /// What was told, the billed reading included.
         delivered: Delivered,
-        /// The ticket.
         ticket: Ticket,
         /// What its engine has to forget; `None`: nothing that is known of, so it is closed.
         held: Option<Held>,

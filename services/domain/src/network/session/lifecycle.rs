@@ -33,9 +33,7 @@ pub(in crate::network) enum Read {
     Absurd,
     /// It is recorded beside the ticket.
     Late,
-    /// The supply has started.
     Started,
-    /// The supply goes on.
     GoesOn,
     /// A session that is over is still being supplied.
     AfterEnd {

@@ -12,7 +12,6 @@ pub struct Ticket {
     pub amount: Money,
     /// Why the engine ended the supply, with its final reading; `None`: that reading could not be had.
     pub end: Option<SupplyEnd>,
-    /// When it was issued.
     pub issued: Wall,
     /// A higher reading that came later: recorded, not billed. Zero if there is none.
     pub late_energy: Energy,

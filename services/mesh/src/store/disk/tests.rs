@@ -72,7 +72,6 @@ fn a_folder_that_cannot_be_used_is_a_plain_error() {
     }
 }
 
-/// What a start finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
     /// Everything: the damage hit what held nothing.
