@@ -5,7 +5,7 @@
 use crate::{
     Error, codec,
     error::ValueError,
-    owner::{Command, Owner, Release, Reply},
+    owner::{self, Effect, Reply},
     storage, telemetry,
     wire::{self, Call},
 };
@@ -19,9 +19,10 @@ use evmesh_proto::{
     store::{StoredEngine, StoredMessage, StoredSupply},
 };
 use mesh::{
+    group_commit::Owner,
     grpc::Failure,
     kafka::OutboxRow,
-    store::{Batch, Store, StoreError},
+    store::{Batch, Store},
 };
 use prost::Message as _;
 use std::path::Path;
@@ -78,7 +79,7 @@ pub struct Outcome {
 
 /// The engine's owner, over any store.
 #[derive(Debug)]
-pub struct Engine<S>(Owner<S>);
+pub struct Engine<S>(Owner<owner::Engine, S>);
 
 impl<S: Store> Engine<S> {
     /// Reads the store, as at every start. An empty one becomes `instance`, where a running engine would draw a random id.
@@ -94,11 +95,11 @@ impl<S: Store> Engine<S> {
             storage::write(&mut batch, &charge_point, instance, &Write::Engine { highest: 0, current: None });
             store.commit(batch)?;
         }
-        Owner::open(store, Path::new("."), charge_point, settings, now).map(Self)
+        owner::Engine::open(store, Path::new("."), charge_point, settings, now).map(Self)
     }
 
     /// One step of the owner: everything that is asked, one commit, and then what may be let out.
-    pub fn step(&mut self, now: Now, asked: Vec<Asked>) -> Result<Outcome, StoreError> {
+    pub fn step(&mut self, now: Now, asked: Vec<Asked>) -> Result<Outcome, Error> {
         let mut commands = Vec::new();
         let mut waiting = Vec::new();
         for asked in asked {
@@ -106,18 +107,18 @@ impl<S: Store> Engine<S> {
             waiting.push(match input {
                 Ok(input) => {
                     let (reply, answer) = oneshot::channel();
-                    commands.push(Command::Input(input, Some(reply)));
+                    commands.push((input, Some(reply)));
                     Ok((answer, reader))
                 }
                 Err(failure) => Err(failure),
             });
         }
         let mut readings = Vec::new();
-        for release in self.0.step(now, commands.into_iter())? {
+        for release in self.0.step(now, commands)? {
             match release {
-                Release::Reply(to, reply) => _ = to.send(reply), // it is in `waiting`
-                Release::Reading(message, _) => readings.push(telemetry::payload(&message)),
-                Release::Rows(..) | Release::Event(_) | Release::OutboxOverflow(_) => {}
+                Effect::Reply(to, reply) => _ = to.send(reply), // it is in `waiting`
+                Effect::Reading(message, _) => readings.push(telemetry::payload(&message)),
+                Effect::Event(_) | Effect::OutboxOverflow(_) => {}
             }
         }
         let told = waiting.into_iter().map(|waiting| match waiting {
@@ -132,12 +133,12 @@ impl<S: Store> Engine<S> {
 
     /// The engine as it looks from outside.
     pub fn view(&self) -> View {
-        self.0.view()
+        self.0.rules.view()
     }
 
     /// When time alone changes something.
     pub fn wake_at(&self) -> Option<Mono> {
-        self.0.wake_at()
+        self.0.rules.wake_at()
     }
 }
 
@@ -170,7 +171,7 @@ fn split(asked: Asked) -> (Result<Input, Failure>, Reader) {
 }
 
 /// At most `limit` rows of the outbox, the oldest first.
-pub fn rows(store: &impl Store, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+pub fn rows(store: &impl Store, limit: usize) -> Result<Vec<OutboxRow>, Error> {
     storage::rows(store, 0, limit)
 }
 

@@ -2,23 +2,23 @@
 
 use crate::{
     manual::Central,
-    owner::{Command, Reply},
+    owner::{Engine, Outlet, Reply},
 };
 use domain::{
     ChargePointId,
     supply::{Answer, Input, Obstacle, Refusal, View},
 };
-use mesh::grpc::{Failure, RETRY_AFTER};
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot, watch,
+use mesh::{
+    group_commit::{Order, Queue, Refused},
+    grpc::{Failure, RETRY_AFTER},
 };
+use tokio::sync::{oneshot, watch};
 
 /// A charge point: what a person does there, and what its screen shows. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Point {
     charge_point: ChargePointId,
-    commands: mpsc::Sender<Command>,
+    pub(crate) inputs: Queue<Engine, Outlet>,
     view: watch::Receiver<View>,
     pub(crate) central: Central,
 }
@@ -26,11 +26,11 @@ pub struct Point {
 impl Point {
     pub(crate) fn new(
         charge_point: ChargePointId,
-        commands: mpsc::Sender<Command>,
+        inputs: Queue<Engine, Outlet>,
         view: watch::Receiver<View>,
         central: Central,
     ) -> Self {
-        Self { charge_point, commands, view, central }
+        Self { charge_point, inputs, view, central }
     }
 
     pub fn charge_point(&self) -> &ChargePointId {
@@ -81,23 +81,18 @@ impl Point {
     /// Asks, and waits until what is answered is on disk.
     pub(crate) async fn ask(&self, input: Input) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(Command::Input(input, Some(reply))).map_err(|error| match error {
-            TrySendError::Full(_) => {
+        self.inputs.try_give(Order::input((input, Some(reply)))).map_err(|refused| match refused {
+            Refused::Full => {
                 Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
             }
-            TrySendError::Closed(_) => stopping(),
+            Refused::Stopped => stopping(),
         })?;
         answer.await.map_err(|_| stopping())
     }
 
-    /// Tells, and waits for nothing but a place in the queue.
+    /// Tells, and waits for nothing but a place in the queue. Without an owner there is nothing left to tell.
     pub(crate) async fn tell(&self, input: Input) {
-        self.send(Command::Input(input, None)).await;
-    }
-
-    /// Without an owner there is nothing left to tell.
-    pub(crate) async fn send(&self, command: Command) {
-        let _ = self.commands.send(command).await;
+        self.inputs.give(Order::input((input, None))).await;
     }
 }
 

@@ -4,9 +4,9 @@ use crate::{
     Error, Options, Point,
     engine_api::EngineApi,
     manual::Central,
-    outbox::Rows,
-    owner::{Command, Outlets, Owner, QUEUE},
+    owner::{A_STEP, Engine, Outlet, QUEUE},
     panel_api::PanelApi,
+    storage,
 };
 use domain::{
     Mono,
@@ -20,12 +20,13 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
+    group_commit::{self, Inbox, Owner, queue},
     grpc::{GrpcServer, Listener, Peer, PeerOptions, ServerOptions},
-    kafka::{BrokerState, KafkaOptions, Producer, Relay, ensure_topics},
+    kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 /// At a stop, the last events get so long to reach Kafka; they stay on disk if they don't.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
@@ -39,9 +40,9 @@ pub struct Service {
     kafka: KafkaOptions,
     producer: Producer,
     listener: Listener,
-    owner: Owner<Box<dyn Store>>,
+    owner: Owner<Engine, Box<dyn Store>>,
     point: Point,
-    commands: mpsc::Receiver<Command>,
+    inbox: Inbox<Engine, Outlet>,
     view: watch::Sender<View>,
 }
 
@@ -64,14 +65,14 @@ impl Service {
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
         let opening = tokio::task::spawn_blocking(move || {
-            Owner::open(open()?, &folder, charge_point, settings, mesh::now())
+            Engine::open(open()?, &folder, charge_point, settings, mesh::now())
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
         let producer = Producer::new(&options.kafka, &what.replace(' ', "-"))?;
         let central = Central(Peer::new(&options.central, PeerOptions::default()));
-        let (queue, commands) = mpsc::channel(QUEUE);
-        let (view, shown) = watch::channel(owner.view());
-        let point = Point::new(options.charge_point, queue, shown, central);
+        let (inputs, inbox) = queue(QUEUE, A_STEP);
+        let (view, shown) = watch::channel(owner.rules.view());
+        let point = Point::new(options.charge_point, inputs, shown, central);
         Ok(Self {
             server: options.server,
             kafka: options.kafka,
@@ -79,7 +80,7 @@ impl Service {
             listener,
             owner,
             point,
-            commands,
+            inbox,
             view,
         })
     }
@@ -98,28 +99,35 @@ impl Service {
     /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if it is
     /// there, the store closes, the last readings leave.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { server, kafka, producer, listener, owner, point, commands, view } = self;
+        let Self { server, kafka, producer, listener, owner, point, inbox, view } = self;
         let charge_point = point.charge_point().clone();
-        tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.view().instance, "engine ready");
+        tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.rules.view().instance, "engine ready");
 
-        let (wake, wakes) = watch::channel(owner.wake_at());
+        let (wake, wakes) = watch::channel(owner.rules.wake_at());
         let rows = Arc::new(Notify::new());
-        let outlets = Outlets { producer: producer.clone(), rows: rows.clone(), view, wake };
-        let mut ended = owner.spawn(commands, outlets)?;
+        let outlet = Outlet { producer: producer.clone(), rows: rows.clone(), view, wake };
+        let (name, stop) = (format!("engine-{charge_point}"), Shutdown::new());
+        let mut running =
+            group_commit::spawn(name, owner, outlet, vec![inbox], stop).map_err(Error::Thread)?;
+        let outbox = StoredOutbox {
+            owner: point.inputs.clone(),
+            read: storage::rows,
+            delivered: |ids| (Input::Delivered(ids), None),
+        };
 
         // What works in the background outlives the server: the last call's events are still relayed.
         let background = Shutdown::new();
         let serving = shutdown.child();
         let _on_return = [StopOnDrop(background.clone()), StopOnDrop(serving.clone())];
         tokio::spawn(tick(point.clone(), wakes, background.clone()));
-        tokio::spawn(Relay::run(Rows(point.clone()), producer.clone(), rows, background.clone()));
+        tokio::spawn(Relay::run(outbox, producer.clone(), rows, background.clone()));
         tokio::spawn(ensure_topics(kafka, &[CP_TELEMETRY], background.clone()));
 
         let served = self::server(&server, &point).serve(listener, serving.clone());
         tokio::pin!(served);
         let result = tokio::select! {
             result = &mut served => result,
-            outcome = &mut ended => {
+            outcome = running.ended() => {
                 serving.start();
                 let _ = served.await; // the store's failure is the one to tell
                 return stopped(outcome);
@@ -129,8 +137,8 @@ impl Service {
         point.tell(Input::ShutDown).await;
         wait_for_outbox(&point, &producer).await;
         background.start();
-        point.send(Command::Close).await;
-        let outcome = stopped(ended.await);
+        running.stop();
+        let outcome = stopped(running.ended().await);
         if *producer.state().borrow() == BrokerState::Reached {
             producer.flush(LAST_READINGS).await;
         }
@@ -148,13 +156,8 @@ pub fn server(options: &ServerOptions, point: &Point) -> GrpcServer {
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.
-fn stopped(
-    outcome: Result<Result<(), StoreError>, tokio::sync::oneshot::error::RecvError>,
-) -> Result<(), Error> {
-    match outcome {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Thread(std::io::Error::other("it ended without a result"))),
-    }
+fn stopped(outcome: Option<Result<(), Error>>) -> Result<(), Error> {
+    outcome.unwrap_or_else(|| Err(Error::Thread(std::io::Error::other("it ended without a result"))))
 }
 
 /// Wakes the owner when time alone changes something.

@@ -134,7 +134,7 @@ fn write_engine(
 }
 
 /// At most `limit` rows of the outbox with an id above `after`, by id.
-pub(crate) fn rows(store: &impl Store, after: u64, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+pub(crate) fn rows(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
     let Some(from) = after.checked_add(1) else {
         return Ok(Vec::new());
     };
