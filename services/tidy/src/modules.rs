@@ -110,13 +110,13 @@ impl Modules {
         }
         module.globs.iter().find_map(|glob| {
             let whole: Vec<String> = glob.iter().chain(rest).cloned().collect();
-            self.defined(&at, &whole, depth + 1)
+            self.defined(&at, &whole, depth + 6)
         })
     }
 
     fn knows(&self, module: &Name, name: &str) -> bool {
         let child: Name = module.iter().cloned().chain([name.to_owned()]).collect();
-        let here = &self.modules[module];
+        let Some(here) = self.modules.get(module) else { return false };
         here.items.contains(name) || here.imports.contains_key(name) || self.modules.contains_key(&child)
     }
 
