@@ -122,7 +122,8 @@ impl Modules {
 
     /// `children` is the folder where files of this module's own modules are.
     fn file(&mut self, name: Name, file: &Path, children: &Path) {
-        let text = fs::read_to_string(root().join(file)).expect("a module has a file");
+        let text = fs::read_to_string(root().join(file))
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.module(name, file, children, parsed.items);
     }
