@@ -1,11 +1,18 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
-use super::{
-    command::Health,
-    engine::{CallId, EngineRequest},
-};
+use super::engine::{CallId, EngineRequest};
 use crate::{ChargePointId, InstanceId, MonitorId, Mono, Price, SessionId};
 use std::collections::BTreeSet;
+
+/// How an engine is, as its monitor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    Ok,
+    /// It says that it is broken.
+    Faulted,
+    /// It does not answer its monitor.
+    Unreachable,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {

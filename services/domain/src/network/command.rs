@@ -1,6 +1,7 @@
 //! What comes into the network, as plain data, and which rule takes it.
 
 use super::{
+    charge_point::Health,
     engine::{CallFailed, CallId, EngineAnswer},
     reply::{Ordered, Registered, Reported},
     request::{Asked, Token},
@@ -28,16 +29,6 @@ pub enum Which {
     /// Every registered one.
     All,
     Some(Vec<ChargePointId>),
-}
-
-/// How an engine is, as its monitor says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Health {
-    Ok,
-    /// It says that it is broken.
-    Faulted,
-    /// It does not answer its monitor.
-    Unreachable,
 }
 
 /// What Kafka's reader says of Kafka.

@@ -33,7 +33,7 @@ mod telemetry;
 mod words;
 
 pub use answers::{Answered, Recorded};
-pub use charge_point::ChargePoint;
+pub use charge_point::{ChargePoint, Health};
 pub use command::*;
 pub use config::{Config, RegistrationPolicy};
 pub use denial::*;

@@ -2,8 +2,8 @@
 
 use super::{
     RegistrationPolicy, Step,
-    charge_point::{Answering, ChargePoint, Link, Point},
-    command::{Health, Registration},
+    charge_point::{Answering, ChargePoint, Health, Link, Point},
+    command::Registration,
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     reply::{Registered, Reported},

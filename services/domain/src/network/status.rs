@@ -1,8 +1,7 @@
 //! A charge point's status: derived whenever it is asked for, never stored, so that it cannot be stuck.
 
 use super::{
-    charge_point::{Answering, Link, Point},
-    command::Health,
+    charge_point::{Answering, Health, Link, Point},
     registry::Registry,
     session::life::State,
 };

@@ -1,6 +1,6 @@
 //! A simulated car: when it plugs in by itself, how much it takes, when it has had enough.
 
-use super::{Settings, meter::Meter};
+use super::{meter::Meter, settings::Settings};
 use crate::{
     Mono,
     supply::{Cause, Input, Metered, TakenBy},

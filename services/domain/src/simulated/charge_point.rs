@@ -1,29 +1,10 @@
 //! The rules and the car, wired: whatever either does by itself happens at its own moment, in order.
 
-use super::car::Car;
+use super::{car::Car, settings::Settings};
 use crate::{
-    Energy, InstanceId, Mono, Now, Power,
+    InstanceId, Mono, Now,
     supply::{Effect, Input, Stored, Supply, View},
 };
-use std::time::Duration;
-
-/// How the charge point and its cars are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Power of a supply.
-    pub power: Power,
-    /// What a car takes before it is full.
-    pub battery: Energy,
-    /// How long a car stays at most, in real time; `None`: until it is full.
-    pub duration: Option<Duration>,
-    /// How much faster than real time energy flows; at least 1.
-    pub speed: u32,
-    /// The car plugs in by itself so long after an authorisation, and leaves after the supply; `None`: it waits for
-    /// [`Input::PlugIn`].
-    pub plug_in_after: Option<Duration>,
-    /// How long the monitor may be silent before it counts as lost.
-    pub monitor_grace: Duration,
-}
 
 /// An engine's rules with a simulated car; to be used as [`Supply`] is.
 #[derive(Debug, Clone)]

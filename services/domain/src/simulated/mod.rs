@@ -6,5 +6,7 @@
 mod car;
 mod charge_point;
 mod meter;
+mod settings;
 
-pub use charge_point::{ChargePoint, Settings};
+pub use charge_point::ChargePoint;
+pub use settings::Settings;

@@ -1,38 +1,13 @@
 //! Central's calls: what an authorisation, its revocation, an order to stop and a confirmation do.
 
 use super::{
+    current::{Current, Held},
     effect::{CallResult, Effect, RevokeOutcome, Write, WrongInstance},
     event::Cause,
     input::Authorization,
-    machine::{Current, Moment, Supply},
+    machine::{Moment, Supply},
 };
-use crate::{Energy, InstanceId, Mono, Power, SessionId, SupplyRecord, SupplyState};
-
-/// An authorisation that was not taken up yet. It lives in memory only: a restart drops it.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) order: Authorization,
-    /// Its end: it starts nothing from here on.
-    pub(super) until: Mono,
-}
-
-impl Held {
-    pub(super) fn record(&self) -> SupplyRecord {
-        SupplyRecord {
-            session: self.order.session.clone(),
-            driver: self.order.driver.clone(),
-            price: self.order.price,
-            authorization: self.order.number,
-            state: SupplyState::Authorized,
-            seq: 0,
-            energy: Energy::ZERO,
-            power: Power::ZERO,
-            started_at: None,
-            read_at: None,
-            trace: self.order.trace,
-        }
-    }
-}
+use crate::{InstanceId, Mono, SessionId, SupplyRecord};
 
 impl Supply {
     pub(super) fn authorize(&mut self, at: Mono, instance: &InstanceId, order: Authorization) -> CallResult {

@@ -1,12 +1,11 @@
 //! The machine itself: what it holds, how time passes in it, and what it leaves on disk.
 
 use super::{
-    authorization::Held,
+    current::Current,
     effect::{Answer, Effect, Obstacle, Refusal, Write},
     event::{Cause, Event, EventKind},
     input::Input,
     metered::Metered,
-    running::Running,
     watch::Watch,
 };
 use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
@@ -93,14 +92,6 @@ pub enum TakenBy {
     /// The authorisation with this number, which no car has taken up yet.
     Authorization(u64),
     Supply,
-}
-
-/// What the charge point is taken by.
-#[derive(Debug, Clone)]
-pub(super) enum Current {
-    Nothing,
-    Held(Held),
-    Running(Running),
 }
 
 impl Supply {

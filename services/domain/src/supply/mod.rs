@@ -15,6 +15,7 @@
 //! Deliberately absent: the store, Kafka, gRPC, and any knowledge of central beyond its calls.
 
 mod authorization;
+mod current;
 mod effect;
 mod event;
 mod input;

@@ -1,25 +1,16 @@
 //! A supply's life: its start, its readings, its end.
 
 use super::{
+    current::{Current, Running},
     effect::{Effect, Write},
     event::{Cause, EventKind},
-    machine::{Current, Moment, Supply},
-    metered::Register,
+    machine::{Moment, Supply},
 };
-use crate::{Mono, Power, SupplyRecord, SupplyState, Wall};
+use crate::{Power, SupplyRecord, SupplyState, Wall};
 use std::time::Duration;
 
 /// How often a running supply is read.
 const READING_INTERVAL: Duration = Duration::from_secs(1);
-
-#[derive(Debug, Clone)]
-pub(super) struct Running {
-    pub(super) record: SupplyRecord,
-    /// Where the meter stood when it started.
-    from: Register,
-    since: Mono,
-    pub(super) next_reading: Mono,
-}
 
 impl Supply {
     pub(super) fn start_if_ready(&mut self, at: Moment, effects: &mut Vec<Effect>) {
