@@ -282,6 +282,9 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         self.tokens(list.tokens.clone());
     }
 
+    /// `pub(in crate::a)` says who may use a thing; it uses nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let line = item.span().start().line;
         self.0.extend(leaves(&item.tree, &[]).into_iter().map(|(path, _)| (path, line)));

@@ -1,6 +1,6 @@
 //! The tiles of central's panel: a line about central, the charge points, the requests under way, the messages.
 
-use super::View;
+use super::view::View;
 use crate::{api::view, roster::Roster};
 use domain::network::{Detail, LiveDetail, State};
 use mesh::kafka::BrokerState;

@@ -5,6 +5,7 @@ mod changelog;
 mod handle;
 mod opening;
 mod outlet;
+mod thread;
 mod waiting;
 mod watch;
 
@@ -12,7 +13,8 @@ pub use crate::{changelog::Found, messages::Incoming, store::RowKind};
 pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
-pub use outlet::{Inboxes, Outlets, Running, queues, spawn};
+pub use outlet::Outlets;
+pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,

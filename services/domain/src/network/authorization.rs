@@ -9,55 +9,17 @@ use super::{
     command::Target,
     denial::{Denial, Reason},
     effect::Level,
-    request::{Asked, Repeatable, Token},
+    pending::Pending,
+    request::Asked,
     session::{
         Facts, Session,
-        life::{Deadline, Life, Outcome},
+        life::{Deadline, Outcome},
         lifecycle::Word,
     },
     status::Status,
 };
-use crate::{ChargePointId, Context, DriverId, InstanceId, Mono, SessionId, Trace};
+use crate::{ChargePointId, DriverId, InstanceId, SessionId};
 use std::collections::BTreeSet;
-
-/// A request whose session is being authorised.
-#[derive(Debug)]
-pub(super) struct Pending {
-    tokens: Vec<Token<Box<Session>>>,
-    pub(super) request: Option<Repeatable>,
-    pub(super) context: Context,
-    pub(super) driver: DriverId,
-    /// Central chooses: among the places that start with this.
-    choice: Option<String>,
-    /// The first attempt's session: later attempts' ids are made from it.
-    pub(super) base: SessionId,
-    tried: BTreeSet<ChargePointId>,
-    until: Mono,
-}
-
-impl Pending {
-    /// After a start of central nobody waits any more but for a repeat of the request.
-    pub(super) fn restored(session: &Session) -> Option<Self> {
-        let Life::Authorizing { deadline, request } = session.life() else { return None };
-        Some(Self {
-            tokens: Vec::new(),
-            request: request.clone(),
-            context: Context { trace: session.trace, ..Context::default() },
-            driver: session.driver.clone(),
-            choice: None,
-            base: session.id.clone(),
-            tried: BTreeSet::from([session.charge_point.clone()]),
-            until: deadline.mono,
-        })
-    }
-
-    /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's own
-    /// is made from its id, and is not kept.
-    fn trace_of(&self, session: &SessionId) -> Option<Trace> {
-        let of_first = || (*session != self.base).then(|| Trace::of(self.base.as_str()));
-        self.context.trace.or_else(of_first)
-    }
-}
 
 /// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one, and
 /// refuses: that is its own charge point's loss.

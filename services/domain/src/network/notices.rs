@@ -4,9 +4,9 @@
 //! reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows its ticket.
 
 use super::{
-    authorization::Pending,
     denial::{Denial, SupplyFailure},
     effect::{Effect, Notice, NoticeKind},
+    pending::Pending,
     request::{Method, Repeatable},
     session::{Session, ticket::Ticket},
     step::Step,

@@ -68,7 +68,7 @@ pub(super) const BREAKS: &[Break] = &[
         name: "offset-before-effect",
         promises: &["INV-1"],
         edits: &[
-            edit!("domain/src/network/mod.rs":
+            edit!("domain/src/network/state.rs":
                 "self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)"
                 => "self.held.range(first..next).next().filter(|_| !crate::broken(\"offset-before-effect\")).map_or(next, |(&oldest, _)| oldest)"),
             edit!("central/src/writer/mod.rs":

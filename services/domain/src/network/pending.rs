@@ -1,0 +1,47 @@
+//! A request whose session is being authorised: who waits for it, and what was tried.
+
+use super::{
+    request::{Repeatable, Token},
+    session::{Session, life::Life},
+};
+use crate::{ChargePointId, Context, DriverId, Mono, SessionId, Trace};
+use std::collections::BTreeSet;
+
+/// A request whose session is being authorised.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) tokens: Vec<Token<Box<Session>>>,
+    pub(super) request: Option<Repeatable>,
+    pub(super) context: Context,
+    pub(super) driver: DriverId,
+    /// Central chooses: among the places that start with this.
+    pub(super) choice: Option<String>,
+    /// The first attempt's session: later attempts' ids are made from it.
+    pub(super) base: SessionId,
+    pub(super) tried: BTreeSet<ChargePointId>,
+    pub(super) until: Mono,
+}
+
+impl Pending {
+    /// After a start of central nobody waits any more but for a repeat of the request.
+    pub(super) fn restored(session: &Session) -> Option<Self> {
+        let Life::Authorizing { deadline, request } = session.life() else { return None };
+        Some(Self {
+            tokens: Vec::new(),
+            request: request.clone(),
+            context: Context { trace: session.trace, ..Context::default() },
+            driver: session.driver.clone(),
+            choice: None,
+            base: session.id.clone(),
+            tried: BTreeSet::from([session.charge_point.clone()]),
+            until: deadline.mono,
+        })
+    }
+
+    /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's own
+    /// is made from its id, and is not kept.
+    pub(super) fn trace_of(&self, session: &SessionId) -> Option<Trace> {
+        let of_first = || (*session != self.base).then(|| Trace::of(self.base.as_str()));
+        self.context.trace.or_else(of_first)
+    }
+}

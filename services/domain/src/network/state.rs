@@ -1,0 +1,211 @@
+//! The network as central knows it: what it is restored from, what changes of it, and what is asked of it.
+
+use super::{
+    answers::{Answered, Answers},
+    charge_point::{ChargePoint, Point},
+    config::Config,
+    pending::Pending,
+    registry::Registry,
+    request::RequestKey,
+    session::{Session, Source},
+    status::Detail,
+};
+use crate::{ChargePointId, DriverId, Mono, Now, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The sessions that left the memory.
+pub trait Archive {
+    /// One of them, if it exists.
+    fn session(&self, id: &SessionId) -> Option<Session>;
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    pub charge_points: Vec<ChargePoint>,
+    /// The sessions that are not closed.
+    pub sessions: Vec<Session>,
+    /// The answers kept for repeats.
+    pub answers: Vec<(RequestKey, Answered)>,
+    /// The sessions of which no copy as they are now is kept outside the store.
+    pub uncopied: BTreeSet<SessionId>,
+    /// The store may lack sessions that engines know: each engine is asked, whatever the store says of it.
+    pub ask_every_engine: bool,
+}
+
+/// What has to be on disk before the effects of the same step leave.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// As they are now.
+    pub charge_points: Vec<ChargePoint>,
+    /// As they are now; closed ones belong to the archive from here on.
+    pub sessions: Vec<Session>,
+    pub answers: Vec<(RequestKey, Answered)>,
+    pub expired_answers: Vec<RequestKey>,
+}
+
+/// The network, as central knows it.
+#[derive(Debug)]
+pub struct Network {
+    pub(super) config: Config,
+    pub(super) registry: Registry,
+    /// Who waits for a session's authorisation.
+    pub(super) pending: BTreeMap<SessionId, Pending>,
+    pub(super) answers: Answers,
+    pub(super) next_call: u64,
+    /// Kafka was read to its end, or found away, since central started.
+    pub(super) kafka_judged: bool,
+    /// Everything older than this was read, or Kafka was found away then.
+    pub(super) kafka_read_to: Mono,
+    /// Kafka was found away, and nothing came from it since.
+    pub(super) kafka_away: bool,
+    /// Where each partition is to be read on.
+    pub(super) positions: BTreeMap<i32, i64>,
+    /// The messages that a saved reading does not cover yet.
+    pub(super) held: BTreeMap<Source, SessionId>,
+    pub(super) changed_points: BTreeSet<ChargePointId>,
+    pub(super) changed_sessions: BTreeSet<SessionId>,
+}
+
+impl Network {
+    /// The network that a store kept; an empty one from [`Stored::default`].
+    ///
+    /// Every charge point is disconnected until its monitor is back, and no deadline is judged before Kafka was read to its
+    /// end and the engine asked, or found away.
+    pub fn restore(config: Config, now: Now, stored: Stored) -> Self {
+        let mut network = Self {
+            answers: Answers::restore(config.answer_ttl, config.max_answers, stored.answers),
+            config,
+            registry: Registry::default(),
+            pending: BTreeMap::new(),
+            next_call: 0,
+            kafka_judged: false,
+            kafka_read_to: Mono::default(),
+            kafka_away: false,
+            positions: BTreeMap::new(),
+            held: BTreeMap::new(),
+            changed_points: BTreeSet::new(),
+            changed_sessions: BTreeSet::new(),
+        };
+        for point in stored.charge_points {
+            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, false) };
+            network.registry.add_point(point);
+        }
+        for mut session in stored.sessions {
+            session.live.copied = !stored.uncopied.contains(&session.id);
+            network.restore_session(now, session);
+        }
+        network
+    }
+
+    pub(super) fn restore_session(&mut self, now: Now, mut session: Session) {
+        if self.registry.find_point(&session.charge_point).is_none() {
+            return; // a session is written after its charge point, and none is ever deleted
+        }
+        self.registry.point_mut(&session.charge_point).ask = true;
+        session.restore(&self.config, now);
+        if let Some(pending) = Pending::restored(&session) {
+            if let Some((key, fingerprint)) = &pending.request {
+                self.answers.undecided(key.clone(), *fingerprint, session.id.clone());
+            }
+            self.pending.insert(session.id.clone(), pending);
+        }
+        self.registry.add_session(session);
+    }
+
+    /// Says where each partition was read to, after a start.
+    pub fn resume_at(&mut self, positions: impl IntoIterator<Item = Source>) {
+        self.positions = positions.into_iter().map(|source| (source.partition, source.offset)).collect();
+    }
+
+    /// What changed since the last time, to be written in one transaction before any effect leaves. Closed sessions leave
+    /// the memory here.
+    pub fn take_changes(&mut self) -> Changes {
+        let points = std::mem::take(&mut self.changed_points);
+        let sessions = std::mem::take(&mut self.changed_sessions);
+        let (answers, expired_answers) = self.answers.take_changes();
+        Changes {
+            charge_points: points.iter().map(|id| self.registry.point(id).stored.clone()).collect(),
+            sessions: sessions.iter().map(|id| self.save(id)).collect(),
+            answers,
+            expired_answers,
+        }
+    }
+
+    /// The sessions whose readings hold the oldest offsets back, at most `limit`, to be written as they are now. Each
+    /// partition has its turn: one alone may have more sessions than are ever saved at a time.
+    pub fn checkpoint(&mut self, limit: usize) -> Vec<Session> {
+        let mut sessions = BTreeSet::new();
+        let held = |&partition| {
+            let at = |offset| Source { partition, offset };
+            self.held.range(at(i64::MIN)..=at(i64::MAX)).map(|(_, id)| id)
+        };
+        let mut partitions: Vec<_> = self.positions.keys().map(held).collect();
+        while sessions.len() < limit && !partitions.is_empty() {
+            partitions.retain_mut(|oldest| {
+                let next = oldest.next().filter(|_| sessions.len() < limit);
+                sessions.extend(next.cloned());
+                next.is_some()
+            });
+        }
+        sessions.iter().map(|id| self.save(id)).collect()
+    }
+
+    /// A copy to be written: from here on its reading counts as saved.
+    pub(super) fn save(&mut self, id: &SessionId) -> Session {
+        let session = self.registry.session_mut(id);
+        session.live.unsaved = false;
+        for source in session.live.held.drain(..) {
+            self.held.remove(&source);
+        }
+        let copy = session.clone();
+        if copy.closed() {
+            self.registry.remove_session(id);
+        }
+        copy
+    }
+
+    /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes next.
+    pub fn offsets(&self) -> Vec<Source> {
+        let next = self.positions.iter().map(|(&partition, &offset)| Source { partition, offset });
+        next.map(|next| {
+            let first = Source { partition: next.partition, offset: i64::MIN };
+            self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)
+        })
+        .collect()
+    }
+
+    /// One session that is open, or for which something is left to do.
+    pub fn session(&self, id: &SessionId) -> Option<&Session> {
+        self.registry.find_session(id)
+    }
+
+    /// Every session that is open, or for which something is left to do, by id.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.registry.sessions()
+    }
+
+    /// The driver's open session.
+    pub fn open_session(&self, driver: &DriverId) -> Option<&Session> {
+        self.registry.find_open(driver)
+    }
+
+    /// How many charge points there are.
+    pub fn charge_point_count(&self) -> usize {
+        self.registry.points().len()
+    }
+
+    /// One charge point.
+    pub fn charge_point(&self, id: &ChargePointId) -> Option<Detail> {
+        self.registry.find_point(id).map(|point| point.detail(&self.registry))
+    }
+
+    /// Was a request with this id answered? Then it changes nothing any more.
+    pub fn has_answered(&self, now: crate::Wall, key: &RequestKey) -> bool {
+        self.answers.given(now, key).is_some()
+    }
+
+    /// The charge points after this one, by id.
+    pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
+        self.registry.points_after(after).map(|point| point.detail(&self.registry))
+    }
+}
