@@ -12,6 +12,7 @@
 
 mod attend;
 pub mod bytes;
+mod central_client;
 mod codec;
 mod convert;
 mod engine_api;

@@ -1,7 +1,7 @@
 //! The charge point, as its panel and its calls reach it: a cloneable handle that hides the owner's queue.
 
 use crate::{
-    manual::Central,
+    central_client::Central,
     owner::{Engine, Outlet, Reply},
 };
 use domain::{

@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Options, Point,
+    central_client::Central,
     engine_api::EngineApi,
-    manual::Central,
     owner::{A_STEP, Engine, Outlet, QUEUE},
     panel_api::PanelApi,
     storage,

@@ -31,7 +31,7 @@ pub struct Config {
     /// How many charge points may register.
     pub max_charge_points: usize,
     /// An engine may forget a settled session only once a copy of it is kept outside the store, as
-    /// [`Command::Copied`] says.
+    /// [`Command::Copied`](super::Command::Copied) says.
     pub confirm_copied: bool,
 }
 

@@ -12,4 +12,5 @@ mod orders;
 mod rebuild;
 mod restart;
 mod status;
+mod values;
 mod world;

@@ -1,16 +1,17 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, Context, DriverId, Energy, InstanceId, Mono, Now, Power, Price, SessionId, SupplyEnd,
-    SupplyRecord, SupplyState, Wall,
+    ChargePointId, Context, Energy, InstanceId, Mono, Now, SessionId, SupplyRecord, Wall,
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
-        Method, Network, Notice, NoticeKind, Outcome, Reason, Registered, Registration, Reply, RequestKey,
-        Session, Source, State, Status, Stored, Target, Token,
+        Method, Network, Notice, NoticeKind, Reason, Registered, Registration, Reply, RequestKey, Session,
+        Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
+
+pub(crate) use crate::values::*;
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
@@ -46,22 +47,6 @@ pub(crate) struct World {
     pub(crate) dead_letters: Vec<String>,
     pub(crate) events: Vec<Event>,
     next: u64,
-}
-
-pub(crate) fn cp(text: &str) -> ChargePointId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn driver(text: &str) -> DriverId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn sid(text: &str) -> SessionId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn price() -> Price {
-    "0.30 EUR".parse().unwrap()
 }
 
 impl World {
@@ -388,26 +373,3 @@ fn outcome(reply: &Reply) -> (u64, Result<(), &Denial>) {
         Reply::Reported(token, answer) => (token.number, answer.as_ref().map(drop)),
     }
 }
-
-pub(crate) fn record(session: &SessionId, who: &str, state: SupplyState, seq: u64, wh: u64) -> SupplyRecord {
-    SupplyRecord {
-        session: session.clone(),
-        driver: driver(who),
-        price: price(),
-        authorization: 1,
-        state,
-        seq,
-        energy: Energy::from_wh(wh),
-        power: Power::ZERO,
-        started_at: None,
-        read_at: None,
-        trace: None,
-    }
-}
-
-pub(crate) fn ended(outcome: Outcome) -> State {
-    State::Ended(outcome)
-}
-
-pub(crate) const FAULTS: [SupplyEnd; 3] =
-    [SupplyEnd::EngineFault, SupplyEnd::MonitorLost, SupplyEnd::Interrupted];

@@ -1,5 +1,6 @@
 //! Central's host: the process with its queue, its steps, what it lets out, and its deaths.
 
+pub(super) use super::callers::{Caller, Query};
 use super::{
     broker::Reader,
     disk::{Disk, Fate},
@@ -12,7 +13,7 @@ use central::{
     writer::{Input, Writer},
 };
 use domain::network::{CallId, Command, Config, Effect, EngineCall, Network, Reply, Session, State, Token};
-use domain::{ChargePointId, DriverId, Mono, RequestId, SessionId};
+use domain::{ChargePointId, DriverId, Mono, SessionId};
 use mesh::{group_commit::Owner, store::MemoryStore};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,37 +21,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const TICK: u64 = 200;
 /// A call of central's callers is given up after this (ms).
 pub(super) const CALL_TIMEOUT: u64 = 6_000;
-
-/// Who waits for a reply.
-#[derive(Debug, Clone)]
-pub(super) enum Caller {
-    /// Nobody looks at it but the checks.
-    Stranger,
-    Registers {
-        p: usize,
-        m: usize,
-        life: u64,
-        link: domain::watchdog::Link,
-    },
-    Reports {
-        p: usize,
-        m: usize,
-        life: u64,
-        link: domain::watchdog::Link,
-    },
-    App {
-        a: usize,
-        life: u64,
-        request: RequestId,
-    },
-}
-
-/// A driver's question.
-#[derive(Debug, Clone)]
-pub(super) enum Query {
-    CatchUp { a: usize, life: u64 },
-    Fetch { a: usize, life: u64, session: SessionId, follow: Option<u64> },
-}
 
 pub(super) enum Work {
     Input(Box<Input>),

@@ -145,20 +145,7 @@ impl World {
                 say!(self, "kafka forgets its oldest messages");
                 self.broker.forgets(self.random.between(1, 100));
             }
-            Chaos::Cut => {
-                let ends = [
-                    (Place::Central, Place::Engine(p)),
-                    (Place::Central, Place::Monitor(p)),
-                    (Place::Monitor(p), Place::Engine(p)),
-                    (Place::Central, Place::Broker),
-                    (Place::Engine(p), Place::Broker),
-                    (Place::Street, Place::Central),
-                ];
-                let ends = self.random.pick(&ends);
-                let until = self.at + self.random.span(40_000);
-                say!(self, "{ends:?} are cut off from each other until {until} ms");
-                self.cuts.insert(ends, until);
-            }
+            Chaos::Cut => self.cut_a_link(p),
             Chaos::Charge => {
                 let driver = self.somebody();
                 let request = (!self.random.one_in(3)).then(|| self.request_id());
@@ -184,6 +171,21 @@ impl World {
                 self.arrives_at_broker(b"CP-0".to_vec(), payload.into());
             }
         }
+    }
+
+    fn cut_a_link(&mut self, p: usize) {
+        let ends = [
+            (Place::Central, Place::Engine(p)),
+            (Place::Central, Place::Monitor(p)),
+            (Place::Monitor(p), Place::Engine(p)),
+            (Place::Central, Place::Broker),
+            (Place::Engine(p), Place::Broker),
+            (Place::Street, Place::Central),
+        ];
+        let ends = self.random.pick(&ends);
+        let until = self.at + self.random.span(40_000);
+        say!(self, "{ends:?} are cut off from each other until {until} ms");
+        self.cuts.insert(ends, until);
     }
 
     /// Both ways, by up to an hour.

@@ -8,6 +8,7 @@
 
 mod breaks;
 mod broker;
+mod callers;
 mod central;
 mod chaos;
 mod checks;

@@ -85,6 +85,18 @@ impl World {
                 wrong.push(("INV-3", format!("session {id} was stopped at {stopped} ms and is not over")));
             }
         }
+        self.tally.checks += 1;
+        for (promise, text) in wrong {
+            self.broken(promise, text);
+        }
+        self.check_statuses();
+    }
+
+    /// Each status is one that the truth allows.
+    fn check_statuses(&mut self) {
+        let Some(running) = &self.central.up else { return };
+        let (network, life, config) = (running.network(), &self.truth.life, &self.plan.config);
+        let mut wrong = Vec::new();
         for detail in network.charge_points_after(None) {
             let heard = life.points.get(&detail.id);
             let report = heard.and_then(|heard| heard.reported);
@@ -111,12 +123,11 @@ impl World {
                     "{} is shown {status:?}: report {report:?}, engine answers {answers}, stopped {stopped}, session {open:?}",
                     detail.id
                 );
-                wrong.push(("status", text));
+                wrong.push(text);
             }
         }
-        self.tally.checks += 1;
-        for (promise, text) in wrong {
-            self.broken(promise, text);
+        for text in wrong {
+            self.broken("status", text);
         }
     }
 }
