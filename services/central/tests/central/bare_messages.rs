@@ -161,7 +161,7 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
     let broker = testing::broker();
     let central = Central::start(broker.options()).await;
     let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
-    let letters = crate::topics::with_headers(&broker.options(), topics::CP_TELEMETRY_DLQ);
+    let letters = crate::topics::with_header(&broker.options(), topics::CP_TELEMETRY_DLQ, "reason");
     let producer = Producer::new(&broker.options(), "test").unwrap();
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     central.request("101", "MAD-01").await.unwrap();

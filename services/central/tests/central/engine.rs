@@ -38,6 +38,8 @@ pub(crate) struct Inside {
     pub(crate) current: Option<proto::SupplyRecord>,
     pub(crate) unsettled: Vec<proto::SupplyRecord>,
     pub(crate) authorizations: Vec<proto::AuthorizeSupplyRequest>,
+    /// The `traceparent` of each of them.
+    pub(crate) traces: Vec<String>,
     pub(crate) calls: usize,
 }
 
@@ -67,6 +69,7 @@ impl Engine {
             current: None,
             unsettled: Vec::new(),
             authorizations: Vec::new(),
+            traces: Vec::new(),
             calls: 0,
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -172,9 +175,11 @@ impl EngineService for Served {
         &self,
         request: Request<proto::AuthorizeSupplyRequest>,
     ) -> Result<Response<proto::AuthorizeSupplyResponse>, Status> {
-        let request = request.into_inner();
+        let trace = request.metadata().get("traceparent").and_then(|trace| trace.to_str().ok());
+        let (trace, request) = (trace.unwrap_or_default().to_owned(), request.into_inner());
         let mut inside = self.enter(true).await;
         inside.authorizations.push(request.clone());
+        inside.traces.push(trace);
         let mut result = inside.result(&request.instance_id);
         if let Mood::Refuses(refusal) = inside.mood {
             result = refusal;

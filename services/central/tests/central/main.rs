@@ -13,6 +13,7 @@ mod crowd;
 mod engine;
 mod kafka_away;
 mod monitors;
+mod one_trace;
 mod operator;
 mod pressure;
 mod restarts;

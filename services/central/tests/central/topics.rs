@@ -65,11 +65,11 @@ pub(crate) async fn publish(producer: &Producer, key: &str, payload: impl ToStri
     producer.send(evmesh_proto::topics::CP_TELEMETRY, key, payload).await.unwrap();
 }
 
-/// Payloads with their header `reason`.
+/// Payloads with one of their headers; empty where it is missing.
 pub(crate) type Letters = Arc<Mutex<Vec<(Vec<u8>, String)>>>;
 
-/// Everything on a topic of dead letters, read by a client that is not ours, until the test ends.
-pub(crate) fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
+/// Everything on a topic with this header, read by a client that is not ours, until the test ends.
+pub(crate) fn with_header(options: &KafkaOptions, topic: &str, name: &'static str) -> Letters {
     use rdkafka::{
         ClientConfig, Message as _, Offset, TopicPartitionList,
         consumer::{BaseConsumer, Consumer as _},
@@ -94,13 +94,13 @@ pub(crate) fn with_headers(options: &KafkaOptions, topic: &str) -> Letters {
             let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else {
                 continue;
             };
-            let header = message.headers().and_then(|all| all.iter().find(|header| header.key == "reason"));
-            let reason =
+            let header = message.headers().and_then(|all| all.iter().find(|header| header.key == name));
+            let value =
                 header.and_then(|header| header.value).map(String::from_utf8_lossy).unwrap_or_default();
             letters
                 .lock()
                 .unwrap()
-                .push((message.payload().unwrap_or_default().to_vec(), reason.into_owned()));
+                .push((message.payload().unwrap_or_default().to_vec(), value.into_owned()));
         }
     });
     letters
