@@ -5,7 +5,7 @@ use evmesh_proto::store::{StoredPrice, StoredSupply, StoredSupplyEnd};
 use mesh::convert::{InvalidField, energy, given, parse};
 
 /// Writes a supply that started.
-pub(crate) fn supply_value(record: &SupplyRecord) -> StoredSupply {
+pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
     let price = StoredPrice {
         currency_code: record.price.currency().to_string(),
         micros_per_kwh: record.price.micros_per_kwh(),
@@ -29,7 +29,7 @@ pub(crate) fn supply_value(record: &SupplyRecord) -> StoredSupply {
 }
 
 /// Reads a supply.
-pub(crate) fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
+pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
     let price = given("price", stored.price.as_ref())?;
     let currency = parse("price.currency_code", &price.currency_code)?;
     let end = SupplyEnd::ALL.into_iter().find(|end| end_stored(*end) == stored.end());

@@ -11,9 +11,8 @@
 //! Deliberately absent: any decision about a session's ticket, and any call to the monitor, which calls here.
 
 mod attend;
-pub mod bytes;
 mod central_client;
-mod codec;
+pub mod codec;
 mod convert;
 mod engine_api;
 mod error;
@@ -22,12 +21,11 @@ mod options;
 pub mod owner;
 pub mod panel;
 mod panel_api;
-pub mod parts;
 mod point;
 mod service;
-mod storage;
-mod telemetry;
-mod wire;
+pub mod storage;
+pub mod telemetry;
+pub mod wire;
 
 pub use error::Error;
 pub use options::{Options, PlugIn};

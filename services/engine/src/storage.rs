@@ -31,8 +31,10 @@ use std::{cmp::Ordering, path::Path};
 /// The layout that this version writes.
 pub const FORMAT: u32 = 2;
 const ENGINE: &[u8] = b"engine";
-const ENDED: &[u8] = b"ended/";
-const EVENT: &[u8] = b"event/";
+/// Before the authorisation number of an ended session.
+pub const ENDED: &[u8] = b"ended/";
+/// Before the id of a row of the outbox.
+pub const EVENT: &[u8] = b"event/";
 
 /// Reads what was on disk; an empty store becomes this charge point's, with a random instance id of its own.
 pub(crate) fn load(
@@ -91,7 +93,7 @@ fn empty(instance: InstanceId) -> Stored {
 }
 
 /// Adds a change of the rules' to a batch.
-pub(crate) fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &InstanceId, write: &Write) {
+pub fn write(batch: &mut Batch, charge_point: &ChargePointId, instance: &InstanceId, write: &Write) {
     match write {
         Write::Engine { highest, current } => {
             let current = current.as_ref().map(codec::supply_value);
@@ -134,7 +136,7 @@ fn write_engine(
 }
 
 /// At most `limit` rows of the outbox with an id above `after`, by id.
-pub(crate) fn rows(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
+pub fn rows(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<OutboxRow>, Error> {
     let Some(from) = after.checked_add(1) else {
         return Ok(Vec::new());
     };
@@ -149,25 +151,6 @@ fn row((key, value): &Entry) -> Option<OutboxRow> {
     }
     let (id, message) = (id(key)?, message?);
     Some(OutboxRow::stored(id, message))
-}
-
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Engine,
-    Ended,
-    Event,
-}
-
-/// What the entry under a key is.
-pub(crate) fn kind(key: &[u8]) -> Kind {
-    if key.starts_with(ENDED) {
-        Kind::Ended
-    } else if key.starts_with(EVENT) {
-        Kind::Event
-    } else {
-        Kind::Engine
-    }
 }
 
 fn key(prefix: &[u8], number: u64) -> Vec<u8> {

@@ -58,7 +58,7 @@ pub(crate) fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace
 }
 
 /// The message as Kafka carries it.
-pub(crate) fn payload(message: &Telemetry) -> Vec<u8> {
+pub fn payload(message: &Telemetry) -> Vec<u8> {
     serde_json::to_vec(message).expect("strings and numbers are always JSON")
 }
 

@@ -21,7 +21,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A request of one of central's calls.
-pub(crate) trait Call {
+pub trait Call {
     type Response;
 
     fn input(self) -> Result<Input, Failure>;
@@ -129,13 +129,13 @@ impl Call for proto::ConfirmSettledRequest {
 }
 
 /// A ping on the stream with this number.
-pub(crate) fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Input, Failure> {
+pub fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Input, Failure> {
     let epoch = convert::number("epoch", ping.epoch)?;
     Ok(Input::Attend { link, epoch, central_reachable: ping.central_reachable })
 }
 
 /// The answer to a ping.
-pub(crate) fn pong(reply: Reply) -> Result<proto::AttendResponse, Failure> {
+pub fn pong(reply: Reply) -> Result<proto::AttendResponse, Failure> {
     match reply.answer {
         Some(Answer::Attend(Ok(()))) => Ok(proto::AttendResponse {
             instance_id: reply.view.instance.to_string(),

@@ -1,6 +1,7 @@
 //! The targets. Each says whether it understood its input, and panics where a promise is broken.
 
 use super::calls::calls;
+use crate::engine_process::{Engine, Page as EnginePage};
 use crate::pages::Page;
 use central::{
     store::{RowKind, codec, read_rows},
@@ -234,13 +235,13 @@ pub fn engine_store(input: &[u8]) -> bool {
     if let Ok(mut engine) = engine(store) {
         engine.step(at(10_000), Vec::new()).expect("memory takes it");
     }
-    let Ok(page) = engine::parts::page(key, value) else { return false };
-    let again = engine::parts::page(key, &engine::bytes::encode(&page));
+    let Ok(page) = EnginePage::read(key, value) else { return false };
+    let again = EnginePage::read(key, &page.write());
     assert_eq!(again.expect("what was written can be read"), page);
     true
 }
 
-fn engine(store: MemoryStore) -> Result<engine::parts::Engine<MemoryStore>, engine::Error> {
+fn engine(store: MemoryStore) -> Result<Engine<MemoryStore>, engine::Error> {
     let settings = Settings {
         power: Power::from_w(7400),
         battery: Energy::from_wh(30_000),
@@ -250,5 +251,5 @@ fn engine(store: MemoryStore) -> Result<engine::parts::Engine<MemoryStore>, engi
         monitor_grace: Duration::from_secs(3),
     };
     let (point, instance) = ("MAD-01".parse().expect("an id"), "store".parse().expect("an id"));
-    engine::parts::Engine::open(store, point, &instance, settings, at(1))
+    Engine::open(store, point, &instance, settings, at(1))
 }

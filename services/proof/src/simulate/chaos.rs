@@ -9,7 +9,7 @@ use super::{
 use domain::network::{Command, Method, RequestKey, Token, Which};
 use domain::supply::Input as AtEngine;
 use domain::{Currency, DriverId, Mono, Price, SessionId};
-use engine::parts::Asked;
+use proof::engine_process::Asked;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use domain::network::{CallFailed, CallId, Command, EngineAnswer};
 use domain::simulated::Settings;
 use domain::supply::{Answer, Input as Happens};
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
-use engine::parts::{self, Asked, Engine, Told};
+use proof::engine_process::{Asked, Engine, Told};
 use prost::Message;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -328,7 +328,7 @@ impl World {
         if process.lane.is_some() {
             return;
         }
-        let rows = match parts::rows(&self.points[p].disk, 1) {
+        let rows = match engine::storage::rows(&self.points[p].disk, 0, 1) {
             Ok(rows) => rows,
             Err(error) => return self.broken("INV-7", format!("an engine cannot read its outbox: {error}")),
         };

@@ -9,7 +9,7 @@ use super::{
 use domain::DriverId;
 use domain::network::{Outcome, Session, State, Status, Target};
 use domain::supply::Input as AtEngine;
-use engine::parts::{self, Asked};
+use proof::engine_process::Asked;
 use std::collections::BTreeSet;
 
 /// Late copies come up to a minute after the last fault: nothing is judged before (ms).
@@ -123,7 +123,7 @@ impl World {
             if view.current.is_some() || !view.unsettled.is_empty() {
                 return Some(format!("{} has {:?} and {:?}", point.id, view.current, view.unsettled));
             }
-            if parts::rows(&point.disk, 1).map_or(true, |rows| !rows.is_empty()) {
+            if engine::storage::rows(&point.disk, 0, 1).map_or(true, |rows| !rows.is_empty()) {
                 return Some(format!("messages wait in the outbox of {}", point.id));
             }
             let detail = network.charge_point(&point.id);

@@ -10,8 +10,8 @@ use domain::MonitorId;
 use domain::network::{self, Command, Denial, Health as Reported, Registration};
 use domain::supply::Input as AtEngine;
 use domain::watchdog::{Effect, Health, Input, Link, Settings, Trouble, Watchdog};
-use engine::parts::{Asked, Told};
 use evmesh_proto::engine::AttendRequest;
+use proof::engine_process::{Asked, Told};
 use std::time::Duration;
 
 pub(super) struct Process {

@@ -3,8 +3,8 @@
 use super::world::{World, say};
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
-use engine::parts::Page as EnginePage;
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
+use proof::engine_process::Page as EnginePage;
 use proof::pages::Page;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -254,7 +254,7 @@ impl World {
                 self.engine_forgot(p, &key);
                 continue;
             };
-            match engine::parts::page(&key, &value) {
+            match EnginePage::read(&key, &value) {
                 Ok(EnginePage::Ended(record)) => self.record_written(p, &record),
                 Ok(EnginePage::Engine(_, current)) => self.current_written(p, current),
                 Ok(EnginePage::Event(_)) => {}

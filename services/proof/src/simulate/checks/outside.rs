@@ -11,9 +11,9 @@ use domain::SessionId;
 use domain::network::{CallFailed, EngineAnswer, Outcome, Session, State};
 use domain::requests;
 use domain::supply::View;
-use engine::parts::{Asked, Told};
 use evmesh_proto::engine::CallResult;
 use evmesh_proto::topics::{Notification, NotificationType};
+use proof::engine_process::{Asked, Told};
 
 impl World {
     pub(in crate::simulate) fn check_engine(

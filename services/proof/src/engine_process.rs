@@ -1,18 +1,15 @@
-//! The engine without its thread, its sockets and its clocks, for whoever drives it step by step: `proof`'s simulation.
-//!
-//! Everything here is what runs in production; nothing here decides anything.
+//! An engine without its thread, its sockets and its clocks: its own owner and its own store, driven step by step.
 
-use crate::{
-    Error, codec,
-    error::ValueError,
-    owner::{self, Effect, Reply},
-    storage, telemetry,
-    wire::{self, Call},
-};
 use domain::{
     ChargePointId, InstanceId, Mono, Now, SupplyRecord,
     simulated::Settings,
     supply::{Answer, Input, View, Write},
+};
+use engine::{
+    Error, codec,
+    owner::{self, Effect, Reply},
+    storage, telemetry,
+    wire::{self, Call},
 };
 use evmesh_proto::{
     engine as proto,
@@ -21,7 +18,6 @@ use evmesh_proto::{
 use mesh::{
     group_commit::Owner,
     grpc::Failure,
-    kafka::OutboxRow,
     store::{Batch, Store},
 };
 use prost::Message as _;
@@ -170,37 +166,43 @@ fn split(asked: Asked) -> (Result<Input, Failure>, Reader) {
     }
 }
 
-/// At most `limit` rows of the outbox, the oldest first.
-pub fn rows(store: &impl Store, limit: usize) -> Result<Vec<OutboxRow>, Error> {
-    storage::rows(store, 0, limit)
-}
-
-/// One entry of the engine's store.
+/// An entry of an engine's store, told apart by its key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Page {
     /// The highest authorisation number seen, and the supply that runs.
     Engine(u64, Option<SupplyRecord>),
-    /// A session that ended.
+    /// Central has not confirmed it.
     Ended(SupplyRecord),
     /// A row of the outbox.
     Event(StoredMessage),
 }
 
-/// Reads an entry of the engine's store.
-pub fn page(key: &[u8], value: &[u8]) -> Result<Page, Error> {
-    let wrong = |source: ValueError| Error::Value { folder: ".".into(), what: "page", source: source.into() };
-    Ok(match storage::kind(key) {
-        storage::Kind::Engine => {
-            let stored = StoredEngine::decode(value).map_err(|error| wrong(error.into()))?;
-            let current = stored.current.as_ref().map(codec::supply).transpose();
-            Page::Engine(stored.highest_authorization, current.map_err(|failure| wrong(failure.into()))?)
+impl Page {
+    /// Fails where the engine would refuse its store.
+    pub fn read(key: &[u8], value: &[u8]) -> Result<Self, Box<dyn std::error::Error>> {
+        if key.starts_with(storage::ENDED) {
+            return Ok(Self::Ended(codec::supply(&StoredSupply::decode(value)?)?));
         }
-        storage::Kind::Ended => {
-            let stored = StoredSupply::decode(value).map_err(|error| wrong(error.into()))?;
-            Page::Ended(codec::supply(&stored).map_err(|failure| wrong(failure.into()))?)
+        if key.starts_with(storage::EVENT) {
+            return Ok(Self::Event(StoredMessage::decode(value)?));
         }
-        storage::Kind::Event => {
-            Page::Event(StoredMessage::decode(value).map_err(|error| wrong(error.into()))?)
+        let stored = StoredEngine::decode(value)?;
+        let current = stored.current.as_ref().map(codec::supply).transpose()?;
+        Ok(Self::Engine(stored.highest_authorization, current))
+    }
+
+    /// As [`Page::read`] reads it.
+    pub fn write(&self) -> Vec<u8> {
+        match self {
+            Self::Engine(highest, current) => StoredEngine {
+                format: storage::FORMAT,
+                highest_authorization: *highest,
+                current: current.as_ref().map(codec::supply_value),
+                ..StoredEngine::default()
+            }
+            .encode_to_vec(),
+            Self::Ended(record) => codec::supply_value(record).encode_to_vec(),
+            Self::Event(message) => message.encode_to_vec(),
         }
-    })
+    }
 }
