@@ -242,12 +242,13 @@ impl Watchdog {
         if first && self.health.as_ref().is_none_or(|health| matches!(health, Health::Unreachable(_))) {
             effects.push(Effect::Say(Notice::EngineReached { instance }));
         }
-        let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(cut_reason(&fault)) };
-        self.health_is(now, health, effects);
+        // First the registration: under the one before, a store's good health would be taken for that of another (INV-8).
         if changed {
             self.central_attempt = 0;
             self.register(None, effects);
         }
+        let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(cut_reason(&fault)) };
+        self.health_is(now, health, effects);
     }
 
     fn engine_lost(&mut self, now: Mono, why: String, effects: &mut Vec<Effect>) {

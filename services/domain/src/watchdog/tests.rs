@@ -220,6 +220,20 @@ fn central_is_lost_after_three_intervals_without_an_answer() {
 }
 
 #[test]
+fn another_stores_health_is_never_reported_under_the_registration_before() {
+    let mut dog = connected();
+    let lost = Input::EngineEnded { link: Link(1), why: "gone".into(), stale: None };
+    let effects = dog.apply(Mono(10), lost);
+    assert!(matches!(reports(&effects)[..], [Health::Unreachable(_)]));
+    dog.apply(Mono(20), Input::AttendStarted { link: Link(2) });
+    let effects = dog.apply(Mono(21), answer(2, "store-b", ""));
+    assert!(effects.iter().any(|e| matches!(e, Effect::Register { link: Link(2), .. })));
+    assert_eq!(reports(&effects), [], "central would take store-a for a store that is well");
+    let effects = dog.apply(Mono(30), registered(2, 8));
+    assert_eq!(reports(&effects), [Health::Ok]);
+}
+
+#[test]
 fn a_refusal_is_said_once_and_retried_when_central_says_so() {
     let mut dog = connected();
     let effects = dog.apply(Mono(10), answer(1, "store-b", ""));
