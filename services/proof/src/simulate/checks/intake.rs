@@ -197,7 +197,11 @@ impl World {
             Input::Command(command) => asked(command),
             _ => None,
         });
-        let repeats = commands.filter(|(_, key)| key.is_some_and(|key| self.truth.answers.contains_key(key)));
+        // Answered before, or asked before in this very step.
+        let mut met = BTreeSet::new();
+        let repeats = commands.filter(|(_, key)| {
+            key.is_some_and(|key| !met.insert(key) || self.truth.answers.contains_key(key))
+        });
         let points = self.truth.points.values();
         OrdersBefore {
             repeats: repeats.map(|(caller, _)| caller).collect(),
