@@ -6,9 +6,9 @@ use super::{
     engine::ReplyTo,
     world::{Place, World, say},
 };
-use domain::network::{Command, Method, RequestKey, Token, Which};
+use domain::network::{Command, Method, RequestKey, Target, Token, Which};
 use domain::supply::Input as AtEngine;
-use domain::{Currency, DriverId, Mono, Price, SessionId};
+use domain::{ChargePointId, Currency, DriverId, Mono, Price, SessionId};
 use proof::engine_process::Asked;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub(super) enum Chaos {
     StopCharge,
     SetPrice,
     Order,
+    Rush,
     PlugIn,
     Unplug,
     Break,
@@ -64,6 +65,7 @@ impl Chaos {
         (Self::StopCharge, 5),
         (Self::SetPrice, 5),
         (Self::Order, 4),
+        (Self::Rush, 2),
         (Self::PlugIn, 6),
         (Self::Unplug, 5),
         (Self::Break, 2),
@@ -156,6 +158,7 @@ impl World {
             Chaos::StopCharge => self.stop_charge(),
             Chaos::SetPrice => self.set_price(p),
             Chaos::Order => self.order(p),
+            Chaos::Rush => self.rush(),
             Chaos::PlugIn => self.at_the_point(p, AtEngine::PlugIn),
             Chaos::Unplug => self.at_the_point(p, AtEngine::Unplug),
             Chaos::Break => self.at_the_point(p, AtEngine::Break("smoke".into())),
@@ -265,6 +268,27 @@ impl World {
             let resumes = self.random.span(20_000);
             self.after(resumes, Self::resume_all);
         }
+    }
+
+    /// Everybody asks for any charge point at once, and one order takes all but the last two of them out of service before
+    /// their engines have answered: so many requests go on in one step.
+    fn rush(&mut self) {
+        for a in 0..self.apps.len() {
+            let (driver, request) = (self.apps[a].driver.clone(), self.request_id());
+            let command = self.charge(driver, Some(request), Target::Any { location_prefix: String::new() });
+            self.central_asked(Caller::Stranger, command);
+        }
+        let ids: Vec<ChargePointId> = self.points.iter().map(|point| point.id.clone()).collect();
+        let which = Which::Some(ids[..ids.len().saturating_sub(2)].to_vec());
+        self.after(4, move |world| {
+            world.central_asked(Caller::Stranger, |token, _| Command::Order {
+                asked: asked(token, None, None),
+                which,
+                out_of_order: true,
+            });
+        });
+        let resumes = self.random.span(20_000);
+        self.after(resumes, Self::resume_all);
     }
 
     pub(super) fn resume_all(&mut self) {

@@ -20,7 +20,7 @@ const SWITCH: &str = "PROOF_BREAK";
 /// The copy's `proof` has another name: its executable must not take the product's place.
 const PACKAGE: &str = "proof-broken";
 /// So many seeds may pass before a break counts as not seen.
-const MOST_SEEDS: u64 = 40_000;
+const MOST_SEEDS: u64 = 6_000;
 /// So many seeds must pass with nothing broken.
 const SOUND_SEEDS: u64 = 60;
 
