@@ -12,10 +12,13 @@ use std::{
     path::{Path, PathBuf},
     sync::Once,
     thread,
+    time::Duration,
 };
 
 /// sled keeps at most so much in memory beside what it needs: the services keep their own state.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long sled may take to let go of a folder after its store was closed; seen: milliseconds on a busy machine.
+const LET_GO: Duration = Duration::from_secs(1);
 /// In a fresh file system's own folder, which is no content.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -147,10 +150,7 @@ impl Place<'_> {
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, StoreError> {
         match quietly(work) {
             Ok(Ok(done)) => Ok(done),
-            // sled says so in words only: `could not acquire lock on … WouldBlock`
-            Ok(Err(sled::Error::Io(io))) if io.to_string().contains("could not acquire lock") => {
-                Err(StoreError::InUse(self.path()))
-            }
+            Ok(Err(error)) if is_locked(&error) => Err(StoreError::InUse(self.path())),
             Ok(Err(sled::Error::Io(source))) if has_place(&source) => Err(self.cannot(source)),
             Ok(Err(source)) => Err(self.damaged_by("sled cannot read it", Some(source))),
             Err(_) => Err(self.damaged("sled gave up on it")),
@@ -228,8 +228,22 @@ fn has_place(error: &io::Error) -> bool {
     )
 }
 
+/// The folder is ours by its file `committed`: so sled's own lock can be held only by a store of this process that was closed
+/// just now, whose last writing behind the scenes sled does not wait for.
 fn sled(folder: &Path) -> Result<sled::Db, sled::Error> {
-    sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    for _ in 0..LET_GO.as_millis() / 10 {
+        match config.open() {
+            Err(error) if is_locked(&error) => thread::sleep(Duration::from_millis(10)),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
+/// sled says so in words only: `could not acquire lock on … WouldBlock`
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
 }
 
 impl Store for SledStore {

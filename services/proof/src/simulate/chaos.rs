@@ -29,6 +29,7 @@ pub(super) enum Chaos {
     BrokerReplaced,
     BrokerForgets,
     Cut,
+    Outage,
     Charge,
     StopCharge,
     SetPrice,
@@ -61,6 +62,7 @@ impl Chaos {
         (Self::BrokerReplaced, 1),
         (Self::BrokerForgets, 1),
         (Self::Cut, 5),
+        (Self::Outage, 1),
         (Self::Charge, 12),
         (Self::StopCharge, 5),
         (Self::SetPrice, 5),
@@ -148,6 +150,7 @@ impl World {
                 self.broker.forgets(self.random.between(1, 100));
             }
             Chaos::Cut => self.cut_a_link(p),
+            Chaos::Outage => self.outage(p),
             Chaos::Charge => {
                 let driver = self.somebody();
                 let request = (!self.random.one_in(3)).then(|| self.request_id());
@@ -189,6 +192,15 @@ impl World {
         let until = self.at + self.random.span(40_000);
         say!(self, "{ends:?} are cut off from each other until {until} ms");
         self.cuts.insert(ends, until);
+    }
+
+    /// An engine out of everybody's reach, perhaps until its session is settled without it; people may charge there meanwhile.
+    fn outage(&mut self, p: usize) {
+        let until = self.at + self.random.between(30_000, 300_000);
+        say!(self, "CP-{p}'s engine is out of reach until {until} ms");
+        for other in [Place::Central, Place::Monitor(p), Place::Broker] {
+            self.cuts.insert((Place::Engine(p), other), until);
+        }
     }
 
     /// Both ways, by up to an hour.

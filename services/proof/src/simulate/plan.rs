@@ -35,7 +35,7 @@ impl Plan {
         let config = Config {
             reservation: Duration::from_secs(random.pick(&[5, 15, 60])),
             supply_silence: Duration::from_secs(random.pick(&[20, 60])),
-            settlement: Duration::from_secs(random.pick(&[120, 300, 900])),
+            settlement: Duration::from_secs(random.pick(&[30, 120, 300, 900])),
             ask_interval: Duration::from_secs(random.pick(&[15, 60])),
             ..Config::default()
         };

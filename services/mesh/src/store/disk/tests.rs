@@ -191,9 +191,13 @@ const TO_FILES: &[Damage] = &[
     ("the snapshot is cut off", |folder| cut_in_half(&snapshot(folder)), "damaged"),
     ("the snapshot is empty", |folder| overwrite_whole(&snapshot(folder), b""), "damaged"),
     ("the snapshot is missing", |folder| remove(&snapshot(folder)), "WHOLE"),
-    ("a blob is missing", |folder| remove(&blob(folder)), "damaged"),
-    ("a blob is cut off", |folder| cut_in_half(&blob(folder)), "damaged"),
-    ("a blob is altered", |folder| overwrite(&blob(folder), 5000, b"other"), "damaged"),
+    ("the blobs are missing", |folder| blobs(folder).for_each(|blob| remove(&blob)), "damaged"),
+    ("the blobs are cut off", |folder| blobs(folder).for_each(|blob| cut_in_half(&blob)), "damaged"),
+    (
+        "the blobs are altered",
+        |folder| blobs(folder).for_each(|blob| overwrite(&blob, 5000, b"other")),
+        "damaged",
+    ),
     ("the folder is emptied but for the proof", empty_but_for_the_proof, "lost its newest changes"),
     ("the log and its snapshot went", remove_log_and_snapshot, "lost its newest changes"),
     (
@@ -222,17 +226,18 @@ fn cut_in_half(path: &Path) {
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
 }
 
-fn only(folder: &Path, prefix: &str) -> PathBuf {
-    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    names.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).max().unwrap()
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())
 }
 
 fn snapshot(folder: &Path) -> PathBuf {
-    only(folder, "snap.")
+    let is_one = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("snap.");
+    files(folder).filter(is_one).max().unwrap()
 }
 
-fn blob(folder: &Path) -> PathBuf {
-    only(&folder.join("blobs"), "")
+/// All of them: sled keeps one that it replaced until it gets to it, and only damage to the one in use can be seen.
+fn blobs(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    files(&folder.join("blobs"))
 }
 
 fn remove_log_and_snapshot(folder: &Path) {
