@@ -17,8 +17,8 @@ pub const DRIVER_NOTIFICATIONS: &str = "driver_notifications";
 pub const NETWORK_STATUS: &str = "network_status";
 /// The constant key of [`NETWORK_STATUS`], so that the parts of one broadcast stay in order.
 pub const NETWORK_STATUS_KEY: &str = "network";
-/// Central's own: the newest of each row of its store, from which a lost store is rebuilt. Compacted, and no JSON: the keys
-/// and values are those of the store (`evmesh.store.v1`).
+/// Central's own: the newest of each row of its store, from which a lost store is rebuilt. Compacted, and no JSON:
+/// the keys and values are those of the store (`evmesh.store.v1`).
 pub const CENTRAL_CHANGELOG: &str = "central_changelog";
 
 /// The `reason` of a `SUPPLY_END` that central asked for; any other is a supply that was completed.
@@ -44,7 +44,8 @@ pub enum TelemetryType {
     /// The engine lost its monitor. Carries the final reading, if a supply ran.
     #[serde(rename = "CONEXION_PERDIDA")]
     MonitorLost,
-    /// Anything else that broke, a process that died in mid-supply included. Carries the final reading, if a supply ran.
+    /// Anything else that broke, a process that died in mid-supply included. Carries the final reading, if a supply
+    /// ran.
     #[serde(rename = "FAULT")]
     Fault,
 }
@@ -134,14 +135,15 @@ pub struct Notification {
     /// `SUPPLY_ERROR`: what that energy costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importe_partial: Option<f64>,
-    /// When central decided it, in seconds since the epoch. Central always says it; some of the old system's messages do not.
+    /// When central decided it, in seconds since the epoch. Central always says it; some of the old system's messages
+    /// do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
     /// Added by evmesh: the session; absent in an `AUTH_DENIED` that created none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Added by evmesh: 0 for `AUTH_OK`, and rising with each message of the session, with gaps; readers that have seen one
-    /// drop what is not above it. Absent in the echo of a bare reading.
+    /// Added by evmesh: 0 for `AUTH_OK`, and rising with each message of the session, with gaps; readers that have
+    /// seen one drop what is not above it. Absent in the echo of a bare reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Added by evmesh: the same for each copy of the message.
@@ -150,11 +152,12 @@ pub struct Notification {
     /// Added by evmesh: `CONSUMO_UPDATE`: power now, in kilowatts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kw: Option<f64>,
-    /// Added by evmesh: `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a word for programs; for `AUTH_DENIED` that of the call's
-    /// `ErrorInfo`.
+    /// Added by evmesh: `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a word for programs; for `AUTH_DENIED` that of the
+    /// call's `ErrorInfo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Added by evmesh: `AUTH_OK`, `AUTH_DENIED`: the `request_id` of the `RequestCharge` that this answers, if it had one.
+    /// Added by evmesh: `AUTH_OK`, `AUTH_DENIED`: the `request_id` of the `RequestCharge` that this answers, if it
+    /// had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Added by evmesh: the currency of `importe`, `importe_partial` and `amount_micros`, as its ISO 4217 code.
@@ -163,7 +166,8 @@ pub struct Notification {
     /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `kwh` or `kwh_partial` exactly, in watt-hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_wh: Option<u64>,
-    /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `importe` or `importe_partial` exactly, in millionths of the currency's unit.
+    /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `importe` or `importe_partial` exactly, in millionths of the
+    /// currency's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_micros: Option<u64>,
 }

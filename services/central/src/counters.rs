@@ -1,5 +1,5 @@
-//! The counters of central's events: each exists from the start, at zero, so that an alarm can tell *never* from *not yet*,
-//! and its help names the promise that it watches over (`docs/ARCHITECTURE.md`).
+//! The counters of central's events: each exists from the start, at zero, so that an alarm can tell *never* from *not
+//! yet*, and its help names the promise that it watches over (`docs/ARCHITECTURE.md`).
 
 /// An event's name and what it means when it is counted. `evmesh_central_<name>_total` is its counter.
 const EVENTS: &[(&str, &str)] = &[

@@ -34,9 +34,9 @@ pub enum Error {
     Unreadable(#[from] Unreadable),
     /// An older version wrote the store, or its changelog.
     #[error(
-        "central's store has format {found}, and this version knows {known} only: start the version that wrote it, export \
-         its tickets with 'evmesh operator tickets', and begin with an empty data folder, without the old topic \
-         central_changelog"
+        "central's store has format {found}, and this version knows {known} only: start the version that wrote \
+         it, export its tickets with 'evmesh operator tickets', and begin with an empty data folder, without the \
+         old topic central_changelog"
     )]
     Older { found: u32, known: u32 },
     /// A newer version wrote the store, or its changelog.
@@ -46,7 +46,8 @@ pub enum Error {
     Newer { found: u32, known: u32 },
     /// `--rebuild` was given for a store that is there.
     #[error(
-        "--rebuild was given, but the folder {0} has a store; move it away to have it rebuilt, or start without --rebuild"
+        "--rebuild was given, but the folder {0} has a store; move it away to have it rebuilt, or start without \
+         --rebuild"
     )]
     NotEmpty(PathBuf),
     /// `--rebuild` was given, and there is nothing to rebuild from.

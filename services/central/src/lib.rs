@@ -1,4 +1,5 @@
-//! Central: the only authority of the network. It authorises every supply, follows it, and issues exactly one ticket for it.
+//! Central: the only authority of the network. It authorises every supply, follows it, and issues exactly one ticket
+//! for it.
 //!
 //! The rules are `domain::network`. Here they meet the world:
 //!

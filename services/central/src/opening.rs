@@ -1,4 +1,5 @@
-//! From a folder to a writer: a store that is there is opened; one that is not begins anew, or is rebuilt from its changelog.
+//! From a folder to a writer: a store that is there is opened; one that is not begins anew, or is rebuilt from its
+//! changelog.
 
 use crate::{
     Error, Options,
@@ -47,7 +48,8 @@ impl Opening {
 
     /// Rebuilds the store if it has to be, and opens it. `None`: stopped before that.
     ///
-    /// An empty store waits a moment for Kafka, to see whether there is a changelog; one that is to be rebuilt waits for ever.
+    /// An empty store waits a moment for Kafka, to see whether there is a changelog; one that is to be rebuilt waits
+    /// for ever.
     pub(crate) async fn ready(
         self,
         options: &Options,
@@ -77,8 +79,9 @@ impl Opening {
             None => {
                 tracing::warn!(
                     kafka = options.kafka.kafka,
-                    "the store is empty, and kafka was not reached to see whether there is a changelog: it begins as a new \
-                     network; if there was one before, stop central, move the data folder away and start with --rebuild"
+                    "the store is empty, and kafka was not reached to see whether there is a changelog: it begins \
+                     as a new network; if there was one before, stop central, move the data folder away and start \
+                     with --rebuild"
                 );
                 return open(store, config).await.map(Some);
             }

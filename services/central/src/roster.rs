@@ -1,6 +1,7 @@
 //! Every charge point as it was a moment ago, for those who follow the whole network: broadcasts, operators, the panel.
 //!
-//! It is collected page by page, so that a large network never holds the writer up for long, and only while somebody wants it.
+//! It is collected page by page, so that a large network never holds the writer up for long, and only while somebody
+//! wants it.
 
 use crate::writer::Handle;
 use domain::ChargePointId;

@@ -110,15 +110,15 @@ impl Service {
         self.view.log.clone()
     }
 
-    /// The same as part of a network in one process, which has been told to stop when `stop` has started: then monitors that
-    /// leave before central does are no warning.
+    /// The same as part of a network in one process, which has been told to stop when `stop` has started: then
+    /// monitors that leave before central does are no warning.
     pub fn in_network(mut self, stop: Shutdown) -> Self {
         self.events.in_network(stop);
         self
     }
 
-    /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls drained,
-    /// everything saved, the producer flushed. It ends by itself if the store fails.
+    /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls
+    /// drained, everything saved, the producer flushed. It ends by itself if the store fails.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { options, listener, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
@@ -127,8 +127,8 @@ impl Service {
             return Ok(());
         };
         let address = listener.local_addr();
-        // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more. Running calls
-        // need time to pass, and what they decide to be published, until then.
+        // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
+        // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());

@@ -35,8 +35,8 @@ impl Trace {
         }
     }
 
-    /// The trace that everything of this name has in common, whoever tells of it: a session's messages, say. A session id
-    /// that is a UUID is the trace's id itself.
+    /// The trace that everything of this name has in common, whoever tells of it: a session's messages, say. A
+    /// session id that is a UUID is the trace's id itself.
     pub fn of(name: &str) -> Self {
         // FNV-1a, 128 bits: the same in each version and on each machine.
         let hash = |hash: u128, byte: u8| {

@@ -11,8 +11,8 @@ pub struct Energy {
 impl Energy {
     pub const ZERO: Self = Self { wh: 0 };
 
-    /// The most that one session may deliver, 10 MWh: a hundred times the largest truck's battery. A reading above it is
-    /// a broken meter, not a supply.
+    /// The most that one session may deliver, 10 MWh: a hundred times the largest truck's battery. A reading above it
+    /// is a broken meter, not a supply.
     pub const MAX: Self = Self { wh: 10_000_000 };
 
     /// From watt-hours.
@@ -20,8 +20,8 @@ impl Energy {
         Self { wh }
     }
 
-    /// From the kilowatt-hours of a Kafka message, to the nearest watt-hour; `None` if they are no energy that a session
-    /// can have: negative, not a number, or above [`Energy::MAX`].
+    /// From the kilowatt-hours of a Kafka message, to the nearest watt-hour; `None` if they are no energy that a
+    /// session can have: negative, not a number, or above [`Energy::MAX`].
     pub fn from_kwh(kwh: f64) -> Option<Self> {
         let wh = (kwh * 1000.0).round();
         // NaN fails the comparison; the cast is exact within the range.

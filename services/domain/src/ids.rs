@@ -5,8 +5,9 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 /// The longest id, in bytes.
 pub const MAX_ID_LEN: usize = 64;
 
-/// The highest number of an authorisation, an epoch or a message: 2^53, exact in every language's numbers. They rise one by
-/// one or with the clock's milliseconds, so a higher one is a mistake, and taking it would leave no room above it.
+/// The highest number of an authorisation, an epoch or a message: 2^53, exact in every language's numbers. They rise
+/// one by one or with the clock's milliseconds, so a higher one is a mistake, and taking it would leave no room above
+/// it.
 pub const MAX_NUMBER: u64 = 1 << 53;
 
 /// Why a text is not an id. Says what is wrong, for the person who typed it.

@@ -1,7 +1,7 @@
 //! The rules of every role, as plain functions on plain data.
 //!
-//! Time and ids come in, decisions go out. Nothing here does I/O, reads a clock or draws a random number, so that one test
-//! can drive the whole network. Deliberately absent: async, gRPC, Kafka, the store, logging.
+//! Time and ids come in, decisions go out. Nothing here does I/O, reads a clock or draws a random number, so that one
+//! test can drive the whole network. Deliberately absent: async, gRPC, Kafka, the store, logging.
 
 pub mod context;
 pub mod energy;

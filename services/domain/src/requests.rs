@@ -1,7 +1,7 @@
 //! What a driver's app decides: when to ask for the next charge, which news to believe, when a request has concluded.
 //!
-//! - A line of the file is asked for once, under its own request id, however often the call has to be repeated; the next
-//!   one follows a pause after its conclusion. Each line has exactly one conclusion.
+//! - A line of the file is asked for once, under its own request id, however often the call has to be repeated; the
+//!   next one follows a pause after its conclusion. Each line has exactly one conclusion.
 //! - What concludes is central's word on the session. Kafka's messages move the live view, and make the app ask.
 //! - A supply goes on without its driver: a session that is still open at the start is followed to its end first.
 //!

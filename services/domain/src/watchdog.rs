@@ -2,8 +2,8 @@
 //!
 //! - One link to the engine (its stream of pings) and one to central (a registration, then the stream of reports). Each
 //!   attempt at a link has a number, and what comes in for an older one changes nothing (INV-8).
-//! - A link that broke is tried again for ever. How long an attempt waits is the carrier's affair: it knows the attempt's
-//!   number, and draws the jitter.
+//! - A link that broke is tried again for ever. How long an attempt waits is the carrier's affair: it knows the
+//!   attempt's number, and draws the jitter.
 //! - Each change is said once, however often an attempt repeats it.
 //!
 //! Deliberately absent: sockets, clocks, wording. Streams and words belong to the service `monitor`.
@@ -20,8 +20,8 @@ use std::time::Duration;
 /// A side that was silent for so many of its intervals is lost.
 pub const LOST_AFTER_INTERVALS: u32 = 3;
 
-/// The shortest and the longest interval between reports that is taken from central. Outside them a mistaken answer would
-/// flood central, or hide a dead engine for hours.
+/// The shortest and the longest interval between reports that is taken from central. Outside them a mistaken answer
+/// would flood central, or hide a dead engine for hours.
 pub const REPORT_INTERVAL_BOUNDS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_secs(300));
 
@@ -242,7 +242,8 @@ impl Watchdog {
         if first && self.health.as_ref().is_none_or(|health| matches!(health, Health::Unreachable(_))) {
             effects.push(Effect::Say(Notice::EngineReached { instance }));
         }
-        // First the registration: under the one before, a store's good health would be taken for that of another (INV-8).
+        // First the registration: under the one before, a store's good health would be taken for that of another
+        // (INV-8).
         if changed {
             self.central_attempt = 0;
             self.register(None, effects);

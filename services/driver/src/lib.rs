@@ -1,4 +1,5 @@
-//! The driver's app: it requests charges, one or a file of them, and shows its own supply and the charge points free now.
+//! The driver's app: it requests charges, one or a file of them, and shows its own supply and the charge points free
+//! now.
 //!
 //! What it decides is [`domain::requests`]; here are the calls to central, the two Kafka topics, and what people and
 //! scripts see: lines ([`words`]) or a [`panel`]. It keeps nothing: what it missed it asks central for.

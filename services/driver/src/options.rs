@@ -41,13 +41,14 @@ pub struct Options {
     #[arg(long, env = "EVMESH_DRIVER_PAUSE", default_value = "4", value_name = "SECONDS", value_parser = mesh::seconds)]
     pub pause: Duration,
 
-    /// How long to wait for the ticket of a supply that has ended, before the next request; a ticket that comes later is
-    /// shown all the same (seconds).
+    /// How long to wait for the ticket of a supply that has ended, before the next request; a ticket that comes later
+    /// is shown all the same (seconds).
     #[arg(long, env = "EVMESH_DRIVER_TICKET_WAIT", default_value = "30", value_name = "SECONDS",
           value_parser = mesh::seconds)]
     pub ticket_wait: Duration,
 
-    /// How results and events are written where there is no panel: text for people, json for scripts (one object a line).
+    /// How results and events are written where there is no panel: text for people, json for scripts (one object a
+    /// line).
     #[arg(long, env = "EVMESH_DRIVER_OUTPUT", default_value = "text", value_name = "FORMAT")]
     pub output: Output,
 

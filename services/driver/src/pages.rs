@@ -6,8 +6,8 @@ use tonic::Status;
 /// Entries in a page: the most that central gives.
 pub(crate) const PAGE_SIZE: i32 = mesh::convert::MAX_PAGE_SIZE as i32;
 
-/// Asks for one page after another, at most `most` of them. `ask` takes the token of a page and returns it with the token of
-/// the next one.
+/// Asks for one page after another, at most `most` of them. `ask` takes the token of a page and returns it with the
+/// token of the next one.
 pub(crate) async fn every_page<T, F>(
     most: usize,
     ask: impl Fn(String) -> F,

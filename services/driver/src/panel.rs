@@ -1,5 +1,5 @@
-//! The driver's panel: its own supply, the charge points free now, the newest messages. It repaints in place and fits 80
-//! columns.
+//! The driver's panel: its own supply, the charge points free now, the newest messages. It repaints in place and fits
+//! 80 columns.
 
 use crate::View;
 use ratatui::{

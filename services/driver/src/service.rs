@@ -24,8 +24,8 @@ const HEARD: usize = 256;
 /// How many events a slow reader may lag behind before it misses some: minutes of a supply.
 const EVENTS: usize = 1024;
 
-/// Central answers a request within the authorisation's deadline, 5 s by default; the app waits longer than that, so that
-/// it hears the answer.
+/// Central answers a request within the authorisation's deadline, 5 s by default; the app waits longer than that, so
+/// that it hears the answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An app whose requests have been read.
@@ -69,7 +69,8 @@ impl Service {
         self.words.clone()
     }
 
-    /// Asks for every charge, until each has concluded, or until the order to stop: a supply goes on without its driver.
+    /// Asks for every charge, until each has concluded, or until the order to stop: a supply goes on without its
+    /// driver.
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
         let (sender, mut heard) = mpsc::channel(HEARD);
         let _topics = Topics::read(&self.options, sender.clone())?;

@@ -1,5 +1,5 @@
-//! The two topics that a driver reads, from *latest*, in a group of its own: in one shared group, drivers would eat each
-//! other's messages.
+//! The two topics that a driver reads, from *latest*, in a group of its own: in one shared group, drivers would eat
+//! each other's messages.
 
 use crate::{Error, Options, decode, heard::Heard};
 use domain::requests::{Broadcasts, FreePoint, Input, Part};

@@ -32,8 +32,9 @@ pub enum Error {
     },
     /// An older version wrote the store.
     #[error(
-        "the store in {folder} has format {found}, and this version knows {known} only: start the version that wrote it \
-         until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin with an empty folder"
+        "the store in {folder} has format {found}, and this version knows {known} only: start the version that \
+         wrote it until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin \
+         with an empty folder"
     )]
     Older {
         folder: PathBuf,
@@ -44,7 +45,8 @@ pub enum Error {
     },
     /// A value in the store cannot be read.
     #[error(
-        "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with a new one"
+        "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with \
+         a new one"
     )]
     Value {
         folder: PathBuf,

@@ -1,7 +1,8 @@
 //! The engine: a charge point's power side. Central authorises it, it meters the supply, and tells of it.
 //!
-//! Every rule is in [`domain::supply`]; this crate carries inputs in and effects out. One thread ([`owner`]) owns the rules
-//! and the store: it drains its bounded queue, applies, commits once, and only then lets answers and messages out (INV-6).
+//! Every rule is in [`domain::supply`]; this crate carries inputs in and effects out. One thread ([`owner`]) owns the
+//! rules and the store: it drains its bounded queue, applies, commits once, and only then lets answers and messages
+//! out (INV-6).
 //!
 //! - Lifecycle events are rows of an outbox on disk, which the relay publishes in order; readings are persisted, then
 //!   published once, as well as it can be done.

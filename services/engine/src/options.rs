@@ -23,7 +23,8 @@ pub struct Options {
     #[arg(long, env = "EVMESH_ENGINE_CENTRAL", value_name = "HOST:PORT", default_value = flags::CENTRAL)]
     pub central: Address,
 
-    /// The folder of this engine's store: its meter, its unsettled sessions, its unsent events. Of this charge point alone.
+    /// The folder of this engine's store: its meter, its unsettled sessions, its unsent events. Of this charge point
+    /// alone.
     #[arg(long, env = "EVMESH_ENGINE_DATA", value_name = "FOLDER", default_value = "data/engine")]
     pub data: PathBuf,
 
@@ -50,8 +51,8 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
     pub speed: u32,
 
-    /// A simulated car plugs in so long after an authorisation (seconds), and leaves after its supply; 'never' waits for
-    /// a person to plug it in.
+    /// A simulated car plugs in so long after an authorisation (seconds), and leaves after its supply; 'never' waits
+    /// for a person to plug it in.
     #[arg(long, env = "EVMESH_ENGINE_PLUG_IN_AFTER", value_name = "SECONDS|never", default_value = "1")]
     pub plug_in_after: PlugIn,
 

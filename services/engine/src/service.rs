@@ -96,12 +96,13 @@ impl Service {
 
     /// Serves until the order to stop, or until the store fails.
     ///
-    /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if it is
-    /// there, the store closes, the last readings leave.
+    /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if
+    /// it is there, the store closes, the last readings leave.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { server, kafka, producer, listener, owner, point, inbox, view } = self;
         let charge_point = point.charge_point().clone();
-        tracing::info!(%charge_point, address = %listener.local_addr(), instance = %owner.rules.view().instance, "engine ready");
+        let (address, instance) = (listener.local_addr(), &owner.rules.view().instance);
+        tracing::info!(%charge_point, %address, %instance, "engine ready");
 
         let (wake, wakes) = watch::channel(owner.rules.wake_at());
         let rows = Arc::new(Notify::new());

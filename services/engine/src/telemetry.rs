@@ -130,7 +130,8 @@ mod tests {
             json,
             json!({
                 "type": "CONSUMO", "cp_id": "MAD-01", "user_id": "ana", "kwh": 0.3, "importe": 0.09,
-                "timestamp": 1_700_000_002.0, "session_id": "s1", "seq": 3, "event_id": "s1-3", "kw": 50.0, "currency": "EUR",
+                "timestamp": 1_700_000_002.0, "session_id": "s1", "seq": 3, "event_id": "s1-3", "kw": 50.0,
+                "currency": "EUR",
             })
         );
     }

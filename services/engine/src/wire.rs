@@ -1,4 +1,5 @@
-//! Central's calls as the contract has them: the rules' input from a request, checked, and the response from their answer.
+//! Central's calls as the contract has them: the rules' input from a request, checked, and the response from their
+//! answer.
 
 use crate::{
     convert::{obstacle, outcome_proto, result_proto, state_proto},

@@ -47,7 +47,8 @@ pub(crate) enum Role {
     /// Asks a server whether it serves: the health probe of a container.
     Check(Box<check::Options>),
 
-    /// A whole network in this one process: an embedded Kafka broker, central, four charge points, and perhaps a driver.
+    /// A whole network in this one process: an embedded Kafka broker, central, four charge points, and perhaps a
+    /// driver.
     ///
     /// It prints where everything is, and lines to paste into another shell.
     Up(Box<up::Options>),

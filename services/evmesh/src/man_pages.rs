@@ -8,7 +8,8 @@ use std::{fs, path::PathBuf};
 /// evmesh man | man -l -
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Write the pages of all commands into this folder, such as ~/.local/share/man/man1; it is created if it is missing.
+    /// Write the pages of all commands into this folder, such as ~/.local/share/man/man1; it is created if it is
+    /// missing.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }

@@ -43,7 +43,8 @@ impl Remote {
         Self {
             peer: Peer::new(address, PeerOptions::default()),
             what: "central",
-            advice: "start it with 'evmesh central' (or a whole network with 'evmesh up'), or name another with --central",
+            advice: "start it with 'evmesh central' (or a whole network with 'evmesh up'), or name another with \
+              --central",
         }
     }
 
@@ -52,7 +53,8 @@ impl Remote {
         Self {
             peer: Peer::new(address, PeerOptions::default()),
             what: "the engine",
-            advice: "start it with 'evmesh engine' (or a whole network with 'evmesh up'), or name another with --engine",
+            advice: "start it with 'evmesh engine' (or a whole network with 'evmesh up'), or name another with \
+              --engine",
         }
     }
 

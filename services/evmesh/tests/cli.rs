@@ -269,7 +269,8 @@ fn a_shell_completes_commands_and_flags() {
         let words: Vec<&str> = line.split(' ').collect();
         let (count, word, before) = (words.len() - 1, words[words.len() - 1], words[words.len() - 2]);
         let ask = format!(
-            "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \"${{COMPREPLY[@]}}\"\n"
+            "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \
+             \"${{COMPREPLY[@]}}\"\n"
         );
         let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");

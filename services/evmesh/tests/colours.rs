@@ -1,4 +1,5 @@
-//! Colours on a terminal, and none under `NO_COLOR`: in panels and in logs. The terminal is one of util-linux's `script`.
+//! Colours on a terminal, and none under `NO_COLOR`: in panels and in logs. The terminal is one of util-linux's
+//! `script`.
 
 mod common;
 

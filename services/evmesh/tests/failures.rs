@@ -1,5 +1,5 @@
-//! "When something dies": each row of the design's table, with real processes at their default intervals: what people see,
-//! how soon, and what comes of the supply.
+//! "When something dies": each row of the design's table, with real processes at their default intervals: what people
+//! see, how soon, and what comes of the supply.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Roles as separate processes, on the embedded broker or on the one that `EVMESH_TEST_KAFKA` names: started in any order,
-//! and stopped in order. What happens when one of them dies is in `failures.rs`.
+//! Roles as separate processes, on the embedded broker or on the one that `EVMESH_TEST_KAFKA` names: started in any
+//! order, and stopped in order. What happens when one of them dies is in `failures.rs`.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Stores that cannot be used, through the executable: exit code 3, and one sentence that says what, where, and what next.
+//! Stores that cannot be used, through the executable: exit code 3, and one sentence that says what, where, and what
+//! next.
 
 mod common;
 

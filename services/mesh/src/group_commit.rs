@@ -1,9 +1,10 @@
-//! One owner of a service's rules and its store (group commit): it takes what waits in its queues, lets the rules apply it, makes
-//! *one* commit, and only then lets anything out (INV-6).
+//! One owner of a service's rules and its store (group commit): it takes what waits in its queues, lets the rules
+//! apply it, makes *one* commit, and only then lets anything out (INV-6).
 //!
-//! [`Owner::step`] is a plain function over a [`Store`], so that a test drives the very code that runs; [`spawn`] gives it a
-//! thread. An error of the store is fatal: nothing of that step leaves, and the thread ends. [`Owner`] is the only caller of
-//! [`Store::commit`] while a service runs. Deliberately absent: a second writer, a lock, waiting for the network.
+//! [`Owner::step`] is a plain function over a [`Store`], so that a test drives the very code that runs; [`spawn`]
+//! gives it a thread. An error of the store is fatal: nothing of that step leaves, and the thread ends. [`Owner`] is
+//! the only caller of [`Store::commit`] while a service runs. Deliberately absent: a second writer, a lock, waiting
+//! for the network.
 
 use crate::{
     Shutdown,
@@ -106,8 +107,8 @@ pub trait Outlet<R: Rules>: Send + 'static {
     ) -> Result<(), R::Error>;
 }
 
-/// What is done between a step's commit and its effects: a question, which so sees every answer already given (INV-6), or a
-/// caller that takes its place among those who wait.
+/// What is done between a step's commit and its effects: a question, which so sees every answer already given
+/// (INV-6), or a caller that takes its place among those who wait.
 pub type AfterCommit<R, O> =
     Box<dyn FnOnce(&mut R, &dyn Store, &mut O) -> Result<(), <R as Rules>::Error> + Send>;
 
@@ -216,8 +217,8 @@ impl<R: Rules, O> fmt::Debug for Inbox<R, O> {
     }
 }
 
-/// A queue in which so many orders may wait, and of which one step takes so many at most, so that the first one's reply does
-/// not wait long for the last one.
+/// A queue in which so many orders may wait, and of which one step takes so many at most, so that the first one's
+/// reply does not wait long for the last one.
 pub fn queue<R: Rules, O>(capacity: usize, a_step: usize) -> (Queue<R, O>, Inbox<R, O>) {
     let (sender, orders) = mpsc::channel(capacity);
     (Queue(sender), Inbox { orders, a_step })
@@ -248,8 +249,8 @@ impl<E> Drop for Running<E> {
     }
 }
 
-/// Starts the thread of this name, which ends in order once `stop` starts. Of its inboxes, the first one's orders come first
-/// in each step. Needs a tokio runtime.
+/// Starts the thread of this name, which ends in order once `stop` starts. Of its inboxes, the first one's orders
+/// come first in each step. Needs a tokio runtime.
 pub fn spawn<R: Rules, O: Outlet<R>>(
     name: String,
     owner: Owner<R, impl Store>,

@@ -1,8 +1,8 @@
 //! What every service needs, and nothing of what any of them decides: the gRPC stacks, Kafka, the store, the clock,
 //! shutdown, logs and metrics.
 //!
-//! Nothing here is global but the log and metrics recorder of [`observability::init`], so that a whole network runs in one
-//! process.
+//! Nothing here is global but the log and metrics recorder of [`observability::init`], so that a whole network runs
+//! in one process.
 
 pub mod backoff;
 pub mod clock;

@@ -1,12 +1,12 @@
 //! Where a service keeps what must survive it: ordered keys and values, written in atomic batches that are on disk when
 //! [`Store::commit`] returns.
 //!
-//! One owner writes (group commit); nothing here is shared between threads. An error of a commit is fatal: whether it was
-//! applied is unknown, so the service stops serving, exits and recovers at its next start.
+//! One owner writes (group commit); nothing here is shared between threads. An error of a commit is fatal: whether it
+//! was applied is unknown, so the service stops serving, exits and recovers at its next start.
 //!
-//! A store on a disk proves at its start that it lacks nothing: a row counts and sums up all the others, and a small file
-//! beside sled's says which commit was the last. What was cut off, overwritten, emptied or exchanged is refused in one
-//! sentence, and never taken for an empty store.
+//! A store on a disk proves at its start that it lacks nothing: a row counts and sums up all the others, and a small
+//! file beside sled's says which commit was the last. What was cut off, overwritten, emptied or exchanged is refused
+//! in one sentence, and never taken for an empty store.
 
 mod disk;
 mod whole;
@@ -139,8 +139,8 @@ impl StoreError {
 pub struct Role {
     /// The role's name: another one's store is refused.
     pub name: &'static str,
-    /// May it go on with an older copy of its store, if a person says so? An engine may not: its meter is money, and its
-    /// authorisation numbers only rise.
+    /// May it go on with an older copy of its store, if a person says so? An engine may not: its meter is money, and
+    /// its authorisation numbers only rise.
     pub older_copies: bool,
     /// Is it an error that there is no store yet? Default false: a new one begins.
     pub must_exist: bool,

@@ -1,4 +1,5 @@
-//! A writer that is killed, again and again: nothing that it was told is on disk is missing, and its store is never refused.
+//! A writer that is killed, again and again: nothing that it was told is on disk is missing, and its store is never
+//! refused.
 
 #![allow(clippy::unwrap_used)] // a test that finds nothing there has failed
 

@@ -25,8 +25,8 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-/// What waits to be sent on one stream: a ping or report a second, and one at each change. Whoever does not take so many
-/// is cut for its silence long before more would help.
+/// What waits to be sent on one stream: a ping or report a second, and one at each change. Whoever does not take so
+/// many is cut for its silence long before more would help.
 const OUTGOING: usize = 8;
 
 /// The interval between reports where central names none.

@@ -18,7 +18,8 @@ pub struct Options {
     pub charge_point: ChargePointId,
 
     /// Its place, at most 128 characters; central takes it the first time it registers.
-    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT", value_parser = text::location)]
+    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT",
+        value_parser = text::location)]
     pub location: String,
 
     /// Its price a kWh, with the currency; central takes it the first time it registers.
@@ -42,7 +43,8 @@ pub struct Options {
     pub listen: SocketAddr,
 
     /// How often the engine is pinged (seconds, at least 0.01).
-    #[arg(long, env = "EVMESH_MONITOR_PING_INTERVAL", default_value = "1", value_name = "SECONDS", value_parser = interval)]
+    #[arg(long, env = "EVMESH_MONITOR_PING_INTERVAL", default_value = "1", value_name = "SECONDS",
+        value_parser = interval)]
     pub ping_interval: Duration,
 
     /// How many pings in a row an engine may leave unanswered before it counts as lost (count, from 1).

@@ -78,7 +78,8 @@ pub struct Outcome {
 pub struct Engine<S>(Owner<owner::Engine, S>);
 
 impl<S: Store> Engine<S> {
-    /// Reads the store, as at every start. An empty one becomes `instance`, where a running engine would draw a random id.
+    /// Reads the store, as at every start. An empty one becomes `instance`, where a running engine would draw a
+    /// random id.
     pub fn open(
         mut store: S,
         charge_point: ChargePointId,

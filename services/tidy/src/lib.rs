@@ -1,9 +1,9 @@
-//! What the house's order asks of its source, held by tests: `cargo test -p tidy`. Each rule is one test and names file and
-//! line of what breaks it.
+//! What the house's order asks of its source, held by tests: `cargo test -p tidy`. Each rule is one test and names
+//! file and line of what breaks it.
 //!
-//! Here is what the rules share: the files under git ([`files`]), a crate's modules and who uses whom ([`modules`]), and
-//! circles among them ([`circles`]). It reads text and syntax, not types: a method that is called on a value of another
-//! module's type is no use that it sees, the name of the type is.
+//! Here is what the rules share: the files under git ([`files`]), a crate's modules and who uses whom ([`modules`]),
+//! and circles among them ([`circles`]). It reads text and syntax, not types: a method that is called on a value of
+//! another module's type is no use that it sees, the name of the type is.
 
 pub mod circles;
 pub mod modules;

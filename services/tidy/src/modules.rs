@@ -1,5 +1,5 @@
-//! A crate's modules, and which of them uses which: each path in the code is followed through imports and re-exports to the
-//! module where what it names is defined. Tests (`#[cfg(test)]`) are left out: they may use anything.
+//! A crate's modules, and which of them uses which: each path in the code is followed through imports and re-exports
+//! to the module where what it names is defined. Tests (`#[cfg(test)]`) are left out: they may use anything.
 
 use crate::root;
 use proc_macro2::{TokenStream, TokenTree};
@@ -228,7 +228,8 @@ pub fn is_test(item: &Item) -> bool {
     })
 }
 
-/// Collects paths of two and more names, those in macros' arguments too. A single name is an import's or the module's own.
+/// Collects paths of two and more names, those in macros' arguments too. A single name is an import's or the module's
+/// own.
 struct Paths<'a>(&'a mut Vec<(Vec<String>, usize)>);
 
 impl Paths<'_> {

@@ -122,7 +122,8 @@ mod tests {
         table.push(vec!["B".into(), String::new(), "駅".into()], String::new());
         assert_eq!(
             table.render(WIDTH),
-            "ID          ENERGY  PLACE\nMAD-01   1.000 kWh\nA       12.000 kWh  Logroño\n      it is warm\nB                   駅\n"
+            "ID          ENERGY  PLACE\nMAD-01   1.000 kWh\nA       12.000 kWh  Logroño\n      it is warm\nB        \
+                        駅\n"
         );
     }
 

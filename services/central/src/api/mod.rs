@@ -1,4 +1,5 @@
-//! The gRPC services: each checks what came in, gives it to the writer as a command or a question, and shows the answer.
+//! The gRPC services: each checks what came in, gives it to the writer as a command or a question, and shows the
+//! answer.
 //!
 //! No rule is here, and nothing here touches the network or the store.
 

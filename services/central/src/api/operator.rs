@@ -28,8 +28,8 @@ use tonic::{Request, Response, Status};
 
 /// One order names so many charge points at most.
 const MAX_NAMED: usize = 1000;
-/// An order to all is written so many charge points at a time: some milliseconds, where 100,000 at once hold up the writer for
-/// about a second.
+/// An order to all is written so many charge points at a time: some milliseconds, where 100,000 at once hold up the
+/// writer for about a second.
 const ORDER_PART: usize = 500;
 /// One message of `WatchNetwork` has so many charge points at most.
 const WATCH_PAGE: usize = 500;
@@ -89,8 +89,8 @@ impl Operators {
         ordered.map_err(|_| Failure::internal("the order broke off"))?
     }
 
-    /// All charge points, a part at a time, so that others are served between two parts; a crash leaves what was done. The
-    /// order to all at once, which has the answer for repeats, finds nothing left to write then.
+    /// All charge points, a part at a time, so that others are served between two parts; a crash leaves what was
+    /// done. The order to all at once, which has the answer for repeats, finds nothing left to write then.
     async fn order_in_parts(&self, mutation: &Mutation, out_of_order: bool) -> Result<(), Failure> {
         if let Some(key) = mutation.key().cloned() {
             let answered =

@@ -67,8 +67,8 @@ impl Mutation {
 
 /// FNV-1a, 64 bits, over the message's protobuf form without its `request_id`.
 ///
-/// It is the same in every process and version: prost writes fields in the order of their numbers and leaves defaults out,
-/// our requests have no maps, and FNV-1a never changes. So a repeat over an update of central is still a repeat.
+/// It is the same in every process and version: prost writes fields in the order of their numbers and leaves defaults
+/// out, our requests have no maps, and FNV-1a never changes. So a repeat over an update of central is still a repeat.
 fn digest(message: &impl prost::Message) -> u64 {
     let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     message.encode_to_vec().iter().fold(0xcbf2_9ce4_8422_2325, fnv)

@@ -17,12 +17,13 @@ use std::{
 const PAGE: usize = 1000;
 /// One entry has so many keys at most: some kilobytes.
 const KEYS_AN_ENTRY: usize = 100;
-/// Versions are microseconds since the epoch, or one above the last: they rise over restarts, and say how old a mark is.
+/// Versions are microseconds since the epoch, or one above the last: they rise over restarts, and say how old a mark
+/// is.
 const VERSIONS_A_MS: u64 = 1000;
 
-/// The marks, on disk and in memory. There are at most as many as the store has rows, and those deleted meanwhile: some 200
-/// bytes each. On disk those of one transaction are one entry, which goes when all of its rows are published: one by one, they
-/// would cost more than what they mark.
+/// The marks, on disk and in memory. There are at most as many as the store has rows, and those deleted meanwhile:
+/// some 200 bytes each. On disk those of one transaction are one entry, which goes when all of its rows are
+/// published: one by one, they would cost more than what they mark.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
     marks: HashMap<Arc<[u8]>, Mark>,

@@ -1,14 +1,16 @@
 //! A copy of the store on Kafka, so that a lost one can be rebuilt: the topic `central_changelog`.
 //!
 //! Each row that changes is *marked* in the same transaction ([`Marks`]); a publisher takes marks in the order of their
-//! versions, publishes the rows as they are by then, and a mark goes once Kafka has its row. So with Kafka away, marks stay
-//! on disk and coalesce, and nothing waits but a record that an engine would otherwise forget (`Config::confirm_copied`).
+//! versions, publishes the rows as they are by then, and a mark goes once Kafka has its row. So with Kafka away,
+//! marks stay on disk and coalesce, and nothing waits but a record that an engine would otherwise forget
+//! (`Config::confirm_copied`).
 //!
-//! Why every beginning of the log is a state to recover from: a mark keeps the version of the *first* change that Kafka does not
-//! have, and versions are published in order. So if any change is in the log, every row is there as it was then, or later.
+//! Why every beginning of the log is a state to recover from: a mark keeps the version of the *first* change that
+//! Kafka does not have, and versions are published in order. So if any change is in the log, every row is there as it
+//! was then, or later.
 //!
-//! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its beginning, and a
-//! driver who missed a message asks), readings between changes of a session, indexes.
+//! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its
+//! beginning, and a driver who missed a message asks), readings between changes of a session, indexes.
 
 mod marks;
 mod rebuild;

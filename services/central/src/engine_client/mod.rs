@@ -1,8 +1,8 @@
 //! Calls to engines: each is a task of its own, so that ten thousand silent engines hold up nobody else.
 //!
-//! The rules ask for one call at a time per engine, so there are at most as many tasks as charge points: that is their bound,
-//! and a smaller one would let silent engines take the places of others. Every call comes back to the rules, answered or
-//! not: what an engine answers is checked here, and a malformed answer is none.
+//! The rules ask for one call at a time per engine, so there are at most as many tasks as charge points: that is
+//! their bound, and a smaller one would let silent engines take the places of others. Every call comes back to the
+//! rules, answered or not: what an engine answers is checked here, and a malformed answer is none.
 
 mod answer;
 mod wire;

@@ -1,4 +1,5 @@
-//! A call to an engine as the contract has it: the request from the rules' question, and what came of it from the response.
+//! A call to an engine as the contract has it: the request from the rules' question, and what came of it from the
+//! response.
 
 use super::answer;
 use domain::InstanceId;

@@ -19,7 +19,8 @@ use tokio::{
 
 /// So many rows are published at a time: half a megabyte, and a tenth of the producer's queue.
 const ROWS_AT_ONCE: usize = 2000;
-/// Between two rounds that are not full: the changes of one charge coalesce, and an idle central writes its store seldom.
+/// Between two rounds that are not full: the changes of one charge coalesce, and an idle central writes its store
+/// seldom.
 const PACE: Duration = Duration::from_millis(50);
 /// A changelog that is another store's is looked at again after this: a person has to act in between.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -171,7 +172,8 @@ impl Publisher {
                 }
                 Err(error) if error.is_permanent() => {
                     // It would hold up every later row for ever.
-                    tracing::error!(%error, key = %row.key.escape_ascii(), "kafka will never take this row of the changelog");
+                    tracing::error!(%error, key = %row.key.escape_ascii(), "kafka will never take this row of the \
+                      changelog");
                     metrics::counter!("evmesh_central_changelog_rows_dropped_total").increment(1);
                 }
                 Err(error) => {

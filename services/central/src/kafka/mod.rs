@@ -1,5 +1,5 @@
-//! What central does with Kafka while it runs: reads telemetry, relays what waits on disk, broadcasts the network's status,
-//! publishes the changelog. What the messages say is `messages`.
+//! What central does with Kafka while it runs: reads telemetry, relays what waits on disk, broadcasts the network's
+//! status, publishes the changelog. What the messages say is `messages`.
 
 mod broadcast;
 mod changelog_publisher;

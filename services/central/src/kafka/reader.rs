@@ -1,7 +1,7 @@
 //! Reads `cp_telemetry` from the offsets in the store, and hands it to the writer.
 //!
-//! Whatever a message holds, it moves the offset. The reader's thread waits while the writer's queue is full, and so does
-//! Kafka.
+//! Whatever a message holds, it moves the offset. The reader's thread waits while the writer's queue is full, and so
+//! does Kafka.
 
 use crate::{
     Error,

@@ -5,8 +5,8 @@ use domain::{Energy, Power, SupplyEnd, Wall, ids::MAX_NUMBER, text::cut_reason};
 use evmesh_proto::topics::{self, Telemetry, TelemetryType};
 use std::{fmt::Display, str::FromStr};
 
-/// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine sends,
-/// and little enough for the store.
+/// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine
+/// sends, and little enough for the store.
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// Reads a message. The error says what is wrong with it.

@@ -1,4 +1,5 @@
-//! What Kafka's messages say: `cp_telemetry` as it comes in, dead letters and notifications as they go out. Nothing here sends.
+//! What Kafka's messages say: `cp_telemetry` as it comes in, dead letters and notifications as they go out. Nothing
+//! here sends.
 
 mod dead_letter;
 mod decode;

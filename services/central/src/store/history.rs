@@ -123,8 +123,8 @@ pub(crate) fn stored_session(store: &dyn Store, id: &SessionId) -> Result<Option
     Ok(value.map(|value| codec::session(&value)).transpose()?)
 }
 
-/// The sessions that left the memory, for the rules. They cannot handle a store that fails: the error waits in here, and
-/// nothing that was decided on it may leave.
+/// The sessions that left the memory, for the rules. They cannot handle a store that fails: the error waits in here,
+/// and nothing that was decided on it may leave.
 pub(crate) struct StoreArchive<'a> {
     store: &'a dyn Store,
     error: RefCell<Option<Error>>,

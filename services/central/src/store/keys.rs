@@ -1,4 +1,5 @@
-//! Where each thing is in central's store. Ids have no zero byte, so that one ends a key's part; session ids sort by time.
+//! Where each thing is in central's store. Ids have no zero byte, so that one ends a key's part; session ids sort by
+//! time.
 //!
 //! | prefix | rest of the key | value |
 //! |---|---|---|
@@ -12,7 +13,7 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
-//! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog does not have as they are now |
+//! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
 use domain::{ChargePointId, DriverId, SessionId};
 

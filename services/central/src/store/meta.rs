@@ -41,7 +41,8 @@ fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
     Ok(meta)
 }
 
-/// Reads the page of a store that is opened, and writes what a new one, or a changelog's beginning or end, changes of it.
+/// Reads the page of a store that is opened, and writes what a new one, or a changelog's beginning or end, changes of
+/// it.
 pub(crate) fn open_meta(store: &mut impl Store, changelog: bool) -> Result<StoredMeta, Error> {
     let before = store.get(keys::META)?.map(|value| read_meta(&value)).transpose()?;
     let mut meta = match &before {

@@ -1,8 +1,8 @@
 //! Rows that wait for Kafka: written with the state they tell of, deleted once Kafka has them.
 //!
-//! Notifications have no bound of their own while Kafka is away: dropping one would break what a driver was promised, and
-//! refusing requests instead would make Kafka a condition of charging. There are a few for each session, so the disk is the
-//! bound, `evmesh_central_rows_waiting` the alarm. Dead letters are nobody's promise: they have a bound.
+//! Notifications have no bound of their own while Kafka is away: dropping one would break what a driver was promised,
+//! and refusing requests instead would make Kafka a condition of charging. There are a few for each session, so the
+//! disk is the bound, `evmesh_central_rows_waiting` the alarm. Dead letters are nobody's promise: they have a bound.
 
 use super::{codec, keys, keys::RowKind};
 use crate::{Error, error::Unreadable};

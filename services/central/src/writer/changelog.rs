@@ -98,16 +98,17 @@ impl Writer {
                 Standing::Foreign => happened(
                     "changelogs_foreign",
                     Level::Error,
-                    "the changelog on Kafka is another store's, so it is not written: to go on with that store, stop central, \
-                     move the data folder away and start with --rebuild; to go on with this one, delete the topic, or choose \
-                     another --kafka-topic-prefix"
+                    "the changelog on Kafka is another store's, so it is not written: to go on with that store, \
+                     stop central, move the data folder away and start with --rebuild; to go on with this one, \
+                     delete the topic, or choose another --kafka-topic-prefix"
                         .into(),
                 ),
                 Standing::Ahead => happened(
                     "changelogs_ahead",
                     Level::Error,
-                    "this store is an older copy: its changelog on Kafka knows more, so it is not written: to have it all, stop \
-                     central, move the data folder away and start with --rebuild; to go on with the copy, delete the topic"
+                    "this store is an older copy: its changelog on Kafka knows more, so it is not written: to \
+                     have it all, stop central, move the data folder away and start with --rebuild; to go on with \
+                     the copy, delete the topic"
                         .into(),
                 ),
                 Standing::Ours | Standing::Unknown => {}

@@ -1,5 +1,5 @@
-//! The one writer: the rules of the network, and what of their state is written. [`mesh::group_commit`] gives it its store, its
-//! thread and its one commit a step (INV-6). Deliberately absent: waiting, gRPC, Kafka's clients.
+//! The one writer: the rules of the network, and what of their state is written. [`mesh::group_commit`] gives it its
+//! store, its thread and its one commit a step (INV-6). Deliberately absent: waiting, gRPC, Kafka's clients.
 
 mod changelog;
 mod handle;

@@ -1,5 +1,5 @@
-//! The seed's messages, field for field, from an engine that is not ours: gRPC for the authorisation, and on Kafka only the
-//! fields of the old system, without `session_id`.
+//! The seed's messages, field for field, from an engine that is not ours: gRPC for the authorisation, and on Kafka
+//! only the fields of the old system, without `session_id`.
 
 use crate::{
     bench::{Central, options},

@@ -122,7 +122,8 @@ async fn a_deleted_store_comes_back_as_it_was() {
     for (before, after) in before.iter().zip(&after) {
         let live = before.state() == SessionState::Supplying;
         let shown = |session: &Session| match live {
-            true => Session { power_w: 0, energy_wh: 0, amount: None, ..session.clone() }, // its newest reading is the engine's
+            // its newest reading is the engine's
+            true => Session { power_w: 0, energy_wh: 0, amount: None, ..session.clone() },
             false => session.clone(),
         };
         assert_eq!(shown(after), shown(before));
@@ -204,8 +205,8 @@ async fn what_happened_with_kafka_away_comes_from_the_engines() {
     let mut options = to_rebuild(&folder, broker.options());
     options.rules.reservation = Duration::from_secs(600); // no deadline helps
     let central = Central::with(options).await;
-    // The engine with the running supply comes first, and is not believed against the reservation before that one's engine
-    // is heard.
+    // The engine with the running supply comes first, and is not believed against the reservation before that one's
+    // engine is heard.
     let _third = Monitor::connect(&central, "MAD-03", &three).await;
     let _second = Monitor::connect(&central, "MAD-02", &two).await;
     let _first = Monitor::connect(&central, "MAD-01", &one).await;

@@ -28,8 +28,9 @@ use tonic::{
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// How long a silent engine holds up whoever waits for it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(4);
-/// What a caller of a healthy charge point waits for at most, whatever happens elsewhere (INV-7). A debug build runs beside
-/// all other tests, with every client in its own process: there it is enough that nobody has waited for a silent engine.
+/// What a caller of a healthy charge point waits for at most, whatever happens elsewhere (INV-7). A debug build runs
+/// beside all other tests, with every client in its own process: there it is enough that nobody has waited for a
+/// silent engine.
 const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
 /// So many streams go over one connection: well below what a server allows.
 const STREAMS_A_CONNECTION: usize = 500;
@@ -47,7 +48,8 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).unwrap()
 }
 
-/// So many register at once in the test of silent engines: half of what central takes, so that what is measured is the engines'.
+/// So many register at once in the test of silent engines: half of what central takes, so that what is measured is
+/// the engines'.
 const REGISTERING: usize = 512;
 
 /// A monitor: it registers and reports once an interval, and begins again whenever that ends, as a monitor does.
@@ -106,8 +108,8 @@ async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> u
     }
 }
 
-/// Ten thousand in a release build (`cargo test --release -p central --test central pressure`). A debug build, which has the
-/// clients of all of them in the same process, would be measured itself.
+/// Ten thousand in a release build (`cargo test --release -p central --test central pressure`). A debug build, which
+/// has the clients of all of them in the same process, would be measured itself.
 const SILENT: usize = if cfg!(debug_assertions) { 300 } else { 10_000 };
 
 #[tokio::test(flavor = "multi_thread")]

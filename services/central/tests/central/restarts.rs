@@ -13,7 +13,9 @@ use mesh::{kafka::Producer, testing};
 use serde_json::json;
 
 fn numbered(kind: &str, session: &str, seq: u64, kwh: f64) -> serde_json::Value {
-    json!({"type": kind, "cp_id": "MAD-01", "user_id": "101", "kwh": kwh, "importe": 0, "session_id": session, "seq": seq})
+    json!({
+        "type": kind, "cp_id": "MAD-01", "user_id": "101", "kwh": kwh, "importe": 0, "session_id": session, "seq": seq
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

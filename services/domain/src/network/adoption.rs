@@ -1,7 +1,7 @@
 //! Sessions that engines tell of and that are not in memory: closed ones come back, unknown ones are adopted.
 //!
-//! A store that was lost, restored or rebuilt knows less than its engines; what they still have in hand is not stopped on an
-//! old row's word.
+//! A store that was lost, restored or rebuilt knows less than its engines; what they still have in hand is not
+//! stopped on an old row's word.
 
 use super::{
     Step,
@@ -14,7 +14,8 @@ use super::{
 use crate::{ChargePointId, SupplyRecord, SupplyState};
 use std::time::Duration;
 
-/// An engine whose supply could not be judged yet is asked again after this: the other engine has answered by then, or not.
+/// An engine whose supply could not be judged yet is asked again after this: the other engine has answered by then,
+/// or not.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Step<'_> {
@@ -27,9 +28,9 @@ impl Step<'_> {
         self.changed(&id);
     }
 
-    /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may be
-    /// older than the network, and the supply would be stopped in favour of a session long over. So the other's engine is
-    /// heard first, and this one is asked again.
+    /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may
+    /// be older than the network, and the supply would be stopped in favour of a session long over. So the other's
+    /// engine is heard first, and this one is asked again.
     pub(super) fn driver_is_doubtful(&mut self, id: &ChargePointId, record: &SupplyRecord) -> bool {
         if record.state != SupplyState::Supplying || record.driver.is_guest() {
             return false;
@@ -46,8 +47,8 @@ impl Step<'_> {
         true
     }
 
-    /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else ended, to be
-    /// stopped or revoked.
+    /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else
+    /// ended, to be stopped or revoked.
     pub(super) fn adopt(&mut self, point_id: &ChargePointId, record: &SupplyRecord) {
         let registry = &self.net.registry;
         let alone = registry.point(point_id).open.is_none() && registry.find_open(&record.driver).is_none();

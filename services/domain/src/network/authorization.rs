@@ -21,8 +21,8 @@ use super::{
 use crate::{ChargePointId, DriverId, InstanceId, SessionId};
 use std::collections::BTreeSet;
 
-/// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one, and
-/// refuses: that is its own charge point's loss.
+/// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one,
+/// and refuses: that is its own charge point's loss.
 pub(super) fn next_number(highest: u64) -> u64 {
     highest.saturating_add(1)
 }
@@ -139,8 +139,9 @@ impl Step<'_> {
         }
     }
 
-    /// Cheapest first, then by id. The list is of before this step, in which an order may have ended several requests: each
-    /// goes on, and no two to the same place (INV-2), nor to one that the same order takes out of service.
+    /// Cheapest first, then by id. The list is of before this step, in which an order may have ended several
+    /// requests: each goes on, and no two to the same place (INV-2), nor to one that the same order takes out of
+    /// service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_deref().unwrap_or_default();
         let registry = &self.net.registry;
@@ -205,7 +206,8 @@ impl Step<'_> {
         }
     }
 
-    /// The session comes to nothing. An open request tries the next charge point, unless its driver wants none any more.
+    /// The session comes to nothing. An open request tries the next charge point, unless its driver wants none any
+    /// more.
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();

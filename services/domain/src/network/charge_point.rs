@@ -66,7 +66,8 @@ pub struct ChargePoint {
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
-    /// The instance of the newest registration, where it is another than the stored one: that it is there is to be reported.
+    /// The instance of the newest registration, where it is another than the stored one: that it is there is to be
+    /// reported.
     pub(super) proposed: Option<InstanceId>,
     pub(super) link: Link,
     /// Rises each time the monitor comes back.

@@ -27,8 +27,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(3);
 /// How many sessions one call confirms: the contract's bound.
 const CONFIRM_MOST: usize = 1000;
-/// So many settled sessions a charge point stay with their engine until a copy of them is kept outside the store: a day's, and
-/// far less than an engine keeps. With more, that place is away for so long that the oldest ones are on this store alone.
+/// So many settled sessions a charge point stay with their engine until a copy of them is kept outside the store: a
+/// day's, and far less than an engine keeps. With more, that place is away for so long that the oldest ones are on
+/// this store alone.
 const HOLD_MOST: usize = 32;
 /// How often an authorisation gets a higher number before the engine's refusal counts.
 const RENUMBER_MOST: u32 = 3;
@@ -198,7 +199,8 @@ impl Step<'_> {
         }
         let refused = match outcome {
             CallOutcome::Done => return self.reserve(id),
-            // A session of before the start gets no other number: an old copy of the store may have forgotten how it ended.
+            // A session of before the start gets no other number: an old copy of the store may have forgotten how it
+            // ended.
             CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST && !session.live.restored => {
                 return self.renumber(point, id);
             }
@@ -232,8 +234,8 @@ impl Step<'_> {
         match outcome {
             CallOutcome::Revoked if session.state() == State::Reserved => self.expire(id, Word::Given),
             CallOutcome::Revoked if !session.is_open() => self.word_given(id),
-            // Taken up: the report, applied before, has moved the session on. Without it in the report the answer makes no
-            // sense, and the session ends without the engine's word.
+            // Taken up: the report, applied before, has moved the session on. Without it in the report the answer
+            // makes no sense, and the session ends without the engine's word.
             CallOutcome::NotRevoked if session.started() => self.word_given(id),
             CallOutcome::Revoked
             | CallOutcome::NotRevoked

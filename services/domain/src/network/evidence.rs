@@ -126,8 +126,8 @@ impl Step<'_> {
         read
     }
 
-    /// The engine is known to supply it; while it is open, its driver is told of the reading. A late word of a lost store says
-    /// nothing of the engine that is there now (INV-8).
+    /// The engine is known to supply it; while it is open, its driver is told of the reading. A late word of a lost
+    /// store says nothing of the engine that is there now (INV-8).
     fn supplies(&mut self, id: &SessionId, open: bool) {
         let session = self.session(id);
         let (point, instance) = (session.charge_point.clone(), session.instance.clone());

@@ -95,8 +95,9 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// A registration's word alone takes no instance's place: it may be late, or its monitor may have lost sight of the engine
-    /// before the engine lost its store. With a report that the engine answers, its monitor has it from the engine itself.
+    /// A registration's word alone takes no instance's place: it may be late, or its monitor may have lost sight of
+    /// the engine before the engine lost its store. With a report that the engine answers, its monitor has it from
+    /// the engine itself.
     fn take_proposed(&mut self, id: &ChargePointId) {
         let point = self.point_mut(id);
         if let Some(instance) = point.proposed.take() {
@@ -200,8 +201,8 @@ impl Step<'_> {
             Health::Unreachable => (Level::Warn, format!("the engine of {id} does not answer its monitor")),
         };
         self.happened(level, "health_changes", text);
-        // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that still
-        // answers tells it itself, with the final reading.
+        // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that
+        // still answers tells it itself, with the final reading.
         if health == Health::Unreachable
             && let Some(session) = open
             && self.session_mut(&session).is_in_trouble(&format!("the power side of {id} does not answer"))

@@ -1,7 +1,8 @@
 //! What drivers are told.
 //!
-//! A session's messages carry rising numbers: 0 for the authorisation, the engine's own for readings, one above the last
-//! reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows its ticket.
+//! A session's messages carry rising numbers: 0 for the authorisation, the engine's own for readings, one above the
+//! last reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows
+//! its ticket.
 
 use super::{
     denial::{Denial, SupplyFailure},
@@ -41,7 +42,8 @@ impl Step<'_> {
         });
     }
 
-    /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session, which says why.
+    /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session, which says
+    /// why.
     pub(super) fn notify_error(&mut self, id: &SessionId, failure: SupplyFailure) {
         let session = self.session(id);
         let reason = if session.is_open() { session.trouble() } else { session.reason() }.to_owned();
@@ -93,7 +95,8 @@ impl Step<'_> {
     }
 }
 
-/// A driver knows its own requests only: another call's id, such as an engine's for a manual supply, would tell it nothing.
+/// A driver knows its own requests only: another call's id, such as an engine's for a manual supply, would tell it
+/// nothing.
 fn request_id(request: Option<&Repeatable>) -> Option<RequestId> {
     request.filter(|(key, _)| key.method == Method::RequestCharge).map(|(key, _)| key.id.clone())
 }

@@ -38,8 +38,8 @@ impl Pending {
         })
     }
 
-    /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's own
-    /// is made from its id, and is not kept.
+    /// The trace that a session of this request keeps: its caller's, or else the first attempt's. The first attempt's
+    /// own is made from its id, and is not kept.
     pub(super) fn trace_of(&self, session: &SessionId) -> Option<Trace> {
         let of_first = || (*session != self.base).then(|| Trace::of(self.base.as_str()));
         self.context.trace.or_else(of_first)

@@ -1,8 +1,9 @@
 //! A network out of rows that are not all of one moment: a log of changes, cut off anywhere.
 //!
-//! The log's order promises this much: where it holds any change, it holds every row as it was then *or later*. So what a row
-//! rests on is there (a session's charge point, the end of the session before it), and what is missing is the newest of some
-//! rows. Engines know that, and are asked; until they have answered, nothing may be granted or taken on an old row's word.
+//! The log's order promises this much: where it holds any change, it holds every row as it was then *or later*. So
+//! what a row rests on is there (a session's charge point, the end of the session before it), and what is missing is
+//! the newest of some rows. Engines know that, and are asked; until they have answered, nothing may be granted or
+//! taken on an old row's word.
 
 use super::{
     ChargePoint, Config, Stored,
@@ -22,10 +23,10 @@ const LOST: &str = "the charge point lost its memory";
 impl Stored {
     /// Makes the rows fit each other, and safe to go on from:
     ///
-    /// - every session has its charge point, whose numbers are above all that its sessions show, and whose epoch is above
-    ///   all before it, so that every monitor registers again (INV-8);
-    /// - a charge point, and a driver, has one open session at most, the newest (INV-2); the others have ended and wait for
-    ///   their engine's word;
+    /// - every session has its charge point, whose numbers are above all that its sessions show, and whose epoch is
+    ///   above all before it, so that every monitor registers again (INV-8);
+    /// - a charge point, and a driver, has one open session at most, the newest (INV-2); the others have ended and
+    ///   wait for their engine's word;
     /// - a session of another engine's store than the registered one ends as when that is noticed;
     /// - a request is not asked of its engine again: the engine is asked to revoke it, and says how far it came.
     pub fn mend(&mut self, config: &Config, now: Now) {

@@ -1,8 +1,8 @@
 //! A session: one driver's use of one charge point, from the request to the ticket.
 //!
-//! What it is never changes: its [`Facts`]. Where it is in its life is one value, [`Life`], that holds what belongs to that
-//! moment and nothing else, so that no field contradicts another. It moves in [`lifecycle`] and nowhere else; the ticket
-//! is made in [`ticket`]. Others ask by the methods here.
+//! What it is never changes: its [`Facts`]. Where it is in its life is one value, [`Life`], that holds what belongs
+//! to that moment and nothing else, so that no field contradicts another. It moves in [`lifecycle`] and nowhere else;
+//! the ticket is made in [`ticket`]. Others ask by the methods here.
 
 pub(super) mod life;
 pub(super) mod lifecycle;
@@ -90,8 +90,8 @@ impl Deref for Session {
 }
 
 impl Session {
-    /// A session out of a store. Its deadline has only its date, until [`Network::restore`](super::Network::restore) gives it
-    /// a place on this process's clock.
+    /// A session out of a store. Its deadline has only its date, until [`Network::restore`](super::Network::restore)
+    /// gives it a place on this process's clock.
     pub fn stored(facts: Facts, life: Life) -> Self {
         Self { facts, life, live: Live::default() }
     }

@@ -69,8 +69,8 @@ pub struct Network {
 impl Network {
     /// The network that a store kept; an empty one from [`Stored::default`].
     ///
-    /// Every charge point is disconnected until its monitor is back, and no deadline is judged before Kafka was read to its
-    /// end and the engine asked, or found away.
+    /// Every charge point is disconnected until its monitor is back, and no deadline is judged before Kafka was read
+    /// to its end and the engine asked, or found away.
     pub fn restore(config: Config, now: Now, stored: Stored) -> Self {
         let mut network = Self {
             answers: Answers::restore(config.answer_ttl, config.max_answers, stored.answers),
@@ -117,8 +117,8 @@ impl Network {
         self.positions = positions.into_iter().map(|source| (source.partition, source.offset)).collect();
     }
 
-    /// What changed since the last time, to be written in one transaction before any effect leaves. Closed sessions leave
-    /// the memory here.
+    /// What changed since the last time, to be written in one transaction before any effect leaves. Closed sessions
+    /// leave the memory here.
     pub fn take_changes(&mut self) -> Changes {
         let points = std::mem::take(&mut self.changed_points);
         let sessions = std::mem::take(&mut self.changed_sessions);
@@ -164,7 +164,8 @@ impl Network {
         copy
     }
 
-    /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes next.
+    /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes
+    /// next.
     pub fn offsets(&self) -> Vec<Source> {
         let next = self.positions.iter().map(|(&partition, &offset)| Source { partition, offset });
         next.map(|next| {

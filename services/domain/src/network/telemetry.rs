@@ -1,7 +1,8 @@
 //! The fast way for what engines know: messages on `cp_telemetry`.
 //!
-//! Messages that name their session and number are evidence. *Bare* ones, with only the old system's fields, may be late or of
-//! an earlier session: they move the live view and make central ask the engine; only its answer starts, ends or bills.
+//! Messages that name their session and number are evidence. *Bare* ones, with only the old system's fields, may be
+//! late or of an earlier session: they move the live view and make central ask the engine; only its answer starts,
+//! ends or bills.
 
 use super::{
     Step,
@@ -95,7 +96,8 @@ impl Step<'_> {
         }
         let mut archived = None;
         if known.is_none() {
-            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka knew (INV-1).
+            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka
+            // knew (INV-1).
             archived = self.archive.session(id).filter(|session| !session.started());
             if !archived.as_ref().is_some_and(fits) {
                 return self.unknown_session(point, id);
@@ -201,8 +203,8 @@ impl Step<'_> {
         }
     }
 
-    /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were held
-    /// up and came together nothing can be told.
+    /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were
+    /// held up and came together nothing can be told.
     fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
         let session = Some(self.session(id)).filter(|session| session.state() == State::Supplying)?;
         let elapsed = self.now.mono.since(session.live.last_sign);

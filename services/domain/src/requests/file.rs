@@ -74,7 +74,8 @@ pub enum WrongLine {
 }
 
 /// Reads a file. Each line is `ID` or `any` or `any START OF A LOCATION`, then optionally `expect=denied`,
-/// `expect=denied:REASON` or `expect=fault`; from a `#` at the start of a word on it is a comment. Blank lines are skipped.
+/// `expect=denied:REASON` or `expect=fault`; from a `#` at the start of a word on it is a comment. Blank lines are
+/// skipped.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Line>, FileError> {
     let mut lines = Vec::new();
     for (number, text) in (1..).zip(text.lines()) {

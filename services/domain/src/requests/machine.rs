@@ -1,5 +1,5 @@
-//! The state machine: which line is asked for, which has concluded, and which tickets are still due. What happens to the
-//! session that is followed is in `following`.
+//! The state machine: which line is asked for, which has concluded, and which tickets are still due. What happens to
+//! the session that is followed is in `following`.
 
 use super::{
     Conclusion, Effect, Event, Inbox, Input, Line, Row, Session, Summary, Ticket, followed::Followed,

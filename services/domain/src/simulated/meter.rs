@@ -114,7 +114,8 @@ mod tests {
     proptest! {
         #[test]
         fn readings_in_between_change_nothing(
-            watts in 0_u64..1_000_000, speed in 1_u32..10_000, moments in prop::collection::vec(0_u64..10_000_000, 1..50),
+            watts in 0_u64..1_000_000, speed in 1_u32..10_000,
+            moments in prop::collection::vec(0_u64..10_000_000, 1..50),
         ) {
             let mut often = start(Mono(0), Power::from_w(watts), speed, Energy::MAX);
             let mut highest = Energy::ZERO;

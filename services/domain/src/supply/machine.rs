@@ -11,12 +11,12 @@ use super::{
 use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
 use std::{collections::VecDeque, time::Duration};
 
-/// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer that
-/// carries them all stays well below a megabyte.
+/// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer
+/// that carries them all stays well below a megabyte.
 pub const MAX_UNSETTLED: usize = 1_000;
 
-/// The most rows that wait for Kafka: months of one charge point. Beyond it the oldest go; what they said of a session is
-/// in its record, which central asks for.
+/// The most rows that wait for Kafka: months of one charge point. Beyond it the oldest go; what they said of a
+/// session is in its record, which central asks for.
 pub const MAX_OUTBOX: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +95,8 @@ pub enum TakenBy {
 }
 
 impl Supply {
-    /// From what was on disk. A supply that ran is closed at its last persisted reading; the effects say so, and are to be
-    /// carried out like those of any input.
+    /// From what was on disk. A supply that ran is closed at its last persisted reading; the effects say so, and are
+    /// to be carried out like those of any input.
     pub fn restore(now: Now, monitor_grace: Duration, stored: Stored) -> (Self, Vec<Effect>) {
         let mut supply = Self {
             monitor_grace,
@@ -120,8 +120,8 @@ impl Supply {
         (supply, effects)
     }
 
-    /// Applies one input, with what the meter shows. Time that passed before it is dealt with first: what was due in it is
-    /// metered right if whoever applies came at [`Self::due_at`] too.
+    /// Applies one input, with what the meter shows. Time that passed before it is dealt with first: what was due in
+    /// it is metered right if whoever applies came at [`Self::due_at`] too.
     pub fn apply(&mut self, now: Now, metered: Metered, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         let now = Moment { mono: now.mono, wall: now.wall, metered };

@@ -5,8 +5,8 @@ use crate::{Energy, Power};
 /// Watt-milliseconds in one watt-hour.
 const WATT_MS_PER_WH: u128 = 3_600_000;
 
-/// All the energy that a meter has counted since it was built, in watt-milliseconds, so that no reading loses what another
-/// rounded down. It only rises.
+/// All the energy that a meter has counted since it was built, in watt-milliseconds, so that no reading loses what
+/// another rounded down. It only rises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Register(u128);
 

@@ -19,7 +19,8 @@ async fn a_file_with_a_denial_and_a_fault_is_served_to_its_end() {
     let (central, folder) = (Central::new(), tempfile::tempdir().unwrap());
     let running = central.start(anywhere()).await;
     let mut options = options(running.address);
-    let text = "# four requests\nMAD-01\nGONE-1 expect=denied:CHARGE_POINT_UNKNOWN\n\nBROKEN expect=fault\nany Madrid\n";
+    let text = "# four requests\nMAD-01\nGONE-1 expect=denied:CHARGE_POINT_UNKNOWN\n\nBROKEN expect=fault\nany \
+      Madrid\n";
     options.requests = Some(file(&folder, text));
     let (summary, events) = App::start(options).await.ended().await;
 

@@ -87,7 +87,9 @@ impl Order {
                     }
                     Output::Json => output::json(&json!({
                         "charge_point_id": charge_point.as_str(),
-                        "price": { "currency_code": price.currency().as_str(), "micros_per_kwh": price.micros_per_kwh() },
+                        "price": {
+                            "currency_code": price.currency().as_str(), "micros_per_kwh": price.micros_per_kwh()
+                        },
                     })),
                 }
             }

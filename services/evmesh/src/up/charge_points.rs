@@ -5,8 +5,8 @@ use domain::{ChargePointId, Price, text::MAX_LOCATION_CHARS};
 use std::{collections::HashSet, fs, path::Path};
 
 /// What `--charge-points` says of its format.
-pub(super) const FORMAT: &str = "one charge point a line: its id, its place and its price a kWh, separated by ';', such as \
-'MAD-01; Madrid, Atocha; 0.35 EUR'; empty lines and lines that start with '#' are skipped";
+pub(super) const FORMAT: &str = "one charge point a line: its id, its place and its price a kWh, separated by \
+  ';', such as 'MAD-01; Madrid, Atocha; 0.35 EUR'; empty lines and lines that start with '#' are skipped";
 
 /// The charge points of a network whose user named none. VLC-01 is the cheapest: central's choice, when it is free.
 const DEFAULT: &str = "

@@ -87,8 +87,8 @@ impl Network {
         hands.collect()
     }
 
-    /// Runs everything until the order to stop, or until one service fails: then the others are stopped, and its failure is
-    /// returned. Charge points stop first, so that central hears of their last supplies.
+    /// Runs everything until the order to stop, or until one service fails: then the others are stopped, and its
+    /// failure is returned. Charge points stop first, so that central hears of their last supplies.
     pub(super) async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
         let mut points = JoinSet::new();
         for point in self.points {

@@ -57,9 +57,9 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_UP_SPEED", value_name = "FACTOR", default_value_t = 600)]
     pub(super) speed: u32,
 
-    /// How it says what happens: text for people, with a panel on a terminal; json for scripts, one object a line, whose
-    /// `event` says what it is: started, waiting, ready, then the driver's events, or each charge_point that changes; with
-    /// --requests, the last is the summary.
+    /// How it says what happens: text for people, with a panel on a terminal; json for scripts, one object a line,
+    /// whose `event` says what it is: started, waiting, ready, then the driver's events, or each charge_point that
+    /// changes; with --requests, the last is the summary.
     #[arg(long, value_enum, env = "EVMESH_UP_OUTPUT", default_value = "text")]
     pub(super) output: Output,
 
@@ -76,10 +76,10 @@ pub(crate) struct Options {
 pub(super) struct Drive {
     /// A driver asks for the charges of this file, one after the other, once every charge point is available.
     ///
-    /// One request a line: a charge point's id, or 'any' for central's choice (cheapest first), or 'any PLACE'. A line may
-    /// end with what has to come of it: 'expect=denied', 'expect=denied:REASON', or 'expect=fault', for which the charge
-    /// point is broken two seconds into the supply and repaired after the ticket. Any other line has to end in the ticket
-    /// of a completed supply. From '#' on it is a comment. See examples/requests.txt.
+    /// One request a line: a charge point's id, or 'any' for central's choice (cheapest first), or 'any PLACE'. A
+    /// line may end with what has to come of it: 'expect=denied', 'expect=denied:REASON', or 'expect=fault', for
+    /// which the charge point is broken two seconds into the supply and repaired after the ticket. Any other line has
+    /// to end in the ticket of a completed supply. From '#' on it is a comment. See examples/requests.txt.
     #[arg(long, env = "EVMESH_UP_REQUESTS", value_name = "FILE")]
     pub(super) requests: Option<PathBuf>,
 
@@ -96,7 +96,8 @@ pub(super) struct Drive {
     pub(super) pause: Duration,
 
     /// How long the network may take until every charge point is available for the first request, in seconds.
-    #[arg(long, env = "EVMESH_UP_READY_TIMEOUT", value_name = "SECONDS", default_value = "30", value_parser = mesh::seconds)]
+    #[arg(long, env = "EVMESH_UP_READY_TIMEOUT", value_name = "SECONDS", default_value = "30",
+        value_parser = mesh::seconds)]
     pub(super) ready_timeout: Duration,
 }
 

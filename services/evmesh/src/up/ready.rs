@@ -81,9 +81,11 @@ pub(super) async fn ready(
         }
     };
     timeout(within, ready).await.unwrap_or_else(|_| {
-        let (seconds, missing) = (within.as_secs_f64(), Waiting::of(&network.borrow(), charge_points).missing);
+        let (seconds, missing) =
+            (within.as_secs_f64(), Waiting::of(&network.borrow(), charge_points).missing);
         Err(Failure::Failed(format!(
-            "after {seconds} s not every charge point is available: {missing}; the log says more, and --ready-timeout waits longer"
+            "after {seconds} s not every charge point is available: {missing}; the log says more, and \
+             --ready-timeout waits longer"
         )))
     })
 }

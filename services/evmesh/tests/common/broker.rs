@@ -1,5 +1,5 @@
-//! The broker of a test, behind a door on a port that is known before it opens, so that a test can start everything else
-//! first.
+//! The broker of a test, behind a door on a port that is known before it opens, so that a test can start everything
+//! else first.
 
 use mesh::testing::{self, Proxy, TestBroker};
 use std::sync::OnceLock;

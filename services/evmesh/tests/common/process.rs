@@ -84,8 +84,8 @@ impl Process {
         Self { name: arguments.join(" "), child, said, _temporary: temporary }
     }
 
-    /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time is
-    /// over, without it.
+    /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time
+    /// is over, without it.
     pub fn line(&self, texts: &[&str], within: Duration) -> String {
         self.find(texts, within).unwrap_or_else(|why| {
             panic!("'evmesh {}' {why} without a line with {texts:?}; it said:\n{}", self.name, self.text())

@@ -1,5 +1,5 @@
-//! A charge point of the laboratory: a scripted engine with its monitor, so that each refusal, each silence and each watt-hour is
-//! the script's own. It keeps what central asks of it.
+//! A charge point of the laboratory: a scripted engine with its monitor, so that each refusal, each silence and each
+//! watt-hour is the script's own. It keeps what central asks of it.
 
 use evmesh_proto::{
     chargepoint::{

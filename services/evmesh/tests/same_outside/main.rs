@@ -1,9 +1,10 @@
 //! The same outside: a scripted network gives the transcript that it gave before.
 //!
-//! The script plays every call, every kind of end, denials and bad input, the messages on all topics and the command line, on real
-//! processes and on scripted charge points, and writes down what it is answered. `transcript.txt` is what the executable of
-//! d12cf37 answered. Times, random ids and what depends on the moment are masked ([`mask`]); everything else, sentences included, is
-//! compared to the letter. What central keeps for itself (the changelog's rows) is not: that it is there is all that is noted.
+//! The script plays every call, every kind of end, denials and bad input, the messages on all topics and the command
+//! line, on real processes and on scripted charge points, and writes down what it is answered. `transcript.txt` is
+//! what the executable of d12cf37 answered. Times, random ids and what depends on the moment are masked ([`mask`]);
+//! everything else, sentences included, is compared to the letter. What central keeps for itself (the changelog's
+//! rows) is not: that it is there is all that is noted.
 //!
 //! A change that is meant to be seen outside is recorded anew, and the transcript's difference is reviewed like code:
 //!

@@ -1,5 +1,5 @@
-//! What differs from run to run is masked: times, random ids (numbered as they first appear), addresses, and what depends on the
-//! second in which a real supply was ended. Everything else stays to the letter.
+//! What differs from run to run is masked: times, random ids (numbered as they first appear), addresses, and what
+//! depends on the second in which a real supply was ended. Everything else stays to the letter.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,5 @@
-//! Calls by name and in JSON, from the descriptors alone: what is asked and answered is what any client could write down.
+//! Calls by name and in JSON, from the descriptors alone: what is asked and answered is what any client could write
+//! down.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use prost_reflect::{

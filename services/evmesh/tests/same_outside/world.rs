@@ -264,7 +264,8 @@ impl World {
         }
     }
 
-    /// All of it, masked. Lines that are alike and follow each other are one: how often a reading comes depends on the machine.
+    /// All of it, masked. Lines that are alike and follow each other are one: how often a reading comes depends on
+    /// the machine.
     pub(crate) fn transcript(&mut self) -> String {
         let mut lines: Vec<String> = Vec::new();
         for entry in std::mem::take(&mut self.entries) {

@@ -125,8 +125,8 @@ impl From<&Status> for CallError {
     }
 }
 
-/// Why a connection failed, in words that people know: the innermost cause, such as "Connection refused". What another kind of server does to a gRPC
-/// client is put in words here.
+/// Why a connection failed, in words that people know: the innermost cause, such as "Connection refused". What
+/// another kind of server does to a gRPC client is put in words here.
 pub fn cause(error: &(dyn Error + 'static)) -> String {
     let causes = || iter::successors(Some(error), |&error| error.source());
     let of_h2 = || causes().filter_map(|error| error.downcast_ref::<h2::Error>());

@@ -157,8 +157,8 @@ impl GrpcServer {
         }
     }
 
-    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the whole
-    /// server stack, and nothing stops it.
+    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
+    /// whole server stack, and nothing stops it.
     pub fn without_socket(self) -> Stack {
         self.stack(Shutdown::new(), Shutdown::new())
     }
@@ -167,8 +167,8 @@ impl GrpcServer {
         Stack::new(with_reflection(self.routes, &self.names), &self.options, stopping, overdue)
     }
 
-    /// Serves until the order to stop, then: health says not serving, streams end with `UNAVAILABLE` `SHUTTING_DOWN`, no
-    /// new connection is taken, running calls go on for the drain timeout at most.
+    /// Serves until the order to stop, then: health says not serving, streams end with `UNAVAILABLE` `SHUTTING_DOWN`,
+    /// no new connection is taken, running calls go on for the drain timeout at most.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) -> Result<(), ServeError> {
         let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
         let health = self.health();
@@ -211,7 +211,8 @@ impl GrpcServer {
     }
 }
 
-/// With too many open files the next accept fails at once, again and again: without a pause that would take a whole core.
+/// With too many open files the next accept fails at once, again and again: without a pause that would take a whole
+/// core.
 async fn accepted<T>(connection: io::Result<T>) -> io::Result<T> {
     if let Err(error) = &connection {
         tracing::debug!(%error, "a connection was not accepted");
@@ -221,7 +222,8 @@ async fn accepted<T>(connection: io::Result<T>) -> io::Result<T> {
     connection
 }
 
-/// Adds reflection, as v1 and as v1alpha: tools differ in which they ask for. It names what is served here and nothing else.
+/// Adds reflection, as v1 and as v1alpha: tools differ in which they ask for. It names what is served here and
+/// nothing else.
 fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
     let builder = || {
         let mut builder = tonic_reflection::server::Builder::configure()

@@ -32,8 +32,8 @@ use tracing::Instrument as _;
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// tonic has a timer of its own for the caller's `grpc-timeout`, and answers `CANCELLED`. Ours fires this much earlier: a
-/// timer is late by at most a millisecond, and of two that are due tonic asks us first.
+/// tonic has a timer of its own for the caller's `grpc-timeout`, and answers `CANCELLED`. Ours fires this much
+/// earlier: a timer is late by at most a millisecond, and of two that are due tonic asks us first.
 const AHEAD_OF_TONIC: Duration = Duration::from_millis(2);
 
 /// A path that no method has gets this label, so that callers cannot make up metrics.
@@ -42,8 +42,8 @@ const UNKNOWN_METHOD: &str = "unknown";
 /// Who asks whether this server lives is answered when it is full too: restarting it would help nobody.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
-/// The services behind everything that the server stack does for them: trace, bounds, deadline, uniform errors. A service of
-/// HTTP requests, as [`GrpcServer::serve`](super::GrpcServer::serve) gives them to it.
+/// The services behind everything that the server stack does for them: trace, bounds, deadline, uniform errors. A
+/// service of HTTP requests, as [`GrpcServer::serve`](super::GrpcServer::serve) gives them to it.
 #[derive(Clone)]
 pub struct Stack {
     routes: Routes,
@@ -136,8 +136,8 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     })
 }
 
-/// A stream whose reader has not taken what was handed over for so long is ended: its handler, and its place in the limit,
-/// are free at once. The reader finds the reason behind what it had not read.
+/// A stream whose reader has not taken what was handed over for so long is ended: its handler, and its place in the
+/// limit, are free at once. The reader finds the reason behind what it had not read.
 async fn let_go_if_slow(stream: Weak<Mutex<Option<Held>>>, timeout: Duration, path: &'static str) {
     loop {
         tokio::time::sleep(timeout / 4).await;
@@ -284,7 +284,8 @@ struct Held {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The body of an answer: gives its end the one form, ends a stream when the server stops, holds its place in the limit.
+/// The body of an answer: gives its end the one form, ends a stream when the server stops, holds its place in the
+/// limit.
 struct Outgoing {
     /// `None` once a slow reader's stream was ended.
     held: Arc<Mutex<Option<Held>>>,

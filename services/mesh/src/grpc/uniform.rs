@@ -1,7 +1,7 @@
 //! Gives every error that leaves a server the one form, tonic's own refusals included.
 //!
-//! tonic refuses before any handler runs, and without details: what it cannot decode as `INTERNAL`, an oversized message as
-//! `OUT_OF_RANGE`, an unknown method as `UNIMPLEMENTED`.
+//! tonic refuses before any handler runs, and without details: what it cannot decode as `INTERNAL`, an oversized
+//! message as `OUT_OF_RANGE`, an unknown method as `UNIMPLEMENTED`.
 
 use super::error_details::{Failure, INTERNAL_MESSAGE, RETRY_AFTER};
 use http::HeaderMap;

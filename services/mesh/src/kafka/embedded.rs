@@ -1,7 +1,7 @@
 //! A broker in this process, for trying out and for tests: librdkafka's mock cluster.
 //!
-//! It listens on a port of its own choice on 127.0.0.1 and keeps 5 MB a partition in memory, dropping the oldest: never for
-//! keeping.
+//! It listens on a port of its own choice on 127.0.0.1 and keeps 5 MB a partition in memory, dropping the oldest:
+//! never for keeping.
 
 use super::Error;
 use rdkafka::{error::KafkaError, mocking::MockCluster};

@@ -1,5 +1,5 @@
-//! A log: a compacted topic of which one partition is used, so that all that is in it has one order, and the newest message
-//! of each key stays for ever.
+//! A log: a compacted topic of which one partition is used, so that all that is in it has one order, and the newest
+//! message of each key stays for ever.
 
 use super::{
     Error, KafkaOptions, Message, Producer, Record,
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 const PARTITION: i32 = 0;
 /// The last message is looked for so long at most.
 const LOOK_FOR: Duration = Duration::from_secs(10);
-/// How a topic of ours is kept: the newest message of each key for ever; in segments of 64 MiB, since only those that are
-/// full are compacted.
+/// How a topic of ours is kept: the newest message of each key for ever; in segments of 64 MiB, since only those that
+/// are full are compacted.
 const POLICY: &str = "cleanup.policy";
 const KEPT: &[(&str, &str)] =
     &[(POLICY, "compact"), ("segment.bytes", "67108864"), ("min.cleanable.dirty.ratio", "0.3")];
@@ -88,8 +88,8 @@ impl Log {
         producer.delivery(&record).await
     }
 
-    /// The last message, or the last before an offset, and whose log it is. An error if the broker does not answer within
-    /// seconds.
+    /// The last message, or the last before an offset, and whose log it is. An error if the broker does not answer
+    /// within seconds.
     pub async fn tail(&self, before: Option<i64>) -> Result<Tail, Error> {
         let (options, topic) = (self.options.clone(), self.options.topic(self.topic));
         // What this client finds out of the broker counts for nothing.

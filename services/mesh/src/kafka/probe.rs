@@ -27,7 +27,8 @@ pub(super) struct Probe {
 /// When it was asked, and what it said.
 pub(super) type Answer = (Instant, KafkaResult<Probe>);
 
-/// Asks the broker on and on. On a thread of its own: behind a waiting fetch an answer takes a while, and reading goes on.
+/// Asks the broker on and on. On a thread of its own: behind a waiting fetch an answer takes a while, and reading
+/// goes on.
 pub(super) fn ask_on(client: &Client, topic: &str, answers: &SyncSender<Answer>, until_done: &Receiver<()>) {
     while answers.send((Instant::now(), ask(client, topic))).is_ok() {
         if until_done.recv_timeout(PROBE_EVERY) != Err(RecvTimeoutError::Timeout) {

@@ -127,8 +127,8 @@ impl Producer {
         self.delivery(record).await?.await
     }
 
-    /// Puts a message into the queue, behind all that were put there before, and waits only while the queue is full. The
-    /// future that it returns is [`Producer::deliver`]'s rest.
+    /// Puts a message into the queue, behind all that were put there before, and waits only while the queue is full.
+    /// The future that it returns is [`Producer::deliver`]'s rest.
     pub async fn delivery(
         &self,
         record: &Record<'_>,
@@ -143,8 +143,8 @@ impl Producer {
         Ok(async { delivered.await.map_err(|_| Error::Closed)?.map_err(Error::Delivery) })
     }
 
-    /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is dropped and
-    /// counted. For readings and broadcasts, whose next one makes up for the last.
+    /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is
+    /// dropped and counted. For readings and broadcasts, whose next one makes up for the last.
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
         let fits = self.shared.options.watch.get() != BrokerState::Lost
             && self.client().is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);

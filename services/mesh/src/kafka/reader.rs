@@ -1,8 +1,8 @@
 //! Reading a topic, with offsets that belong to the reader's service.
 //!
-//! The reader owns a thread and polls on it. Each second another asks the broker for the cluster's id and for the beginning and the
-//! end of every partition: so the reader knows without traffic whether the broker is there, whose offsets it holds, whether they are
-//! in range, and whether everything has been read.
+//! The reader owns a thread and polls on it. Each second another asks the broker for the cluster's id and for the
+//! beginning and the end of every partition: so the reader knows without traffic whether the broker is there, whose
+//! offsets it holds, whether they are in range, and whether everything has been read.
 
 use super::{
     BrokerState, Error, KafkaOptions,

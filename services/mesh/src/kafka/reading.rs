@@ -211,7 +211,8 @@ impl Reading {
             progress.ends = None;
         }
         progress.before = self.positions.clone();
-        // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never reach any.
+        // Ends that are not reached yet stand: with new ones each second, a reader that falls behind would never
+        // reach any.
         if progress.ends.is_none() {
             progress.watchdog.restart(Instant::now());
             progress.ends = Some(probe);
@@ -236,8 +237,8 @@ impl Reading {
         let now = Instant::now();
         let hangs = |(partition, _): &(i32, i64)| progress.watchdog.hangs(*partition, now);
         let hanging: Vec<(i32, i64)> = lagging.into_iter().filter(hangs).collect();
-        // The end of a partition may hold no message but marks of a transaction; else the client hangs, and some of its hangs
-        // heal in no other way than with a new one.
+        // The end of a partition may hold no message but marks of a transaction; else the client hangs, and some of
+        // its hangs heal in no other way than with a new one.
         if hanging.iter().any(|(partition, _)| !progress.at_end.contains(partition)) {
             tracing::warn!(
                 topic = self.topic,
@@ -289,8 +290,8 @@ impl Reading {
         Ok(before.is_some())
     }
 
-    /// Brings the positions into the range of what is there; says whether one moved. `before` are the positions of before
-    /// the probe: messages that came since may lie beyond its ends.
+    /// Brings the positions into the range of what is there; says whether one moved. `before` are the positions of
+    /// before the probe: messages that came since may lie beyond its ends.
     fn reconcile(&mut self, probe: &Probe, before: &BTreeMap<i32, i64>) -> Result<bool, Stop> {
         let mut moved = false;
         for (&partition, &(first, end)) in &probe.ranges {

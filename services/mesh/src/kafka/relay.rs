@@ -18,10 +18,11 @@ use tokio::sync::Notify;
 
 /// So many rows are read at a time.
 const PAGE: usize = 256;
-/// So many rows wait in memory behind one of their key that is under way; those beyond stay on disk, and are read again.
+/// So many rows wait in memory behind one of their key that is under way; those beyond stay on disk, and are read
+/// again.
 const BEHIND: usize = 256;
-/// So many keys have a row under way: as long as no more than these hang on partitions that nobody leads, every other key's
-/// rows go on. It is well below what the producer's queue takes, and some MB.
+/// So many keys have a row under way: as long as no more than these hang on partitions that nobody leads, every other
+/// key's rows go on. It is well below what the producer's queue takes, and some MB.
 const KEYS_UNDER_WAY: usize = 16_384;
 
 /// A message that waits on disk.
@@ -153,9 +154,9 @@ impl Known {
 }
 
 impl Relay {
-    /// Publishes until the order to stop; retries for ever. `wake` is notified (`notify_one`) when there may be new rows. A
-    /// row may be published twice after a restart, and never out of its key's order. Keys whose rows cannot be delivered
-    /// hold up no other key.
+    /// Publishes until the order to stop; retries for ever. `wake` is notified (`notify_one`) when there may be new
+    /// rows. A row may be published twice after a restart, and never out of its key's order. Keys whose rows cannot
+    /// be delivered hold up no other key.
     pub async fn run(outbox: impl Outbox, producer: Producer, wake: Arc<Notify>, shutdown: Shutdown) {
         let mut known = Known { lanes: BTreeMap::new(), behind: 0, after: 0, more: true };
         let mut under_way = FuturesUnordered::new();
@@ -201,7 +202,8 @@ async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64)
         let Err(error) = sending.await else { break };
         if error.is_permanent() {
             // It would hold up every later row of its key for ever.
-            tracing::error!(%error, topic = row.topic, key = row.key, id = row.id, "kafka will never take this message; it is dropped");
+            tracing::error!(%error, topic = row.topic, key = row.key, id = row.id, "kafka will never take this \
+              message; it is dropped");
             metrics::counter!("evmesh_outbox_rows_dropped_total").increment(1);
             break;
         }

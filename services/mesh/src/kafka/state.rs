@@ -1,5 +1,5 @@
-//! Whether a broker answers: found out by every client of one [`KafkaOptions`](super::KafkaOptions) together, and logged
-//! once a change.
+//! Whether a broker answers: found out by every client of one [`KafkaOptions`](super::KafkaOptions) together, and
+//! logged once a change.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -43,8 +43,8 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
     create_with(&admin, names.iter().map(|name| topic(name)).collect()).await
 }
 
-/// A client that may create topics. `None` on the embedded broker, which has no call for that: it has created these by now,
-/// as for a producer that asks for them.
+/// A client that may create topics. `None` on the embedded broker, which has no call for that: it has created these
+/// by now, as for a producer that asks for them.
 pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<Option<Admin>, Error> {
     // Just long enough to create topics: what it finds out of the broker counts for nothing.
     let config = options.client("evmesh-topics", &[("statistics.interval.ms", "0")]);

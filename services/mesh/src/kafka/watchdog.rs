@@ -6,8 +6,9 @@ use tokio::time::Instant;
 /// With messages missing in a partition for so long and none coming, it hangs.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// Each partition's progress, by a clock that stands while the service holds the reader back: another partition's messages
-/// are no sign of life of one that hangs, and those that wait behind another's in a slow service's queue do not hang.
+/// Each partition's progress, by a clock that stands while the service holds the reader back: another partition's
+/// messages are no sign of life of one that hangs, and those that wait behind another's in a slow service's queue do
+/// not hang.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     start: Instant,

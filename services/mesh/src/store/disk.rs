@@ -36,8 +36,8 @@ pub struct SledStore {
 impl SledStore {
     /// Opens the store in a folder, which is created where it is missing. One process at a time.
     ///
-    /// All rows are read once (about a second for a million): what is not as it was written is an error here, and so is a
-    /// store that is older than what was acknowledged, or gone.
+    /// All rows are read once (about a second for a million): what is not as it was written is an error here, and so
+    /// is a store that is older than what was acknowledged, or gone.
     pub fn open(folder: &Path, role: Role) -> Result<Self, StoreError> {
         let at = Place { folder, role };
         std::fs::create_dir_all(folder).map_err(|source| at.cannot(source))?;
@@ -228,8 +228,8 @@ fn has_place(error: &io::Error) -> bool {
     )
 }
 
-/// The folder is ours by its file `committed`: so sled's own lock can be held only by a store of this process that was closed
-/// just now, whose last writing behind the scenes sled does not wait for.
+/// The folder is ours by its file `committed`: so sled's own lock can be held only by a store of this process that
+/// was closed just now, whose last writing behind the scenes sled does not wait for.
 fn sled(folder: &Path) -> Result<sled::Db, sled::Error> {
     let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     for _ in 0..LET_GO.as_millis() / 10 {

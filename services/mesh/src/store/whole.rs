@@ -5,9 +5,10 @@
 //!
 //! - a row with the number of the commit that wrote it, the count of all other rows, and a sum over their contents: it
 //!   changes with each commit, in the same batch;
-//! - a file, [`FILE`], with the number of the last commit that was flushed. It is written after the flush and before the
-//!   answer, to the page cache only, so that it costs microseconds: a killed process loses none of it, and a power cut at
-//!   most its youngest part, which leaves it *behind* the rows. It is never ahead of them on a disk that keeps its word.
+//! - a file, [`FILE`], with the number of the last commit that was flushed. It is written after the flush and before
+//!   the answer, to the page cache only, so that it costs microseconds: a killed process loses none of it, and a
+//!   power cut at most its youngest part, which leaves it *behind* the rows. It is never ahead of them on a disk that
+//!   keeps its word.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

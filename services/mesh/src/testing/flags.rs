@@ -6,8 +6,8 @@ use std::{any::TypeId, time::Duration};
 /// What a number on a command line is a number of. Beside these words, a unit may stand in brackets: `(count)`.
 const UNITS: [&str; 5] = ["in seconds", "entries", "times faster", "port on", "("];
 
-/// The flags of a command and of all below it that have no sentence, or are a number or a duration whose sentence has no
-/// unit.
+/// The flags of a command and of all below it that have no sentence, or are a number or a duration whose sentence has
+/// no unit.
 pub fn unexplained(command: &Command) -> Vec<String> {
     let mut found = Vec::new();
     for flag in command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version")) {

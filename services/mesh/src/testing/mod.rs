@@ -1,4 +1,5 @@
-//! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries, `testing`.
+//! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries,
+//! `testing`.
 
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -79,12 +80,12 @@ where
     }
 }
 
-/// The ports that tests take: below those from which the system takes the ports of outgoing connections, so that none of
-/// these comes between a choice and its use.
+/// The ports that tests take: below those from which the system takes the ports of outgoing connections, so that none
+/// of these comes between a choice and its use.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// An address on 127.0.0.1 where nothing listens. Each is given once in this process: several may be chosen before the first
-/// one is used.
+/// An address on 127.0.0.1 where nothing listens. Each is given once in this process: several may be chosen before
+/// the first one is used.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(PORTS.end - PORTS.start);

@@ -1,4 +1,5 @@
-//! A network that a test can break: a TCP relay that is cut, slow, silent, deaf in one direction, or moves to another target.
+//! A network that a test can break: a TCP relay that is cut, slow, silent, deaf in one direction, or moves to another
+//! target.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,7 +25,8 @@ pub enum Mode {
     Open,
     /// Connections are closed, new ones too: a partition that is noticed.
     Cut,
-    /// Connections stand and nothing passes: a partition that is not noticed. What was sent passes once it is open again.
+    /// Connections stand and nothing passes: a partition that is not noticed. What was sent passes once it is open
+    /// again.
     Silent,
     /// What the caller says arrives, and no answer comes back: half-open.
     Deaf,

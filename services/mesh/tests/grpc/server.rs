@@ -290,7 +290,8 @@ async fn a_taken_port_is_one_plain_sentence() {
     assert_eq!(
         error.to_string(),
         format!(
-            "central cannot listen on {}: the address is in use; stop the other process or choose another port with --listen",
+            "central cannot listen on {}: the address is in use; stop the other process or choose another port \
+             with --listen",
             running.address
         )
     );

@@ -1,6 +1,6 @@
 //! Every call of every service, thrown bytes at. The methods are those of the descriptors, and the services are what
-//! production serves: the whole server stack over a store in memory, without a socket. So a new call is thrown at from the day
-//! it exists.
+//! production serves: the whole server stack over a store in memory, without a socket. So a new call is thrown at
+//! from the day it exists.
 
 mod frames;
 mod seeds;
@@ -27,8 +27,8 @@ fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// A call: which method, how the rest is framed (see [`frames::framed`]), and the rest. It is answered, or refused with a
-/// reason and never as the service's own fault.
+/// A call: which method, how the rest is framed (see [`frames::framed`]), and the rest. It is answered, or refused
+/// with a reason and never as the service's own fault.
 pub fn calls(input: &[u8]) -> bool {
     let [method, how, rest @ ..] = input else { return false };
     let method = &METHODS[usize::from(*method) % METHODS.len()];

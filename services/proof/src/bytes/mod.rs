@@ -1,8 +1,9 @@
 //! Bad input by the million: every decoder gets bytes that nobody meant for it.
 //!
-//! Each target is a function of bytes that panics where a promise is broken (INV-7): a decoder answers with an error or with
-//! a value that is written and read back as itself, it never panics, and it never takes more memory than its input explains.
-//! `proof bytes` drives them with mutations of good examples; cargo-fuzz (`services/proof/fuzz`), by coverage.
+//! Each target is a function of bytes that panics where a promise is broken (INV-7): a decoder answers with an error
+//! or with a value that is written and read back as itself, it never panics, and it never takes more memory than its
+//! input explains. `proof bytes` drives them with mutations of good examples; cargo-fuzz (`services/proof/fuzz`), by
+//! coverage.
 
 pub mod calls;
 mod mutate;
@@ -102,7 +103,8 @@ mod tests {
     #[test]
     fn what_was_found_once_stays_mended() {
         // Read one digit off, and so not as it was written.
-        let far = br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"timestamp":17009223372036854775808000000.25}"#;
+        let far =
+            br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"timestamp":17009223372036854775808000000.25}"#;
         assert!(targets::telemetry(far));
     }
 

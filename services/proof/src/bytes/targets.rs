@@ -86,7 +86,8 @@ fn disk() -> MemoryStore {
     })
 }
 
-/// `cp_telemetry`: a bad message goes to the dead letters with its reason, a good one is applied, and the next one is taken.
+/// `cp_telemetry`: a bad message goes to the dead letters with its reason, a good one is applied, and the next one is
+/// taken.
 pub fn telemetry(payload: &[u8]) -> bool {
     round_trip::<Telemetry>(payload);
     let read = central::messages::decode(payload);

@@ -1,5 +1,5 @@
-//! Drivers whose every call and answer the run knows: they repeat a request with its `request_id` until it is answered for
-//! good, ask again for answers that they have, stop supplies, and look for what is not theirs.
+//! Drivers whose every call and answer the run knows: they repeat a request with its `request_id` until it is
+//! answered for good, ask again for answers that they have, stop supplies, and look for what is not theirs.
 
 use super::{
     journal::{Granted, Journal},

@@ -42,7 +42,8 @@ pub(super) fn jars(named: Option<&Path>) -> anyhow::Result<PathBuf> {
         }
     }
     anyhow::bail!(
-        "Apache Kafka's jars are not here: run '.ci/kafka start' and '.ci/kafka stop' once, or name their folder with --kafka-home"
+        "Apache Kafka's jars are not here: run '.ci/kafka start' and '.ci/kafka stop' once, or name their folder \
+         with --kafka-home"
     )
 }
 

@@ -2,8 +2,8 @@
 //! everything else.
 //!
 //! `world` has the processes and links, `plan` the faults that a seed stands for, `strike` carries them out. Meanwhile
-//! `clients` and `hands` are the drivers, the operator and the people at the charge points, `watch` looks at central, and
-//! the `journal` keeps what was answered and seen. After a quiet phase `topics` reads Kafka and `check` compares.
+//! `clients` and `hands` are the drivers, the operator and the people at the charge points, `watch` looks at central,
+//! and the `journal` keeps what was answered and seen. After a quiet phase `topics` reads Kafka and `check` compares.
 
 mod check;
 mod clients;
@@ -57,8 +57,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     kafka_home: Option<PathBuf>,
 
-    /// Where the run's data and logs go: a new folder in the system's temporary one by default, removed after a run that
-    /// found nothing.
+    /// Where the run's data and logs go: a new folder in the system's temporary one by default, removed after a run
+    /// that found nothing.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
 

@@ -4,13 +4,14 @@ use super::journal::Facts;
 use evmesh_proto::network::{Price, Session, SessionOutcome, SessionState, Ticket};
 
 impl Facts {
-    /// A session that central showed to a question that was asked then. What was shown before that stays true: it only moves
-    /// forward, its identity and its price never change, and neither does its ticket.
+    /// A session that central showed to a question that was asked then. What was shown before that stays true: it
+    /// only moves forward, its identity and its price never change, and neither does its ticket.
     pub(super) fn observe(&mut self, session: &Session, asked: domain::Mono) {
         let id = session.session_id.clone();
         let now = mesh::now();
         let shown = self.shown_ms.entry(id.clone()).or_insert((now.mono.0, 0));
-        // Answers overtake each other, on a slow link by seconds: one that was asked for before another one came may be older.
+        // Answers overtake each other, on a slow link by seconds: one that was asked for before another one came may
+        // be older.
         let overtaken = asked.0 <= shown.1;
         if let Some(before) = self.sessions.get(&id).cloned() {
             let back = order(session.state()) < order(before.state()) || ticket_lost(&before, session);
@@ -117,8 +118,8 @@ pub(super) fn describe(session: &Session) -> String {
     )
 }
 
-/// What so much energy at this price comes to: energy × price, rounded half to even to the currency's minor unit, once. It
-/// is written anew here: the product's own arithmetic is what it is held against.
+/// What so much energy at this price comes to: energy × price, rounded half to even to the currency's minor unit,
+/// once. It is written anew here: the product's own arithmetic is what it is held against.
 pub(super) fn amount_micros(energy_wh: u64, price: &Price) -> i128 {
     let unit: i128 = match price.currency_code.as_str() {
         "JPY" => 1_000_000,

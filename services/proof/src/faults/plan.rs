@@ -22,8 +22,8 @@ pub(super) enum Fault {
     Freeze(Target, Duration),
     /// A link is so for so long.
     Link(usize, Mode, Duration),
-    /// Central's call to this charge point gets no answer, over a link that is so: its session stays in authorising, then ended and unsettled.
-    /// The target is killed in each of the two.
+    /// Central's call to this charge point gets no answer, over a link that is so: its session stays in authorising,
+    /// then ended and unsettled. The target is killed in each of the two.
     Catch(usize, Target, Mode),
 }
 

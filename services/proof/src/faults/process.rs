@@ -11,7 +11,8 @@ use std::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it went.
+/// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it
+/// went.
 #[derive(Debug)]
 pub(super) struct Group {
     guard: Child,

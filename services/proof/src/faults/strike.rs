@@ -57,8 +57,8 @@ impl Striker {
         }
     }
 
-    /// The states of the sessions that a fault at this target concerns: of its charge point or its driver; of all of them
-    /// where it is central or Kafka.
+    /// The states of the sessions that a fault at this target concerns: of its charge point or its driver; of all of
+    /// them where it is central or Kafka.
     async fn moments(&self, target: Target) -> BTreeSet<Moment> {
         let _ = timeout(FRESH, self.watch.sessions(false)).await; // else as they were shown last
         let (slot, disturbed) = self.slot(target);
@@ -204,8 +204,8 @@ impl Striker {
         link.set(Mode::Open);
     }
 
-    /// Kills while a session is authorising, and again while it has ended unsettled: the engine's answer is held back until
-    /// both are done.
+    /// Kills while a session is authorising, and again while it has ended unsettled: the engine's answer is held back
+    /// until both are done.
     async fn catch(&self, index: usize, target: Target, mode: Mode, client: &mut Client) {
         let free = async {
             loop {
@@ -291,7 +291,8 @@ impl Striker {
         }
     }
 
-    /// Processes that end by themselves are a fault of theirs, but for apps that are through with their file. All start again.
+    /// Processes that end by themselves are a fault of theirs, but for apps that are through with their file. All
+    /// start again.
     pub(super) async fn supervise(&self) {
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;

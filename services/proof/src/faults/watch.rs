@@ -40,12 +40,12 @@ const PAGE: i32 = 100;
 const READY_MS: u64 = 10_000;
 /// No session stays in a state so long past its deadline (INV-3).
 const OVERDUE_S: u64 = 5;
-/// After a start of central, or a disturbance of what it hears, its deadlines are judged only once Kafka was read or found
-/// away, and the engine asked or found away: this long at most, with the revocation's own time.
+/// After a start of central, or a disturbance of what it hears, its deadlines are judged only once Kafka was read or
+/// found away, and the engine asked or found away: this long at most, with the revocation's own time.
 const JUDGING_S: u64 = 20;
 
-/// What the engine says when a person broke it. A call to a frozen engine may arrive after the one that mends it: until the
-/// next hand mends it, it is broken in truth.
+/// What the engine says when a person broke it. A call to a frozen engine may arrive after the one that mends it:
+/// until the next hand mends it, it is broken in truth.
 pub(super) const BROKEN_BY_HAND: &str = "pulled out of the wall by the run";
 
 /// The run's own view of central.
@@ -274,8 +274,8 @@ fn overdue(session: &Session, now: i64, calm_ms: u64) -> Option<String> {
     })
 }
 
-/// INV-2. A list is read a page at a time, so that one session may have ended and the next begun in between: only pairs whose
-/// later one is on the same page count.
+/// INV-2. A list is read a page at a time, so that one session may have ended and the next begun in between: only
+/// pairs whose later one is on the same page count.
 fn only_one_open(facts: &mut Facts, seen: &[Session]) {
     for page in seen.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX)) {
         let open = page.iter().filter(|session| {

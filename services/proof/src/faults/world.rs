@@ -15,8 +15,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Supplies of 3 to 12 s; at the last two a person plugs the car in, or nobody does. The currencies have two, no and three
-/// decimals.
+/// Supplies of 3 to 12 s; at the last two a person plugs the car in, or nobody does. The currencies have two, no and
+/// three decimals.
 const CARS: [Cars; 8] = [
     Cars::new(50_000, 40_000, 960, None, "0.5", "0.35 EUR"),
     Cars::new(50_000, 40_000, 600, None, "1", "0.354321 EUR"),

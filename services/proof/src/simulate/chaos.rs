@@ -194,7 +194,8 @@ impl World {
         self.cuts.insert(ends, until);
     }
 
-    /// An engine out of everybody's reach, perhaps until its session is settled without it; people may charge there meanwhile.
+    /// An engine out of everybody's reach, perhaps until its session is settled without it; people may charge there
+    /// meanwhile.
     fn outage(&mut self, p: usize) {
         let until = self.at + self.random.between(30_000, 300_000);
         say!(self, "CP-{p}'s engine is out of reach until {until} ms");
@@ -282,8 +283,8 @@ impl World {
         }
     }
 
-    /// Everybody asks for any charge point at once, and one order takes all but the last two of them out of service before
-    /// their engines have answered: so many requests go on in one step.
+    /// Everybody asks for any charge point at once, and one order takes all but the last two of them out of service
+    /// before their engines have answered: so many requests go on in one step.
     fn rush(&mut self) {
         for a in 0..self.apps.len() {
             let (driver, request) = (self.apps[a].driver.clone(), self.request_id());

@@ -1,4 +1,5 @@
-//! A charge point's host: the engine's process with its queue, its steps and its deaths, central's calls to it, its outbox.
+//! A charge point's host: the engine's process with its queue, its steps and its deaths, central's calls to it, its
+//! outbox.
 
 use super::{
     disk::{Disk, Fate},

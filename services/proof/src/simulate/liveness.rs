@@ -1,5 +1,5 @@
-//! After the faults: everything heals by itself. Each session ends and is settled, each delivered energy has its one ticket,
-//! nothing stays reserved, every driver has been told, and every charge point takes a new request.
+//! After the faults: everything heals by itself. Each session ends and is settled, each delivered energy has its one
+//! ticket, nothing stays reserved, every driver has been told, and every charge point takes a new request.
 
 use super::{
     central::{CALL_TIMEOUT, Caller},

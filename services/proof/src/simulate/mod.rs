@@ -1,8 +1,8 @@
-//! The seeded simulation: the real rules of every role, central's real writer, the real encoding and decoding of what is
-//! stored and sent; broker, network, disks and clocks are plain data under one clock and one random source.
+//! The seeded simulation: the real rules of every role, central's real writer, the real encoding and decoding of what
+//! is stored and sent; broker, network, disks and clocks are plain data under one clock and one random source.
 //!
-//! In each run things break for some minutes, with every promise checked after each step; then faults stop, and everything
-//! has to come right by itself. A seed is a run: the same again, on every machine.
+//! In each run things break for some minutes, with every promise checked after each step; then faults stop, and
+//! everything has to come right by itself. A seed is a run: the same again, on every machine.
 //!
 //! Deliberately absent: threads, sockets, real time. Those are what `faults` is for.
 

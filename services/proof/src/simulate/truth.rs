@@ -1,4 +1,5 @@
-//! What is known from outside: both sides' disks, what left them, what was answered. The checks hold it against the promises.
+//! What is known from outside: both sides' disks, what left them, what was answered. The checks hold it against the
+//! promises.
 
 use super::world::{World, say};
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};

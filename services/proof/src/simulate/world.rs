@@ -1,7 +1,7 @@
 //! The whole network as plain data, under one clock and one random source.
 //!
-//! Time is a queue of events: each is due at a millisecond, and those of one millisecond come in the order in which they
-//! were put there. Whatever a run does follows from its seed.
+//! Time is a queue of events: each is due at a millisecond, and those of one millisecond come in the order in which
+//! they were put there. Whatever a run does follows from its seed.
 
 use super::{
     broker::Broker, central::CentralHost, driver::App, engine::PointHost, plan::Plan, random::Random,

@@ -1,7 +1,7 @@
 //! Between the store's values (protobuf `evmesh.store.v1`) and the domain.
 //!
-//! Fields are added and never renumbered, so a newer central reads an older store of the same format. What cannot be read is
-//! no reason to guess: the service says so and stops.
+//! Fields are added and never renumbered, so a newer central reads an older store of the same format. What cannot be
+//! read is no reason to guess: the service says so and stops.
 
 mod answer;
 mod charge_point;

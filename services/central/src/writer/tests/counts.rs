@@ -1,6 +1,8 @@
-//! What things cost, counted: commits a call, rows a tick, allocations a reading. Timings lie on a shared machine; these do not.
+//! What things cost, counted: commits a call, rows a tick, allocations a reading. Timings lie on a shared machine;
+//! these do not.
 //!
-//! Each limit is what d12cf37 needed (14 allocations a reading, 6 a report, 2 a tick). Whoever needs more says here what it buys.
+//! Each limit is what d12cf37 needed (14 allocations a reading, 6 a report, 2 a tick). Whoever needs more says here
+//! what it buys.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The store is lost at any moment, and rebuilt from any beginning of its changelog: still each supply has its one exact
-//! ticket, and whatever was said of it before stays true.
+//! The store is lost at any moment, and rebuilt from any beginning of its changelog: still each supply has its one
+//! exact ticket, and whatever was said of it before stays true.
 
 use super::{
     random::{Op, World, ops},
@@ -17,7 +17,8 @@ enum Move {
     Publish(u8),
     /// Central hears that Kafka has them.
     Reported,
-    /// The store is gone; so many rows of the last round had not reached Kafka. The monitor registers again, or not yet.
+    /// The store is gone; so many rows of the last round had not reached Kafka. The monitor registers again, or not
+    /// yet.
     Lose(u8, bool),
 }
 

@@ -1,5 +1,5 @@
-//! Anything in any order: crashes, lost readings, calls that do not get through, engines that restart. In the end each supply
-//! has its one exact ticket (INV-1, INV-4), and nothing else has one.
+//! Anything in any order: crashes, lost readings, calls that do not get through, engines that restart. In the end
+//! each supply has its one exact ticket (INV-1, INV-4), and nothing else has one.
 //!
 //! A failing case prints itself, shrunk, and is kept in `proptest-regressions` to be replayed.
 
@@ -236,8 +236,8 @@ proptest! {
     }
 }
 
-/// Found by the test above: two sessions to be revoked at an engine that says *taken up* and shows no supply. Its answers make
-/// no sense, but each was followed by the other call at once.
+/// Found by the test above: two sessions to be revoked at an engine that says *taken up* and shows no supply. Its
+/// answers make no sense, but each was followed by the other call at once.
 #[test]
 fn an_engine_whose_answers_make_no_sense_is_not_asked_in_a_circle() {
     let mut world = World::new();

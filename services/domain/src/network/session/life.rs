@@ -5,8 +5,8 @@ use crate::network::request::Repeatable;
 use crate::{Energy, Mono, Now, SupplyEnd, Wall};
 use std::{fmt, time::Duration};
 
-/// Where a session is in its life, as everybody sees it. It only moves forward, in the order of the variants, over skipped
-/// ones too.
+/// Where a session is in its life, as everybody sees it. It only moves forward, in the order of the variants, over
+/// skipped ones too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Central is asking the engine.

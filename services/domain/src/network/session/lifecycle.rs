@@ -1,7 +1,7 @@
 //! Every move of a session's life: what happened goes in, what follows comes out. Forward, never back.
 //!
-//! Deliberately absent: who is told, what is called and which index changes; that is carried out by the rules that ask for
-//! a move.
+//! Deliberately absent: who is told, what is called and which index changes; that is carried out by the rules that
+//! ask for a move.
 
 use super::{
     Facts, Live, Session,
@@ -77,8 +77,8 @@ impl Session {
         Self { facts, life: Life::Authorizing { deadline, request }, live }
     }
 
-    /// A session that only its engine knew. The record that told of it moves it on: a running supply from a reservation, all
-    /// others (`ended`) from an end for which the engine's word is wanted.
+    /// A session that only its engine knew. The record that told of it moves it on: a running supply from a
+    /// reservation, all others (`ended`) from an end for which the engine's word is wanted.
     pub(in crate::network) fn adopted(
         facts: Facts,
         ended: Option<Ending>,
@@ -298,8 +298,8 @@ impl Session {
         true
     }
 
-    /// A closed session of which more is told: until its engine has forgotten it too, or for its ticket if the engine's store
-    /// is lost.
+    /// A closed session of which more is told: until its engine has forgotten it too, or for its ticket if the
+    /// engine's store is lost.
     pub(in crate::network) fn revive(&mut self, store_lost: bool, deadline: Deadline, now: Mono) {
         self.live = Live { last_sign: now, lost_since: now, ..Live::default() };
         let Life::Ended { settlement, .. } = &mut self.life else { return };

@@ -18,8 +18,8 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The one place where a ticket is born. It bills the highest reading at the price fixed when authorising, and nothing
-    /// else.
+    /// The one place where a ticket is born. It bills the highest reading at the price fixed when authorising, and
+    /// nothing else.
     pub(super) fn issue(price: Price, energy: Energy, end: Option<SupplyEnd>, issued: Wall) -> Self {
         Self { energy, amount: price.bill(energy), end, issued, late_energy: Energy::ZERO }
     }

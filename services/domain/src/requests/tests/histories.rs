@@ -44,8 +44,8 @@ fn any_input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever comes in: each line concludes at most once and in order, each ticket is shown once, readings of a session
-    /// never fall, a request never goes out before its pause is over, and nothing follows the end.
+    /// Whatever comes in: each line concludes at most once and in order, each ticket is shown once, readings of a
+    /// session never fall, a request never goes out before its pause is over, and nothing follows the end.
     #[test]
     fn any_history_concludes_each_line_once(steps in proptest::collection::vec((0_u64..9_000, any_input()), 0..150)) {
         let mut app = app("A\nB expect=denied\nany");

@@ -162,7 +162,10 @@ fn engines() -> Vec<(&'static str, Value)> {
 
 /// Streams that ask what they may not: each ends with its refusal.
 async fn streams(world: &mut World) {
-    let report = |id: &str, epoch: u64, health: &str| json!({"charge_point_id": id, "epoch": epoch, "health": format!("ENGINE_HEALTH_{health}")});
+    let report = |id: &str, epoch: u64, health: &str| {
+        let health = format!("ENGINE_HEALTH_{health}");
+        json!({"charge_point_id": id, "epoch": epoch, "health": health})
+    };
     let reports = "ChargePointService/ReportHealth";
     for one in [
         vec![],

@@ -21,7 +21,8 @@ pub(super) async fn play(world: &mut World) {
             let mut requests: Vec<&Value> =
                 asked.iter().filter(|(name, _)| name == call).map(|(_, it)| it).collect();
             if call == "ConfirmSettled" {
-                requests.sort_by_key(|request| request["session_id"].to_string()); // when it may is the machine's affair
+                // when it may is the machine's affair
+                requests.sort_by_key(|request| request["session_id"].to_string());
             }
             for request in requests {
                 world.value(&format!("{id} {call} "), request.clone());
@@ -70,8 +71,8 @@ async fn everyone_is_told(world: &mut World) {
     assert_eq!(told(world), due, "INV-1: one announcement a ticket");
 }
 
-/// Key by key, session by session: the lifecycle in its order, then the readings. Those of real charge points are one: how many
-/// there are, and of which supply, depends on the machine.
+/// Key by key, session by session: the lifecycle in its order, then the readings. Those of real charge points are
+/// one: how many there are, and of which supply, depends on the machine.
 fn sessions(world: &mut World, messages: &[Message]) {
     let mut keys: BTreeMap<&str, Vec<(Value, &Message)>> = BTreeMap::new();
     let mut real = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Scripted engines: each refusal and each silence, orders in the middle of things, and supplies whose readings are exact.
+//! Scripted engines: each refusal and each silence, orders in the middle of things, and supplies whose readings are
+//! exact.
 
 use crate::{lab::Mood, topics, world::World};
 use evmesh_proto::{engine::CallResult, engine::SupplyEnd, topics::CP_TELEMETRY};

@@ -1,4 +1,5 @@
-//! The script, chapter by chapter. Each waits for what it needs before it goes on, so that its order is that of the transcript.
+//! The script, chapter by chapter. Each waits for what it needs before it goes on, so that its order is that of the
+//! transcript.
 
 mod bad_input;
 mod desk;

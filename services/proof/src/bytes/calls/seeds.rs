@@ -1,5 +1,5 @@
-//! Good examples of every call: one made from its descriptor with every field set, one without any, and, where only what fits
-//! together is understood, some by hand.
+//! Good examples of every call: one made from its descriptor with every field set, one without any, and, where only
+//! what fits together is understood, some by hand.
 
 use super::{METHODS, path};
 use evmesh_proto::{chargepoint, driver, engine, network, operations};

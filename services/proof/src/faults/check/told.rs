@@ -74,8 +74,8 @@ fn told_of(facts: &mut Facts, session: &Session, told: &[&Notification], told_la
     let right = match session.outcome() {
         SessionOutcome::Faulted | SessionOutcome::Expired => granted && failed,
         SessionOutcome::Completed => granted && billed,
-        // Before the engine agreed it is a denial; a reservation that came to nothing is an error; a supply has its ticket.
-        // An open request's attempt is not told where another one followed: the driver hears of that.
+        // Before the engine agreed it is a denial; a reservation that came to nothing is an error; a supply has its
+        // ticket. An open request's attempt is not told where another one followed: the driver hears of that.
         SessionOutcome::Stopped => denied || failed || billed || told_later,
         SessionOutcome::Rejected => !granted && denied != told_later,
         SessionOutcome::Unspecified => false,

@@ -1,8 +1,8 @@
 //! Shows that the simulation can see: deliberately broken variants of the product, each of which must be caught.
 //!
-//! The breaks never reach the product's own build. Its sources are copied to a folder under `target/`, all breaks are put
-//! into the copy, each switched on by name at run time, and the copy's `proof` runs the seeds. That the copy with nothing
-//! switched on breaks no promise is tried first.
+//! The breaks never reach the product's own build. Its sources are copied to a folder under `target/`, all breaks are
+//! put into the copy, each switched on by name at run time, and the copy's `proof` runs the seeds. That the copy with
+//! nothing switched on breaks no promise is tried first.
 
 mod table;
 
@@ -101,8 +101,8 @@ fn read_tree(home: &Path, part: &Path, sources: &mut Sources) -> anyhow::Result<
     Ok(())
 }
 
-/// Puts every break into the sources. Each original text must be there exactly once: else the table is out of date, and a
-/// break that was never made would pass for caught.
+/// Puts every break into the sources. Each original text must be there exactly once: else the table is out of date,
+/// and a break that was never made would pass for caught.
 fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     for Break { name, edits, .. } in BREAKS {
         for edit in *edits {
@@ -129,8 +129,8 @@ fn apply(sources: &mut Sources) -> anyhow::Result<()> {
     );
     let library = "\n[lib]\nname = \"proof\"\n"; // as its program calls it
     sources.insert(package.to_owned(), (named + library).into_bytes());
-    // Cargo tells a workspace's members apart by their names and versions, not by their folders: with the product's own version
-    // the copy's crates would take the place of the product's among what is built.
+    // Cargo tells a workspace's members apart by their names and versions, not by their folders: with the product's
+    // own version the copy's crates would take the place of the product's among what is built.
     let workspace = Path::new("Cargo.toml");
     let text = String::from_utf8(sources.remove(workspace).context("there is no workspace")?)?;
     let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");

@@ -217,7 +217,8 @@ impl World {
         before: &OrdersBefore,
     ) {
         let granted = |number: u64| {
-            let to = |effect: &Effect| matches!(effect, Effect::Reply(reply) if caller(reply) == number && gist(reply).is_ok());
+            let to =
+                |sent: &Effect| matches!(sent, Effect::Reply(to) if caller(to) == number && gist(to).is_ok());
             !before.repeats.contains(&number) && effects.iter().any(to)
         };
         let mut expected = before.points.clone();

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 /// INV-3's 5 s, and what late ticks and slow steps of this simulation add (ms).
 const LATE: u64 = 5_000 + 2_500;
-/// A deadline of before central's start is judged once Kafka and the engine were asked: that takes so long at most (ms).
+/// A deadline of before central's start is judged once Kafka and the engine were asked: that takes so long at most
+/// (ms).
 const JUDGED: u64 = 30_000;
 
 impl World {
@@ -120,7 +121,8 @@ impl World {
             };
             if !fits {
                 let text = format!(
-                    "{} is shown {status:?}: report {report:?}, engine answers {answers}, stopped {stopped}, session {open:?}",
+                    "{} is shown {status:?}: report {report:?}, engine answers {answers}, stopped {stopped}, \
+                     session {open:?}",
                     detail.id
                 );
                 wrong.push(text);
