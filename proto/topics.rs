@@ -29,7 +29,6 @@ pub const REASON_INTERRUPTED: &str = "interrupted";
 /// What happened at a charge point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TelemetryType {
-    /// The supply started.
     #[serde(rename = "SESSION_STARTED")]
     SessionStarted,
     /// A reading, every second of a supply.
@@ -53,10 +52,8 @@ pub enum TelemetryType {
 /// A message on [`CP_TELEMETRY`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Telemetry {
-    /// What happened.
     #[serde(rename = "type")]
     pub kind: TelemetryType,
-    /// The charge point.
     pub cp_id: String,
     /// The driver; absent in a fault without a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +64,6 @@ pub struct Telemetry {
     /// Its cost so far, in the currency's unit: a running total, for display. Central never bills it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importe: Option<f64>,
-    /// Why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When, in seconds since the epoch.
@@ -113,12 +109,10 @@ pub enum NotificationType {
 /// A message on [`DRIVER_NOTIFICATIONS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// What the driver is told.
     #[serde(rename = "type")]
     pub kind: NotificationType,
     /// The charge point; empty in an `AUTH_DENIED` of a request that named none.
     pub cp_id: String,
-    /// The driver.
     pub user_id: String,
     /// `CONSUMO_UPDATE`, `TICKET`: energy so far, in kilowatt-hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,11 +199,8 @@ pub struct NetworkStatus {
 /// A charge point in a broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargePointEntry {
-    /// Its id.
     pub id: String,
-    /// Its status.
     pub status: ChargePointStatus,
-    /// Its place.
     pub location: String,
 }
 

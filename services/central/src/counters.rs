@@ -80,7 +80,6 @@ pub(crate) fn describe() {
     );
 }
 
-/// One more.
 pub(crate) fn count(name: &str) {
     debug_assert!(
         EVENTS.iter().any(|(known, _)| *known == name),

@@ -24,33 +24,27 @@ impl Unreadable {
 /// Why central cannot start, or stopped by itself. Each says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The list of known charge points cannot be used.
     #[error(transparent)]
     Known(#[from] KnownError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store holds something that cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// An older version wrote the store, or its changelog.
     #[error(
         "central's store has format {found}, and this version knows {known} only: start the version that wrote \
          it, export its tickets with 'evmesh operator tickets', and begin with an empty data folder, without the \
          old topic central_changelog"
     )]
     Older { found: u32, known: u32 },
-    /// A newer version wrote the store, or its changelog.
     #[error(
         "central's store has format {found}, and this version knows {known} only; use a newer version of evmesh"
     )]
     Newer { found: u32, known: u32 },
-    /// `--rebuild` was given for a store that is there.
     #[error(
         "--rebuild was given, but the folder {0} has a store; move it away to have it rebuilt, or start without \
          --rebuild"
     )]
     NotEmpty(PathBuf),
-    /// `--rebuild` was given, and there is nothing to rebuild from.
     #[error(
         "there is no changelog to rebuild the store from: topic {topic} on {kafka} is empty or missing; \
          check --kafka and --kafka-topic-prefix, put a backup in the place of the data folder, \
@@ -61,18 +55,14 @@ pub enum Error {
         topic: String,
         kafka: String,
     },
-    /// A rebuild was not finished.
     #[error("the store is half rebuilt; start central to have it rebuilt from the beginning")]
     HalfRebuilt,
-    /// The socket cannot be had.
     #[error(transparent)]
     Bind(#[from] grpc::BindError),
     #[error(transparent)]
     Serve(#[from] grpc::ServeError),
-    /// A Kafka client cannot be built.
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
-    /// The writer's thread cannot be started, or panicked.
     #[error("central's writer stopped unexpectedly; restart central: its state is on disk")]
     Writer(#[source] std::io::Error),
 }

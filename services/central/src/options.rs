@@ -56,15 +56,12 @@ pub struct Options {
           value_parser = positive_seconds)]
     pub engine_timeout: Duration,
 
-    /// The rules of the network.
     #[command(flatten)]
     pub rules: Rules,
 
-    /// How callers are treated.
     #[command(flatten)]
     pub server: ServerOptions,
 
-    /// Where Kafka is.
     #[command(flatten)]
     pub kafka: KafkaOptions,
 }
@@ -179,13 +176,10 @@ impl Default for Rules {
 /// The list of known charge points cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KnownError {
-    /// The file cannot be read.
     #[error("the known charge points in {0} cannot be read; check the path of --known")]
     File(PathBuf, #[source] std::io::Error),
-    /// An id is wrong.
     #[error("the known charge point '{0}' {1}")]
     Id(String, domain::ids::InvalidId),
-    /// There is none.
     #[error(
         "--registration known needs charge points: name them with --known FILE or --known-charge-point ID"
     )]

@@ -53,7 +53,6 @@ impl Roster {
     }
 }
 
-/// Where the roster is had.
 #[derive(Debug, Clone)]
 pub struct RosterHandle {
     newest: watch::Sender<Arc<Roster>>,

@@ -22,7 +22,7 @@ use mesh::{
     Shutdown,
     group_commit::Owner,
     grpc::{GrpcServer, Listener},
-    kafka::{BrokerState, Producer, ensure_topics},
+    kafka::{Producer, ensure_topics},
     observability::LogRing,
     store::Store,
 };
@@ -92,10 +92,6 @@ impl Service {
         self.view.clone()
     }
 
-    pub fn broker(&self) -> watch::Receiver<BrokerState> {
-        self.producer.state()
-    }
-
     /// How far the changelog is behind the store: how many rows, and for how many seconds the oldest of them.
     pub fn changelog_lag(&self) -> impl Fn() -> (usize, f64) + Send + Sync + 'static {
         let lag = self.lag.subscribe();
@@ -105,7 +101,6 @@ impl Service {
         }
     }
 
-    /// The messages of the system.
     pub fn messages(&self) -> LogRing {
         self.view.log.clone()
     }

@@ -21,7 +21,6 @@ pub struct Trace {
     span_id: NonZero<u64>,
 }
 
-/// Not a `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a traceparent")]
 pub struct InvalidTrace;

@@ -13,16 +13,12 @@ pub const MAX_NUMBER: u64 = 1 << 53;
 /// Why a text is not an id. Says what is wrong, for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// It is empty.
     #[error("must not be empty")]
     Empty,
-    /// It is longer than [`MAX_ID_LEN`].
     #[error("has {0} characters; at most {MAX_ID_LEN} are allowed")]
     TooLong(usize),
-    /// It has a character that is not allowed.
     #[error("has {0:?}; only letters, digits, '-', '_' and '.' are allowed")]
     Character(char),
-    /// It is the name reserved for guests.
     #[error("{GUEST} is the name of guests at a charge point; choose another")]
     Guest,
 }
@@ -49,7 +45,6 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -83,18 +78,12 @@ macro_rules! id {
     };
 }
 
-id!(
-    /// A charge point.
-    ChargePointId
-);
+id!(ChargePointId);
 id!(
     /// A driver, or [`DriverId::guest`].
     DriverId
 );
-id!(
-    /// A session.
-    SessionId
-);
+id!(SessionId);
 id!(
     /// An engine's store: a lost store has another.
     InstanceId
@@ -117,7 +106,6 @@ impl DriverId {
         Self(GUEST.into())
     }
 
-    /// Is it [`DriverId::guest`]?
     pub fn is_guest(&self) -> bool {
         self.as_str() == GUEST
     }

@@ -13,7 +13,6 @@ pub struct Currency([u8; 3]);
 pub struct InvalidCurrency;
 
 impl Currency {
-    /// The euro.
     pub const EUR: Self = Self(*b"EUR");
 
     pub fn as_str(&self) -> &str {
@@ -89,13 +88,10 @@ pub struct Price {
 /// Why a price is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPrice {
-    /// Out of bounds.
     #[error("must be from 0 to 1,000 a kWh (1,000,000,000 micros)")]
     OutOfBounds,
-    /// Not `0.35 EUR`.
     #[error("must be an amount a kWh and a currency, such as '0.35 EUR'")]
     Form,
-    /// No currency.
     #[error(transparent)]
     Currency(#[from] InvalidCurrency),
 }

@@ -7,7 +7,6 @@ use std::fmt;
 pub enum SupplyEnd {
     /// The car is full, or left, or was unplugged.
     Completed,
-    /// Central asked for it.
     Stopped,
     EngineFault,
     /// The engine lost its monitor for longer than its grace.
@@ -58,7 +57,6 @@ pub struct SupplyRecord {
     pub seq: u64,
     /// Energy so far, as persisted.
     pub energy: Energy,
-    /// Power now.
     pub power: Power,
     /// When the supply started, by the engine's clock.
     pub started_at: Option<Wall>,

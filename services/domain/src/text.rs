@@ -6,15 +6,10 @@ pub const MAX_LOCATION_CHARS: usize = 128;
 /// A reason in words, such as an engine's fault, has at most so many characters: two lines of a screen.
 pub const MAX_REASON_CHARS: usize = 256;
 
-/// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
     #[error("has {chars} characters; at most {max} are allowed")]
-    Long {
-        /// Its length in characters.
-        chars: usize,
-        max: usize,
-    },
+    Long { chars: usize, max: usize },
     /// It would move a terminal's cursor, or worse.
     #[error("must not have control characters")]
     Control,
@@ -25,7 +20,6 @@ pub fn location(text: &str) -> Result<String, InvalidText> {
     checked(text, MAX_LOCATION_CHARS)
 }
 
-/// Checks a reason in words.
 pub fn reason(text: &str) -> Result<String, InvalidText> {
     checked(text, MAX_REASON_CHARS)
 }

@@ -58,7 +58,6 @@ fn millis(duration: Duration) -> u64 {
 pub struct Now {
     /// For durations and deadlines.
     pub mono: Mono,
-    /// For dates.
     pub wall: Wall,
 }
 

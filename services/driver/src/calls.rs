@@ -70,7 +70,6 @@ impl Calls {
         self.backoff.next_wait().max(asked)
     }
 
-    /// Asks for what was missed.
     pub(crate) fn catch_up(&mut self, attempt: u32) {
         let delay = self.delay(attempt);
         let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());

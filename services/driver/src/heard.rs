@@ -5,7 +5,6 @@ use mesh::grpc::CallError;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What comes in from outside.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Input(Input),

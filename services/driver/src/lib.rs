@@ -29,20 +29,12 @@ use std::path::PathBuf;
 /// Why a driver's app cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its file cannot be read.
     #[error("cannot read the requests in {}: {problem}; name another file with --requests", .file.display())]
     Unreadable { file: PathBuf, problem: std::io::Error },
-    /// Its file is too large to be one.
     #[error("{} is larger than {max_bytes} bytes: that is no file of requests", .file.display())]
-    TooLarge {
-        file: PathBuf,
-        /// The most that is read.
-        max_bytes: u64,
-    },
-    /// Its file is wrong.
+    TooLarge { file: PathBuf, max_bytes: u64 },
     #[error(transparent)]
     File(#[from] domain::requests::FileError),
-    /// Kafka's client cannot be built.
     #[error(transparent)]
     Kafka(#[from] mesh::kafka::Error),
 }

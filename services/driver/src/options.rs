@@ -67,7 +67,6 @@ pub enum Output {
 }
 
 impl Options {
-    /// For the rules.
     pub(crate) fn settings(&self) -> Settings {
         Settings { driver: self.driver.clone(), pause: self.pause, ticket_wait: self.ticket_wait }
     }

@@ -18,7 +18,6 @@ use ui::{Panel, room, tile};
 /// Below this height, only the own supply and the newest messages.
 const SMALL: u16 = 16;
 
-/// The panel of an app.
 pub fn panel(view: watch::Receiver<View>) -> impl Panel {
     ui::watching(view, draw)
 }

@@ -64,7 +64,6 @@ impl Service {
         self.view.subscribe()
     }
 
-    /// How this app says things.
     pub fn words(&self) -> Words {
         self.words.clone()
     }

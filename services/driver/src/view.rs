@@ -18,9 +18,7 @@ pub struct View {
     pub reachable: Option<bool>,
     /// The supply under way, or the charge point that is reserved.
     pub supply: Option<Supply>,
-    /// The charge points free now.
     pub free: Vec<FreePoint>,
-    /// How many requests have concluded.
     pub concluded: usize,
     pub asked: usize,
     /// The newest messages, the newest last.

@@ -15,7 +15,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 /// Free charge points named in one line; of more, only the number is told.
 const FREE_NAMED: usize = 8;
 
-/// How an app says things.
 #[derive(Debug, Clone)]
 pub struct Words {
     central: String,

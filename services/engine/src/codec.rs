@@ -4,7 +4,6 @@ use domain::{Power, Price, SupplyEnd, SupplyRecord, SupplyState, Wall};
 use evmesh_proto::store::{StoredPrice, StoredSupply, StoredSupplyEnd};
 use mesh::convert::{InvalidField, energy, given, parse};
 
-/// Writes a supply that started.
 pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
     let price = StoredPrice {
         currency_code: record.price.currency().to_string(),
@@ -28,7 +27,6 @@ pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
     }
 }
 
-/// Reads a supply.
 pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
     let price = given("price", stored.price.as_ref())?;
     let currency = parse("price.currency_code", &price.currency_code)?;

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 /// Why an engine cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be used.
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -20,17 +19,10 @@ pub enum Error {
     /// The store failed: whether its last change was kept is found at the next start.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store belongs to another charge point.
     #[error(
         "the store in {folder} is charge point {found}'s, not {wanted}'s; choose another folder with --data"
     )]
-    OtherChargePoint {
-        folder: PathBuf,
-        found: String,
-        /// Who was to use it.
-        wanted: ChargePointId,
-    },
-    /// An older version wrote the store.
+    OtherChargePoint { folder: PathBuf, found: String, wanted: ChargePointId },
     #[error(
         "the store in {folder} has format {found}, and this version knows {known} only: start the version that \
          wrote it until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin \
@@ -38,27 +30,17 @@ pub enum Error {
     )]
     Older {
         folder: PathBuf,
-        /// The format it has.
         found: u32,
         /// The one format that this version reads.
         known: u32,
     },
-    /// A value in the store cannot be read.
     #[error(
         "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with \
          a new one"
     )]
-    Value {
-        folder: PathBuf,
-        /// What it should have been.
-        what: &'static str,
-        /// What is wrong with it.
-        source: Box<ValueError>,
-    },
-    /// Kafka's client cannot be built.
+    Value { folder: PathBuf, what: &'static str, source: Box<ValueError> },
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
-    /// The owner's thread cannot be started.
     #[error("the engine's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -77,13 +59,10 @@ impl Error {
 /// What is wrong with a stored value.
 #[derive(Debug, thiserror::Error)]
 pub enum ValueError {
-    /// Not the message it should be.
     #[error(transparent)]
     Form(#[from] prost::DecodeError),
-    /// A field that cannot be.
     #[error(transparent)]
     Field(#[from] InvalidField),
-    /// A key that cannot be.
     #[error("its key is malformed")]
     Key,
 }

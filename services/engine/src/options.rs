@@ -61,11 +61,9 @@ pub struct Options {
           value_parser = mesh::seconds)]
     pub monitor_grace: Duration,
 
-    /// The server's limits.
     #[command(flatten)]
     pub server: ServerOptions,
 
-    /// Kafka.
     #[command(flatten)]
     pub kafka: KafkaOptions,
 }

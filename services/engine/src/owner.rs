@@ -32,7 +32,6 @@ pub struct Reply {
 /// What leaves once it is on disk.
 #[derive(Debug)]
 pub enum Effect {
-    /// Whoever asked, hears.
     Reply(oneshot::Sender<Reply>, Reply),
     /// A reading of this trace, published once, as well as it can be done.
     Reading(Box<Telemetry>, Trace),
@@ -140,7 +139,6 @@ pub(crate) struct Outlet {
     pub(crate) producer: Producer,
     /// There are new rows for the relay.
     pub(crate) rows: Arc<Notify>,
-    /// The engine, after each commit.
     pub(crate) view: watch::Sender<View>,
     /// When time alone changes something. Sent after each commit, the same moment too.
     pub(crate) wake: watch::Sender<Option<Mono>>,
@@ -212,7 +210,7 @@ fn log(charge_point: &ChargePointId, event: &Event) {
 mod tests {
     use super::*;
     use domain::Wall;
-    use mesh::store::MemoryStore;
+    use mesh::testing::MemoryStore;
     use std::time::Duration;
 
     fn open(store: MemoryStore) -> Owner<Engine, MemoryStore> {

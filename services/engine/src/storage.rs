@@ -169,7 +169,7 @@ mod tests {
         SupplyEnd, SupplyRecord, SupplyState, Wall,
         supply::{Event, EventKind},
     };
-    use mesh::store::MemoryStore;
+    use mesh::testing::MemoryStore;
 
     fn here() -> ChargePointId {
         "MAD-01".parse().unwrap()

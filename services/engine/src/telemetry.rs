@@ -13,7 +13,6 @@ pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Te
     }
 }
 
-/// A lifecycle event.
 pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
     let message = match &event.kind {
         EventKind::Started(record) => of_session(charge_point, TelemetryType::SessionStarted, record),

@@ -135,7 +135,6 @@ pub fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Input, Failure> {
     Ok(Input::Attend { link, epoch, central_reachable: ping.central_reachable })
 }
 
-/// The answer to a ping.
 pub fn pong(reply: Reply) -> Result<proto::AttendResponse, Failure> {
     match reply.answer {
         Some(Answer::Attend(Ok(()))) => Ok(proto::AttendResponse {

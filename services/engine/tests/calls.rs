@@ -11,7 +11,7 @@ use evmesh_proto::engine::{
     GetPanelRequest, InjectFaultRequest, PlugInRequest, RevokeAuthorizationRequest, RevokeOutcome,
     StopSupplyRequest, SupplyEnd, SupplyState, UnplugRequest,
 };
-use mesh::{grpc::reason, store::MemoryStore};
+use mesh::{grpc::reason, testing::MemoryStore};
 use prost_types::Duration as ProtoDuration;
 use std::time::Duration;
 use tempfile::tempdir;

@@ -21,7 +21,6 @@ struct Cli {
     role: Role,
 }
 
-/// What this process is.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Role {
     /// The authority of the network: registry, sessions, tickets, prices, status.

@@ -17,7 +17,6 @@ pub(crate) struct Options {
     shell: Shell,
 }
 
-/// `evmesh completions`.
 pub(crate) fn print(options: &Options, mut command: clap::Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, "evmesh", &mut script);

@@ -36,7 +36,6 @@ impl Failure {
         if store_needs_a_person(error) { Self::Store(text) } else { Self::Failed(text) }
     }
 
-    /// The panel cannot be shown.
     pub(crate) fn terminal(error: &io::Error) -> Self {
         Self::Failed(format!("the terminal failed: {error}; use --plain"))
     }

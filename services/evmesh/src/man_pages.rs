@@ -14,7 +14,6 @@ pub(crate) struct Options {
     dir: Option<PathBuf>,
 }
 
-/// `evmesh man`.
 pub(crate) fn print(options: &Options, command: clap::Command) -> Result<(), Failure> {
     let Some(dir) = &options.dir else {
         let mut page = Vec::new();

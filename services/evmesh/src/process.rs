@@ -31,7 +31,6 @@ pub(crate) struct Process {
 /// A process whose logs are set up, and which hears signals.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// The order to stop.
     pub(crate) shutdown: Shutdown,
     log: Option<LogRing>,
 }

@@ -19,7 +19,6 @@ pub(crate) struct Solo<T: clap::Args> {
     process: Process,
 }
 
-/// `evmesh central`.
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
     let service = central::Service::bind(solo.role).await.because()?;
@@ -28,7 +27,6 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
     stage.run(service, |log| view.with_log(log)).await
 }
 
-/// `evmesh engine`.
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
     let service = engine::Service::bind(solo.role).await.because()?;
@@ -37,7 +35,6 @@ pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     stage.run(service, |log| engine::panel::Panel::new(point, log)).await
 }
 
-/// `evmesh monitor`.
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
     let service = monitor::Service::bind(solo.role).await.because()?;

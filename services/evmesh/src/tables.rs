@@ -77,7 +77,6 @@ fn ticket_word(session: &Session) -> &'static str {
     }
 }
 
-/// Tickets, one a row.
 pub(crate) fn tickets(tickets: &[Ticket]) -> Table {
     let mut table = Table::new(&[
         ("SESSION", Left),

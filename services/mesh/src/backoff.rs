@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// The first wait's upper bound.
 pub const FIRST: Duration = Duration::from_millis(100);
 /// The upper bound of every wait: whoever was away is found within 3 s of its return (INV-9).
 pub const LONGEST: Duration = Duration::from_secs(2);

@@ -23,7 +23,6 @@ impl InvalidField {
     }
 }
 
-/// What a message must carry.
 pub fn given<T>(field: &str, value: Option<T>) -> Result<T, InvalidField> {
     value.ok_or_else(|| InvalidField::new(field, "must be given"))
 }
@@ -77,7 +76,6 @@ pub fn supply_end(end: engine::SupplyEnd) -> Option<SupplyEnd> {
     SupplyEnd::ALL.into_iter().find(|known| supply_end_proto(*known) == end)
 }
 
-/// Writes how a supply ended.
 pub fn supply_end_proto(end: SupplyEnd) -> engine::SupplyEnd {
     match end {
         SupplyEnd::Completed => engine::SupplyEnd::Completed,

@@ -22,7 +22,6 @@ use tokio::{
 
 /// What decides, and what of it is to be written.
 pub trait Rules: Send + 'static {
-    /// What comes in.
     type Input: Send + 'static;
     /// What goes out, after the commit of the step that decided it.
     type Effect;
@@ -50,13 +49,11 @@ pub trait Rules: Send + 'static {
 /// What a step has decided so far.
 #[derive(Debug)]
 pub struct Step<E> {
-    /// What its commit writes.
     pub batch: Batch,
     /// What leaves after the commit, in order.
     pub effects: Vec<E>,
 }
 
-/// The rules with their store.
 pub struct Owner<R, S> {
     /// They alone say what is written.
     pub rules: R,

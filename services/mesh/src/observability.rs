@@ -36,25 +36,16 @@ pub enum LogFormat {
 /// Why logs or metrics cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The filter is wrong.
     #[error(
         "--log {filter:?} is not a filter; use a level such as info, or directives such as info,central=debug"
     )]
-    Filter {
-        /// What was given.
-        filter: String,
-        /// What is wrong with it.
-        source: tracing_subscriber::filter::ParseError,
-    },
-    /// Called twice.
+    Filter { filter: String, source: tracing_subscriber::filter::ParseError },
     #[error("logs were set up already")]
     Twice,
-    /// The metrics' address cannot be used.
     #[error("metrics cannot be served on {0}; choose another address with --metrics-address")]
     Metrics(SocketAddr, #[source] metrics_exporter_prometheus::BuildError),
 }
 
-/// Where logs go.
 #[derive(Debug, Clone)]
 pub enum LogWriter {
     /// To standard error; as text, in colours or without.
@@ -107,7 +98,6 @@ pub struct LogRing {
 }
 
 impl LogRing {
-    /// Empty.
     pub fn new() -> Self {
         Self::default()
     }

@@ -14,34 +14,27 @@ mod whole;
 pub use disk::SledStore;
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has it open.
     #[error("the store in {0} is in use by another process; stop that process or choose another folder")]
     InUse(PathBuf),
-    /// The folder cannot be used.
     #[error("the store in {folder} cannot be opened; check the folder's permissions and the disk")]
     Open { folder: PathBuf, source: std::io::Error },
-    /// Something in it is altered, missing or unreadable.
     #[error("the store in {folder} is damaged: {what}; {}", way_out(*older_copies))]
     Damaged {
         folder: PathBuf,
         /// May its owner go on with an older copy?
         older_copies: bool,
-        /// What is wrong with it.
         what: String,
         /// What sled said, if it was sled that noticed.
         source: Option<sled::Error>,
     },
-    /// It is older than what was acknowledged, or gone.
     #[error(
         "the store in {folder} lost its newest changes: {committed} were acknowledged, and it has {found}; {}{}",
         way_out(*older_copies),
@@ -56,7 +49,6 @@ pub enum StoreError {
         /// May its owner go on with an older copy?
         older_copies: bool,
     },
-    /// There is something, and nothing to prove that it is whole.
     #[error(
         "the folder {folder} is not empty, and holds no store that is known to be whole; \
          if this is the right folder: {}",
@@ -67,23 +59,15 @@ pub enum StoreError {
         /// May its owner go on with an older copy?
         older_copies: bool,
     },
-    /// Another role's.
     #[error(
         "the store in {folder} is of the role '{found}', not '{wanted}'; choose another folder with --data"
     )]
-    OtherRole {
-        folder: PathBuf,
-        found: String,
-        /// Who was to use it.
-        wanted: String,
-    },
-    /// There is none, and there should be one.
+    OtherRole { folder: PathBuf, found: String, wanted: String },
     #[error(
         "there is no store in {folder}, and --store-must-exist says that there should be one; \
          is its disk mounted? Restore the backup, or start once without the flag to begin with a new store"
     )]
     Missing { folder: PathBuf },
-    /// A newer version wrote it.
     #[error(
         "the store in {folder} has format {found}, and this version knows up to {known}; use a newer version"
     )]
@@ -179,7 +163,6 @@ impl Batch {
 
 /// Ordered keys and values on a disk, or in a test on none.
 pub trait Store: Send + 'static {
-    /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// At most `limit` entries in order of their keys: those that start with `prefix`, from the key `from` on.
@@ -187,67 +170,6 @@ pub trait Store: Send + 'static {
 
     /// Applies a batch, atomically; it is on disk when this returns. An empty batch does nothing.
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
-}
-
-/// A store in memory, for tests. A clone is a copy of the disk: open it to see what a crash leaves.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore {
-    entries: BTreeMap<Vec<u8>, Vec<u8>>,
-    commits: u64,
-    read: Cell<u64>,
-    fail_after: Option<u64>,
-}
-
-impl MemoryStore {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many batches were committed: each costs a disk one flush.
-    pub fn commits(&self) -> u64 {
-        self.commits
-    }
-
-    /// How many rows were looked at, those that are not there included: each costs a disk one look.
-    pub fn rows_read(&self) -> u64 {
-        self.read.get()
-    }
-
-    /// Every commit after the next `count` fails, and changes nothing: the process dies before its disk is reached.
-    pub fn fail_after(&mut self, count: u64) {
-        self.fail_after = Some(self.commits + count);
-    }
-}
-
-impl Store for MemoryStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read.set(self.read.get() + 1);
-        Ok(self.entries.get(key).cloned())
-    }
-
-    fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let from = from.max(prefix).to_vec();
-        let entries = self.entries.range(from..).take_while(|(key, _)| key.starts_with(prefix)).take(limit);
-        let entries = entries.inspect(|_| self.read.set(self.read.get() + 1));
-        Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
-    }
-
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        if self.fail_after.is_some_and(|count| self.commits >= count) {
-            return Err(StoreError::Write(std::io::Error::other("the test's disk is gone")));
-        }
-        for (key, value) in batch.changes {
-            match value {
-                Some(value) => self.entries.insert(key, value),
-                None => self.entries.remove(&key),
-            };
-        }
-        self.commits += 1;
-        Ok(())
-    }
 }
 
 impl Store for Box<dyn Store> {
@@ -268,7 +190,7 @@ impl Store for Box<dyn Store> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn batch(puts: &[(&str, &str)], deletes: &[&str]) -> Batch {
+    pub(crate) fn batch(puts: &[(&str, &str)], deletes: &[&str]) -> Batch {
         let mut batch = Batch::default();
         puts.iter().for_each(|(key, value)| batch.put(*key, *value));
         deletes.iter().for_each(|key| batch.delete(*key));
@@ -280,7 +202,7 @@ pub(crate) mod tests {
         entries.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
     }
 
-    pub(super) fn behaves(store: &mut impl Store) {
+    pub(crate) fn behaves(store: &mut impl Store) {
         store
             .commit(batch(&[("a/1", "x"), ("b/1", "1"), ("b/2", "2"), ("b/3", "3"), ("c", "z")], &[]))
             .unwrap();
@@ -292,17 +214,5 @@ pub(crate) mod tests {
         assert_eq!(keys(store, "", "b/", 9), ["b/2", "b/3"]);
         assert_eq!(store.get(b"b/2").unwrap(), Some(b"two".to_vec()));
         store.commit(Batch::default()).unwrap();
-    }
-
-    #[test]
-    fn memory_behaves_like_a_disk_and_can_fail() {
-        let mut store = MemoryStore::new();
-        behaves(&mut store);
-        let disk = store.clone();
-        store.fail_after(1);
-        store.commit(batch(&[("d", "1")], &[])).unwrap();
-        assert!(store.commit(batch(&[("d", "2")], &["c"])).is_err());
-        assert_eq!(store.get(b"d").unwrap(), Some(b"1".to_vec()), "a failed commit changes nothing");
-        assert_eq!(disk.get(b"d").unwrap(), None, "a copy of the disk stays as it was");
     }
 }

@@ -22,7 +22,6 @@ pub fn root() -> Trace {
     Trace::new(fastrand::u128(..), fastrand::u64(..))
 }
 
-/// A step within this trace.
 pub fn child(trace: Trace) -> Trace {
     trace.with_span(fastrand::u64(..))
 }

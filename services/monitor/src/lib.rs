@@ -17,7 +17,6 @@ pub use options::Options;
 pub use service::Service;
 pub use view::View;
 
-/// Why a monitor cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

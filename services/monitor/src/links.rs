@@ -32,7 +32,6 @@ const OUTGOING: usize = 8;
 /// The interval between reports where central names none.
 const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Both streams of one monitor.
 #[derive(Debug)]
 pub(crate) struct Links {
     options: Options,

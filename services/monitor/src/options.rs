@@ -58,7 +58,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// For the rules.
     pub(crate) fn settings(&self) -> Settings {
         Settings { ping_interval: self.ping_interval, misses: self.misses }
     }

@@ -3,7 +3,6 @@
 use crate::View;
 use domain::watchdog::{Health, Notice, Status};
 
-/// Writes a log line.
 pub(crate) fn say(view: &View, notice: &Notice) {
     let View { charge_point, engine, central, .. } = view;
     match notice {

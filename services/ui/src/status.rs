@@ -3,7 +3,6 @@
 use evmesh_proto::network::ChargePointStatus;
 use ratatui::style::Color;
 
-/// Its colour on every screen.
 pub fn colour(status: ChargePointStatus) -> Color {
     match status {
         ChargePointStatus::Unspecified => Color::Reset,

@@ -73,7 +73,6 @@ pub fn width() -> usize {
     terminal.map_or(WIDTH, |(columns, _)| usize::from(columns).max(WIDTH))
 }
 
-/// An id as a cell.
 pub fn short_id(id: &str) -> String {
     match id.char_indices().nth_back(ID_END - 1) {
         Some((at, _)) if id.chars().count() > WHOLE_ID => format!("…{}", &id[at..]),

@@ -41,7 +41,6 @@ pub fn bold() -> Style {
 /// A column of a panel's table.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// What stands above it.
     pub name: &'static str,
     pub width: Constraint,
     /// On a screen with fewer columns than these it is left out.

@@ -178,7 +178,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh::store::MemoryStore;
+    use mesh::testing::MemoryStore;
 
     fn marked(marks: &mut Marks, keys: &[&str], store: &mut MemoryStore) {
         let mut batch = Batch::default();

@@ -34,7 +34,6 @@ pub(crate) fn log(options: &KafkaOptions) -> Log {
     Log::new(options, CENTRAL_CHANGELOG)
 }
 
-/// A row for the changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copied {
     pub(crate) version: u64,
@@ -50,7 +49,6 @@ pub(crate) struct Written {
     pub(crate) store: String,
     /// The version; 0 if it names none.
     pub(crate) version: u64,
-    /// The layout of the store.
     pub(crate) format: u32,
 }
 

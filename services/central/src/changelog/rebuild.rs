@@ -237,7 +237,10 @@ mod tests {
         writer::Writer,
     };
     use domain::network::{ChargePoint, Facts, Session};
-    use mesh::{kafka::Producer, store::MemoryStore, testing};
+    use mesh::{
+        kafka::Producer,
+        testing::{self, MemoryStore},
+    };
     use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
 
     /// Enough for several chunks.

@@ -18,7 +18,6 @@ pub(super) fn outcome(result: engine::CallResult) -> Option<CallOutcome> {
     })
 }
 
-/// What came of a revocation.
 pub(super) fn revoke_outcome(
     result: engine::CallResult,
     revoked: engine::RevokeOutcome,

@@ -8,7 +8,6 @@ use evmesh_proto::{
 };
 use mesh::trace::TRACEPARENT;
 
-/// The message for a driver.
 pub(crate) fn notification(notice: &Notice) -> Notification {
     let Notice { driver, charge_point, session, seq, event_id, request_id, trace: _, at, kind } = notice;
     let mut message = Notification {

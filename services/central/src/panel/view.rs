@@ -15,11 +15,6 @@ pub struct View {
 }
 
 impl View {
-    /// The charge points as they were a moment ago, collected about once a second.
-    pub fn roster(&self) -> watch::Receiver<Arc<Roster>> {
-        self.roster.clone()
-    }
-
     /// Shows this log, which has the messages of the system in it, instead of these messages alone.
     pub fn with_log(self, log: LogRing) -> Self {
         Self { log, ..self }

@@ -20,7 +20,6 @@ use domain::{ChargePointId, DriverId, SessionId};
 /// Two kinds of rows, each in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
-    /// For drivers.
     Notification,
     /// What central could not use.
     DeadLetter,

@@ -30,7 +30,6 @@ pub(crate) fn new_meta() -> StoredMeta {
     StoredMeta { format: codec::FORMAT, store_id: uuid::Uuid::new_v4().to_string(), ..StoredMeta::default() }
 }
 
-/// The page of a store.
 pub(crate) fn meta(store: &dyn Store) -> Result<StoredMeta, Error> {
     store.get(keys::META)?.map_or_else(|| Ok(StoredMeta::default()), |value| read_meta(&value))
 }

@@ -15,7 +15,6 @@ pub type Row = (u64, StoredMessage);
 /// So many entries are read at a time at a start.
 const PAGE: usize = 1000;
 
-/// The rows of one kind.
 #[derive(Debug)]
 pub(crate) struct Rows {
     kind: RowKind,

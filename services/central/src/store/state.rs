@@ -5,7 +5,6 @@ use crate::{Error, error::Unreadable};
 use domain::network::{Facts, Session, Stored};
 use mesh::store::{Batch, Store};
 
-/// What the rules start from.
 pub(crate) fn stored(store: &dyn Store) -> Result<Stored, Error> {
     let mut stored = Stored::default();
     each(store, keys::CHARGE_POINTS, |_, value| {

@@ -38,7 +38,6 @@ const CHECKPOINT_SESSIONS: usize = 500;
 /// So many dead letters may wait for Kafka. They come from Kafka, so it is there; beyond, one is only counted.
 const MAX_DEAD_LETTERS: usize = 10_000;
 
-/// What comes to the writer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Something that happened, or is asked for.

@@ -56,7 +56,7 @@ mod tests {
     use mesh::{
         grpc::Failure,
         kafka::{KafkaOptions, Producer},
-        store::MemoryStore,
+        testing::MemoryStore,
     };
 
     fn outlets() -> Outlets {

@@ -5,7 +5,6 @@ use domain::network::{Answer, Denial, Ordered, Registered, Reply, Reported, Sess
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
-/// Where a caller's answer goes.
 pub(crate) type ReplyTo<A> = oneshot::Sender<Result<A, Denial>>;
 
 /// Those who wait for answers of one kind, by their tokens' numbers.

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 /// Sessions that nobody follows any more are looked for after so many new ones.
 const SWEEP_EVERY: usize = 256;
 
-/// The sessions that somebody follows.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     sessions: HashMap<SessionId, watch::Sender<Session>>,

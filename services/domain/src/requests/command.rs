@@ -59,6 +59,5 @@ pub enum Effect {
     /// Ask once how this session is.
     Fetch(SessionId),
     Tell(Event),
-    /// All is done.
     Finish,
 }

@@ -15,9 +15,7 @@ pub enum Event {
     Missed(Vec<Ticket>),
     /// A session from before the start is still open, and followed.
     Resumed(Session),
-    /// A charge is asked for.
     Requesting {
-        /// The line of the file.
         line: u32,
         target: Target,
     },
@@ -32,15 +30,11 @@ pub enum Event {
         reason: String,
         message: String,
     },
-    /// A reading of the supply.
     Consumption {
         session: SessionId,
         charge_point: ChargePointId,
-        /// Power now.
         power: Power,
-        /// Energy so far.
         energy: Energy,
-        /// What it costs so far.
         amount: Money,
     },
     /// The supply failed, or the reservation came to nothing.
@@ -48,7 +42,6 @@ pub enum Event {
         session: SessionId,
         charge_point: ChargePointId,
         reason: String,
-        /// Energy delivered so far.
         energy: Energy,
         amount: Money,
     },
@@ -90,7 +83,6 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
-    /// May a ticket still come?
     pub fn is_ticket_due(&self) -> bool {
         match self {
             Self::Ended { ticket_due, .. } => *ticket_due,
@@ -99,7 +91,6 @@ impl Conclusion {
     }
 }
 
-/// The result of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// What was asked for, and what was expected.
@@ -146,7 +137,6 @@ impl Row {
     }
 }
 
-/// The results of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// One for each line that has concluded, in their order.

@@ -28,10 +28,8 @@ pub enum Expectation {
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// No line asks for anything.
     #[error("{file} has no request; write one charge point id a line, or 'any'")]
     Empty { file: String },
-    /// More than [`MAX_LINES`].
     #[error("{file} has more than {MAX_LINES} requests; split it")]
     TooLong { file: String },
     #[error("{file}, line {line}: {wrong}")]
@@ -39,7 +37,6 @@ pub enum FileError {
         file: String,
         /// The line, from 1.
         line: u32,
-        /// What is wrong with it.
         wrong: WrongLine,
     },
 }
@@ -53,22 +50,18 @@ pub enum WrongLine {
         text: String,
         wrong: InvalidId,
     },
-    /// A word after the id.
     #[error(
         "'{word}' is not understood; after the charge point only expect=denied, expect=denied:REASON or expect=fault \
          may follow"
     )]
     Word { word: String },
-    /// A reason that no denial has.
     #[error("'{reason}' is not a reason; write it in upper case, such as expect=denied:CHARGE_POINT_BUSY")]
     Reason {
         /// As written.
         reason: String,
     },
-    /// A start of a location that no location has.
     #[error("the location after 'any' is longer than {MAX_LOCATION_CHARS} characters")]
     Location,
-    /// Two expectations, or something after one.
     #[error("nothing may follow the expectation, but '{word}' does")]
     AfterExpectation { word: String },
 }

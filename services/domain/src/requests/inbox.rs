@@ -34,17 +34,12 @@ pub enum News {
     Denied,
     /// `CONSUMO_UPDATE`.
     Consumption {
-        /// Energy so far.
         energy: Energy,
         /// Power now, if told.
         power: Option<Power>,
     },
     /// `SUPPLY_ERROR`.
-    SupplyError {
-        reason: String,
-        /// Energy delivered so far.
-        energy: Energy,
-    },
+    SupplyError { reason: String, energy: Energy },
     /// `TICKET`.
     Ticket,
 }

@@ -13,9 +13,7 @@ pub struct Session {
     /// Why it ended as it did; empty when the outcome says it all.
     pub reason: String,
     pub price: Price,
-    /// Energy so far.
     pub energy: Energy,
-    /// Power now.
     pub power: Power,
     /// Nothing about it can change any more: it has its ticket, or none is due.
     pub settled: bool,
@@ -29,7 +27,6 @@ pub struct Session {
 pub struct Ticket {
     pub session: SessionId,
     pub charge_point: ChargePointId,
-    /// Energy delivered.
     pub energy: Energy,
     pub amount: Money,
     pub outcome: Outcome,

@@ -19,7 +19,6 @@ pub(super) struct Car {
     seen: TakenBy,
 }
 
-/// Who plugged it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     /// A person, who takes it out.

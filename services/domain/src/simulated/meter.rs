@@ -28,7 +28,6 @@ impl Meter {
         self.limit = self.register.after(limit.min(Energy::MAX));
     }
 
-    /// No energy flows any more.
     pub(super) fn cut(&mut self, at: Mono) {
         self.limit = self.read(at);
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 /// How the charge point and its cars are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Power of a supply.
     pub power: Power,
     /// What a car takes before it is full.
     pub battery: Energy,

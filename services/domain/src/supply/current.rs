@@ -37,7 +37,6 @@ impl Held {
     }
 }
 
-/// A supply under way.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
     pub(super) record: SupplyRecord,

@@ -22,7 +22,6 @@ pub enum Write {
     Engine {
         /// The highest authorisation number seen.
         highest: u64,
-        /// The supply that runs.
         current: Option<SupplyRecord>,
     },
     /// A session ended: its final record, kept until central has it.
@@ -47,7 +46,6 @@ pub enum Answer {
     Panel(Result<(), Refusal>),
 }
 
-/// What came of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallResult {
     /// Done, or it already was.
@@ -85,20 +83,16 @@ pub struct WrongInstance;
 pub struct StaleEpoch {
     /// The one it names.
     pub epoch: u64,
-    /// The newest one seen.
     pub newest: u64,
 }
 
 /// Why the charge point cannot supply, in one plain sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// It is broken.
     #[error("The charge point is broken ({0}); repair it.")]
     Broken(String),
-    /// Nobody attends it.
     #[error("No monitor attends the charge point; start its monitor.")]
     Unattended,
-    /// It holds as many unsettled records as it may.
     #[error("Central has not confirmed the last {0} supplies; bring central back.")]
     Unsettled(usize),
 }
@@ -117,10 +111,8 @@ impl Obstacle {
 pub enum Refusal {
     #[error("A supply is running with its car plugged in; unplug it first.")]
     AlreadyPluggedIn,
-    /// The charge point is taken.
     #[error("The charge point is taken by session {0}; wait until it has ended.")]
     Busy(crate::SessionId),
-    /// It cannot supply.
     #[error(transparent)]
     Obstacle(Obstacle),
 }

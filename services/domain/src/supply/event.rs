@@ -11,11 +11,9 @@ pub enum Cause {
     /// The car stayed as long as it wanted to.
     TimeOver,
     Unplugged,
-    /// Central asked for it.
     Stopped,
     /// The engine broke; why, in words.
     EngineFault(String),
-    /// No monitor attends the engine.
     MonitorLost,
     /// The process died in mid-supply.
     Interrupted,

@@ -27,9 +27,7 @@ pub enum Input {
     Authorize(InstanceId, Authorization),
     /// Central takes back an authorisation and every older one on its way. Answered by [`super::Answer::Revoke`].
     Revoke {
-        /// The instance that is meant.
         instance: InstanceId,
-        /// The authorisation's number.
         number: u64,
         session: SessionId,
     },

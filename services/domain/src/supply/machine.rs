@@ -25,7 +25,6 @@ pub struct Stored {
     pub instance: InstanceId,
     /// The highest authorisation number seen; 0: none.
     pub highest: u64,
-    /// The supply that ran.
     pub current: Option<SupplyRecord>,
     /// Ended sessions that central has not confirmed, oldest first.
     pub unsettled: Vec<SupplyRecord>,
@@ -49,9 +48,7 @@ pub struct View {
     /// So many events wait for Kafka.
     pub unsent: usize,
     pub obstacle: Option<Obstacle>,
-    /// A car is plugged in.
     pub plugged_in: bool,
-    /// A monitor attends it.
     pub attended: bool,
     /// That monitor reaches central.
     pub central_reachable: bool,
@@ -87,7 +84,6 @@ pub(super) struct Moment {
 /// By what the charge point is taken, as a car sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakenBy {
-    /// It is free.
     Nobody,
     /// The authorisation with this number, which no car has taken up yet.
     Authorization(u64),
@@ -191,7 +187,6 @@ impl Supply {
         }
     }
 
-    /// Why no supply can start.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
         if let Some(reason) = &self.fault {
             Some(Obstacle::Broken(reason.clone()))

@@ -11,12 +11,10 @@ const WATT_MS_PER_WH: u128 = 3_600_000;
 pub struct Register(u128);
 
 impl Register {
-    /// From watt-milliseconds.
     pub const fn from_watt_ms(watt_ms: u128) -> Self {
         Self(watt_ms)
     }
 
-    /// In watt-milliseconds.
     pub const fn watt_ms(self) -> u128 {
         self.0
     }
@@ -33,10 +31,8 @@ impl Register {
     }
 }
 
-/// What the meter shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metered {
-    /// What it has counted.
     pub register: Register,
     /// The power that flows, or that will once a supply starts.
     pub power: Power,

@@ -15,7 +15,6 @@ pub enum Input {
     Tick,
     /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
     AttendStarted { link: Link },
-    /// The engine answered a ping.
     EngineAnswered {
         link: Link,
         instance: InstanceId,
@@ -30,17 +29,13 @@ pub enum Input {
         /// The engine has seen a newer registration than ours, with this epoch.
         stale: Option<u64>,
     },
-    /// Central registered the charge point.
     Registered {
         link: Link,
-        /// The epoch of the registration.
         epoch: u64,
         /// How often to report at least.
         report_interval: Duration,
     },
-    /// Central has a report.
     Acknowledged {
-        /// Of which registration.
         link: Link,
         /// The operator has taken the charge point out of service.
         out_of_order: bool,
@@ -52,8 +47,9 @@ pub enum Input {
 /// Why there is no link to central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// It did not answer.
-    Unreachable { why: String },
+    Unreachable {
+        why: String,
+    },
     /// It answered, and refused.
     Refused {
         /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
@@ -76,7 +72,6 @@ pub enum Effect {
         link: Link,
         /// The epoch of the newest registration; 0 before the first.
         epoch: u64,
-        /// The stream to central stands.
         central_reachable: bool,
     },
     /// Drop the stream to central, if there is one, and register.
@@ -92,12 +87,7 @@ pub enum Effect {
         newest_epoch: u64,
     },
     /// Send a report. The first of a registration opens its stream.
-    Report {
-        /// Of this registration.
-        link: Link,
-        epoch: u64,
-        health: Health,
-    },
+    Report { link: Link, epoch: u64, health: Health },
     /// Tell people, in a log line.
     Say(Notice),
 }
@@ -116,32 +106,37 @@ pub enum Health {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The engine answers, for the first time or again.
-    EngineReached { instance: InstanceId },
+    EngineReached {
+        instance: InstanceId,
+    },
     /// The engine says that it is well again.
     EngineWell,
     /// The engine says that it is broken.
-    EngineFaulted { fault: String },
-    /// The engine does not answer.
+    EngineFaulted {
+        fault: String,
+    },
     EngineUnreachable {
         why: String,
         /// It never did, so there is nothing to register yet.
         never_reached: bool,
     },
     /// Another engine store answers than before.
-    EngineChanged { instance: InstanceId },
-    /// Central registered the charge point.
-    Registered { epoch: u64 },
+    EngineChanged {
+        instance: InstanceId,
+    },
+    Registered {
+        epoch: u64,
+    },
     /// Central cannot be reached, or does not answer any more.
-    CentralUnreachable { why: String },
-    /// Central refuses.
+    CentralUnreachable {
+        why: String,
+    },
     CentralRefuses {
         why: String,
-        /// When to try again.
         retry_after: Option<Duration>,
     },
     /// The operator took the charge point out of service.
     OutOfOrder,
-    /// The operator put it back.
     InService,
 }
 
@@ -162,7 +157,6 @@ pub enum CentralStatus {
     Registering(Option<Trouble>),
     /// It answers the reports.
     Connected {
-        /// The epoch of the registration.
         epoch: u64,
         /// The operator has taken the charge point out of service.
         out_of_order: bool,

@@ -81,7 +81,6 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
     }
 }
 
-/// A row of the results.
 pub(super) fn row(row: &Row) -> Value {
     let mut object = json!({
         "line": row.line.number,

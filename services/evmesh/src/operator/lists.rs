@@ -12,7 +12,6 @@ use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, Lis
 use prost::{Message, Name};
 use ui::Table;
 
-/// What is listed.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum List {
     /// Every charge point with its place, price, status and what runs there.
@@ -61,7 +60,6 @@ impl Filter {
 }
 
 impl List {
-    /// Fetches it, and prints it.
     pub(super) async fn print(self, desk: &Desk) -> Result<(), Failure> {
         let (mut client, central) = (desk.client(), &desk.central);
         match self {

@@ -10,7 +10,6 @@ use domain::{ChargePointId, Price};
 use evmesh_proto::operations::{ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest};
 use serde_json::json;
 
-/// What is ordered.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Order {
     /// Takes charge points out of service: reservations are revoked, supplies end with their tickets.

@@ -26,7 +26,6 @@ const PAGE: isize = 10;
 /// What a watcher of the network sees.
 #[derive(Debug)]
 pub(super) struct WatchPanel {
-    /// Where central is.
     central: String,
     network: watch::Receiver<Network>,
     /// So many rows are above the screen.

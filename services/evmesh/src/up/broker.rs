@@ -29,7 +29,6 @@ impl Broker {
         }
     }
 
-    /// What is said of it.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Embedded(broker) => {

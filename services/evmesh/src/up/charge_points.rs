@@ -19,7 +19,6 @@ VLC-01; Valencia, Nord; 0.30 EUR
 /// The most charge points that one process runs: each has an engine, a monitor, a store and two ports.
 const MAX: usize = 500;
 
-/// A charge point to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChargePoint {
     pub(crate) id: ChargePointId,

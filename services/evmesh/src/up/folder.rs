@@ -47,7 +47,6 @@ impl Folder {
         }
     }
 
-    /// What is said of it.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Kept(path) => format!("{} (kept for the next run)", path.display()),

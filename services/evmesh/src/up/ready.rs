@@ -39,13 +39,11 @@ impl Waiting {
         }
     }
 
-    /// For people.
     pub(super) fn text(&self) -> String {
         let Self { available, all, missing } = self;
         format!("waiting: {available} of {all} charge points are available; {missing}")
     }
 
-    /// For scripts.
     pub(super) fn json(&self) -> Value {
         let Self { available, all, missing } = self;
         json!({"event": "waiting", "available": available, "charge_points": all, "missing": missing})

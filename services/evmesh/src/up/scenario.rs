@@ -50,7 +50,6 @@ impl Says {
     }
 }
 
-/// The plot, before it begins.
 pub(super) struct Scenario {
     central: Remote,
     charge_points: Vec<ChargePointId>,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::MemoryStore;
+use crate::testing::MemoryStore;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 /// Counts what it is given, on disk too, and lets each count out.

@@ -12,13 +12,10 @@ pub struct Address {
 /// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// TLS is not there yet.
     #[error("must start with http://, or be host:port alone: TLS is not supported yet")]
     Scheme,
-    /// No port, or port 0.
     #[error("must be host:port with a port from 1 to 65535, such as 127.0.0.1:50051")]
     Port,
-    /// No host, or one with strange characters.
     #[error("must be host:port with a host name or an IP address, such as 127.0.0.1:50051")]
     Host,
 }

@@ -13,10 +13,8 @@ use tonic::{Code, Status};
 /// Why a call came to nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CallError {
-    /// The far side could not be reached, or fell silent.
     #[error("no answer from {address}: {cause}")]
     Unreachable {
-        /// Where it should be.
         address: Address,
         /// What happened, in words that people know: "Connection refused".
         cause: String,
@@ -24,13 +22,11 @@ pub enum CallError {
     /// It kept failing, and is left alone for a moment.
     #[error("{0} did not answer several times in a row; it is tried again soon")]
     CircuitOpen(Address),
-    /// The deadline came first.
     #[error("{0} did not answer before the deadline")]
     Late(Address),
     /// The connection of a stream ended in the stream's middle. What HTTP/2 says of that means nothing to people.
     #[error("the connection broke")]
     Broken,
-    /// It answered, and this is what it says.
     #[error(transparent)]
     Answered(#[from] Failure),
     /// It answered what the contract does not allow: as good as no answer.

@@ -17,7 +17,6 @@ impl Deadline {
         request.extensions().get().copied()
     }
 
-    /// From now on.
     pub fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }

@@ -53,17 +53,14 @@ impl Failure {
         Self::new(Code::InvalidArgument, reason, message)
     }
 
-    /// `NOT_FOUND`.
     pub fn not_found(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, reason, message)
     }
 
-    /// `FAILED_PRECONDITION`.
     pub fn precondition(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Code::FailedPrecondition, reason, message)
     }
 
-    /// `PERMISSION_DENIED`.
     pub fn denied(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, reason, message)
     }
@@ -99,7 +96,6 @@ impl Failure {
         Self { retry_after: Some(after), ..self }
     }
 
-    /// More for programs.
     pub fn with(mut self, name: impl Into<String>, value: impl Display) -> Self {
         self.metadata.push((name.into(), value.to_string()));
         self

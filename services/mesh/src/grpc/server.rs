@@ -22,7 +22,6 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service;
 
-/// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot listen on {address}: {problem}")]
 pub struct BindError {
@@ -42,7 +41,6 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One connection has at most so many calls and streams open; its further ones wait at the caller.
 const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
-/// After a failed accept.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);

@@ -167,7 +167,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call on its way.
 #[derive(Clone, Copy)]
 struct Call {
     path: &'static str,

@@ -3,7 +3,6 @@
 use super::{Context, Error, KafkaOptions};
 use rdkafka::{config::FromClientConfigAndContext as _, consumer::BaseConsumer};
 
-/// The consumer's own settings.
 const SETTINGS: &[(&str, &str)] = &[
     // The offsets are the service's: librdkafka neither keeps nor chooses any.
     ("enable.auto.commit", "false"),

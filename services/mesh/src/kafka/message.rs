@@ -5,7 +5,6 @@ use domain::{Mono, Trace};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use std::collections::BTreeMap;
 
-/// Where a reader starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// With what is published from its first contact on.
@@ -35,7 +34,6 @@ pub struct Message {
 }
 
 impl Message {
-    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -66,7 +66,6 @@ pub struct KafkaOptions {
     watch: BrokerWatch,
 }
 
-/// A setting of librdkafka.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     key: String,
@@ -167,22 +166,16 @@ impl rdkafka::consumer::ConsumerContext for Context {}
 /// Why Kafka could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A client cannot be built: a setting is wrong.
     #[error("the Kafka client cannot be built; check --kafka and every --kafka-property")]
     Client(#[source] KafkaError),
-    /// The broker did not answer, or not as asked.
     #[error("Kafka did not answer")]
     Ask(#[source] KafkaError),
-    /// The message was not delivered.
     #[error("Kafka did not take the message")]
     Delivery(#[source] KafkaError),
-    /// The producer was closed while the message was under way.
     #[error("the Kafka producer was closed before the message was delivered")]
     Closed,
-    /// The embedded broker failed.
     #[error("the embedded Kafka broker failed")]
     Embedded(#[source] KafkaError),
-    /// A thread could not be started.
     #[error("a thread for Kafka cannot be started")]
     Thread(#[source] std::io::Error),
 }

@@ -24,7 +24,6 @@ const QUEUE_MESSAGES: i32 = 20_000;
 /// Best-effort messages fill at most half of the queue, so that they never keep out the others.
 const LOSSY_MESSAGES: i32 = QUEUE_MESSAGES / 2;
 
-/// The producer's own settings.
 const SETTINGS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     // Other clients' messages with the same key land on the same partition.
@@ -44,7 +43,6 @@ pub struct Producer {
     shared: Arc<Shared>,
 }
 
-/// A message to be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     pub topic: &'a str,
@@ -110,7 +108,6 @@ impl Producer {
         self.send_with_headers(topic, key, payload, &[]).await
     }
 
-    /// Like [`Producer::send`], with headers.
     pub async fn send_with_headers(
         &self,
         topic: &str,

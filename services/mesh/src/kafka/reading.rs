@@ -53,7 +53,6 @@ pub(super) struct Reading {
     away: bool,
 }
 
-/// How far one client is.
 struct Progress {
     watchdog: Watchdog,
     /// The partitions that it reads.

@@ -46,7 +46,6 @@ impl OutboxRow {
     }
 }
 
-/// Where the rows are.
 pub trait Outbox: Send + Sync + 'static {
     /// At most `limit` rows with an id above `after`, by id.
     fn fetch(&self, after: u64, limit: usize) -> impl Future<Output = Vec<OutboxRow>> + Send;
@@ -61,9 +60,7 @@ pub type ReadRows<E> = fn(&dyn Store, u64, usize) -> Result<Vec<OutboxRow>, E>;
 /// An outbox in the store of an owner, which alone reads and deletes its rows.
 #[derive(Debug)]
 pub struct StoredOutbox<R: Rules, O> {
-    /// The way to the owner.
     pub owner: Queue<R, O>,
-    /// Reads the rows that wait.
     pub read: ReadRows<R::Error>,
     /// What the rules take in when Kafka has these rows: they delete them.
     pub delivered: fn(Vec<u64>) -> R::Input,

@@ -9,7 +9,6 @@ use rdkafka::{
 };
 use std::time::Duration;
 
-/// May create topics.
 pub(super) type Admin = AdminClient<Context>;
 
 /// A broker that does not answer within this is tried again.

@@ -26,9 +26,7 @@ const FORMAT: u8 = 1;
 /// What the row says of all the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// The store's own random id.
     pub(super) id: u128,
-    /// Whose store it is.
     pub(super) role: String,
     /// The commit that wrote it; the first is 1.
     pub(super) sequence: u64,

@@ -4,9 +4,11 @@
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod flags;
+mod memory_store;
 pub mod process;
 mod proxy;
 
+pub use memory_store::MemoryStore;
 pub use proxy::{Mode, Proxy};
 
 use crate::kafka::{KafkaOptions, embedded};

@@ -15,7 +15,10 @@ use evmesh_proto::{
     network::ChargePointStatus,
     topics::{NetworkStatus, Notification, Telemetry},
 };
-use mesh::store::{Batch, MemoryStore, Store as _};
+use mesh::{
+    store::{Batch, Store as _},
+    testing::MemoryStore,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::RefCell, fmt::Debug, time::Duration};
 

@@ -11,7 +11,8 @@ use mesh::{
     Shutdown,
     grpc::{ServerOptions, Stack},
     kafka::{KafkaOptions, Producer},
-    store::{Batch, MemoryStore, Store as _},
+    store::{Batch, Store as _},
+    testing::MemoryStore,
 };
 use prost::Message as _;
 use prost_reflect::MethodDescriptor;
