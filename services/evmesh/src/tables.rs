@@ -253,13 +253,12 @@ mod tests {
             price: Some(price.clone()),
             energy_wh: 123_456,
             amount: Some(money.clone()),
-            power_w: 0,
             create_time: at,
             start_time: at,
             end_time: at,
             settled: true,
             ticket: Some(ticket()),
-            trouble: String::new(),
+            ..Session::default()
         };
         let supply = || SupplyRecord {
             session_id: session_id.clone(),

@@ -66,48 +66,45 @@ impl Watches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::codec::tests::facts;
-    use domain::network::{Delivered, Ending, Life, Outcome, Settlement, State};
-    use domain::{Energy, Wall};
+    use crate::store::codec::tests::sessions;
     use proptest::{
         strategy::{Strategy, ValueTree},
         test_runner::TestRunner,
     };
 
-    fn with(life: Life) -> Session {
-        Session::stored(facts().new_tree(&mut TestRunner::deterministic()).unwrap().current(), life)
-    }
-
-    fn supplying(seq: u64) -> Session {
-        let delivered = Delivered { started: Wall(1), energy: Energy::ZERO, seq };
-        with(Life::Supplying { delivered, stop: None, trouble: None })
-    }
-
-    fn session() -> Session {
-        supplying(0)
+    /// The same session at so many moments of its life, open and then settled.
+    fn moments(open: usize) -> Vec<Session> {
+        let mut runner = TestRunner::deterministic();
+        let mut drawn = |wanted: fn(&Session) -> bool| {
+            sessions().prop_filter("another", wanted).new_tree(&mut runner).unwrap().current()
+        };
+        let mut moments: Vec<_> = (0..open).map(|_| drawn(Session::is_open)).collect();
+        moments.push(drawn(Session::settled));
+        let facts = (*moments[0]).clone();
+        moments.iter().map(|any| Session::stored(facts.clone(), any.life().clone())).collect()
     }
 
     #[test]
     fn a_watch_shows_the_newest_state_and_ends_once_it_is_settled() {
-        let (mut watches, mut session) = (Watches::default(), session());
-        let mut receiver = watches.follow(session.clone());
-        assert!(watches.has(&session.id) && !receiver.has_changed().unwrap());
-        for seq in [1, 2, 3] {
-            session = supplying(seq);
-            watches.changed(session.clone());
+        let (mut watches, moments) = (Watches::default(), moments(4));
+        let (first, settled) = (&moments[0], &moments[4]);
+        let mut receiver = watches.follow(first.clone());
+        assert!(watches.has(&first.id) && !receiver.has_changed().unwrap());
+        for open in &moments[1..4] {
+            watches.changed(open.clone());
         }
-        assert_eq!(receiver.borrow_and_update().seq(), 3);
-        let ending = Ending { outcome: Outcome::Expired, reason: String::new(), at: Wall(2) };
-        session = with(Life::Ended { ending, settlement: Settlement::Void });
-        watches.changed(session.clone());
-        assert_eq!(receiver.borrow_and_update().state(), State::Ended(Outcome::Expired));
-        assert!(receiver.has_changed().is_err() && !watches.has(&session.id));
-        assert!(watches.follow(session).has_changed().is_err(), "a settled one is shown once");
+        assert_eq!(*receiver.borrow_and_update(), moments[3]);
+        watches.changed(moments[3].clone());
+        assert!(!receiver.has_changed().unwrap(), "it is as it was");
+        watches.changed(settled.clone());
+        assert_eq!(*receiver.borrow_and_update(), *settled);
+        assert!(receiver.has_changed().is_err() && !watches.has(&first.id));
+        assert!(watches.follow(settled.clone()).has_changed().is_err(), "a settled one is shown once");
     }
 
     #[test]
     fn what_nobody_follows_is_forgotten() {
-        let (mut watches, session) = (Watches::default(), session());
+        let (mut watches, session) = (Watches::default(), moments(1).remove(0));
         drop(watches.follow(session.clone()));
         watches.changed(session.clone());
         assert!(!watches.has(&session.id));

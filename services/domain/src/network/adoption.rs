@@ -8,7 +8,7 @@ use super::{
     effect::Level,
     session::{
         Facts, Session,
-        life::{Ending, Outcome, State},
+        life::{Outcome, State},
     },
 };
 use crate::{ChargePointId, SupplyRecord, SupplyState};
@@ -53,13 +53,9 @@ impl Step<'_> {
         let registry = &self.net.registry;
         let alone = registry.point(point_id).open.is_none() && registry.find_open(&record.driver).is_none();
         let open = alone && record.state == SupplyState::Supplying;
-        let ended = (!open).then(|| Ending {
-            outcome: match record.state {
-                SupplyState::Ended(end) => Outcome::from(end),
-                SupplyState::Authorized | SupplyState::Supplying => Outcome::Stopped,
-            },
-            reason: "found at the charge point, unknown to central".into(),
-            at: self.now.wall,
+        let ended = (!open).then(|| match record.state {
+            SupplyState::Ended(end) => Outcome::from(end),
+            SupplyState::Authorized | SupplyState::Supplying => Outcome::Stopped,
         });
         let id = record.session.clone();
         let facts = Facts {
@@ -72,7 +68,7 @@ impl Step<'_> {
             created: record.started_at.unwrap_or(self.now.wall),
             trace: None,
         };
-        let session = Session::adopted(facts, ended, self.settlement_deadline(), self.now.mono);
+        let session = Session::adopted(facts, ended, self.settlement_deadline(), self.now);
         self.net.registry.add_session(session);
         self.changed(&id);
         let driver = &record.driver;

@@ -10,7 +10,7 @@ use super::{
     engine::EngineReport,
     session::{
         Session,
-        life::{Deadline, Ending, Outcome, State},
+        life::{Deadline, Outcome, State},
         lifecycle::{Ended, Read, Reading, Word},
     },
 };
@@ -169,7 +169,7 @@ impl Step<'_> {
     /// Ends an open session without a final reading. Its ticket, if one is due, has to wait.
     pub(super) fn end(&mut self, id: &SessionId, outcome: Outcome, reason: String, word: Word) -> Ended {
         let (at, settle_by) = (self.now.wall, self.settlement_deadline());
-        let ended = self.session_mut(id).end(Ending { outcome, reason, at }, word, settle_by);
+        let ended = self.session_mut(id).end(outcome, reason, at, word, settle_by);
         self.ended(id);
         ended
     }

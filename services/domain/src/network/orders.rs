@@ -106,15 +106,16 @@ impl Step<'_> {
 
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
     fn stop(&mut self, id: &SessionId, stop: Stop) {
-        let (session, deadline) = (self.session(id), self.revocation_deadline());
-        if session.state() != State::Authorizing {
-            self.session_mut(id).order_stop(stop, deadline);
+        let (state, deadline) = (self.session(id).state(), self.revocation_deadline());
+        self.session_mut(id).order_stop(stop, deadline);
+        if state != State::Authorizing {
             return self.changed(id);
         }
         let (reason, text) = match stop {
             Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
             Stop::Operator => {
-                let text = format!("{} was taken out of service by the operator", session.charge_point);
+                let point = &self.session(id).charge_point;
+                let text = format!("{point} was taken out of service by the operator");
                 (Reason::ChargePointOutOfOrder, text)
             }
         };

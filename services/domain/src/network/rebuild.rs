@@ -9,7 +9,7 @@ use super::{
     ChargePoint, Config, Stored,
     session::{
         Session,
-        life::{Deadline, Ending, Outcome, State},
+        life::{Deadline, Outcome, State},
         lifecycle::Word,
     },
 };
@@ -75,8 +75,7 @@ impl Stored {
 
 fn end(session: &mut Session, config: &Config, now: Now, reason: &str, word: Word) {
     let outcome = if session.started() { Outcome::Faulted } else { Outcome::Expired };
-    let ending = Ending { outcome, reason: reason.to_owned(), at: now.wall };
-    session.end(ending, word, Deadline::after(now, config.settlement));
+    session.end(outcome, reason.to_owned(), now.wall, word, Deadline::after(now, config.settlement));
 }
 
 /// A charge point of which only a session is known: its place and its address come with its monitor, or never.

@@ -53,5 +53,5 @@ fn price(what: &'static str, stored: Option<&StoredPrice>) -> Result<Price, Unre
 
 #[cfg(test)]
 pub(crate) mod tests {
-    pub(crate) use super::session::tests::{facts, sessions};
+    pub(crate) use super::session::tests::sessions;
 }

@@ -283,7 +283,7 @@ pub(crate) mod tests {
     }
 
     prop_compose! {
-        pub(crate) fn facts()(
+        fn facts()(
             ids in ("[a-z0-9]{1,32}", "[A-Z0-9-]{1,64}", "[a-z0-9]{1,64}", "[A-Za-z0-9]{1,64}"),
             micros in 0..=1_000_000_000_u64,
             authorization in any::<u64>(),

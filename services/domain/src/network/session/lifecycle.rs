@@ -81,15 +81,19 @@ impl Session {
     /// reservation, all others (`ended`) from an end for which the engine's word is wanted.
     pub(in crate::network) fn adopted(
         facts: Facts,
-        ended: Option<Ending>,
+        ended: Option<Outcome>,
         deadline: Deadline,
-        now: Mono,
+        now: Now,
     ) -> Self {
         let life = match ended {
             None => Life::Reserved { deadline },
-            Some(ending) => Life::Ended { ending, settlement: Settlement::Unanswered { deadline } },
+            Some(outcome) => {
+                let reason = "found at the charge point, unknown to central".into();
+                let ending = Ending { outcome, reason, at: now.wall };
+                Life::Ended { ending, settlement: Settlement::Unanswered { deadline } }
+            }
         };
-        Self { facts, life, live: Live { last_sign: now, ..Live::default() } }
+        Self { facts, life, live: Live { last_sign: now.mono, ..Live::default() } }
     }
 
     /// The engine has seen higher numbers: it is asked again, with this one.
@@ -113,14 +117,16 @@ impl Session {
         reserved
     }
 
-    /// Its end was ordered, once the engine has agreed: the first order counts.
+    /// Its end was ordered: the first order counts. One that the engine has not agreed to is given up like a reservation.
     pub(in crate::network) fn order_stop(&mut self, by: Stop, deadline: Deadline) {
-        self.revoke(deadline);
         match &mut self.life {
+            Life::Authorizing { .. } | Life::Reserved { .. } => {
+                self.life = Life::Revoking { deadline, stop: Some(by) };
+            }
             Life::Revoking { stop, .. } | Life::Supplying { stop, .. } => {
                 stop.get_or_insert(by);
             }
-            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Ended { .. } => {}
+            Life::Ended { .. } => {}
         }
     }
 
@@ -140,7 +146,14 @@ impl Session {
     }
 
     /// An open session ends without a final reading. Its ticket, if one is due, has to wait.
-    pub(in crate::network) fn end(&mut self, ending: Ending, word: Word, deadline: Deadline) -> Ended {
+    pub(in crate::network) fn end(
+        &mut self,
+        outcome: Outcome,
+        reason: String,
+        at: Wall,
+        word: Word,
+        deadline: Deadline,
+    ) -> Ended {
         debug_assert!(self.is_open(), "{self:?}");
         let told = !self.trouble().is_empty();
         let settlement = match (self.delivered(), word) {
@@ -151,7 +164,7 @@ impl Session {
             (None, Word::Wanted) => Settlement::Unanswered { deadline },
             (None, Word::Given) => Settlement::Void,
         };
-        self.life = Life::Ended { ending, settlement };
+        self.life = Life::Ended { ending: Ending { outcome, reason, at }, settlement };
         Ended { told }
     }
 

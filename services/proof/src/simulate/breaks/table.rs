@@ -130,7 +130,7 @@ r#"    /// The engine agreed.
     Break {
         name: "confirmed-before-settled",
         promises: &["INV-1"],
-        edits: &[edit!("domain/src/network/session.rs":
+        edits: &[edit!("domain/src/network/session/life.rs":
 "matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))"
 => r#"matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))
     || (self.started() && !self.closed() && crate::broken("confirmed-before-settled"))"#)],
