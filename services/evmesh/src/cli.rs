@@ -37,7 +37,7 @@ pub(crate) enum Role {
     /// It ends with the table of what came of them; exit code 1 unless each came out as its line says.
     Driver(Box<Solo<driver::Options>>),
 
-    /// The operator's commands: status, watch, stop, resume, price, sessions, tickets.
+    /// The operator's desk: what is asked of central, and what is ordered.
     Operator(Box<operator::Options>),
 
     /// What a person does at a charge point: plug, unplug, supply, fault, repair, show.

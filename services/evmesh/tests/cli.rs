@@ -14,19 +14,26 @@ const ROLES: [&str; 10] =
 
 #[test]
 fn every_command_explains_itself_with_its_exit_codes() {
-    let operator = ["status", "watch", "stop", "resume", "price", "sessions", "tickets"];
-    let point = ["plug", "unplug", "supply", "fault", "repair", "show"];
-    let mut commands: Vec<Vec<&str>> = vec![vec![]];
-    commands.extend(ROLES.map(|role| vec![role]));
-    commands.extend(operator.map(|command| vec!["operator", command]));
-    commands.extend(point.map(|command| vec!["point", command]));
-    for command in commands {
-        let help = run([&command[..], &["--help"]].concat());
+    let mut commands: Vec<Vec<String>> = vec![vec![]];
+    let mut explained = 0;
+    while let Some(command) = commands.pop() {
+        explained += 1;
+        let help = run([&command[..], &["--help".to_owned()]].concat());
         assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command:?}");
         for text in ["Usage: evmesh", "Exit codes: 0 ", "--help"] {
             assert!(help.stdout.contains(text), "{command:?} does not say {text}:\n{}", help.stdout);
         }
+        let listed = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let names = listed.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
+        let names =
+            names.filter(|line| !line.starts_with([' ', '-'])).filter_map(|line| line.split(' ').next());
+        commands.extend(names.filter(|name| *name != "help").map(|name| {
+            let mut command = command.clone();
+            command.push(name.to_owned());
+            command
+        }));
     }
+    assert!(explained >= 24, "only {explained} commands were found");
     let up = run(["up", "--help"]).stdout;
     for text in [
         "--requests <FILE>",

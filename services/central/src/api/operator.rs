@@ -12,7 +12,7 @@ use crate::{
     writer::Handle,
 };
 use domain::ChargePointId;
-use domain::network::{Command, Method, Ordered, Which};
+use domain::network::{Command, Method, Order, Ordered, Which};
 use evmesh_proto::{
     network::ChargePointDetail,
     operations::{self as proto, operator_service_server::OperatorService},
@@ -80,7 +80,8 @@ impl Operators {
             if which == Which::All {
                 this.order_in_parts(&mutation, out_of_order).await?;
             }
-            let ask = |token| Command::Order { asked: mutation.asked(token), which, out_of_order };
+            let order = Order::Service { which, out_of_order };
+            let ask = |token| Command::Order { asked: mutation.asked(token), order };
             let Ordered { count } = this.handle.ask(ask).await?;
             Ok(i32::try_from(count).unwrap_or(i32::MAX))
         };
@@ -111,10 +112,8 @@ impl Operators {
                 return Ok(()); // the rest is little enough for one order
             }
             after = part.last().cloned();
-            let which = Which::Some(part);
-            self.handle
-                .ask(|token| Command::Order { asked: mutation.part(token), which, out_of_order })
-                .await?;
+            let order = Order::Service { which: Which::Some(part), out_of_order };
+            self.handle.ask(|token| Command::Order { asked: mutation.part(token), order }).await?;
         }
     }
 }
@@ -152,12 +151,12 @@ impl OperatorService for Operators {
         request: Request<proto::SetPriceRequest>,
     ) -> Result<Response<proto::SetPriceResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
-        let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
+        let id: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
         let price = convert::price("price", message.price.as_ref())?;
         let request_id = std::mem::take(&mut message.request_id);
         let mutation = arrived.mutation(Method::SetPrice, CALLER, &request_id, &message)?;
-        let ask = |token| Command::SetPrice { asked: mutation.asked(token), charge_point, price };
-        let id = self.handle.ask(ask).await?;
+        let order = Order::SetPrice { charge_point: id.clone(), price };
+        self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
         let detail = self.handle.query(move |snapshot| snapshot.network.charge_point(&id)).await?;
         Ok(Response::new(proto::SetPriceResponse { charge_point: detail.as_ref().map(view::charge_point) }))
     }

@@ -1,6 +1,5 @@
 //! The callers that wait for their answers: a map a kind, so that no answer can reach a caller of another kind.
 
-use domain::ChargePointId;
 use domain::network::{Answer, Denial, Ordered, Registered, Reply, Reported, Session, Token};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
@@ -15,7 +14,6 @@ type Callers<A> = HashMap<u64, ReplyTo<A>>;
 pub(crate) struct Waiting {
     sessions: Callers<Box<Session>>,
     ordered: Callers<Ordered>,
-    charge_points: Callers<ChargePointId>,
     registered: Callers<Registered>,
     reported: Callers<Reported>,
 }
@@ -36,7 +34,6 @@ impl Waiting {
         match reply {
             Reply::Session(token, answer) => self.answer(token, answer),
             Reply::Ordered(token, answer) => self.answer(token, answer),
-            Reply::ChargePoint(token, answer) => self.answer(token, answer),
             Reply::Registered(token, answer) => self.answer(token, answer),
             Reply::Reported(token, answer) => self.answer(token, answer),
         }
@@ -60,6 +57,5 @@ macro_rules! awaited {
 }
 
 awaited!(
-    Box<Session> => sessions, Ordered => ordered, ChargePointId => charge_points,
-    Registered => registered, Reported => reported
+    Box<Session> => sessions, Ordered => ordered, Registered => registered, Reported => reported
 );

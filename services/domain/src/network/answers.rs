@@ -6,7 +6,7 @@ use super::{
     request::RequestKey,
     session::Session,
 };
-use crate::{ChargePointId, SessionId, Wall};
+use crate::{SessionId, Wall};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
@@ -25,8 +25,6 @@ pub enum Recorded {
     Session(SessionId),
     /// An order that reached so many charge points.
     Ordered(u32),
-    /// A change of this charge point.
-    ChargePoint(ChargePointId),
 }
 
 /// An answer that is kept for the repeats of its request.
@@ -56,17 +54,6 @@ impl Kept for Ordered {
     fn recall(recorded: &Recorded, _: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self> {
         let Recorded::Ordered(count) = recorded else { return None };
         Some(Self { count: *count })
-    }
-}
-
-impl Kept for ChargePointId {
-    fn record(&self) -> Recorded {
-        Recorded::ChargePoint(self.clone())
-    }
-
-    fn recall(recorded: &Recorded, _: impl FnOnce(&SessionId) -> Option<Session>) -> Option<Self> {
-        let Recorded::ChargePoint(id) = recorded else { return None };
-        Some(id.clone())
     }
 }
 

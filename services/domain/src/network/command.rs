@@ -3,6 +3,7 @@
 use super::{
     charge_point::Health,
     engine::{CallFailed, CallId, EngineAnswer},
+    orders::Order,
     reply::{Ordered, Registered, Reported},
     request::{Asked, Token},
     session::{Session, Source},
@@ -21,14 +22,6 @@ pub enum Target {
         /// Empty: everywhere.
         location_prefix: String,
     },
-}
-
-/// Which charge points an order means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// Every registered one.
-    All,
-    Some(Vec<ChargePointId>),
 }
 
 /// What Kafka's reader says of Kafka.
@@ -87,21 +80,11 @@ pub enum Command {
         /// Which; `None`: the open one.
         session: Option<SessionId>,
     },
-    /// The operator takes charge points out of service, or puts them back.
+    /// The operator orders something.
     Order {
         /// Who waits for the answer.
         asked: Asked<Ordered>,
-        which: Which,
-        /// Out of service, or in.
-        out_of_order: bool,
-    },
-    /// The operator sets a price.
-    SetPrice {
-        /// Who waits for the answer.
-        asked: Asked<ChargePointId>,
-        charge_point: ChargePointId,
-        /// What a kWh costs from the next authorisation on.
-        price: Price,
+        order: Order,
     },
     /// A monitor registers its charge point.
     Register {
@@ -184,8 +167,7 @@ impl Step<'_> {
                 self.request_manual_supply(asked, session, charge_point, &instance, driver);
             }
             Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
-            Command::Order { asked, which, out_of_order } => self.order(&asked, which, out_of_order),
-            Command::SetPrice { asked, charge_point, price } => self.set_price(&asked, &charge_point, price),
+            Command::Order { asked, order } => self.order(&asked, order),
             Command::Register { token, registration } => self.register(token, registration),
             Command::Report { token, charge_point, epoch, health, reason } => {
                 self.report(token, &charge_point, epoch, health, reason);

@@ -41,6 +41,7 @@ pub use config::{Config, RegistrationPolicy};
 pub use denial::*;
 pub use effect::*;
 pub use engine::*;
+pub use orders::{Order, Which};
 pub use reply::*;
 pub use request::*;
 pub use session::{

@@ -1,7 +1,7 @@
 //! What the operator orders, and a driver's own stop.
 
 use super::{
-    Step, Which,
+    Step,
     denial::{Denial, Reason},
     effect::Level,
     reply::Ordered,
@@ -15,12 +15,44 @@ use super::{
 use crate::{ChargePointId, DriverId, Price, SessionId};
 use std::collections::BTreeSet;
 
+/// What the operator orders: a new order is a variant here, and an arm below.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// Charge points go out of service, or come back: all of those named, or none if one is unknown.
+    Service {
+        which: Which,
+        /// Out of service, or in.
+        out_of_order: bool,
+    },
+    /// A charge point has another price.
+    SetPrice {
+        charge_point: ChargePointId,
+        /// What a kWh costs from the next authorisation on.
+        price: Price,
+    },
+}
+
+/// Which charge points an order means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Every registered one.
+    All,
+    Some(Vec<ChargePointId>),
+}
+
 impl Step<'_> {
-    /// Takes charge points out of service, or puts them back: all of those named, or none if one is unknown.
-    pub(super) fn order(&mut self, asked: &Asked<Ordered>, which: Which, out_of_order: bool) {
+    pub(super) fn order(&mut self, asked: &Asked<Ordered>, order: Order) {
         if self.repeated(asked) {
             return;
         }
+        let reached = match order {
+            Order::Service { which, out_of_order } => self.set_service(which, out_of_order),
+            Order::SetPrice { charge_point, price } => self.set_price(&charge_point, price),
+        };
+        self.answer(asked, reached.map(|count| Ordered { count }));
+    }
+
+    fn set_service(&mut self, which: Which, out_of_order: bool) -> Result<u32, Denial> {
         let (ids, count): (BTreeSet<ChargePointId>, usize) = match which {
             Which::All => {
                 let points = self.net.registry.points();
@@ -35,13 +67,12 @@ impl Step<'_> {
         };
         if let Some(unknown) = ids.iter().find(|id| self.net.registry.find_point(id).is_none()) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");
-            return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
+            return Err(Denial { reason: Reason::ChargePointUnknown, text });
         }
         for id in &ids {
             self.order_one(id, out_of_order);
         }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.answer(asked, Ok(Ordered { count }));
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     fn order_one(&mut self, id: &ChargePointId, out_of_order: bool) {
@@ -59,19 +90,16 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn set_price(&mut self, asked: &Asked<ChargePointId>, id: &ChargePointId, price: Price) {
-        if self.repeated(asked) {
-            return;
-        }
+    fn set_price(&mut self, id: &ChargePointId, price: Price) -> Result<u32, Denial> {
         if self.net.registry.find_point(id).is_none() {
             let text = format!("no charge point {id} is registered");
-            return self.answer(asked, Err(Denial { reason: Reason::ChargePointUnknown, text }));
+            return Err(Denial { reason: Reason::ChargePointUnknown, text });
         }
         self.touch(id);
         self.point_mut(id).stored.price = price;
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
-        self.answer(asked, Ok(id.clone()));
+        Ok(1)
     }
 
     pub(super) fn stop_charge(

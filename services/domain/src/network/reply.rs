@@ -1,7 +1,7 @@
 //! What callers are told. Each answer is of the type that its caller's token carries, so none can go astray.
 
 use super::{denial::Denial, request::Token, session::Session};
-use crate::{ChargePointId, Price};
+use crate::Price;
 
 /// An answer or a denial, for the caller that waits for an answer of this type.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,8 +10,6 @@ pub enum Reply {
     Session(Token<Box<Session>>, Result<Box<Session>, Denial>),
     /// How many charge points an order reached.
     Ordered(Token<Ordered>, Result<Ordered, Denial>),
-    /// The charge point that was changed.
-    ChargePoint(Token<ChargePointId>, Result<ChargePointId, Denial>),
     Registered(Token<Registered>, Result<Registered, Denial>),
     /// A report was taken.
     Reported(Token<Reported>, Result<Reported, Denial>),
@@ -23,7 +21,7 @@ pub trait Answer: Sized {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply;
 }
 
-/// An order to many was carried out.
+/// The operator's order was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ordered {
     /// How many charge points it reached, those included that were so already.
@@ -35,9 +33,9 @@ pub struct Ordered {
 pub struct Registered {
     /// Above every earlier one of this charge point; each report carries it.
     pub epoch: u64,
-    /// The place that is kept: the first registration's.
+    /// The place that is kept, whatever a later registration says.
     pub location: String,
-    /// The price that is kept: the first registration's, or the operator's.
+    /// The price that is kept, whatever a later registration says.
     pub price: Price,
 }
 
@@ -57,12 +55,6 @@ impl Answer for Box<Session> {
 impl Answer for Ordered {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
         Reply::Ordered(token, answer)
-    }
-}
-
-impl Answer for ChargePointId {
-    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
-        Reply::ChargePoint(token, answer)
     }
 }
 

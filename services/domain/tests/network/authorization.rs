@@ -4,8 +4,8 @@ use crate::world::{World, cp, driver, ended, price, record, sid};
 use domain::{
     DriverId, SupplyState,
     network::{
-        CallOutcome, Command, EngineRequest, Health, NoticeKind, Outcome, Reason, Session, State, Status,
-        Target, Token, Which,
+        CallOutcome, Command, EngineRequest, Health, NoticeKind, Order, Outcome, Reason, Session, State,
+        Status, Target, Token, Which,
     },
 };
 
@@ -37,8 +37,7 @@ fn each_denial_has_its_reason_and_its_notification() {
     let mut world = World::with_points(&["BUSY", "BROKEN", "STOPPED", "GONE"]);
     world.reserved("other", "BUSY");
     world.report("BROKEN", Health::Faulted);
-    let asked = world.asked();
-    world.send(Command::Order { asked, which: Which::Some(vec![cp("STOPPED")]), out_of_order: true });
+    world.order(Order::Service { which: Which::Some(vec![cp("STOPPED")]), out_of_order: true });
     let epoch = world.epoch("GONE");
     world.send(Command::MonitorGone { charge_point: cp("GONE"), epoch });
     let before = world.notices.len();
@@ -76,8 +75,7 @@ fn a_thousand_requests_for_the_last_free_one_give_one_session() {
 fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
     let mut world = World::with_points(&["A", "B", "C"]);
     for (id, price) in [("A", "0.40 EUR"), ("B", "0.20 EUR"), ("C", "0.20 EUR")] {
-        let asked = world.asked();
-        world.send(Command::SetPrice { asked, charge_point: cp(id), price: price.parse().unwrap() });
+        world.order(Order::SetPrice { charge_point: cp(id), price: price.parse().unwrap() });
     }
     let at = |world: &World, session| world.find(session).charge_point.clone();
     let (_, first) = world.request("d1", any());
@@ -252,9 +250,7 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
 fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, session) = world.request("d", any());
-    let asked = world.asked();
-    let stop = asked.token;
-    world.send(Command::StopCharge { asked, driver: driver("d"), session: None });
+    let stop = world.stop_charge("d");
     assert_eq!(world.denial(token), Reason::ChargeStopped);
     assert!(world.granted(stop) == Some(true));
     assert_eq!(world.state(&session), ended(Outcome::Stopped));
@@ -267,8 +263,7 @@ fn a_driver_that_stops_an_open_request_gets_no_other_charge_point() {
 fn an_order_that_stops_an_open_requests_charge_point_sends_it_to_the_next() {
     let mut world = World::with_points(&["A", "B"]);
     let (token, _) = world.request("d", any());
-    let asked = world.asked();
-    world.send(Command::Order { asked, which: Which::Some(vec![cp("A")]), out_of_order: true });
+    world.order(Order::Service { which: Which::Some(vec![cp("A")]), out_of_order: true });
     world.answer("B", CallOutcome::Done, None, vec![]);
     assert!(world.told_session(token).charge_point == cp("B"));
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{FAULTS, World, cp, ended, record};
 use domain::network::{
-    CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, Reason, State,
+    CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Order, Outcome, Reason, State,
     SupplyFailure, Target, Which,
 };
 use domain::{SupplyEnd, SupplyState};
@@ -259,12 +259,11 @@ fn stops_by_driver_and_operator_in_every_state() {
                 "reserved" => (world.reserved("d", "A"), None),
                 _ => (world.supplying("d", "A"), None),
             };
-            let (order, stop) = (world.asked(), world.asked());
-            world.send(if by_operator {
-                Command::Order { asked: order, which: Which::All, out_of_order: true }
+            if by_operator {
+                world.order(Order::Service { which: Which::All, out_of_order: true });
             } else {
-                Command::StopCharge { asked: stop, driver: "d".parse().unwrap(), session: None }
-            });
+                world.stop_charge("d");
+            }
             let case = format!("{from}, by operator: {by_operator}");
             if let Some(token) = waits {
                 let reason = if by_operator { Reason::ChargePointOutOfOrder } else { Reason::ChargeStopped };

@@ -2,15 +2,14 @@
 
 use crate::world::{World, cp};
 use domain::network::{
-    CallOutcome, Command, NoticeKind, Ordered, Reason, Reply, Status, SupplyFailure, Target, Which,
+    CallOutcome, NoticeKind, Order, Ordered, Reason, Reply, Status, SupplyFailure, Target, Which,
 };
 
 #[test]
 fn an_order_with_an_unknown_charge_point_changes_nothing() {
     let mut world = World::with_points(&["A"]);
-    let asked = world.asked();
-    let token = asked.token;
-    world.send(Command::Order { asked, which: Which::Some(vec![cp("A"), cp("X")]), out_of_order: true });
+    let token =
+        world.order(Order::Service { which: Which::Some(vec![cp("A"), cp("X")]), out_of_order: true });
     assert_eq!((world.denial(token), world.status("A")), (Reason::ChargePointUnknown, Status::Available));
 }
 
@@ -22,9 +21,7 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
         (Which::Some(vec![cp("A"), cp("A")]), false, 1, Status::Available, Status::OutOfOrder),
         (Which::All, true, 2, Status::OutOfOrder, Status::OutOfOrder),
     ] {
-        let asked = world.asked();
-        let token = asked.token;
-        world.send(Command::Order { asked, which, out_of_order });
+        let token = world.order(Order::Service { which, out_of_order });
         assert_eq!(world.replies[&token.number], Reply::Ordered(token, Ok(Ordered { count })));
         assert_eq!((world.status("A"), world.status("B")), (a, b));
     }
@@ -41,8 +38,7 @@ fn requests_that_one_order_sends_on_do_not_meet_at_one_charge_point() {
         let anywhere = || Target::Any { location_prefix: String::new() };
         world.request("d1", anywhere());
         world.request("d2", anywhere());
-        let asked = world.asked();
-        world.send(Command::Order { asked, which: Which::Some(stopped.clone()), out_of_order: true });
+        world.order(Order::Service { which: Which::Some(stopped.clone()), out_of_order: true });
         let open: Vec<_> = world.net.sessions().filter(|session| session.is_open()).collect();
         let places: std::collections::BTreeSet<_> =
             open.iter().map(|session| &session.charge_point).collect();
@@ -59,12 +55,11 @@ fn a_reservation_ended_by_order_says_by_whom() {
     {
         let mut world = World::with_points(&["A"]);
         world.reserved("d", "A");
-        let (stop, order) = (world.asked(), world.asked());
-        world.send(if by_driver {
-            Command::StopCharge { asked: stop, driver: "d".parse().unwrap(), session: None }
+        if by_driver {
+            world.stop_charge("d");
         } else {
-            Command::Order { asked: order, which: Which::All, out_of_order: true }
-        });
+            world.order(Order::Service { which: Which::All, out_of_order: true });
+        }
         world.answer("A", CallOutcome::Revoked, None, vec![]);
         let NoticeKind::Error { failure: told, .. } = world.notices[1].kind else { panic!() };
         assert_eq!(told, failure);
@@ -75,8 +70,7 @@ fn a_reservation_ended_by_order_says_by_whom() {
 fn a_price_holds_from_the_next_authorisation_on() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    let asked = world.asked();
-    world.send(Command::SetPrice { asked, charge_point: cp("A"), price: "1.00 EUR".parse().unwrap() });
+    world.order(Order::SetPrice { charge_point: cp("A"), price: "1.00 EUR".parse().unwrap() });
     let done = domain::network::MessageKind::Ended(domain::SupplyEnd::Completed);
     world.message("A", "d", &session, 2, done, 1_000);
     assert_eq!(

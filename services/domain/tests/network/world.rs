@@ -5,8 +5,8 @@ use domain::{
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
-        Method, Network, Notice, NoticeKind, Reason, Registered, Registration, Reply, RequestKey, Session,
-        Source, State, Status, Stored, Target, Token,
+        Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Registered, Registration, Reply,
+        RequestKey, Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
@@ -273,6 +273,22 @@ impl World {
         (token, session)
     }
 
+    /// The operator orders something.
+    pub(crate) fn order(&mut self, order: Order) -> Token<Ordered> {
+        let asked = self.asked();
+        let token = asked.token;
+        self.send(Command::Order { asked, order });
+        token
+    }
+
+    /// A driver ends its open session.
+    pub(crate) fn stop_charge(&mut self, who: &str) -> Token<Box<Session>> {
+        let asked = self.asked();
+        let token = asked.token;
+        self.send(Command::StopCharge { asked, driver: driver(who), session: None });
+        token
+    }
+
     /// A session that the engine agreed to.
     pub(crate) fn reserved(&mut self, who: &str, id: &str) -> SessionId {
         let (token, session) = self.request(who, Target::Named(cp(id)));
@@ -368,7 +384,6 @@ fn outcome(reply: &Reply) -> (u64, Result<(), &Denial>) {
     match reply {
         Reply::Session(token, answer) => (token.number, answer.as_ref().map(drop)),
         Reply::Ordered(token, answer) => (token.number, answer.as_ref().map(drop)),
-        Reply::ChargePoint(token, answer) => (token.number, answer.as_ref().map(drop)),
         Reply::Registered(token, answer) => (token.number, answer.as_ref().map(drop)),
         Reply::Reported(token, answer) => (token.number, answer.as_ref().map(drop)),
     }

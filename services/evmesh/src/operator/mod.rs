@@ -13,7 +13,7 @@ use lists::List;
 use mesh::{Shutdown, grpc::Address};
 use orders::Order;
 
-/// The operator's commands: see the network, stop and resume charge points, set prices, list sessions and tickets.
+/// The operator's desk: what is asked of central, and what is ordered.
 ///
 /// Orders are durable: they outlive a restart of central, and hold for charge points that are away.
 #[derive(Debug, clap::Args)]

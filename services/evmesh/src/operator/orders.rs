@@ -1,4 +1,4 @@
-//! Orders: stop, resume, price. A new one is a variant of [`Order`] and an arm of [`Order::give`].
+//! The operator's orders. A new one is a variant of [`Order`] and an arm of [`Order::give`].
 
 use super::desk::Desk;
 use crate::{

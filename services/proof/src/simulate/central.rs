@@ -364,7 +364,6 @@ pub(super) fn caller(reply: &Reply) -> u64 {
     match reply {
         Reply::Session(token, _) => token.number,
         Reply::Ordered(token, _) => token.number,
-        Reply::ChargePoint(token, _) => token.number,
         Reply::Registered(token, _) => token.number,
         Reply::Reported(token, _) => token.number,
     }

@@ -6,7 +6,7 @@ use super::{
     engine::ReplyTo,
     world::{Place, World, say},
 };
-use domain::network::{Command, Method, RequestKey, Target, Token, Which};
+use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
 use domain::supply::Input as AtEngine;
 use domain::{ChargePointId, Currency, DriverId, Mono, Price, SessionId};
 use proof::engine_process::Asked;
@@ -259,10 +259,9 @@ impl World {
         let Ok(price) = Price::new(currency, micros) else { return };
         let charge_point = self.points[p].id.clone();
         let request = self.repeatable(Method::SetPrice, "operator", &format!("{p} {price}"));
-        self.stranger_asks(move |token, _| Command::SetPrice {
+        self.stranger_asks(move |token, _| Command::Order {
             asked: asked(token, None, request.clone()),
-            charge_point: charge_point.clone(),
-            price,
+            order: Order::SetPrice { charge_point: charge_point.clone(), price },
         });
     }
 
@@ -274,8 +273,7 @@ impl World {
         let request = self.repeatable(method, "operator", &format!("{which:?}"));
         self.stranger_asks(move |token, _| Command::Order {
             asked: asked(token, None, request.clone()),
-            which: which.clone(),
-            out_of_order,
+            order: Order::Service { which: which.clone(), out_of_order },
         });
         if out_of_order && self.random.one_in(2) {
             let resumes = self.random.span(20_000);
@@ -296,8 +294,7 @@ impl World {
         self.after(4, move |world| {
             world.central_asked(Caller::Stranger, |token, _| Command::Order {
                 asked: asked(token, None, None),
-                which,
-                out_of_order: true,
+                order: Order::Service { which, out_of_order: true },
             });
         });
         let resumes = self.random.span(20_000);
@@ -307,8 +304,7 @@ impl World {
     pub(super) fn resume_all(&mut self) {
         self.central_asked(Caller::Stranger, |token, _| Command::Order {
             asked: asked(token, None, None),
-            which: Which::All,
-            out_of_order: false,
+            order: Order::Service { which: Which::All, out_of_order: false },
         });
     }
 

@@ -41,7 +41,6 @@ pub fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
     match &answered.result {
         Ok(Recorded::Session(session)) => stored.session_id = session.to_string(),
         Ok(Recorded::Ordered(count)) => stored.count = *count,
-        Ok(Recorded::ChargePoint(charge_point)) => stored.charge_point_id = charge_point.to_string(),
         Err(denial) => {
             stored.denial = denial.reason.as_str().to_owned();
             stored.detail = denial.text.clone();
@@ -59,8 +58,6 @@ pub fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadable> {
         Err(Denial { reason, text: stored.detail })
     } else if !stored.session_id.is_empty() {
         Ok(Recorded::Session(id(WHAT, &stored.session_id)?))
-    } else if !stored.charge_point_id.is_empty() {
-        Ok(Recorded::ChargePoint(id(WHAT, &stored.charge_point_id)?))
     } else {
         Ok(Recorded::Ordered(stored.count))
     };
@@ -77,7 +74,6 @@ mod tests {
         prop_oneof![
             "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::Session(id.parse().unwrap()))),
             any::<u32>().prop_map(|count| Ok(Recorded::Ordered(count))),
-            "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::ChargePoint(id.parse().unwrap()))),
             (proptest::sample::select(Reason::ALL), ".{0,80}")
                 .prop_map(|(reason, text)| Err(Denial { reason, text })),
         ]

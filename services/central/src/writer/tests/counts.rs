@@ -79,11 +79,8 @@ fn a_whole_supply_is_five_commits() {
 fn a_price_is_one_commit() {
     let mut bench = Bench::new();
     let cost = cost(&mut bench, |bench| {
-        bench.give(Command::SetPrice {
-            asked: asked(5),
-            charge_point: "MAD-01".parse().unwrap(),
-            price: "0.40 EUR".parse().unwrap(),
-        });
+        let (charge_point, price) = ("MAD-01".parse().unwrap(), "0.40 EUR".parse().unwrap());
+        bench.give(Command::Order { asked: asked(5), order: Order::SetPrice { charge_point, price } });
     });
     assert!(cost.commits <= 1 && cost.rows == 0, "{cost:?}");
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::store::read_rows;
 use domain::network::{
     Asked, CallFailed, CallOutcome, Config, Denial, EngineAnswer, EngineCall, EngineReport, EngineRequest,
-    Health, Method, Registration, Reply, RequestKey, Session, Target, Token,
+    Health, Method, Order, Registration, Reply, RequestKey, Session, Target, Token, Which,
 };
 use domain::{
     Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,

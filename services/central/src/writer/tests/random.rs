@@ -83,8 +83,8 @@ impl World {
             }
             Op::Order(out_of_order) => {
                 let asked = asked(5);
-                let which = domain::network::Which::All;
-                self.bench.give(Command::Order { asked, which, out_of_order });
+                let order = Order::Service { which: Which::All, out_of_order };
+                self.bench.give(Command::Order { asked, order });
             }
             Op::Meter(wh, lost) => self.meter(u64::from(wh), lost),
             Op::End => {

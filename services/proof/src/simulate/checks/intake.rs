@@ -10,8 +10,8 @@ use super::{
 };
 use central::writer::Input;
 use domain::network::{
-    Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Reason, Registered, Reply,
-    RequestKey, Which,
+    Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Order, Reason, Registered,
+    Reply, RequestKey, Which,
 };
 use domain::{ChargePointId, Price};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,6 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::RequestManualSupply { asked, .. }
         | Command::StopCharge { asked, .. } => of(asked),
         Command::Order { asked, .. } => of(asked),
-        Command::SetPrice { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
         | Command::MonitorGone { .. }
@@ -44,7 +43,6 @@ fn gist(reply: &Reply) -> Result<String, Denial> {
     match reply {
         Reply::Session(_, answer) => answer.as_ref().map(|session| format!("session {}", session.id)),
         Reply::Ordered(_, answer) => answer.as_ref().map(|ordered| format!("ordered {}", ordered.count)),
-        Reply::ChargePoint(_, answer) => answer.as_ref().map(|id| format!("changed {id}")),
         Reply::Registered(_, answer) => {
             answer.as_ref().map(|Registered { epoch, .. }| format!("registered {epoch}"))
         }
@@ -157,8 +155,7 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
-            Command::SetPrice { .. }
-            | Command::Order { .. }
+            Command::Order { .. }
             | Command::RequestCharge { .. }
             | Command::RequestManualSupply { .. }
             | Command::Telemetry { .. }
@@ -221,29 +218,27 @@ impl World {
                 |sent: &Effect| matches!(sent, Effect::Reply(to) if caller(to) == number && gist(to).is_ok());
             !before.repeats.contains(&number) && effects.iter().any(to)
         };
+        let meant = |which: &Which, id: &ChargePointId| match which {
+            Which::All => true,
+            Which::Some(ids) => ids.contains(id),
+        };
         let mut expected = before.points.clone();
         for input in inputs {
-            match input {
-                Input::Command(Command::SetPrice { asked, charge_point, price })
-                    if granted(asked.token.number) =>
+            let Input::Command(Command::Order { asked, order }) = input else { continue };
+            if !granted(asked.token.number) {
+                continue;
+            }
+            for (id, point) in &mut expected {
+                if let Order::SetPrice { charge_point, price } = order
+                    && charge_point == id
                 {
-                    if let Some(point) = expected.get_mut(charge_point) {
-                        point.0 = *price;
-                    }
+                    point.0 = *price;
                 }
-                Input::Command(Command::Order { asked, which, out_of_order })
-                    if granted(asked.token.number) =>
+                if let Order::Service { which, out_of_order } = order
+                    && meant(which, id)
                 {
-                    let meant = |id: &ChargePointId| match which {
-                        Which::All => true,
-                        Which::Some(ids) => ids.contains(id),
-                    };
-                    expected
-                        .iter_mut()
-                        .filter(|(id, _)| meant(id))
-                        .for_each(|(_, point)| point.1 = *out_of_order);
+                    point.1 = *out_of_order;
                 }
-                _ => {}
             }
         }
         for (id, (price, out_of_order)) in expected {
