@@ -1,21 +1,17 @@
 //! Between the store's values (protobuf `evmesh.store.v1`) and the rules' records.
 
-use domain::{Power, Price, SupplyEnd, SupplyRecord, SupplyState, Wall};
-use evmesh_proto::store::{StoredPrice, StoredSupply, StoredSupplyEnd};
-use mesh::convert::{InvalidField, energy, given, parse};
+use domain::{Power, SupplyEnd, SupplyRecord, SupplyState, Wall};
+use evmesh_proto::store::{StoredSupply, StoredSupplyEnd};
+use mesh::convert::{InvalidField, energy, parse, price_stored, stored_price, supply_end_stored};
 
 pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
-    let price = StoredPrice {
-        currency_code: record.price.currency().to_string(),
-        micros_per_kwh: record.price.micros_per_kwh(),
-    };
     StoredSupply {
         session_id: record.session.to_string(),
         driver_id: record.driver.to_string(),
-        price: Some(price),
+        price: Some(price_stored(record.price)),
         authorization_number: record.authorization,
         end: match record.state {
-            SupplyState::Ended(end) => end_stored(end).into(),
+            SupplyState::Ended(end) => supply_end_stored(end).into(),
             SupplyState::Authorized | SupplyState::Supplying => StoredSupplyEnd::Unspecified.into(),
         },
         seq: record.seq,
@@ -28,14 +24,11 @@ pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
 }
 
 pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
-    let price = given("price", stored.price.as_ref())?;
-    let currency = parse("price.currency_code", &price.currency_code)?;
-    let end = SupplyEnd::ALL.into_iter().find(|end| end_stored(*end) == stored.end());
+    let end = SupplyEnd::ALL.into_iter().find(|end| supply_end_stored(*end) == stored.end());
     Ok(SupplyRecord {
         session: parse("session_id", &stored.session_id)?,
         driver: parse("driver_id", &stored.driver_id)?,
-        price: Price::new(currency, price.micros_per_kwh)
-            .map_err(|problem| InvalidField::new("price.micros_per_kwh", problem))?,
+        price: stored_price("price", stored.price.as_ref())?,
         authorization: stored.authorization_number,
         state: end.map_or(SupplyState::Supplying, SupplyState::Ended),
         seq: stored.seq,
@@ -48,16 +41,6 @@ pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
             text => Some(parse("traceparent", text)?),
         },
     })
-}
-
-fn end_stored(end: SupplyEnd) -> StoredSupplyEnd {
-    match end {
-        SupplyEnd::Completed => StoredSupplyEnd::Completed,
-        SupplyEnd::Stopped => StoredSupplyEnd::Stopped,
-        SupplyEnd::EngineFault => StoredSupplyEnd::EngineFault,
-        SupplyEnd::MonitorLost => StoredSupplyEnd::MonitorLost,
-        SupplyEnd::Interrupted => StoredSupplyEnd::Interrupted,
-    }
 }
 
 #[cfg(test)]

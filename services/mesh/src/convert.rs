@@ -3,7 +3,10 @@
 //! What is wrong is a value: the edge of gRPC makes a refusal of it, a store's codec its own error.
 
 use domain::{Energy, Money, Power, Price, SupplyEnd, Wall, ids::MAX_NUMBER, text};
-use evmesh_proto::{engine, network as proto};
+use evmesh_proto::{
+    engine, network as proto,
+    store::{StoredPrice, StoredSupplyEnd},
+};
 use std::{fmt::Display, str::FromStr, time::Duration};
 
 /// A field is wrong, and how: `problem` goes on after its name ("must not be empty").
@@ -35,9 +38,12 @@ pub fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Inv
 /// Reads a price; `field` is where it was (`price`).
 pub fn price(field: &str, price: Option<&proto::Price>) -> Result<Price, InvalidField> {
     let price = given(field, price)?;
-    let currency = parse(&format!("{field}.currency_code"), &price.currency_code)?;
-    let micros = u64::try_from(price.micros_per_kwh).unwrap_or(u64::MAX); // a negative one is out of bounds too
-    Price::new(currency, micros)
+    let micros_per_kwh = u64::try_from(price.micros_per_kwh).unwrap_or(u64::MAX); // a negative one is out of bounds too
+    price_of(field, &price.currency_code, micros_per_kwh)
+}
+
+fn price_of(field: &str, currency: &str, micros_per_kwh: u64) -> Result<Price, InvalidField> {
+    Price::new(parse(&format!("{field}.currency_code"), currency)?, micros_per_kwh)
         .map_err(|problem| InvalidField::new(format!("{field}.micros_per_kwh"), problem))
 }
 
@@ -46,6 +52,17 @@ pub fn price_proto(price: Price) -> proto::Price {
         currency_code: price.currency().to_string(),
         micros_per_kwh: signed(price.micros_per_kwh()),
     }
+}
+
+/// Reads a price out of a store; `field` is where it was (`price`).
+pub fn stored_price(field: &str, price: Option<&StoredPrice>) -> Result<Price, InvalidField> {
+    let price = given(field, price)?;
+    price_of(field, &price.currency_code, price.micros_per_kwh)
+}
+
+/// Writes a price for a store.
+pub fn price_stored(price: Price) -> StoredPrice {
+    StoredPrice { currency_code: price.currency().to_string(), micros_per_kwh: price.micros_per_kwh() }
 }
 
 /// Reads an amount; `field` is where it was (`amount`).
@@ -83,6 +100,17 @@ pub fn supply_end_proto(end: SupplyEnd) -> engine::SupplyEnd {
         SupplyEnd::EngineFault => engine::SupplyEnd::EngineFault,
         SupplyEnd::MonitorLost => engine::SupplyEnd::MonitorLost,
         SupplyEnd::Interrupted => engine::SupplyEnd::Interrupted,
+    }
+}
+
+/// Writes how a supply ended for a store.
+pub fn supply_end_stored(end: SupplyEnd) -> StoredSupplyEnd {
+    match end {
+        SupplyEnd::Completed => StoredSupplyEnd::Completed,
+        SupplyEnd::Stopped => StoredSupplyEnd::Stopped,
+        SupplyEnd::EngineFault => StoredSupplyEnd::EngineFault,
+        SupplyEnd::MonitorLost => StoredSupplyEnd::MonitorLost,
+        SupplyEnd::Interrupted => StoredSupplyEnd::Interrupted,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Charge points.
 
-use super::{decode, encode, id, price, price_stored};
+use super::{decode, encode, id, price};
 use crate::error::Unreadable;
 use domain::network::ChargePoint;
 use evmesh_proto::store::StoredChargePoint;
+use mesh::convert::price_stored;
 
 const WHAT: &str = "a charge point";
 

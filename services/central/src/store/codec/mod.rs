@@ -15,6 +15,7 @@ pub use session::{session, session_value};
 use crate::{Error, error::Unreadable};
 use domain::Price;
 use evmesh_proto::store::StoredPrice;
+use mesh::convert::stored_price;
 use std::{cmp::Ordering, fmt::Display};
 
 /// The layout of the store, and of its changelog, that this version writes. It refuses any other.
@@ -41,14 +42,8 @@ fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Res
     text.parse().map_err(|problem| Unreadable::new(what, format!("'{text}' {problem}")))
 }
 
-fn price_stored(price: Price) -> StoredPrice {
-    StoredPrice { currency_code: price.currency().to_string(), micros_per_kwh: price.micros_per_kwh() }
-}
-
 fn price(what: &'static str, stored: Option<&StoredPrice>) -> Result<Price, Unreadable> {
-    let stored = stored.ok_or_else(|| Unreadable::new(what, "it lacks a price"))?;
-    Price::new(id(what, &stored.currency_code)?, stored.micros_per_kwh)
-        .map_err(|problem| Unreadable::new(what, problem))
+    stored_price("its price", stored).map_err(|problem| Unreadable::new(what, problem))
 }
 
 #[cfg(test)]

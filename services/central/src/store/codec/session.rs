@@ -2,7 +2,7 @@
 //!
 //! What the type cannot hold is refused. Not kept: the live view.
 
-use super::{decode, encode, id, price, price_stored, request_key, request_key_bytes};
+use super::{decode, encode, id, price, request_key, request_key_bytes};
 use crate::error::Unreadable;
 use domain::network::{
     Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Stop, Ticket,
@@ -13,6 +13,7 @@ use evmesh_proto::store::{
     StoredReserved, StoredRevoking, StoredSession, StoredStop, StoredSupplyEnd, StoredSupplying,
     StoredUnanswered, StoredUnread, StoredVoid, stored_ended, stored_session,
 };
+use mesh::convert::{price_stored, supply_end_stored};
 
 const WHAT: &str = "a session";
 
@@ -76,7 +77,7 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
         Settlement::Billed { delivered, ticket, held } => Stored::Billed(StoredBilled {
             delivered: Some(delivered_stored(*delivered)),
             amount_micros: ticket.amount.micros,
-            end: ticket.end.map_or(StoredSupplyEnd::Unspecified, end_stored).into(),
+            end: ticket.end.map_or(StoredSupplyEnd::Unspecified, supply_end_stored).into(),
             issued_ms: ticket.issued.0,
             late_energy_wh: ticket.late_energy.wh(),
             held: held.map(|Held { over, revoke }| StoredHeld { over, revoke }),
@@ -104,16 +105,6 @@ fn outcome_stored(outcome: Outcome) -> StoredOutcome {
         Outcome::Faulted => StoredOutcome::Faulted,
         Outcome::Expired => StoredOutcome::Expired,
         Outcome::Rejected => StoredOutcome::Rejected,
-    }
-}
-
-fn end_stored(end: SupplyEnd) -> StoredSupplyEnd {
-    match end {
-        SupplyEnd::Completed => StoredSupplyEnd::Completed,
-        SupplyEnd::Stopped => StoredSupplyEnd::Stopped,
-        SupplyEnd::EngineFault => StoredSupplyEnd::EngineFault,
-        SupplyEnd::MonitorLost => StoredSupplyEnd::MonitorLost,
-        SupplyEnd::Interrupted => StoredSupplyEnd::Interrupted,
     }
 }
 
@@ -213,7 +204,7 @@ fn outcome(stored: i32) -> Result<Outcome, Unreadable> {
 }
 
 fn end(stored: i32) -> Result<Option<SupplyEnd>, Unreadable> {
-    (stored != 0).then(|| word(&SupplyEnd::ALL, stored, end_stored)).transpose()
+    (stored != 0).then(|| word(&SupplyEnd::ALL, stored, supply_end_stored)).transpose()
 }
 
 #[cfg(test)]

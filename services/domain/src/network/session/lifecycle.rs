@@ -117,7 +117,7 @@ impl Session {
         reserved
     }
 
-    /// Its end was ordered: the first order counts. One that the engine has not agreed to is given up like a reservation.
+    /// Its end was ordered: the first order counts. What the engine has not agreed to is given up like a reservation.
     pub(in crate::network) fn order_stop(&mut self, by: Stop, deadline: Deadline) {
         match &mut self.life {
             Life::Authorizing { .. } | Life::Reserved { .. } => {
