@@ -122,10 +122,18 @@ r#"    /// The engine agreed.
     Break {
         name: "late-reading-billed",
         promises: &["INV-1", "INV-4"],
-        edits: &[edit!("domain/src/network/session/ticket.rs":
-"            self.late_energy = energy; // recorded beside the ticket, never billed"
-=> r#"            if crate::broken("late-reading-billed") { self.energy = energy; }
-            self.late_energy = energy;"#)],
+        edits: &[
+            edit!("domain/src/network/session/lifecycle.rs":
+"settlement: Settlement::Billed { ticket, held, .. }, .. } = &mut self.life {"
+=> "settlement: Settlement::Billed { delivered, ticket, held }, .. } = &mut self.life {"),
+            edit!("domain/src/network/session/lifecycle.rs":
+"            return match (ticket.note(reading.energy), over) {"
+=> r#"            if crate::broken("late-reading-billed") && reading.energy > delivered.energy {
+                delivered.energy = reading.energy;
+                *ticket = Ticket::issue(self.facts.price, reading.energy, ticket.end, ticket.issued);
+            }
+            return match (ticket.note(reading.energy), over) {"#),
+        ],
     },
     Break {
         name: "confirmed-before-settled",
