@@ -75,8 +75,8 @@ r#"        self.store.commit(step.batch)?;
         edits: &[
             edit!("domain/src/network/state.rs":
 "self.held.range(first..next).next().map_or(next, |(&oldest, _)| oldest)"
-=> r#"self.held.range(first..next).next().filter(|_| !crate::broken("offset-before-effect")).map_or(next,
-    |(&oldest, _)| oldest)"#),
+=> r#"self.held.range(first..next).next()
+    .filter(|_| !crate::broken("offset-before-effect")).map_or(next, |(&oldest, _)| oldest)"#),
             edit!("central/src/writer/mod.rs":
 "        for session in self.network.checkpoint(sessions) {"
 => r#"        let sessions = if domain::broken("offset-before-effect") { 0 } else { sessions };
@@ -172,9 +172,8 @@ r#"        matches!(self.link, Link::Up { health: Health::Ok, .. })
         promises: &["INV-8"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
 "self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);"
-=> r#"self.reject(id, Denial {
-    reason: Reason::EngineSilent, text }, Outcome::Rejected, if c
-        rate::broken("silent-authorization-not-revoked") { Word::Given } else { Word::Wanted });"#)],
+=> r#"self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected,
+    if crate::broken("silent-authorization-not-revoked") { Word::Given } else { Word::Wanted });"#)],
     },
     Break {
         name: "another-instances-answer-taken",
@@ -226,8 +225,8 @@ r#"        for &number in numbers {
         promises: &["INV-2"],
         edits: &[edit!("domain/src/network/authorization.rs":
 "if let Some(open) = self.net.open_session(&pending.driver) {"
-=> r#"if let Some(open) = self.net.open_session(&pending.driver).filter(|_| !
-    crate::broken("two-open-sessions-of-a-driver")) {"#)],
+=> r#"if let Some(open) = self.net.open_session(&pending.driver)
+    .filter(|_| !crate::broken("two-open-sessions-of-a-driver")) {"#)],
     },
     Break {
         name: "request-id-not-recorded",
