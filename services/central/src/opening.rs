@@ -18,6 +18,7 @@ use mesh::{
 use std::io;
 
 /// A store that is open, and locked.
+#[derive(Debug)]
 pub(crate) enum Opening {
     Ready(Box<Owner<Writer, SledStore>>),
     /// It is empty, or half rebuilt: Kafka decides.
@@ -25,6 +26,7 @@ pub(crate) enum Opening {
 }
 
 /// A store that is not there yet.
+#[derive(Debug)]
 pub(crate) struct Beginning {
     store: SledStore,
     begun: Begun,

@@ -43,6 +43,7 @@ const TOPICS: &[&str] =
     &[topics::CP_TELEMETRY, topics::CP_TELEMETRY_DLQ, topics::DRIVER_NOTIFICATIONS, topics::NETWORK_STATUS];
 
 /// Central, bound and with its store open, not running yet.
+#[derive(Debug)]
 pub struct Service {
     options: Options,
     listener: Listener,
@@ -52,12 +53,6 @@ pub struct Service {
     events: Events,
     view: View,
     roster: watch::Sender<Arc<Roster>>,
-}
-
-impl std::fmt::Debug for Service {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("address", &self.local_addr()).finish_non_exhaustive()
-    }
 }
 
 impl Service {

@@ -4,13 +4,10 @@ use crate::{
     DriverEvent, Error, Options, View, calls::Calls, free_points, heard::Heard, topics::Topics, words::Words,
 };
 use domain::{
-    Mono, Price, RequestId,
+    Price, RequestId,
     requests::{Effect, Event, FreePoint, Input, Requests, Summary},
 };
-use mesh::{
-    Shutdown,
-    grpc::{Peer, PeerOptions},
-};
+use mesh::{Shutdown, clock::sleep_until, grpc::Peer};
 use std::{collections::HashMap, time::Duration};
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -73,8 +70,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
         let (sender, mut heard) = mpsc::channel(HEARD);
         let _topics = Topics::read(&self.options, sender.clone())?;
-        let peer_options = PeerOptions { timeout: CALL_TIMEOUT, ..PeerOptions::default() };
-        let peer = Peer::new(&self.options.central, peer_options);
+        let peer = Peer::new(&self.options.central, CALL_TIMEOUT);
         let broadcast_at = watch::Sender::new(None);
         let mut asking = JoinSet::new();
         asking.spawn(free_points::ask(peer.clone(), sender.clone(), broadcast_at.subscribe()));
@@ -159,13 +155,6 @@ impl Running {
     fn tell(&mut self, event: Event) {
         self.view.send_modify(|view| view.apply(&event, &self.words));
         let _ = self.events.send(event); // nobody has to listen
-    }
-}
-
-async fn sleep_until(at: Option<Mono>) {
-    match at {
-        Some(at) => tokio::time::sleep(at.since(mesh::now().mono)).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -22,31 +22,35 @@ impl Topics {
     pub(crate) fn read(options: &Options, heard: mpsc::Sender<Heard>) -> Result<Self, Error> {
         let group = format!("evmesh-driver-{}-{}", options.driver, uuid::Uuid::new_v4());
         let driver = options.driver.to_string();
-        let told = heard.clone();
-        let notifications = move |event| match event {
-            ReaderEvent::Message(message) => notification(&message.payload, &driver)
-                .is_none_or(|input| told.blocking_send(Heard::Input(input)).is_ok()),
-            ReaderEvent::ReadToEnd { .. }
-            | ReaderEvent::Away
-            | ReaderEvent::NewCluster { .. }
-            | ReaderEvent::Gap { .. } => !told.is_closed(),
-        };
+        let told = sink(heard.clone(), move |payload| notification(payload, &driver).map(Heard::Input));
         let mut broadcasts = Broadcasts::default();
-        let status = move |event| match event {
-            ReaderEvent::Message(message) => free(&message.payload, &mut broadcasts)
-                .is_none_or(|free| heard.blocking_send(Heard::Broadcast(free)).is_ok()),
-            ReaderEvent::ReadToEnd { .. }
-            | ReaderEvent::Away
-            | ReaderEvent::NewCluster { .. }
-            | ReaderEvent::Gap { .. } => !heard.is_closed(),
-        };
-        let read = |topic, sink: Box<dyn FnMut(ReaderEvent) -> bool + Send>| {
-            Reader::spawn(&options.kafka, topic, &group, Origin::Latest, sink)
-        };
+        let status = sink(heard, move |payload| free(payload, &mut broadcasts).map(Heard::Broadcast));
         Ok(Self {
-            _notifications: read(DRIVER_NOTIFICATIONS, Box::new(notifications))?,
-            _status: read(NETWORK_STATUS, Box::new(status))?,
+            _notifications: Reader::spawn(
+                &options.kafka,
+                DRIVER_NOTIFICATIONS,
+                &group,
+                Origin::Latest,
+                told,
+            )?,
+            _status: Reader::spawn(&options.kafka, NETWORK_STATUS, &group, Origin::Latest, status)?,
         })
+    }
+}
+
+/// Takes what a reader tells, until the app ends.
+fn sink(
+    heard: mpsc::Sender<Heard>,
+    mut take: impl FnMut(&[u8]) -> Option<Heard>,
+) -> impl FnMut(ReaderEvent) -> bool {
+    move |event| match event {
+        ReaderEvent::Message(message) => {
+            take(&message.payload).is_none_or(|what| heard.blocking_send(what).is_ok())
+        }
+        ReaderEvent::ReadToEnd { .. }
+        | ReaderEvent::Away
+        | ReaderEvent::NewCluster { .. }
+        | ReaderEvent::Gap { .. } => !heard.is_closed(),
     }
 }
 

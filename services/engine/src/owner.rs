@@ -12,7 +12,7 @@ use mesh::{
     kafka::Producer,
     store::{Batch, Store},
 };
-use std::{fmt, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 use tokio::sync::{Notify, oneshot, watch};
 
 /// At most so many inputs wait: far more than central, a monitor and a person have under way with one engine.
@@ -42,15 +42,10 @@ pub enum Effect {
 }
 
 /// The rules, and whose they are.
+#[derive(Debug)]
 pub struct Engine {
     charge_point: ChargePointId,
     supply: simulated::ChargePoint,
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("charge_point", &self.charge_point).finish_non_exhaustive()
-    }
 }
 
 impl Rules for Engine {

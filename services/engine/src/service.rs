@@ -20,8 +20,9 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
+    clock::sleep_until,
     group_commit::{self, Inbox, Owner, queue},
-    grpc::{GrpcServer, Listener, Peer, PeerOptions, ServerOptions},
+    grpc::{CALL_TIMEOUT, GrpcServer, Listener, Peer, ServerOptions},
     kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
@@ -69,7 +70,7 @@ impl Service {
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
         let producer = Producer::new(&options.kafka, &what.replace(' ', "-"))?;
-        let central = Central(Peer::new(&options.central, PeerOptions::default()));
+        let central = Central(Peer::new(&options.central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
         let point = Point::new(options.charge_point, inputs, shown, central);
@@ -165,16 +166,10 @@ fn stopped(outcome: Option<Result<(), Error>>) -> Result<(), Error> {
 async fn tick(point: Point, mut wakes: watch::Receiver<Option<Mono>>, shutdown: Shutdown) {
     loop {
         let at = *wakes.borrow_and_update();
-        let due = async {
-            match at {
-                Some(at) => tokio::time::sleep(at.since(mesh::now().mono)).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = shutdown.started() => return,
             changed = wakes.changed() => if changed.is_err() { return },
-            () = due => {
+            () = sleep_until(at) => {
                 point.tell(Input::Tick).await;
                 // The owner names the next moment after each commit.
                 tokio::select! {

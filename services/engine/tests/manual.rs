@@ -20,7 +20,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Address, Failure, GrpcServer, Listener, Peer, PeerOptions, ServerOptions, reason},
+    grpc::{Address, CALL_TIMEOUT, Failure, GrpcServer, Listener, Peer, ServerOptions, reason},
 };
 use std::sync::{Arc, Mutex};
 use tempfile::tempdir;
@@ -62,7 +62,7 @@ impl ChargePointService for Central {
             return Err(Failure::precondition("DRIVER_BUSY", "this driver has an open session").into());
         }
         let engine = self.engine.borrow().clone().expect("the engine is known");
-        let mut engine = EngineServiceClient::new(Peer::new(&engine, PeerOptions::default()));
+        let mut engine = EngineServiceClient::new(Peer::new(&engine, CALL_TIMEOUT));
         let authorize = AuthorizeSupplyRequest {
             instance_id: request.instance_id,
             authorization_number: 1,

@@ -1,6 +1,7 @@
 //! How a command ends: its exit code, and the one sentence that says why.
 
-use std::{error::Error, io, iter, process::ExitCode};
+use mesh::grpc::with_causes;
+use std::{error::Error, io, process::ExitCode};
 
 /// Said at the end of every `--help`.
 pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order; a driver \
@@ -25,14 +26,9 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// It could not be done, because of this: the error's sentence, then its causes in brackets.
+    /// It could not be done, because of this.
     pub(crate) fn because(error: &(dyn Error + 'static)) -> Self {
-        let causes = iter::successors(error.source(), |&error| error.source()).map(ToString::to_string);
-        let causes = causes.collect::<Vec<_>>().join(": ");
-        let text = match causes.as_str() {
-            "" => error.to_string(),
-            causes => format!("{error} ({causes})"),
-        };
+        let text = with_causes(error);
         if store_needs_a_person(error) { Self::Store(text) } else { Self::Failed(text) }
     }
 
@@ -42,22 +38,15 @@ impl Failure {
 
     /// Prints the sentence, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        match self {
-            Self::Usage(text) => {
-                eprintln!("evmesh: {text}");
-                ExitCode::from(2)
-            }
-            Self::Failed(text) => {
-                eprintln!("evmesh: {text}");
-                ExitCode::from(1)
-            }
-            Self::Store(text) => {
-                eprintln!("evmesh: {text}");
-                ExitCode::from(3)
-            }
-            Self::Told => ExitCode::from(1),
-            Self::Unread => ExitCode::SUCCESS,
-        }
+        let (text, code) = match self {
+            Self::Usage(text) => (Some(text), 2),
+            Self::Failed(text) => (Some(text), 1),
+            Self::Store(text) => (Some(text), 3),
+            Self::Told => (None, 1),
+            Self::Unread => (None, 0),
+        };
+        text.into_iter().for_each(|text| eprintln!("evmesh: {text}"));
+        ExitCode::from(code)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The server that a command calls: how it is called, and what is said when a call fails.
 
 use crate::exit::Failure;
-use mesh::grpc::{Address, CallError, Peer, PeerOptions, with_request_id};
+use mesh::grpc::{Address, CALL_TIMEOUT, CallError, Peer, with_request_id};
 use std::{future::Future, pin::pin, time::Duration};
 use tonic::{Code, Request, Response, Status};
 
@@ -41,7 +41,7 @@ impl Remote {
     /// Central, as `operator` and `up` call it.
     pub(crate) fn central(address: &Address) -> Self {
         Self {
-            peer: Peer::new(address, PeerOptions::default()),
+            peer: Peer::new(address, CALL_TIMEOUT),
             what: "central",
             advice: "start it with 'evmesh central' (or a whole network with 'evmesh up'), or name another with \
               --central",
@@ -51,7 +51,7 @@ impl Remote {
     /// An engine, as `point` and `up` call it.
     pub(crate) fn engine(address: &Address) -> Self {
         Self {
-            peer: Peer::new(address, PeerOptions::default()),
+            peer: Peer::new(address, CALL_TIMEOUT),
             what: "the engine",
             advice: "start it with 'evmesh engine' (or a whole network with 'evmesh up'), or name another with \
               --engine",

@@ -10,12 +10,11 @@ pub const LONGEST: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Backoff {
     bound: Duration,
-    longest: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { bound: FIRST, longest: LONGEST }
+        Self { bound: FIRST }
     }
 }
 
@@ -25,15 +24,10 @@ impl Backoff {
         Self::default()
     }
 
-    /// From `first` to `longest`.
-    pub fn between(first: Duration, longest: Duration) -> Self {
-        Self { bound: first.min(longest), longest }
-    }
-
     /// The next wait; the bound doubles.
     pub fn next_wait(&mut self) -> Duration {
         let wait = self.bound.mul_f64(fastrand::f64());
-        self.bound = (self.bound * 2).min(self.longest);
+        self.bound = (self.bound * 2).min(LONGEST);
         wait
     }
 
@@ -43,7 +37,7 @@ impl Backoff {
 
     /// It worked: the next failure waits shortly again.
     pub fn reset(&mut self) {
-        self.bound = FIRST.min(self.longest);
+        self.bound = FIRST;
     }
 }
 

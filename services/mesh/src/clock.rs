@@ -27,6 +27,14 @@ pub fn now() -> Now {
     Now { mono: Mono(millis(mono)), wall: wall() }
 }
 
+/// Sleeps until then; without a moment, for ever.
+pub async fn sleep_until(at: Option<Mono>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(now().mono)).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[allow(clippy::disallowed_methods)] // this is the clock
 fn wall() -> Wall {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

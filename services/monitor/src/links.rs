@@ -18,7 +18,7 @@ use evmesh_proto::{
 use mesh::{
     backoff::Backoff,
     convert,
-    grpc::{CallError, Peer, PeerOptions},
+    grpc::{CALL_TIMEOUT, CallError, Peer},
 };
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -51,11 +51,11 @@ impl Links {
     /// None is open yet. What comes in goes to `inputs`.
     pub(crate) fn new(options: Options, monitor: MonitorId, inputs: mpsc::Sender<Input>) -> Self {
         Self {
-            engine: Peer::new(&options.engine, PeerOptions::default()),
+            engine: Peer::new(&options.engine, CALL_TIMEOUT),
             engine_task: JoinSet::new(),
             engine_backoff: Backoff::new(),
             pings: None,
-            central: Peer::new(&options.central, PeerOptions::default()),
+            central: Peer::new(&options.central, CALL_TIMEOUT),
             central_task: JoinSet::new(),
             central_backoff: Backoff::new(),
             reports: None,
@@ -248,23 +248,14 @@ fn central_trouble(status: &Status) -> Trouble {
 
 /// Was there somebody who could decide?
 fn decided(code: Code) -> bool {
-    match code {
+    !matches!(
+        code,
         Code::Ok
-        | Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::Internal
-        | Code::DataLoss => false,
-        Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::ResourceExhausted
-        | Code::FailedPrecondition
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Unauthenticated => true,
-    }
+            | Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+            | Code::DataLoss
+    )
 }

@@ -2,11 +2,12 @@
 
 use crate::{Error, Options, View, links::Links, words};
 use domain::{
-    MonitorId, Mono,
+    MonitorId,
     watchdog::{Effect, Input, Watchdog},
 };
 use mesh::{
     Shutdown,
+    clock::sleep_until,
     grpc::{GrpcServer, Listener},
 };
 use std::net::SocketAddr;
@@ -92,13 +93,6 @@ fn act(links: &mut Links, view: &watch::Sender<View>, effect: Effect) {
         }
         Effect::Report { link: _, epoch, health } => links.report(epoch, health),
         Effect::Say(notice) => words::say(&view.borrow(), &notice),
-    }
-}
-
-async fn sleep_until(at: Option<Mono>) {
-    match at {
-        Some(at) => tokio::time::sleep(at.since(mesh::now().mono)).await,
-        None => std::future::pending().await,
     }
 }
 

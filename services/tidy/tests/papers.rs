@@ -131,7 +131,7 @@ fn every_reason_of_an_error_is_in_its_paper_and_the_other_way_round() {
             made.insert(name, at);
         }
     }
-    let short = "invalid_argument|not_found|precondition|denied|aborted|unavailable|exhausted";
+    let short = "precondition|aborted|unavailable|exhausted";
     let failures = format!(r"(?:Failure|Self)::(?:new\(\s*[\w:]+\s*,|(?:{short})\()");
     made.extend(found(&code, &format!(r#"\b{failures}\s*"([A-Z_]+)""#)));
     // A value becomes a failure with a code and a reason.

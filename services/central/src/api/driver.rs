@@ -16,7 +16,7 @@ use mesh::{
     grpc::{Failure, parse},
 };
 use tokio_stream::wrappers::WatchStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Drivers {
@@ -30,7 +30,7 @@ fn driver_id(text: &str) -> Result<DriverId, Failure> {
 
 fn session_unknown(driver: &DriverId, session: &SessionId) -> Failure {
     let text = format!("driver {driver} has no session {session}; ListSessions shows those that it has");
-    Failure::not_found("SESSION_UNKNOWN", text)
+    Failure::new(Code::NotFound, "SESSION_UNKNOWN", text)
 }
 
 impl Drivers {
@@ -153,7 +153,7 @@ impl DriverService for Drivers {
         let none = || {
             let text =
                 format!("session {} has no ticket yet; WatchSession ends once it is settled", session.id);
-            Failure::not_found("TICKET_UNKNOWN", text)
+            Failure::new(Code::NotFound, "TICKET_UNKNOWN", text)
         };
         let ticket = session.ticket().ok_or_else(none)?;
         Ok(Response::new(proto::GetTicketResponse { ticket: Some(view::ticket(&session, &ticket)) }))

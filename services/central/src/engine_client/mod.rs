@@ -15,7 +15,7 @@ use domain::{ChargePointId, InstanceId};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
-    grpc::{Address, CallError, Peer, PeerOptions},
+    grpc::{Address, CallError, Peer},
     trace,
 };
 use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
@@ -68,8 +68,7 @@ impl Calls {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        let options = PeerOptions { timeout: self.timeout, ..PeerOptions::default() };
-        let peer = Peer::new(&parsed, options);
+        let peer = Peer::new(&parsed, self.timeout);
         self.peers.insert(id.clone(), (address.to_owned(), peer.clone()));
         Ok(peer)
     }

@@ -12,11 +12,10 @@ use domain::network::{Command, Session, Token};
 use mesh::{
     Shutdown,
     group_commit::{Order, Queue, Refused},
-    grpc::Failure,
+    grpc::{Failure, with_causes},
     store::Store,
 };
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -29,7 +28,7 @@ use tokio::sync::{oneshot, watch};
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The way to the writer. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Handle {
     /// Requests, engines' answers, ticks: what somebody waits for.
     pub(super) orders: Queue<Writer, Outlet>,
@@ -37,12 +36,6 @@ pub struct Handle {
     pub(super) telemetry: Queue<Writer, Outlet>,
     pub(super) tokens: Arc<AtomicU64>,
     pub(super) stop: Shutdown,
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
 }
 
 impl Handle {
@@ -85,7 +78,7 @@ impl Handle {
         &self,
         question: impl FnOnce(&Snapshot<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.query(question).await?.map_err(|error| Failure::internal(Chain(error)))
+        self.query(question).await?.map_err(|error| Failure::internal(with_causes(&error)))
     }
 
     /// The queue of orders, for an outbox.
@@ -136,19 +129,4 @@ pub(crate) fn stopping() -> Failure {
         "central is stopping; ask again once it is back",
         mesh::grpc::RETRY_AFTER,
     )
-}
-
-/// An error with its causes, for the log.
-struct Chain(Error);
-
-impl fmt::Display for Chain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = std::error::Error::source(&self.0);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

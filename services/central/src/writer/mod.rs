@@ -54,6 +54,7 @@ pub enum Input {
     Changelog(Found),
 }
 
+#[derive(Debug)]
 pub struct Writer {
     network: Network,
     meta: StoredMeta,
@@ -67,12 +68,6 @@ pub struct Writer {
     /// As they are on disk.
     offsets: BTreeMap<i32, i64>,
     checkpointed: Mono,
-}
-
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").finish_non_exhaustive()
-    }
 }
 
 impl Rules for Writer {

@@ -28,7 +28,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// Everything here happens well within this, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
@@ -157,7 +157,7 @@ impl Central {
         let session = state.sessions.get(id).filter(|session| session.driver_id == driver);
         session
             .cloned()
-            .ok_or_else(|| Failure::not_found("SESSION_UNKNOWN", "there is no such session").into())
+            .ok_or_else(|| Failure::new(Code::NotFound, "SESSION_UNKNOWN", "there is no such session").into())
     }
 }
 
@@ -175,7 +175,7 @@ impl DriverService for Central {
         };
         if request.charge_point_id.starts_with("GONE") {
             let message = format!("there is no charge point {}", request.charge_point_id);
-            return Err(Failure::not_found("CHARGE_POINT_UNKNOWN", message).into());
+            return Err(Failure::new(Code::NotFound, "CHARGE_POINT_UNKNOWN", message).into());
         }
         let id = match known {
             Some(id) => id,

@@ -15,7 +15,7 @@ use evmesh_proto::{
 use futures_util::StreamExt as _;
 use mesh::{
     Shutdown,
-    grpc::{Address, Peer, PeerOptions},
+    grpc::{Address, CALL_TIMEOUT, Peer},
     kafka::KafkaOptions,
     testing::{eventually, free_address},
 };
@@ -78,7 +78,7 @@ impl Engine {
         let (address, view, shutdown) = (service.local_addr(), service.point().watch(), Shutdown::new());
         let instance = view.borrow().instance.to_string();
         let running = tokio::spawn(service.run(shutdown.clone()));
-        let peer = Peer::new(&Address::from(address), PeerOptions::default());
+        let peer = Peer::new(&Address::from(address), CALL_TIMEOUT);
         Self { address, instance, view, shutdown, running, peer }
     }
 

@@ -51,15 +51,7 @@ impl CallError {
                 Code::ResourceExhausted => "is overloaded",
                 Code::Internal | Code::Unknown | Code::DataLoss => "failed",
                 Code::Unimplemented => "does not know this call",
-                Code::Ok
-                | Code::InvalidArgument
-                | Code::NotFound
-                | Code::AlreadyExists
-                | Code::PermissionDenied
-                | Code::FailedPrecondition
-                | Code::Aborted
-                | Code::OutOfRange
-                | Code::Unauthenticated => "refused",
+                _ => "refused", // gRPC's codes are a closed list
             },
         };
         format!("{what} {happened}: {self}")

@@ -17,7 +17,6 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use std::{
     error::Error,
-    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -31,31 +30,14 @@ use tower::{
     retry::budget::{Budget as _, TpsBudget},
 };
 
-/// How a far side is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerOptions {
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long a call may take that sets no time of its own; streams have no limit.
-    pub timeout: Duration,
-    /// A silent connection is asked for a sign of life this often.
-    pub keep_alive_interval: Duration,
-    /// Without that sign for so long it is closed.
-    pub keep_alive_timeout: Duration,
-}
-
-impl Default for PeerOptions {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(2),
-            timeout: Duration::from_secs(5),
-            // A half-open connection is found within 3 s.
-            keep_alive_interval: Duration::from_secs(1),
-            keep_alive_timeout: Duration::from_secs(2),
-        }
-    }
-}
-
+/// How long a call may take that sets no time of its own, where nothing else is said; streams have no limit.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A silent connection is asked for a sign of life this often, and closed without one for [`KEEP_ALIVE_TIMEOUT`]: a
+/// half-open one is found within 3 s.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
 const MAX_TRIES: u32 = 3;
 /// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
@@ -69,16 +51,17 @@ type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
 /// One far side: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
     channel: Channel,
     deadline: Option<Deadline>,
 }
 
+#[derive(Debug)]
 struct Shared {
     address: Address,
-    options: PeerOptions,
+    timeout: Duration,
     breaker: Mutex<Breaker>,
     retries: TpsBudget,
 }
@@ -89,25 +72,20 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Peer").field(&self.shared.address).finish()
-    }
-}
-
 impl Peer {
-    /// Never blocks and never fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
-    pub fn new(address: &Address, options: PeerOptions) -> Self {
+    /// A far side whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted. Never blocks and never
+    /// fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
+    pub fn new(address: &Address, timeout: Duration) -> Self {
         let endpoint = address
             .endpoint()
-            .connect_timeout(options.connect_timeout)
+            .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(options.keep_alive_interval)
-            .keep_alive_timeout(options.keep_alive_timeout)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let shared = Shared {
             address: address.clone(),
-            options,
+            timeout,
             breaker: Mutex::default(),
             retries: retry_budget::new(),
         };
@@ -186,7 +164,7 @@ async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
 async fn unary(peer: &Peer, mut request: Request) -> Result<Response, CallError> {
     // Deadline: that of the call which came in, at most our own; the far side is told.
     let started = Instant::now();
-    let own = deadline::grpc_timeout(request.headers()).unwrap_or(peer.shared.options.timeout);
+    let own = deadline::grpc_timeout(request.headers()).unwrap_or(peer.shared.timeout);
     let deadline = peer.deadline.map_or(started + own, |inbound| inbound.0.min(started + own));
 
     // The message is kept whole, for a repeat. It was encoded in memory a moment ago: this does not wait.

@@ -1,7 +1,7 @@
 //! The one form of every error that leaves a service: a code, a reason for programs, a sentence for people.
 
 use crate::convert::InvalidField;
-use std::{collections::HashMap, fmt::Display, time::Duration};
+use std::{collections::HashMap, error::Error, fmt::Display, iter, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -48,21 +48,8 @@ impl Failure {
         Self { field: Some(Box::new((field, problem))), ..failure }
     }
 
-    /// `INVALID_ARGUMENT` with a reason of its own.
-    pub fn invalid_argument(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(Code::InvalidArgument, reason, message)
-    }
-
-    pub fn not_found(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(Code::NotFound, reason, message)
-    }
-
     pub fn precondition(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Code::FailedPrecondition, reason, message)
-    }
-
-    pub fn denied(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(Code::PermissionDenied, reason, message)
     }
 
     /// `ABORTED`: lost against another; a retry of the whole may help, after this long.
@@ -78,11 +65,6 @@ impl Failure {
     /// `RESOURCE_EXHAUSTED`: a retry may help, after this long.
     pub fn exhausted(reason: impl Into<String>, message: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(Code::ResourceExhausted, reason, message).retry_after(retry_after)
-    }
-
-    /// `DEADLINE_EXCEEDED` `DEADLINE_EXCEEDED`.
-    pub fn deadline(message: impl Into<String>) -> Self {
-        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
     }
 
     /// `INTERNAL` `INTERNAL`: the cause goes to the log here, and no further.
@@ -156,6 +138,15 @@ impl From<&Status> for Failure {
             field: field.map(|wrong| Box::new((wrong.field, wrong.description))),
             metadata: metadata.into_iter().collect(),
         }
+    }
+}
+
+/// An error's sentence, then its causes in brackets.
+pub fn with_causes(error: &dyn Error) -> String {
+    let causes = iter::successors(error.source(), |&error| error.source()).map(ToString::to_string);
+    match causes.collect::<Vec<_>>().join(": ").as_str() {
+        "" => error.to_string(),
+        causes => format!("{error} ({causes})"),
     }
 }
 

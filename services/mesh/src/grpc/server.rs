@@ -5,7 +5,7 @@ use crate::Shutdown;
 use futures_util::StreamExt as _;
 use std::{
     convert::Infallible,
-    fmt, io,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -103,18 +103,13 @@ impl HealthHandle {
 }
 
 /// A server of gRPC services, with health and reflection, behind the whole server stack.
+#[derive(Debug)]
 pub struct GrpcServer {
     options: ServerOptions,
     routes: Routes,
     names: Vec<&'static str>,
     reporter: HealthReporter,
     serving: Arc<AtomicBool>,
-}
-
-impl fmt::Debug for GrpcServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GrpcServer").field("services", &self.names).finish_non_exhaustive()
-    }
 }
 
 impl GrpcServer {

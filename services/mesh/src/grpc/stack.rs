@@ -44,12 +44,13 @@ const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// The services behind everything that the server stack does for them: trace, bounds, deadline, uniform errors. A
 /// service of HTTP requests, as [`GrpcServer::serve`](super::GrpcServer::serve) gives them to it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Stack {
     routes: Routes,
     shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
 struct Shared {
     request_timeout: Duration,
     calls: Arc<Semaphore>,
@@ -77,12 +78,6 @@ impl Stack {
             overdue,
         };
         Self { routes: routes.prepare(), shared: Arc::new(shared) }
-    }
-}
-
-impl std::fmt::Debug for Stack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stack").finish_non_exhaustive()
     }
 }
 
@@ -217,7 +212,10 @@ async fn admit(
             Ok(Err(never)) => match never {},
             Err(_) => Err(Failure::internal("a handler panicked")),
         },
-        () = until(deadline) => Err(Failure::deadline("the request took longer than its deadline allows")),
+        () = until(deadline) => {
+            let message = "the request took longer than its deadline allows";
+            Err(Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message))
+        }
         () = shared.overdue.started() => Err(shutting_down()),
     }
 }

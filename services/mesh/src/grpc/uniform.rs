@@ -76,16 +76,7 @@ fn uniform(status: Status) -> Status {
         code @ (Code::Unavailable | Code::ResourceExhausted | Code::Aborted) => {
             Failure::new(code, name(code), message).retry_after(RETRY_AFTER)
         }
-        code @ (Code::Ok
-        | Code::Cancelled
-        | Code::InvalidArgument
-        | Code::DeadlineExceeded
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unauthenticated) => Failure::new(code, name(code), message),
+        code => Failure::new(code, name(code), message), // gRPC's codes are a closed list
     };
     let mut rewritten = Status::from(failure);
     *rewritten.metadata_mut() = status.metadata().clone();

@@ -4,7 +4,7 @@
 //! never for keeping.
 
 use super::Error;
-use rdkafka::{error::KafkaError, mocking::MockCluster};
+use rdkafka::{error::KafkaError, mocking::MockCluster, producer::DefaultProducerContext};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -17,19 +17,13 @@ pub(super) const CLUSTER_ID_PREFIX: &str = "mockCluster";
 #[derive(Debug)]
 pub struct Broker {
     bootstrap_servers: String,
-    orders: Option<SyncSender<(Order, SyncSender<Answer>)>>,
+    orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
-enum Order {
-    Create { topic: String, partitions: i32 },
-    Lead { topic: String, partition: i32, led: bool },
-    Down,
-    Up,
-}
-
-type Answer = Result<(), KafkaError>;
+/// What the thread of the cluster does with it, and answers.
+type Order = Box<dyn FnOnce(&Cluster) + Send>;
+type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 impl Broker {
     /// Starts it, with these topics (name, partitions); others are created when they are first used, with 4 partitions.
@@ -55,27 +49,35 @@ impl Broker {
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
-        self.order(Order::Create { topic: topic.into(), partitions })
+        let topic = topic.to_owned();
+        self.order(move |cluster| cluster.create_topic(&topic, partitions, 1))
     }
 
     /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
     pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
-        self.order(Order::Lead { topic: topic.into(), partition, led })
+        let topic = topic.to_owned();
+        self.order(move |cluster| cluster.partition_leader(&topic, partition, led.then_some(BROKER)))
     }
 
     /// Closes every connection and takes no new one, as if it had died. What it holds stays.
     pub fn down(&self) -> Result<(), Error> {
-        self.order(Order::Down)
+        self.order(|cluster| cluster.broker_down(BROKER))
     }
 
     /// Takes connections again.
     pub fn up(&self) -> Result<(), Error> {
-        self.order(Order::Up)
+        self.order(|cluster| cluster.broker_up(BROKER))
     }
 
-    fn order(&self, order: Order) -> Result<(), Error> {
+    fn order(
+        &self,
+        order: impl FnOnce(&Cluster) -> Result<(), KafkaError> + Send + 'static,
+    ) -> Result<(), Error> {
         let (reply, answer) = sync_channel(1);
-        self.orders.as_ref().ok_or(Error::Closed)?.send((order, reply)).map_err(|_| Error::Closed)?;
+        let order: Order = Box::new(move |cluster| {
+            let _ = reply.send(order(cluster)); // whoever ordered it may have given up
+        });
+        self.orders.as_ref().ok_or(Error::Closed)?.send(order).map_err(|_| Error::Closed)?;
         answer.recv().map_err(|_| Error::Closed)?.map_err(Error::Embedded)
     }
 }
@@ -92,7 +94,7 @@ impl Drop for Broker {
 /// The only broker of the cluster.
 const BROKER: i32 = 1;
 
-fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<(Order, SyncSender<Answer>)>) {
+fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<Order>) {
     let cluster = match MockCluster::new(1) {
         Ok(cluster) => cluster,
         Err(error) => {
@@ -101,15 +103,5 @@ fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<(Order, 
         }
     };
     let _ = ready.send(Ok(cluster.bootstrap_servers()));
-    for (order, reply) in inbox {
-        let answer = match order {
-            Order::Create { topic, partitions } => cluster.create_topic(&topic, partitions, 1),
-            Order::Lead { topic, partition, led } => {
-                cluster.partition_leader(&topic, partition, led.then_some(BROKER))
-            }
-            Order::Down => cluster.broker_down(BROKER),
-            Order::Up => cluster.broker_up(BROKER),
-        };
-        let _ = reply.send(answer); // whoever ordered it may have given up
-    }
+    inbox.iter().for_each(|order| order(&cluster));
 }

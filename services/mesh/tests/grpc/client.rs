@@ -3,7 +3,7 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
-    grpc::{Deadline, Peer, PeerOptions, ServerOptions, reason, with_request_id},
+    grpc::{CALL_TIMEOUT, Deadline, Peer, ServerOptions, reason, with_request_id},
     testing::{Proxy, eventually, free_address},
     trace,
 };
@@ -16,9 +16,7 @@ const SOON: Duration = Duration::from_secs(8);
 /// Found within keep-alive interval + timeout, and a margin for a busy machine.
 const HALF_OPEN_FOUND: Duration = Duration::from_millis(4500);
 
-fn patient() -> PeerOptions {
-    PeerOptions { timeout: Duration::from_secs(60), ..Default::default() }
-}
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// Calls `ok`; why it failed.
 async fn why(client: &mut Client, id: &str) -> String {
@@ -29,7 +27,7 @@ async fn why(client: &mut Client, id: &str) -> String {
 #[tokio::test]
 async fn a_dead_far_side_opens_the_circuit_and_is_found_again() {
     let address = free_address();
-    let mut client = client(address, PeerOptions::default());
+    let mut client = client(address, CALL_TIMEOUT);
     for _ in 0..5 {
         let status = client.register_charge_point(register("ok")).await.unwrap_err();
         assert_eq!(
@@ -60,8 +58,7 @@ async fn a_dead_far_side_opens_the_circuit_and_is_found_again() {
 async fn a_slow_far_side_is_deadline_exceeded_and_opens_the_circuit() {
     let running =
         start(ServerOptions { request_timeout: Duration::from_secs(60), ..Default::default() }).await;
-    let mut client =
-        client(running.address, PeerOptions { timeout: Duration::from_millis(600), ..Default::default() });
+    let mut client = client(running.address, Duration::from_millis(600));
     for _ in 0..5 {
         let started = Instant::now();
         let status = client.register_charge_point(register("slow")).await.unwrap_err();
@@ -77,7 +74,7 @@ async fn a_slow_far_side_is_deadline_exceeded_and_opens_the_circuit() {
 #[tokio::test]
 async fn a_hurried_caller_does_not_open_the_circuit() {
     let running = start(ServerOptions::default()).await;
-    let mut client = client(running.address, PeerOptions::default());
+    let mut client = client(running.address, CALL_TIMEOUT);
     client.register_charge_point(register("ok")).await.unwrap();
     for _ in 0..8 {
         let mut request = register("slow");
@@ -99,11 +96,11 @@ async fn a_far_side_that_accepts_and_says_nothing_is_found() {
         }
     });
     let started = Instant::now();
-    assert_eq!(why(&mut client(address, patient()), "ok").await, "PEER_UNREACHABLE");
+    assert_eq!(why(&mut client(address, PATIENT), "ok").await, "PEER_UNREACHABLE");
     assert!(started.elapsed() < HALF_OPEN_FOUND, "{:?}", started.elapsed());
     // A caller with less patience is not kept.
     let started = Instant::now();
-    let hasty = PeerOptions { timeout: Duration::from_millis(300), ..Default::default() };
+    let hasty = Duration::from_millis(300);
     assert_eq!(why(&mut client(address, hasty), "ok").await, "DEADLINE_EXCEEDED");
     assert!(started.elapsed() < Duration::from_secs(1));
 }
@@ -113,7 +110,7 @@ async fn a_connection_that_falls_silent_is_found_and_healed() {
     let running =
         start(ServerOptions { request_timeout: Duration::from_secs(60), ..Default::default() }).await;
     let proxy = Proxy::start(running.address).await;
-    let mut client = client(proxy.address(), patient());
+    let mut client = client(proxy.address(), PATIENT);
     client.register_charge_point(register("ok")).await.unwrap();
     let mut stream = client.report_health(tokio_stream::pending()).await.unwrap().into_inner();
 
@@ -138,7 +135,7 @@ async fn only_marked_calls_are_repeated_and_only_within_the_budget() {
     let running = start(ServerOptions::default()).await;
     let fails = |count| running.fake.failures.store(count, Ordering::SeqCst);
     let calls = || running.fake.calls.swap(0, Ordering::SeqCst);
-    let mut client = client(running.address, PeerOptions::default());
+    let mut client = client(running.address, CALL_TIMEOUT);
 
     fails(1);
     assert_eq!(why(&mut client, "flaky").await, "STARTING");
@@ -163,7 +160,7 @@ async fn only_marked_calls_are_repeated_and_only_within_the_budget() {
 #[tokio::test]
 async fn other_errors_are_not_repeated() {
     let running = start(ServerOptions::default()).await;
-    let mut client = client(running.address, PeerOptions::default());
+    let mut client = client(running.address, CALL_TIMEOUT);
     let request = with_request_id(register("refused"), "r1");
     let status = client.register_charge_point(request).await.unwrap_err();
     assert_eq!(reason(&status).as_deref(), Some("EPOCH_STALE"), "the far side's own reason arrives");
@@ -173,7 +170,7 @@ async fn other_errors_are_not_repeated() {
 #[tokio::test]
 async fn the_inbound_deadline_and_trace_are_passed_on() {
     let running = start(ServerOptions::default()).await;
-    let peer = Peer::new(&running.address.into(), PeerOptions::default());
+    let peer = Peer::new(&running.address.into(), CALL_TIMEOUT);
     let inbound = Some(Deadline::after(Duration::from_millis(800)));
     let mut client = ChargePointServiceClient::new(peer.with_deadline(inbound));
     let left = client.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;
@@ -195,7 +192,7 @@ async fn the_inbound_deadline_and_trace_are_passed_on() {
 async fn streams_outlive_every_timeout() {
     let running =
         start(ServerOptions { request_timeout: Duration::from_millis(100), ..Default::default() }).await;
-    let options = PeerOptions { timeout: Duration::from_millis(100), ..Default::default() };
+    let options = Duration::from_millis(100);
     let mut client = client(running.address, options);
     let (reports, receiver) = tokio::sync::mpsc::channel(1);
     let reports_stream = tokio_stream::wrappers::ReceiverStream::new(receiver);

@@ -7,9 +7,7 @@ use evmesh_proto::chargepoint::{
 };
 use mesh::{
     Shutdown,
-    grpc::{
-        Deadline, Failure, GrpcServer, HealthHandle, Listener, Peer, PeerOptions, ServeError, ServerOptions,
-    },
+    grpc::{Deadline, Failure, GrpcServer, HealthHandle, Listener, Peer, ServeError, ServerOptions},
     trace,
 };
 use std::{
@@ -120,8 +118,8 @@ pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Run
 
 pub(crate) type Client = ChargePointServiceClient<Peer>;
 
-pub(crate) fn client(address: SocketAddr, options: PeerOptions) -> Client {
-    ChargePointServiceClient::new(Peer::new(&address.into(), options))
+pub(crate) fn client(address: SocketAddr, timeout: Duration) -> Client {
+    ChargePointServiceClient::new(Peer::new(&address.into(), timeout))
 }
 
 pub(crate) fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {
