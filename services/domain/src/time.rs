@@ -29,7 +29,7 @@ pub struct Wall(pub i64);
 
 impl Wall {
     /// The last date that is believed: the end of the year 9999, as protobuf has it.
-    pub const MAX: Self = Self(253_402_300_799_000);
+    pub const MAX: Self = Self(253_402_300_799_999);
 
     /// From the seconds of a Kafka message; `None` if they are no date from 1970 to 9999.
     pub fn from_seconds(seconds: f64) -> Option<Self> {

@@ -59,6 +59,6 @@ pub(crate) async fn missed(
 }
 
 fn is_recent(ticket: &network::Ticket) -> bool {
-    let issued = ticket.issue_time.as_ref().map(convert::wall).unwrap_or_default();
-    issued + MISSED_AGE > mesh::now().wall
+    let issued = convert::wall("issue_time", ticket.issue_time.as_ref()).ok().flatten();
+    issued.unwrap_or_default() + MISSED_AGE > mesh::now().wall
 }

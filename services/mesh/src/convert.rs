@@ -132,9 +132,14 @@ pub fn number(field: &str, number: u64) -> Result<u64, InvalidField> {
     Ok(number)
 }
 
-/// Reads a timestamp, to the millisecond.
-pub fn wall(timestamp: &prost_types::Timestamp) -> Wall {
-    Wall(timestamp.seconds.saturating_mul(1000).saturating_add(i64::from(timestamp.nanos / 1_000_000)))
+/// Reads a timestamp that may be absent, to the millisecond; `field` is where it was (`start_time`).
+pub fn wall(field: &str, timestamp: Option<&prost_types::Timestamp>) -> Result<Option<Wall>, InvalidField> {
+    let Some(&prost_types::Timestamp { seconds, nanos }) = timestamp else { return Ok(None) };
+    let ms = seconds.saturating_mul(1000).saturating_add(i64::from(nanos / 1_000_000));
+    if (0..1_000_000_000).contains(&nanos) && (Wall::default()..=Wall::MAX).contains(&Wall(ms)) {
+        return Ok(Some(Wall(ms)));
+    }
+    Err(InvalidField::new(field, "must be a time from 1970 to 9999"))
 }
 
 pub fn timestamp(wall: Wall) -> prost_types::Timestamp {
@@ -209,9 +214,25 @@ mod tests {
     }
 
     #[test]
-    fn times_survive_before_and_after_the_epoch() {
-        for ms in [0, 1, -1, 1_700_000_000_123, -1_500] {
-            assert_eq!(wall(&timestamp(Wall(ms))), Wall(ms));
+    fn times_survive_and_are_of_this_era() {
+        for ms in [0, 1, 1_700_000_000_123, Wall::MAX.0] {
+            assert_eq!(wall("start_time", Some(&timestamp(Wall(ms)))), Ok(Some(Wall(ms))));
+        }
+        assert_eq!(wall("start_time", None), Ok(None));
+        let last = Wall::MAX.0 / 1000;
+        for (seconds, nanos) in [
+            (-1, 0),
+            (-1, 999_999_999),
+            (last + 1, 0),
+            (i64::MAX, 0),
+            (i64::MIN, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+            (last, i32::MAX),
+            (1, i32::MIN),
+        ] {
+            let wrong = wall("start_time", Some(&prost_types::Timestamp { seconds, nanos })).unwrap_err();
+            assert_eq!(wrong.to_string(), "start_time must be a time from 1970 to 9999", "{seconds} {nanos}");
         }
         let five = Duration::from_millis(5_250);
         assert_eq!(duration("d", Some(&duration_proto(five))), Ok(five));

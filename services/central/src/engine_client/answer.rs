@@ -77,8 +77,8 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
         seq: convert::number("seq", record.seq)?,
         energy: convert::energy("energy_wh", record.energy_wh)?,
         power: convert::power("power_w", record.power_w)?,
-        started_at: record.start_time.as_ref().map(convert::wall),
-        read_at: record.end_time.as_ref().map(convert::wall),
+        started_at: convert::wall("start_time", record.start_time.as_ref())?,
+        read_at: convert::wall("end_time", record.end_time.as_ref())?,
         trace: None,
     })
 }
@@ -119,6 +119,8 @@ mod tests {
 
     #[test]
     fn a_malformed_answer_is_none() {
+        const YEAR_10000: prost_types::Timestamp =
+            prost_types::Timestamp { seconds: 253_402_300_800, nanos: 0 };
         let broken = |change: fn(&mut engine::EngineState)| {
             let mut state = state();
             change(&mut state);
@@ -129,6 +131,8 @@ mod tests {
         broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().seq = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().price = None);
+        broken(|state| state.current.as_mut().unwrap().start_time = Some(YEAR_10000));
+        broken(|state| state.current.as_mut().unwrap().end_time = Some(YEAR_10000));
         broken(|state| state.current.as_mut().unwrap().session_id = "a b".into());
         broken(|state| state.current.as_mut().unwrap().state = 99);
         broken(|state| state.unsettled = state.current.take().into_iter().collect());

@@ -304,7 +304,7 @@ fn only_one_open(facts: &mut Facts, seen: &[Session]) {
 
 /// A time of the contract, in milliseconds since the epoch; 0 for none.
 pub(super) fn millis(stamp: Option<&prost_types::Timestamp>) -> i64 {
-    stamp.map_or(0, |stamp| mesh::convert::wall(stamp).0)
+    mesh::convert::wall("a time", stamp).ok().flatten().unwrap_or_default().0
 }
 
 #[cfg(test)]
