@@ -25,5 +25,5 @@ pub use command::{Effect, Input};
 pub use events::{Conclusion, Event, FreePoint, Row, Summary};
 pub use file::{Expectation, FileError, Line, MAX_LINES, parse};
 pub use inbox::{Inbox, News, Notification};
-pub use machine::{COLLECT_INTERVAL, Requests, Settings};
+pub use machine::{COLLECT_INTERVAL, PAUSE, Requests, Settings};
 pub use session::{Session, Ticket};

@@ -3,7 +3,7 @@
 use crate::Error;
 use domain::{
     ChargePointId, DriverId,
-    requests::{Expectation, Line, Settings, Target, parse},
+    requests::{Expectation, Line, PAUSE, Settings, Target, parse},
     text,
 };
 use mesh::{flags, grpc::Address, kafka::KafkaOptions};
@@ -38,7 +38,8 @@ pub struct Options {
     pub requests: Option<PathBuf>,
 
     /// How long to wait after a request has concluded, before the next one (seconds).
-    #[arg(long, env = "EVMESH_DRIVER_PAUSE", default_value = "4", value_name = "SECONDS", value_parser = mesh::seconds)]
+    #[arg(long, env = "EVMESH_DRIVER_PAUSE", default_value = flags::in_seconds(PAUSE), value_name = "SECONDS",
+          value_parser = mesh::seconds)]
     pub pause: Duration,
 
     /// How long to wait for the ticket of a supply that has ended, before the next request; a ticket that comes later

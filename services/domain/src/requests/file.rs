@@ -2,7 +2,7 @@
 
 use crate::{ChargePointId, ids::InvalidId, network::Target, text::MAX_LOCATION_CHARS};
 
-/// The most requests in one file: at 4 s of pause each, half a day.
+/// The most requests in one file: at a [`PAUSE`](super::PAUSE) each, half a day.
 pub const MAX_LINES: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,9 @@ pub const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
 /// How many sessions are remembered as billed, so that a ticket is shown once: more than a driver has on its screen.
 const MAX_BILLED: usize = 256;
 
+/// [`Settings::pause`] where nobody says otherwise.
+pub const PAUSE: Duration = Duration::from_secs(4);
+
 /// Durations of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

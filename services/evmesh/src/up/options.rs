@@ -5,7 +5,8 @@ use crate::{
     output::Output,
     process::Process,
 };
-use domain::DriverId;
+use domain::{DriverId, requests::PAUSE};
+use mesh::flags::in_seconds;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -92,7 +93,8 @@ pub(super) struct Drive {
     pub(super) exit: bool,
 
     /// Between the end of one request and the next one, in seconds.
-    #[arg(long, env = "EVMESH_UP_PAUSE", value_name = "SECONDS", default_value = "4", value_parser = mesh::seconds)]
+    #[arg(long, env = "EVMESH_UP_PAUSE", value_name = "SECONDS", default_value = in_seconds(PAUSE),
+        value_parser = mesh::seconds)]
     pub(super) pause: Duration,
 
     /// How long the network may take until every charge point is available for the first request, in seconds.
