@@ -16,7 +16,7 @@ impl Events {
     /// The events of a new central, and the newest of them as its panel shows them.
     pub fn new() -> (Self, LogRing) {
         counters::describe();
-        let ring = LogRing::new();
+        let ring = LogRing::default();
         (Self { ring: ring.clone(), network: None }, ring)
     }
 

@@ -108,7 +108,7 @@ async fn open(store: SledStore, config: Config) -> Result<Owner<Writer, SledStor
 
 /// The offset of the changelog's last message; `None`: there is none. Asks until Kafka answers.
 async fn last_offset(log: &Log) -> Option<i64> {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     let mut told = false;
     loop {
         match log.tail(None).await {

@@ -48,7 +48,7 @@ impl Calls {
             peer,
             driver,
             heard,
-            backoff: Backoff::new(),
+            backoff: Backoff::default(),
             retry_after: Duration::ZERO,
             current: JoinSet::new(),
             watch: JoinSet::new(),
@@ -123,7 +123,7 @@ impl Calls {
         let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
         self.watch = JoinSet::new();
         self.watch.spawn(async move {
-            let mut backoff = Backoff::new();
+            let mut backoff = Backoff::default();
             while !watch(client.clone(), &driver, &session, &heard, &mut backoff).await {
                 backoff.wait().await;
             }

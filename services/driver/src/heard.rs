@@ -7,12 +7,10 @@ use tokio::sync::mpsc;
 
 #[derive(Debug)]
 pub(crate) enum Heard {
+    /// For the rules as it is.
     Input(Input),
     /// A call was not answered; central may have said when to try again.
-    Unanswered {
-        why: String,
-        retry_after: Duration,
-    },
+    Unanswered { why: String, retry_after: Duration },
     /// The charge points free now, by Kafka.
     Broadcast(Vec<FreePoint>),
     /// The charge points free now, by central, with their prices.

@@ -43,7 +43,7 @@ impl Process {
 
     /// Begins. Needs a tokio runtime.
     pub(crate) fn begin(&self) -> Result<Stage, Failure> {
-        let log = (!self.plain && ui::is_terminal()).then(LogRing::new);
+        let log = (!self.plain && ui::is_terminal()).then(LogRing::default);
         let writer = match &log {
             Some(log) => LogWriter::Panel(log.clone()),
             None => LogWriter::Stderr { colours: ui::colours_on_stderr() },

@@ -19,11 +19,6 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// From [`FIRST`] to [`LONGEST`].
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// The next wait; the bound doubles.
     pub fn next_wait(&mut self) -> Duration {
         let wait = self.bound.mul_f64(fastrand::f64());
@@ -47,7 +42,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_start_again() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         let mut bound = FIRST;
         for _ in 0..20 {
             assert!(backoff.next_wait() <= bound);

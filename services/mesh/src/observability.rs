@@ -98,10 +98,6 @@ pub struct LogRing {
 }
 
 impl LogRing {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// At most `count` lines for a screen: errors first, then warnings, then the rest; the newest of each first.
     pub fn worst_first(&self, count: usize) -> Vec<(Level, String)> {
         let mut lines: Vec<_> = self.lock().iter().rev().cloned().collect();
@@ -180,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_panel_shows_errors_first_and_chatter_does_not_push_them_out() {
-        let ring = LogRing::new();
+        let ring = LogRing::default();
         let subscriber = tracing_subscriber::registry()
             .with(tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(ring.clone()));
         tracing::subscriber::with_default(subscriber, || {

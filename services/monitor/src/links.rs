@@ -53,11 +53,11 @@ impl Links {
         Self {
             engine: Peer::new(&options.engine, CALL_TIMEOUT),
             engine_task: JoinSet::new(),
-            engine_backoff: Backoff::new(),
+            engine_backoff: Backoff::default(),
             pings: None,
             central: Peer::new(&options.central, CALL_TIMEOUT),
             central_task: JoinSet::new(),
-            central_backoff: Backoff::new(),
+            central_backoff: Backoff::default(),
             reports: None,
             options,
             monitor,

@@ -1,6 +1,6 @@
 //! The monitor's panel: its engine's health, what central answers, and the messages, errors first.
 
-use crate::View;
+use crate::{Options, View};
 use domain::watchdog::{CentralStatus, Health, Trouble};
 use mesh::observability::LogRing;
 use ratatui::{
@@ -26,16 +26,17 @@ fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, log: Vec<(tracing::Level
     let [facts, messages] = Layout::vertical([Length(9), Min(3)]).areas(area);
     let store = view.status.instance.as_ref();
     let store = store.map_or("unknown yet".to_owned(), ToString::to_string);
+    let Options { charge_point, location, price, engine: at, central: central_at, .. } = &view.options;
     let lines = vec![
-        Line::raw(format!("{}   {}", view.location, view.price)),
-        Line::raw(format!("engine at {}   store {store}", view.engine)),
+        Line::raw(format!("{location}   {price}")),
+        Line::raw(format!("engine at {at}   store {store}")),
         Line::from(vec![Span::raw("  "), engine(view)]),
-        Line::raw(format!("central at {}", view.central)),
+        Line::raw(format!("central at {central_at}")),
         Line::from(vec![Span::raw("  "), central(&view.status.central)]),
         Line::default(),
         Line::styled(format!("health at {}   q quits", view.listen), Color::DarkGray),
     ];
-    frame.render_widget(ui::tile(format!(" monitor of {} ", view.charge_point), lines), facts);
+    frame.render_widget(ui::tile(format!(" monitor of {charge_point} "), lines), facts);
     frame.render_widget(ui::messages(log), messages);
 }
 
@@ -73,15 +74,15 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     fn painted(status: Status) -> String {
-        let view = View {
-            charge_point: "MAD-01".parse().unwrap(),
-            location: "Madrid".into(),
-            price: "0.35 EUR".parse().unwrap(),
-            engine: "127.0.0.1:50061".parse().unwrap(),
-            central: "127.0.0.1:50051".parse().unwrap(),
-            listen: "127.0.0.1:50071".parse().unwrap(),
-            status,
-        };
+        let options: Options = mesh::flags::defaults(&[
+            "--charge-point",
+            "MAD-01",
+            "--location",
+            "Madrid",
+            "--price",
+            "0.35 EUR",
+        ]);
+        let view = View { listen: options.listen, options, status };
         let log = vec![(tracing::Level::ERROR, "broken".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), &view, log)).unwrap();

@@ -30,15 +30,8 @@ impl Service {
     pub async fn bind(options: Options) -> Result<Self, Error> {
         let listener = Listener::bind(options.listen, "the monitor").await?;
         let watchdog = Watchdog::new(options.settings());
-        let view = View {
-            charge_point: options.charge_point.clone(),
-            location: options.location.clone(),
-            price: options.price,
-            engine: options.engine.clone(),
-            central: options.central.clone(),
-            listen: listener.local_addr(),
-            status: watchdog.status(),
-        };
+        let (listen, status) = (listener.local_addr(), watchdog.status());
+        let view = View { options: options.clone(), listen, status };
         Ok(Self { options, listener, watchdog, view: watch::Sender::new(view) })
     }
 

@@ -1,18 +1,14 @@
 //! What a panel shows.
 
-use domain::{ChargePointId, Price, watchdog::Status};
-use mesh::grpc::Address;
+use crate::Options;
+use domain::watchdog::Status;
 use std::net::SocketAddr;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct View {
-    pub charge_point: ChargePointId,
-    /// Its place, as this monitor registers it.
-    pub location: String,
-    /// Its price, as this monitor registers it.
-    pub price: Price,
-    pub engine: Address,
-    pub central: Address,
+    /// What this monitor was told: its charge point, and where everything is.
+    pub options: Options,
+    /// Where it listens: the port is known here even if it was given as 0.
     pub listen: SocketAddr,
     pub status: Status,
 }

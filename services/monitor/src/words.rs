@@ -1,10 +1,10 @@
 //! What people are told, once per change.
 
-use crate::View;
+use crate::{Options, View};
 use domain::watchdog::{Health, Notice, Status};
 
 pub(crate) fn say(view: &View, notice: &Notice) {
-    let View { charge_point, engine, central, .. } = view;
+    let Options { charge_point, engine, central, .. } = &view.options;
     match notice {
         Notice::EngineReached { instance } => {
             tracing::info!(%charge_point, %instance, "engine at {engine} answers");
@@ -49,7 +49,7 @@ pub(crate) fn say(view: &View, notice: &Notice) {
 
 /// For dashboards: 1 while the engine is well, and while central answers.
 pub(crate) fn measure(view: &View, status: &Status) {
-    let charge_point = view.charge_point.to_string();
+    let charge_point = view.options.charge_point.to_string();
     let engine_ok = status.engine == Some(Health::Ok);
     let connected = matches!(status.central, domain::watchdog::CentralStatus::Connected { .. });
     metrics::gauge!("evmesh_monitor_engine_ok", "charge_point" => charge_point.clone())

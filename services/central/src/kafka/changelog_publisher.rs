@@ -73,7 +73,7 @@ impl Publisher {
 
     /// Waits until the changelog is this store's to write. Returns the offset that comes next, if it is known.
     async fn until_ours(&self, disturbed: Option<i64>) -> Option<Option<i64>> {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         loop {
             match self.look(disturbed).await {
                 Ok((None, _)) => return None,

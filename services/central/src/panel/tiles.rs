@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_log_takes_the_place_of_the_messages_where_there_is_one() {
-        let log = LogRing::new();
+        let log = LogRing::default();
         log.push(tracing::Level::INFO, "kafka reached");
         log.push(tracing::Level::ERROR, "the disk is full");
         let view = View {

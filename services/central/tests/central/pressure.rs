@@ -59,7 +59,7 @@ async fn monitor(
     registering: Arc<Semaphore>,
 ) {
     let mut points = ChargePointServiceClient::new(channel);
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let turn = registering.acquire().await.unwrap();
         let answer = points.register_charge_point(registration.clone()).await;

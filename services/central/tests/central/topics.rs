@@ -62,7 +62,7 @@ impl Topic {
 /// Publishes a message as it is.
 pub(crate) async fn publish(producer: &Producer, key: &str, payload: impl ToString) {
     let payload = payload.to_string().into_bytes();
-    producer.send(evmesh_proto::topics::CP_TELEMETRY, key, payload).await.unwrap();
+    producer.send(evmesh_proto::topics::CP_TELEMETRY, key, &payload, &[]).await.unwrap();
 }
 
 /// Payloads with one of their headers; empty where it is missing.

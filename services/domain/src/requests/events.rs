@@ -8,28 +8,21 @@ pub enum Event {
     /// Central answers, for the first time or again.
     Reached,
     /// Central cannot be reached; what was asked is repeated until it is.
-    Unreachable {
-        why: String,
-    },
+    Unreachable { why: String },
     /// The newest tickets from before the start, oldest first.
     Missed(Vec<Ticket>),
     /// A session from before the start is still open, and followed.
     Resumed(Session),
-    Requesting {
-        line: u32,
-        target: Target,
-    },
+    /// A line of the file, counted from 1, is asked for.
+    Requesting { line: u32, target: Target },
     /// The charge point is reserved for this driver.
-    Authorized {
-        session: SessionId,
-        charge_point: ChargePointId,
-        price: Price,
-    },
+    Authorized { session: SessionId, charge_point: ChargePointId, price: Price },
     Denied {
         /// The reason's name, such as `CHARGE_POINT_BUSY`.
         reason: String,
         message: String,
     },
+    /// A reading: energy and amount are running totals.
     Consumption {
         session: SessionId,
         charge_point: ChargePointId,
@@ -45,10 +38,13 @@ pub enum Event {
         energy: Energy,
         amount: Money,
     },
+    /// A ticket came, in time or late.
     Ticket(Ticket),
+    /// A line came to its one conclusion.
     Concluded(Row),
     /// The charge points that are free now, by id.
     FreeChargePoints(Vec<FreePoint>),
+    /// Every line has concluded.
     Finished,
 }
 
@@ -63,10 +59,8 @@ pub struct FreePoint {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conclusion {
-    Denied {
-        reason: String,
-        message: String,
-    },
+    /// No session came of it.
+    Denied { reason: String, message: String },
     Ended {
         outcome: Outcome,
         /// Why; empty when the outcome says it all.
@@ -77,9 +71,7 @@ pub enum Conclusion {
         ticket_due: bool,
     },
     /// Central does not know the session any more.
-    Forgotten {
-        message: String,
-    },
+    Forgotten { message: String },
 }
 
 impl Conclusion {

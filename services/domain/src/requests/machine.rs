@@ -30,24 +30,16 @@ pub struct Settings {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Asking for what was missed.
-    CatchingUp {
-        attempt: u32,
-    },
+    CatchingUp { attempt: u32 },
     /// The current line's request is under way.
-    Requesting {
-        attempt: u32,
-    },
+    Requesting { attempt: u32 },
     /// A session is followed: the current line's, or one from before (`resumed`).
     Following(Box<Followed>),
     /// Until the next line's time.
-    Pausing {
-        until: Mono,
-    },
+    Pausing { until: Mono },
     /// Every line has concluded, some before their tickets were known.
-    Collecting {
-        until: Mono,
-        next_fetch: Mono,
-    },
+    Collecting { until: Mono, next_fetch: Mono },
+    /// Nothing is asked for any more.
     Done,
 }
 

@@ -47,9 +47,8 @@ pub enum Input {
 /// Why there is no link to central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    Unreachable {
-        why: String,
-    },
+    /// It did not answer.
+    Unreachable { why: String },
     /// It answered, and refused.
     Refused {
         /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
@@ -105,37 +104,14 @@ pub enum Health {
 /// What people are told, once per change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The engine answers, for the first time or again.
-    EngineReached {
-        instance: InstanceId,
-    },
-    /// The engine says that it is well again.
+    EngineReached { instance: InstanceId },
     EngineWell,
-    /// The engine says that it is broken.
-    EngineFaulted {
-        fault: String,
-    },
-    EngineUnreachable {
-        why: String,
-        /// It never did, so there is nothing to register yet.
-        never_reached: bool,
-    },
-    /// Another engine store answers than before.
-    EngineChanged {
-        instance: InstanceId,
-    },
-    Registered {
-        epoch: u64,
-    },
-    /// Central cannot be reached, or does not answer any more.
-    CentralUnreachable {
-        why: String,
-    },
-    CentralRefuses {
-        why: String,
-        retry_after: Option<Duration>,
-    },
-    /// The operator took the charge point out of service.
+    EngineFaulted { fault: String },
+    EngineUnreachable { why: String, never_reached: bool },
+    EngineChanged { instance: InstanceId },
+    Registered { epoch: u64 },
+    CentralUnreachable { why: String },
+    CentralRefuses { why: String, retry_after: Option<Duration> },
     OutOfOrder,
     InService,
 }

@@ -15,7 +15,7 @@ use tokio::time::interval;
 const AGAIN: Duration = Duration::from_millis(200);
 
 async fn publish(producer: &Producer, topic: &str, key: &str, message: &Value) {
-    producer.send(topic, key, message.to_string().into_bytes()).await.unwrap();
+    producer.send(topic, key, message.to_string().as_bytes(), &[]).await.unwrap();
 }
 
 fn readings(app: &App) -> Vec<u64> {

@@ -4,121 +4,110 @@ use super::{broker::Broker, folder::Folder, network::Network};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
 
-/// Where the parts of a network are.
+/// Where the parts of a network are, in each form in which that is said.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    central: SocketAddr,
-    /// The broker, and whose it is.
-    kafka: String,
-    /// For `--kafka`.
-    broker: String,
-    /// Each charge point's id, place, engine and monitor.
-    charge_points: Vec<(String, String, SocketAddr, SocketAddr)>,
-    /// Where the state is kept, and for how long.
-    data: String,
-    folder: String,
+    /// For people, with lines to paste.
+    pub(super) text: String,
+    /// The same for the panel: as few lines as they fit on.
+    pub(super) short: String,
+    /// The first object for scripts.
+    pub(super) json: Value,
 }
 
 impl Addresses {
     /// Of a network that is bound.
     pub(super) fn of(network: &Network, broker: &Broker, folder: &Folder) -> Self {
-        let charge_points = network.points.iter().map(|point| {
-            (point.id.to_string(), point.location.clone(), point.engine_address(), point.monitor_address())
-        });
         Self {
-            central: network.central.local_addr(),
-            kafka: broker.describe(),
-            broker: broker.address().to_owned(),
-            charge_points: charge_points.collect(),
-            data: folder.describe(),
-            folder: folder.path().display().to_string(),
+            text: text(network, broker, folder),
+            short: short(network, broker, folder),
+            json: json(network, broker, folder),
         }
     }
+}
 
-    /// The first object for scripts.
-    pub(super) fn json(&self) -> Value {
-        let charge_points = self.charge_points.iter().map(|(id, location, engine, monitor)| {
-            json!({
-                "charge_point_id": id,
-                "location": location,
-                "engine": engine.to_string(),
-                "monitor": monitor.to_string(),
-            })
-        });
+fn json(network: &Network, broker: &Broker, folder: &Folder) -> Value {
+    let charge_points = network.points.iter().map(|point| {
         json!({
-            "event": "started",
-            "central": self.central.to_string(),
-            "kafka": self.broker,
-            "data": self.folder,
-            "charge_points": charge_points.collect::<Vec<_>>(),
+            "charge_point_id": point.id.as_str(),
+            "location": point.location,
+            "engine": point.engine_address().to_string(),
+            "monitor": point.monitor_address().to_string(),
         })
-    }
+    });
+    json!({
+        "event": "started",
+        "central": network.central.local_addr().to_string(),
+        "kafka": broker.address(),
+        "data": folder.path().display().to_string(),
+        "charge_points": charge_points.collect::<Vec<_>>(),
+    })
+}
 
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "central        {}", self.central);
-        let _ = writeln!(text, "kafka          {}", self.kafka);
-        let _ = writeln!(text, "state          {}", self.data);
-        let widest = self.charge_points.iter().map(|(id, ..)| id.len()).max().unwrap_or_default();
-        for (id, location, engine, monitor) in &self.charge_points {
-            let line = format!("{id:<widest$}  engine {engine}  monitor {monitor}  {location}");
-            let _ = writeln!(text, "{}", ui::cut(&line, ui::width()));
-        }
-        let _ = writeln!(text, "\nTo paste into another shell:");
-        for (what, line) in self.lines() {
-            let _ = writeln!(text, "  # {what}\n  {line}");
-        }
-        text
+// Writing to a string cannot fail.
+fn text(network: &Network, broker: &Broker, folder: &Folder) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "central        {}", network.central.local_addr());
+    let _ = writeln!(text, "kafka          {}", broker.describe());
+    let _ = writeln!(text, "state          {}", folder.describe());
+    let widest = network.points.iter().map(|point| point.id.as_str().len()).max().unwrap_or_default();
+    for point in &network.points {
+        let (id, engine, monitor) = (point.id.as_str(), point.engine_address(), point.monitor_address());
+        let line = format!("{id:<widest$}  engine {engine}  monitor {monitor}  {}", point.location);
+        let _ = writeln!(text, "{}", ui::cut(&line, ui::width()));
     }
+    let _ = writeln!(text, "\nTo paste into another shell:");
+    for (what, line) in lines(network) {
+        let _ = writeln!(text, "  # {what}\n  {line}");
+    }
+    text
+}
 
-    /// The same for the panel: as few lines as they fit on.
-    pub(super) fn short(&self) -> String {
-        let (central, kafka) = (self.central, &self.broker);
-        let mut text = format!(
-            "evmesh operator status --central {central}\n\
-             evmesh driver --driver 101 --central {central} --kafka {kafka}\n"
-        );
-        // Writing to a string cannot fail.
-        if let Some((_, _, engine, _)) = self.charge_points.first() {
-            let _ = writeln!(text, "evmesh point show --engine {engine}");
-        }
-        let _ = write!(text, "grpcurl -plaintext {central} list\nstate {}\nengines", self.data);
-        for (id, _, engine, _) in &self.charge_points {
-            let _ = write!(text, "  {id} {engine}");
-        }
-        text
+fn short(network: &Network, broker: &Broker, folder: &Folder) -> String {
+    let (central, kafka) = (network.central.local_addr(), broker.address());
+    let mut text = format!(
+        "evmesh operator status --central {central}\n\
+         evmesh driver --driver 101 --central {central} --kafka {kafka}\n"
+    );
+    if let Some(point) = network.points.first() {
+        let _ = writeln!(text, "evmesh point show --engine {}", point.engine_address());
     }
+    let _ = write!(text, "grpcurl -plaintext {central} list\nstate {}\nengines", folder.describe());
+    for point in &network.points {
+        let _ = write!(text, "  {} {}", point.id, point.engine_address());
+    }
+    text
+}
 
-    /// Each line with what it does.
-    fn lines(&self) -> Vec<(&'static str, String)> {
-        let central = self.central;
-        let driver = |method, request| call(central, "driver.v1.DriverService", method, request);
-        let operator = |method| call(central, "operations.v1.OperatorService", method, "");
-        let mut lines = vec![
-            ("every service of central", format!("grpcurl -plaintext {central} list")),
-            ("every charge point", driver("ListChargePoints", "")),
-            (
-                "a charge, at whichever charge point is free and cheapest",
-                driver("RequestCharge", r#"{"driver_id": "101"}"#),
-            ),
-            ("that driver's sessions", driver("ListSessions", r#"{"driver_id": "101"}"#)),
-            ("the network as it changes", operator("WatchNetwork")),
-            ("every ticket", operator("ListTickets")),
-        ];
-        if let Some((id, _, engine, _)) = self.charge_points.first() {
-            let at_engine = |method| call(*engine, "engine.v1.EnginePanelService", method, "");
-            let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
-            lines.extend([
-                ("a charge at one charge point", driver("RequestCharge", &named)),
-                ("its engine's state", at_engine("GetPanel")),
-                ("its car is plugged in", at_engine("PlugIn")),
-                ("it breaks; ClearFault mends it", at_engine("InjectFault")),
-                ("the operator's tables", format!("evmesh operator status --central {central}")),
-            ]);
-        }
-        lines
+/// Each line with what it does.
+fn lines(network: &Network) -> Vec<(&'static str, String)> {
+    let central = network.central.local_addr();
+    let driver = |method, request| call(central, "driver.v1.DriverService", method, request);
+    let operator = |method| call(central, "operations.v1.OperatorService", method, "");
+    let mut lines = vec![
+        ("every service of central", format!("grpcurl -plaintext {central} list")),
+        ("every charge point", driver("ListChargePoints", "")),
+        (
+            "a charge, at whichever charge point is free and cheapest",
+            driver("RequestCharge", r#"{"driver_id": "101"}"#),
+        ),
+        ("that driver's sessions", driver("ListSessions", r#"{"driver_id": "101"}"#)),
+        ("the network as it changes", operator("WatchNetwork")),
+        ("every ticket", operator("ListTickets")),
+    ];
+    if let Some(point) = network.points.first() {
+        let (id, engine) = (&point.id, point.engine_address());
+        let at_engine = |method| call(engine, "engine.v1.EnginePanelService", method, "");
+        let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
+        lines.extend([
+            ("a charge at one charge point", driver("RequestCharge", &named)),
+            ("its engine's state", at_engine("GetPanel")),
+            ("its car is plugged in", at_engine("PlugIn")),
+            ("it breaks; ClearFault mends it", at_engine("InjectFault")),
+            ("the operator's tables", format!("evmesh operator status --central {central}")),
+        ]);
     }
+    lines
 }
 
 fn call(server: SocketAddr, service: &str, method: &str, request: &str) -> String {

@@ -42,8 +42,8 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let scenario = Scenario::bind(&options, &network, broker.address(), says).await?;
     let addresses = Addresses::of(&network, &broker, &folder);
     match options.output {
-        Output::Text => output::print(&addresses.text())?,
-        Output::Json => output::json_line(&addresses.json())?,
+        Output::Text => output::print(&addresses.text)?,
+        Output::Json => output::json_line(&addresses.json)?,
     }
     let view = panel::View { central: network.central.view(), driver: scenario.view(), addresses };
     let shutdown = stage.shutdown.clone();

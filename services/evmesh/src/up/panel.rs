@@ -35,7 +35,7 @@ impl Panel for View {
         match &self.driver {
             Some(driver) => steps(frame, lower, &driver.borrow()),
             None => {
-                let text = self.addresses.short();
+                let text = &self.addresses.short;
                 let title = " to paste into another shell; more is on the screen after q ";
                 let text = tile(title, text.lines().map(Line::raw).collect());
                 frame.render_widget(text.wrap(Wrap { trim: false }), lower);

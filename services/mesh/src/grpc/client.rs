@@ -173,7 +173,7 @@ async fn unary(peer: &Peer, mut request: Request) -> Result<Response, CallError>
     let body = body.collect().await.map_err(|status| Failure::from(&status))?.to_bytes();
 
     peer.shared.retries.deposit();
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     for tried in 1.. {
         let attempt = attempt(peer, parts.clone(), body.clone(), deadline);
         let answer = guarded(peer, attempt).await;

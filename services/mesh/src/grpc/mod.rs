@@ -19,6 +19,6 @@ pub use call_error::{CallError, cause};
 pub use client::{CALL_TIMEOUT, Peer, with_request_id};
 pub use deadline::Deadline;
 pub use error_details::{DOMAIN, Failure, RETRY_AFTER, reason, retry_after, with_causes};
-pub use server::{BindError, GrpcServer, HealthHandle, Listener, ServeError};
+pub use server::{BindError, GrpcServer, Listener, ServeError};
 pub use server_options::ServerOptions;
 pub use stack::Stack;

@@ -3,16 +3,7 @@
 use super::{server_options::ServerOptions, stack::Stack};
 use crate::Shutdown;
 use futures_util::StreamExt as _;
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 use tonic::{
     body::Body,
     server::NamedService,
@@ -82,26 +73,6 @@ fn problem(error: &io::Error) -> String {
     }
 }
 
-/// The health that a server reports of itself. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct HealthHandle {
-    reporter: HealthReporter,
-    names: Arc<Vec<&'static str>>,
-    serving: Arc<AtomicBool>,
-}
-
-impl HealthHandle {
-    /// Says whether every service here can serve. A server starts as serving, unless this was called before.
-    pub async fn set_serving(&self, serving: bool) {
-        self.serving.store(serving, Ordering::SeqCst);
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        // The empty name is the server as a whole.
-        for name in [""].iter().chain(self.names.iter()) {
-            self.reporter.set_service_status(*name, status).await;
-        }
-    }
-}
-
 /// A server of gRPC services, with health and reflection, behind the whole server stack.
 #[derive(Debug)]
 pub struct GrpcServer {
@@ -109,20 +80,13 @@ pub struct GrpcServer {
     routes: Routes,
     names: Vec<&'static str>,
     reporter: HealthReporter,
-    serving: Arc<AtomicBool>,
 }
 
 impl GrpcServer {
     /// Without services, but for health.
     pub fn new(options: &ServerOptions) -> Self {
         let (reporter, health) = tonic_health::server::health_reporter();
-        Self {
-            options: options.clone(),
-            routes: Routes::new(health),
-            names: Vec::new(),
-            reporter,
-            serving: Arc::new(AtomicBool::new(true)),
-        }
+        Self { options: options.clone(), routes: Routes::new(health), names: Vec::new(), reporter }
     }
 
     /// Adds a generated server. Give it `max_decoding_message_size(options.max_message_bytes)` first.
@@ -141,15 +105,6 @@ impl GrpcServer {
         self
     }
 
-    /// To change what health says while it runs. Call it after the last [`GrpcServer::add_service`].
-    pub fn health(&self) -> HealthHandle {
-        HealthHandle {
-            reporter: self.reporter.clone(),
-            names: Arc::new(self.names.clone()),
-            serving: self.serving.clone(),
-        }
-    }
-
     /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
     /// whole server stack, and nothing stops it.
     pub fn without_socket(self) -> Stack {
@@ -164,14 +119,13 @@ impl GrpcServer {
     /// no new connection is taken, running calls go on for the drain timeout at most.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) -> Result<(), ServeError> {
         let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
-        let health = self.health();
+        let (reporter, names) = (self.reporter.clone(), self.names.clone());
         let drain_timeout = self.options.drain_timeout;
-        let serving = self.serving.clone();
         let stack = self.stack(stopping.clone(), overdue.clone());
         if shutdown.is_started() {
             return Ok(());
         }
-        health.set_serving(serving.load(Ordering::SeqCst)).await;
+        report(&reporter, &names, ServingStatus::Serving).await;
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
@@ -186,7 +140,7 @@ impl GrpcServer {
             ended = &mut serving => return Ok(ended?),
             () = shutdown.started() => {}
         }
-        health.set_serving(false).await;
+        report(&reporter, &names, ServingStatus::NotServing).await;
         stopping.start();
         if let Ok(ended) = tokio::time::timeout(drain_timeout, &mut serving).await {
             return Ok(ended?);
@@ -201,6 +155,13 @@ impl GrpcServer {
             Ok(ended) => Ok(ended?),
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// What health says of every service, and under the empty name of the server as a whole.
+async fn report(health: &HealthReporter, names: &[&'static str], status: ServingStatus) {
+    for name in [""].iter().chain(names) {
+        health.set_service_status(*name, status).await;
     }
 }
 

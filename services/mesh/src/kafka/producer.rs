@@ -104,35 +104,26 @@ impl Producer {
 
     /// Sends, and returns once the brokers have the message; while they are away, it waits for them for ever.
     /// Dropping the future does not take the message back.
-    pub async fn send(&self, topic: &str, key: &str, payload: Vec<u8>) -> Result<(), Error> {
-        self.send_with_headers(topic, key, payload, &[]).await
-    }
-
-    pub async fn send_with_headers(
+    pub async fn send(
         &self,
         topic: &str,
         key: &str,
-        payload: Vec<u8>,
+        payload: &[u8],
         headers: &[(&str, &str)],
     ) -> Result<(), Error> {
-        let (key, payload) = (key.as_bytes(), Some(payload.as_slice()));
-        self.deliver(&Record { topic, partition: None, key, payload, headers }).await.map(drop)
-    }
-
-    /// Sends, waits as [`Producer::send`] does, and returns the message's offset.
-    pub async fn deliver(&self, record: &Record<'_>) -> Result<i64, Error> {
-        self.delivery(record).await?.await
+        let (key, payload) = (key.as_bytes(), Some(payload));
+        self.delivery(&Record { topic, partition: None, key, payload, headers }).await?.await.map(drop)
     }
 
     /// Puts a message into the queue, behind all that were put there before, and waits only while the queue is full.
-    /// The future that it returns is [`Producer::deliver`]'s rest.
+    /// The future that it returns waits for the brokers to have it, and gives its offset.
     pub async fn delivery(
         &self,
         record: &Record<'_>,
     ) -> Result<impl Future<Output = Result<i64, Error>> + Send + use<>, Error> {
         let (report, delivered) = oneshot::channel();
         let mut report = Report(Some(report));
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         while let Some(again) = self.enqueue(record, report)? {
             report = again;
             backoff.wait().await; // the queue is full

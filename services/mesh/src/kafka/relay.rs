@@ -191,11 +191,11 @@ impl Relay {
 
 /// Publishes one row, for ever if need be.
 async fn publish(producer: &Producer, lane: Lane, row: OutboxRow) -> (Lane, u64) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let headers: Vec<(&str, &str)> =
             row.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let sending = producer.send_with_headers(&row.topic, &row.key, row.payload.clone(), &headers);
+        let sending = producer.send(&row.topic, &row.key, &row.payload, &headers);
         let Err(error) = sending.await else { break };
         if error.is_permanent() {
             // It would hold up every later row of its key for ever.

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn each_change_is_logged_once() {
-        let ring = LogRing::new();
+        let ring = LogRing::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .without_time()

@@ -17,7 +17,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 /// Creates the topics with `--kafka-partitions` where they are missing and the broker allows it; tries until it has
 /// reached a broker. Run it in the background: nothing waits for it.
 pub async fn ensure_topics(options: KafkaOptions, topics: &'static [&'static str], shutdown: Shutdown) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let tried = tokio::select! {
             tried = create(&options, topics) => tried,

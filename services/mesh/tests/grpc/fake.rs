@@ -7,7 +7,7 @@ use evmesh_proto::chargepoint::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Deadline, Failure, GrpcServer, HealthHandle, Listener, Peer, ServeError, ServerOptions},
+    grpc::{Deadline, Failure, GrpcServer, Listener, Peer, ServeError, ServerOptions},
     trace,
 };
 use std::{
@@ -96,7 +96,6 @@ pub(crate) struct Running {
     pub(crate) fake: Arc<Fake>,
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: Shutdown,
-    pub(crate) health: HealthHandle,
     pub(crate) served: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -111,9 +110,9 @@ pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Run
     let service = ChargePointServiceServer::new(Service(fake.clone()))
         .max_decoding_message_size(options.max_message_bytes);
     let server = GrpcServer::new(&options).add_service(service);
-    let (health, shutdown) = (server.health(), Shutdown::new());
+    let shutdown = Shutdown::new();
     let served = tokio::spawn(server.serve(listener, shutdown.clone()));
-    Running { fake, address, shutdown, health, served }
+    Running { fake, address, shutdown, served }
 }
 
 pub(crate) type Client = ChargePointServiceClient<Peer>;

@@ -200,8 +200,10 @@ async fn health_is_told_and_changes() {
     }
     let unknown = health.check(check("nothing")).await.unwrap_err();
     assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("NOT_FOUND")));
-    running.health.set_serving(false).await;
-    assert_eq!(health.check(check(name)).await.unwrap().into_inner().status(), ServingStatus::NotServing);
+    let mut followed = health.watch(check(name)).await.unwrap().into_inner();
+    assert_eq!(followed.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    running.shutdown.start();
+    assert_eq!(followed.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn clients_that_start_before_the_broker_work_once_it_appears() {
     let created = tokio::spawn(ensure_topics(options.clone(), &[TOPIC], Shutdown::new()));
     let sent = tokio::spawn({
         let producer = producer.clone();
-        async move { producer.send(TOPIC, "CP1", b"early".to_vec()).await }
+        async move { producer.send(TOPIC, "CP1", b"early", &[]).await }
     });
     told.until("it is told that kafka is away", |told| told.events() == [ReaderEvent::Away]).await;
     state_is(&options, &producer, BrokerState::Lost).await;
@@ -60,7 +60,7 @@ async fn a_broker_lost_and_back_loses_nothing() {
     let sends: Vec<_> = (5..15)
         .map(|n| {
             let producer = producer.clone();
-            tokio::spawn(async move { producer.send(TOPIC, "CP00", n.to_string().into_bytes()).await })
+            tokio::spawn(async move { producer.send(TOPIC, "CP00", n.to_string().as_bytes(), &[]).await })
         })
         .collect();
     let waits = || async { (!producer.flush(Duration::from_millis(10)).await).then_some(()) };
@@ -99,7 +99,7 @@ async fn a_new_cluster_behind_the_same_address_is_noticed() {
     send(&Producer::new(&at_two, "test").unwrap(), 100..103).await;
     told.until("it is read from its beginning", |told| told.messages().len() == 3).await;
     // The producer of before goes on there too.
-    let sent = tokio::time::timeout(SOON, producer.send(TOPIC, "CP00", b"200".to_vec())).await;
+    let sent = tokio::time::timeout(SOON, producer.send(TOPIC, "CP00", b"200", &[])).await;
     sent.expect("the producer found the new cluster").unwrap();
     told.until("and is read", |told| told.payloads().contains(&"200".to_owned())).await;
 }
@@ -120,7 +120,7 @@ async fn a_producer_that_gave_up_is_replaced() {
         &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
     );
     // This one fails, and its sender knows; later ones go out again.
-    let refused = producer.send(TOPIC, "CP00", b"4".to_vec());
+    let refused = producer.send(TOPIC, "CP00", b"4", &[]);
     let refused = tokio::time::timeout(SOON, refused).await.expect("it does not wait for ever");
     assert!(refused.is_err_and(|error| !error.is_permanent()));
     send(&producer, 5..8).await;

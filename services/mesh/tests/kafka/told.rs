@@ -84,7 +84,8 @@ pub(crate) async fn topics(options: &KafkaOptions) {
 pub(crate) async fn send(producer: &Producer, count: std::ops::Range<usize>) {
     for n in count {
         let key = format!("CP{:02}", n % 8);
-        let sent = producer.send(TOPIC, &key, n.to_string().into_bytes());
+        let payload = n.to_string();
+        let sent = producer.send(TOPIC, &key, payload.as_bytes(), &[]);
         tokio::time::timeout(SOON, sent).await.expect("a broker takes it").unwrap();
     }
 }
