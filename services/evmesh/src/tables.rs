@@ -17,14 +17,17 @@ const FACTS: usize = 14;
 
 /// Charge points, one a row; what runs there, and why it is as it is, below it.
 pub(crate) fn charge_points(charge_points: &[ChargePointDetail]) -> Table {
-    let mut table =
-        Table::new(&[("CHARGE POINT", Left), ("LOCATION", Left), ("PRICE", Right), ("STATUS", Left)]);
-    for detail in charge_points {
-        let one = detail.charge_point.clone().unwrap_or_default();
-        let status = one.status().word().to_owned();
-        table.push(vec![one.charge_point_id, one.location, price(one.price.as_ref()), status], notes(detail));
-    }
-    table
+    let row = |detail: &ChargePointDetail| (detail.charge_point.clone().unwrap_or_default(), notes(detail));
+    Table::of(
+        &charge_points.iter().map(row).collect::<Vec<_>>(),
+        &[
+            ("CHARGE POINT", Left, |(one, _)| one.charge_point_id.clone()),
+            ("LOCATION", Left, |(one, _)| one.location.clone()),
+            ("PRICE", Right, |(one, _)| price(one.price.as_ref())),
+            ("STATUS", Left, |(one, _)| one.status().word().to_owned()),
+        ],
+        |(_, notes)| notes.clone(),
+    )
 }
 
 /// What runs at a charge point, and why it is as it is.
@@ -42,31 +45,23 @@ pub(crate) fn charge_point_line(detail: &ChargePointDetail) -> String {
 
 /// Sessions, one a row; why each is as it is, below it.
 pub(crate) fn sessions(sessions: &[Session]) -> Table {
-    let mut table = Table::new(&[
-        ("SESSION", Left),
-        ("CREATED (UTC)", Left),
-        ("AT", Left),
-        ("DRIVER", Left),
-        ("STATE", Left),
-        ("kWh", Right),
-        ("AMOUNT", Right),
-        ("TICKET", Left),
-    ]);
-    for one in sessions {
-        let state = short(one.state().as_str_name(), "SESSION_STATE_");
-        let cells = vec![
-            short_id(&one.session_id),
-            minutes(one.create_time.as_ref()),
-            one.charge_point_id.clone(),
-            one.driver_id.clone(),
-            outcome(one.outcome()).unwrap_or(state).to_owned(),
-            kwh(one.energy_wh),
-            money(one.amount.as_ref()),
-            ticket_word(one).to_owned(),
-        ];
-        table.push(cells, format!("{}{}", one.reason, one.trouble)); // one of them is empty
-    }
-    table
+    Table::of(
+        sessions,
+        &[
+            ("SESSION", Left, |one| short_id(&one.session_id)),
+            ("CREATED (UTC)", Left, |one| minutes(one.create_time.as_ref())),
+            ("AT", Left, |one| one.charge_point_id.clone()),
+            ("DRIVER", Left, |one| one.driver_id.clone()),
+            ("STATE", Left, |one| {
+                let state = short(one.state().as_str_name(), "SESSION_STATE_");
+                outcome(one.outcome()).unwrap_or(state).to_owned()
+            }),
+            ("kWh", Right, |one| kwh(one.energy_wh)),
+            ("AMOUNT", Right, |one| money(one.amount.as_ref())),
+            ("TICKET", Left, |one| ticket_word(one).to_owned()),
+        ],
+        |one| format!("{}{}", one.reason, one.trouble), // one of them is empty
+    )
 }
 
 fn ticket_word(session: &Session) -> &'static str {
@@ -78,30 +73,20 @@ fn ticket_word(session: &Session) -> &'static str {
 }
 
 pub(crate) fn tickets(tickets: &[Ticket]) -> Table {
-    let mut table = Table::new(&[
-        ("SESSION", Left),
-        ("ISSUED (UTC)", Left),
-        ("AT", Left),
-        ("DRIVER", Left),
-        ("kWh", Right),
-        ("A kWh", Right),
-        ("AMOUNT", Right),
-        ("OUTCOME", Left),
-    ]);
-    for one in tickets {
-        let cells = vec![
-            short_id(&one.session_id),
-            minutes(one.issue_time.as_ref()),
-            one.charge_point_id.clone(),
-            one.driver_id.clone(),
-            kwh(one.energy_wh),
-            price(one.price.as_ref()).trim_end_matches("/kWh").to_owned(),
-            money(one.amount.as_ref()),
-            outcome(one.outcome()).unwrap_or_default().to_owned(),
-        ];
-        table.push(cells, note(one));
-    }
-    table
+    Table::of(
+        tickets,
+        &[
+            ("SESSION", Left, |one| short_id(&one.session_id)),
+            ("ISSUED (UTC)", Left, |one| minutes(one.issue_time.as_ref())),
+            ("AT", Left, |one| one.charge_point_id.clone()),
+            ("DRIVER", Left, |one| one.driver_id.clone()),
+            ("kWh", Right, |one| kwh(one.energy_wh)),
+            ("A kWh", Right, |one| price(one.price.as_ref()).trim_end_matches("/kWh").to_owned()),
+            ("AMOUNT", Right, |one| money(one.amount.as_ref())),
+            ("OUTCOME", Left, |one| outcome(one.outcome()).unwrap_or_default().to_owned()),
+        ],
+        note,
+    )
 }
 
 fn note(ticket: &Ticket) -> String {

@@ -10,6 +10,6 @@ mod tiles;
 pub mod values;
 
 pub use crossterm::event::KeyCode;
-pub use table::{Side, Table, WIDTH, columns, cut, short_id, width, wrap};
+pub use table::{Cell, Side, Table, WIDTH, columns, cut, short_id, width, wrap};
 pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show, watching};
 pub use tiles::{Column, bold, level_colour, messages, room, table, tile};

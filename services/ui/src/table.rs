@@ -13,6 +13,9 @@ const INDENT: usize = 6;
 const WHOLE_ID: usize = 12;
 const ID_END: usize = 8;
 
+/// What a column says of a row.
+pub type Cell<T> = fn(&T) -> String;
+
 /// A table whose columns are as wide as their widest cell, or as there is room for; each row may have a note below it.
 #[derive(Debug)]
 pub struct Table {
@@ -21,22 +24,25 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with these columns.
-    pub fn new(columns: &[(&str, Side)]) -> Self {
-        let mut table = plain(WIDTH);
-        table.set_header(one_line(columns.iter().map(|(name, _)| (*name).to_owned()).collect()));
-        for (column, (_, side)) in table.column_iter_mut().zip(columns) {
+    /// A row for each of these; a column is its head, the side on which its cells stand, and what it says of a row. A
+    /// note stands below its row, unless it is empty.
+    pub fn of<'a, T: 'a>(
+        rows: impl IntoIterator<Item = &'a T>,
+        columns: &[(&str, Side, Cell<T>)],
+        note: impl Fn(&T) -> String,
+    ) -> Self {
+        let (mut table, mut notes) = (plain(WIDTH), vec![String::new()]);
+        table.set_header(one_line(columns.iter().map(|(name, ..)| (*name).to_owned()).collect()));
+        for row in rows {
+            table.add_row(one_line(columns.iter().map(|(.., cell)| cell(row)).collect()));
+            notes.push(note(row));
+        }
+        for (column, (_, side, _)) in table.column_iter_mut().zip(columns) {
             let gap = if column.index + 1 == columns.len() { 0 } else { GAP };
             // Cells are cut where the room ends, not between words.
             column.set_padding((0, gap)).set_delimiter('\0').set_cell_alignment(*side);
         }
-        Self { table, notes: vec![String::new()] }
-    }
-
-    /// Adds a row: one cell a column, and a note that stands below it, unless it is empty.
-    pub fn push(&mut self, cells: Vec<String>, note: String) {
-        self.table.add_row(one_line(cells));
-        self.notes.push(note);
+        Self { table, notes }
     }
 
     /// The table as text, one line a row and its notes, the header first; no blanks at the ends of lines.
@@ -111,19 +117,33 @@ mod tests {
     use super::*;
     use Side::{Left, Right};
 
-    const COLUMNS: &[(&str, Side)] = &[("ID", Left), ("ENERGY", Right), ("PLACE", Left)];
+    fn table(rows: &[(&[&str; 3], &str)]) -> Table {
+        Table::of(
+            rows,
+            &[
+                ("ID", Left, |row| row.0[0].to_owned()),
+                ("ENERGY", Right, |row| row.0[1].to_owned()),
+                ("PLACE", Left, |row| row.0[2].to_owned()),
+            ],
+            |row| row.1.to_owned(),
+        )
+    }
 
     #[test]
     fn a_table_is_aligned_and_has_no_blanks_at_the_ends() {
-        let mut table = Table::new(COLUMNS);
-        table.push(vec!["MAD-01".into(), "1.000 kWh".into(), String::new()], String::new());
-        table.push(vec!["A".into(), "12.000 kWh".into(), "Logroño".into()], "it is warm".into());
-        table.push(vec!["B".into(), String::new(), "駅".into()], String::new());
-        assert_eq!(
-            table.render(WIDTH),
-            "ID          ENERGY  PLACE\nMAD-01   1.000 kWh\nA       12.000 kWh  Logroño\n      it is warm\nB        \
-                        駅\n"
-        );
+        let table = table(&[
+            (&["MAD-01", "1.000 kWh", ""], ""),
+            (&["A", "12.000 kWh", "Logroño"], "it is warm"),
+            (&["B", "", "駅"], ""),
+        ]);
+        let lines = [
+            "ID          ENERGY  PLACE",
+            "MAD-01   1.000 kWh",
+            "A       12.000 kWh  Logroño",
+            "      it is warm",
+            "B                   駅",
+        ];
+        assert_eq!(table.render(WIDTH), lines.map(|line| format!("{line}\n")).concat());
     }
 
     #[test]
@@ -131,13 +151,9 @@ mod tests {
         let long = "x".repeat(64);
         let wide = "駅".repeat(100);
         for width in [20, 40, WIDTH, 200] {
-            let mut table = Table::new(COLUMNS);
-            table.push(
-                vec![long.clone(), "1.000 kWh".into(), wide.clone()],
-                format!("{long}{long}{long} {wide} a b"),
-            );
-            table.push(vec!["A".into(), "12.000 kWh".into(), "b c".into()], String::new());
-            let text = table.render(width);
+            let note = format!("{long}{long}{long} {wide} a b");
+            let rows = [(&[&*long, "1.000 kWh", &*wide], &*note), (&["A", "12.000 kWh", "b c"], "")];
+            let text = table(&rows).render(width);
             for line in text.lines() {
                 assert!(columns(line) <= width, "{} > {width}: {line}", columns(line));
             }
