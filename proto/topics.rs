@@ -4,7 +4,7 @@
 //! Rust names are English. Fields that evmesh adds are optional when read, so that a *bare* message, with only the old
 //! fields, is valid. Fields that are unknown are ignored.
 
-use crate::network::ChargePointStatus;
+use crate::{engine::SupplyEnd, network::ChargePointStatus};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// From engines to central, keyed by charge point.
@@ -27,8 +27,9 @@ pub const REASON_STOPPED: &str = "stopped";
 pub const REASON_INTERRUPTED: &str = "interrupted";
 
 /// What happened at a charge point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum TelemetryType {
+    #[default]
     #[serde(rename = "SESSION_STARTED")]
     SessionStarted,
     /// A reading, every second of a supply.
@@ -50,7 +51,7 @@ pub enum TelemetryType {
 }
 
 /// A message on [`CP_TELEMETRY`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Telemetry {
     #[serde(rename = "type")]
     pub kind: TelemetryType,
@@ -86,10 +87,36 @@ pub struct Telemetry {
     pub currency: Option<String>,
 }
 
+impl Telemetry {
+    /// How the supply ended or the charge point broke; `None` for a start, and for what is told while the supply goes on.
+    pub fn end(&self) -> Option<SupplyEnd> {
+        match (self.kind, self.reason.as_deref().map(str::trim)) {
+            (TelemetryType::SessionStarted | TelemetryType::Consumption, _) => None,
+            (TelemetryType::SupplyEnd, Some(REASON_STOPPED)) => Some(SupplyEnd::Stopped),
+            (TelemetryType::SupplyEnd, _) => Some(SupplyEnd::Completed),
+            (TelemetryType::MonitorLost, _) => Some(SupplyEnd::MonitorLost),
+            (TelemetryType::Fault, Some(REASON_INTERRUPTED)) => Some(SupplyEnd::Interrupted),
+            (TelemetryType::EngineFault | TelemetryType::Fault, _) => Some(SupplyEnd::EngineFault),
+        }
+    }
+
+    /// The first field that its type needs and that is not there.
+    pub fn missing(&self) -> Option<&'static str> {
+        let user_id = self.user_id.is_none().then_some("user_id");
+        let kwh = self.kwh.is_none().then_some("kwh");
+        match self.kind {
+            TelemetryType::SessionStarted => user_id,
+            TelemetryType::Consumption | TelemetryType::SupplyEnd => user_id.or(kwh),
+            TelemetryType::EngineFault | TelemetryType::MonitorLost | TelemetryType::Fault => None,
+        }
+    }
+}
+
 /// What a driver is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum NotificationType {
     /// The charge point is reserved for the driver.
+    #[default]
     #[serde(rename = "AUTH_OK")]
     Authorized,
     /// The request was denied; `code` and `reason` say why.
@@ -107,7 +134,7 @@ pub enum NotificationType {
 }
 
 /// A message on [`DRIVER_NOTIFICATIONS`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Notification {
     #[serde(rename = "type")]
     pub kind: NotificationType,

@@ -19,6 +19,7 @@ mod denial;
 pub mod engine_client;
 mod error;
 pub mod events;
+mod gauges;
 mod kafka;
 pub mod messages;
 mod opening;

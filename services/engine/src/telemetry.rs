@@ -4,56 +4,51 @@ use domain::{
     ChargePointId, InstanceId, SupplyRecord, Trace,
     supply::{Cause, Event, EventKind},
 };
-use evmesh_proto::topics::{REASON_INTERRUPTED, REASON_STOPPED, Telemetry, TelemetryType};
+use evmesh_proto::topics::{Telemetry, TelemetryType};
 
-pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
-    Telemetry {
+/// What a running supply tells each second: nothing of it is kept.
+pub(crate) fn readings(charge_point: &ChargePointId, record: &SupplyRecord) -> [Telemetry; 1] {
+    [Telemetry {
         timestamp: record.read_at.map(domain::Wall::seconds),
         ..of_session(charge_point, TelemetryType::Consumption, record)
-    }
+    }]
 }
 
 pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
+    let without_session = |kind, reason| Telemetry {
+        kind,
+        cp_id: charge_point.to_string(),
+        reason: Some(reason),
+        // The outbox counts from 1 again when it was empty at a start: with the time it is unique.
+        event_id: Some(format!("{instance}-{}-{}", event.at.0, event.id)),
+        ..Telemetry::default()
+    };
     let message = match &event.kind {
         EventKind::Started(record) => of_session(charge_point, TelemetryType::SessionStarted, record),
         EventKind::Ended(record, cause) => {
-            let (kind, reason) = match cause {
-                Cause::Stopped => (TelemetryType::SupplyEnd, REASON_STOPPED.to_owned()),
-                Cause::Full | Cause::TimeOver | Cause::Unplugged => {
-                    (TelemetryType::SupplyEnd, cause.to_string())
-                }
-                Cause::EngineFault(_) => (TelemetryType::EngineFault, cause.to_string()),
-                Cause::MonitorLost => (TelemetryType::MonitorLost, cause.to_string()),
-                Cause::Interrupted => (TelemetryType::Fault, REASON_INTERRUPTED.to_owned()),
+            let kind = match cause {
+                Cause::Stopped | Cause::Full | Cause::TimeOver | Cause::Unplugged => TelemetryType::SupplyEnd,
+                Cause::EngineFault(_) => TelemetryType::EngineFault,
+                Cause::MonitorLost => TelemetryType::MonitorLost,
+                Cause::Interrupted => TelemetryType::Fault,
             };
             Telemetry {
                 // The total as it will be billed, so that the two never differ by a rounding.
                 importe: Some(record.price.bill(record.energy).units()),
-                reason: Some(reason),
+                reason: Some(cause.to_string()),
                 ..of_session(charge_point, kind, record)
             }
         }
-        EventKind::Broke(reason) => {
-            without_session(charge_point, instance, event, TelemetryType::EngineFault, reason.clone())
-        }
-        EventKind::MonitorLost => without_session(
-            charge_point,
-            instance,
-            event,
-            TelemetryType::MonitorLost,
-            Cause::MonitorLost.to_string(),
-        ),
+        EventKind::Broke(reason) => without_session(TelemetryType::EngineFault, reason.clone()),
+        EventKind::MonitorLost => without_session(TelemetryType::MonitorLost, Cause::MonitorLost.to_string()),
     };
     Telemetry { timestamp: Some(event.at.seconds()), ..message }
 }
 
 /// All that is told of a session is one trace: that of the call that authorised it, if it had one.
 pub(crate) fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace {
-    if let Some(trace) = record.and_then(|record| record.trace) {
-        return trace;
-    }
-    let of = message.session_id.as_deref().or(message.event_id.as_deref());
-    of.map_or_else(mesh::trace::root, Trace::of)
+    let own = || message.session_id.as_deref().or(message.event_id.as_deref()).map(Trace::of);
+    record.and_then(|record| record.trace).or_else(own).unwrap_or_else(mesh::trace::root)
 }
 
 /// The message as Kafka carries it.
@@ -68,37 +63,12 @@ fn of_session(charge_point: &ChargePointId, kind: TelemetryType, record: &Supply
         user_id: Some(record.driver.to_string()),
         kwh: Some(record.energy.kwh()),
         importe: Some(record.price.cost(record.energy).units()),
-        reason: None,
-        timestamp: None,
         session_id: Some(record.session.to_string()),
         seq: Some(record.seq),
         event_id: Some(format!("{}-{}", record.session, record.seq)),
         kw: Some(record.power.kw()),
         currency: Some(record.price.currency().to_string()),
-    }
-}
-
-fn without_session(
-    charge_point: &ChargePointId,
-    instance: &InstanceId,
-    event: &Event,
-    kind: TelemetryType,
-    reason: String,
-) -> Telemetry {
-    Telemetry {
-        kind,
-        cp_id: charge_point.to_string(),
-        user_id: None,
-        kwh: None,
-        importe: None,
-        reason: Some(reason),
-        timestamp: None,
-        session_id: None,
-        seq: None,
-        // The outbox counts from 1 again when it was empty at a start: with the time it is unique.
-        event_id: Some(format!("{instance}-{}-{}", event.at.0, event.id)),
-        kw: None,
-        currency: None,
+        ..Telemetry::default()
     }
 }
 
@@ -109,10 +79,9 @@ mod tests {
     use domain::Wall;
     use serde_json::{Value, json};
 
-    fn json_of(kind: EventKind) -> Value {
+    fn message_of(kind: EventKind) -> Telemetry {
         let event = Event { id: 4, at: Wall(1_700_000_003_500), kind };
-        let message = super::event(&"MAD-01".parse().unwrap(), &"i".parse().unwrap(), &event);
-        published(&message)
+        super::event(&"MAD-01".parse().unwrap(), &"i".parse().unwrap(), &event)
     }
 
     fn published(message: &Telemetry) -> Value {
@@ -123,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_reading_has_the_seeds_fields_and_ours() {
-        let message = reading(&"MAD-01".parse().unwrap(), &running());
+        let [message] = readings(&"MAD-01".parse().unwrap(), &running());
         let json = published(&message);
         assert_eq!(
             json,
@@ -146,7 +115,13 @@ mod tests {
             (Cause::MonitorLost, "CONEXION_PERDIDA", "monitor lost"),
             (Cause::Interrupted, "FAULT", "interrupted"),
         ] {
-            let json = json_of(EventKind::Ended(running(), cause));
+            let message = message_of(EventKind::Ended(running(), cause.clone()));
+            assert_eq!(
+                message.end(),
+                Some(mesh::convert::supply_end_proto(cause.end())),
+                "it is read as it is meant"
+            );
+            let json = published(&message);
             assert_eq!((&json["type"], &json["reason"]), (&json!(kind), &json!(reason)));
             assert_eq!(
                 (&json["kwh"], &json["importe"], &json["user_id"]),
@@ -158,12 +133,12 @@ mod tests {
     #[test]
     fn a_fault_without_a_session_names_no_one() {
         assert_eq!(
-            json_of(EventKind::Broke("smoke".into())),
+            published(&message_of(EventKind::Broke("smoke".into()))),
             json!({
                 "type": "AVERIADO", "cp_id": "MAD-01", "reason": "smoke", "timestamp": 1_700_000_003.5,
                 "event_id": "i-1700000003500-4",
             })
         );
-        assert_eq!(json_of(EventKind::MonitorLost)["type"], "CONEXION_PERDIDA");
+        assert_eq!(published(&message_of(EventKind::MonitorLost))["type"], "CONEXION_PERDIDA");
     }
 }

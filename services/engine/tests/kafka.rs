@@ -58,13 +58,8 @@ impl Topic {
 
     /// Waits for the last lifecycle event of a session, and for nothing to be left in the outbox.
     async fn ended(&self, engine: &Engine, session: &str) -> Vec<Telemetry> {
-        let is_end = |message: &Telemetry| match message.kind {
-            TelemetryType::SessionStarted | TelemetryType::Consumption => false,
-            TelemetryType::SupplyEnd
-            | TelemetryType::EngineFault
-            | TelemetryType::MonitorLost
-            | TelemetryType::Fault => message.session_id.as_deref() == Some(session),
-        };
+        let is_end =
+            |message: &Telemetry| message.end().is_some() && message.session_id.as_deref() == Some(session);
         let messages = self.until("the end is published", |messages| messages.iter().any(is_end)).await;
         let mut view = engine.view.clone();
         view.wait_for(|view| view.unsent == 0).await.unwrap();
@@ -75,7 +70,7 @@ impl Topic {
 fn lifecycle(messages: &[Telemetry]) -> Vec<(String, TelemetryType)> {
     messages
         .iter()
-        .filter(|message| message.kind != TelemetryType::Consumption)
+        .filter(|message| message.kind == TelemetryType::SessionStarted || message.end().is_some())
         .map(|message| (message.event_id.clone().unwrap_or_default(), message.kind))
         .collect()
 }

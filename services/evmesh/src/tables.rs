@@ -196,11 +196,11 @@ mod tests {
         let session_id =
             if reason.is_empty() { "01a20861c8ad72c6ae63ea1aebc6d578".into() } else { id.clone() };
         let live = |amount| LiveSupply {
-            session_id: session_id.clone(),
             driver_id: id.clone(),
             power_w: 350_000,
             energy_wh: 123_456,
             amount: Some(amount),
+            ..LiveSupply::default()
         };
         let point = ChargePointDetail {
             charge_point: Some(ChargePoint {

@@ -99,11 +99,11 @@ mod tests {
         let per_kwh = network::Price { currency_code: "EUR".into(), micros_per_kwh: 350_000 };
         assert_eq!(price(Some(&per_kwh)), "0.35 EUR/kWh");
         let supply = LiveSupply {
-            session_id: "s1".into(),
             driver_id: "101".into(),
             power_w: 50_000,
             energy_wh: 1_234,
             amount: Some(of("EUR", 432_075)),
+            ..LiveSupply::default()
         };
         assert_eq!(live(&supply), "50.0 kW  1.234 kWh  0.43 EUR  driver 101");
         assert_eq!(LIVE.map(|value| value.number(&supply)), ["50.0", "1.234", "0.43 EUR"]);

@@ -155,8 +155,8 @@ impl DriverService for Drivers {
                 format!("session {} has no ticket yet; WatchSession ends once it is settled", session.id);
             Failure::new(Code::NotFound, "TICKET_UNKNOWN", text)
         };
-        let ticket = session.ticket().ok_or_else(none)?;
-        Ok(Response::new(proto::GetTicketResponse { ticket: Some(view::ticket(&session, &ticket)) }))
+        let ticket = view::ticket(&session).ok_or_else(none)?;
+        Ok(Response::new(proto::GetTicketResponse { ticket: Some(ticket) }))
     }
 
     async fn list_tickets(
@@ -168,7 +168,7 @@ impl DriverService for Drivers {
         let page = Page::new(format!("tickets of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
             pages::sessions(&self.handle, Filter::Driver(driver), true, page).await?;
-        let tickets = sessions.iter().filter_map(view::ticket_of).collect();
+        let tickets = sessions.iter().filter_map(view::ticket).collect();
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }
 }

@@ -204,7 +204,7 @@ impl OperatorService for Operators {
         let (filter, list) = filter(&message.driver_id, &message.charge_point_id)?;
         let page = Page::new(format!("tickets {list}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, true, page).await?;
-        let tickets = sessions.iter().filter_map(view::ticket_of).collect();
+        let tickets = sessions.iter().filter_map(view::ticket).collect();
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }
 }

@@ -1,6 +1,7 @@
 //! The domain as the contracts show it.
 
-use domain::network::{Detail, LiveDetail, Outcome, Session, State, Status, Ticket};
+use crate::gauges;
+use domain::network::{Detail, LiveDetail, Outcome, Session, State, Status};
 use evmesh_proto::network;
 use mesh::convert::{money_proto, price_proto, timestamp};
 
@@ -25,33 +26,29 @@ pub fn session(session: &Session) -> network::Session {
         start_time: session.delivered().map(|delivered| timestamp(delivered.started)),
         end_time: session.ended_at().map(timestamp),
         settled: session.settled(),
-        ticket: ticket_of(session),
+        ticket: ticket(session),
         trouble: session.trouble().to_owned(),
     }
 }
 
 fn state(state: State) -> (network::SessionState, network::SessionOutcome) {
     use network::{SessionOutcome, SessionState};
-    match state {
-        State::Authorizing => (SessionState::Authorizing, SessionOutcome::Unspecified),
-        State::Reserved => (SessionState::Reserved, SessionOutcome::Unspecified),
-        State::Supplying => (SessionState::Supplying, SessionOutcome::Unspecified),
-        State::Ended(how) => (SessionState::Ended, outcome(how)),
-    }
+    let outcome = match state {
+        State::Authorizing => return (SessionState::Authorizing, SessionOutcome::Unspecified),
+        State::Reserved => return (SessionState::Reserved, SessionOutcome::Unspecified),
+        State::Supplying => return (SessionState::Supplying, SessionOutcome::Unspecified),
+        State::Ended(Outcome::Completed) => SessionOutcome::Completed,
+        State::Ended(Outcome::Stopped) => SessionOutcome::Stopped,
+        State::Ended(Outcome::Faulted) => SessionOutcome::Faulted,
+        State::Ended(Outcome::Expired) => SessionOutcome::Expired,
+        State::Ended(Outcome::Rejected) => SessionOutcome::Rejected,
+    };
+    (SessionState::Ended, outcome)
 }
 
-fn outcome(outcome: Outcome) -> network::SessionOutcome {
-    match outcome {
-        Outcome::Completed => network::SessionOutcome::Completed,
-        Outcome::Stopped => network::SessionOutcome::Stopped,
-        Outcome::Faulted => network::SessionOutcome::Faulted,
-        Outcome::Expired => network::SessionOutcome::Expired,
-        Outcome::Rejected => network::SessionOutcome::Rejected,
-    }
-}
-
-pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
-    network::Ticket {
+/// A session's ticket, if it has one.
+pub(crate) fn ticket(session: &Session) -> Option<network::Ticket> {
+    session.ticket().map(|ticket| network::Ticket {
         session_id: session.id.to_string(),
         charge_point_id: session.charge_point.to_string(),
         driver_id: session.driver.to_string(),
@@ -64,12 +61,7 @@ pub(crate) fn ticket(session: &Session, ticket: &Ticket) -> network::Ticket {
         end_time: session.ended_at().map(timestamp),
         issue_time: Some(timestamp(ticket.issued)),
         late_energy_wh: ticket.late_energy.wh(),
-    }
-}
-
-/// A session's ticket, if it has one.
-pub(crate) fn ticket_of(session: &Session) -> Option<network::Ticket> {
-    session.ticket().map(|given| ticket(session, &given))
+    })
 }
 
 /// A charge point, as anyone may see it.
@@ -98,9 +90,9 @@ pub(crate) fn live(live: &LiveDetail) -> network::LiveSupply {
     network::LiveSupply {
         session_id: live.session.to_string(),
         driver_id: live.driver.to_string(),
-        power_w: live.power.w(),
         energy_wh: live.energy.wh(),
         amount: Some(money_proto(live.amount)),
+        ..gauges::shown(live.gauges)
     }
 }
 

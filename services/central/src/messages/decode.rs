@@ -1,8 +1,10 @@
 //! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
+use crate::gauges;
 use domain::network::{Message, MessageKind};
-use domain::{Energy, Power, SupplyEnd, Wall, ids::MAX_NUMBER, text::cut_reason};
-use evmesh_proto::topics::{self, Telemetry, TelemetryType};
+use domain::{Energy, Wall, ids::MAX_NUMBER, text::cut_reason};
+use evmesh_proto::topics::{Telemetry, TelemetryType};
+use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
 
 /// The longest message that is read, and the most of one that a dead letter keeps: a hundred times what an engine
@@ -16,8 +18,6 @@ pub fn decode(payload: &[u8]) -> Result<Message, String> {
     }
     let telemetry: Telemetry =
         serde_json::from_slice(payload).map_err(|error| format!("not readable: {error}"))?;
-    let reason = cut_reason(telemetry.reason.as_deref().unwrap_or_default());
-    let kind = kind(telemetry.kind, &reason);
     let session = match (&telemetry.session_id, telemetry.seq) {
         (None, _) => None, // a number alone says nothing
         (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
@@ -28,43 +28,24 @@ pub fn decode(payload: &[u8]) -> Result<Message, String> {
     }
     let driver = telemetry.user_id.as_deref().map(|id| id_of("user_id", id)).transpose()?;
     let energy = telemetry.kwh.map(energy).transpose()?;
-    match kind {
-        MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) if driver.is_none() => {
-            return Err("user_id is missing".to_owned());
-        }
-        MessageKind::Reading | MessageKind::Ended(_) if energy.is_none() => {
-            return Err("kwh is missing".to_owned());
-        }
-        MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) | MessageKind::Fault(_) => {}
+    if let Some(field) = telemetry.missing() {
+        return Err(format!("{field} is missing"));
     }
     Ok(Message {
-        kind,
+        kind: match telemetry.end().and_then(supply_end) {
+            Some(end) => MessageKind::Ended(end),
+            None if telemetry.kind == TelemetryType::SessionStarted => MessageKind::Started,
+            None => MessageKind::Reading,
+        },
         charge_point: id_of("cp_id", &telemetry.cp_id)?,
         driver,
         session,
         energy,
-        power: telemetry.kw.map(power).transpose()?,
-        reason,
+        gauges: gauges::told(&telemetry)?,
+        reason: cut_reason(telemetry.reason.as_deref().unwrap_or_default()),
         // The sender's clock may be wrong: a date that is none is left out rather than the reading.
         at: telemetry.timestamp.and_then(Wall::from_seconds),
     })
-}
-
-fn kind(kind: TelemetryType, reason: &str) -> MessageKind {
-    match kind {
-        TelemetryType::SessionStarted => MessageKind::Started,
-        TelemetryType::Consumption => MessageKind::Reading,
-        TelemetryType::SupplyEnd if reason == topics::REASON_STOPPED => {
-            MessageKind::Ended(SupplyEnd::Stopped)
-        }
-        TelemetryType::SupplyEnd => MessageKind::Ended(SupplyEnd::Completed),
-        TelemetryType::EngineFault => MessageKind::Fault(SupplyEnd::EngineFault),
-        TelemetryType::MonitorLost => MessageKind::Fault(SupplyEnd::MonitorLost),
-        TelemetryType::Fault if reason == topics::REASON_INTERRUPTED => {
-            MessageKind::Fault(SupplyEnd::Interrupted)
-        }
-        TelemetryType::Fault => MessageKind::Fault(SupplyEnd::EngineFault),
-    }
 }
 
 fn id_of<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
@@ -75,13 +56,10 @@ fn energy(kwh: f64) -> Result<Energy, String> {
     Energy::from_kwh(kwh).ok_or_else(|| format!("kwh is {kwh}, which no supply delivers"))
 }
 
-fn power(kw: f64) -> Result<Power, String> {
-    Power::from_kw(kw).ok_or_else(|| format!("kw is {kw}, which no charge point has"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::{Power, SupplyEnd, network::Gauges};
     use proptest::prelude::*;
 
     #[test]
@@ -89,7 +67,8 @@ mod tests {
         let bare = decode(br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3,"importe":0.06}"#)
             .unwrap();
         assert_eq!(bare.kind, MessageKind::Reading);
-        assert_eq!((bare.session, bare.energy.unwrap().wh(), bare.power, bare.at), (None, 300, None, None));
+        assert_eq!((bare.session, bare.energy.unwrap().wh(), bare.at), (None, 300, None));
+        assert_eq!(bare.gauges, Gauges::default());
         let ours = decode(
             br#"{"type":"SUPPLY_END","cp_id":"MAD-01","user_id":"101","kwh":1.5,"importe":-9,"reason":"stopped",
                 "timestamp":1700000000.25,"session_id":"s1","seq":7,"event_id":"e","kw":7.4,"new":[]}"#,
@@ -97,14 +76,15 @@ mod tests {
         .unwrap();
         assert_eq!(ours.kind, MessageKind::Ended(SupplyEnd::Stopped));
         assert_eq!(ours.session.unwrap(), ("s1".parse().unwrap(), 7));
-        assert_eq!((ours.power.unwrap().w(), ours.at), (7400, Some(Wall(1_700_000_000_250))));
+        assert_eq!(ours.gauges, Gauges::of(Power::from_w(7400)));
+        assert_eq!(ours.at, Some(Wall(1_700_000_000_250)));
         for (kind, end) in [
             ("AVERIADO", SupplyEnd::EngineFault),
             ("CONEXION_PERDIDA", SupplyEnd::MonitorLost),
             ("FAULT", SupplyEnd::EngineFault),
         ] {
             let fault = decode(format!(r#"{{"type":"{kind}","cp_id":"MAD-01"}}"#).as_bytes()).unwrap();
-            assert_eq!((fault.kind, fault.driver), (MessageKind::Fault(end), None));
+            assert_eq!((fault.kind, fault.driver), (MessageKind::Ended(end), None));
         }
     }
 

@@ -14,21 +14,12 @@ pub(crate) fn notification(notice: &Notice) -> Notification {
         kind: NotificationType::Authorized,
         cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
         user_id: driver.to_string(),
-        kwh: None,
-        importe: None,
-        reason: None,
-        kwh_partial: None,
-        importe_partial: None,
         timestamp: Some(at.seconds()),
         session_id: session.as_ref().map(ToString::to_string),
         seq: *seq,
         event_id: event_id.clone(),
-        kw: None,
-        code: None,
         request_id: request_id.as_ref().map(ToString::to_string),
-        currency: None,
-        energy_wh: None,
-        amount_micros: None,
+        ..Notification::default()
     };
     match kind {
         NoticeKind::Authorized => {}

@@ -145,7 +145,7 @@ mod tests {
         events::Events,
         roster::{Entry, tests::detail},
     };
-    use domain::network::{Event, Level, Status};
+    use domain::network::{Event, Gauges, Level, Status};
     use domain::{Energy, Power, Wall};
     use mesh::observability::LogRing;
     use ratatui::{Terminal, backend::TestBackend};
@@ -157,7 +157,7 @@ mod tests {
             session: "s1".parse().unwrap(),
             driver: "101".parse().unwrap(),
             state,
-            power: Power::from_w(7400),
+            gauges: Gauges::of(Power::from_w(7400)),
             energy: Energy::from_wh(1500),
             amount: "0.35 EUR".parse::<domain::Price>().unwrap().cost(Energy::from_wh(1500)),
         };

@@ -3,14 +3,15 @@
 use super::{
     charge_point::Health,
     engine::{CallFailed, CallId, EngineAnswer},
+    gauges::Gauges,
     orders::Order,
     reply::{Ordered, Registered, Reported},
     request::{Asked, Token},
-    session::{Session, Source},
+    session::{Session, Source, life::Outcome},
     step::Step,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Power, Price, SessionId, SupplyEnd, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Price, SessionId, SupplyEnd, Wall,
 };
 
 /// Where a driver wants to charge.
@@ -137,8 +138,8 @@ pub struct Message {
     pub session: Option<(SessionId, u64)>,
     /// Energy so far.
     pub energy: Option<Energy>,
-    /// Power now.
-    pub power: Option<Power>,
+    /// What is only shown.
+    pub gauges: Gauges,
     pub reason: String,
     /// When, by the sender's clock.
     pub at: Option<Wall>,
@@ -151,10 +152,15 @@ pub enum MessageKind {
     Started,
     /// `CONSUMO`.
     Reading,
-    /// `SUPPLY_END`: how is in `reason`; [`SupplyEnd::Stopped`] if it says so.
+    /// `SUPPLY_END`, or a fault: `AVERIADO`, `CONEXION_PERDIDA`, `FAULT`.
     Ended(SupplyEnd),
-    /// `AVERIADO`, `CONEXION_PERDIDA`, `FAULT`.
-    Fault(SupplyEnd),
+}
+
+impl Message {
+    /// The charge point is broken, whether a supply ran there or not.
+    pub(super) fn is_fault(&self) -> bool {
+        matches!(self.kind, MessageKind::Ended(end) if Outcome::from(end) == Outcome::Faulted)
+    }
 }
 
 impl Step<'_> {

@@ -8,6 +8,7 @@ use super::{
     denial::SupplyFailure,
     effect::Level,
     engine::EngineReport,
+    gauges::Gauges,
     session::{
         Session,
         life::{Deadline, Outcome, State},
@@ -79,7 +80,7 @@ impl Step<'_> {
         };
         let SupplyRecord { seq, energy, power, started_at, .. } = *record;
         let ended_at = record.ended_at();
-        self.observe(id, Reading { seq, energy, power: Some(power), end, started_at, ended_at });
+        self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
         true
     }
 

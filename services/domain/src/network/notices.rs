@@ -65,7 +65,8 @@ impl Step<'_> {
     pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>, energy: Energy) {
         let session = self.session(id);
         let amount = session.price.cost(energy);
-        let kind = NoticeKind::Reading { energy, power: session.live.power, amount };
+        let power = session.live.gauges.power.unwrap_or_default();
+        let kind = NoticeKind::Reading { energy, power, amount };
         let mut notice = self.notice(session, seq, None, kind);
         notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
         if !notice.driver.is_guest() {

@@ -8,6 +8,7 @@ pub(super) mod life;
 pub(super) mod lifecycle;
 pub(super) mod ticket;
 
+use super::gauges::Gauges;
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Power, Price, SessionId, Trace, Wall};
 use life::{Life, State};
 use std::ops::Deref;
@@ -60,8 +61,8 @@ pub struct Session {
 /// What of a session only lives in memory.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Live {
-    /// Power now.
-    pub(super) power: Power,
+    /// What is shown of it beside its energy.
+    pub(super) gauges: Gauges,
     /// The newest reading of a bare message: shown, never billed.
     pub(super) bare: Option<Energy>,
     /// When the newest reading, or answer with this session in it, came.
@@ -108,7 +109,7 @@ impl Session {
 
     /// Power to show now; zero unless it is supplying.
     pub fn shown_power(&self) -> Power {
-        if self.state() == State::Supplying { self.live.power } else { Power::ZERO }
+        self.live.gauges.power.filter(|_| self.state() == State::Supplying).unwrap_or_default()
     }
 
     /// It was there before central started: its deadlines wait until Kafka is read and the engine asked.

@@ -2,10 +2,11 @@
 
 use super::{
     charge_point::{Answering, Health, Link, Point},
+    gauges::Gauges,
     registry::Registry,
     session::life::State,
 };
-use crate::{ChargePointId, DriverId, Energy, Money, Power, Price, SessionId};
+use crate::{ChargePointId, DriverId, Energy, Money, Price, SessionId};
 
 /// What a charge point can be. The wire's words and the colours are the edge's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,8 +76,8 @@ pub struct LiveDetail {
     pub driver: DriverId,
     /// Where it is in its life.
     pub state: State,
-    /// Power now.
-    pub power: Power,
+    /// What is shown beside its energy.
+    pub gauges: Gauges,
     /// Energy so far.
     pub energy: Energy,
     /// What it costs so far.
@@ -128,7 +129,7 @@ impl Point {
             session: session.id.clone(),
             driver: session.driver.clone(),
             state: session.state(),
-            power: session.live.power,
+            gauges: session.live.gauges,
             energy: session.shown_energy(),
             amount: session.price.cost(session.shown_energy()),
         });

@@ -8,6 +8,7 @@ use super::{
     Step,
     command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
+    gauges::Gauges,
     session::{
         Session, Source,
         life::State,
@@ -46,26 +47,20 @@ impl Step<'_> {
     /// What central knows of Kafka itself: how far it was read, and whether it is there.
     pub(super) fn broker(&mut self, news: Broker) {
         self.net.kafka_away = news == Broker::Away;
-        match news {
-            Broker::ReadTo(as_of) => {
-                self.net.kafka_judged = true;
-                self.net.kafka_read_to = self.net.kafka_read_to.max(as_of);
-            }
-            Broker::Away => {
-                self.net.kafka_judged = true;
-                self.net.kafka_read_to = self.net.kafka_read_to.max(self.now.mono);
-            }
+        let read_to = match news {
+            Broker::ReadTo(as_of) => as_of,
+            Broker::Away => self.now.mono,
             Broker::Gap => {
-                self.happened(
-                    Level::Warn,
-                    "kafka_gaps",
-                    "messages are missing on kafka: asking every engine".into(),
-                );
+                let text = "messages are missing on kafka: asking every engine";
+                self.happened(Level::Warn, "kafka_gaps", text.into());
                 for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
                     self.ask(&id);
                 }
+                return;
             }
-        }
+        };
+        self.net.kafka_judged = true;
+        self.net.kafka_read_to = self.net.kafka_read_to.max(read_to);
     }
 
     fn message(&mut self, message: Message) {
@@ -76,12 +71,8 @@ impl Step<'_> {
         match (message.session.clone(), message.driver.clone()) {
             (Some((session, seq)), _) => self.numbered(&point, &session, seq, &message),
             (None, Some(driver)) => self.bare(&point, &driver, &message),
-            (None, None) => match message.kind {
-                MessageKind::Fault(_) => self.fault(&point, &message),
-                MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) => {
-                    self.dead_letter("user_id is missing".into());
-                }
-            },
+            (None, None) if message.is_fault() => self.fault(&point, &message),
+            (None, None) => self.dead_letter("user_id is missing".into()),
         }
     }
 
@@ -103,37 +94,29 @@ impl Step<'_> {
                 return self.unknown_session(point, id);
             }
         }
-        let ends = match message.kind {
-            MessageKind::Started | MessageKind::Reading => None,
-            MessageKind::Ended(end) | MessageKind::Fault(end) => Some(end),
+        let (started, end) = match message.kind {
+            MessageKind::Started => (true, None),
+            MessageKind::Reading => (false, None),
+            MessageKind::Ended(end) => (false, Some(end)),
         };
-        let energy = match (message.kind, message.energy) {
-            (_, Some(energy)) => energy,
-            (MessageKind::Started, None) => Energy::ZERO,
-            (MessageKind::Reading | MessageKind::Ended(_) | MessageKind::Fault(_), None) => {
-                return self.dead_letter("kwh is missing".into());
-            }
+        let Some(energy) = message.energy.or(started.then_some(Energy::ZERO)) else {
+            return self.dead_letter("kwh is missing".into());
         };
         if let Some(archived) = archived {
             self.revive(archived);
         }
         let of_this_instance = self.point(point).stored.instance == self.session(id).instance;
-        let power = message.power.or_else(|| self.power_between(id, energy));
-        let at = message.at;
-        let started_at = at.filter(|_| message.kind == MessageKind::Started);
-        let ended_at = at.filter(|_| ends.is_some());
-        match self.observe(id, Reading { seq, energy, power, end: ends, started_at, ended_at }) {
+        let gauges = self.gauges(id, message);
+        let (started_at, ended_at) = (message.at.filter(|_| started), message.at.filter(|_| end.is_some()));
+        match self.observe(id, Reading { seq, energy, gauges, end, started_at, ended_at }) {
             Read::Late | Read::Started | Read::GoesOn | Read::AfterEnd { .. } | Read::Final { .. } => {
-                if of_this_instance && matches!(message.kind, MessageKind::Fault(_)) {
+                if of_this_instance && message.is_fault() {
                     self.fault(point, message);
                 }
             }
             Read::Repeat | Read::Over => {
-                self.happened(
-                    Level::Debug,
-                    "messages_repeated",
-                    format!("message {seq} of session {id} repeated"),
-                );
+                let text = format!("message {seq} of session {id} repeated");
+                self.happened(Level::Debug, "messages_repeated", text);
             }
             Read::Absurd => {
                 self.ask(point);
@@ -146,11 +129,8 @@ impl Step<'_> {
     fn unknown_session(&mut self, point: &ChargePointId, id: &SessionId) {
         self.ask_now_and_then(point);
         if self.archive.session(id).is_some() {
-            self.happened(
-                Level::Debug,
-                "messages_late",
-                format!("a message of session {id} came after its end"),
-            );
+            let text = format!("a message of session {id} came after its end");
+            self.happened(Level::Debug, "messages_late", text);
         } else {
             self.dead_letter(format!("session {id} is not known; its charge point was asked about it"));
         }
@@ -159,30 +139,26 @@ impl Step<'_> {
     fn bare(&mut self, point: &ChargePointId, driver: &DriverId, message: &Message) {
         let open = self.net.registry.open_at(self.point(point)).filter(|open| open.driver == *driver);
         let open = open.map(|open| open.id.clone());
-        if let MessageKind::Fault(_) = message.kind {
+        if message.is_fault() {
             self.fault(point, message);
         }
         let Some(id) = open else {
-            return match message.kind {
-                MessageKind::Fault(_) => {}
-                MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) => {
-                    self.ask_now_and_then(point);
-                    self.dead_letter(format!("driver {driver} has no open session at {point}"));
-                }
-            };
+            if !message.is_fault() {
+                self.ask_now_and_then(point);
+                self.dead_letter(format!("driver {driver} has no open session at {point}"));
+            }
+            return;
         };
         match message.kind {
-            MessageKind::Started => self.ask(point),
-            MessageKind::Ended(_) | MessageKind::Fault(_) => self.ask(point),
+            MessageKind::Started | MessageKind::Ended(_) => self.ask(point),
             MessageKind::Reading => {
-                let Some(energy) = message.energy else {
-                    return self.dead_letter("kwh is missing".into());
-                };
-                let power = message.power.or_else(|| self.power_between(&id, energy));
+                let gauges = self.gauges(&id, message);
                 let live = &mut self.session_mut(&id).live;
-                live.bare = Some(energy);
-                live.power = power.unwrap_or(live.power);
-                self.notify_reading(&id, None, energy);
+                live.gauges.update(gauges);
+                if let Some(energy) = message.energy {
+                    live.bare = Some(energy);
+                    self.notify_reading(&id, None, energy);
+                }
                 self.ask_now_and_then(point);
             }
         }
@@ -201,6 +177,13 @@ impl Step<'_> {
         if now.since(self.point(id).last_asked) >= ASK_AFTER {
             self.ask(id);
         }
+    }
+
+    /// What a message tells beside its energy; where it gives no power, that from two readings.
+    fn gauges(&self, id: &SessionId, message: &Message) -> Gauges {
+        let mut gauges = message.gauges;
+        gauges.power = gauges.power.or_else(|| self.power_between(id, message.energy?));
+        gauges
     }
 
     /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were

@@ -36,7 +36,7 @@ fn every_move_of_a_session() {
         ("rejected", &rejected),
     ];
     let done = MessageKind::Ended(SupplyEnd::Completed);
-    let broke = MessageKind::Fault(SupplyEnd::EngineFault);
+    let broke = MessageKind::Ended(SupplyEnd::EngineFault);
     let (s, c, f, r) =
         (State::Supplying, ended(Outcome::Completed), ended(Outcome::Faulted), ended(Outcome::Rejected));
     for (from, evidence, seq, wh, to, billed) in [
@@ -111,7 +111,7 @@ fn the_three_faults_tell_the_partial_and_then_the_one_ticket() {
     for fault in FAULTS {
         let mut world = World::with_points(&["A"]);
         let session = world.supplying("d", "A");
-        world.message("A", "d", &session, 2, MessageKind::Fault(fault), 1_000);
+        world.message("A", "d", &session, 2, MessageKind::Ended(fault), 1_000);
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
         let NoticeKind::Error { failure, energy, amount, .. } = world.notices[1].kind.clone() else {
             panic!()
@@ -240,7 +240,7 @@ fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     world.restart();
     assert_eq!(world.find(&session).trouble(), trouble);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
-    world.message("A", "d", &session, 3, MessageKind::Fault(SupplyEnd::Interrupted), 500);
+    world.message("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Interrupted), 500);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"], "told once, ticketed once");
     let over = world.find(&session);
     assert_eq!((over.trouble(), over.reason()), ("", "the charge point's power side was interrupted"));

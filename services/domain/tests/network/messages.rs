@@ -1,11 +1,11 @@
 //! Bare, repeated, late, reordered and foreign messages.
 
-use crate::world::{World, cp, ended, record, sid};
+use crate::world::{World, cp, driver, ended, record, sid};
 use domain::network::{
-    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Outcome, State, Status,
-    Target,
+    Broker, CallOutcome, Command, EngineRequest, Gauges, Health, Message, MessageKind, NoticeKind, Outcome,
+    State, Status, Target,
 };
-use domain::{SupplyEnd, SupplyState};
+use domain::{Energy, Power, SupplyEnd, SupplyState};
 
 #[test]
 fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
@@ -33,6 +33,30 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 3, 310);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 310, "only the engine's answer bills");
+}
+
+#[test]
+fn a_bare_reading_without_energy_moves_its_gauges_and_tells_the_driver_nothing() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.advance(1_000, &["A"]);
+    let told = world.readings.len();
+    let message = Message {
+        kind: MessageKind::Reading,
+        charge_point: cp("A"),
+        driver: Some(driver("d")),
+        session: None,
+        energy: None,
+        gauges: Gauges::of(Power::from_w(7_400)),
+        reason: String::new(),
+        at: None,
+    };
+    world.send(Command::Telemetry { message, source: None });
+    let live = world.net.charge_point(&cp("A")).unwrap().live.unwrap();
+    assert_eq!((live.gauges.power, live.energy), (Some(Power::from_w(7_400)), Energy::ZERO));
+    assert_eq!((world.readings.len(), world.find(&session).energy()), (told, Energy::ZERO));
+    assert_eq!(*world.call("A"), EngineRequest::GetState);
+    assert!(world.dead_letters.is_empty(), "{:?}", world.dead_letters);
 }
 
 #[test]
@@ -195,7 +219,7 @@ fn a_session_that_is_over_is_not_brought_back_by_another_charge_points_engine() 
 fn the_highest_number_that_a_message_can_carry_is_survived() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message("A", "d", &session, u64::MAX, MessageKind::Fault(SupplyEnd::EngineFault), 500);
+    world.message("A", "d", &session, u64::MAX, MessageKind::Ended(SupplyEnd::EngineFault), 500);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
 }
 

@@ -77,7 +77,7 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
 #[test]
 fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
     let mut world = World::with_points(&["A"]);
-    world.telemetry("A", None, None, MessageKind::Fault(domain::SupplyEnd::EngineFault), 0, None);
+    world.telemetry("A", None, None, MessageKind::Ended(domain::SupplyEnd::EngineFault), 0, None);
     assert_eq!(world.status("A"), Status::Faulted);
     world.report("A", Health::Ok);
     assert_eq!(world.status("A"), Status::Available);

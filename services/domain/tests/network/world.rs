@@ -4,9 +4,9 @@ use domain::{
     ChargePointId, Context, Energy, InstanceId, Mono, Now, SessionId, SupplyRecord, Wall,
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
-        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Health, Message, MessageKind,
-        Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Registered, Registration, Reply,
-        RequestKey, Session, Source, State, Status, Stored, Target, Token,
+        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
+        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Registered, Registration,
+        Reply, RequestKey, Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
@@ -332,7 +332,7 @@ impl World {
             driver: who.map(driver),
             session,
             energy: Some(Energy::from_wh(wh)),
-            power: None,
+            gauges: Gauges::default(),
             reason: String::new(),
             at: None,
         };

@@ -123,11 +123,11 @@ mod tests {
                 status: ChargePointStatus::Supplying.into(),
             };
             let live = (number == 0).then(|| LiveSupply {
-                session_id: "s1".into(),
                 driver_id: "101".into(),
                 power_w: 50_000,
                 energy_wh: 12_345,
                 amount: Some(Money { currency_code: "EUR".into(), micros: 4_320_750 }),
+                ..LiveSupply::default()
             });
             let charge_point = Some(charge_point);
             (

@@ -77,16 +77,10 @@ fn metered(telemetry: &[Sent<Telemetry>]) -> BTreeMap<String, Metered> {
         session.drivers.extend(body.user_id.clone());
         let energy = wh(body.kwh.unwrap_or_default());
         session.highest_wh = session.highest_wh.max(energy);
-        match body.kind {
-            TelemetryType::SessionStarted => session.started = true,
-            TelemetryType::Consumption => {}
-            TelemetryType::SupplyEnd
-            | TelemetryType::EngineFault
-            | TelemetryType::MonitorLost
-            | TelemetryType::Fault => {
-                session.ended = true;
-                session.finals_wh.insert(energy);
-            }
+        session.started |= body.kind == TelemetryType::SessionStarted;
+        if body.end().is_some() {
+            session.ended = true;
+            session.finals_wh.insert(energy);
         }
     }
     all

@@ -8,14 +8,14 @@ use super::{
     life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, Stop},
     ticket::Ticket,
 };
-use crate::network::{Config, request::Repeatable};
-use crate::{Energy, Mono, Now, Power, SupplyEnd, Wall};
+use crate::network::{Config, gauges::Gauges, request::Repeatable};
+use crate::{Energy, Mono, Now, SupplyEnd, Wall};
 
 /// A reading of one session's meter.
 pub(in crate::network) struct Reading {
     pub(in crate::network) seq: u64,
     pub(in crate::network) energy: Energy,
-    pub(in crate::network) power: Option<Power>,
+    pub(in crate::network) gauges: Gauges,
     /// Why the supply ended: then this is the final reading.
     pub(in crate::network) end: Option<SupplyEnd>,
     pub(in crate::network) started_at: Option<Wall>,
@@ -236,7 +236,7 @@ impl Session {
         };
         self.live.last_sign = now.mono;
         self.live.unsaved = true;
-        self.live.power = reading.power.unwrap_or(self.live.power);
+        self.live.gauges.update(reading.gauges);
         match reading.end {
             None => self.supplies(delivered, settle_by),
             Some(end) => self.finish(delivered, end, reading.ended_at, now.wall),
@@ -268,7 +268,7 @@ impl Session {
     }
 
     fn finish(&mut self, delivered: Delivered, end: SupplyEnd, at: Option<Wall>, now: Wall) -> Read {
-        self.live.power = Power::ZERO;
+        self.live.gauges = Gauges::default();
         let held = (!self.store_lost()).then_some(Held { over: true, revoke: false });
         let ticket = Ticket::issue(self.facts.price, delivered.energy, Some(end), now);
         let (stop, told) = (self.stop(), !self.trouble().is_empty());
