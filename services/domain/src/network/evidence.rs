@@ -176,13 +176,8 @@ impl Step<'_> {
     }
 
     /// The same, and tells its driver, who was granted it.
-    pub(super) fn fail(
-        &mut self,
-        id: &SessionId,
-        (outcome, failure): (Outcome, SupplyFailure),
-        reason: String,
-        word: Word,
-    ) {
+    pub(super) fn fail(&mut self, id: &SessionId, how: (Outcome, SupplyFailure), reason: String, word: Word) {
+        let (outcome, failure) = how;
         if !self.end(id, outcome, reason, word).told {
             self.notify_error(id, failure);
         }

@@ -328,31 +328,21 @@ impl Session {
 
     /// After a start of central: what is left of its deadline, and nothing that only lived in memory.
     pub(in crate::network) fn restore(&mut self, config: &Config, now: Now) {
-        let full = match &self.life {
-            Life::Authorizing { .. } => config.authorize_timeout,
-            Life::Reserved { .. } | Life::Revoking { .. } => config.reservation + config.reservation_margin,
-            Life::Supplying { .. } => config.supply_silence,
-            Life::Ended { .. } => config.settlement,
-        };
         let copied = self.live.copied;
         let (last_sign, lost_since) = (now.mono, now.mono);
         self.live = Live { last_sign, lost_since, restored: true, copied, ..Live::default() };
-        if let Some(deadline) = self.deadline_mut() {
-            *deadline = deadline.restored(now, full);
-        }
-    }
-
-    fn deadline_mut(&mut self) -> Option<&mut Deadline> {
+        let restore = |deadline: &mut Deadline, full| *deadline = deadline.restored(now, full);
         match &mut self.life {
-            Life::Authorizing { deadline, .. }
-            | Life::Reserved { deadline }
-            | Life::Revoking { deadline, .. } => Some(deadline),
-            Life::Supplying { .. } => None,
+            Life::Authorizing { deadline, .. } => restore(deadline, config.authorize_timeout),
+            Life::Reserved { deadline } | Life::Revoking { deadline, .. } => {
+                restore(deadline, config.reservation + config.reservation_margin);
+            }
+            Life::Supplying { .. } => {}
             Life::Ended { settlement, .. } => match settlement {
                 Settlement::Unanswered { deadline }
                 | Settlement::Lost { deadline, .. }
-                | Settlement::Unread { deadline, .. } => Some(deadline),
-                Settlement::Void | Settlement::Billed { .. } => None,
+                | Settlement::Unread { deadline, .. } => restore(deadline, config.settlement),
+                Settlement::Void | Settlement::Billed { .. } => {}
             },
         }
     }
