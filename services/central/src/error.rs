@@ -50,11 +50,7 @@ pub enum Error {
          check --kafka and --kafka-topic-prefix, put a backup in the place of the data folder, \
          or start without --rebuild as a new network"
     )]
-    NoChangelog {
-        /// The topic, with its prefix.
-        topic: String,
-        kafka: String,
-    },
+    NoChangelog { topic: String, kafka: String },
     #[error("the store is half rebuilt; start central to have it rebuilt from the beginning")]
     HalfRebuilt,
     #[error(transparent)]

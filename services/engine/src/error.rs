@@ -28,12 +28,7 @@ pub enum Error {
          wrote it until central has a ticket for each of its sessions ('evmesh operator sessions'), then begin \
          with an empty folder"
     )]
-    Older {
-        folder: PathBuf,
-        found: u32,
-        /// The one format that this version reads.
-        known: u32,
-    },
+    Older { folder: PathBuf, found: u32, known: u32 },
     #[error(
         "the store in {folder} is damaged: it has a value that is no {what}; move the folder away and start with \
          a new one"

@@ -80,12 +80,7 @@ pub fn money_proto(money: Money) -> proto::Money {
 
 /// Reads energy in watt-hours, at most [`Energy::MAX`]; `field` is where it was (`energy_wh`).
 pub fn energy(field: &str, wh: u64) -> Result<Energy, InvalidField> {
-    let energy = Energy::from_wh(wh);
-    if energy > Energy::MAX {
-        let problem = format!("must be at most {}: no supply delivers more", Energy::MAX.wh());
-        return Err(InvalidField::new(field, problem));
-    }
-    Ok(energy)
+    at_most(field, wh, Energy::MAX.wh(), "no supply delivers more").map(Energy::from_wh)
 }
 
 /// Reads how a supply ended; `None` where it is not said, or in a word that this version doesn't know.
@@ -116,12 +111,14 @@ pub fn supply_end_stored(end: SupplyEnd) -> StoredSupplyEnd {
 
 /// Reads power in watts, at most [`Power::MAX`]; `field` is where it was (`power_w`).
 pub fn power(field: &str, w: u64) -> Result<Power, InvalidField> {
-    let power = Power::from_w(w);
-    if power > Power::MAX {
-        let problem = format!("must be at most {}: no charge point has more", Power::MAX.w());
-        return Err(InvalidField::new(field, problem));
+    at_most(field, w, Power::MAX.w(), "no charge point has more").map(Power::from_w)
+}
+
+fn at_most(field: &str, value: u64, most: u64, why: &str) -> Result<u64, InvalidField> {
+    if value > most {
+        return Err(InvalidField::new(field, format_args!("must be at most {most}: {why}")));
     }
-    Ok(power)
+    Ok(value)
 }
 
 /// Reads the number of an authorisation or an epoch; `field` is where it was (`epoch`).

@@ -48,11 +48,8 @@ pub enum Error {
 
 #[derive(Debug, Clone)]
 pub enum LogWriter {
-    /// To standard error; as text, in colours or without.
-    Stderr {
-        /// Only where a person looks at a terminal.
-        colours: bool,
-    },
+    /// To standard error; as text, in colours where a person looks at a terminal.
+    Stderr { colours: bool },
     /// To a panel, so that they do not tear its picture.
     Panel(LogRing),
 }

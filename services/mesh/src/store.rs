@@ -20,6 +20,8 @@ use std::{
 
 pub type Entry = (Vec<u8>, Vec<u8>);
 
+/// Why a store cannot be used. `older_copies`, as in [`Role`]: may its owner go on with an older copy? Of commits that
+/// are counted, 0 is none at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the store in {0} is in use by another process; stop that process or choose another folder")]
@@ -27,38 +29,19 @@ pub enum StoreError {
     #[error("the store in {folder} cannot be opened; check the folder's permissions and the disk")]
     Open { folder: PathBuf, source: std::io::Error },
     #[error("the store in {folder} is damaged: {what}; {}", way_out(*older_copies))]
-    Damaged {
-        folder: PathBuf,
-        /// May its owner go on with an older copy?
-        older_copies: bool,
-        what: String,
-        /// What sled said, if it was sled that noticed.
-        source: Option<sled::Error>,
-    },
+    Damaged { folder: PathBuf, older_copies: bool, what: String, source: Option<sled::Error> },
     #[error(
         "the store in {folder} lost its newest changes: {committed} were acknowledged, and it has {found}; {}{}",
         way_out(*older_copies),
         go_on(*older_copies && *found > 0, folder)
     )]
-    Lost {
-        folder: PathBuf,
-        /// The commit that was the last.
-        committed: u64,
-        /// The commit that it has; 0 where there is none at all.
-        found: u64,
-        /// May its owner go on with an older copy?
-        older_copies: bool,
-    },
+    Lost { folder: PathBuf, committed: u64, found: u64, older_copies: bool },
     #[error(
         "the folder {folder} is not empty, and holds no store that is known to be whole; \
          if this is the right folder: {}",
         way_out(*older_copies)
     )]
-    Unproven {
-        folder: PathBuf,
-        /// May its owner go on with an older copy?
-        older_copies: bool,
-    },
+    Unproven { folder: PathBuf, older_copies: bool },
     #[error(
         "the store in {folder} is of the role '{found}', not '{wanted}'; choose another folder with --data"
     )]

@@ -9,22 +9,12 @@ pub enum Input {
     Started,
     /// Time passed: [`super::Requests::wake_at`] is due.
     Tick,
-    /// What the driver missed: its sessions that are not settled, oldest first, and its newest tickets.
-    CaughtUp {
-        /// Not settled.
-        sessions: Vec<Session>,
-        /// The newest ones, oldest first.
-        tickets: Vec<Ticket>,
-    },
+    /// What the driver missed: its sessions that are not settled, and its newest tickets, both oldest first.
+    CaughtUp { sessions: Vec<Session>, tickets: Vec<Ticket> },
     /// The charge point is reserved.
     Authorized { request: RequestId, session: Session },
-    /// The request was denied for good.
-    Denied {
-        request: RequestId,
-        /// The reason's name, such as `CHARGE_POINT_BUSY`.
-        reason: String,
-        message: String,
-    },
+    /// The request was denied for good; `reason` is a name, such as `CHARGE_POINT_BUSY`.
+    Denied { request: RequestId, reason: String, message: String },
     /// The request, or the question for what was missed, was not answered: it is repeated.
     Unanswered { why: String },
     /// Central showed a session: a change of the one that is followed, or the answer to a question.
@@ -41,23 +31,18 @@ pub enum Input {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask for what was missed.
-    CatchUp {
-        /// How many attempts were not answered before.
-        attempt: u32,
-    },
-    Request {
-        /// The same for each attempt of one line.
-        request: RequestId,
-        target: Target,
-        /// How many attempts were not answered before.
-        attempt: u32,
-    },
+    /// Ask for what was missed; so many attempts were not answered before.
+    CatchUp { attempt: u32 },
+    /// Ask for a charge, under one id for each attempt of a line; so many attempts were not answered before.
+    Request { request: RequestId, target: Target, attempt: u32 },
     /// Follow this session, and no other, until told otherwise.
     Follow(SessionId),
+    /// Nothing is followed any more.
     Unfollow,
     /// Ask once how this session is.
     Fetch(SessionId),
+    /// Show it.
     Tell(Event),
+    /// The run is over.
     Finish,
 }

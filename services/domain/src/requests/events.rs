@@ -17,11 +17,8 @@ pub enum Event {
     Requesting { line: u32, target: Target },
     /// The charge point is reserved for this driver.
     Authorized { session: SessionId, charge_point: ChargePointId, price: Price },
-    Denied {
-        /// The reason's name, such as `CHARGE_POINT_BUSY`.
-        reason: String,
-        message: String,
-    },
+    /// The request was denied for good; `reason` is a name, such as `CHARGE_POINT_BUSY`.
+    Denied { reason: String, message: String },
     /// A reading: energy and amount are running totals.
     Consumption {
         session: SessionId,

@@ -33,33 +33,21 @@ pub enum FileError {
     #[error("{file} has more than {MAX_LINES} requests; split it")]
     TooLong { file: String },
     #[error("{file}, line {line}: {wrong}")]
-    Line {
-        file: String,
-        /// The line, from 1.
-        line: u32,
-        wrong: WrongLine,
-    },
+    Line { file: String, line: u32, wrong: WrongLine },
 }
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongLine {
     #[error("'{text}' is not a charge point id: it {wrong}")]
-    ChargePoint {
-        /// As written.
-        text: String,
-        wrong: InvalidId,
-    },
+    ChargePoint { text: String, wrong: InvalidId },
     #[error(
         "'{word}' is not understood; after the charge point only expect=denied, expect=denied:REASON or expect=fault \
          may follow"
     )]
     Word { word: String },
     #[error("'{reason}' is not a reason; write it in upper case, such as expect=denied:CHARGE_POINT_BUSY")]
-    Reason {
-        /// As written.
-        reason: String,
-    },
+    Reason { reason: String },
     #[error("the location after 'any' is longer than {MAX_LOCATION_CHARS} characters")]
     Location,
     #[error("nothing may follow the expectation, but '{word}' does")]

@@ -32,12 +32,8 @@ pub enum News {
     Authorized,
     /// `AUTH_DENIED`.
     Denied,
-    /// `CONSUMO_UPDATE`.
-    Consumption {
-        energy: Energy,
-        /// Power now, if told.
-        power: Option<Power>,
-    },
+    /// `CONSUMO_UPDATE`, with the power if that is told.
+    Consumption { energy: Energy, power: Option<Power> },
     /// `SUPPLY_ERROR`.
     SupplyError { reason: String, energy: Energy },
     /// `TICKET`.

@@ -19,11 +19,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// The engine itself: the highest authorisation number seen, and the supply that runs with its newest reading.
-    Engine {
-        /// The highest authorisation number seen.
-        highest: u64,
-        current: Option<SupplyRecord>,
-    },
+    Engine { highest: u64, current: Option<SupplyRecord> },
     /// A session ended: its final record, kept until central has it.
     Unsettled(SupplyRecord),
     /// Central has the final record of the authorisation with this number.

@@ -26,11 +26,7 @@ pub enum Input {
     /// Central authorises a supply. Answered by [`super::Answer::Call`].
     Authorize(InstanceId, Authorization),
     /// Central takes back an authorisation and every older one on its way. Answered by [`super::Answer::Revoke`].
-    Revoke {
-        instance: InstanceId,
-        number: u64,
-        session: SessionId,
-    },
+    Revoke { instance: InstanceId, number: u64, session: SessionId },
     /// Central ends a session here. Answered by [`super::Answer::Call`].
     Stop(InstanceId, SessionId),
     /// Central asks for the state. Answered by [`super::Answer::Call`].
@@ -47,10 +43,10 @@ pub enum Input {
         central_reachable: bool,
     },
     /// A monitor's stream ended.
-    AttendEnded {
-        link: u64,
-    },
+    AttendEnded { link: u64 },
+    /// A car came, and put its cable in.
     PluggedIn,
+    /// The car left, and its cable with it.
     Unplugged,
     /// The car takes no more: it is full, or has stayed as long as it wanted to.
     CarTakesNoMore(Cause),

@@ -15,31 +15,15 @@ pub enum Input {
     Tick,
     /// The attempt at the engine has waited out its delay and begins: its silence counts from here.
     AttendStarted { link: Link },
-    EngineAnswered {
-        link: Link,
-        instance: InstanceId,
-        /// Why it cannot supply; empty when it is well.
-        fault: String,
-        supplying: bool,
-    },
-    /// The stream to the engine ended, or never came to be.
-    EngineEnded {
-        link: Link,
-        why: String,
-        /// The engine has seen a newer registration than ours, with this epoch.
-        stale: Option<u64>,
-    },
-    Registered {
-        link: Link,
-        epoch: u64,
-        /// How often to report at least.
-        report_interval: Duration,
-    },
-    Acknowledged {
-        link: Link,
-        /// The operator has taken the charge point out of service.
-        out_of_order: bool,
-    },
+    /// An answer to a ping; `fault` is why it cannot supply, and empty when it is well.
+    EngineAnswered { link: Link, instance: InstanceId, fault: String, supplying: bool },
+    /// The stream to the engine ended, or never came to be; `stale` is the epoch of a newer registration than ours
+    /// that the engine has seen.
+    EngineEnded { link: Link, why: String, stale: Option<u64> },
+    /// Central wants a report this often at least.
+    Registered { link: Link, epoch: u64, report_interval: Duration },
+    /// Central has a report; `out_of_order`: the operator has taken the charge point out of service.
+    Acknowledged { link: Link, out_of_order: bool },
     /// The registration failed, or its stream of reports ended.
     CentralEnded { link: Link, trouble: Trouble },
 }
@@ -49,30 +33,18 @@ pub enum Input {
 pub enum Trouble {
     /// It did not answer.
     Unreachable { why: String },
-    /// It answered, and refused.
-    Refused {
-        /// The reason's name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said once.
-        reason: String,
-        why: String,
-        /// When central said to try again.
-        retry_after: Option<Duration>,
-    },
+    /// It answered, and refused. `reason` is a name, such as `INSTANCE_ALREADY_CONNECTED`: the same refusal is said
+    /// once.
+    Refused { reason: String, why: String, retry_after: Option<Duration> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Drop the stream to the engine, if there is one, and open another.
-    Attend {
-        link: Link,
-        /// How many attempts in a row came before without an answer; 0: go at once.
-        attempt: u32,
-    },
-    Ping {
-        link: Link,
-        /// The epoch of the newest registration; 0 before the first.
-        epoch: u64,
-        central_reachable: bool,
-    },
+    /// Drop the stream to the engine, if there is one, and open another; so many attempts in a row came before without
+    /// an answer, at 0 it goes at once.
+    Attend { link: Link, attempt: u32 },
+    /// Ping the engine, with the epoch of the newest registration; 0 before the first.
+    Ping { link: Link, epoch: u64, central_reachable: bool },
     /// Drop the stream to central, if there is one, and register.
     Register {
         /// The number of the attempt, and of the stream of reports that follows.
@@ -131,10 +103,6 @@ pub enum CentralStatus {
     WaitingForEngine,
     /// A registration is under way; this is why the last one failed.
     Registering(Option<Trouble>),
-    /// It answers the reports.
-    Connected {
-        epoch: u64,
-        /// The operator has taken the charge point out of service.
-        out_of_order: bool,
-    },
+    /// It answers the reports; `out_of_order`: the operator has taken the charge point out of service.
+    Connected { epoch: u64, out_of_order: bool },
 }

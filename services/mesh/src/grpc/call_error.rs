@@ -13,12 +13,9 @@ use tonic::{Code, Status};
 /// Why a call came to nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CallError {
+    /// Not reached, or silent; the cause is in words that people know: "Connection refused".
     #[error("no answer from {address}: {cause}")]
-    Unreachable {
-        address: Address,
-        /// What happened, in words that people know: "Connection refused".
-        cause: String,
-    },
+    Unreachable { address: Address, cause: String },
     /// It kept failing, and is left alone for a moment.
     #[error("{0} did not answer several times in a row; it is tried again soon")]
     CircuitOpen(Address),

@@ -44,11 +44,9 @@ impl Message {
 pub enum ReaderEvent {
     /// A message, in order within its partition.
     Message(Message),
-    /// Everything that was published before `as_of` has been told. About once a second while that is so.
-    ReadToEnd {
-        /// When the ends of the partitions were asked for.
-        as_of: Mono,
-    },
+    /// Everything that was published before `as_of`, when the ends of the partitions were asked for, has been told.
+    /// About once a second while that is so.
+    ReadToEnd { as_of: Mono },
     /// Kafka cannot be reached. Once each time, and once at the start if it isn't there.
     Away,
     /// The cluster is another than the stored one, or the first ever. It is read from the beginning; the service keeps
