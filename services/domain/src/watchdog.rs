@@ -66,6 +66,8 @@ pub struct Watchdog {
     /// The newest epoch that the engine has refused an older one for.
     newest_epoch: u64,
     out_of_order: bool,
+    /// What the input under way has led to.
+    effects: Vec<Effect>,
 }
 
 impl Watchdog {
@@ -85,6 +87,7 @@ impl Watchdog {
             epoch: 0,
             newest_epoch: 0,
             out_of_order: false,
+            effects: Vec::new(),
         }
     }
 
@@ -122,39 +125,38 @@ impl Watchdog {
 
     /// Takes in what happened and says what to do.
     pub fn apply(&mut self, now: Mono, input: Input) -> Vec<Effect> {
-        let mut effects = Vec::new();
         match input {
-            Input::Started => self.attend(&mut effects),
-            Input::Tick => self.tick(now, &mut effects),
+            Input::Started => self.attend(),
+            Input::Tick => self.tick(now),
             Input::AttendStarted { link } if link == self.engine_link => {
                 self.engine = Engine::Open {
                     heard: now,
                     next_ping: now + self.settings.ping_interval,
                     answered: false,
                 };
-                effects.push(self.ping());
+                self.effects.push(self.ping());
             }
             Input::EngineAnswered { link, instance, fault, supplying } if link == self.engine_link => {
-                self.answered(now, instance, fault, supplying, &mut effects);
+                self.answered(now, instance, fault, supplying);
             }
             Input::EngineEnded { link, why, stale } if link == self.engine_link => {
-                self.engine_lost(now, why, &mut effects);
+                self.engine_lost(now, why);
                 // A newer registration than ours was seen there; ours must become the newest, or be refused.
                 if let Some(newest) = stale {
                     self.newest_epoch = self.newest_epoch.max(newest);
                     if matches!(self.central, Central::Reporting { .. }) {
-                        self.register(None, &mut effects);
+                        self.register(None);
                     }
                 }
             }
             Input::Registered { link, epoch, report_interval } if link == self.central_link => {
-                self.registered(now, epoch, report_interval, &mut effects);
+                self.registered(now, epoch, report_interval);
             }
             Input::Acknowledged { link, out_of_order } if link == self.central_link => {
-                self.acknowledged(now, out_of_order, &mut effects);
+                self.acknowledged(now, out_of_order);
             }
             Input::CentralEnded { link, trouble } if link == self.central_link => {
-                self.central_lost(trouble, &mut effects);
+                self.central_lost(trouble);
             }
             // Of an older attempt.
             Input::AttendStarted { .. }
@@ -164,42 +166,39 @@ impl Watchdog {
             | Input::Acknowledged { .. }
             | Input::CentralEnded { .. } => {}
         }
-        effects
+        std::mem::take(&mut self.effects)
     }
 
     fn silence(&self) -> Duration {
         self.settings.ping_interval * self.settings.misses.max(1)
     }
 
-    fn tick(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Mono) {
         let silence = self.silence();
         if let Engine::Open { heard, next_ping, .. } = &mut self.engine {
             if now >= *heard + silence {
                 let why = format!("no answer for {silence:?}");
-                self.engine_lost(now, why, effects);
+                self.engine_lost(now, why);
             } else if now >= *next_ping {
                 *next_ping = now + self.settings.ping_interval;
-                effects.push(self.ping());
+                self.effects.push(self.ping());
             }
         }
         if let Central::Reporting { interval, heard, next_report, .. } = self.central {
             let patience = interval * LOST_AFTER_INTERVALS;
             if now >= heard + patience {
-                self.central_lost(
-                    Trouble::Unreachable { why: format!("no answer for {patience:?}") },
-                    effects,
-                );
+                self.central_lost(Trouble::Unreachable { why: format!("no answer for {patience:?}") });
             } else if now >= next_report {
-                self.report(now, effects);
+                self.report(now);
             }
         }
     }
 
     /// Opens the next stream to the engine.
-    fn attend(&mut self, effects: &mut Vec<Effect>) {
+    fn attend(&mut self) {
         self.engine = Engine::Waiting;
         self.engine_link.0 += 1;
-        effects.push(Effect::Attend { link: self.engine_link, attempt: self.engine_attempt });
+        self.effects.push(Effect::Attend { link: self.engine_link, attempt: self.engine_attempt });
         self.engine_attempt = self.engine_attempt.saturating_add(1);
     }
 
@@ -212,20 +211,13 @@ impl Watchdog {
     }
 
     /// The engine need not wait for the next ping to hear of a new epoch, or of central's loss.
-    fn ping_now(&self, effects: &mut Vec<Effect>) {
+    fn ping_now(&mut self) {
         if matches!(self.engine, Engine::Open { .. }) {
-            effects.push(self.ping());
+            self.effects.push(self.ping());
         }
     }
 
-    fn answered(
-        &mut self,
-        now: Mono,
-        instance: InstanceId,
-        fault: String,
-        supplying: bool,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn answered(&mut self, now: Mono, instance: InstanceId, fault: String, supplying: bool) {
         let Engine::Open { heard, answered, .. } = &mut self.engine else {
             return;
         };
@@ -237,52 +229,52 @@ impl Watchdog {
         let known = self.instance.replace(instance.clone());
         let changed = known.as_ref() != Some(&instance);
         if changed && known.is_some() {
-            effects.push(Effect::Say(Notice::EngineChanged { instance: instance.clone() }));
+            self.effects.push(Effect::Say(Notice::EngineChanged { instance: instance.clone() }));
         }
         if first && self.health.as_ref().is_none_or(|health| matches!(health, Health::Unreachable(_))) {
-            effects.push(Effect::Say(Notice::EngineReached { instance }));
+            self.effects.push(Effect::Say(Notice::EngineReached { instance }));
         }
         // First the registration: under the one before, a store's good health would be taken for that of another
         // (INV-8).
         if changed {
             self.central_attempt = 0;
-            self.register(None, effects);
+            self.register(None);
         }
         let health = if fault.is_empty() { Health::Ok } else { Health::Faulted(cut_reason(&fault)) };
-        self.health_is(now, health, effects);
+        self.health_is(now, health);
     }
 
-    fn engine_lost(&mut self, now: Mono, why: String, effects: &mut Vec<Effect>) {
+    fn engine_lost(&mut self, now: Mono, why: String) {
         self.supplying = false;
         // The first cause stands: what the attempts after it met is not news.
         if !matches!(self.health, Some(Health::Unreachable(_))) {
-            effects.push(Effect::Say(Notice::EngineUnreachable {
+            self.effects.push(Effect::Say(Notice::EngineUnreachable {
                 why: why.clone(),
                 never_reached: self.instance.is_none(),
             }));
-            self.health_is(now, Health::Unreachable(cut_reason(&why)), effects);
+            self.health_is(now, Health::Unreachable(cut_reason(&why)));
         }
-        self.attend(effects);
+        self.attend();
     }
 
-    fn health_is(&mut self, now: Mono, health: Health, effects: &mut Vec<Effect>) {
+    fn health_is(&mut self, now: Mono, health: Health) {
         let before = self.health.replace(health.clone());
         if before.as_ref() == Some(&health) {
             return;
         }
         match (health, before) {
-            (Health::Faulted(fault), _) => effects.push(Effect::Say(Notice::EngineFaulted { fault })),
-            (Health::Ok, Some(Health::Faulted(_))) => effects.push(Effect::Say(Notice::EngineWell)),
+            (Health::Faulted(fault), _) => self.effects.push(Effect::Say(Notice::EngineFaulted { fault })),
+            (Health::Ok, Some(Health::Faulted(_))) => self.effects.push(Effect::Say(Notice::EngineWell)),
             // Said as reached, or as unreachable, where that was found.
             (Health::Ok, None | Some(Health::Ok | Health::Unreachable(_))) | (Health::Unreachable(_), _) => {}
         }
         if matches!(self.central, Central::Reporting { .. }) {
-            self.report(now, effects);
+            self.report(now);
         }
     }
 
     /// Registers the engine's store anew; the registration before, and its stream, are void.
-    fn register(&mut self, trouble: Option<Trouble>, effects: &mut Vec<Effect>) {
+    fn register(&mut self, trouble: Option<Trouble>) {
         let Some(instance) = self.instance.clone() else {
             return;
         };
@@ -294,7 +286,7 @@ impl Watchdog {
         };
         self.central = Central::Registering { trouble };
         self.central_link.0 += 1;
-        effects.push(Effect::Register {
+        self.effects.push(Effect::Register {
             link: self.central_link,
             instance,
             attempt: self.central_attempt,
@@ -304,7 +296,7 @@ impl Watchdog {
         self.central_attempt = self.central_attempt.saturating_add(1);
     }
 
-    fn registered(&mut self, now: Mono, epoch: u64, interval: Duration, effects: &mut Vec<Effect>) {
+    fn registered(&mut self, now: Mono, epoch: u64, interval: Duration) {
         let (shortest, longest) = REPORT_INTERVAL_BOUNDS;
         self.epoch = epoch;
         self.central = Central::Reporting {
@@ -313,17 +305,17 @@ impl Watchdog {
             next_report: now,
             acknowledged: false,
         };
-        effects.push(Effect::Say(Notice::Registered { epoch }));
-        self.report(now, effects);
-        self.ping_now(effects);
+        self.effects.push(Effect::Say(Notice::Registered { epoch }));
+        self.report(now);
+        self.ping_now();
     }
 
-    fn report(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    fn report(&mut self, now: Mono) {
         if let (Central::Reporting { interval, next_report, .. }, Some(health)) =
             (&mut self.central, &self.health)
         {
             *next_report = now + *interval;
-            effects.push(Effect::Report {
+            self.effects.push(Effect::Report {
                 link: self.central_link,
                 epoch: self.epoch,
                 health: health.clone(),
@@ -331,7 +323,7 @@ impl Watchdog {
         }
     }
 
-    fn acknowledged(&mut self, now: Mono, out_of_order: bool, effects: &mut Vec<Effect>) {
+    fn acknowledged(&mut self, now: Mono, out_of_order: bool) {
         let Central::Reporting { heard, acknowledged, .. } = &mut self.central else {
             return;
         };
@@ -339,14 +331,14 @@ impl Watchdog {
         let first = !std::mem::replace(acknowledged, true);
         self.central_attempt = 1;
         if std::mem::replace(&mut self.out_of_order, out_of_order) != out_of_order {
-            effects.push(Effect::Say(if out_of_order { Notice::OutOfOrder } else { Notice::InService }));
+            self.effects.push(Effect::Say(if out_of_order { Notice::OutOfOrder } else { Notice::InService }));
         }
         if first {
-            self.ping_now(effects);
+            self.ping_now();
         }
     }
 
-    fn central_lost(&mut self, trouble: Trouble, effects: &mut Vec<Effect>) {
+    fn central_lost(&mut self, trouble: Trouble) {
         let said = match &self.central {
             Central::Registering { trouble: Some(before) } => same_trouble(before, &trouble),
             Central::Registering { trouble: None }
@@ -354,15 +346,15 @@ impl Watchdog {
             | Central::Reporting { .. } => false,
         };
         if !said {
-            effects.push(Effect::Say(match trouble.clone() {
+            self.effects.push(Effect::Say(match trouble.clone() {
                 Trouble::Unreachable { why } => Notice::CentralUnreachable { why },
                 Trouble::Refused { why, retry_after, .. } => Notice::CentralRefuses { why, retry_after },
             }));
         }
         let stood = matches!(self.central, Central::Reporting { acknowledged: true, .. });
-        self.register(Some(trouble), effects);
+        self.register(Some(trouble));
         if stood {
-            self.ping_now(effects);
+            self.ping_now();
         }
     }
 }

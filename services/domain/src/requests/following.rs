@@ -8,20 +8,20 @@ use super::{
 use crate::{Energy, Mono, SessionId};
 
 impl Requests {
-    pub(super) fn follow(&mut self, now: Mono, session: Session, resumed: bool, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Follow(session.id.clone()));
+    pub(super) fn follow(&mut self, now: Mono, session: Session, resumed: bool) {
+        self.effects.push(Effect::Follow(session.id.clone()));
         self.phase = Phase::Following(Box::new(Followed::new(session.clone(), resumed)));
-        self.seen(now, session, effects);
+        self.seen(now, session);
     }
 
-    pub(super) fn seen(&mut self, now: Mono, session: Session, effects: &mut Vec<Effect>) {
-        self.reached(effects);
+    pub(super) fn seen(&mut self, now: Mono, session: Session) {
+        self.reached();
         let ticket_wait = self.settings.ticket_wait;
         let Phase::Following(followed) = &mut self.phase else {
-            return self.seen_from_before(session, effects);
+            return self.seen_from_before(session);
         };
         if followed.session.id != session.id {
-            return self.seen_from_before(session, effects);
+            return self.seen_from_before(session);
         }
         // An answer that is older than what the stream has shown.
         if rank(session.state) < rank(followed.session.state) {
@@ -31,31 +31,31 @@ impl Requests {
         let session = &followed.session;
         if session.state == State::Supplying || !session.state.is_open() && session.energy > Energy::ZERO {
             let (energy, power) = (session.energy, session.power);
-            followed.consumption(energy, power, effects);
+            followed.consumption(energy, power, &mut self.effects);
         }
         let State::Ended(outcome) = followed.session.state else {
             // With Kafka away this is how its driver hears of it.
             if !followed.session.trouble.is_empty() {
                 let (trouble, energy) = (followed.session.trouble.clone(), followed.session.energy);
-                followed.error(trouble, energy, effects);
+                followed.error(trouble, energy, &mut self.effects);
             }
             return;
         };
         match outcome {
             Outcome::Faulted | Outcome::Expired | Outcome::Rejected => {
                 let (reason, energy) = (followed.session.reason.clone(), followed.session.energy);
-                followed.error(reason, energy, effects);
+                followed.error(reason, energy, &mut self.effects);
             }
             Outcome::Completed | Outcome::Stopped => {}
         }
         followed.give_up.get_or_insert(now + ticket_wait);
         if followed.session.settled || followed.session.ticket.is_some() {
-            self.conclude(now, effects);
+            self.conclude(now);
         }
     }
 
     /// A session that is not followed, or not any more: only its ticket is news.
-    fn seen_from_before(&mut self, session: Session, effects: &mut Vec<Effect>) {
+    fn seen_from_before(&mut self, session: Session) {
         if session.settled || session.ticket.is_some() {
             self.awaited.retain(|awaited| *awaited != session.id);
         }
@@ -63,35 +63,29 @@ impl Requests {
             row.update(&session);
         }
         if let Some(ticket) = session.ticket {
-            self.show_ticket(ticket, effects);
+            self.show_ticket(ticket);
         }
         if matches!(self.phase, Phase::Collecting { .. }) && self.without_ticket().next().is_none() {
-            self.finish(effects);
+            self.finish();
         }
     }
 
-    pub(super) fn forgotten(
-        &mut self,
-        now: Mono,
-        id: &SessionId,
-        message: String,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.reached(effects);
+    pub(super) fn forgotten(&mut self, now: Mono, id: &SessionId, message: String) {
+        self.reached();
         if let Phase::Following(followed) = &self.phase
             && followed.session.id == *id
         {
             let (charge_point, resumed) = (followed.session.charge_point.clone(), followed.resumed);
-            effects.push(Effect::Unfollow);
+            self.effects.push(Effect::Unfollow);
             if !resumed {
                 let conclusion = Conclusion::Forgotten { message };
-                self.conclude_line(Some(id.clone()), Some(charge_point), conclusion, effects);
+                self.conclude_line(Some(id.clone()), Some(charge_point), conclusion);
             }
-            self.go_on(now, effects);
+            self.go_on(now);
         }
     }
 
-    pub(super) fn told(&mut self, notification: &Notification, effects: &mut Vec<Effect>) {
+    pub(super) fn told(&mut self, notification: &Notification) {
         let Some(session) = self.inbox.accept(notification) else {
             return;
         };
@@ -119,21 +113,21 @@ impl Requests {
                 if let Some(followed) = followed
                     && followed.session.state.is_open()
                 {
-                    followed.consumption(*energy, power.unwrap_or(followed.session.power), effects);
+                    followed.consumption(*energy, power.unwrap_or(followed.session.power), &mut self.effects);
                 }
             }
             News::SupplyError { reason, energy } => {
                 if let Some(followed) = followed {
-                    followed.error(reason.clone(), *energy, effects);
+                    followed.error(reason.clone(), *energy, &mut self.effects);
                 }
-                effects.extend(id.map(Effect::Fetch));
+                self.effects.extend(id.map(Effect::Fetch));
             }
-            News::Ticket => effects.extend(id.map(Effect::Fetch)),
+            News::Ticket => self.effects.extend(id.map(Effect::Fetch)),
         }
     }
 
     /// The session that is followed has ended; its ticket is there, or not awaited any longer.
-    pub(super) fn conclude(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    pub(super) fn conclude(&mut self, now: Mono) {
         let Phase::Following(followed) = &self.phase else {
             return;
         };
@@ -141,9 +135,9 @@ impl Requests {
         let State::Ended(outcome) = session.state else {
             return;
         };
-        effects.push(Effect::Unfollow);
+        self.effects.push(Effect::Unfollow);
         if let Some(ticket) = session.ticket.clone() {
-            self.show_ticket(ticket, effects);
+            self.show_ticket(ticket);
         }
         let conclusion = Conclusion::Ended {
             outcome,
@@ -156,8 +150,8 @@ impl Requests {
                 self.awaited.push(session.id);
             }
         } else {
-            self.conclude_line(Some(session.id), Some(session.charge_point), conclusion, effects);
+            self.conclude_line(Some(session.id), Some(session.charge_point), conclusion);
         }
-        self.go_on(now, effects);
+        self.go_on(now);
     }
 }

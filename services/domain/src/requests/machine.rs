@@ -56,6 +56,8 @@ pub struct Requests {
     /// Ended sessions from before whose tickets are awaited.
     pub(super) awaited: Vec<SessionId>,
     billed: VecDeque<SessionId>,
+    /// What the input under way has led to.
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Requests {
@@ -71,6 +73,7 @@ impl Requests {
             rows: Vec::new(),
             awaited: Vec::new(),
             billed: VecDeque::new(),
+            effects: Vec::new(),
         }
     }
 
@@ -90,65 +93,59 @@ impl Requests {
 
     /// Takes in what happened and says what to do.
     pub fn apply(&mut self, now: Mono, input: Input) -> Vec<Effect> {
-        let mut effects = Vec::new();
         match input {
-            Input::Started => effects.push(Effect::CatchUp { attempt: 0 }),
-            Input::Tick => self.tick(now, &mut effects),
-            Input::CaughtUp { sessions, tickets } => self.caught_up(now, sessions, tickets, &mut effects),
-            Input::Authorized { request, session } => self.authorized(now, &request, session, &mut effects),
+            Input::Started => self.effects.push(Effect::CatchUp { attempt: 0 }),
+            Input::Tick => self.tick(now),
+            Input::CaughtUp { sessions, tickets } => self.caught_up(now, sessions, tickets),
+            Input::Authorized { request, session } => self.authorized(now, &request, session),
             Input::Denied { request, reason, message } => {
-                self.denied(now, &request, reason, message, &mut effects);
+                self.denied(now, &request, reason, message);
             }
-            Input::Unanswered { why } => self.unanswered(why, &mut effects),
-            Input::Seen(session) => self.seen(now, session, &mut effects),
-            Input::Forgotten { session, message } => self.forgotten(now, &session, message, &mut effects),
-            Input::Told(notification) => self.told(&notification, &mut effects),
-            Input::Unreachable { why } => self.unreachable(why, &mut effects),
-            Input::Reached => self.reached(&mut effects),
+            Input::Unanswered { why } => self.unanswered(why),
+            Input::Seen(session) => self.seen(now, session),
+            Input::Forgotten { session, message } => self.forgotten(now, &session, message),
+            Input::Told(notification) => self.told(&notification),
+            Input::Unreachable { why } => self.unreachable(why),
+            Input::Reached => self.reached(),
         }
-        effects
+        std::mem::take(&mut self.effects)
     }
 
-    fn tick(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Mono) {
         match &mut self.phase {
             Phase::CatchingUp { .. } | Phase::Requesting { .. } | Phase::Done => {}
             Phase::Pausing { until } => {
                 if now >= *until {
-                    self.request(effects);
+                    self.request();
                 }
             }
             Phase::Following(followed) => {
                 if followed.give_up.is_some_and(|at| now >= at) {
-                    self.conclude(now, effects);
+                    self.conclude(now);
                 }
             }
             Phase::Collecting { until, next_fetch } => {
                 if now >= *until {
-                    self.finish(effects);
+                    self.finish();
                 } else if now >= *next_fetch {
                     *next_fetch = now + COLLECT_INTERVAL;
-                    effects.extend(self.without_ticket().map(Effect::Fetch));
+                    let due: Vec<_> = self.without_ticket().map(Effect::Fetch).collect();
+                    self.effects.extend(due);
                 }
             }
         }
     }
 
-    fn caught_up(
-        &mut self,
-        now: Mono,
-        sessions: Vec<Session>,
-        tickets: Vec<Ticket>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn caught_up(&mut self, now: Mono, sessions: Vec<Session>, tickets: Vec<Ticket>) {
         if !matches!(self.phase, Phase::CatchingUp { .. }) {
             return;
         }
-        self.reached(effects);
+        self.reached();
         for ticket in &tickets {
             self.bill(&ticket.session);
         }
         if !tickets.is_empty() {
-            effects.push(Effect::Tell(Event::Missed(tickets)));
+            self.effects.push(Effect::Tell(Event::Missed(tickets)));
         }
         let mut open = None;
         for session in sessions {
@@ -160,21 +157,25 @@ impl Requests {
         }
         match open {
             Some(session) => {
-                effects.push(Effect::Tell(Event::Resumed(session.clone())));
-                self.follow(now, session, true, effects);
+                self.effects.push(Effect::Tell(Event::Resumed(session.clone())));
+                self.follow(now, session, true);
             }
-            None => self.request(effects),
+            None => self.request(),
         }
     }
 
     /// Asks for the current line, or ends.
-    fn request(&mut self, effects: &mut Vec<Effect>) {
+    fn request(&mut self) {
         let Some((line, request)) = self.lines.front() else {
-            return self.finish(effects);
+            return self.finish();
         };
         self.phase = Phase::Requesting { attempt: 0 };
-        effects.push(Effect::Tell(Event::Requesting { line: line.number, target: line.target.clone() }));
-        effects.push(Effect::Request { request: request.clone(), target: line.target.clone(), attempt: 0 });
+        self.effects.push(Effect::Tell(Event::Requesting { line: line.number, target: line.target.clone() }));
+        self.effects.push(Effect::Request {
+            request: request.clone(),
+            target: line.target.clone(),
+            attempt: 0,
+        });
     }
 
     fn is_requesting(&self, request: &RequestId) -> bool {
@@ -182,47 +183,40 @@ impl Requests {
             && self.lines.front().is_some_and(|(_, current)| current == request)
     }
 
-    fn authorized(&mut self, now: Mono, request: &RequestId, session: Session, effects: &mut Vec<Effect>) {
+    fn authorized(&mut self, now: Mono, request: &RequestId, session: Session) {
         if !self.is_requesting(request) {
             return;
         }
-        self.reached(effects);
-        effects.push(Effect::Tell(Event::Authorized {
+        self.reached();
+        self.effects.push(Effect::Tell(Event::Authorized {
             session: session.id.clone(),
             charge_point: session.charge_point.clone(),
             price: session.price,
         }));
-        self.follow(now, session, false, effects);
+        self.follow(now, session, false);
     }
 
-    fn denied(
-        &mut self,
-        now: Mono,
-        request: &RequestId,
-        reason: String,
-        message: String,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn denied(&mut self, now: Mono, request: &RequestId, reason: String, message: String) {
         if !self.is_requesting(request) {
             return;
         }
-        self.reached(effects);
-        effects.push(Effect::Tell(Event::Denied { reason: reason.clone(), message: message.clone() }));
-        self.conclude_line(None, None, Conclusion::Denied { reason, message }, effects);
-        self.go_on(now, effects);
+        self.reached();
+        self.effects.push(Effect::Tell(Event::Denied { reason: reason.clone(), message: message.clone() }));
+        self.conclude_line(None, None, Conclusion::Denied { reason, message });
+        self.go_on(now);
     }
 
-    fn unanswered(&mut self, why: String, effects: &mut Vec<Effect>) {
-        self.unreachable(why, effects);
+    fn unanswered(&mut self, why: String) {
+        self.unreachable(why);
         match &mut self.phase {
             Phase::CatchingUp { attempt } => {
                 *attempt = attempt.saturating_add(1);
-                effects.push(Effect::CatchUp { attempt: *attempt });
+                self.effects.push(Effect::CatchUp { attempt: *attempt });
             }
             Phase::Requesting { attempt } => {
                 *attempt = attempt.saturating_add(1);
                 if let Some((line, request)) = self.lines.front() {
-                    effects.push(Effect::Request {
+                    self.effects.push(Effect::Request {
                         request: request.clone(),
                         target: line.target.clone(),
                         attempt: *attempt,
@@ -238,24 +232,23 @@ impl Requests {
         session: Option<SessionId>,
         charge_point: Option<ChargePointId>,
         conclusion: Conclusion,
-        effects: &mut Vec<Effect>,
     ) {
         let Some((line, _)) = self.lines.pop_front() else {
             return;
         };
         let row = Row { line, session, charge_point, conclusion };
-        effects.push(Effect::Tell(Event::Concluded(row.clone())));
+        self.effects.push(Effect::Tell(Event::Concluded(row.clone())));
         self.rows.push(row);
     }
 
     /// After a conclusion: the next line after a pause, or the tickets that are still due, or the end.
-    pub(super) fn go_on(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on(&mut self, now: Mono) {
         if !self.lines.is_empty() {
             self.phase = Phase::Pausing { until: now + self.settings.pause };
         } else if self.without_ticket().next().is_some() {
             self.phase = Phase::Collecting { until: now + self.settings.ticket_wait, next_fetch: now };
         } else {
-            self.finish(effects);
+            self.finish();
         }
     }
 
@@ -265,15 +258,15 @@ impl Requests {
         rows.filter_map(|row| row.session.clone()).chain(self.awaited.clone())
     }
 
-    pub(super) fn finish(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn finish(&mut self) {
         self.phase = Phase::Done;
-        effects.push(Effect::Tell(Event::Finished));
-        effects.push(Effect::Finish);
+        self.effects.push(Effect::Tell(Event::Finished));
+        self.effects.push(Effect::Finish);
     }
 
-    pub(super) fn show_ticket(&mut self, ticket: Ticket, effects: &mut Vec<Effect>) {
+    pub(super) fn show_ticket(&mut self, ticket: Ticket) {
         if self.bill(&ticket.session) {
-            effects.push(Effect::Tell(Event::Ticket(ticket)));
+            self.effects.push(Effect::Tell(Event::Ticket(ticket)));
         }
     }
 
@@ -289,15 +282,15 @@ impl Requests {
         true
     }
 
-    fn unreachable(&mut self, why: String, effects: &mut Vec<Effect>) {
+    fn unreachable(&mut self, why: String) {
         if self.reachable.replace(false) != Some(false) {
-            effects.push(Effect::Tell(Event::Unreachable { why }));
+            self.effects.push(Effect::Tell(Event::Unreachable { why }));
         }
     }
 
-    pub(super) fn reached(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn reached(&mut self) {
         if self.reachable.replace(true) != Some(true) {
-            effects.push(Effect::Tell(Event::Reached));
+            self.effects.push(Effect::Tell(Event::Reached));
         }
     }
 }
