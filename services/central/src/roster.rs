@@ -130,7 +130,7 @@ pub(crate) mod tests {
     pub(crate) fn detail(id: &str, status: Status) -> Detail {
         Detail {
             id: id.parse().unwrap(),
-            location: "Madrid, Atocha".into(),
+            location: "Madrid, Atocha".parse().unwrap(),
             price: "0.35 EUR".parse().unwrap(),
             status,
             status_reason: String::new(),

@@ -21,4 +21,5 @@ pub use energy::{Energy, Power};
 pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};
 pub use money::{Currency, Money, Price};
 pub use supply_record::{SupplyEnd, SupplyRecord, SupplyState};
+pub use text::Location;
 pub use time::{Mono, Now, Wall};

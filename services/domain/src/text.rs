@@ -1,7 +1,13 @@
 //! Texts that people write, each with the one bound that it has at every door.
 
+use std::{fmt, str::FromStr, sync::Arc};
+
 /// A place has at most so many characters: a line of a wide screen.
-pub const MAX_LOCATION_CHARS: usize = 128;
+const MAX_LOCATION_CHARS: usize = 128;
+
+/// A place, or the start of one; empty where nobody said. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Location(Arc<str>);
 
 /// A reason in words, such as an engine's fault, has at most so many characters: two lines of a screen.
 pub const MAX_REASON_CHARS: usize = 256;
@@ -15,13 +21,27 @@ pub enum InvalidText {
     Control,
 }
 
-/// Checks a place, or the start of one.
-pub fn location(text: &str) -> Result<String, InvalidText> {
-    checked(text, MAX_LOCATION_CHARS)
+impl Location {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Location {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        checked(text, MAX_LOCATION_CHARS).map(|text| Self(text.into()))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
 }
 
 pub fn reason(text: &str) -> Result<String, InvalidText> {
-    checked(text, MAX_REASON_CHARS)
+    checked(text, MAX_REASON_CHARS).map(str::to_owned)
 }
 
 /// A reason from a peer that nobody refuses for its words: on one line, and cut to its bound.
@@ -29,7 +49,7 @@ pub fn cut_reason(text: &str) -> String {
     text.trim().replace(char::is_control, " ").chars().take(MAX_REASON_CHARS).collect()
 }
 
-fn checked(text: &str, max: usize) -> Result<String, InvalidText> {
+fn checked(text: &str, max: usize) -> Result<&str, InvalidText> {
     let chars = text.chars().count();
     if chars > max {
         return Err(InvalidText::Long { chars, max });
@@ -37,7 +57,7 @@ fn checked(text: &str, max: usize) -> Result<String, InvalidText> {
     if text.chars().any(char::is_control) {
         return Err(InvalidText::Control);
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -46,10 +66,10 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded_in_characters() {
-        assert!(location(&"ñ".repeat(MAX_LOCATION_CHARS)).is_ok());
-        let long = location(&"ñ".repeat(MAX_LOCATION_CHARS + 1)).unwrap_err();
+        assert!("ñ".repeat(128).parse::<Location>().is_ok());
+        let long = "ñ".repeat(129).parse::<Location>().unwrap_err();
         assert_eq!(long.to_string(), "has 129 characters; at most 128 are allowed");
-        assert_eq!(location("a\u{1b}[2J"), Err(InvalidText::Control));
+        assert_eq!("a\u{1b}[2J".parse::<Location>(), Err(InvalidText::Control));
         assert_eq!(cut_reason(" a\nb ").len(), 3);
         assert_eq!(cut_reason(&"x".repeat(300)).len(), MAX_REASON_CHARS);
     }

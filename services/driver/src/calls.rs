@@ -88,7 +88,7 @@ impl Calls {
         let delay = self.delay(attempt);
         let (charge_point_id, location_prefix) = match target {
             Target::Named(id) => (id.to_string(), String::new()),
-            Target::Any { location_prefix } => (String::new(), location_prefix),
+            Target::Any { location_prefix } => (String::new(), location_prefix.to_string()),
         };
         let request = RequestChargeRequest {
             driver_id: self.driver.to_string(),

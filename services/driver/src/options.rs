@@ -2,9 +2,8 @@
 
 use crate::Error;
 use domain::{
-    ChargePointId, DriverId,
+    ChargePointId, DriverId, Location,
     requests::{Expectation, Line, PAUSE, Settings, Target, parse},
-    text,
 };
 use mesh::{flags, grpc::Address, kafka::KafkaOptions};
 use std::{fs, path::PathBuf, time::Duration};
@@ -28,9 +27,9 @@ pub struct Options {
     pub charge_point: Option<ChargePointId>,
 
     /// Narrow central's choice to the places that start with this (at most 128 characters).
-    #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT", value_parser = text::location,
+    #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT",
           conflicts_with_all = ["charge_point", "requests"])]
-    pub location_prefix: Option<String>,
+    pub location_prefix: Option<Location>,
 
     /// Charge once for each line of this file: a charge point's id, or 'any' and the start of a place; then perhaps
     /// expect=denied, expect=denied:REASON or expect=fault. Blank lines and '# comments' are skipped.
@@ -122,7 +121,7 @@ mod tests {
         }
         let options = parsed(&["--location-prefix", "Madrid"]).unwrap();
         let lines = options.lines().unwrap();
-        let location_prefix = "Madrid".to_owned();
+        let location_prefix = "Madrid".parse().unwrap();
         assert_eq!((lines.len(), &lines[0].target), (1, &Target::Any { location_prefix }));
     }
 }

@@ -30,7 +30,7 @@ pub fn given<T>(field: &str, value: Option<T>) -> Result<T, InvalidField> {
     value.ok_or_else(|| InvalidField::new(field, "must be given"))
 }
 
-/// Reads an id, an address, a currency.
+/// Reads an id, a place, an address, a currency.
 pub fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, InvalidField> {
     text.parse().map_err(|problem| InvalidField::new(field, problem))
 }
@@ -160,11 +160,6 @@ pub fn duration_proto(duration: Duration) -> prost_types::Duration {
     }
 }
 
-/// Reads a place, or the start of one; `field` is where it was.
-pub fn location(field: &str, text: &str) -> Result<String, InvalidField> {
-    text::location(text).map_err(|problem| InvalidField::new(field, problem))
-}
-
 /// Reads a reason in words; `field` is where it was.
 pub fn reason(field: &str, text: &str) -> Result<String, InvalidField> {
     text::reason(text).map_err(|problem| InvalidField::new(field, problem))
@@ -191,6 +186,7 @@ fn signed(micros: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Location;
 
     fn field(wrong: InvalidField) -> String {
         wrong.field
@@ -241,8 +237,8 @@ mod tests {
     fn sizes_are_bounded() {
         assert_eq!((page_size(0), page_size(7), page_size(9999)), (Ok(50), Ok(7), Ok(500)));
         assert!(page_size(-1).is_err());
-        assert!(location("location", &"ñ".repeat(128)).is_ok());
-        assert_eq!(field(location("location", &"ñ".repeat(129)).unwrap_err()), "location");
+        assert!(parse::<Location>("location", &"ñ".repeat(128)).is_ok());
+        assert_eq!(field(parse::<Location>("location", &"ñ".repeat(129)).unwrap_err()), "location");
         assert!(reason("reason", "a\u{1b}[2J").is_err());
         assert!(power("power_w", Power::MAX.w() + 1).is_err());
         assert!(energy("energy_wh", Energy::MAX.wh() + 1).is_err());

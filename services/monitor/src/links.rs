@@ -103,7 +103,7 @@ impl Links {
         let engine = self.options.engine_advertised.as_ref().unwrap_or(&self.options.engine);
         let request = RegisterChargePointRequest {
             charge_point_id: self.options.charge_point.to_string(),
-            location: self.options.location.clone(),
+            location: self.options.location.to_string(),
             price: Some(convert::price_proto(self.options.price)),
             engine_address: engine.to_string(),
             instance_id: instance.to_string(),

@@ -1,6 +1,6 @@
 //! What a monitor can be told.
 
-use domain::{ChargePointId, Price, text, watchdog::Settings};
+use domain::{ChargePointId, Location, Price, watchdog::Settings};
 use mesh::{
     flags,
     grpc::{Address, ServerOptions},
@@ -18,9 +18,8 @@ pub struct Options {
     pub charge_point: ChargePointId,
 
     /// Its place, at most 128 characters; central takes it the first time it registers.
-    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT",
-        value_parser = text::location)]
-    pub location: String,
+    #[arg(long, env = "EVMESH_MONITOR_LOCATION", default_value = "", value_name = "TEXT")]
+    pub location: Location,
 
     /// Its price a kWh, with the currency; central takes it the first time it registers.
     #[arg(long, env = "EVMESH_MONITOR_PRICE", default_value = "0.35 EUR", value_name = "AMOUNT CURRENCY")]

@@ -39,7 +39,7 @@ impl ChargePointService for ChargePoints {
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
             charge_point: parse("charge_point_id", &message.charge_point_id)?,
-            location: convert::location("location", &message.location)?,
+            location: parse("location", &message.location)?,
             price: convert::price("price", message.price.as_ref())?,
             engine_address: address.to_string(),
             instance: parse("instance_id", &message.instance_id)?,
@@ -51,7 +51,7 @@ impl ChargePointService for ChargePoints {
         Ok(Response::new(proto::RegisterChargePointResponse {
             epoch,
             report_interval: Some(convert::duration_proto(self.report_interval)),
-            location,
+            location: location.to_string(),
             price: Some(convert::price_proto(price)),
         }))
     }

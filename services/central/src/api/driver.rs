@@ -8,13 +8,10 @@ use super::{
 };
 use crate::{store::Filter, writer::Handle};
 use domain::network::{Command, Method, Session, Status as PointStatus, Target};
-use domain::{DriverId, SessionId};
+use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
 use futures_util::StreamExt as _;
-use mesh::{
-    convert,
-    grpc::{Failure, parse},
-};
+use mesh::grpc::{Failure, parse};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Code, Request, Response, Status};
 
@@ -54,10 +51,10 @@ impl DriverService for Drivers {
     ) -> Result<Response<proto::RequestChargeResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
         let driver = driver_id(&message.driver_id)?;
-        let location_prefix = convert::location("location_prefix", &message.location_prefix)?;
+        let location_prefix: Location = parse("location_prefix", &message.location_prefix)?;
         let target = match message.charge_point_id.as_str() {
             "" => Target::Any { location_prefix },
-            _ if !location_prefix.is_empty() => {
+            _ if !location_prefix.as_str().is_empty() => {
                 return Err(
                     Failure::invalid("location_prefix", "must be empty beside a charge_point_id").into()
                 );
@@ -132,12 +129,13 @@ impl DriverService for Drivers {
         request: Request<proto::ListChargePointsRequest>,
     ) -> Result<Response<proto::ListChargePointsResponse>, Status> {
         let message = request.into_inner();
-        let prefix = convert::location("location_prefix", &message.location_prefix)?;
+        let prefix: Location = parse("location_prefix", &message.location_prefix)?;
         let available = message.available_only;
         let list = format!("charge points {available} {prefix}");
         let page = Page::new(list, message.page_size, &message.page_token)?;
         let (details, next_page_token) = pages::charge_points(&self.handle, page, move |detail| {
-            detail.location.starts_with(&prefix) && (!available || detail.status == PointStatus::Available)
+            detail.location.as_str().starts_with(prefix.as_str())
+                && (!available || detail.status == PointStatus::Available)
         })
         .await?;
         let charge_points = details.iter().map(view::charge_point).collect();

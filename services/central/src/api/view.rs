@@ -68,7 +68,7 @@ pub(crate) fn ticket(session: &Session) -> Option<network::Ticket> {
 pub(crate) fn charge_point(detail: &Detail) -> network::ChargePoint {
     network::ChargePoint {
         charge_point_id: detail.id.to_string(),
-        location: detail.location.clone(),
+        location: detail.location.to_string(),
         price: Some(price_proto(detail.price)),
         status: status(detail.status).into(),
     }

@@ -251,7 +251,7 @@ mod tests {
         let mut runner = TestRunner::deterministic();
         let point = |n: usize| ChargePoint {
             id: format!("P-{n}").parse().unwrap(),
-            location: "Madrid".into(),
+            location: "Madrid".parse().unwrap(),
             price: "0.30 EUR".parse().unwrap(),
             engine_address: "127.0.0.1:1".into(),
             instance: "i1".parse().unwrap(),

@@ -45,7 +45,7 @@ fn messages(roster: &Roster, now: Wall) -> Vec<Vec<u8>> {
         let entry = ChargePointEntry {
             id: detail.id.to_string(),
             status: view::status(detail.status),
-            location: detail.location.clone(),
+            location: detail.location.to_string(),
         };
         let bytes = json(&entry).len() + 1; // with its comma
         if size + bytes > MAX_BYTES {
@@ -88,7 +88,7 @@ mod tests {
     fn roster(count: usize, location: &str) -> Roster {
         let entry = |n: usize| {
             let mut detail = detail(&format!("CP-{n:06}"), Status::Available);
-            detail.location = location.into();
+            detail.location = location.parse().unwrap();
             Arc::new(Entry { changed: 1, detail })
         };
         Roster { round: 7, entries: (0..count).map(entry).collect() }

@@ -80,7 +80,7 @@ mod tests {
     async fn register(handle: &Handle, id: &str) -> Result<(), Failure> {
         let registration = Registration {
             charge_point: id.parse().unwrap(),
-            location: String::new(),
+            location: domain::Location::default(),
             price: "0.30 EUR".parse().unwrap(),
             engine_address: "127.0.0.1:1".into(),
             instance: "store".parse().unwrap(),

@@ -18,7 +18,7 @@ use super::{
     },
     status::Status,
 };
-use crate::{ChargePointId, DriverId, InstanceId, SessionId};
+use crate::{ChargePointId, DriverId, InstanceId, Location, SessionId};
 use std::collections::BTreeSet;
 
 /// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one,
@@ -86,7 +86,7 @@ impl Step<'_> {
         base: SessionId,
         driver: DriverId,
         named: Option<ChargePointId>,
-        choice: Option<String>,
+        choice: Option<Location>,
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
         let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
@@ -143,12 +143,12 @@ impl Step<'_> {
     /// requests: each goes on, and no two to the same place (INV-2), nor to one that the same order takes out of
     /// service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
-        let prefix = pending.choice.as_deref().unwrap_or_default();
+        let prefix = pending.choice.as_ref().map_or("", Location::as_str);
         let registry = &self.net.registry;
         let fits = |point: &&Point| {
             let still_free = || point.is_free(registry);
             !pending.tried.contains(&point.stored.id)
-                && point.stored.location.starts_with(prefix)
+                && point.stored.location.as_str().starts_with(prefix)
                 && still_free()
         };
         match registry.free().find(fits) {

@@ -1,7 +1,7 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
 use super::engine::{CallId, EngineRequest};
-use crate::{ChargePointId, InstanceId, MonitorId, Mono, Price, SessionId};
+use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId};
 use std::collections::BTreeSet;
 
 /// How an engine is, as its monitor says.
@@ -46,7 +46,7 @@ pub(super) struct InFlight {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChargePoint {
     pub id: ChargePointId,
-    pub location: String,
+    pub location: Location,
     /// The price of new sessions.
     pub price: Price,
     pub engine_address: String,

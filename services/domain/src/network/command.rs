@@ -11,7 +11,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, MonitorId, Mono, Price, SessionId, SupplyEnd, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyEnd, Wall,
 };
 
 /// Where a driver wants to charge.
@@ -21,7 +21,7 @@ pub enum Target {
     /// Wherever it is free, among the places that start with this.
     Any {
         /// Empty: everywhere.
-        location_prefix: String,
+        location_prefix: Location,
     },
 }
 
@@ -40,7 +40,7 @@ pub enum Broker {
 pub struct Registration {
     pub charge_point: ChargePointId,
     /// Its place; taken the first time.
-    pub location: String,
+    pub location: Location,
     /// Its price; taken the first time.
     pub price: Price,
     pub engine_address: String,

@@ -4,7 +4,7 @@ use super::{
     request::{Repeatable, Token},
     session::{Session, life::Life},
 };
-use crate::{ChargePointId, Context, DriverId, Mono, SessionId, Trace};
+use crate::{ChargePointId, Context, DriverId, Location, Mono, SessionId, Trace};
 use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
@@ -15,7 +15,7 @@ pub(super) struct Pending {
     pub(super) context: Context,
     pub(super) driver: DriverId,
     /// Central chooses: among the places that start with this.
-    pub(super) choice: Option<String>,
+    pub(super) choice: Option<Location>,
     /// The first attempt's session: later attempts' ids are made from it.
     pub(super) base: SessionId,
     pub(super) tried: BTreeSet<ChargePointId>,

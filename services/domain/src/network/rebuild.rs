@@ -13,7 +13,7 @@ use super::{
         lifecycle::Word,
     },
 };
-use crate::{ChargePointId, DriverId, Now};
+use crate::{ChargePointId, DriverId, Location, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a session ended that the rows show as open.
@@ -82,7 +82,7 @@ fn end(session: &mut Session, config: &Config, now: Now, reason: &str, word: Wor
 fn unknown(session: &Session) -> ChargePoint {
     ChargePoint {
         id: session.charge_point.clone(),
-        location: String::new(),
+        location: Location::default(),
         price: session.price,
         engine_address: String::new(),
         instance: session.instance.clone(),

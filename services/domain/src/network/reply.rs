@@ -1,7 +1,7 @@
 //! What callers are told. Each answer is of the type that its caller's token carries, so none can go astray.
 
 use super::{denial::Denial, request::Token, session::Session};
-use crate::Price;
+use crate::{Location, Price};
 
 /// An answer or a denial, for the caller that waits for an answer of this type.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Registered {
     /// Above every earlier one of this charge point; each report carries it.
     pub epoch: u64,
     /// The place that is kept, whatever a later registration says.
-    pub location: String,
+    pub location: Location,
     /// The price that is kept, whatever a later registration says.
     pub price: Price,
 }

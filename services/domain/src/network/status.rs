@@ -6,7 +6,7 @@ use super::{
     registry::Registry,
     session::life::State,
 };
-use crate::{ChargePointId, DriverId, Energy, Money, Price, SessionId};
+use crate::{ChargePointId, DriverId, Energy, Location, Money, Price, SessionId};
 
 /// What a charge point can be. The wire's words and the colours are the edge's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ pub fn status(
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
     pub id: ChargePointId,
-    pub location: String,
+    pub location: Location,
     /// The price of new sessions.
     pub price: Price,
     pub status: Status,

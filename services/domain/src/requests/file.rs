@@ -1,6 +1,6 @@
 //! A driver's file: one charge point a line.
 
-use crate::{ChargePointId, ids::InvalidId, network::Target, text::MAX_LOCATION_CHARS};
+use crate::{ChargePointId, ids::InvalidId, network::Target, text::InvalidText};
 
 /// The most requests in one file: at a [`PAUSE`](super::PAUSE) each, half a day.
 pub const MAX_LINES: usize = 10_000;
@@ -48,8 +48,10 @@ pub enum WrongLine {
     Word { word: String },
     #[error("'{reason}' is not a reason; write it in upper case, such as expect=denied:CHARGE_POINT_BUSY")]
     Reason { reason: String },
-    #[error("the location after 'any' is longer than {MAX_LOCATION_CHARS} characters")]
-    Location,
+    #[error("the location after 'any' is longer than {max} characters")]
+    LongLocation { max: usize },
+    #[error("the location after 'any' {0}")]
+    Location(InvalidText),
     #[error("nothing may follow the expectation, but '{word}' does")]
     AfterExpectation { word: String },
 }
@@ -97,10 +99,10 @@ fn parse_line(number: u32, text: &str) -> Result<Option<Line>, WrongLine> {
         }
     }
     let target = if first == "any" {
-        let location_prefix = location.join(" ");
-        if location_prefix.chars().count() > MAX_LOCATION_CHARS {
-            return Err(WrongLine::Location);
-        }
+        let location_prefix = location.join(" ").parse().map_err(|wrong| match wrong {
+            InvalidText::Long { max, .. } => WrongLine::LongLocation { max },
+            InvalidText::Control => WrongLine::Location(wrong),
+        })?;
         Target::Any { location_prefix }
     } else {
         let id = first.parse::<ChargePointId>();
@@ -136,7 +138,7 @@ mod tests {
     }
 
     fn any(prefix: &str) -> Target {
-        Target::Any { location_prefix: prefix.into() }
+        Target::Any { location_prefix: prefix.parse().unwrap() }
     }
 
     #[test]
@@ -183,11 +185,12 @@ mod tests {
                 "A expect=fault expect=denied",
                 "f, line 1: nothing may follow the expectation, but 'expect=denied' does",
             ),
+            ("any a\u{1b}b", "f, line 1: the location after 'any' must not have control characters"),
         ] {
             assert_eq!(parse("f", text).unwrap_err().to_string(), said);
         }
         assert_eq!(
-            parse("f", &format!("any {}", "x".repeat(MAX_LOCATION_CHARS + 1))).unwrap_err().to_string(),
+            parse("f", &format!("any {}", "x".repeat(129))).unwrap_err().to_string(),
             "f, line 1: the location after 'any' is longer than 128 characters"
         );
         assert_eq!(parse("f", &"A\n".repeat(MAX_LINES)).unwrap().len(), MAX_LINES);

@@ -151,7 +151,7 @@ fn a_request_becomes_a_ticket_and_the_next_follows_after_the_pause() {
     let effects = app.apply(Mono(4030), Input::Tick);
     assert!(effects.contains(&Effect::Request {
         request: request(2),
-        target: Target::Any { location_prefix: "Madrid".into() },
+        target: Target::Any { location_prefix: "Madrid".parse().unwrap() },
         attempt: 0
     }));
     let effects = app.apply(Mono(4040), denied(2, "NO_CHARGE_POINT_FREE"));

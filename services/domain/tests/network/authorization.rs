@@ -2,7 +2,7 @@
 
 use crate::world::{World, cp, driver, ended, price, record, sid};
 use domain::{
-    DriverId, SupplyState,
+    DriverId, Location, SupplyState,
     network::{
         CallOutcome, Command, EngineRequest, Health, NoticeKind, Order, Outcome, Reason, Session, State,
         Status, Target, Token, Which,
@@ -10,7 +10,7 @@ use domain::{
 };
 
 fn any() -> Target {
-    Target::Any { location_prefix: String::new() }
+    Target::Any { location_prefix: Location::default() }
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn central_picks_the_cheapest_then_the_first_by_id_within_the_place() {
     assert_eq!(at(&world, &first), cp("B"));
     let (_, second) = world.request("d2", any());
     assert_eq!(at(&world, &second), cp("C"));
-    let (token, _) = world.request("d3", Target::Any { location_prefix: "place of B".into() });
+    let (token, _) = world.request("d3", Target::Any { location_prefix: "place of B".parse().unwrap() });
     assert_eq!(world.denial(token), Reason::NoChargePointFree);
-    let (_, last) = world.request("d3", Target::Any { location_prefix: "place of A".into() });
+    let (_, last) = world.request("d3", Target::Any { location_prefix: "place of A".parse().unwrap() });
     assert_eq!(at(&world, &last), cp("A"));
 }
 

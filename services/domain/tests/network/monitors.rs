@@ -11,7 +11,7 @@ fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     let mut world = World::new();
     let Ok(Registered { epoch: first, .. }) = world.register(World::registration("A")) else { panic!() };
     let mut again = World::registration("A");
-    again.location = "elsewhere".into();
+    again.location = "elsewhere".parse().unwrap();
     again.price = "9.99 EUR".parse().unwrap();
     let Ok(Registered { epoch, location, price }) = world.register(again) else { panic!() };
     assert!(epoch > first);

@@ -35,7 +35,7 @@ fn orders_reach_all_or_some_hold_over_a_restart_and_are_taken_back() {
 fn requests_that_one_order_sends_on_do_not_meet_at_one_charge_point() {
     for stopped in [vec![cp("A"), cp("B")], vec![cp("A"), cp("B"), cp("C")]] {
         let mut world = World::with_points(&["A", "B", "C", "D"]);
-        let anywhere = || Target::Any { location_prefix: String::new() };
+        let anywhere = || Target::Any { location_prefix: domain::Location::default() };
         world.request("d1", anywhere());
         world.request("d2", anywhere());
         world.order(Order::Service { which: Which::Some(stopped.clone()), out_of_order: true });

@@ -155,7 +155,7 @@ impl World {
     pub(crate) fn registration(id: &str) -> Registration {
         Registration {
             charge_point: cp(id),
-            location: format!("place of {id}"),
+            location: format!("place of {id}").parse().unwrap(),
             price: price(),
             engine_address: format!("{id}:1"),
             instance: "i1".parse().unwrap(),

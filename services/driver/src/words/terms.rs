@@ -5,7 +5,7 @@ use domain::requests::{Outcome, Target};
 pub(super) fn place(target: &Target) -> String {
     match target {
         Target::Named(id) => id.to_string(),
-        Target::Any { location_prefix } if location_prefix.is_empty() => "any".into(),
+        Target::Any { location_prefix } if location_prefix.as_str().is_empty() => "any".into(),
         Target::Any { location_prefix } => format!("any {location_prefix}"),
     }
 }

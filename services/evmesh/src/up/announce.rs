@@ -30,7 +30,7 @@ fn json(network: &Network, broker: &Broker, folder: &Folder) -> Value {
     let charge_points = network.points.iter().map(|point| {
         json!({
             "charge_point_id": point.id.as_str(),
-            "location": point.location,
+            "location": point.location.as_str(),
             "engine": point.engine_address().to_string(),
             "monitor": point.monitor_address().to_string(),
         })

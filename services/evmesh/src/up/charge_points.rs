@@ -1,7 +1,7 @@
 //! Which charge points `evmesh up` starts: its own four, or those of a file.
 
 use crate::exit::Failure;
-use domain::{ChargePointId, Price, text::MAX_LOCATION_CHARS};
+use domain::{ChargePointId, Location, Price, text::InvalidText};
 use std::{collections::HashSet, fs, path::Path};
 
 /// What `--charge-points` says of its format.
@@ -22,7 +22,7 @@ const MAX: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChargePoint {
     pub(crate) id: ChargePointId,
-    pub(crate) location: String,
+    pub(crate) location: Location,
     pub(crate) price: Price,
 }
 
@@ -63,12 +63,12 @@ fn parse_line(line: &str) -> Result<ChargePoint, String> {
     let [id, location, price] = parts[..] else {
         return Err(format!("it has {} parts, and needs an id, a place and a price", parts.len()));
     };
-    if location.chars().count() > MAX_LOCATION_CHARS {
-        return Err(format!("the place is longer than {MAX_LOCATION_CHARS} characters"));
-    }
     Ok(ChargePoint {
         id: id.parse().map_err(|wrong| format!("the id '{id}' {wrong}"))?,
-        location: location.to_owned(),
+        location: location.parse().map_err(|wrong| match wrong {
+            InvalidText::Long { max, .. } => format!("the place is longer than {max} characters"),
+            InvalidText::Control => format!("the place {wrong}"),
+        })?,
         price: price.parse().map_err(|wrong| format!("the price '{price}' {wrong}"))?,
     })
 }

@@ -7,7 +7,7 @@ use super::{
     options::{Options, role},
 };
 use crate::exit::{Because as _, Failure};
-use domain::ChargePointId;
+use domain::{ChargePointId, Location};
 use mesh::Shutdown;
 use std::{collections::BTreeMap, error::Error, net::SocketAddr};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ pub(super) struct Network {
 /// A charge point: its engine and its monitor.
 pub(super) struct Point {
     pub(super) id: ChargePointId,
-    pub(super) location: String,
+    pub(super) location: Location,
     engine: engine::Service,
     monitor: monitor::Service,
 }
@@ -68,7 +68,7 @@ impl Network {
 
             let flags = vec![
                 ("charge-point", id.to_string()),
-                ("location", location.clone()),
+                ("location", location.to_string()),
                 ("price", price.to_string()),
                 ("listen", options.loopback(options.monitor_port_base, index)?.to_string()),
                 ("engine", engine.local_addr().to_string()),

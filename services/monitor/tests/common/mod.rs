@@ -254,7 +254,7 @@ pub(crate) struct Monitor {
 pub(crate) fn options(engine: SocketAddr, central: SocketAddr) -> Options {
     Options {
         charge_point: "MAD-01".parse().unwrap(),
-        location: "Madrid, Atocha".into(),
+        location: "Madrid, Atocha".parse().unwrap(),
         price: "0.35 EUR".parse().unwrap(),
         engine: engine.into(),
         engine_advertised: None,

@@ -71,7 +71,7 @@ fn disk() -> MemoryStore {
             let id = "an id is an id";
             let point = domain::network::ChargePoint {
                 id: "MAD-01".parse().expect(id),
-                location: "Madrid".into(),
+                location: "Madrid".parse().expect("a place"),
                 price: "0.30 EUR".parse().expect("a price is a price"),
                 engine_address: "127.0.0.1:1".into(),
                 instance: "store".parse().expect(id),

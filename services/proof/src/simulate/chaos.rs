@@ -8,7 +8,7 @@ use super::{
 };
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
 use domain::supply::Input as AtEngine;
-use domain::{ChargePointId, Currency, DriverId, Mono, Price, SessionId};
+use domain::{ChargePointId, Currency, DriverId, Location, Mono, Price, SessionId};
 use proof::engine_process::Asked;
 use std::time::Duration;
 
@@ -286,7 +286,8 @@ impl World {
     fn rush(&mut self) {
         for a in 0..self.apps.len() {
             let (driver, request) = (self.apps[a].driver.clone(), self.request_id());
-            let command = self.charge(driver, Some(request), Target::Any { location_prefix: String::new() });
+            let command =
+                self.charge(driver, Some(request), Target::Any { location_prefix: Location::default() });
             self.central_asked(Caller::Stranger, command);
         }
         let ids: Vec<ChargePointId> = self.points.iter().map(|point| point.id.clone()).collect();

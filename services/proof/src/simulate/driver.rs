@@ -70,7 +70,7 @@ impl World {
 
     pub(super) fn target(&mut self) -> Target {
         if self.random.one_in(2) {
-            let location_prefix = self.random.pick(&["", "", "place 0", "place 1"]).to_owned();
+            let location_prefix = self.random.pick(&["", "", "place 0", "place 1"]).parse().expect("a place");
             Target::Any { location_prefix }
         } else {
             // Now and then one that nobody has.

@@ -133,7 +133,7 @@ impl World {
                 let host = &self.points[p];
                 let registration = Registration {
                     charge_point: host.id.clone(),
-                    location: format!("place {}", p % 2),
+                    location: format!("place {}", p % 2).parse().expect("a place"),
                     price: "0.30 EUR".parse().expect("a price"),
                     engine_address: format!("engine-{p}:1"),
                     instance,

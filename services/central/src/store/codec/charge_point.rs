@@ -22,7 +22,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
     } = point;
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
-        location: location.clone(),
+        location: location.to_string(),
         price: Some(price_stored(*price)),
         engine_address: engine_address.clone(),
         instance_id: instance.to_string(),
@@ -37,7 +37,7 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
     let stored: StoredChargePoint = decode(WHAT, bytes)?;
     Ok(ChargePoint {
         id: id(WHAT, &stored.charge_point_id)?,
-        location: stored.location,
+        location: id(WHAT, &stored.location)?,
         price: price(WHAT, stored.price.as_ref())?,
         engine_address: stored.engine_address,
         instance: id(WHAT, &stored.instance_id)?,
@@ -57,14 +57,14 @@ mod tests {
         #[test]
         fn survive(
             id in "[A-Za-z0-9_.-]{1,64}",
-            location in ".{0,128}",
+            location in "\\PC{0,128}",
             micros in 0..=1_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
             numbers in any::<(u64, u64, bool)>(),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
-                location,
+                location: location.parse().unwrap(),
                 price: domain::Price::new(domain::Currency::EUR, micros).unwrap(),
                 engine_address: "127.0.0.1:1".into(),
                 instance: instance.parse().unwrap(),

@@ -36,7 +36,7 @@ fn crowd(bench: &mut Bench, count: usize) {
     for number in 0..count {
         let registration = Registration {
             charge_point: format!("CP-{number}").parse().unwrap(),
-            location: "Madrid".into(),
+            location: "Madrid".parse().unwrap(),
             price: "0.30 EUR".parse().unwrap(),
             engine_address: "127.0.0.1:1".into(),
             instance: "store-1".parse().unwrap(),

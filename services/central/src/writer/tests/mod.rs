@@ -160,7 +160,7 @@ impl Bench {
     fn connect(&mut self) {
         let registration = Registration {
             charge_point: "MAD-01".parse().unwrap(),
-            location: "Madrid".into(),
+            location: "Madrid".parse().unwrap(),
             price: "0.30 EUR".parse().unwrap(),
             engine_address: "127.0.0.1:1".into(),
             instance: "store-1".parse().unwrap(),

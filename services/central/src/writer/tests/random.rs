@@ -73,7 +73,7 @@ impl World {
                     asked: asked(3),
                     session: format!("s{n:04}").parse().unwrap(),
                     driver: format!("driver-{n}").parse().unwrap(),
-                    target: Target::Any { location_prefix: String::new() },
+                    target: Target::Any { location_prefix: domain::Location::default() },
                 });
             }
             Op::StopCharge => {

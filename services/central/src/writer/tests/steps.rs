@@ -53,7 +53,7 @@ fn nothing_leaves_before_it_is_on_disk() {
     bench.writer.store.fail_after(0);
     let registration = Registration {
         charge_point: "MAD-02".parse().unwrap(),
-        location: "Madrid".into(),
+        location: "Madrid".parse().unwrap(),
         price: "0.30 EUR".parse().unwrap(),
         engine_address: "127.0.0.1:2".into(),
         instance: "store-2".parse().unwrap(),
