@@ -43,7 +43,9 @@ fn fields<M: SerializeMap>(message: &DynamicMessage, map: &mut M) -> Result<(), 
     for field in message.descriptor().fields().filter(|field| field.full_name() != UNSHOWN) {
         match &*message.get_field(&field) {
             Value::Message(inner) if field.full_name() == INLINE => fields(inner, map)?,
-            Value::Message(_) if !message.has_field(&field) => map.serialize_entry(field.name(), &())?,
+            _ if field.supports_presence() && !message.has_field(&field) => {
+                map.serialize_entry(field.name(), &())?;
+            }
             value => map.serialize_entry(field.name(), &Shown { value, field: &field })?,
         }
     }

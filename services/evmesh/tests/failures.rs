@@ -326,8 +326,7 @@ fn messages(roles: &Roles, topic: &str, enough: impl Fn(&[String]) -> bool) -> V
     let runtime = Runtime::new().expect("a runtime starts");
     runtime.block_on(mesh::testing::eventually("the messages", READY, || async {
         let seen = seen.lock().expect("no reader panics");
-        let lifecycle =
-            |message: &&Value| message["type"] != "CONSUMO" && message["type"] != "CONSUMO_UPDATE";
+        let lifecycle = |message: &&Value| !mesh::testing::contract::is_reading(message);
         let mut last = std::collections::BTreeMap::new();
         for message in seen.iter().filter(lifecycle) {
             let (session, seq) = (message["session_id"].to_string(), message["seq"].as_u64());

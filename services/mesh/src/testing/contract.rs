@@ -1,5 +1,6 @@
 //! The topics' contract, `proto/asyncapi.yaml`, as a test holds it against a message.
 
+use evmesh_proto::topics::{Telemetry, TelemetryType};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
@@ -30,6 +31,12 @@ pub fn wrong(topic: &str, payload: &Value) -> Vec<String> {
         Some((_, message)) => violations(&message["payload"], payload),
         None => vec![format!("{topic} has no message {kind}")],
     }
+}
+
+/// Is it told again and again while a supply goes on, and so may be lost? Others tell of what happened once.
+pub fn is_reading(payload: &Value) -> bool {
+    let goes_on = |told: Telemetry| told.kind != TelemetryType::SessionStarted && told.end().is_none();
+    payload["type"] == "CONSUMO_UPDATE" || serde_json::from_value(payload.clone()).is_ok_and(goes_on)
 }
 
 /// Panics unless a message that evmesh publishes fits its schema, and all of its fields are described there.

@@ -8,10 +8,9 @@ use crate::{
 use evmesh_proto::topics::{
     CENTRAL_CHANGELOG, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS,
 };
+use mesh::testing::contract::is_reading;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-const READINGS: [&str; 2] = ["CONSUMO", "CONSUMO_UPDATE"];
 
 pub(super) async fn play(world: &mut World) {
     world.chapter("What the scripted engines were asked");
@@ -110,10 +109,6 @@ fn sessions(world: &mut World, messages: &[Message]) {
         let headers: Vec<&String> = message.headers.keys().collect();
         world.value(&format!("(each reading) {headers:?} "), json);
     }
-}
-
-fn is_reading(json: &Value) -> bool {
-    READINGS.iter().any(|kind| json["type"] == *kind)
 }
 
 /// A dead letter with its headers; where it stood is the broker's affair.
