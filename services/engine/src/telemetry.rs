@@ -47,8 +47,10 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
 
 /// All that is told of a session is one trace: that of the call that authorised it, if it had one.
 pub(crate) fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace {
-    let own = || message.session_id.as_deref().or(message.event_id.as_deref()).map(Trace::of);
-    record.and_then(|record| record.trace).or_else(own).unwrap_or_else(mesh::trace::root)
+    match record {
+        Some(record) => record.trace.unwrap_or_else(|| Trace::of(record.session.as_str())),
+        None => message.event_id.as_deref().map_or_else(mesh::trace::root, Trace::of),
+    }
 }
 
 /// The message as Kafka carries it.

@@ -42,7 +42,7 @@ pub use config::{Config, RegistrationPolicy};
 pub use denial::*;
 pub use effect::*;
 pub use engine::*;
-pub use gauges::Gauges;
+pub use gauges::*;
 pub use orders::{Order, Which};
 pub use reply::*;
 pub use request::*;
