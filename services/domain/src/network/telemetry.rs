@@ -100,7 +100,11 @@ impl Step<'_> {
             MessageKind::Ended(end) => (false, Some(end)),
         };
         let Some(energy) = message.energy.or(started.then_some(Energy::ZERO)) else {
-            return self.dead_letter("kwh is missing".into());
+            return match (end, archived) {
+                (Some(_), _) => self.dead_letter("kwh is missing".into()),
+                (None, Some(_)) => self.unknown_session(point, id),
+                (None, None) => self.session_mut(id).live.gauges.update(message.gauges),
+            };
         };
         if let Some(archived) = archived {
             self.revive(archived);

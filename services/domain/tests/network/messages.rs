@@ -5,7 +5,7 @@ use domain::network::{
     Broker, CallOutcome, Command, EngineRequest, Gauges, Health, Message, MessageKind, NoticeKind, Outcome,
     State, Status, Target,
 };
-use domain::{Energy, Power, SupplyEnd, SupplyState};
+use domain::{Energy, Power, SessionId, SupplyEnd, SupplyState};
 
 #[test]
 fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
@@ -36,26 +36,33 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
 }
 
 #[test]
-fn a_bare_reading_without_energy_moves_its_gauges_and_tells_the_driver_nothing() {
+fn a_reading_without_energy_moves_its_gauges_and_tells_the_driver_nothing() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.advance(1_000, &["A"]);
     let told = world.readings.len();
-    let message = Message {
+    let reading = |session: Option<&SessionId>, w| Message {
         kind: MessageKind::Reading,
         charge_point: cp("A"),
         driver: Some(driver("d")),
-        session: None,
+        session: session.map(|id| (id.clone(), 2)),
         energy: None,
-        gauges: Gauges::of(Power::from_w(7_400)),
+        gauges: Gauges::of(Power::from_w(w)),
         reason: String::new(),
         at: None,
     };
-    world.send(Command::Telemetry { message, source: None });
-    let live = world.net.charge_point(&cp("A")).unwrap().live.unwrap();
-    assert_eq!((live.gauges.power, live.energy), (Some(Power::from_w(7_400)), Energy::ZERO));
-    assert_eq!((world.readings.len(), world.find(&session).energy()), (told, Energy::ZERO));
-    assert_eq!(*world.call("A"), EngineRequest::GetState);
+    for (of, w) in [(Some(&session), 7_400), (None, 3_700), (Some(&session), 11_000)] {
+        world.send(Command::Telemetry { message: reading(of, w), source: None });
+        let live = world.net.charge_point(&cp("A")).unwrap().live.unwrap();
+        assert_eq!((live.gauges.power, live.energy), (Some(Power::from_w(w)), Energy::ZERO));
+    }
+    assert_eq!((world.readings.len(), world.find(&session).seq()), (told, 1));
+    assert_eq!(*world.call("A"), EngineRequest::GetState, "a bare one makes central ask");
+    world.answer("A", CallOutcome::Done, Some(record(&session, "d", SupplyState::Supplying, 1, 0)), vec![]);
+    world.message("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    world.send(Command::Telemetry { message: reading(Some(&session), 7_400), source: None });
+    assert!(world.net.session(&session).is_none(), "late, and only counted");
     assert!(world.dead_letters.is_empty(), "{:?}", world.dead_letters);
 }
 
