@@ -9,7 +9,7 @@ use mesh::{
 };
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -64,13 +64,6 @@ pub struct Options {
 
     #[command(flatten)]
     pub kafka: KafkaOptions,
-}
-
-impl Options {
-    /// The defaults, with the store in this folder and Kafka there, on any free port of loopback.
-    pub fn local(data: impl Into<PathBuf>, kafka: KafkaOptions) -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), data: data.into(), kafka, ..flags::defaults(&[]) }
-    }
 }
 
 /// Who may register as a charge point.
@@ -256,10 +249,10 @@ mod tests {
         let options = parse(&[]).unwrap();
         assert_eq!(options.rules, Rules::default());
         assert_eq!(options.rules.config().unwrap(), Config::default());
-        let local = Options::local("x", KafkaOptions::at("y"));
+        let defaults: Options = flags::defaults(&[]);
         assert_eq!(
             (options.broadcast_interval, options.engine_timeout),
-            (local.broadcast_interval, local.engine_timeout)
+            (defaults.broadcast_interval, defaults.engine_timeout)
         );
         assert_eq!(options.listen.port(), 50051);
     }

@@ -1,8 +1,8 @@
 //! What is wrong with a request is said in one form: the code, the reason, the field.
 
 use crate::{
-    bench::{Central, no_kafka, registration},
     engine::Engine,
+    running_central::{Central, no_kafka, registration},
 };
 use evmesh_proto::{chargepoint, driver, operations};
 use mesh::grpc::reason;

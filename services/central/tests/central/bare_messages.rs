@@ -2,7 +2,7 @@
 //! only the fields of the old system, without `session_id`.
 
 use crate::{
-    bench::{Central, options},
+    running_central::{Central, options},
     topics::{Topic, publish},
 };
 use evmesh_proto::{
@@ -186,11 +186,12 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
     publish(&producer, "MAD-01", good).await;
     let is_bare = |value: &Value| value["type"] == "CONSUMO_UPDATE" && value["seq"].is_null();
     notifications.first("the good one is used", is_bare).await;
-    let found = testing::eventually("every bad one is a dead letter", crate::bench::PATIENCE, || async {
-        let letters = letters.lock().unwrap().clone();
-        (letters.len() >= bad.len()).then_some(letters)
-    })
-    .await;
+    let found =
+        testing::eventually("every bad one is a dead letter", crate::running_central::PATIENCE, || async {
+            let letters = letters.lock().unwrap().clone();
+            (letters.len() >= bad.len()).then_some(letters)
+        })
+        .await;
     for (payload, why) in &bad {
         let of_it = |(kept, reason): &&(Vec<u8>, String)| {
             payload.as_bytes().starts_with(kept) && !kept.is_empty() && reason.contains(why)

@@ -1,8 +1,8 @@
 //! A driver's calls: repeats, refusals, isolation.
 
 use crate::{
-    bench::{Central, Monitor, PATIENCE, no_kafka, registration},
     engine::{Engine, Mood},
+    running_central::{Central, Monitor, PATIENCE, no_kafka, registration},
 };
 use evmesh_proto::{driver, engine::CallResult, network::ChargePointStatus, network::SessionState};
 use mesh::{grpc::reason, testing::Proxy};

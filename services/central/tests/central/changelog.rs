@@ -1,8 +1,8 @@
 //! The store is lost: what the changelog has comes back as it was, and what is younger comes from the engines.
 
 use crate::{
-    bench::{self, Central, Monitor, PATIENCE, no_kafka},
     engine::Engine,
+    running_central::{self, Central, Monitor, PATIENCE, no_kafka},
     topics::Topic,
 };
 use central::{Error, Options, Service};
@@ -25,7 +25,7 @@ fn lose(folder: &Path) {
 
 /// With a Kafka that may take its time.
 fn options(folder: &Path, kafka: KafkaOptions) -> Options {
-    let mut options = bench::options(folder, kafka);
+    let mut options = running_central::options(folder, kafka);
     options.changelog_wait = PATIENCE;
     options
 }
@@ -248,9 +248,10 @@ async fn another_networks_changelog_is_never_written() {
     .await;
 
     // A new store that found no Kafka when it began.
-    let (mut kafka, door) = (broker.options().separate(), testing::free_address());
-    kafka.kafka = door.to_string();
-    let central = Central::with(bench::options(&ours, kafka)).await;
+    let door = testing::free_address();
+    let mut kafka = KafkaOptions::at(door.to_string());
+    kafka.kafka_topic_prefix = broker.options().kafka_topic_prefix;
+    let central = Central::with(running_central::options(&ours, kafka)).await;
     let (other, monitor) = central.charge_point("BCN-01").await;
     charge(&central, &other, "201", "BCN-01", 100).await;
     let _door = Proxy::start_at(door, broker.options().kafka.parse().unwrap()).await;

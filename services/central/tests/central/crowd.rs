@@ -1,6 +1,6 @@
 //! Everybody wants the last free one.
 
-use crate::bench::{Central, no_kafka};
+use crate::running_central::{Central, no_kafka};
 use evmesh_proto::network::SessionState;
 use mesh::grpc::reason;
 use std::collections::BTreeMap;

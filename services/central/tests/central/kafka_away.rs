@@ -2,7 +2,7 @@
 //! mid-supply loses nothing.
 
 use crate::{
-    bench::{Central, options},
+    running_central::{Central, options},
     topics::{Topic, publish},
 };
 use evmesh_proto::{engine::SupplyEnd, network::ChargePointStatus, topics};

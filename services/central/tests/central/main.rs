@@ -6,7 +6,6 @@
 
 mod bad_input;
 mod bare_messages;
-mod bench;
 mod calls;
 mod changelog;
 mod crowd;
@@ -17,5 +16,6 @@ mod one_trace;
 mod operator;
 mod pressure;
 mod restarts;
+mod running_central;
 mod topics;
 mod without_kafka;

@@ -1,8 +1,8 @@
 //! Charge points come and go: registrations, reports, streams that end.
 
 use crate::{
-    bench::{Central, Monitor, PATIENCE, no_kafka, options, registration},
     engine::Engine,
+    running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
 use evmesh_proto::{chargepoint::EngineHealth, network::ChargePointStatus};
 use mesh::grpc::{reason, retry_after};

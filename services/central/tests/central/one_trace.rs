@@ -1,6 +1,6 @@
 //! One charge is one trace: the driver's call, the call to the engine, and what drivers are told.
 
-use crate::{bench::Central, topics::with_header};
+use crate::{running_central::Central, topics::with_header};
 use evmesh_proto::{driver::RequestChargeRequest, topics};
 use mesh::testing;
 use serde_json::Value;

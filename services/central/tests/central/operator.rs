@@ -1,6 +1,6 @@
 //! The operator's calls.
 
-use crate::bench::{Central, PATIENCE, no_kafka, registration};
+use crate::running_central::{Central, PATIENCE, no_kafka, registration};
 use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionOutcome},
     operations as proto,

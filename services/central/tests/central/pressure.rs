@@ -1,8 +1,8 @@
 //! What many, slow or silent others do to central: as little as possible to everybody else.
 
 use crate::{
-    bench::{Central, PATIENCE, no_kafka, options, registration},
     engine::Engine,
+    running_central::{Central, PATIENCE, no_kafka, options, registration},
 };
 use central::Options;
 use evmesh_proto::{

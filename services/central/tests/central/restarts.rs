@@ -1,7 +1,7 @@
 //! Central dies and comes back, and so do brokers.
 
 use crate::{
-    bench::{Central, Monitor, options},
+    running_central::{Central, Monitor, options},
     topics::{Topic, publish},
 };
 use evmesh_proto::{
@@ -102,7 +102,7 @@ async fn another_broker_under_the_same_store_is_noticed() {
     let address = service.local_addr();
     let stop = mesh::Shutdown::new();
     let running = tokio::spawn(service.run(stop.clone()));
-    testing::eventually("it says that messages are missing", crate::bench::PATIENCE, || async {
+    testing::eventually("it says that messages are missing", crate::running_central::PATIENCE, || async {
         let said = messages.worst_first(usize::MAX);
         said.iter().any(|(_, text)| text.contains("kafka is another cluster")).then_some(())
     })
@@ -111,7 +111,7 @@ async fn another_broker_under_the_same_store_is_noticed() {
     publish(&producer, "MAD-01", numbered("CONSUMO", &id, 40, 0.5)).await;
     let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let drivers = evmesh_proto::driver::driver_service_client::DriverServiceClient::new(channel);
-    testing::eventually("its messages are read", crate::bench::PATIENCE, || {
+    testing::eventually("its messages are read", crate::running_central::PATIENCE, || {
         let request =
             evmesh_proto::driver::GetSessionRequest { driver_id: "101".into(), session_id: id.clone() };
         let mut drivers = drivers.clone();
@@ -128,7 +128,7 @@ async fn another_broker_under_the_same_store_is_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_start_says_so_in_one_plain_sentence() {
     let folder = tempfile::tempdir().unwrap();
-    let kafka = crate::bench::no_kafka();
+    let kafka = crate::running_central::no_kafka();
     let central = Central::with(options(folder.path(), kafka.clone())).await;
     let error = central::Service::bind(options(folder.path(), kafka.clone())).await.unwrap_err().to_string();
     assert!(error.starts_with("the store in ") && error.contains("in use by another process"), "{error}");
@@ -143,7 +143,7 @@ async fn what_cannot_start_says_so_in_one_plain_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_running_calls_come_to_their_end_and_keeps_their_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let kafka = crate::bench::no_kafka();
+    let kafka = crate::running_central::no_kafka();
     let central = Central::with(options(folder.path(), kafka.clone())).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     engine.set(crate::engine::Mood::SilentWhenAsked);
@@ -156,7 +156,7 @@ async fn a_stop_lets_running_calls_come_to_their_end_and_keeps_their_answers() {
     };
     let asked = request.clone();
     let waiting = tokio::spawn(async move { drivers.request_charge(asked).await });
-    testing::eventually("the engine is asked", crate::bench::PATIENCE, || async {
+    testing::eventually("the engine is asked", crate::running_central::PATIENCE, || async {
         (engine.inside().calls > calls).then_some(())
     })
     .await;

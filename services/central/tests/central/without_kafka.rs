@@ -1,6 +1,6 @@
 //! The sure way for what engines know: with no Kafka at all, a supply still ends in its one exact ticket.
 
-use crate::bench::{Central, PATIENCE, no_kafka};
+use crate::running_central::{Central, PATIENCE, no_kafka};
 use evmesh_proto::{
     driver::WatchSessionRequest,
     engine,
@@ -11,7 +11,7 @@ use tokio_stream::StreamExt as _;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supply_ends_in_its_one_exact_ticket() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = crate::bench::options(folder.path(), no_kafka());
+    let mut options = crate::running_central::options(folder.path(), no_kafka());
     options.changelog = false; // engines would keep their records for it
     let central = Central::with(options).await;
     let (engine, _monitor) = central.charge_point("MAD-01").await;
@@ -74,7 +74,7 @@ async fn a_watch_shows_a_session_to_its_settlement_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reservation_never_taken_up_expires_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = crate::bench::options(folder.path(), no_kafka());
+    let mut options = crate::running_central::options(folder.path(), no_kafka());
     options.rules.reservation = std::time::Duration::from_secs(1);
     options.rules.reservation_margin = std::time::Duration::from_millis(200);
     let central = Central::with(options).await;

@@ -39,14 +39,16 @@ pub struct Engine {
 
 /// Quick cars: 10 Wh a real second, full at 25 Wh, plugged in after 50 ms; a monitor may be silent for 1 s.
 pub fn options(folder: &Path, kafka: KafkaOptions) -> Options {
-    let central = Address::from(free_address());
-    let listen = "127.0.0.1:0".parse().unwrap();
     Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        central: Address::from(free_address()),
+        data: folder.join("engine"),
+        kafka,
         power_w: 36_000,
         battery_wh: 25,
         plug_in_after: PlugIn::After(Duration::from_millis(50)),
         monitor_grace: Duration::from_secs(1),
-        ..Options::new("MAD-01".parse().unwrap(), listen, central, folder.join("engine"), kafka)
+        ..mesh::flags::defaults(&["--charge-point", "MAD-01"])
     }
 }
 

@@ -101,11 +101,6 @@ impl KafkaOptions {
         format!("{}{topic}", self.kafka_topic_prefix)
     }
 
-    /// These options for another service in this process: what its clients find out, and log, is its own.
-    pub fn separate(&self) -> Self {
-        Self { watch: BrokerWatch::default(), ..self.clone() }
-    }
-
     /// What every client has in common, with what one kind of client adds, and what the user sets over both.
     fn client(&self, client_id: &str, own: &[(&str, &str)]) -> ClientConfig {
         let common = [

@@ -9,8 +9,8 @@ use mesh::{
 use std::{net::SocketAddr, time::Duration};
 
 fn at(options: &KafkaOptions, address: SocketAddr) -> KafkaOptions {
-    let mut moved = options.separate();
-    moved.kafka = address.to_string();
+    let mut moved = KafkaOptions::at(address.to_string());
+    moved.kafka_topic_prefix.clone_from(&options.kafka_topic_prefix);
     moved
 }
 

@@ -1,6 +1,5 @@
 //! The services as production serves them, over stores in memory and without sockets, Kafka or one another.
 
-use anyhow::Context as _;
 use central::{
     events::Events,
     roster::{self, Roster},
@@ -8,7 +7,7 @@ use central::{
 };
 use evmesh_proto::store::StoredEngine;
 use mesh::{
-    Shutdown,
+    Shutdown, flags,
     grpc::{ServerOptions, Stack},
     kafka::{KafkaOptions, Producer},
     store::{Batch, Store as _},
@@ -61,7 +60,7 @@ fn kafka() -> KafkaOptions {
 }
 
 fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
-    let mut options = central::Options::local(".", kafka());
+    let mut options = central::Options { kafka: kafka(), ..flags::defaults(&[]) };
     options.server = server();
     options.rules.authorize_timeout = TIMEOUT;
     let writer = Writer::open(MemoryStore::new(), options.rules.config()?, mesh::now())?;
@@ -89,10 +88,9 @@ async fn engine(stop: &Shutdown) -> anyhow::Result<Stack> {
     };
     batch.put("engine", begun.encode_to_vec());
     store.commit(batch)?;
-    let listen = "127.0.0.1:0".parse().context("an address")?;
-    let nowhere = NOWHERE.parse().map_err(anyhow::Error::msg)?;
-    let id = "MAD-01".parse().map_err(anyhow::Error::msg)?;
-    let options = engine::Options::new(id, listen, nowhere, ".".into(), kafka());
+    let given =
+        ["--charge-point", "MAD-01", "--listen", "127.0.0.1:0", "--central", NOWHERE, "--kafka", NOWHERE];
+    let options = flags::defaults(&given);
     let service = engine::Service::bind_on(options, move || Ok(Box::new(store))).await?;
     let calls = engine::server(&server(), &service.point()).without_socket();
     tokio::spawn(service.run(stop.clone()));

@@ -8,7 +8,7 @@ use evmesh_proto::{
     network,
     operations::operator_service_client::OperatorServiceClient,
 };
-use mesh::{Shutdown, kafka::KafkaOptions, observability::LogRing, testing};
+use mesh::{Shutdown, flags, kafka::KafkaOptions, observability::LogRing, testing};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Status, transport::Channel};
@@ -37,7 +37,8 @@ pub(crate) fn no_kafka() -> KafkaOptions {
 
 /// The options of the tests: everything that a test waits for is short.
 pub(crate) fn options(folder: &Path, kafka: KafkaOptions) -> Options {
-    let mut options = Options::local(folder, kafka);
+    let mut options =
+        Options { listen: ([127, 0, 0, 1], 0).into(), data: folder.into(), kafka, ..flags::defaults(&[]) };
     options.engine_timeout = Duration::from_millis(500);
     options.broadcast_interval = Duration::from_millis(500);
     options.changelog_wait = Duration::from_millis(200);
