@@ -87,8 +87,8 @@ async fn a_supply_is_told_from_its_start_to_its_end() {
     topic.ended(&engine, "s1").await;
     engine.granted(2, "s2").await;
     let messages = topic.ended(&engine, "s2").await;
-    let mut second: Vec<_> =
-        messages.into_iter().filter(|message| message.session_id.as_deref() == Some("s2")).collect();
+    let metered = |message: &Telemetry| message.session_id.as_deref() == Some("s2") && message.kwh.is_some();
+    let mut second: Vec<_> = messages.into_iter().filter(metered).collect();
     second.sort_by_key(|message| message.seq);
     let told: Vec<_> =
         second.iter().map(|message| (message.kind, message.seq.unwrap(), message.kwh.unwrap())).collect();
