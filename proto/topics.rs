@@ -88,7 +88,8 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// How the supply ended or the charge point broke; `None` for a start, and for what is told while the supply goes on.
+    /// How the supply ended or the charge point broke; `None` for a start, and for what is told while the supply goes
+    /// on.
     pub fn end(&self) -> Option<SupplyEnd> {
         match (self.kind, self.reason.as_deref().map(str::trim)) {
             (TelemetryType::SessionStarted | TelemetryType::Consumption, _) => None,

@@ -41,11 +41,12 @@ impl Arrived {
         request_id: &str,
         rest: &impl prost::Message,
     ) -> Result<Mutation, Failure> {
-        let caller = caller.to_owned();
+        let context = Context { trace: self.trace, caller: caller.to_owned(), deadline: self.deadline };
         let id: Option<RequestId> =
             (!request_id.is_empty()).then(|| parse("request_id", request_id)).transpose()?;
-        let request = id.map(|id| (RequestKey { method, caller: caller.clone(), id }, digest(rest)));
-        Ok(Mutation { context: Context { trace: self.trace, caller, deadline: self.deadline }, request })
+        let key = |id| RequestKey { method, caller: context.caller.clone(), id };
+        let request = id.map(|id| (key(id), digest(rest)));
+        Ok(Mutation { context, request })
     }
 }
 

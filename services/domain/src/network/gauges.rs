@@ -1,4 +1,5 @@
-//! What a charge point tells of a supply only to be shown: it starts, ends and bills nothing, and lives in memory alone.
+//! What a charge point tells of a supply only to be shown: it starts, ends and bills nothing, and lives in memory
+//! alone.
 
 use crate::Power;
 

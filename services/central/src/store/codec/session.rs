@@ -74,8 +74,8 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
             deadline_ms: deadline.wall.0,
             revoke: *revoke,
         }),
-        Settlement::Billed { delivered, ticket, held } => Stored::Billed(StoredBilled {
-            delivered: Some(delivered_stored(*delivered)),
+        &Settlement::Billed { started, seq, ticket, held } => Stored::Billed(StoredBilled {
+            delivered: Some(delivered_stored(Delivered { started, energy: ticket.energy, seq })),
             amount_micros: ticket.amount.micros,
             end: ticket.end.map_or(StoredSupplyEnd::Unspecified, supply_end_stored).into(),
             issued_ms: ticket.issued.0,
@@ -166,12 +166,12 @@ fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Se
             revoke: of.revoke,
         },
         Stored::Billed(of) => {
-            let delivered = delivered(of.delivered)?;
+            let Delivered { started, energy, seq } = delivered(of.delivered)?;
             let amount = Money { currency, micros: of.amount_micros };
             let late = Energy::from_wh(of.late_energy_wh);
-            let ticket = Ticket::stored(delivered.energy, amount, end(of.end)?, Wall(of.issued_ms), late);
+            let ticket = Ticket::stored(energy, amount, end(of.end)?, Wall(of.issued_ms), late);
             let held = of.held.map(|StoredHeld { over, revoke }| Held { over, revoke });
-            Settlement::Billed { delivered, ticket, held }
+            Settlement::Billed { started, seq, ticket, held }
         }
     })
 }
@@ -238,12 +238,14 @@ pub(crate) mod tests {
         let held = option::of(any::<(bool, bool)>().prop_map(|(over, revoke)| Held { over, revoke }));
         let end = option::of(select(&SupplyEnd::ALL[..]));
         let (micros, late) = (0..10_000_000_000_u64, 0..10_000_000_u64);
-        (delivereds(), held, end, micros, late).prop_map(|(delivered, held, end, micros, late)| {
-            let amount = Money { currency: Currency::EUR, micros };
-            let (issued, late) = (Wall(1_700_000_000_001), Energy::from_wh(late));
-            let ticket = Ticket::stored(delivered.energy, amount, end, issued, late);
-            Settlement::Billed { delivered, ticket, held }
-        })
+        (delivereds(), held, end, micros, late).prop_map(
+            |(Delivered { started, energy, seq }, held, end, micros, late)| {
+                let amount = Money { currency: Currency::EUR, micros };
+                let (issued, late) = (Wall(1_700_000_000_001), Energy::from_wh(late));
+                let ticket = Ticket::stored(energy, amount, end, issued, late);
+                Settlement::Billed { started, seq, ticket, held }
+            },
+        )
     }
 
     fn settlements() -> impl Strategy<Value = Settlement> {

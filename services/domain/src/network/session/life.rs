@@ -1,6 +1,6 @@
-//! Where a session can be in its life, what belongs to each moment of it, and what is read off it.
+//! Where a session can be in its life, and what belongs to each moment of it.
 
-use super::{Session, ticket::Ticket};
+use super::ticket::Ticket;
 use crate::network::request::Repeatable;
 use crate::{Energy, Mono, Now, SupplyEnd, Wall};
 use std::{fmt, time::Duration};
@@ -187,8 +187,11 @@ pub enum Settlement {
     },
     /// It has its ticket.
     Billed {
-        /// What was told, the billed reading included.
-        delivered: Delivered,
+        /// When the supply started.
+        started: Wall,
+        /// The number of the newest message that was applied.
+        seq: u64,
+        /// What was delivered, at its price.
         ticket: Ticket,
         /// What its engine has to forget; `None`: nothing that is known of, so it is closed.
         held: Option<Held>,
@@ -200,7 +203,10 @@ impl Settlement {
         match self {
             Self::Unanswered { .. } | Self::Void => None,
             Self::Lost { delivered, .. } => *delivered,
-            Self::Unread { delivered, .. } | Self::Billed { delivered, .. } => Some(*delivered),
+            Self::Unread { delivered, .. } => Some(*delivered),
+            &Self::Billed { started, seq, ticket, .. } => {
+                Some(Delivered { started, energy: ticket.energy, seq })
+            }
         }
     }
 
@@ -221,125 +227,4 @@ pub struct Held {
     pub over: bool,
     /// The engine's word on its authorisation is wanted.
     pub revoke: bool,
-}
-
-/// What is read off a session's life.
-impl Session {
-    /// Where it is, as everybody sees it.
-    pub fn state(&self) -> State {
-        match &self.life {
-            Life::Authorizing { .. } => State::Authorizing,
-            Life::Reserved { .. } | Life::Revoking { .. } => State::Reserved,
-            Life::Supplying { .. } => State::Supplying,
-            Life::Ended { ending, .. } => State::Ended(ending.outcome),
-        }
-    }
-
-    /// Authorising, reserved or supplying: what INV-2 allows once.
-    pub fn is_open(&self) -> bool {
-        !matches!(self.life, Life::Ended { .. })
-    }
-
-    fn ended(&self) -> Option<(&Ending, &Settlement)> {
-        if let Life::Ended { ending, settlement } = &self.life { Some((ending, settlement)) } else { None }
-    }
-
-    fn settlement(&self) -> Option<&Settlement> {
-        self.ended().map(|(_, settlement)| settlement)
-    }
-
-    /// What its engine told of; `None`: as far as is known its supply never started.
-    pub fn delivered(&self) -> Option<Delivered> {
-        match &self.life {
-            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Revoking { .. } => None,
-            Life::Supplying { delivered, .. } => Some(*delivered),
-            Life::Ended { settlement, .. } => settlement.delivered(),
-        }
-    }
-
-    /// Its supply started: it gets a ticket (INV-1).
-    pub fn started(&self) -> bool {
-        self.delivered().is_some()
-    }
-
-    /// The highest reading that the engine told of as persisted; zero before its supply started.
-    pub fn energy(&self) -> Energy {
-        self.delivered().map_or(Energy::ZERO, |delivered| delivered.energy)
-    }
-
-    /// The number of the newest message that was applied; 0: none.
-    pub fn seq(&self) -> u64 {
-        self.delivered().map_or(0, |delivered| delivered.seq)
-    }
-
-    /// Why it ended as it did, in one plain sentence; empty when the outcome says it all, or while it is not over.
-    pub fn reason(&self) -> &str {
-        self.ended().map_or("", |(ending, _)| &ending.reason)
-    }
-
-    pub fn ended_at(&self) -> Option<Wall> {
-        self.ended().map(|(ending, _)| ending.at)
-    }
-
-    /// What its driver was told is wrong while it is not over; its end says it in [`Session::reason`].
-    pub fn trouble(&self) -> &str {
-        if let Life::Supplying { trouble: Some(trouble), .. } = &self.life { trouble } else { "" }
-    }
-
-    /// Who ordered its end, while that is under way.
-    pub fn stop(&self) -> Option<Stop> {
-        match &self.life {
-            Life::Revoking { stop, .. } | Life::Supplying { stop, .. } => *stop,
-            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Ended { .. } => None,
-        }
-    }
-
-    pub fn ticket(&self) -> Option<Ticket> {
-        if let Settlement::Billed { ticket, .. } = self.settlement()? { Some(*ticket) } else { None }
-    }
-
-    /// When this moment of its life has lasted long enough: none while supplying, where silence is measured.
-    pub fn deadline(&self) -> Option<Deadline> {
-        match &self.life {
-            Life::Authorizing { deadline, .. }
-            | Life::Reserved { deadline }
-            | Life::Revoking { deadline, .. } => Some(*deadline),
-            Life::Supplying { .. } => None,
-            Life::Ended { settlement, .. } => settlement.deadline(),
-        }
-    }
-
-    /// Its engine's store is lost, and only Kafka may still tell of it.
-    pub fn store_lost(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Lost { .. }))
-    }
-
-    /// The engine's word on its authorisation is wanted: revoked, supplying, or ended.
-    pub fn needs_revocation(&self) -> bool {
-        match &self.life {
-            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Supplying { .. } => false,
-            Life::Revoking { .. } => true,
-            Life::Ended { settlement, .. } => match settlement {
-                Settlement::Unanswered { .. } => true,
-                Settlement::Unread { revoke, .. } => *revoke,
-                Settlement::Billed { held, .. } => held.is_some_and(|held| held.revoke),
-                Settlement::Void | Settlement::Lost { .. } => false,
-            },
-        }
-    }
-
-    /// Its ticket is issued, and its engine has a final record of it to forget.
-    pub fn may_be_forgotten(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))
-    }
-
-    /// Its ticket is issued, or none is due and nothing can start it any more.
-    pub fn settled(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Void | Settlement::Billed { .. }))
-    }
-
-    /// Nothing is left to do for it, at the engine either: it leaves the memory for the archive.
-    pub fn closed(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Void | Settlement::Billed { held: None, .. }))
-    }
 }

@@ -272,7 +272,7 @@ impl Session {
         let held = (!self.store_lost()).then_some(Held { over: true, revoke: false });
         let ticket = Ticket::issue(self.facts.price, delivered.energy, Some(end), now);
         let (stop, told) = (self.stop(), !self.trouble().is_empty());
-        let bill = Settlement::Billed { delivered, ticket, held };
+        let bill = Settlement::Billed { started: delivered.started, seq: delivered.seq, ticket, held };
         if let Life::Ended { settlement, .. } = &mut self.life {
             *settlement = bill;
             return Read::Final { ended: None };
@@ -293,9 +293,9 @@ impl Session {
         let (delivered, price) = (self.delivered(), self.facts.price);
         let Life::Ended { settlement, .. } = &mut self.life else { return false };
         *settlement = match delivered {
-            Some(delivered) => {
-                let ticket = Ticket::issue(price, delivered.energy, None, now);
-                Settlement::Billed { delivered, ticket, held: None } // no engine is known to keep a record of it
+            Some(Delivered { started, energy, seq }) => {
+                let ticket = Ticket::issue(price, energy, None, now);
+                Settlement::Billed { started, seq, ticket, held: None } // no engine is known to keep a record of it
             }
             None => Settlement::Void,
         };

@@ -122,23 +122,17 @@ r#"    /// The engine agreed.
     Break {
         name: "late-reading-billed",
         promises: &["INV-1", "INV-4"],
-        edits: &[
-            edit!("domain/src/network/session/lifecycle.rs":
-"settlement: Settlement::Billed { ticket, held, .. }, .. } = &mut self.life {"
-=> "settlement: Settlement::Billed { delivered, ticket, held }, .. } = &mut self.life {"),
-            edit!("domain/src/network/session/lifecycle.rs":
+        edits: &[edit!("domain/src/network/session/lifecycle.rs":
 "            return match (ticket.note(reading.energy), over) {"
-=> r#"            if crate::broken("late-reading-billed") && reading.energy > delivered.energy {
-                delivered.energy = reading.energy;
+=> r#"            if crate::broken("late-reading-billed") && reading.energy > ticket.energy {
                 *ticket = Ticket::issue(self.facts.price, reading.energy, ticket.end, ticket.issued);
             }
-            return match (ticket.note(reading.energy), over) {"#),
-        ],
+            return match (ticket.note(reading.energy), over) {"#)],
     },
     Break {
         name: "confirmed-before-settled",
         promises: &["INV-1"],
-        edits: &[edit!("domain/src/network/session/life.rs":
+        edits: &[edit!("domain/src/network/session.rs":
 "matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))"
 => r#"matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))
     || (self.started() && !self.closed() && crate::broken("confirmed-before-settled"))"#)],
