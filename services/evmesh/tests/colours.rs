@@ -91,11 +91,12 @@ fn no_color_is_honoured_by_panels_and_logs() {
     let data = |name: &str| folder.path().join(name).display().to_string();
     let nobody = free_address();
     for (number, no_color) in [(0, false), (1, true)] {
-        let engine_data = data(&format!("engine-{number}"));
+        // A folder each: a terminal that is gone does not wait for the engine that was on it.
+        let (shown, logged) = (data(&format!("shown-{number}")), data(&format!("logged-{number}")));
         let elsewhere = ["--kafka", &nobody, "--central", &nobody];
-        let alone = ["--charge-point", "A", "--listen", "127.0.0.1:0", "--data", &engine_data];
-        let engine = [&["engine"], &alone[..], &elsewhere].concat();
-        let logs = [&engine[..], &["--plain"]].concat();
+        let alone = ["engine", "--charge-point", "A", "--listen", "127.0.0.1:0"];
+        let engine = [&alone[..], &elsewhere, &["--data", &shown]].concat();
+        let logs = [&alone[..], &elsewhere, &["--data", &logged, "--plain"]].concat();
         let monitor = ["monitor", "--charge-point", "A", "--listen", "127.0.0.1:0", "--engine", &nobody];
         for (command, until) in [
             (&["operator", "watch", "--central", &network.central][..], Some("ACTIVADO")),
