@@ -24,13 +24,12 @@ pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
 }
 
 pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
-    let end = SupplyEnd::ALL.into_iter().find(|end| supply_end_stored(*end) == stored.end());
     Ok(SupplyRecord {
         session: parse("session_id", &stored.session_id)?,
         driver: parse("driver_id", &stored.driver_id)?,
         price: stored_price("price", stored.price.as_ref())?,
         authorization: stored.authorization_number,
-        state: end.map_or(SupplyState::Supplying, SupplyState::Ended),
+        state: state(stored.end)?,
         seq: stored.seq,
         energy: energy("energy_wh", stored.energy_wh)?,
         power: Power::from_w(stored.power_w),
@@ -41,6 +40,14 @@ pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
             text => Some(parse("traceparent", text)?),
         },
     })
+}
+
+fn state(stored: i32) -> Result<SupplyState, InvalidField> {
+    match SupplyEnd::ALL.into_iter().find(|end| i32::from(supply_end_stored(*end)) == stored) {
+        Some(end) => Ok(SupplyState::Ended(end)),
+        None if stored == i32::from(StoredSupplyEnd::Unspecified) => Ok(SupplyState::Supplying),
+        None => Err(InvalidField::new("end", format!("is {stored}, which this version does not know"))),
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +79,11 @@ pub(crate) mod tests {
             let before = SupplyRecord { state, trace, ..running() };
             assert_eq!(supply(&supply_value(&before)), Ok(before));
         }
+    }
+
+    #[test]
+    fn an_end_that_is_unknown_is_no_running_supply() {
+        let unknown = StoredSupply { end: 77, ..supply_value(&running()) };
+        assert_eq!(supply(&unknown).unwrap_err().field, "end");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     telemetry,
 };
 use domain::{
-    ChargePointId, InstanceId,
+    ChargePointId, InstanceId, SupplyState,
     supply::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Write},
 };
 use evmesh_proto::{
@@ -20,6 +20,7 @@ use evmesh_proto::{
     topics::CP_TELEMETRY,
 };
 use mesh::{
+    convert::InvalidField,
     grpc::parse,
     kafka::OutboxRow,
     store::{Batch, Entry, Store, StoreError},
@@ -80,7 +81,14 @@ pub(crate) fn load(
     // One more than the rules keep: what is beyond was written by someone else, and is not passed over.
     for (_, value) in store.range(ENDED, ENDED, MAX_UNSETTLED + 1)? {
         let read = StoredSupply::decode(value.as_slice()).map_err(|error| wrong("supply", error.into()))?;
-        stored.unsettled.push(record(&read)?);
+        let ended = record(&read)?;
+        if !matches!(ended.state, SupplyState::Ended(_)) {
+            return Err(wrong(
+                "supply",
+                InvalidField::new("end", "must be there: the supply is over").into(),
+            ));
+        }
+        stored.unsettled.push(ended);
     }
     for (key, _) in store.range(EVENT, EVENT, MAX_OUTBOX + 1)? {
         stored.outbox.push_back(id(&key).ok_or_else(|| wrong("event", ValueError::Key))?);
