@@ -76,9 +76,10 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
         state,
         seq: convert::number("seq", record.seq)?,
         energy: convert::energy("energy_wh", record.energy_wh)?,
-        power: convert::power("power_w", record.power_w)?,
-        started_at: convert::wall("start_time", record.start_time.as_ref())?,
-        read_at: convert::wall("end_time", record.end_time.as_ref())?,
+        // What is only shown, or dates what is billed by its energy, is left out where it can't be: not the reading.
+        power: convert::power("power_w", record.power_w).unwrap_or_default(),
+        started_at: convert::wall("start_time", record.start_time.as_ref()).ok().flatten(),
+        read_at: convert::wall("end_time", record.end_time.as_ref()).ok().flatten(),
         trace: None,
     })
 }
@@ -86,7 +87,7 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Energy;
+    use domain::{Energy, Power};
     use evmesh_proto::network::Price;
 
     fn state() -> engine::EngineState {
@@ -118,9 +119,23 @@ mod tests {
     }
 
     #[test]
+    fn a_date_or_a_power_that_cannot_be_is_left_out_and_the_energy_counts() {
+        let year_10000 = Some(prost_types::Timestamp { seconds: 253_402_300_800, nanos: 0 });
+        let mut state = state();
+        let record = state.current.take().unwrap();
+        state.current = Some(engine::SupplyRecord {
+            power_w: u64::MAX,
+            start_time: year_10000,
+            end_time: year_10000,
+            ..record
+        });
+        let read = read(Some(CallOutcome::Done), Some(state)).unwrap().report.current.unwrap();
+        assert_eq!((read.power, read.started_at, read.read_at), (Power::from_w(0), None, None));
+        assert_eq!((read.energy, read.seq), (Energy::from_wh(1500), 3));
+    }
+
+    #[test]
     fn a_malformed_answer_is_none() {
-        const YEAR_10000: prost_types::Timestamp =
-            prost_types::Timestamp { seconds: 253_402_300_800, nanos: 0 };
         let broken = |change: fn(&mut engine::EngineState)| {
             let mut state = state();
             change(&mut state);
@@ -131,8 +146,6 @@ mod tests {
         broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().seq = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().price = None);
-        broken(|state| state.current.as_mut().unwrap().start_time = Some(YEAR_10000));
-        broken(|state| state.current.as_mut().unwrap().end_time = Some(YEAR_10000));
         broken(|state| state.current.as_mut().unwrap().session_id = "a b".into());
         broken(|state| state.current.as_mut().unwrap().state = 99);
         broken(|state| state.unsettled = state.current.take().into_iter().collect());
