@@ -104,7 +104,7 @@ impl Session {
 
     /// The engine agreed.
     pub(in crate::network) fn grant(&mut self, deadline: Deadline) {
-        debug_assert!(matches!(self.life, Life::Authorizing { .. }), "{self:?}");
+        assert!(matches!(self.life, Life::Authorizing { .. }), "{self:?}");
         self.life = Life::Reserved { deadline };
     }
 
@@ -154,7 +154,7 @@ impl Session {
         word: Word,
         deadline: Deadline,
     ) -> Ended {
-        debug_assert!(self.is_open(), "{self:?}");
+        assert!(self.is_open(), "{self:?}"); // else a ticket would be lost (INV-1)
         let told = !self.trouble().is_empty();
         let settlement = match (self.delivered(), word) {
             (delivered, Word::Lost) => Settlement::Lost { delivered, deadline },
@@ -288,10 +288,14 @@ impl Session {
         Read::Final { ended: Some(Ended { told }) }
     }
 
-    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due.
+    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due, or
+    /// it has its ticket, which never changes (INV-1).
     pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
         let (delivered, price) = (self.delivered(), self.facts.price);
         let Life::Ended { settlement, .. } = &mut self.life else { return false };
+        if matches!(settlement, Settlement::Billed { .. } | Settlement::Void) {
+            return false;
+        }
         *settlement = match delivered {
             Some(Delivered { started, energy, seq }) => {
                 let ticket = Ticket::issue(price, energy, None, now);
@@ -345,5 +349,47 @@ impl Session {
                 Settlement::Void | Settlement::Billed { .. } => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mono;
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Mono(ms), wall: Wall(ms.cast_signed()) }
+    }
+
+    fn billed() -> Session {
+        let facts = Facts {
+            id: "s1".parse().unwrap(),
+            charge_point: "A".parse().unwrap(),
+            instance: "store-1".parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            price: "0.30 EUR".parse().unwrap(),
+            authorization: 1,
+            created: Wall(0),
+            trace: None,
+        };
+        let end = Some(SupplyEnd::Completed);
+        let ticket = Ticket::issue(facts.price, Energy::from_wh(100), end, Wall(3));
+        let settlement = Settlement::Billed { started: Wall(1), seq: 2, ticket, held: None };
+        let ending = Ending { outcome: Outcome::Completed, reason: String::new(), at: Wall(2) };
+        Session::stored(facts, Life::Ended { ending, settlement })
+    }
+
+    #[test]
+    fn a_ticket_is_never_issued_again() {
+        let (mut session, before) = (billed(), billed());
+        assert!(!session.settle(Wall(9)));
+        assert_eq!(session, before);
+    }
+
+    #[test]
+    #[should_panic = "Billed"]
+    fn what_is_over_does_not_end_again() {
+        let deadline = Deadline::after(at(5), std::time::Duration::from_secs(1));
+        billed().end(Outcome::Faulted, String::new(), Wall(5), Word::Given, deadline);
     }
 }
