@@ -132,7 +132,8 @@ impl Network {
     }
 
     /// The sessions whose readings hold the oldest offsets back, at most `limit`, to be written as they are now. Each
-    /// partition has its turn: one alone may have more sessions than are ever saved at a time.
+    /// partition has its turn: one alone may have more sessions than are ever saved at a time. What changed in this
+    /// step is left to [`Self::take_changes`], which closed sessions leave by.
     pub fn checkpoint(&mut self, limit: usize) -> Vec<Session> {
         let mut sessions = BTreeSet::new();
         let held = |&partition| {
@@ -147,6 +148,7 @@ impl Network {
                 next.is_some()
             });
         }
+        sessions.retain(|id| !self.changed_sessions.contains(id));
         sessions.iter().map(|id| self.save(id)).collect()
     }
 

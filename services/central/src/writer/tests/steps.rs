@@ -110,6 +110,27 @@ fn the_last_step_saves_what_only_lives_in_memory() {
 }
 
 #[test]
+fn a_session_may_close_in_the_step_in_which_kafka_is_another_cluster() {
+    let mut bench = Bench::new();
+    bench.request("s1").unwrap();
+    bench.message(&reading(1, 0.1));
+    bench.reached = false;
+    for _ in 0..10 {
+        bench.pass(bench.config.supply_silence / 5);
+        bench.report();
+        bench.give(Command::Tick);
+    }
+    assert_eq!(bench.session("s1").state(), State::Ended(Outcome::Faulted));
+    bench.message(&reading(2, 0.2)); // in memory only, until the next checkpoint
+    bench.pass(bench.config.settlement);
+    bench.step(vec![Input::Command(Command::Tick), Input::NewCluster("another".into())]);
+    let ticket = bench.session("s1").ticket().unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (200, true));
+    let tickets = bench.told().into_iter().filter(|kind| *kind == NotificationType::Ticket).count();
+    assert_eq!((tickets, bench.offset()), (1, None));
+}
+
+#[test]
 fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
     let mut bench = Bench::new();
     let bad = [
