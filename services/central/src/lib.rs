@@ -4,10 +4,10 @@
 //! The rules are `domain::network`. Here they meet the world:
 //!
 //! ```text
-//! services ──┐                    ┌─▶ replies
-//! telemetry ─┼─▶ writer: one step ┼─▶ calls to engines
-//! ticks ─────┘   one transaction  ├─▶ notifications, dead letters
-//!                                 └─▶ roster ─▶ broadcast, lists, panel
+//! api ───┐                    ┌─▶ replies
+//! kafka ─┼─▶ writer: one step ┼─▶ calls to engines
+//! ticks ─┘   one transaction  ├─▶ notifications, dead letters
+//!                             └─▶ roster ─▶ broadcast, lists, panel
 //! ```
 //!
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.

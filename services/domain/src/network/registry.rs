@@ -1,13 +1,16 @@
 //! The charge points and sessions in memory, and the indexes by which they are found.
 //!
 //! An id that comes from outside is looked for once, at the door of its rule (`find_…`). From there on what it names
-//! exists: no charge point is ever removed, a session leaves the memory only between two steps, and each session has
-//! its charge point. So the other look-ups return what they name; that it is missing would be a fault of these rules,
-//! not of an input.
+//! exists: no charge point is ever removed, a session leaves the memory only after a step, when it is saved, and each
+//! session has its charge point. So the other look-ups return what they name; that it is missing would be a fault of
+//! these rules, not of an input.
 
 use super::{charge_point::Point, session::Session};
 use crate::{ChargePointId, DriverId, Price, SessionId};
-use std::{collections::BTreeMap, collections::BTreeSet, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 /// Why a charge point cannot be missing.
 const POINT: &str = "a charge point that was found stays";

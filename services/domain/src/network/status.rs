@@ -121,6 +121,7 @@ impl Point {
             Status::Supplying | Status::Reserved | Status::Available => String::new(),
         }
     }
+
     /// As its operator sees it.
     pub(super) fn detail(&self, registry: &Registry) -> Detail {
         let status = self.status(registry);
