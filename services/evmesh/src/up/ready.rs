@@ -9,10 +9,15 @@ use domain::ChargePointId;
 use evmesh_proto::network::{ChargePointDetail, ChargePointStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// What is waited for is said so often, where it has changed.
 const SAID_EVERY: Duration = Duration::from_secs(1);
+/// Central is asked again so soon after it gave no answer, or ended one.
+const ASKED_AGAIN: Duration = Duration::from_millis(200);
 /// So many charge points are named; of more, the number is enough.
 const NAMED: usize = 5;
 
@@ -59,7 +64,15 @@ pub(super) async fn ready(
     mut progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (network, mut seen) = watch::channel(Network::new());
-    let following = async { keep(central, open(central).await?, &network).await };
+    // Central may still be opening its store, and takes no connection meanwhile: it has as long as all the others.
+    let following = async {
+        loop {
+            if let Ok(stream) = open(central).await {
+                let _ = keep(central, stream, &network).await;
+            }
+            sleep(ASKED_AGAIN).await;
+        }
+    };
     let waiting = async {
         let all = |network: &Network| Waiting::of(network, charge_points).missing.is_empty();
         let mut said = String::new();
@@ -74,7 +87,7 @@ pub(super) async fn ready(
     };
     let ready = async {
         tokio::select! {
-            failed = following => failed,
+            never = following => never,
             ready = waiting => ready,
         }
     };
