@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, Process, broker::Broker, operator, run, up};
+use common::{PATIENCE, Process, broker::Broker, free_address, operator, run, up};
 use std::{path::Path, time::Duration};
 
 /// The example has to be served in less than two minutes.
@@ -151,6 +151,25 @@ fn a_network_that_cannot_get_ready_says_what_is_missing() {
     let last = stderr.lines().last().unwrap();
     assert!(last.starts_with("evmesh: after 6 s ") && last.contains("VLC-01 is not registered"), "{stderr}");
     assert!(!last.contains("MAD-01"), "{last}");
+}
+
+#[test]
+fn a_network_whose_central_takes_long_to_open_its_store_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    std::fs::write(&file, "any\n").unwrap();
+    let nobody = free_address();
+    let flags = [
+        &["up", "--plain", "--listen", "127.0.0.1:0", "--engine-port-base", "0"][..],
+        &["--kafka", &nobody, "--requests", file.to_str().unwrap(), "--exit", "--speed", "1000"],
+    ]
+    .concat();
+    // With no Kafka there, central looks for its changelog for so long, and serves nobody meanwhile: longer than a
+    // silent connection is kept (3 s).
+    let waits = [("EVMESH_CENTRAL_CHANGELOG_WAIT", "6")];
+    let output = common::process::command(flags).envs(waits).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
 }
 
 #[test]
