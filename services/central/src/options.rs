@@ -97,66 +97,66 @@ pub struct Rules {
 
     /// How long an engine may take to authorise a supply (seconds); a driver waits at most so long for its answer.
     #[arg(long, env = "EVMESH_CENTRAL_AUTHORIZE_TIMEOUT", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().authorize_timeout),
+          default_value = in_seconds(Config::default().authorize_timeout),
           value_parser = positive_seconds)]
     pub authorize_timeout: Duration,
 
     /// How long a reservation waits for its car (seconds, 1 to 86400).
     #[arg(long, env = "EVMESH_CENTRAL_RESERVATION", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().reservation),
+          default_value = in_seconds(Config::default().reservation),
           value_parser = reservation_seconds)]
     pub reservation: Duration,
 
     /// How much longer than the engine central keeps a reservation, for the clocks' and the network's sake (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_RESERVATION_MARGIN", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().reservation_margin),
+          default_value = in_seconds(Config::default().reservation_margin),
           value_parser = seconds)]
     pub reservation_margin: Duration,
 
     /// How long a revocation may stay unanswered before its session ends without the engine's word (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_REVOKE_TIMEOUT", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().revoke_timeout),
+          default_value = in_seconds(Config::default().revoke_timeout),
           value_parser = positive_seconds)]
     pub revoke_timeout: Duration,
 
     /// How often monitors report (seconds); a charge point is disconnected after three of these without a word.
     #[arg(long, env = "EVMESH_CENTRAL_REPORT_INTERVAL", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().report_interval),
+          default_value = in_seconds(Config::default().report_interval),
           value_parser = positive_seconds)]
     pub report_interval: Duration,
 
     /// How long a supply may be silent before it ends as faulted (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_SUPPLY_SILENCE", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().supply_silence),
+          default_value = in_seconds(Config::default().supply_silence),
           value_parser = positive_seconds)]
     pub supply_silence: Duration,
 
     /// How long a ticket waits for its final reading before it is estimated (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_SETTLEMENT", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().settlement),
+          default_value = in_seconds(Config::default().settlement),
           value_parser = positive_seconds)]
     pub settlement: Duration,
 
     /// How often an engine with an unsettled session is asked, whatever happens (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().ask_interval),
+          default_value = in_seconds(Config::default().ask_interval),
           value_parser = positive_seconds)]
     pub ask_interval: Duration,
 
     /// How long the answers to requests with a request_id are kept for their repeats (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_ANSWER_TTL", value_name = "SECONDS",
-        default_value = in_seconds(Config::default().answer_ttl),
+          default_value = in_seconds(Config::default().answer_ttl),
           value_parser = positive_seconds)]
     pub answer_ttl: Duration,
 
     /// How many of these answers are kept at most (count); the oldest go first.
     #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT",
-        default_value_t = Config::default().max_answers)]
+          default_value_t = Config::default().max_answers)]
     pub max_answers: usize,
 
     /// How many charge points may register (count).
     #[arg(long, env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS", value_name = "COUNT",
-        default_value_t = Config::default().max_charge_points)]
+          default_value_t = Config::default().max_charge_points)]
     pub max_charge_points: usize,
 }
 
@@ -249,10 +249,9 @@ mod tests {
         let options = parse(&[]).unwrap();
         assert_eq!(options.rules, Rules::default());
         assert_eq!(options.rules.config().unwrap(), Config::default());
-        let defaults: Options = flags::defaults(&[]);
         assert_eq!(
             (options.broadcast_interval, options.engine_timeout),
-            (defaults.broadcast_interval, defaults.engine_timeout)
+            (Duration::from_secs(5), Duration::from_millis(2_500))
         );
         assert_eq!(options.listen.port(), 50051);
     }

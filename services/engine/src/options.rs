@@ -123,9 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_of_the_command_line_are_the_defaults() {
-        let defaults: Options = flags::defaults(&["--charge-point", "MAD-01"]);
-        assert_eq!(format!("{:?}", read(&[]).unwrap()), format!("{defaults:?}"));
+    fn the_defaults_are_a_fast_charger_and_a_car_that_takes_most_of_an_hour() {
+        let given = read(&[]).unwrap();
+        assert_eq!((given.power_w, given.battery_wh, given.speed, given.duration), (50_000, 40_000, 1, None));
+        assert_eq!(given.plug_in_after, PlugIn::After(Duration::from_secs(1)));
+        assert_eq!(given.monitor_grace, Duration::from_secs(3));
+        assert_eq!((given.listen.port(), given.central.to_string()), (50061, "127.0.0.1:50051".into()));
     }
 
     #[test]

@@ -251,6 +251,18 @@ mod tests {
         let error = load(&mut store, Path::new("d"), &here()).unwrap_err();
         assert!(matches!(error, Error::Older { found: 1, .. }) && error.needs_a_person(), "{error}");
         let mut batch = Batch::default();
+        batch.delete(ENGINE);
+        store.commit(batch).unwrap();
+        load(&mut store, Path::new("d"), &here()).unwrap();
+        let mut batch = Batch::default();
+        batch.put(key(ENDED, 7), codec::supply_value(&running()).encode_to_vec());
+        store.commit(batch).unwrap();
+        let unended = load(&mut store, Path::new("d"), &here());
+        assert!(
+            matches!(unended, Err(Error::Value { what: "supply", .. })),
+            "it is taken for no running one"
+        );
+        let mut batch = Batch::default();
         batch.put(ENGINE, [255_u8; 3]);
         store.commit(batch).unwrap();
         assert!(matches!(
