@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
     /// How long to wait for the answer, connecting included, in seconds.
     #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "2", value_name = "SECONDS",
-        value_parser = mesh::seconds)]
+          value_parser = mesh::seconds)]
     timeout: Duration,
 
     /// A sentence for people, or one JSON document for scripts, whatever the answer is.

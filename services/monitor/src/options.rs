@@ -43,7 +43,7 @@ pub struct Options {
 
     /// How often the engine is pinged (seconds, at least 0.01).
     #[arg(long, env = "EVMESH_MONITOR_PING_INTERVAL", default_value = "1", value_name = "SECONDS",
-        value_parser = interval)]
+          value_parser = interval)]
     pub ping_interval: Duration,
 
     /// How many pings in a row an engine may leave unanswered before it counts as lost (count, from 1).

@@ -31,7 +31,7 @@ pub(super) enum List {
 pub(super) struct Page {
     /// At most so many entries are fetched and printed; stderr says when there are more.
     #[arg(long, env = "EVMESH_OPERATOR_LIMIT", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     limit: u32,
 }
 

@@ -94,12 +94,12 @@ pub(super) struct Drive {
 
     /// Between the end of one request and the next one, in seconds.
     #[arg(long, env = "EVMESH_UP_PAUSE", value_name = "SECONDS", default_value = in_seconds(PAUSE),
-        value_parser = mesh::seconds)]
+          value_parser = mesh::seconds)]
     pub(super) pause: Duration,
 
     /// How long the network may take until every charge point is available for the first request, in seconds.
     #[arg(long, env = "EVMESH_UP_READY_TIMEOUT", value_name = "SECONDS", default_value = "30",
-        value_parser = mesh::seconds)]
+          value_parser = mesh::seconds)]
     pub(super) ready_timeout: Duration,
 }
 

@@ -20,7 +20,7 @@ pub struct ServerOptions {
 
     /// A stream whose caller takes nothing of what was sent for so long is ended with RESOURCE_EXHAUSTED (seconds).
     #[arg(long = "slow-reader-timeout", env = "EVMESH_SLOW_READER_TIMEOUT", default_value = "10",
-        value_name = "SECONDS",
+          value_name = "SECONDS",
           value_parser = crate::seconds)]
     pub slow_reader_timeout: Duration,
 

@@ -113,9 +113,8 @@ fn of_links(facts: &Facts) -> String {
 /// The tallies as people read them.
 pub(super) fn text(facts: &Facts, head: &str, missing: &[String]) -> String {
     let mut text = format!("{head}\n\n");
-    text += "A kill of central or of the broker concerns every session that is open or unsettled, one of an \
-      engine or a\n\
-             monitor that of its charge point, one of a driver its own: so a kill can be counted in several \
+    text += "A kill of central or of the broker concerns every session that is open or unsettled, one of an engine\n\
+             or a monitor that of its charge point, one of a driver its own: so a kill can be counted in several\n\
              states.\n\n";
     text += &of_processes("killed", &facts.kills, &facts.killed);
     text += "\n";
