@@ -6,7 +6,7 @@ use super::{
     requests::{Arrived, new_session_id},
 };
 use crate::writer::Handle;
-use domain::network::{Command, Health, Method, Reason, Registered, Registration, Reported};
+use domain::network::{Asked, Command, Health, Method, Reason, Registered, Registration, Reported};
 use domain::{ChargePointId, DriverId};
 use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};
 use mesh::{
@@ -35,7 +35,7 @@ impl ChargePointService for ChargePoints {
         &self,
         request: Request<proto::RegisterChargePointRequest>,
     ) -> Result<Response<proto::RegisterChargePointResponse>, Status> {
-        let message = request.into_inner();
+        let (arrived, message) = Arrived::take(request);
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
             charge_point: parse("charge_point_id", &message.charge_point_id)?,
@@ -46,8 +46,9 @@ impl ChargePointService for ChargePoints {
             monitor: parse("monitor_id", &message.monitor_id)?,
             newest_epoch: convert::number("newest_epoch", message.newest_epoch)?,
         };
-        let Registered { epoch, location, price } =
-            self.handle.ask(|token| Command::Register { token, registration }).await?;
+        let context = arrived.context(registration.charge_point.as_str());
+        let register = |token| Command::Register { asked: Asked::once(token, context), registration };
+        let Registered { epoch, location, price } = self.handle.ask(register).await?;
         Ok(Response::new(proto::RegisterChargePointResponse {
             epoch,
             report_interval: Some(convert::duration_proto(self.report_interval)),
@@ -61,9 +62,10 @@ impl ChargePointService for ChargePoints {
         request: Request<Streaming<proto::ReportHealthRequest>>,
     ) -> Result<Response<Self::ReportHealthStream>, Status> {
         let (answers, stream) = mpsc::channel(ANSWERS);
-        let reports =
-            Reports { handle: self.handle.clone(), interval: self.report_interval, answers, holds: None };
-        tokio::spawn(reports.run(request.into_inner()));
+        let (arrived, reports) = Arrived::take(request);
+        let (handle, interval) = (self.handle.clone(), self.report_interval);
+        let following = Reports { handle, arrived, interval, answers, holds: None };
+        tokio::spawn(following.run(reports));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -96,6 +98,7 @@ impl ChargePointService for ChargePoints {
 /// One monitor's stream of reports.
 struct Reports {
     handle: Handle,
+    arrived: Arrived,
     interval: Duration,
     answers: mpsc::Sender<Result<proto::ReportHealthResponse, Status>>,
     /// What it reports of: the charge point and the epoch of its first report.
@@ -160,8 +163,12 @@ impl Reports {
             let problem = format!("must be {} in every report of this stream", holds.1);
             return Err(Failure::invalid("epoch", problem).into());
         }
-        let ask = |token| Command::Report { token, charge_point, epoch, health, reason };
-        let Reported { out_of_order } = self.handle.ask(ask).await?;
+        let context = self.arrived.context(charge_point.as_str());
+        let report = |token| {
+            let asked = Asked::once(token, context);
+            Command::Report { asked, charge_point, epoch, health, reason }
+        };
+        let Reported { out_of_order } = self.handle.ask(report).await?;
         Ok(proto::ReportHealthResponse { out_of_order })
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Mutation {
 }
 
 /// What is known of a call before its message is read.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived {
     trace: Option<domain::Trace>,
     deadline: Option<Mono>,
@@ -33,6 +34,11 @@ impl Arrived {
         (Self { trace, deadline }, request.into_inner())
     }
 
+    /// What a call that has no repeats brings along. `caller` has passed its own check.
+    pub(super) fn context(self, caller: &str) -> Context {
+        Context { trace: self.trace, caller: caller.to_owned(), deadline: self.deadline }
+    }
+
     /// `rest` is the message without its `request_id`. `caller` has passed its own check.
     pub(super) fn mutation(
         self,
@@ -41,7 +47,7 @@ impl Arrived {
         request_id: &str,
         rest: &impl prost::Message,
     ) -> Result<Mutation, Failure> {
-        let context = Context { trace: self.trace, caller: caller.to_owned(), deadline: self.deadline };
+        let context = self.context(caller);
         let id: Option<RequestId> =
             (!request_id.is_empty()).then(|| parse("request_id", request_id)).transpose()?;
         let key = |id| RequestKey { method, caller: context.caller.clone(), id };
@@ -58,7 +64,7 @@ impl Mutation {
 
     /// The same order for a part of what it is about: it has no repeats of its own.
     pub(super) fn part<A>(&self, token: Token<A>) -> Asked<A> {
-        Asked { token, context: self.context.clone(), request: None }
+        Asked::once(token, self.context.clone())
     }
 
     pub(super) fn asked<A>(self, token: Token<A>) -> Asked<A> {

@@ -52,7 +52,8 @@ pub fn spawn(
 mod tests {
     use super::*;
     use crate::events::Events;
-    use domain::network::{Command, Config, Registration};
+    use domain::Context;
+    use domain::network::{Asked, Command, Config, Registration};
     use mesh::{
         grpc::Failure,
         kafka::{KafkaOptions, Producer},
@@ -87,7 +88,10 @@ mod tests {
             monitor: "monitor".parse().unwrap(),
             newest_epoch: 0,
         };
-        handle.ask(|token| Command::Register { token, registration }).await.map(drop)
+        handle
+            .ask(|token| Command::Register { asked: Asked::once(token, Context::default()), registration })
+            .await
+            .map(drop)
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio_stream::{Stream, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(crate) struct Inside {
     pub(crate) current: Option<proto::SupplyRecord>,
     pub(crate) unsettled: Vec<proto::SupplyRecord>,
     pub(crate) authorizations: Vec<proto::AuthorizeSupplyRequest>,
-    /// The `traceparent` of each of them.
-    pub(crate) traces: Vec<String>,
+    /// Each call, and its `traceparent`.
+    pub(crate) traces: Vec<(&'static str, String)>,
     pub(crate) calls: usize,
 }
 
@@ -154,10 +154,12 @@ impl Inside {
 }
 
 impl Served {
-    async fn enter(&self, asks: bool) -> MutexGuard<'_, Inside> {
+    async fn enter(&self, call: &'static str, metadata: &MetadataMap, asks: bool) -> MutexGuard<'_, Inside> {
+        let trace = metadata.get("traceparent").and_then(|trace| trace.to_str().ok());
         let mood = {
             let mut inside = self.0.lock().unwrap();
             inside.calls += 1;
+            inside.traces.push((call, trace.unwrap_or_default().to_owned()));
             inside.mood
         };
         if mood == Mood::Silent || asks && mood == Mood::SilentWhenAsked {
@@ -175,11 +177,9 @@ impl EngineService for Served {
         &self,
         request: Request<proto::AuthorizeSupplyRequest>,
     ) -> Result<Response<proto::AuthorizeSupplyResponse>, Status> {
-        let trace = request.metadata().get("traceparent").and_then(|trace| trace.to_str().ok());
-        let (trace, request) = (trace.unwrap_or_default().to_owned(), request.into_inner());
-        let mut inside = self.enter(true).await;
+        let (metadata, _, request) = request.into_parts();
+        let mut inside = self.enter("AuthorizeSupply", &metadata, true).await;
         inside.authorizations.push(request.clone());
-        inside.traces.push(trace);
         let mut result = inside.result(&request.instance_id);
         if let Mood::Refuses(refusal) = inside.mood {
             result = refusal;
@@ -201,8 +201,8 @@ impl EngineService for Served {
         &self,
         request: Request<proto::RevokeAuthorizationRequest>,
     ) -> Result<Response<proto::RevokeAuthorizationResponse>, Status> {
-        let request = request.into_inner();
-        let mut inside = self.enter(false).await;
+        let (metadata, _, request) = request.into_parts();
+        let mut inside = self.enter("RevokeAuthorization", &metadata, false).await;
         let result = inside.result(&request.instance_id);
         let of_it = |record: &proto::SupplyRecord| record.session_id == request.session_id;
         let supplying = |record: &proto::SupplyRecord| record.state() == proto::SupplyState::Supplying;
@@ -223,8 +223,8 @@ impl EngineService for Served {
         &self,
         request: Request<proto::StopSupplyRequest>,
     ) -> Result<Response<proto::StopSupplyResponse>, Status> {
-        let request = request.into_inner();
-        let mut inside = self.enter(false).await;
+        let (metadata, _, request) = request.into_parts();
+        let mut inside = self.enter("StopSupply", &metadata, false).await;
         let result = inside.result(&request.instance_id);
         if inside.current.as_ref().is_some_and(|record| record.session_id == request.session_id) {
             inside.end(proto::SupplyEnd::Stopped);
@@ -236,8 +236,8 @@ impl EngineService for Served {
         &self,
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
-        let request = request.into_inner();
-        let inside = self.enter(false).await;
+        let (metadata, _, request) = request.into_parts();
+        let inside = self.enter("GetEngineState", &metadata, false).await;
         let result = inside.result(&request.instance_id);
         Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state: inside.state() }))
     }
@@ -246,8 +246,8 @@ impl EngineService for Served {
         &self,
         request: Request<proto::ConfirmSettledRequest>,
     ) -> Result<Response<proto::ConfirmSettledResponse>, Status> {
-        let request = request.into_inner();
-        let mut inside = self.enter(false).await;
+        let (metadata, _, request) = request.into_parts();
+        let mut inside = self.enter("ConfirmSettled", &metadata, false).await;
         let result = inside.result(&request.instance_id);
         inside.unsettled.retain(|record| !request.session_ids.contains(&record.session_id));
         Ok(Response::new(proto::ConfirmSettledResponse { result: result.into(), state: inside.state() }))

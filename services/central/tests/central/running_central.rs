@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use central::{Options, Service};
+use domain::Trace;
 use evmesh_proto::{
     chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
     driver::{self, driver_service_client::DriverServiceClient},
@@ -11,7 +12,7 @@ use evmesh_proto::{
 use mesh::{Shutdown, flags, kafka::KafkaOptions, observability::LogRing, testing};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
-use tonic::{Status, transport::Channel};
+use tonic::{Request, Status, transport::Channel};
 
 /// How long anything may take that is not measured: two cores run everything at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,7 +193,8 @@ pub(crate) fn registration(id: &str, engine: &Engine) -> chargepoint::RegisterCh
     }
 }
 
-/// A monitor whose reports a test sets. It reports several times an interval, until it is dropped.
+/// A monitor whose reports a test sets. It reports several times an interval, until it is dropped, in the trace of its
+/// charge point's id.
 pub(crate) struct Monitor {
     pub(crate) epoch: u64,
     pub(crate) health: watch::Sender<chargepoint::EngineHealth>,
@@ -218,6 +220,7 @@ impl Monitor {
     ) -> Self {
         let mut points = central.points.clone();
         let id = registration.charge_point_id.clone();
+        let trace = Trace::of(&id);
         let answer = points.register_charge_point(registration).await.unwrap().into_inner();
         let epoch = answer.epoch;
         let (health, reported) = watch::channel(chargepoint::EngineHealth::Ok);
@@ -238,6 +241,8 @@ impl Monitor {
                 Some((report, (reported, false)))
             }
         });
+        let mut reports = Request::new(reports);
+        reports.metadata_mut().insert("traceparent", trace.to_string().parse().unwrap());
         let stream = tokio::spawn(async move {
             let status = match points.report_health(reports).await {
                 Ok(answers) => {

@@ -21,6 +21,9 @@ use super::{
 use crate::{ChargePointId, DriverId, InstanceId, Location, SessionId};
 use std::collections::BTreeSet;
 
+/// Why no request can be missing: a session is authorised for one, which leaves with its answer.
+const PENDING: &str = "a session that is being authorised has its request";
+
 /// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one,
 /// and refuses: that is its own charge point's loss.
 pub(super) fn next_number(highest: u64) -> u64 {
@@ -72,10 +75,11 @@ impl Step<'_> {
         match self.net.answers.awaited(key) {
             None => return false,
             Some((first, _)) if first != digest => self.reused(asked, key),
-            Some((_, session)) => match self.net.pending.get_mut(session) {
-                Some(pending) => pending.tokens.push(asked.token),
-                None => return false, // an undecided request has its pending session
-            },
+            Some((_, session)) => {
+                let pending = self.net.pending.get_mut(session);
+                let pending = pending.expect(PENDING);
+                pending.tokens.push(asked.token);
+            }
         }
         true
     }
@@ -93,7 +97,7 @@ impl Step<'_> {
         let pending = Pending {
             tokens: vec![asked.token],
             request: asked.request,
-            context: asked.context,
+            trace: asked.context.trace,
             driver,
             choice,
             base: base.clone(),
@@ -195,9 +199,7 @@ impl Step<'_> {
 
     /// The engine agreed, or is even further on: whoever waits is told.
     pub(super) fn granted(&mut self, id: &SessionId) {
-        let Some(pending) = self.net.pending.remove(id) else {
-            return;
-        };
+        let pending = self.net.pending.remove(id).expect(PENDING);
         self.notify_authorized(id, pending.request.as_ref());
         self.record(pending.request, Ok(Recorded::Session(id.clone())));
         let session = self.session(id).clone();
@@ -212,9 +214,7 @@ impl Step<'_> {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();
         self.end(id, outcome, denial.text.clone(), word);
-        let Some(pending) = self.net.pending.remove(id) else {
-            return;
-        };
+        let pending = self.net.pending.remove(id).expect(PENDING);
         let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)
             .then(|| self.choose(&pending));
         match another {

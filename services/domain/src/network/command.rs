@@ -6,12 +6,13 @@ use super::{
     gauges::Gauges,
     orders::Order,
     reply::{Ordered, Registered, Reported},
-    request::{Asked, Token},
+    request::Asked,
     session::{Session, Source, life::Outcome},
     step::Step,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyEnd, Wall,
+    ChargePointId, DriverId, Energy, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyEnd,
+    Trace, Wall,
 };
 
 /// Where a driver wants to charge.
@@ -90,12 +91,12 @@ pub enum Command {
     /// A monitor registers its charge point.
     Register {
         /// Who waits for the answer.
-        token: Token<Registered>,
+        asked: Asked<Registered>,
         registration: Registration,
     },
     Report {
         /// Who waits for the answer.
-        token: Token<Reported>,
+        asked: Asked<Reported>,
         charge_point: ChargePointId,
         /// Of which registration.
         epoch: u64,
@@ -163,6 +164,27 @@ impl Message {
     }
 }
 
+impl Command {
+    /// The trace of the call that brought it, which what follows from it at once belongs to.
+    pub(super) fn trace(&self) -> Option<Trace> {
+        match self {
+            Self::RequestCharge { asked, .. }
+            | Self::RequestManualSupply { asked, .. }
+            | Self::StopCharge { asked, .. } => asked.context.trace,
+            Self::Order { asked, .. } => asked.context.trace,
+            Self::Register { asked, .. } => asked.context.trace,
+            Self::Report { asked, .. } => asked.context.trace,
+            Self::MonitorGone { .. }
+            | Self::EngineAnswered { .. }
+            | Self::Telemetry { .. }
+            | Self::Unreadable { .. }
+            | Self::Broker(_)
+            | Self::Copied(_)
+            | Self::Tick => None,
+        }
+    }
+}
+
 impl Step<'_> {
     pub(super) fn run(&mut self, command: Command) {
         match command {
@@ -174,9 +196,9 @@ impl Step<'_> {
             }
             Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
             Command::Order { asked, order } => self.order(&asked, order),
-            Command::Register { token, registration } => self.register(token, registration),
-            Command::Report { token, charge_point, epoch, health, reason } => {
-                self.report(token, &charge_point, epoch, health, reason);
+            Command::Register { asked, registration } => self.register(asked.token, registration),
+            Command::Report { asked, charge_point, epoch, health, reason } => {
+                self.report(asked.token, &charge_point, epoch, health, reason);
             }
             Command::MonitorGone { charge_point, epoch } => self.monitor_gone(&charge_point, epoch),
             Command::EngineAnswered { charge_point, call, result } => {

@@ -37,7 +37,7 @@ pub struct EngineCall {
     /// The instance that is meant; another's answer is none.
     pub instance: InstanceId,
     pub request: EngineRequest,
-    /// The trace of the order that this follows from; `None` where it is nobody's order.
+    /// The trace of the order that this follows from, or of its session; `None` where it has neither.
     pub trace: Option<Trace>,
 }
 

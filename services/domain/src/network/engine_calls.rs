@@ -52,7 +52,8 @@ impl Step<'_> {
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let address = point.stored.engine_address.clone();
         let session = request.session().and_then(|id| self.net.registry.find_session(id));
-        let trace = session.map(|session| session.trace());
+        // A call that follows an order at once is a step of its trace; one that had to wait, of its session's.
+        let trace = self.trace.or_else(|| session.map(|session| session.trace()));
         let charge_point = id.clone();
         self.push(Effect::Call(EngineCall { charge_point, address, call, instance, request, trace }));
     }
@@ -129,10 +130,9 @@ impl Step<'_> {
         }
         self.touch(id);
         let point = self.point_mut(id);
-        if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {
+        let Some(made) = point.call.take_if(|awaited| awaited.id == call) else {
             return self.late_answer(id); // an older call's answer touches nothing (INV-8)
-        }
-        let Some(made) = point.call.take() else { return };
+        };
         let same_instance = point.stored.instance == made.instance;
         match result {
             Ok(answer)
@@ -256,7 +256,8 @@ impl Step<'_> {
 
     /// The engine has forgotten a settled session.
     fn forgotten(&mut self, id: &SessionId) {
-        if self.net.registry.find_session(id).is_some() && self.session_mut(id).forgotten() {
+        if self.net.registry.find_session(id).is_some() {
+            self.session_mut(id).forgotten();
             self.changed(id);
         }
     }

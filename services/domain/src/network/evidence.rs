@@ -157,14 +157,13 @@ impl Step<'_> {
     /// The session's ticket was issued.
     pub(super) fn billed(&mut self, id: &SessionId) {
         self.changed(id);
-        self.notify_ticket(id);
         let session = self.session(id);
-        if let Some(ticket) = session.ticket() {
-            let name = if ticket.estimated() { "tickets_estimated" } else { "tickets_issued" };
-            let (driver, point) = (&session.driver, &session.charge_point);
-            let text = format!("ticket for driver {driver} at {point}: {}, {}", ticket.energy, ticket.amount);
-            self.happened(Level::Info, name, text);
-        }
+        let ticket = session.ticket().expect("a session that was billed has its ticket");
+        let name = if ticket.estimated() { "tickets_estimated" } else { "tickets_issued" };
+        let (driver, point) = (&session.driver, &session.charge_point);
+        let text = format!("ticket for driver {driver} at {point}: {}, {}", ticket.energy, ticket.amount);
+        self.notify_ticket(id, ticket);
+        self.happened(Level::Info, name, text);
     }
 
     /// Ends an open session without a final reading. Its ticket, if one is due, has to wait.

@@ -61,7 +61,7 @@ use words::words;
 impl Network {
     /// Takes one command at one moment. Total: every command in every state has its answer, and none panics.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
-        let mut step = Step::new(self, now, archive);
+        let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
         step.finish()
     }

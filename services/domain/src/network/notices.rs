@@ -36,7 +36,7 @@ impl Step<'_> {
             seq: created.then_some(0),
             event_id: Some(format!("{id}-denied")),
             request_id: request_id(pending.request.as_ref()),
-            trace: pending.context.trace.or_else(|| created.then(|| Trace::of(pending.base.as_str()))),
+            trace: pending.trace.or_else(|| created.then(|| Trace::of(pending.base.as_str()))),
             at: self.now.wall,
             kind: NoticeKind::Denied(denial),
         });
@@ -53,9 +53,9 @@ impl Step<'_> {
         self.notify(notice);
     }
 
-    pub(super) fn notify_ticket(&mut self, id: &SessionId) {
+    pub(super) fn notify_ticket(&mut self, id: &SessionId, ticket: Ticket) {
         let session = self.session(id);
-        let Some(Ticket { energy, amount, .. }) = session.ticket() else { return };
+        let Ticket { energy, amount, .. } = ticket;
         let kind = NoticeKind::Ticket { energy, amount };
         let notice = self.notice(session, Some(session.seq().saturating_add(2)), Some("ticket"), kind);
         self.notify(notice);

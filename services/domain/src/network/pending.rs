@@ -4,7 +4,7 @@ use super::{
     request::{Repeatable, Token},
     session::{Session, life::Life},
 };
-use crate::{ChargePointId, Context, DriverId, Location, Mono, SessionId, Trace};
+use crate::{ChargePointId, DriverId, Location, Mono, SessionId, Trace};
 use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 pub(super) struct Pending {
     pub(super) tokens: Vec<Token<Box<Session>>>,
     pub(super) request: Option<Repeatable>,
-    pub(super) context: Context,
+    /// Its caller's; `None`: the first attempt's session has one of its own.
+    pub(super) trace: Option<Trace>,
     pub(super) driver: DriverId,
     /// Central chooses: among the places that start with this.
     pub(super) choice: Option<Location>,
@@ -29,7 +30,7 @@ impl Pending {
         Some(Self {
             tokens: Vec::new(),
             request: request.clone(),
-            context: Context { trace: session.trace, ..Context::default() },
+            trace: session.trace,
             driver: session.driver.clone(),
             choice: None,
             base: session.id.clone(),
@@ -42,6 +43,6 @@ impl Pending {
     /// own is made from its id, and is not kept.
     pub(super) fn trace_of(&self, session: &SessionId) -> Option<Trace> {
         let of_first = || (*session != self.base).then(|| Trace::of(self.base.as_str()));
-        self.context.trace.or_else(of_first)
+        self.trace.or_else(of_first)
     }
 }

@@ -47,6 +47,13 @@ pub struct Asked<A> {
     pub request: Option<Repeatable>,
 }
 
+impl<A> Asked<A> {
+    /// A request that has no repeats.
+    pub fn once(token: Token<A>, context: Context) -> Self {
+        Self { token, context, request: None }
+    }
+}
+
 /// What a request and its repeats have in common.
 pub type Repeatable = (RequestKey, u64);
 

@@ -10,21 +10,28 @@ use super::{
     request::{Asked, Repeatable, RequestKey, Token},
     session::Session,
 };
-use crate::{ChargePointId, Now, SessionId};
+use crate::{ChargePointId, Now, SessionId, Trace};
 use std::collections::BTreeSet;
 
 pub(super) struct Step<'a> {
     pub(super) net: &'a mut Network,
     pub(super) now: Now,
     pub(super) archive: &'a dyn Archive,
+    /// The trace of the call that brought the command.
+    pub(super) trace: Option<Trace>,
     effects: Vec<Effect>,
     /// The charge points whose calls and freedom are looked at in the end.
     touched: BTreeSet<ChargePointId>,
 }
 
 impl<'a> Step<'a> {
-    pub(super) fn new(net: &'a mut Network, now: Now, archive: &'a dyn Archive) -> Self {
-        Self { net, now, archive, effects: Vec::new(), touched: BTreeSet::new() }
+    pub(super) fn new(
+        net: &'a mut Network,
+        now: Now,
+        archive: &'a dyn Archive,
+        trace: Option<Trace>,
+    ) -> Self {
+        Self { net, now, archive, trace, effects: Vec::new(), touched: BTreeSet::new() }
     }
 
     /// Lists what is free, and makes the calls that the state asks for: one at a time per engine.

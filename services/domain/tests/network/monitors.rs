@@ -60,9 +60,10 @@ fn an_older_epoch_touches_nothing() {
     world.connect("A");
     world.send(Command::MonitorGone { charge_point: cp("A"), epoch: old });
     assert_eq!(world.status("A"), Status::Available, "the old connection's close hits only itself");
-    let token = world.token();
+    let asked = world.asked();
+    let token = asked.token;
     world.send(Command::Report {
-        token,
+        asked,
         charge_point: cp("A"),
         epoch: old,
         health: Health::Faulted,

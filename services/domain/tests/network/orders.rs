@@ -2,8 +2,10 @@
 
 use crate::world::{World, cp};
 use domain::network::{
-    CallOutcome, NoticeKind, Order, Ordered, Reason, Reply, Status, SupplyFailure, Target, Which,
+    Asked, CallOutcome, Command, EngineRequest, NoticeKind, Order, Ordered, Reason, Reply, Status,
+    SupplyFailure, Target, Which,
 };
+use domain::{Context, SessionId, Trace};
 
 #[test]
 fn an_order_with_an_unknown_charge_point_changes_nothing() {
@@ -81,4 +83,23 @@ fn a_price_holds_from_the_next_authorisation_on() {
     world.answer("A", domain::network::CallOutcome::Done, None, vec![]);
     let next = world.reserved("d", "A");
     assert_eq!(world.find(&next).price, "1.00 EUR".parse().unwrap());
+}
+
+#[test]
+fn a_call_is_a_step_of_the_order_that_it_follows_at_once_and_else_of_its_session() {
+    let mut world = World::with_points(&["A", "B"]);
+    let (of_a, of_b) = (world.supplying("101", "A"), world.supplying("102", "B"));
+    let context = Context { trace: Some(Trace::of("stop")), ..Context::default() };
+    let asked = Asked::once(world.token(), context);
+    world.send(Command::Order { asked, order: Order::Service { which: Which::All, out_of_order: true } });
+    let call = |world: &World, id: &str| world.calls[&cp(id)].clone();
+    let stopped = |session: &SessionId| EngineRequest::Stop { session: session.clone() };
+    for (id, session) in [("A", &of_a), ("B", &of_b)] {
+        let call = call(&world, id);
+        assert_eq!((call.request, call.trace), (stopped(session), Some(Trace::of("stop"))));
+    }
+    world.silence("A");
+    world.advance(1_000, &["A", "B"]);
+    let again = call(&world, "A");
+    assert_eq!((again.request, again.trace), (stopped(&of_a), Some(Trace::of(of_a.as_str()))));
 }

@@ -1,7 +1,7 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, Context, Energy, InstanceId, Mono, Now, SessionId, SupplyRecord, Wall,
+    ChargePointId, Context, Energy, InstanceId, Mono, Now, SessionId, SupplyRecord, Trace, Wall,
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
@@ -33,6 +33,7 @@ pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) instance: InstanceId,
     pub(crate) request: EngineRequest,
+    pub(crate) trace: Option<Trace>,
 }
 
 pub(crate) struct World {
@@ -100,8 +101,8 @@ impl World {
                     let before = self.replies.insert(outcome(&reply).0, reply);
                     assert!(before.is_none(), "two replies to one caller");
                 }
-                Effect::Call(EngineCall { charge_point, call, instance, request, .. }) => {
-                    let call = Call { id: call, instance: instance.clone(), request };
+                Effect::Call(EngineCall { charge_point, call, instance, request, trace, .. }) => {
+                    let call = Call { id: call, instance: instance.clone(), request, trace };
                     let before = self.calls.insert(charge_point, call);
                     assert!(
                         before.is_none_or(|call| call.instance != instance),
@@ -136,7 +137,7 @@ impl World {
 
     /// A caller of its own, which brings nothing along.
     pub(crate) fn asked<A>(&mut self) -> Asked<A> {
-        Asked { token: self.token(), context: Context::default(), request: None }
+        Asked::once(self.token(), Context::default())
     }
 
     /// Whether this caller was granted what it asked; `None`: it waits.
@@ -166,7 +167,7 @@ impl World {
 
     pub(crate) fn register(&mut self, registration: Registration) -> Result<Registered, Denial> {
         let token = self.token();
-        self.send(Command::Register { token, registration });
+        self.send(Command::Register { asked: Asked::once(token, Context::default()), registration });
         match &self.replies[&token.number] {
             Reply::Registered(_, answer) => answer.clone(),
             other => panic!("{other:?}"),
@@ -180,7 +181,8 @@ impl World {
     pub(crate) fn report(&mut self, id: &str, health: Health) {
         let (token, epoch) = (self.token(), self.epoch(id));
         let charge_point = cp(id);
-        self.send(Command::Report { token, charge_point, epoch, health, reason: String::new() });
+        let asked = Asked::once(token, Context::default());
+        self.send(Command::Report { asked, charge_point, epoch, health, reason: String::new() });
     }
 
     /// Registers, reports well, and lets the engine answer.

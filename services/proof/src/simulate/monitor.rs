@@ -2,12 +2,13 @@
 
 use super::{
     central::{CALL_TIMEOUT, Caller},
+    driver::asked,
     engine::{ReplyTo, wired},
     world::{Clock, Place, World, say},
 };
 use central::writer::Input as AtCentral;
 use domain::MonitorId;
-use domain::network::{self, Command, Denial, Health as Reported, Registration};
+use domain::network::{self, Command, Denial, Health as Reported, Registered, Registration, Token};
 use domain::supply::Input as AtEngine;
 use domain::watchdog::{Effect, Health, Input, Link, Settings, Trouble, Watchdog};
 use evmesh_proto::engine::AttendRequest;
@@ -246,13 +247,13 @@ impl World {
         if let Some(ms) = self.copy(Place::Monitor(p), Place::Central) {
             let registration = registration.clone();
             self.after(ms, move |world| {
-                world.central_asked(Caller::Stranger, |token, _| Command::Register { token, registration });
+                world.central_asked(Caller::Stranger, |token, _| register(token, registration));
             });
         }
         let Some(ms) = self.delay(Place::Monitor(p), Place::Central) else { return };
         self.after(ms, move |world| {
             let caller = Caller::Registers { p, m, life, link };
-            if !world.central_asked(caller, |token, _| Command::Register { token, registration }) {
+            if !world.central_asked(caller, |token, _| register(token, registration)) {
                 world.central_lost(p, m, life, link, "nobody is there");
             }
         });
@@ -306,7 +307,13 @@ impl World {
                 return world.central_lost(p, m, life, link, "the connection broke"); // its far end is gone
             }
             let caller = Caller::Reports { p, m, life, link };
-            let report = |token, _| Command::Report { token, charge_point, epoch, health, reason };
+            let report = |token, _| Command::Report {
+                asked: asked(token, None, None),
+                charge_point,
+                epoch,
+                health,
+                reason,
+            };
             if !world.central_asked(caller, report) {
                 world.central_lost(p, m, life, link, "nobody is there");
             }
@@ -361,4 +368,8 @@ impl World {
 
 fn refused(denial: Denial) -> Trouble {
     Trouble::Refused { reason: denial.reason.as_str().into(), why: denial.text, retry_after: None }
+}
+
+fn register(token: Token<Registered>, registration: Registration) -> Command {
+    Command::Register { asked: asked(token, None, None), registration }
 }

@@ -43,7 +43,7 @@ fn crowd(bench: &mut Bench, count: usize) {
             monitor: "monitor-1".parse().unwrap(),
             newest_epoch: 0,
         };
-        bench.give(Command::Register { token: Token::new(1), registration });
+        bench.give(Command::Register { asked: asked(1), registration });
     }
     bench.replies.clear();
 }

@@ -167,7 +167,7 @@ impl Bench {
             monitor: "monitor-1".parse().unwrap(),
             newest_epoch: 0,
         };
-        self.give(Command::Register { token: Token::new(1), registration });
+        self.give(Command::Register { asked: asked(1), registration });
         let Some(Reply::Registered(_, Ok(registered))) = self.replies.pop() else { panic!() };
         self.epoch = registered.epoch;
         self.report();
@@ -176,7 +176,7 @@ impl Bench {
     /// The monitor's heartbeat.
     fn report(&mut self) {
         self.give(Command::Report {
-            token: Token::new(2),
+            asked: asked(2),
             charge_point: "MAD-01".parse().unwrap(),
             epoch: self.epoch,
             health: Health::Ok,
@@ -277,7 +277,7 @@ impl Bench {
 
 /// A caller that brings nothing along.
 fn asked<A>(number: u64) -> Asked<A> {
-    Asked { token: Token::new(number), context: Context::default(), request: None }
+    Asked::once(Token::new(number), Context::default())
 }
 
 fn reading(seq: u64, kwh: f64) -> String {

@@ -60,7 +60,7 @@ fn nothing_leaves_before_it_is_on_disk() {
         monitor: "monitor-2".parse().unwrap(),
         newest_epoch: 0,
     };
-    let input = Input::Command(Command::Register { token: Token::new(9), registration });
+    let input = Input::Command(Command::Register { asked: asked(9), registration });
     let result = bench.writer.step(bench.now, [input]);
     assert!(matches!(result, Err(Error::Store(_))), "no reply, no effect: {result:?}");
     let mut restored = Writer::open(disk, Config::default(), bench.now).unwrap();

@@ -171,7 +171,7 @@ impl Session {
     /// The engine's store is lost with what only it knew of a session that is over.
     pub(in crate::network) fn lose_store(&mut self) {
         let delivered = self.delivered();
-        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        let settlement = self.settlement_mut();
         match settlement {
             Settlement::Unanswered { deadline } | Settlement::Unread { deadline, .. } => {
                 *settlement = Settlement::Lost { delivered, deadline: *deadline };
@@ -183,7 +183,7 @@ impl Session {
 
     /// The engine holds an authorisation for a session that is over: it must start nothing.
     pub(in crate::network) fn is_still_authorized(&mut self, until: Deadline) {
-        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        let settlement = self.settlement_mut();
         match settlement {
             Settlement::Void => *settlement = Settlement::Unanswered { deadline: until },
             Settlement::Unread { revoke, .. } => *revoke = true,
@@ -288,15 +288,11 @@ impl Session {
         Read::Final { ended: Some(Ended { told }) }
     }
 
-    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due, or
-    /// it has its ticket, which never changes (INV-1).
+    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due.
     pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
+        assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let (delivered, price) = (self.delivered(), self.facts.price);
-        let Life::Ended { settlement, .. } = &mut self.life else { return false };
-        if matches!(settlement, Settlement::Billed { .. } | Settlement::Void) {
-            return false;
-        }
-        *settlement = match delivered {
+        *self.settlement_mut() = match delivered {
             Some(Delivered { started, energy, seq }) => {
                 let ticket = Ticket::issue(price, energy, None, now);
                 Settlement::Billed { started, seq, ticket, held: None } // no engine is known to keep a record of it
@@ -306,27 +302,33 @@ impl Session {
         delivered.is_some()
     }
 
-    /// The engine has forgotten it. False: it has no ticket.
-    pub(in crate::network) fn forgotten(&mut self) -> bool {
-        let Life::Ended { settlement: Settlement::Billed { held, .. }, .. } = &mut self.life else {
-            return false;
-        };
-        *held = None;
-        true
+    /// The engine has forgotten a session that has its ticket.
+    pub(in crate::network) fn forgotten(&mut self) {
+        match self.settlement_mut() {
+            Settlement::Billed { held, .. } => *held = None,
+            owed => unreachable!("forgotten before its ticket: {owed:?}"), // it would be lost (INV-1)
+        }
     }
 
     /// A closed session of which more is told: until its engine has forgotten it too, or for its ticket if the
     /// engine's store is lost.
     pub(in crate::network) fn revive(&mut self, store_lost: bool, deadline: Deadline, now: Mono) {
         self.live = Live { last_sign: now, lost_since: now, ..Live::default() };
-        let Life::Ended { settlement, .. } = &mut self.life else { return };
-        match settlement {
-            Settlement::Void if store_lost => *settlement = Settlement::Lost { delivered: None, deadline },
-            Settlement::Void => *settlement = Settlement::Unanswered { deadline },
+        match self.settlement_mut() {
+            void @ Settlement::Void if store_lost => *void = Settlement::Lost { delivered: None, deadline },
+            void @ Settlement::Void => *void = Settlement::Unanswered { deadline },
             Settlement::Billed { ticket, held, .. } => {
                 *held = Some(Held { over: !ticket.estimated(), revoke: false });
             }
-            Settlement::Unanswered { .. } | Settlement::Lost { .. } | Settlement::Unread { .. } => {}
+            owed => unreachable!("it is not closed: {owed:?}"),
+        }
+    }
+
+    /// What is owed for a session that is over: whoever asks knows that it is.
+    fn settlement_mut(&mut self) -> &mut Settlement {
+        match &mut self.life {
+            Life::Ended { settlement, .. } => settlement,
+            open => unreachable!("it is open: {open:?}"),
         }
     }
 
@@ -380,10 +382,9 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "Billed"]
     fn a_ticket_is_never_issued_again() {
-        let (mut session, before) = (billed(), billed());
-        assert!(!session.settle(Wall(9)));
-        assert_eq!(session, before);
+        billed().settle(Wall(9));
     }
 
     #[test]

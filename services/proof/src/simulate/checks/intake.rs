@@ -94,8 +94,9 @@ impl World {
             self.check_repeat(key, reply);
         }
         match command {
-            Command::Register { token, registration } => {
-                if let Some(Reply::Registered(_, Ok(Registered { epoch, .. }))) = replies.get(&token.number) {
+            Command::Register { asked, registration } => {
+                let reply = replies.get(&asked.token.number);
+                if let Some(Reply::Registered(_, Ok(Registered { epoch, .. }))) = reply {
                     let id = registration.charge_point.clone();
                     let newer =
                         self.truth.registered.insert(id.clone(), *epoch).is_none_or(|old| old < *epoch);
@@ -106,8 +107,8 @@ impl World {
                     (heard.epoch, heard.reported, heard.answered) = (*epoch, None, None);
                 }
             }
-            Command::Report { token, charge_point, epoch, health, .. } => {
-                if let Some(Reply::Reported(_, Ok(_))) = replies.get(&token.number) {
+            Command::Report { asked, charge_point, epoch, health, .. } => {
+                if let Some(Reply::Reported(_, Ok(_))) = replies.get(&asked.token.number) {
                     let newest = self.truth.registered.get(charge_point).copied().unwrap_or(0);
                     self.expect("INV-8", *epoch >= newest, || {
                         format!(
