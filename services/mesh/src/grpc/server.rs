@@ -105,13 +105,7 @@ impl GrpcServer {
         self
     }
 
-    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
-    /// whole server stack, and nothing stops it.
-    pub fn without_socket(self) -> Stack {
-        self.stack(Shutdown::new(), Shutdown::new())
-    }
-
-    fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
+    pub(crate) fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
         Stack::new(with_reflection(self.routes, &self.names), &self.options, stopping, overdue)
     }
 

@@ -23,7 +23,7 @@ pub struct Broker {
 
 /// What the thread of the cluster does with it, and answers.
 type Order = Box<dyn FnOnce(&Cluster) + Send>;
-type Cluster = MockCluster<'static, DefaultProducerContext>;
+pub(crate) type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 impl Broker {
     /// Starts it, with these topics (name, partitions); others are created when they are first used, with 4 partitions.
@@ -53,23 +53,7 @@ impl Broker {
         self.order(move |cluster| cluster.create_topic(&topic, partitions, 1))
     }
 
-    /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
-    pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
-        let topic = topic.to_owned();
-        self.order(move |cluster| cluster.partition_leader(&topic, partition, led.then_some(BROKER)))
-    }
-
-    /// Closes every connection and takes no new one, as if it had died. What it holds stays.
-    pub fn down(&self) -> Result<(), Error> {
-        self.order(|cluster| cluster.broker_down(BROKER))
-    }
-
-    /// Takes connections again.
-    pub fn up(&self) -> Result<(), Error> {
-        self.order(|cluster| cluster.broker_up(BROKER))
-    }
-
-    fn order(
+    pub(crate) fn order(
         &self,
         order: impl FnOnce(&Cluster) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Error> {
@@ -90,9 +74,6 @@ impl Drop for Broker {
         }
     }
 }
-
-/// The only broker of the cluster.
-const BROKER: i32 = 1;
 
 fn run(ready: &SyncSender<Result<String, KafkaError>>, inbox: &Receiver<Order>) {
     let cluster = match MockCluster::new(1) {

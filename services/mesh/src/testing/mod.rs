@@ -11,7 +11,11 @@ mod proxy;
 pub use memory_store::MemoryStore;
 pub use proxy::{Mode, Proxy};
 
-use crate::kafka::{KafkaOptions, embedded};
+use crate::{
+    Shutdown,
+    grpc::{GrpcServer, Stack},
+    kafka::{Error, KafkaOptions, embedded},
+};
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -38,6 +42,36 @@ impl TestBroker {
     /// The embedded broker, which a test may take down; `None` on a real one.
     pub fn embedded(&self) -> Option<&embedded::Broker> {
         self.embedded.as_ref()
+    }
+}
+
+/// The only broker of an embedded cluster.
+const ONLY: i32 = 1;
+
+/// What can go wrong with an embedded broker.
+impl embedded::Broker {
+    /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
+    pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
+        let topic = topic.to_owned();
+        self.order(move |cluster| cluster.partition_leader(&topic, partition, led.then_some(ONLY)))
+    }
+
+    /// Closes every connection and takes no new one, as if it had died. What it holds stays.
+    pub fn down(&self) -> Result<(), Error> {
+        self.order(|cluster| cluster.broker_down(ONLY))
+    }
+
+    /// Takes connections again.
+    pub fn up(&self) -> Result<(), Error> {
+        self.order(|cluster| cluster.broker_up(ONLY))
+    }
+}
+
+impl GrpcServer {
+    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
+    /// whole server stack, and nothing stops it.
+    pub fn without_socket(self) -> Stack {
+        self.stack(Shutdown::new(), Shutdown::new())
     }
 }
 
