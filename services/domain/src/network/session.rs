@@ -112,11 +112,6 @@ impl Session {
     pub fn shown_power(&self) -> Power {
         self.live.gauges.power.filter(|_| self.state() == State::Supplying).unwrap_or_default()
     }
-
-    /// It was there before central started: its deadlines wait until Kafka is read and the engine asked.
-    pub fn restored(&self) -> bool {
-        self.live.restored
-    }
 }
 
 /// What is read off a session's life.

@@ -92,7 +92,7 @@ impl World {
             Ok(central) => {
                 say!(self, "central starts (life {life})");
                 let reader = Reader::new(central.rules.position());
-                self.central.up = Some(Running {
+                let running = Running {
                     central,
                     queue: VecDeque::new(),
                     stepping: false,
@@ -102,8 +102,9 @@ impl World {
                     reader,
                     lanes: BTreeMap::new(),
                     delivered: BTreeSet::new(),
-                });
-                self.truth.central_started(self.at);
+                };
+                self.truth.central_started(self.at, running.network().sessions());
+                self.central.up = Some(running);
                 self.check_network();
                 self.after(TICK, move |world| world.central_ticks(life));
                 self.after(50, move |world| world.reader_polls(life));

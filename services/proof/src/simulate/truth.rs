@@ -87,8 +87,10 @@ pub(super) struct Truth {
 }
 
 impl Truth {
-    pub(super) fn central_started(&mut self, at: u64) {
-        self.life = Life { began: at, ..Life::default() };
+    /// With what is in its memory: all of it was there before.
+    pub(super) fn central_started<'a>(&mut self, at: u64, sessions: impl Iterator<Item = &'a Session>) {
+        let since = sessions.map(|session| (session.id.clone(), (session.state(), at, true))).collect();
+        self.life = Life { began: at, since, ..Life::default() };
     }
 
     pub(super) fn clock_jumped(&mut self, at: u64) {

@@ -29,7 +29,7 @@ impl World {
                     wrong.push(("INV-2", format!("two open sessions of {}", session.driver)));
                 }
             }
-            let first = (session.state(), self.at, session.restored());
+            let first = (session.state(), self.at, false);
             let (before, since, restored) = life.since.get(id).copied().unwrap_or(first);
             let (lasted, fresh) = (self.at - since, !restored);
             if before != session.state() {
