@@ -23,7 +23,6 @@ use mesh::{
     group_commit::Owner,
     grpc::{GrpcServer, Listener},
     kafka::{Producer, ensure_topics},
-    observability::LogRing,
     store::Store,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -94,10 +93,6 @@ impl Service {
             let lag = *lag.borrow();
             (lag.rows, lag.seconds)
         }
-    }
-
-    pub fn messages(&self) -> LogRing {
-        self.view.log.clone()
     }
 
     /// The same as part of a network in one process, which has been told to stop when `stop` has started: then

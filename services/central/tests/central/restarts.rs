@@ -97,32 +97,14 @@ async fn another_broker_under_the_same_store_is_noticed() {
 
     let second = testing::embedded_broker();
     let producer = Producer::new(&second.options(), "test").unwrap();
-    let service = central::Service::bind(options(folder.path(), second.options())).await.unwrap();
-    let messages = service.messages();
-    let address = service.local_addr();
-    let stop = mesh::Shutdown::new();
-    let running = tokio::spawn(service.run(stop.clone()));
-    testing::eventually("it says that messages are missing", crate::running_central::PATIENCE, || async {
-        let said = messages.worst_first(usize::MAX);
-        said.iter().any(|(_, text)| text.contains("kafka is another cluster")).then_some(())
-    })
-    .await;
+    let central = Central::with(options(folder.path(), second.options())).await;
+    central.says("kafka is another cluster").await;
     // The new broker is read from its beginning, though the old one's offsets were above.
     publish(&producer, "MAD-01", numbered("CONSUMO", &id, 40, 0.5)).await;
-    let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-    let drivers = evmesh_proto::driver::driver_service_client::DriverServiceClient::new(channel);
-    testing::eventually("its messages are read", crate::running_central::PATIENCE, || {
-        let request =
-            evmesh_proto::driver::GetSessionRequest { driver_id: "101".into(), session_id: id.clone() };
-        let mut drivers = drivers.clone();
-        async move {
-            let session: network::Session = drivers.get_session(request).await.ok()?.into_inner().session?;
-            (session.state() == SessionState::Supplying && session.energy_wh == 500).then_some(())
-        }
-    })
-    .await;
-    stop.start();
-    running.await.unwrap().unwrap();
+    let read =
+        |session: &network::Session| session.state() == SessionState::Supplying && session.energy_wh == 500;
+    central.session_is("101", &id, "is told of by the new broker", read).await;
+    central.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

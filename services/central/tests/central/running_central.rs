@@ -1,7 +1,7 @@
 //! A running central, and its clients.
 
 use crate::engine::Engine;
-use central::{Options, Service};
+use central::{Options, Service, panel::View};
 use domain::Trace;
 use evmesh_proto::{
     chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
@@ -9,10 +9,12 @@ use evmesh_proto::{
     network,
     operations::operator_service_client::OperatorServiceClient,
 };
-use mesh::{Shutdown, flags, kafka::KafkaOptions, observability::LogRing, testing};
+use mesh::{Shutdown, flags, kafka::KafkaOptions, testing};
+use ratatui::{Terminal, backend::TestBackend};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tonic::{Request, Status, transport::Channel};
+use ui::Panel as _;
 
 /// How long anything may take that is not measured: two cores run everything at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,8 +25,7 @@ pub(crate) struct Central {
     pub(crate) drivers: DriverServiceClient<Channel>,
     pub(crate) points: ChargePointServiceClient<Channel>,
     pub(crate) operators: OperatorServiceClient<Channel>,
-    /// The messages of the system.
-    pub(crate) messages: LogRing,
+    view: View,
     lag: Box<dyn Fn() -> (usize, f64) + Send + Sync>,
     stop: Shutdown,
     running: JoinHandle<Result<(), central::Error>>,
@@ -60,13 +61,13 @@ impl Central {
     pub(crate) async fn with(options: Options) -> Self {
         let service = Service::bind(options).await.unwrap();
         let address = service.local_addr();
-        let (messages, lag) = (service.messages(), Box::new(service.changelog_lag()));
+        let (view, lag) = (service.view(), Box::new(service.changelog_lag()));
         let stop = Shutdown::new();
         let running = tokio::spawn(service.run(stop.clone()));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self {
             address,
-            messages,
+            view,
             lag,
             drivers: DriverServiceClient::new(channel.clone()),
             points: ChargePointServiceClient::new(channel.clone()),
@@ -90,11 +91,12 @@ impl Central {
         .await;
     }
 
-    /// Waits for a message of the system with this in it.
+    /// Waits for these words on the panel.
     pub(crate) async fn says(&self, words: &str) {
         testing::eventually(&format!("central says: {words}"), PATIENCE, || async {
-            let said = |(_, text): &(_, String)| text.contains(words);
-            self.messages.worst_first(usize::MAX).iter().find(|line| said(line)).map(drop)
+            let mut screen = Terminal::new(TestBackend::new(300, 40)).unwrap();
+            screen.draw(|frame| self.view.draw(frame, frame.area())).unwrap();
+            screen.backend().to_string().contains(words).then_some(())
         })
         .await;
     }
