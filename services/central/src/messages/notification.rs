@@ -123,13 +123,14 @@ mod tests {
                 json!({"type": "CONSUMO_UPDATE", "kwh": 1.5, "importe": 0.45, "kw": 7.4, "currency": "EUR"})
             )
         );
-        let failure = SupplyFailure::ChargePointFaulted;
-        assert_eq!(
-            told(NoticeKind::Error { failure, reason: "it broke".into(), energy, amount }),
-            with(json!({"type": "SUPPLY_ERROR", "code": "CHARGE_POINT_FAULTED", "reason": "it broke",
-                "kwh_partial": 1.5, "importe_partial": 0.45, "currency": "EUR", "energy_wh": 1500,
-                "amount_micros": 450_000}))
-        );
+        for &failure in SupplyFailure::ALL {
+            assert_eq!(
+                told(NoticeKind::Error { failure, reason: "it broke".into(), energy, amount }),
+                with(json!({"type": "SUPPLY_ERROR", "code": failure.as_str(), "reason": "it broke",
+                    "kwh_partial": 1.5, "importe_partial": 0.45, "currency": "EUR", "energy_wh": 1500,
+                    "amount_micros": 450_000}))
+            );
+        }
         assert_eq!(
             told(NoticeKind::Ticket { energy, amount }),
             with(json!({"type": "TICKET", "kwh": 1.5, "importe": 0.45, "currency": "EUR", "energy_wh": 1500,

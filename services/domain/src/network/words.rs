@@ -1,4 +1,4 @@
-//! Enums that are words on the wire or on disk, each with its word beside it: one list, and the way there and back.
+//! Enums that are words on the wire or on disk, each with its word beside it: one list for both.
 
 macro_rules! words {
     ($(#[$of:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -16,11 +16,6 @@ macro_rules! words {
                 match self {
                     $(Self::$name => $text,)*
                 }
-            }
-
-            /// From the word on the wire, or on disk.
-            pub fn from_wire(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text)
             }
         }
     };

@@ -25,7 +25,7 @@ pub(crate) fn request_key(bytes: &[u8]) -> Result<RequestKey, Unreadable> {
         return Err(damaged());
     };
     Ok(RequestKey {
-        method: Method::from_wire(name).ok_or_else(damaged)?,
+        method: *Method::ALL.iter().find(|method| method.as_str() == name).ok_or_else(damaged)?,
         caller: caller.to_owned(),
         id: id(WHAT, request)?,
     })
@@ -53,8 +53,9 @@ pub fn answered_value(key: &RequestKey, answered: &Answered) -> Vec<u8> {
 pub fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadable> {
     let stored: StoredAnswer = decode(WHAT, bytes)?;
     let result = if !stored.denial.is_empty() {
-        let reason = Reason::from_wire(&stored.denial)
-            .ok_or_else(|| Unreadable::new(WHAT, format!("unknown denial '{}'", stored.denial)))?;
+        let known = Reason::ALL.iter().find(|reason| reason.as_str() == stored.denial);
+        let reason =
+            *known.ok_or_else(|| Unreadable::new(WHAT, format!("unknown denial '{}'", stored.denial)))?;
         Err(Denial { reason, text: stored.detail })
     } else if !stored.session_id.is_empty() {
         Ok(Recorded::Session(id(WHAT, &stored.session_id)?))
