@@ -116,10 +116,9 @@ impl Engine {
                     }
                 }
                 Decided::Publish(record) => {
-                    for message in telemetry::readings(&self.charge_point, &record) {
-                        let trace = telemetry::trace(Some(&record), &message);
-                        step.effects.push(Effect::Reading(Box::new(message), trace));
-                    }
+                    let message = telemetry::reading(&self.charge_point, &record);
+                    let trace = telemetry::trace(Some(&record), &message);
+                    step.effects.push(Effect::Reading(Box::new(message), trace));
                 }
                 Decided::OutboxOverflow(count) => step.effects.push(Effect::OutboxOverflow(count)),
                 Decided::Answer(given) => answer = Some(given),

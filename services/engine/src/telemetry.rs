@@ -7,11 +7,11 @@ use domain::{
 use evmesh_proto::topics::{Telemetry, TelemetryType};
 
 /// What a running supply tells each second: nothing of it is kept.
-pub(crate) fn readings(charge_point: &ChargePointId, record: &SupplyRecord) -> [Telemetry; 1] {
-    [Telemetry {
+pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
+    Telemetry {
         timestamp: record.read_at.map(domain::Wall::seconds),
         ..of_session(charge_point, TelemetryType::Consumption, record)
-    }]
+    }
 }
 
 pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn a_reading_has_the_seeds_fields_and_ours() {
-        let [message] = readings(&"MAD-01".parse().unwrap(), &running());
-        let json = published(&message);
+        let json = published(&reading(&"MAD-01".parse().unwrap(), &running()));
         assert_eq!(
             json,
             json!({
