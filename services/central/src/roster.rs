@@ -33,7 +33,7 @@ pub struct Entry {
 pub struct Roster {
     /// Rises with each collection.
     pub round: u64,
-    /// By id.
+    /// In the order of their ids.
     pub entries: Vec<Arc<Entry>>,
 }
 

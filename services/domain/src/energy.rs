@@ -15,7 +15,6 @@ impl Energy {
     /// is a broken meter, not a supply.
     pub const MAX: Self = Self { wh: 10_000_000 };
 
-    /// From watt-hours.
     pub const fn from_wh(wh: u64) -> Self {
         Self { wh }
     }
@@ -28,7 +27,6 @@ impl Energy {
         (kwh >= 0.0 && wh <= Self::MAX.wh as f64).then_some(Self { wh: wh as u64 })
     }
 
-    /// In watt-hours.
     pub const fn wh(self) -> u64 {
         self.wh
     }
@@ -63,12 +61,10 @@ impl Power {
         (0.0..=Self::MAX.kw()).contains(&kw).then(|| Self { w: (kw * 1000.0).round() as u64 })
     }
 
-    /// From watts.
     pub const fn from_w(w: u64) -> Self {
         Self { w }
     }
 
-    /// In watts.
     pub const fn w(self) -> u64 {
         self.w
     }

@@ -27,7 +27,6 @@ const VERSIONS_A_MS: u64 = 1000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
     marks: HashMap<Arc<[u8]>, Mark>,
-    /// By version.
     queue: BTreeMap<u64, Arc<[u8]>>,
     /// The entries on disk by their first version: how many of their versions are not published yet.
     entries: BTreeMap<u64, usize>,

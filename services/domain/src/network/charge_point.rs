@@ -17,9 +17,13 @@ pub enum Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     /// Not connected, since then.
-    Lost { since: Mono },
-    /// Connected.
-    Up { last_report: Mono, health: Health },
+    Lost {
+        since: Mono,
+    },
+    Up {
+        last_report: Mono,
+        health: Health,
+    },
 }
 
 /// Does the engine answer central?

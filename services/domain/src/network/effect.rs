@@ -70,9 +70,7 @@ pub enum NoticeKind {
     Denied(Denial),
     /// `CONSUMO_UPDATE`.
     Reading {
-        /// So far.
         energy: Energy,
-        /// Now.
         power: Power,
         /// What it costs so far.
         amount: Money,
@@ -83,24 +81,17 @@ pub enum NoticeKind {
         failure: SupplyFailure,
         /// Why, for people.
         reason: String,
-        /// Delivered so far.
         energy: Energy,
         /// What it costs so far.
         amount: Money,
     },
     /// `TICKET`.
-    Ticket {
-        /// Billed energy.
-        energy: Energy,
-        /// Billed amount.
-        amount: Money,
-    },
+    Ticket { energy: Energy, amount: Money },
 }
 
 /// Something worth a line and a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// How much it matters.
     pub level: Level,
     /// Its counter: lower case, underscores.
     pub name: &'static str,

@@ -6,7 +6,6 @@ use crate::Power;
 /// Each value as it was told last; `None` where none was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gauges {
-    /// Power now.
     pub power: Option<Power>,
 }
 

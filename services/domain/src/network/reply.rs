@@ -11,7 +11,6 @@ pub enum Reply {
     /// How many charge points an order reached.
     Ordered(Token<Ordered>, Result<Ordered, Denial>),
     Registered(Token<Registered>, Result<Registered, Denial>),
-    /// A report was taken.
     Reported(Token<Reported>, Result<Reported, Denial>),
 }
 

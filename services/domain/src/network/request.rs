@@ -70,16 +70,10 @@ pub struct RequestKey {
 super::words! {
     /// The calls whose answers are kept for their repeats, by their names in the contract and in the store.
     Method:
-    /// `DriverService.RequestCharge`.
     RequestCharge = "RequestCharge",
-    /// `DriverService.StopCharge`.
     StopCharge = "StopCharge",
-    /// `ChargePointService.RequestManualSupply`.
     RequestManualSupply = "RequestManualSupply",
-    /// `OperatorService.StopChargePoints`.
     StopChargePoints = "StopChargePoints",
-    /// `OperatorService.ResumeChargePoints`.
     ResumeChargePoints = "ResumeChargePoints",
-    /// `OperatorService.SetPrice`.
     SetPrice = "SetPrice",
 }

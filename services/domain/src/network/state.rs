@@ -197,7 +197,6 @@ impl Network {
         self.registry.points().len()
     }
 
-    /// One charge point.
     pub fn charge_point(&self, id: &ChargePointId) -> Option<Detail> {
         self.registry.find_point(id).map(|point| point.detail(&self.registry))
     }

@@ -32,16 +32,21 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Ask for what was missed; so many attempts were not answered before.
-    CatchUp { attempt: u32 },
+    CatchUp {
+        attempt: u32,
+    },
     /// Ask for a charge, under one id for each attempt of a line; so many attempts were not answered before.
-    Request { request: RequestId, target: Target, attempt: u32 },
+    Request {
+        request: RequestId,
+        target: Target,
+        attempt: u32,
+    },
     /// Follow this session, and no other, until told otherwise.
     Follow(SessionId),
     /// Nothing is followed any more.
     Unfollow,
     /// Ask once how this session is.
     Fetch(SessionId),
-    /// Show it.
     Tell(Event),
     /// The run is over.
     Finish,

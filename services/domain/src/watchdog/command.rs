@@ -52,7 +52,7 @@ pub enum Effect {
         instance: InstanceId,
         /// How many attempts in a row came before without success; 0: go at once.
         attempt: u32,
-        /// Not before.
+        /// How long central asked to be left alone; zero if it did not.
         retry_after: Duration,
         /// The epoch must be above this one, which the engine has seen; 0 if it never refused one.
         newest_epoch: u64,

@@ -12,7 +12,6 @@ use tonic::Streaming;
 /// Each charge point by its id, as central told it last.
 pub(crate) type Network = BTreeMap<String, ChargePointDetail>;
 
-/// Asks central for it.
 pub(crate) async fn open(central: &Remote) -> Result<Streaming<WatchNetworkResponse>, Failure> {
     let mut client = OperatorServiceClient::new(central.peer.clone());
     central.answer(client.watch_network(WatchNetworkRequest {}).await)

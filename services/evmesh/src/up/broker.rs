@@ -7,7 +7,7 @@ use mesh::kafka::embedded;
 pub(super) enum Broker {
     /// In this process. It ends when this is dropped: last of all.
     Embedded(embedded::Broker),
-    /// Somebody else's.
+    /// Somebody else's, at this address: it stays when the network ends.
     There(String),
 }
 
@@ -21,7 +21,6 @@ impl Broker {
         }
     }
 
-    /// For `--kafka`.
     pub(super) fn address(&self) -> &str {
         match self {
             Self::Embedded(broker) => broker.bootstrap_servers(),

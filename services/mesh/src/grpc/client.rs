@@ -250,7 +250,6 @@ enum Fault {
     Theirs(CallError),
     /// Too late; whose fault that is depends on how long there was.
     Late,
-    /// Anything else.
     Ours(CallError),
 }
 

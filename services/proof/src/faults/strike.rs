@@ -28,7 +28,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The state of the sessions is read anew before each kill; central may be away.
 const FRESH: Duration = Duration::from_millis(300);
 
-/// What strikes.
 #[derive(Debug, Clone)]
 pub(super) struct Striker {
     pub(super) desk: Desk,

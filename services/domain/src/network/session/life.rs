@@ -103,7 +103,6 @@ impl Deadline {
 /// What an engine told of as delivered: only a session whose supply started has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivered {
-    /// When the supply started.
     pub started: Wall,
     /// The highest reading that the engine told of as persisted.
     pub energy: Energy,
@@ -116,7 +115,6 @@ pub struct Delivered {
 pub enum Life {
     /// Central is asking the engine.
     Authorizing {
-        /// The call's.
         deadline: Deadline,
         /// The repeatable request that waits for it, with its digest.
         request: Option<Repeatable>,
@@ -187,7 +185,6 @@ pub enum Settlement {
     },
     /// It has its ticket.
     Billed {
-        /// When the supply started.
         started: Wall,
         /// The number of the newest message that was applied.
         seq: u64,

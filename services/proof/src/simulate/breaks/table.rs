@@ -26,7 +26,6 @@ macro_rules! edit {
     };
 }
 
-/// Every break.
 pub(super) const BREAKS: &[Break] = &[
     Break {
         name: "no-reservation-deadline",
