@@ -1,7 +1,7 @@
 //! The monitor's stream: a ping comes in, its answer goes out, and the end of the stream is told.
 
 use crate::{Point, wire};
-use domain::supply::Input;
+use domain::supply::Happened;
 use evmesh_proto::engine::{AttendRequest, AttendResponse};
 use mesh::grpc::Failure;
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ pub(crate) async fn attend(
             break;
         }
     }
-    point.tell(Input::AttendEnded { link }).await;
+    point.tell(Happened::AttendEnded { link }).await;
 }
 
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {

@@ -1,10 +1,9 @@
 //! `EngineService`: central's calls and the monitor's stream. What comes in is checked by [`wire`](crate::wire), and
 //! decided by the rules.
 
-use crate::{Point, attend, wire::Call};
-use domain::supply::Input;
+use crate::{Point, attend, wire};
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
-use mesh::{grpc::Failure, trace::TRACEPARENT};
+use mesh::trace;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,8 +21,10 @@ impl EngineApi {
         Self { point, links: AtomicU64::new(1) }
     }
 
-    async fn call<C: Call>(&self, request: C) -> Result<C::Response, Failure> {
-        C::response(self.point.ask(request.input()?).await?)
+    async fn call<R: wire::Request>(&self, request: Request<R>) -> Result<Response<R::Response>, Status> {
+        let trace = trace::parent(request.metadata().as_ref());
+        let input = request.into_inner().input(trace)?;
+        Ok(Response::new(R::response(self.point.ask(input).await?)))
     }
 }
 
@@ -33,48 +34,43 @@ impl EngineService for EngineApi {
         &self,
         request: Request<proto::AuthorizeSupplyRequest>,
     ) -> Result<Response<proto::AuthorizeSupplyResponse>, Status> {
-        let trace = request.metadata().get(TRACEPARENT).and_then(|text| text.to_str().ok()?.parse().ok());
-        let request = request.into_inner();
-        let (session, driver) = (request.session_id.clone(), request.driver_id.clone());
-        let number = request.authorization_number;
-        let mut input = request.input()?;
-        if let Input::Authorize(_, order) = &mut input {
-            order.trace = trace;
-        }
-        let response = proto::AuthorizeSupplyRequest::response(self.point.ask(input).await?)?;
+        let asked = request.get_ref();
+        let (session, driver) = (asked.session_id.clone(), asked.driver_id.clone());
+        let number = asked.authorization_number;
+        let response = self.call(request).await?;
         tracing::info!(
             charge_point = %self.point.charge_point(), session, driver, number,
-            result = response.result().as_str_name(), "authorisation answered"
+            result = response.get_ref().result().as_str_name(), "authorisation answered"
         );
-        Ok(Response::new(response))
+        Ok(response)
     }
 
     async fn revoke_authorization(
         &self,
         request: Request<proto::RevokeAuthorizationRequest>,
     ) -> Result<Response<proto::RevokeAuthorizationResponse>, Status> {
-        Ok(Response::new(self.call(request.into_inner()).await?))
+        self.call(request).await
     }
 
     async fn stop_supply(
         &self,
         request: Request<proto::StopSupplyRequest>,
     ) -> Result<Response<proto::StopSupplyResponse>, Status> {
-        Ok(Response::new(self.call(request.into_inner()).await?))
+        self.call(request).await
     }
 
     async fn get_engine_state(
         &self,
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
-        Ok(Response::new(self.call(request.into_inner()).await?))
+        self.call(request).await
     }
 
     async fn confirm_settled(
         &self,
         request: Request<proto::ConfirmSettledRequest>,
     ) -> Result<Response<proto::ConfirmSettledResponse>, Status> {
-        Ok(Response::new(self.call(request.into_inner()).await?))
+        self.call(request).await
     }
 
     type AttendStream = ReceiverStream<Result<proto::AttendResponse, Status>>;

@@ -1,7 +1,10 @@
 //! A supply asked for at the charge point itself: central decides, and calls this engine back before it answers.
 
 use crate::Point;
-use domain::{DriverId, RequestId, SessionId, supply::View};
+use domain::{
+    DriverId, RequestId, SessionId,
+    supply::{Act, View},
+};
 use mesh::grpc::{Deadline, parse};
 use tonic::Status;
 
@@ -13,7 +16,7 @@ impl Point {
         request: Option<RequestId>,
         deadline: Option<Deadline>,
     ) -> Result<(SessionId, View), Status> {
-        let view = self.check_manual().await?;
+        let view = self.act(Act::CheckManual).await?;
         let request = match request {
             Some(request) => request,
             None => parse("request_id", &uuid::Uuid::new_v4().to_string())?,
@@ -23,6 +26,6 @@ impl Point {
             .request_supply(self.charge_point(), &view.instance, &driver, &request, deadline)
             .await?;
         tracing::info!(charge_point = %self.charge_point(), %session, %driver, "manual supply authorised");
-        Ok((session, self.look().await?))
+        Ok((session, self.act(Act::Look).await?))
     }
 }

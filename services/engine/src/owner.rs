@@ -4,7 +4,7 @@ use crate::{Error, storage, telemetry};
 use domain::{
     ChargePointId, Mono, Now, Trace,
     simulated::{self, Settings},
-    supply::{Answer, Event, EventKind, Input, View, Write},
+    supply::{Event, EventKind, Input, View, Write},
 };
 use evmesh_proto::topics::{CP_TELEMETRY, Telemetry};
 use mesh::{
@@ -12,7 +12,7 @@ use mesh::{
     kafka::Producer,
     store::{Batch, Store},
 };
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 use tokio::sync::{Notify, oneshot, watch};
 
 /// At most so many inputs wait: far more than central, a monitor and a person have under way with one engine.
@@ -22,17 +22,28 @@ pub(crate) const A_STEP: usize = 64;
 
 /// The answer to an input, and the engine after it.
 #[derive(Debug)]
-pub struct Reply {
-    /// `None` for inputs that are not answered.
-    pub answer: Option<Answer>,
-    /// Boxed, because it waits in a queue among small things.
-    pub view: Box<View>,
+pub struct Reply<A> {
+    pub answer: A,
+    pub view: View,
+}
+
+/// An answer on its way to whoever asked.
+pub trait Answered: fmt::Debug + Send {
+    /// Whoever asked may have gone; what it asked for is done all the same.
+    fn send(self: Box<Self>);
+}
+
+impl<A: fmt::Debug + Send> Answered for (oneshot::Sender<Reply<A>>, Reply<A>) {
+    fn send(self: Box<Self>) {
+        let (to, reply) = *self;
+        _ = to.send(reply);
+    }
 }
 
 /// What leaves once it is on disk.
 #[derive(Debug)]
 pub enum Effect {
-    Reply(oneshot::Sender<Reply>, Reply),
+    Reply(Box<dyn Answered>),
     /// A reading of this trace, published once, as well as it can be done.
     Reading(Box<Telemetry>, Trace),
     /// It is a row of the outbox by now.
@@ -40,6 +51,9 @@ pub enum Effect {
     /// So many events were given up, because too many wait for Kafka.
     OutboxOverflow(u64),
 }
+
+/// An input on its way into the rules, with whoever waits for its answer: see [`Engine::input`].
+pub type Applied = Box<dyn FnOnce(&mut Engine, Now, &mut Step<Effect>) + Send>;
 
 /// The rules, and whose they are.
 #[derive(Debug)]
@@ -49,8 +63,7 @@ pub struct Engine {
 }
 
 impl Rules for Engine {
-    /// Something happened; who asks, hears once it is on disk.
-    type Input = (Input, Option<oneshot::Sender<Reply>>);
+    type Input = Applied;
     type Effect = Effect;
     type Error = Error;
 
@@ -58,19 +71,27 @@ impl Rules for Engine {
         &mut self,
         now: Now,
         _: &dyn Store,
-        (input, reply): Self::Input,
+        input: Applied,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let decided = self.supply.apply(now, input);
-        let answer = self.sort(decided, step);
-        if let Some(to) = reply {
-            step.effects.push(Effect::Reply(to, Reply { answer, view: Box::new(self.view()) }));
-        }
+        input(self, now, step);
         Ok(())
     }
 }
 
 impl Engine {
+    /// Something happens; who asks, hears once it is on disk.
+    pub fn input<I: Input>(input: I, reply: Option<oneshot::Sender<Reply<I::Answer>>>) -> Applied {
+        Box::new(|engine, now, step| {
+            let (answer, decided) = engine.supply.apply(now, input);
+            engine.sort(decided, step);
+            if let Some(to) = reply {
+                let reply = Reply { answer, view: engine.view() };
+                step.effects.push(Effect::Reply(Box::new((to, reply))));
+            }
+        })
+    }
+
     /// Reads the store, closes a supply that was interrupted, and has that on disk when it returns.
     pub fn open<S: Store>(
         mut store: S,
@@ -103,10 +124,9 @@ impl Engine {
         self.supply.wake_at()
     }
 
-    /// What is to be written goes into the batch, what is let out later into the effects, the answer back.
-    fn sort(&self, decided: Vec<domain::supply::Effect>, step: &mut Step<Effect>) -> Option<Answer> {
+    /// What is to be written goes into the batch, what is let out later into the effects.
+    fn sort(&self, decided: Vec<domain::supply::Effect>, step: &mut Step<Effect>) {
         use domain::supply::Effect as Decided;
-        let mut answer = None;
         for decided in decided {
             match decided {
                 Decided::Save(change) => {
@@ -121,10 +141,8 @@ impl Engine {
                     step.effects.push(Effect::Reading(Box::new(message), trace));
                 }
                 Decided::OutboxOverflow(count) => step.effects.push(Effect::OutboxOverflow(count)),
-                Decided::Answer(given) => answer = Some(given),
             }
         }
-        answer
     }
 }
 
@@ -159,8 +177,7 @@ impl group_commit::Outlet<Engine> for Outlet {
 impl Outlet {
     fn let_out(&self, charge_point: &ChargePointId, effect: Effect) {
         match effect {
-            // Whoever asked may have gone; what it asked for is done all the same.
-            Effect::Reply(to, reply) => _ = to.send(reply),
+            Effect::Reply(reply) => reply.send(),
             Effect::Reading(message, trace) => mesh::trace::within(trace, || {
                 let (key, payload) = (charge_point.as_str(), telemetry::payload(&message));
                 self.producer.send_lossy(CP_TELEMETRY, key, &payload);
@@ -204,7 +221,10 @@ fn log(charge_point: &ChargePointId, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Wall;
+    use domain::{
+        Wall,
+        supply::{Call, CallResult, Happened, Ping},
+    };
     use mesh::testing::MemoryStore;
     use std::time::Duration;
 
@@ -224,11 +244,13 @@ mod tests {
         Now { mono: Mono(ms), wall: Wall(i64::try_from(ms).unwrap()) }
     }
 
-    fn ping() -> Input {
-        Input::Attend { link: 1, epoch: 1, central_reachable: true }
+    fn ping() -> Applied {
+        Engine::input(Ping { link: 1, epoch: 1, central_reachable: true }, None)
     }
 
-    fn authorize(owner: &Owner<Engine, MemoryStore>) -> Input {
+    type ReplyTo = oneshot::Sender<Reply<CallResult>>;
+
+    fn authorize(owner: &Owner<Engine, MemoryStore>, reply: Option<ReplyTo>) -> Applied {
         let order = domain::supply::Authorization {
             number: 1,
             session: "s1".parse().unwrap(),
@@ -237,20 +259,19 @@ mod tests {
             duration: Duration::from_secs(60),
             trace: None,
         };
-        Input::Authorize(owner.rules.supply.instance().clone(), order)
+        Engine::input((owner.rules.supply.instance().clone(), Call::Authorize(order)), reply)
     }
 
-    fn tick() -> <Engine as Rules>::Input {
-        (Input::Tick, None)
+    fn tick() -> Applied {
+        Engine::input(Happened::Tick, None)
     }
 
     #[test]
     fn many_commands_share_one_commit_and_their_answers_follow_it() {
         let mut owner = open(MemoryStore::new());
         let commits = owner.store.commits();
-        let authorize = authorize(&owner);
         let (reply, mut answer) = oneshot::channel();
-        let commands = [(ping(), None), (authorize, Some(reply)), tick()];
+        let commands = [ping(), authorize(&owner, Some(reply)), tick()];
         let effects = owner.step(at(1), commands).unwrap();
         assert_eq!(owner.store.commits(), commits + 1);
         assert!(answer.try_recv().is_err(), "a step lets nothing out by itself");
@@ -270,11 +291,11 @@ mod tests {
     #[test]
     fn a_failed_commit_lets_nothing_out() {
         let mut owner = open(MemoryStore::new());
-        owner.step(at(1), [(ping(), None)]).unwrap();
+        owner.step(at(1), [ping()]).unwrap();
         owner.store.fail_after(0);
-        let authorize = authorize(&owner);
         let (reply, mut answer) = oneshot::channel();
-        assert!(owner.step(at(2), [(authorize, Some(reply))]).is_err());
+        let authorize = authorize(&owner, Some(reply));
+        assert!(owner.step(at(2), [authorize]).is_err());
         assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)), "no answer, ever");
         let back = open(owner.store.clone());
         assert_eq!(back.rules.view().highest, 0);
@@ -283,9 +304,9 @@ mod tests {
     #[test]
     fn a_crash_in_mid_supply_closes_it_at_the_last_published_reading() {
         let mut owner = open(MemoryStore::new());
-        owner.step(at(1), [(ping(), None)]).unwrap();
-        let authorize = authorize(&owner);
-        owner.step(at(2), [(authorize, None), tick()]).unwrap();
+        owner.step(at(1), [ping()]).unwrap();
+        let authorize = authorize(&owner, None);
+        owner.step(at(2), [authorize, tick()]).unwrap();
         let mut last = None;
         for second in 1..=3 {
             for effect in owner.step(at(2 + second * 1_000), [tick()]).unwrap() {

@@ -1,9 +1,9 @@
 //! The charge point's screen and buttons: its meter, its state, its last ticket, and the messages, errors first.
 
-use crate::Point;
+use crate::{Point, panel_api::INJECTED};
 use domain::{
     DriverId, SupplyEnd, SupplyRecord, SupplyState,
-    supply::{Obstacle, View},
+    supply::{Act, Obstacle, View},
 };
 use mesh::observability::LogRing;
 use ratatui::{
@@ -48,11 +48,11 @@ impl ui::Panel for Panel {
 
     /// Central may take seconds to answer: one manual supply is asked for at a time, beside the picture.
     async fn press(&mut self, key: KeyCode) {
-        let done = match key {
-            KeyCode::Char('p') => self.point.plug_in().await,
-            KeyCode::Char('u') => self.point.unplug().await,
-            KeyCode::Char('f') => self.point.inject_fault().await,
-            KeyCode::Char('r') => self.point.repair().await,
+        let act = match key {
+            KeyCode::Char('p') => Act::PlugIn,
+            KeyCode::Char('u') => Act::Unplug,
+            KeyCode::Char('f') => Act::Break(INJECTED.to_owned()),
+            KeyCode::Char('r') => Act::Repair,
             KeyCode::Char('m') => {
                 if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
                     self.asking = Some(tokio::spawn(manual(self.point.clone())));
@@ -61,7 +61,7 @@ impl ui::Panel for Panel {
             }
             _ => return, // the other keys of a keyboard do nothing
         };
-        if let Err(failure) = done {
+        if let Err(failure) = self.point.act(act).await {
             tracing::warn!("{failure}");
         }
     }

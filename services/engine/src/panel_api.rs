@@ -1,11 +1,14 @@
 //! `EnginePanelService`: what a person does at the charge point, from a shell.
 
 use crate::{Point, convert};
-use domain::{DriverId, supply::View};
+use domain::{
+    DriverId,
+    supply::{Act, View},
+};
 use evmesh_proto::engine::{self as proto, engine_panel_service_server::EnginePanelService};
 use mesh::{
     convert::reason,
-    grpc::{Deadline, Failure, parse},
+    grpc::{Deadline, parse},
 };
 use tonic::{Request, Response, Status};
 
@@ -34,7 +37,7 @@ impl EnginePanelService for PanelApi {
         &self,
         _: Request<proto::PlugInRequest>,
     ) -> Result<Response<proto::PlugInResponse>, Status> {
-        let panel = self.panel(&self.0.plug_in().await?);
+        let panel = self.panel(&self.0.act(Act::PlugIn).await?);
         Ok(Response::new(proto::PlugInResponse { panel }))
     }
 
@@ -42,7 +45,7 @@ impl EnginePanelService for PanelApi {
         &self,
         _: Request<proto::UnplugRequest>,
     ) -> Result<Response<proto::UnplugResponse>, Status> {
-        let panel = self.panel(&self.0.unplug().await?);
+        let panel = self.panel(&self.0.act(Act::Unplug).await?);
         Ok(Response::new(proto::UnplugResponse { panel }))
     }
 
@@ -71,7 +74,7 @@ impl EnginePanelService for PanelApi {
     ) -> Result<Response<proto::InjectFaultResponse>, Status> {
         let reason = reason("reason", &request.into_inner().reason)?;
         let reason = if reason.trim().is_empty() { INJECTED.to_owned() } else { reason };
-        let panel = self.panel(&self.0.break_down(reason).await?);
+        let panel = self.panel(&self.0.act(Act::Break(reason)).await?);
         Ok(Response::new(proto::InjectFaultResponse { panel }))
     }
 
@@ -79,7 +82,7 @@ impl EnginePanelService for PanelApi {
         &self,
         _: Request<proto::ClearFaultRequest>,
     ) -> Result<Response<proto::ClearFaultResponse>, Status> {
-        let panel = self.panel(&self.0.repair().await?);
+        let panel = self.panel(&self.0.act(Act::Repair).await?);
         Ok(Response::new(proto::ClearFaultResponse { panel }))
     }
 
@@ -87,15 +90,7 @@ impl EnginePanelService for PanelApi {
         &self,
         _: Request<proto::GetPanelRequest>,
     ) -> Result<Response<proto::GetPanelResponse>, Status> {
-        let panel = self.panel(&self.0.look().await?);
+        let panel = self.panel(&self.0.act(Act::Look).await?);
         Ok(Response::new(proto::GetPanelResponse { panel }))
-    }
-}
-
-/// A person's fault without words.
-impl Point {
-    /// The charge point breaks, for no reason given.
-    pub async fn inject_fault(&self) -> Result<View, Failure> {
-        self.break_down(INJECTED.to_owned()).await
     }
 }

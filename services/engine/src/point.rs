@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::{
     ChargePointId,
-    supply::{Answer, Input, Obstacle, Refusal, View},
+    supply::{Act, Happened, Input, Obstacle, Refusal, View},
 };
 use mesh::{
     group_commit::{Order, Queue, Refused},
@@ -42,67 +42,34 @@ impl Point {
         self.view.clone()
     }
 
-    /// The engine as it is, with every answer already given.
-    pub async fn look(&self) -> Result<View, Failure> {
-        self.panel(Input::Look).await
-    }
-
-    pub async fn plug_in(&self) -> Result<View, Failure> {
-        self.panel(Input::PlugIn).await
-    }
-
-    pub async fn unplug(&self) -> Result<View, Failure> {
-        self.panel(Input::Unplug).await
-    }
-
-    /// The charge point breaks; why, in words.
-    pub async fn break_down(&self, reason: String) -> Result<View, Failure> {
-        self.panel(Input::Break(reason)).await
-    }
-
-    pub async fn repair(&self) -> Result<View, Failure> {
-        self.panel(Input::Repair).await
-    }
-
-    /// May a supply be asked for here? The engine as it is, if so.
-    pub(crate) async fn check_manual(&self) -> Result<View, Failure> {
-        self.panel(Input::CheckManual).await
-    }
-
-    async fn panel(&self, input: Input) -> Result<View, Failure> {
-        let reply = self.ask(input).await?;
-        match reply.answer {
-            Some(Answer::Panel(Ok(()))) => Ok(*reply.view),
-            Some(Answer::Panel(Err(refusal))) => Err(refused(&refusal)),
-            other => Err(unexpected(other.as_ref())),
-        }
+    /// Somebody does this at the charge point: the engine after it, with every answer already given.
+    pub async fn act(&self, act: Act) -> Result<View, Failure> {
+        let Reply { answer, view } = self.ask(act).await?;
+        answer.map(|()| view).map_err(|refusal| refused(&refusal))
     }
 
     /// Asks, and waits until what is answered is on disk.
-    pub(crate) async fn ask(&self, input: Input) -> Result<Reply, Failure> {
+    pub(crate) async fn ask<I: Input>(&self, input: I) -> Result<Reply<I::Answer>, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.try_give(Order::input((input, Some(reply)))).map_err(|refused| match refused {
-            Refused::Full => {
-                Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
-            }
-            Refused::Stopped => stopping(),
-        })?;
+        self.inputs.try_give(Order::input(Engine::input(input, Some(reply)))).map_err(
+            |refused| match refused {
+                Refused::Full => {
+                    Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
+                }
+                Refused::Stopped => stopping(),
+            },
+        )?;
         answer.await.map_err(|_| stopping())
     }
 
     /// Tells, and waits for nothing but a place in the queue. Without an owner there is nothing left to tell.
-    pub(crate) async fn tell(&self, input: Input) {
-        self.inputs.give(Order::input((input, None))).await;
+    pub(crate) async fn tell(&self, happened: Happened) {
+        self.inputs.give(Order::input(Engine::input(happened, None))).await;
     }
 }
 
 fn stopping() -> Failure {
     Failure::unavailable("SHUTTING_DOWN", "the charge point is stopping", RETRY_AFTER)
-}
-
-/// The owner answered another question than was asked: a defect.
-pub(crate) fn unexpected(answer: Option<&Answer>) -> Failure {
-    Failure::internal(format_args!("an input was answered with {answer:?}"))
 }
 
 fn refused(refusal: &Refusal) -> Failure {

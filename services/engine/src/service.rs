@@ -10,7 +10,7 @@ use crate::{
 };
 use domain::{
     Mono,
-    supply::{Input, View},
+    supply::{Act, Happened, View},
 };
 use evmesh_proto::{
     engine::{
@@ -114,7 +114,7 @@ impl Service {
         let outbox = StoredOutbox {
             owner: point.inputs.clone(),
             read: storage::rows,
-            delivered: |ids| (Input::Delivered(ids), None),
+            delivered: |ids| Engine::input(Happened::Delivered(ids), None),
         };
 
         // What works in the background outlives the server: the last call's events are still relayed.
@@ -136,7 +136,7 @@ impl Service {
             }
         };
 
-        point.tell(Input::ShutDown).await;
+        point.tell(Happened::ShutDown).await;
         wait_for_outbox(&point, &producer).await;
         background.start();
         running.stop();
@@ -170,7 +170,7 @@ async fn tick(point: Point, mut wakes: watch::Receiver<Option<Mono>>, shutdown: 
             () = shutdown.started() => return,
             changed = wakes.changed() => if changed.is_err() { return },
             () = sleep_until(at) => {
-                point.tell(Input::Tick).await;
+                point.tell(Happened::Tick).await;
                 // The owner names the next moment after each commit.
                 tokio::select! {
                     () = shutdown.started() => return,
@@ -187,7 +187,7 @@ async fn wait_for_outbox(point: &Point, producer: &Producer) {
         return;
     }
     // The question makes sure that what was told before has been done, so that its events are counted.
-    if point.look().await.is_ok() {
+    if point.act(Act::Look).await.is_ok() {
         // Either way is fine: what is left is on disk.
         let _ = tokio::time::timeout(LAST_EVENTS, view.wait_for(|view| view.unsent == 0)).await;
     }

@@ -4,11 +4,13 @@
 use crate::{
     convert::{obstacle, outcome_proto, result_proto, state_proto},
     owner::Reply,
-    point::unexpected,
 };
 use domain::{
-    SupplyState,
-    supply::{Answer, Authorization, CallResult, Input, MAX_UNSETTLED},
+    InstanceId, SupplyState, Trace,
+    supply::{
+        Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome, StaleEpoch,
+        WrongInstance,
+    },
 };
 use evmesh_proto::engine as proto;
 use mesh::{
@@ -22,17 +24,20 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A request of one of central's calls.
-pub trait Call {
+pub trait Request {
+    type Input: Input;
     type Response;
 
-    fn input(self) -> Result<Input, Failure>;
-    fn response(reply: Reply) -> Result<Self::Response, Failure>;
+    /// `trace` is where the call stands in one.
+    fn input(self, trace: Option<Trace>) -> Result<Self::Input, Failure>;
+    fn response(reply: Reply<<Self::Input as Input>::Answer>) -> Self::Response;
 }
 
-impl Call for proto::AuthorizeSupplyRequest {
+impl Request for proto::AuthorizeSupplyRequest {
+    type Input = (InstanceId, Call);
     type Response = proto::AuthorizeSupplyResponse;
 
-    fn input(self) -> Result<Input, Failure> {
+    fn input(self, trace: Option<Trace>) -> Result<Self::Input, Failure> {
         let instance = parse("instance_id", &self.instance_id)?;
         let order = Authorization {
             number: number(self.authorization_number)?,
@@ -40,75 +45,73 @@ impl Call for proto::AuthorizeSupplyRequest {
             driver: parse("driver_id", &self.driver_id)?,
             price: price("price", self.price.as_ref())?,
             duration: duration("duration", self.duration.as_ref())?,
-            trace: None, // it is no part of the message
+            trace,
         };
         if !(SHORTEST..=LONGEST).contains(&order.duration) {
             return Err(Failure::invalid("duration", "must be from 1 s to 24 h"));
         }
-        Ok(Input::Authorize(instance, order))
+        Ok((instance, Call::Authorize(order)))
     }
 
-    fn response(reply: Reply) -> Result<Self::Response, Failure> {
-        let (result, state) = answered(reply)?;
-        Ok(Self::Response { result: result.into(), state: Some(state) })
+    fn response(reply: Reply<CallResult>) -> Self::Response {
+        let (result, state) = answered(&reply);
+        Self::Response { result, state }
     }
 }
 
-impl Call for proto::RevokeAuthorizationRequest {
+impl Request for proto::RevokeAuthorizationRequest {
+    type Input = (InstanceId, Revoke);
     type Response = proto::RevokeAuthorizationResponse;
 
-    fn input(self) -> Result<Input, Failure> {
-        Ok(Input::Revoke {
-            instance: parse("instance_id", &self.instance_id)?,
-            number: number(self.authorization_number)?,
-            session: parse("session_id", &self.session_id)?,
-        })
+    fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
+        let instance = parse("instance_id", &self.instance_id)?;
+        let number = number(self.authorization_number)?;
+        Ok((instance, Revoke { number, session: parse("session_id", &self.session_id)? }))
     }
 
-    fn response(reply: Reply) -> Result<Self::Response, Failure> {
+    fn response(reply: Reply<Result<RevokeOutcome, WrongInstance>>) -> Self::Response {
         let (result, outcome) = match reply.answer {
-            Some(Answer::Revoke(Ok(outcome))) => (CallResult::Done, outcome_proto(outcome)),
-            Some(Answer::Revoke(Err(_))) => (CallResult::WrongInstance, proto::RevokeOutcome::Unspecified),
-            other => return Err(unexpected(other.as_ref())),
+            Ok(outcome) => (CallResult::Done, outcome_proto(outcome)),
+            Err(WrongInstance) => (CallResult::WrongInstance, proto::RevokeOutcome::Unspecified),
         };
-        Ok(Self::Response {
-            result: result_proto(result).into(),
-            outcome: outcome.into(),
-            state: Some(state_proto(&reply.view)),
-        })
+        let (result, state) = answered(&Reply { answer: result, view: reply.view });
+        Self::Response { result, outcome: outcome.into(), state }
     }
 }
 
-impl Call for proto::StopSupplyRequest {
+impl Request for proto::StopSupplyRequest {
+    type Input = (InstanceId, Call);
     type Response = proto::StopSupplyResponse;
 
-    fn input(self) -> Result<Input, Failure> {
-        Ok(Input::Stop(parse("instance_id", &self.instance_id)?, parse("session_id", &self.session_id)?))
+    fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
+        Ok((parse("instance_id", &self.instance_id)?, Call::Stop(parse("session_id", &self.session_id)?)))
     }
 
-    fn response(reply: Reply) -> Result<Self::Response, Failure> {
-        let (result, state) = answered(reply)?;
-        Ok(Self::Response { result: result.into(), state: Some(state) })
+    fn response(reply: Reply<CallResult>) -> Self::Response {
+        let (result, state) = answered(&reply);
+        Self::Response { result, state }
     }
 }
 
-impl Call for proto::GetEngineStateRequest {
+impl Request for proto::GetEngineStateRequest {
+    type Input = (InstanceId, Call);
     type Response = proto::GetEngineStateResponse;
 
-    fn input(self) -> Result<Input, Failure> {
-        Ok(Input::Query(parse("instance_id", &self.instance_id)?))
+    fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
+        Ok((parse("instance_id", &self.instance_id)?, Call::Query))
     }
 
-    fn response(reply: Reply) -> Result<Self::Response, Failure> {
-        let (result, state) = answered(reply)?;
-        Ok(Self::Response { result: result.into(), state: Some(state) })
+    fn response(reply: Reply<CallResult>) -> Self::Response {
+        let (result, state) = answered(&reply);
+        Self::Response { result, state }
     }
 }
 
-impl Call for proto::ConfirmSettledRequest {
+impl Request for proto::ConfirmSettledRequest {
+    type Input = (InstanceId, Call);
     type Response = proto::ConfirmSettledResponse;
 
-    fn input(self) -> Result<Input, Failure> {
+    fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
         let instance = parse("instance_id", &self.instance_id)?;
         if self.session_ids.len() > MAX_UNSETTLED {
             let problem = format!("must be at most {MAX_UNSETTLED}");
@@ -120,44 +123,35 @@ impl Call for proto::ConfirmSettledRequest {
             .enumerate()
             .map(|(place, session)| parse(&format!("session_ids[{place}]"), session))
             .collect::<Result<_, _>>()?;
-        Ok(Input::ConfirmSettled(instance, sessions))
+        Ok((instance, Call::ConfirmSettled(sessions)))
     }
 
-    fn response(reply: Reply) -> Result<Self::Response, Failure> {
-        let (result, state) = answered(reply)?;
-        Ok(Self::Response { result: result.into(), state: Some(state) })
+    fn response(reply: Reply<CallResult>) -> Self::Response {
+        let (result, state) = answered(&reply);
+        Self::Response { result, state }
     }
 }
 
 /// A ping on the stream with this number.
-pub fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Input, Failure> {
+pub fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Ping, Failure> {
     let epoch = convert::number("epoch", ping.epoch)?;
-    Ok(Input::Attend { link, epoch, central_reachable: ping.central_reachable })
+    Ok(Ping { link, epoch, central_reachable: ping.central_reachable })
 }
 
-pub fn pong(reply: Reply) -> Result<proto::AttendResponse, Failure> {
-    match reply.answer {
-        Some(Answer::Attend(Ok(()))) => Ok(proto::AttendResponse {
-            instance_id: reply.view.instance.to_string(),
-            fault: obstacle(&reply.view),
-            supplying: reply
-                .view
-                .current
-                .as_ref()
-                .is_some_and(|record| record.state == SupplyState::Supplying),
-        }),
-        Some(Answer::Attend(Err(stale))) => {
-            Err(Failure::aborted("EPOCH_STALE", stale.to_string(), RETRY_AFTER).with("epoch", stale.newest))
-        }
-        other => Err(unexpected(other.as_ref())),
-    }
+pub fn pong(reply: Reply<Result<(), StaleEpoch>>) -> Result<proto::AttendResponse, Failure> {
+    let Reply { answer, view } = reply;
+    answer.map_err(|stale| {
+        Failure::aborted("EPOCH_STALE", stale.to_string(), RETRY_AFTER).with("epoch", stale.newest)
+    })?;
+    Ok(proto::AttendResponse {
+        instance_id: view.instance.to_string(),
+        fault: obstacle(&view),
+        supplying: view.current.as_ref().is_some_and(|record| record.state == SupplyState::Supplying),
+    })
 }
 
-fn answered(reply: Reply) -> Result<(proto::CallResult, proto::EngineState), Failure> {
-    match reply {
-        Reply { answer: Some(Answer::Call(result)), view } => Ok((result_proto(result), state_proto(&view))),
-        Reply { answer, .. } => Err(unexpected(answer.as_ref())),
-    }
+fn answered(reply: &Reply<CallResult>) -> (i32, Option<proto::EngineState>) {
+    (result_proto(reply.answer).into(), Some(state_proto(&reply.view)))
 }
 
 fn number(number: u64) -> Result<u64, Failure> {

@@ -3,13 +3,13 @@
 use domain::{
     ChargePointId, InstanceId, Mono, Now, SupplyRecord,
     simulated::Settings,
-    supply::{Answer, Input, View, Write},
+    supply::{Act, Happened, Input, Refusal, View, Write},
 };
 use engine::{
     Error, codec,
-    owner::{self, Effect, Reply},
+    owner::{self, Applied, Effect, Reply},
     storage, telemetry,
-    wire::{self, Call},
+    wire::{self, Request},
 };
 use evmesh_proto::{
     engine as proto,
@@ -39,8 +39,10 @@ pub enum Asked {
     GetState(proto::GetEngineStateRequest),
     /// A ping on the `Attend` stream with this number.
     Ping(u64, proto::AttendRequest),
-    /// Anything else.
-    Input(Input),
+    /// What a person does there.
+    Act(Act),
+    /// What nobody waits for.
+    Happened(Happened),
 }
 
 /// What is answered; [`Told::Done`] where nobody waits.
@@ -58,8 +60,10 @@ pub enum Told {
     GetState(proto::GetEngineStateResponse),
     /// To a ping.
     Pong(proto::AttendResponse),
-    /// To anything else.
-    Done(Option<Answer>),
+    /// To whoever stands there.
+    Panel(Result<(), Refusal>),
+    /// It happened.
+    Done,
     /// Refused before or by the rules, with a status.
     Refused(Failure),
 }
@@ -98,34 +102,25 @@ impl<S: Store> Engine<S> {
     /// One step of the owner: everything that is asked, one commit, and then what may be let out.
     pub fn step(&mut self, now: Now, asked: Vec<Asked>) -> Result<Outcome, Error> {
         let mut commands = Vec::new();
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
         for asked in asked {
-            let (input, reader) = split(asked);
-            waiting.push(match input {
-                Ok(input) => {
-                    let (reply, answer) = oneshot::channel();
-                    commands.push((input, Some(reply)));
-                    Ok((answer, reader))
+            match ask(asked) {
+                Ok((command, told)) => {
+                    commands.push(command);
+                    waiting.push(told);
                 }
-                Err(failure) => Err(failure),
-            });
+                Err(failure) => waiting.push(Box::new(|| Told::Refused(failure))),
+            }
         }
         let mut readings = Vec::new();
         for release in self.0.step(now, commands)? {
             match release {
-                Effect::Reply(to, reply) => _ = to.send(reply), // it is in `waiting`
+                Effect::Reply(reply) => reply.send(), // to `waiting`
                 Effect::Reading(message, _) => readings.push(telemetry::payload(&message)),
                 Effect::Event(_) | Effect::OutboxOverflow(_) => {}
             }
         }
-        let told = waiting.into_iter().map(|waiting| match waiting {
-            Ok((mut answer, reader)) => match answer.try_recv() {
-                Ok(reply) => reader(reply).unwrap_or_else(Told::Refused),
-                Err(_) => Told::Done(None), // every command of a step is answered in it
-            },
-            Err(failure) => Told::Refused(failure),
-        });
-        Ok(Outcome { told: told.collect(), readings })
+        Ok(Outcome { told: waiting.into_iter().map(|told| told()).collect(), readings })
     }
 
     /// The engine as it looks from outside.
@@ -139,32 +134,35 @@ impl<S: Store> Engine<S> {
     }
 }
 
-/// Reads a reply as the response to its request.
-type Reader = fn(Reply) -> Result<Told, Failure>;
+/// Gives what was answered, once the step is done.
+type Waiting = Box<dyn FnOnce() -> Told>;
 
-fn split(asked: Asked) -> (Result<Input, Failure>, Reader) {
-    fn call<C: Call>(request: C, reader: Reader) -> (Result<Input, Failure>, Reader) {
-        (request.input(), reader)
-    }
+fn ask(asked: Asked) -> Result<(Applied, Waiting), Failure> {
     match asked {
-        Asked::Authorize(request) => {
-            call(request, |reply| proto::AuthorizeSupplyRequest::response(reply).map(Told::Authorize))
-        }
-        Asked::Revoke(request) => {
-            call(request, |reply| proto::RevokeAuthorizationRequest::response(reply).map(Told::Revoke))
-        }
-        Asked::Stop(request) => {
-            call(request, |reply| proto::StopSupplyRequest::response(reply).map(Told::Stop))
-        }
-        Asked::Confirm(request) => {
-            call(request, |reply| proto::ConfirmSettledRequest::response(reply).map(Told::Confirm))
-        }
-        Asked::GetState(request) => {
-            call(request, |reply| proto::GetEngineStateRequest::response(reply).map(Told::GetState))
-        }
-        Asked::Ping(link, ping) => (wire::ping(link, &ping), |reply| wire::pong(reply).map(Told::Pong)),
-        Asked::Input(input) => (Ok(input), |reply| Ok(Told::Done(reply.answer))),
+        Asked::Authorize(request) => call(request, Told::Authorize),
+        Asked::Revoke(request) => call(request, Told::Revoke),
+        Asked::Stop(request) => call(request, Told::Stop),
+        Asked::Confirm(request) => call(request, Told::Confirm),
+        Asked::GetState(request) => call(request, Told::GetState),
+        Asked::Ping(link, ping) => Ok(waits(wire::ping(link, &ping)?, |reply| {
+            wire::pong(reply).map_or_else(Told::Refused, Told::Pong)
+        })),
+        Asked::Act(act) => Ok(waits(act, |reply| Told::Panel(reply.answer))),
+        Asked::Happened(happened) => Ok(waits(happened, |_| Told::Done)),
     }
+}
+
+fn call<R: Request>(request: R, told: fn(R::Response) -> Told) -> Result<(Applied, Waiting), Failure>
+where
+    R::Response: 'static,
+{
+    Ok(waits(request.input(None)?, move |reply| told(R::response(reply))))
+}
+
+fn waits<I: Input>(input: I, told: impl FnOnce(Reply<I::Answer>) -> Told + 'static) -> (Applied, Waiting) {
+    let (reply, mut answer) = oneshot::channel();
+    let applied = owner::Engine::input(input, Some(reply));
+    (applied, Box::new(move || told(answer.try_recv().expect("each input of a step is answered in it"))))
 }
 
 /// An entry of an engine's store, told apart by its key.

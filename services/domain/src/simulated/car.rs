@@ -3,7 +3,7 @@
 use super::{meter::Meter, settings::Settings};
 use crate::{
     Mono,
-    supply::{Cause, Input, Metered, TakenBy},
+    supply::{Cause, Happened, Metered, TakenBy},
 };
 
 /// The car at the charge point, or the one that will come, and the meter between the two.
@@ -39,10 +39,11 @@ impl Car {
     }
 
     /// When it has had enough, and how the rules are told.
-    pub(super) fn enough(&self) -> Option<(Mono, Input)> {
+    pub(super) fn enough(&self) -> Option<(Mono, Happened)> {
         let since = self.supplied?;
-        let full = self.meter.full_at().map(|at| (at, Input::CarTakesNoMore(Cause::Full)));
-        let over = self.settings.duration.map(|stay| (since + stay, Input::CarTakesNoMore(Cause::TimeOver)));
+        let full = self.meter.full_at().map(|at| (at, Happened::CarTakesNoMore(Cause::Full)));
+        let over =
+            self.settings.duration.map(|stay| (since + stay, Happened::CarTakesNoMore(Cause::TimeOver)));
         full.into_iter().chain(over).min_by_key(|(at, _)| *at)
     }
 

@@ -3,7 +3,7 @@
 use super::{car::Car, settings::Settings};
 use crate::{
     InstanceId, Mono, Now,
-    supply::{Effect, Input, Stored, Supply, View},
+    supply::{Effect, Happened, Input, Stored, Supply, View},
 };
 
 /// An engine's rules with a simulated car; to be used as [`Supply`] is.
@@ -21,20 +21,20 @@ impl ChargePoint {
     }
 
     /// Applies one input. Time that passed before it is dealt with first.
-    pub fn apply(&mut self, now: Now, input: Input) -> Vec<Effect> {
+    pub fn apply<I: Input>(&mut self, now: Now, input: I) -> (I::Answer, Vec<Effect>) {
         let mut effects = Vec::new();
         // Each round removes what was due, and none adds more than a supply's own two ends: it ends.
         while let Some((at, due)) = self.due().filter(|(at, _)| *at <= now.mono) {
-            if due == Input::PluggedIn {
+            if due == Happened::PluggedIn {
                 self.car.plugs_itself_in();
             }
             self.step(now.back_to(at), due, &mut effects);
         }
-        self.step(now, input, &mut effects);
-        effects
+        let answer = self.step(now, input, &mut effects);
+        (answer, effects)
     }
 
-    /// When [`Input::Tick`] is due; `None`: nothing happens by itself.
+    /// When [`Happened::Tick`] is due; `None`: nothing happens by itself.
     pub fn wake_at(&self) -> Option<Mono> {
         self.due().map(|(at, _)| at).into_iter().chain(self.supply.wake_at()).min()
     }
@@ -50,17 +50,19 @@ impl ChargePoint {
     }
 
     /// Whatever happens by itself next, but for readings; of several at once the first named here.
-    fn due(&self) -> Option<(Mono, Input)> {
-        let rules = self.supply.due_at().map(|at| (at, Input::Tick));
-        let arrives = self.car.arrives().map(|at| (at, Input::PluggedIn));
+    fn due(&self) -> Option<(Mono, Happened)> {
+        let rules = self.supply.due_at().map(|at| (at, Happened::Tick));
+        let arrives = self.car.arrives().map(|at| (at, Happened::PluggedIn));
         [self.car.enough(), rules, arrives].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+    fn step<I: Input>(&mut self, now: Now, input: I, effects: &mut Vec<Effect>) -> I::Answer {
         let metered = self.car.metered(now.mono);
-        effects.extend(self.supply.apply(now, metered, input));
+        let (answer, decided) = self.supply.apply(now, metered, input);
+        effects.extend(decided);
         if self.car.sees(now.mono, self.supply.taken_by(), self.supply.plugged_in()) {
-            effects.extend(self.supply.apply(now, metered, Input::Unplugged));
+            effects.extend(self.supply.apply(now, metered, Happened::Unplugged).1);
         }
+        answer
     }
 }

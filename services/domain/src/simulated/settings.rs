@@ -14,7 +14,7 @@ pub struct Settings {
     /// How much faster than real time energy flows; at least 1.
     pub speed: u32,
     /// The car plugs in by itself so long after an authorisation, and leaves after the supply; `None`: it waits for
-    /// [`Input::PlugIn`](crate::supply::Input::PlugIn).
+    /// [`Act::PlugIn`](crate::supply::Act::PlugIn).
     pub plug_in_after: Option<Duration>,
     /// How long the monitor may be silent before it counts as lost.
     pub monitor_grace: Duration,

@@ -4,16 +4,43 @@ use super::{
     current::{Current, Held},
     effect::{CallResult, Effect, RevokeOutcome, Write, WrongInstance},
     event::Cause,
-    input::Authorization,
-    machine::{Moment, Supply},
+    input::{Authorization, Call, Revoke},
+    machine::{Input, Moment, Supply},
 };
 use crate::{InstanceId, Mono, SessionId, SupplyRecord};
 
-impl Supply {
-    pub(super) fn authorize(&mut self, at: Mono, instance: &InstanceId, order: Authorization) -> CallResult {
-        if *instance != self.instance {
+impl Input for (InstanceId, Call) {
+    type Answer = CallResult;
+
+    fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) -> CallResult {
+        let (instance, call) = self;
+        if instance != supply.instance {
             return CallResult::WrongInstance;
         }
+        match call {
+            Call::Authorize(order) => return supply.authorize(now.mono, order),
+            Call::Stop(session) => supply.stop(now, &session, effects),
+            Call::Query => {}
+            Call::ConfirmSettled(sessions) => supply.confirm(&sessions, effects),
+        }
+        CallResult::Done
+    }
+}
+
+impl Input for (InstanceId, Revoke) {
+    type Answer = Result<RevokeOutcome, WrongInstance>;
+
+    fn take(self, supply: &mut Supply, _: Moment, _: &mut Vec<Effect>) -> Self::Answer {
+        let (instance, Revoke { number, session }) = self;
+        if instance != supply.instance {
+            return Err(WrongInstance);
+        }
+        Ok(supply.revoke(number, &session))
+    }
+}
+
+impl Supply {
+    fn authorize(&mut self, at: Mono, order: Authorization) -> CallResult {
         let (repeat, supplying) = match &self.current {
             Current::Nothing => (false, false),
             Current::Held(held) => {
@@ -46,19 +73,11 @@ impl Supply {
         CallResult::Done
     }
 
-    pub(super) fn revoke(
-        &mut self,
-        instance: &InstanceId,
-        number: u64,
-        session: &SessionId,
-    ) -> Result<RevokeOutcome, WrongInstance> {
-        if *instance != self.instance {
-            return Err(WrongInstance);
-        }
+    fn revoke(&mut self, number: u64, session: &SessionId) -> RevokeOutcome {
         self.see(number);
         match &self.current {
             Current::Running(running) if running.record.session == *session => {
-                return Ok(RevokeOutcome::Supplying);
+                return RevokeOutcome::Supplying;
             }
             // A newer authorisation than the revoked one is not its business (INV-8).
             Current::Held(held) if held.order.session == *session && held.order.number <= number => {
@@ -66,19 +85,10 @@ impl Supply {
             }
             Current::Nothing | Current::Held(_) | Current::Running(_) => {}
         }
-        if self.has_ended(session) { Ok(RevokeOutcome::Ended) } else { Ok(RevokeOutcome::Revoked) }
+        if self.has_ended(session) { RevokeOutcome::Ended } else { RevokeOutcome::Revoked }
     }
 
-    pub(super) fn stop(
-        &mut self,
-        moment: Moment,
-        instance: &InstanceId,
-        session: &SessionId,
-        effects: &mut Vec<Effect>,
-    ) -> CallResult {
-        if *instance != self.instance {
-            return CallResult::WrongInstance;
-        }
+    fn stop(&mut self, moment: Moment, session: &SessionId, effects: &mut Vec<Effect>) {
         match &self.current {
             Current::Running(running) if running.record.session == *session => {
                 self.end(moment, Cause::Stopped, effects);
@@ -86,27 +96,13 @@ impl Supply {
             Current::Held(held) if held.order.session == *session => self.current = Current::Nothing,
             Current::Nothing | Current::Held(_) | Current::Running(_) => {}
         }
-        CallResult::Done
     }
 
-    pub(super) fn query(&self, instance: &InstanceId) -> CallResult {
-        if *instance == self.instance { CallResult::Done } else { CallResult::WrongInstance }
-    }
-
-    pub(super) fn confirm(
-        &mut self,
-        instance: &InstanceId,
-        sessions: &[SessionId],
-        effects: &mut Vec<Effect>,
-    ) -> CallResult {
-        if *instance != self.instance {
-            return CallResult::WrongInstance;
-        }
+    fn confirm(&mut self, sessions: &[SessionId], effects: &mut Vec<Effect>) {
         let settled = |record: &mut SupplyRecord| sessions.contains(&record.session);
         for record in self.unsettled.extract_if(.., settled) {
             effects.push(Effect::Save(Write::Settled(record.authorization)));
         }
-        CallResult::Done
     }
 
     /// Notes a number; true if it is above all that were seen.

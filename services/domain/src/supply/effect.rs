@@ -12,8 +12,6 @@ pub enum Effect {
     Publish(SupplyRecord),
     /// The outbox was full: so many of its oldest rows were given up. Central hears of their sessions by its calls.
     OutboxOverflow(u64),
-    /// The answer to the input: exactly one for each input that says it is answered.
-    Answer(Answer),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +26,6 @@ pub enum Write {
     Event(Event),
     /// The row with this id left the outbox.
     EventGone(u64),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// To central's calls.
-    Call(CallResult),
-    /// To a revocation.
-    Revoke(Result<RevokeOutcome, WrongInstance>),
-    /// To a ping.
-    Attend(Result<(), StaleEpoch>),
-    /// To whoever stands at the charge point.
-    Panel(Result<(), Refusal>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! What the engine is told.
+//! What the engine is told and asked. Each kind has its own answer: see [`Input`](super::Input).
 
 use super::event::Cause;
-use crate::{DriverId, InstanceId, Price, SessionId, Trace};
+use crate::{DriverId, Price, SessionId, Trace};
 use std::time::Duration;
 
 /// The right to one supply, from central.
@@ -18,30 +18,59 @@ pub struct Authorization {
     pub trace: Option<Trace>,
 }
 
-/// Something that happened to the engine.
+/// A call of central's, which comes with the instance that it is meant for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum Call {
+    /// A supply is authorised.
+    Authorize(Authorization),
+    /// A session here is to end.
+    Stop(SessionId),
+    /// Central asks for the state.
+    Query,
+    /// Central has the final records of these sessions on its disk.
+    ConfirmSettled(Vec<SessionId>),
+}
+
+/// Central takes back an authorisation and every older one on its way. Comes with an instance, as a [`Call`] does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoke {
+    pub number: u64,
+    pub session: SessionId,
+}
+
+/// The monitor's ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ping {
+    /// Which stream it came on; a newer stream has a higher number.
+    pub link: u64,
+    /// The epoch of the monitor's registration; 0 before the first.
+    pub epoch: u64,
+    /// The monitor's stream to central stands.
+    pub central_reachable: bool,
+}
+
+/// What a person does at the charge point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Puts the cable in.
+    PlugIn,
+    /// Takes the cable out.
+    Unplug,
+    /// May a supply be asked for here?
+    CheckManual,
+    /// Breaks it; why, in words.
+    Break(String),
+    /// Repairs it.
+    Repair,
+    /// Looks at the panel.
+    Look,
+}
+
+/// What happens without anyone who waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
     /// Time passed: the moment that [`super::Supply::wake_at`] named, or any other.
     Tick,
-    /// Central authorises a supply. Answered by [`super::Answer::Call`].
-    Authorize(InstanceId, Authorization),
-    /// Central takes back an authorisation and every older one on its way. Answered by [`super::Answer::Revoke`].
-    Revoke { instance: InstanceId, number: u64, session: SessionId },
-    /// Central ends a session here. Answered by [`super::Answer::Call`].
-    Stop(InstanceId, SessionId),
-    /// Central asks for the state. Answered by [`super::Answer::Call`].
-    Query(InstanceId),
-    /// Central has the final records of these sessions on its disk. Answered by [`super::Answer::Call`].
-    ConfirmSettled(InstanceId, Vec<SessionId>),
-    /// The monitor's ping. Answered by [`super::Answer::Attend`].
-    Attend {
-        /// Which stream it came on; a newer stream has a higher number.
-        link: u64,
-        /// The epoch of the monitor's registration; 0 before the first.
-        epoch: u64,
-        /// The monitor's stream to central stands.
-        central_reachable: bool,
-    },
     /// A monitor's stream ended.
     AttendEnded { link: u64 },
     /// A car came, and put its cable in.
@@ -50,18 +79,6 @@ pub enum Input {
     Unplugged,
     /// The car takes no more: it is full, or has stayed as long as it wanted to.
     CarTakesNoMore(Cause),
-    /// A person puts the cable in. Answered by [`super::Answer::Panel`].
-    PlugIn,
-    /// A person takes the cable out. Answered by [`super::Answer::Panel`].
-    Unplug,
-    /// May a supply be asked for at the charge point itself? Answered by [`super::Answer::Panel`].
-    CheckManual,
-    /// The charge point breaks; why, in words. Answered by [`super::Answer::Panel`].
-    Break(String),
-    /// It is repaired. Answered by [`super::Answer::Panel`].
-    Repair,
-    /// The panel is looked at. Answered by [`super::Answer::Panel`].
-    Look,
     /// These rows of the outbox were delivered.
     Delivered(Vec<u64>),
     /// The process ends in good order, and its power with it: so does a supply that runs.

@@ -2,14 +2,14 @@
 
 use super::{
     current::Current,
-    effect::{Answer, Effect, Obstacle, Refusal, Write},
+    effect::{Effect, Obstacle, StaleEpoch, Write},
     event::{Cause, Event, EventKind},
-    input::Input,
+    input::{Happened, Ping},
     metered::Metered,
     watch::Watch,
 };
 use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt::Debug, time::Duration};
 
 /// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer
 /// that carries them all stays well below a megabyte.
@@ -67,15 +67,26 @@ pub struct Supply {
     outbox: VecDeque<u64>,
     next_event: u64,
     pub(super) watch: Watch,
-    fault: Option<String>,
+    pub(super) fault: Option<String>,
     pub(super) plugged_in: bool,
     /// The engine's own row on disk is older than what is here.
     pub(super) unsaved: bool,
 }
 
+/// Something that comes to the engine, and what it is answered.
+pub trait Input: Send + 'static {
+    type Answer: Debug + Send + 'static;
+
+    /// What of it comes before things that are due at this very moment.
+    fn ahead(&self, _: &mut Supply, _: Moment, _: &mut Vec<Effect>) {}
+
+    /// The thing itself; [`Supply::apply`] does what is due around it.
+    fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) -> Self::Answer;
+}
+
 /// The moment of an input, and what the meter shows at it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub struct Moment {
     pub(super) mono: Mono,
     pub(super) wall: Wall,
     pub(super) metered: Metered,
@@ -118,24 +129,19 @@ impl Supply {
 
     /// Applies one input, with what the meter shows. Time that passed before it is dealt with first: what was due in
     /// it is metered right if whoever applies came at [`Self::due_at`] too.
-    pub fn apply(&mut self, now: Now, metered: Metered, input: Input) -> Vec<Effect> {
+    pub fn apply<I: Input>(&mut self, now: Now, metered: Metered, input: I) -> (I::Answer, Vec<Effect>) {
         let mut effects = Vec::new();
         let now = Moment { mono: now.mono, wall: now.wall, metered };
-        if let Input::CarTakesNoMore(cause) = &input {
-            // Before what is due at this very moment: the final reading says what one just before it would have.
-            self.pass(now, Mono(now.mono.0.saturating_sub(1)), &mut effects);
-            self.end(now, cause.clone(), &mut effects);
-        }
+        input.ahead(self, now, &mut effects);
         self.pass(now, now.mono, &mut effects);
         self.read_if_due(now, &mut effects);
-        let answer = self.take(now, input, &mut effects);
+        let answer = input.take(self, now, &mut effects);
         self.start_if_ready(now, &mut effects);
         self.save(&mut effects);
-        effects.extend(answer.map(Effect::Answer));
-        effects
+        (answer, effects)
     }
 
-    /// When [`Input::Tick`] is due; `None`: nothing happens by itself.
+    /// When [`Happened::Tick`] is due; `None`: nothing happens by itself.
     pub fn wake_at(&self) -> Option<Mono> {
         let reading = match &self.current {
             Current::Running(running) => Some(running.next_reading),
@@ -199,95 +205,6 @@ impl Supply {
         }
     }
 
-    fn take(&mut self, now: Moment, input: Input, effects: &mut Vec<Effect>) -> Option<Answer> {
-        match input {
-            Input::Tick | Input::CarTakesNoMore(_) => None,
-            Input::Authorize(instance, order) => {
-                Some(Answer::Call(self.authorize(now.mono, &instance, order)))
-            }
-            Input::Revoke { instance, number, session } => {
-                Some(Answer::Revoke(self.revoke(&instance, number, &session)))
-            }
-            Input::Stop(instance, session) => {
-                Some(Answer::Call(self.stop(now, &instance, &session, effects)))
-            }
-            Input::Query(instance) => Some(Answer::Call(self.query(&instance))),
-            Input::ConfirmSettled(instance, sessions) => {
-                Some(Answer::Call(self.confirm(&instance, &sessions, effects)))
-            }
-            Input::Attend { link, epoch, central_reachable } => {
-                Some(Answer::Attend(self.watch.ping(now.mono, link, epoch, central_reachable)))
-            }
-            Input::AttendEnded { link } => {
-                self.watch.ended(link);
-                None
-            }
-            Input::PluggedIn => {
-                self.plugged_in = true;
-                None
-            }
-            Input::Unplugged => {
-                self.unplugged(now, effects);
-                None
-            }
-            Input::PlugIn => Some(Answer::Panel(self.plug_in())),
-            Input::Unplug => {
-                self.unplugged(now, effects);
-                Some(Answer::Panel(Ok(())))
-            }
-            Input::CheckManual => Some(Answer::Panel(self.check_manual())),
-            Input::Break(reason) => {
-                self.break_down(now, reason, effects);
-                Some(Answer::Panel(Ok(())))
-            }
-            Input::Repair => {
-                self.fault = None;
-                Some(Answer::Panel(Ok(())))
-            }
-            Input::Look => Some(Answer::Panel(Ok(()))),
-            Input::Delivered(ids) => {
-                self.delivered(&ids, effects);
-                None
-            }
-            Input::ShutDown => {
-                self.end(now, Cause::Interrupted, effects);
-                self.current = Current::Nothing;
-                None
-            }
-        }
-    }
-
-    fn plug_in(&mut self) -> Result<(), Refusal> {
-        if matches!(self.current, Current::Running(_)) {
-            return Err(Refusal::AlreadyPluggedIn);
-        }
-        self.plugged_in = true;
-        Ok(())
-    }
-
-    fn unplugged(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.plugged_in = false;
-        self.end(now, Cause::Unplugged, effects);
-    }
-
-    fn check_manual(&self) -> Result<(), Refusal> {
-        match &self.current {
-            Current::Held(held) => Err(Refusal::Busy(held.order.session.clone())),
-            Current::Running(running) => Err(Refusal::Busy(running.record.session.clone())),
-            Current::Nothing => self.obstacle().map_or(Ok(()), |obstacle| Err(Refusal::Obstacle(obstacle))),
-        }
-    }
-
-    fn break_down(&mut self, now: Moment, reason: String, effects: &mut Vec<Effect>) {
-        if self.fault.is_some() {
-            return; // it is broken already, and has said so
-        }
-        self.fault = Some(reason.clone());
-        if !self.end(now, Cause::EngineFault(reason.clone()), effects) {
-            self.tell(now.wall, EventKind::Broke(reason), effects);
-        }
-    }
-
     // --- time ---
 
     /// Whatever happens by itself next, but for readings; of several at once the first named here.
@@ -348,6 +265,40 @@ impl Supply {
             Current::Nothing | Current::Held(_) => None,
         };
         effects.push(Effect::Save(Write::Engine { highest: self.highest, current }));
+    }
+}
+
+impl Input for Ping {
+    type Answer = Result<(), StaleEpoch>;
+
+    fn take(self, supply: &mut Supply, now: Moment, _: &mut Vec<Effect>) -> Self::Answer {
+        supply.watch.ping(now.mono, self)
+    }
+}
+
+impl Input for Happened {
+    type Answer = ();
+
+    fn ahead(&self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) {
+        if let Self::CarTakesNoMore(cause) = self {
+            // The final reading says what one just before this moment would have.
+            supply.pass(now, Mono(now.mono.0.saturating_sub(1)), effects);
+            supply.end(now, cause.clone(), effects);
+        }
+    }
+
+    fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) {
+        match self {
+            Self::Tick | Self::CarTakesNoMore(_) => {}
+            Self::AttendEnded { link } => supply.watch.ended(link),
+            Self::PluggedIn => supply.plugged_in = true,
+            Self::Unplugged => supply.unplugged(now, effects),
+            Self::Delivered(ids) => supply.delivered(&ids, effects),
+            Self::ShutDown => {
+                supply.end(now, Cause::Interrupted, effects);
+                supply.current = Current::Nothing;
+            }
+        }
     }
 }
 

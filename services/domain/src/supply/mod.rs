@@ -1,8 +1,8 @@
 //! The engine's rules: which supply may start, what it has delivered, how it ends, and what must be on disk before
 //! anyone hears of it.
 //!
-//! [`Supply::apply`] takes the moment and an [`Input`] and gives [`Effect`]s. Whoever carries them out keeps one order
-//! (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then everything else.
+//! [`Supply::apply`] takes the moment and an [`Input`], and gives its answer and [`Effect`]s. Whoever carries them out
+//! keeps one order (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then all else, answers too.
 //!
 //! - A session starts at most once here, and has one record: the running one, or one in the unsettled list. (Central
 //!   gives a session that it has settled no new number.)
@@ -21,13 +21,12 @@ mod event;
 mod input;
 mod machine;
 mod metered;
+mod panel;
 mod running;
 mod watch;
 
-pub use effect::{
-    Answer, CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance,
-};
+pub use effect::{CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance};
 pub use event::{Cause, Event, EventKind};
-pub use input::{Authorization, Input};
-pub use machine::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, TakenBy, View};
+pub use input::{Act, Authorization, Call, Happened, Ping, Revoke};
+pub use machine::{Input, MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, TakenBy, View};
 pub use metered::{Metered, Register};

@@ -1,6 +1,6 @@
 //! Who attends the engine: the stream with the highest epoch, while it is not silent for longer than the grace.
 
-use super::effect::StaleEpoch;
+use super::{effect::StaleEpoch, input::Ping};
 use crate::Mono;
 use std::time::Duration;
 
@@ -27,13 +27,8 @@ impl Watch {
     /// Epoch 0 is a monitor that has not registered yet: it is answered, so that it learns the instance it is to
     /// register, but never takes the place of one that has. A ping on an older stream of the same epoch is answered and
     /// counts for nothing (INV-8).
-    pub(super) fn ping(
-        &mut self,
-        at: Mono,
-        link: u64,
-        epoch: u64,
-        central_reachable: bool,
-    ) -> Result<(), StaleEpoch> {
+    pub(super) fn ping(&mut self, at: Mono, ping: Ping) -> Result<(), StaleEpoch> {
+        let Ping { link, epoch, central_reachable } = ping;
         if epoch != 0 && epoch < self.newest_epoch {
             return Err(StaleEpoch { epoch, newest: self.newest_epoch });
         }
@@ -83,6 +78,7 @@ mod tests {
 
     #[test]
     fn the_highest_epoch_and_then_the_newest_stream_attends() {
+        let ping = |link, epoch| Ping { link, epoch, central_reachable: true };
         // (link, epoch, accepted, the link that attends afterwards)
         let mut watch = Watch::default();
         for (link, epoch, accepted, attends) in [
@@ -96,13 +92,13 @@ mod tests {
             (2, 3, false, 5), // the older one is told
             (5, 4, true, 5),
         ] {
-            assert_eq!(watch.ping(Mono(link), link, epoch, true).is_ok(), accepted, "{link} {epoch}");
+            assert_eq!(watch.ping(Mono(link), ping(link, epoch)).is_ok(), accepted, "{link} {epoch}");
             assert_eq!(watch.watcher.as_ref().unwrap().link, attends, "{link} {epoch}");
         }
         watch.ended(2);
         assert!(!watch.watcher.as_ref().unwrap().gone, "the end of an older stream touches nothing");
         watch.ended(5);
-        watch.ping(Mono(9), 6, 0, false).unwrap();
+        watch.ping(Mono(9), Ping { central_reachable: false, ..ping(6, 0) }).unwrap();
         assert_eq!(
             watch.watcher.as_ref().unwrap().link,
             6,

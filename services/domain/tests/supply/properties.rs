@@ -73,7 +73,7 @@ impl Seen {
                     self.disk.write(write);
                     saved.push(write);
                 }
-                Effect::Publish(_) | Effect::OutboxOverflow(_) | Effect::Answer(_) => {}
+                Effect::Publish(_) | Effect::OutboxOverflow(_) => {}
             }
         }
         assert!(self.disk.highest >= highest_before, "the highest number never falls");
@@ -109,7 +109,7 @@ impl Seen {
                     }
                     EventKind::Broke(_) | EventKind::MonitorLost => {}
                 },
-                Effect::Save(_) | Effect::OutboxOverflow(_) | Effect::Answer(_) => {}
+                Effect::Save(_) | Effect::OutboxOverflow(_) => {}
             }
         }
     }
@@ -126,46 +126,57 @@ fn moment(ms: u64, wall_offset: i64) -> Now {
     Now { mono: Mono(ms), wall: Wall(wall_offset + i64::try_from(ms).unwrap()) }
 }
 
+/// Applies one input whose commit succeeds.
+fn apply<I: Input>(engine: &mut ChargePoint, seen: &mut Seen, now: Now, input: I) -> I::Answer {
+    let (answer, effects) = engine.apply(now, input);
+    seen.take(&effects);
+    answer
+}
+
 fn run(settings: &Settings, steps: Vec<Step>) {
     let mut seen = Seen::default();
     let (mut engine, effects) = ChargePoint::restore(moment(0, 0), settings.clone(), seen.disk.stored());
     assert_eq!(effects, []);
     let (mut ms, mut wall, mut link) = (0_u64, 0_i64, 1_u64);
     for step in steps {
-        let here = || "here".parse().unwrap();
-        let name = |number: u64| session(&format!("s{number}"));
-        let mut revoked = None;
-        let input = match step {
-            Step::Wait(by) => {
-                ms += by;
-                Input::Tick
-            }
+        let name = |number: u64| format!("s{number}");
+        if let Step::Wait(by) = step {
+            ms += by;
+        }
+        let (engine, seen, now) = (&mut engine, &mut seen, moment(ms, wall));
+        let mut dead = None;
+        match step {
+            Step::Wait(_) => apply(engine, seen, now, Happened::Tick),
             Step::Authorize(number, of) => {
-                let over = seen.ended.contains_key(name(of).as_str());
-                let forgotten = seen.disk.unsettled.values().all(|record| record.session != name(of));
+                let of = name(of);
+                let over = seen.ended.contains_key(&of);
+                let forgotten = seen.disk.unsettled.values().all(|record| record.session.as_str() != of);
                 if over && forgotten && number > seen.disk.highest {
                     continue; // a session that central has settled gets no new number, and only stale copies come
                 }
-                authorize(number, name(of).as_str())
+                let result = apply(engine, seen, now, authorize(number, &of));
+                dead = (result != CallResult::Done).then_some(number);
             }
             Step::Revoke(number, of) => {
-                revoked = Some(number);
-                Input::Revoke { instance: here(), number, session: name(of) }
+                apply(engine, seen, now, revoke(number, &name(of))).unwrap();
+                dead = Some(number);
             }
-            Step::Stop(of) => Input::Stop(here(), name(of)),
-            Step::Confirm(of) => Input::ConfirmSettled(here(), vec![name(of)]),
-            Step::Ping(epoch) => Input::Attend { link, epoch, central_reachable: true },
+            Step::Stop(of) => _ = apply(engine, seen, now, stop(&name(of))),
+            Step::Confirm(of) => _ = apply(engine, seen, now, confirm(&name(of))),
+            Step::Ping(epoch) => {
+                _ = apply(engine, seen, now, Ping { link, epoch, central_reachable: true }); // it may be stale
+            }
             Step::StreamEnds => {
+                apply(engine, seen, now, Happened::AttendEnded { link });
                 link += 1;
-                Input::AttendEnded { link: link - 1 }
             }
-            Step::PlugIn => Input::PlugIn,
-            Step::Unplug => Input::Unplug,
-            Step::Break => Input::Break("smoke".into()),
-            Step::Repair => Input::Repair,
-            Step::Delivered(id) => Input::Delivered(vec![id]),
+            Step::PlugIn => _ = apply(engine, seen, now, Act::PlugIn), // a car may be there
+            Step::Unplug => apply(engine, seen, now, Act::Unplug).unwrap(),
+            Step::Break => apply(engine, seen, now, Act::Break("smoke".into())).unwrap(),
+            Step::Repair => apply(engine, seen, now, Act::Repair).unwrap(),
+            Step::Delivered(id) => apply(engine, seen, now, Happened::Delivered(vec![id])),
             Step::Crash { committed } => {
-                let effects = engine.apply(moment(ms, wall), Input::Tick);
+                let ((), effects) = engine.apply(now, Happened::Tick);
                 if committed {
                     seen.take(&effects);
                 }
@@ -173,7 +184,7 @@ fn run(settings: &Settings, steps: Vec<Step>) {
                 let interrupted = seen.disk.current.clone();
                 let (back, effects) =
                     ChargePoint::restore(moment(ms, wall), settings.clone(), seen.disk.stored());
-                engine = back;
+                *engine = back;
                 seen.take(&effects);
                 if let Some(running) = interrupted {
                     let closed = &seen.ended[running.session.as_str()];
@@ -183,28 +194,11 @@ fn run(settings: &Settings, steps: Vec<Step>) {
                 assert_eq!(seen.disk.current, None);
                 continue;
             }
-        };
-        let refused = match &input {
-            Input::Authorize(_, order) => Some(order.number),
-            _ => None,
-        };
-        let effects = engine.apply(moment(ms, wall), input);
-        seen.take(&effects);
-        for effect in &effects {
-            match effect {
-                Effect::Answer(Answer::Call(result)) if *result != CallResult::Done => {
-                    // A number that is held or supplied stays good, whatever another session asks under it.
-                    let used = engine.view().current.map(|record| record.authorization);
-                    seen.dead.extend(refused.filter(|number| Some(*number) != used));
-                }
-                Effect::Answer(Answer::Revoke(Ok(_))) => {
-                    let used = engine.view().current.map(|record| record.authorization);
-                    seen.dead.extend(revoked.filter(|number| Some(*number) != used));
-                }
-                _ => {}
-            }
         }
         let view = engine.view();
+        // A number that is held or supplied stays good, whatever another session asks under it.
+        let used = view.current.as_ref().map(|record| record.authorization);
+        seen.dead.extend(dead.filter(|number| Some(*number) != used));
         assert_eq!(view.highest, seen.disk.highest, "what it says is on disk");
         assert_eq!(view.unsettled, seen.disk.stored().unsettled);
         assert!(engine.wake_at().is_none_or(|at| at.0 > ms), "what is due was done");

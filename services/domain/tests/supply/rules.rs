@@ -1,7 +1,7 @@
 //! The rules as examples: what goes in, what comes out.
 
 use crate::test_point::*;
-use domain::{Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
+use domain::{InstanceId, Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
 use std::time::Duration;
 
 #[test]
@@ -27,25 +27,25 @@ fn a_supply_runs_from_authorisation_to_settlement() {
     assert_eq!((point.disk.current.clone(), point.state()), (None, None));
     assert_eq!(point.engine.view().last, Some(record));
 
-    assert_eq!(point.call(confirm("s1")), CallResult::Done);
-    assert_eq!(point.call(confirm("s1")), CallResult::Done);
+    assert_eq!(point.apply(confirm("s1")), CallResult::Done);
+    assert_eq!(point.apply(confirm("s1")), CallResult::Done);
     assert!(point.disk.unsettled.is_empty());
-    point.apply(Input::Delivered(vec![1]));
-    point.apply(Input::Delivered(vec![1, 7]));
+    point.apply(Happened::Delivered(vec![1]));
+    point.apply(Happened::Delivered(vec![1, 7]));
     assert_eq!(point.told(), ["s1 ended 11 100 Wh: the car is full"]);
 }
 
 #[test]
 fn a_supply_ends_by_each_cause_with_its_message() {
-    type Act = fn(&mut TestPoint);
-    let cases: [(&str, SupplyEnd, Act); 7] = [
-        ("s1 ended 4 25 Wh: unplugged", SupplyEnd::Completed, |b| _ = b.apply(Input::Unplug)),
-        ("s1 ended 4 25 Wh: stopped", SupplyEnd::Stopped, |b| _ = b.call(stop("s1"))),
-        ("s1 ended 4 25 Wh: smoke", SupplyEnd::EngineFault, |b| _ = b.apply(Input::Break("smoke".into()))),
+    type Ending = fn(&mut TestPoint);
+    let cases: [(&str, SupplyEnd, Ending); 7] = [
+        ("s1 ended 4 25 Wh: unplugged", SupplyEnd::Completed, |b| _ = b.apply(Act::Unplug)),
+        ("s1 ended 4 25 Wh: stopped", SupplyEnd::Stopped, |b| _ = b.apply(stop("s1"))),
+        ("s1 ended 4 25 Wh: smoke", SupplyEnd::EngineFault, |b| _ = b.apply(Act::Break("smoke".into()))),
         ("s1 ended 6 50 Wh: monitor lost", SupplyEnd::MonitorLost, |b| b.alone(3_000)),
         ("s1 ended 9 80 Wh: the car left", SupplyEnd::Completed, |b| b.attended(9_000)),
         ("s1 ended 4 25 Wh: interrupted", SupplyEnd::Interrupted, |b| {
-            assert_eq!(b.apply(Input::ShutDown), None)
+            b.apply(Happened::ShutDown);
         }),
         ("s1 ended 4 20 Wh: interrupted", SupplyEnd::Interrupted, TestPoint::restart),
     ];
@@ -72,15 +72,15 @@ fn a_supply_ends_by_each_cause_with_its_message() {
 #[test]
 fn authorisations_are_granted_or_refused() {
     type Before = fn(&mut TestPoint);
-    let held: Before = |b| _ = b.call(authorize(5, "s5"));
+    let held: Before = |b| _ = b.apply(authorize(5, "s5"));
     let running: Before = |b| {
-        b.call(authorize(5, "s5"));
-        b.apply(Input::PlugIn);
+        b.apply(authorize(5, "s5"));
+        b.apply(Act::PlugIn).unwrap();
     };
     let ended: Before = |b| {
-        b.call(authorize(5, "s5"));
-        b.apply(Input::PlugIn);
-        b.apply(Input::Unplug);
+        b.apply(authorize(5, "s5"));
+        b.apply(Act::PlugIn).unwrap();
+        b.apply(Act::Unplug).unwrap();
     };
     let cases: [(&str, Before, u64, &str, CallResult, u64); 17] = [
         ("free", |_| {}, 1, "a", CallResult::Done, 1),
@@ -103,12 +103,12 @@ fn authorisations_are_granted_or_refused() {
             9,
         ),
         ("one below it", |b| _ = b.apply(revoke(9, "a")), 8, "b", CallResult::NumberStale, 9),
-        ("broken", |b| _ = b.apply(Input::Break("smoke".into())), 1, "a", CallResult::Faulted, 1),
+        ("broken", |b| _ = b.apply(Act::Break("smoke".into())), 1, "a", CallResult::Faulted, 1),
         ("unattended", |b| b.alone(3_000), 1, "a", CallResult::Unattended, 1),
         (
             "expired",
             |b| {
-                b.call(authorize(5, "s5"));
+                b.apply(authorize(5, "s5"));
                 b.attended(60_000);
             },
             5,
@@ -119,7 +119,7 @@ fn authorisations_are_granted_or_refused() {
         (
             "after a restart",
             |b| {
-                b.call(authorize(5, "s5"));
+                b.apply(authorize(5, "s5"));
                 b.restart();
                 b.ping();
             },
@@ -132,7 +132,7 @@ fn authorisations_are_granted_or_refused() {
     for (what, before, number, name, result, highest) in cases {
         let mut point = TestPoint::new(settings());
         before(&mut point);
-        assert_eq!(point.call(authorize(number, name)), result, "{what}");
+        assert_eq!(point.apply(authorize(number, name)), result, "{what}");
         assert_eq!(point.disk.highest, highest, "{what}");
         assert_eq!(point.engine.view().highest, highest, "{what}");
     }
@@ -141,23 +141,23 @@ fn authorisations_are_granted_or_refused() {
 #[test]
 fn a_refused_number_starts_nothing_when_a_copy_comes_later() {
     let mut point = TestPoint::new(settings());
-    point.apply(Input::Break("smoke".into()));
-    assert_eq!(point.call(authorize(1, "a")), CallResult::Faulted);
-    point.apply(Input::Repair);
-    point.apply(Input::PlugIn);
-    assert_eq!(point.call(authorize(1, "a")), CallResult::NumberStale);
+    point.apply(Act::Break("smoke".into())).unwrap();
+    assert_eq!(point.apply(authorize(1, "a")), CallResult::Faulted);
+    point.apply(Act::Repair).unwrap();
+    point.apply(Act::PlugIn).unwrap();
+    assert_eq!(point.apply(authorize(1, "a")), CallResult::NumberStale);
     assert_eq!(point.state(), None);
 }
 
 #[test]
 fn a_repeat_does_not_prolong_an_authorisation() {
     let mut point = TestPoint::new(settings());
-    point.call(authorize(1, "s1"));
+    point.apply(authorize(1, "s1"));
     point.attended(59_999);
-    assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
+    assert_eq!(point.apply(authorize(1, "s1")), CallResult::Done);
     point.attended(1);
     assert_eq!(point.state(), None);
-    point.apply(Input::PlugIn);
+    point.apply(Act::PlugIn).unwrap();
     assert_eq!(point.told(), [""; 0], "one that is over starts nothing");
 }
 
@@ -165,9 +165,9 @@ fn a_repeat_does_not_prolong_an_authorisation() {
 fn revocations_say_what_they_found() {
     let mut point = TestPoint::new(settings());
     let check = |point: &mut TestPoint, number, name, outcome| {
-        assert_eq!(point.apply(revoke(number, name)), Some(Answer::Revoke(Ok(outcome))), "{number} {name}");
+        assert_eq!(point.apply(revoke(number, name)), Ok(outcome), "{number} {name}");
     };
-    point.call(authorize(2, "s2"));
+    point.apply(authorize(2, "s2"));
     check(&mut point, 1, "s1", RevokeOutcome::Revoked);
     check(&mut point, 1, "s2", RevokeOutcome::Revoked);
     assert_eq!(
@@ -177,80 +177,77 @@ fn revocations_say_what_they_found() {
     );
     check(&mut point, 2, "s2", RevokeOutcome::Revoked);
     assert_eq!(point.state(), None);
-    point.call(authorize(3, "s3"));
-    point.apply(Input::PlugIn);
+    point.apply(authorize(3, "s3"));
+    point.apply(Act::PlugIn).unwrap();
     check(&mut point, 3, "s3", RevokeOutcome::Supplying);
     check(&mut point, 4, "s4", RevokeOutcome::Revoked);
     assert_eq!(point.state(), Some(SupplyState::Supplying));
-    point.apply(Input::Unplug);
+    point.apply(Act::Unplug).unwrap();
     check(&mut point, 3, "s3", RevokeOutcome::Ended);
-    assert_eq!(point.call(authorize(4, "s4")), CallResult::NumberStale);
+    assert_eq!(point.apply(authorize(4, "s4")), CallResult::NumberStale);
 }
 
 #[test]
 fn another_instance_is_refused_and_touches_nothing() {
     let mut point = TestPoint::supplying(settings());
-    let other = || "there".parse().unwrap();
+    let other = || "there".parse::<InstanceId>().unwrap();
     let before = point.engine.view();
-    for input in [
-        Input::Authorize(other(), authorization(9, "x")),
-        Input::Stop(other(), session("s1")),
-        Input::Query(other()),
-        Input::ConfirmSettled(other(), vec![session("s1")]),
+    for call in [
+        Call::Authorize(authorization(9, "x")),
+        Call::Stop(session("s1")),
+        Call::Query,
+        Call::ConfirmSettled(vec![session("s1")]),
     ] {
-        assert_eq!(point.call(input), CallResult::WrongInstance);
+        assert_eq!(point.apply((other(), call)), CallResult::WrongInstance);
     }
-    let input = Input::Revoke { instance: other(), number: 9, session: session("s1") };
-    assert_eq!(point.apply(input), Some(Answer::Revoke(Err(WrongInstance))));
+    let revoke = Revoke { number: 9, session: session("s1") };
+    assert_eq!(point.apply((other(), revoke)), Err(WrongInstance));
     assert_eq!(point.engine.view(), before);
 }
 
 #[test]
 fn stop_ends_only_its_own_session() {
     let mut point = TestPoint::supplying(settings());
-    point.call(stop("another"));
+    point.apply(stop("another"));
     assert_eq!(point.state(), Some(SupplyState::Supplying));
-    point.call(stop("s1"));
-    point.apply(Input::Unplug);
-    point.call(authorize(2, "s2"));
-    point.call(stop("another"));
+    point.apply(stop("s1"));
+    point.apply(Act::Unplug).unwrap();
+    point.apply(authorize(2, "s2"));
+    point.apply(stop("another"));
     assert_eq!(point.state(), Some(SupplyState::Authorized));
-    point.call(stop("s2"));
+    point.apply(stop("s2"));
     assert_eq!(point.state(), None);
 }
 
 #[test]
 fn faults_without_a_supply_are_told_once_and_block_until_mended() {
     let mut point = TestPoint::new(settings());
-    point.apply(Input::PlugIn);
-    point.apply(Input::Break("smoke".into()));
-    point.apply(Input::Break("more smoke".into()));
+    point.apply(Act::PlugIn).unwrap();
+    point.apply(Act::Break("smoke".into())).unwrap();
+    point.apply(Act::Break("more smoke".into())).unwrap();
     point.alone(10_000);
     assert_eq!(point.told(), ["broke: smoke", "monitor lost"]);
     assert!(point.engine.view().obstacle.unwrap().to_string().contains("smoke"));
-    point.apply(Input::Repair);
+    point.apply(Act::Repair).unwrap();
     assert_eq!(point.engine.view().obstacle, Some(Obstacle::Unattended));
-    assert_eq!(
-        point.apply(Input::CheckManual),
-        Some(Answer::Panel(Err(Refusal::Obstacle(Obstacle::Unattended))))
-    );
+    assert_eq!(point.apply(Act::CheckManual), Err(Refusal::Obstacle(Obstacle::Unattended)));
     point.ping();
     assert_eq!(point.engine.view().obstacle, None);
-    assert_eq!(point.apply(Input::CheckManual), Some(Answer::Panel(Ok(()))));
-    assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
+    assert_eq!(point.apply(Act::CheckManual), Ok(()));
+    assert_eq!(point.apply(authorize(1, "s1")), CallResult::Done);
     assert_eq!(point.state(), Some(SupplyState::Supplying), "the car was plugged in already");
-    assert_eq!(point.apply(Input::CheckManual), Some(Answer::Panel(Err(Refusal::Busy(session("s1"))))));
-    assert_eq!(point.apply(Input::PlugIn), Some(Answer::Panel(Err(Refusal::AlreadyPluggedIn))));
+    assert_eq!(point.apply(Act::CheckManual), Err(Refusal::Busy(session("s1"))));
+    assert_eq!(point.apply(Act::PlugIn), Err(Refusal::AlreadyPluggedIn));
 }
 
 #[test]
 fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
     let mut point = TestPoint::new(settings());
-    point.call(authorize(1, "s1"));
-    point.apply(Input::Break("smoke".into()));
-    point.apply(Input::PlugIn);
+    point.apply(authorize(1, "s1"));
+    point.apply(Act::Break("smoke".into())).unwrap();
+    point.apply(Act::PlugIn).unwrap();
     assert_eq!(point.state(), Some(SupplyState::Authorized));
-    point.apply(Input::Repair);
+    point.apply(Act::Repair).unwrap();
     assert_eq!(point.state(), Some(SupplyState::Supplying));
 }
 
@@ -258,7 +255,7 @@ fn an_authorisation_survives_a_fault_and_starts_when_it_is_mended() {
 fn a_car_that_comes_by_itself_leaves_by_itself() {
     let by_itself = Settings { plug_in_after: Some(Duration::from_secs(1)), ..settings() };
     let mut point = TestPoint::new(by_itself.clone());
-    point.call(authorize(1, "s1"));
+    point.apply(authorize(1, "s1"));
     point.attended(999);
     assert!(!point.engine.view().plugged_in);
     point.attended(1);
@@ -275,10 +272,10 @@ fn a_car_that_comes_by_itself_leaves_by_itself() {
 fn the_end_of_a_monitors_stream_alone_ends_nothing() {
     let mut point = TestPoint::supplying(settings());
     point.alone(1_000);
-    point.apply(Input::AttendEnded { link: 1 });
+    point.apply(Happened::AttendEnded { link: 1 });
     point.alone(1_500);
-    point.apply(Input::Attend { link: 2, epoch: 0, central_reachable: false });
-    point.apply(Input::AttendEnded { link: 1 });
+    point.apply(Ping { link: 2, epoch: 0, central_reachable: false }).unwrap();
+    point.apply(Happened::AttendEnded { link: 1 });
     point.alone(2_999);
     assert_eq!(point.state(), Some(SupplyState::Supplying));
     point.alone(1);
@@ -290,7 +287,7 @@ fn what_was_due_during_a_stall_happens_at_its_own_time() {
     let mut point = TestPoint::supplying(settings());
     point.attended(1_000);
     point.ms += 60_000; // nobody ticked, no ping came: the monitor was lost 3 s in
-    point.apply(Input::Tick);
+    point.apply(Happened::Tick);
     assert_eq!(point.told()[1..], ["s1 ended 3 40 Wh: monitor lost"]);
     assert_eq!(point.disk.unsettled[&1].read_at.unwrap(), now(4_000).wall);
 }
@@ -300,7 +297,8 @@ fn a_jump_of_the_wall_clock_changes_no_reading_and_no_end() {
     let mut point = TestPoint::supplying(settings());
     point.attended(1_000);
     let jumped = Now { mono: Mono(point.ms), wall: Wall(5) };
-    let effects = point.engine.apply(jumped, Input::Unplug);
+    let (answer, effects) = point.engine.apply(jumped, Act::Unplug);
+    assert_eq!(answer, Ok(()));
     point.carry_out(effects);
     let record = &point.disk.unsettled[&1];
     assert_eq!((record.energy.wh(), record.read_at.unwrap()), (10, now(1_000).wall));
@@ -310,21 +308,21 @@ fn a_jump_of_the_wall_clock_changes_no_reading_and_no_end() {
 fn unsettled_records_are_bounded() {
     let mut point = TestPoint::new(settings());
     for number in 1..=MAX_UNSETTLED as u64 {
-        assert_eq!(point.call(authorize(number, &format!("s{number}"))), CallResult::Done);
-        point.apply(Input::PlugIn);
-        point.apply(Input::Unplug);
+        assert_eq!(point.apply(authorize(number, &format!("s{number}"))), CallResult::Done);
+        point.apply(Act::PlugIn).unwrap();
+        point.apply(Act::Unplug).unwrap();
     }
-    assert_eq!(point.call(authorize(2_000, "more")), CallResult::Faulted);
-    point.call(confirm("s7"));
-    assert_eq!(point.call(authorize(2_001, "more")), CallResult::Done);
+    assert_eq!(point.apply(authorize(2_000, "more")), CallResult::Faulted);
+    point.apply(confirm("s7"));
+    assert_eq!(point.apply(authorize(2_001, "more")), CallResult::Done);
 }
 
 #[test]
 fn the_outbox_is_bounded_and_gives_up_its_oldest() {
     let mut point = TestPoint::new(settings());
     for _ in 0..=MAX_OUTBOX {
-        point.apply(Input::Break("smoke".into()));
-        point.apply(Input::Repair);
+        point.apply(Act::Break("smoke".into())).unwrap();
+        point.apply(Act::Repair).unwrap();
     }
     assert_eq!(point.disk.events.len(), MAX_OUTBOX);
     assert_eq!(*point.disk.events.keys().next().unwrap(), 2);

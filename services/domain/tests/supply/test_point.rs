@@ -1,7 +1,7 @@
 //! What the tests of the rules share: a disk, a clock that they move, and an engine on both.
 
 use domain::{
-    Energy, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall,
+    Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall,
     simulated::{ChargePoint, Settings},
     supply::*,
 };
@@ -69,20 +69,20 @@ pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
     }
 }
 
-pub(crate) fn authorize(number: u64, name: &str) -> Input {
-    Input::Authorize("here".parse().unwrap(), authorization(number, name))
+pub(crate) fn authorize(number: u64, name: &str) -> (InstanceId, Call) {
+    ("here".parse().unwrap(), Call::Authorize(authorization(number, name)))
 }
 
-pub(crate) fn revoke(number: u64, name: &str) -> Input {
-    Input::Revoke { instance: "here".parse().unwrap(), number, session: session(name) }
+pub(crate) fn revoke(number: u64, name: &str) -> (InstanceId, Revoke) {
+    ("here".parse().unwrap(), Revoke { number, session: session(name) })
 }
 
-pub(crate) fn stop(name: &str) -> Input {
-    Input::Stop("here".parse().unwrap(), session(name))
+pub(crate) fn stop(name: &str) -> (InstanceId, Call) {
+    ("here".parse().unwrap(), Call::Stop(session(name)))
 }
 
-pub(crate) fn confirm(name: &str) -> Input {
-    Input::ConfirmSettled("here".parse().unwrap(), vec![session(name)])
+pub(crate) fn confirm(name: &str) -> (InstanceId, Call) {
+    ("here".parse().unwrap(), Call::ConfirmSettled(vec![session(name)]))
 }
 
 /// An engine, its disk, and a clock that a test moves.
@@ -91,7 +91,7 @@ pub(crate) struct TestPoint {
     pub(crate) disk: Disk,
     pub(crate) ms: u64,
     settings: Settings,
-    /// What left: readings and answers.
+    /// What left: readings, and what was given up.
     pub(crate) out: Vec<Effect>,
 }
 
@@ -106,33 +106,23 @@ impl TestPoint {
         point
     }
 
-    pub(crate) fn apply(&mut self, input: Input) -> Option<Answer> {
-        let effects = self.engine.apply(now(self.ms), input);
-        self.carry_out(effects)
-    }
-
-    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Answer> {
-        let mut answer = None;
-        for effect in effects {
-            match effect {
-                Effect::Save(write) => self.disk.write(&write),
-                Effect::Answer(given) => assert!(answer.replace(given).is_none(), "one answer"),
-                other => self.out.push(other),
-            }
-        }
+    pub(crate) fn apply<I: Input>(&mut self, input: I) -> I::Answer {
+        let (answer, effects) = self.engine.apply(now(self.ms), input);
+        self.carry_out(effects);
         answer
     }
 
-    pub(crate) fn call(&mut self, input: Input) -> CallResult {
-        match self.apply(input) {
-            Some(Answer::Call(result)) => result,
-            other => panic!("{other:?}"),
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Save(write) => self.disk.write(&write),
+                other => self.out.push(other),
+            }
         }
     }
 
     pub(crate) fn ping(&mut self) {
-        let input = Input::Attend { link: 1, epoch: 1, central_reachable: true };
-        assert_eq!(self.apply(input), Some(Answer::Attend(Ok(()))));
+        assert_eq!(self.apply(Ping { link: 1, epoch: 1, central_reachable: true }), Ok(()));
     }
 
     /// Time passes, in ticks when they are due, with a monitor that pings.
@@ -151,7 +141,7 @@ impl TestPoint {
         while let Some(at) = self.engine.wake_at().filter(|at| at.0 <= end) {
             assert!(at.0 > self.ms || ms == 0, "a tick that does nothing");
             self.ms = at.0;
-            self.apply(Input::Tick);
+            self.apply(Happened::Tick);
         }
         self.ms = end;
     }
@@ -159,7 +149,7 @@ impl TestPoint {
     pub(crate) fn restart(&mut self) {
         let (engine, effects) = ChargePoint::restore(now(self.ms), self.settings.clone(), self.disk.stored());
         self.engine = engine;
-        assert_eq!(self.carry_out(effects), None);
+        self.carry_out(effects);
     }
 
     pub(crate) fn state(&self) -> Option<SupplyState> {
@@ -185,8 +175,8 @@ impl TestPoint {
     /// Plugged in and supplying.
     pub(crate) fn supplying(settings: Settings) -> Self {
         let mut point = Self::new(settings);
-        assert_eq!(point.call(authorize(1, "s1")), CallResult::Done);
-        assert_eq!(point.apply(Input::PlugIn), Some(Answer::Panel(Ok(()))));
+        assert_eq!(point.apply(authorize(1, "s1")), CallResult::Done);
+        assert_eq!(point.apply(Act::PlugIn), Ok(()));
         assert_eq!(point.state(), Some(SupplyState::Supplying));
         point
     }

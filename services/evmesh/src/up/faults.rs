@@ -3,6 +3,7 @@
 use domain::{
     ChargePointId,
     requests::{self, Expectation},
+    supply::Act,
 };
 use driver::DriverEvent;
 use std::{
@@ -42,7 +43,7 @@ pub(super) async fn inject(
             {
                 tokio::time::sleep(BREAK_AFTER).await;
                 if let Some(hand) = hands.get(&charge_point)
-                    && let Err(error) = hand.break_down(REASON.to_owned()).await
+                    && let Err(error) = hand.act(Act::Break(REASON.to_owned())).await
                 {
                     tracing::error!(%charge_point, %error, "the fault cannot be injected");
                 }
@@ -51,7 +52,7 @@ pub(super) async fn inject(
             Ok(DriverEvent::Concluded(_)) => {
                 if let Some(charge_point) = broken.take()
                     && let Some(hand) = hands.get(&charge_point)
-                    && let Err(error) = hand.repair().await
+                    && let Err(error) = hand.act(Act::Repair).await
                 {
                     tracing::error!(%charge_point, %error, "the fault cannot be cleared");
                 }

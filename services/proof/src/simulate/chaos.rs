@@ -7,7 +7,7 @@ use super::{
     world::{Place, World, say},
 };
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
-use domain::supply::Input as AtEngine;
+use domain::supply::{Act, Happened};
 use domain::{ChargePointId, Currency, DriverId, Location, Mono, Price, SessionId};
 use proof::engine_process::Asked;
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl World {
             Chaos::CentralIsCopied => self.central_is_copied(),
             Chaos::EngineDies => self.engine_dies(p, "killed"),
             Chaos::EngineStops => {
-                self.engine_takes(p, Asked::Input(AtEngine::ShutDown), ReplyTo::Nobody);
+                self.engine_takes(p, Asked::Happened(Happened::ShutDown), ReplyTo::Nobody);
                 let last = self.random.span(3_000);
                 self.after(last, move |world| world.engine_dies(p, "in good order"));
             }
@@ -162,13 +162,13 @@ impl World {
             Chaos::SetPrice => self.set_price(p),
             Chaos::Order => self.order(p),
             Chaos::Rush => self.rush(),
-            Chaos::PlugIn => self.at_the_point(p, AtEngine::PlugIn),
-            Chaos::Unplug => self.at_the_point(p, AtEngine::Unplug),
-            Chaos::Break => self.at_the_point(p, AtEngine::Break("smoke".into())),
-            Chaos::Repair => self.at_the_point(p, AtEngine::Repair),
+            Chaos::PlugIn => self.at_the_point(p, Act::PlugIn),
+            Chaos::Unplug => self.at_the_point(p, Act::Unplug),
+            Chaos::Break => self.at_the_point(p, Act::Break("smoke".into())),
+            Chaos::Repair => self.at_the_point(p, Act::Repair),
             Chaos::Manual => {
                 let guest = self.random.one_in(2);
-                self.engine_takes(p, Asked::Input(AtEngine::CheckManual), ReplyTo::Manual { guest });
+                self.engine_takes(p, Asked::Act(Act::CheckManual), ReplyTo::Manual { guest });
             }
             Chaos::OldMessage => self.old_message(p),
             Chaos::Garbage => {
@@ -215,8 +215,8 @@ impl World {
         self.apps[n].driver.clone()
     }
 
-    fn at_the_point(&mut self, p: usize, input: AtEngine) {
-        self.engine_takes(p, Asked::Input(input), ReplyTo::Nobody);
+    fn at_the_point(&mut self, p: usize, act: Act) {
+        self.engine_takes(p, Asked::Act(act), ReplyTo::Nobody);
     }
 
     /// A mutation from somewhere, perhaps repeated: whose answers are held side by side.

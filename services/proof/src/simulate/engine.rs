@@ -12,7 +12,7 @@ use central::{
 };
 use domain::network::{CallFailed, CallId, Command, EngineAnswer};
 use domain::simulated::Settings;
-use domain::supply::{Answer, Input as Happens};
+use domain::supply::Happened;
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
 use proof::engine_process::{Asked, Engine, Told};
 use prost::Message;
@@ -161,7 +161,7 @@ impl World {
                 if let Some(process) = world.engine_of(p, life) {
                     process.woken = None;
                 }
-                world.engine_takes(p, Asked::Input(Happens::Tick), ReplyTo::Nobody);
+                world.engine_takes(p, Asked::Happened(Happened::Tick), ReplyTo::Nobody);
             }
         });
     }
@@ -178,7 +178,7 @@ impl World {
             _ => Fate::Works,
         });
         for asked in &asked {
-            if !matches!(asked, Asked::Ping(..) | Asked::Input(Happens::Tick)) {
+            if !matches!(asked, Asked::Ping(..) | Asked::Happened(Happened::Tick)) {
                 say!(self, "{} takes {asked:?}", self.points[p].id);
             }
         }
@@ -289,7 +289,7 @@ impl World {
             }
             ReplyTo::Monitor { m, life, link } => self.ponged(p, m, life, link, told),
             ReplyTo::Manual { guest } => {
-                if let Told::Done(Some(Answer::Panel(Ok(())))) = told {
+                if let Told::Panel(Ok(())) = told {
                     self.asks_for_manual(p, guest);
                 }
             }
@@ -340,7 +340,7 @@ impl World {
         }
         let delivered = move |world: &mut World| {
             if world.engine_of(p, life).is_some_and(|process| process.lane == Some(id)) {
-                world.engine_takes(p, Asked::Input(Happens::Delivered(vec![id])), ReplyTo::Nobody);
+                world.engine_takes(p, Asked::Happened(Happened::Delivered(vec![id])), ReplyTo::Nobody);
                 world.after(5, move |world| world.engine_lane_is_free(p, life, id));
             }
         };
@@ -385,7 +385,9 @@ fn response(told: Told) -> Result<EngineAnswer, CallFailed> {
         Told::Confirm(response) => wired(&response).into(),
         Told::GetState(response) => wired(&response).into(),
         Told::Refused(failure) => return Err(CallFailed(failure.to_string())),
-        Told::Pong(_) | Told::Done(_) => return Err(CallFailed("another call was answered".into())),
+        Told::Pong(_) | Told::Panel(_) | Told::Done => {
+            return Err(CallFailed("another call was answered".into()));
+        }
     };
     response.read().map_err(|failure| CallFailed(failure.to_string()))
 }

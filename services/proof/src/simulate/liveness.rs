@@ -8,7 +8,7 @@ use super::{
 };
 use domain::DriverId;
 use domain::network::{Outcome, Session, State, Status, Target};
-use domain::supply::Input as AtEngine;
+use domain::supply::Act;
 use proof::engine_process::Asked;
 use std::collections::BTreeSet;
 
@@ -75,8 +75,8 @@ impl World {
         for p in 0..self.points.len() {
             self.monitor_dies(p, 1);
             self.engine_starts(p);
-            for input in [AtEngine::Repair, AtEngine::Unplug] {
-                self.engine_takes(p, Asked::Input(input), ReplyTo::Nobody);
+            for act in [Act::Repair, Act::Unplug] {
+                self.engine_takes(p, Asked::Act(act), ReplyTo::Nobody);
             }
         }
         if self.truth.points.values().any(|point| point.out_of_order) {
@@ -153,11 +153,11 @@ impl World {
             });
             let point = self.points[*p].id.clone();
             self.expect("liveness", granted, || format!("{point} is free, and denied to a new driver"));
-            self.engine_takes(*p, Asked::Input(AtEngine::PlugIn), ReplyTo::Nobody);
+            self.engine_takes(*p, Asked::Act(Act::PlugIn), ReplyTo::Nobody);
         }
         self.run_until(self.at + 60_000);
         for (p, driver) in asked {
-            self.engine_takes(p, Asked::Input(AtEngine::Unplug), ReplyTo::Nobody);
+            self.engine_takes(p, Asked::Act(Act::Unplug), ReplyTo::Nobody);
             self.run_until(self.at + 2_000);
             let ids = self.truth.sessions_of(&driver);
             let ticketed = ids.iter().any(|id| self.truth.tickets.contains_key(id));

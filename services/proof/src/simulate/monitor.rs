@@ -9,7 +9,7 @@ use super::{
 use central::writer::Input as AtCentral;
 use domain::MonitorId;
 use domain::network::{self, Command, Denial, Health as Reported, Registered, Registration, Token};
-use domain::supply::Input as AtEngine;
+use domain::supply::Happened;
 use domain::watchdog::{Effect, Health, Input, Link, Settings, Trouble, Watchdog};
 use evmesh_proto::engine::AttendRequest;
 use proof::engine_process::{Asked, Told};
@@ -201,7 +201,7 @@ impl World {
                 // Its number stays known: numbers are never given twice.
                 let number = process.and_then(|process| process.links.get(&(m, life, link.0)).copied());
                 if let Some(link) = number {
-                    let ended = Asked::Input(AtEngine::AttendEnded { link });
+                    let ended = Asked::Happened(Happened::AttendEnded { link });
                     world.engine_takes(p, ended, ReplyTo::Nobody);
                 }
             });
@@ -223,7 +223,8 @@ impl World {
             | Told::Stop(_)
             | Told::Confirm(_)
             | Told::GetState(_)
-            | Told::Done(_) => return,
+            | Told::Panel(_)
+            | Told::Done => return,
         };
         if let Some(ms) = self.delay(Place::Engine(p), Place::Monitor(p)) {
             self.after(ms, move |world| world.monitor_takes(p, m, life, input));

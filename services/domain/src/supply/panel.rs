@@ -1,0 +1,51 @@
+//! What a person does at the charge point: cables, faults and repairs.
+
+use super::{
+    current::Current,
+    effect::{Effect, Refusal},
+    event::{Cause, EventKind},
+    input::Act,
+    machine::{Input, Moment, Supply, TakenBy},
+};
+
+impl Input for Act {
+    type Answer = Result<(), Refusal>;
+
+    fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) -> Self::Answer {
+        match self {
+            Self::PlugIn if supply.taken_by() == TakenBy::Supply => return Err(Refusal::AlreadyPluggedIn),
+            Self::PlugIn => supply.plugged_in = true,
+            Self::Unplug => supply.unplugged(now, effects),
+            Self::CheckManual => return supply.check_manual(),
+            Self::Break(reason) => supply.break_down(now, reason, effects),
+            Self::Repair => supply.fault = None,
+            Self::Look => {}
+        }
+        Ok(())
+    }
+}
+
+impl Supply {
+    pub(super) fn unplugged(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.plugged_in = false;
+        self.end(now, Cause::Unplugged, effects);
+    }
+
+    fn check_manual(&self) -> Result<(), Refusal> {
+        match &self.current {
+            Current::Held(held) => Err(Refusal::Busy(held.order.session.clone())),
+            Current::Running(running) => Err(Refusal::Busy(running.record.session.clone())),
+            Current::Nothing => self.obstacle().map_or(Ok(()), |obstacle| Err(Refusal::Obstacle(obstacle))),
+        }
+    }
+
+    fn break_down(&mut self, now: Moment, reason: String, effects: &mut Vec<Effect>) {
+        if self.fault.is_some() {
+            return; // it is broken already, and has said so
+        }
+        self.fault = Some(reason.clone());
+        if !self.end(now, Cause::EngineFault(reason.clone()), effects) {
+            self.tell(now.wall, EventKind::Broke(reason), effects);
+        }
+    }
+}
