@@ -86,7 +86,8 @@ impl Service {
         self.view.clone()
     }
 
-    /// How far the changelog is behind the store: how many rows, and for how many seconds the oldest of them.
+    /// How far the changelog is behind the store: how many rows, and for how many seconds the oldest of them. The
+    /// gauges that say so are a process's, and one may have several centrals.
     pub fn changelog_lag(&self) -> impl Fn() -> (usize, f64) + Send + Sync + 'static {
         let lag = self.lag.subscribe();
         move || {
