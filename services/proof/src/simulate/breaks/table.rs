@@ -182,9 +182,8 @@ r#"                if answer.outcome != CallOutcome::WrongInstance
         name: "older-calls-answer-taken",
         promises: &["INV-8", "status"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
-"if point.call.as_ref().is_none_or(|awaited| awaited.id != call) {"
-=> r#"if point.call.as_ref().is_none_or(|awaited| awaited.id != call
-            && !crate::broken("older-calls-answer-taken")) {"#)],
+"point.call.take_if(|awaited| awaited.id == call)"
+=> r#"point.call.take_if(|awaited| awaited.id == call || crate::broken("older-calls-answer-taken"))"#)],
     },
     Break {
         name: "older-epochs-report-taken",
