@@ -1,5 +1,5 @@
-//! `EngineService`: central's calls and the monitor's stream. What comes in is checked by [`wire`](crate::wire), and
-//! decided by the rules.
+//! `EngineService`: central's calls and the monitor's stream. What comes in is checked by [`wire`], and decided by the
+//! rules.
 
 use crate::{Point, attend, wire};
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
