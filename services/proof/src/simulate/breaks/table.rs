@@ -130,7 +130,7 @@ r#"    /// The engine agreed.
     },
     Break {
         name: "confirmed-before-settled",
-        promises: &["INV-1"],
+        promises: &["INV-1", "INV-7"], // the rules assert it: central stops before a ticket is lost
         edits: &[edit!("domain/src/network/session.rs":
 "matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))"
 => r#"matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))
