@@ -2,7 +2,8 @@
 //! anyone hears of it.
 //!
 //! [`Supply::apply`] takes the moment and an [`Input`], and gives its answer and [`Effect`]s. Whoever carries them out
-//! keeps one order (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then all else, answers too.
+//! keeps one order (INV-6): the [`Write`]s of all inputs since the last commit in one commit, then all else, answers
+//! too.
 //!
 //! - A session starts at most once here, and has one record: the running one, or one in the unsettled list. (Central
 //!   gives a session that it has settled no new number.)
