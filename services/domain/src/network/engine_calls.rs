@@ -52,8 +52,13 @@ impl Step<'_> {
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let address = point.stored.engine_address.clone();
         let session = request.session().and_then(|id| self.net.registry.find_session(id));
-        // A call that follows an order at once is a step of its trace; one that had to wait, of its session's.
-        let trace = self.trace.or_else(|| session.map(|session| session.trace()));
+        let of_session = session.map(|session| session.trace());
+        let trace = match request {
+            // The engine keeps it for all that it tells of the charge, whatever made central ask this engine.
+            EngineRequest::Authorize { .. } => of_session,
+            // What follows an order at once is a step of its trace; what had to wait, of its session's.
+            _ => self.trace.or(of_session),
+        };
         let charge_point = id.clone();
         self.push(Effect::Call(EngineCall { charge_point, address, call, instance, request, trace }));
     }

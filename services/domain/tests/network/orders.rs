@@ -103,3 +103,19 @@ fn a_call_is_a_step_of_the_order_that_it_follows_at_once_and_else_of_its_session
     let again = call(&world, "A");
     assert_eq!((again.request, again.trace), (stopped(&of_a), Some(Trace::of(of_a.as_str()))));
 }
+
+/// The engine tells all of a charge in the trace that its authorisation came with: an order that only made central try
+/// another engine is no part of it.
+#[test]
+fn an_authorisation_is_a_step_of_its_charge_whatever_order_sent_it_on() {
+    let mut world = World::with_points(&["A", "B"]);
+    let anywhere = Target::Any { location_prefix: domain::Location::default() };
+    let (_, first) = world.request("101", anywhere);
+    let context = Context { trace: Some(Trace::of("stop")), ..Context::default() };
+    let asked = Asked::once(world.token(), context);
+    let order = Order::Service { which: Which::Some(vec![cp("A")]), out_of_order: true };
+    world.send(Command::Order { asked, order });
+    let call = &world.calls[&cp("B")];
+    assert!(matches!(call.request, EngineRequest::Authorize { .. }), "{call:?}");
+    assert_eq!(call.trace, Some(Trace::of(first.as_str())));
+}
