@@ -24,9 +24,9 @@ pub(crate) struct Options {
     #[arg(
         long,
         global = true,
-          value_name = "ADDR",
+        value_name = "ADDR",
         env = "EVMESH_POINT_ENGINE",
-          default_value = mesh::flags::ENGINE
+        default_value = mesh::flags::ENGINE
     )]
     engine: Address,
 

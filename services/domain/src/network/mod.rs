@@ -59,7 +59,8 @@ use step::Step;
 use words::words;
 
 impl Network {
-    /// Takes one command at one moment. Total: every command in every state has its answer, and none panics.
+    /// Takes one command at one moment. Total: every command in every state has its answer, and none panics. Where a
+    /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);

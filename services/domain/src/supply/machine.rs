@@ -73,7 +73,8 @@ pub struct Supply {
     pub(super) unsaved: bool,
 }
 
-/// Something that comes to the engine, and what it is answered.
+/// Something that comes to the engine, and what it is answered. Its kinds are those of this module: no other can name a
+/// [`Moment`].
 pub trait Input: Send + 'static {
     type Answer: Debug + Send + 'static;
 

@@ -22,9 +22,9 @@ pub(crate) struct Options {
     #[arg(
         long,
         global = true,
-          value_name = "ADDR",
+        value_name = "ADDR",
         env = "EVMESH_OPERATOR_CENTRAL",
-          default_value = mesh::flags::CENTRAL
+        default_value = mesh::flags::CENTRAL
     )]
     central: Address,
 
