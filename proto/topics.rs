@@ -7,7 +7,7 @@
 use crate::{engine::SupplyEnd, network::ChargePointStatus};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// From engines to central, keyed by charge point.
+/// From engines to central, keyed by charge point. Fast, not final: whoever can write there can write any message.
 pub const CP_TELEMETRY: &str = "cp_telemetry";
 /// What central could not use of [`CP_TELEMETRY`], with the reason in the header `reason`.
 pub const CP_TELEMETRY_DLQ: &str = "cp_telemetry.dlq";
@@ -50,6 +50,39 @@ pub enum TelemetryType {
     Fault,
 }
 
+impl TelemetryType {
+    /// Each of them, in the order of the papers.
+    pub const ALL: [Self; 6] = [
+        Self::SessionStarted,
+        Self::Consumption,
+        Self::SupplyEnd,
+        Self::EngineFault,
+        Self::MonitorLost,
+        Self::Fault,
+    ];
+
+    /// Its word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SessionStarted => "SESSION_STARTED",
+            Self::Consumption => "CONSUMO",
+            Self::SupplyEnd => "SUPPLY_END",
+            Self::EngineFault => "AVERIADO",
+            Self::MonitorLost => "CONEXION_PERDIDA",
+            Self::Fault => "FAULT",
+        }
+    }
+
+    /// The fields that a message of this type needs beside `type` and `cp_id`; `seq` beside `session_id` comes on top.
+    pub const fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::SessionStarted => &["user_id"],
+            Self::Consumption | Self::SupplyEnd => &["user_id", "kwh"],
+            Self::EngineFault | Self::MonitorLost | Self::Fault => &[],
+        }
+    }
+}
+
 /// A message on [`CP_TELEMETRY`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Telemetry {
@@ -70,7 +103,7 @@ pub struct Telemetry {
     /// When, in seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
-    /// Added by evmesh: the session. Without it the message is *bare*.
+    /// Added by evmesh: the session. Without it, or without a key, the message is *bare*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Added by evmesh: rises by one with each message of the session; 1 is its start.
@@ -103,13 +136,12 @@ impl Telemetry {
 
     /// The first field that its type needs and that is not there.
     pub fn missing(&self) -> Option<&'static str> {
-        let user_id = self.user_id.is_none().then_some("user_id");
-        let kwh = self.kwh.is_none().then_some("kwh");
-        match self.kind {
-            TelemetryType::SessionStarted => user_id,
-            TelemetryType::Consumption | TelemetryType::SupplyEnd => user_id.or(kwh),
-            TelemetryType::EngineFault | TelemetryType::MonitorLost | TelemetryType::Fault => None,
-        }
+        let there = |field: &str| match field {
+            "user_id" => self.user_id.is_some(),
+            "kwh" => self.kwh.is_some(),
+            _ => unreachable!("no type needs {field}"),
+        };
+        self.kind.needs().iter().find(|field| !there(field)).copied()
     }
 }
 
@@ -165,7 +197,7 @@ pub struct Notification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Added by evmesh: 0 for `AUTH_OK`, and rising with each message of the session, with gaps; readers that have
-    /// seen one drop what is not above it. Absent in the echo of a bare reading.
+    /// seen one drop what is not above it. Absent in the echo of telemetry, whose number nobody vouches for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Added by evmesh: the same for each copy of the message.

@@ -18,7 +18,7 @@ type notification struct {
 	Type      string `json:"type"`
 	SessionID string `json:"session_id"`
 	RequestID string `json:"request_id"`
-	Seq       int64  `json:"seq"`
+	Seq       *int64 `json:"seq"` // none in a reading that nobody has answered for yet
 	Code      string `json:"code"`   // why, for programs: the reason of the call's ErrorInfo
 	Reason    string `json:"reason"` // and for people
 	ticket
@@ -103,10 +103,13 @@ func readTopics(ctx context.Context, consumer *kgo.Client, opts options, deniedI
 				if message.Type == "AUTH_DENIED" && message.RequestID == deniedID {
 					told.Denial = message.Code
 				}
-				if message.SessionID != session.GetSessionId() || message.Seq <= lastSeq {
+				if message.SessionID != session.GetSessionId() || message.Seq != nil && *message.Seq <= lastSeq {
 					continue // another session's, or a repeat
 				}
-				lastSeq, ended = message.Seq, message.Type == lastType
+				if message.Seq != nil {
+					lastSeq = *message.Seq
+				}
+				ended = message.Type == lastType
 				switch message.Type {
 				case "AUTH_OK":
 					told.AuthOK = true

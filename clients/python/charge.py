@@ -135,8 +135,9 @@ def read_topics(consumer: Consumer, denied_id: str, session: network.Session) ->
             continue  # another driver's
         elif message["type"] == "AUTH_DENIED" and message.get("request_id") == denied_id:
             told["denial"] = message["code"]  # the reason of the call's ErrorInfo
-        elif message.get("session_id") == session.session_id and message.get("seq", -1) > last_seq:  # no repeat
-            last_seq, ended = message["seq"], message["type"] == last_type
+        elif message.get("session_id") == session.session_id and message.get("seq", last_seq + 1) > last_seq:
+            # No repeat. A reading that nobody has answered for yet has no number.
+            last_seq, ended = message.get("seq", last_seq), message["type"] == last_type
             match message["type"]:
                 case "AUTH_OK":
                     told["auth_ok"] = True

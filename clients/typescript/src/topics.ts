@@ -14,7 +14,7 @@ interface Notification {
   type: "AUTH_OK" | "AUTH_DENIED" | "CONSUMO_UPDATE" | "TICKET" | "SUPPLY_ERROR";
   session_id?: string;
   request_id?: string;
-  seq?: number;
+  seq?: number; // none in a reading that nobody has answered for yet
   code?: string; // why, for programs: the reason of the call's ErrorInfo
   reason?: string; // and for people
   energy_wh?: number;
@@ -86,8 +86,8 @@ export class TopicReader {
     for (;;) {
       const message = await this.#next(lastType, () => this.#notifications.shift());
       if (message.type === "AUTH_DENIED" && message.request_id === deniedId) told.denial = message.code;
-      if (message.session_id !== sessionId || message.seq === undefined || message.seq <= lastSeq) continue;
-      lastSeq = message.seq;
+      if (message.session_id !== sessionId || (message.seq ?? Infinity) <= lastSeq) continue;
+      lastSeq = message.seq ?? lastSeq;
       if (message.type === "AUTH_OK") told.auth_ok = true;
       if (message.type === "CONSUMO_UPDATE") told.updates = true;
       if (message.type === "SUPPLY_ERROR") console.error(`the supply failed: ${message.code}: ${message.reason}`);

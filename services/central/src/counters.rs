@@ -16,7 +16,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("engine_stores_lost", "INV-1: engines that came back with another store"),
     ("engines_answering", "INV-9: engines that answer central, for the first time or again"),
     ("engines_silent", "INV-3: calls to engines that decided something by not being answered"),
-    ("faults", "charge points that reported a fault"),
+    ("faults", "messages that say that a charge point broke; each makes central ask its engine"),
     ("health_changes", "reports of monitors that brought news"),
     (
         "kafka_clusters_changed",
@@ -35,6 +35,10 @@ const EVENTS: &[(&str, &str)] = &[
     (
         "readings_after_ticket",
         "INV-4: higher readings after an estimated ticket: recorded beside it, never billed",
+    ),
+    (
+        "readings_implausible",
+        "INV-10: readings on cp_telemetry above what can have been delivered by then: not shown",
     ),
     ("registrations", "charge points registered, for the first time or again"),
     (

@@ -1,4 +1,4 @@
-//! What looks for a broken promise (INV-1 to INV-9 of `docs/ARCHITECTURE.md`).
+//! What looks for a broken promise (INV-1 to INV-10 of `docs/ARCHITECTURE.md`).
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka. Both look for the opposite of what is promised,

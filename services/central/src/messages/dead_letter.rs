@@ -19,7 +19,7 @@ pub struct Incoming {
 impl Incoming {
     /// As Kafka gave it, decoded.
     pub fn new(source: Source, key: Vec<u8>, payload: Vec<u8>, trace: Option<Trace>) -> Self {
-        let message = Some(decode(&payload));
+        let message = Some(decode(&key, &payload));
         Self { source, key, payload, message, trace }
     }
 
@@ -30,7 +30,7 @@ impl Incoming {
 
     /// What it says, or what is wrong with it. Once.
     pub(crate) fn take_message(&mut self) -> Result<Message, String> {
-        self.message.take().unwrap_or_else(|| decode(&self.payload))
+        self.message.take().unwrap_or_else(|| decode(&self.key, &self.payload))
     }
 
     /// The message for the dead letters, with the reason beside it.

@@ -1,8 +1,9 @@
 //! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
+use super::unreadable::unreadable;
 use crate::gauges;
 use domain::network::{Message, MessageKind};
-use domain::{Energy, Wall, ids::MAX_NUMBER, text::cut_reason};
+use domain::{ChargePointId, Energy, Wall, ids::MAX_NUMBER, text::cut_reason};
 use evmesh_proto::topics::{Telemetry, TelemetryType};
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
@@ -11,13 +12,12 @@ use std::{fmt::Display, str::FromStr};
 /// sends, and little enough for the store.
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
-/// Reads a message. The error says what is wrong with it.
-pub fn decode(payload: &[u8]) -> Result<Message, String> {
+/// Reads a message and the key that it came under. The error says what is wrong with it, as a sentence for people.
+pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", payload.len()));
     }
-    let telemetry: Telemetry =
-        serde_json::from_slice(payload).map_err(|error| format!("not readable: {error}"))?;
+    let telemetry: Telemetry = serde_json::from_slice(payload).map_err(|_| unreadable(payload))?;
     let session = match (&telemetry.session_id, telemetry.seq) {
         (None, _) => None, // a number alone says nothing
         (Some(id), Some(seq)) => Some((id_of("session_id", id)?, seq)),
@@ -31,13 +31,16 @@ pub fn decode(payload: &[u8]) -> Result<Message, String> {
     if let Some(field) = telemetry.missing() {
         return Err(format!("{field} is missing"));
     }
+    let charge_point = id_of("cp_id", &telemetry.cp_id)?;
+    let session = session.filter(|_| !key.is_empty()); // nobody sends that but the old system's producers: it is bare
+    check_key(key, &charge_point)?;
     Ok(Message {
         kind: match telemetry.end().and_then(supply_end) {
             Some(end) => MessageKind::Ended(end),
             None if telemetry.kind == TelemetryType::SessionStarted => MessageKind::Started,
             None => MessageKind::Reading,
         },
-        charge_point: id_of("cp_id", &telemetry.cp_id)?,
+        charge_point,
         driver,
         session,
         energy,
@@ -46,6 +49,17 @@ pub fn decode(payload: &[u8]) -> Result<Message, String> {
         // The sender's clock may be wrong: a date that is none is left out rather than the reading.
         at: telemetry.timestamp.and_then(Wall::from_seconds),
     })
+}
+
+/// Who publishes for a charge point uses its id as the key.
+fn check_key(key: &[u8], charge_point: &ChargePointId) -> Result<(), String> {
+    if key.is_empty() || key == charge_point.as_str().as_bytes() {
+        return Ok(());
+    }
+    let key = String::from_utf8_lossy(&key[..key.len().min(64)]).into_owned();
+    Err(format!(
+        "its key is {key:?}, and its cp_id {charge_point}: they must be the same, or the key be left out"
+    ))
 }
 
 fn id_of<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
@@ -58,9 +72,75 @@ fn energy(kwh: f64) -> Result<Energy, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::decode as decode_under;
     use super::*;
     use domain::{Power, SupplyEnd, network::Gauges};
     use proptest::prelude::*;
+
+    /// Under the key that it must have.
+    fn decode(payload: &[u8]) -> Result<Message, String> {
+        let message: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        decode_under(message["cp_id"].as_str().unwrap_or_default().as_bytes(), payload)
+    }
+
+    /// The fields that each type needs: the README's table, `asyncapi.yaml` and this decoder have one truth.
+    #[test]
+    fn the_papers_and_the_decoder_agree_on_what_each_type_needs() {
+        use mesh::testing::contract;
+        let readme = include_str!("../../../../README.md");
+        for kind in TelemetryType::ALL {
+            let word = kind.word();
+            let row = readme.lines().find(|line| line.starts_with(&format!("| `{word}` |"))).expect(word);
+            let column = row.split('|').nth(2).unwrap();
+            let in_readme: Vec<&str> = column.split('`').skip(1).step_by(2).collect();
+            let topic = evmesh_proto::topics::CP_TELEMETRY;
+            let (_, described) = contract::messages(topic).find(|(name, _)| *name == word).expect(word);
+            let parts = described["payload"]["allOf"].as_array().unwrap();
+            let required = parts.iter().flat_map(|part| part["required"].as_array().into_iter().flatten());
+            let in_asyncapi: Vec<&str> = required.map(|field| field.as_str().unwrap()).collect();
+            assert_eq!(
+                (in_readme.as_slice(), in_asyncapi.as_slice()),
+                (kind.needs(), kind.needs()),
+                "{word}"
+            );
+
+            let whole = serde_json::json!({"type": word, "cp_id": "A", "user_id": "1", "kwh": 1.0, "importe": 0.1,
+                "reason": "r", "timestamp": 1.5, "session_id": "s", "seq": 2, "event_id": "e", "kw": 1.0,
+                "currency": "EUR"});
+            let fields: Vec<&String> = whole.as_object().unwrap().keys().collect();
+            for field in &fields {
+                let mut message = whole.clone();
+                message.as_object_mut().unwrap().remove(*field);
+                let needed = ["type", "cp_id", "seq"].contains(&field.as_str())
+                    || kind.needs().contains(&field.as_str());
+                let read = decode_under(b"A", message.to_string().as_bytes());
+                let why = format!("{field} is missing");
+                assert_eq!(read.is_err(), needed, "{word} without {field}: {read:?}");
+                assert!(read.is_ok() || read.unwrap_err().starts_with(&why), "{word}: {why}");
+                assert_eq!(!contract::wrong(topic, &message).is_empty(), needed, "{word} without {field}");
+            }
+            let mut least = serde_json::json!({"type": word, "cp_id": "A"});
+            for field in kind.needs() {
+                least[field] = whole[field].clone();
+            }
+            assert!(decode(least.to_string().as_bytes()).is_ok(), "{least}");
+            assert!(contract::wrong(topic, &least).is_empty(), "{least}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_the_charge_point_is_refused_and_without_one_a_message_is_bare() {
+        let payload =
+            br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"1","kwh":1,"session_id":"s","seq":2}"#;
+        assert!(decode_under(b"MAD-01", payload).unwrap().session.is_some());
+        assert_eq!(decode_under(b"", payload).unwrap().session, None);
+        for key in ["MAD-02", "MAD-0", "mad-01", " ", "\u{0}"] {
+            let error = decode_under(key.as_bytes(), payload).unwrap_err();
+            assert!(error.starts_with(&format!("its key is {key:?}, and its cp_id MAD-01")), "{error}");
+        }
+        let error = decode_under(&[0xff; 9_000], payload).unwrap_err();
+        assert!(error.chars().count() < 256, "{error}");
+    }
 
     #[test]
     fn the_seeds_messages_are_read() {
@@ -93,14 +173,14 @@ mod tests {
         let long = format!(r#"{{"type":"CONSUMO","cp_id":"{}"}}"#, "x".repeat(65));
         let huge = vec![b' '; MAX_BYTES + 1];
         let cases: [(&[u8], &str); 14] = [
-            (b"", "not readable: EOF"),
-            (b"\xff\xfe", "not readable"),
-            (b"{\"type\":\"CONSUMO\"", "not readable: EOF"),
-            (br#"{"type":"NEW","cp_id":"A"}"#, "not readable: unknown variant"),
-            (br#"{"type":"CONSUMO","cp_id":7}"#, "not readable: invalid type"),
+            (b"", "it is empty"),
+            (b"\xff\xfe", "it is not in UTF-8"),
+            (b"{\"type\":\"CONSUMO\"", "it is no JSON: it ends in the middle"),
+            (br#"{"type":"NEW","cp_id":"A"}"#, "type is \"NEW\", and must be one of SESSION_STARTED, CONSUMO,"),
+            (br#"{"type":"CONSUMO","cp_id":7}"#, "cp_id must be a text, and is a number"),
             (
                 br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":"much"}"#,
-                "not readable: invalid type",
+                "kwh must be a number, and is a text",
             ),
             (
                 br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":-0.1}"#,

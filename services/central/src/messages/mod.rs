@@ -4,6 +4,7 @@
 mod dead_letter;
 mod decode;
 mod notification;
+mod unreadable;
 
 pub use dead_letter::Incoming;
 pub use decode::decode;

@@ -8,6 +8,7 @@ use super::{codec, keys, keys::RowKind};
 use crate::{Error, error::Unreadable};
 use evmesh_proto::store::StoredMessage;
 use mesh::store::{Batch, Store};
+use std::collections::{BTreeMap, HashMap};
 
 /// A row's place and content.
 pub type Row = (u64, StoredMessage);
@@ -20,37 +21,63 @@ pub(crate) struct Rows {
     kind: RowKind,
     next: u64,
     waiting: usize,
+    /// Whose each row is, and how many each one has: of notifications alone, whose keys are drivers.
+    keys: BTreeMap<u64, String>,
+    of_key: HashMap<String, usize>,
 }
 
 impl Rows {
     /// Counts what an earlier process left.
     pub(crate) fn restore(kind: RowKind, store: &dyn Store) -> Result<Self, Error> {
-        let mut rows = Self { kind, next: 1, waiting: 0 };
+        let (keys, of_key) = (BTreeMap::new(), HashMap::new());
+        let mut rows = Self { kind, next: 1, waiting: 0, keys, of_key };
         loop {
             let page = read(store, kind, rows.next - 1, PAGE)?;
-            let Some((last, _)) = page.last() else {
+            if page.is_empty() {
                 return Ok(rows);
-            };
-            rows.next = last + 1;
-            rows.waiting += page.len();
+            }
+            for (number, message) in page {
+                rows.waits(number, message.key);
+            }
+        }
+    }
+
+    fn waits(&mut self, number: u64, key: String) {
+        self.next = number + 1;
+        self.waiting += 1;
+        if self.kind == RowKind::Notification {
+            *self.of_key.entry(key.clone()).or_default() += 1;
+            self.keys.insert(number, key);
         }
     }
 
     pub(crate) fn push(&mut self, message: StoredMessage, batch: &mut Batch) {
         batch.put(keys::row(self.kind, self.next), codec::encode(&message));
-        self.next += 1;
-        self.waiting += 1;
+        self.waits(self.next, message.key);
     }
 
     pub(crate) fn delivered(&mut self, numbers: &[u64], batch: &mut Batch) {
         for &number in numbers {
             batch.delete(keys::row(self.kind, number));
+            let Some(key) = self.keys.remove(&number) else { continue };
+            let left = self.of_key.get_mut(&key).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if left == 0 {
+                self.of_key.remove(&key);
+            }
         }
         self.waiting = self.waiting.saturating_sub(numbers.len());
     }
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Does a notification of this driver wait?
+    pub(crate) fn any_of(&self, driver: &str) -> bool {
+        self.of_key.contains_key(driver)
     }
 }
 

@@ -155,6 +155,8 @@ impl Writer {
                     let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
                     step.effects.extend(letter);
                 }
+                // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
+                Effect::NotifyReading(notice) if self.notifications.any_of(notice.driver.as_str()) => {}
                 effect => {
                     if let Effect::Notify(notice) = &effect {
                         self.notifications.push(messages::row(notice), &mut step.batch);

@@ -39,9 +39,12 @@ async fn flows_a_to_c_come_out_field_for_field() {
         "seq": 0, "event_id": format!("{id}-auth")});
     assert_eq!(checked(told), expected);
 
-    // Flow B: a bare reading moves the live view; the engine's own answer makes it a supply.
+    // Flow B: the engine's own answer makes it a supply; then a bare reading moves the live view.
+    engine.supply(200);
     publish(&producer, "MAD-01", json!({"type": "SESSION_STARTED", "cp_id": "MAD-01", "user_id": "101"}))
         .await;
+    let supplying = |session: &network::Session| session.state() == SessionState::Supplying;
+    central.session_is("101", id, "is supplying", supplying).await;
     engine.supply(300);
     publish(
         &producer,
@@ -57,8 +60,6 @@ async fn flows_a_to_c_come_out_field_for_field() {
     let expected = json!({"type": "CONSUMO_UPDATE", "cp_id": "MAD-01", "user_id": "101", "session_id": id,
         "kwh": 0.3, "importe": 0.09, "currency": "EUR"}); // at central's price: an incoming importe is never used
     assert_eq!(told, expected);
-    let supplying = |session: &network::Session| session.state() == SessionState::Supplying;
-    central.session_is("101", id, "is supplying", supplying).await;
 
     // The broadcast.
     let supplies = |value: &Value| value["cps"][0]["status"] == "SUMINISTRANDO";
@@ -132,6 +133,53 @@ async fn flow_d_a_fault_gives_an_error_and_then_the_one_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forged_end_bills_nothing_and_a_true_one_has_its_ticket_within_a_second() {
+    let broker = testing::broker();
+    let central = Central::start(broker.options()).await;
+    let notifications = Topic::read(&broker.options(), topics::DRIVER_NOTIFICATIONS);
+    let letters = crate::topics::with_header(&broker.options(), topics::CP_TELEMETRY_DLQ, "reason");
+    let producer = Producer::new(&broker.options(), "test").unwrap();
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    let id = central.request("101", "MAD-01").await.unwrap().session_id;
+    engine.supply(300);
+    central.status("MAD-01", ChargePointStatus::Supplying).await;
+    let end = |kwh: f64, seq: u64| json!({"type": "SUPPLY_END", "cp_id": "MAD-01", "user_id": "101", "kwh": kwh, "session_id": id, "seq": seq});
+    publish(&producer, "MAD-02", end(9_999.0, 4)).await; // the key of another charge point
+    publish(&producer, "MAD-01", end(9_999.0, 9_000_000)).await; // its own, as anyone can write it
+    for kind in ["AVERIADO", "AVERIADO", "CONEXION_PERDIDA", "FAULT", "AVERIADO"] {
+        publish(&producer, "MAD-01", json!({"type": kind, "cp_id": "MAD-01"})).await;
+    }
+    publish(&producer, "MAD-01", json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 900}))
+        .await;
+    let last = json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 0.4});
+    publish(&producer, "MAD-01", last).await;
+    let echo = |value: &Value| value["type"] == "CONSUMO_UPDATE" && value["kwh"] == 0.4;
+    notifications.first("the reading after all that", echo).await;
+    let supplying = |session: &network::Session| {
+        session.state() == SessionState::Supplying && session.ticket.is_none() && session.energy_wh == 400
+    };
+    central.session_is("101", &id, "goes on as if nothing had been said", supplying).await;
+    central.status("MAD-01", ChargePointStatus::Supplying).await;
+    let wrong_key =
+        |(_, why): &(Vec<u8>, String)| why.starts_with("its key is \"MAD-02\", and its cp_id MAD-01");
+    testing::eventually("the foreign key has its dead letter", crate::running_central::PATIENCE, || async {
+        letters.lock().unwrap().iter().any(wrong_key).then_some(())
+    })
+    .await;
+
+    engine.supply(500);
+    engine.end(SupplyEnd::Completed);
+    publish(&producer, "MAD-01", end(0.5, 3)).await;
+    let ended = tokio::time::Instant::now();
+    let ticket = central.ticket("101").await;
+    let passed = ended.elapsed();
+    assert_eq!((ticket.energy_wh, ticket.estimated), (500, false));
+    assert!(passed < std::time::Duration::from_secs(2), "{passed:?}"); // a flood before it costs a second at most
+    central.stop().await;
+    assert_eq!((notifications.count("TICKET"), notifications.count("SUPPLY_ERROR")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_denial_and_an_expiry_are_told_too() {
     let broker = testing::broker();
     let folder = tempfile::tempdir().unwrap();
@@ -165,22 +213,38 @@ async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_
     let producer = Producer::new(&broker.options(), "test").unwrap();
     let (engine, _monitor) = central.charge_point("MAD-01").await;
     central.request("101", "MAD-01").await.unwrap();
+    let other = json!({"type": "SUPPLY_END", "cp_id": "MAD-01", "user_id": "101", "kwh": 9999});
+    publish(&producer, "MAD-02", &other).await;
+    publish(&producer, "MAD-99", json!({"type": "CONSUMO", "cp_id": "MAD-99", "user_id": "101", "kwh": 1}))
+        .await;
     let bad = [
-        ("{\"type\":".to_owned(), "not readable"),
-        ("[1,2]".to_owned(), "not readable"),
-        (json!({"type": "CONSUMO", "cp_id": 1, "user_id": "101", "kwh": 1}).to_string(), "not readable"),
+        ("{\"type\":".to_owned(), "it is no JSON: it ends in the middle"),
+        ("[1,2]".to_owned(), "it must be one JSON object, and is a list"),
+        (
+            json!({"type": "CONSUMO", "cp_id": 1, "user_id": "101", "kwh": 1}).to_string(),
+            "cp_id must be a text, and is a number",
+        ),
         (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": -1}).to_string(), "kwh is -1"),
         (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 1e12}).to_string(), "kwh is"),
-        (
-            json!({"type": "CONSUMO", "cp_id": "MAD-99", "user_id": "101", "kwh": 1}).to_string(),
-            "no charge point MAD-99",
-        ),
         (json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "999", "kwh": 1}).to_string(), "driver 999"),
         (format!("\"{}\"", "x".repeat(200_000)), "it has 200002 bytes"),
     ];
     for (payload, _) in &bad {
         publish(&producer, "MAD-01", payload).await;
     }
+    let bad = [
+        bad.to_vec(),
+        vec![
+            (other.to_string(), "its key is \"MAD-02\", and its cp_id MAD-01: they must be the same"),
+            (
+                json!({"type": "CONSUMO", "cp_id": "MAD-99", "user_id": "101", "kwh": 1}).to_string(),
+                "no charge point MAD-99 is registered",
+            ),
+        ],
+    ]
+    .concat();
+    engine.supply(200);
+    central.status("MAD-01", ChargePointStatus::Supplying).await;
     engine.supply(300);
     let good = json!({"type": "CONSUMO", "cp_id": "MAD-01", "user_id": "101", "kwh": 0.3, "importe": 0});
     publish(&producer, "MAD-01", good).await;

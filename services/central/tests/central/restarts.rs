@@ -40,7 +40,7 @@ async fn a_restart_in_mid_supply_loses_nothing() {
     publish(&producer, "MAD-01", numbered("SUPPLY_END", &id, 3, 0.7)).await;
 
     let central = Central::with(options(folder.path(), broker.options())).await;
-    let ticket = central.ticket("101").await; // from Kafka alone: its monitor is not back yet
+    let ticket = central.ticket("101").await; // its engine is asked, though its monitor is not back yet
     assert_eq!((ticket.energy_wh, ticket.amount.unwrap().micros, ticket.estimated), (700, 210_000, false));
     central.status("MAD-01", ChargePointStatus::Disconnected).await;
     let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;

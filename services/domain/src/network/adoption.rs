@@ -21,8 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 impl Step<'_> {
     /// A closed session of which more is told comes back to memory, with what is told then.
     pub(super) fn revive(&mut self, mut session: Session) {
-        let lost = self.point(&session.charge_point).stored.instance != session.instance;
-        session.revive(lost, self.settlement_deadline(), self.now.mono);
+        session.revive(self.settlement_deadline(), self.now.mono);
         let id = session.id.clone();
         self.net.registry.add_session(session);
         self.changed(&id);

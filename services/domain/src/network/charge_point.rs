@@ -80,8 +80,6 @@ pub(super) struct Point {
     pub(super) free_at: Option<Price>,
     /// Why its monitor says that it is not well.
     pub(super) health_reason: String,
-    /// A fault came by Kafka since the monitor's last report.
-    pub(super) faulted: bool,
     pub(super) answering: Answering,
     /// When the monitor last reported this instance well.
     pub(super) last_ok: Mono,
@@ -99,6 +97,10 @@ pub(super) struct Point {
     pub(super) not_before: Mono,
     /// The engine's state is wanted.
     pub(super) ask: bool,
+    /// Telemetry told something that only the engine can confirm.
+    pub(super) told: bool,
+    /// Up to when the questions that telemetry caused are paid for, each with a second.
+    pub(super) paid: Mono,
     /// When its state was last asked for.
     pub(super) last_asked: Mono,
     /// The engine was asked, or found away, since central started: its deadlines may be judged.
@@ -114,7 +116,6 @@ impl Point {
             connection: 0,
             free_at: None,
             health_reason: String::new(),
-            faulted: false,
             answering: Answering::Unknown,
             last_ok: now,
             open: None,
@@ -125,6 +126,8 @@ impl Point {
             failures: 0,
             not_before: now,
             ask: false,
+            told: false,
+            paid: now,
             last_asked: now,
             judged,
         }

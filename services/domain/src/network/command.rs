@@ -204,7 +204,7 @@ impl Step<'_> {
             Command::EngineAnswered { charge_point, call, result } => {
                 self.engine_answered(&charge_point, call, result);
             }
-            Command::Telemetry { message, source } => self.telemetry(message, source),
+            Command::Telemetry { message, source } => self.telemetry(&message, source),
             Command::Unreadable { source } => self.read_past(source),
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),

@@ -12,6 +12,10 @@ use super::{
     },
 };
 use crate::{ChargePointId, SessionId};
+use std::time::Duration;
+
+/// What an engine published before its store was lost may come so late.
+const HELD_UP: Duration = Duration::from_secs(120);
 
 /// What a session's time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +86,11 @@ impl Step<'_> {
             Life::Ended { .. } if passed => Some(Due::Settle),
             Life::Ended { settlement, .. } => match settlement {
                 Settlement::Lost { .. } => {
-                    let told_all = self.net.kafka_away || self.net.kafka_read_to >= session.live.lost_since;
+                    // Where no start was told, only Kafka still can: it is waited for, and for what is held up there.
+                    let started = session.started() || session.told().is_some();
+                    let until = session.live.lost_since + if started { Duration::ZERO } else { HELD_UP };
+                    let away = self.net.kafka_away && started;
+                    let told_all = away || self.net.kafka_read_to >= until;
                     (self.net.kafka_judged && told_all).then_some(Due::Settle)
                 }
                 Settlement::Unread { .. } => ask.then_some(Due::Ask),

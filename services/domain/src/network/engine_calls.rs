@@ -21,6 +21,8 @@ use std::time::Duration;
 /// The same call again, though it was answered, waits this long: an engine that says done and does nothing must not be
 /// called in a tight loop.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// What telemetry tells makes central ask an engine this often, and a second time at once: anyone can write there.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A call that failed is repeated after this, doubled each time …
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// … up to this: an engine that is back is found within 3 s even if its monitor says nothing.
@@ -45,6 +47,9 @@ impl Step<'_> {
         if request == EngineRequest::GetState {
             point.ask = false;
             point.last_asked = now;
+            if std::mem::take(&mut point.told) {
+                point.paid = point.paid.max(now) + ASK_EVERY;
+            }
         }
         let instance = point.stored.instance.clone();
         let connection = point.connection;
@@ -81,7 +86,8 @@ impl Step<'_> {
         if self.now.mono < point.not_before {
             return None;
         }
-        let nothing_is_owed = !point.ask && point.ended.is_empty() && point.supplies == point.open;
+        let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
+        let nothing_is_owed = !asks && point.ended.is_empty() && point.supplies == point.open;
         if nothing_is_owed
             && open.is_none_or(|session| !session.needs_revocation() && session.stop().is_none())
         {
@@ -115,9 +121,8 @@ impl Step<'_> {
         let stops = stop.map(|session| EngineRequest::Stop { session });
         let late_revokes = registry.ended_at(point).filter(wanted).map(revoke);
         let confirms = (!confirm.is_empty()).then_some(EngineRequest::Confirm { sessions: confirm });
-        let asks = point.ask.then_some(EngineRequest::GetState);
         let mut wanted = revokes.chain(stops).chain(late_revokes).chain(confirms);
-        wanted.find(|request| !again(request)).or(asks)
+        wanted.find(|request| !again(request)).or(asks.then_some(EngineRequest::GetState))
     }
 
     fn is_recent(&self, at: Mono) -> bool {

@@ -1,4 +1,4 @@
-//! What engines know, by whichever way it came, and what follows for a session: forward, never back.
+//! What engines answer, and what follows for a session: forward, never back.
 //!
 //! A live or a final reading moves a session on over skipped states too; the second to come is a repeat; absence proves
 //! nothing.
@@ -66,6 +66,7 @@ impl Step<'_> {
         let now = self.now.mono;
         let session = self.session_mut(id);
         session.live.last_sign = now;
+        session.engine_answers((record.state != SupplyState::Authorized).then_some(record.energy));
         let end = match record.state {
             SupplyState::Authorized => {
                 match session.state() {
@@ -91,12 +92,13 @@ impl Step<'_> {
         self.changed(id);
     }
 
-    /// One reading of one session in memory.
-    pub(super) fn observe(&mut self, id: &SessionId, reading: Reading) -> Read {
+    /// One reading of one session in memory, as its engine answered it.
+    fn observe(&mut self, id: &SessionId, reading: Reading) {
         if self.session(id).state() == State::Authorizing {
             self.reserve(id);
         }
         let (now, settle_by) = (self.now, self.settlement_deadline());
+        let shown = self.session(id).shown_energy();
         let read = self.session_mut(id).read(&reading, now, settle_by);
         match read {
             Read::Repeat | Read::Absurd => {}
@@ -115,7 +117,7 @@ impl Step<'_> {
                 self.happened(Level::Info, "supplies_started", text);
                 self.supplies(id, true);
             }
-            Read::GoesOn => self.supplies(id, true),
+            Read::GoesOn => self.supplies(id, self.session(id).shown_energy() > shown),
             Read::AfterEnd { first } => {
                 if first {
                     self.changed(id); // it will have a ticket after all
@@ -124,22 +126,17 @@ impl Step<'_> {
             }
             Read::Final { ended } => self.final_reading(id, ended, reading.end.and_then(failure_of)),
         }
-        read
     }
 
-    /// The engine is known to supply it; while it is open, its driver is told of the reading. A late word of a lost
-    /// store says nothing of the engine that is there now (INV-8).
-    fn supplies(&mut self, id: &SessionId, open: bool) {
+    /// The engine is known to supply it; its driver is told of a reading that is news.
+    fn supplies(&mut self, id: &SessionId, news: bool) {
         let session = self.session(id);
-        let (point, instance) = (session.charge_point.clone(), session.instance.clone());
-        if open {
-            self.notify_reading(id, Some(session.seq()), session.energy());
+        let point = session.charge_point.clone();
+        if news {
+            self.notify_reading(id, Some(session.seq()));
         }
         self.touch(&point);
-        let point = self.point_mut(&point);
-        if point.stored.instance == instance {
-            point.supplies = Some(id.clone());
-        }
+        self.point_mut(&point).supplies = Some(id.clone());
     }
 
     fn final_reading(&mut self, id: &SessionId, ended: Option<Ended>, failure: Option<SupplyFailure>) {

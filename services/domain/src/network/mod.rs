@@ -50,6 +50,7 @@ pub use session::{
     Facts, Session, Source,
     life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, State, Stop},
     ticket::Ticket,
+    told::Told,
 };
 pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};

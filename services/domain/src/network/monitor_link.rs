@@ -165,7 +165,7 @@ impl Step<'_> {
             Health::Unreachable => {}
         }
         let point = self.point(id);
-        let news = before != Some(health) || point.faulted;
+        let news = before != Some(health);
         let out_of_order = point.stored.out_of_order;
         if news {
             self.health_changed(id, before, health, &reason);
@@ -176,7 +176,6 @@ impl Step<'_> {
         point.health_reason = reason;
         if health == Health::Ok {
             point.last_ok = now;
-            point.faulted = false;
         }
         self.reply(token, Ok(Reported { out_of_order }));
     }

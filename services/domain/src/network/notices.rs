@@ -1,8 +1,9 @@
 //! What drivers are told.
 //!
-//! A session's messages carry rising numbers: 0 for the authorisation, the engine's own for readings, one above the
-//! last reading for an error, two above for the ticket. Nothing is published for a guest: the engine's screen shows
-//! its ticket.
+//! A session's messages carry rising numbers: 0 for the authorisation, the engine's own for readings that it answered
+//! with, one above the last of those for an error, two above for the ticket. The echo of telemetry has none: a forged
+//! one would make readers drop all that comes after it. Nothing is published for a guest: the engine's screen shows its
+//! ticket.
 
 use super::{
     denial::{Denial, SupplyFailure},
@@ -12,7 +13,7 @@ use super::{
     session::{Session, ticket::Ticket},
     step::Step,
 };
-use crate::{ChargePointId, Energy, RequestId, SessionId, Trace};
+use crate::{ChargePointId, RequestId, SessionId, Trace};
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
@@ -47,7 +48,7 @@ impl Step<'_> {
     pub(super) fn notify_error(&mut self, id: &SessionId, failure: SupplyFailure) {
         let session = self.session(id);
         let reason = if session.is_open() { session.trouble() } else { session.reason() }.to_owned();
-        let energy = session.energy();
+        let energy = session.shown_energy();
         let kind = NoticeKind::Error { failure, reason, energy, amount: session.price.cost(energy) };
         let notice = self.notice(session, Some(session.seq().saturating_add(1)), Some("error"), kind);
         self.notify(notice);
@@ -61,9 +62,10 @@ impl Step<'_> {
         self.notify(notice);
     }
 
-    /// A reading's echo: at once or never. `seq` is the engine's, or `None` for a bare one.
-    pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>, energy: Energy) {
+    /// What is shown of a supply: at once or never. `seq` is that of its engine's answer, `None` for telemetry's echo.
+    pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>) {
         let session = self.session(id);
+        let energy = session.shown_energy();
         let amount = session.price.cost(energy);
         let power = session.live.gauges.power.unwrap_or_default();
         let kind = NoticeKind::Reading { energy, power, amount };

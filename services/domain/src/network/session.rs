@@ -7,12 +7,14 @@
 pub(super) mod life;
 pub(super) mod lifecycle;
 pub(super) mod ticket;
+pub(super) mod told;
 
 use super::gauges::Gauges;
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Power, Price, SessionId, Trace, Wall};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, SessionId, Trace, Wall};
 use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop};
 use std::ops::Deref;
 use ticket::Ticket;
+use told::Told;
 
 /// Where a message stood in Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +58,7 @@ impl Facts {
 pub struct Session {
     facts: Facts,
     life: Life,
+    told: Option<Told>,
     pub(super) live: Live,
 }
 
@@ -64,9 +67,13 @@ pub struct Session {
 pub(super) struct Live {
     /// What is shown of it beside its energy.
     pub(super) gauges: Gauges,
-    /// The newest reading of a bare message: shown, never billed.
-    pub(super) bare: Option<Energy>,
-    /// When the newest reading, or answer with this session in it, came.
+    /// The highest reading of telemetry that was shown.
+    pub(super) shown: Energy,
+    /// When what is shown last moved.
+    pub(super) shown_at: Mono,
+    /// An engine's answer had less than what telemetry told.
+    pub(super) doubted: bool,
+    /// When its engine's newest answer with this session in it came. Telemetry is no sign of life: anyone can write it.
     pub(super) last_sign: Mono,
     /// When its engine's store was found lost.
     pub(super) lost_since: Mono,
@@ -94,23 +101,12 @@ impl Session {
     /// A session out of a store. Its deadline has only its date, until [`Network::restore`](super::Network::restore)
     /// gives it a place on this process's clock.
     pub fn stored(facts: Facts, life: Life) -> Self {
-        Self { facts, life, live: Live::default() }
+        Self { facts, life, told: None, live: Live::default() }
     }
 
     /// Its life, for whoever stores it, or reads off it what is not here.
     pub fn life(&self) -> &Life {
         &self.life
-    }
-
-    /// Energy to show: a bare message's reading where it is ahead of what the engine answered.
-    pub fn shown_energy(&self) -> Energy {
-        let bare = self.live.bare.filter(|_| self.ticket().is_none());
-        bare.map_or(self.energy(), |bare| bare.max(self.energy()))
-    }
-
-    /// Power to show now; zero unless it is supplying.
-    pub fn shown_power(&self) -> Power {
-        self.live.gauges.power.filter(|_| self.state() == State::Supplying).unwrap_or_default()
     }
 }
 
@@ -153,12 +149,12 @@ impl Session {
         self.delivered().is_some()
     }
 
-    /// The highest reading that the engine told of as persisted; zero before its supply started.
+    /// The highest reading that the engine answered with, as persisted; zero before its supply started.
     pub fn energy(&self) -> Energy {
         self.delivered().map_or(Energy::ZERO, |delivered| delivered.energy)
     }
 
-    /// The number of the newest message that was applied; 0: none.
+    /// The number of the newest message that its engine answered for; 0: none.
     pub fn seq(&self) -> u64 {
         self.delivered().map_or(0, |delivered| delivered.seq)
     }

@@ -54,7 +54,7 @@ pub struct Network {
     pub(super) next_call: u64,
     /// Kafka was read to its end, or found away, since central started.
     pub(super) kafka_judged: bool,
-    /// Everything older than this was read, or Kafka was found away then.
+    /// Everything older than this was read.
     pub(super) kafka_read_to: Mono,
     /// Kafka was found away, and nothing came from it since.
     pub(super) kafka_away: bool,

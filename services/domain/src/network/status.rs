@@ -95,9 +95,7 @@ impl Point {
     }
 
     fn engine_ok(&self) -> bool {
-        matches!(self.link, Link::Up { health: Health::Ok, .. })
-            && !self.faulted
-            && self.answering == Answering::Yes
+        matches!(self.link, Link::Up { health: Health::Ok, .. }) && self.answering == Answering::Yes
     }
 
     pub(super) fn status(&self, registry: &Registry) -> Status {
@@ -111,7 +109,6 @@ impl Point {
         match status {
             Status::Disconnected => "its monitor is not connected to central".into(),
             Status::Faulted if !self.health_reason.is_empty() => self.health_reason.clone(),
-            Status::Faulted if self.faulted => "it reported a fault".into(),
             Status::Faulted => match self.answering {
                 Answering::Unknown => "its engine has not answered central yet".into(),
                 Answering::No => "its engine does not answer central".into(),

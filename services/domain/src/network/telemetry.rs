@@ -1,41 +1,37 @@
-//! The fast way for what engines know: messages on `cp_telemetry`.
+//! The fast way for what engines know: messages on `cp_telemetry`. Fast, not final.
 //!
-//! Messages that name their session and number are evidence. *Bare* ones, with only the old system's fields, may be
-//! late or of an earlier session: they move the live view and make central ask the engine; only its answer starts,
-//! ends or bills.
+//! Whoever can write to the topic can write any message. So a message by itself starts, ends and bills nothing, marks no
+//! charge point, and raises no number: it moves the live view within what is plausible, and makes central ask the
+//! engine at once; the engine's answer does the rest. What it tells of energy is kept for the one case in which nobody
+//! else can tell. *Bare* messages, with only the old system's fields, may be of an earlier session: they are shown, and
+//! not kept.
 
 use super::{
     Step,
     command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
     gauges::Gauges,
-    session::{
-        Session, Source,
-        life::State,
-        lifecycle::{Read, Reading},
-    },
+    session::{Session, Source, life::State, told::Shown},
 };
 use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
 use std::time::Duration;
-
-/// A bare reading asks the engine at most this often: they come once a second.
-const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// Two readings closer than this tell nothing of the power.
 const APART: Duration = Duration::from_millis(500);
 
 impl Step<'_> {
-    pub(super) fn telemetry(&mut self, message: Message, source: Option<Source>) {
-        let session = message.session.clone();
+    pub(super) fn telemetry(&mut self, message: &Message, source: Option<Source>) {
         self.message(message);
         let Some(source) = source else { return };
         self.read_past(source);
-        let known = session.filter(|(id, _)| self.net.registry.find_session(id).is_some());
-        let Some((id, _)) = known else { return };
-        let live = &mut self.session_mut(&id).live;
+        let Some((id, _)) = &message.session else { return };
+        if self.net.registry.find_session(id).is_none() {
+            return;
+        }
+        let live = &mut self.session_mut(id).live;
         if live.unsaved && !live.held.iter().any(|held| held.partition == source.partition) {
             live.held.push(source);
-            self.net.held.insert(source, id);
+            self.net.held.insert(source, id.clone());
         }
     }
 
@@ -47,9 +43,9 @@ impl Step<'_> {
     /// What central knows of Kafka itself: how far it was read, and whether it is there.
     pub(super) fn broker(&mut self, news: Broker) {
         self.net.kafka_away = news == Broker::Away;
-        let read_to = match news {
-            Broker::ReadTo(as_of) => as_of,
-            Broker::Away => self.now.mono,
+        match news {
+            Broker::ReadTo(as_of) => self.net.kafka_read_to = self.net.kafka_read_to.max(as_of),
+            Broker::Away => {}
             Broker::Gap => {
                 let text = "messages are missing on kafka: asking every engine";
                 self.happened(Level::Warn, "kafka_gaps", text.into());
@@ -58,143 +54,137 @@ impl Step<'_> {
                 }
                 return;
             }
-        };
+        }
         self.net.kafka_judged = true;
-        self.net.kafka_read_to = self.net.kafka_read_to.max(read_to);
     }
 
-    fn message(&mut self, message: Message) {
-        let point = message.charge_point.clone();
-        if self.net.registry.find_point(&point).is_none() {
+    fn message(&mut self, message: &Message) {
+        let point = &message.charge_point;
+        if self.net.registry.find_point(point).is_none() {
             return self.dead_letter(format!("no charge point {point} is registered"));
         }
-        match (message.session.clone(), message.driver.clone()) {
-            (Some((session, seq)), _) => self.numbered(&point, &session, seq, &message),
-            (None, Some(driver)) => self.bare(&point, &driver, &message),
-            (None, None) if message.is_fault() => self.fault(&point, &message),
+        if message.is_fault() {
+            let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };
+            let text = format!("a message says that {point} broke ({why}): its engine is asked");
+            self.happened(Level::Debug, "faults", text);
+        }
+        match (&message.session, &message.driver) {
+            (Some((session, seq)), _) => self.numbered(session, *seq, message),
+            (None, Some(driver)) => self.bare(driver, message),
+            (None, None) if message.is_fault() => self.ask_about(point),
             (None, None) => self.dead_letter("user_id is missing".into()),
         }
     }
 
-    fn numbered(&mut self, point: &ChargePointId, id: &SessionId, seq: u64, message: &Message) {
+    fn numbered(&mut self, id: &SessionId, seq: u64, message: &Message) {
+        let point = &message.charge_point;
         let fits = |session: &Session| {
             session.charge_point == *point
                 && message.driver.as_ref().is_none_or(|driver| *driver == session.driver)
         };
-        let known = self.net.registry.find_session(id);
-        if known.is_some_and(|known| !fits(known)) {
+        let what = |session: &Session| (fits(session), session.settled(), session.seq());
+        let known = match self.net.registry.find_session(id) {
+            Some(session) => Some(what(session)),
+            None => self.archive.session(id).as_ref().map(what),
+        };
+        let Some((fits, settled, answered)) = known else {
+            self.ask_about(point);
+            let text = format!("session {id} is not known; its charge point was asked about it");
+            return self.dead_letter(text);
+        };
+        if !fits {
             return self.dead_letter(format!("session {id} is not of that charge point and driver"));
         }
-        let mut archived = None;
-        if known.is_none() {
-            // Closed as never started: its engine's store was lost before it could tell otherwise, and only Kafka
-            // knew (INV-1).
-            archived = self.archive.session(id).filter(|session| !session.started());
-            if !archived.as_ref().is_some_and(fits) {
-                return self.unknown_session(point, id);
-            }
-        }
-        let (started, end) = match message.kind {
-            MessageKind::Started => (true, None),
-            MessageKind::Reading => (false, None),
-            MessageKind::Ended(end) => (false, Some(end)),
-        };
-        let Some(energy) = message.energy.or(started.then_some(Energy::ZERO)) else {
-            return match (end, archived) {
-                (Some(_), _) => self.dead_letter("kwh is missing".into()),
-                (None, Some(_)) => self.unknown_session(point, id),
-                (None, None) => self.session_mut(id).live.gauges.update(message.gauges),
-            };
-        };
-        if let Some(archived) = archived {
-            self.revive(archived);
-        }
-        let of_this_instance = self.point(point).stored.instance == self.session(id).instance;
-        let gauges = self.gauges(id, message);
-        let (started_at, ended_at) = (message.at.filter(|_| started), message.at.filter(|_| end.is_some()));
-        match self.observe(id, Reading { seq, energy, gauges, end, started_at, ended_at }) {
-            Read::Late | Read::Started | Read::GoesOn | Read::AfterEnd { .. } | Read::Final { .. } => {
-                if of_this_instance && message.is_fault() {
-                    self.fault(point, message);
-                }
-            }
-            Read::Repeat | Read::Over => {
-                let text = format!("message {seq} of session {id} repeated");
-                self.happened(Level::Debug, "messages_repeated", text);
-            }
-            Read::Absurd => {
-                self.ask(point);
-                self.dead_letter(format!("session {id}: the meter went backwards, to {energy}"));
-            }
-        }
-    }
-
-    /// Late ones of archived sessions are only counted; but should the engine really supply one, it must be stopped.
-    fn unknown_session(&mut self, point: &ChargePointId, id: &SessionId) {
-        self.ask_now_and_then(point);
-        if self.archive.session(id).is_some() {
+        if settled {
             let text = format!("a message of session {id} came after its end");
             self.happened(Level::Debug, "messages_late", text);
-        } else {
-            self.dead_letter(format!("session {id} is not known; its charge point was asked about it"));
+            if seq > answered {
+                self.ask_about(point); // should its engine really supply it, it must be stopped
+            }
+            return;
+        }
+        if seq <= answered {
+            let text = format!("message {seq} of session {id} repeats what its engine has answered");
+            return self.happened(Level::Debug, "messages_repeated", text);
+        }
+        let energy = message.energy.or((message.kind == MessageKind::Started).then_some(Energy::ZERO));
+        let now = self.now;
+        if let Some(energy) = energy
+            && !self.session_mut(id).keep_told(energy, now)
+        {
+            return self.implausible(id, energy);
+        }
+        if self.session(id).store_lost() {
+            return; // the engine that is there knows nothing of it
+        }
+        let runs = self.session(id).state() == State::Supplying;
+        match message.kind {
+            MessageKind::Started if runs => {}
+            MessageKind::Reading if runs => self.live(id, message),
+            MessageKind::Started | MessageKind::Reading | MessageKind::Ended(_) => self.ask_about(point),
         }
     }
 
-    fn bare(&mut self, point: &ChargePointId, driver: &DriverId, message: &Message) {
+    fn bare(&mut self, driver: &DriverId, message: &Message) {
+        let point = &message.charge_point;
+        self.ask_about(point);
         let open = self.net.registry.open_at(self.point(point)).filter(|open| open.driver == *driver);
-        let open = open.map(|open| open.id.clone());
-        if message.is_fault() {
-            self.fault(point, message);
-        }
-        let Some(id) = open else {
+        let Some(open) = open else {
             if !message.is_fault() {
-                self.ask_now_and_then(point);
                 self.dead_letter(format!("driver {driver} has no open session at {point}"));
             }
             return;
         };
-        match message.kind {
-            MessageKind::Started | MessageKind::Ended(_) => self.ask(point),
-            MessageKind::Reading => {
-                let gauges = self.gauges(&id, message);
-                let live = &mut self.session_mut(&id).live;
-                live.gauges.update(gauges);
-                if let Some(energy) = message.energy {
-                    live.bare = Some(energy);
-                    self.notify_reading(&id, None, energy);
-                }
-                self.ask_now_and_then(point);
+        if message.kind == MessageKind::Reading && open.state() == State::Supplying {
+            let id = open.id.clone();
+            self.live(&id, message);
+        }
+    }
+
+    /// A reading of a running supply moves the live view, forward only.
+    fn live(&mut self, id: &SessionId, message: &Message) {
+        let now = self.now;
+        let Some(energy) = message.energy else {
+            return self.session_mut(id).live.gauges.update(message.gauges);
+        };
+        let gauges = self.gauges(id, message, energy);
+        match self.session_mut(id).show(energy, gauges, now) {
+            Shown::Yes => self.notify_reading(id, None),
+            Shown::Behind => {
+                let text = format!("a reading of session {id}, {energy}, is behind what is shown");
+                self.happened(Level::Debug, "messages_repeated", text);
             }
+            Shown::Implausible => self.implausible(id, energy),
         }
     }
 
-    /// The engine counts as not ok until its monitor's next report says that it is.
-    fn fault(&mut self, id: &ChargePointId, message: &Message) {
-        let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };
-        self.happened(Level::Warn, "faults", format!("{id} reported a fault: {why}"));
-        self.point_mut(id).faulted = true;
-        self.ask(id);
+    fn implausible(&mut self, id: &SessionId, energy: Energy) {
+        let text = format!("session {id} cannot have had {energy} by now: not shown");
+        self.happened(Level::Debug, "readings_implausible", text);
+        let point = self.session(id).charge_point.clone();
+        self.ask_about(&point);
     }
 
-    fn ask_now_and_then(&mut self, id: &ChargePointId) {
-        let now = self.now.mono;
-        if now.since(self.point(id).last_asked) >= ASK_AFTER {
-            self.ask(id);
-        }
+    /// Telemetry told what only the engine can confirm: it is asked at once, within what [`Point::paid`] allows.
+    ///
+    /// [`Point::paid`]: super::charge_point::Point::paid
+    fn ask_about(&mut self, id: &ChargePointId) {
+        self.point_mut(id).told = true;
+        self.touch(id);
     }
 
     /// What a message tells beside its energy; where it gives no power, that from two readings.
-    fn gauges(&self, id: &SessionId, message: &Message) -> Gauges {
+    fn gauges(&self, id: &SessionId, message: &Message, energy: Energy) -> Gauges {
         let mut gauges = message.gauges;
-        gauges.power = gauges.power.or_else(|| self.power_between(id, message.energy?));
+        gauges.power = gauges.power.or_else(|| self.power_between(id, energy));
         gauges
     }
 
     /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were
     /// held up and came together nothing can be told.
     fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
-        let session = Some(self.session(id)).filter(|session| session.state() == State::Supplying)?;
-        let elapsed = self.now.mono.since(session.live.last_sign);
+        let session = self.session(id);
+        let elapsed = self.now.mono.since(session.live.shown_at);
         let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
         let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
         let power = delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w);

@@ -214,6 +214,13 @@ fn the_evidence_of_a_supply_answers_the_request_too() {
     let mut world = World::with_points(&["A"]);
     let (token, session) = world.request("d", Target::Named(cp("A")));
     world.message("A", "d", &session, 1, domain::network::MessageKind::Started, 0);
+    assert_eq!(
+        (world.granted(token), world.state(&session)),
+        (None, State::Authorizing),
+        "anyone may say so"
+    );
+    let running = record(&session, "d", SupplyState::Supplying, 1, 0);
+    world.answer("A", CallOutcome::Busy, Some(running), vec![]);
     assert!(world.granted(token) == Some(true), "the engine has agreed, or it would not supply");
     assert_eq!((world.state(&session), world.told()), (State::Supplying, vec!["AUTH_OK"]));
     world.silence("A");

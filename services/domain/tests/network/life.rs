@@ -14,12 +14,12 @@ fn every_move_of_a_session() {
     let reserved = |w: &mut World| w.reserved("d", "A");
     let supplying = |w: &mut World| {
         let session = w.supplying("d", "A");
-        w.message("A", "d", &session, 2, MessageKind::Reading, 100);
+        w.says("A", "d", &session, 2, MessageKind::Reading, 100);
         session
     };
     let completed = |w: &mut World| {
         let session = w.supplying("d", "A");
-        w.message("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
+        w.says("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 100);
         session
     };
     let rejected = |w: &mut World| {
@@ -65,7 +65,7 @@ fn every_move_of_a_session() {
         let mut world = World::with_points(&["A"]);
         let begin = states.iter().find(|(name, _)| *name == from).unwrap().1;
         let session = begin(&mut world);
-        world.message("A", "d", &session, seq, evidence, wh);
+        world.says("A", "d", &session, seq, evidence, wh);
         let case = format!("{from} + {evidence:?} {seq}");
         assert_eq!(world.state(&session), to, "{case}");
         let found = world.find(&session);
@@ -83,10 +83,10 @@ fn a_supply_from_the_request_to_the_confirmed_ticket() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     for (seq, wh) in [(2, 6), (3, 12), (4, 18)] {
-        world.message("A", "d", &session, seq, MessageKind::Reading, wh);
+        world.says("A", "d", &session, seq, MessageKind::Reading, wh);
     }
     assert_eq!(world.readings.len(), 4);
-    world.message("A", "d", &session, 5, MessageKind::Ended(SupplyEnd::Completed), 20_500);
+    world.says("A", "d", &session, 5, MessageKind::Ended(SupplyEnd::Completed), 20_500);
     assert_eq!(world.told(), ["AUTH_OK", "TICKET"]);
     let ticket = world.find(&session).ticket().unwrap();
     assert_eq!((ticket.energy.wh(), ticket.amount.micros, ticket.estimated()), (20_500, 6_150_000, false));
@@ -111,7 +111,7 @@ fn the_three_faults_tell_the_partial_and_then_the_one_ticket() {
     for fault in FAULTS {
         let mut world = World::with_points(&["A"]);
         let session = world.supplying("d", "A");
-        world.message("A", "d", &session, 2, MessageKind::Ended(fault), 1_000);
+        world.says("A", "d", &session, 2, MessageKind::Ended(fault), 1_000);
         assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
         let NoticeKind::Error { failure, energy, amount, .. } = world.notices[1].kind.clone() else {
             panic!()
@@ -181,7 +181,7 @@ fn a_revocation_that_hangs_ends_the_reservation_within_five_seconds() {
 fn a_silent_supply_is_asked_for_and_at_last_faulted_but_not_billed_before_its_final_reading() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    world.says("A", "d", &session, 2, MessageKind::Reading, 500);
     world.advance(3_000, &["A"]);
     assert_eq!(*world.call("A"), EngineRequest::GetState);
     world.advance(57_250, &["A"]);
@@ -201,7 +201,7 @@ fn a_silent_supply_is_asked_for_and_at_last_faulted_but_not_billed_before_its_fi
 fn at_the_settlement_deadline_the_last_reading_is_billed_as_estimated_and_a_later_one_only_recorded() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    world.says("A", "d", &session, 2, MessageKind::Reading, 500);
     world.now.mono.0 += 60_000;
     world.send(Command::Tick);
     world.now.mono.0 += 24 * 3_600_000 - 1;
@@ -232,7 +232,7 @@ fn at_the_settlement_deadline_the_last_reading_is_billed_as_estimated_and_a_late
 fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.message("A", "d", &session, 2, MessageKind::Reading, 500);
+    world.says("A", "d", &session, 2, MessageKind::Reading, 500);
     world.report("A", Health::Unreachable);
     assert_eq!(world.state(&session), State::Supplying);
     let trouble = "the power side of A does not answer";
@@ -240,7 +240,7 @@ fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     world.restart();
     assert_eq!(world.find(&session).trouble(), trouble);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
-    world.message("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Interrupted), 500);
+    world.says("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Interrupted), 500);
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"], "told once, ticketed once");
     let over = world.find(&session);
     assert_eq!((over.trouble(), over.reason()), ("", "the charge point's power side was interrupted"));

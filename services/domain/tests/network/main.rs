@@ -4,6 +4,7 @@
 
 mod answers;
 mod authorization;
+mod engine;
 mod life;
 mod messages;
 mod monitors;
@@ -12,5 +13,6 @@ mod orders;
 mod rebuild;
 mod restart;
 mod status;
+mod telemetry;
 mod values;
 mod world;

@@ -19,7 +19,8 @@ fn readings_hold_the_offset_until_they_are_saved() {
     world.telemetry("A", Some("a"), Some((a.clone(), 3)), reading, 30, at(12));
     assert_eq!(world.net.offsets(), [Source { partition: 0, offset: 10 }]);
     let saved = world.net.checkpoint(1);
-    assert_eq!((saved.len(), saved[0].energy().wh()), (1, 30), "the one that holds the oldest goes first");
+    let told = saved[0].told().unwrap().energy;
+    assert_eq!((saved.len(), told.wh()), (1, 30), "the one that holds the oldest goes first");
     assert_eq!(world.net.offsets(), [Source { partition: 0, offset: 11 }]);
     world.net.checkpoint(500);
     assert_eq!(world.net.offsets(), [Source { partition: 0, offset: 13 }]);

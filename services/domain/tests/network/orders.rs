@@ -74,7 +74,7 @@ fn a_price_holds_from_the_next_authorisation_on() {
     let session = world.supplying("d", "A");
     world.order(Order::SetPrice { charge_point: cp("A"), price: "1.00 EUR".parse().unwrap() });
     let done = domain::network::MessageKind::Ended(domain::SupplyEnd::Completed);
-    world.message("A", "d", &session, 2, done, 1_000);
+    world.says("A", "d", &session, 2, done, 1_000);
     assert_eq!(
         world.find(&session).ticket().unwrap().amount.micros,
         300_000,

@@ -39,7 +39,7 @@ fn an_engine_forgets_a_session_only_once_it_is_copied_as_settled() {
     let mut world = copying(&["A"]);
     let session = world.supplying("d", "A");
     world.send(Command::Copied(vec![session.clone()]));
-    world.message("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
+    world.says("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
     world.advance(5_000, &["A"]);
     assert!(!world.calls.contains_key(&cp("A")), "the copy is older than the ticket");
     world.send(Command::Copied(vec![session.clone(), sid("unknown")]));
@@ -55,7 +55,7 @@ fn with_no_copy_for_long_an_engine_may_forget_the_oldest() {
     for n in 0..34 {
         let who = format!("d{n}");
         let session = world.supplying(&who, "A");
-        world.message("A", &who, &session, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
+        world.says("A", &who, &session, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
         sessions.push(session);
         let asked = world.calls.get(&cp("A")).map(|call| call.request.clone());
         if n < 32 {
@@ -109,7 +109,7 @@ fn of_two_open_sessions_the_newest_is_kept_and_the_other_waits_for_its_engine() 
     let mut world = World::with_points(&["A", "B"]);
     let old = world.supplying("d", "A");
     let stale = world.find(&old);
-    world.message("A", "d", &old, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
+    world.says("A", "d", &old, 2, MessageKind::Ended(SupplyEnd::Completed), 900);
     world.advance(1_000, &["A", "B"]);
     let new = world.supplying("d", "B");
     world.pages.sessions.insert(old.clone(), stale);

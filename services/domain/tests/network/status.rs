@@ -2,7 +2,7 @@
 
 use crate::world::{World, record};
 use domain::SupplyState;
-use domain::network::{CallOutcome, Health, MessageKind, Outcome, State, Status, status};
+use domain::network::{CallOutcome, EngineRequest, Health, MessageKind, Outcome, State, Status, status};
 
 #[test]
 fn the_table_cell_by_cell() {
@@ -75,12 +75,32 @@ fn an_ended_session_holds_its_charge_point_only_while_the_engine_is_known_to_sup
 }
 
 #[test]
-fn a_fault_by_kafka_holds_until_the_monitor_says_that_the_engine_is_well() {
+fn faults_by_kafka_make_central_ask_about_once_a_second_and_deny_nobody() {
     let mut world = World::with_points(&["A"]);
-    world.telemetry("A", None, None, MessageKind::Ended(domain::SupplyEnd::EngineFault), 0, None);
-    assert_eq!(world.status("A"), Status::Faulted);
-    world.report("A", Health::Ok);
-    assert_eq!(world.status("A"), Status::Available);
+    let mut asked = 0;
+    let mut answer_all = |world: &mut World| {
+        while let Some(call) = world.calls.get(&crate::world::cp("A")) {
+            asked += u32::from(call.request == EngineRequest::GetState);
+            let revoked = matches!(call.request, EngineRequest::Revoke { .. });
+            let outcome = if revoked { CallOutcome::Revoked } else { CallOutcome::Done };
+            world.answer("A", outcome, None, vec![]);
+        }
+    };
+    for second in 0..20 {
+        for who in [None, Some("d"), Some("stranger"), None, Some("d")] {
+            let fault = MessageKind::Ended(domain::SupplyEnd::EngineFault);
+            world.telemetry("A", who, None, fault, 0, None);
+            assert_ne!(world.status("A"), Status::Faulted);
+            answer_all(&mut world);
+        }
+        let driver = format!("d{second}");
+        world.reserved(&driver, "A"); // granted at once, each second
+        world.stop_charge(&driver);
+        answer_all(&mut world);
+        world.advance(1_000, &["A"]);
+    }
+    assert!((19..=22).contains(&asked), "{asked} questions in 20 s");
+    assert!(world.dead_letters.is_empty(), "{:?}", world.dead_letters);
 }
 
 #[test]

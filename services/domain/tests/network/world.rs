@@ -291,22 +291,6 @@ impl World {
         token
     }
 
-    /// A session that the engine agreed to.
-    pub(crate) fn reserved(&mut self, who: &str, id: &str) -> SessionId {
-        let (token, session) = self.request(who, Target::Named(cp(id)));
-        self.answer(id, CallOutcome::Done, None, vec![]);
-        self.told_session(token);
-        session
-    }
-
-    /// A session whose supply has started.
-    pub(crate) fn supplying(&mut self, who: &str, id: &str) -> SessionId {
-        let session = self.reserved(who, id);
-        self.message(id, who, &session, 1, MessageKind::Started, 0);
-        assert_eq!(self.state(&session), State::Supplying);
-        session
-    }
-
     pub(crate) fn message(
         &mut self,
         id: &str,

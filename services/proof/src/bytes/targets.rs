@@ -93,7 +93,7 @@ fn disk() -> MemoryStore {
 /// taken.
 pub fn telemetry(payload: &[u8]) -> bool {
     round_trip::<Telemetry>(payload);
-    let read = central::messages::decode(payload);
+    let read = central::messages::decode(b"MAD-01", payload);
     let mut central = Writer::open(disk(), Config::default(), at(1)).expect("a good store");
     let message = |offset, payload: &[u8]| {
         let source = Source { partition: 0, offset };

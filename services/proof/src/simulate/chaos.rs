@@ -42,6 +42,7 @@ pub(super) enum Chaos {
     Manual,
     OldMessage,
     Garbage,
+    Forgery,
 }
 
 impl Chaos {
@@ -75,6 +76,7 @@ impl Chaos {
         (Self::Manual, 4),
         (Self::OldMessage, 2),
         (Self::Garbage, 1),
+        (Self::Forgery, 3),
     ];
 
     /// In so many of so many runs. What people do is done in each; an old copy of central's store excuses much.
@@ -171,6 +173,7 @@ impl World {
                 self.engine_takes(p, Asked::Act(Act::CheckManual), ReplyTo::Manual { guest });
             }
             Chaos::OldMessage => self.old_message(p),
+            Chaos::Forgery => self.forges(p),
             Chaos::Garbage => {
                 let payload =
                     self.random.pick(&["", "{", "\u{0}", "{\"type\":\"CONSUMO\",\"cp_id\":\"CP-0\"}"]);

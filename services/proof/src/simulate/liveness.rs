@@ -174,8 +174,9 @@ impl World {
         for id in self.truth.supplies.keys().cloned().collect::<Vec<_>>() {
             let ticketed = self.truth.sessions.get(&id).is_some_and(|session| session.ticket().is_some());
             let told = restored && self.truth.tickets.contains_key(&id);
-            // With its engine's store it is lost only if nothing of it is on the topic.
-            let lost = self.truth.is_lost(&id) && (restored || !self.broker.tells_of(&id));
+            // With its engine's store it is lost only if nothing of it is on the topic, by its settlement deadline.
+            let untold = !self.broker.tells_of(&id) || self.truth.given_up.contains(&id);
+            let lost = self.truth.is_lost(&id) && (restored || untold);
             if lost && !ticketed {
                 self.tally.count("supplies lost with their engine's store");
             }

@@ -15,6 +15,7 @@ mod checks;
 mod disk;
 mod driver;
 mod engine;
+mod forger;
 mod liveness;
 mod monitor;
 mod plan;

@@ -50,7 +50,7 @@ pub(super) struct Life {
     /// Each session's state, since when, and whether it was there before this life.
     pub(super) since: BTreeMap<SessionId, (State, u64, bool)>,
     pub(super) stopped: BTreeMap<SessionId, u64>,
-    /// When something of a session last came, by whichever way.
+    /// When an engine's answer with a session in it last came.
     pub(super) signs: BTreeMap<SessionId, u64>,
     pub(super) points: BTreeMap<ChargePointId, Heard>,
     pub(super) kafka_judged: Option<u64>,
@@ -79,6 +79,10 @@ pub(super) struct Truth {
     pub(super) told: BTreeMap<SessionId, Told>,
     pub(super) denied: BTreeSet<String>,
     pub(super) ended: BTreeMap<SessionId, u64>,
+    /// Closed at the settlement deadline as never started, for all that central could know.
+    pub(super) given_up: BTreeSet<SessionId>,
+    /// The highest energy that a stranger claimed of each session on the topic.
+    pub(super) forged: BTreeMap<SessionId, Energy>,
     pub(super) life: Life,
     /// Central goes on with an old copy of its store: what it said since is not on its disk.
     pub(super) restored: bool,
@@ -220,8 +224,15 @@ impl World {
             self.tally.count(&format!("session {:?}", session.state()));
             self.truth.ended.insert(id.clone(), self.at);
         }
+        self.check_evidence(&session);
         if let Some(ticket) = session.ticket() {
             self.check_ticket(&session, ticket);
+        }
+        if session.closed() && !session.started() {
+            let ended = self.truth.ended.get(&id).copied().unwrap_or(self.at);
+            if self.deadline_passed(ended) {
+                self.truth.given_up.insert(id.clone());
+            }
         }
         self.truth.sessions.insert(id, session);
     }
@@ -241,7 +252,9 @@ impl World {
             let Some((_, payload)) = log.get(offset) else { continue };
             let Some((id, energy, _)) = super::checks::reading_of(payload) else { continue };
             let Some(session) = self.truth.sessions.get(&id) else { continue };
-            if session.energy() < energy && session.ticket().is_none() {
+            let told = session.told().map_or(Energy::ZERO, |told| told.energy);
+            let given_up = self.truth.given_up.contains(&id);
+            if session.energy().max(told) < energy && session.ticket().is_none() && !given_up {
                 behind = Some((id, energy, session.energy()));
             }
         }

@@ -5,12 +5,12 @@
 use super::{decode, encode, id, price, request_key, request_key_bytes};
 use crate::error::Unreadable;
 use domain::network::{
-    Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Stop, Ticket,
+    Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Stop, Ticket, Told,
 };
 use domain::{Currency, Energy, Money, Mono, SupplyEnd, Wall};
 use evmesh_proto::store::{
     StoredAuthorizing, StoredBilled, StoredDelivered, StoredEnded, StoredHeld, StoredLost, StoredOutcome,
-    StoredReserved, StoredRevoking, StoredSession, StoredStop, StoredSupplyEnd, StoredSupplying,
+    StoredReserved, StoredRevoking, StoredSession, StoredStop, StoredSupplyEnd, StoredSupplying, StoredTold,
     StoredUnanswered, StoredUnread, StoredVoid, stored_ended, stored_session,
 };
 use mesh::convert::{price_stored, supply_end_stored};
@@ -29,6 +29,9 @@ pub fn session_value(session: &Session) -> Vec<u8> {
         created_ms: created.0,
         traceparent: trace.map(|trace| trace.to_string()).unwrap_or_default(),
         life: Some(life_stored(session.life())),
+        told: session
+            .told()
+            .map(|Told { energy, since }| StoredTold { energy_wh: energy.wh(), since_ms: since.0 }),
     })
 }
 
@@ -122,7 +125,11 @@ pub fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         trace: (!stored.traceparent.is_empty()).then(|| id(WHAT, &stored.traceparent)).transpose()?,
     };
     let life = life(stored.life.ok_or_else(|| lacks("a state"))?, facts.price.currency())?;
-    Ok(Session::stored(facts, life))
+    let told = stored.told.map(|StoredTold { energy_wh, since_ms }| Told {
+        energy: Energy::from_wh(energy_wh),
+        since: Wall(since_ms),
+    });
+    Ok(Session::stored(facts, life).and_told(told))
 }
 
 fn lacks(what: &str) -> Unreadable {
@@ -297,7 +304,10 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn sessions() -> impl Strategy<Value = Session> {
-        (facts(), lives()).prop_map(|(facts, life)| Session::stored(facts, life))
+        let told = (0..=10_000_000_u64, 0..4_000_000_000_000_i64)
+            .prop_map(|(wh, since)| Told { energy: Energy::from_wh(wh), since: Wall(since) });
+        (facts(), lives(), option::of(told))
+            .prop_map(|(facts, life, told)| Session::stored(facts, life).and_told(told))
     }
 
     proptest! {

@@ -224,10 +224,9 @@ impl Bench {
 
     /// Kafka's reader gives a message.
     fn message(&mut self, payload: &str) {
-        let source = Source { partition: 2, offset: self.offset };
+        let message = message(self.offset, payload);
         self.offset += 1;
-        let message = Incoming::new(source, b"MAD-01".to_vec(), payload.into(), None);
-        self.step(vec![Input::Message(message)]);
+        self.step(vec![message]);
     }
 
     fn request(&mut self, session: &str) -> Result<Box<Session>, Denial> {
@@ -278,6 +277,11 @@ impl Bench {
 /// A caller that brings nothing along.
 fn asked<A>(number: u64) -> Asked<A> {
     Asked::once(Token::new(number), Context::default())
+}
+
+/// A message of MAD-01's engine, or of whoever uses its key.
+fn message(offset: i64, payload: &str) -> Input {
+    Input::Message(Incoming::new(Source { partition: 2, offset }, b"MAD-01".to_vec(), payload.into(), None))
 }
 
 fn reading(seq: u64, kwh: f64) -> String {

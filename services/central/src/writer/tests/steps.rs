@@ -84,12 +84,13 @@ fn readings_change_memory_only_and_are_checkpointed_with_their_offsets() {
     assert_eq!(bench.writer.store.commits(), commits, "a reading costs no commit");
     let id = "s1".parse().unwrap();
     let on_disk = |bench: &Bench| crate::store::stored_session(&bench.writer.store, &id).unwrap().unwrap();
-    assert_eq!((on_disk(&bench).energy().wh(), bench.session("s1").energy().wh()), (1, 19));
+    let told = |session: Session| session.told().map(|told| told.energy.wh());
+    assert_eq!((told(on_disk(&bench)), told(bench.session("s1"))), (None, Some(19)));
     let stored = bench.offset();
     assert!(stored <= Some(1), "the stored offset is not past what is not saved: {stored:?}");
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
-    assert_eq!((on_disk(&bench).energy().wh(), bench.offset()), (19, Some(19)));
+    assert_eq!((told(on_disk(&bench)), bench.offset()), (Some(19), Some(19)));
     let commits = bench.writer.store.commits();
     bench.pass(Duration::from_secs(1));
     bench.give(Command::Tick);
@@ -105,7 +106,7 @@ fn the_last_step_saves_what_only_lives_in_memory() {
     bench.writer.close().unwrap();
     let position = bench.writer.rules.position();
     bench.crash();
-    assert_eq!(bench.session("s1").energy().wh(), 500);
+    assert_eq!(bench.session("s1").told().unwrap().energy.wh(), 500);
     assert_eq!((bench.writer.rules.position(), bench.offset()), (position, Some(2)));
 }
 
@@ -113,6 +114,7 @@ fn the_last_step_saves_what_only_lives_in_memory() {
 fn a_session_may_close_in_the_step_in_which_kafka_is_another_cluster() {
     let mut bench = Bench::new();
     bench.request("s1").unwrap();
+    bench.engine.supply(100);
     bench.message(&reading(1, 0.1));
     bench.reached = false;
     for _ in 0..10 {
@@ -154,6 +156,33 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
     assert_eq!(bench.offset(), Some(3));
     bench.step(vec![Input::Delivered(RowKind::DeadLetter, vec![1, 2, 3])]);
     assert_eq!(bench.writer.rules.dead_letters.waiting(), 0);
+}
+
+#[test]
+fn a_reading_never_overtakes_what_waits_for_its_driver() {
+    let mut bench = Bench::new();
+    bench.request("s1").unwrap();
+    bench.engine.supply(100);
+    let readings = |bench: &mut Bench| {
+        bench.pass(Duration::from_secs(1));
+        let asks = bench.writer.step(bench.now, [message(1, &reading(9, 0.2))]).unwrap();
+        let Some(Effect::Call(asked)) = asks.iter().find(|effect| matches!(effect, Effect::Call(_))) else {
+            return asks.iter().filter(|effect| matches!(effect, Effect::NotifyReading(_))).count();
+        };
+        let (charge_point, call) = (asked.charge_point.clone(), asked.call);
+        let result = Ok(bench.engine.answer(asked.request.clone()));
+        let answered = Command::EngineAnswered { charge_point, call, result };
+        let told = bench.writer.step(bench.now, [Input::Command(answered)]).unwrap();
+        told.iter().filter(|effect| matches!(effect, Effect::NotifyReading(_))).count()
+    };
+    assert_eq!(bench.told(), [NotificationType::Authorized]);
+    assert_eq!(readings(&mut bench), 0, "it supplies, and AUTH_OK is not on Kafka yet");
+    assert_eq!(readings(&mut bench), 0);
+    bench.crash();
+    bench.connect();
+    assert_eq!(readings(&mut bench), 0, "nor after a restart");
+    bench.step(vec![Input::Delivered(RowKind::Notification, vec![1])]);
+    assert_eq!(readings(&mut bench), 1, "now it is");
 }
 
 #[test]
@@ -205,7 +234,8 @@ fn another_cluster_is_noticed_and_its_offsets_forgotten() {
     assert_eq!(calls, 1, "every engine is asked");
     bench.crash();
     assert_eq!(bench.writer.rules.position(), (Some("cluster-b".into()), BTreeMap::new()));
-    assert_eq!(bench.session("s1").energy().wh(), 700, "what cannot be read again was saved");
+    let told = bench.session("s1").told().unwrap().energy;
+    assert_eq!(told.wh(), 700, "what cannot be read again was saved");
 }
 
 #[test]

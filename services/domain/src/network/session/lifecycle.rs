@@ -74,7 +74,7 @@ impl Session {
         now: Mono,
     ) -> Self {
         let live = Live { last_sign: now, ..Live::default() };
-        Self { facts, life: Life::Authorizing { deadline, request }, live }
+        Self { facts, life: Life::Authorizing { deadline, request }, told: None, live }
     }
 
     /// A session that only its engine knew. The record that told of it moves it on: a running supply from a
@@ -93,7 +93,7 @@ impl Session {
                 Life::Ended { ending, settlement: Settlement::Unanswered { deadline } }
             }
         };
-        Self { facts, life, live: Live { last_sign: now.mono, ..Live::default() } }
+        Self { facts, life, told: None, live: Live { last_sign: now.mono, ..Live::default() } }
     }
 
     /// The engine has seen higher numbers: it is asked again, with this one.
@@ -206,7 +206,7 @@ impl Session {
         }
     }
 
-    /// What its engine knows, by whichever way it came. A session that is being authorised is granted first.
+    /// What its engine answered. A session that is being authorised is granted first.
     pub(in crate::network) fn read(&mut self, reading: &Reading, now: Now, settle_by: Deadline) -> Read {
         debug_assert!(!matches!(self.life, Life::Authorizing { .. }), "{self:?}");
         if let Life::Ended { settlement: Settlement::Billed { ticket, held, .. }, .. } = &mut self.life {
@@ -235,6 +235,7 @@ impl Session {
             seq: before.map_or(reading.seq, |before| before.seq.max(reading.seq)),
         };
         self.live.last_sign = now.mono;
+        self.live.shown_at = now.mono;
         self.live.unsaved = true;
         self.live.gauges.update(reading.gauges);
         match reading.end {
@@ -288,10 +289,11 @@ impl Session {
         Read::Final { ended: Some(Ended { told }) }
     }
 
-    /// The final reading will not come. True: the ticket is issued, on the last one that came; else none is due.
+    /// The final reading will not come. True: the ticket is issued, on the highest one that came, by telemetry too; else
+    /// none is due.
     pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
-        let (delivered, price) = (self.delivered(), self.facts.price);
+        let (delivered, price) = (self.delivered_by_all_accounts(), self.facts.price);
         *self.settlement_mut() = match delivered {
             Some(Delivered { started, energy, seq }) => {
                 let ticket = Ticket::issue(price, energy, None, now);
@@ -310,12 +312,10 @@ impl Session {
         }
     }
 
-    /// A closed session of which more is told: until its engine has forgotten it too, or for its ticket if the
-    /// engine's store is lost.
-    pub(in crate::network) fn revive(&mut self, store_lost: bool, deadline: Deadline, now: Mono) {
-        self.live = Live { last_sign: now, lost_since: now, ..Live::default() };
+    /// A closed session of which its engine tells more: until the engine has forgotten it too.
+    pub(in crate::network) fn revive(&mut self, deadline: Deadline, now: Mono) {
+        self.live = Live { last_sign: now, ..Live::default() };
         match self.settlement_mut() {
-            void @ Settlement::Void if store_lost => *void = Settlement::Lost { delivered: None, deadline },
             void @ Settlement::Void => *void = Settlement::Unanswered { deadline },
             Settlement::Billed { ticket, held, .. } => {
                 *held = Some(Held { over: !ticket.estimated(), revoke: false });

@@ -42,18 +42,31 @@ pub(super) const BREAKS: &[Break] = &[
 => r#"if crate::broken("deadlines-by-the-wall-clock") { now.wall >= self.wall } else { now.mono >= self.mono }"#)],
     },
     Break {
-        name: "no-dedup-of-readings",
-        promises: &["INV-4"],
+        name: "older-reading-kept",
+        promises: &["INV-1", "INV-4"],
+        edits: &[edit!("domain/src/network/session/told.rs":
+            "known.is_none_or(|known| energy > known)"
+            => r#"known.is_none_or(|known| energy > known || crate::broken("older-reading-kept"))"#)],
+    },
+    Break {
+        name: "unsealed-telemetry-taken-as-final",
+        promises: &["INV-1", "INV-4", "INV-10"],
         edits: &[
-            edit!("domain/src/network/session/lifecycle.rs":
-                "if reading.seq <= before.seq {"
-                => r#"if reading.seq <= before.seq && !crate::broken("no-dedup-of-readings") {"#),
-            edit!("domain/src/network/session/lifecycle.rs":
-                "if reading.energy < before.energy {"
-                => r#"if reading.energy < before.energy && !crate::broken("no-dedup-of-readings") {"#),
-            edit!("domain/src/network/session/lifecycle.rs":
-"before.energy.max(reading.energy)"
-=> r#"if crate::broken("no-dedup-of-readings") { reading.energy } else { before.energy.max(reading.energy) }"#),
+            edit!("domain/src/network/telemetry.rs":
+"        let runs = self.session(id).state() == State::Supplying;"
+=> r#"        if let MessageKind::Ended(end) = message.kind && crate::broken("unsealed-telemetry-taken-as-final") {
+            let energy = energy.unwrap_or_default();
+            let (gauges, end) = (message.gauges, Some(end));
+            let reading = Reading { seq, energy, gauges, end, started_at: None, ended_at: message.at };
+            return self.observe(id, reading);
+        }
+        let runs = self.session(id).state() == State::Supplying;"#),
+            edit!("domain/src/network/telemetry.rs":
+                "    session::{Session, Source, life::State, told::Shown},"
+                => "    session::{Session, Source, life::State, lifecycle::Reading, told::Shown},"),
+            edit!("domain/src/network/evidence.rs":
+                "    fn observe(&mut self, id"
+                => "    pub(super) fn observe(&mut self, id"),
         ],
     },
     Break {
@@ -146,10 +159,8 @@ r#"        matches!(self.link, Link::Up { .. })
 => r#"        matches!(self.link, Link::Up { .. }) || crate::broken("status-of-a-lost-monitor")
 "#),
             edit!("domain/src/network/status.rs":
-r#"        matches!(self.link, Link::Up { health: Health::Ok, .. })
-"#
-=> r#"        (matches!(self.link, Link::Up { health: Health::Ok, .. }) || crate::broken("status-of-a-lost-monitor"))
-"#),
+"matches!(self.link, Link::Up { health: Health::Ok, .. }) &&"
+=> r#"(matches!(self.link, Link::Up { health: Health::Ok, .. }) || crate::broken("status-of-a-lost-monitor")) &&"#),
         ],
     },
     Break {
@@ -302,9 +313,9 @@ r#"        self.happened(Level::Info, "registrations","#
     Break {
         name: "late-word-of-a-lost-store-ignored",
         promises: &["INV-1"],
-        edits: &[edit!("domain/src/network/telemetry.rs":
-"self.archive.session(id).filter(|session| !session.started());"
-=> r#"self.archive.session(id).filter(|session| !session.started()
-    && !crate::broken("late-word-of-a-lost-store-ignored"));"#)],
+        edits: &[edit!("domain/src/network/deadlines.rs":
+"let away = self.net.kafka_away && started;"
+=> r#"let away = self.net.kafka_away
+    && (started || crate::broken("late-word-of-a-lost-store-ignored"));"#)],
     },
 ];

@@ -1,12 +1,9 @@
 //! What central takes in and lets out: answers are on disk first, and repeats get the first one (INV-6, INV-8).
 
-use super::{
-    super::{
-        central::caller,
-        truth::{final_reading_billed, rank},
-        world::World,
-    },
-    reading_of,
+use super::super::{
+    central::caller,
+    truth::{final_reading_billed, rank},
+    world::World,
 };
 use central::writer::Input;
 use domain::network::{
@@ -68,14 +65,9 @@ impl World {
             }
         }
         for input in inputs {
-            match input {
-                Input::Command(command) => self.took_command(command, &replies),
-                Input::Message(incoming) => {
-                    if let Some((session, ..)) = reading_of(incoming.payload()) {
-                        self.truth.life.signs.insert(session, self.at);
-                    }
-                }
-                _ => {}
+            // A message is no sign of life: anyone can write one.
+            if let Input::Command(command) = input {
+                self.took_command(command, &replies);
             }
         }
         for effect in effects {

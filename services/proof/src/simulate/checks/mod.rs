@@ -13,8 +13,11 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The session, energy and number of a message on `cp_telemetry`.
+/// The session, energy and number of a message of an engine on `cp_telemetry`.
 pub(super) fn reading_of(payload: &[u8]) -> Option<(SessionId, Energy, u64)> {
     let message: Telemetry = serde_json::from_slice(payload).ok()?;
+    if message.event_id.is_some_and(|id| id.starts_with(super::forger::MARK)) {
+        return None;
+    }
     Some((message.session_id?.parse().ok()?, Energy::from_kwh(message.kwh?)?, message.seq?))
 }

@@ -140,6 +140,16 @@ impl World {
                 format!("session {id} is told another ticket than it has")
             });
         }
+        if told.kind == NotificationType::ConsumptionUpdate {
+            let engine = self.truth.supplies.get(&id).map_or(0, |supplied| supplied.seq);
+            self.expect("INV-10", told.seq.is_none_or(|seq| seq <= engine), || {
+                format!("a reading of session {id} has number {:?}, and its engine is at {engine}", told.seq)
+            });
+            let granted = self.truth.told.get(&id).is_some_and(|told| told.kinds.contains("AUTH_OK"));
+            self.expect("INV-6", granted || restored, || {
+                format!("a reading of session {id} is told before its AUTH_OK")
+            });
+        }
         let seen = self.truth.told.entry(id.clone()).or_default();
         seen.kinds.insert(word(told.kind));
         let event = told.event_id.unwrap_or_default();

@@ -110,10 +110,12 @@ impl World {
             let open = at_point().find(|session| session.is_open()).map(|session| session.state());
             let stopped = self.truth.points.get(&detail.id).is_some_and(|point| point.out_of_order);
             let supplies = open == Some(State::Supplying);
+            let under_way = heard.is_some_and(|heard| heard.call.is_some());
             let status = detail.status;
             let fits = match status {
                 Status::Disconnected => !surely,
-                Status::Faulted => alive,
+                // By its monitor's word, or by its own silence: no message marks it.
+                Status::Faulted => alive && (!well || !answers || under_way),
                 Status::Supplying => alive && well && answers,
                 Status::OutOfOrder => alive && well && answers && stopped && !supplies,
                 Status::Reserved => alive && well && answers && !stopped && open.is_some() && !supplies,

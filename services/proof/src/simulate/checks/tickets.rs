@@ -31,10 +31,13 @@ impl World {
         self.expect("INV-1", same || again, || {
             format!("the ticket of session {id} changes: {first:?}, {ticket:?}")
         });
-        let Some(supplied) = self.truth.supplies.get(id).cloned() else {
+        let supplied = self.truth.supplies.get(id).cloned();
+        let forged = ticket.estimated() && self.truth.forged.contains_key(id);
+        if supplied.is_none() && !forged {
             return self.broken("INV-1", format!("session {id} has a ticket and no supply"));
-        };
-        let price = self.truth.fixed.get(id).copied().unwrap_or(supplied.price);
+        }
+        let known = supplied.as_ref().map_or(session.price, |supplied| supplied.price);
+        let price = self.truth.fixed.get(id).copied().unwrap_or(known);
         let amount = reckoned(price, ticket.energy);
         self.expect("INV-4", ticket.amount.micros == amount && session.price == price, || {
             format!(
@@ -43,9 +46,10 @@ impl World {
             )
         });
         if ticket.estimated() {
-            self.check_estimate(session, ticket, &supplied);
+            self.check_estimate(session, ticket, supplied.as_ref());
         } else {
-            let exact = supplied.ended && supplied.energy == ticket.energy;
+            let of_it = |supplied: &Supplied| supplied.ended && supplied.energy == ticket.energy;
+            let exact = supplied.as_ref().is_some_and(of_it);
             self.expect("INV-4", exact, || {
                 format!("session {id} is billed {}, and its engine has {supplied:?}", ticket.energy)
             });
@@ -55,17 +59,45 @@ impl World {
         }
     }
 
-    /// Only a lost store, or the settlement deadline, lets a ticket do without the final reading.
-    fn check_estimate(&mut self, session: &Session, ticket: Ticket, supplied: &Supplied) {
+    /// Only a lost store, or the settlement deadline, lets a ticket do without the final reading; and only then does it
+    /// count what a stranger wrote.
+    fn check_estimate(&mut self, session: &Session, ticket: Ticket, supplied: Option<&Supplied>) {
         let id = &session.id;
         let ended = self.truth.ended.get(id).copied().unwrap_or(self.at);
-        let over = self.at >= ended + ms(self.plan.config.settlement).saturating_sub(1_000);
-        let jumped = self.truth.jumped.is_some_and(|at| at >= ended);
-        let lost = self.truth.lost.contains(&supplied.instance);
-        let may = over || jumped || lost || self.truth.restored;
+        let lost = self.truth.lost.contains(&session.instance);
+        let may = self.deadline_passed(ended) || lost || self.truth.restored;
         self.expect("INV-1", may, || format!("session {id} is settled early, on {}", ticket.energy));
-        self.expect("INV-4", ticket.energy <= supplied.energy, || {
+        let forged = self.truth.forged.get(id).copied().unwrap_or_default();
+        let most = supplied.map_or(Energy::ZERO, |supplied| supplied.energy).max(forged);
+        self.expect("INV-4", ticket.energy <= most, || {
             format!("session {id} is billed {}, and its engine has {supplied:?}", ticket.energy)
+        });
+    }
+
+    /// So much time has passed since a session ended, or a jump of the clock may have made it so.
+    pub(in crate::simulate) fn deadline_passed(&self, ended: u64) -> bool {
+        let over = self.at >= ended + ms(self.plan.config.settlement).saturating_sub(1_000);
+        over || self.truth.jumped.is_some_and(|at| at >= ended)
+    }
+
+    /// What central has on disk of a supply came from its engine: nothing that a stranger wrote starts one, ends one, or
+    /// raises its number (INV-10).
+    pub(in crate::simulate) fn check_evidence(&mut self, session: &Session) {
+        if !session.started() || session.ticket().is_some_and(|ticket| ticket.estimated()) {
+            return;
+        }
+        let id = &session.id;
+        let supplied = self.truth.supplies.get(id).cloned();
+        let known = supplied
+            .as_ref()
+            .is_some_and(|supplied| session.seq() <= supplied.seq && session.energy() <= supplied.energy);
+        self.expect("INV-10", known, || {
+            format!(
+                "session {id} is {:?} with {}, number {}, and its engine has {supplied:?}",
+                session.state(),
+                session.energy(),
+                session.seq()
+            )
         });
     }
 }

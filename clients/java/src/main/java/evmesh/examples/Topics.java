@@ -42,7 +42,7 @@ final class Topics implements AutoCloseable {
             String type,
             @SerializedName("session_id") String sessionId,
             @SerializedName("request_id") String requestId,
-            long seq,
+            Long seq, // none in a reading that nobody has answered for yet
             String code, // why, for programs: the reason of the call's ErrorInfo
             String reason, // and for people
             @SerializedName("energy_wh") long energyWh,
@@ -106,10 +106,13 @@ final class Topics implements AutoCloseable {
             if (message.type().equals("AUTH_DENIED") && deniedId.equals(message.requestId())) {
                 denial = message.code();
             }
-            if (!session.getSessionId().equals(message.sessionId()) || message.seq() <= lastSeq) {
+            boolean repeat = message.seq() != null && message.seq() <= lastSeq;
+            if (!session.getSessionId().equals(message.sessionId()) || repeat) {
                 continue; // another session's, or a repeat
             }
-            lastSeq = message.seq();
+            if (message.seq() != null) {
+                lastSeq = message.seq();
+            }
             switch (message.type()) {
                 case "AUTH_OK" -> authOk = true;
                 case "CONSUMO_UPDATE" -> updates = true;
