@@ -52,6 +52,8 @@ impl Process {
             observability::Error::Filter { .. } => Failure::Usage(error.to_string()),
             observability::Error::Twice | observability::Error::Metrics(..) => Failure::because(&error),
         })?;
+        // Each connection is an open file. Where the system says no, the limit stays what it was.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
         Ok(Stage { shutdown: Shutdown::on_signals(self.grace, ui::restore), log })
     }
 }

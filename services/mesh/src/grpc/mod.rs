@@ -1,9 +1,11 @@
 //! Calls between services: the server stack, the client stack, and the form of every error.
 
 mod address;
+mod answer;
 mod call_error;
 mod circuit_breaker;
 mod client;
+mod connection;
 mod deadline;
 mod error_details;
 mod methods;
@@ -11,6 +13,7 @@ mod retry_budget;
 mod server;
 mod server_options;
 mod stack;
+mod tally;
 mod uniform;
 
 pub use crate::convert::parse;

@@ -1,6 +1,6 @@
 //! A server: its socket, its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
-use super::{server_options::ServerOptions, stack::Stack};
+use super::{connection::Connections, server_options::ServerOptions, stack::Stack};
 use crate::Shutdown;
 use futures_util::StreamExt as _;
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
@@ -115,6 +115,7 @@ impl GrpcServer {
         let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
         let (reporter, names) = (self.reporter.clone(), self.names.clone());
         let drain_timeout = self.options.drain_timeout;
+        let connections = Connections::new(self.options.max_connections);
         let stack = self.stack(stopping.clone(), overdue.clone());
         if shutdown.is_started() {
             return Ok(());
@@ -126,7 +127,10 @@ impl GrpcServer {
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .serve_with_incoming_shutdown(
                 stack,
-                TcpIncoming::from(listener.listener).with_nodelay(Some(true)).then(accepted),
+                TcpIncoming::from(listener.listener)
+                    .with_nodelay(Some(true))
+                    .map(move |accepted| accepted.map(|stream| connections.accepted(stream)))
+                    .then(accepted),
                 stopping.token().clone().cancelled_owned(),
             );
         tokio::pin!(serving);

@@ -9,9 +9,15 @@ pub struct ServerOptions {
     #[arg(long, env = "EVMESH_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "COUNT")]
     pub max_concurrent_requests: usize,
 
-    /// At most so many open streams; more are refused with RESOURCE_EXHAUSTED (count).
+    /// At most so many open streams, and as many of monitors' reports besides; more are refused with RESOURCE_EXHAUSTED
+    /// (count).
     #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
     pub max_streams: usize,
+
+    /// At most so many connections, and at most nine tenths of the files that the process may have open; then the one
+    /// that has been longest without a call is closed for a new one (count).
+    #[arg(long, env = "EVMESH_MAX_CONNECTIONS", default_value_t = 100_000, value_name = "COUNT")]
+    pub max_connections: usize,
 
     /// The longest that a call may take, streams apart; less if its caller says so (seconds).
     #[arg(long = "request-timeout", env = "EVMESH_REQUEST_TIMEOUT", default_value = "10", value_name = "SECONDS",

@@ -5,10 +5,12 @@
 pub mod contract;
 pub mod flags;
 mod memory_store;
+mod miser;
 pub mod process;
 mod proxy;
 
 pub use memory_store::MemoryStore;
+pub use miser::Miser;
 pub use proxy::{Mode, Proxy};
 
 use crate::{

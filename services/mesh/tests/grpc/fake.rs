@@ -47,6 +47,7 @@ impl ChargePointService for Service {
         let left = Deadline::of(&request).map(Deadline::remaining);
         match request.get_ref().charge_point_id.as_str() {
             "ok" => {}
+            "long" => answer.location = "x".repeat(100 * 1024),
             "slow" => std::future::pending().await,
             "held" => self.0.release.notified().await,
             "panic" => panic!("a handler's mistake"),

@@ -161,6 +161,8 @@ async fn a_full_server_says_when_to_come_back() {
     let open = client.report_health(reports_stream).await.unwrap();
     let status = client.report_health(tokio_stream::pending()).await.unwrap_err();
     assert_eq!(reason(&status).as_deref(), Some("OVERLOADED"));
+    let watched = health.watch(HealthCheckRequest::default()).await;
+    assert!(watched.is_ok(), "monitors' streams keep no watcher out: {watched:?}");
     drop((open, reports));
     let again = || {
         let mut client = client.clone();

@@ -1,0 +1,227 @@
+//! An answer on its way to its caller: its end has the one form, what waits to be taken is counted, and a stream that
+//! nobody reads, or whose server stops, is ended.
+
+use super::{
+    connection::{Account, Untaken},
+    error_details::{Failure, RETRY_AFTER},
+    tally::Tally,
+    uniform,
+};
+use crate::Shutdown;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Code, Status, body::Body};
+
+type Response = http::Response<Body>;
+type NextFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
+/// A call's answer, in memory as a whole: it holds nothing of its handler any more.
+pub(super) async fn whole(response: Response, tally: Tally, account: &Account) -> Response {
+    let (parts, body) = response.into_parts();
+    let (bytes, end) = match body.collect().await {
+        Ok(collected) => {
+            let end = collected.trailers().cloned().unwrap_or_default();
+            (collected.to_bytes(), end)
+        }
+        Err(status) => (Bytes::new(), last_word(status)),
+    };
+    let (end, code) = uniform::trailers(end);
+    let _untaken = account.charge(bytes.len());
+    let whole = Whole { pieces: Pieces::of(bytes), end: Some((end, tally, code)), _untaken };
+    Response::from_parts(parts, Body::new(whole))
+}
+
+/// The first piece has so many bytes; each further one has twice as many as the one before.
+const FIRST_PIECE: usize = 256;
+
+/// What is handed over piece by piece. hyper takes the next one once its caller has window for a single byte of it, and
+/// buffers the rest: so it holds no more that is not counted than it has sent.
+#[derive(Debug, Default)]
+struct Pieces {
+    bytes: Bytes,
+    size: usize,
+}
+
+impl Pieces {
+    fn of(bytes: Bytes) -> Self {
+        Self { bytes, size: FIRST_PIECE }
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        let size = self.size.min(self.bytes.len());
+        self.size = self.size.saturating_mul(2);
+        (size > 0).then(|| self.bytes.split_to(size))
+    }
+}
+
+/// The body of [`whole`].
+struct Whole {
+    pieces: Pieces,
+    end: Option<(HeaderMap, Tally, Code)>,
+    /// Until this is gone.
+    _untaken: Untaken,
+}
+
+impl http_body::Body for Whole {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> NextFrame {
+        let this = self.get_mut();
+        if let Some(piece) = this.pieces.next() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        Poll::Ready(this.end.take().map(|(end, tally, code)| {
+            tally.done(code);
+            Ok(Frame::trailers(end))
+        }))
+    }
+}
+
+/// A stream's answers. It keeps `place` until its end.
+pub(super) fn stream(
+    response: Response,
+    tally: Tally,
+    account: Account,
+    place: impl Any + Send,
+    slow_reader_timeout: Duration,
+    stopping: &Shutdown,
+) -> Response {
+    response.map(|inner| {
+        // It waits for its reader from the beginning: one without window is not even asked for its first part.
+        let handed = Some(Instant::now());
+        let open = Open { inner, tally: Some(tally), handed, _place: Box::new(place) };
+        let open = Arc::new(Mutex::new(Some(open)));
+        tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow_reader_timeout, account.clone()));
+        let stopped = Box::pin(stopping.token().clone().cancelled_owned());
+        Body::new(Answers { open, stopped, account, rest: Pieces::default(), untaken: None, ended: false })
+    })
+}
+
+/// The body of [`stream`].
+struct Answers {
+    /// `None` once a slow reader's stream was ended.
+    open: Arc<Mutex<Option<Open>>>,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    account: Account,
+    /// What is left of the newest answer, and what that counts until its last piece is on its way.
+    rest: Pieces,
+    untaken: Option<Untaken>,
+    ended: bool,
+}
+
+/// What a stream holds that goes on.
+struct Open {
+    inner: Body,
+    tally: Option<Tally>,
+    /// Since when it waits for its reader; `None`: it has nothing to say.
+    handed: Option<Instant>,
+    _place: Box<dyn Any + Send>,
+}
+
+impl http_body::Body for Answers {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let mut held = lock(&this.open);
+        let Some(open) = held.as_mut() else {
+            this.ended = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(last_word(slow_reader().into())))));
+        };
+        if let Some(piece) = this.rest.next() {
+            open.handed = Some(Instant::now());
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        this.untaken = None;
+        if this.account.poll_room(cx).is_pending() {
+            open.handed.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        }
+        open.handed = None;
+        // What the stream has to say comes first, a last word on the way down included.
+        let end = match Pin::new(&mut open.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
+                Ok(trailers) => trailers,
+                Err(frame) => {
+                    open.handed = Some(Instant::now());
+                    this.rest = Pieces::of(frame.into_data().unwrap_or_default());
+                    this.untaken = Some(this.account.charge(this.rest.bytes.len()));
+                    let piece = this.rest.next().unwrap_or_default();
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+            },
+            Poll::Ready(other) => return Poll::Ready(other),
+            Poll::Pending => match this.stopped.as_mut().poll(cx) {
+                Poll::Ready(()) => last_word(shutting_down().into()),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        let (trailers, code) = uniform::trailers(end);
+        if let Some(tally) = open.tally.take() {
+            tally.done(code);
+        }
+        this.ended = true;
+        *held = None;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+/// A stream whose reader has not taken what was handed over for so long is ended: its handler, and its place in the
+/// limit, are free at once. The reader finds the reason behind what it had not read.
+async fn let_go_if_slow(stream: Weak<Mutex<Option<Open>>>, timeout: Duration, account: Account) {
+    loop {
+        tokio::time::sleep(timeout / 4).await;
+        let Some(stream) = stream.upgrade() else { return };
+        let mut held = lock(&stream);
+        let Some(open) = held.as_mut() else { return };
+        if open.handed.is_none_or(|handed| handed.elapsed() < timeout) {
+            continue;
+        }
+        if let Some(tally) = open.tally.take() {
+            let method = tally.path();
+            tracing::info!(method, "a stream's reader is too slow; the stream is ended");
+            metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
+            tally.done(Code::ResourceExhausted);
+        }
+        *held = None;
+        account.was_slow();
+        return;
+    }
+}
+
+fn slow_reader() -> Failure {
+    let message =
+        "this stream was not read for too long, and was ended; open it again and read it as it comes";
+    Failure::exhausted("SLOW_READER", message, RETRY_AFTER)
+}
+
+pub(super) fn shutting_down() -> Failure {
+    Failure::unavailable("SHUTTING_DOWN", "this server is stopping; try again soon", RETRY_AFTER)
+}
+
+fn last_word(status: Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // Our texts are plain: they always make headers.
+    let _ = status.add_header(&mut trailers);
+    trailers
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,365 @@
+//! What one connection takes up: the calls that its caller has under way, and the answers that it has not taken.
+//!
+//! HTTP/2 lets a caller ask without taking: with a window of zero its answers stay here for as long as it likes, and
+//! hyper looks at no body that waits for window. So a call's place is free once its handler has answered, and what
+//! waits to be taken is counted in bytes. A connection that takes nothing gets no further answers, its streams wait
+//! for one another, and at a bound for all connections the one that holds most is closed: only it, whoever it is.
+//!
+//! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
+
+use std::{
+    collections::HashMap,
+    future::Future as _,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
+
+/// With so many bytes of answers untaken a connection's further calls are refused.
+const UNTAKEN_CALLS: usize = 1024 * 1024;
+/// With so many bytes untaken a connection's streams wait before they hand over more.
+const UNTAKEN_STREAMS: usize = 4 * 1024 * 1024;
+/// With so many bytes untaken by all connections, the one that holds most of them is closed.
+const UNTAKEN_BY_ALL: usize = 64 * 1024 * 1024;
+/// So many of its streams were ended as too slow within [`SLOW_WITHIN`]: the connection is closed.
+const SLOW_STREAMS: u32 = 8;
+/// See [`SLOW_STREAMS`].
+const SLOW_WITHIN: Duration = Duration::from_secs(10);
+/// Who connects says something within this, or the connection is closed.
+const FIRST_WORD: Duration = Duration::from_secs(3);
+
+/// All connections of one server.
+#[derive(Debug, Clone)]
+pub(super) struct Connections(Arc<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    most: usize,
+    untaken: AtomicUsize,
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, Weak<Inner>>>,
+}
+
+impl Connections {
+    /// At most so many, and never more than nine tenths of what this process may have open: the rest is for the calls
+    /// that it makes itself, and for its broker.
+    pub(super) fn new(most: usize) -> Self {
+        let files = rlimit::Resource::NOFILE
+            .get_soft()
+            .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX) / 10 * 9);
+        Self(Arc::new(All { most: most.min(files), ..All::default() }))
+    }
+
+    /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes.
+    pub(super) fn accepted(&self, stream: TcpStream) -> Socket {
+        let account = self.account();
+        let closed = Box::pin(account.0.closed.clone().cancelled_owned());
+        Socket { stream, closed, silent: Some(Box::pin(tokio::time::sleep(FIRST_WORD))), account }
+    }
+
+    fn account(&self) -> Account {
+        let account = Account(Arc::new(Inner::new(self.0.clone())));
+        let open: Vec<_> = {
+            let mut open = lock(&self.0.open);
+            let full = open.len() >= self.0.most;
+            let others = if full { open.values().filter_map(Weak::upgrade).collect() } else { Vec::new() };
+            open.insert(account.0.number, Arc::downgrade(&account.0));
+            others
+        };
+        let standing = open.iter().filter(|connection| !connection.closed.is_cancelled());
+        if let Some(idle) = standing.min_by_key(|connection| *lock(&connection.called)) {
+            idle.close("too_many");
+        }
+        account
+    }
+}
+
+impl All {
+    fn close_the_largest(&self) {
+        let open: Vec<_> = lock(&self.open).values().filter_map(Weak::upgrade).collect();
+        if let Some(largest) = open.iter().max_by_key(|connection| connection.untaken.load(Relaxed)) {
+            largest.close("answers_untaken");
+        }
+    }
+}
+
+/// What one connection takes up. Each of its requests carries it; one that came over no socket has one of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Account(Arc<Inner>);
+
+impl Default for Account {
+    fn default() -> Self {
+        Self(Arc::new(Inner::new(Arc::default())))
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    number: u64,
+    all: Arc<All>,
+    /// When it was opened, or its newest call came.
+    called: Mutex<Instant>,
+    calls: AtomicUsize,
+    untaken: AtomicUsize,
+    /// Streams that wait until enough was taken.
+    waiting: Mutex<Vec<Waker>>,
+    /// When the newest row of slow streams began, and how long it is.
+    slow: Mutex<Option<(Instant, u32)>>,
+    closed: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lock(&self.all.open).remove(&self.number);
+    }
+}
+
+impl Inner {
+    fn new(all: Arc<All>) -> Self {
+        Self {
+            number: all.next.fetch_add(1, Relaxed),
+            all,
+            called: Mutex::new(Instant::now()),
+            calls: AtomicUsize::new(0),
+            untaken: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+            slow: Mutex::default(),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    fn close(&self, why: &'static str) {
+        if !self.closed.is_cancelled() {
+            tracing::info!(why, untaken_bytes = self.untaken.load(Relaxed), "a connection is closed");
+            metrics::counter!("evmesh_server_connections_closed_total", "why" => why).increment(1);
+            self.closed.cancel();
+        }
+    }
+}
+
+impl Account {
+    /// A call came on it.
+    pub(super) fn called(&self) {
+        *lock(&self.0.called) = Instant::now();
+    }
+
+    /// May it have one more call under way? `free` of all `places` are free: while that is half of them, any
+    /// connection may have more than its share, which is a sixteenth.
+    pub(super) fn enter(&self, free: usize, places: usize) -> Option<UnderWay> {
+        let under_way = self.0.calls.load(Relaxed);
+        let may = under_way < (places / 16).max(1) || free * 2 >= places;
+        may.then(|| {
+            self.0.calls.fetch_add(1, Relaxed);
+            UnderWay(self.clone())
+        })
+    }
+
+    /// Its caller takes no answers: it gets no further ones.
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.0.untaken.load(Relaxed) >= UNTAKEN_CALLS
+    }
+
+    /// So many bytes wait to be taken, for as long as what is returned is kept.
+    pub(super) fn charge(&self, bytes: usize) -> Untaken {
+        self.0.untaken.fetch_add(bytes, Relaxed);
+        if self.0.all.untaken.fetch_add(bytes, Relaxed) + bytes > UNTAKEN_BY_ALL {
+            self.0.all.close_the_largest();
+        }
+        Untaken { account: self.clone(), bytes }
+    }
+
+    /// A stream has something to hand over: ready once there is room for it.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let full = || self.0.untaken.load(Relaxed) >= UNTAKEN_STREAMS;
+        if !full() {
+            return Poll::Ready(());
+        }
+        let mut waiting = lock(&self.0.waiting);
+        waiting.retain(|waker| !waker.will_wake(cx.waker()));
+        waiting.push(cx.waker().clone());
+        if full() { Poll::Pending } else { Poll::Ready(()) } // taken before the waker was there
+    }
+
+    /// One of its streams was ended, because its reader took nothing.
+    pub(super) fn was_slow(&self) {
+        let mut slow = lock(&self.0.slow);
+        let (since, count) =
+            slow.filter(|(since, _)| since.elapsed() < SLOW_WITHIN).unwrap_or((Instant::now(), 0));
+        *slow = Some((since, count + 1));
+        if count + 1 >= SLOW_STREAMS {
+            self.0.close("streams_unread");
+        }
+    }
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(Account);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Bytes that wait to be taken.
+#[derive(Debug)]
+pub(super) struct Untaken {
+    account: Account,
+    bytes: usize,
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        let inner = &self.account.0;
+        inner.all.untaken.fetch_sub(self.bytes, Relaxed);
+        if inner.untaken.fetch_sub(self.bytes, Relaxed) >= UNTAKEN_STREAMS {
+            lock(&inner.waiting).drain(..).for_each(Waker::wake);
+        }
+    }
+}
+
+/// A connection's socket, which can be closed from here whatever hyper waits for.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// `None` once its caller has said something.
+    silent: Option<Pin<Box<Sleep>>>,
+    account: Account,
+}
+
+impl Socket {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.closed.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl Connected for Socket {
+    type ConnectInfo = Account;
+
+    fn connect_info(&self) -> Account {
+        self.account.clone()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_open(cx)?;
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.silent = None;
+        } else if self.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready()) {
+            self.account.0.close("silent");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_open(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_open(cx)?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_its_share_and_while_half_is_free_more() {
+        let account = Account::default();
+        let enter = |free| account.enter(free, 1024);
+        let held: Vec<_> = (0..64).map(|_| enter(0).unwrap()).collect();
+        assert!(enter(511).is_none(), "its sixteenth is under way");
+        assert!(enter(512).is_some(), "half of the places is free");
+        drop(held);
+        assert!(enter(0).is_some());
+        assert!(Account::default().enter(0, 2).is_some(), "everybody may have one");
+    }
+
+    #[test]
+    fn at_the_bound_for_all_the_one_that_holds_most_is_closed() {
+        let connections = Connections::new(100);
+        let (most, less) = (connections.account(), connections.account());
+        let (_most, _less) = (most.charge(UNTAKEN_BY_ALL / 2 + 1), less.charge(UNTAKEN_BY_ALL / 2 - 1));
+        assert!(!most.0.closed.is_cancelled());
+        let _one_more = less.charge(1);
+        assert!(most.0.closed.is_cancelled() && !less.0.closed.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_too_many_the_one_longest_without_a_call_goes() {
+        let connections = Connections::new(2);
+        let (first, second) = (connections.account(), connections.account());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        first.called();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let closed = |account: &Account| account.0.closed.is_cancelled();
+        let third = connections.account();
+        assert_eq!([closed(&first), closed(&second), closed(&third)], [false, true, false]);
+        drop(second);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _fourth = connections.account();
+        assert_eq!([closed(&first), closed(&third)], [true, false], "their calls count, not their age");
+    }
+
+    #[test]
+    fn what_was_taken_counts_no_more() {
+        let connections = Connections::new(100);
+        let account = connections.account();
+        let (untaken, cx) = (account.charge(UNTAKEN_STREAMS), Context::from_waker(Waker::noop()));
+        assert!(account.takes_nothing() && account.poll_room(&cx).is_pending());
+        drop(untaken);
+        assert!(!account.takes_nothing() && account.poll_room(&cx).is_ready());
+        assert_eq!(connections.0.untaken.load(Relaxed), 0);
+        drop(account);
+        assert!(lock(&connections.0.open).is_empty());
+    }
+}

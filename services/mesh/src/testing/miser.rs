@@ -1,0 +1,52 @@
+//! A caller that asks and takes nothing.
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use std::{io, net::SocketAddr};
+use tokio::{net::TcpStream, task::JoinHandle};
+
+/// A connection with hardly any HTTP/2 window: whatever it asks for, it never takes. It answers pings, as a living
+/// caller does.
+#[derive(Debug)]
+pub struct Miser {
+    requests: SendRequest<Bytes>,
+    /// Ends with the connection.
+    pub connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Drop for Miser {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Miser {
+    /// Connects to a gRPC server. It takes so many bytes of each answer, 0 or more: with one the server begins to send.
+    pub async fn connect(address: SocketAddr, window: u32) -> io::Result<Self> {
+        let tcp = TcpStream::connect(address).await?;
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window).data_frame_budget(usize::MAX); // it minds no frame: it reads none
+        let (requests, connection) = builder.handshake(tcp).await.map_err(io::Error::other)?;
+        Ok(Self { requests, connection: tokio::spawn(connection) })
+    }
+
+    /// Calls a method (`/package.Service/Method`) with one message. The head of the answer comes; its body waits.
+    pub async fn ask(
+        &mut self,
+        path: &str,
+        message: &impl prost::Message,
+    ) -> Result<ResponseFuture, h2::Error> {
+        let request = http::Request::post(format!("http://evmesh{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .expect("a path makes a request");
+        let message = message.encode_to_vec();
+        let length = u32::try_from(message.len()).expect("messages are short");
+        let framed = [&[0], &length.to_be_bytes()[..], &message].concat();
+        self.requests = self.requests.clone().ready().await?;
+        let (answer, mut stream) = self.requests.send_request(request, false)?;
+        stream.send_data(framed.into(), true)?;
+        Ok(answer)
+    }
+}
