@@ -13,6 +13,7 @@ mod reader;
 mod reading;
 mod relay;
 mod state;
+mod statistics;
 mod topics;
 mod watchdog;
 
@@ -150,9 +151,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        // The whole is large, and this is all that is asked of it.
-        const CONNECTED: &[u8] = br#""state":"UP""#;
-        self.watch.observe(statistics.windows(CONNECTED.len()).any(|window| window == CONNECTED));
+        self.watch.observe(&statistics::reach(statistics));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sending.
 
-use super::{BrokerState, Context, Error, KafkaOptions};
+use super::{BrokerState, Context, Error, KafkaOptions, statistics::Reach};
 use crate::{
     backoff::Backoff,
     trace::{self, TRACEPARENT},
@@ -77,7 +77,7 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
             Ok(message) => {
-                self.watch.observe(true);
+                self.watch.observe(&Reach::Reached);
                 Ok(message.offset())
             }
             Err((error, _)) => Err(error.clone()),

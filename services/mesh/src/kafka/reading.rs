@@ -5,6 +5,7 @@ use super::{
     consumer::{self, Client},
     message::{Message, Origin, ReaderEvent},
     probe::{Answer, Probe, ask_on},
+    statistics::Reach,
     watchdog::Watchdog,
 };
 use rdkafka::{
@@ -196,7 +197,7 @@ impl Reading {
             progress.watchdog.restart(Instant::now()); // nothing could come while it was away
         }
         self.away = false;
-        self.options.watch.observe(true);
+        self.options.watch.observe(&Reach::Reached);
         if self.cluster.as_ref() != Some(&probe.cluster) {
             if self.meet(&probe)? {
                 return Ok(false); // a client knows one cluster only
@@ -251,7 +252,7 @@ impl Reading {
     }
 
     fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {
-        self.options.watch.observe(false);
+        self.options.watch.observe(&Reach::Away);
         let since = *self.missed_since.get_or_insert(asked_at);
         if !self.away && since.elapsed() >= AWAY_AFTER {
             self.away = true;

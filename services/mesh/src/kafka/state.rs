@@ -1,6 +1,7 @@
 //! Whether a broker answers: found out by every client of one [`KafkaOptions`](super::KafkaOptions) together, and
 //! logged once a change.
 
+use super::statistics::Reach;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -32,22 +33,25 @@ struct Since {
     /// When a client last reached a broker; before that, when the first client looked.
     reached: Option<Instant>,
     ever: bool,
+    /// The newest address that a broker named as its own and that was not reached.
+    advertised: Option<String>,
 }
 
 impl Default for BrokerWatch {
     fn default() -> Self {
-        let since = Since { reached: None, ever: false };
+        let since = Since { reached: None, ever: false, advertised: None };
         Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)) }
     }
 }
 
 impl BrokerWatch {
     /// A client looked.
-    pub(super) fn observe(&self, reached: bool) {
-        self.observe_at(Instant::now(), reached);
+    pub(super) fn observe(&self, reach: &Reach) {
+        self.observe_at(Instant::now(), reach);
     }
 
-    fn observe_at(&self, now: Instant, reached: bool) {
+    fn observe_at(&self, now: Instant, reach: &Reach) {
+        let reached = *reach == Reach::Reached;
         let mut since = self.lock();
         let last = *since.reached.get_or_insert(now);
         let state = match reached {
@@ -58,6 +62,14 @@ impl BrokerWatch {
             false if now.saturating_duration_since(last) >= LOST_AFTER => BrokerState::Lost,
             false => return,
         };
+        if let Reach::Advertised(address) = reach
+            && since.advertised.replace(address.clone()).as_ref() != Some(address)
+        {
+            tracing::warn!(
+                "kafka answers at the address of --kafka, but advertises {address}, which cannot be reached from \
+                 here; set its advertised.listeners to an address that this host reaches"
+            );
+        }
         if self.state.send_replace(state) == state {
             return;
         }
@@ -108,12 +120,21 @@ mod tests {
             for (second, reached) in
                 steps.into_iter().chain([(11, false), (12, false), (13, true), (14, true)])
             {
-                watch.observe_at(start + Duration::from_secs(second), reached);
+                let reach = if reached { Reach::Reached } else { Reach::Away };
+                watch.observe_at(start + Duration::from_secs(second), &reach);
+            }
+            let wrong = Reach::Advertised("10.255.0.1:9092".into());
+            for second in 15..20 {
+                watch.observe_at(start + Duration::from_secs(second), &wrong);
             }
         });
         let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();
         logged.sort();
-        assert_eq!(logged, ["kafka lost", "kafka not reached yet", "kafka reached", "kafka reached again"]);
-        assert_eq!(watch.get(), BrokerState::Reached);
+        let wrong = logged.remove(0);
+        assert!(wrong.starts_with("kafka answers") && wrong.contains("10.255.0.1:9092"), "{wrong}");
+        let changes =
+            ["kafka lost", "kafka lost", "kafka not reached yet", "kafka reached", "kafka reached again"];
+        assert_eq!(logged, changes);
+        assert_eq!(watch.get(), BrokerState::Lost);
     }
 }
