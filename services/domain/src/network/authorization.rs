@@ -21,6 +21,9 @@ use super::{
 use crate::{ChargePointId, DriverId, InstanceId, Location, SessionId};
 use std::collections::BTreeSet;
 
+/// So many ids are looked at for a request's next session.
+const IDS_TRIED: usize = 8;
+
 /// Why no request can be missing: a session is authorised for one, which leaves with its answer.
 const PENDING: &str = "a session that is being authorised has its request";
 
@@ -218,16 +221,23 @@ impl Step<'_> {
         let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)
             .then(|| self.choose(&pending));
         match another {
-            Some(Ok(next)) => {
-                let attempt = pending.tried.len() + 1;
-                let text = format!("{}.{attempt}", pending.base);
-                match text.parse() {
-                    Ok(id) => self.start(next, id, pending),
-                    Err(_) => self.deny(pending, Some(charge_point), id, true, denial), // the id has no room left
-                }
-            }
+            Some(Ok(next)) => match self.next_attempt(&pending) {
+                Some(id) => self.start(next, id, pending),
+                None => self.deny(pending, Some(charge_point), id, true, denial), // the id has no room left
+            },
             Some(Err(_)) | None => self.deny(pending, Some(charge_point), id, true, denial),
         }
+    }
+
+    /// The id of a request's next session. An engine that was asked can guess it and claim to know it already: no
+    /// session gets the id of another, which would have two tickets (INV-1).
+    fn next_attempt(&self, pending: &Pending) -> Option<SessionId> {
+        let first = pending.tried.len() + 1;
+        let ids = (first..first + IDS_TRIED).filter_map(|n| format!("{}.{n}", pending.base).parse().ok());
+        let taken = |id: &SessionId| {
+            self.net.registry.find_session(id).is_some() || self.archive.session(id).is_some()
+        };
+        ids.into_iter().find(|id| !taken(id))
     }
 
     fn deny(

@@ -7,7 +7,7 @@ use super::{
     effect::Level,
     session::{
         Session,
-        life::{Life, Outcome, Settlement},
+        life::{Life, Outcome, Settlement, Stop},
         lifecycle::Word,
     },
 };
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// What an engine published before its store was lost may come so late.
 const HELD_UP: Duration = Duration::from_secs(120);
+/// An engine that supplies on for so long after it was to stop does not obey.
+const OBEYED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a session's time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ enum Due {
     Expire,
     /// Nothing was heard of the supply for too long.
     Fault,
+    /// It goes on, though its end was ordered.
+    Disobeyed(Stop),
     /// The final reading will not come: it is settled on the last one.
     Settle,
 }
@@ -76,12 +80,14 @@ impl Step<'_> {
         let asked = self.now.mono.since(point.last_asked);
         let ask =
             silent >= config.silence() && asked >= config.silence() && !point.ask && point.call.is_none();
+        let disobeyed = session.live.stopped_at.is_some_and(|at| self.now.mono.since(at) >= OBEYED_WITHIN);
         match session.life() {
             Life::Authorizing { .. } => passed.then_some(Due::Silent),
             Life::Reserved { .. } if passed => Some(Due::Revoke),
             Life::Revoking { .. } if passed => Some(Due::Expire),
             Life::Reserved { .. } | Life::Revoking { .. } => ask.then_some(Due::Ask),
             Life::Supplying { .. } if silent >= config.supply_silence && judged => Some(Due::Fault),
+            Life::Supplying { stop: Some(stop), .. } if disobeyed => Some(Due::Disobeyed(*stop)),
             Life::Supplying { .. } => ask.then_some(Due::Ask),
             Life::Ended { .. } if passed => Some(Due::Settle),
             Life::Ended { settlement, .. } => match settlement {
@@ -118,6 +124,19 @@ impl Step<'_> {
                 let event = format!("{text}: session {id} ends as faulted");
                 self.happened(Level::Error, "supplies_silent", event);
                 self.fail(id, (Outcome::Faulted, SupplyFailure::EngineSilent), text, Word::Wanted);
+            }
+            Due::Disobeyed(stop) => {
+                let goes_on = self.point(&point).answering == Answering::Yes;
+                self.stop_unheard(id, stop);
+                if goes_on {
+                    self.point_mut(&point).stored.out_of_order = true;
+                    self.point_changed(&point);
+                    let text = format!(
+                        "{point} was told to stop session {id} and supplies on: it is out of service until the \
+                         operator resumes it"
+                    );
+                    self.happened(Level::Error, "stops_disobeyed", text);
+                }
             }
             Due::Settle => {
                 let wall = self.now.wall;

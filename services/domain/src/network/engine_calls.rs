@@ -291,6 +291,9 @@ impl Step<'_> {
                 format!("the engine of {id} does not answer central: {why}"),
             );
         }
+        if !self.point(id).connected() {
+            self.engine_is_silent(id); // nobody hears of it
+        }
         let state_of = |id: &SessionId| self.net.registry.find_session(id).map(|session| session.state());
         match &made.request {
             EngineRequest::Authorize { session, .. } if state_of(session) == Some(State::Authorizing) => {

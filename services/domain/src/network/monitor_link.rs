@@ -190,7 +190,6 @@ impl Step<'_> {
         }
         point.failures = 0;
         point.not_before = now;
-        let open = point.open.clone();
         let (level, text) = match health {
             Health::Ok if before.is_none() => {
                 (Level::Info, format!("the monitor of {id} is connected; its engine is well"))
@@ -200,12 +199,17 @@ impl Step<'_> {
             Health::Unreachable => (Level::Warn, format!("the engine of {id} does not answer its monitor")),
         };
         self.happened(level, "health_changes", text);
-        // Loss of health alone ends nothing, but the driver is told what was delivered so far. A broken engine that
-        // still answers tells it itself, with the final reading.
-        if health == Health::Unreachable
-            && let Some(session) = open
-            && self.session_mut(&session).is_in_trouble(&format!("the power side of {id} does not answer"))
-        {
+        // Loss of health alone ends nothing. A broken engine that still answers tells its driver itself, with the
+        // final reading.
+        if health == Health::Unreachable {
+            self.engine_is_silent(id);
+        }
+    }
+
+    /// Whoever charges there is told, once, what was delivered so far.
+    pub(super) fn engine_is_silent(&mut self, id: &ChargePointId) {
+        let Some(session) = self.point(id).open.clone() else { return };
+        if self.session_mut(&session).is_in_trouble(&format!("the power side of {id} does not answer")) {
             self.changed(&session);
             self.notify_error(&session, SupplyFailure::EngineSilent);
         }
@@ -226,7 +230,11 @@ impl Step<'_> {
     pub(super) fn link_lost(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
         self.touch(id);
-        self.point_mut(id).link = Link::Lost { since: now };
+        let point = self.point_mut(id);
+        point.link = Link::Lost { since: now };
+        if point.open.is_some() {
+            self.ask(id); // its engine may have lost its power with it
+        }
         self.happened(Level::Warn, "monitors_lost", format!("the monitor of {id} is disconnected"));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     Step,
-    denial::{Denial, Reason},
+    charge_point::Answering,
+    denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     reply::Ordered,
     request::Asked,
@@ -134,10 +135,14 @@ impl Step<'_> {
 
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
     fn stop(&mut self, id: &SessionId, stop: Stop) {
-        let (state, deadline) = (self.session(id).state(), self.revocation_deadline());
-        self.session_mut(id).order_stop(stop, deadline);
+        let (state, deadline, now) = (self.session(id).state(), self.revocation_deadline(), self.now.mono);
+        self.session_mut(id).order_stop(stop, deadline, now);
         if state != State::Authorizing {
-            return self.changed(id);
+            self.changed(id);
+            if self.point(&self.session(id).charge_point).answering == Answering::No {
+                self.stop_unheard(id, stop); // it would not be heard: nobody waits for it
+            }
+            return;
         }
         let (reason, text) = match stop {
             Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
@@ -148,5 +153,19 @@ impl Step<'_> {
             }
         };
         self.reject(id, Denial { reason, text }, Outcome::Stopped, Word::Wanted);
+    }
+
+    /// A session whose engine does not hear that it is to stop, or does not obey, ends: its driver is free. The engine
+    /// is asked on, and the ticket waits for its word as always.
+    pub(super) fn stop_unheard(&mut self, id: &SessionId, stop: Stop) {
+        if self.session(id).state() == State::Reserved {
+            return self.expire(id, Word::Wanted);
+        }
+        let failure = match stop {
+            Stop::Driver => SupplyFailure::ChargeStopped,
+            Stop::Operator => SupplyFailure::ChargePointOutOfOrder,
+        };
+        let taken_up = Word::Given;
+        self.fail(id, (Outcome::Stopped, failure), stop.to_string(), taken_up);
     }
 }

@@ -77,6 +77,8 @@ pub(super) struct Live {
     pub(super) last_sign: Mono,
     /// When its engine's store was found lost.
     pub(super) lost_since: Mono,
+    /// When its end was ordered, or central started since.
+    pub(super) stopped_at: Option<Mono>,
     /// The reading in memory is ahead of the saved one.
     pub(super) unsaved: bool,
     /// The oldest message in each partition that the saved reading does not cover.

@@ -12,6 +12,7 @@ mod offsets;
 mod orders;
 mod rebuild;
 mod restart;
+mod silent_engines;
 mod status;
 mod telemetry;
 mod values;

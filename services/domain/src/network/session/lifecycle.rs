@@ -118,7 +118,8 @@ impl Session {
     }
 
     /// Its end was ordered: the first order counts. What the engine has not agreed to is given up like a reservation.
-    pub(in crate::network) fn order_stop(&mut self, by: Stop, deadline: Deadline) {
+    pub(in crate::network) fn order_stop(&mut self, by: Stop, deadline: Deadline, now: Mono) {
+        self.live.stopped_at.get_or_insert(now);
         match &mut self.life {
             Life::Authorizing { .. } | Life::Reserved { .. } => {
                 self.life = Life::Revoking { deadline, stop: Some(by) };
@@ -130,18 +131,18 @@ impl Session {
         }
     }
 
-    /// Something is wrong with a supply that is not over. False: its driver was told before.
+    /// Something is wrong with a supply that is not over: what flows is not known. False: its driver was told before.
     pub(in crate::network) fn is_in_trouble(&mut self, what: &str) -> bool {
         match &mut self.life {
-            Life::Supplying { trouble: trouble @ None, .. } => {
-                *trouble = Some(what.to_owned());
-                true
+            Life::Supplying { trouble, .. } => {
+                self.live.gauges = Gauges::default();
+                let first = trouble.is_none();
+                trouble.get_or_insert_with(|| what.to_owned());
+                first
             }
-            Life::Supplying { .. }
-            | Life::Authorizing { .. }
-            | Life::Reserved { .. }
-            | Life::Revoking { .. }
-            | Life::Ended { .. } => false,
+            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Revoking { .. } | Life::Ended { .. } => {
+                false
+            }
         }
     }
 
@@ -336,7 +337,8 @@ impl Session {
     pub(in crate::network) fn restore(&mut self, config: &Config, now: Now) {
         let copied = self.live.copied;
         let (last_sign, lost_since) = (now.mono, now.mono);
-        self.live = Live { last_sign, lost_since, restored: true, copied, ..Live::default() };
+        let stopped_at = self.stop().map(|_| now.mono); // it has its full time again
+        self.live = Live { last_sign, lost_since, stopped_at, restored: true, copied, ..Live::default() };
         let restore = |deadline: &mut Deadline, full| *deadline = deadline.restored(now, full);
         match &mut self.life {
             Life::Authorizing { deadline, .. } => restore(deadline, config.authorize_timeout),
