@@ -167,7 +167,7 @@ mod tests {
         reserved.live = Some(live(State::Reserved));
         let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
         let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
-        let (events, log) = Events::new();
+        let (mut events, log) = Events::new();
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
             events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
         }
