@@ -5,10 +5,14 @@ use crate::{
     output::{self, Output},
     remote::waiting,
 };
+use evmesh_proto::{
+    driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
+    engine::{GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient},
+};
 use mesh::grpc::{Address, cause};
 use serde::Serialize;
 use std::{error::Error as _, time::Duration};
-use tonic::Code;
+use tonic::{Code, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -25,6 +29,11 @@ pub(crate) struct Options {
     /// Ask for this gRPC service alone, such as evmesh.driver.v1.DriverService; without it, for the whole server.
     #[arg(long, env = "EVMESH_CHECK_SERVICE", default_value = "", hide_default_value = true)]
     service: String,
+
+    /// Ask too whether it is ready for its callers: a real call, within the limits that theirs have. Without it a server
+    /// that is too busy for them all is well, since a restart would not help it.
+    #[arg(long, env = "EVMESH_CHECK_READY")]
+    ready: bool,
 
     /// How long to wait for the answer, connecting included, in seconds.
     #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "2", value_name = "SECONDS",
@@ -62,6 +71,8 @@ enum Status {
     Silent,
     /// It answered, but not the question.
     NoHealthService,
+    /// It serves, but not its callers now.
+    NotReady,
 }
 
 /// Asks, and says what the answer was.
@@ -89,7 +100,7 @@ fn named(address: &str, service: &str) -> String {
 }
 
 async fn ask(options: Options) -> Result<(), (Status, String)> {
-    let Options { address, service, timeout, output: _ } = options;
+    let Options { address, service, ready, timeout, output: _ } = options;
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
         let advice = "is it started, and is this the address of central, an engine or a monitor?";
@@ -98,7 +109,11 @@ async fn ask(options: Options) -> Result<(), (Status, String)> {
     let ask = async {
         let channel = address.endpoint().connect().await.map_err(|error| unreachable(cause(&error)))?;
         let request = HealthCheckRequest { service };
-        let answer = HealthClient::new(channel).check(request).await;
+        let answer = HealthClient::new(channel.clone()).check(request).await;
+        if ready && let Err(status) = call(channel).await {
+            let advice = "it is too busy for its callers, or starts or stops";
+            return Err((Status::NotReady, format!("{what} is not ready: {}; {advice}", status.message())));
+        }
         answer.map_err(|status| match (status.code(), status.source()) {
             (Code::NotFound, _) => {
                 let advice = format!("see 'grpcurl -plaintext {address} list'");
@@ -132,4 +147,18 @@ async fn ask(options: Options) -> Result<(), (Status, String)> {
         ServingStatus::Unknown => Err(unsaid(Status::Unknown)),
         ServingStatus::ServiceUnknown => Err(unsaid(Status::ServiceUnknown)),
     }
+}
+
+/// A call as this server's callers make it: central's, or else an engine's; a monitor has none but health.
+async fn call(channel: Channel) -> Result<(), tonic::Status> {
+    let list = ListChargePointsRequest { page_size: 1, ..Default::default() };
+    let central = DriverServiceClient::new(channel.clone()).list_charge_points(list).await.map(drop);
+    let not_there = |answer: &Result<(), tonic::Status>| {
+        answer.as_ref().is_err_and(|status| status.code() == Code::Unimplemented)
+    };
+    if !not_there(&central) {
+        return central;
+    }
+    let engine = EnginePanelServiceClient::new(channel).get_panel(GetPanelRequest {}).await.map(drop);
+    if not_there(&engine) { Ok(()) } else { engine }
 }

@@ -11,6 +11,7 @@ fn check_says_whether_a_server_serves() {
     for address in [up.central.clone(), up.engine("MAD-01"), up.monitor("MAD-01")] {
         let check = run(["check", &address]);
         assert_eq!((check.code, check.stdout), (0, format!("{address}: serving\n")));
+        assert_eq!(run(["check", &address, "--ready"]).code, 0);
     }
     let service = "evmesh.driver.v1.DriverService";
     assert_eq!(run(["check", &up.central, "--service", service]).code, 0);
@@ -51,6 +52,20 @@ fn check_is_bounded_and_tells_a_server_that_does_not_serve() {
     let check = run(["check", &address]);
     assert_eq!(check.code, 1);
     assert!(check.stderr.contains("is not serving"), "{check:?}");
+}
+
+#[test]
+fn check_tells_a_server_that_lives_from_one_that_is_ready() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let data = folder.path().join("central").display().to_string();
+    let flags = ["central", "--listen", &address, "--data", &data, "--max-concurrent-requests", "0"];
+    let _full = Process::start(flags.map(str::to_owned));
+    common::eventually("it serves", PATIENCE, || (run(["check", &address]).code == 0).then_some(()));
+    let ready = run(["check", &address, "--ready"]);
+    assert_eq!(ready.code, 1, "{ready:?}");
+    assert!(ready.stderr.contains("is not ready: too many requests at once"), "{ready:?}");
+    let told = run(["check", &address, "--ready", "--output", "json"]);
+    assert!(told.code == 1 && told.stdout.contains(r#""status": "NOT_READY""#), "{told:?}");
 }
 
 #[test]
