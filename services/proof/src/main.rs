@@ -1,10 +1,13 @@
 //! What looks for a broken promise (INV-1 to INV-10 of `docs/ARCHITECTURE.md`).
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
-//! `faults` kills, freezes and cuts off real processes on a real Kafka. Both look for the opposite of what is promised,
-//! count what they exercised, and exit 0 only if nothing was found.
+//! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
+//! would. Each looks for the opposite of what is promised, counts what it exercised, and exits 0 only if nothing was
+//! found.
 
 mod faults;
+mod hostile;
+mod process;
 mod simulate;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +26,8 @@ enum Command {
     Simulate(simulate::Options),
     /// Real processes on a real Kafka, killed, frozen and cut off at random
     Faults(faults::Options),
+    /// Strangers' malice against real processes, a scene each, beside honest people who must not notice
+    Hostile(hostile::Options),
     /// Bad input by the million for every decoder
     Bytes(proof::bytes::Options),
 }
@@ -31,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Simulate(options) => simulate::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Hostile(options) => hostile::run(&options),
         Command::Bytes(options) => proof::bytes::run(&options),
     };
     match outcome {

@@ -1,6 +1,6 @@
 //! What the run knows: what was answered, what was seen, what was done to whom, and what was found wrong.
 
-use super::process::Kind;
+use crate::process::Kind;
 use evmesh_proto::network::{Price, Session, SessionState, Ticket};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -156,7 +156,7 @@ impl Facts {
             return;
         }
         let at = mesh::now().wall.0;
-        println!("{} VIOLATED {promise}: {text}", super::words::clock(at));
+        println!("{} VIOLATED {promise}: {text}", crate::process::clock(at));
         self.violations.push(Violation { promise, session: session.map(str::to_owned), at, text });
     }
 

@@ -1,6 +1,6 @@
 //! Apache Kafka as a process of the run's own: one node, killed and started again on the same ports and data.
 
-use super::process::{Group, Kind, Slot};
+use crate::process::{Group, Kind, Slot};
 use anyhow::Context as _;
 use mesh::testing::free_address;
 use std::{

@@ -12,7 +12,6 @@ mod journal;
 mod kafka;
 mod observe;
 mod plan;
-mod process;
 mod quiet;
 mod report;
 mod roles;
@@ -168,7 +167,7 @@ async fn phases(
         striker.start(slot, &mut life).await;
     }
     quiet::ready(world, &watch).await?;
-    println!("{} everything is up", words::clock(mesh::now().wall.0));
+    println!("{} everything is up", crate::process::clock(mesh::now().wall.0));
 
     // In the background for all of the run: it ends with these.
     let mut background = JoinSet::new();
@@ -200,7 +199,7 @@ async fn phases(
         done.context("a fault's task failed")?;
     }
     close.send_replace(true);
-    println!("{} no more faults; everything settles", words::clock(mesh::now().wall.0));
+    println!("{} no more faults; everything settles", crate::process::clock(mesh::now().wall.0));
     quiet::settle(world, journal, &watch, &mut clients).await?;
     drop(background);
 
@@ -226,7 +225,7 @@ async fn progress(journal: &Journal) {
         let each = facts.killed.iter().map(|(kind, count)| format!("{} {count}", kind.word()));
         println!(
             "{} {killed} kills ({}), {} sessions, {} tickets, {} violations",
-            words::clock(mesh::now().wall.0),
+            crate::process::clock(mesh::now().wall.0),
             each.collect::<Vec<_>>().join(", "),
             facts.sessions.len(),
             facts.tickets.len(),

@@ -52,7 +52,8 @@ type Draw = fn(&mut fastrand::Rng) -> Fault;
 
 /// A run must reach these (a minute), or it proves nothing: thirty minutes of them are what the project promises.
 pub(super) mod least {
-    use super::super::{journal::Moment, process::Kind};
+    use super::super::journal::Moment;
+    use crate::process::Kind;
 
     pub(crate) const KILLS: f64 = 33.5;
     pub(crate) const TICKETS: f64 = 5.0;

@@ -94,7 +94,7 @@ pub(super) async fn settle(
         journal.violated("INV-3", None, text);
         clients.abort_all();
     }
-    println!("{} settled after {:?}", super::words::clock(mesh::now().wall.0), began.elapsed());
+    println!("{} settled after {:?}", crate::process::clock(mesh::now().wall.0), began.elapsed());
     // Central says how many rows wait for Kafka; the engines' last messages are waited for on the topic itself.
     let published = async {
         while watch.rows_waiting().await != Some(0) {

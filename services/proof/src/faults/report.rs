@@ -3,8 +3,8 @@
 use super::{
     journal::{Facts, Moment, Violation},
     plan::least,
-    process::Kind,
 };
+use crate::process::Kind;
 use evmesh_proto::network::{Session, SessionState};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -165,13 +165,17 @@ fn broken(facts: &Facts, which: impl Fn(&Violation) -> bool) -> usize {
 
 /// A violation with everything that is known of its session.
 pub(super) fn violation(facts: &Facts, violation: &Violation) -> String {
-    let mut text =
-        format!("{} VIOLATED {}: {}\n", super::words::clock(violation.at), violation.promise, violation.text);
+    let mut text = format!(
+        "{} VIOLATED {}: {}\n",
+        crate::process::clock(violation.at),
+        violation.promise,
+        violation.text
+    );
     let Some(id) = &violation.session else {
         let around =
             facts.deeds.iter().filter(|(at, _)| (violation.at - 30_000..violation.at + 1000).contains(at));
         for (at, deed) in around {
-            let _ = writeln!(text, "    {} {deed}", super::words::clock(*at));
+            let _ = writeln!(text, "    {} {deed}", crate::process::clock(*at));
         }
         return text;
     };
@@ -194,7 +198,7 @@ pub(super) fn violation(facts: &Facts, violation: &Violation) -> String {
     }
     lines.sort_by_key(|(at, _)| *at);
     for (at, line) in lines {
-        let _ = writeln!(text, "    {} {line}", super::words::clock(at));
+        let _ = writeln!(text, "    {} {line}", crate::process::clock(at));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! The processes of the executable, each with its command line.
 
-use super::process::{Group, Kind, Slot};
+use crate::process::{Group, Kind, Slot};
 use std::{fmt::Display, net::SocketAddr, path::Path};
 
 /// How long a reservation waits for its car (seconds): short, so that many expire.

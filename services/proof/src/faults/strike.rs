@@ -4,10 +4,10 @@ use super::{
     clients::{Client, Desk},
     journal::Moment,
     plan::{Fault, Target},
-    process::{Kind, Life, Slot},
     watch::{Watch, channel},
     words,
 };
+use crate::process::{Kind, Life, Slot};
 use evmesh_proto::{
     engine::{GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient},
     network::{ChargePointStatus, Session},

@@ -2,9 +2,9 @@
 
 use super::{
     kafka::{Kafka, SIDES},
-    process::{Group, Slot},
     roles::{Cars, Roles, Watched},
 };
+use crate::process::{Group, Slot};
 use domain::Mono;
 use mesh::testing::{Mode, Proxy, free_address};
 use std::{

@@ -1,6 +1,5 @@
 //! Processes that are killed, frozen and started again, and that never outlive the run.
 
-use super::words::clock;
 use anyhow::Context as _;
 use std::{
     fs::{File, OpenOptions},
@@ -14,12 +13,12 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it
 /// went.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     guard: Child,
 }
 
 impl Group {
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start() -> anyhow::Result<Self> {
         let guard = Command::new("sh")
             .args(["-c", "cat >/dev/null; kill -9 0"]) // its input ends with this process
             .stdin(Stdio::piped())
@@ -29,7 +28,7 @@ impl Group {
         Ok(Self { guard })
     }
 
-    pub(super) fn id(&self) -> i32 {
+    pub(crate) fn id(&self) -> i32 {
         i32::try_from(self.guard.id()).unwrap_or_default()
     }
 }
@@ -43,7 +42,7 @@ impl Drop for Group {
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Central,
     Broker,
     Engine,
@@ -52,10 +51,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
+    pub(crate) const ALL: [Self; 5] =
         [Self::Central, Self::Broker, Self::Engine, Self::Monitor, Self::Driver];
 
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Central => "central",
             Self::Broker => "broker",
@@ -68,9 +67,9 @@ impl Kind {
 
 /// One process, over all its lives.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
     program: PathBuf,
     arguments: Vec<String>,
     folder: PathBuf,
@@ -80,13 +79,13 @@ pub(super) struct Slot {
 
 /// The process as it is. Whoever holds this disturbs the process, and nobody else does.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(crate) struct Life {
     child: Option<Child>,
-    pub(super) count: u32,
+    pub(crate) count: u32,
 }
 
 impl Slot {
-    pub(super) fn new(
+    pub(crate) fn new(
         kind: Kind,
         name: impl Into<String>,
         program: &Path,
@@ -106,21 +105,21 @@ impl Slot {
     }
 
     /// `None` while somebody else disturbs it.
-    pub(super) fn try_take(&self) -> Option<MutexGuard<'_, Life>> {
+    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Life>> {
         self.life.try_lock().ok()
     }
 
-    pub(super) async fn take(&self) -> MutexGuard<'_, Life> {
+    pub(crate) async fn take(&self) -> MutexGuard<'_, Life> {
         self.life.lock().await
     }
 
     /// Its logs, one for all its lives; what it says on stdout has a file for each.
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.join(format!("{}.log", self.name))
     }
 
     /// What each of its lives said on stdout.
-    pub(super) fn outputs(&self) -> impl Iterator<Item = PathBuf> + '_ {
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = PathBuf> + '_ {
         (1..).map(|life| self.output(life)).take_while(|path| path.exists())
     }
 
@@ -128,7 +127,7 @@ impl Slot {
         self.folder.join(format!("{}.{life}.out", self.name))
     }
 
-    pub(super) fn start(&self, life: &mut Life) -> anyhow::Result<()> {
+    pub(crate) fn start(&self, life: &mut Life) -> anyhow::Result<()> {
         life.count += 1;
         let mut log = OpenOptions::new().create(true).append(true).open(self.log())?;
         writeln!(log, "--- life {} at {}", life.count, clock(mesh::now().wall.0))?;
@@ -150,7 +149,7 @@ impl Slot {
     }
 
     /// As a power cut would: SIGKILL. `false` if it does not run.
-    pub(super) fn kill(&self, life: &mut Life) -> bool {
+    pub(crate) fn kill(&self, life: &mut Life) -> bool {
         let Some(mut child) = life.child.take() else { return false };
         let killed = matches!(child.try_wait(), Ok(None)) && child.kill().is_ok();
         let _ = child.wait();
@@ -158,14 +157,26 @@ impl Slot {
     }
 
     /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
-    pub(super) fn signal(&self, life: &Life, signal: &str) -> bool {
+    pub(crate) fn signal(&self, life: &Life, signal: &str) -> bool {
         life.child.as_ref().is_some_and(|child| mesh::testing::process::signal(child.id(), signal))
     }
 
+    /// The process's id; `None` if it does not run.
+    pub(crate) fn id(&self, life: &Life) -> Option<u32> {
+        life.child.as_ref().map(Child::id)
+    }
+
     /// Its end, if it ended by itself.
-    pub(super) fn ended(&self, life: &mut Life) -> Option<ExitStatus> {
+    pub(crate) fn ended(&self, life: &mut Life) -> Option<ExitStatus> {
         let status = life.child.as_mut()?.try_wait().ok()??;
         life.child = None;
         Some(status)
     }
+}
+
+/// A wall clock's time of day, to the millisecond, for people who read logs beside it.
+pub(crate) fn clock(millis: i64) -> String {
+    let of_day = millis.rem_euclid(86_400_000);
+    let (seconds, millis) = (of_day / 1000, of_day % 1000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

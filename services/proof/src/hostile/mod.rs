@@ -1,0 +1,70 @@
+//! Strangers at work against real processes, beside honest people who must not notice: a scene for each thing that a
+//! peer could use up or lie about (`docs/RELIABILITY.md`).
+//!
+//! `network` is what is attacked, `honest` are a driver and an operator who are served within a second all the while
+//! and exactly billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen.
+
+mod honest;
+mod network;
+mod scenes;
+
+use anyhow::Context as _;
+use network::Network;
+use scenes::{SCENES, Scene};
+use std::{path::PathBuf, process::ExitCode};
+use tokio::sync::watch;
+
+/// What strangers do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// One scene only
+    #[arg(long, value_name = "NAME", value_parser = SCENES.map(|scene| scene.name))]
+    scene: Option<String>,
+
+    /// The executable; the one beside this one by default.
+    #[arg(long, value_name = "FILE")]
+    evmesh: Option<PathBuf>,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let evmesh = match &options.evmesh {
+        Some(evmesh) => evmesh.clone(),
+        None => std::env::current_exe()?.with_file_name("evmesh"),
+    };
+    anyhow::ensure!(
+        evmesh.exists(),
+        "{} is not there: build it with 'cargo build --release -p evmesh', or name it with --evmesh",
+        evmesh.display()
+    );
+    let folder = std::env::temp_dir().join(format!("evmesh-hostile-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let chosen = SCENES.iter().filter(|scene| options.scene.as_ref().is_none_or(|name| name == scene.name));
+    let played = runtime.block_on(async {
+        let network = Network::start(&evmesh, &folder).await?;
+        for scene in chosen {
+            play(scene, &network).await.with_context(|| scene.name)?;
+        }
+        Ok(())
+    });
+    runtime.shutdown_background();
+    match &played {
+        Ok(()) => std::fs::remove_dir_all(&folder)?,
+        Err(_) => println!("the logs are in {}", folder.display()),
+    }
+    played.map(|()| ExitCode::SUCCESS)
+}
+
+/// One attack, and whoever was there at the time.
+async fn play(scene: &Scene, network: &Network) -> anyhow::Result<()> {
+    let (end, ended) = watch::channel(false);
+    let attack = async {
+        let did = (scene.play)(network).await;
+        end.send_replace(true);
+        did
+    };
+    let (did, served) = tokio::join!(attack, honest::work(network, ended));
+    let (did, served) = (did?, served.context("an honest caller noticed")?);
+    println!("{:<20} {did}; meanwhile {served}", scene.name);
+    served.enough()
+}

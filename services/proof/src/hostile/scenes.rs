@@ -1,0 +1,152 @@
+//! The attacks. A scene gives a sentence of what it did; it fails where it was let do more than its bound.
+
+use super::network::Network;
+use anyhow::Context as _;
+use evmesh_proto::{driver::ListChargePointsRequest, operations::WatchNetworkRequest, topics::CP_TELEMETRY};
+use mesh::{
+    kafka::{Origin, Producer, Reader, ReaderEvent},
+    testing::Miser,
+};
+use serde_json::{Value, json};
+use std::{future::Future, pin::Pin, time::Duration};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, interval, sleep, sleep_until, timeout},
+};
+use tonic::Status;
+
+type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + Send + 'a>>;
+
+/// One attack.
+#[derive(Clone, Copy)]
+pub(super) struct Scene {
+    /// As `--scene` names it.
+    pub(super) name: &'static str,
+    pub(super) play: for<'a> fn(&'a Network) -> Played<'a>,
+}
+
+pub(super) const SCENES: [Scene; 4] = [
+    Scene { name: "untaken-answers", play: |network| Box::pin(untaken_answers(network)) },
+    Scene { name: "unread-streams", play: |network| Box::pin(unread_streams(network)) },
+    Scene { name: "silent-connections", play: |network| Box::pin(silent_connections(network)) },
+    Scene { name: "forged-telemetry", play: |network| Box::pin(forged_telemetry(network)) },
+];
+
+/// What a connection may have open at once (its calls and streams).
+const OPEN_AT_ONCE: usize = 1_000;
+
+/// Calls whose answers nobody takes, on connections without a window, held open.
+async fn untaken_answers(network: &Network) -> anyhow::Result<String> {
+    let (mut misers, mut bodies, mut refused) = (Vec::new(), Vec::new(), 0);
+    for window in [0, 0, 1, 1] {
+        let mut miser = Miser::connect(network.central, window).await?;
+        for _ in 0..OPEN_AT_ONCE {
+            let list = ListChargePointsRequest::default();
+            let answer = miser.ask("/evmesh.driver.v1.DriverService/ListChargePoints", &list).await?;
+            let (head, body) = answer.await?.into_parts();
+            match Status::from_header_map(&head.headers) {
+                Some(_) => refused += 1,
+                None => bodies.push(body),
+            }
+        }
+        misers.push(miser);
+    }
+    sleep(Duration::from_secs(3)).await;
+    let untaken = bodies.len();
+    anyhow::ensure!(untaken > OPEN_AT_ONCE, "only {untaken} answers waited");
+    Ok(format!("{untaken} answers were not taken, on 4 connections ({refused} more refused)"))
+}
+
+/// What central may grow by under unread streams (bytes).
+const UNREAD_STREAMS_COST: u64 = 64 * 1024 * 1024;
+/// A slow reader's time, and some for the closing.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Streams of the whole network that nobody reads, until their connections are closed.
+async fn unread_streams(network: &Network) -> anyhow::Result<String> {
+    let before = network.memory_of_central().await?;
+    let (mut misers, mut streams) = (Vec::new(), Vec::new());
+    for window in [0, 0, 1, 1] {
+        let mut miser = Miser::connect(network.central, window).await?;
+        for _ in 0..OPEN_AT_ONCE {
+            let watch = "/evmesh.operations.v1.OperatorService/WatchNetwork";
+            streams.push(miser.ask(watch, &WatchNetworkRequest::default()).await?);
+        }
+        misers.push(miser);
+    }
+    let mut most = before;
+    for miser in &mut misers {
+        let closed = timeout(CLOSED_WITHIN, &mut miser.connection).await;
+        let _ = closed.context("a connection that reads nothing stays open")?;
+        most = most.max(network.memory_of_central().await?);
+    }
+    let grown = most.saturating_sub(before);
+    anyhow::ensure!(grown < UNREAD_STREAMS_COST, "central grew by {grown} bytes");
+    let (opened, mib) = (streams.len(), grown / 1024 / 1024);
+    Ok(format!(
+        "{opened} streams were not read, on 4 connections, which were closed; central grew by {mib} MiB"
+    ))
+}
+
+/// Connections on which nothing comes.
+async fn silent_connections(network: &Network) -> anyhow::Result<String> {
+    const COUNT: usize = 500;
+    let mut silent = Vec::new();
+    for _ in 0..COUNT {
+        silent.push(TcpStream::connect(network.central).await?);
+    }
+    for connection in &mut silent {
+        let mut nothing = Vec::new();
+        let closed = timeout(CLOSED_WITHIN, connection.read_to_end(&mut nothing)).await;
+        let _ = closed.context("a silent connection stays open")?; // reset or ended, it is gone
+    }
+    Ok(format!("{COUNT} connections said nothing, and were closed"))
+}
+
+/// A writer on the topic who reads along: for each message of a session it sends an end of the same session with more
+/// energy than there is, under the right key and under another; and five times a second a bare fault of a charge point.
+async fn forged_telemetry(network: &Network) -> anyhow::Result<String> {
+    const KWH: f64 = 9_999.0;
+    let producer = Producer::new(&network.kafka, "stranger")?;
+    let (seen, mut told) = mpsc::channel(1_000);
+    let _reader = Reader::spawn(&network.kafka, CP_TELEMETRY, "stranger", Origin::Latest, move |event| {
+        if let ReaderEvent::Message(message) = event
+            && let Ok(message) = serde_json::from_slice::<Value>(&message.payload)
+            && message["session_id"].is_string()
+            && message["kwh"] != KWH
+        {
+            let _ = seen.try_send(message); // there will be others
+        }
+        true
+    })?;
+    let (mut ends, mut faults) = (0, 0);
+    let (over, mut often) =
+        (sleep_until(Instant::now() + Duration::from_secs(8)), interval(Duration::from_millis(200)));
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => break,
+            Some(message) = told.recv() => {
+                for key in [message["cp_id"].as_str().unwrap_or_default(), "VLC-99"] {
+                    let seq = message["seq"].as_u64().unwrap_or_default() + 1;
+                    let mut forged = message.clone();
+                    let end = json!({ "type": "SUPPLY_END", "kwh": KWH, "seq": seq, "event_id": format!("forged-{ends}") });
+                    forged.as_object_mut().context("an object")?.extend(end.as_object().cloned().unwrap_or_default());
+                    producer.send_lossy(CP_TELEMETRY, key, &serde_json::to_vec(&forged)?);
+                    ends += 1;
+                }
+            }
+            _ = often.tick() => {
+                let fault = json!({ "type": "AVERIADO", "cp_id": "MAD-01", "reason": "a stranger says so", "timestamp": 1.0 });
+                producer.send_lossy(CP_TELEMETRY, "MAD-01", &serde_json::to_vec(&fault)?);
+                faults += 1;
+            }
+        }
+    }
+    anyhow::ensure!(ends >= 4 && faults >= 30, "only {ends} ends and {faults} faults were forged");
+    Ok(format!(
+        "{ends} ends of running sessions with {KWH} kWh, and {faults} faults, were forged on the topic"
+    ))
+}
