@@ -50,6 +50,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("requests_repeated", "INV-6: repeats of a request_id, given their first answer"),
     ("reservations_expired", "INV-3: reservations that came to nothing"),
     ("sessions_adopted", "INV-1: sessions found at an engine that this store did not know"),
+    ("stops_disobeyed", "INV-2: engines that supplied on after they were told to stop; out of service since"),
     ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),
     ("supplies_started", "INV-1: supplies that started: each gets one ticket"),
     ("tickets_estimated", "INV-1: tickets issued on the last reading known, without the final one"),

@@ -106,6 +106,33 @@ fn engine_killed_faulted_and_the_driver_told_and_its_meter_billed_on_return() {
 }
 
 #[test]
+fn power_cut_the_driver_is_told_free_when_it_asks_and_billed_on_return() {
+    let (roles, mut processes, mut driver) = supplying(Broker::open(), SLOW);
+    driver.line(&["MAD-01: 50.0 kW", "1.6"], PATIENCE);
+    let killed = mesh::now().mono;
+    processes[1].kill();
+    processes[2].kill();
+    driver.line(&["the charge failed", "so far"], ENGINE_SEEN);
+    becomes_within(&roles.central, "MAD-01", "DESCONECTADO", ENGINE_SEEN);
+    let took = mesh::now().mono.since(killed);
+    assert!(took < ENGINE_SEEN, "{took:?}");
+    let open = &operator(&roles.central, &["sessions"])[0];
+    assert_eq!((&open["state"], &open["power_w"]), (&"SUPPLYING".into(), &0.into()), "{open}");
+    assert!(open["trouble"].as_str().is_some_and(|trouble| trouble.contains("does not answer")), "{open}");
+
+    stop_charge(&roles.central, "7");
+    let stopped = &operator(&roles.central, &["sessions"])[0];
+    assert_eq!((&stopped["state"], &stopped["outcome"]), (&"ENDED".into(), &"STOPPED".into()), "{stopped}");
+    assert_eq!(operator(&roles.central, &["tickets"]), Vec::<Value>::new(), "it waits for the meter");
+
+    processes[1] = roles.engine("MAD-01", SLOW);
+    processes[2] = roles.monitor("MAD-01");
+    let ticket = roles.ticket("MAD-01");
+    assert_eq!((&ticket["outcome"], &ticket["estimated"]), (&"STOPPED".into(), &false.into()), "{ticket}");
+    let _ = driver.end(PATIENCE);
+}
+
+#[test]
 fn driver_killed_the_supply_goes_on_and_its_result_is_there_on_return() {
     let roles = Roles::new(Broker::open(), &["MAD-01", "MAD-02"]);
     let _processes = roles.all(FAST);
