@@ -5,14 +5,21 @@
 //! fields, is valid. Fields that are unknown are ignored.
 
 use crate::{engine::SupplyEnd, network::ChargePointStatus};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 /// From engines to central, keyed by charge point. Fast, not final: whoever can write there can write any message.
 pub const CP_TELEMETRY: &str = "cp_telemetry";
 /// What central could not use of [`CP_TELEMETRY`], with the reason in the header `reason`.
 pub const CP_TELEMETRY_DLQ: &str = "cp_telemetry.dlq";
-/// From central to drivers, keyed by driver.
+/// From central to drivers, keyed by driver. The bridge denies there what it does not ask central for.
 pub const DRIVER_NOTIFICATIONS: &str = "driver_notifications";
+/// From drivers of the old system, without a key, to the bridge, which asks central for each message.
+pub const DRIVER_REQUESTS: &str = "driver_requests";
+/// So begins the `request_id` of a call that the bridge makes: central knows by it that there is a bridge.
+pub const BRIDGE_REQUEST_ID: &str = "bridge-";
 /// From central to anyone, under the constant key [`NETWORK_STATUS_KEY`].
 pub const NETWORK_STATUS: &str = "network_status";
 /// The constant key of [`NETWORK_STATUS`], so that the parts of one broadcast stay in order.
@@ -224,6 +231,26 @@ pub struct Notification {
     /// currency's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_micros: Option<u64>,
+}
+
+/// The one message on [`DRIVER_REQUESTS`]: a driver of the old system asks for a charge. It has no `type`.
+///
+/// A field of another type is as good as missing, so that whoever wrote it can be told what is wrong.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DriverRequest {
+    /// The driver. Without it there is nobody to answer.
+    #[serde(default, deserialize_with = "if_it_fits", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The charge point.
+    #[serde(default, deserialize_with = "if_it_fits", skip_serializing_if = "Option::is_none")]
+    pub cp_id: Option<String>,
+    /// When the driver asked, in seconds since the epoch, by its own clock.
+    #[serde(default, deserialize_with = "if_it_fits", skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<f64>,
+}
+
+fn if_it_fits<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).ok())
 }
 
 /// The one type of message on [`NETWORK_STATUS`].

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// The log has at most so many lines of one kind a second: a peer that makes events by the thousand fills no disk.
 const LINES_A_SECOND: u64 = 20;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Events {
     ring: LogRing,
     /// How many of each kind there were in its newest second.

@@ -22,6 +22,7 @@ pub mod events;
 mod gauges;
 mod kafka;
 pub mod messages;
+mod old_requests;
 mod opening;
 pub mod options;
 pub mod panel;
@@ -32,6 +33,7 @@ pub mod writer;
 
 pub use api::view;
 pub use error::{Error, Unreadable};
+pub use old_requests::OldRequests;
 pub use options::{KnownError, Options, Registration, Rules};
 pub use roster::{Entry, Roster};
 pub use service::{Service, server, start};

@@ -7,6 +7,7 @@ use crate::{
     engine_client::Calls,
     events::Events,
     kafka::{Publisher, broadcast, read_telemetry, send_dead_letters, send_notifications},
+    old_requests::OldRequests,
     opening::Opening,
     panel::View,
     roster::{self, Roster, RosterHandle},
@@ -119,6 +120,8 @@ impl Service {
         let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
         let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());
         let changelog = Arc::new(Notify::new());
+        let old_requests = OldRequests::default();
+        let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let outlets = Outlets {
             events,
             producer: producer.clone(),
@@ -145,7 +148,8 @@ impl Service {
             let publisher = Publisher { handle, producer, log, store, wake: changelog };
             tasks.spawn(publisher.run(drained.clone()));
         }
-        let server = server(&options, &handle, roster.clone());
+        tasks.spawn(unbridged);
+        let server = server(&options, &handle, roster.clone(), old_requests);
         tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
 
         let serving = server.serve(listener, stop.clone());
@@ -203,9 +207,14 @@ async fn ended(running: &mut Running) -> Result<(), Error> {
 }
 
 /// The calls that central serves.
-pub fn server(options: &Options, handle: &Handle, roster: RosterHandle) -> GrpcServer {
+pub fn server(
+    options: &Options,
+    handle: &Handle,
+    roster: RosterHandle,
+    old_requests: OldRequests,
+) -> GrpcServer {
     let max = options.server.max_message_bytes;
-    let drivers = Drivers { handle: handle.clone() };
+    let drivers = Drivers { handle: handle.clone(), old_requests };
     let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
     let operators = Operators { handle: handle.clone(), roster };
     GrpcServer::new(&options.server)

@@ -37,6 +37,9 @@ pub(crate) enum Role {
     /// It ends with the table of what came of them; exit code 1 unless each came out as its line says.
     Driver(Box<Solo<driver::Options>>),
 
+    /// For drivers of the old system: it asks central for each of their messages on driver_requests.
+    Bridge(Box<Solo<bridge::Options>>),
+
     /// The operator's desk: what is asked of central, and what is ordered.
     Operator(Box<operator::Options>),
 
@@ -142,7 +145,8 @@ mod tests {
     #[test]
     fn every_flag_is_explained_and_every_setting_of_a_process_has_a_variable() {
         for role in command().get_subcommands() {
-            let process = matches!(role.get_name(), "central" | "engine" | "monitor" | "driver" | "up");
+            let process =
+                matches!(role.get_name(), "central" | "engine" | "monitor" | "driver" | "bridge" | "up");
             let flags =
                 role.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
             for flag in flags {

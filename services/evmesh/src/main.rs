@@ -48,6 +48,7 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Engine(solo) => Box::pin(roles::engine(*solo)).await,
         Role::Monitor(solo) => Box::pin(roles::monitor(*solo)).await,
         Role::Driver(solo) => Box::pin(roles::driver(*solo)).await,
+        Role::Bridge(solo) => Box::pin(roles::bridge(*solo)).await,
         Role::Operator(options) => {
             operator::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await
         }

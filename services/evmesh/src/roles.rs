@@ -43,6 +43,13 @@ pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure>
     stage.run(service, |log| monitor::panel::panel(view, log)).await
 }
 
+pub(crate) async fn bridge(solo: Solo<bridge::Options>) -> Result<(), Failure> {
+    // What it has to say is its log.
+    let stage = solo.process.without_panel().begin()?;
+    let service = bridge::Service::open(solo.role).because()?;
+    service.run(stage.shutdown).await.because()
+}
+
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
 pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let output = solo.role.output;

@@ -9,8 +9,19 @@ use std::{
     process::Command,
 };
 
-const ROLES: [&str; 10] =
-    ["central", "engine", "monitor", "driver", "operator", "point", "check", "up", "completions", "man"];
+const ROLES: [&str; 11] = [
+    "central",
+    "engine",
+    "monitor",
+    "driver",
+    "bridge",
+    "operator",
+    "point",
+    "check",
+    "up",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_command_explains_itself_with_its_exit_codes() {

@@ -5,8 +5,8 @@ mod common;
 
 use common::{PATIENCE, Process, broker::Broker, up};
 use evmesh_proto::topics::{
-    CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS, NETWORK_STATUS_KEY, NetworkStatus,
-    Notification, Telemetry,
+    CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, DriverRequest, NETWORK_STATUS,
+    NETWORK_STATUS_KEY, NetworkStatus, Notification, Telemetry,
 };
 use mesh::{
     kafka::{Message, Origin, Reader, ReaderEvent},
@@ -19,7 +19,8 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
 };
 
-const TOPICS: [&str; 4] = [CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS];
+const TOPICS: [&str; 5] =
+    [CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, NETWORK_STATUS];
 
 /// Messages that may wait between the readers and the test: more than its network publishes.
 const QUEUE: usize = 10_000;
@@ -41,6 +42,7 @@ fn every_example_is_what_the_code_reads_and_writes() {
                 match topic {
                     CP_TELEMETRY => again::<Telemetry>(topic, payload),
                     DRIVER_NOTIFICATIONS => again::<Notification>(topic, payload),
+                    DRIVER_REQUESTS => again::<DriverRequest>(topic, payload),
                     NETWORK_STATUS => again::<NetworkStatus>(topic, payload),
                     // It is there because it could not be read.
                     _ => assert!(serde_json::from_str::<Telemetry>(payload.as_str().unwrap()).is_err()),

@@ -6,7 +6,7 @@ use super::{
     pages::{self, Page},
     requests::{Arrived, new_session_id},
 };
-use crate::{store::Filter, writer::Handle};
+use crate::{old_requests::OldRequests, store::Filter, writer::Handle};
 use domain::network::{Command, Method, Session, Status as PointStatus, Target};
 use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
@@ -18,6 +18,7 @@ use tonic::{Code, Request, Response, Status};
 #[derive(Debug, Clone)]
 pub(crate) struct Drivers {
     pub(crate) handle: Handle,
+    pub(crate) old_requests: OldRequests,
 }
 
 /// A driver with a name: a guest has no calls of its own.
@@ -62,6 +63,7 @@ impl DriverService for Drivers {
             id => Target::Named(parse("charge_point_id", id)?),
         };
         let request_id = std::mem::take(&mut message.request_id);
+        self.old_requests.requested(&request_id);
         let mutation = arrived.mutation(Method::RequestCharge, driver.as_str(), &request_id, &message)?;
         let ask = |token| Command::RequestCharge {
             asked: mutation.asked(token),

@@ -130,7 +130,7 @@ impl Progress {
                 self.row(message.key, message.payload);
             }
             ReaderEvent::ReadToEnd { .. } => return Ok(self.read_to >= Some(last)),
-            ReaderEvent::NewCluster { id } => self.cluster = id,
+            ReaderEvent::NewCluster { id, .. } => self.cluster = id,
             ReaderEvent::Away => tracing::warn!("kafka is away; the rebuild waits for it"),
             ReaderEvent::Gap { .. } => {} // it is read from its beginning again, in order
         }

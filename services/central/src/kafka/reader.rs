@@ -34,7 +34,7 @@ fn input(event: ReaderEvent) -> Input {
         }
         ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
         ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),
-        ReaderEvent::NewCluster { id } => Input::NewCluster(id),
+        ReaderEvent::NewCluster { id, .. } => Input::NewCluster(id),
         ReaderEvent::Gap { .. } => Input::Command(Command::Broker(Broker::Gap)), // its reader says which
     }
 }

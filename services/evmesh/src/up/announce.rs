@@ -50,6 +50,9 @@ fn text(network: &Network, broker: &Broker, folder: &Folder) -> String {
     let _ = writeln!(text, "central        {}", network.central.local_addr());
     let _ = writeln!(text, "kafka          {}", broker.describe());
     let _ = writeln!(text, "state          {}", folder.describe());
+    if network.bridge.is_some() {
+        let _ = writeln!(text, "bridge         driver_requests of the old system is answered");
+    }
     let widest = network.points.iter().map(|point| point.id.as_str().len()).max().unwrap_or_default();
     for point in &network.points {
         let (id, engine, monitor) = (point.id.as_str(), point.engine_address(), point.monitor_address());

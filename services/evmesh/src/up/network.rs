@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 pub(super) struct Network {
     pub(super) central: central::Service,
     pub(super) points: Vec<Point>,
+    pub(super) bridge: Option<bridge::Service>,
 }
 
 /// A charge point: its engine and its monitor.
@@ -78,7 +79,15 @@ impl Network {
             let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
             points.push(Point { id, location, engine, monitor });
         }
-        Ok(Self { central, points })
+        let bridge = options.bridge.then(|| {
+            let mut flags = vec![
+                ("central", central.local_addr().to_string()),
+                ("data", folder.of("bridge").display().to_string()),
+            ];
+            flags.extend(kafka.clone());
+            bridge::Service::open(role("bridge", flags)?).because()
+        });
+        Ok(Self { central, points, bridge: bridge.transpose()? })
     }
 
     /// For people's hands at the charge points.
@@ -101,6 +110,10 @@ impl Network {
                 ended.because()
             });
             points.spawn(async move { point.engine.run(for_engine).await.because() });
+        }
+        if let Some(bridge) = self.bridge {
+            let shutdown = shutdown.clone();
+            points.spawn(async move { bridge.run(shutdown).await.because() });
         }
         let after_points = Shutdown::new();
         let stop_central = after_points.clone();

@@ -53,6 +53,10 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_UP_DATA", value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
 
+    /// Answer drivers of the old system too, who publish to driver_requests: what 'evmesh bridge' does.
+    #[arg(long, env = "EVMESH_UP_BRIDGE")]
+    pub(super) bridge: bool,
+
     /// How many times faster than real time energy flows; readings stay one a real second. At 600, the simulated cars
     /// (40 kWh at 50 kW) are full after 5 s; choose 60 to watch them for a minute.
     #[arg(long, env = "EVMESH_UP_SPEED", value_name = "FACTOR", default_value_t = 600)]

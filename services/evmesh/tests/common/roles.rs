@@ -44,7 +44,8 @@ impl Roles {
         self.points.iter().find(|point| point.0 == id).expect("a charge point of this network")
     }
 
-    fn data(&self, of: &str) -> String {
+    /// The folder of a role.
+    pub fn data(&self, of: &str) -> String {
         self.folder.path().join(of).display().to_string()
     }
 
@@ -85,6 +86,11 @@ impl Roles {
 
     pub fn driver(&self, more: &[&str]) -> Process {
         self.start(&[&["driver", "--central", &self.central], more].concat(), true)
+    }
+
+    pub fn bridge(&self, more: &[&str]) -> Process {
+        let own = ["bridge", "--central", &self.central, "--data", &self.data("bridge")];
+        self.start(&[&own[..], more].concat(), true)
     }
 
     /// All of it, ready.

@@ -6,7 +6,7 @@ use super::{PATIENCE, Process, broker::Broker};
 pub struct Up {
     pub process: Process,
     pub central: String,
-    broker: Broker,
+    pub broker: Broker,
 }
 
 /// The flags of an `evmesh up` that disturbs nobody.

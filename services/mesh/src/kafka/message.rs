@@ -49,9 +49,14 @@ pub enum ReaderEvent {
     ReadToEnd { as_of: Mono },
     /// Kafka cannot be reached. Once each time, and once at the start if it isn't there.
     Away,
-    /// The cluster is another than the stored one, or the first ever. It is read from the beginning; the service keeps
-    /// the id, and forgets the other one's offsets. Not told under [`Origin::Latest`].
-    NewCluster { id: String },
+    /// The cluster is another than the stored one, or the first ever; the service keeps the id, and forgets the other
+    /// one's offsets.
+    NewCluster {
+        id: String,
+        /// The next offset of each partition that is not read from its beginning: only at the first contact of
+        /// [`Origin::Latest`].
+        from: BTreeMap<i32, i64>,
+    },
     /// The offset of a partition is out of range, so messages are missing. It is read from the beginning.
     Gap { partition: i32 },
 }

@@ -271,8 +271,9 @@ impl Reading {
             Origin::Latest if before.is_none() => {
                 self.positions =
                     probe.ranges.iter().map(|(partition, (_, end))| (*partition, *end)).collect();
+                self.tell(ReaderEvent::NewCluster { id, from: self.positions.clone() })?;
             }
-            Origin::Latest => {}
+            Origin::Latest => self.tell(ReaderEvent::NewCluster { id, from: BTreeMap::new() })?,
             Origin::Stored { cluster_id, offsets } if before.is_none() && *cluster_id == self.cluster => {
                 self.positions = offsets.clone();
             }
@@ -284,7 +285,7 @@ impl Reading {
                         "another kafka cluster: it is read from the beginning"
                     );
                 }
-                self.tell(ReaderEvent::NewCluster { id })?;
+                self.tell(ReaderEvent::NewCluster { id, from: BTreeMap::new() })?;
             }
         }
         Ok(before.is_some())

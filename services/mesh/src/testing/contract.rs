@@ -24,9 +24,12 @@ pub fn messages(topic: &str) -> impl Iterator<Item = (&'static str, &'static Val
     })
 }
 
+/// The name of the one message that has no `type`.
+const WITHOUT_TYPE: &str = "CHARGE_REQUEST";
+
 /// What is wrong with a message of a topic; empty for one that fits its schema.
 pub fn wrong(topic: &str, payload: &Value) -> Vec<String> {
-    let kind = payload["type"].as_str().unwrap_or("(no type)");
+    let kind = payload["type"].as_str().unwrap_or(WITHOUT_TYPE);
     match messages(topic).find(|(name, _)| *name == kind) {
         Some((_, message)) => violations(&message["payload"], payload),
         None => vec![format!("{topic} has no message {kind}")],
@@ -60,6 +63,7 @@ fn undescribed(topic: &str, payload: &Value) -> Vec<String> {
     let known = match topic {
         evmesh_proto::topics::CP_TELEMETRY => &schemas["telemetry"],
         evmesh_proto::topics::DRIVER_NOTIFICATIONS => &schemas["notification"],
+        evmesh_proto::topics::DRIVER_REQUESTS => &schemas["request"],
         _ => &schemas["network_status"],
     };
     let fields = |payload: &Value, known: &Value| {

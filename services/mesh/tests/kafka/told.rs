@@ -55,7 +55,7 @@ impl Told {
 
     pub(crate) fn cluster(&self) -> Option<String> {
         self.events().into_iter().find_map(|event| match event {
-            ReaderEvent::NewCluster { id } => Some(id),
+            ReaderEvent::NewCluster { id, .. } => Some(id),
             _ => None,
         })
     }

@@ -27,6 +27,10 @@ pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
             r#"{"type":"NETWORK_STATUS_UPDATE","cps":[],"broadcast_id":"b1","part":1,"parts":2}"#,
             r#"{"type":"NETWORK_STATUS_UPDATE","cps":[{"id":"A","status":"PARADO","location":""}],"broadcast_id":"b1","part":2,"parts":2}"#,
         ]),
+        "charge_request" => texts(&[
+            r#"{"user_id":"101","cp_id":"MAD-01","timestamp":1700000000.0}"#,
+            r#"{"user_id":"101","cp_id":7,"timestamp":"now","new":[]}"#,
+        ]),
         "requests_file" => texts(&[
             "MAD-01\nany Madrid expect=denied:CHARGE_POINT_BUSY # why\n\nBCN-02 expect=fault\n",
             "any\r\nMAD-01 expect=denied\r\n",

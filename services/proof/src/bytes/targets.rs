@@ -13,7 +13,7 @@ use domain::simulated::Settings;
 use domain::{Energy, Mono, Now, Power, Wall};
 use evmesh_proto::{
     network::ChargePointStatus,
-    topics::{NetworkStatus, Notification, Telemetry},
+    topics::{DriverRequest, NetworkStatus, Notification, Telemetry},
 };
 use mesh::{
     store::{Batch, Store as _},
@@ -34,10 +34,11 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     Target { name: "telemetry", weight: 4, run: telemetry },
     Target { name: "notification", weight: 4, run: notification },
     Target { name: "network_status", weight: 4, run: network_status },
+    Target { name: "charge_request", weight: 4, run: charge_request },
     Target { name: "requests_file", weight: 4, run: requests_file },
     Target { name: "words", weight: 4, run: words },
     Target { name: "calls", weight: 4, run: calls },
@@ -112,6 +113,12 @@ pub fn telemetry(payload: &[u8]) -> bool {
     central.step(at(3), vec![message(2, good), Input::Command(Command::Tick)]).expect("memory takes it");
     central.close().expect("memory takes it");
     read.is_ok()
+}
+
+/// `driver_requests`, as the bridge reads it.
+pub fn charge_request(payload: &[u8]) -> bool {
+    round_trip::<DriverRequest>(payload);
+    bridge::understood(payload, at(1).wall)
 }
 
 /// `driver_notifications`, as a driver reads it.

@@ -74,7 +74,7 @@ fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
     };
     let (handle, running) = central::start(writer, outlets, TIMEOUT)?;
     let roster = roster::spawn(watch::Sender::new(Arc::new(Roster::default())), handle.clone(), stop.clone());
-    Ok((central::server(&options, &handle, roster).without_socket(), running))
+    Ok((central::server(&options, &handle, roster, Default::default()).without_socket(), running))
 }
 
 async fn engine(stop: &Shutdown) -> anyhow::Result<Stack> {
