@@ -68,7 +68,7 @@ impl Events {
 }
 
 /// The events of one kind in one second.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Newest {
     second: i64,
     count: u64,

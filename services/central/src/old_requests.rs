@@ -62,7 +62,7 @@ impl OldRequests {
         let reader = Reader::spawn(options, DRIVER_REQUESTS, GROUP, Origin::Latest, sink)?;
         Ok(async move {
             tokio::select! {
-                () = told.tell(&events) => {}
+                () = told.tell(events) => {}
                 () = stop.started() => {}
             }
             drop(reader);
@@ -82,7 +82,7 @@ impl OldRequests {
     }
 
     /// Never ends.
-    async fn tell(&self, events: &Events) {
+    async fn tell(&self, mut events: Events) {
         loop {
             self.shared.woken.notified().await;
             sleep(PATIENCE).await;
@@ -124,7 +124,7 @@ mod tests {
         let old = OldRequests::default();
         let (events, ring) = Events::new();
         let telling = old.clone();
-        let telling = tokio::spawn(async move { telling.tell(&events).await });
+        let telling = tokio::spawn(async move { telling.tell(events).await });
         for second in 0..seconds {
             old.came();
             if bridge_asks(second) {
