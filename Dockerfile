@@ -11,11 +11,12 @@ FROM debian:bookworm-slim
 # Ids above the system's and the usual people's, fixed so that a volume keeps its owner from one image to the next.
 RUN groupadd --gid 10001 evmesh \
  && useradd --uid 10001 --gid evmesh --no-create-home --home-dir /var/lib/evmesh --shell /usr/sbin/nologin evmesh \
- && install --directory --owner=evmesh --group=evmesh --mode=0750 /var/lib/evmesh
+ && install --directory --owner=evmesh --group=evmesh --mode=0700 /var/lib/evmesh
 COPY --from=build /src/target/release/evmesh /usr/local/bin/evmesh
 COPY examples /usr/local/share/evmesh/examples
 
-# Where a store's volume is mounted: a new named volume takes over this folder's owner.
+# Where a store's volume is mounted: a new named volume takes over this folder's owner and its mode, which has to be the
+# owner's alone.
 WORKDIR /var/lib/evmesh
 USER 10001:10001
 ENTRYPOINT ["evmesh"]

@@ -6,6 +6,7 @@ mod common;
 use common::{Process, free_address, run};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -55,7 +56,7 @@ fn once(command: Command<'_>, data: &Path) {
 }
 
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
+    mesh::files::private_folder(to).expect("a folder");
     for entry in fs::read_dir(from).expect("it is there") {
         let entry = entry.expect("it can be read");
         let target = to.join(entry.file_name());
@@ -135,6 +136,31 @@ fn a_damaged_store_is_refused_with_a_way_out_and_its_backup_serves_again() {
             copy(&backup, &data);
         }
         once(command, &data);
+    }
+}
+
+#[test]
+fn a_folder_that_is_open_to_others_is_refused_and_one_that_vanishes_ends_the_role() {
+    let folder = tempfile::tempdir().unwrap();
+    let central: Command = &central;
+    for (role, command) in [("central", central), ("engine", &engine)] {
+        let data = folder.path().join(role);
+        once(command, &data);
+        let mode = |mode| fs::set_permissions(&data, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o755);
+        let path = data.display().to_string();
+        refused(&command(&data, "127.0.0.1:0"), &["(mode 0755)", &format!("chmod -R go= '{path}'")]);
+        mode(0o700);
+        let address = free_address();
+        let mut process = Process::start(command(&data, &address));
+        process.line(&[if role == "central" { "central serves" } else { "engine ready" }], common::PATIENCE);
+        fs::remove_dir_all(&data).unwrap();
+        if role == "engine" {
+            // It looks at its store whenever it is asked something.
+            run(["point", "--engine", &address, "plug"]);
+        }
+        process.line(&["evmesh: ", &path, "was removed or replaced"], common::PATIENCE);
+        assert_eq!(process.end(common::PATIENCE), 3);
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod convert;
+pub mod files;
 pub mod flags;
 pub mod group_commit;
 pub mod grpc;

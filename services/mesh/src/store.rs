@@ -13,6 +13,7 @@ mod whole;
 
 pub use disk::SledStore;
 
+use crate::files::FolderError;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -28,6 +29,13 @@ pub enum StoreError {
     InUse(PathBuf),
     #[error("the store in {folder} cannot be opened; check the folder's permissions and the disk")]
     Open { folder: PathBuf, source: std::io::Error },
+    #[error("the store cannot be kept: {0}")]
+    Private(FolderError),
+    #[error(
+        "the folder {folder} was removed or replaced while its store was in use; {}",
+        way_out(*older_copies)
+    )]
+    Gone { folder: PathBuf, older_copies: bool },
     #[error("the store in {folder} is damaged: {what}; {}", way_out(*older_copies))]
     Damaged { folder: PathBuf, older_copies: bool, what: String, source: Option<sled::Error> },
     #[error(
@@ -93,6 +101,8 @@ impl StoreError {
             Self::Damaged { .. }
             | Self::Lost { .. }
             | Self::Unproven { .. }
+            | Self::Private(_)
+            | Self::Gone { .. }
             | Self::OtherRole { .. }
             | Self::Missing { .. }
             | Self::Newer { .. } => true,
@@ -151,7 +161,8 @@ pub trait Store: Send + 'static {
     /// At most `limit` entries in order of their keys: those that start with `prefix`, from the key `from` on.
     fn range(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Entry>, StoreError>;
 
-    /// Applies a batch, atomically; it is on disk when this returns. An empty batch does nothing.
+    /// Applies a batch, atomically; it is on disk when this returns. An empty batch changes nothing; whether the store
+    /// is still there may be looked at all the same.
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
 }
 

@@ -352,7 +352,7 @@ async fn an_older_copy_of_the_store_does_not_overwrite_what_came_after_it() {
 }
 
 fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
+    mesh::files::private_folder(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (entry, to) = (entry.unwrap(), to.to_owned());
         let to = to.join(entry.file_name());

@@ -1,8 +1,10 @@
 //! Where `evmesh up` keeps its stores: a folder that stays, or one that goes with the process.
 
 use crate::exit::Failure;
+use mesh::files::{self, FolderError};
 use std::{
-    fs,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -16,21 +18,23 @@ pub(super) enum Folder {
 }
 
 impl Folder {
-    /// The user's folder, created if it is missing; without one, a temporary folder.
+    /// The user's folder, theirs alone, created if it is missing; without one, a temporary folder.
     pub(super) fn open(kept: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = kept else {
-            let folder = tempfile::Builder::new().prefix("evmesh-").tempdir();
+            let only_ours = Permissions::from_mode(0o700);
+            let folder = tempfile::Builder::new().prefix("evmesh-").permissions(only_ours).tempdir();
             return folder.map(Self::Temporary).map_err(|error| {
                 Failure::Failed(format!(
                     "cannot create a temporary folder: {error}; name a folder with --data"
                 ))
             });
         };
-        fs::create_dir_all(path).map_err(|error| {
-            Failure::Failed(format!(
+        files::private_folder(path).map_err(|error| match error {
+            FolderError::Io(error) => Failure::Failed(format!(
                 "cannot create the folder '{}': {error}; name another with --data",
                 path.display()
-            ))
+            )),
+            open @ FolderError::OpenToOthers { .. } => Failure::Store(open.to_string()),
         })?;
         Ok(Self::Kept(path.to_owned()))
     }

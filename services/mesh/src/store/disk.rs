@@ -4,10 +4,12 @@ use super::{
     Batch, Entry, Role, Store, StoreError,
     whole::{self, Committed, Tally, Unreadable},
 };
+use crate::files::{self, FolderError, LOST_AND_FOUND};
 use std::{
     cell::Cell,
     fs::File,
     io,
+    os::unix::fs::MetadataExt as _,
     panic::{self, AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Once,
@@ -19,8 +21,6 @@ use std::{
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long sled may take to let go of a folder after its store was closed; seen: milliseconds on a busy machine.
 const LET_GO: Duration = Duration::from_secs(1);
-/// In a fresh file system's own folder, which is no content.
-const LOST_AND_FOUND: &str = "lost+found";
 
 /// A store in a folder, by sled.
 #[derive(Debug)]
@@ -28,19 +28,27 @@ pub struct SledStore {
     db: sled::Db,
     /// sled's file: its `flush` survives a killed process, and only `fdatasync` a power cut.
     file: File,
+    /// The same file as its folder shows it: device and number. Without it there, all that is written is lost.
+    place: (u64, u64),
+    folder: PathBuf,
+    older_copies: bool,
     /// As it is on disk.
     tally: Tally,
     committed: Committed,
 }
 
 impl SledStore {
-    /// Opens the store in a folder, which is created where it is missing. One process at a time.
+    /// Opens the store in a folder, which is created where it is missing, for its owner alone; one that is open to
+    /// others is refused. One process at a time.
     ///
     /// All rows are read once (about a second for a million): what is not as it was written is an error here, and so
     /// is a store that is older than what was acknowledged, or gone.
     pub fn open(folder: &Path, role: Role) -> Result<Self, StoreError> {
         let at = Place { folder, role };
-        std::fs::create_dir_all(folder).map_err(|source| at.cannot(source))?;
+        files::private_folder(folder).map_err(|error| match error {
+            FolderError::Io(source) => at.cannot(source),
+            open @ FolderError::OpenToOthers { .. } => StoreError::Private(open),
+        })?;
         let bare = at.is_bare().map_err(|source| at.cannot(source))?;
         let mut committed = Committed::lock(folder)
             .map_err(|source| at.cannot(source))?
@@ -61,8 +69,11 @@ impl SledStore {
         };
         let db = at.guarded(|| sled(folder))?;
         let file = File::open(folder.join("db")).map_err(|source| at.cannot(source))?;
+        let found = file.metadata().map_err(|source| at.cannot(source))?;
         let tally = at.prove(&db, known)?;
-        let mut store = Self { db, file, tally, committed };
+        files::make_private(folder).map_err(|source| at.cannot(source))?;
+        let (place, older_copies) = ((found.dev(), found.ino()), role.older_copies);
+        let mut store = Self { db, file, place, folder: at.path(), older_copies, tally, committed };
         if known.is_none() {
             tracing::warn!(
                 folder = %folder.display(),
@@ -90,6 +101,17 @@ impl SledStore {
         self.committed.write(tally.id, tally.sequence).map_err(StoreError::Write)?;
         self.tally = tally;
         Ok(())
+    }
+
+    /// What is written is of use only where the next start finds it: nothing more is acknowledged without that.
+    fn is_there(&self) -> Result<(), StoreError> {
+        match std::fs::metadata(self.folder.join("db")) {
+            Ok(found) if (found.dev(), found.ino()) == self.place => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Write(error)),
+            Ok(_) | Err(_) => {
+                Err(StoreError::Gone { folder: self.folder.clone(), older_copies: self.older_copies })
+            }
+        }
     }
 }
 
@@ -281,7 +303,10 @@ impl Store for SledStore {
                 None => changes.remove(key),
             }
         }
-        if changed { self.write(changes, tally) } else { Ok(()) }
+        if changed {
+            self.write(changes, tally)?;
+        }
+        self.is_there()
     }
 }
 

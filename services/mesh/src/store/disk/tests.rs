@@ -2,6 +2,9 @@
 
 use super::super::tests::{batch, behaves, keys};
 use super::*;
+use crate::files::private_folder;
+
+mod folder;
 
 const CENTRAL: Role = Role { name: "central", older_copies: true, must_exist: false };
 const ENGINE: Role = Role { name: "engine", older_copies: false, must_exist: false };
@@ -31,7 +34,7 @@ fn rows(store: &impl Store) -> Vec<Entry> {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
+    private_folder(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
@@ -63,7 +66,7 @@ fn a_folder_that_cannot_be_used_is_a_plain_error() {
     std::fs::write(&file, "not a store").unwrap();
     assert!(matches!(SledStore::open(&file, CENTRAL), Err(StoreError::Open { .. })));
     let strange = folder.path().join("strange");
-    std::fs::create_dir(&strange).unwrap();
+    private_folder(&strange).unwrap();
     std::fs::write(strange.join("conf"), "of another program").unwrap();
     for role in [CENTRAL, ENGINE] {
         let error = SledStore::open(&strange, role).unwrap_err();
@@ -354,15 +357,15 @@ fn killed_while_it_begins_it_begins_again() {
     let folder = tempfile::tempdir().unwrap();
     // Between any two of its first steps.
     let first = folder.path().join("first");
-    std::fs::create_dir(&first).unwrap();
+    private_folder(&first).unwrap();
     overwrite_whole(&first.join(whole::FILE), b"");
     assert!(SledStore::open(&first, CENTRAL).is_ok());
     let second = folder.path().join("second");
-    std::fs::create_dir(&second).unwrap();
+    private_folder(&second).unwrap();
     Committed::lock(&second).unwrap().unwrap().begin(&second, 7).unwrap();
     assert!(SledStore::open(&second, CENTRAL).is_ok());
     let third = folder.path().join("third");
-    std::fs::create_dir(&third).unwrap();
+    private_folder(&third).unwrap();
     Committed::lock(&third).unwrap().unwrap().begin(&third, 7).unwrap();
     drop(sled(&third).unwrap());
     assert!(SledStore::open(&third, CENTRAL).is_ok());
