@@ -2,6 +2,7 @@
 
 use domain::network::{Config, RegistrationPolicy};
 use mesh::{
+    files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
     grpc::ServerOptions,
     kafka::KafkaOptions,
@@ -169,8 +170,8 @@ impl Default for Rules {
 /// The list of known charge points cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KnownError {
-    #[error("the known charge points in {0} cannot be read; check the path of --known")]
-    File(PathBuf, #[source] std::io::Error),
+    #[error("the known charge points in {0} cannot be read: {1}; check the file of --known")]
+    File(PathBuf, TextError),
     #[error("the known charge point '{0}' {1}")]
     Id(String, domain::ids::InvalidId),
     #[error(
@@ -214,7 +215,7 @@ impl Rules {
 }
 
 fn read_list(file: &Path) -> Result<Vec<String>, KnownError> {
-    let text = std::fs::read_to_string(file).map_err(|error| KnownError::File(file.to_owned(), error))?;
+    let text = read_text(file).map_err(|error| KnownError::File(file.to_owned(), error))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }
@@ -260,7 +261,7 @@ mod tests {
     fn known_charge_points_come_from_a_file_and_from_flags() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known");
-        std::fs::write(&file, "# ours\nMAD-01\n\n MAD-02 \n").unwrap();
+        std::fs::write(&file, "\u{feff}# ours\r\nMAD-01\r\n\n MAD-02 \n").unwrap();
         let path = file.to_str().unwrap();
         let options =
             parse(&["--registration", "known", "--known", path, "--known-charge-point", "BCN-01"]).unwrap();
@@ -268,6 +269,9 @@ mod tests {
         assert_eq!(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["BCN-01", "MAD-01", "MAD-02"]);
         std::fs::write(&file, "M D\n").unwrap();
         let wrong = options.rules.config().unwrap_err().to_string();
+        std::fs::write(&file, b"\xff\xfeM\0D\0").unwrap();
+        let wrong = options.rules.config().unwrap_err().to_string();
+        assert!(wrong.contains("cannot be read: it is in UTF-16; save it as UTF-8"), "{wrong}");
         assert!(wrong.starts_with("the known charge point 'M D' has ' '"), "{wrong}");
         assert!(parse(&["--registration", "known"]).unwrap().rules.config().is_err());
     }

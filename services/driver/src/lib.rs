@@ -30,9 +30,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot read the requests in {}: {problem}; name another file with --requests", .file.display())]
-    Unreadable { file: PathBuf, problem: std::io::Error },
-    #[error("{} is larger than {max_bytes} bytes: that is no file of requests", .file.display())]
-    TooLarge { file: PathBuf, max_bytes: u64 },
+    Unreadable { file: PathBuf, problem: mesh::files::TextError },
     #[error(transparent)]
     File(#[from] domain::requests::FileError),
     #[error(transparent)]

@@ -5,11 +5,8 @@ use domain::{
     ChargePointId, DriverId, Location,
     requests::{Expectation, Line, PAUSE, Settings, Target, parse},
 };
-use mesh::{flags, grpc::Address, kafka::KafkaOptions};
-use std::{fs, path::PathBuf, time::Duration};
-
-/// The largest file of requests: the most lines, with generous comments.
-const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+use mesh::{files::read_text, flags, grpc::Address, kafka::KafkaOptions};
+use std::{path::PathBuf, time::Duration};
 
 /// Who charges, where, and how it is shown.
 #[derive(Debug, Clone, clap::Args)]
@@ -80,11 +77,7 @@ impl Options {
             };
             return Ok(vec![Line { number: 1, target, expectation: Expectation::Ticket }]);
         };
-        let unreadable = |problem| Error::Unreadable { file: file.clone(), problem };
-        if fs::metadata(file).map_err(unreadable)?.len() > MAX_FILE_BYTES {
-            return Err(Error::TooLarge { file: file.clone(), max_bytes: MAX_FILE_BYTES });
-        }
-        let text = fs::read_to_string(file).map_err(unreadable)?;
+        let text = read_text(file).map_err(|problem| Error::Unreadable { file: file.clone(), problem })?;
         Ok(parse(&file.display().to_string(), &text)?)
     }
 }

@@ -79,8 +79,6 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Line>, FileError> {
 }
 
 fn parse_line(number: u32, text: &str) -> Result<Option<Line>, WrongLine> {
-    // A byte order mark comes from some editors and means nothing.
-    let text = text.trim_start_matches('\u{feff}');
     let mut words = text.split_whitespace().take_while(|word| !word.starts_with('#'));
     let Some(first) = words.next() else {
         return Ok(None);
@@ -143,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_line_by_line() {
-        let text = "\u{feff}# my week\n\nMAD-01\n  MAD-02  expect=denied # taken\nany\nany Madrid Centro \
+        let text = "# my week\n\nMAD-01\n  MAD-02  expect=denied # taken\nany\nany Madrid Centro \
                     expect=fault\r\nX expect=denied:CHARGE_POINT_UNKNOWN\n";
         let lines = parse("week.txt", text).unwrap();
         let expected = [

@@ -2,7 +2,8 @@
 
 use crate::exit::Failure;
 use domain::{ChargePointId, Location, Price, text::InvalidText};
-use std::{collections::HashSet, fs, path::Path};
+use mesh::files::read_text;
+use std::{collections::HashSet, path::Path};
 
 /// What `--charge-points` says of its format.
 pub(super) const FORMAT: &str = "one charge point a line: its id, its place and its price a kWh, separated by \
@@ -32,7 +33,7 @@ pub(super) fn load(file: Option<&Path>) -> Result<Vec<ChargePoint>, Failure> {
         return parse(DEFAULT).map_err(Failure::Failed);
     };
     let name = file.display();
-    let text = fs::read_to_string(file)
+    let text = read_text(file)
         .map_err(|error| Failure::Failed(format!("cannot read the charge points of '{name}': {error}")))?;
     parse(&text).map_err(|wrong| Failure::Failed(format!("'{name}', {wrong}; the format is {FORMAT}")))
 }
@@ -88,6 +89,18 @@ mod tests {
         assert_eq!(parse("# none\n\n").unwrap(), []);
         let read = parse("# one\n  X ; a, b ; 1 EUR\n").unwrap();
         assert_eq!((read[0].id.as_str(), read[0].location.as_str()), ("X", "a, b"));
+    }
+
+    #[test]
+    fn a_file_of_another_editor_is_read_or_its_encoding_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("points");
+        std::fs::write(&file, "\u{feff}MAD-01; Alcalá; 0.35 EUR\r\nMAD-02; b; 1 EUR\r\n").unwrap();
+        let read = load(Some(&file)).unwrap();
+        assert_eq!((read[0].id.as_str(), read[1].price.to_string()), ("MAD-01", "1.00 EUR".to_owned()));
+        std::fs::write(&file, b"MAD-01; Alcal\xe1; 0.35 EUR\n").unwrap();
+        let Err(Failure::Failed(said)) = load(Some(&file)) else { panic!("Latin-1 is refused") };
+        assert!(said.contains("line 1 is not UTF-8: it looks like Latin-1"), "{said}");
     }
 
     #[test]

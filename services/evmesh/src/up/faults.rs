@@ -21,7 +21,7 @@ const REASON: &str = "broken on purpose: the request's line expects a fault";
 
 /// The lines of a file that expect a fault; none if it cannot be read, which the driver's app says better.
 pub(super) fn expected(file: &Path) -> HashSet<u32> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let text = mesh::files::read_text(file).unwrap_or_default();
     let lines = requests::parse(&file.display().to_string(), &text).unwrap_or_default();
     let faults = lines.into_iter().filter(|line| line.expectation == Expectation::Fault);
     faults.map(|line| line.number).collect()
