@@ -4,13 +4,12 @@ use domain::network::{Config, RegistrationPolicy};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
-    grpc::ServerOptions,
+    grpc::{Listen, ServerOptions},
     kafka::KafkaOptions,
     seconds,
 };
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,9 +17,9 @@ use std::{
 /// Central: the authority of the network.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Where drivers, charge points and operators reach central; port 0 takes any free one.
+    /// Where drivers, charge points and operators reach central, all addresses of a name; port 0 takes any free one.
     #[arg(long, env = "EVMESH_CENTRAL_LISTEN", value_name = "HOST:PORT", default_value = flags::CENTRAL)]
-    pub listen: SocketAddr,
+    pub listen: Listen,
 
     /// The folder of central's store. One process at a time; created where it is missing.
     #[arg(long, env = "EVMESH_CENTRAL_DATA", value_name = "DIR", default_value = "data/central")]
@@ -269,10 +268,10 @@ mod tests {
         assert_eq!(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["BCN-01", "MAD-01", "MAD-02"]);
         std::fs::write(&file, "M D\n").unwrap();
         let wrong = options.rules.config().unwrap_err().to_string();
+        assert!(wrong.starts_with("the known charge point 'M D' has ' '"), "{wrong}");
         std::fs::write(&file, b"\xff\xfeM\0D\0").unwrap();
         let wrong = options.rules.config().unwrap_err().to_string();
         assert!(wrong.contains("cannot be read: it is in UTF-16; save it as UTF-8"), "{wrong}");
-        assert!(wrong.starts_with("the known charge point 'M D' has ' '"), "{wrong}");
         assert!(parse(&["--registration", "known"]).unwrap().rules.config().is_err());
     }
 

@@ -22,7 +22,7 @@ use evmesh_proto::{
 use mesh::{
     Shutdown,
     group_commit::Owner,
-    grpc::{GrpcServer, Listener},
+    grpc::{GrpcServer, Listener, REQUEST_CODING},
     kafka::{Producer, ensure_topics},
     store::Store,
 };
@@ -61,7 +61,7 @@ impl Service {
     /// A store that is empty is looked for on Kafka by [`Service::run`], before anyone is served.
     pub async fn bind(options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
-        let listener = Listener::bind(options.listen, "central").await?;
+        let listener = Listener::bind(options.listen.clone(), "central").await?;
         let of_store = options.clone();
         let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));
         let opening = opening.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
@@ -218,9 +218,21 @@ pub fn server(
     let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
     let operators = Operators { handle: handle.clone(), roster };
     GrpcServer::new(&options.server)
-        .add_service(DriverServiceServer::new(drivers).max_decoding_message_size(max))
-        .add_service(ChargePointServiceServer::new(points).max_decoding_message_size(max))
-        .add_service(OperatorServiceServer::new(operators).max_decoding_message_size(max))
+        .add_service(
+            DriverServiceServer::new(drivers)
+                .max_decoding_message_size(max)
+                .accept_compressed(REQUEST_CODING),
+        )
+        .add_service(
+            ChargePointServiceServer::new(points)
+                .max_decoding_message_size(max)
+                .accept_compressed(REQUEST_CODING),
+        )
+        .add_service(
+            OperatorServiceServer::new(operators)
+                .max_decoding_message_size(max)
+                .accept_compressed(REQUEST_CODING),
+        )
 }
 
 /// What runs beside the server.

@@ -3,10 +3,10 @@
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     flags,
-    grpc::{Address, ServerOptions},
+    grpc::{Address, Listen, ServerOptions},
     kafka::KafkaOptions,
 };
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// A charge point's power side, and the simulated cars that come to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,9 +15,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_ENGINE_CHARGE_POINT", value_name = "ID")]
     pub charge_point: ChargePointId,
 
-    /// Where central, the monitor and the panel's commands reach this engine; port 0 takes a free one.
+    /// Where central, the monitor and the panel's commands reach this engine, all addresses of a name; port 0 takes a
+    /// free one.
     #[arg(long, env = "EVMESH_ENGINE_LISTEN", value_name = "HOST:PORT", default_value = flags::ENGINE)]
-    pub listen: SocketAddr,
+    pub listen: Listen,
 
     /// Central, for supplies asked for at the charge point itself.
     #[arg(long, env = "EVMESH_ENGINE_CENTRAL", value_name = "HOST:PORT", default_value = flags::CENTRAL)]

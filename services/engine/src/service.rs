@@ -22,7 +22,7 @@ use mesh::{
     Shutdown,
     clock::sleep_until,
     group_commit::{self, Inbox, Owner, queue},
-    grpc::{CALL_TIMEOUT, GrpcServer, Listener, Peer, ServerOptions},
+    grpc::{CALL_TIMEOUT, GrpcServer, Listener, Peer, REQUEST_CODING, ServerOptions},
     kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
@@ -62,7 +62,7 @@ impl Service {
         open: impl FnOnce() -> Result<Box<dyn Store>, StoreError> + Send + 'static,
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
-        let listener = Listener::bind(options.listen, &what).await?;
+        let listener = Listener::bind(options.listen.clone(), &what).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
         let opening = tokio::task::spawn_blocking(move || {
@@ -154,7 +154,9 @@ pub fn server(options: &ServerOptions, point: &Point) -> GrpcServer {
     let limit = options.max_message_bytes;
     let engine = EngineServiceServer::new(EngineApi::new(point.clone())).max_decoding_message_size(limit);
     let panel = EnginePanelServiceServer::new(PanelApi(point.clone())).max_decoding_message_size(limit);
-    GrpcServer::new(options).add_service(engine).add_service(panel)
+    GrpcServer::new(options)
+        .add_service(engine.accept_compressed(REQUEST_CODING))
+        .add_service(panel.accept_compressed(REQUEST_CODING))
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

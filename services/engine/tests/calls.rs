@@ -268,7 +268,7 @@ async fn what_is_wrong_at_the_start_is_one_plain_sentence() {
         Err(error) => error.to_string(),
     };
     let mut taken = good.clone();
-    taken.listen = engine.address;
+    taken.listen = engine.address.into();
     taken.data = folder.path().join("another");
     let said = failed(taken).await;
     assert!(

@@ -87,7 +87,7 @@ async fn central_decides_and_calls_back() {
     let folder = tempdir().unwrap();
     let (known, engine_address) = watch::channel(None);
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "central").await.unwrap();
+    let listener = Listener::bind(([127, 0, 0, 1], 0), "central").await.unwrap();
     let central = Address::from(listener.local_addr());
     let stop = Shutdown::new();
     let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });

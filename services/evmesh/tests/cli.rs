@@ -73,6 +73,8 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("centrall", "'centrall'"),
         ("central --bogus", "'--bogus'"),
         ("central --listen nowhere", "--listen"),
+        ("monitor --charge-point A --listen 50071", "must be HOST:PORT"),
+        ("up --metrics-address :9100", "must be HOST:PORT"),
         ("central --reservation 0", "from 1 to 86400 seconds"),
         ("engine", "--charge-point"),
         ("engine --charge-point a/b", "only letters, digits"),
@@ -114,7 +116,7 @@ fn a_taken_port_is_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("store").display().to_string();
     let free = ["--listen", "127.0.0.1:0"];
-    for (command, flag) in [
+    let commands = [
         (vec!["central", "--data", &data, "--listen", &address], "--listen"),
         (vec!["engine", "--charge-point", "A", "--data", &data, "--listen", &address], "--listen"),
         (vec!["monitor", "--charge-point", "A", "--listen", &address], "--listen"),
@@ -124,13 +126,21 @@ fn a_taken_port_is_one_sentence() {
             [&["up", "--engine-port-base", "0"], &free[..], &["--monitor-port-base", &port]].concat(),
             "--monitor-port-base",
         ),
-    ] {
+    ];
+    let refused = |command: Vec<&str>, flag: &str| {
         let run = run(&command);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
         let last = run.stderr.lines().last().unwrap_or_default();
         let says = [&address, "the address is in use", &format!("choose another port with {flag}")];
         assert!(says.iter().all(|text| last.contains(text)), "{command:?}: {last}");
-    }
+    };
+    // All at once: each tries a little longer before it gives up.
+    std::thread::scope(|scope| {
+        for (command, flag) in commands {
+            let refused = &refused;
+            scope.spawn(move || refused(command, flag));
+        }
+    });
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Logs and metrics. The only global thing: the executable calls [`init`] once.
 
+use crate::grpc::Listen;
+use domain::text::printable;
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tracing::{Level, Metadata};
@@ -19,9 +20,10 @@ pub struct ObservabilityOptions {
     #[arg(long, env = "EVMESH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// Serve metrics for Prometheus at http://HOST:PORT/metrics; not served by default.
+    /// Serve metrics for Prometheus at http://HOST:PORT/metrics, of a name at its first address; not served by
+    /// default.
     #[arg(long, env = "EVMESH_METRICS_ADDRESS", value_name = "HOST:PORT")]
-    pub metrics_address: Option<SocketAddr>,
+    pub metrics_address: Option<Listen>,
 }
 
 /// How to log.
@@ -43,7 +45,7 @@ pub enum Error {
     #[error("logs were set up already")]
     Twice,
     #[error("metrics cannot be served on {0}; choose another address with --metrics-address")]
-    Metrics(SocketAddr, #[source] metrics_exporter_prometheus::BuildError),
+    Metrics(Listen, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 #[derive(Debug, Clone)]
@@ -74,11 +76,16 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
         }
     };
     done.map_err(|_| Error::Twice)?;
-    if let Some(address) = options.metrics_address {
+    if let Some(at) = &options.metrics_address {
+        let failed = |source| Error::Metrics(at.clone(), source);
+        let address = at.first().map_err(|error| failed(error.into()))?; // the exporter has one socket
         metrics_exporter_prometheus::PrometheusBuilder::new()
             .with_http_listener(address)
             .install()
-            .map_err(|source| Error::Metrics(address, source))?;
+            .map_err(|error| failed(error.into()))?;
+        if at.to_string() != address.to_string() {
+            tracing::info!(%address, "metrics are served at the first address of {at}");
+        }
     }
     Ok(())
 }

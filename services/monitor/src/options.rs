@@ -3,9 +3,9 @@
 use domain::{ChargePointId, Location, Price, watchdog::Settings};
 use mesh::{
     flags,
-    grpc::{Address, ServerOptions},
+    grpc::{Address, Listen, ServerOptions},
 };
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// The shortest time between two pings: below it, a busy machine looks like a dead engine.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(10);
@@ -37,9 +37,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_MONITOR_CENTRAL", default_value = flags::CENTRAL, value_name = "HOST:PORT")]
     pub central: Address,
 
-    /// Where the monitor itself listens, for health checks and reflection; port 0 is any free one.
+    /// Where the monitor itself listens, for health checks and reflection, all addresses of a name; port 0 is any free
+    /// one.
     #[arg(long, env = "EVMESH_MONITOR_LISTEN", default_value = "127.0.0.1:50071", value_name = "HOST:PORT")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
 
     /// How often the engine is pinged (seconds, at least 0.01).
     #[arg(long, env = "EVMESH_MONITOR_PING_INTERVAL", default_value = "1", value_name = "SECONDS",

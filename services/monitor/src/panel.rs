@@ -82,7 +82,7 @@ mod tests {
             "--price",
             "0.35 EUR",
         ]);
-        let view = View { listen: options.listen, options, status };
+        let view = View { listen: ([127, 0, 0, 1], 50071).into(), options, status };
         let log = vec![(tracing::Level::ERROR, "broken".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| draw(frame, frame.area(), &view, log)).unwrap();

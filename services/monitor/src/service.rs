@@ -28,7 +28,7 @@ pub struct Service {
 impl Service {
     /// Binds the monitor's own address. Neither engine nor central is needed.
     pub async fn bind(options: Options) -> Result<Self, Error> {
-        let listener = Listener::bind(options.listen, "the monitor").await?;
+        let listener = Listener::bind(options.listen.clone(), "the monitor").await?;
         let watchdog = Watchdog::new(options.settings());
         let (listen, status) = (listener.local_addr(), watchdog.status());
         let view = View { options: options.clone(), listen, status };

@@ -116,7 +116,7 @@ async fn what_cannot_start_says_so_in_one_plain_sentence() {
     assert!(error.starts_with("the store in ") && error.contains("in use by another process"), "{error}");
     let other = tempfile::tempdir().unwrap();
     let mut taken = options(other.path(), kafka);
-    taken.listen = central.address;
+    taken.listen = central.address.into();
     let error = central::Service::bind(taken).await.unwrap_err().to_string();
     assert!(error.starts_with("central cannot listen on 127.0.0.1:"), "{error}");
     central.stop().await;

@@ -6,7 +6,7 @@ use crate::{
     process::Process,
 };
 use domain::{DriverId, requests::PAUSE};
-use mesh::flags::in_seconds;
+use mesh::{flags::in_seconds, grpc::Listen};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -16,9 +16,9 @@ use std::{
 /// A whole network in this one process.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Where central listens; port 0 takes a free one.
+    /// Where central listens, all addresses of a name; port 0 takes a free one.
     #[arg(long, env = "EVMESH_UP_LISTEN", value_name = "HOST:PORT", default_value = mesh::flags::CENTRAL)]
-    pub(super) listen: SocketAddr,
+    pub(super) listen: Listen,
 
     /// A Kafka that is already there: one host:port, or several with commas. Without it, an embedded broker is started:
     /// good for trying out, it keeps nothing.

@@ -23,6 +23,12 @@ pub enum InvalidAddress {
 /// A host name has at most so many characters (RFC 1035).
 const MAX_HOST_LEN: usize = 253;
 
+/// Is it a host's name, or an IPv4 address?
+pub(super) fn is_name(host: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !host.is_empty() && host.len() <= MAX_HOST_LEN && host.chars().all(fits)
+}
+
 impl FromStr for Address {
     type Err = InvalidAddress;
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
@@ -35,10 +41,9 @@ impl FromStr for Address {
         if !port.bytes().all(|b| b.is_ascii_digit()) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
             return Err(InvalidAddress::Port);
         }
-        let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
         let fits = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.len() <= MAX_HOST_LEN && host.chars().all(name),
+            None => is_name(host),
         };
         if !fits {
             return Err(InvalidAddress::Host);

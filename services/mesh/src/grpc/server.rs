@@ -1,25 +1,14 @@
-//! A server: its socket, its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
+//! A server: its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
-use super::{connection::Connections, server_options::ServerOptions, stack::Stack};
+use super::{connection::Connections, listen::Listener, server_options::ServerOptions, stack::Stack};
 use crate::Shutdown;
 use futures_util::StreamExt as _;
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 use tonic::{
-    body::Body,
-    server::NamedService,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
+    body::Body, codec::CompressionEncoding, server::NamedService, service::Routes, transport::Server,
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Service;
-
-#[derive(Debug, thiserror::Error)]
-#[error("{what} cannot listen on {address}: {problem}")]
-pub struct BindError {
-    what: String,
-    address: SocketAddr,
-    problem: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the gRPC server failed")]
@@ -32,46 +21,11 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One connection has at most so many calls and streams open; its further ones wait at the caller.
 const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
+/// How requests may be compressed: a service's largest message bounds them before and after. Answers never are.
+pub const REQUEST_CODING: CompressionEncoding = CompressionEncoding::Gzip;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
-
-#[derive(Debug)]
-pub struct Listener {
-    listener: tokio::net::TcpListener,
-    address: SocketAddr,
-}
-
-impl Listener {
-    /// Binds. `what` is the service, for the error: `central`.
-    pub async fn bind(address: SocketAddr, what: &str) -> Result<Self, BindError> {
-        let failed =
-            |error: io::Error| BindError { what: what.to_owned(), address, problem: problem(&error) };
-        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
-    }
-
-    /// Where it listens: the port is known here even if it was given as 0.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-fn problem(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the address is in use; stop the other process or choose another port with --listen".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "not permitted; choose a port above 1023 with --listen, or run it with the right to".into()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; choose another with --listen".into()
-        }
-        _ => error.to_string(),
-    }
-}
 
 /// A server of gRPC services, with health and reflection, behind the whole server stack.
 #[derive(Debug)]
@@ -86,10 +40,12 @@ impl GrpcServer {
     /// Without services, but for health.
     pub fn new(options: &ServerOptions) -> Self {
         let (reporter, health) = tonic_health::server::health_reporter();
-        Self { options: options.clone(), routes: Routes::new(health), names: Vec::new(), reporter }
+        let routes = Routes::new(health.accept_compressed(REQUEST_CODING));
+        Self { options: options.clone(), routes, names: Vec::new(), reporter }
     }
 
-    /// Adds a generated server. Give it `max_decoding_message_size(options.max_message_bytes)` first.
+    /// Adds a generated server. Give it `max_decoding_message_size(options.max_message_bytes)` and
+    /// `accept_compressed(REQUEST_CODING)` first.
     pub fn add_service<S>(mut self, service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
@@ -127,8 +83,8 @@ impl GrpcServer {
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .serve_with_incoming_shutdown(
                 stack,
-                TcpIncoming::from(listener.listener)
-                    .with_nodelay(Some(true))
+                listener
+                    .incoming()
                     .map(move |accepted| accepted.map(|stream| connections.accepted(stream)))
                     .then(accepted),
                 stopping.token().clone().cancelled_owned(),
@@ -192,5 +148,7 @@ fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
     let v1 = builder().with_service_name("grpc.reflection.v1.ServerReflection").build_v1();
     let v1alpha = builder().with_service_name("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
     let (v1, v1alpha) = (v1.expect("our descriptors are valid"), v1alpha.expect("our descriptors are valid"));
-    routes.add_service(v1).add_service(v1alpha)
+    routes
+        .add_service(v1.accept_compressed(REQUEST_CODING))
+        .add_service(v1alpha.accept_compressed(REQUEST_CODING))
 }

@@ -30,7 +30,8 @@ pub struct ServerOptions {
           value_parser = crate::seconds)]
     pub slow_reader_timeout: Duration,
 
-    /// The largest message that is read (bytes); a larger one is INVALID_ARGUMENT.
+    /// The largest message that is read (bytes), decompressed where it is compressed; a larger one is
+    /// INVALID_ARGUMENT.
     #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
     pub max_message_bytes: usize,
 

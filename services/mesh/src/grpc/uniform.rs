@@ -62,8 +62,13 @@ fn uniform(status: Status) -> Status {
         Code::OutOfRange if message.starts_with("Error, decoded message length too large") => {
             Failure::new(Code::InvalidArgument, "REQUEST_TOO_LARGE", too_large(message))
         }
+        // The same of a compressed one: decompressing stopped at the bound.
+        Code::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
+            Failure::new(Code::InvalidArgument, "REQUEST_TOO_LARGE", too_large_inside(message))
+        }
         Code::Unimplemented if message.starts_with("Content is compressed") => {
-            Failure::new(Code::Unimplemented, "COMPRESSION_UNSUPPORTED", "send the request uncompressed")
+            let message = "send the request uncompressed, or with gzip";
+            Failure::new(Code::Unimplemented, "COMPRESSION_UNSUPPORTED", message)
         }
         Code::Unimplemented => {
             let message = "there is no such method here; server reflection lists those that there are";
@@ -83,9 +88,25 @@ fn uniform(status: Status) -> Status {
     rewritten
 }
 
+fn numbers(message: &str) -> impl Iterator<Item = &str> {
+    message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty())
+}
+
+/// tonic says `… size limit, of 4 bytes, exceeded …`.
+fn too_large_inside(message: &str) -> String {
+    match numbers(message).next() {
+        Some(limit) => {
+            format!(
+                "the request has more than {limit} bytes when it is decompressed; at most {limit} are allowed"
+            )
+        }
+        None => "the request is too large when it is decompressed".to_owned(),
+    }
+}
+
 /// tonic says `… found 5 bytes, the limit is: 4 bytes`.
 fn too_large(message: &str) -> String {
-    let mut numbers = message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    let mut numbers = numbers(message);
     match (numbers.next(), numbers.next()) {
         (Some(found), Some(limit)) => {
             format!("the request has {found} bytes; at most {limit} are allowed")

@@ -7,7 +7,7 @@ use evmesh_proto::chargepoint::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Deadline, Failure, GrpcServer, Listener, Peer, ServeError, ServerOptions},
+    grpc::{Deadline, Failure, GrpcServer, Listener, Peer, REQUEST_CODING, ServeError, ServerOptions},
     trace,
 };
 use std::{
@@ -109,7 +109,8 @@ pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Run
     let listener = Listener::bind(address, "central").await.unwrap();
     let address = listener.local_addr();
     let service = ChargePointServiceServer::new(Service(fake.clone()))
-        .max_decoding_message_size(options.max_message_bytes);
+        .max_decoding_message_size(options.max_message_bytes)
+        .accept_compressed(REQUEST_CODING);
     let server = GrpcServer::new(&options).add_service(service);
     let shutdown = Shutdown::new();
     let served = tokio::spawn(server.serve(listener, shutdown.clone()));

@@ -3,7 +3,7 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::{charge_point_service_client::ChargePointServiceClient, *};
 use mesh::{
-    grpc::{ServerOptions, reason, retry_after},
+    grpc::{REQUEST_CODING, ServerOptions, reason, retry_after},
     testing::eventually,
 };
 use std::time::Duration;
@@ -27,11 +27,18 @@ async fn plain(running: &Running) -> ChargePointServiceClient<Channel> {
 
 /// Calls a method with a message of the test's own.
 async fn raw(running: &Running, path: &'static str, message: RawRequest) -> Status {
-    let mut grpc = tonic::client::Grpc::new(channel(running).await);
+    let grpc = tonic::client::Grpc::new(channel(running).await);
+    send(grpc, path, tonic::Request::new(message)).await.expect_err("it is refused")
+}
+
+async fn send(
+    mut grpc: tonic::client::Grpc<Channel>,
+    path: &'static str,
+    request: tonic::Request<RawRequest>,
+) -> Result<(), Status> {
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<RawRequest, RegisterChargePointResponse>::default();
-    let answer = grpc.unary(tonic::Request::new(message), path.parse().unwrap(), codec).await;
-    answer.expect_err("it is refused")
+    grpc.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
 }
 
 /// The first field as bytes, that need not be UTF-8.
@@ -88,6 +95,35 @@ async fn every_refusal_has_one_form_and_the_next_call_is_served() {
     let status = answers.next().await.unwrap().unwrap_err();
     assert_eq!((status.code(), reason(&status).as_deref()), (Code::Internal, Some("INTERNAL")));
     assert!(!format!("{status:?}").contains("secret"), "{status:?}");
+}
+
+#[tokio::test]
+async fn gzip_is_taken_up_to_the_same_bound_and_no_other_coding() {
+    let running = start(ServerOptions::default()).await; // a megabyte
+    let channel = channel(&running).await;
+    let compressed = |charge_point_id: Vec<u8>| {
+        let grpc = tonic::client::Grpc::new(channel.clone()).send_compressed(REQUEST_CODING);
+        send(grpc, REGISTER, tonic::Request::new(RawRequest { charge_point_id }))
+    };
+    compressed(b"ok".to_vec()).await.unwrap();
+    // A bomb: a thousandth of what it becomes, which is more than what is allowed.
+    let bomb = compressed(vec![b'x'; 3_000_000]).await.unwrap_err();
+    assert_eq!((bomb.code(), reason(&bomb).as_deref()), (Code::InvalidArgument, Some("REQUEST_TOO_LARGE")));
+    assert_eq!(
+        bomb.message(),
+        "the request has more than 1048576 bytes when it is decompressed; at most 1048576 are allowed"
+    );
+    for coding in ["deflate", "zstd", "br"] {
+        let mut request = tonic::Request::new(RawRequest { charge_point_id: b"ok".to_vec() });
+        request.metadata_mut().insert("grpc-encoding", coding.parse().unwrap());
+        let grpc = tonic::client::Grpc::new(channel.clone());
+        let status = send(grpc, REGISTER, request).await.unwrap_err();
+        assert_eq!(reason(&status).as_deref(), Some("COMPRESSION_UNSUPPORTED"), "{coding}: {status:?}");
+    }
+    compressed(b"ok".to_vec()).await.unwrap();
+    // Health and reflection too.
+    let mut health = HealthClient::new(channel.clone()).send_compressed(REQUEST_CODING);
+    health.check(HealthCheckRequest::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(super) async fn play(world: &mut World) {
     world.raw("(no protobuf)", request_charge, vec![0xff, 0xff], &[]).await;
     world.raw("(a text that is not UTF-8)", request_charge, vec![0x0a, 1, 0xff], &[]).await;
     world.raw("(5 MB)", request_charge, vec![0; 5_000_000], &[]).await;
-    world.raw("(compressed)", request_charge, Vec::new(), &[("grpc-encoding", "gzip")]).await;
+    world.raw("(compressed)", request_charge, Vec::new(), &[("grpc-encoding", "zstd")]).await;
     world.raw("(no such method)", "/evmesh.driver.v1.DriverService/RequestTea", Vec::new(), &[]).await;
     world.raw("(no such service)", "/evmesh.tea.v1.TeaService/RequestTea", Vec::new(), &[]).await;
     world.raw("(another's service)", "/evmesh.engine.v1.EngineService/StopSupply", Vec::new(), &[]).await;
