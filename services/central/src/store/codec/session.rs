@@ -285,7 +285,7 @@ pub(crate) mod tests {
     prop_compose! {
         fn facts()(
             ids in ("[a-z0-9]{1,32}", "[A-Z0-9-]{1,64}", "[a-z0-9]{1,64}", "[A-Za-z0-9]{1,64}"),
-            micros in 0..=1_000_000_000_u64,
+            micros in 0..=10_000_000_000_000_u64,
             authorization in any::<u64>(),
             created in (0..4_000_000_000_000_i64).prop_map(Wall),
             trace in option::of(any::<(u128, u64)>()),

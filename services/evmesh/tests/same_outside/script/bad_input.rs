@@ -82,7 +82,7 @@ fn charge_points() -> Vec<(&'static str, Value)> {
         with("price", Value::Null),
         with("price", json!({"currency_code": "euro", "micros_per_kwh": 1})),
         with("price", json!({"currency_code": "EUR", "micros_per_kwh": -1})),
-        with("price", json!({"currency_code": "EUR", "micros_per_kwh": 1_000_000_001})),
+        with("price", json!({"currency_code": "EUR", "micros_per_kwh": 10_000_000_000_001_u64})),
         with("engine_address", "nowhere".into()),
         with("engine_address", "https://a:1".into()),
         with("instance_id", "".into()),
