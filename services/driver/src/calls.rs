@@ -8,6 +8,7 @@ use crate::{
 use domain::{
     DriverId, RequestId, SessionId,
     requests::{Input, Session, Target},
+    text::printable,
 };
 use evmesh_proto::driver::{
     GetSessionRequest, RequestChargeRequest, WatchSessionRequest, driver_service_client::DriverServiceClient,
@@ -108,7 +109,7 @@ impl Calls {
                 },
                 Err(status) => match CallError::from(&status) {
                     CallError::Answered(failure) if is_denial(failure.code) => {
-                        let message = decode::printable(&failure.message);
+                        let message = printable(&failure.message);
                         Input::Denied { request: id, reason: failure.reason, message }.into()
                     }
                     error => error.into(),
@@ -211,7 +212,7 @@ async fn seen(session: Result<Session, InvalidField>, heard: &mpsc::Sender<Heard
 async fn not_seen(status: &Status, session: &SessionId, heard: &mpsc::Sender<Heard>) -> bool {
     let forgotten = status.code() == Code::NotFound;
     let input = if forgotten {
-        Input::Forgotten { session: session.clone(), message: decode::printable(status.message()) }
+        Input::Forgotten { session: session.clone(), message: printable(status.message()) }
     } else {
         Input::Unreachable { why: CallError::from(status).briefly() }
     };

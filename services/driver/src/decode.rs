@@ -4,6 +4,7 @@ use domain::{
     Energy, Power,
     requests::{FreePoint, News, Notification, Outcome, Session, State, Ticket},
 };
+    text::printable,
 use evmesh_proto::{
     network::{self as proto, SessionOutcome, SessionState},
     topics::{self, NotificationType},
@@ -93,9 +94,4 @@ pub(crate) fn free_point(point: proto::ChargePoint) -> FreePoint {
         id: printable(&point.charge_point_id),
         location: printable(&point.location),
     }
-}
-
-/// A text from elsewhere, fit for a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }

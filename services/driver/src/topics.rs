@@ -2,7 +2,10 @@
 //! each other's messages.
 
 use crate::{Error, Options, decode, heard::Heard};
-use domain::requests::{Broadcasts, FreePoint, Input, Part};
+use domain::{
+    requests::{Broadcasts, FreePoint, Input, Part},
+    text::printable,
+};
 use evmesh_proto::{
     network::ChargePointStatus,
     topics::{DRIVER_NOTIFICATIONS, NETWORK_STATUS, NetworkStatus, Notification},
@@ -82,11 +85,7 @@ pub fn free(
         (Some(_) | None, Some(_) | None, Some(_) | None) => return unreadable(NETWORK_STATUS),
     };
     let points = message.cps.into_iter().map(|entry| {
-        let point = FreePoint {
-            id: decode::printable(&entry.id),
-            location: decode::printable(&entry.location),
-            price: None,
-        };
+        let point = FreePoint { id: printable(&entry.id), location: printable(&entry.location), price: None };
         (point, entry.status)
     });
     let whole = broadcasts.accept(part, points.collect())?;

@@ -110,11 +110,11 @@ impl LogRing {
         lines
     }
 
-    /// Adds a line: its control characters become blanks, and it is cut to [`LINE_BYTES`].
+    /// Adds a line: what would move a cursor becomes a blank, and it is cut to [`LINE_BYTES`].
     pub fn push(&self, level: Level, text: &str) {
-        let text = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
         let mut size = 0;
-        let text = text
+        let text = printable(text.trim_end())
+            .chars()
             .take_while(|c| {
                 size += c.len_utf8();
                 size <= LINE_BYTES

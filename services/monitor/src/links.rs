@@ -6,6 +6,7 @@
 use crate::Options;
 use domain::{
     InstanceId, MonitorId,
+    text::printable,
     watchdog::{Health, Input, Link, Trouble},
 };
 use evmesh_proto::{
@@ -181,7 +182,7 @@ pub fn answered(link: Link, answer: AttendResponse) -> Result<Input, String> {
     Ok(Input::EngineAnswered {
         link,
         instance: instance.map_err(|wrong| format!("its instance id {wrong}"))?,
-        fault: answer.fault.replace(char::is_control, " "),
+        fault: printable(&answer.fault),
         supplying: answer.supplying,
     })
 }

@@ -99,7 +99,7 @@ fn parse_line(number: u32, text: &str) -> Result<Option<Line>, WrongLine> {
     let target = if first == "any" {
         let location_prefix = location.join(" ").parse().map_err(|wrong| match wrong {
             InvalidText::Long { max, .. } => WrongLine::LongLocation { max },
-            InvalidText::Control => WrongLine::Location(wrong),
+            InvalidText::Character(_) => WrongLine::Location(wrong),
         })?;
         Target::Any { location_prefix }
     } else {
@@ -183,7 +183,10 @@ mod tests {
                 "A expect=fault expect=denied",
                 "f, line 1: nothing may follow the expectation, but 'expect=denied' does",
             ),
-            ("any a\u{1b}b", "f, line 1: the location after 'any' must not have control characters"),
+            (
+                "any a\u{1b}b",
+                "f, line 1: the location after 'any' has '\\u{1b}'; control and format characters are not allowed",
+            ),
         ] {
             assert_eq!(parse("f", text).unwrap_err().to_string(), said);
         }

@@ -68,7 +68,7 @@ fn parse_line(line: &str) -> Result<ChargePoint, String> {
         id: id.parse().map_err(|wrong| format!("the id '{id}' {wrong}"))?,
         location: location.parse().map_err(|wrong| match wrong {
             InvalidText::Long { max, .. } => format!("the place is longer than {max} characters"),
-            InvalidText::Control => format!("the place {wrong}"),
+            InvalidText::Character(_) => format!("the place {wrong}"),
         })?,
         price: price.parse().map_err(|wrong| format!("the price '{price}' {wrong}"))?,
     })

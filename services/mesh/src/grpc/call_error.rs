@@ -7,6 +7,7 @@ use super::{
     uniform,
 };
 use crate::convert::InvalidField;
+use domain::text::printable;
 use std::{error::Error, io, iter, sync::Arc, time::Duration};
 use tonic::{Code, Status};
 
@@ -60,7 +61,7 @@ impl CallError {
             Self::Unreachable { cause, .. } => cause.clone(),
             other => other.to_string(),
         };
-        words.replace(char::is_control, " ")
+        printable(&words)
     }
 
     /// How long to wait before the next try, if anyone knows.

@@ -2,7 +2,7 @@
 
 use super::{decode, encode, id, price};
 use crate::error::Unreadable;
-use domain::network::ChargePoint;
+use domain::{Location, network::ChargePoint};
 use evmesh_proto::store::StoredChargePoint;
 use mesh::convert::price_stored;
 
@@ -37,7 +37,7 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
     let stored: StoredChargePoint = decode(WHAT, bytes)?;
     Ok(ChargePoint {
         id: id(WHAT, &stored.charge_point_id)?,
-        location: id(WHAT, &stored.location)?,
+        location: Location::stored(&stored.location),
         price: price(WHAT, stored.price.as_ref())?,
         engine_address: stored.engine_address,
         instance: id(WHAT, &stored.instance_id)?,
