@@ -34,6 +34,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("orders", "charge points taken out of service, put back or priced by the operator"),
     (
         "readings_after_ticket",
+    (
+        "numbers_cut",
+        "INV-10: engines that say they have seen an authorisation number far above any that they were given",
+    ),
         "INV-4: higher readings after an estimated ticket: recorded beside it, never billed",
     ),
     (

@@ -10,6 +10,14 @@ pub const MAX_ID_LEN: usize = 64;
 /// it.
 pub const MAX_NUMBER: u64 = 1 << 53;
 
+/// What an engine says of the authorisation numbers that it has seen counts up to so many above central's own: more
+/// than any network gives in its life, and little of what there is.
+pub const CLAIMED_AHEAD: u64 = 1 << 32;
+
+/// What a monitor says of the epochs that its engine has seen counts up to this: central's own go on above it one by
+/// one, and never come to [`MAX_NUMBER`], which no engine takes.
+pub const MAX_CLAIMED_EPOCH: u64 = MAX_NUMBER / 2;
+
 /// Why a text is not an id. Says what is wrong, for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {

@@ -50,7 +50,7 @@ pub struct SupplyRecord {
     pub driver: DriverId,
     /// The price it was authorised at.
     pub price: Price,
-    /// The number of its authorisation, rising per charge point.
+    /// The number of its authorisation, rising per instance.
     pub authorization: u64,
     pub state: SupplyState,
     /// The number of its newest message: 1 for the start, one more for each reading and for the end. 0: not started.

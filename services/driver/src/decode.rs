@@ -2,9 +2,10 @@
 
 use domain::{
     Energy, Power,
+    ids::MAX_NUMBER,
     requests::{FreePoint, News, Notification, Outcome, Session, State, Ticket},
-};
     text::printable,
+};
 use evmesh_proto::{
     network::{self as proto, SessionOutcome, SessionState},
     topics::{self, NotificationType},
@@ -58,8 +59,12 @@ fn outcome(field: &str, outcome: SessionOutcome) -> Result<Outcome, InvalidField
     }
 }
 
-/// A message on `driver_notifications`; `None` if it has no sensible reading where it needs one.
+/// A message on `driver_notifications`; `None` if it has no sensible reading where it needs one, or a number that no
+/// message comes to.
 pub(crate) fn notification(message: topics::Notification) -> Option<Notification> {
+    if message.seq.is_some_and(|seq| seq > MAX_NUMBER) {
+        return None; // whatever came after it would count as known
+    }
     let energy = |kwh: Option<f64>| Energy::from_kwh(kwh?);
     let news = match message.kind {
         NotificationType::Authorized => News::Authorized,

@@ -112,6 +112,7 @@ mod tests {
             br#"{"type":"CONSUMO_UPDATE","cp_id":"A","user_id":"ana","timestamp":1}"#,
             br#"{"type":"CONSUMO_UPDATE","cp_id":"A","user_id":"ana","timestamp":1,"kwh":-1}"#,
             br#"{"type":"TICKET","cp_id":"A","user_id":"ana","timestamp":1,"session_id":"a b"}"#,
+            br#"{"type":"TICKET","cp_id":"A","user_id":"ana","session_id":"s","seq":9007199254740993}"#,
         ] {
             assert_eq!(notification(payload, "ana"), None);
         }

@@ -72,7 +72,7 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
         session: parse("session_id", &record.session_id)?,
         driver: parse("driver_id", &record.driver_id)?,
         price: convert::price("price", record.price.as_ref())?,
-        authorization: record.authorization_number,
+        authorization: convert::number("authorization_number", record.authorization_number)?,
         state,
         seq: convert::number("seq", record.seq)?,
         energy: convert::energy("energy_wh", record.energy_wh)?,
@@ -145,6 +145,7 @@ mod tests {
         broken(|state| state.instance_id.clear());
         broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().seq = u64::MAX);
+        broken(|state| state.current.as_mut().unwrap().authorization_number = (1 << 53) + 1);
         broken(|state| state.current.as_mut().unwrap().price = None);
         broken(|state| state.current.as_mut().unwrap().session_id = "a b".into());
         broken(|state| state.current.as_mut().unwrap().state = 99);

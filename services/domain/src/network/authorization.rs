@@ -27,12 +27,6 @@ const IDS_TRIED: usize = 8;
 /// Why no request can be missing: a session is authorised for one, which leaves with its answer.
 const PENDING: &str = "a session that is being authorised has its request";
 
-/// The authorisation number after this one. An engine that claims to have seen the last one there is gets no new one,
-/// and refuses: that is its own charge point's loss.
-pub(super) fn next_number(highest: u64) -> u64 {
-    highest.saturating_add(1)
-}
-
 impl Step<'_> {
     pub(super) fn request_charge(
         &mut self,
@@ -178,7 +172,7 @@ impl Step<'_> {
         let left = pending.until.since(self.now.mono);
         let (now, request, trace) = (self.now, pending.request.clone(), pending.trace_of(&id));
         let point = self.point_mut(&charge_point);
-        point.stored.highest_authorization = next_number(point.stored.highest_authorization);
+        point.stored.highest_authorization = point.next_number();
         let facts = Facts {
             id: id.clone(),
             charge_point: charge_point.clone(),

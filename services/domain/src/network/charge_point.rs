@@ -1,7 +1,10 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
 use super::engine::{CallId, EngineRequest};
-use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId};
+use crate::{
+    ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId,
+    ids::{CLAIMED_AHEAD, MAX_NUMBER},
+};
 use std::collections::BTreeSet;
 
 /// How an engine is, as its monitor says.
@@ -60,7 +63,7 @@ pub struct ChargePoint {
     pub monitor: MonitorId,
     /// The epoch of its registration.
     pub epoch: u64,
-    /// The highest authorisation number used or heard of.
+    /// The highest authorisation number used with this instance: another's begin anew.
     pub highest_authorization: u64,
     /// Out of service by the operator's order.
     pub out_of_order: bool,
@@ -78,6 +81,12 @@ pub(super) struct Point {
     pub(super) connection: u64,
     /// The price under which it is listed as free, if it is.
     pub(super) free_at: Option<Price>,
+    /// The highest authorisation number that its engine says it has seen, as far as that counts.
+    pub(super) seen_authorization: u64,
+    /// It said more than counts.
+    pub(super) seen_too_much: bool,
+    /// A date that its engine told was not taken, the last time that it told one.
+    pub(super) clock_is_off: bool,
     /// Why its monitor says that it is not well.
     pub(super) health_reason: String,
     pub(super) answering: Answering,
@@ -115,6 +124,9 @@ impl Point {
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,
+            seen_authorization: 0,
+            seen_too_much: false,
+            clock_is_off: false,
             health_reason: String::new(),
             answering: Answering::Unknown,
             last_ok: now,
@@ -131,5 +143,25 @@ impl Point {
             last_asked: now,
             judged,
         }
+    }
+
+    /// Its engine says that it has seen this number: central, whose store may have been restored, goes on above it. It
+    /// counts up to [`CLAIMED_AHEAD`] of central's own. True: it said more, and had not before.
+    pub(super) fn has_seen(&mut self, claim: u64) -> bool {
+        let most = self.stored.highest_authorization.saturating_add(CLAIMED_AHEAD).min(MAX_NUMBER);
+        self.seen_authorization = self.seen_authorization.max(claim.min(most));
+        claim > most && !std::mem::replace(&mut self.seen_too_much, true)
+    }
+
+    /// The number of its next authorisation. An engine that claims to have seen the last one there is gets one that it
+    /// refuses: that is its own charge point's loss, for as long as it has this store.
+    pub(super) fn next_number(&self) -> u64 {
+        self.stored.highest_authorization.max(self.seen_authorization).saturating_add(1)
+    }
+
+    /// Another store has none of the numbers of the one before.
+    pub(super) fn numbers_begin_anew(&mut self) {
+        self.stored.highest_authorization = 0;
+        (self.seen_authorization, self.seen_too_much) = (0, false);
     }
 }

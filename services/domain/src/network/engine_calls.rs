@@ -4,7 +4,6 @@
 
 use super::{
     Step,
-    authorization::next_number,
     charge_point::{Answering, InFlight, Point},
     denial::{Denial, Reason},
     effect::{Effect, EngineCall, Level},
@@ -229,7 +228,7 @@ impl Step<'_> {
     /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
     fn renumber(&mut self, point: &ChargePointId, id: &SessionId) {
         let changed = self.point_mut(point);
-        let number = next_number(changed.stored.highest_authorization);
+        let number = changed.next_number();
         changed.stored.highest_authorization = number;
         let text =
             format!("{point} has seen higher authorisation numbers: going on above them, with {number}");

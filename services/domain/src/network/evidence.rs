@@ -33,9 +33,13 @@ impl Step<'_> {
         if report.instance != point.stored.instance {
             return; // another instance's answer is no answer (INV-8)
         }
-        if report.highest_authorization > point.stored.highest_authorization {
-            point.stored.highest_authorization = report.highest_authorization;
-            self.point_changed(id);
+        if point.has_seen(report.highest_authorization) {
+            let (claim, counts) = (report.highest_authorization, point.next_number() - 1);
+            let text = format!(
+                "the engine of {id} says that it has seen authorisation {claim}, far above any that it was given: \
+                 {counts} counts"
+            );
+            self.happened(Level::Warn, "numbers_cut", text);
         }
         for record in &report.unsettled {
             self.record_of_engine(id, record);

@@ -13,7 +13,7 @@ use super::{
         lifecycle::Word,
     },
 };
-use crate::{ChargePointId, SessionId};
+use crate::{ChargePointId, SessionId, ids::MAX_CLAIMED_EPOCH};
 
 impl Step<'_> {
     pub(super) fn register(&mut self, token: Token<Registered>, registration: Registration) {
@@ -41,7 +41,7 @@ impl Step<'_> {
         let point = self.point_mut(&id);
         // It rises over a restored store too, whose epochs are behind those that the engine has seen: by the clock, and
         // where that is behind as well, by the engine's own word.
-        let seen = point.stored.epoch.max(registration.newest_epoch);
+        let seen = point.stored.epoch.max(registration.newest_epoch.min(MAX_CLAIMED_EPOCH));
         point.stored.epoch = seen.saturating_add(1).max(u64::try_from(now.wall.0).unwrap_or(0));
         point.stored.engine_address = registration.engine_address;
         point.stored.monitor = registration.monitor;
@@ -114,6 +114,9 @@ impl Step<'_> {
         let point = self.point_mut(id);
         point.supplies = None;
         point.call = None;
+        point.numbers_begin_anew();
+        self.point_changed(id);
+        let point = self.point(id);
         let sessions: Vec<SessionId> = point.open.iter().chain(&point.ended).cloned().collect();
         self.happened(
             Level::Error,

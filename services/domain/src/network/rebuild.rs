@@ -34,7 +34,9 @@ impl Stored {
             self.charge_points.drain(..).map(|point| (point.id.clone(), point)).collect();
         for session in &self.sessions {
             let point = points.entry(session.charge_point.clone()).or_insert_with(|| unknown(session));
-            point.highest_authorization = point.highest_authorization.max(session.authorization);
+            if point.instance == session.instance {
+                point.highest_authorization = point.highest_authorization.max(session.authorization);
+            }
         }
         for point in points.values_mut() {
             let wall = u64::try_from(now.wall.0).unwrap_or_default();

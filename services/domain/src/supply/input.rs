@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The right to one supply, from central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// Rising per charge point, from 1.
+    /// Rising per instance, from 1.
     pub number: u64,
     pub session: SessionId,
     pub driver: DriverId,

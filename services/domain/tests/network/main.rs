@@ -9,6 +9,7 @@ mod life;
 mod messages;
 mod monitors;
 mod offsets;
+mod numbers;
 mod orders;
 mod rebuild;
 mod restart;

@@ -1,0 +1,75 @@
+//! Numbers end where every part agrees that they end, and none locks the honest one that comes after.
+
+use crate::world::{World, cp};
+use domain::ids::{CLAIMED_AHEAD, MAX_NUMBER};
+use domain::network::{CallOutcome, EngineRequest, Health, Registration, Target};
+
+/// The number that A's engine is asked to authorise.
+fn asked(world: &World) -> u64 {
+    match world.call("A") {
+        EngineRequest::Authorize { number, .. } => *number,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn cut(world: &World) -> usize {
+    world.events.iter().filter(|event| event.name == "numbers_cut").count()
+}
+
+/// A's engine claims to have seen this number, twice so many times, without being given any.
+fn claims(world: &mut World, number: u64, times: usize) {
+    for health in [Health::Faulted, Health::Ok].into_iter().cycle().take(2 * times) {
+        world.report("A", health);
+        world.advance(1_250, &[]); // the same call again waits a second
+        world.answer_with("A", number, CallOutcome::Done);
+    }
+}
+
+#[test]
+fn a_claim_counts_so_far_above_what_was_given_and_no_further_however_often_it_is_made() {
+    let mut world = World::with_points(&["A"]);
+    claims(&mut world, CLAIMED_AHEAD, 1);
+    assert_eq!(cut(&world), 0, "a restored central may be that far behind");
+    for claim in [CLAIMED_AHEAD + 1, MAX_NUMBER, u64::MAX] {
+        claims(&mut world, claim, 5);
+        assert_eq!(cut(&world), 1, "said once");
+    }
+    let said = world.events.iter().find(|event| event.name == "numbers_cut").unwrap();
+    assert!(
+        said.text.contains("the engine of A") && said.text.contains("4294967296 counts"),
+        "{}",
+        said.text
+    );
+    world.request("d", Target::Named(cp("A")));
+    assert_eq!(asked(&world), CLAIMED_AHEAD + 1);
+    // It refuses, and says more: central goes on above, and gives up after a few.
+    world.answer_with("A", u64::MAX, CallOutcome::NumberStale);
+    assert_eq!(asked(&world), 2 * CLAIMED_AHEAD + 2);
+}
+
+#[test]
+fn an_instance_that_comes_after_has_numbers_of_its_own() {
+    let mut world = World::with_points(&["A"]);
+    world.reserved("d", "A");
+    claims(&mut world, u64::MAX, 2);
+    world.stop_charge("d");
+    world.silence("A");
+    world.advance(4_000, &[]);
+    world.register(Registration { instance: "i2".parse().unwrap(), ..World::registration("A") }).unwrap();
+    world.report("A", Health::Ok);
+    assert_eq!(world.pages.points[&cp("A")].highest_authorization, 0, "on disk");
+    world.answer_as("A", "i2", CallOutcome::Done, None, vec![]);
+    world.request("e", Target::Named(cp("A")));
+    assert_eq!(asked(&world), 1);
+    assert_eq!(world.pages.points[&cp("A")].highest_authorization, 1, "on disk");
+}
+
+#[test]
+fn no_epoch_that_is_claimed_uses_up_all_that_there_are() {
+    let mut world = World::with_points(&["A"]);
+    let newest_epoch = MAX_NUMBER;
+    for _ in 0..3 {
+        world.register(Registration { newest_epoch, ..World::registration("A") }).unwrap();
+    }
+    assert_eq!(world.epoch("A"), MAX_NUMBER / 2 + 3, "engines take it, and those that come after it");
+}
