@@ -11,6 +11,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("changelogs_foreign", "INV-8: the changelog was found to be another store's: it is not written"),
     ("changelogs_not_compacted", "INV-1: the broker was found to forget rows of the changelog"),
     ("changelogs_refilled", "INV-1: every row is published to the changelog again, which lacks some"),
+    (
+        "clocks_off",
+        "INV-10: engines whose clock is off by more than a minute: their dates are replaced by central's",
+    ),
     ("dead_letters", "INV-7: messages on cp_telemetry that fit nothing"),
     ("dead_letters_dropped", "INV-7: dead letters beyond what is kept while Kafka does not take them"),
     ("engine_stores_lost", "INV-1: engines that came back with another store"),
@@ -30,14 +34,14 @@ const EVENTS: &[(&str, &str)] = &[
     ),
     ("messages_unreadable", "INV-7: messages on cp_telemetry that cannot be read"),
     ("monitors_lost", "INV-3: monitors whose stream ended or fell silent"),
-    ("numbers_raised", "INV-8: authorisations renumbered because the engine had seen a higher number"),
-    ("orders", "charge points taken out of service, put back or priced by the operator"),
-    (
-        "readings_after_ticket",
     (
         "numbers_cut",
         "INV-10: engines that say they have seen an authorisation number far above any that they were given",
     ),
+    ("numbers_raised", "INV-8: authorisations renumbered because the engine had seen a higher number"),
+    ("orders", "charge points taken out of service, put back or priced by the operator"),
+    (
+        "readings_after_ticket",
         "INV-4: higher readings after an estimated ticket: recorded beside it, never billed",
     ),
     (

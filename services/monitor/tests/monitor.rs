@@ -199,7 +199,7 @@ async fn a_taken_port_is_one_plain_sentence() {
     let (e, c) = (free_address(), free_address());
     let monitor = Monitor::start(options(e, c)).await;
     let mut second = options(e, c);
-    second.listen = monitor.address;
+    second.listen = monitor.address.into();
     let error = Service::bind(second).await.unwrap_err().to_string();
     assert!(error.starts_with("the monitor cannot listen on ") && !error.contains('\n'), "{error}");
     monitor.stop().await;

@@ -64,7 +64,7 @@ impl Step<'_> {
             driver: record.driver.clone(),
             price: record.price,
             authorization: record.authorization,
-            created: record.started_at.unwrap_or(self.now.wall),
+            created: record.started_at.map_or(self.now.wall, |started| started.min(self.now.wall)),
             trace: None,
         };
         let session = Session::adopted(facts, ended, self.settlement_deadline(), self.now);

@@ -139,7 +139,7 @@ impl Step<'_> {
                 }
             }
             Due::Settle => {
-                let wall = self.now.wall;
+                let wall = self.now_of(id).wall;
                 if self.session_mut(id).settle(wall) {
                     self.billed(id);
                 } else {

@@ -101,7 +101,8 @@ impl Step<'_> {
         if self.session(id).state() == State::Authorizing {
             self.reserve(id);
         }
-        let (now, settle_by) = (self.now, self.settlement_deadline());
+        let reading = self.dated(id, reading);
+        let (now, settle_by) = (self.now_of(id), self.settlement_deadline());
         let shown = self.session(id).shown_energy();
         let read = self.session_mut(id).read(&reading, now, settle_by);
         match read {
@@ -169,7 +170,7 @@ impl Step<'_> {
 
     /// Ends an open session without a final reading. Its ticket, if one is due, has to wait.
     pub(super) fn end(&mut self, id: &SessionId, outcome: Outcome, reason: String, word: Word) -> Ended {
-        let (at, settle_by) = (self.now.wall, self.settlement_deadline());
+        let (at, settle_by) = (self.now_of(id).wall, self.settlement_deadline());
         let ended = self.session_mut(id).end(outcome, reason, at, word, settle_by);
         self.ended(id);
         ended

@@ -77,7 +77,9 @@ impl Stored {
 
 fn end(session: &mut Session, config: &Config, now: Now, reason: &str, word: Word) {
     let outcome = if session.started() { Outcome::Faulted } else { Outcome::Expired };
-    session.end(outcome, reason.to_owned(), now.wall, word, Deadline::after(now, config.settlement));
+    let dated = session.delivered().map_or(session.created, |delivered| delivered.started);
+    let at = now.wall.max(dated); // the clock of this machine may be behind that of the one before
+    session.end(outcome, reason.to_owned(), at, word, Deadline::after(now, config.settlement));
 }
 
 /// A charge point of which only a session is known: its place and its address come with its monitor, or never.

@@ -4,12 +4,13 @@
 
 mod answers;
 mod authorization;
+mod dates;
 mod engine;
 mod life;
 mod messages;
 mod monitors;
-mod offsets;
 mod numbers;
+mod offsets;
 mod orders;
 mod rebuild;
 mod restart;

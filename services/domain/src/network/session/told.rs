@@ -82,7 +82,11 @@ impl Session {
                 let energy = told.map_or(known.energy, |told| told.energy.max(known.energy));
                 Some(Delivered { energy, ..known })
             }
-            (None, told) => told.map(|told| Delivered { started: told.since, energy: told.energy, seq: 0 }),
+            (None, told) => told.map(|told| {
+                let ended = self.ended_at().unwrap_or(Wall::MAX); // what was told may have come later
+                let started = told.since.max(self.created).min(ended);
+                Delivered { started, energy: told.energy, seq: 0 }
+            }),
         }
     }
 
