@@ -9,7 +9,7 @@ use crate::{
     storage,
 };
 use domain::{
-    Mono,
+    Mono, SupplyRecord, SupplyState,
     supply::{Act, Happened, View},
 };
 use evmesh_proto::{
@@ -31,6 +31,9 @@ use tokio::sync::{Notify, watch};
 
 /// At a stop, the last events get so long to reach Kafka; they stay on disk if they don't.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
+/// At a stop, central gets so long to ask for the final reading of the supply that it ended: what Kafka says of it is
+/// not final. It asks at once; else it has the reading when this engine is back.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// At a stop, the last readings get so long to leave.
 const LAST_READINGS: Duration = Duration::from_secs(1);
 
@@ -97,8 +100,8 @@ impl Service {
 
     /// Serves until the order to stop, or until the store fails.
     ///
-    /// The order of the stop: no new calls, running ones end, a running supply ends, its last events go to Kafka if
-    /// it is there, the store closes, the last readings leave.
+    /// The order of the stop: a running supply ends, its last events go to Kafka if it is there, central asks for its
+    /// final reading; no new calls, running ones end, the store closes, the last readings leave.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { server, kafka, producer, listener, owner, point, inbox, view } = self;
         let charge_point = point.charge_point().clone();
@@ -119,7 +122,7 @@ impl Service {
 
         // What works in the background outlives the server: the last call's events are still relayed.
         let background = Shutdown::new();
-        let serving = shutdown.child();
+        let serving = Shutdown::new();
         let _on_return = [StopOnDrop(background.clone()), StopOnDrop(serving.clone())];
         tokio::spawn(tick(point.clone(), wakes, background.clone()));
         tokio::spawn(Relay::run(outbox, producer.clone(), rows, background.clone()));
@@ -134,9 +137,13 @@ impl Service {
                 let _ = served.await; // the store's failure is the one to tell
                 return stopped(outcome);
             }
+            () = end_supply(&shutdown, &point, &producer) => {
+                serving.start();
+                served.await
+            }
         };
 
-        point.tell(Happened::ShutDown).await;
+        point.tell(Happened::ShutDown).await; // what the last calls began
         wait_for_outbox(&point, &producer).await;
         background.start();
         running.stop();
@@ -180,6 +187,22 @@ async fn tick(point: Point, mut wakes: watch::Receiver<Option<Mono>>, shutdown: 
                 }
             }
         }
+    }
+}
+
+/// At the order to stop a supply that runs ends while calls are still answered: central hears of it by Kafka, and asks.
+async fn end_supply(shutdown: &Shutdown, point: &Point, producer: &Producer) {
+    shutdown.started().await;
+    let mut view = point.watch();
+    let runs = |record: &&SupplyRecord| record.state == SupplyState::Supplying;
+    let ended = view.borrow().current.as_ref().filter(runs).map(|record| record.session.clone());
+    let Some(ended) = ended else { return };
+    point.tell(Happened::ShutDown).await;
+    wait_for_outbox(point, producer).await;
+    if *producer.state().borrow() == BrokerState::Reached {
+        let settled = |view: &View| view.unsettled.iter().all(|record| record.session != ended);
+        // Either way is fine: what central has not confirmed is on disk.
+        let _ = tokio::time::timeout(LAST_ANSWER, view.wait_for(settled)).await;
     }
 }
 

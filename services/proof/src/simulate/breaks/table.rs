@@ -165,7 +165,7 @@ r#"        matches!(self.link, Link::Up { .. })
     },
     Break {
         name: "revocation-forgotten",
-        promises: &["INV-8"],
+        promises: &["INV-1", "INV-8"],
         edits: &[edit!("domain/src/network/reservation.rs":
 "        self.fail(id, how, reason, word);"
 => r#"        let word = if crate::broken("revocation-forgotten") { Word::Given } else { word };
