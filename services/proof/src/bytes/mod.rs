@@ -104,7 +104,7 @@ mod tests {
     fn what_was_found_once_stays_mended() {
         // Read one digit off, and so not as it was written.
         let far =
-            br#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1,"timestamp":17009223372036854775808000000.25}"#;
+            br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"1","kwh":1,"timestamp":17009223372036854775808000000.25}"#;
         assert!(targets::telemetry(far));
     }
 
