@@ -2,7 +2,8 @@
 //! charge for each message, so that an unchanged driver works beside new ones while its owner moves.
 //!
 //! - [`request`] is what a message asks for, and what is to be done with it: plain functions on plain data.
-//! - [`progress`] is how far the topic is read, [`offsets`] the small file that keeps that, and [`keeper`] who keeps it.
+//! - [`progress`] is how far the topic is read, [`offsets`] the small file that keeps that, and [`keeper`] who keeps
+//!   it.
 //! - [`lanes`] is who waits for whom: each driver's requests are asked for in their order, a few at a time.
 //! - [`desk`] asks central, and denies what central is not asked for; [`service`] is the loop.
 //!

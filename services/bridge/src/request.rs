@@ -214,9 +214,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_for_is_denied_with_its_reason() {
-        let old = "this request is dated 2023-11-14T22:13:19Z, 61 s ago, and after 60 s nobody waits for it; ask again, \
+        let old = "this request is dated 2023-11-14T22:13:19Z, 61 s ago, and after 60 s nobody waits for it; \
+            ask again, \
                    and if it was made just now, set the clock of the device that sent it";
-        let ahead = "this request is dated 2023-11-14T22:16:40Z, 140 s from now; set the clock of the device that sent it, \
+        let ahead = "this request is dated 2023-11-14T22:16:40Z, 140 s from now; set the clock of the device \
+            that sent it, \
                      and ask again";
         for (fields, code, reason) in [
             (r#""cp_id":"MAD-01","timestamp":1699999999"#, REQUEST_TOO_OLD, old),

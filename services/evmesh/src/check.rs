@@ -30,8 +30,8 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_CHECK_SERVICE", default_value = "", hide_default_value = true)]
     service: String,
 
-    /// Ask too whether it is ready for its callers: a real call, within the limits that theirs have. Without it a server
-    /// that is too busy for them all is well, since a restart would not help it.
+    /// Ask too whether it is ready for its callers: a real call, within the limits that theirs have. Without it a
+    /// server that is too busy for them all is well, since a restart would not help it.
     #[arg(long, env = "EVMESH_CHECK_READY")]
     ready: bool,
 

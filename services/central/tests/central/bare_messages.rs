@@ -143,7 +143,10 @@ async fn a_forged_end_bills_nothing_and_a_true_one_has_its_ticket_within_a_secon
     let id = central.request("101", "MAD-01").await.unwrap().session_id;
     engine.supply(300);
     central.status("MAD-01", ChargePointStatus::Supplying).await;
-    let end = |kwh: f64, seq: u64| json!({"type": "SUPPLY_END", "cp_id": "MAD-01", "user_id": "101", "kwh": kwh, "session_id": id, "seq": seq});
+    let end = |kwh: f64, seq: u64| {
+        let (cp, user) = ("MAD-01", "101");
+        json!({"type": "SUPPLY_END", "cp_id": cp, "user_id": user, "kwh": kwh, "session_id": id, "seq": seq})
+    };
     publish(&producer, "MAD-02", end(9_999.0, 4)).await; // the key of another charge point
     publish(&producer, "MAD-01", end(9_999.0, 9_000_000)).await; // its own, as anyone can write it
     for kind in ["AVERIADO", "AVERIADO", "CONEXION_PERDIDA", "FAULT", "AVERIADO"] {

@@ -49,9 +49,8 @@ pub use reply::*;
 pub use request::*;
 pub use session::{
     Facts, Session, Source,
-    life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, State, Stop},
+    life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, State, Stop, Told},
     ticket::Ticket,
-    told::Told,
 };
 pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};

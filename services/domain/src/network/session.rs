@@ -11,10 +11,9 @@ pub(super) mod told;
 
 use super::gauges::Gauges;
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, SessionId, Trace, Wall};
-use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop};
+use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop, Told};
 use std::ops::Deref;
 use ticket::Ticket;
-use told::Told;
 
 /// Where a message stood in Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,10 +1,10 @@
 //! The fast way for what engines know: messages on `cp_telemetry`. Fast, not final.
 //!
-//! Whoever can write to the topic can write any message. So a message by itself starts, ends and bills nothing, marks no
-//! charge point, and raises no number: it moves the live view within what is plausible, and makes central ask the
-//! engine at once; the engine's answer does the rest. What it tells of energy is kept for the one case in which nobody
-//! else can tell. *Bare* messages, with only the old system's fields, may be of an earlier session: they are shown, and
-//! not kept.
+//! Whoever can write to the topic can write any message. So a message by itself starts, ends and bills nothing, marks
+//! no charge point, and raises no number: it moves the live view within what is plausible, and makes central ask the
+//! engine at once; the engine's answer does the rest. What it tells of energy is kept for the one case in which
+//! nobody else can tell. *Bare* messages, with only the old system's fields, may be of an earlier session: they are
+//! shown, and not kept.
 
 use super::{
     Step,

@@ -119,7 +119,10 @@ async fn latest_is_what_comes_after_the_first_contact() {
     payloads.sort();
     assert_eq!(payloads, ["3", "4"]);
     // Where it began is told: a service that keeps its offsets goes on there, even if nothing had come.
-    let began = |event: &ReaderEvent| matches!(event, ReaderEvent::NewCluster { from, .. } if from.values().sum::<i64>() == 3);
+    let began = |event: &ReaderEvent| match event {
+        ReaderEvent::NewCluster { from, .. } => from.values().sum::<i64>() == 3,
+        _ => false,
+    };
     assert_eq!(late.events().iter().filter(|event| began(event)).count(), 1, "{:?}", late.events());
 }
 

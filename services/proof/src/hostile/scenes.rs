@@ -132,14 +132,16 @@ async fn forged_telemetry(network: &Network) -> anyhow::Result<String> {
                 for key in [message["cp_id"].as_str().unwrap_or_default(), "VLC-99"] {
                     let seq = message["seq"].as_u64().unwrap_or_default() + 1;
                     let mut forged = message.clone();
-                    let end = json!({ "type": "SUPPLY_END", "kwh": KWH, "seq": seq, "event_id": format!("forged-{ends}") });
+                    let event_id = format!("forged-{ends}");
+                    let end = json!({ "type": "SUPPLY_END", "kwh": KWH, "seq": seq, "event_id": event_id });
                     forged.as_object_mut().context("an object")?.extend(end.as_object().cloned().unwrap_or_default());
                     producer.send_lossy(CP_TELEMETRY, key, &serde_json::to_vec(&forged)?);
                     ends += 1;
                 }
             }
             _ = often.tick() => {
-                let fault = json!({ "type": "AVERIADO", "cp_id": "MAD-01", "reason": "a stranger says so", "timestamp": 1.0 });
+                let reason = "a stranger says so";
+                let fault = json!({ "type": "AVERIADO", "cp_id": "MAD-01", "reason": reason, "timestamp": 1.0 });
                 producer.send_lossy(CP_TELEMETRY, "MAD-01", &serde_json::to_vec(&fault)?);
                 faults += 1;
             }

@@ -110,6 +110,15 @@ pub struct Delivered {
     pub seq: u64,
 }
 
+/// What telemetry told of a supply, as far as its engine has not answered for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The highest plausible reading.
+    pub energy: Energy,
+    /// When the first word of it came, by central's clock.
+    pub since: Wall,
+}
+
 /// A session's life, with what belongs to each moment of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {

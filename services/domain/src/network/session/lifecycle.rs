@@ -290,8 +290,8 @@ impl Session {
         Read::Final { ended: Some(Ended { told }) }
     }
 
-    /// The final reading will not come. True: the ticket is issued, on the highest one that came, by telemetry too; else
-    /// none is due.
+    /// The final reading will not come. True: the ticket is issued, on the highest one that came, by telemetry too;
+    /// else none is due.
     pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let (delivered, price) = (self.delivered_by_all_accounts(), self.facts.price);

@@ -1,11 +1,12 @@
 //! What telemetry tells of a session: shown within what is plausible, kept for when nobody else can tell.
 //!
 //! Whoever can write to the topic can write any reading. So one that is shown is held against its engine's last answer;
-//! and one that is kept is billed only if the engine's store is lost, or the engine silent up to the settlement deadline.
+//! and one that is kept is billed only if the engine's store is lost, or the engine silent up to the settlement
+//! deadline.
 
 use super::{
     Session,
-    life::{Delivered, State},
+    life::{Delivered, State, Told},
 };
 use crate::network::gauges::Gauges;
 use crate::{Energy, Now, Power, Wall};
@@ -18,15 +19,6 @@ const GRACE: Duration = Duration::from_secs(60);
 /// An engine's answer tells of what it saved a second before, and takes a while to come: so much may have flowed since.
 const AHEAD: Duration = Duration::from_secs(3);
 
-/// What telemetry told of a supply, as far as its engine has not answered for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// The highest plausible reading.
-    pub energy: Energy,
-    /// When the first word of it came, by central's clock.
-    pub since: Wall,
-}
-
 /// What became of a reading that was to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::network) enum Shown {
@@ -38,8 +30,8 @@ pub(in crate::network) enum Shown {
 }
 
 impl Session {
-    /// What telemetry told beyond the engine's own word. Once the session is settled, by the engine's word that it never
-    /// started too, that is nothing any more.
+    /// What telemetry told beyond the engine's own word. Once the session is settled, by the engine's word that it
+    /// never started too, that is nothing any more.
     pub fn told(&self) -> Option<Told> {
         self.told.filter(|_| !self.settled())
     }
@@ -90,7 +82,8 @@ impl Session {
         }
     }
 
-    /// Shows a reading of a supply that is known to run, if that can have been delivered since its engine last answered.
+    /// Shows a reading of a supply that is known to run, if that can have been delivered since its engine last
+    /// answered.
     pub(in crate::network) fn show(&mut self, energy: Energy, gauges: Gauges, now: Now) -> Shown {
         let since = now.mono.since(self.live.last_sign) + AHEAD;
         let most = self.energy().wh().saturating_add(most_in(since).wh());

@@ -80,8 +80,8 @@ impl World {
         over || self.truth.jumped.is_some_and(|at| at >= ended)
     }
 
-    /// What central has on disk of a supply came from its engine: nothing that a stranger wrote starts one, ends one, or
-    /// raises its number (INV-10).
+    /// What central has on disk of a supply came from its engine: nothing that a stranger wrote starts one, ends one,
+    /// or raises its number (INV-10).
     pub(in crate::simulate) fn check_evidence(&mut self, session: &Session) {
         if !session.started() || session.ticket().is_some_and(|ticket| ticket.estimated()) {
             return;
