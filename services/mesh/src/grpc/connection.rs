@@ -155,11 +155,11 @@ impl Account {
         *lock(&self.0.called) = Instant::now();
     }
 
-    /// May it have one more call under way? `free` of all `places` are free: while that is half of them, any
-    /// connection may have more than its share, which is a sixteenth.
+    /// May it have one more call under way? `free` of all `places` are free: any connection may have more than its
+    /// share, which is a sixteenth, but the last places (a sixty-fourth) are for those that have less.
     pub(super) fn enter(&self, free: usize, places: usize) -> Option<UnderWay> {
         let under_way = self.0.calls.load(Relaxed);
-        let may = under_way < (places / 16).max(1) || free * 2 >= places;
+        let may = under_way < (places / 16).max(1) || free > places / 64;
         may.then(|| {
             self.0.calls.fetch_add(1, Relaxed);
             UnderWay(self.clone())
@@ -313,12 +313,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_has_its_share_and_while_half_is_free_more() {
+    fn a_connection_has_its_share_and_more_but_not_the_last_places() {
         let account = Account::default();
         let enter = |free| account.enter(free, 1024);
         let held: Vec<_> = (0..64).map(|_| enter(0).unwrap()).collect();
-        assert!(enter(511).is_none(), "its sixteenth is under way");
-        assert!(enter(512).is_some(), "half of the places is free");
+        assert!(enter(16).is_none(), "its sixteenth is under way, and others may come");
+        assert!(enter(17).is_some(), "there are more places than those");
         drop(held);
         assert!(enter(0).is_some());
         assert!(Account::default().enter(0, 2).is_some(), "everybody may have one");
