@@ -124,16 +124,26 @@ impl Asked {
 }
 
 fn too_far(dated: Wall, past: bool, age: Duration, max_age: Duration) -> String {
-    let (date, age, max) = (convert::timestamp(dated), age.as_secs(), max_age.as_secs_f64());
+    let (date, age, max) = (convert::timestamp(dated), about(age), max_age.as_secs_f64());
     if past {
         format!(
-            "this request is dated {date}, {age} s ago, and after {max} s nobody waits for it; ask again, and if \
+            "this request is dated {date}, {age} ago, and after {max} s nobody waits for it; ask again, and if \
              it was made just now, set the clock of the device that sent it"
         )
     } else {
         format!(
-            "this request is dated {date}, {age} s from now; set the clock of the device that sent it, and ask again"
+            "this request is dated {date}, {age} from now; set the clock of the device that sent it, and ask again"
         )
+    }
+}
+
+/// A duration as people say it.
+fn about(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} minutes", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} hours", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -214,12 +224,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_for_is_denied_with_its_reason() {
-        let old = "this request is dated 2023-11-14T22:13:19Z, 61 s ago, and after 60 s nobody waits for it; \
-            ask again, \
-                   and if it was made just now, set the clock of the device that sent it";
-        let ahead = "this request is dated 2023-11-14T22:16:40Z, 140 s from now; set the clock of the device \
-            that sent it, \
-                     and ask again";
+        let old = "this request is dated 2023-11-14T22:13:19Z, 61 s ago, and after 60 s nobody waits for it; ask \
+                   again, and if it was made just now, set the clock of the device that sent it";
+        let ahead = "this request is dated 2023-11-14T22:16:40Z, 2 minutes from now; set the clock of the device that \
+                     sent it, and ask again";
         for (fields, code, reason) in [
             (r#""cp_id":"MAD-01","timestamp":1699999999"#, REQUEST_TOO_OLD, old),
             (r#""cp_id":"MAD-01","timestamp":1700000200"#, REQUEST_TOO_OLD, ahead),

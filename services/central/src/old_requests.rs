@@ -109,8 +109,8 @@ fn unbridged(came: u64) -> Event {
         came => format!("{came} messages came"),
     };
     let text = format!(
-        "{came} on {DRIVER_REQUESTS}, which central does not read, and no bridge asks for a charge: drivers of the \
-         old system wait there for ever; start 'evmesh bridge', or have them call DriverService.RequestCharge"
+        "{came} on {DRIVER_REQUESTS}, which central does not read, and no bridge asks for a charge: without one, drivers \
+         of the old system wait there for ever; start 'evmesh bridge', or have them call DriverService.RequestCharge"
     );
     Event { level: Level::Warn, name: "requests_unbridged", text }
 }
