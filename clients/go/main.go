@@ -6,10 +6,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -20,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -32,6 +31,7 @@ import (
 const (
 	callTimeout  = 10 * time.Second // central itself waits 5 s for a charge point's answer
 	kafkaTimeout = 30 * time.Second // a ticket follows its session at once, a broadcast comes every 5 s
+	retryAfter   = time.Second      // before a stream that broke is opened again
 	pageSize     = 3                // so that a small network has several pages; up to 500
 
 	notificationsTopic = "driver_notifications"
@@ -192,20 +192,35 @@ func requestCharge(ctx context.Context, central driverv1.DriverServiceClient, op
 	return session, repeat.GetSession().GetSessionId() == session.GetSessionId(), nil
 }
 
-// follow shows the session live, until it is settled. No timeout: a charge takes as long as it takes.
+// follow shows the session live, until it is settled. No timeout: a charge takes as long as it takes. A stream that
+// breaks, for central restarts or a proxy cuts it, is opened again: it begins with the session as it is by then.
 func follow(ctx context.Context, central driverv1.DriverServiceClient, session *networkv1.Session) (*networkv1.Session, error) {
+	for said := false; ; time.Sleep(retryAfter) {
+		var err error
+		if session, err = watch(ctx, central, session); session.GetSettled() {
+			return session, nil
+		}
+		if status.Code(err) == codes.NotFound || ctx.Err() != nil {
+			return nil, err
+		}
+		if !said {
+			said = true
+			log.Printf("the stream broke, and is opened again: %v", err)
+		}
+	}
+}
+
+// watch shows the session until the stream ends, and gives it as it was last, and why the stream ended.
+func watch(ctx context.Context, central driverv1.DriverServiceClient, session *networkv1.Session) (*networkv1.Session, error) {
 	request := &driverv1.WatchSessionRequest{DriverId: session.GetDriverId(), SessionId: session.GetSessionId()}
 	stream, err := central.WatchSession(ctx, request)
 	if err != nil {
-		return nil, err
+		return session, err
 	}
 	for {
 		update, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return session, nil
-		}
 		if err != nil {
-			return nil, err
+			return session, err
 		}
 		session = update.GetSession()
 		log.Printf("%s: %.3f kWh, %.2f %s", strings.TrimPrefix(session.GetState().String(), "SESSION_STATE_"),

@@ -21,6 +21,7 @@ from evmesh.network.v1 import session_pb2 as network
 
 CALL_TIMEOUT_S = 10  # central itself waits 5 s for a charge point's answer
 KAFKA_TIMEOUT_S = 30  # a ticket follows its session at once, a broadcast comes every 5 s
+RETRY_S = 1  # before a stream that broke is opened again
 PAGE_SIZE = 3  # so that a small network has several pages; up to 500
 NOTIFICATIONS, NETWORK_STATUS = "driver_notifications", "network_status"
 
@@ -82,12 +83,25 @@ def request_charge(central: DriverServiceStub, options: argparse.Namespace) -> t
 
 
 def follow(central: DriverServiceStub, session: network.Session) -> network.Session:
-    """Shows the session live, until it is settled. No timeout: a charge takes as long as it takes."""
+    """Shows the session live, until it is settled. No timeout: a charge takes as long as it takes. A stream that breaks, for
+    central restarts or a proxy cuts it, is opened again: it begins with the session as it is by then."""
     request = driver.WatchSessionRequest(driver_id=session.driver_id, session_id=session.session_id)
-    for update in central.WatchSession(request):
-        session = update.session
-        state = network.SessionState.Name(session.state).removeprefix("SESSION_STATE_")
-        say(f"{state}: {session.energy_wh / 1e3:.3f} kWh, {session.amount.micros / 1e6:.2f} {session.amount.currency_code}")
+    said = False
+    while not session.settled:
+        try:
+            for update in central.WatchSession(request):
+                session = update.session
+                state = network.SessionState.Name(session.state).removeprefix("SESSION_STATE_")
+                amount = session.amount
+                say(f"{state}: {session.energy_wh / 1e3:.3f} kWh, {amount.micros / 1e6:.2f} {amount.currency_code}")
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                raise
+            if not said:
+                said = True
+                say(f"the stream broke, and is opened again: {error.details()}")
+        if not session.settled:
+            time.sleep(RETRY_S)
     return session
 
 

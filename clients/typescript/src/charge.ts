@@ -3,9 +3,10 @@
 // People read stderr; the last line on stdout is one JSON object with what came of it.
 
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { create } from "@bufbuild/protobuf";
-import { type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { DriverService, RequestChargeRequestSchema } from "../gen/evmesh/driver/v1/driver_service_pb.js";
 import { type Session, SessionOutcome, SessionState } from "../gen/evmesh/network/v1/session_pb.js";
@@ -13,6 +14,7 @@ import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { TopicReader } from "./topics.js";
 
 const CALL_TIMEOUT_MS = 10_000; // central itself waits 5 s for a charge point's answer
+const RETRY_MS = 1_000; // before a stream that broke is opened again
 const PAGE_SIZE = 3; // so that a small network has several pages; up to 500
 
 type Central = Client<typeof DriverService>;
@@ -77,14 +79,26 @@ async function requestCharge(central: Central): Promise<{ session: Session; same
   return { session, sameSession: repeated.session?.sessionId === session.sessionId };
 }
 
-/** Shows the session live, until it is settled. No timeout: a charge takes as long as it takes. */
+/**
+ * Shows the session live, until it is settled. No timeout: a charge takes as long as it takes. A stream that breaks, for
+ * central restarts or a proxy cuts it, is opened again: it begins with the session as it is by then.
+ */
 async function follow(central: Central, session: Session): Promise<Session> {
   const { driverId, sessionId } = session;
-  for await (const update of central.watchSession({ driverId, sessionId }, { timeoutMs: 0 })) {
-    session = update.session ?? session;
-    const kwh = (Number(session.energyWh) / 1e3).toFixed(3);
-    const amount = (Number(session.amount?.micros ?? 0n) / 1e6).toFixed(2);
-    console.error(`${SessionState[session.state]}: ${kwh} kWh, ${amount} ${session.amount?.currencyCode ?? ""}`);
+  for (let said = false; !session.settled; ) {
+    try {
+      for await (const update of central.watchSession({ driverId, sessionId }, { timeoutMs: 0 })) {
+        session = update.session ?? session;
+        const kwh = (Number(session.energyWh) / 1e3).toFixed(3);
+        const amount = (Number(session.amount?.micros ?? 0n) / 1e6).toFixed(2);
+        console.error(`${SessionState[session.state]}: ${kwh} kWh, ${amount} ${session.amount?.currencyCode ?? ""}`);
+      }
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.NotFound) throw error;
+      if (!said) console.error(`the stream broke, and is opened again: ${ConnectError.from(error).rawMessage}`);
+      said = true;
+    }
+    if (!session.settled) await setTimeout(RETRY_MS);
   }
   return session;
 }

@@ -87,10 +87,4 @@ impl Remote {
     pub(crate) fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
         answer.map(Response::into_inner).map_err(|status| self.failed(&status))
     }
-
-    /// It ended a stream that it should have kept open.
-    pub(crate) fn ended(&self) -> Failure {
-        let (what, address) = (self.what, self.peer.address());
-        Failure::Failed(format!("{what} at {address} has ended: {}", self.advice))
-    }
 }

@@ -185,6 +185,36 @@ fn central_without_monitors_shows_every_charge_point_disconnected() {
 }
 
 #[test]
+fn central_killed_or_its_streams_cut_in_between_and_the_operator_s_watch_goes_on() {
+    let roles = Roles::new(Broker::open(), &["MAD-01", "MAD-02"]);
+    let mut processes = roles.all(SLOW);
+    let runtime = Runtime::new().unwrap();
+    let proxy = runtime.block_on(Proxy::start(roles.central.parse().unwrap()));
+    let mut watch = Process::start(["operator", "watch", "--central", &proxy.address().to_string()]);
+
+    // A proxy cuts what is idle, again and again: it goes on, says so once, and repeats nothing.
+    for id in ["MAD-01", "MAD-02"] {
+        watch.line(&[id, "ACTIVADO"], PATIENCE);
+        proxy.cut_standing();
+        assert_eq!(run(["operator", "--central", &roles.central, "stop", id]).code, 0);
+        watch.line(&[id, "PARADO"], READY);
+        assert_eq!(watch.count(id), 2, "{}", watch.text());
+    }
+
+    processes[0].kill();
+    watch.line(&["cannot reach central", "retrying"], ENGINE_SEEN);
+    processes[0] = roles.central();
+    watch.line(&["central at ", " answers"], READY);
+    becomes_within(&roles.central, "MAD-01", "PARADO", READY);
+    assert_eq!(run(["point", "--engine", roles.engine_address("MAD-01"), "fault", "a torn cable"]).code, 0);
+    watch.line(&["MAD-01", "AVERIADO", "a torn cable"], READY);
+    let said = ["ended the stream", "cannot reach central", " answers"].map(|text| watch.count(text));
+    assert_eq!(said, [1, 1, 1], "{}", watch.text());
+    watch.terminate();
+    assert_eq!(watch.end(PATIENCE), 0);
+}
+
+#[test]
 fn kafka_killed_calls_work_supplies_end_and_events_arrive_later_in_order() {
     let roles = Roles::new(Broker::embedded(), &["MAD-01", "MAD-02"]);
     let processes = roles.all(SLOW);

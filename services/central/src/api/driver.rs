@@ -2,7 +2,7 @@
 
 use super::view;
 use super::{
-    Answers,
+    Answers, HEARTBEAT,
     pages::{self, Page},
     requests::{Arrived, new_session_id},
 };
@@ -10,9 +10,9 @@ use crate::{old_requests::OldRequests, store::Filter, writer::Handle};
 use domain::network::{Command, Method, Session, Status as PointStatus, Target};
 use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _, stream};
 use mesh::grpc::{Failure, parse};
-use tokio_stream::wrappers::WatchStream;
+use tokio::{sync::watch, time::timeout};
 use tonic::{Code, Request, Response, Status};
 
 #[derive(Debug, Clone)]
@@ -29,6 +29,19 @@ fn driver_id(text: &str) -> Result<DriverId, Failure> {
 fn session_unknown(driver: &DriverId, session: &SessionId) -> Failure {
     let text = format!("driver {driver} has no session {session}; ListSessions shows those that it has");
     Failure::new(Code::NotFound, "SESSION_UNKNOWN", text)
+}
+
+/// A session as it is now, then after each change, and where nothing changes for so long the same once more. It ends
+/// with what it follows.
+fn followed(mut changes: watch::Receiver<Session>) -> impl Stream<Item = Session> {
+    changes.mark_changed();
+    stream::unfold(changes, |mut changes| async move {
+        if let Ok(changed) = timeout(HEARTBEAT, changes.changed()).await {
+            changed.ok()?;
+        }
+        let session = changes.borrow_and_update().clone();
+        Some((session, changes))
+    })
 }
 
 impl Drivers {
@@ -121,7 +134,7 @@ impl DriverService for Drivers {
         let message = request.into_inner();
         let session = self.session(&message.driver_id, &message.session_id).await?;
         let changes = self.handle.watch(session.id.clone()).await?;
-        let answers = WatchStream::new(changes)
+        let answers = followed(changes)
             .map(|session| Ok(proto::WatchSessionResponse { session: Some(view::session(&session)) }));
         Ok(Response::new(Box::pin(answers)))
     }
@@ -170,5 +183,33 @@ impl DriverService for Drivers {
             pages::sessions(&self.handle, Filter::Driver(driver), true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket).collect();
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::codec::tests::sessions;
+    use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
+    use std::{pin::pin, time::Duration};
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_session_is_heard_of_within_every_minute_until_it_ends() {
+        let session = sessions().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+        let (sender, changes) = watch::channel(session.clone());
+        let mut followed = pin!(followed(changes));
+        let start = Instant::now();
+        assert_eq!(followed.next().await, Some(session.clone()));
+        assert_eq!(start.elapsed(), Duration::ZERO, "as it is now, at once");
+        for _ in 0..3 {
+            let before = Instant::now();
+            assert_eq!(followed.next().await, Some(session.clone()));
+            assert!(before.elapsed() < Duration::from_secs(60), "{:?}", before.elapsed());
+        }
+        sender.send_replace(session.clone());
+        drop(sender);
+        assert_eq!(followed.next().await, Some(session), "the last word");
+        assert_eq!(followed.next().await, None);
     }
 }

@@ -14,8 +14,12 @@ pub(crate) use charge_point::ChargePoints;
 pub(crate) use driver::Drivers;
 pub(crate) use operator::Operators;
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 use tokio_stream::Stream;
 use tonic::Status;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// A follower hears something at least so often, news or not: a proxy between cuts a stream that is silent for a
+/// minute, and pings of HTTP/2 do not pass it.
+const HEARTBEAT: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! `OperatorService`.
 
 use super::{
-    Answers,
+    Answers, HEARTBEAT,
     pages::{self, Page},
     requests::{Arrived, Mutation},
     view,
@@ -23,7 +23,10 @@ use mesh::{
     trace,
 };
 use std::{collections::VecDeque, sync::Arc};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tonic::{Request, Response, Status};
 
 /// One order names so many charge points at most.
@@ -223,10 +226,14 @@ impl Following {
         Self { roster, round: first.round, waiting: first.entries.iter().cloned().collect(), complete: false }
     }
 
-    /// The next message; `None` once central stops.
+    /// The next message, empty where nothing changed for so long; `None` once central stops.
     async fn next(&mut self) -> Option<proto::WatchNetworkResponse> {
+        let heartbeat_at = Instant::now() + HEARTBEAT;
         while self.complete && self.waiting.is_empty() {
-            self.roster.changed().await.ok()?;
+            match timeout_at(heartbeat_at, self.roster.changed()).await {
+                Ok(changed) => changed.ok()?,
+                Err(_) => break,
+            }
             let newest = self.roster.borrow_and_update().clone();
             let changed = newest.entries.iter().filter(|entry| entry.changed > self.round).cloned();
             self.waiting.extend(changed);
@@ -245,6 +252,7 @@ mod tests {
     use super::*;
     use crate::roster::tests::detail;
     use domain::network::Status;
+    use std::time::Duration;
 
     fn roster(round: u64, changed: &[u64]) -> Arc<Roster> {
         let entries = changed.iter().enumerate().map(|(n, &changed)| {
@@ -277,6 +285,27 @@ mod tests {
         assert_eq!((ids, message.complete), (vec!["CP-0003".into(), "CP-0007".into()], true));
         drop(sender);
         assert!(following.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_network_is_heard_of_within_every_minute() {
+        let first = roster(1, &[1]);
+        let (sender, receiver) = watch::channel(first.clone());
+        let mut following = Following::new(&first, receiver);
+        following.next().await.unwrap();
+        // It is collected every second, and nothing is new.
+        tokio::spawn(async move {
+            for round in 2.. {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                sender.send_replace(roster(round, &[1]));
+            }
+        });
+        for _ in 0..3 {
+            let before = Instant::now();
+            let message = following.next().await.unwrap();
+            assert!(message.charge_points.is_empty() && message.complete, "{message:?}");
+            assert!(before.elapsed() < Duration::from_secs(60), "{:?}", before.elapsed());
+        }
     }
 
     #[tokio::test]

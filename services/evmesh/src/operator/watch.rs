@@ -1,7 +1,7 @@
 //! `operator watch`: the network as it changes. A panel on a terminal, a line a change elsewhere.
 
 use super::{
-    network::{Network, follow, keep, open},
+    network::{News, Seen, follow, open},
     watch_panel::WatchPanel,
 };
 use crate::{
@@ -14,23 +14,27 @@ use crate::{
 use mesh::Shutdown;
 use tokio::sync::watch;
 
-/// Without a panel.
+/// Without a panel. A central that cannot be reached at first is a failure; one that goes away later is waited for.
 pub(super) async fn print(central: &Remote, output: Output) -> Result<(), Failure> {
     let stream = central.waited(open(central)).await?;
-    let say = |one| match output {
-        Output::Text => output::line(&tables::charge_point_line(&one)),
-        Output::Json => output::json_line(&json::of(&one)),
+    let say = |news: News<'_>| match (news, output) {
+        (News::Changed(one), Output::Text) => output::line(&tables::charge_point_line(one)),
+        (News::Changed(one), Output::Json) => output::json_line(&json::of(one)),
+        (News::Said(text), Output::Text | Output::Json) => {
+            eprintln!("evmesh: {text}");
+            Ok(())
+        }
     };
-    follow(central, stream, say).await
+    follow(central, stream, &watch::Sender::default(), say).await
 }
 
-/// Shows a panel until `q`, Ctrl-C or the order to stop; or until central is gone, which is a failure.
+/// Shows a panel until `q`, Ctrl-C or the order to stop.
 pub(super) async fn show(central: &Remote, shutdown: &Shutdown) -> Result<(), Failure> {
     let stream = central.waited(open(central)).await?;
-    let (network, seen) = watch::channel(Network::new());
-    let panel = WatchPanel::new(central.peer.address().to_string(), seen);
+    let seen = watch::Sender::new(Seen::default());
+    let panel = WatchPanel::new(central.peer.address().to_string(), seen.subscribe());
     tokio::select! {
-        failed = keep(central, stream, &network) => failed,
+        failed = follow(central, stream, &seen, |_| Ok(())) => failed,
         closed = ui::show(panel, shutdown.started()) => closed.map_err(|error| Failure::terminal(&error)),
     }
 }

@@ -1,6 +1,6 @@
 //! The network on a terminal: a row a charge point, in the width that there is.
 
-use super::network::Network;
+use super::network::{Network, Seen};
 use evmesh_proto::network::ChargePointDetail;
 use ratatui::{
     Frame,
@@ -8,6 +8,7 @@ use ratatui::{
         Constraint::{Fill, Length, Min},
         Layout, Rect,
     },
+    style::Stylize as _,
     text::Line,
     widgets::Block,
 };
@@ -27,18 +28,18 @@ const PAGE: isize = 10;
 #[derive(Debug)]
 pub(super) struct WatchPanel {
     central: String,
-    network: watch::Receiver<Network>,
+    seen: watch::Receiver<Seen>,
     /// So many rows are above the screen.
     scrolled: usize,
 }
 
 impl WatchPanel {
-    pub(super) fn new(central: String, network: watch::Receiver<Network>) -> Self {
-        Self { central, network, scrolled: 0 }
+    pub(super) fn new(central: String, seen: watch::Receiver<Seen>) -> Self {
+        Self { central, seen, scrolled: 0 }
     }
 
     fn scroll(&mut self, rows: isize) {
-        let last = self.network.borrow().len().saturating_sub(1);
+        let last = self.seen.borrow().network.len().saturating_sub(1);
         self.scrolled = self.scrolled.saturating_add_signed(rows).min(last);
     }
 }
@@ -46,22 +47,27 @@ impl WatchPanel {
 impl ui::Panel for WatchPanel {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let [head, body] = Layout::vertical([Length(1), Min(0)]).areas(area);
-        frame.render_widget(Line::raw(format!("central {}  q: quit  ↑ ↓: scroll", self.central)), head);
+        let seen = self.seen.borrow();
+        let heading = match &seen.lost {
+            None => Line::raw(format!("central {}  q: quit  ↑ ↓: scroll", self.central)),
+            Some(lost) => Line::raw(lost.as_str()).red(),
+        };
+        frame.render_widget(heading, head);
 
         let column = |name, width, from| Column { name, width, from };
         let mut columns = vec![column("charge point", Fill(1), 0), column("status", Length(13), 0)];
         columns.extend(LIVE.iter().map(|value| value.column_with_unit(MEDIUM)));
         columns.extend([column("driver", Fill(1), MEDIUM), column("place, reason", Fill(2), WIDE)]);
-        let network = self.network.borrow();
+        let network = &seen.network;
         let room = room(body).saturating_sub(1); // the head
         let rows = network.values().skip(self.scrolled).take(room).map(row);
-        let block = Block::bordered().title(title(&network));
+        let block = Block::bordered().title(title(network));
         let block = block.title_bottom(below(network.len().saturating_sub(self.scrolled + room)));
         frame.render_widget(ui::table(&columns, rows, body.width).block(block), body);
     }
 
     async fn changed(&mut self) {
-        ui::changed(&mut self.network).await;
+        ui::changed(&mut self.seen).await;
     }
 
     async fn press(&mut self, key: KeyCode) {
@@ -140,7 +146,8 @@ mod tests {
                 },
             )
         });
-        WatchPanel::new("127.0.0.1:50051".into(), watch::channel(network.collect()).1)
+        let seen = Seen { network: network.collect(), lost: None };
+        WatchPanel::new("127.0.0.1:50051".into(), watch::channel(seen).1)
     }
 
     fn picture(panel: &WatchPanel, width: u16, height: u16) -> String {
@@ -166,6 +173,15 @@ mod tests {
             );
         }
         picture(&network(0), 1, 1);
+    }
+
+    #[test]
+    fn while_central_is_away_what_was_seen_stays_and_the_head_says_so() {
+        let Seen { network, .. } = network(2).seen.borrow().clone();
+        let lost = Some("cannot reach central at 127.0.0.1:50051, retrying: connection refused".to_owned());
+        let panel = WatchPanel::new("127.0.0.1:50051".into(), watch::channel(Seen { network, lost }).1);
+        let picture = picture(&panel, 80, 10);
+        assert!(picture.contains("connection refused") && picture.contains("MAD-01"), "{picture}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     exit::Failure,
-    operator::network::{Network, keep, open},
+    operator::network::{Network, Seen, follow, open},
     remote::Remote,
 };
 use domain::ChargePointId;
@@ -16,7 +16,7 @@ use tokio::{
 
 /// What is waited for is said so often, where it has changed.
 const SAID_EVERY: Duration = Duration::from_secs(1);
-/// Central is asked again so soon after it gave no answer, or ended one.
+/// Central is asked again so soon after it gave no answer.
 const ASKED_AGAIN: Duration = Duration::from_millis(200);
 /// So many charge points are named; of more, the number is enough.
 const NAMED: usize = 5;
@@ -63,21 +63,22 @@ pub(super) async fn ready(
     within: Duration,
     mut progress: impl FnMut(&Waiting) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (network, mut seen) = watch::channel(Network::new());
+    let (network, mut seen) = watch::channel(Seen::default());
     // Central may still be opening its store, and takes no connection meanwhile: it has as long as all the others.
     let following = async {
-        loop {
-            if let Ok(stream) = open(central).await {
-                let _ = keep(central, stream, &network).await;
+        let stream = loop {
+            match open(central).await {
+                Ok(stream) => break stream,
+                Err(_) => sleep(ASKED_AGAIN).await,
             }
-            sleep(ASKED_AGAIN).await;
-        }
+        };
+        follow(central, stream, &network, |_| Ok(())).await
     };
     let waiting = async {
-        let all = |network: &Network| Waiting::of(network, charge_points).missing.is_empty();
+        let all = |seen: &Seen| Waiting::of(&seen.network, charge_points).missing.is_empty();
         let mut said = String::new();
         while timeout(SAID_EVERY, seen.wait_for(all)).await.is_err() {
-            let now = Waiting::of(&network.borrow(), charge_points);
+            let now = Waiting::of(&network.borrow().network, charge_points);
             if now.missing != said {
                 progress(&now)?;
                 said = now.missing;
@@ -87,13 +88,13 @@ pub(super) async fn ready(
     };
     let ready = async {
         tokio::select! {
-            never = following => never,
+            failed = following => failed,
             ready = waiting => ready,
         }
     };
     timeout(within, ready).await.unwrap_or_else(|_| {
         let (seconds, missing) =
-            (within.as_secs_f64(), Waiting::of(&network.borrow(), charge_points).missing);
+            (within.as_secs_f64(), Waiting::of(&network.borrow().network, charge_points).missing);
         Err(Failure::Failed(format!(
             "after {seconds} s not every charge point is available: {missing}; the log says more, and \
              --ready-timeout waits longer"

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     exit::{Because as _, Failure, even_unread},
     json,
-    operator::network::{follow, open},
+    operator::network::{News, follow, open},
     output::{self, Output},
     remote::Remote,
     tables,
@@ -131,7 +131,11 @@ impl Scenario {
                 };
                 let watch = async {
                     let stream = self.central.waited(open(&self.central)).await?;
-                    follow(&self.central, stream, |one| changed(&one, output)).await
+                    let tell = |news: News<'_>| match news {
+                        News::Changed(one) => changed(one, output),
+                        News::Said(_) => Ok(()), // central is in this process
+                    };
+                    follow(&self.central, stream, &watch::Sender::default(), tell).await
                 };
                 tokio::select! {
                     ended = watch => ended.map(|()| None),

@@ -40,6 +40,8 @@ pub struct Proxy {
     address: SocketAddr,
     target: Arc<Mutex<SocketAddr>>,
     mode: watch::Sender<Mode>,
+    /// So many times what stood was cut.
+    cuts: watch::Sender<u32>,
     task: JoinHandle<()>,
 }
 
@@ -61,8 +63,9 @@ impl Proxy {
         let address = listener.local_addr().expect("a bound listener has an address");
         let target = Arc::new(Mutex::new(target));
         let (mode, is) = watch::channel(Mode::Open);
-        let task = tokio::spawn(accept(listener, target.clone(), is));
-        Self { address, target, mode, task }
+        let cuts = watch::Sender::new(0);
+        let task = tokio::spawn(accept(listener, target.clone(), is, cuts.subscribe()));
+        Self { address, target, mode, cuts, task }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -79,6 +82,11 @@ impl Proxy {
         self.set(if silent { Mode::Silent } else { Mode::Open });
     }
 
+    /// Closes the connections that stand, as a proxy does with those that are idle; new ones pass.
+    pub fn cut_standing(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
     /// New connections go there.
     pub fn set_target(&self, target: SocketAddr) {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
@@ -91,17 +99,29 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, mode: watch::Receiver<Mode>) {
+async fn accept(
+    listener: TcpListener,
+    target: Arc<Mutex<SocketAddr>>,
+    mode: watch::Receiver<Mode>,
+    cuts: watch::Receiver<u32>,
+) {
     let mut connections = JoinSet::new(); // dropped with this task: that closes them
     loop {
         let Ok((near, _)) = listener.accept().await else { continue };
         while connections.try_join_next().is_some() {}
         let target = *target.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.spawn(join(near, target, mode.clone()));
+        let mut cuts = cuts.clone();
+        cuts.mark_unchanged();
+        connections.spawn(join(near, target, mode.clone(), cuts));
     }
 }
 
-async fn join(near: TcpStream, target: SocketAddr, mode: watch::Receiver<Mode>) {
+async fn join(
+    near: TcpStream,
+    target: SocketAddr,
+    mode: watch::Receiver<Mode>,
+    mut cuts: watch::Receiver<u32>,
+) {
     if !passes(&mut mode.clone(), Way::There).await {
         return;
     }
@@ -113,6 +133,7 @@ async fn join(near: TcpStream, target: SocketAddr, mode: watch::Receiver<Mode>) 
         () = pump(near_in, far_out, mode.clone(), Way::There) => {}
         () = pump(far_in, near_out, mode, Way::Back) => {}
         _ = until_cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        _ = cuts.changed() => {}
     }
 }
 

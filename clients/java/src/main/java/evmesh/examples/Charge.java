@@ -16,6 +16,7 @@ import evmesh.network.v1.Session;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
 import java.util.ArrayList;
@@ -37,6 +38,7 @@ import org.apache.kafka.common.KafkaException;
  */
 public final class Charge {
     private static final int CALL_TIMEOUT_S = 10; // central itself waits 5 s for a charge point's answer
+    private static final int RETRY_S = 1; // before a stream that broke is opened again
     private static final int PAGE_SIZE = 3; // so that a small network has several pages; up to 500
 
     private final DriverServiceBlockingStub central;
@@ -65,7 +67,7 @@ public final class Charge {
         }
     }
 
-    private Outcome run() throws TimeoutException {
+    private Outcome run() throws TimeoutException, InterruptedException {
         List<String> chargePoints = chargePoints();
         try (Topics topics = Topics.fromNow(options.kafka(), options.topicPrefix(), options.driver())) {
             String deniedId = UUID.randomUUID().toString();
@@ -77,7 +79,7 @@ public final class Charge {
                     .setRequestId(UUID.randomUUID().toString())
                     .build();
             Session reserved = withTimeout().requestCharge(request).getSession();
-            // A request with an id may be repeated without harm: the answer is the first one's.
+            // A request with an id may be repeated without harm: it gets the same session, as that is by then.
             Session repeated = withTimeout().requestCharge(request).getSession();
             System.err.printf("reserved: %s, session %s%n", reserved.getChargePointId(), reserved.getSessionId());
 
@@ -152,20 +154,43 @@ public final class Charge {
         return Optional.empty();
     }
 
-    /** Shows the session live, until it is settled. No deadline: a charge takes as long as it takes. */
-    private Session follow(Session session) {
+    /**
+     * Shows the session live, until it is settled. No deadline: a charge takes as long as it takes. A stream that breaks,
+     * for central restarts or a proxy cuts it, is opened again: it begins with the session as it is by then.
+     */
+    private Session follow(Session session) throws InterruptedException {
         WatchSessionRequest request = WatchSessionRequest.newBuilder()
                 .setDriverId(session.getDriverId())
                 .setSessionId(session.getSessionId())
                 .build();
-        Iterator<WatchSessionResponse> updates = central.watchSession(request);
-        while (updates.hasNext()) {
-            session = updates.next().getSession();
-            String state = session.getState().name().replaceFirst("^SESSION_STATE_", "");
-            double amount = session.getAmount().getMicros() / 1e6;
-            String currency = session.getAmount().getCurrencyCode();
-            System.err.printf(Locale.ROOT, "%s: %.3f kWh, %.2f %s%n", state, session.getEnergyWh() / 1e3, amount, currency);
+        boolean said = false;
+        while (!session.getSettled()) {
+            try {
+                Iterator<WatchSessionResponse> updates = central.watchSession(request);
+                while (updates.hasNext()) {
+                    session = updates.next().getSession();
+                    show(session);
+                }
+            } catch (StatusRuntimeException error) {
+                if (error.getStatus().getCode() == Status.Code.NOT_FOUND) {
+                    throw error;
+                }
+                if (!said) {
+                    said = true;
+                    System.err.printf("the stream broke, and is opened again: %s%n", error.getMessage());
+                }
+            }
+            if (!session.getSettled()) {
+                TimeUnit.SECONDS.sleep(RETRY_S);
+            }
         }
         return session;
+    }
+
+    private static void show(Session session) {
+        String state = session.getState().name().replaceFirst("^SESSION_STATE_", "");
+        double amount = session.getAmount().getMicros() / 1e6;
+        String currency = session.getAmount().getCurrencyCode();
+        System.err.printf(Locale.ROOT, "%s: %.3f kWh, %.2f %s%n", state, session.getEnergyWh() / 1e3, amount, currency);
     }
 }
