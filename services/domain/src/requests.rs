@@ -3,7 +3,8 @@
 //! - A line of the file is asked for once, under its own request id, however often the call has to be repeated; the
 //!   next one follows a pause after its conclusion. Each line has exactly one conclusion.
 //! - What concludes is central's word on the session. Kafka's messages move the live view, and make the app ask.
-//! - A supply goes on without its driver: a session that is still open at the start is followed to its end first.
+//! - A supply goes on without its driver: a session that is still open at the start is followed to its end first. It
+//!   counts as the line that asks for its charge point: what a run asked for that was cut off is not asked for twice.
 //!
 //! Deliberately absent: the calls, their backoff, the wording. Those belong to the service `driver`.
 

@@ -11,7 +11,7 @@ use domain::{
     text::printable,
 };
 use evmesh_proto::driver::{
-    GetSessionRequest, RequestChargeRequest, WatchSessionRequest, driver_service_client::DriverServiceClient,
+    GetSessionRequest, RequestChargeRequest, StopChargeRequest, WatchSessionRequest, driver_service_client::DriverServiceClient,
 };
 use mesh::{
     backoff::Backoff,
@@ -40,6 +40,7 @@ pub(crate) struct Calls {
     current: JoinSet<()>,
     watch: JoinSet<()>,
     fetches: JoinSet<()>,
+    stop: JoinSet<()>,
 }
 
 impl Calls {
@@ -54,6 +55,7 @@ impl Calls {
             current: JoinSet::new(),
             watch: JoinSet::new(),
             fetches: JoinSet::new(),
+            stop: JoinSet::new(),
         }
     }
 
@@ -144,6 +146,34 @@ impl Calls {
         let (client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
         self.fetches.spawn(async move {
             fetch(client, &driver, &session, &heard).await;
+        });
+    }
+
+    /// Orders the end of a session, until central has the order. Ordered twice it is the same.
+    pub(crate) fn stop(&mut self, session: SessionId) {
+        let (mut client, driver, heard) = (self.client(), self.driver.to_string(), self.heard.clone());
+        self.stop = JoinSet::new();
+        self.stop.spawn(async move {
+            let mut backoff = Backoff::default();
+            loop {
+                let request = StopChargeRequest {
+                    driver_id: driver.clone(),
+                    session_id: session.to_string(),
+                    request_id: String::new(),
+                };
+                match client.stop_charge(request).await {
+                    Ok(answer) => {
+                        seen(decode::session(answer.into_inner().session), &heard).await;
+                        return;
+                    }
+                    Err(status) => {
+                        if not_seen(&status, &session, &heard).await || is_denial(status.code()) {
+                            return;
+                        }
+                    }
+                }
+                backoff.wait().await;
+            }
         });
     }
 

@@ -21,7 +21,7 @@ pub mod words;
 
 pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Row, Summary};
 pub use options::{Options, Output};
-pub use service::Service;
+pub use service::{Service, Stop};
 pub use view::{Supply, View};
 
 use std::path::PathBuf;

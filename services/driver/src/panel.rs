@@ -1,7 +1,7 @@
 //! The driver's panel: its own supply, the charge points free now, the newest messages. It repaints in place and fits
 //! 80 columns.
 
-use crate::View;
+use crate::{Stop, View};
 use ratatui::{
     Frame,
     layout::{
@@ -13,13 +13,34 @@ use ratatui::{
     widgets::Wrap,
 };
 use tokio::sync::watch;
-use ui::{Panel, room, tile};
+use ui::{KeyCode, Panel, room, tile};
 
 /// Below this height, only the own supply and the newest messages.
 const SMALL: u16 = 16;
 
-pub fn panel(view: watch::Receiver<View>) -> impl Panel {
-    ui::watching(view, draw)
+pub fn panel(view: watch::Receiver<View>, stop: Stop) -> impl Panel {
+    App { view, stop }
+}
+
+struct App {
+    view: watch::Receiver<View>,
+    stop: Stop,
+}
+
+impl Panel for App {
+    fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
+        draw(frame, area, &self.view.borrow());
+    }
+
+    async fn changed(&mut self) {
+        ui::changed(&mut self.view).await;
+    }
+
+    async fn press(&mut self, key: KeyCode) {
+        if key == KeyCode::Char('s') {
+            self.stop.now().await;
+        }
+    }
 }
 
 fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
@@ -37,7 +58,7 @@ fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     frame.render_widget(tile(title, free_lines(view, room(free))), free);
     let newest = view.messages.iter().rev().take(room(messages));
     let newest = tile(
-        " messages, newest first  (q: quit; a charge goes on) ",
+        " messages, newest first  (s: stop the charge  q: quit, and it goes on) ",
         newest.map(|line| Line::raw(line.as_str())).collect(),
     );
     frame.render_widget(newest.wrap(Wrap { trim: true }), messages);
@@ -117,6 +138,7 @@ mod tests {
         let picture = terminal.backend().to_string();
         for text in [
             "driver ana   3 of 12 requests concluded",
+            "s: stop the charge  q: quit, and it goes on",
             "charging at MAD-01",
             "7.4 kW  1.500 kWh  0.60 EUR  at 0.40 EUR a kWh",
             "30 charge points free now",

@@ -1,7 +1,8 @@
 //! The running app: one loop that owns the rules.
 
 use crate::{
-    DriverEvent, Error, Options, View, calls::Calls, free_points, heard::Heard, topics::Topics, words::Words,
+    DriverEvent, Error, Options, View, calls::Calls, free_points,
+    heard::{Heard, tell}, topics::Topics, words::Words,
 };
 use domain::{
     Price, RequestId,
@@ -33,6 +34,7 @@ pub struct Service {
     events: broadcast::Sender<DriverEvent>,
     view: watch::Sender<View>,
     words: Words,
+    heard: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
 }
 
 impl Service {
@@ -48,6 +50,7 @@ impl Service {
             events: broadcast::Sender::new(EVENTS),
             view: watch::Sender::new(view),
             words,
+            heard: mpsc::channel(HEARD),
         })
     }
 
@@ -61,6 +64,11 @@ impl Service {
         self.view.subscribe()
     }
 
+    /// Ends the charge that goes on, for whoever holds it.
+    pub fn stop(&self) -> Stop {
+        Stop(self.heard.0.downgrade())
+    }
+
     pub fn words(&self) -> Words {
         self.words.clone()
     }
@@ -68,7 +76,7 @@ impl Service {
     /// Asks for every charge, until each has concluded, or until the order to stop: a supply goes on without its
     /// driver.
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
-        let (sender, mut heard) = mpsc::channel(HEARD);
+        let (sender, mut heard) = self.heard;
         let _topics = Topics::read(&self.options, sender.clone())?;
         let peer = Peer::new(&self.options.central, CALL_TIMEOUT);
         let broadcast_at = watch::Sender::new(None);
@@ -112,6 +120,19 @@ impl Service {
     }
 }
 
+/// A person's hand on the charge.
+#[derive(Debug, Clone)]
+pub struct Stop(mpsc::WeakSender<Heard>);
+
+impl Stop {
+    /// Orders the end of the session that is followed; it ends nothing where none is open.
+    pub async fn now(&self) {
+        if let Some(heard) = self.0.upgrade() {
+            tell(&heard, Input::StopWanted).await;
+        }
+    }
+}
+
 struct Running {
     rules: Requests,
     calls: Calls,
@@ -134,6 +155,7 @@ impl Running {
                 Effect::Follow(session) => self.calls.follow(session),
                 Effect::Unfollow => self.calls.unfollow(),
                 Effect::Fetch(session) => self.calls.fetch(session),
+                Effect::Stop(session) => self.calls.stop(session),
                 Effect::Tell(event) => self.tell(event),
                 Effect::Finish => finished = true,
             }

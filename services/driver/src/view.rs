@@ -59,7 +59,7 @@ impl View {
         match event {
             Event::Reached => self.reachable = Some(true),
             Event::Unreachable { .. } => self.reachable = Some(false),
-            Event::Resumed(session) => {
+            Event::Resumed { session, .. } => {
                 self.supply = Some(reserved(session.charge_point.clone(), session.price));
             }
             Event::Authorized { charge_point, price, .. } => {
@@ -89,6 +89,7 @@ impl View {
             Event::Missed(_)
             | Event::Requesting { .. }
             | Event::Denied { .. }
+            | Event::Stopping { .. }
             | Event::SupplyError { .. } => {}
         }
         for line in words.text(event).lines() {

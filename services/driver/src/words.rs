@@ -36,10 +36,15 @@ impl Words {
                 let lines = tickets.iter().map(|ticket| format!("before: {}", ticket_line(ticket)));
                 lines.collect::<Vec<_>>().join("\n")
             }
-            Event::Resumed(session) => format!(
-                "{}: your session from before is still open; following it to its end",
-                session.charge_point
-            ),
+            Event::Resumed { session, line } => {
+                let at = &session.charge_point;
+                match line {
+                    None => format!("{at}: your session from before is still open; following it to its end"),
+                    Some(line) => format!(
+                        "line {line}: {at}: your session from before is still open; following it, not asking again"
+                    ),
+                }
+            }
             Event::Requesting { line, target } => format!("line {line}: asking for {}", place(target)),
             Event::Authorized { charge_point, price, .. } => {
                 format!("authorised: {charge_point} is reserved for you, at {price} a kWh; plug in")
@@ -47,6 +52,9 @@ impl Words {
             Event::Denied { reason, message } => format!("denied: {message} ({reason})"),
             Event::Consumption { charge_point, power, energy, amount, .. } => {
                 format!("{charge_point}: {power}  {energy}  {amount}")
+            }
+            Event::Stopping { charge_point } => {
+                format!("{charge_point}: your charge is being stopped; its ticket follows")
             }
             Event::SupplyError { charge_point, reason, energy, amount, .. } => {
                 let reason = if reason.is_empty() { "central named no reason" } else { reason };
@@ -98,6 +106,7 @@ pub fn summary(summary: &Summary, output: Output) -> String {
             json!({
                 "event": "summary",
                 "asked": summary.asked,
+                "still_open_at": summary.open.as_ref().map(|id| id.as_str()),
                 "rows": rows,
                 "all_as_expected": summary.all_as_expected(),
             })
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_line() {
-        let results = Summary { rows: rows(), asked: 4 };
+        let results = Summary { rows: rows(), asked: 4, open: None };
         let text = summary(&results, Output::Text);
         assert_eq!(
             text,
@@ -219,7 +228,7 @@ line  asked for   at  outcome                kWh    amount  expected  session
         if let Conclusion::Denied { reason, .. } = &mut rows[2].conclusion {
             *reason = "why ".repeat(100);
         }
-        let text = summary(&Summary { rows, asked: 3 }, Output::Text);
+        let text = summary(&Summary { rows, asked: 3, open: None }, Output::Text);
         assert!(text.lines().all(|line| ui::columns(line) <= 80), "{text}");
         assert_eq!(text.matches("why").count(), 100, "{text}");
     }

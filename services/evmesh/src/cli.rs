@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and what is said when it is wrong.
 
 use crate::{
-    check, completions,
+    check, completions, driver_desk,
     exit::{CODES, first_paragraph},
     man_pages, operator, point,
     roles::Solo,
@@ -34,8 +34,9 @@ pub(crate) enum Role {
 
     /// The driver's app: requests charges, one or a file of them, and shows its supply and the network.
     ///
-    /// It ends with the table of what came of them; exit code 1 unless each came out as its line says.
-    Driver(Box<Solo<driver::Options>>),
+    /// It ends with the table of what came of them; exit code 1 unless each came out as its line says. A supply goes on
+    /// without it: the same command follows it again, `stop` ends it.
+    Driver(driver_desk::Driver),
 
     /// For drivers of the old system: it asks central for each of their messages on driver_requests.
     Bridge(Box<Solo<bridge::Options>>),

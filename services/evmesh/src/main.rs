@@ -7,11 +7,13 @@
 mod check;
 mod cli;
 mod completions;
+mod driver_desk;
 mod exit;
 mod json;
 mod man_pages;
 mod operator;
 mod output;
+mod pages;
 mod point;
 mod process;
 mod remote;
@@ -20,6 +22,7 @@ mod tables;
 mod up;
 
 use cli::Role;
+use driver_desk::Driver;
 use exit::Failure;
 use mesh::Shutdown;
 use std::{process::ExitCode, time::Duration};
@@ -47,7 +50,10 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Central(solo) => Box::pin(roles::central(*solo)).await,
         Role::Engine(solo) => Box::pin(roles::engine(*solo)).await,
         Role::Monitor(solo) => Box::pin(roles::monitor(*solo)).await,
-        Role::Driver(solo) => Box::pin(roles::driver(*solo)).await,
+        Role::Driver(Driver::App(solo)) => Box::pin(roles::driver(*solo)).await,
+        Role::Driver(Driver::Asks(ask)) => {
+            driver_desk::run(ask, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await
+        }
         Role::Bridge(solo) => Box::pin(roles::bridge(*solo)).await,
         Role::Operator(options) => {
             operator::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await

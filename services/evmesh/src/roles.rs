@@ -53,6 +53,7 @@ pub(crate) async fn bridge(solo: Solo<bridge::Options>) -> Result<(), Failure> {
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
 pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let output = solo.role.output;
+    let flags = format!("--driver {} --central {}", solo.role.driver, solo.role.central);
     let process = match output {
         driver::Output::Text => solo.process,
         // For scripts: no panel comes between the objects.
@@ -60,7 +61,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     };
     let stage = process.begin()?;
     let service = driver::Service::bind(solo.role).await.because()?;
-    let (view, shutdown) = (service.view(), stage.shutdown.clone());
+    let (view, stop, shutdown) = (service.view(), service.stop(), stage.shutdown.clone());
     let lines = (!stage.has_panel()).then(|| (service.words(), service.events(), service.view()));
     let mut summary = None;
     let work = Box::pin(async {
@@ -77,11 +78,17 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         summary = Some(ended.because()?);
         Ok(())
     });
-    stage.run(work, |_| driver::panel::panel(view)).await?;
+    stage.run(work, |_| driver::panel::panel(view, stop)).await?;
     let Some(summary) = summary else {
         return Ok(());
     };
     even_unread(output::line(&driver::words::summary(&summary, output)))?;
+    if let Some(at) = &summary.open {
+        eprintln!(
+            "evmesh: the charge at {at} goes on without this app: the same command follows it again, 'evmesh driver \
+             stop {flags}' ends it"
+        );
+    }
     if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
 }
 

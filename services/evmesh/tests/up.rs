@@ -228,6 +228,40 @@ fn a_driver_that_is_stopped_before_its_end_has_not_succeeded() {
 }
 
 #[test]
+fn a_charge_outlives_its_app_the_same_command_follows_it_and_stop_ends_it() {
+    let network = up::Up::ready(&["--speed", "10"]);
+    let flags = network.driver(&["--driver", "7", "--charge-point", "MAD-01"]);
+    let ask = |what: &[&str]| {
+        let own = ["--driver", "7", "--central", network.central.as_str()];
+        run([&["driver"], what, &own].concat())
+    };
+    let mut app = Process::start(&flags);
+    app.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    app.terminate();
+    assert_eq!(app.end(PATIENCE), 1);
+    let stop = format!("evmesh driver stop --driver 7 --central {}", network.central);
+    app.line(&["the charge at MAD-01 goes on", &stop], PATIENCE);
+
+    let mut again = Process::start(&flags);
+    again.line(&["still open", "not asking again"], PATIENCE);
+    again.line(&["MAD-01: 50.0 kW"], PATIENCE);
+    let stopped = ask(&["stop"]);
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    assert!(stopped.stdout.starts_with("the charge of driver 7 at MAD-01 is being stopped"), "{stopped:?}");
+    again.line(&["ticket: MAD-01", "(stopped)"], PATIENCE);
+    assert_eq!(again.end(PATIENCE), 1, "it did not come out as it should: {}", again.text());
+    assert_eq!(again.count("goes on without this app"), 0, "{}", again.text());
+
+    assert_eq!(operator(&network.central, &["sessions"]).len(), 1, "one charge, and no second one");
+    let tickets = ask(&["tickets", "--output", "json"]).json();
+    assert_eq!((tickets.as_array().unwrap().len(), &tickets[0]["outcome"]), (1, &"STOPPED".into()));
+    assert!(ask(&["tickets"]).stdout.contains("MAD-01"));
+    let nothing = ask(&["stop"]);
+    assert_eq!(nothing.code, 1, "{nothing:?}");
+    assert!(nothing.stderr.contains("driver 7 has no open session"), "{nothing:?}");
+}
+
+#[test]
 fn an_outcome_does_not_depend_on_who_reads_it() {
     let network = up::Up::ready(&[]);
     let mut driver =

@@ -27,6 +27,8 @@ pub enum Input {
     Unreachable { why: String },
     /// Central answered something.
     Reached,
+    /// The driver wants the charge that is followed to end.
+    StopWanted,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +49,8 @@ pub enum Effect {
     Unfollow,
     /// Ask once how this session is.
     Fetch(SessionId),
+    /// Order the end of this session, until central has the order.
+    Stop(SessionId),
     Tell(Event),
     /// The run is over.
     Finish,

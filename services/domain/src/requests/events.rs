@@ -11,8 +11,9 @@ pub enum Event {
     Unreachable { why: String },
     /// The newest tickets from before the start, oldest first.
     Missed(Vec<Ticket>),
-    /// A session from before the start is still open, and followed.
-    Resumed(Session),
+    /// A session from before the start is still open, and followed. It is taken for this line, which is not asked for
+    /// again; for none where none asks for that charge point.
+    Resumed { session: Session, line: Option<u32> },
     /// A line of the file, counted from 1, is asked for.
     Requesting { line: u32, target: Target },
     /// The charge point is reserved for this driver.
@@ -27,6 +28,8 @@ pub enum Event {
         energy: Energy,
         amount: Money,
     },
+    /// The driver wants the charge to end, and central is told.
+    Stopping { charge_point: ChargePointId },
     /// The supply failed, or the reservation came to nothing.
     SupplyError {
         session: SessionId,
@@ -132,6 +135,8 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// How many lines there were to ask for.
     pub asked: usize,
+    /// Where a session was followed that was still open: it goes on without the app.
+    pub open: Option<ChargePointId>,
 }
 
 impl Summary {

@@ -1,7 +1,7 @@
 //! Following a session: what central shows of it, what Kafka tells, and how it concludes.
 
 use super::{
-    Conclusion, Effect, News, Notification, Outcome, Session, State,
+    Conclusion, Effect, Event, News, Notification, Outcome, Session, State,
     followed::{Followed, rank},
     machine::{Phase, Requests},
 };
@@ -51,6 +51,27 @@ impl Requests {
         followed.give_up.get_or_insert(now + ticket_wait);
         if followed.session.settled || followed.session.ticket.is_some() {
             self.conclude(now);
+        }
+    }
+
+    /// The session that is followed, while it is open.
+    pub(super) fn open_session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Following(followed) => Some(&followed.session).filter(|session| session.state.is_open()),
+            Phase::CatchingUp { .. }
+            | Phase::Requesting { .. }
+            | Phase::Pausing { .. }
+            | Phase::Collecting { .. }
+            | Phase::Done => None,
+        }
+    }
+
+    /// Orders the end of the charge that goes on, if one does; how it ends is central's word.
+    pub(super) fn stop_wanted(&mut self) {
+        let open = self.open_session().map(|session| (session.id.clone(), session.charge_point.clone()));
+        if let Some((id, charge_point)) = open {
+            self.effects.push(Effect::Tell(Event::Stopping { charge_point }));
+            self.effects.push(Effect::Stop(id));
         }
     }
 

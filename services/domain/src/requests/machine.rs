@@ -2,7 +2,8 @@
 //! the session that is followed is in `following`.
 
 use super::{
-    Conclusion, Effect, Event, Inbox, Input, Line, Row, Session, Summary, Ticket, followed::Followed,
+    Conclusion, Effect, Event, Expectation, Inbox, Input, Line, Row, Session, Summary, Target, Ticket,
+    followed::Followed,
 };
 use crate::{ChargePointId, DriverId, Mono, RequestId, SessionId};
 use std::{collections::VecDeque, time::Duration};
@@ -78,7 +79,8 @@ impl Requests {
     }
 
     pub fn summary(&self) -> Summary {
-        Summary { rows: self.rows.clone(), asked: self.asked }
+        let open = self.open_session().map(|session| session.charge_point.clone());
+        Summary { rows: self.rows.clone(), asked: self.asked, open }
     }
 
     /// When [`Input::Tick`] is due next; `None` while nothing waits for time.
@@ -107,6 +109,7 @@ impl Requests {
             Input::Told(notification) => self.told(&notification),
             Input::Unreachable { why } => self.unreachable(why),
             Input::Reached => self.reached(),
+            Input::StopWanted => self.stop_wanted(),
         }
         std::mem::take(&mut self.effects)
     }
@@ -157,11 +160,31 @@ impl Requests {
         }
         match open {
             Some(session) => {
-                self.effects.push(Effect::Tell(Event::Resumed(session.clone())));
-                self.follow(now, session, true);
+                let line = self.taken_up(&session);
+                self.effects.push(Effect::Tell(Event::Resumed { session: session.clone(), line }));
+                self.follow(now, session, line.is_none());
             }
             None => self.request(),
         }
+    }
+
+    /// The line that an open session is taken for, which is the current one then: a run before this one asked for it,
+    /// and was cut off. The first that names the charge point, or else the first that leaves it to central.
+    fn taken_up(&mut self, session: &Session) -> Option<u32> {
+        let place = |named: bool| {
+            self.lines.iter().position(|(line, _)| {
+                let fits = match &line.target {
+                    Target::Named(id) => named && *id == session.charge_point,
+                    Target::Any { .. } => !named,
+                };
+                fits && !matches!(line.expectation, Expectation::Denied(_))
+            })
+        };
+        let at = place(true).or_else(|| place(false))?;
+        let taken = self.lines.remove(at)?;
+        let number = taken.0.number;
+        self.lines.push_front(taken);
+        Some(number)
     }
 
     /// Asks for the current line, or ends.

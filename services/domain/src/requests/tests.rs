@@ -3,6 +3,7 @@ use crate::{Energy, Mono, Power, Price, RequestId};
 use std::time::Duration;
 
 mod histories;
+mod left_open;
 
 const WAIT_MS: u64 = 30_000;
 
@@ -222,22 +223,6 @@ fn what_was_missed_is_asked_for_until_it_is_answered() {
     let tickets = vec![ticket("s-0", Outcome::Completed, 10)];
     let effects = app.apply(Mono(2), Input::CaughtUp { sessions: vec![], tickets: tickets.clone() });
     assert!(events(&effects).contains(&&Event::Missed(tickets)));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Request { .. })));
-}
-
-#[test]
-fn an_open_session_from_before_is_followed_to_its_end_before_the_first_line() {
-    let mut app = app("A");
-    app.apply(Mono(0), Input::Started);
-    let open = session("s-0", State::Supplying, 40);
-    let effects = app.apply(Mono(0), Input::CaughtUp { sessions: vec![open.clone()], tickets: vec![] });
-    assert!(events(&effects).contains(&&Event::Resumed(open)));
-    assert!(effects.contains(&Effect::Follow("s-0".parse().unwrap())));
-    let effects = app.apply(Mono(10), Input::Seen(settled("s-0", Outcome::Completed, 90)));
-    assert!(events(&effects).contains(&&Event::Ticket(ticket("s-0", Outcome::Completed, 90))));
-    assert_eq!(conclusions(&effects), Vec::<&Row>::new(), "it is no line's");
-    assert_eq!(app.wake_at(), Some(Mono(4010)));
-    let effects = app.apply(Mono(4010), Input::Tick);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Request { .. })));
 }
 

@@ -15,8 +15,9 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
         Event::Missed(tickets) => {
             json!({"event": "missed", "tickets": tickets.iter().map(ticket).collect::<Vec<_>>()})
         }
-        Event::Resumed(session) => json!({
+        Event::Resumed { session, line } => json!({
             "event": "resumed",
+            "line": line,
             "session_id": session.id.as_str(),
             "charge_point_id": session.charge_point.as_str(),
         }),
@@ -48,6 +49,9 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
             "amount": amount.units(),
             "currency": amount.currency.as_str(),
         }),
+        Event::Stopping { charge_point } => {
+            json!({"event": "stopping", "charge_point_id": charge_point.as_str()})
+        }
         Event::SupplyError { session, charge_point, reason, energy, amount } => json!({
             "event": "supply_error",
             "session_id": session.as_str(),

@@ -1,6 +1,7 @@
 //! The driver's app against a central that denies, dies, returns and forgets to answer.
 
 use crate::common::*;
+use domain::requests::Outcome;
 use driver::{Conclusion, DriverEvent, Service};
 use evmesh_proto::network::SessionOutcome;
 use mesh::testing::free_address;
@@ -172,13 +173,14 @@ async fn after_a_restart_it_shows_what_it_missed_and_follows_the_open_session_fi
     app.told("a reading", |event| matches!(event, DriverEvent::Consumption { .. }).then_some(())).await;
     let (summary, _) = app.stop().await;
     assert!(!summary.all_as_expected(), "it was stopped before its end");
+    assert_eq!(summary.open, Some("MANUAL".parse().unwrap()), "and the charge goes on");
 
     let mut second = options(running.address);
     second.charge_point = Some("MAD-01".parse().unwrap());
     let app = App::start(second).await;
     let resumed = app
         .told("the open session", |event| match event {
-            DriverEvent::Resumed(session) => Some(session.id.to_string()),
+            DriverEvent::Resumed { session, line: None } => Some(session.id.to_string()),
             _ => None,
         })
         .await;
@@ -199,6 +201,59 @@ async fn after_a_restart_it_shows_what_it_missed_and_follows_the_open_session_fi
     assert_eq!(readings(&events), [100, 150, 100, 200, 300]);
     let tickets = events.iter().filter(|event| matches!(event, DriverEvent::Ticket(_))).count();
     assert_eq!(tickets, 2);
+}
+
+#[tokio::test]
+async fn the_same_command_again_follows_what_goes_on_and_asks_for_nothing() {
+    let central = Central::new();
+    let running = central.start(anywhere()).await;
+    let mut options = options(running.address);
+    options.charge_point = Some("MANUAL".parse().unwrap());
+    let app = App::start(options.clone()).await;
+    app.told("authorised", |event| matches!(event, DriverEvent::Authorized { .. }).then_some(())).await;
+    app.stop().await;
+
+    let app = App::start(options).await;
+    let session = app
+        .told("the open session", |event| match event {
+            DriverEvent::Resumed { session, line: Some(1) } => Some(session.id.to_string()),
+            _ => None,
+        })
+        .await;
+    central.supply(&session, 150);
+    central.end(&session, SessionOutcome::Completed);
+    let (summary, _) = app.ended().await;
+    assert!(summary.all_as_expected(), "{summary:#?}");
+    assert_eq!((central.asked().len(), summary.open), (1, None));
+}
+
+#[tokio::test]
+async fn a_charge_is_stopped_by_its_driver_though_an_answer_is_lost() {
+    let central = Central::new();
+    let running = central.start(anywhere()).await;
+    let mut options = options(running.address);
+    options.charge_point = Some("MANUAL".parse().unwrap());
+    let app = App::start(options).await;
+    let session = app
+        .told("authorised", |event| match event {
+            DriverEvent::Authorized { session, .. } => Some(session.to_string()),
+            _ => None,
+        })
+        .await;
+    central.supply(&session, 100);
+    app.told("a reading", |event| matches!(event, DriverEvent::Consumption { .. }).then_some(())).await;
+    central.state.lock().unwrap().answers_to_lose = 1;
+    app.stop_charge.now().await;
+    let (summary, events) = app.ended().await;
+    let stopped = Conclusion::Ended {
+        outcome: Outcome::Stopped,
+        reason: String::new(),
+        ticket: summary.rows[0].ticket().cloned(),
+        ticket_due: false,
+    };
+    assert_eq!(summary.rows[0].conclusion, stopped);
+    assert_eq!(summary.rows[0].ticket().unwrap().energy.wh(), 100);
+    assert!(events.iter().any(|event| matches!(event, DriverEvent::Stopping { .. })), "{events:#?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A stand-in for central, for one driver at a time: its charge points complete, break, or wait for the test.
 
-use driver::{DriverEvent, Options, Output, Service, Summary};
+use driver::{DriverEvent, Options, Output, Service, Stop, Summary};
 use evmesh_proto::{
     driver::{
         driver_service_server::{DriverService, DriverServiceServer},
@@ -43,7 +43,7 @@ pub(crate) struct State {
     pub(crate) sessions: BTreeMap<String, Session>,
     pub(crate) asked: Vec<(Instant, RequestChargeRequest)>,
     granted: BTreeMap<String, String>,
-    /// So many grants are not answered.
+    /// So many grants and stops are not answered.
     pub(crate) answers_to_lose: usize,
 }
 
@@ -152,6 +152,13 @@ impl Central {
         });
     }
 
+    fn may_answer(&self) -> Result<(), Status> {
+        let mut state = self.state.lock().unwrap();
+        let lost = state.answers_to_lose > 0;
+        state.answers_to_lose = state.answers_to_lose.saturating_sub(1);
+        if lost { Err(Status::deadline_exceeded("the answer is lost")) } else { Ok(()) }
+    }
+
     fn session(&self, driver: &str, id: &str) -> Result<Session, Status> {
         let state = self.state.lock().unwrap();
         let session = state.sessions.get(id).filter(|session| session.driver_id == driver);
@@ -190,23 +197,19 @@ impl DriverService for Central {
                 id
             }
         };
-        let lost = {
-            let mut state = self.state.lock().unwrap();
-            let lost = state.answers_to_lose > 0;
-            state.answers_to_lose = state.answers_to_lose.saturating_sub(1);
-            lost
-        };
-        if lost {
-            return Err(Status::deadline_exceeded("the answer is lost"));
-        }
+        self.may_answer()?;
         Ok(Response::new(RequestChargeResponse { session: Some(self.session(&request.driver_id, &id)?) }))
     }
 
     async fn stop_charge(
         &self,
-        _: Request<StopChargeRequest>,
+        request: Request<StopChargeRequest>,
     ) -> Result<Response<StopChargeResponse>, Status> {
-        Err(Status::unimplemented("not asked for here"))
+        let request = request.into_inner();
+        self.may_answer()?;
+        let session = self.session(&request.driver_id, &request.session_id)?;
+        self.end(&session.session_id, SessionOutcome::Stopped);
+        Ok(Response::new(StopChargeResponse { session: Some(session) }))
     }
 
     async fn get_session(
@@ -303,6 +306,7 @@ impl DriverService for Central {
 /// An app under test, and everything that it told.
 pub(crate) struct App {
     events: Arc<Mutex<Vec<DriverEvent>>>,
+    pub(crate) stop_charge: Stop,
     shutdown: Shutdown,
     run: JoinHandle<Result<Summary, driver::Error>>,
 }
@@ -339,7 +343,8 @@ impl App {
                 kept.lock().unwrap().push(event);
             }
         });
-        Self { events, run: tokio::spawn(service.run(shutdown.clone())), shutdown }
+        let stop_charge = service.stop();
+        Self { events, stop_charge, run: tokio::spawn(service.run(shutdown.clone())), shutdown }
     }
 
     pub(crate) fn events(&self) -> Vec<DriverEvent> {

@@ -7,6 +7,7 @@ use super::{
     world::{Place, World, say},
 };
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
+use domain::requests::Input;
 use domain::supply::{Act, Happened};
 use domain::{ChargePointId, Currency, DriverId, Location, Mono, Price, SessionId};
 use proof::engine_process::Asked;
@@ -248,6 +249,14 @@ impl World {
         let known: Vec<SessionId> = self.truth.sessions_of(&driver);
         let session =
             if known.is_empty() || self.random.one_in(2) { None } else { Some(self.random.pick(&known)) };
+        match self.apps.iter().position(|app| app.driver == driver && app.up.is_some()) {
+            // By its app, which knows what goes on.
+            Some(a) if session.is_none() => self.app_takes(a, self.apps[a].life, Input::StopWanted),
+            Some(_) | None => self.stops(driver, session),
+        }
+    }
+
+    pub(super) fn stops(&mut self, driver: DriverId, session: Option<SessionId>) {
         let request = self.repeatable(Method::StopCharge, driver.as_str(), &format!("{session:?}"));
         self.stranger_asks(move |token, _| Command::StopCharge {
             asked: asked(token, None, request.clone()),

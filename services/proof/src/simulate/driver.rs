@@ -140,6 +140,7 @@ impl World {
                 let query = Query::Fetch { a, life, session, follow: None };
                 self.app_sends(a, query);
             }
+            Effect::Stop(session) => self.stops(self.apps[a].driver.clone(), Some(session)),
             Effect::Tell(event) => self.app_tells(a, event),
             Effect::Finish => {
                 if let Some(process) = self.app_of(a, life) {
@@ -175,11 +176,12 @@ impl World {
             Event::Missed(tickets) => tickets.iter().for_each(|ticket| self.check_shown_ticket(a, ticket)),
             Event::Reached
             | Event::Unreachable { .. }
-            | Event::Resumed(_)
+            | Event::Resumed { .. }
             | Event::Requesting { .. }
             | Event::Authorized { .. }
             | Event::Denied { .. }
             | Event::Consumption { .. }
+            | Event::Stopping { .. }
             | Event::SupplyError { .. }
             | Event::FreeChargePoints(_)
             | Event::Finished => {}

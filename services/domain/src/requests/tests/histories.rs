@@ -37,6 +37,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             .prop_map(|sessions| Input::CaughtUp { sessions, tickets: vec![] }),
         1 => Just(Input::Unanswered { why: "away".into() }),
         1 => Just(Input::Unreachable { why: "away".into() }),
+        1 => Just(Input::StopWanted),
         1 => any_session().prop_map(|seen| Input::Forgotten { session: seen.id, message: String::new() }),
         2 => (0_u64..20, 0_u64..500).prop_map(|(seq, wh)| Input::Told(told(seq, reading(wh)))),
         1 => (0_u64..20).prop_map(|seq| Input::Told(told(seq, News::Ticket))),

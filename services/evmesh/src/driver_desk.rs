@@ -1,0 +1,145 @@
+//! `evmesh driver`: the app, or one question or order of the driver's.
+
+use crate::{
+    exit::Failure,
+    json,
+    output::{self, Output},
+    pages::Pages,
+    remote::{Remote, order},
+    roles::Solo,
+    tables,
+};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use domain::DriverId;
+use evmesh_proto::{
+    driver::{ListTicketsRequest, StopChargeRequest, driver_service_client::DriverServiceClient},
+    network::Session,
+};
+use mesh::{
+    Shutdown,
+    grpc::{Address, Peer},
+};
+
+/// What `evmesh driver` does. Without a word it is the app, whose flags no word takes.
+#[derive(Debug)]
+pub(crate) enum Driver {
+    App(Box<Solo<driver::Options>>),
+    Asks(Ask),
+}
+
+impl FromArgMatches for Driver {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(_) => Ask::from_arg_matches(matches).map(Self::Asks),
+            None => Solo::from_arg_matches(matches).map(|solo| Self::App(Box::new(solo))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Driver {
+    fn augment_args(command: Command) -> Command {
+        let command = Ask::augment_subcommands(Solo::<driver::Options>::augment_args(command));
+        command.args_conflicts_with_subcommands(true).subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
+    /// Ends the driver's charge: a reservation is given back, a supply ends with its ticket.
+    Stop {
+        #[command(flatten)]
+        who: Who,
+
+        /// A sentence for people, or the session as one JSON document for scripts.
+        #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
+        output: Output,
+    },
+
+    /// The driver's tickets, oldest session first.
+    Tickets {
+        #[command(flatten)]
+        who: Who,
+
+        /// At most so many entries are fetched and printed; stderr says when there are more.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        limit: u32,
+
+        /// A table for people, or one JSON document for scripts.
+        #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
+        output: Output,
+    },
+}
+
+/// Who asks, and where central is.
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// The driver: 1 to 64 letters, digits, '-', '_' or '.'; not INVITADO.
+    #[arg(long, env = "EVMESH_DRIVER_ID", value_name = "ID", value_parser = DriverId::named)]
+    driver: DriverId,
+
+    /// Where central is.
+    #[arg(long, env = "EVMESH_DRIVER_CENTRAL", default_value = mesh::flags::CENTRAL, value_name = "HOST:PORT")]
+    central: Address,
+}
+
+impl Who {
+    fn central(&self) -> (Remote, DriverServiceClient<Peer>) {
+        let central = Remote::central(&self.central);
+        let client = DriverServiceClient::new(central.peer.clone());
+        (central, client)
+    }
+}
+
+/// Asks central, and prints what it answers.
+pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
+    let work = async {
+        match ask {
+            Ask::Stop { who, output } => stop(&who, output).await,
+            Ask::Tickets { who, limit, output } => tickets(&who, limit, output).await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = shutdown.started() => Ok(()),
+    }
+}
+
+async fn stop(who: &Who, output: Output) -> Result<(), Failure> {
+    let (central, mut client) = who.central();
+    let driver_id = who.driver.to_string();
+    let stop = order(|request_id| StopChargeRequest { driver_id, session_id: String::new(), request_id });
+    let answer = central.answer(central.waited(client.stop_charge(stop)).await)?;
+    let session = answer.session.unwrap_or_default();
+    match output {
+        Output::Text => output::line(&stopping(&session, who)),
+        Output::Json => output::json(&json::of(&session)),
+    }
+}
+
+fn stopping(session: &Session, who: &Who) -> String {
+    let (at, energy) = (&session.charge_point_id, ui::values::energy(session.energy_wh));
+    let Who { driver, central } = who;
+    format!(
+        "the charge of driver {driver} at {at} is being stopped, {energy} so far; its ticket will be in 'evmesh driver \
+         tickets --driver {driver} --central {central}'"
+    )
+}
+
+async fn tickets(who: &Who, limit: u32, output: Output) -> Result<(), Failure> {
+    let (central, mut client) = who.central();
+    let pages = Pages::fetch(limit, async |page_size, page_token| {
+        let request = ListTicketsRequest { driver_id: who.driver.to_string(), page_size, page_token };
+        let page = central.answer(client.list_tickets(request).await)?;
+        Ok((page.tickets, page.next_page_token))
+    });
+    central.waited(pages).await?.print(output, tables::tickets, "tickets")
+}
