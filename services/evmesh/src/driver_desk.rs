@@ -1,9 +1,10 @@
 //! `evmesh driver`: the app, or one question or order of the driver's.
 
 use crate::{
+    csv,
     exit::Failure,
     json,
-    output::{self, Output},
+    output::{self, Format, Output},
     pages::Pages,
     remote::{Remote, order},
     roles::Solo,
@@ -73,9 +74,9 @@ pub(crate) enum Ask {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
         limit: u32,
 
-        /// A table for people, or one JSON document for scripts.
+        /// A table for people, one JSON document for scripts, or CSV as of `operator tickets`.
         #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
-        output: Output,
+        output: Format,
     },
 }
 
@@ -134,12 +135,12 @@ fn stopping(session: &Session, who: &Who) -> String {
     )
 }
 
-async fn tickets(who: &Who, limit: u32, output: Output) -> Result<(), Failure> {
+async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
     let (central, mut client) = who.central();
     let pages = Pages::fetch(limit, async |page_size, page_token| {
         let request = ListTicketsRequest { driver_id: who.driver.to_string(), page_size, page_token };
         let page = central.answer(client.list_tickets(request).await)?;
         Ok((page.tickets, page.next_page_token))
     });
-    central.waited(pages).await?.print(output, tables::tickets, "tickets")
+    central.waited(pages).await?.print(output, tables::tickets, csv::tickets, "tickets")
 }

@@ -7,6 +7,7 @@
 mod check;
 mod cli;
 mod completions;
+mod csv;
 mod driver_desk;
 mod exit;
 mod json;

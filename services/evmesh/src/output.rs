@@ -13,6 +13,30 @@ pub(crate) enum Output {
     Json,
 }
 
+/// How to print a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned tables and sentences.
+    Text,
+    /// One JSON document; `watch` prints one a line.
+    Json,
+    /// Lists only: comma-separated values for spreadsheets and accounts (RFC 4180).
+    Csv,
+}
+
+impl Format {
+    /// For what is no list.
+    pub(crate) fn of_no_list(self) -> Result<Output, Failure> {
+        match self {
+            Self::Text => Ok(Output::Text),
+            Self::Json => Ok(Output::Json),
+            Self::Csv => Err(Failure::Usage(
+                "--output csv is for lists: status, sessions and tickets; use text or json here".to_owned(),
+            )),
+        }
+    }
+}
+
 /// Prints a text as it is.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

@@ -3,7 +3,7 @@
 use crate::{
     exit::Failure,
     json,
-    output::{self, Output},
+    output::{self, Format},
 };
 use prost::{Message, Name};
 use ui::Table;
@@ -61,14 +61,16 @@ impl<T: Message + Name> Pages<T> {
     /// Prints what was fetched; stderr says when there is more.
     pub(crate) fn print(
         &self,
-        output: Output,
+        output: Format,
         rows: impl Fn(&[T]) -> Table,
+        csv: impl Fn(&[T]) -> String,
         what: &str,
     ) -> Result<(), Failure> {
         match output {
-            Output::Json => output::json(&self.rows.iter().map(json::of).collect::<Vec<_>>())?,
-            Output::Text if self.rows.is_empty() => output::line(&format!("no {what}"))?,
-            Output::Text => output::print(&rows(&self.rows).render(ui::width()))?,
+            Format::Csv => output::print(&csv(&self.rows))?,
+            Format::Json => output::json(&self.rows.iter().map(json::of).collect::<Vec<_>>())?,
+            Format::Text if self.rows.is_empty() => output::line(&format!("no {what}"))?,
+            Format::Text => output::print(&rows(&self.rows).render(ui::width()))?,
         }
         if self.more {
             eprintln!("evmesh: there are more {what}; raise --limit to see them");

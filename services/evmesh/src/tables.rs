@@ -64,7 +64,8 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
     )
 }
 
-fn ticket_word(session: &Session) -> &'static str {
+/// How far a session's ticket is.
+pub(crate) fn ticket_word(session: &Session) -> &'static str {
     match (&session.ticket, session.settled) {
         (Some(_), _) => "issued",
         (None, true) => "none",
@@ -131,17 +132,17 @@ fn supply_line(supply: &SupplyRecord) -> String {
 }
 
 /// The name of an enum's value without the name of the enum.
-fn short(name: &'static str, prefix: &str) -> &'static str {
+pub(crate) fn short(name: &'static str, prefix: &str) -> &'static str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 
 /// How a session ended; `None` while it has not.
-fn outcome(outcome: SessionOutcome) -> Option<&'static str> {
+pub(crate) fn outcome(outcome: SessionOutcome) -> Option<&'static str> {
     (outcome != SessionOutcome::Unspecified).then(|| short(outcome.as_str_name(), "SESSION_OUTCOME_"))
 }
 
 /// Energy in a column whose head names the unit.
-fn kwh(wh: u64) -> String {
+pub(crate) fn kwh(wh: u64) -> String {
     energy(wh).trim_end_matches(" kWh").to_owned()
 }
 

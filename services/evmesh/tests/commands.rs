@@ -181,6 +181,22 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
     let drivers: Vec<_> = sessions.iter().map(|session| session["driver_id"].as_str().unwrap()).collect();
     assert_eq!(drivers, ["42", "INVITADO"]);
     assert_eq!(operator(&up.central, &["tickets", "--driver", "42"]).len(), 1);
+    let at = |driver: &str, charge_point: &str| {
+        operator(&up.central, &["tickets", "--driver", driver, "--charge-point", charge_point]).len()
+    };
+    assert_eq!((at("42", "MAD-01"), at("42", "MAD-02"), at("7", "MAD-01")), (1, 0, 0));
+    let first = sessions[0]["create_time"].as_str().unwrap();
+    let second = sessions[1]["create_time"].as_str().unwrap();
+    let csv = |from: &str, to: &str| {
+        let list = ["sessions", "--from", from, "--to", to, "--output", "csv"];
+        let csv = run([&["operator", "--central", &up.central][..], &list].concat());
+        assert_eq!((csv.code, csv.stderr.as_str()), (0, ""), "{csv:?}");
+        let rows = csv.stdout.split_terminator("\r\n").skip(1);
+        rows.map(|row| row.split(',').nth(2).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(csv("1970-01-01", "2100-01-01"), ["42", "INVITADO"]);
+    assert_eq!((csv("1970-01-01", second), csv(second, "2100-01-01")), (vec!["42".into()], vec!["INVITADO".into()]));
+    assert_eq!(csv(first, first), Vec::<String>::new());
     let table = run(["operator", "sessions", "--central", &up.central]).stdout;
     assert!(table.contains("FAULTED") && table.contains("COMPLETED") && table.contains("issued"), "{table}");
 }

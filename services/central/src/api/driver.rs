@@ -122,7 +122,7 @@ impl DriverService for Drivers {
         let driver = driver_id(&message.driver_id)?;
         let page = Page::new(format!("sessions of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
-            pages::sessions(&self.handle, Filter::Driver(driver), false, page).await?;
+            pages::sessions(&self.handle, Filter::of_driver(driver), false, page).await?;
         let sessions = sessions.iter().map(view::session).collect();
         Ok(Response::new(proto::ListSessionsResponse { sessions, next_page_token }))
     }
@@ -180,7 +180,7 @@ impl DriverService for Drivers {
         let driver = driver_id(&message.driver_id)?;
         let page = Page::new(format!("tickets of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
-            pages::sessions(&self.handle, Filter::Driver(driver), true, page).await?;
+            pages::sessions(&self.handle, Filter::of_driver(driver), true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket).collect();
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }

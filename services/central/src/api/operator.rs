@@ -11,7 +11,7 @@ use crate::{
     store::{Filter, Snapshot},
     writer::Handle,
 };
-use domain::ChargePointId;
+use domain::{ChargePointId, Wall};
 use domain::network::{Command, Method, Order, Ordered, Which};
 use evmesh_proto::{
     network::ChargePointDetail,
@@ -22,6 +22,7 @@ use mesh::{
     grpc::{Failure, parse},
     trace,
 };
+use prost_types::Timestamp;
 use std::{collections::VecDeque, sync::Arc};
 use tokio::{
     sync::watch,
@@ -63,16 +64,24 @@ fn which(ids: &[String], all: bool) -> Result<Which, Failure> {
     }
 }
 
-fn filter(driver: &str, charge_point: &str) -> Result<(Filter, String), Failure> {
-    let filter = match (driver, charge_point) {
-        ("", "") => Filter::All,
-        (driver, "") => Filter::Driver(parse("driver_id", driver)?),
-        ("", charge_point) => Filter::ChargePoint(parse("charge_point_id", charge_point)?),
-        (_, _) => {
-            return Err(Failure::invalid("charge_point_id", "must be empty beside a driver_id"));
-        }
+/// What a list is narrowed to, and its name for the tokens of its pages.
+fn filter(
+    driver: &str,
+    charge_point: &str,
+    from: Option<&Timestamp>,
+    before: Option<&Timestamp>,
+) -> Result<(Filter, String), Failure> {
+    let filter = Filter {
+        driver: (!driver.is_empty()).then(|| parse("driver_id", driver)).transpose()?,
+        charge_point: (!charge_point.is_empty())
+            .then(|| parse("charge_point_id", charge_point))
+            .transpose()?,
+        from: convert::wall("from_time", from)?,
+        before: convert::wall("before_time", before)?,
     };
-    Ok((filter, format!("{driver}/{charge_point}")))
+    let ms = |at: Option<Wall>| at.map(|at| at.0.to_string()).unwrap_or_default();
+    let name = format!("{driver}/{charge_point}/{}/{}", ms(filter.from), ms(filter.before));
+    Ok((filter, name))
 }
 
 impl Operators {
@@ -192,7 +201,8 @@ impl OperatorService for Operators {
         request: Request<proto::ListSessionsRequest>,
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
         let message = request.into_inner();
-        let (filter, list) = filter(&message.driver_id, &message.charge_point_id)?;
+        let (from, before) = (message.from_time.as_ref(), message.before_time.as_ref());
+        let (filter, list) = filter(&message.driver_id, &message.charge_point_id, from, before)?;
         let page = Page::new(format!("sessions {list}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, false, page).await?;
         let sessions = sessions.iter().map(view::session).collect();
@@ -204,7 +214,8 @@ impl OperatorService for Operators {
         request: Request<proto::ListTicketsRequest>,
     ) -> Result<Response<proto::ListTicketsResponse>, Status> {
         let message = request.into_inner();
-        let (filter, list) = filter(&message.driver_id, &message.charge_point_id)?;
+        let (from, before) = (message.from_time.as_ref(), message.before_time.as_ref());
+        let (filter, list) = filter(&message.driver_id, &message.charge_point_id, from, before)?;
         let page = Page::new(format!("tickets {list}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket).collect();

@@ -8,6 +8,8 @@ use std::{fmt::Write as _, str::FromStr};
 
 /// One question to the writer looks at so many charge points at most.
 const LOOKED_AT: usize = 500;
+/// One page of sessions looks at so many parts at most, some tens of thousands of entries, and is short rather than late.
+const PARTS: usize = 40;
 /// A token has at most so many characters: twice a list's name and an id.
 const MAX_TOKEN: usize = 512;
 
@@ -69,7 +71,7 @@ pub(super) async fn sessions(
 ) -> Result<(Vec<Session>, String), Failure> {
     let mut found = Vec::new();
     let mut after = page.after.clone();
-    loop {
+    for _ in 0..PARTS {
         let (filter, wanted) = (filter.clone(), page.size - found.len());
         let part = handle
             .read(move |snapshot| snapshot.sessions(&filter, with_ticket, after.as_ref(), wanted))
@@ -77,9 +79,10 @@ pub(super) async fn sessions(
         found.extend(part.sessions);
         after = part.next;
         if after.is_none() || found.len() >= page.size {
-            return Ok((found, page.next_token(after.as_ref())));
+            break;
         }
     }
+    Ok((found, page.next_token(after.as_ref())))
 }
 
 /// A page of charge points, by id, and the token of the next.

@@ -3,7 +3,7 @@
 use super::{codec, keys};
 use crate::{Error, error::Unreadable};
 use domain::network::{Archive, Network, Session};
-use domain::{ChargePointId, DriverId, SessionId};
+use domain::{ChargePointId, DriverId, SessionId, Wall};
 use mesh::store::Store;
 use std::cell::RefCell;
 
@@ -20,20 +20,42 @@ impl std::fmt::Debug for Snapshot<'_> {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filter {
-    All,
-    Driver(DriverId),
-    ChargePoint(ChargePointId),
+/// Which sessions are listed: those that pass everything that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub driver: Option<DriverId>,
+    /// Where it is, or was in the end: not where it was only asked for.
+    pub charge_point: Option<ChargePointId>,
+    /// From this moment on: a session's creation, of a ticket its issue.
+    pub from: Option<Wall>,
+    /// Before this moment.
+    pub before: Option<Wall>,
 }
 
 impl Filter {
+    pub fn of_driver(driver: DriverId) -> Self {
+        Self { driver: Some(driver), ..Self::default() }
+    }
+
+    /// Where the entries are that may pass, as few as the indexes tell.
     fn prefix(&self) -> Vec<u8> {
-        match self {
-            Self::All => keys::SESSIONS.to_vec(),
-            Self::Driver(driver) => keys::of_driver(driver),
-            Self::ChargePoint(id) => keys::of_charge_point(id),
+        match (&self.driver, &self.charge_point) {
+            (Some(driver), _) => keys::of_driver(driver),
+            (None, Some(id)) => keys::of_charge_point(id),
+            (None, None) => keys::SESSIONS.to_vec(),
         }
+    }
+
+    fn passes(&self, session: &Session, with_ticket: bool) -> bool {
+        let at = match (with_ticket, session.ticket()) {
+            (false, _) => session.created,
+            (true, Some(ticket)) => ticket.issued,
+            (true, None) => return false,
+        };
+        self.driver.as_ref().is_none_or(|driver| *driver == session.driver)
+            && self.charge_point.as_ref().is_none_or(|id| *id == session.charge_point)
+            && self.from.is_none_or(|from| at >= from)
+            && self.before.is_none_or(|before| at < before)
     }
 }
 
@@ -95,20 +117,17 @@ impl Snapshot<'_> {
         id: &SessionId,
         value: &[u8],
     ) -> Result<Option<Session>, Error> {
-        let session = match (self.network.session(id), filter) {
-            (Some(session), _) => session.clone(),
-            (None, Filter::All) => codec::session(value)?,
-            (None, Filter::Driver(_) | Filter::ChargePoint(_)) => {
-                if with_ticket && value != keys::WITH_TICKET {
-                    return Ok(None);
-                }
-                match stored_session(self.store, id)? {
-                    Some(session) => session,
-                    None => return Ok(None), // an entry is written with its session, and none is ever deleted
-                }
-            }
+        let in_index = filter.driver.is_some() || filter.charge_point.is_some();
+        let session = match self.network.session(id) {
+            Some(session) => session.clone(),
+            None if !in_index => codec::session(value)?,
+            None if with_ticket && value != keys::WITH_TICKET => return Ok(None),
+            None => match stored_session(self.store, id)? {
+                Some(session) => session,
+                None => return Ok(None), // an entry is written with its session, and none is ever deleted
+            },
         };
-        Ok((!with_ticket || session.ticket().is_some()).then_some(session))
+        Ok(filter.passes(&session, with_ticket).then_some(session))
     }
 }
 

@@ -137,9 +137,9 @@ async fn lists_come_in_pages() {
     assert_eq!(seen, ["100", "101", "102", "103", "104"]);
     let sessions = |page_size, page_token: &str, driver_id: &str| proto::ListSessionsRequest {
         driver_id: driver_id.into(),
-        charge_point_id: String::new(),
         page_size,
         page_token: page_token.into(),
+        ..Default::default()
     };
     let first = operators.list_sessions(sessions(3, "", "")).await.unwrap().into_inner();
     let second = operators.list_sessions(sessions(3, &first.next_page_token, "")).await.unwrap().into_inner();
@@ -149,5 +149,20 @@ async fn lists_come_in_pages() {
     assert_eq!(second.next_page_token, "");
     let wrong = operators.list_sessions(sessions(3, &first.next_page_token, "101")).await.unwrap_err();
     assert_eq!((wrong.code(), reason(&wrong).as_deref()), (Code::InvalidArgument, Some("INVALID_FIELD")));
+
+    // From the third on, but the last; the token is of this very list.
+    let created = |n: usize| first.sessions.iter().chain(&second.sessions).nth(n).unwrap().create_time;
+    let between = |page_token: &str| proto::ListSessionsRequest {
+        from_time: created(2),
+        before_time: created(4),
+        ..sessions(1, page_token, "")
+    };
+    let third = operators.list_sessions(between("")).await.unwrap().into_inner();
+    let fourth = operators.list_sessions(between(&third.next_page_token)).await.unwrap().into_inner();
+    let drivers: Vec<&str> =
+        third.sessions.iter().chain(&fourth.sessions).map(|session| session.driver_id.as_str()).collect();
+    assert_eq!(drivers, ["102", "103"]);
+    let wrong = operators.list_sessions(sessions(1, &third.next_page_token, "")).await.unwrap_err();
+    assert_eq!(reason(&wrong).as_deref(), Some("INVALID_FIELD"));
     central.stop().await;
 }

@@ -1,12 +1,12 @@
 //! What every command of the operator needs: central, and how to print.
 
-use crate::{output::Output, remote::Remote};
+use crate::{output::Format, remote::Remote};
 use evmesh_proto::operations::operator_service_client::OperatorServiceClient;
 use mesh::grpc::Peer;
 
 pub(super) struct Desk {
     pub(super) central: Remote,
-    pub(super) output: Output,
+    pub(super) output: Format,
 }
 
 impl Desk {

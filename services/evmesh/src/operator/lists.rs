@@ -1,9 +1,10 @@
 //! Lists: pages are followed to the end, or to the limit that was asked for.
 
 use super::desk::Desk;
-use crate::{exit::Failure, pages::Pages, tables};
+use crate::{csv, exit::Failure, pages::Pages, tables};
 use domain::{ChargePointId, DriverId};
 use evmesh_proto::operations::{GetNetworkStatusRequest, ListSessionsRequest, ListTicketsRequest};
+use prost_types::Timestamp;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum List {
@@ -32,12 +33,21 @@ pub(super) struct Page {
 #[derive(Debug, clap::Args)]
 pub(super) struct Filter {
     /// Only those of this driver.
-    #[arg(long, value_name = "ID", conflicts_with = "charge_point")]
+    #[arg(long, value_name = "ID")]
     driver: Option<DriverId>,
 
     /// Only those at this charge point.
     #[arg(long, value_name = "ID")]
     charge_point: Option<ChargePointId>,
+
+    /// Only sessions created, or tickets issued, at this time or later: 2026-11-23T14:30:00Z, or a day, which begins at
+    /// midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<Timestamp>,
+
+    /// Only those before this time, which is written like that of --from: --from 2026-11-01 --to 2026-12-01 is November.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Option<Timestamp>,
 
     #[command(flatten)]
     page: Page,
@@ -52,6 +62,10 @@ impl Filter {
     }
 }
 
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse().map_err(|_| "must be a time such as 2026-11-23T14:30:00Z, or a day such as 2026-11-23")
+}
+
 impl List {
     pub(super) async fn print(self, desk: &Desk) -> Result<(), Failure> {
         let (mut client, central) = (desk.client(), &desk.central);
@@ -62,25 +76,39 @@ impl List {
                     let page = central.answer(client.get_network_status(request).await)?;
                     Ok((page.charge_points, page.next_page_token))
                 });
-                pages.await?.print(desk.output, tables::charge_points, "charge points")
+                pages.await?.print(desk.output, tables::charge_points, csv::charge_points, "charge points")
             }
             Self::Sessions(filter) => {
                 let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
                     let (driver_id, charge_point_id) = filter.ids();
-                    let request = ListSessionsRequest { driver_id, charge_point_id, page_size, page_token };
+                    let request = ListSessionsRequest {
+                        driver_id,
+                        charge_point_id,
+                        page_size,
+                        page_token,
+                        from_time: filter.from,
+                        before_time: filter.to,
+                    };
                     let page = central.answer(client.list_sessions(request).await)?;
                     Ok((page.sessions, page.next_page_token))
                 });
-                pages.await?.print(desk.output, tables::sessions, "sessions")
+                pages.await?.print(desk.output, tables::sessions, csv::sessions, "sessions")
             }
             Self::Tickets(filter) => {
                 let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
                     let (driver_id, charge_point_id) = filter.ids();
-                    let request = ListTicketsRequest { driver_id, charge_point_id, page_size, page_token };
+                    let request = ListTicketsRequest {
+                        driver_id,
+                        charge_point_id,
+                        page_size,
+                        page_token,
+                        from_time: filter.from,
+                        before_time: filter.to,
+                    };
                     let page = central.answer(client.list_tickets(request).await)?;
                     Ok((page.tickets, page.next_page_token))
                 });
-                pages.await?.print(desk.output, tables::tickets, "tickets")
+                pages.await?.print(desk.output, tables::tickets, csv::tickets, "tickets")
             }
         }
     }

@@ -7,7 +7,11 @@ mod orders;
 mod watch;
 mod watch_panel;
 
-use crate::{exit::Failure, output::Output, remote::Remote};
+use crate::{
+    exit::Failure,
+    output::{Format, Output},
+    remote::Remote,
+};
 use desk::Desk;
 use lists::List;
 use mesh::{Shutdown, grpc::Address};
@@ -28,9 +32,10 @@ pub(crate) struct Options {
     )]
     central: Address,
 
-    /// Tables and sentences for people, or JSON for scripts (one document; `watch`: one a line).
+    /// Tables and sentences for people, JSON for scripts (one document; `watch`: one a line), or for lists CSV: RFC 4180
+    /// with a head, CRLF, times in UTC, dots in numbers.
     #[arg(long, global = true, value_enum, env = "EVMESH_OPERATOR_OUTPUT", default_value = "text")]
-    output: Output,
+    output: Format,
 
     #[command(subcommand)]
     command: Command,
@@ -59,11 +64,14 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     let work = async {
         match options.command {
             Command::List(list) => desk.central.waited(list.print(&desk)).await,
-            Command::Order(order) => desk.central.waited(order.give(&desk)).await,
-            Command::Watch { plain } if desk.output == Output::Text && !plain && ui::is_terminal() => {
-                watch::show(&desk.central, &shutdown).await
+            Command::Order(order) => {
+                let output = desk.output.of_no_list()?;
+                desk.central.waited(order.give(&desk, output)).await
             }
-            Command::Watch { .. } => watch::print(&desk.central, desk.output).await,
+            Command::Watch { plain } => match desk.output.of_no_list()? {
+                Output::Text if !plain && ui::is_terminal() => watch::show(&desk.central, &shutdown).await,
+                output => watch::print(&desk.central, output).await,
+            },
         }
     };
     tokio::select! {

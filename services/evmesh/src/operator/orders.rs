@@ -54,21 +54,21 @@ impl Which {
 
 impl Order {
     /// Gives it to central, and prints what holds now.
-    pub(super) async fn give(self, desk: &Desk) -> Result<(), Failure> {
+    pub(super) async fn give(self, desk: &Desk, output: Output) -> Result<(), Failure> {
         let (mut client, central) = (desk.client(), &desk.central);
         match self {
             Self::Stop(which) => {
                 let (charge_point_ids, all) = (which.ids(), which.all);
                 let stop = order(|request_id| StopChargePointsRequest { charge_point_ids, all, request_id });
                 let answer = central.answer(client.stop_charge_points(stop).await)?;
-                reached(desk, answer.charge_point_count, "out of service")
+                reached(output, answer.charge_point_count, "out of service")
             }
             Self::Resume(which) => {
                 let (charge_point_ids, all) = (which.ids(), which.all);
                 let resume =
                     order(|request_id| ResumeChargePointsRequest { charge_point_ids, all, request_id });
                 let answer = central.answer(client.resume_charge_points(resume).await)?;
-                reached(desk, answer.charge_point_count, "in service")
+                reached(output, answer.charge_point_count, "in service")
             }
             Self::Price(NewPrice { charge_point, price }) => {
                 let text = price.join(" ");
@@ -80,7 +80,7 @@ impl Order {
                     request_id,
                 });
                 central.answer(client.set_price(set).await)?;
-                match desk.output {
+                match output {
                     Output::Text => {
                         output::line(&format!("{charge_point} costs {price} a kWh from the next session on"))
                     }
@@ -96,8 +96,8 @@ impl Order {
     }
 }
 
-fn reached(desk: &Desk, count: i32, now: &str) -> Result<(), Failure> {
-    match desk.output {
+fn reached(output: Output, count: i32, now: &str) -> Result<(), Failure> {
+    match output {
         Output::Text if count == 1 => output::line(&format!("1 charge point is {now}")),
         Output::Text => output::line(&format!("{count} charge points are {now}")),
         Output::Json => output::json(&json!({ "charge_point_count": count })),

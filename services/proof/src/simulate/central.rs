@@ -55,7 +55,7 @@ impl Running {
 
     /// The first 500 of a driver, oldest first.
     fn sessions_of(&self, driver: &DriverId, with_ticket: bool) -> Result<Vec<Session>, central::Error> {
-        let filter = Filter::Driver(driver.clone());
+        let filter = Filter::of_driver(driver.clone());
         Ok(self.snapshot().sessions(&filter, with_ticket, None, 500)?.sessions)
     }
 }

@@ -255,26 +255,46 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
         bench.connect();
         bench.give(Command::Tick);
     }
-    let driver: DriverId = "101".parse().unwrap();
-    for filter in [Filter::All, Filter::Driver(driver), Filter::ChargePoint("MAD-01".parse().unwrap())] {
-        for with_ticket in [false, true] {
-            let (mut seen, mut after) = (Vec::new(), None);
-            loop {
-                let (filter, from) = (filter.clone(), after.clone());
-                let part = bench
-                    .ask(move |snapshot| snapshot.sessions(&filter, with_ticket, from.as_ref(), 2).unwrap());
-                assert!(part.sessions.len() <= 2);
-                seen.extend(part.sessions.into_iter().map(|session| session.id.to_string()));
-                after = part.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-            assert_eq!(seen, ["s0", "s1", "s2", "s3", "s4"], "{filter:?} {with_ticket}");
+    let (of_driver, at) = (Filter::of_driver("101".parse().unwrap()), Some("MAD-01".parse().unwrap()));
+    let here = Filter { charge_point: at.clone(), ..Filter::default() };
+    let both = Filter { charge_point: at, ..of_driver.clone() };
+    let all = ["s0", "s1", "s2", "s3", "s4"];
+    for with_ticket in [false, true] {
+        // Each was asked for, and got its ticket, a minute after the one before.
+        let part = bench.ask(|snapshot| snapshot.sessions(&Filter::default(), with_ticket, None, 9).unwrap());
+        let at = |one: &Session| one.ticket().filter(|_| with_ticket).map_or(one.created, |one| one.issued);
+        let at: Vec<Wall> = part.sessions.iter().map(at).collect();
+        assert!(at[1] < at[2] && at[3] < at[4], "{at:?}");
+        let between = Filter { from: Some(at[1]), before: Some(at[4]), ..Filter::default() };
+        let since = Filter { from: Some(at[3]), ..both.clone() };
+        let elsewhere = Filter { charge_point: Some("MAD-02".parse().unwrap()), ..of_driver.clone() };
+        for (filter, ids) in [
+            (&Filter::default(), &all[..]),
+            (&of_driver, &all),
+            (&here, &all),
+            (&both, &all),
+            (&between, &all[1..4]),
+            (&since, &all[3..]),
+            (&elsewhere, &[]),
+            (&Filter::of_driver("102".parse().unwrap()), &[]),
+        ] {
+            assert_eq!(listed(&bench, filter, with_ticket), ids, "{filter:?} {with_ticket}");
         }
     }
-    let other = Filter::Driver("102".parse().unwrap());
-    assert_eq!(bench.ask(move |snapshot| snapshot.sessions(&other, false, None, 9).unwrap().sessions), []);
+}
+
+/// Every session that passes, by pages of two.
+fn listed(bench: &Bench, filter: &Filter, with_ticket: bool) -> Vec<String> {
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let part = bench.ask(|snapshot| snapshot.sessions(filter, with_ticket, after.as_ref(), 2).unwrap());
+        assert!(part.sessions.len() <= 2);
+        seen.extend(part.sessions.into_iter().map(|session| session.id.to_string()));
+        after = part.next;
+        if after.is_none() {
+            return seen;
+        }
+    }
 }
 
 #[test]
