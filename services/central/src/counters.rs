@@ -55,7 +55,7 @@ const EVENTS: &[(&str, &str)] = &[
     ),
     ("reports_stale", "INV-8: reports of an older registration"),
     ("requests_denied", "requests for a charge that were denied"),
-    ("requests_repeated", "INV-6: repeats of a request_id, given their first answer"),
+    ("requests_repeated", "INV-6: repeats of a request_id: they get what was decided the first time"),
     ("requests_unbridged", "times that messages came on driver_requests and no bridge asked for a charge"),
     ("reservations_expired", "INV-3: reservations that came to nothing"),
     ("sessions_adopted", "INV-1: sessions found at an engine that this store did not know"),

@@ -31,6 +31,10 @@ async fn a_repeat_gets_the_first_answer_and_another_payload_is_refused() {
     let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
     central.drivers.clone().stop_charge(stop).await.unwrap();
     central.status("MAD-01", ChargePointStatus::Available).await;
+    // A grant is the first one's too, and its session is shown as it is by now.
+    let stopped = same().await.unwrap();
+    assert_eq!(stopped.session_id, first.session_id);
+    assert_eq!((first.state(), stopped.state()), (SessionState::Reserved, SessionState::Ended));
     let again = central.request_again("102", "MAD-01", "once").await;
     assert_eq!(refusal(again), (Code::FailedPrecondition, "CHARGE_POINT_BUSY".into()));
     central.request("102", "MAD-01").await.expect("without the id it is a new request");
