@@ -73,6 +73,7 @@ impl Service {
             roster: roster.subscribe(),
             log: messages,
             broker: producer.state(),
+            browse: ui::Browse::default(),
         };
         Ok(Self { options, listener, opening, lag: watch::Sender::default(), producer, events, view, roster })
     }

@@ -11,7 +11,8 @@ use domain::{
     text::printable,
 };
 use evmesh_proto::driver::{
-    GetSessionRequest, RequestChargeRequest, StopChargeRequest, WatchSessionRequest, driver_service_client::DriverServiceClient,
+    GetSessionRequest, RequestChargeRequest, StopChargeRequest, WatchSessionRequest,
+    driver_service_client::DriverServiceClient,
 };
 use mesh::{
     backoff::Backoff,

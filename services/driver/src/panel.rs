@@ -13,7 +13,7 @@ use ratatui::{
     widgets::Wrap,
 };
 use tokio::sync::watch;
-use ui::{KeyCode, Panel, room, tile};
+use ui::{KeyCode, Panel, room, tile, values::count};
 
 /// Below this height, only the own supply and the newest messages.
 const SMALL: u16 = 16;
@@ -54,7 +54,7 @@ fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let [own, free, messages] = Layout::vertical(heights).areas(area);
     let title = format!(" driver {}   {} of {} requests concluded ", view.driver, view.concluded, view.asked);
     frame.render_widget(tile(title, own_lines(view, small)), own);
-    let title = format!(" {} charge points free now ", view.free.len());
+    let title = format!(" {} free now ", count(view.free.len(), "charge point"));
     frame.render_widget(tile(title, free_lines(view, room(free))), free);
     let newest = view.messages.iter().rev().take(room(messages));
     let newest = tile(

@@ -1,8 +1,12 @@
 //! The running app: one loop that owns the rules.
 
 use crate::{
-    DriverEvent, Error, Options, View, calls::Calls, free_points,
-    heard::{Heard, tell}, topics::Topics, words::Words,
+    DriverEvent, Error, Options, View,
+    calls::Calls,
+    free_points,
+    heard::{Heard, tell},
+    topics::Topics,
+    words::Words,
 };
 use domain::{
     Price, RequestId,

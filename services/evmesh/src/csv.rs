@@ -1,7 +1,7 @@
 //! Lists as CSV for spreadsheets and accounts (RFC 4180): a head, commas, CRLF, quotes where they are needed.
 //!
-//! Times are ISO 8601 in UTC, numbers have a dot, energy is in kWh, amounts and prices in their currency's unit. What is
-//! not there is empty. A cell that a spreadsheet would compute, such as a place `=1+1`, gets a `'` in front.
+//! Times are ISO 8601 in UTC, numbers have a dot, energy is in kWh, amounts and prices in their currency's unit. What
+//! is not there is empty. A cell that a spreadsheet would compute, such as a place `=1+1`, gets a `'` in front.
 
 use crate::tables::{kwh, outcome, short, ticket_word};
 use evmesh_proto::network::{ChargePoint, ChargePointDetail, Money, Price, Session, Ticket};
@@ -153,8 +153,14 @@ mod tests {
             ("1-1", "1-1"),
             ("駅 ñ", "駅 ñ"),
         ] {
-            let read = read(&lines(&[text.to_owned(), "next".to_owned()], &[("a", String::clone), ("b", String::clone)]));
-            assert_eq!(read, [["a", "b"], [shown, shown], ["next", "next"]].map(|row| row.map(str::to_owned)));
+            let read = read(&lines(
+                &[text.to_owned(), "next".to_owned()],
+                &[("a", String::clone), ("b", String::clone)],
+            ));
+            assert_eq!(
+                read,
+                [["a", "b"], [shown, shown], ["next", "next"]].map(|row| row.map(str::to_owned))
+            );
         }
     }
 
@@ -175,8 +181,8 @@ mod tests {
         };
         assert_eq!(
             tickets(&[ticket]),
-            "session_id,charge_point_id,driver_id,start_time,end_time,issue_time,kwh,price_per_kwh,amount,currency,outcome,\
-             estimated,late_kwh\r\n\
+            "session_id,charge_point_id,driver_id,start_time,end_time,issue_time,kwh,price_per_kwh,amount,currency,\
+             outcome,estimated,late_kwh\r\n\
              s1,MAD-01,'-7,2026-11-23T14:30:05.678Z,,2026-11-23T14:30:05.678Z,40.000,0.333333,13.33,EUR,COMPLETED,\
              false,0.000\r\n"
         );

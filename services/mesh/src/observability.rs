@@ -4,10 +4,22 @@ use crate::grpc::Listen;
 use domain::text::printable;
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, prelude::*};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{
+        FmtContext, FormatEvent, MakeWriter,
+        format::{DefaultFields, Writer},
+    },
+    prelude::*,
+    registry::LookupSpan,
+};
 
 /// What is logged and measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -63,11 +75,9 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer();
     let done = match (writer, options.log_format) {
-        (LogWriter::Panel(ring), LogFormat::Text | LogFormat::Json) => registry
-            .with(
-                layer.with_ansi(false).with_target(false).without_time().with_level(false).with_writer(ring),
-            )
-            .try_init(),
+        (LogWriter::Panel(ring), LogFormat::Text | LogFormat::Json) => {
+            registry.with(in_panel(ring)).try_init()
+        }
         (LogWriter::Stderr { colours }, LogFormat::Text) => {
             registry.with(layer.with_ansi(colours).with_target(false).with_writer(std::io::stderr)).try_init()
         }
@@ -88,6 +98,54 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// What a panel shows of each event: a sentence.
+fn in_panel<S: Subscriber + for<'a> LookupSpan<'a>>(ring: LogRing) -> impl Layer<S> {
+    tracing_subscriber::fmt::layer().event_format(Sentences).with_writer(ring)
+}
+
+/// Writes an event for people: what it says, and in brackets the rest of what it has. Its name, and the call that it
+/// happened in, are for machines.
+#[derive(Debug)]
+struct Sentences;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Sentences {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, DefaultFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut sentence = Sentence::default();
+        event.record(&mut sentence);
+        let Sentence { says, has } = sentence;
+        if has.is_empty() {
+            writeln!(writer, "{says}")
+        } else {
+            writeln!(writer, "{says} ({})", has.join(", "))
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sentence {
+    says: String,
+    has: Vec<String>,
+}
+
+impl Visit for Sentence {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.says = format!("{value:?}"),
+            "event" => {}
+            name => self.has.push(format!("{} {value:?}", name.replace('_', " "))),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
 }
 
 /// A panel keeps so many lines of each kind: more than any screen shows.
@@ -181,10 +239,10 @@ mod tests {
     #[test]
     fn a_panel_shows_errors_first_and_chatter_does_not_push_them_out() {
         let ring = LogRing::default();
-        let subscriber = tracing_subscriber::registry()
-            .with(tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(ring.clone()));
+        let subscriber = tracing_subscriber::registry().with(in_panel(ring.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::error!(engine = "CP1", "broken\nin two");
+            let _call = tracing::info_span!("call", method = "Register").entered();
+            tracing::error!(event = "faults", engine_id = "CP1", "broken\nin two");
             (0..1000).for_each(|n| tracing::info!(n, "chatter"));
             tracing::warn!("careful");
         });
@@ -193,8 +251,8 @@ mod tests {
             lines.iter().map(|(level, _)| *level).collect::<Vec<_>>(),
             [Level::ERROR, Level::WARN, Level::INFO]
         );
-        assert!(lines[0].1.contains("broken") && !lines[0].1.contains('\n'), "{:?}", lines[0]);
-        assert!(lines[2].1.contains("n=999"), "{:?}", lines[2]);
+        let lines: Vec<String> = lines.into_iter().map(|(_, text)| text).collect();
+        assert_eq!(lines, ["broken in two (engine id CP1)", "careful", "chatter (n 999)"]);
         assert_eq!(ring.worst_first(usize::MAX).len(), RING_LINES);
     }
 

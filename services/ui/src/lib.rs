@@ -3,12 +3,14 @@
 //! A panel says what its parts are; [`show`] takes the terminal, paints, hears keys, and gives the terminal back.
 //! Deliberately absent: any service, any call. What is shown is handed in.
 
+mod browse;
 pub mod status;
 mod table;
 mod terminal;
 mod tiles;
 pub mod values;
 
+pub use browse::{Browse, KEYS, below};
 pub use crossterm::event::KeyCode;
 pub use table::{Cell, Side, Table, WIDTH, columns, cut, short_id, width, wrap};
 pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show, watching};

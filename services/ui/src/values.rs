@@ -76,6 +76,11 @@ pub fn price(price: Option<&network::Price>) -> String {
     })
 }
 
+/// So many of these: `1 charge point`, `2 charge points`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Energy in kWh.
 pub fn energy(wh: u64) -> String {
     Energy::from_wh(wh).to_string()

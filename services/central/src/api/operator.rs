@@ -11,8 +11,8 @@ use crate::{
     store::{Filter, Snapshot},
     writer::Handle,
 };
-use domain::{ChargePointId, Wall};
 use domain::network::{Command, Method, Order, Ordered, Which};
+use domain::{ChargePointId, Wall};
 use evmesh_proto::{
     network::ChargePointDetail,
     operations::{self as proto, operator_service_server::OperatorService},

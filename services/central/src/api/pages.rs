@@ -8,7 +8,7 @@ use std::{fmt::Write as _, str::FromStr};
 
 /// One question to the writer looks at so many charge points at most.
 const LOOKED_AT: usize = 500;
-/// One page of sessions looks at so many parts at most, some tens of thousands of entries, and is short rather than late.
+/// One page of sessions looks at so many parts at most, 20,000 entries: it is short rather than late.
 const PARTS: usize = 40;
 /// A token has at most so many characters: twice a list's name and an id.
 const MAX_TOKEN: usize = 512;

@@ -6,7 +6,7 @@ mod view;
 pub use view::View;
 
 use ratatui::{Frame, layout::Rect};
-use ui::Panel;
+use ui::{KeyCode, Panel};
 
 impl Panel for View {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -15,5 +15,9 @@ impl Panel for View {
 
     async fn changed(&mut self) {
         ui::changed(&mut self.roster).await;
+    }
+
+    async fn press(&mut self, key: KeyCode) {
+        self.browse.press(key, &self.statuses());
     }
 }

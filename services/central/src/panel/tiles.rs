@@ -1,7 +1,10 @@
 //! The tiles of central's panel: a line about central, the charge points, the requests under way, the messages.
 
 use super::view::View;
-use crate::{api::view, roster::Roster};
+use crate::{
+    api::view,
+    roster::{Entry, Roster},
+};
 use domain::network::{Detail, LiveDetail, State};
 use mesh::kafka::BrokerState;
 use ratatui::{
@@ -14,6 +17,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Block, Paragraph, Table},
 };
+use std::sync::Arc;
 use ui::{
     Column, room, status, tile,
     values::{LIVE, Live},
@@ -44,8 +48,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
         heights(area.height, roster.entries.len(), requests.len(), messages.len());
     let [head, points, under_way, system] =
         Layout::vertical([Length(1), Min(0), Length(requests_height), Length(messages_height)]).areas(area);
-    frame.render_widget(header(&roster, view, area.width), head);
-    frame.render_widget(charge_points(&roster, points), points);
+    frame.render_widget(header(view, area.width), head);
+    frame.render_widget(charge_points(&roster, view, points), points);
     frame.render_widget(counted("requests under way", requests, under_way), under_way);
     let lines = messages.into_iter().map(|(level, text)| Line::styled(text, ui::level_colour(level)));
     frame.render_widget(counted("messages", lines.collect(), system), system);
@@ -71,7 +75,7 @@ fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u
     (requests, messages)
 }
 
-fn header(roster: &Roster, view: &View, width: u16) -> Line<'static> {
+fn header(view: &View, width: u16) -> Line<'static> {
     let kafka = match *view.broker.borrow() {
         BrokerState::Unknown => Span::raw("kafka: not reached yet"),
         BrokerState::Reached => "kafka: reached".green(),
@@ -79,14 +83,10 @@ fn header(roster: &Roster, view: &View, width: u16) -> Line<'static> {
     };
     // What a narrow terminal cuts off is at the end.
     let name = if width >= NARROW { "evmesh central" } else { "central" };
-    Line::from(vec![
-        format!("{name} {}  ", view.address).bold(),
-        kafka,
-        Span::raw(format!("  q: quit  {} charge points", roster.entries.len())),
-    ])
+    Line::from(vec![format!("{name} {}  ", view.address).bold(), kafka, Span::raw(format!("  {}", ui::KEYS))])
 }
 
-fn charge_points(roster: &Roster, area: Rect) -> Table<'_> {
+fn charge_points<'a>(roster: &'a Roster, view: &View, area: Rect) -> Table<'a> {
     let column = |name, width, from| Column { name, width, from };
     let mut columns = vec![
         column("id", Min(10), 0),
@@ -97,12 +97,11 @@ fn charge_points(roster: &Roster, area: Rect) -> Table<'_> {
     columns.extend(LIVE.iter().map(|value| value.column(NARROW)));
     columns.push(column("driver", Min(8), NARROW));
     let room = usize::from(area.height.saturating_sub(POINTS_FRAME));
-    let rows = roster.entries.iter().take(room).map(|entry| charge_point(&entry.detail));
-    let title = match roster.entries.len().saturating_sub(room) {
-        0 => " charge points ".to_owned(),
-        more => format!(" charge points ({more} more: evmesh operator status) "),
-    };
-    ui::table(&columns, rows, area.width).block(Block::bordered().title(title))
+    let status = |entry: &&'a Arc<Entry>| view::status(entry.detail.status);
+    let (shown, below) = view.browse.shown(&roster.entries, status, room);
+    let rows = shown.into_iter().map(|entry| charge_point(&entry.detail));
+    let block = Block::bordered().title(view.browse.title(&view.statuses())).title_bottom(ui::below(below));
+    ui::table(&columns, rows, area.width).block(block)
 }
 
 fn charge_point(detail: &Detail) -> Vec<Line<'_>> {
@@ -141,16 +140,30 @@ fn counted<'a>(title: &str, mut lines: Vec<Line<'a>>, area: Rect) -> Paragraph<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        events::Events,
-        roster::{Entry, tests::detail},
-    };
+    use crate::{events::Events, roster::tests::detail};
     use domain::network::{Event, Gauges, Level, Status};
     use domain::{Energy, Power, Wall};
     use mesh::observability::LogRing;
     use ratatui::{Terminal, backend::TestBackend};
-    use std::sync::Arc;
     use tokio::sync::watch;
+    use ui::Browse;
+
+    fn view(entries: Vec<Detail>, log: LogRing) -> View {
+        let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
+        View {
+            address: ([127, 0, 0, 1], 50051).into(),
+            roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
+            log,
+            broker: watch::channel(BrokerState::Reached).1,
+            browse: Browse::default(),
+        }
+    }
+
+    fn drawn(view: &View, width: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), view)).unwrap();
+        terminal.backend().to_string()
+    }
 
     fn picture(width: u16) -> String {
         let live = |state| LiveDetail {
@@ -165,21 +178,36 @@ mod tests {
         supplying.live = Some(live(State::Supplying));
         let mut reserved = detail("MAD-02", Status::Reserved);
         reserved.live = Some(live(State::Reserved));
-        let entries = [supplying, reserved, detail("MAD-03", Status::Faulted)];
-        let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
         let (mut events, log) = Events::new();
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
             events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
         }
-        let view = View {
-            address: ([127, 0, 0, 1], 50051).into(),
-            roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
-            log,
-            broker: watch::channel(BrokerState::Reached).1,
+        drawn(&view(vec![supplying, reserved, detail("MAD-03", Status::Faulted)], log), width)
+    }
+
+    #[test]
+    fn among_two_hundred_what_is_broken_or_charges_is_seen_first_and_the_rest_by_scrolling() {
+        let point = |n: usize| {
+            let status = match n {
+                150 => Status::Supplying,
+                180 => Status::Faulted,
+                _ => Status::Available,
+            };
+            detail(&format!("CP-{n:03}"), status)
         };
-        let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
-        terminal.draw(|frame| draw(frame, frame.area(), &view)).unwrap();
-        terminal.backend().to_string()
+        let mut view = view((0..200).map(point).collect(), LogRing::default());
+        let first = drawn(&view, 80);
+        for text in ["200 charge points: 1 faulted, 1 supplying, 198 available", "CP-150", "CP-180", " more "]
+        {
+            assert!(first.contains(text), "{text} in\n{first}");
+        }
+        assert!(first.find("CP-180") < first.find("CP-150") && first.find("CP-150") < first.find("CP-000"));
+        view.browse.press(ui::KeyCode::End, &view.statuses());
+        let last = drawn(&view, 80);
+        assert!(last.contains("CP-199") && !last.contains("CP-180"), "{last}");
+        view.browse.press(ui::KeyCode::Char('f'), &view.statuses());
+        let faulted = drawn(&view, 80);
+        assert!(faulted.contains("1 faulted alone") && !faulted.contains("CP-150"), "{faulted}");
     }
 
     #[test]
@@ -245,6 +273,7 @@ mod tests {
             roster: watch::channel(Arc::default()).1,
             log: Events::new().1,
             broker: watch::channel(BrokerState::Unknown).1,
+            browse: Browse::default(),
         };
         let lines: Vec<String> =
             view.with_log(log).log.worst_first(10).into_iter().map(|(_, text)| text).collect();

@@ -45,7 +45,7 @@ pub(super) struct Filter {
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Timestamp>,
 
-    /// Only those before this time, which is written like that of --from: --from 2026-11-01 --to 2026-12-01 is November.
+    /// Only those before this time, written as that of --from: --from 2026-11-01 --to 2026-12-01 is November.
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Timestamp>,
 

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     )]
     central: Address,
 
-    /// Tables and sentences for people, JSON for scripts (one document; `watch`: one a line), or for lists CSV: RFC 4180
-    /// with a head, CRLF, times in UTC, dots in numbers.
+    /// Tables and sentences for people, JSON for scripts (one document; `watch`: one a line), or for lists CSV: RFC
+    /// 4180 with a head, CRLF, times in UTC, dots in numbers.
     #[arg(long, global = true, value_enum, env = "EVMESH_OPERATOR_OUTPUT", default_value = "text")]
     output: Format,
 

@@ -1,7 +1,7 @@
 //! The network on a terminal: a row a charge point, in the width that there is.
 
-use super::network::{Network, Seen};
-use evmesh_proto::network::ChargePointDetail;
+use super::network::Seen;
+use evmesh_proto::network::{ChargePointDetail, ChargePointStatus};
 use ratatui::{
     Frame,
     layout::{
@@ -14,33 +14,26 @@ use ratatui::{
 };
 use tokio::sync::watch;
 use ui::{
-    Column, KeyCode, room, status,
+    Browse, Column, KeyCode, room, status,
     values::{LIVE, Live},
 };
 
-/// Below this width the place is left out, and below the next one the driver and most live values too.
+/// Below this width the units stand above their columns, so that the place still has room; below the next one the
+/// place, the driver and most live values are left out.
 const WIDE: u16 = 110;
 const MEDIUM: u16 = 72;
-/// So many rows further with one of the page keys.
-const PAGE: isize = 10;
 
 /// What a watcher of the network sees.
 #[derive(Debug)]
 pub(super) struct WatchPanel {
     central: String,
     seen: watch::Receiver<Seen>,
-    /// So many rows are above the screen.
-    scrolled: usize,
+    browse: Browse,
 }
 
 impl WatchPanel {
     pub(super) fn new(central: String, seen: watch::Receiver<Seen>) -> Self {
-        Self { central, seen, scrolled: 0 }
-    }
-
-    fn scroll(&mut self, rows: isize) {
-        let last = self.seen.borrow().network.len().saturating_sub(1);
-        self.scrolled = self.scrolled.saturating_add_signed(rows).min(last);
+        Self { central, seen, browse: Browse::default() }
     }
 }
 
@@ -49,20 +42,22 @@ impl ui::Panel for WatchPanel {
         let [head, body] = Layout::vertical([Length(1), Min(0)]).areas(area);
         let seen = self.seen.borrow();
         let heading = match &seen.lost {
-            None => Line::raw(format!("central {}  q: quit  ↑ ↓: scroll", self.central)),
+            None => Line::raw(format!("central {}  {}", self.central, ui::KEYS)),
             Some(lost) => Line::raw(lost.as_str()).red(),
         };
         frame.render_widget(heading, head);
 
         let column = |name, width, from| Column { name, width, from };
         let mut columns = vec![column("charge point", Fill(1), 0), column("status", Length(13), 0)];
-        columns.extend(LIVE.iter().map(|value| value.column_with_unit(MEDIUM)));
-        columns.extend([column("driver", Fill(1), MEDIUM), column("place, reason", Fill(2), WIDE)]);
-        let network = &seen.network;
+        let wide = body.width >= WIDE;
+        let live = |value: &Live| if wide { value.column_with_unit(MEDIUM) } else { value.column(MEDIUM) };
+        columns.extend(LIVE.iter().map(live));
+        columns.extend([column("driver", Fill(1), MEDIUM), column("place, reason", Fill(2), MEDIUM)]);
         let room = room(body).saturating_sub(1); // the head
-        let rows = network.values().skip(self.scrolled).take(room).map(row);
-        let block = Block::bordered().title(title(network));
-        let block = block.title_bottom(below(network.len().saturating_sub(self.scrolled + room)));
+        let (shown, below) = self.browse.shown(seen.network.values(), |one| status_of(one), room);
+        let rows = shown.into_iter().map(|one| row(one, wide));
+        let block =
+            Block::bordered().title(self.browse.title(&statuses(&seen))).title_bottom(ui::below(below));
         frame.render_widget(ui::table(&columns, rows, body.width).block(block), body);
     }
 
@@ -71,39 +66,28 @@ impl ui::Panel for WatchPanel {
     }
 
     async fn press(&mut self, key: KeyCode) {
-        self.scroll(match key {
-            KeyCode::Down | KeyCode::Char('j') => 1,
-            KeyCode::Up | KeyCode::Char('k') => -1,
-            KeyCode::PageDown => PAGE,
-            KeyCode::PageUp => -PAGE,
-            _ => 0,
-        });
+        let statuses = statuses(&self.seen.borrow());
+        self.browse.press(key, &statuses);
     }
 }
 
-fn title(network: &Network) -> String {
-    let supplying = network.values().filter(|one| one.live.is_some()).count();
-    match network.len() {
-        0 => " no charge point is registered yet ".to_owned(),
-        1 => format!(" 1 charge point, {supplying} in use "),
-        all => format!(" {all} charge points, {supplying} in use "),
-    }
+fn status_of(detail: &ChargePointDetail) -> ChargePointStatus {
+    detail.charge_point.as_ref().map(|one| one.status()).unwrap_or_default()
 }
 
-/// How many rows are below the screen.
-fn below(rows: usize) -> Line<'static> {
-    match rows {
-        0 => Line::default(),
-        more => Line::from(format!(" {more} more ")).right_aligned(),
-    }
+fn statuses(seen: &Seen) -> Vec<ChargePointStatus> {
+    seen.network.values().map(status_of).collect()
 }
 
-fn row(detail: &ChargePointDetail) -> Vec<Line<'static>> {
+fn row(detail: &ChargePointDetail, with_units: bool) -> Vec<Line<'static>> {
     let one = detail.charge_point.clone().unwrap_or_default();
     let (status, live) = (one.status(), detail.live.as_ref());
     let mut cells = vec![Line::raw(one.charge_point_id), Line::styled(status.word(), status::colour(status))];
-    let text = |value: &Live| live.map(|live| value.text(live)).unwrap_or_default();
-    cells.extend(LIVE.iter().map(text).map(Line::raw));
+    let text = |value: &Live| {
+        let text = live.map(|live| if with_units { value.text(live) } else { value.number(live) });
+        Line::raw(text.unwrap_or_default())
+    };
+    cells.extend(LIVE.iter().map(text));
     cells.push(Line::raw(live.map(|live| live.driver_id.clone()).unwrap_or_default()));
     cells.push(Line::raw(match detail.status_reason.as_str() {
         "" => one.location,
@@ -115,7 +99,7 @@ fn row(detail: &ChargePointDetail) -> Vec<Line<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evmesh_proto::network::{ChargePoint, ChargePointStatus, LiveSupply, Money};
+    use evmesh_proto::network::{ChargePoint, LiveSupply, Money};
     use ratatui::{Terminal, backend::TestBackend};
     use ui::Panel as _;
 
@@ -160,15 +144,19 @@ mod tests {
     fn each_width_shows_what_fits() {
         for (width, shown, left_out) in [
             (120, vec!["12.345 kWh", "4.32 EUR", "101", "Madrid, Atocha  (it is warm)"], "--"),
-            (80, vec!["50.0 kW", "12.345 kWh", "4.32 EUR", "101", "q: quit  ↑ ↓: scroll"], "Madrid"),
-            (40, vec!["MAD-00", "SUMINISTRANDO", "12.345 kWh", "q: quit"], "EUR"),
+            (
+                80,
+                vec!["50.0", "12.345", "4.32 EUR", "101", "Madrid, Atocha", "q: quit  ↑ ↓: scroll"],
+                "12.345 kWh",
+            ),
+            (40, vec!["MAD-00", "SUMINISTRANDO", "12.345", "q: quit"], "EUR"),
         ] {
             let picture = picture(&network(2), width, 10);
             for text in shown {
                 assert!(picture.contains(text), "{text} in\n{picture}");
             }
             assert!(
-                picture.contains("2 charge points, 1 in use") && !picture.contains(left_out),
+                picture.contains("2 charge points: 2 supplying") && !picture.contains(left_out),
                 "{picture}"
             );
         }
@@ -189,10 +177,13 @@ mod tests {
         let mut network = network(30);
         let top = picture(&network, 80, 24);
         assert!(top.contains("MAD-19") && !top.contains("MAD-20") && top.contains(" 10 more "), "{top}");
-        network.scroll(15);
+        let press =
+            |network: &mut WatchPanel, key| network.browse.press(key, &statuses(&network.seen.borrow()));
+        press(&mut network, KeyCode::PageDown);
+        (0..5).for_each(|_| press(&mut network, KeyCode::Down));
         let end = picture(&network, 80, 24);
         assert!(end.contains("MAD-29") && !end.contains("MAD-14") && !end.contains("more"), "{end}");
-        network.scroll(-100);
+        press(&mut network, KeyCode::Home);
         assert_eq!(picture(&network, 80, 24), top);
     }
 }

@@ -11,7 +11,7 @@ use ratatui::{
     widgets::Wrap,
 };
 use tokio::sync::watch;
-use ui::{Panel, room, tile};
+use ui::{KeyCode, Panel, room, tile};
 
 /// The lower part gets at most so many lines, with its frame.
 const LOWER_HEIGHT: u16 = 16;
@@ -45,6 +45,10 @@ impl Panel for View {
 
     async fn changed(&mut self) {
         self.central.changed().await;
+    }
+
+    async fn press(&mut self, key: KeyCode) {
+        self.central.press(key).await;
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+use ui::values::count;
 
 /// What is waited for is said so often, where it has changed.
 const SAID_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +47,8 @@ impl Waiting {
 
     pub(super) fn text(&self) -> String {
         let Self { available, all, missing } = self;
-        format!("waiting: {available} of {all} charge points are available; {missing}")
+        let (all, are) = (count(*all, "charge point"), if *all == 1 { "is" } else { "are" });
+        format!("waiting: {available} of {all} {are} available; {missing}")
     }
 
     pub(super) fn json(&self) -> Value {
