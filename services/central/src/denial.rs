@@ -12,13 +12,16 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::ChargePointFaulted
         | Reason::ChargePointOutOfOrder
         | Reason::ChargePointBusy
+        | Reason::ChargePointConnected
         | Reason::NoChargePointFree
         | Reason::DriverBusy
         | Reason::EngineRefused
         | Reason::EngineSilent
+        | Reason::ChargePointMismatch
         | Reason::ChargeStopped => (Code::FailedPrecondition, false),
         Reason::RequestIdReused => (Code::InvalidArgument, false),
         Reason::RegistrationClosed => (Code::PermissionDenied, false),
+        Reason::Overloaded => (Code::ResourceExhausted, true),
         Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected => (Code::Aborted, true),
         // The caller has to register again first: a retry of the same call cures nothing.
         Reason::EpochStale | Reason::InstanceStale => (Code::Aborted, false),
@@ -36,7 +39,10 @@ mod tests {
         for &reason in Reason::ALL {
             let failure = failure(Denial { reason, text: "why".into() });
             assert_eq!((failure.reason.as_str(), failure.message.as_str()), (reason.as_str(), "why"));
-            let retry = matches!(reason, Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected);
+            let retry = matches!(
+                reason,
+                Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected | Reason::Overloaded
+            );
             assert_eq!(failure.retry_after.is_some(), retry, "{reason:?}");
         }
     }

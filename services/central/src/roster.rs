@@ -17,6 +17,8 @@ use tokio::{
 const INTERVAL: Duration = Duration::from_secs(1);
 /// One question to the writer covers so many charge points: half a millisecond.
 const PAGE: usize = 500;
+/// So many that were forgotten are remembered, for those who follow: who comes later by so many missed one.
+const FORGOTTEN: usize = 1000;
 /// So many may wait for a fresh one: more than a server has streams opening at once.
 const REQUESTS: usize = 1024;
 
@@ -35,21 +37,30 @@ pub struct Roster {
     pub round: u64,
     /// In the order of their ids.
     pub entries: Vec<Arc<Entry>>,
+    /// The charge points that were forgotten last, and the round in which they were missed; oldest first.
+    pub forgotten: Vec<(u64, ChargePointId)>,
 }
 
 impl Roster {
     /// Merges what was collected: an entry that did not change stays the same.
     fn next(&self, details: Vec<Detail>) -> Self {
         let round = self.round + 1;
+        let mut forgotten = self.forgotten.clone();
+        let mut missed = |entry: &Arc<Entry>| forgotten.push((round, entry.detail.id.clone()));
         let mut known = self.entries.iter().peekable();
-        let entries = details.into_iter().map(|detail| {
-            while known.next_if(|entry| entry.detail.id < detail.id).is_some() {}
-            match known.next_if(|entry| entry.detail.id == detail.id) {
+        let mut entries = Vec::with_capacity(details.len());
+        for detail in details {
+            while let Some(entry) = known.next_if(|entry| entry.detail.id < detail.id) {
+                missed(entry);
+            }
+            entries.push(match known.next_if(|entry| entry.detail.id == detail.id) {
                 Some(entry) if entry.detail == detail => entry.clone(),
                 Some(_) | None => Arc::new(Entry { changed: round, detail }),
-            }
-        });
-        Self { round, entries: entries.collect() }
+            });
+        }
+        known.for_each(missed);
+        forgotten.drain(..forgotten.len().saturating_sub(FORGOTTEN));
+        Self { round, entries, forgotten }
     }
 }
 
@@ -152,5 +163,8 @@ pub(crate) mod tests {
             second.entries.iter().map(|entry| (entry.detail.id.as_str(), entry.changed)).collect();
         assert_eq!(changed, [("A", 2), ("B", 1), ("D", 2)]);
         assert!(Arc::ptr_eq(&second.entries[1], &first.entries[0]));
+        let third = second.next(of(&[("B", Status::Available)]));
+        let forgotten = third.forgotten.iter().map(|(round, id)| (*round, id.as_str()));
+        assert_eq!(forgotten.collect::<Vec<_>>(), [(3, "A"), (3, "D")]);
     }
 }

@@ -1,7 +1,7 @@
 //! The monitor's stream: a ping comes in, its answer goes out, and the end of the stream is told.
 
-use crate::{Point, wire};
-use domain::supply::Happened;
+use crate::{Point, owner::Reply, wire};
+use domain::supply::{Act, Happened};
 use evmesh_proto::engine::{AttendRequest, AttendResponse};
 use mesh::grpc::Failure;
 use tokio::sync::mpsc;
@@ -33,5 +33,11 @@ pub(crate) async fn attend(
 }
 
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {
+    let whose = ping.charge_point_id.as_str();
+    if !whose.is_empty() && whose != point.charge_point().as_str() {
+        // It learns whose engine this is, and counts for nothing: a mistyped address must not keep a supply running that
+        // its own monitor has left.
+        return wire::pong(Reply { answer: Ok(()), view: point.act(Act::Look).await? });
+    }
     wire::pong(point.ask(wire::ping(link, ping)?).await?)
 }

@@ -37,6 +37,7 @@ pub(crate) fn state_proto(view: &View) -> proto::EngineState {
         current: view.current.as_ref().map(record_proto),
         unsettled: view.unsettled.iter().map(record_proto).collect(),
         fault: obstacle(view),
+        charge_point_id: view.charge_point.to_string(),
     }
 }
 

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use domain::{
         Wall,
-        supply::{Call, CallResult, Happened, Ping},
+        supply::{Addressee, Call, CallResult, Happened, Ping},
     };
     use mesh::testing::MemoryStore;
     use std::time::Duration;
@@ -259,7 +259,9 @@ mod tests {
             duration: Duration::from_secs(60),
             trace: None,
         };
-        Engine::input((owner.rules.supply.instance().clone(), Call::Authorize(order)), reply)
+        let instance = owner.rules.supply.instance().clone();
+        let addressee = Addressee { instance, charge_point: None, epoch: 0 };
+        Engine::input((addressee, Call::Authorize(order)), reply)
     }
 
     fn tick() -> Applied {

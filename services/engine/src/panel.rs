@@ -179,6 +179,7 @@ mod tests {
 
     fn free() -> View {
         View {
+            charge_point: "MAD-01".parse().unwrap(),
             instance: "i".parse().unwrap(),
             highest: 0,
             current: None,

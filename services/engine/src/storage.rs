@@ -54,7 +54,7 @@ pub(crate) fn load(
             let mut batch = Batch::default();
             write_engine(&mut batch, charge_point, &instance, 0, None);
             store.commit(batch)?;
-            return Ok(empty(instance));
+            return Ok(empty(charge_point, instance));
         }
     };
     let (found, known) = (engine.format, FORMAT);
@@ -74,8 +74,8 @@ pub(crate) fn load(
     }
     let record =
         |stored: &StoredSupply| codec::supply(stored).map_err(|failure| wrong("supply", failure.into()));
-    let mut stored =
-        empty(parse("instance_id", &engine.instance_id).map_err(|failure| wrong("engine", failure.into()))?);
+    let instance = parse("instance_id", &engine.instance_id);
+    let mut stored = empty(charge_point, instance.map_err(|failure| wrong("engine", failure.into()))?);
     stored.highest = engine.highest_authorization;
     stored.current = engine.current.as_ref().map(record).transpose()?;
     // One more than the rules keep: what is beyond was written by someone else, and is not passed over.
@@ -96,8 +96,15 @@ pub(crate) fn load(
     Ok(stored)
 }
 
-fn empty(instance: InstanceId) -> Stored {
-    Stored { instance, highest: 0, current: None, unsettled: Vec::new(), outbox: Default::default() }
+fn empty(charge_point: &ChargePointId, instance: InstanceId) -> Stored {
+    Stored {
+        charge_point: charge_point.clone(),
+        instance,
+        highest: 0,
+        current: None,
+        unsettled: Vec::new(),
+        outbox: Default::default(),
+    }
 }
 
 /// Adds a change of the rules' to a batch.

@@ -6,10 +6,10 @@ use crate::{
     owner::Reply,
 };
 use domain::{
-    InstanceId, SupplyState, Trace,
+    SupplyState, Trace,
     supply::{
-        Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome, StaleEpoch,
-        WrongInstance,
+        Addressee, Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome,
+        StaleEpoch, WrongInstance,
     },
 };
 use evmesh_proto::engine as proto;
@@ -34,11 +34,11 @@ pub trait Request {
 }
 
 impl Request for proto::AuthorizeSupplyRequest {
-    type Input = (InstanceId, Call);
+    type Input = (Addressee, Call);
     type Response = proto::AuthorizeSupplyResponse;
 
     fn input(self, trace: Option<Trace>) -> Result<Self::Input, Failure> {
-        let instance = parse("instance_id", &self.instance_id)?;
+        let addressee = addressee(&self.instance_id, &self.charge_point_id, self.epoch)?;
         let order = Authorization {
             number: number(self.authorization_number)?,
             session: parse("session_id", &self.session_id)?,
@@ -50,7 +50,7 @@ impl Request for proto::AuthorizeSupplyRequest {
         if !(SHORTEST..=LONGEST).contains(&order.duration) {
             return Err(Failure::invalid("duration", "must be from 1 s to 24 h"));
         }
-        Ok((instance, Call::Authorize(order)))
+        Ok((addressee, Call::Authorize(order)))
     }
 
     fn response(reply: Reply<CallResult>) -> Self::Response {
@@ -60,13 +60,13 @@ impl Request for proto::AuthorizeSupplyRequest {
 }
 
 impl Request for proto::RevokeAuthorizationRequest {
-    type Input = (InstanceId, Revoke);
+    type Input = (Addressee, Revoke);
     type Response = proto::RevokeAuthorizationResponse;
 
     fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
-        let instance = parse("instance_id", &self.instance_id)?;
+        let addressee = addressee(&self.instance_id, &self.charge_point_id, self.epoch)?;
         let number = number(self.authorization_number)?;
-        Ok((instance, Revoke { number, session: parse("session_id", &self.session_id)? }))
+        Ok((addressee, Revoke { number, session: parse("session_id", &self.session_id)? }))
     }
 
     fn response(reply: Reply<Result<RevokeOutcome, WrongInstance>>) -> Self::Response {
@@ -80,11 +80,12 @@ impl Request for proto::RevokeAuthorizationRequest {
 }
 
 impl Request for proto::StopSupplyRequest {
-    type Input = (InstanceId, Call);
+    type Input = (Addressee, Call);
     type Response = proto::StopSupplyResponse;
 
     fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
-        Ok((parse("instance_id", &self.instance_id)?, Call::Stop(parse("session_id", &self.session_id)?)))
+        let addressee = addressee(&self.instance_id, &self.charge_point_id, self.epoch)?;
+        Ok((addressee, Call::Stop(parse("session_id", &self.session_id)?)))
     }
 
     fn response(reply: Reply<CallResult>) -> Self::Response {
@@ -94,11 +95,11 @@ impl Request for proto::StopSupplyRequest {
 }
 
 impl Request for proto::GetEngineStateRequest {
-    type Input = (InstanceId, Call);
+    type Input = (Addressee, Call);
     type Response = proto::GetEngineStateResponse;
 
     fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
-        Ok((parse("instance_id", &self.instance_id)?, Call::Query))
+        Ok((addressee(&self.instance_id, &self.charge_point_id, self.epoch)?, Call::Query))
     }
 
     fn response(reply: Reply<CallResult>) -> Self::Response {
@@ -108,11 +109,11 @@ impl Request for proto::GetEngineStateRequest {
 }
 
 impl Request for proto::ConfirmSettledRequest {
-    type Input = (InstanceId, Call);
+    type Input = (Addressee, Call);
     type Response = proto::ConfirmSettledResponse;
 
     fn input(self, _: Option<Trace>) -> Result<Self::Input, Failure> {
-        let instance = parse("instance_id", &self.instance_id)?;
+        let addressee = addressee(&self.instance_id, &self.charge_point_id, self.epoch)?;
         if self.session_ids.len() > MAX_UNSETTLED {
             let problem = format!("must be at most {MAX_UNSETTLED}");
             return Err(Failure::invalid("session_ids", problem));
@@ -123,7 +124,7 @@ impl Request for proto::ConfirmSettledRequest {
             .enumerate()
             .map(|(place, session)| parse(&format!("session_ids[{place}]"), session))
             .collect::<Result<_, _>>()?;
-        Ok((instance, Call::ConfirmSettled(sessions)))
+        Ok((addressee, Call::ConfirmSettled(sessions)))
     }
 
     fn response(reply: Reply<CallResult>) -> Self::Response {
@@ -147,11 +148,22 @@ pub fn pong(reply: Reply<Result<(), StaleEpoch>>) -> Result<proto::AttendRespons
         instance_id: view.instance.to_string(),
         fault: obstacle(&view),
         supplying: view.current.as_ref().is_some_and(|record| record.state == SupplyState::Supplying),
+        charge_point_id: view.charge_point.to_string(),
     })
 }
 
 fn answered(reply: &Reply<CallResult>) -> (i32, Option<proto::EngineState>) {
     (result_proto(reply.answer).into(), Some(state_proto(&reply.view)))
+}
+
+fn addressee(instance: &str, charge_point: &str, epoch: u64) -> Result<Addressee, Failure> {
+    Ok(Addressee {
+        instance: parse("instance_id", instance)?,
+        charge_point: (!charge_point.is_empty())
+            .then(|| parse("charge_point_id", charge_point))
+            .transpose()?,
+        epoch: convert::number("epoch", epoch)?,
+    })
 }
 
 fn number(number: u64) -> Result<u64, Failure> {

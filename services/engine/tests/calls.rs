@@ -38,8 +38,7 @@ async fn a_supply_runs_ends_and_is_settled_without_kafka() {
     let record = engine.ended("s2").await;
     assert_eq!((record.end(), record.energy_wh, record.seq), (SupplyEnd::Completed, 25, 4));
     assert!(record.start_time.is_some() && record.end_time.is_some());
-    let confirm =
-        ConfirmSettledRequest { instance_id: engine.instance.clone(), session_ids: vec!["s2".into()] };
+    let confirm = ConfirmSettledRequest { session_ids: vec!["s2".into()], ..engine.confirmation() };
     for _ in 0..2 {
         let answer = engine.central().confirm_settled(confirm.clone()).await.unwrap().into_inner();
         assert_eq!((answer.result(), answer.state.unwrap().unsettled), (CallResult::Done, vec![]));
@@ -58,6 +57,7 @@ async fn orders_are_carried_out_once() {
         instance_id: engine.instance.clone(),
         authorization_number: number,
         session_id: session.into(),
+        ..Default::default()
     };
     let outcome = async |number, session| {
         let answer = engine.central().revoke_authorization(revoke(number, session)).await.unwrap();
@@ -69,7 +69,11 @@ async fn orders_are_carried_out_once() {
     engine.granted(2, "s2").await;
     engine.panel().plug_in(PlugInRequest {}).await.unwrap();
     assert_eq!(outcome(2, "s2").await, RevokeOutcome::Supplying);
-    let stop = StopSupplyRequest { instance_id: engine.instance.clone(), session_id: "s2".into() };
+    let stop = StopSupplyRequest {
+        instance_id: engine.instance.clone(),
+        session_id: "s2".into(),
+        ..Default::default()
+    };
     for _ in 0..2 {
         let answer = engine.central().stop_supply(stop.clone()).await.unwrap().into_inner();
         let unsettled = answer.state.as_ref().unwrap().unsettled.clone();
@@ -81,34 +85,58 @@ async fn orders_are_carried_out_once() {
 }
 
 #[tokio::test]
-async fn another_instance_gets_this_ones_state_and_nothing_else() {
+async fn another_instance_or_charge_point_gets_this_ones_state_and_nothing_else() {
     let folder = tempdir().unwrap();
     let engine = Engine::start(options(folder.path(), no_kafka())).await;
     let _monitor = engine.attended(1).await;
-    let other = "another".to_owned();
-    let mut central = engine.central();
-    let authorize = AuthorizeSupplyRequest { instance_id: other.clone(), ..engine.authorization(1, "s1") };
-    let authorized = central.authorize_supply(authorize).await.unwrap().into_inner();
-    let state = central.get_engine_state(GetEngineStateRequest { instance_id: other.clone() }).await;
-    let state = state.unwrap().into_inner();
-    let stop = StopSupplyRequest { instance_id: other.clone(), session_id: "s1".into() };
-    let stopped = central.stop_supply(stop).await.unwrap().into_inner();
-    let confirm = ConfirmSettledRequest { instance_id: other.clone(), session_ids: vec!["s1".into()] };
-    let confirmed = central.confirm_settled(confirm).await.unwrap().into_inner();
-    let revoke =
-        RevokeAuthorizationRequest { instance_id: other, authorization_number: 1, session_id: "s1".into() };
-    let revoked = central.revoke_authorization(revoke).await.unwrap().into_inner();
-    assert_eq!(revoked.outcome(), RevokeOutcome::Unspecified);
-    for (result, state) in [
-        (authorized.result(), authorized.state),
-        (state.result(), state.state),
-        (stopped.result(), stopped.state),
-        (confirmed.result(), confirmed.state),
-        (revoked.result(), revoked.state),
-    ] {
-        let state = state.unwrap();
-        assert_eq!(result, CallResult::WrongInstance);
-        assert_eq!((state.instance_id, state.highest_authorization), (engine.instance.clone(), 0));
+    for (instance, charge_point) in [("another", "MAD-01"), (engine.instance.as_str(), "MAD-02")] {
+        let (instance_id, charge_point_id) = (instance.to_owned(), charge_point.to_owned());
+        let (other, point) = (|| instance_id.clone(), || charge_point_id.clone());
+        let session_id = "s1".to_owned();
+        let mut central = engine.central();
+        let authorize = AuthorizeSupplyRequest {
+            instance_id: other(),
+            charge_point_id: point(),
+            ..engine.authorization(1, "s1")
+        };
+        let authorized = central.authorize_supply(authorize).await.unwrap().into_inner();
+        let ask = GetEngineStateRequest { instance_id: other(), charge_point_id: point(), epoch: 1 };
+        let state = central.get_engine_state(ask).await.unwrap().into_inner();
+        let stop = StopSupplyRequest {
+            instance_id: other(),
+            session_id: session_id.clone(),
+            charge_point_id: point(),
+            epoch: 1,
+        };
+        let stopped = central.stop_supply(stop).await.unwrap().into_inner();
+        let confirm = ConfirmSettledRequest {
+            instance_id: other(),
+            session_ids: vec![session_id.clone()],
+            charge_point_id: point(),
+            epoch: 1,
+        };
+        let confirmed = central.confirm_settled(confirm).await.unwrap().into_inner();
+        let revoke = RevokeAuthorizationRequest {
+            instance_id: other(),
+            authorization_number: 1,
+            session_id,
+            charge_point_id: point(),
+            epoch: 1,
+        };
+        let revoked = central.revoke_authorization(revoke).await.unwrap().into_inner();
+        assert_eq!(revoked.outcome(), RevokeOutcome::Unspecified);
+        for (result, state) in [
+            (authorized.result(), authorized.state),
+            (state.result(), state.state),
+            (stopped.result(), stopped.state),
+            (confirmed.result(), confirmed.state),
+            (revoked.result(), revoked.state),
+        ] {
+            let state = state.unwrap();
+            assert_eq!(result, CallResult::WrongInstance);
+            assert_eq!((state.instance_id, state.highest_authorization), (engine.instance.clone(), 0));
+            assert_eq!(state.charge_point_id, "MAD-01", "whose engine it is");
+        }
     }
     engine.stop().await;
 }
@@ -137,8 +165,7 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
     }
     let empty = GetEngineStateRequest::default();
     invalid(engine.central().get_engine_state(empty).await.unwrap_err(), "instance_id");
-    let many =
-        ConfirmSettledRequest { instance_id: engine.instance.clone(), session_ids: vec!["s".into(); 1_001] };
+    let many = ConfirmSettledRequest { session_ids: vec!["s".into(); 1_001], ..engine.confirmation() };
     invalid(engine.central().confirm_settled(many).await.unwrap_err(), "session_ids");
     let long = InjectFaultRequest { reason: "x".repeat(257) };
     invalid(engine.panel().inject_fault(long).await.unwrap_err(), "reason");
@@ -220,6 +247,23 @@ async fn a_lost_monitor_ends_the_supply_and_another_makes_it_good() {
     assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::Aborted, Some("EPOCH_STALE")));
     let _monitor = engine.attended(8).await;
     engine.granted(3, "s3").await;
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn the_monitor_of_another_charge_point_is_answered_and_attends_nothing() {
+    let folder = tempdir().unwrap();
+    let engine = Engine::start(options(folder.path(), no_kafka())).await;
+    let mut mistyped = Monitor::of("MAD-02", &engine, 0).await.unwrap();
+    for _ in 0..3 {
+        let answer = mistyped.answer().await.unwrap();
+        let told = (answer.charge_point_id.as_str(), answer.instance_id.as_str());
+        assert_eq!(told, ("MAD-01", engine.instance.as_str()));
+    }
+    assert_eq!(engine.authorize(1, "s1").await.result(), CallResult::Unattended);
+    let mut own = Monitor::of("MAD-01", &engine, 0).await.unwrap();
+    own.answer().await.unwrap();
+    engine.granted(2, "s2").await;
     engine.stop().await;
 }
 

@@ -70,6 +70,7 @@ impl ChargePointService for Central {
             driver_id: request.driver_id,
             price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
             duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            ..Default::default()
         };
         let answer = engine.authorize_supply(authorize).await?.into_inner();
         assert_eq!(answer.result(), CallResult::Done);

@@ -103,6 +103,10 @@ fn the_operator_sees_stops_resumes_and_prices() {
     assert_eq!(resumed.json()["charge_point_count"], 4);
     becomes(&up.central, "VLC-01", "ACTIVADO");
 
+    let connected = say(&["forget", "VLC-01"]);
+    assert_eq!(connected.code, 1);
+    assert!(connected.stderr.contains("VLC-01 is connected; stop its monitor first"), "{connected:?}");
+
     let unknown = say(&["stop", "NOWHERE"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("NOWHERE") && unknown.stderr.starts_with("evmesh: "), "{unknown:?}");
@@ -114,6 +118,23 @@ fn the_operator_sees_stops_resumes_and_prices() {
 
     assert_eq!(say(&["tickets"]).stdout, "no tickets\n");
     assert_eq!(operator(&up.central, &["sessions"]).len(), 0);
+}
+
+#[test]
+fn a_monitor_beside_another_charge_points_engine_is_refused_and_both_are_named() {
+    let up = Up::ready(&["--speed", "3000"]);
+    let (engine, listen) = (up.engine("MAD-01"), free_address());
+    let roles = ["--engine", &engine, "--central", &up.central, "--listen", &listen];
+    let mut mistyped = Process::start([&["monitor", "--charge-point", "LAB-01"][..], &roles[..]].concat());
+    mistyped.line(&["refuses", "is of MAD-01, not of LAB-01"], PATIENCE);
+    let rows = operator(&up.central, &["status"]);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    let driver = run(up.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
+    assert_eq!(driver.code, 0, "the first is undisturbed: {driver:?}");
+    let tickets = operator(&up.central, &["tickets"]);
+    assert_eq!((tickets.len(), &tickets[0]["charge_point_id"]), (1, &"MAD-01".into()));
+    mistyped.terminate();
+    assert_eq!(mistyped.end(PATIENCE), 0);
 }
 
 #[test]

@@ -83,7 +83,8 @@ impl Links {
 
     pub(crate) fn ping(&self, epoch: u64, central_reachable: bool) {
         if let Some(pings) = &self.pings {
-            let ping = AttendRequest { epoch, central_reachable };
+            let charge_point_id = self.options.charge_point.to_string();
+            let ping = AttendRequest { epoch, central_reachable, charge_point_id };
             // Full: the engine takes none, and its silence is being counted. Closed: the end is on its way.
             let _ = pings.try_send(ping);
         }

@@ -173,6 +173,18 @@ impl OperatorService for Operators {
         Ok(Response::new(proto::SetPriceResponse { charge_point: detail.as_ref().map(view::charge_point) }))
     }
 
+    async fn forget_charge_point(
+        &self,
+        request: Request<proto::ForgetChargePointRequest>,
+    ) -> Result<Response<proto::ForgetChargePointResponse>, Status> {
+        let (arrived, mut message) = Arrived::take(request);
+        let order = Order::Forget(parse("charge_point_id", &message.charge_point_id)?);
+        let request_id = std::mem::take(&mut message.request_id);
+        let mutation = arrived.mutation(Method::ForgetChargePoint, CALLER, &request_id, &message)?;
+        self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
+        Ok(Response::new(proto::ForgetChargePointResponse {}))
+    }
+
     async fn get_network_status(
         &self,
         request: Request<proto::GetNetworkStatusRequest>,
@@ -229,18 +241,20 @@ struct Following {
     /// Everything up to this round was sent, or waits.
     round: u64,
     waiting: VecDeque<Arc<Entry>>,
+    forgotten: Vec<String>,
     complete: bool,
 }
 
 impl Following {
     fn new(first: &Roster, roster: watch::Receiver<Arc<Roster>>) -> Self {
-        Self { roster, round: first.round, waiting: first.entries.iter().cloned().collect(), complete: false }
+        let waiting = first.entries.iter().cloned().collect();
+        Self { roster, round: first.round, waiting, forgotten: Vec::new(), complete: false }
     }
 
     /// The next message, empty where nothing changed for so long; `None` once central stops.
     async fn next(&mut self) -> Option<proto::WatchNetworkResponse> {
         let heartbeat_at = Instant::now() + HEARTBEAT;
-        while self.complete && self.waiting.is_empty() {
+        while self.complete && self.waiting.is_empty() && self.forgotten.is_empty() {
             match timeout_at(heartbeat_at, self.roster.changed()).await {
                 Ok(changed) => changed.ok()?,
                 Err(_) => break,
@@ -248,13 +262,20 @@ impl Following {
             let newest = self.roster.borrow_and_update().clone();
             let changed = newest.entries.iter().filter(|entry| entry.changed > self.round).cloned();
             self.waiting.extend(changed);
+            let gone = newest.forgotten.iter().filter(|(round, _)| *round > self.round);
+            self.forgotten.extend(gone.map(|(_, id)| id.to_string()));
             self.round = newest.round;
         }
         let count = self.waiting.len().min(WATCH_PAGE);
         let charge_points: Vec<ChargePointDetail> =
             self.waiting.drain(..count).map(|entry| view::detail(&entry.detail)).collect();
         self.complete |= self.waiting.is_empty();
-        Some(proto::WatchNetworkResponse { charge_points, complete: self.complete })
+        let forgotten_charge_point_ids = std::mem::take(&mut self.forgotten);
+        Some(proto::WatchNetworkResponse {
+            charge_points,
+            complete: self.complete,
+            forgotten_charge_point_ids,
+        })
     }
 }
 
@@ -269,7 +290,7 @@ mod tests {
         let entries = changed.iter().enumerate().map(|(n, &changed)| {
             Arc::new(Entry { changed, detail: detail(&format!("CP-{n:04}"), Status::Available) })
         });
-        Arc::new(Roster { round, entries: entries.collect() })
+        Arc::new(Roster { round, entries: entries.collect(), forgotten: Vec::new() })
     }
 
     #[tokio::test]
@@ -294,6 +315,13 @@ mod tests {
             .map(|detail| detail.charge_point.unwrap().charge_point_id)
             .collect();
         assert_eq!((ids, message.complete), (vec!["CP-0003".into(), "CP-0007".into()], true));
+        let forgotten = vec![(4, "CP-0001".parse().unwrap()), (8, "CP-0002".parse().unwrap())];
+        sender.send_replace(Arc::new(Roster { round: 8, entries: Vec::new(), forgotten }));
+        let message = following.next().await.unwrap();
+        assert_eq!(
+            (message.forgotten_charge_point_ids, message.charge_points),
+            (vec!["CP-0002".into()], vec![])
+        );
         drop(sender);
         assert!(following.next().await.is_none());
     }

@@ -44,7 +44,9 @@ pub(super) fn read(
             format!("must have at most {MAX_UNSETTLED} sessions"),
         ));
     }
+    let named = !state.charge_point_id.is_empty(); // by every engine but older ones
     let report = EngineReport {
+        charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
         instance: parse("state.instance_id", &state.instance_id)?,
         highest_authorization: state.highest_authorization,
         current: state.current.as_ref().map(record).transpose()?,
@@ -92,6 +94,7 @@ mod tests {
 
     fn state() -> engine::EngineState {
         engine::EngineState {
+            charge_point_id: "MAD-01".into(),
             instance_id: "store-1".into(),
             highest_authorization: 7,
             current: Some(engine::SupplyRecord {
@@ -116,6 +119,7 @@ mod tests {
         let current = answer.report.current.unwrap();
         assert_eq!((current.energy, current.seq), (Energy::from_wh(1500), 3));
         assert_eq!(answer.report.highest_authorization, 7);
+        assert_eq!(answer.report.charge_point.unwrap().as_str(), "MAD-01");
     }
 
     #[test]
@@ -143,6 +147,7 @@ mod tests {
         };
         assert!(read(None, Some(state())).is_err() && read(Some(CallOutcome::Done), None).is_err());
         broken(|state| state.instance_id.clear());
+        broken(|state| state.charge_point_id = "M D".into());
         broken(|state| state.current.as_mut().unwrap().energy_wh = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().seq = u64::MAX);
         broken(|state| state.current.as_mut().unwrap().authorization_number = (1 << 53) + 1);

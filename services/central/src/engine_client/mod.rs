@@ -1,7 +1,7 @@
 //! Calls to engines: each is a task of its own, so that ten thousand silent engines hold up nobody else.
 //!
-//! The rules ask for one call at a time per engine, so there are at most as many tasks as charge points: that is
-//! their bound, and a smaller one would let silent engines take the places of others. Every call comes back to the
+//! The rules ask for one call at a time per engine, and for so many registrations at most, so there are little more
+//! tasks than charge points: that is their bound, and a smaller one would let silent engines take the places of others. Every call comes back to the
 //! rules, answered or not: what an engine answers is checked here, and a malformed answer is none.
 
 mod answer;
@@ -10,8 +10,8 @@ mod wire;
 pub use wire::{Request, Response};
 
 use crate::writer::Handle;
-use domain::network::{CallFailed, Command, EngineAnswer, EngineCall, EngineRequest};
-use domain::{ChargePointId, InstanceId};
+use domain::ChargePointId;
+use domain::network::{CallFailed, Command, EngineAnswer, EngineCall};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
@@ -26,7 +26,7 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Calls {
-    /// One a charge point, so as many as may register.
+    /// One a charge point, so as many as may register, and those that were forgotten since the start.
     peers: HashMap<ChargePointId, (String, Peer)>,
     handle: Handle,
     timeout: Duration,
@@ -40,13 +40,14 @@ impl Calls {
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall) {
-        let EngineCall { charge_point, address, call, instance, request, trace } = call;
-        let peer = self.peer(&charge_point, &address);
+        let request = Request::of(&call);
+        let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
+        let peer = if provisional { self.connect(&address) } else { self.peer(&charge_point, &address) };
         let (handle, timeout) = (self.handle.clone(), self.timeout);
         let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
-                Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, &instance, request))
+                Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, request))
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned()))),
@@ -65,12 +66,17 @@ impl Calls {
         {
             return Ok(peer.clone());
         }
+        let peer = self.connect(address)?;
+        self.peers.insert(id.clone(), (address.to_owned(), peer.clone()));
+        Ok(peer)
+    }
+
+    /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.
+    fn connect(&self, address: &str) -> Result<Peer, CallFailed> {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        let peer = Peer::new(&parsed, self.timeout);
-        self.peers.insert(id.clone(), (address.to_owned(), peer.clone()));
-        Ok(peer)
+        Ok(Peer::new(&parsed, self.timeout))
     }
 }
 
@@ -78,13 +84,12 @@ async fn perform(
     peer: Peer,
     timeout: Duration,
     address: &str,
-    instance: &InstanceId,
-    request: EngineRequest,
+    request: Request,
 ) -> Result<EngineAnswer, CallFailed> {
     let client = EngineServiceClient::new(peer).max_decoding_message_size(MAX_ANSWER_BYTES);
     let engine = || format!("the engine at {address}");
     // The peer sets the call's deadline; this one holds whatever a far side does with it.
-    match tokio::time::timeout(timeout, ask(client, Request::of(instance, request))).await {
+    match tokio::time::timeout(timeout, ask(client, request)).await {
         Ok(Ok(response)) => response
             .read()
             .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),

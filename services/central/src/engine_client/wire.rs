@@ -2,8 +2,7 @@
 //! response.
 
 use super::answer;
-use domain::InstanceId;
-use domain::network::{CallOutcome, EngineAnswer, EngineRequest};
+use domain::network::{CallOutcome, EngineAnswer, EngineCall, EngineRequest};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField};
 
@@ -17,33 +16,46 @@ pub enum Request {
 }
 
 impl Request {
-    /// The question to this instance.
-    pub fn of(instance: &InstanceId, request: EngineRequest) -> Self {
-        let instance_id = instance.to_string();
-        match request {
+    /// The question, to the charge point's engine and its instance.
+    pub fn of(call: &EngineCall) -> Self {
+        let (instance_id, epoch) = (call.instance.to_string(), call.epoch);
+        let charge_point_id = call.charge_point.to_string();
+        match &call.request {
             EngineRequest::Authorize { number, session, driver, price, duration } => {
                 Self::Authorize(engine::AuthorizeSupplyRequest {
                     instance_id,
-                    authorization_number: number,
+                    authorization_number: *number,
                     session_id: session.to_string(),
                     driver_id: driver.to_string(),
-                    price: Some(convert::price_proto(price)),
-                    duration: Some(convert::duration_proto(duration)),
+                    price: Some(convert::price_proto(*price)),
+                    duration: Some(convert::duration_proto(*duration)),
+                    charge_point_id,
+                    epoch,
                 })
             }
             EngineRequest::Revoke { number, session } => Self::Revoke(engine::RevokeAuthorizationRequest {
                 instance_id,
-                authorization_number: number,
+                authorization_number: *number,
                 session_id: session.to_string(),
+                charge_point_id,
+                epoch,
             }),
             EngineRequest::Stop { session } => {
-                Self::Stop(engine::StopSupplyRequest { instance_id, session_id: session.to_string() })
+                let session_id = session.to_string();
+                Self::Stop(engine::StopSupplyRequest { instance_id, session_id, charge_point_id, epoch })
             }
             EngineRequest::Confirm { sessions } => {
                 let session_ids = sessions.iter().map(ToString::to_string).collect();
-                Self::Confirm(engine::ConfirmSettledRequest { instance_id, session_ids })
+                Self::Confirm(engine::ConfirmSettledRequest {
+                    instance_id,
+                    session_ids,
+                    charge_point_id,
+                    epoch,
+                })
             }
-            EngineRequest::GetState => Self::GetState(engine::GetEngineStateRequest { instance_id }),
+            EngineRequest::GetState => {
+                Self::GetState(engine::GetEngineStateRequest { instance_id, charge_point_id, epoch })
+            }
         }
     }
 }

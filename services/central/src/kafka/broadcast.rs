@@ -91,7 +91,7 @@ mod tests {
             detail.location = location.parse().unwrap();
             Arc::new(Entry { changed: 1, detail })
         };
-        Roster { round: 7, entries: (0..count).map(entry).collect() }
+        Roster { round: 7, entries: (0..count).map(entry).collect(), forgotten: Vec::new() }
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
         let entries = entries.into_iter().map(|detail| Arc::new(Entry { changed: 1, detail })).collect();
         View {
             address: ([127, 0, 0, 1], 50051).into(),
-            roster: watch::channel(Arc::new(Roster { round: 1, entries })).1,
+            roster: watch::channel(Arc::new(Roster { round: 1, entries, ..Roster::default() })).1,
             log,
             broker: watch::channel(BrokerState::Reached).1,
             browse: Browse::default(),

@@ -156,7 +156,8 @@ impl Writer {
                     step.effects.extend(letter);
                 }
                 // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
-                Effect::NotifyReading(notice) if self.notifications.any_of(notice.driver.as_str()) => {}
+                Effect::NotifyAtOnce(notice)
+                    if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
                 effect => {
                     if let Effect::Notify(notice) = &effect {
                         self.notifications.push(messages::row(notice), &mut step.batch);
@@ -236,8 +237,14 @@ impl Writer {
 
     /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
     fn put_changes(&mut self, now: Wall, batch: &mut Batch) {
-        let Changes { charge_points, sessions, answers, expired_answers } = self.network.take_changes();
+        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers } =
+            self.network.take_changes();
         let mut changed = Vec::new();
+        for id in &forgotten_points {
+            let key = keys::charge_point(id);
+            batch.delete(key.clone());
+            changed.push(key);
+        }
         for point in &charge_points {
             let key = keys::charge_point(&point.id);
             batch.put(key.clone(), codec::charge_point_value(point));

@@ -90,7 +90,7 @@ impl Outlet {
             Effect::Call(call) => (self.calls)(call),
             Effect::Notify(_) => self.outlets.notifications.notify_one(),
             Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
-            Effect::NotifyReading(notice) => {
+            Effect::NotifyAtOnce(notice) => {
                 let send = || {
                     let (key, payload) = (notice.driver.as_str(), messages::payload(&notice));
                     self.outlets.producer.send_lossy(DRIVER_NOTIFICATIONS, key, &payload);

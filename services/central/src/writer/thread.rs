@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::events::Events;
     use domain::Context;
-    use domain::network::{Asked, Command, Config, Registration};
+    use domain::network::{Asked, CallOutcome, Command, Config, EngineAnswer, EngineReport, Registration};
     use mesh::{
         grpc::Failure,
         kafka::{KafkaOptions, Producer},
@@ -74,8 +74,24 @@ mod tests {
     fn started(store: MemoryStore) -> (Handle, Running) {
         let writer = Writer::open(store, Config::default(), mesh::now()).unwrap();
         let (handle, inboxes) = queues();
-        let running = spawn(writer, outlets(), |_| (), (&handle, inboxes)).unwrap();
+        let (runtime, engines) = (tokio::runtime::Handle::current(), handle.clone());
+        let calls = move |call| drop(runtime.spawn(answered(engines.clone(), call)));
+        let running = spawn(writer, outlets(), calls, (&handle, inboxes)).unwrap();
         (handle, running)
+    }
+
+    /// Its engine answers a registration's call.
+    async fn answered(handle: Handle, call: EngineCall) {
+        let EngineCall { charge_point, call, instance, .. } = call;
+        let report = EngineReport {
+            charge_point: Some(charge_point.clone()),
+            instance,
+            highest_authorization: 0,
+            current: None,
+            unsettled: Vec::new(),
+        };
+        let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+        handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
     }
 
     async fn register(handle: &Handle, id: &str) -> Result<(), Failure> {

@@ -112,7 +112,7 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
     });
     let (denied, well) = tokio::join!(futures_util::future::join_all(requests), async {
         mesh::testing::eventually("all are asked", PATIENCE, || async {
-            (silent.inside().calls >= 2 * COUNT).then_some(()) // each was asked for its state before
+            (silent.inside().calls >= 3 * COUNT).then_some(()) // each was asked for its state twice before
         })
         .await;
         let started = tokio::time::Instant::now();

@@ -6,6 +6,7 @@ use evmesh_proto::engine::{
 };
 use mesh::Shutdown;
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -28,12 +29,18 @@ pub(crate) enum Mood {
     AnotherInstance,
     /// Answers without a state.
     Malformed,
+    /// Each charge point's first call is answered, and none after it.
+    SilentOnceHeard,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inside {
     pub(crate) mood: Mood,
     pub(crate) instance: String,
+    /// Whose it is; empty: it does not say.
+    pub(crate) charge_point: String,
+    /// The charge points that were asked about.
+    pub(crate) heard: BTreeSet<String>,
     pub(crate) highest: u64,
     pub(crate) current: Option<proto::SupplyRecord>,
     pub(crate) unsettled: Vec<proto::SupplyRecord>,
@@ -65,6 +72,8 @@ impl Engine {
         let inside = Arc::new(Mutex::new(Inside {
             mood: Mood::Willing,
             instance: instance.to_owned(),
+            charge_point: String::new(),
+            heard: BTreeSet::new(),
             highest: 0,
             current: None,
             unsettled: Vec::new(),
@@ -141,11 +150,13 @@ impl Inside {
             current: self.current.clone(),
             unsettled: self.unsettled.clone(),
             fault: String::new(),
+            charge_point_id: self.charge_point.clone(),
         })
     }
 
-    fn result(&self, instance: &str) -> proto::CallResult {
-        if self.mood == Mood::AnotherInstance || instance != self.instance {
+    fn result(&self, instance: &str, charge_point: &str) -> proto::CallResult {
+        let other = !self.charge_point.is_empty() && charge_point != self.charge_point;
+        if self.mood == Mood::AnotherInstance || instance != self.instance || other {
             proto::CallResult::WrongInstance
         } else {
             proto::CallResult::Done
@@ -180,7 +191,7 @@ impl EngineService for Served {
         let (metadata, _, request) = request.into_parts();
         let mut inside = self.enter("AuthorizeSupply", &metadata, true).await;
         inside.authorizations.push(request.clone());
-        let mut result = inside.result(&request.instance_id);
+        let mut result = inside.result(&request.instance_id, &request.charge_point_id);
         if let Mood::Refuses(refusal) = inside.mood {
             result = refusal;
         } else if result == proto::CallResult::Done {
@@ -203,7 +214,7 @@ impl EngineService for Served {
     ) -> Result<Response<proto::RevokeAuthorizationResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let mut inside = self.enter("RevokeAuthorization", &metadata, false).await;
-        let result = inside.result(&request.instance_id);
+        let result = inside.result(&request.instance_id, &request.charge_point_id);
         let of_it = |record: &proto::SupplyRecord| record.session_id == request.session_id;
         let supplying = |record: &proto::SupplyRecord| record.state() == proto::SupplyState::Supplying;
         let outcome = match &inside.current {
@@ -225,7 +236,7 @@ impl EngineService for Served {
     ) -> Result<Response<proto::StopSupplyResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let mut inside = self.enter("StopSupply", &metadata, false).await;
-        let result = inside.result(&request.instance_id);
+        let result = inside.result(&request.instance_id, &request.charge_point_id);
         if inside.current.as_ref().is_some_and(|record| record.session_id == request.session_id) {
             inside.end(proto::SupplyEnd::Stopped);
         }
@@ -237,8 +248,13 @@ impl EngineService for Served {
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
+        let first = self.0.lock().unwrap().heard.insert(request.charge_point_id.clone());
+        let silent = !first && self.0.lock().unwrap().mood == Mood::SilentOnceHeard;
+        if silent {
+            std::future::pending::<()>().await;
+        }
         let inside = self.enter("GetEngineState", &metadata, false).await;
-        let result = inside.result(&request.instance_id);
+        let result = inside.result(&request.instance_id, &request.charge_point_id);
         Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state: inside.state() }))
     }
 
@@ -248,7 +264,7 @@ impl EngineService for Served {
     ) -> Result<Response<proto::ConfirmSettledResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let mut inside = self.enter("ConfirmSettled", &metadata, false).await;
-        let result = inside.result(&request.instance_id);
+        let result = inside.result(&request.instance_id, &request.charge_point_id);
         inside.unsettled.retain(|record| !request.session_ids.contains(&record.session_id));
         Ok(Response::new(proto::ConfirmSettledResponse { result: result.into(), state: inside.state() }))
     }

@@ -2,10 +2,15 @@
 //! mid-supply loses nothing.
 
 use crate::{
+    engine::Mood,
     running_central::{Central, options},
     topics::{Topic, publish},
 };
-use evmesh_proto::{engine::SupplyEnd, network::ChargePointStatus, topics};
+use evmesh_proto::{
+    engine::{CallResult, SupplyEnd},
+    network::ChargePointStatus,
+    topics,
+};
 use mesh::{
     grpc::reason,
     kafka::{KafkaOptions, Producer},
@@ -84,7 +89,9 @@ async fn what_kafka_has_not_taken_outlives_a_restart_word_for_word() {
     let central = Central::with(options(folder.path(), away)).await;
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
     let id = central.request_again("101", "MAD-01", "r-1").await.unwrap().session_id;
-    let denied = central.request_again("102", "MAD-01", "r-2").await.unwrap_err();
+    let (engine, _other) = central.charge_point("MAD-02").await;
+    engine.set(Mood::Refuses(CallResult::Faulted)); // a session was made for it
+    let denied = central.request_again("102", "MAD-02", "r-2").await.unwrap_err();
     central.stop().await;
 
     let central = Central::with(options(folder.path(), broker.options())).await;

@@ -8,6 +8,7 @@ mod bad_input;
 mod bare_messages;
 mod calls;
 mod changelog;
+mod choice;
 mod crowd;
 mod engine;
 mod kafka_away;

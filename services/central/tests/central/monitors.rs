@@ -1,10 +1,12 @@
 //! Charge points come and go: registrations, reports, streams that end.
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Mood},
     running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
-use evmesh_proto::{chargepoint::EngineHealth, network::ChargePointStatus};
+use evmesh_proto::{
+    chargepoint::EngineHealth, network::ChargePointStatus, operations::GetNetworkStatusRequest,
+};
 use mesh::grpc::{reason, retry_after};
 use tonic::Code;
 
@@ -100,5 +102,59 @@ async fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     assert!(second.epoch > first.epoch);
     assert_eq!((second.location, second.price), (first.location, first.price));
     assert_eq!(first.report_interval.unwrap().nanos, 300_000_000);
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_engine_is_refused_with_both_ids_and_the_first_is_undisturbed() {
+    let central = Central::start(no_kafka()).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    engine.inside().charge_point = "MAD-01".into();
+    central.request("101", "MAD-01").await.unwrap();
+    engine.supply(1_000);
+    central.status("MAD-01", ChargePointStatus::Supplying).await;
+    let mut points = central.points.clone();
+    let refused = points.register_charge_point(registration("MAD-02", &engine)).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_deref()),
+        (Code::FailedPrecondition, Some("CHARGE_POINT_MISMATCH"))
+    );
+    assert!(refused.message().contains("is of MAD-01, not of MAD-02"), "{refused:?}");
+    let all = GetNetworkStatusRequest::default();
+    let all = central.operators.clone().get_network_status(all).await.unwrap().into_inner();
+    assert_eq!(all.charge_points.len(), 1);
+    engine.end(evmesh_proto::engine::SupplyEnd::Completed);
+    let ticket = central.ticket("101").await;
+    assert_eq!((ticket.charge_point_id.as_str(), ticket.energy_wh), ("MAD-01", 1_000));
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_without_its_engine_is_refused_at_once_and_keeps_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let central = Central::with(options(folder.path(), no_kafka())).await;
+    let engine = Engine::start("store").await;
+    let mut made_up = registration("MAD-01", &engine);
+    made_up.engine_address = mesh::testing::free_address().to_string(); // nobody listens there
+    made_up.monitor_id = "stranger".into();
+    let refused = central.points.clone().register_charge_point(made_up).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_deref()),
+        (Code::FailedPrecondition, Some("ENGINE_SILENT"))
+    );
+    engine.set(Mood::AnotherInstance);
+    let stale = central.points.clone().register_charge_point(registration("MAD-01", &engine)).await;
+    assert_eq!(reason(&stale.unwrap_err()).as_deref(), Some("INSTANCE_STALE"));
+    engine.set(Mood::Willing);
+    let monitor = Monitor::connect(&central, "MAD-01", &engine).await;
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    // Who is stored is known: central's restart asks for no engine's word, which may be away just then.
+    drop(monitor);
+    central.stop().await;
+    engine.set(Mood::Silent);
+    let central = Central::with(options(folder.path(), no_kafka())).await;
+    let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;
+    central.status("MAD-01", ChargePointStatus::Faulted).await;
     central.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The operator's calls.
 
-use crate::running_central::{Central, PATIENCE, no_kafka, registration};
+use crate::running_central::{Central, PATIENCE, no_kafka, options, registration};
 use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionOutcome},
     operations as proto,
@@ -164,5 +164,52 @@ async fn lists_come_in_pages() {
     assert_eq!(drivers, ["102", "103"]);
     let wrong = operators.list_sessions(sessions(1, &third.next_page_token, "")).await.unwrap_err();
     assert_eq!(reason(&wrong).as_deref(), Some("INVALID_FIELD"));
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_point_is_forgotten_for_good_and_its_tickets_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.changelog = false; // without Kafka an engine would keep its record, which is unsettled then
+    let central = Central::with(options.clone()).await;
+    let (engine, monitor) = central.charge_point("MAD-01").await;
+    let (_other, _another) = central.charge_point("MAD-02").await;
+    central.request("101", "MAD-01").await.unwrap();
+    engine.supply(1_000);
+    engine.end(evmesh_proto::engine::SupplyEnd::Completed);
+    central.ticket("101").await;
+    let mut watch =
+        central.operators.clone().watch_network(proto::WatchNetworkRequest {}).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().unwrap().complete);
+    let forget = async |request_id: &str| {
+        let charge_point_id = "MAD-01".to_owned();
+        let request = proto::ForgetChargePointRequest { charge_point_id, request_id: request_id.into() };
+        central.operators.clone().forget_charge_point(request).await
+    };
+    let refused = forget("").await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_deref()),
+        (Code::FailedPrecondition, Some("CHARGE_POINT_CONNECTED"))
+    );
+    drop(monitor);
+    mesh::testing::eventually("it is forgotten", PATIENCE, || async { forget("").await.ok() }).await;
+    let unknown = forget("again").await.unwrap_err();
+    assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("CHARGE_POINT_UNKNOWN")));
+    let told = async {
+        loop {
+            let message = watch.message().await.unwrap().unwrap();
+            if !message.forgotten_charge_point_ids.is_empty() {
+                break message.forgotten_charge_point_ids;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, told).await.unwrap(), ["MAD-01"]);
+    central.stop().await;
+    let central = Central::with(options).await;
+    let all = proto::GetNetworkStatusRequest::default();
+    let all = central.operators.clone().get_network_status(all).await.unwrap().into_inner();
+    assert_eq!(all.charge_points.len(), 1, "the store has forgotten it too");
+    assert_eq!(central.ticket("101").await.charge_point_id, "MAD-01");
     central.stop().await;
 }

@@ -1,6 +1,8 @@
-//! The answers to mutations, kept for their repeats (AIP-155), by count and by age.
+//! The answers to mutations, kept for their repeats (AIP-155), by age, and by count: each caller its own, and denials
+//! apart from grants.
 
 use super::{
+    config::Config,
     denial::Denial,
     reply::{Answer, Ordered},
     request::RequestKey,
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{SessionId, Wall};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -57,36 +59,82 @@ impl Kept for Ordered {
     }
 }
 
+/// One caller's grants, and one caller's denials, of which so many are kept: a caller who asks for more loses its own
+/// oldest, and nobody else's.
+const MOST_A_CALLER: usize = 1_000;
+
 /// The answers that are kept, and the requests that wait for theirs.
 #[derive(Debug)]
 pub(super) struct Answers {
     ttl: Duration,
-    max: usize,
-    given: BTreeMap<RequestKey, Answered>,
-    /// The same, oldest first.
-    order: VecDeque<RequestKey>,
+    given: BTreeMap<RequestKey, (u64, Answered)>,
+    /// Each answer has a number; they rise.
+    next: u64,
+    grants: Room,
+    /// Whoever asks for nonsense gets denials for nothing: they have a room of their own.
+    denials: Room,
     undecided: BTreeMap<RequestKey, (u64, SessionId)>,
     new: BTreeSet<RequestKey>,
     expired: BTreeSet<RequestKey>,
 }
 
+/// Room for so many answers, by their numbers: who is in it, and whose.
+#[derive(Debug)]
+struct Room {
+    most: usize,
+    oldest: BTreeMap<u64, RequestKey>,
+    callers: BTreeMap<String, BTreeSet<u64>>,
+}
+
+impl Room {
+    fn new(most: usize) -> Self {
+        Self { most, oldest: BTreeMap::new(), callers: BTreeMap::new() }
+    }
+
+    /// Takes one in; gives the one that has to go for it.
+    fn enter(&mut self, number: u64, key: &RequestKey) -> Option<RequestKey> {
+        self.oldest.insert(number, key.clone());
+        let theirs = self.callers.entry(key.caller.clone()).or_default();
+        theirs.insert(number);
+        let over = theirs.first().copied().filter(|_| theirs.len() > MOST_A_CALLER);
+        let full = || self.oldest.first_key_value().map(|(oldest, _)| *oldest);
+        let goes = over.or_else(|| full().filter(|_| self.oldest.len() > self.most))?;
+        self.oldest.get(&goes).cloned()
+    }
+
+    fn leave(&mut self, number: u64, key: &RequestKey) {
+        self.oldest.remove(&number);
+        if let Some(theirs) = self.callers.get_mut(&key.caller) {
+            theirs.remove(&number);
+            if theirs.is_empty() {
+                self.callers.remove(&key.caller);
+            }
+        }
+    }
+}
+
 impl Answers {
-    pub(super) fn restore(ttl: Duration, max: usize, mut stored: Vec<(RequestKey, Answered)>) -> Self {
+    pub(super) fn restore(config: &Config, mut stored: Vec<(RequestKey, Answered)>) -> Self {
         stored.sort_by_key(|(_, answered)| answered.at);
-        Self {
-            ttl,
-            max,
-            order: stored.iter().map(|(key, _)| key.clone()).collect(),
-            given: stored.into_iter().collect(),
+        let mut answers = Self {
+            ttl: config.answer_ttl,
+            given: BTreeMap::new(),
+            next: 0,
+            grants: Room::new(config.max_answers),
+            denials: Room::new(config.max_denials),
             undecided: BTreeMap::new(),
             new: BTreeSet::new(),
             expired: BTreeSet::new(),
+        };
+        for (key, answered) in stored {
+            answers.keep(key, answered);
         }
+        answers
     }
 
     /// The answer that was given to this request, until it is too old.
     pub(super) fn given(&self, now: Wall, key: &RequestKey) -> Option<&Answered> {
-        self.given.get(key).filter(|answered| answered.at + self.ttl > now)
+        self.given.get(key).map(|(_, answered)| answered).filter(|answered| answered.at + self.ttl > now)
     }
 
     /// The request whose session is being authorised: its digest, and that session.
@@ -102,35 +150,51 @@ impl Answers {
         self.undecided.remove(&key);
         self.expired.remove(&key);
         self.new.insert(key.clone());
-        if self.given.insert(key.clone(), answered).is_none() {
-            self.order.push_back(key);
+        self.keep(key, answered);
+    }
+
+    fn keep(&mut self, key: RequestKey, answered: Answered) {
+        self.leave(&key);
+        self.next += 1;
+        let number = self.next;
+        let goes = self.room(&answered).enter(number, &key);
+        self.given.insert(key, (number, answered));
+        if let Some(key) = goes {
+            self.forget(key);
         }
-        if self.given.len() > self.max {
-            self.forget_oldest();
+    }
+
+    fn room(&mut self, answered: &Answered) -> &mut Room {
+        if answered.result.is_ok() { &mut self.grants } else { &mut self.denials }
+    }
+
+    fn leave(&mut self, key: &RequestKey) {
+        if let Some((number, answered)) = self.given.remove(key) {
+            self.room(&answered).leave(number, key);
         }
+    }
+
+    fn forget(&mut self, key: RequestKey) {
+        self.leave(&key);
+        self.new.remove(&key);
+        self.expired.insert(key);
     }
 
     /// Forgets what is too old.
     pub(super) fn expire(&mut self, now: Wall) {
-        while let Some(answered) = self.order.front().and_then(|key| self.given.get(key)) {
-            if answered.at + self.ttl > now {
-                return;
-            }
-            self.forget_oldest();
+        let mut over = Vec::new();
+        for room in [&self.grants, &self.denials] {
+            let old = |key: &&RequestKey| {
+                self.given.get(*key).is_none_or(|(_, answered)| answered.at + self.ttl <= now)
+            };
+            over.extend(room.oldest.values().take_while(old).cloned());
         }
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some(key) = self.order.pop_front() {
-            self.given.remove(&key);
-            self.new.remove(&key);
-            self.expired.insert(key);
-        }
+        over.into_iter().for_each(|key| self.forget(key));
     }
 
     pub(super) fn take_changes(&mut self) -> (Vec<(RequestKey, Answered)>, Vec<RequestKey>) {
         let new = std::mem::take(&mut self.new);
-        let answered = |key: RequestKey| self.given.get(&key).cloned().map(|answered| (key, answered));
+        let answered = |key: RequestKey| self.given.get(&key).cloned().map(|(_, answered)| (key, answered));
         (
             new.into_iter().filter_map(answered).collect(),
             std::mem::take(&mut self.expired).into_iter().collect(),

@@ -19,7 +19,11 @@ use super::{
     status::Status,
 };
 use crate::{ChargePointId, DriverId, InstanceId, Location, SessionId};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+
+/// While other charge points are free a try lasts so long at most: three silent ones leave an open request the time for
+/// one that answers.
+const A_TRY: Duration = Duration::from_secs(1);
 
 /// So many ids are looked at for a request's next session.
 const IDS_TRIED: usize = 8;
@@ -140,7 +144,7 @@ impl Step<'_> {
         }
     }
 
-    /// Cheapest first, then by id. The list is of before this step, in which an order may have ended several
+    /// Those whose last try failed come last, never out; then the cheapest first, then by id. The list is of before this step, in which an order may have ended several
     /// requests: each goes on, and no two to the same place (INV-2), nor to one that the same order takes out of
     /// service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
@@ -170,6 +174,9 @@ impl Step<'_> {
     /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
     fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
         let left = pending.until.since(self.now.mono);
+        pending.tried.insert(charge_point.clone());
+        let others = pending.choice.is_some() && self.choose(&pending).is_ok();
+        let left = if others { left.min(A_TRY) } else { left };
         let (now, request, trace) = (self.now, pending.request.clone(), pending.trace_of(&id));
         let point = self.point_mut(&charge_point);
         point.stored.highest_authorization = point.next_number();
@@ -188,7 +195,6 @@ impl Step<'_> {
         }
         let session = Session::requested(facts, request, Deadline::after(now, left), now.mono);
         self.net.registry.add_session(session);
-        pending.tried.insert(charge_point.clone());
         self.net.pending.insert(id.clone(), pending);
         self.point_changed(&charge_point);
         self.changed(&id);
@@ -210,6 +216,9 @@ impl Step<'_> {
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();
+        if matches!(denial.reason, Reason::EngineSilent | Reason::EngineRefused) {
+            self.point_mut(&charge_point).try_failed = true;
+        }
         self.end(id, outcome, denial.text.clone(), word);
         let pending = self.net.pending.remove(id).expect(PENDING);
         let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)

@@ -69,18 +69,20 @@ pub struct ChargePoint {
     pub out_of_order: bool,
 }
 
+/// Where a free charge point stands in the choice: whether its last try failed, then its price.
+pub(super) type Rank = (bool, Price);
+
 /// What of a charge point only lives in memory.
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
-    /// The instance of the newest registration, where it is another than the stored one: that it is there is to be
-    /// reported.
-    pub(super) proposed: Option<InstanceId>,
     pub(super) link: Link,
     /// Rises each time the monitor comes back.
     pub(super) connection: u64,
-    /// The price under which it is listed as free, if it is.
-    pub(super) free_at: Option<Price>,
+    /// As what it is listed among those that are free, if it is.
+    pub(super) free_at: Option<Rank>,
+    /// The last request that tried it was refused by its engine, or had no answer in the time that it had.
+    pub(super) try_failed: bool,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
     pub(super) seen_authorization: u64,
     /// It said more than counts.
@@ -120,10 +122,10 @@ impl Point {
     pub(super) fn new(stored: ChargePoint, now: Mono, judged: bool) -> Self {
         Self {
             stored,
-            proposed: None,
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,
+            try_failed: false,
             seen_authorization: 0,
             seen_too_much: false,
             clock_is_off: false,

@@ -196,7 +196,7 @@ impl Step<'_> {
             }
             Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
             Command::Order { asked, order } => self.order(&asked, order),
-            Command::Register { asked, registration } => self.register(asked.token, registration),
+            Command::Register { asked, registration } => self.register(asked, registration),
             Command::Report { asked, charge_point, epoch, health, reason } => {
                 self.report(asked.token, &charge_point, epoch, health, reason);
             }

@@ -25,8 +25,10 @@ pub struct Config {
     pub ask_interval: Duration,
     /// How long answers are kept for their repeats.
     pub answer_ttl: Duration,
-    /// How many answers are kept at most; the oldest go first.
+    /// How many answers that granted something are kept at most; the oldest go first.
     pub max_answers: usize,
+    /// How many denials are kept at most, beside them; the oldest go first.
+    pub max_denials: usize,
     pub registration: RegistrationPolicy,
     /// How many charge points may register.
     pub max_charge_points: usize,
@@ -56,6 +58,7 @@ impl Default for Config {
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             max_answers: 100_000,
+            max_denials: 20_000,
             registration: RegistrationPolicy::Open,
             max_charge_points: 100_000,
             confirm_copied: false,

@@ -22,6 +22,8 @@ super::words! {
     ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
     /// It has a session already.
     ChargePointBusy = "CHARGE_POINT_BUSY",
+    /// Its monitor is connected, where it must not be.
+    ChargePointConnected = "CHARGE_POINT_CONNECTED",
     /// None is free, where central was to choose.
     NoChargePointFree = "NO_CHARGE_POINT_FREE",
     /// The driver has an open session.
@@ -35,6 +37,10 @@ super::words! {
     SessionUnknown = "SESSION_UNKNOWN",
     /// The `request_id` was used with another payload.
     RequestIdReused = "REQUEST_ID_REUSED",
+    /// The engine at the registered address is another charge point's.
+    ChargePointMismatch = "CHARGE_POINT_MISMATCH",
+    /// Too many registrations wait for their engines.
+    Overloaded = "OVERLOADED",
     /// Central takes no new charge points.
     RegistrationClosed = "REGISTRATION_CLOSED",
     /// Another monitor holds the charge point.

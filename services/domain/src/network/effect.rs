@@ -15,8 +15,8 @@ pub enum Effect {
     Call(EngineCall),
     /// Tell a driver: kept in the outbox until Kafka has it.
     Notify(Notice),
-    /// Tell a driver of a reading: at once or never.
-    NotifyReading(Notice),
+    /// Tell a driver at once or never: of a reading, or of a denial that no session stands behind.
+    NotifyAtOnce(Notice),
     /// The message of this step fits nothing: to the dead letters, with this reason.
     DeadLetter(String),
     /// A session changed: for those who watch it.
@@ -36,7 +36,11 @@ pub struct EngineCall {
     pub call: CallId,
     /// The instance that is meant; another's answer is none.
     pub instance: InstanceId,
+    /// The epoch of the charge point's registration, by which the engine knows its monitor.
+    pub epoch: u64,
     pub request: EngineRequest,
+    /// For a registration that is not confirmed: nothing of the way there is worth keeping.
+    pub provisional: bool,
     /// The trace of the order that this follows from, or of its session; `None` where it has neither.
     pub trace: Option<Trace>,
 }

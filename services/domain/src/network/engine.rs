@@ -1,6 +1,6 @@
 //! An engine, as central's rules know it: what is asked of it, and what it answers.
 
-use crate::{DriverId, InstanceId, Price, SessionId, SupplyRecord};
+use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, SupplyRecord};
 use std::time::Duration;
 
 /// Names one call to an engine, so that a late answer is told from the awaited one.
@@ -65,7 +65,7 @@ pub enum CallOutcome {
     Faulted,
     /// Refused: no monitor attends the engine.
     Unattended,
-    /// Another instance answered: that is no answer.
+    /// Another instance, or another charge point's engine, answered: that is no answer.
     WrongInstance,
 }
 
@@ -73,8 +73,19 @@ pub enum CallOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailed(pub String);
 
+impl EngineAnswer {
+    /// Does the engine answer that is meant? An older one is taken at its instance's word.
+    pub(super) fn is_of(&self, charge_point: &ChargePointId, instance: &InstanceId) -> bool {
+        self.outcome != CallOutcome::WrongInstance
+            && self.report.instance == *instance
+            && self.report.charge_point.as_ref().is_none_or(|named| named == charge_point)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineReport {
+    /// Whose engine it is; `None`: an older one, which does not say.
+    pub charge_point: Option<ChargePointId>,
     pub instance: InstanceId,
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,

@@ -54,7 +54,7 @@ impl Step<'_> {
         let connection = point.connection;
         point.call =
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
-        let address = point.stored.engine_address.clone();
+        let (address, epoch) = (point.stored.engine_address.clone(), point.stored.epoch);
         let session = request.session().and_then(|id| self.net.registry.find_session(id));
         let of_session = session.map(|session| session.trace());
         let trace = match request {
@@ -64,7 +64,17 @@ impl Step<'_> {
             _ => self.trace.or(of_session),
         };
         let charge_point = id.clone();
-        self.push(Effect::Call(EngineCall { charge_point, address, call, instance, request, trace }));
+        let provisional = false;
+        self.push(Effect::Call(EngineCall {
+            charge_point,
+            address,
+            call,
+            instance,
+            epoch,
+            request,
+            provisional,
+            trace,
+        }));
     }
 
     pub(super) fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
@@ -134,6 +144,9 @@ impl Step<'_> {
         call: CallId,
         result: Result<EngineAnswer, CallFailed>,
     ) {
+        if let Some(provisional) = self.net.provisional.remove(&call) {
+            return self.engine_heard(provisional, result);
+        }
         if self.net.registry.find_point(id).is_none() {
             return;
         }
@@ -144,10 +157,7 @@ impl Step<'_> {
         };
         let same_instance = point.stored.instance == made.instance;
         match result {
-            Ok(answer)
-                if answer.outcome != CallOutcome::WrongInstance
-                    && answer.report.instance == made.instance =>
-            {
+            Ok(answer) if answer.is_of(id, &made.instance) => {
                 if same_instance {
                     self.answered(id, &made, answer);
                 }
@@ -156,7 +166,7 @@ impl Step<'_> {
                 self.unanswered(
                     id,
                     &made,
-                    "another engine answers at its address, or its store was lost".into(),
+                    "another charge point's engine answers at its address, or its store was lost".into(),
                 );
             }
             Err(CallFailed(why)) if same_instance => self.unanswered(id, &made, why),
@@ -306,10 +316,11 @@ impl Step<'_> {
         }
     }
 
-    /// The engine did not answer in time: a definitive denial, and the engine's word is wanted.
+    /// The engine did not answer in the time that its request had: a definitive denial, and the engine's word is
+    /// wanted. That alone says nothing of the engine, since a caller may be in a hurry: it counts as not answering once
+    /// the call itself has failed.
     pub(super) fn reject_silent(&mut self, id: &SessionId) {
         let point = self.session(id).charge_point.clone();
-        self.point_mut(&point).answering = Answering::No;
         self.ask(&point);
         let text = format!("{point} did not answer in time; choose another charge point");
         self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);

@@ -25,6 +25,7 @@ mod notices;
 mod orders;
 mod pending;
 mod rebuild;
+mod registration;
 mod registry;
 mod reply;
 mod request;

@@ -1,114 +1,22 @@
-//! Charge points come into being, come back and go away: registrations, reports, broken links.
+//! Charge points come back and go away: reports, broken links, engines whose store was lost.
 
 use super::{
-    RegistrationPolicy, Step,
-    charge_point::{Answering, ChargePoint, Health, Link, Point},
-    command::Registration,
+    Step,
+    charge_point::{Answering, Health, Link},
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
-    reply::{Registered, Reported},
+    reply::Reported,
     request::Token,
     session::{
         life::{Outcome, State},
         lifecycle::Word,
     },
 };
-use crate::{ChargePointId, SessionId, ids::MAX_CLAIMED_EPOCH};
+use crate::{ChargePointId, SessionId};
 
 impl Step<'_> {
-    pub(super) fn register(&mut self, token: Token<Registered>, registration: Registration) {
-        if let Err(denial) = self.may_register(&registration) {
-            self.happened(Level::Warn, "registrations_refused", denial.text.clone());
-            return self.reply(token, Err(denial));
-        }
-        let id = registration.charge_point.clone();
-        let now = self.now;
-        if self.net.registry.find_point(&id).is_none() {
-            let point = ChargePoint {
-                id: id.clone(),
-                location: registration.location,
-                price: registration.price,
-                engine_address: registration.engine_address.clone(),
-                instance: registration.instance.clone(),
-                monitor: registration.monitor.clone(),
-                epoch: 0,
-                highest_authorization: 0,
-                out_of_order: false,
-            };
-            self.net.registry.add_point(Point::new(point, now.mono, true));
-        }
-        self.touch(&id);
-        let point = self.point_mut(&id);
-        // It rises over a restored store too, whose epochs are behind those that the engine has seen: by the clock, and
-        // where that is behind as well, by the engine's own word.
-        let seen = point.stored.epoch.max(registration.newest_epoch.min(MAX_CLAIMED_EPOCH));
-        point.stored.epoch = seen.saturating_add(1).max(u64::try_from(now.wall.0).unwrap_or(0));
-        point.stored.engine_address = registration.engine_address;
-        point.stored.monitor = registration.monitor;
-        point.link = Link::Lost { since: now.mono };
-        point.not_before = now.mono;
-        point.proposed = Some(registration.instance).filter(|instance| *instance != point.stored.instance);
-        let answer = Registered {
-            epoch: point.stored.epoch,
-            location: point.stored.location.clone(),
-            price: point.stored.price,
-        };
-        self.point_changed(&id);
-        self.happened(Level::Info, "registrations", format!("{id} registered"));
-        self.reply(token, Ok(answer));
-    }
-
-    fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
-        let id = &registration.charge_point;
-        let denied = |reason, text| Err(Denial { reason, text });
-        let Some(point) = self.net.registry.find_point(id) else {
-            if let RegistrationPolicy::Known(known) = &self.net.config.registration
-                && !known.contains(id)
-            {
-                let text =
-                    format!("{id} is not in central's list of charge points; ask the operator to add it");
-                return denied(Reason::RegistrationClosed, text);
-            }
-            let count = self.net.registry.points().len();
-            if count >= self.net.config.max_charge_points {
-                let text = format!("{id} cannot register: the network is full ({count} charge points)");
-                return denied(Reason::RegistrationClosed, text);
-            }
-            return Ok(());
-        };
-        let silence = self.net.config.silence();
-        let there = match point.link {
-            Link::Up { .. } => true,
-            Link::Lost { since } => self.now.mono.since(since) < silence,
-        };
-        if point.stored.monitor != registration.monitor && there {
-            let text = format!(
-                "another monitor holds {id}, or held it a moment ago; stop it, or give it another id"
-            );
-            return denied(Reason::MonitorAlreadyConnected, text);
-        }
-        if point.stored.instance != registration.instance && self.now.mono.since(point.last_ok) < silence {
-            let text =
-                format!("another engine holds {id}, or held it a moment ago; stop it, or give it another id");
-            return denied(Reason::InstanceAlreadyConnected, text);
-        }
-        Ok(())
-    }
-
-    /// A registration's word alone takes no instance's place: it may be late, or its monitor may have lost sight of
-    /// the engine before the engine lost its store. With a report that the engine answers, its monitor has it from
-    /// the engine itself.
-    fn take_proposed(&mut self, id: &ChargePointId) {
-        let point = self.point_mut(id);
-        if let Some(instance) = point.proposed.take() {
-            point.stored.instance = instance;
-            self.point_changed(id);
-            self.instance_replaced(id);
-        }
-    }
-
     /// The old store is lost with what only it knew: its sessions end, and wait for what Kafka may still tell of them.
-    fn instance_replaced(&mut self, id: &ChargePointId) {
+    pub(super) fn instance_replaced(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
         self.ask(id);
         let point = self.point_mut(id);
@@ -163,10 +71,6 @@ impl Step<'_> {
             Link::Up { health, .. } => Some(health),
             Link::Lost { .. } => None,
         };
-        match health {
-            Health::Ok | Health::Faulted => self.take_proposed(id),
-            Health::Unreachable => {}
-        }
         let point = self.point(id);
         let news = before != Some(health);
         let out_of_order = point.stored.out_of_order;

@@ -30,7 +30,7 @@ impl Step<'_> {
         created: bool,
         denial: Denial,
     ) {
-        self.notify(Notice {
+        let notice = Notice {
             driver: pending.driver.clone(),
             charge_point,
             session: created.then(|| id.clone()),
@@ -40,7 +40,10 @@ impl Step<'_> {
             trace: pending.trace.or_else(|| created.then(|| Trace::of(pending.base.as_str()))),
             at: self.now.wall,
             kind: NoticeKind::Denied(denial),
-        });
+        };
+        // The caller has its answer. Without a session a request costs nothing, and neither does its denial: kept until
+        // Kafka has it, it would fill the disk of whoever is asked for nonsense.
+        if created { self.notify(notice) } else { self.notify_at_once(notice) }
     }
 
     /// Tells the driver that the supply failed, or that the reservation came to nothing: once a session, which says
@@ -71,9 +74,7 @@ impl Step<'_> {
         let kind = NoticeKind::Reading { energy, power, amount };
         let mut notice = self.notice(session, seq, None, kind);
         notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
-        if !notice.driver.is_guest() {
-            self.push(Effect::NotifyReading(notice));
-        }
+        self.notify_at_once(notice);
         self.push(Effect::Changed(id.clone()));
     }
 
@@ -88,6 +89,12 @@ impl Step<'_> {
             trace: Some(session.trace()),
             at: self.now.wall,
             kind,
+        }
+    }
+
+    fn notify_at_once(&mut self, notice: Notice) {
+        if !notice.driver.is_guest() {
+            self.push(Effect::NotifyAtOnce(notice));
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Order {
         /// What a kWh costs from the next authorisation on.
         price: Price,
     },
+    /// A charge point that is disconnected and has nothing unsettled leaves the network.
+    Forget(ChargePointId),
 }
 
 /// Which charge points an order means.
@@ -49,6 +51,7 @@ impl Step<'_> {
         let reached = match order {
             Order::Service { which, out_of_order } => self.set_service(which, out_of_order),
             Order::SetPrice { charge_point, price } => self.set_price(&charge_point, price),
+            Order::Forget(charge_point) => self.forget(&charge_point),
         };
         self.answer(asked, reached.map(|count| Ordered { count }));
     }
@@ -100,6 +103,28 @@ impl Step<'_> {
         self.point_mut(id).stored.price = price;
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
+        Ok(1)
+    }
+
+    /// Its sessions and tickets stay; should it come back, it registers as a new one.
+    fn forget(&mut self, id: &ChargePointId) -> Result<u32, Denial> {
+        let denied = |reason, text| Err(Denial { reason, text });
+        let Some(point) = self.net.registry.find_point(id) else {
+            return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
+        };
+        if point.connected() {
+            let text = format!("{id} is connected; stop its monitor first, or it would come back at once");
+            return denied(Reason::ChargePointConnected, text);
+        }
+        if let Some(session) = point.open.iter().chain(&point.ended).next() {
+            let text =
+                format!("session {session} at {id} is not settled yet; forget the charge point after it");
+            return denied(Reason::ChargePointBusy, text);
+        }
+        self.net.registry.remove_point(id);
+        self.net.changed_points.remove(id);
+        self.net.forgotten_points.insert(id.clone());
+        self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
         Ok(1)
     }
 

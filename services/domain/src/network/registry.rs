@@ -1,19 +1,22 @@
 //! The charge points and sessions in memory, and the indexes by which they are found.
 //!
 //! An id that comes from outside is looked for once, at the door of its rule (`find_…`). From there on what it names
-//! exists: no charge point is ever removed, a session leaves the memory only after a step, when it is saved, and each
-//! session has its charge point. So the other look-ups return what they name; that it is missing would be a fault of
+//! exists: a charge point is removed by its own order alone, and only without sessions in memory; a session leaves the
+//! memory only after a step, when it is saved, and each session has its charge point. So the other look-ups return what they name; that it is missing would be a fault of
 //! these rules, not of an input.
 
-use super::{charge_point::Point, session::Session};
-use crate::{ChargePointId, DriverId, Price, SessionId};
+use super::{
+    charge_point::{Point, Rank},
+    session::Session,
+};
+use crate::{ChargePointId, DriverId, SessionId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
 
 /// Why a charge point cannot be missing.
-const POINT: &str = "a charge point that was found stays";
+const POINT: &str = "a charge point that was found stays for the whole step";
 /// Why a session cannot be missing.
 const SESSION: &str = "a session that was found stays for the whole step";
 
@@ -24,8 +27,9 @@ pub(super) struct Registry {
     sessions: BTreeMap<SessionId, Session>,
     /// The open session of each driver; guests are not in it.
     drivers: BTreeMap<DriverId, SessionId>,
-    /// The charge points that are free, as central chooses: cheapest first, then by id.
-    free: BTreeSet<(Price, ChargePointId)>,
+    /// The charge points that are free, as central chooses: those whose last try failed come last; then the cheapest
+    /// first, then by id.
+    free: BTreeSet<(Rank, ChargePointId)>,
 }
 
 impl Registry {
@@ -89,6 +93,11 @@ impl Registry {
         self.points.insert(point.stored.id.clone(), point);
     }
 
+    /// One that is not free, and has no sessions in memory.
+    pub(super) fn remove_point(&mut self, id: &ChargePointId) {
+        self.points.remove(id);
+    }
+
     /// A session of a charge point that is there, open or with something left to do.
     pub(super) fn add_session(&mut self, session: Session) {
         let id = session.id.clone();
@@ -125,14 +134,14 @@ impl Registry {
     /// Keeps the list of what is free, after a change there.
     pub(super) fn list_free(&mut self, id: &ChargePointId) {
         let point = self.point(id);
-        let free_at = point.is_free(self).then_some(point.stored.price);
+        let free_at = point.is_free(self).then_some((point.try_failed, point.stored.price));
         let listed = std::mem::replace(&mut self.point_mut(id).free_at, free_at);
         if listed != free_at {
-            if let Some(price) = listed {
-                self.free.remove(&(price, id.clone()));
+            if let Some(rank) = listed {
+                self.free.remove(&(rank, id.clone()));
             }
-            if let Some(price) = free_at {
-                self.free.insert((price, id.clone()));
+            if let Some(rank) = free_at {
+                self.free.insert((rank, id.clone()));
             }
         }
     }

@@ -76,4 +76,5 @@ super::words! {
     StopChargePoints = "StopChargePoints",
     ResumeChargePoints = "ResumeChargePoints",
     SetPrice = "SetPrice",
+    ForgetChargePoint = "ForgetChargePoint",
 }

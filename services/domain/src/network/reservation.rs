@@ -17,6 +17,8 @@ impl Step<'_> {
         let lasts = self.net.config.reservation + self.net.config.reservation_margin;
         let deadline = Deadline::after(self.now, lasts);
         self.session_mut(id).grant(deadline);
+        let point = self.session(id).charge_point.clone();
+        self.point_mut(&point).try_failed = false;
         self.granted(id);
         self.changed(id);
     }

@@ -4,7 +4,9 @@ use super::{
     answers::{Answered, Answers},
     charge_point::{ChargePoint, Point},
     config::Config,
+    engine::CallId,
     pending::Pending,
+    registration::Provisional,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
@@ -37,6 +39,8 @@ pub struct Stored {
 pub struct Changes {
     /// As they are now.
     pub charge_points: Vec<ChargePoint>,
+    /// They are removed.
+    pub forgotten_points: Vec<ChargePointId>,
     /// As they are now; closed ones belong to the archive from here on.
     pub sessions: Vec<Session>,
     pub answers: Vec<(RequestKey, Answered)>,
@@ -51,6 +55,8 @@ pub struct Network {
     /// Who waits for a session's authorisation.
     pub(super) pending: BTreeMap<SessionId, Pending>,
     pub(super) answers: Answers,
+    /// The registrations whose engines have not been heard yet, by the calls that ask them.
+    pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) next_call: u64,
     /// Kafka was read to its end, or found away, since central started.
     pub(super) kafka_judged: bool,
@@ -63,6 +69,7 @@ pub struct Network {
     /// The messages that a saved reading does not cover yet.
     pub(super) held: BTreeMap<Source, SessionId>,
     pub(super) changed_points: BTreeSet<ChargePointId>,
+    pub(super) forgotten_points: BTreeSet<ChargePointId>,
     pub(super) changed_sessions: BTreeSet<SessionId>,
 }
 
@@ -73,10 +80,11 @@ impl Network {
     /// to its end and the engine asked, or found away.
     pub fn restore(config: Config, now: Now, stored: Stored) -> Self {
         let mut network = Self {
-            answers: Answers::restore(config.answer_ttl, config.max_answers, stored.answers),
+            answers: Answers::restore(&config, stored.answers),
             config,
             registry: Registry::default(),
             pending: BTreeMap::new(),
+            provisional: BTreeMap::new(),
             next_call: 0,
             kafka_judged: false,
             kafka_read_to: Mono::default(),
@@ -84,6 +92,7 @@ impl Network {
             positions: BTreeMap::new(),
             held: BTreeMap::new(),
             changed_points: BTreeSet::new(),
+            forgotten_points: BTreeSet::new(),
             changed_sessions: BTreeSet::new(),
         };
         for point in stored.charge_points {
@@ -99,7 +108,7 @@ impl Network {
 
     pub(super) fn restore_session(&mut self, now: Now, mut session: Session) {
         if self.registry.find_point(&session.charge_point).is_none() {
-            return; // a session is written after its charge point, and none is ever deleted
+            return; // a session is written after its charge point, which goes only once all its sessions are closed
         }
         self.registry.point_mut(&session.charge_point).ask = true;
         session.restore(&self.config, now);
@@ -125,6 +134,7 @@ impl Network {
         let (answers, expired_answers) = self.answers.take_changes();
         Changes {
             charge_points: points.iter().map(|id| self.registry.point(id).stored.clone()).collect(),
+            forgotten_points: std::mem::take(&mut self.forgotten_points).into_iter().collect(),
             sessions: sessions.iter().map(|id| self.save(id)).collect(),
             answers,
             expired_answers,

@@ -4,17 +4,17 @@ use super::{
     current::{Current, Held},
     effect::{CallResult, Effect, RevokeOutcome, Write, WrongInstance},
     event::Cause,
-    input::{Authorization, Call, Revoke},
+    input::{Addressee, Authorization, Call, Revoke},
     machine::{Input, Moment, Supply},
 };
-use crate::{InstanceId, Mono, SessionId, SupplyRecord};
+use crate::{Mono, SessionId, SupplyRecord};
 
-impl Input for (InstanceId, Call) {
+impl Input for (Addressee, Call) {
     type Answer = CallResult;
 
     fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) -> CallResult {
-        let (instance, call) = self;
-        if instance != supply.instance {
+        let (addressee, call) = self;
+        if !supply.is_meant(&addressee) {
             return CallResult::WrongInstance;
         }
         match call {
@@ -27,12 +27,12 @@ impl Input for (InstanceId, Call) {
     }
 }
 
-impl Input for (InstanceId, Revoke) {
+impl Input for (Addressee, Revoke) {
     type Answer = Result<RevokeOutcome, WrongInstance>;
 
     fn take(self, supply: &mut Supply, _: Moment, _: &mut Vec<Effect>) -> Self::Answer {
-        let (instance, Revoke { number, session }) = self;
-        if instance != supply.instance {
+        let (addressee, Revoke { number, session }) = self;
+        if !supply.is_meant(&addressee) {
             return Err(WrongInstance);
         }
         Ok(supply.revoke(number, &session))
@@ -40,6 +40,17 @@ impl Input for (InstanceId, Revoke) {
 }
 
 impl Supply {
+    /// Is this engine meant? Then central's word on the epoch of its monitor counts.
+    fn is_meant(&mut self, addressee: &Addressee) -> bool {
+        let Addressee { instance, charge_point, epoch } = addressee;
+        let meant = *instance == self.instance
+            && charge_point.as_ref().is_none_or(|charge_point| *charge_point == self.charge_point);
+        if meant {
+            self.watch.named(*epoch);
+        }
+        meant
+    }
+
     fn authorize(&mut self, at: Mono, order: Authorization) -> CallResult {
         let (repeat, supplying) = match &self.current {
             Current::Nothing => (false, false),

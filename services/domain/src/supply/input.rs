@@ -1,7 +1,7 @@
 //! What the engine is told and asked. Each kind has its own answer: see [`Input`](super::Input).
 
 use super::event::Cause;
-use crate::{DriverId, Price, SessionId, Trace};
+use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, Trace};
 use std::time::Duration;
 
 /// The right to one supply, from central.
@@ -18,7 +18,18 @@ pub struct Authorization {
     pub trace: Option<Trace>,
 }
 
-/// A call of central's, which comes with the instance that it is meant for.
+/// Whom a call of central's is meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// The engine's store.
+    pub instance: InstanceId,
+    /// `None`: an older central, which means whichever the engine is of.
+    pub charge_point: Option<ChargePointId>,
+    /// The epoch of the charge point's registration at central; 0: it was not said.
+    pub epoch: u64,
+}
+
+/// A call of central's, which comes with its [`Addressee`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// A supply is authorised.
@@ -31,7 +42,8 @@ pub enum Call {
     ConfirmSettled(Vec<SessionId>),
 }
 
-/// Central takes back an authorisation and every older one on its way. Comes with an instance, as a [`Call`] does.
+/// Central takes back an authorisation and every older one on its way. Comes with an [`Addressee`], as a [`Call`]
+/// does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoke {
     pub number: u64,

@@ -8,7 +8,7 @@ use super::{
     metered::Metered,
     watch::Watch,
 };
-use crate::{InstanceId, Mono, Now, SupplyRecord, Wall};
+use crate::{ChargePointId, InstanceId, Mono, Now, SupplyRecord, Wall};
 use std::{collections::VecDeque, fmt::Debug, time::Duration};
 
 /// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer
@@ -21,6 +21,8 @@ pub const MAX_OUTBOX: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
+    /// Whose engine it is.
+    pub charge_point: ChargePointId,
     /// The random id of the store.
     pub instance: InstanceId,
     /// The highest authorisation number seen; 0: none.
@@ -35,6 +37,8 @@ pub struct Stored {
 /// The engine as it looks from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
+    /// Whose engine it is.
+    pub charge_point: ChargePointId,
     /// The random id of the store.
     pub instance: InstanceId,
     /// The highest authorisation number seen; 0: none.
@@ -59,6 +63,7 @@ pub struct View {
 pub struct Supply {
     /// How long the monitor may be silent before it counts as lost.
     monitor_grace: Duration,
+    pub(super) charge_point: ChargePointId,
     pub(super) instance: InstanceId,
     pub(super) highest: u64,
     pub(super) current: Current,
@@ -108,6 +113,7 @@ impl Supply {
     pub fn restore(now: Now, monitor_grace: Duration, stored: Stored) -> (Self, Vec<Effect>) {
         let mut supply = Self {
             monitor_grace,
+            charge_point: stored.charge_point,
             instance: stored.instance,
             highest: stored.highest,
             current: Current::Nothing,
@@ -177,6 +183,7 @@ impl Supply {
     /// The engine as it looks from outside.
     pub fn view(&self) -> View {
         View {
+            charge_point: self.charge_point.clone(),
             instance: self.instance.clone(),
             highest: self.highest,
             current: match &self.current {

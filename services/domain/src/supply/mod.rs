@@ -28,6 +28,6 @@ mod watch;
 
 pub use effect::{CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance};
 pub use event::{Cause, Event, EventKind};
-pub use input::{Act, Authorization, Call, Happened, Ping, Revoke};
+pub use input::{Act, Addressee, Authorization, Call, Happened, Ping, Revoke};
 pub use machine::{Input, MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, TakenBy, View};
 pub use metered::{Metered, Register};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
-    /// The highest epoch seen since the process started.
+    /// The highest epoch that central has named since the process started.
+    named_epoch: u64,
+    /// The highest epoch seen of those that central has named.
     newest_epoch: u64,
     watcher: Option<Watcher>,
 }
@@ -22,13 +24,22 @@ struct Watcher {
 }
 
 impl Watch {
+    /// Central has called, and named the epoch of its registration.
+    pub(super) fn named(&mut self, epoch: u64) {
+        self.named_epoch = self.named_epoch.max(epoch);
+    }
+
     /// A ping.
+    ///
+    /// An epoch that central has not named may be anybody's invention, and would keep the honest monitor that comes
+    /// after it out: it counts as 0. Central calls within a moment of each registration.
     ///
     /// Epoch 0 is a monitor that has not registered yet: it is answered, so that it learns the instance it is to
     /// register, but never takes the place of one that has. A ping on an older stream of the same epoch is answered and
     /// counts for nothing (INV-8).
     pub(super) fn ping(&mut self, at: Mono, ping: Ping) -> Result<(), StaleEpoch> {
         let Ping { link, epoch, central_reachable } = ping;
+        let epoch = if epoch > self.named_epoch { 0 } else { epoch };
         if epoch != 0 && epoch < self.newest_epoch {
             return Err(StaleEpoch { epoch, newest: self.newest_epoch });
         }
@@ -81,6 +92,7 @@ mod tests {
         let ping = |link, epoch| Ping { link, epoch, central_reachable: true };
         // (link, epoch, accepted, the link that attends afterwards)
         let mut watch = Watch::default();
+        watch.named(4);
         for (link, epoch, accepted, attends) in [
             (1, 0, true, 1),
             (2, 0, true, 2),  // the same monitor came back on a new stream
@@ -91,6 +103,8 @@ mod tests {
             (5, 4, true, 5),  // a newer one
             (2, 3, false, 5), // the older one is told
             (5, 4, true, 5),
+            (6, 1 << 53, true, 5), // nobody's: central has named none above 4
+            (5, 4, true, 5),
         ] {
             assert_eq!(watch.ping(Mono(link), ping(link, epoch)).is_ok(), accepted, "{link} {epoch}");
             assert_eq!(watch.watcher.as_ref().unwrap().link, attends, "{link} {epoch}");
@@ -98,10 +112,10 @@ mod tests {
         watch.ended(2);
         assert!(!watch.watcher.as_ref().unwrap().gone, "the end of an older stream touches nothing");
         watch.ended(5);
-        watch.ping(Mono(9), Ping { central_reachable: false, ..ping(6, 0) }).unwrap();
+        watch.ping(Mono(9), Ping { central_reachable: false, ..ping(7, 0) }).unwrap();
         assert_eq!(
             watch.watcher.as_ref().unwrap().link,
-            6,
+            7,
             "a restarted monitor takes the place of its dead stream"
         );
         assert!(!watch.central_reachable());

@@ -56,7 +56,7 @@ fn a_request_undecided_when_central_died_is_decided_afterwards_and_its_repeat_ge
 
 #[test]
 fn answers_are_forgotten_by_age_and_by_count() {
-    let mut world = World::with(Config { max_answers: 2, ..Config::default() });
+    let mut world = World::with(Config { max_denials: 2, ..Config::default() });
     let nowhere = || Target::Named(cp("X"));
     for id in ["r1", "r2", "r3"] {
         world.request_as("d", nowhere(), Some((id, 1)));
@@ -67,4 +67,38 @@ fn answers_are_forgotten_by_age_and_by_count() {
     assert!(world.pages.answers.is_empty());
     let (token, _) = world.request_as("d", nowhere(), Some(("r3", 2)));
     assert_eq!(world.denial(token), Reason::ChargePointUnknown, "a new request");
+}
+
+#[test]
+fn denials_push_out_no_grant() {
+    let mut world = World::with(Config { max_denials: 50, ..Config::default() });
+    world.connect("A");
+    let id = Some(("mine", 7));
+    let (_, session) = world.request_as("victim", Target::Named(cp("A")), id);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    for n in 0..2_000 {
+        world.request_as("liar", Target::Named(cp("X")), Some((&format!("r{n}"), 1)));
+    }
+    assert_eq!(world.pages.answers.len(), 51, "fifty denials, and a grant");
+    for restarted in [false, true] {
+        let (repeat, _) = world.request_as("victim", Target::Named(cp("A")), id);
+        assert_eq!(world.told_session(repeat).id, session, "no second session, restarted: {restarted}");
+        world.restart();
+    }
+}
+
+#[test]
+fn a_caller_who_asks_for_more_loses_its_own_oldest_answers() {
+    let mut world = World::with(Config { max_denials: 3_000, ..Config::default() });
+    world.request_as("another", Target::Named(cp("X")), Some(("r", 1)));
+    for n in 0..1_500 {
+        world.request_as("d", Target::Named(cp("X")), Some((&format!("r{n}"), 1)));
+    }
+    assert_eq!(world.pages.answers.len(), 1_001);
+    // What it asks now with a forgotten id is a new request; with one that is kept, or another's, it is a repeat.
+    for (who, id, reused) in [("d", "r499", false), ("d", "r1499", true), ("another", "r", true)] {
+        let (token, _) = world.request_as(who, Target::Named(cp("X")), Some((id, 2)));
+        let expected = if reused { Reason::RequestIdReused } else { Reason::ChargePointUnknown };
+        assert_eq!(world.denial(token), expected, "{who} {id}");
+    }
 }

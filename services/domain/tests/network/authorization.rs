@@ -40,7 +40,7 @@ fn each_denial_has_its_reason_and_its_notification() {
     world.order(Order::Service { which: Which::Some(vec![cp("STOPPED")]), out_of_order: true });
     let epoch = world.epoch("GONE");
     world.send(Command::MonitorGone { charge_point: cp("GONE"), epoch });
-    let before = world.notices.len();
+    let (before, at_once) = (world.notices.len(), world.readings.len());
     for (target, reason) in [
         (Target::Named(cp("NOWHERE")), Reason::ChargePointUnknown),
         (Target::Named(cp("BUSY")), Reason::ChargePointBusy),
@@ -55,9 +55,9 @@ fn each_denial_has_its_reason_and_its_notification() {
     }
     let (token, _) = world.request("other", any());
     assert_eq!(world.denial(token), Reason::DriverBusy);
-    let told: Vec<_> =
-        world.notices[before..].iter().map(|notice| matches!(notice.kind, NoticeKind::Denied(_))).collect();
-    assert_eq!(told, [true; 7]);
+    let told = world.readings[at_once..].iter().map(|notice| matches!(notice.kind, NoticeKind::Denied(_)));
+    assert_eq!(told.collect::<Vec<_>>(), [true; 7]);
+    assert_eq!(world.notices.len(), before, "a denial without a session fills nobody's disk");
     assert_eq!(world.net.charge_point_count(), 4, "a request creates no charge point");
 }
 
@@ -119,8 +119,8 @@ fn a_silent_engine_is_denied_at_the_deadline_and_revoked_until_it_answers() {
     assert!(world.granted(token).is_none());
     world.advance(500, &["A"]);
     assert_eq!(world.denial(token), Reason::EngineSilent);
-    assert_eq!(world.status("A"), Status::Faulted, "not ok until it answers");
     world.silence("A"); // the call itself gives up
+    assert_eq!(world.status("A"), Status::Faulted, "not ok until it answers");
     world.advance(1_000, &["A"]);
     assert_eq!(*world.call("A"), EngineRequest::Revoke { number: 1, session: session.clone() });
     world.silence("A");
@@ -158,6 +158,7 @@ fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
     // This central's store was restored from an older copy: the engine has seen 41.
     let call = world.calls.remove(&cp("A")).unwrap();
     let report = domain::network::EngineReport {
+        charge_point: Some(cp("A")),
         instance: call.instance,
         highest_authorization: 41,
         current: None,
@@ -183,6 +184,7 @@ fn a_late_answer_touches_nothing() {
     let revoke = EngineRequest::Revoke { number: 1, session: session.clone() };
     assert_eq!(*world.call("A"), revoke, "a newer call is awaited by now");
     let report = domain::network::EngineReport {
+        charge_point: Some(cp("A")),
         instance: late.instance,
         highest_authorization: 1,
         current: Some(record(&session, "d", SupplyState::Authorized, 0, 0)),

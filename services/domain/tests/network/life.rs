@@ -189,12 +189,13 @@ fn a_silent_supply_is_asked_for_and_at_last_faulted_but_not_billed_before_its_fi
     assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
     let (token, _) = world.request("d", Target::Named(cp("A")));
     assert_eq!(world.denial(token), Reason::ChargePointBusy, "the driver is free, the charge point is not");
+    assert!(matches!(world.readings.last().unwrap().kind, NoticeKind::Denied(_)), "told at once");
     world.silence("A");
     world.advance(4_000, &["A"]);
     let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Interrupted), 9, 900);
     world.answer("A", CallOutcome::NotRevoked, None, vec![last]);
     assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 900);
-    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "AUTH_DENIED", "TICKET"]);
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "TICKET"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod answers;
 mod authorization;
+mod choice;
 mod dates;
 mod engine;
 mod life;
@@ -13,6 +14,7 @@ mod numbers;
 mod offsets;
 mod orders;
 mod rebuild;
+mod registrations;
 mod restart;
 mod silent_engines;
 mod status;

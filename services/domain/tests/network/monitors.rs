@@ -2,7 +2,7 @@
 
 use crate::world::{World, cp, ended};
 use domain::network::{
-    Broker, Command, Config, Health, MessageKind, Outcome, Reason, Registered, Registration,
+    Broker, CallOutcome, Command, Config, Health, MessageKind, Outcome, Reason, Registered, Registration,
     RegistrationPolicy, State, Status,
 };
 
@@ -130,11 +130,15 @@ fn a_registration_of_another_store_takes_its_place_only_once_its_engine_answers(
     world.advance(3_000, &[]);
     let mut late = World::registration("A");
     late.instance = "i0".parse().unwrap(); // of a store that was lost before, or that its monitor saw last
-    world.register(late).unwrap();
+    let before = world.pages.points.clone();
+    let token = world.registers("host", late);
     world.send(Command::Broker(Broker::Away));
-    world.report("A", Health::Unreachable);
     world.send(Command::Tick);
     assert_eq!(world.state(&session), State::Supplying, "the store that is there is not lost");
+    let call = world.newcomers.remove(0);
+    world.heard(&call, "A", "i1", CallOutcome::WrongInstance);
+    assert_eq!(world.registered(token).unwrap().unwrap_err().reason, Reason::InstanceStale);
+    assert_eq!(world.pages.points, before, "nothing of it is stored");
     world.register(World::registration("A")).unwrap();
     world.report("A", Health::Ok);
     assert_eq!((world.state(&session), world.find(&session).store_lost()), (State::Supplying, false));

@@ -119,3 +119,37 @@ fn an_authorisation_is_a_step_of_its_charge_whatever_order_sent_it_on() {
     assert!(matches!(call.request, EngineRequest::Authorize { .. }), "{call:?}");
     assert_eq!(call.trace, Some(Trace::of(first.as_str())));
 }
+
+#[test]
+fn a_charge_point_is_forgotten_once_it_is_disconnected_and_settled() {
+    let mut world = World::with_points(&["A", "B"]);
+    let refused = |world: &mut World| {
+        let token = world.order(Order::Forget(cp("A")));
+        world.denial(token)
+    };
+    let session = world.supplying("d", "A");
+    assert_eq!(refused(&mut world), Reason::ChargePointConnected);
+    let epoch = world.epoch("A");
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
+    assert_eq!(refused(&mut world), Reason::ChargePointBusy, "a supply runs");
+    let end = domain::network::MessageKind::Ended(domain::SupplyEnd::Completed);
+    world.says("A", "d", &session, 2, end, 1_000);
+    assert_eq!(refused(&mut world), Reason::ChargePointBusy, "its engine has not forgotten its record");
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(world.find(&session).closed());
+    let token = world.order(Order::Forget(cp("A")));
+    assert_eq!(world.replies[&token.number], Reply::Ordered(token, Ok(Ordered { count: 1 })));
+    assert_eq!(world.pages.points.keys().cloned().collect::<Vec<_>>(), [cp("B")]);
+    assert_eq!((world.net.charge_point_count(), refused(&mut world)), (1, Reason::ChargePointUnknown));
+    assert!(world.find(&session).ticket().is_some(), "its ticket stays");
+    // What still comes of it, or asks for it, meets nothing.
+    world.message("A", "d", &session, 3, end, 2_000);
+    assert_eq!(world.dead_letters, ["no charge point A is registered"]);
+    let (token, _) = world.request("e", Target::Named(cp("A")));
+    assert_eq!(world.denial(token), Reason::ChargePointUnknown);
+    world.restart();
+    assert_eq!(world.net.charge_point_count(), 1);
+    // It may come back, as a new one.
+    world.connect("A");
+    world.reserved("d", "A");
+}

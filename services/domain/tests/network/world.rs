@@ -5,8 +5,8 @@ use domain::{
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
-        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Registered, Registration,
-        Reply, RequestKey, Session, Source, State, Status, Stored, Target, Token,
+        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Reply, RequestKey, Session,
+        Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
@@ -42,8 +42,11 @@ pub(crate) struct World {
     pub(crate) pages: Pages,
     pub(crate) now: Now,
     pub(crate) calls: BTreeMap<ChargePointId, Call>,
+    /// The calls that registrations wait for.
+    pub(crate) newcomers: Vec<EngineCall>,
     pub(crate) replies: BTreeMap<u64, Reply>,
     pub(crate) notices: Vec<Notice>,
+    /// What was told at once or never.
     pub(crate) readings: Vec<Notice>,
     pub(crate) dead_letters: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -64,6 +67,7 @@ impl World {
             pages: Pages::default(),
             now,
             calls: BTreeMap::new(),
+            newcomers: Vec::new(),
             replies: BTreeMap::new(),
             notices: Vec::new(),
             readings: Vec::new(),
@@ -88,6 +92,9 @@ impl World {
         for point in changes.charge_points {
             self.pages.points.insert(point.id.clone(), point);
         }
+        for id in changes.forgotten_points {
+            self.pages.points.remove(&id);
+        }
         for session in changes.sessions {
             self.pages.sessions.insert(session.id.clone(), session);
         }
@@ -101,6 +108,7 @@ impl World {
                     let before = self.replies.insert(outcome(&reply).0, reply);
                     assert!(before.is_none(), "two replies to one caller");
                 }
+                Effect::Call(call) if call.provisional => self.newcomers.push(call),
                 Effect::Call(EngineCall { charge_point, call, instance, request, trace, .. }) => {
                     let call = Call { id: call, instance: instance.clone(), request, trace };
                     let before = self.calls.insert(charge_point, call);
@@ -110,7 +118,7 @@ impl World {
                     );
                 }
                 Effect::Notify(notice) => self.notices.push(notice),
-                Effect::NotifyReading(notice) => self.readings.push(notice),
+                Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
                 Effect::Changed(_) => {}
                 Effect::Happened(event) => self.events.push(event),
@@ -149,27 +157,6 @@ impl World {
     pub(crate) fn told_session(&self, token: Token<Box<Session>>) -> &Session {
         match &self.replies[&token.number] {
             Reply::Session(_, Ok(session)) => session,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub(crate) fn registration(id: &str) -> Registration {
-        Registration {
-            charge_point: cp(id),
-            location: format!("place of {id}").parse().unwrap(),
-            price: price(),
-            engine_address: format!("{id}:1"),
-            instance: "i1".parse().unwrap(),
-            monitor: "m1".parse().unwrap(),
-            newest_epoch: 0,
-        }
-    }
-
-    pub(crate) fn register(&mut self, registration: Registration) -> Result<Registered, Denial> {
-        let token = self.token();
-        self.send(Command::Register { asked: Asked::once(token, Context::default()), registration });
-        match &self.replies[&token.number] {
-            Reply::Registered(_, answer) => answer.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -230,7 +217,8 @@ impl World {
     ) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let instance = instance.parse().unwrap();
-        let report = EngineReport { instance, highest_authorization: 0, current, unsettled };
+        let charge_point = Some(cp(id));
+        let report = EngineReport { charge_point, instance, highest_authorization: 0, current, unsettled };
         let result = Ok(EngineAnswer { outcome, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
@@ -238,8 +226,13 @@ impl World {
     /// An answer of an engine that claims to have seen this authorisation number.
     pub(crate) fn answer_with(&mut self, id: &str, highest_authorization: u64, outcome: CallOutcome) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
-        let report =
-            EngineReport { instance: call.instance, highest_authorization, current: None, unsettled: vec![] };
+        let report = EngineReport {
+            charge_point: None, // an older engine, which does not say
+            instance: call.instance,
+            highest_authorization,
+            current: None,
+            unsettled: vec![],
+        };
         let result = Ok(EngineAnswer { outcome, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }

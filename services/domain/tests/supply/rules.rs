@@ -1,7 +1,7 @@
 //! The rules as examples: what goes in, what comes out.
 
 use crate::test_point::*;
-use domain::{InstanceId, Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
+use domain::{Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
 use std::time::Duration;
 
 #[test]
@@ -188,21 +188,38 @@ fn revocations_say_what_they_found() {
 }
 
 #[test]
-fn another_instance_is_refused_and_touches_nothing() {
+fn another_instance_and_another_charge_point_are_refused_and_touch_nothing() {
     let mut point = TestPoint::supplying(settings());
-    let other = || "there".parse::<InstanceId>().unwrap();
     let before = point.engine.view();
-    for call in [
-        Call::Authorize(authorization(9, "x")),
-        Call::Stop(session("s1")),
-        Call::Query,
-        Call::ConfirmSettled(vec![session("s1")]),
-    ] {
-        assert_eq!(point.apply((other(), call)), CallResult::WrongInstance);
+    let store = Addressee { instance: "there".parse().unwrap(), ..here() };
+    let charge_point = Addressee { charge_point: Some("MAD-02".parse().unwrap()), epoch: 9, ..here() };
+    for other in [store, charge_point] {
+        for call in [
+            Call::Authorize(authorization(9, "x")),
+            Call::Stop(session("s1")),
+            Call::Query,
+            Call::ConfirmSettled(vec![session("s1")]),
+        ] {
+            assert_eq!(point.apply((other.clone(), call)), CallResult::WrongInstance);
+        }
+        let revoke = Revoke { number: 9, session: session("s1") };
+        assert_eq!(point.apply((other, revoke)), Err(WrongInstance));
     }
-    let revoke = Revoke { number: 9, session: session("s1") };
-    assert_eq!(point.apply((other(), revoke)), Err(WrongInstance));
     assert_eq!(point.engine.view(), before);
+    let older = Addressee { charge_point: None, epoch: 0, ..here() };
+    assert_eq!(point.apply((older, Call::Query)), CallResult::Done, "a central that does not say");
+}
+
+#[test]
+fn an_epoch_that_central_has_not_named_keeps_no_honest_monitor_out() {
+    let mut point = TestPoint::new(settings());
+    let ping = |link, epoch| Ping { link, epoch, central_reachable: true };
+    point.apply((here(), Call::Query)); // epoch 1
+    assert_eq!(point.apply(ping(2, 1 << 53)), Ok(()), "answered, as one that has not registered");
+    assert_eq!(point.apply(ping(3, 1)), Ok(()));
+    point.apply((Addressee { epoch: 2, ..here() }, Call::Query));
+    assert_eq!(point.apply(ping(4, 2)), Ok(()));
+    assert_eq!(point.apply(ping(3, 1)), Err(StaleEpoch { epoch: 1, newest: 2 }));
 }
 
 #[test]

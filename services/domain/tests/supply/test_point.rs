@@ -1,7 +1,7 @@
 //! What the tests of the rules share: a disk, a clock that they move, and an engine on both.
 
 use domain::{
-    Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall,
+    Energy, Mono, Now, Power, SessionId, SupplyRecord, SupplyState, Wall,
     simulated::{ChargePoint, Settings},
     supply::*,
 };
@@ -34,6 +34,7 @@ impl Disk {
 
     pub(crate) fn stored(&self) -> Stored {
         Stored {
+            charge_point: "MAD-01".parse().unwrap(),
             instance: "here".parse().unwrap(),
             highest: self.highest,
             current: self.current.clone(),
@@ -69,20 +70,26 @@ pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
     }
 }
 
-pub(crate) fn authorize(number: u64, name: &str) -> (InstanceId, Call) {
-    ("here".parse().unwrap(), Call::Authorize(authorization(number, name)))
+/// This engine, as central names it.
+pub(crate) fn here() -> Addressee {
+    let charge_point = Some("MAD-01".parse().unwrap());
+    Addressee { instance: "here".parse().unwrap(), charge_point, epoch: 1 }
 }
 
-pub(crate) fn revoke(number: u64, name: &str) -> (InstanceId, Revoke) {
-    ("here".parse().unwrap(), Revoke { number, session: session(name) })
+pub(crate) fn authorize(number: u64, name: &str) -> (Addressee, Call) {
+    (here(), Call::Authorize(authorization(number, name)))
 }
 
-pub(crate) fn stop(name: &str) -> (InstanceId, Call) {
-    ("here".parse().unwrap(), Call::Stop(session(name)))
+pub(crate) fn revoke(number: u64, name: &str) -> (Addressee, Revoke) {
+    (here(), Revoke { number, session: session(name) })
 }
 
-pub(crate) fn confirm(name: &str) -> (InstanceId, Call) {
-    ("here".parse().unwrap(), Call::ConfirmSettled(vec![session(name)]))
+pub(crate) fn stop(name: &str) -> (Addressee, Call) {
+    (here(), Call::Stop(session(name)))
+}
+
+pub(crate) fn confirm(name: &str) -> (Addressee, Call) {
+    (here(), Call::ConfirmSettled(vec![session(name)]))
 }
 
 /// An engine, its disk, and a clock that a test moves.

@@ -7,7 +7,7 @@ use engine::{Error, Options, PlugIn, Service};
 use evmesh_proto::{
     engine::{
         AttendRequest, AttendResponse, AuthorizeSupplyRequest, AuthorizeSupplyResponse, CallResult,
-        EngineState, GetEngineStateRequest, SupplyRecord, SupplyState,
+        ConfirmSettledRequest, EngineState, GetEngineStateRequest, SupplyRecord, SupplyState,
         engine_panel_service_client::EnginePanelServiceClient, engine_service_client::EngineServiceClient,
     },
     network::Price,
@@ -109,8 +109,10 @@ impl Engine {
         assert!(self.running.await.unwrap_err().is_cancelled());
     }
 
-    /// Attends it as a monitor, until the monitor is dropped.
+    /// Attends it as a monitor, whose registration central has named, until the monitor is dropped.
     pub async fn attended(&self, epoch: u64) -> Monitor {
+        let named = GetEngineStateRequest { instance_id: self.instance.clone(), epoch, ..Default::default() };
+        self.central().get_engine_state(named).await.unwrap();
         let monitor = Monitor::start(self, epoch).await.unwrap();
         let mut view = self.view.clone();
         view.wait_for(|view| view.attended).await.unwrap();
@@ -125,7 +127,13 @@ impl Engine {
             driver_id: "ana".into(),
             price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
             duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            ..Default::default()
         }
+    }
+
+    /// Of no session yet.
+    pub fn confirmation(&self) -> ConfirmSettledRequest {
+        ConfirmSettledRequest { instance_id: self.instance.clone(), ..Default::default() }
     }
 
     pub async fn authorize(&self, number: u64, session: &str) -> AuthorizeSupplyResponse {
@@ -138,7 +146,7 @@ impl Engine {
     }
 
     pub async fn state(&self) -> EngineState {
-        let request = GetEngineStateRequest { instance_id: self.instance.clone() };
+        let request = GetEngineStateRequest { instance_id: self.instance.clone(), ..Default::default() };
         self.central().get_engine_state(request).await.unwrap().into_inner().state.unwrap()
     }
 
@@ -175,11 +183,20 @@ impl Drop for Monitor {
 
 impl Monitor {
     pub async fn start(engine: &Engine, epoch: u64) -> Result<Self, Status> {
+        Self::of("", engine, epoch).await
+    }
+
+    /// The monitor of this charge point.
+    pub async fn of(charge_point: &'static str, engine: &Engine, epoch: u64) -> Result<Self, Status> {
         let end = Shutdown::new();
         let over = end.clone();
         let every = tokio::time::interval(Duration::from_millis(100));
         let pings = IntervalStream::new(every)
-            .map(move |_| AttendRequest { epoch, central_reachable: true })
+            .map(move |_| AttendRequest {
+                epoch,
+                central_reachable: true,
+                charge_point_id: charge_point.into(),
+            })
             .take_until(async move { over.started().await });
         let answers = engine.central().attend(pings).await?.into_inner();
         Ok(Self { answers, end })

@@ -7,7 +7,9 @@ use crate::{
     remote::order,
 };
 use domain::{ChargePointId, Price};
-use evmesh_proto::operations::{ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest};
+use evmesh_proto::operations::{
+    ForgetChargePointRequest, ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest,
+};
 use serde_json::json;
 
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +22,12 @@ pub(super) enum Order {
 
     /// Sets the price of new sessions at one charge point; sessions that are authorised keep theirs.
     Price(NewPrice),
+
+    /// Removes a charge point that is disconnected and has nothing unsettled. Its sessions and tickets stay.
+    Forget {
+        /// The charge point.
+        charge_point: ChargePointId,
+    },
 }
 
 /// Which charge points an order is for.
@@ -69,6 +77,17 @@ impl Order {
                     order(|request_id| ResumeChargePointsRequest { charge_point_ids, all, request_id });
                 let answer = central.answer(client.resume_charge_points(resume).await)?;
                 reached(output, answer.charge_point_count, "in service")
+            }
+            Self::Forget { charge_point } => {
+                let charge_point_id = charge_point.to_string();
+                let forget = order(|request_id| ForgetChargePointRequest { charge_point_id, request_id });
+                central.answer(client.forget_charge_point(forget).await)?;
+                match desk.output {
+                    Output::Text => {
+                        output::line(&format!("{charge_point} is forgotten; its sessions and tickets stay"))
+                    }
+                    Output::Json => output::json(&json!({ "charge_point_id": charge_point.as_str() })),
+                }
             }
             Self::Price(NewPrice { charge_point, price }) => {
                 let text = price.join(" ");

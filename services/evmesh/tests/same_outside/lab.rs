@@ -47,6 +47,7 @@ pub(crate) enum Mood {
 /// What it knows.
 #[derive(Debug)]
 pub(crate) struct Inside {
+    charge_point: String,
     pub(crate) instance: String,
     pub(crate) highest: u64,
     pub(crate) current: Option<SupplyRecord>,
@@ -81,6 +82,7 @@ impl Drop for Lab {
 impl Lab {
     pub(crate) async fn start(id: &str) -> Self {
         let inside = Inside {
+            charge_point: id.to_owned(),
             instance: format!("store-of-{id}"),
             highest: 0,
             current: None,
@@ -183,6 +185,7 @@ impl Inside {
             current: self.current.clone(),
             unsettled: self.unsettled.clone(),
             fault: String::new(),
+            charge_point_id: self.charge_point.clone(),
         })
     }
 

@@ -94,7 +94,7 @@ impl Engine {
 
     /// Waits for a ping like this.
     pub(crate) async fn pinged(&self, what: &str, like: impl Fn(&AttendRequest) -> bool) -> AttendRequest {
-        eventually(what, SOON, || async { self.last_ping.borrow().filter(&like) }).await
+        eventually(what, SOON, || async { self.last_ping.borrow().clone().filter(&like) }).await
     }
 }
 

@@ -122,7 +122,8 @@ async fn kept(world: &World) -> Vec<String> {
     for point in &world.points {
         let mut client = EngineServiceClient::new(channel(point.engine_address));
         // Any instance's id will do: another one's is answered with the state too.
-        let request = GetEngineStateRequest { instance_id: "00000000-0000-4000-8000-000000000000".into() };
+        let instance_id = "00000000-0000-4000-8000-000000000000".into();
+        let request = GetEngineStateRequest { instance_id, ..Default::default() };
         match timeout(READY, client.get_engine_state(request)).await {
             Ok(Ok(answer)) => {
                 let state = answer.into_inner().state.unwrap_or_default();

@@ -7,12 +7,11 @@ use super::{
     world::{Clock, Place, World, say},
 };
 use central::{
-    engine_client::Request,
     messages,
     store::{Filter, Snapshot},
     writer::{Input, Writer},
 };
-use domain::network::{CallId, Command, Config, Effect, EngineCall, Network, Reply, Session, State, Token};
+use domain::network::{CallId, Command, Config, Effect, Network, Reply, Session, State, Token};
 use domain::{ChargePointId, DriverId, Mono, SessionId};
 use mesh::{group_commit::Owner, testing::MemoryStore};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -260,15 +259,14 @@ impl World {
         self.check_effect(&effect);
         match effect {
             Effect::Reply(reply) => self.central_replies(reply),
-            Effect::Call(EngineCall { charge_point, call, instance, request, .. }) => {
-                let Some(p) = self.point_of(&charge_point) else { return };
+            Effect::Call(call) => {
                 let life = self.central.life;
                 if let Some(running) = &mut self.central.up {
-                    running.calls.insert((charge_point, call));
+                    running.calls.insert((call.charge_point.clone(), call.call));
                 }
-                self.call_engine(p, life, call, Request::of(&instance, request));
+                self.call_engine(life, call);
             }
-            Effect::NotifyReading(notice) => {
+            Effect::NotifyAtOnce(notice) => {
                 let (driver, payload) = (notice.driver.to_string(), messages::payload(&notice));
                 if let Some(ms) = self.delay(Place::Central, Place::Broker) {
                     self.after(ms, move |world| {

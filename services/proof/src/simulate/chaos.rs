@@ -25,6 +25,7 @@ pub(super) enum Chaos {
     EngineLosesStore,
     MonitorDies,
     RivalMonitor,
+    Stranger,
     AppDies,
     BrokerAway,
     BrokerReplaced,
@@ -35,6 +36,7 @@ pub(super) enum Chaos {
     StopCharge,
     SetPrice,
     Order,
+    Forget,
     Rush,
     PlugIn,
     Unplug,
@@ -59,6 +61,7 @@ impl Chaos {
         (Self::EngineLosesStore, 1),
         (Self::MonitorDies, 5),
         (Self::RivalMonitor, 2),
+        (Self::Stranger, 3),
         (Self::AppDies, 3),
         (Self::BrokerAway, 4),
         (Self::BrokerReplaced, 1),
@@ -69,6 +72,7 @@ impl Chaos {
         (Self::StopCharge, 5),
         (Self::SetPrice, 5),
         (Self::Order, 4),
+        (Self::Forget, 3),
         (Self::Rush, 2),
         (Self::PlugIn, 6),
         (Self::Unplug, 5),
@@ -133,6 +137,7 @@ impl World {
                 self.monitor_starts(p, 1);
                 self.after(stays, move |world| world.monitor_dies(p, 1));
             }
+            Chaos::Stranger => self.stranger_registers(p),
             Chaos::AppDies => {
                 let a = self.random.index(self.apps.len());
                 let down = self.random.span(10_000);
@@ -164,6 +169,7 @@ impl World {
             Chaos::StopCharge => self.stop_charge(),
             Chaos::SetPrice => self.set_price(p),
             Chaos::Order => self.order(p),
+            Chaos::Forget => self.forget(p),
             Chaos::Rush => self.rush(),
             Chaos::PlugIn => self.at_the_point(p, Act::PlugIn),
             Chaos::Unplug => self.at_the_point(p, Act::Unplug),
@@ -274,6 +280,16 @@ impl World {
         self.stranger_asks(move |token, _| Command::Order {
             asked: asked(token, None, request.clone()),
             order: Order::SetPrice { charge_point: charge_point.clone(), price },
+        });
+    }
+
+    /// Allowed only where nothing is lost by it.
+    fn forget(&mut self, p: usize) {
+        let id = self.points[p].id.clone();
+        let request = self.repeatable(Method::ForgetChargePoint, "operator", id.as_str());
+        self.stranger_asks(move |token, _| Command::Order {
+            asked: asked(token, None, request.clone()),
+            order: Order::Forget(id.clone()),
         });
     }
 

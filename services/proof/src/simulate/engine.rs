@@ -10,7 +10,7 @@ use central::{
     engine_client::{Request, Response},
     writer::Input,
 };
-use domain::network::{CallFailed, CallId, Command, EngineAnswer};
+use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineCall};
 use domain::simulated::Settings;
 use domain::supply::Happened;
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
@@ -23,6 +23,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub(super) enum ReplyTo {
     Nobody,
     Central {
+        charge_point: ChargePointId,
         life: u64,
         call: CallId,
     },
@@ -88,10 +89,6 @@ impl World {
 
     fn instance(&mut self, n: usize) -> InstanceId {
         format!("store-{n}-{}", self.fresh()).parse().expect("an id")
-    }
-
-    pub(super) fn point_of(&self, id: &ChargePointId) -> Option<usize> {
-        self.points.iter().position(|point| point.id == *id)
     }
 
     pub(super) fn engine_starts(&mut self, p: usize) {
@@ -255,12 +252,20 @@ impl World {
 
     // --- central's calls ---
 
-    /// A call leaves central. It comes back exactly once: answered, refused or given up.
-    pub(super) fn call_engine(&mut self, p: usize, life: u64, call: CallId, request: Request) {
+    /// A call leaves central for this address. It comes back exactly once: answered, refused or given up.
+    pub(super) fn call_engine(&mut self, life: u64, call: EngineCall) {
+        let request = Request::of(&call);
+        let EngineCall { charge_point, address, call, .. } = call;
+        let Some(p) = self.engine_at(&address) else {
+            let failed = Err(CallFailed("nobody is there".into()));
+            return self
+                .after(5, move |world| world.engine_answered(charge_point, life, call, failed, false));
+        };
         let timeout = self.plan.engine_timeout;
+        let point = charge_point.clone();
         let gave_up = move |world: &mut World| {
             let failed = CallFailed("it did not answer in time".into());
-            world.engine_answered(p, life, call, Err(failed), false);
+            world.engine_answered(point, life, call, Err(failed), false);
         };
         self.after(timeout, gave_up);
         let (there, back) = (Place::Central, Place::Engine(p));
@@ -270,9 +275,10 @@ impl World {
         }
         let Some(ms) = self.delay(there, back) else { return };
         self.after(ms, move |world| {
-            if !world.engine_takes(p, received(request), ReplyTo::Central { life, call }) {
+            let point = charge_point.clone();
+            if !world.engine_takes(p, received(request), ReplyTo::Central { charge_point, life, call }) {
                 let failed = CallFailed("nobody is there".into());
-                world.engine_answered(p, life, call, Err(failed), false);
+                world.engine_answered(point, life, call, Err(failed), false);
             }
         });
     }
@@ -280,11 +286,13 @@ impl World {
     fn engine_answers(&mut self, p: usize, told: Told, reply: ReplyTo) {
         match reply {
             ReplyTo::Nobody => {}
-            ReplyTo::Central { life, call } => {
+            ReplyTo::Central { charge_point, life, call } => {
                 let result = response(told);
                 self.check_answer(p, &result);
                 if let Some(ms) = self.delay(Place::Engine(p), Place::Central) {
-                    self.after(ms, move |world| world.engine_answered(p, life, call, result, true));
+                    self.after(ms, move |world| {
+                        world.engine_answered(charge_point, life, call, result, true);
+                    });
                 }
             }
             ReplyTo::Monitor { m, life, link } => self.ponged(p, m, life, link, told),
@@ -298,13 +306,12 @@ impl World {
 
     fn engine_answered(
         &mut self,
-        p: usize,
+        charge_point: ChargePointId,
         life: u64,
         call: CallId,
         result: Result<EngineAnswer, CallFailed>,
         answer: bool,
     ) {
-        let charge_point = self.points[p].id.clone();
         let late = answer && self.random.one_in(2);
         let Some(running) = self.central_of(life) else { return };
         let awaited = running.calls.remove(&(charge_point.clone(), call));

@@ -1,14 +1,46 @@
-//! A stranger who can write to the topic: any type, any session, any energy, any number, under any key.
+//! A stranger who can write to the topic: any type, any session, any energy, any number, under any key. And who can
+//! register at central what is made up, or mistyped.
 //!
 //! What the stranger wrote is known by its `event_id`: central reads none of those.
 
-use super::world::{World, say};
-use domain::{Energy, SessionId};
+use super::{
+    central::Caller,
+    monitor::register,
+    world::{World, address_of, say},
+};
+use domain::network::Registration;
+use domain::{Energy, Location, SessionId};
 
 /// How the stranger's messages begin their `event_id`.
 pub(super) const MARK: &str = "forged-";
 
 impl World {
+    /// Somebody registers what is made up, or mistyped: a charge point that is none, beside another's engine or nobody's;
+    /// or this charge point beside another's engine or nobody's.
+    pub(super) fn stranger_registers(&mut self, p: usize) {
+        let (other, fresh) = (self.random.index(self.points.len()), self.fresh());
+        let nobody = other == p || self.random.one_in(3);
+        let engine_address = if nobody { "nowhere:1".into() } else { address_of(other) };
+        let invented = format!("store-of-nobody-{fresh}").parse().expect("an id");
+        let instance = if nobody { invented } else { self.points[other].instance.clone() };
+        let made_up = self.random.one_in(2);
+        let charge_point = if made_up {
+            format!("MADE-UP-{fresh}").parse().expect("an id")
+        } else {
+            self.points[p].id.clone()
+        };
+        let registration = Registration {
+            charge_point,
+            location: Location::default(),
+            price: "0.01 EUR".parse().expect("a price"),
+            engine_address,
+            instance,
+            monitor: format!("stranger-{fresh}").parse().expect("an id"),
+            newest_epoch: 0,
+        };
+        self.central_asked(Caller::Stranger, |token, _| register(token, registration));
+    }
+
     /// Some messages, as a flood or one at a time.
     pub(super) fn forges(&mut self, p: usize) {
         for _ in 0..self.random.pick(&[1, 1, 1, 30]) {

@@ -4,7 +4,7 @@ use super::{
     central::{CALL_TIMEOUT, Caller},
     driver::asked,
     engine::{ReplyTo, wired},
-    world::{Clock, Place, World, say},
+    world::{Clock, Place, World, address_of, say},
 };
 use central::writer::Input as AtCentral;
 use domain::MonitorId;
@@ -124,7 +124,8 @@ impl World {
                 self.after(pause, move |world| world.attend_begins(p, m, life, link));
             }
             Effect::Ping { link, epoch, central_reachable } => {
-                self.ping(p, m, life, link, AttendRequest { epoch, central_reachable });
+                let charge_point_id = self.points[p].id.to_string();
+                self.ping(p, m, life, link, AttendRequest { epoch, central_reachable, charge_point_id });
             }
             Effect::Register { link, instance, attempt, retry_after, newest_epoch } => {
                 let ended = self.monitor_of(p, m, life).and_then(|process| process.reports.take());
@@ -136,7 +137,7 @@ impl World {
                     charge_point: host.id.clone(),
                     location: format!("place {}", p % 2).parse().expect("a place"),
                     price: "0.30 EUR".parse().expect("a price"),
-                    engine_address: format!("engine-{p}:1"),
+                    engine_address: address_of(p),
                     instance,
                     monitor: host.monitors[m].id.clone(),
                     newest_epoch,
@@ -371,6 +372,6 @@ fn refused(denial: Denial) -> Trouble {
     Trouble::Refused { reason: denial.reason.as_str().into(), why: denial.text, retry_after: None }
 }
 
-fn register(token: Token<Registered>, registration: Registration) -> Command {
+pub(super) fn register(token: Token<Registered>, registration: Registration) -> Command {
     Command::Register { asked: asked(token, None, None), registration }
 }

@@ -1,7 +1,7 @@
 //! What is known from outside: both sides' disks, what left them, what was answered. The checks hold it against the
 //! promises.
 
-use super::world::{World, say};
+use super::world::{World, address_of, say};
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
@@ -53,6 +53,9 @@ pub(super) struct Life {
     /// When an engine's answer with a session in it last came.
     pub(super) signs: BTreeMap<SessionId, u64>,
     pub(super) points: BTreeMap<ChargePointId, Heard>,
+    /// Who waits for its registration, by the number of its token; and the calls that these wait for.
+    pub(super) registering: BTreeMap<u64, ChargePointId>,
+    pub(super) provisional: BTreeSet<CallId>,
     pub(super) kafka_judged: Option<u64>,
 }
 
@@ -122,6 +125,13 @@ impl Truth {
         }
     }
 
+    /// A charge point is gone from central's disk: its numbers begin anew.
+    fn forgets(&mut self, id: &str) {
+        self.points.remove(id);
+        self.registered.remove(id);
+        self.life.points.remove(id);
+    }
+
     /// The sessions of a driver that central has on disk.
     pub(super) fn sessions_of(&self, driver: &DriverId) -> Vec<SessionId> {
         let theirs = self.sessions.values().filter(|session| session.driver == *driver);
@@ -166,6 +176,9 @@ impl World {
         for (key, value) in self.central.disk.take_written() {
             let Some(value) = value else {
                 self.truth.rows.remove(&key);
+                if let Some(id) = key.strip_prefix(b"c").map(String::from_utf8_lossy) {
+                    self.truth.forgets(&id); // by the operator's order
+                }
                 if let Some(partition) = key.strip_prefix(b"k").and_then(|key| key.try_into().ok()) {
                     self.truth.offsets.remove(&i32::from_be_bytes(partition)); // of another cluster
                 }
@@ -181,6 +194,7 @@ impl World {
                                 && point.highest_authorization < before.highest_authorization);
                         self.expect("INV-8", !fell, || format!("a number of {} falls", point.id));
                     }
+                    self.check_registered(&point);
                     self.truth.points.insert(point.id.clone(), *point);
                 }
                 Ok(Page::Answer(request, answered)) => drop(self.truth.answers.insert(request, *answered)),
@@ -193,6 +207,19 @@ impl World {
         for (partition, next) in offsets {
             self.offset_written(partition, next);
         }
+    }
+
+    /// What is stored of a charge point was confirmed by its own engine, whoever registered what (INV-10).
+    fn check_registered(&mut self, point: &ChargePoint) {
+        let p = self.points.iter().position(|host| host.id == point.id);
+        let its = p.is_some_and(|p| {
+            point.engine_address == address_of(p)
+                && point.instance.as_str().starts_with(&format!("store-{p}-"))
+        });
+        let (id, address, instance) = (&point.id, &point.engine_address, &point.instance);
+        self.expect("INV-10", its, || {
+            format!("{id} is stored with the engine {instance} at {address}, which is not its own")
+        });
     }
 
     fn session_written(&mut self, session: Session) {

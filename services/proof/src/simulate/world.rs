@@ -89,6 +89,11 @@ macro_rules! say {
 }
 pub(super) use say;
 
+/// Where this charge point's engine is.
+pub(super) fn address_of(p: usize) -> String {
+    format!("engine-{p}:1")
+}
+
 impl World {
     pub(super) fn new(seed: u64, trace: bool) -> Self {
         let mut random = Random::new(seed);
@@ -188,6 +193,11 @@ impl World {
     }
 
     // --- the network ---
+
+    /// Whose engine is at this address.
+    pub(super) fn engine_at(&self, address: &str) -> Option<usize> {
+        (0..self.points.len()).find(|p| address_of(*p) == address)
+    }
 
     pub(super) fn reaches(&self, from: Place, to: Place) -> bool {
         let until = self.cuts.get(&(from, to)).max(self.cuts.get(&(to, from)));

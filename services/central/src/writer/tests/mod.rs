@@ -50,6 +50,7 @@ impl Engine {
             EngineRequest::GetState => CallOutcome::Done,
         };
         let report = EngineReport {
+            charge_point: Some("MAD-01".parse().unwrap()),
             instance: "store-1".parse().unwrap(),
             highest_authorization: self.highest,
             current: self.current.clone().filter(|_| !self.mute),
@@ -156,7 +157,7 @@ impl Bench {
         bench
     }
 
-    /// The monitor registers and reports; central asks the engine.
+    /// The monitor registers and reports; central asks the engine. Without its word a new charge point is refused.
     fn connect(&mut self) {
         let registration = Registration {
             charge_point: "MAD-01".parse().unwrap(),
@@ -168,8 +169,10 @@ impl Bench {
             newest_epoch: 0,
         };
         self.give(Command::Register { asked: asked(1), registration });
-        let Some(Reply::Registered(_, Ok(registered))) = self.replies.pop() else { panic!() };
-        self.epoch = registered.epoch;
+        match self.replies.pop() {
+            Some(Reply::Registered(_, Ok(registered))) => self.epoch = registered.epoch,
+            refused => assert!(!self.reached, "{refused:?}"),
+        }
         self.report();
     }
 
@@ -209,7 +212,7 @@ impl Bench {
                         waiting.push_back(vec![Input::Command(answered)]);
                     }
                     Effect::Notify(_)
-                    | Effect::NotifyReading(_)
+                    | Effect::NotifyAtOnce(_)
                     | Effect::DeadLetter(_)
                     | Effect::Changed(_)
                     | Effect::Happened(_) => {}

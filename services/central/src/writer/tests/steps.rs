@@ -50,7 +50,6 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
 fn nothing_leaves_before_it_is_on_disk() {
     let mut bench = Bench::new();
     let disk = bench.writer.store.clone();
-    bench.writer.store.fail_after(0);
     let registration = Registration {
         charge_point: "MAD-02".parse().unwrap(),
         location: "Madrid".parse().unwrap(),
@@ -60,8 +59,18 @@ fn nothing_leaves_before_it_is_on_disk() {
         monitor: "monitor-2".parse().unwrap(),
         newest_epoch: 0,
     };
+    let commits = bench.writer.store.commits();
     let input = Input::Command(Command::Register { asked: asked(9), registration });
-    let result = bench.writer.step(bench.now, [input]);
+    let effects = bench.writer.step(bench.now, [input]).unwrap();
+    let [Effect::Call(EngineCall { charge_point, call, instance, .. })] = &effects[..] else { panic!() };
+    assert_eq!(bench.writer.store.commits(), commits, "a registration that is not confirmed is not stored");
+    let mut answer = bench.engine.answer(EngineRequest::GetState);
+    answer.report.charge_point = Some(charge_point.clone());
+    answer.report.instance = instance.clone();
+    let heard =
+        Command::EngineAnswered { charge_point: charge_point.clone(), call: *call, result: Ok(answer) };
+    bench.writer.store.fail_after(0);
+    let result = bench.writer.step(bench.now, [Input::Command(heard)]);
     assert!(matches!(result, Err(Error::Store(_))), "no reply, no effect: {result:?}");
     let mut restored = Writer::open(disk, Config::default(), bench.now).unwrap();
     assert_eq!(restored.rules.snapshot(&restored.store).network.charge_point_count(), 1);
@@ -167,13 +176,13 @@ fn a_reading_never_overtakes_what_waits_for_its_driver() {
         bench.pass(Duration::from_secs(1));
         let asks = bench.writer.step(bench.now, [message(1, &reading(9, 0.2))]).unwrap();
         let Some(Effect::Call(asked)) = asks.iter().find(|effect| matches!(effect, Effect::Call(_))) else {
-            return asks.iter().filter(|effect| matches!(effect, Effect::NotifyReading(_))).count();
+            return asks.iter().filter(|effect| matches!(effect, Effect::NotifyAtOnce(_))).count();
         };
         let (charge_point, call) = (asked.charge_point.clone(), asked.call);
         let result = Ok(bench.engine.answer(asked.request.clone()));
         let answered = Command::EngineAnswered { charge_point, call, result };
         let told = bench.writer.step(bench.now, [Input::Command(answered)]).unwrap();
-        told.iter().filter(|effect| matches!(effect, Effect::NotifyReading(_))).count()
+        told.iter().filter(|effect| matches!(effect, Effect::NotifyAtOnce(_))).count()
     };
     assert_eq!(bench.told(), [NotificationType::Authorized]);
     assert_eq!(readings(&mut bench), 0, "it supplies, and AUTH_OK is not on Kafka yet");

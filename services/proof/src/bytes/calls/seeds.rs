@@ -89,6 +89,7 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         driver_id: "101".into(),
         price: price.clone(),
         duration: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+        ..Default::default()
     };
     let register = chargepoint::RegisterChargePointRequest {
         charge_point_id: point,
@@ -119,7 +120,12 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         ("/AuthorizeSupply", authorize.encode_to_vec()),
         (
             "/ConfirmSettled",
-            engine::ConfirmSettledRequest { instance_id, session_ids: vec![session_id] }.encode_to_vec(),
+            engine::ConfirmSettledRequest {
+                instance_id,
+                session_ids: vec![session_id],
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
     ]
 }

@@ -183,11 +183,9 @@ r#"        matches!(self.link, Link::Up { .. })
         name: "another-instances-answer-taken",
         promises: &["INV-8", "status"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
-r#"                if answer.outcome != CallOutcome::WrongInstance
-                    && answer.report.instance == made.instance =>"#
-=> r#"                if crate::broken("another-instances-answer-taken")
-                    || answer.outcome != CallOutcome::WrongInstance
-                    && answer.report.instance == made.instance =>"#)],
+"            Ok(answer) if answer.is_of(id, &made.instance) => {"
+=> r#"            Ok(answer) if answer.is_of(id, &made.instance)
+                || crate::broken("another-instances-answer-taken") => {"#)],
     },
     Break {
         name: "older-calls-answer-taken",
@@ -295,13 +293,20 @@ r#"        let open = point.open.clone();
     // The three that the simulation found in the product itself.
     Break {
         name: "registrations-word-taken",
-        promises: &["INV-1", "INV-4", "INV-8"],
-        edits: &[edit!("domain/src/network/monitor_link.rs":
-r#"        self.happened(Level::Info, "registrations","#
-=> r#"        if crate::broken("registrations-word-taken") {
-            self.take_proposed(&id);
-        }
-        self.happened(Level::Info, "registrations","#)],
+        promises: &["INV-1", "INV-4", "INV-8", "INV-10"],
+        edits: &[edit!("domain/src/network/registration.rs":
+"        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"
+=> r#"        Ok(_) if crate::broken("registrations-word-taken") => return Ok(()),
+        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"#)],
+    },
+    Break {
+        name: "provisional-registration-replaces",
+        promises: &["INV-1", "INV-4", "INV-8", "INV-10"],
+        edits: &[edit!("domain/src/network/registration.rs":
+"        if self.brings_nothing_new(&registration) {"
+=> r#"        let known = self.net.registry.find_point(&registration.charge_point).is_some();
+        if self.brings_nothing_new(&registration)
+            || known && crate::broken("provisional-registration-replaces") {"#)],
     },
     Break {
         name: "requests-meet-at-one-charge-point",

@@ -71,11 +71,32 @@ impl World {
             }
         }
         for effect in effects {
-            if let Effect::Call(EngineCall { charge_point, call, .. }) = effect {
-                let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
-                heard.call = Some(*call);
+            match effect {
+                Effect::Call(EngineCall { call, provisional: true, .. }) => {
+                    self.truth.life.provisional.insert(*call);
+                }
+                Effect::Call(EngineCall { charge_point, call, .. }) => {
+                    let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
+                    heard.call = Some(*call);
+                }
+                Effect::Reply(Reply::Registered(token, answer)) => {
+                    let id = self.truth.life.registering.remove(&token.number);
+                    if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer) {
+                        self.took_registration(id, *epoch);
+                    }
+                }
+                _ => {}
             }
         }
+    }
+
+    fn took_registration(&mut self, id: ChargePointId, epoch: u64) {
+        let newer = self.truth.registered.insert(id.clone(), epoch).is_none_or(|old| old < epoch);
+        self.expect("INV-8", newer, || format!("{id} is registered twice with epoch {epoch}"));
+        let replaced = self.truth.points.get(&id).is_some_and(|p| p.epoch >= epoch);
+        self.expect("INV-6", replaced, || format!("the registration of {id} is not on disk"));
+        let heard = self.truth.life.points.entry(id).or_default();
+        (heard.epoch, heard.reported, heard.answered) = (epoch, None, None);
     }
 
     fn took_command(&mut self, command: &Command, replies: &BTreeMap<u64, &Reply>) {
@@ -87,17 +108,8 @@ impl World {
         }
         match command {
             Command::Register { asked, registration } => {
-                let reply = replies.get(&asked.token.number);
-                if let Some(Reply::Registered(_, Ok(Registered { epoch, .. }))) = reply {
-                    let id = registration.charge_point.clone();
-                    let newer =
-                        self.truth.registered.insert(id.clone(), *epoch).is_none_or(|old| old < *epoch);
-                    self.expect("INV-8", newer, || format!("{id} is registered twice with epoch {epoch}"));
-                    let replaced = self.truth.points.get(&id).is_some_and(|p| p.epoch >= *epoch);
-                    self.expect("INV-6", replaced, || format!("the registration of {id} is not on disk"));
-                    let heard = self.truth.life.points.entry(id).or_default();
-                    (heard.epoch, heard.reported, heard.answered) = (*epoch, None, None);
-                }
+                let id = registration.charge_point.clone();
+                self.truth.life.registering.insert(asked.token.number, id);
             }
             Command::Report { asked, charge_point, epoch, health, .. } => {
                 if let Some(Reply::Reported(_, Ok(_))) = replies.get(&asked.token.number) {
@@ -121,6 +133,8 @@ impl World {
                     heard.reported = None;
                 }
             }
+            // Nothing of a charge point's state comes from the answer to a registration's call.
+            Command::EngineAnswered { call, .. } if self.truth.life.provisional.contains(call) => {}
             Command::EngineAnswered { charge_point, call, result } => {
                 let instance = self.truth.points.get(charge_point).map(|point| point.instance.clone());
                 let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
@@ -261,7 +275,7 @@ impl World {
             Effect::Call(EngineCall { charge_point, request, .. }) => self.check_call(charge_point, request),
             Effect::Reply(_)
             | Effect::Notify(_)
-            | Effect::NotifyReading(_)
+            | Effect::NotifyAtOnce(_)
             | Effect::DeadLetter(_)
             | Effect::Changed(_)
             | Effect::Happened(_) => {}

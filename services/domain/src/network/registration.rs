@@ -1,0 +1,244 @@
+//! How charge points come into being, and come back: registrations.
+//!
+//! Whoever reaches central can register anything, and an address may be mistyped. So a registration that brings
+//! something new (a charge point, another store, another address) is *provisional*: it is in memory only, and in nobody's
+//! way, until the engine at its address has answered as this charge point's and with this instance. What is made up
+//! leaves nothing behind; one engine is never two charge points'; and a monitor that lost sight of its engine, or whose
+//! word comes late, takes no instance's place.
+
+use super::{
+    RegistrationPolicy, Step,
+    charge_point::{ChargePoint, Link, Point},
+    command::Registration,
+    denial::{Denial, Reason},
+    effect::{Effect, EngineCall, Level},
+    engine::{CallFailed, CallId, EngineAnswer, EngineRequest},
+    reply::Registered,
+    request::{Asked, Token},
+};
+use crate::{Mono, ids::MAX_CLAIMED_EPOCH};
+use std::time::Duration;
+
+/// A registration waits so long at most for its engine: far longer than a call takes.
+const PROVISIONAL_FOR: Duration = Duration::from_secs(60);
+/// So many registrations wait for their engines at once: each holds a call.
+const PROVISIONAL_MOST: usize = 1024;
+/// So many of one host's. With all of them silent the other hosts' charge points come into the network as ever.
+const PROVISIONAL_A_HOST: usize = 128;
+
+/// A registration whose engine has not been heard yet.
+#[derive(Debug)]
+pub(super) struct Provisional {
+    token: Token<Registered>,
+    /// The host that it came from.
+    host: String,
+    registration: Registration,
+    /// What it will have: its engine is told already.
+    epoch: u64,
+    until: Mono,
+}
+
+impl Step<'_> {
+    pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {
+        if let Err(denial) = self.may_register(&registration) {
+            return self.registration_refused(asked.token, denial);
+        }
+        let epoch = self.next_epoch(&registration);
+        if self.brings_nothing_new(&registration) {
+            return self.registered(asked.token, registration, epoch);
+        }
+        let waiting = self.net.provisional.values();
+        let theirs = waiting.filter(|waiting| waiting.host == asked.context.caller).count();
+        if theirs >= PROVISIONAL_A_HOST || self.net.provisional.len() >= PROVISIONAL_MOST {
+            let text = format!(
+                "{} cannot register yet: too many charge points wait for their engines to answer",
+                registration.charge_point
+            );
+            return self.registration_refused(asked.token, Denial { reason: Reason::Overloaded, text });
+        }
+        self.net.next_call += 1;
+        let call = CallId(self.net.next_call);
+        self.push(Effect::Call(EngineCall {
+            charge_point: registration.charge_point.clone(),
+            address: registration.engine_address.clone(),
+            call,
+            instance: registration.instance.clone(),
+            epoch,
+            request: EngineRequest::GetState,
+            provisional: true,
+            trace: self.trace,
+        }));
+        let (token, host) = (asked.token, asked.context.caller);
+        let until = self.now.mono + PROVISIONAL_FOR;
+        self.net.provisional.insert(call, Provisional { token, host, registration, epoch, until });
+    }
+
+    /// The same engine at the same address: what is stored of it was confirmed before.
+    fn brings_nothing_new(&self, registration: &Registration) -> bool {
+        self.net.registry.find_point(&registration.charge_point).is_some_and(|point| {
+            point.stored.instance == registration.instance
+                && point.stored.engine_address == registration.engine_address
+        })
+    }
+
+    /// It rises over a restored store too, whose epochs are behind those that the engine has seen: by the clock, and
+    /// where that is behind as well, by the engine's own word.
+    fn next_epoch(&self, registration: &Registration) -> u64 {
+        let point = self.net.registry.find_point(&registration.charge_point);
+        let seen =
+            point.map_or(0, |point| point.stored.epoch).max(registration.newest_epoch.min(MAX_CLAIMED_EPOCH));
+        seen.saturating_add(1).max(u64::try_from(self.now.wall.0).unwrap_or(0))
+    }
+
+    fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
+        let id = &registration.charge_point;
+        let denied = |reason, text| Err(Denial { reason, text });
+        let Some(point) = self.net.registry.find_point(id) else {
+            if let RegistrationPolicy::Known(known) = &self.net.config.registration
+                && !known.contains(id)
+            {
+                let text =
+                    format!("{id} is not in central's list of charge points; ask the operator to add it");
+                return denied(Reason::RegistrationClosed, text);
+            }
+            let count = self.net.registry.points().len();
+            if count >= self.net.config.max_charge_points {
+                let text = format!("{id} cannot register: the network is full ({count} charge points)");
+                return denied(Reason::RegistrationClosed, text);
+            }
+            return Ok(());
+        };
+        let silence = self.net.config.silence();
+        let there = match point.link {
+            Link::Up { .. } => true,
+            Link::Lost { since } => self.now.mono.since(since) < silence,
+        };
+        if point.stored.monitor != registration.monitor && there {
+            let text = format!(
+                "another monitor holds {id}, or held it a moment ago; stop it, or give it another id"
+            );
+            return denied(Reason::MonitorAlreadyConnected, text);
+        }
+        if point.stored.instance != registration.instance && self.now.mono.since(point.last_ok) < silence {
+            let text =
+                format!("another engine holds {id}, or held it a moment ago; stop it, or give it another id");
+            return denied(Reason::InstanceAlreadyConnected, text);
+        }
+        Ok(())
+    }
+
+    /// The engine at the registered address has answered, or has not.
+    pub(super) fn engine_heard(
+        &mut self,
+        provisional: Provisional,
+        result: Result<EngineAnswer, CallFailed>,
+    ) {
+        let Provisional { token, registration, epoch, .. } = provisional;
+        let admitted = is_its_engine(&registration, result)
+            .and_then(|()| self.may_register(&registration)) // others may have come meanwhile
+            .and_then(|()| self.is_newest(&registration, epoch));
+        match admitted {
+            Ok(()) => self.registered(token, registration, epoch),
+            Err(denial) => self.registration_refused(token, denial),
+        }
+    }
+
+    /// A registration that was confirmed first is not replaced by an older one (INV-8).
+    fn is_newest(&self, registration: &Registration, epoch: u64) -> Result<(), Denial> {
+        let id = &registration.charge_point;
+        match self.net.registry.find_point(id) {
+            Some(point) if point.stored.epoch >= epoch => {
+                let text = format!("a newer registration holds {id}; register again");
+                Err(Denial { reason: Reason::EpochStale, text })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn registered(&mut self, token: Token<Registered>, registration: Registration, epoch: u64) {
+        let id = registration.charge_point.clone();
+        let now = self.now.mono;
+        if self.net.registry.find_point(&id).is_none() {
+            let point = ChargePoint {
+                id: id.clone(),
+                location: registration.location,
+                price: registration.price,
+                engine_address: registration.engine_address.clone(),
+                instance: registration.instance.clone(),
+                monitor: registration.monitor.clone(),
+                epoch: 0,
+                highest_authorization: 0,
+                out_of_order: false,
+            };
+            self.net.forgotten_points.remove(&id);
+            self.net.registry.add_point(Point::new(point, now, true));
+        }
+        self.touch(&id);
+        let point = self.point_mut(&id);
+        point.stored.epoch = epoch;
+        point.stored.engine_address = registration.engine_address;
+        point.stored.monitor = registration.monitor;
+        point.link = Link::Lost { since: now };
+        point.not_before = now;
+        let before = std::mem::replace(&mut point.stored.instance, registration.instance);
+        let replaced = before != point.stored.instance;
+        let answer = Registered { epoch, location: point.stored.location.clone(), price: point.stored.price };
+        self.point_changed(&id);
+        if replaced {
+            self.instance_replaced(&id);
+        }
+        self.happened(Level::Info, "registrations", format!("{id} registered"));
+        self.reply(token, Ok(answer));
+    }
+
+    fn registration_refused(&mut self, token: Token<Registered>, denial: Denial) {
+        self.happened(Level::Warn, "registrations_refused", denial.text.clone());
+        self.reply(token, Err(denial));
+    }
+
+    /// Those whose engines were waited for long enough. They are in the order in which they came.
+    pub(super) fn provisional_over(&mut self) {
+        while let Some(oldest) = self.net.provisional.first_entry() {
+            if self.now.mono < oldest.get().until {
+                return;
+            }
+            let failed = CallFailed("its engine was waited for long enough".into());
+            let provisional = oldest.remove();
+            self.engine_heard(provisional, Err(failed));
+        }
+    }
+}
+
+/// Is it the engine of the charge point that registers, with the store that it named?
+fn is_its_engine(
+    registration: &Registration,
+    result: Result<EngineAnswer, CallFailed>,
+) -> Result<(), Denial> {
+    let Registration { charge_point: id, instance, engine_address: address, .. } = registration;
+    let (reason, text) = match result {
+        Ok(answer) if answer.is_of(id, instance) => return Ok(()),
+        Ok(answer) => match answer.report.charge_point.filter(|named| named != id) {
+            Some(other) => {
+                let text = format!(
+                    "the engine at {address} is of {other}, not of {id}; give the monitor of {id} the address of its \
+                     own engine"
+                );
+                (Reason::ChargePointMismatch, text)
+            }
+            None => {
+                let text = format!(
+                    "the engine of {id} at {address} has another store than its monitor registers; register that one"
+                );
+                (Reason::InstanceStale, text)
+            }
+        },
+        Err(CallFailed(why)) => {
+            let text = format!(
+                "{id} is not registered before its engine answers central: {why}; check the engine, and the address \
+                 that its monitor gives"
+            );
+            (Reason::EngineSilent, text)
+        }
+    };
+    Err(Denial { reason, text })
+}

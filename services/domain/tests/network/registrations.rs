@@ -1,0 +1,187 @@
+//! Registrations that bring something new wait for their engine's word.
+
+use crate::world::{World, cp, price};
+use domain::{
+    Context,
+    network::{
+        Asked, CallFailed, CallOutcome, Command, Denial, EngineAnswer, EngineCall, EngineReport, Reason,
+        Registered, Registration, Reply, Status, Token,
+    },
+};
+
+impl World {
+    pub(crate) fn registration(id: &str) -> Registration {
+        Registration {
+            charge_point: cp(id),
+            location: format!("place of {id}").parse().unwrap(),
+            price: price(),
+            engine_address: format!("{id}:1"),
+            instance: "i1".parse().unwrap(),
+            monitor: "m1".parse().unwrap(),
+            newest_epoch: 0,
+        }
+    }
+
+    /// Registers; its engine is there, and answers as it should.
+    pub(crate) fn register(&mut self, registration: Registration) -> Result<Registered, Denial> {
+        let token = self.registers("host", registration);
+        if let Some(call) = self.newcomers.pop() {
+            let (point, instance) = (call.charge_point.clone(), call.instance.clone());
+            self.heard(&call, point.as_str(), instance.as_str(), CallOutcome::Done);
+        }
+        self.registered(token).unwrap()
+    }
+
+    /// Registers from this host; its engine is asked, and has not answered yet.
+    pub(crate) fn registers(&mut self, host: &str, registration: Registration) -> Token<Registered> {
+        let token = self.token();
+        let context = Context { caller: host.into(), ..Context::default() };
+        self.send(Command::Register { asked: Asked::once(token, context), registration });
+        token
+    }
+
+    /// An engine answers a registration's call, as this charge point's and with this instance.
+    pub(crate) fn heard(&mut self, call: &EngineCall, point: &str, instance: &str, outcome: CallOutcome) {
+        let report = EngineReport {
+            charge_point: Some(cp(point)),
+            instance: instance.parse().unwrap(),
+            highest_authorization: 0,
+            current: None,
+            unsettled: vec![],
+        };
+        let (charge_point, result) = (call.charge_point.clone(), Ok(EngineAnswer { outcome, report }));
+        self.send(Command::EngineAnswered { charge_point, call: call.call, result });
+    }
+
+    /// What a registration was answered; `None`: it waits.
+    pub(crate) fn registered(&self, token: Token<Registered>) -> Option<Result<Registered, Denial>> {
+        self.replies.get(&token.number).map(|reply| match reply {
+            Reply::Registered(_, answer) => answer.clone(),
+            other => panic!("{other:?}"),
+        })
+    }
+}
+
+/// Another charge point's id beside the engine of A: a mistyped address.
+fn mistyped() -> Registration {
+    Registration { charge_point: cp("B"), monitor: "m2".parse().unwrap(), ..World::registration("A") }
+}
+
+#[test]
+fn an_engine_is_one_charge_points_and_the_refusal_names_both() {
+    let mut world = World::with_points(&["A"]);
+    let token = world.registers("host", mistyped());
+    assert!(world.registered(token).is_none(), "its engine is asked first");
+    let call = world.newcomers.remove(0);
+    assert_eq!((call.charge_point.clone(), call.address.as_str()), (cp("B"), "A:1"));
+    world.heard(&call, "A", "i1", CallOutcome::WrongInstance);
+    let refused = world.registered(token).unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::ChargePointMismatch);
+    assert!(refused.text.contains("is of A, not of B"), "{}", refused.text);
+    assert_eq!((world.net.charge_point_count(), world.pages.points.len()), (1, 1));
+    assert_eq!(world.status("A"), Status::Available, "the first is undisturbed");
+    world.reserved("d", "A");
+}
+
+#[test]
+fn what_the_engine_says_decides_and_nothing_else() {
+    for (point, instance, outcome, reason) in [
+        ("A", "i1", CallOutcome::Done, None),
+        ("A", "i1", CallOutcome::WrongInstance, Some(Reason::InstanceStale)),
+        ("A", "i0", CallOutcome::Done, Some(Reason::InstanceStale)),
+        ("B", "i1", CallOutcome::Done, Some(Reason::ChargePointMismatch)),
+        ("B", "i0", CallOutcome::WrongInstance, Some(Reason::ChargePointMismatch)),
+    ] {
+        let mut world = World::new();
+        let token = world.registers("host", World::registration("A"));
+        let call = world.newcomers.remove(0);
+        world.heard(&call, point, instance, outcome);
+        let answer = world.registered(token).unwrap();
+        assert_eq!(
+            answer.as_ref().err().map(|denial| denial.reason),
+            reason,
+            "{point} {instance} {outcome:?}"
+        );
+        assert_eq!(world.pages.points.len(), usize::from(reason.is_none()));
+        if let Ok(registered) = answer {
+            assert_eq!(registered.epoch, call.epoch, "its engine was told the epoch that it has now");
+        }
+    }
+}
+
+#[test]
+fn who_is_known_is_answered_at_once_unless_something_is_new() {
+    let mut world = World::with_points(&["A"]);
+    world.restart();
+    let token = world.registers("host", World::registration("A"));
+    assert!(world.registered(token).unwrap().is_ok(), "stored charge points are known");
+    let moved = Registration { engine_address: "elsewhere:1".into(), ..World::registration("A") };
+    let token = world.registers("host", moved);
+    assert!(world.registered(token).is_none());
+    let call = world.newcomers.remove(0);
+    assert_eq!(call.address, "elsewhere:1");
+    assert_eq!(world.pages.points[&cp("A")].engine_address, "A:1", "until it has answered there");
+    world.heard(&call, "A", "i1", CallOutcome::Done);
+    assert!(world.registered(token).unwrap().is_ok());
+    assert_eq!(world.pages.points[&cp("A")].engine_address, "elsewhere:1");
+}
+
+#[test]
+fn a_stranger_who_comes_first_locks_nobody_out() {
+    let mut world = World::new();
+    let made_up = Registration {
+        engine_address: "nowhere:1".into(),
+        instance: "i9".parse().unwrap(),
+        monitor: "m9".parse().unwrap(),
+        ..World::registration("A")
+    };
+    let first = world.registers("stranger", made_up);
+    let stranger = world.newcomers.remove(0);
+    world.connect("A");
+    world.heard(&stranger, "A", "i9", CallOutcome::Done); // however it answers by now
+    assert_eq!(world.registered(first).unwrap().unwrap_err().reason, Reason::MonitorAlreadyConnected);
+    assert_eq!(world.status("A"), Status::Available);
+}
+
+#[test]
+fn of_two_registrations_the_newer_one_stays() {
+    let mut world = World::new();
+    let first = world.registers("host", World::registration("A"));
+    world.now.wall.0 += 5;
+    let second = world.registers("host", World::registration("A"));
+    let (older, newer) = (world.newcomers.remove(0), world.newcomers.remove(0));
+    world.heard(&newer, "A", "i1", CallOutcome::Done);
+    let epoch = world.registered(second).unwrap().unwrap().epoch;
+    world.heard(&older, "A", "i1", CallOutcome::Done);
+    assert_eq!(world.registered(first).unwrap().unwrap_err().reason, Reason::EpochStale);
+    assert_eq!(world.epoch("A"), epoch);
+}
+
+#[test]
+fn made_up_registrations_leave_nothing_behind() {
+    let mut world = World::with_points(&["A"]);
+    let pages = world.pages.points.clone();
+    let mut waiting = 0;
+    for n in 0..2_000 {
+        let made_up = Registration { charge_point: cp(&format!("X-{n}")), ..World::registration("nowhere") };
+        let token = world.registers("stranger", made_up);
+        waiting += usize::from(world.registered(token).is_none());
+    }
+    assert_eq!((waiting, world.newcomers.len()), (128, 128), "as many calls as wait");
+    // Another host's charge point comes into the network meanwhile.
+    world.connect("B");
+    for call in std::mem::take(&mut world.newcomers) {
+        let result = Err(CallFailed("nobody is there".into()));
+        world.send(Command::EngineAnswered { charge_point: call.charge_point, call: call.call, result });
+    }
+    let points: Vec<_> = world.pages.points.keys().cloned().collect();
+    assert_eq!((points, world.net.charge_point_count()), (vec![cp("A"), cp("B")], 2));
+    assert_eq!(world.pages.points[&cp("A")], pages[&cp("A")]);
+    // Calls that never come back do not hold their places for ever.
+    let lost = world.registers("stranger", World::registration("X"));
+    world.advance(60_000, &["A", "B"]);
+    assert_eq!(world.registered(lost).unwrap().unwrap_err().reason, Reason::EngineSilent);
+    let late = world.newcomers.remove(0);
+    world.heard(&late, "X", "i1", CallOutcome::Done);
+    assert_eq!(world.net.charge_point_count(), 2, "its answer comes too late");
+}
