@@ -12,6 +12,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("changelogs_not_compacted", "INV-1: the broker was found to forget rows of the changelog"),
     ("changelogs_refilled", "INV-1: every row is published to the changelog again, which lacks some"),
     (
+        "claims_unattested",
+        "INV-10: engines that began to claim sessions that central neither knows nor signed: nothing is billed",
+    ),
+    (
         "clocks_off",
         "INV-10: engines whose clock is off by more than a minute: their dates are replaced by central's",
     ),

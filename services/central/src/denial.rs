@@ -18,6 +18,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::EngineRefused
         | Reason::EngineSilent
         | Reason::ChargePointMismatch
+        | Reason::SessionAuthorized
         | Reason::ChargeStopped => (Code::FailedPrecondition, false),
         Reason::RequestIdReused => (Code::InvalidArgument, false),
         Reason::RegistrationClosed => (Code::PermissionDenied, false),

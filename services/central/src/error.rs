@@ -53,6 +53,10 @@ pub enum Error {
     NoChangelog { topic: String, kafka: String },
     #[error("the store is half rebuilt; start central to have it rebuilt from the beginning")]
     HalfRebuilt,
+    #[error(
+        "the system gives no random bytes, and central cannot sign what it authorises without a key of them"
+    )]
+    Random(#[source] std::io::Error),
     #[error(transparent)]
     Bind(#[from] grpc::BindError),
     #[error(transparent)]
@@ -74,7 +78,12 @@ impl Error {
             | Self::NotEmpty(_)
             | Self::NoChangelog { .. }
             | Self::HalfRebuilt => true,
-            Self::Known(_) | Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Writer(_) => false,
+            Self::Random(_)
+            | Self::Known(_)
+            | Self::Bind(_)
+            | Self::Serve(_)
+            | Self::Kafka(_)
+            | Self::Writer(_) => false,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod options;
 pub mod panel;
 pub mod roster;
 mod service;
+pub mod signing;
 pub mod store;
 pub mod writer;
 

@@ -115,6 +115,7 @@ impl Service {
             return Ok(());
         };
         let address = listener.local_addr();
+        writer.rules.keys().tell();
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
@@ -191,7 +192,8 @@ pub fn start(
     engine_timeout: Duration,
 ) -> Result<(Handle, Running), Error> {
     let (handle, inboxes) = writer::queues();
-    let mut calls = Calls::new(handle.clone(), engine_timeout, tokio::runtime::Handle::current());
+    let runtime = tokio::runtime::Handle::current();
+    let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, runtime);
     let running = writer::spawn(writer, outlets, move |call| calls.start(call), (&handle, inboxes))?;
     Ok((handle, running))
 }

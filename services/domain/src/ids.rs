@@ -101,6 +101,10 @@ id!(
     MonitorId
 );
 id!(
+    /// A network: all that one central authorises, on whatever store.
+    NetworkId
+);
+id!(
     /// A caller's name for one mutation (AIP-155).
     RequestId
 );

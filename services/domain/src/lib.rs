@@ -18,8 +18,8 @@ pub mod watchdog;
 
 pub use context::{Context, Trace};
 pub use energy::{Energy, Power};
-pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, RequestId, SessionId};
+pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, NetworkId, RequestId, SessionId};
 pub use money::{Currency, Money, Price};
-pub use supply_record::{SupplyEnd, SupplyRecord, SupplyState};
+pub use supply_record::{Signature, SignatureTooLong, SupplyEnd, SupplyRecord, SupplyState};
 pub use text::Location;
 pub use time::{Mono, Now, Wall};

@@ -1,7 +1,7 @@
 //! A supply in the words that central and the engines share: how it stands, how it ended, what its engine knows of it.
 
 use crate::{DriverId, Energy, Power, Price, SessionId, Trace, Wall};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SupplyEnd {
@@ -43,6 +43,38 @@ pub enum SupplyState {
     Ended(SupplyEnd),
 }
 
+/// Central's signature over an authorisation, which its engine keeps beside the record and gives back with it: nobody
+/// but central reads it. Empty where none came. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Signature(Arc<[u8]>);
+
+/// A signature has at most so many bytes: twice what central's need.
+const MAX_SIGNATURE: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("has {0} bytes; at most {MAX_SIGNATURE} are allowed")]
+pub struct SignatureTooLong(pub usize);
+
+impl Signature {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for Signature {
+    type Error = SignatureTooLong;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, SignatureTooLong> {
+        if bytes.len() > MAX_SIGNATURE { Err(SignatureTooLong(bytes.len())) } else { Ok(Self(bytes.into())) }
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
 /// What an engine knows of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupplyRecord {
@@ -65,6 +97,8 @@ pub struct SupplyRecord {
     pub read_at: Option<Wall>,
     /// Where its authorisation stood in a trace; `None`: its trace is made from its session's id. Central isn't told.
     pub trace: Option<Trace>,
+    /// As it came with the authorisation. Central has verified it where the rules are given a record, and isn't told.
+    pub signature: Signature,
 }
 
 impl SupplyRecord {

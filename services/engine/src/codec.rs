@@ -1,6 +1,6 @@
 //! Between the store's values (protobuf `evmesh.store.v1`) and the rules' records.
 
-use domain::{Power, SupplyEnd, SupplyRecord, SupplyState, Wall};
+use domain::{Power, Signature, SupplyEnd, SupplyRecord, SupplyState, Wall};
 use evmesh_proto::store::{StoredSupply, StoredSupplyEnd};
 use mesh::convert::{InvalidField, energy, parse, price_stored, stored_price, supply_end_stored};
 
@@ -20,6 +20,7 @@ pub fn supply_value(record: &SupplyRecord) -> StoredSupply {
         started_ms: record.started_at.map(|at| at.0),
         read_ms: record.read_at.map(|at| at.0),
         traceparent: record.trace.map(|trace| trace.to_string()).unwrap_or_default(),
+        signature: record.signature.as_bytes().to_vec(),
     }
 }
 
@@ -39,6 +40,8 @@ pub fn supply(stored: &StoredSupply) -> Result<SupplyRecord, InvalidField> {
             "" => None,
             text => Some(parse("traceparent", text)?),
         },
+        signature: Signature::try_from(stored.signature.as_slice())
+            .map_err(|problem| InvalidField::new("signature", problem))?,
     })
 }
 
@@ -68,6 +71,7 @@ pub(crate) mod tests {
             started_at: Some(Wall(1_700_000_000_000)),
             read_at: Some(Wall(1_700_000_002_000)),
             trace: None,
+            signature: [7; 110].as_slice().try_into().unwrap(),
         }
     }
 
@@ -79,6 +83,12 @@ pub(crate) mod tests {
             let before = SupplyRecord { state, trace, ..running() };
             assert_eq!(supply(&supply_value(&before)), Ok(before));
         }
+    }
+
+    #[test]
+    fn a_signature_longer_than_any_is_refused() {
+        let long = StoredSupply { signature: vec![0; 257], ..supply_value(&running()) };
+        assert_eq!(supply(&long).unwrap_err().field, "signature");
     }
 
     #[test]

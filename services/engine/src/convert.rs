@@ -7,7 +7,7 @@ use domain::{
 use evmesh_proto::engine as proto;
 use mesh::convert::{price_proto, supply_end_proto, timestamp};
 
-/// A record as central and the panel see it.
+/// A record as the panel sees it.
 pub(crate) fn record_proto(record: &SupplyRecord) -> proto::SupplyRecord {
     let (state, end) = match record.state {
         SupplyState::Authorized => (proto::SupplyState::Authorized, proto::SupplyEnd::Unspecified),
@@ -26,7 +26,13 @@ pub(crate) fn record_proto(record: &SupplyRecord) -> proto::SupplyRecord {
         power_w: record.power.w(),
         start_time: record.started_at.map(timestamp),
         end_time: record.ended_at().map(timestamp),
+        signature: Vec::new(),
     }
+}
+
+/// A record as central sees it: with its own signature.
+fn signed(record: &SupplyRecord) -> proto::SupplyRecord {
+    proto::SupplyRecord { signature: record.signature.as_bytes().to_vec(), ..record_proto(record) }
 }
 
 /// All that an answer to central carries.
@@ -34,8 +40,8 @@ pub(crate) fn state_proto(view: &View) -> proto::EngineState {
     proto::EngineState {
         instance_id: view.instance.to_string(),
         highest_authorization: view.highest,
-        current: view.current.as_ref().map(record_proto),
-        unsettled: view.unsettled.iter().map(record_proto).collect(),
+        current: view.current.as_ref().map(signed),
+        unsettled: view.unsettled.iter().map(signed).collect(),
         fault: obstacle(view),
         charge_point_id: view.charge_point.to_string(),
     }

@@ -258,6 +258,7 @@ mod tests {
             price: "0.30 EUR".parse().unwrap(),
             duration: Duration::from_secs(60),
             trace: None,
+            signature: domain::Signature::default(),
         };
         let instance = owner.rules.supply.instance().clone();
         let addressee = Addressee { instance, charge_point: None, epoch: 0 };

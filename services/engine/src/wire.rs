@@ -6,7 +6,7 @@ use crate::{
     owner::Reply,
 };
 use domain::{
-    SupplyState, Trace,
+    Signature, SupplyState, Trace,
     supply::{
         Addressee, Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome,
         StaleEpoch, WrongInstance,
@@ -46,6 +46,7 @@ impl Request for proto::AuthorizeSupplyRequest {
             price: price("price", self.price.as_ref())?,
             duration: duration("duration", self.duration.as_ref())?,
             trace,
+            signature: signature(&self.signature)?,
         };
         if !(SHORTEST..=LONGEST).contains(&order.duration) {
             return Err(Failure::invalid("duration", "must be from 1 s to 24 h"));
@@ -164,6 +165,10 @@ fn addressee(instance: &str, charge_point: &str, epoch: u64) -> Result<Addressee
             .transpose()?,
         epoch: convert::number("epoch", epoch)?,
     })
+}
+
+fn signature(bytes: &[u8]) -> Result<Signature, Failure> {
+    Signature::try_from(bytes).map_err(|problem| Failure::invalid("signature", problem.to_string()))
 }
 
 fn number(number: u64) -> Result<u64, Failure> {

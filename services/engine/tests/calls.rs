@@ -38,6 +38,7 @@ async fn a_supply_runs_ends_and_is_settled_without_kafka() {
     let record = engine.ended("s2").await;
     assert_eq!((record.end(), record.energy_wh, record.seq), (SupplyEnd::Completed, 25, 4));
     assert!(record.start_time.is_some() && record.end_time.is_some());
+    assert_eq!(record.signature, b"s2", "as it came");
     let confirm = ConfirmSettledRequest { session_ids: vec!["s2".into()], ..engine.confirmation() };
     for _ in 0..2 {
         let answer = engine.central().confirm_settled(confirm.clone()).await.unwrap().into_inner();
@@ -147,7 +148,7 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
     let engine = Engine::start(options(folder.path(), no_kafka())).await;
     let _monitor = engine.attended(1).await;
     type Spoil = fn(&mut AuthorizeSupplyRequest);
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 10] = [
         ("instance_id", |r| r.instance_id.clear()),
         ("authorization_number", |r| r.authorization_number = 0),
         ("authorization_number", |r| r.authorization_number = (1 << 53) + 1), // it would leave no room above it
@@ -157,6 +158,7 @@ async fn a_malformed_call_names_its_field_and_does_nothing() {
         ("price.micros_per_kwh", |r| r.price.as_mut().unwrap().micros_per_kwh = -1),
         ("duration", |r| r.duration = None),
         ("duration", |r| r.duration = Some(ProtoDuration { seconds: 86_401, nanos: 0 })),
+        ("signature", |r| r.signature = vec![7; 257]),
     ];
     for (field, spoil) in cases {
         let mut request = engine.authorization(1, "s1");

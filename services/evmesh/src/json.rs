@@ -36,11 +36,12 @@ impl Serialize for Json {
 /// A charge point's own fields stand among those of its details.
 const INLINE: &str = "evmesh.network.v1.ChargePointDetail.charge_point";
 
-/// A charge point's own count, which says nothing to anybody else.
-const UNSHOWN: &str = "evmesh.engine.v1.SupplyRecord.authorization_number";
+/// A charge point's own count, and what is for central alone: they say nothing to anybody else.
+const UNSHOWN: [&str; 2] =
+    ["evmesh.engine.v1.SupplyRecord.authorization_number", "evmesh.engine.v1.SupplyRecord.signature"];
 
 fn fields<M: SerializeMap>(message: &DynamicMessage, map: &mut M) -> Result<(), M::Error> {
-    for field in message.descriptor().fields().filter(|field| field.full_name() != UNSHOWN) {
+    for field in message.descriptor().fields().filter(|field| !UNSHOWN.contains(&field.full_name())) {
         match &*message.get_field(&field) {
             Value::Message(inner) if field.full_name() == INLINE => fields(inner, map)?,
             _ if field.supports_presence() && !message.has_field(&field) => {

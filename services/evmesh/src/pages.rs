@@ -45,6 +45,13 @@ impl<T> Pages<T> {
 }
 
 impl<T: Message + Name> Pages<T> {
+    /// Every entry of a list.
+    pub(crate) async fn all(
+        ask: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        Ok(Self::fetch(u32::MAX, ask).await?.rows)
+    }
+
     /// Follows the pages: each is asked for by its size and its token, and comes with the token of the next.
     pub(crate) async fn fetch(
         limit: u32,

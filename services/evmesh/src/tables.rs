@@ -258,6 +258,7 @@ mod tests {
             authorization_number: 1,
             start_time: at,
             end_time: at,
+            signature: Vec::new(),
         };
         let screen = Panel {
             charge_point_id: id.clone(),

@@ -7,7 +7,11 @@ use evmesh_proto::{
     engine, network as proto,
     store::{StoredPrice, StoredSupplyEnd},
 };
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::{
+    fmt::{Display, Write as _},
+    str::FromStr,
+    time::Duration,
+};
 
 /// A field is wrong, and how: `problem` goes on after its name ("must not be empty").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -158,6 +162,14 @@ pub fn duration_proto(duration: Duration) -> prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default(), // below a billion: fits
     }
+}
+
+/// Two lower-case digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a string takes everything
+        text
+    })
 }
 
 /// Reads a reason in words; `field` is where it was.

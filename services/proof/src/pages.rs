@@ -2,7 +2,7 @@
 
 use central::{
     Unreadable,
-    store::{RowKind, codec, keys},
+    store::{RowKind, codec, codec::KnownKey, keys},
 };
 use domain::network::{Answered, ChargePoint, RequestKey, Session};
 use evmesh_proto::store::{StoredMessage, StoredOffset};
@@ -20,6 +20,8 @@ pub enum Page {
     Offset(i32, i64),
     /// The answer to a mutation, kept for its repeats.
     Answer(RequestKey, Box<Answered>),
+    /// The public half of a key that central signs with.
+    SigningKey(KnownKey),
     /// Indexes, dead letters, marks of the changelog.
     Other,
 }
@@ -37,6 +39,8 @@ impl Page {
         } else if let Some(partition) = under(keys::OFFSETS).and_then(|key| key.try_into().ok()) {
             let stored: StoredOffset = codec::decode("an offset", value)?;
             Self::Offset(i32::from_be_bytes(partition), stored.next)
+        } else if under(keys::SIGNING_KEYS).is_some() {
+            Self::SigningKey(codec::signing_key(value)?)
         } else if under(keys::ANSWERS).is_some() {
             let (request, answered) = codec::answered(value)?;
             Self::Answer(request, Box::new(answered))
@@ -53,6 +57,7 @@ impl Page {
             Self::Notification(message) => codec::encode(message),
             Self::Offset(_, next) => codec::encode(&StoredOffset { next: *next }),
             Self::Answer(key, answered) => codec::answered_value(key, answered),
+            Self::SigningKey(known) => codec::signing_key_value(known),
             Self::Other => Vec::new(),
         }
     }

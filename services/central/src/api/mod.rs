@@ -8,6 +8,7 @@ mod driver;
 mod operator;
 mod pages;
 mod requests;
+mod signing_keys;
 pub mod view;
 
 pub(crate) use charge_point::ChargePoints;

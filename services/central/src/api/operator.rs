@@ -4,7 +4,7 @@ use super::{
     Answers, HEARTBEAT,
     pages::{self, Page},
     requests::{Arrived, Mutation},
-    view,
+    signing_keys, view,
 };
 use crate::{
     roster::{Entry, Roster, RosterHandle},
@@ -185,6 +185,25 @@ impl OperatorService for Operators {
         Ok(Response::new(proto::ForgetChargePointResponse {}))
     }
 
+    async fn refuse_sessions(
+        &self,
+        request: Request<proto::RefuseSessionsRequest>,
+    ) -> Result<Response<proto::RefuseSessionsResponse>, Status> {
+        let (arrived, mut message) = Arrived::take(request);
+        let charge_point = parse("charge_point_id", &message.charge_point_id)?;
+        if !(1..=MAX_NAMED).contains(&message.session_ids.len()) {
+            return Err(Failure::invalid("session_ids", format!("must be 1 to {MAX_NAMED}")).into());
+        }
+        let ids = message.session_ids.iter().map(|id| parse("session_ids", id));
+        let sessions = ids.collect::<Result<_, _>>()?;
+        let request_id = std::mem::take(&mut message.request_id);
+        let mutation = arrived.mutation(Method::RefuseSessions, CALLER, &request_id, &message)?;
+        let order = Order::Refuse { charge_point, sessions };
+        let ordered = self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
+        let session_count = i32::try_from(ordered.count).unwrap_or(i32::MAX);
+        Ok(Response::new(proto::RefuseSessionsResponse { session_count }))
+    }
+
     async fn get_network_status(
         &self,
         request: Request<proto::GetNetworkStatusRequest>,
@@ -232,6 +251,20 @@ impl OperatorService for Operators {
         let (sessions, next_page_token) = pages::sessions(&self.handle, filter, true, page).await?;
         let tickets = sessions.iter().filter_map(view::ticket).collect();
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
+    }
+
+    async fn list_signing_keys(
+        &self,
+        request: Request<proto::ListSigningKeysRequest>,
+    ) -> Result<Response<proto::ListSigningKeysResponse>, Status> {
+        Ok(Response::new(signing_keys::list(&self.handle, request.into_inner()).await?))
+    }
+
+    async fn trust_signing_keys(
+        &self,
+        request: Request<proto::TrustSigningKeysRequest>,
+    ) -> Result<Response<proto::TrustSigningKeysResponse>, Status> {
+        Ok(Response::new(signing_keys::trust(&self.handle, request.into_inner()).await?))
     }
 }
 

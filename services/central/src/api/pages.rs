@@ -4,7 +4,7 @@ use crate::{store::Filter, writer::Handle};
 use domain::network::{Detail, Session};
 use domain::{ChargePointId, SessionId};
 use mesh::{convert, grpc::Failure};
-use std::{fmt::Write as _, str::FromStr};
+use std::str::FromStr;
 
 /// One question to the writer looks at so many charge points at most.
 const LOOKED_AT: usize = 500;
@@ -36,10 +36,7 @@ impl<Id: FromStr + ToString> Page<Id> {
     pub(super) fn next_token(&self, last: Option<&Id>) -> String {
         last.map_or_else(String::new, |last| {
             let text = format!("{}\0{}", self.list, last.to_string());
-            text.bytes().fold(String::new(), |mut token, byte| {
-                let _ = write!(token, "{byte:02x}"); // a string takes everything
-                token
-            })
+            convert::hex(text.as_bytes())
         })
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Marks {
     /// Entries that this transaction deletes.
     done: Vec<u64>,
     last: u64,
+    /// Up to this version the log may have them, as far as this store knows.
+    given: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -61,7 +63,7 @@ impl Marks {
             }
             match page.into_iter().next_back() {
                 Some((last, _)) => from = keys::after(last),
-                None => return Ok(marks),
+                None => return Ok(Self { given: marks.last, ..marks }),
             }
         }
     }
@@ -131,7 +133,8 @@ impl Marks {
     pub(crate) fn take(&mut self, limit: usize) -> Vec<(u64, Arc<[u8]>)> {
         let oldest: Vec<_> =
             self.queue.iter().take(limit).map(|(version, key)| (*version, key.clone())).collect();
-        for (_, key) in &oldest {
+        for (version, key) in &oldest {
+            self.given = self.given.max(*version);
             if let Some(mark) = self.marks.get_mut(key) {
                 mark.taken = true;
             }
@@ -168,9 +171,10 @@ impl Marks {
         now.0.saturating_sub(since).max(0) as f64 / 1000.0
     }
 
-    /// The highest version there ever was, as far as this process knows.
+    /// The highest version that the log may have of this store: one of before this process, or one that was taken to be
+    /// published. What is only marked since the start says nothing of how old the store is.
     pub(crate) fn highest(&self) -> u64 {
-        self.last
+        self.given
     }
 }
 
@@ -254,7 +258,9 @@ mod tests {
         let mut store = MemoryStore::new();
         let mut marks = Marks::restore(&store, 77_000).unwrap();
         marked(&mut marks, &["a"], &mut store);
+        assert_eq!(marks.highest(), 77_000, "what is only marked is not in the log");
         assert_eq!(marks.take(1)[0].0, 77_001);
+        assert_eq!(marks.highest(), 77_001);
         assert_eq!(marks.oldest_seconds(Wall(1_077)), 1.0);
         assert_eq!(Marks::restore(&store, 0).unwrap().highest(), 77_001);
     }

@@ -145,13 +145,15 @@ impl Progress {
             return self.unusable(&key, "no row of a store has such a key");
         }
         if value.is_empty() {
-            if !key.starts_with(keys::ANSWERS) {
-                return self.unusable(&key, "only answers are ever deleted");
+            if !key.starts_with(keys::ANSWERS) && !key.starts_with(keys::SIGNING_KEYS) {
+                return self.unusable(&key, "only answers and old keys are ever deleted");
             }
             return self.batch.delete(key);
         }
         let read = if key.starts_with(keys::SESSIONS) {
             codec::session(&value).map(|session| put_session(&session, &mut self.batch))
+        } else if key.starts_with(keys::SIGNING_KEYS) {
+            codec::signing_key(&value).map(|_| self.batch.put(key.clone(), value))
         } else if key.starts_with(keys::CHARGE_POINTS) {
             codec::charge_point(&value).map(|_| self.batch.put(key.clone(), value))
         } else {

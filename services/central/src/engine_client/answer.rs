@@ -1,7 +1,9 @@
-//! What engines answer, checked: nothing of it is believed before it is what the contract says.
+//! What engines answer, checked: nothing of it is believed before it is what the contract says, and each record comes
+//! with what central's own signature says of it.
 
-use domain::network::{CallOutcome, EngineAnswer, EngineReport};
-use domain::{SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
+use crate::signing::{Authorized, Keys, Verdict};
+use domain::network::{CallOutcome, Claim, EngineAnswer, EngineReport};
+use domain::{ChargePointId, InstanceId, Signature, SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField, given, parse};
 
@@ -32,9 +34,15 @@ pub(super) fn revoke_outcome(
     }
 }
 
+/// After so many false signatures no more of an answer are looked at: each costs a core some 50 µs, and an honest
+/// engine has none.
+const MOST_FORGED: usize = 8;
+
 pub(super) fn read(
     outcome: Option<CallOutcome>,
     state: Option<engine::EngineState>,
+    keys: &Keys,
+    charge_point: &ChargePointId,
 ) -> Result<EngineAnswer, InvalidField> {
     let outcome = given("result", outcome)?;
     let state = given("state", state)?;
@@ -44,23 +52,62 @@ pub(super) fn read(
             format!("must have at most {MAX_UNSETTLED} sessions"),
         ));
     }
-    let named = !state.charge_point_id.is_empty(); // by every engine but older ones
-    let report = EngineReport {
-        charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
-        instance: parse("state.instance_id", &state.instance_id)?,
-        highest_authorization: state.highest_authorization,
-        current: state.current.as_ref().map(record).transpose()?,
-        unsettled: state.unsettled.iter().map(record).collect::<Result<_, _>>()?,
-    };
-    for ended in &report.unsettled {
-        if !matches!(ended.state, SupplyState::Ended(_)) {
+    let instance = parse("state.instance_id", &state.instance_id)?;
+    let mut verifier = Verifier { keys, charge_point, instance: &instance, forged: 0 };
+    let mut claim = |told: &engine::SupplyRecord| verifier.claim(told);
+    let current = state.current.as_ref().map(&mut claim).transpose()?;
+    let unsettled: Vec<Claim> = state.unsettled.iter().map(claim).collect::<Result<_, _>>()?;
+    for Claim { record, .. } in &unsettled {
+        if !matches!(record.state, SupplyState::Ended(_)) {
             return Err(InvalidField::new(
                 "state.unsettled",
-                format!("must have ended: session {} has not", ended.session),
+                format!("must have ended: session {} has not", record.session),
             ));
         }
     }
+    let named = !state.charge_point_id.is_empty(); // by every engine but older ones
+    let report = EngineReport {
+        charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
+        highest_authorization: state.highest_authorization,
+        instance,
+        current,
+        unsettled,
+    };
     Ok(EngineAnswer { outcome, report })
+}
+
+/// Whose answer it is, and how much of it was false so far.
+struct Verifier<'a> {
+    keys: &'a Keys,
+    charge_point: &'a ChargePointId,
+    instance: &'a InstanceId,
+    forged: usize,
+}
+
+impl Verifier<'_> {
+    fn claim(&mut self, told: &engine::SupplyRecord) -> Result<Claim, InvalidField> {
+        let record = record(told)?;
+        if self.forged >= MOST_FORGED {
+            return Ok(Claim { record, attested: None });
+        }
+        let what = Authorized {
+            charge_point: self.charge_point,
+            instance: self.instance,
+            session: &record.session,
+            driver: &record.driver,
+            number: record.authorization,
+            price: record.price,
+        };
+        let attested = match self.keys.verify(&what, &told.signature) {
+            Verdict::Valid(created) => Some(created),
+            Verdict::Unknown => None,
+            Verdict::Forged => {
+                self.forged += 1;
+                None
+            }
+        };
+        Ok(Claim { record, attested })
+    }
 }
 
 fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
@@ -83,14 +130,126 @@ fn record(record: &engine::SupplyRecord) -> Result<SupplyRecord, InvalidField> {
         started_at: convert::wall("start_time", record.start_time.as_ref()).ok().flatten(),
         read_at: convert::wall("end_time", record.end_time.as_ref()).ok().flatten(),
         trace: None,
+        signature: Signature::default(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Energy, Power};
+    use crate::engine_client::Request;
+    use domain::network::{CallId, EngineCall, EngineRequest};
+    use domain::{Energy, Now, Power, Wall};
     use evmesh_proto::network::Price;
+
+    fn keys() -> Keys {
+        Keys::new(&[7; 32], Now::default(), &[])
+    }
+
+    fn here() -> ChargePointId {
+        "MAD-01".parse().unwrap()
+    }
+
+    fn read(
+        outcome: Option<CallOutcome>,
+        state: Option<engine::EngineState>,
+    ) -> Result<EngineAnswer, InvalidField> {
+        super::read(outcome, state, &keys(), &here())
+    }
+
+    /// What central asks for, and what its engine has of it in the end.
+    fn authorised(keys: &Keys, session: &str) -> engine::SupplyRecord {
+        let asked = EngineRequest::Authorize {
+            number: 7,
+            session: session.parse().unwrap(),
+            driver: "101".parse().unwrap(),
+            price: "0.30 EUR".parse().unwrap(),
+            created: Wall(5_000),
+            duration: std::time::Duration::from_secs(60),
+        };
+        let call = EngineCall {
+            charge_point: here(),
+            address: String::new(),
+            call: CallId(1),
+            instance: "store-1".parse().unwrap(),
+            epoch: 1,
+            provisional: false,
+            request: asked,
+            trace: None,
+        };
+        let request = Request::of(keys, &call);
+        let Request::Authorize(request) = request else { panic!() };
+        engine::SupplyRecord {
+            session_id: request.session_id,
+            driver_id: request.driver_id,
+            price: request.price,
+            authorization_number: request.authorization_number,
+            signature: request.signature,
+            ..ended()
+        }
+    }
+
+    fn ended() -> engine::SupplyRecord {
+        engine::SupplyRecord {
+            state: engine::SupplyState::Ended.into(),
+            end: engine::SupplyEnd::Completed.into(),
+            ..state().current.unwrap()
+        }
+    }
+
+    /// Which of these records are attested, from the engine of this charge point and instance.
+    fn attested(
+        keys: &Keys,
+        (charge_point, instance): (&str, &str),
+        unsettled: Vec<engine::SupplyRecord>,
+    ) -> Vec<bool> {
+        let state = engine::EngineState { instance_id: instance.into(), unsettled, ..state() };
+        let read = super::read(Some(CallOutcome::Done), Some(state), keys, &charge_point.parse().unwrap());
+        let report = read.unwrap().report;
+        assert_eq!(report.current.unwrap().attested, None, "it has no signature");
+        report.unsettled.iter().map(|claim| claim.attested == Some(Wall(5_000))).collect()
+    }
+
+    #[test]
+    fn a_record_is_attested_by_the_signature_for_this_very_session_charge_point_and_instance() {
+        let keys = keys();
+        let signed = authorised(&keys, "s2");
+        let with = |change: fn(&mut engine::SupplyRecord)| {
+            let mut record = signed.clone();
+            change(&mut record);
+            record
+        };
+        let told = vec![
+            ended(),
+            with(|record| record.price.as_mut().unwrap().micros_per_kwh = 1_000_000_000),
+            with(|record| record.driver_id = "9001".into()),
+            with(|record| record.session_id = "s3".into()),
+            with(|record| record.authorization_number = 8),
+            with(|record| (record.energy_wh, record.seq) = (9_999, 9)), // its meter is its own word
+            signed.clone(),
+        ];
+        let expected = [false, false, false, false, false, true, true];
+        assert_eq!(attested(&keys, ("MAD-01", "store-1"), told), expected);
+        assert_eq!(attested(&keys, ("MAD-02", "store-1"), vec![signed.clone()]), [false]);
+        assert_eq!(attested(&keys, ("MAD-01", "store-2"), vec![signed.clone()]), [false]);
+        let restarted = Keys::new(&[8; 32], Now::default(), &[keys.own()]);
+        assert_eq!(attested(&restarted, ("MAD-01", "store-1"), vec![signed.clone()]), [true]);
+        let stranger = Keys::new(&[8; 32], Now::default(), &[]);
+        assert_eq!(attested(&stranger, ("MAD-01", "store-1"), vec![signed]), [false]);
+    }
+
+    #[test]
+    fn a_liar_has_its_own_answers_looked_at_no_further() {
+        let keys = keys();
+        let signed = authorised(&keys, "s2");
+        let forged = engine::SupplyRecord { driver_id: "9001".into(), ..signed.clone() };
+        let mut told = vec![forged; MOST_FORGED - 1];
+        told.push(signed.clone());
+        assert!(attested(&keys, ("MAD-01", "store-1"), told.clone()).ends_with(&[true]));
+        told[MOST_FORGED - 1].driver_id = "9001".into();
+        told.push(signed);
+        assert!(attested(&keys, ("MAD-01", "store-1"), told).ends_with(&[false]));
+    }
 
     fn state() -> engine::EngineState {
         engine::EngineState {
@@ -116,7 +275,7 @@ mod tests {
     #[test]
     fn a_state_is_read_whole() {
         let answer = read(Some(CallOutcome::Done), Some(state())).unwrap();
-        let current = answer.report.current.unwrap();
+        let current = answer.report.current.unwrap().record;
         assert_eq!((current.energy, current.seq), (Energy::from_wh(1500), 3));
         assert_eq!(answer.report.highest_authorization, 7);
         assert_eq!(answer.report.charge_point.unwrap().as_str(), "MAD-01");
@@ -133,7 +292,7 @@ mod tests {
             end_time: year_10000,
             ..record
         });
-        let read = read(Some(CallOutcome::Done), Some(state)).unwrap().report.current.unwrap();
+        let read = read(Some(CallOutcome::Done), Some(state)).unwrap().report.current.unwrap().record;
         assert_eq!((read.power, read.started_at, read.read_at), (Power::from_w(0), None, None));
         assert_eq!((read.energy, read.seq), (Energy::from_wh(1500), 3));
     }

@@ -9,7 +9,7 @@ mod wire;
 
 pub use wire::{Request, Response};
 
-use crate::writer::Handle;
+use crate::{signing::Keys, writer::Handle};
 use domain::ChargePointId;
 use domain::network::{CallFailed, Command, EngineAnswer, EngineCall};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
@@ -18,10 +18,10 @@ use mesh::{
     grpc::{Address, CallError, Peer},
     trace,
 };
-use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::runtime;
 
-/// The largest answer that is read: 1,000 unsettled sessions are a quarter of it.
+/// The largest answer that is read: 1,000 unsettled sessions with their signatures are some 400 kB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -29,28 +29,32 @@ pub(crate) struct Calls {
     /// One a charge point, so as many as may register, and those that were forgotten since the start.
     peers: HashMap<ChargePointId, (String, Peer)>,
     handle: Handle,
+    keys: Arc<Keys>,
     timeout: Duration,
     runtime: runtime::Handle,
 }
 
 impl Calls {
-    pub(crate) fn new(handle: Handle, timeout: Duration, runtime: runtime::Handle) -> Self {
-        Self { peers: HashMap::new(), handle, timeout, runtime }
+    pub(crate) fn new(handle: Handle, keys: Arc<Keys>, timeout: Duration, runtime: runtime::Handle) -> Self {
+        Self { peers: HashMap::new(), handle, keys, timeout, runtime }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall) {
-        let request = Request::of(&call);
+        let request = Request::of(&self.keys, &call);
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let peer = if provisional { self.connect(&address) } else { self.peer(&charge_point, &address) };
-        let (handle, timeout) = (self.handle.clone(), self.timeout);
+        let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
         let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
-                Ok(peer) => AssertUnwindSafe(perform(peer, timeout, &address, request))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned()))),
+                Ok(peer) => {
+                    let call = Call { address: &address, keys: &keys, charge_point: &charge_point, timeout };
+                    AssertUnwindSafe(call.perform(peer, request))
+                        .catch_unwind()
+                        .await
+                        .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned())))
+                }
                 Err(failed) => Err(failed),
             };
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
@@ -80,22 +84,31 @@ impl Calls {
     }
 }
 
-async fn perform(
-    peer: Peer,
+/// Where a call goes.
+struct Call<'a> {
+    address: &'a str,
+    keys: &'a Keys,
+    charge_point: &'a ChargePointId,
     timeout: Duration,
-    address: &str,
-    request: Request,
-) -> Result<EngineAnswer, CallFailed> {
-    let client = EngineServiceClient::new(peer).max_decoding_message_size(MAX_ANSWER_BYTES);
-    let engine = || format!("the engine at {address}");
-    // The peer sets the call's deadline; this one holds whatever a far side does with it.
-    match tokio::time::timeout(timeout, ask(client, request)).await {
-        Ok(Ok(response)) => response
-            .read()
-            .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
-        Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&engine()))),
-        Err(_) => {
-            Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
+}
+
+impl Call<'_> {
+    async fn perform(self, peer: Peer, request: Request) -> Result<EngineAnswer, CallFailed> {
+        let Self { address, keys, charge_point, timeout } = self;
+        if matches!(request, Request::Authorize(_)) {
+            keys.ready().await;
+        }
+        let client = EngineServiceClient::new(peer).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let engine = || format!("the engine at {address}");
+        // The peer sets the call's deadline; this one holds whatever a far side does with it.
+        match tokio::time::timeout(timeout, ask(client, request)).await {
+            Ok(Ok(response)) => response
+                .read(keys, charge_point)
+                .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
+            Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&engine()))),
+            Err(_) => {
+                Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
+            }
         }
     }
 }

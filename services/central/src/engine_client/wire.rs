@@ -2,6 +2,8 @@
 //! response.
 
 use super::answer;
+use crate::signing::{Authorized, Keys};
+use domain::ChargePointId;
 use domain::network::{CallOutcome, EngineAnswer, EngineCall, EngineRequest};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField};
@@ -16,21 +18,25 @@ pub enum Request {
 }
 
 impl Request {
-    /// The question, to the charge point's engine and its instance.
-    pub fn of(call: &EngineCall) -> Self {
-        let (instance_id, epoch) = (call.instance.to_string(), call.epoch);
-        let charge_point_id = call.charge_point.to_string();
-        match &call.request {
-            EngineRequest::Authorize { number, session, driver, price, duration } => {
+    /// The question, to the charge point's engine and its instance; what it authorises is signed.
+    pub fn of(keys: &Keys, call: &EngineCall) -> Self {
+        let EngineCall { charge_point, instance, epoch, request, .. } = call;
+        let (instance_id, epoch) = (instance.to_string(), *epoch);
+        let charge_point_id = charge_point.to_string();
+        match request {
+            EngineRequest::Authorize { number, session, driver, price, created, duration } => {
+                let (number, price) = (*number, *price);
+                let what = Authorized { charge_point, instance, session, driver, number, price };
                 Self::Authorize(engine::AuthorizeSupplyRequest {
                     instance_id,
-                    authorization_number: *number,
+                    authorization_number: number,
                     session_id: session.to_string(),
                     driver_id: driver.to_string(),
-                    price: Some(convert::price_proto(*price)),
+                    price: Some(convert::price_proto(price)),
                     duration: Some(convert::duration_proto(*duration)),
                     charge_point_id,
                     epoch,
+                    signature: keys.sign(&what, *created, *created + *duration),
                 })
             }
             EngineRequest::Revoke { number, session } => Self::Revoke(engine::RevokeAuthorizationRequest {
@@ -68,9 +74,10 @@ pub struct Response {
 }
 
 impl Response {
-    /// Nothing of it is believed before it is what the contract says.
-    pub fn read(self) -> Result<EngineAnswer, InvalidField> {
-        answer::read(self.outcome, self.state)
+    /// Nothing of it is believed before it is what the contract says, and no session that central does not know
+    /// without its own signature for this very charge point.
+    pub fn read(self, keys: &Keys, charge_point: &ChargePointId) -> Result<EngineAnswer, InvalidField> {
+        answer::read(self.outcome, self.state, keys, charge_point)
     }
 }
 

@@ -4,6 +4,7 @@
 //! | prefix | rest of the key | value |
 //! |---|---|---|
 //! | `m` | – | `StoredMeta` |
+//! | `b` | public key, 64 hexadecimal digits | `StoredSigningKey` |
 //! | `c` | charge point | `StoredChargePoint` |
 //! | `s` | session | `StoredSession`, open and archived |
 //! | `a` | session | empty: the session is not closed |
@@ -16,6 +17,7 @@
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
 use domain::{ChargePointId, DriverId, SessionId};
+use mesh::convert::hex;
 
 /// Two kinds of rows, each in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,7 @@ pub enum RowKind {
 }
 
 pub(crate) const META: &[u8] = b"m";
+pub const SIGNING_KEYS: &[u8] = b"b";
 pub const CHARGE_POINTS: &[u8] = b"c";
 pub const SESSIONS: &[u8] = b"s";
 pub(crate) const ACTIVE: &[u8] = b"a";
@@ -38,9 +41,10 @@ pub const OFFSETS: &[u8] = b"k";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
-pub(crate) const LOGGED: [&[u8]; 3] = [CHARGE_POINTS, ANSWERS, SESSIONS];
+pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 10] = [
+pub(crate) const ALL: [&[u8]; 11] = [
+    SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
     ACTIVE,
@@ -58,6 +62,10 @@ pub(crate) const WITH_TICKET: &[u8] = b"t";
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
+}
+
+pub(crate) fn signing_key(public: &[u8; 32]) -> Vec<u8> {
+    join(&[SIGNING_KEYS, hex(public).as_bytes()])
 }
 
 pub(crate) fn charge_point(id: &ChargePointId) -> Vec<u8> {

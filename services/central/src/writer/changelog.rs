@@ -53,6 +53,10 @@ impl Writer {
             return Ok(());
         };
         let settled = marks.published(versions);
+        let own = keys::signing_key(&self.keys.own().key);
+        if settled.iter().any(|key| **key == *own) {
+            self.keys.is_copied();
+        }
         self.meta.changelog_version = self.meta.changelog_version.max(*highest);
         step.batch.put(keys::META, codec::encode(&self.meta));
         let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();

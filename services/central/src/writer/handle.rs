@@ -5,7 +5,7 @@ use crate::{
     Error,
     changelog::{Copied, Found, Standing},
     denial,
-    store::Snapshot,
+    store::{Snapshot, codec::KnownKey},
 };
 use domain::SessionId;
 use domain::network::{Command, Session, Token};
@@ -96,6 +96,11 @@ impl Handle {
     pub(crate) async fn changelog(&self, found: Found) -> Option<Standing> {
         let standing = |writer: &mut Writer, _: &dyn Store| Ok(writer.standing());
         self.orders.ask(Some(Input::Changelog(found)), standing).await
+    }
+
+    /// What was signed with these keys is central's word from now on: they are on disk.
+    pub(crate) async fn trust(&self, keys: Vec<KnownKey>) -> Result<(), Failure> {
+        self.orders.ask(Some(Input::Trust(keys)), |_, _| Ok(())).await.ok_or_else(stopping)
     }
 
     /// Follows a session that exists: its newest state, whenever it changes. The sender goes once it is settled.

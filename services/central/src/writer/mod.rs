@@ -20,7 +20,10 @@ use crate::{
     Error,
     changelog::{Marks, Standing},
     messages,
-    store::{Rows, Snapshot, StoreArchive, codec, keys, put_offset, put_session},
+    signing::Keys,
+    store::{
+        Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, put_offset, put_session, put_signing_key,
+    },
 };
 use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
 use domain::{Mono, Now, Wall};
@@ -29,7 +32,7 @@ use mesh::{
     group_commit::{Rules, Step},
     store::{Batch, Store},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often readings and offsets are saved.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,6 +55,8 @@ pub enum Input {
     Published(Vec<u64>),
     /// The changelog's publisher has looked at it: may it write?
     Changelog(Found),
+    /// What was signed with these keys is central's word, the operator says.
+    Trust(Vec<KnownKey>),
 }
 
 #[derive(Debug)]
@@ -63,6 +68,7 @@ pub struct Writer {
     /// Which rows the changelog lacks; `None` where none is kept.
     marks: Option<Marks>,
     standing: Standing,
+    keys: Arc<Keys>,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
     /// As they are on disk.
@@ -89,6 +95,7 @@ impl Rules for Writer {
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
             Input::Changelog(found) => self.judge(found, step),
+            Input::Trust(keys) => self.trust(now, store, &keys, step)?,
         }
         Ok(())
     }
@@ -233,6 +240,27 @@ impl Writer {
         let (level, name, text) = (Level::Warn, "kafka_clusters_changed", text.to_owned());
         step.effects.push(Effect::Happened(Event { level, name, text }));
         self.command(now, store, Command::Broker(Broker::Gap), None, step)
+    }
+
+    /// The keys are rows from now on, and those who claim what they may have signed are asked again.
+    fn trust(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        trusted: &[KnownKey],
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        for known in trusted {
+            if self.keys.knows(&known.key) {
+                continue; // as it is known: its network too
+            }
+            let key = put_signing_key(known, &mut step.batch);
+            if let Some(marks) = &mut self.marks {
+                marks.mark(&key, now.wall);
+            }
+            self.keys.trust(known);
+        }
+        self.command(now, store, Command::KeysTrusted, None, step)
     }
 
     /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.

@@ -4,19 +4,26 @@ use super::Writer;
 use crate::{
     Error,
     changelog::{Marks, Standing, is_recent},
-    store::{RowKind, Rows, keys, offsets, open_meta, stored},
+    signing::Keys,
+    store::{
+        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, put_signing_key, signing_keys, stored,
+    },
 };
 use domain::network::{Config, Network, Source};
 use domain::{Now, SessionId};
-use mesh::{group_commit::Owner, store::Store};
-use std::collections::BTreeMap;
+use mesh::{
+    group_commit::Owner,
+    store::{Batch, Store},
+};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 impl Writer {
     /// Reads what the store kept. A new store gets its format.
     pub fn open<S: Store>(mut store: S, config: Config, now: Now) -> Result<Owner<Self, S>, Error> {
         let meta = open_meta(&mut store, config.confirm_copied)?;
-        let marks =
+        let mut marks =
             config.confirm_copied.then(|| Marks::restore(&store, meta.changelog_version)).transpose()?;
+        let keys = begin_signing(&mut store, marks.as_mut(), now)?;
         let mut stored = stored(&store)?;
         stored.ask_every_engine = is_recent(&meta, now.wall);
         if let Some(marks) = &marks {
@@ -34,6 +41,7 @@ impl Writer {
             dead_letters: Rows::restore(RowKind::DeadLetter, &store)?,
             marks,
             standing: Standing::default(),
+            keys: Arc::new(keys),
             unkept: None,
             offsets,
             checkpointed: now.mono,
@@ -41,9 +49,33 @@ impl Writer {
         Ok(Owner { rules, store })
     }
 
+    /// The key that is signed with, and those that are known.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.clone()
+    }
+
     /// Where Kafka is to be read on, and whose offsets these are.
     pub fn position(&self) -> (Option<String>, BTreeMap<i32, i64>) {
         let id = &self.meta.cluster_id;
         ((!id.is_empty()).then(|| id.clone()), self.offsets.clone())
     }
+}
+
+/// The key of this start, on disk before anything is signed with it.
+fn begin_signing(store: &mut impl Store, marks: Option<&mut Marks>, now: Now) -> Result<Keys, Error> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| Error::Random(io::Error::other(error.to_string())))?;
+    let known = signing_keys(store)?;
+    let keys = Keys::new(&secret, now, &known);
+    let mut batch = Batch::default();
+    let mut changed = drop_oldest_keys(&known, &mut batch);
+    changed.push(put_signing_key(&keys.own(), &mut batch));
+    if let Some(marks) = marks {
+        changed.iter().for_each(|key| marks.mark(key, now.wall));
+        marks.write(&mut batch);
+    } else {
+        keys.is_copied(); // as far as it ever is
+    }
+    store.commit(batch)?;
+    Ok(keys)
 }

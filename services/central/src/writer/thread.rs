@@ -127,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_fails_ends_the_writer_and_gives_no_answer() {
         let mut store = MemoryStore::new();
-        store.fail_after(2); // the format, and one registration
+        store.fail_after(3); // the format, the key, and one registration
         let (handle, mut running) = started(store);
         register(&handle, "CP-1").await.unwrap();
         let refused = register(&handle, "CP-2").await.unwrap_err();

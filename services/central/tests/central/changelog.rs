@@ -258,6 +258,7 @@ async fn another_networks_changelog_is_never_written() {
     central.says("another store's").await;
     assert!(central.lag().0 > 0 && !other.inside().unsettled.is_empty());
     charge(&central, &other, "202", "BCN-01", 200).await;
+    let keys = central.signing_keys().await;
     drop(monitor);
     central.stop().await;
     assert!(has("MAD-01") && !has("BCN-01"), "nothing was written");
@@ -267,8 +268,12 @@ async fn another_networks_changelog_is_never_written() {
     lose(&ours);
     let central = Central::with(to_rebuild(&ours, broker.options())).await;
     assert_eq!(central.ticket("101").await, ticket);
-    // The new network's own charge point comes, and its engine has kept everything.
+    // The new network's own charge point comes, and its engine has kept everything: signed with a key that was lost
+    // with the store, and that the operator has kept.
     let _monitor = Monitor::connect(&central, "BCN-01", &other).await;
+    central.says("its engine claims 2 sessions that central never authorised").await;
+    assert!(central.tickets("201").await.is_empty() && other.inside().unsettled.len() == 2);
+    central.trust(keys).await;
     assert_eq!(central.ticket("201").await.energy_wh, 100);
     assert_eq!(central.ticket("202").await.energy_wh, 200);
     central.copied().await;

@@ -36,6 +36,8 @@ pub(crate) enum Mood {
 #[derive(Debug)]
 pub(crate) struct Inside {
     pub(crate) mood: Mood,
+    /// It ends no supply when it is told to.
+    pub(crate) stubborn: bool,
     pub(crate) instance: String,
     /// Whose it is; empty: it does not say.
     pub(crate) charge_point: String,
@@ -71,6 +73,7 @@ impl Engine {
     pub(crate) async fn start(instance: &str) -> Self {
         let inside = Arc::new(Mutex::new(Inside {
             mood: Mood::Willing,
+            stubborn: false,
             instance: instance.to_owned(),
             charge_point: String::new(),
             heard: BTreeSet::new(),
@@ -202,6 +205,7 @@ impl EngineService for Served {
                 price: request.price,
                 authorization_number: request.authorization_number,
                 state: proto::SupplyState::Authorized.into(),
+                signature: request.signature,
                 ..Default::default()
             });
         }
@@ -237,7 +241,8 @@ impl EngineService for Served {
         let (metadata, _, request) = request.into_parts();
         let mut inside = self.enter("StopSupply", &metadata, false).await;
         let result = inside.result(&request.instance_id, &request.charge_point_id);
-        if inside.current.as_ref().is_some_and(|record| record.session_id == request.session_id) {
+        let it = inside.current.as_ref().is_some_and(|record| record.session_id == request.session_id);
+        if it && !inside.stubborn {
             inside.end(proto::SupplyEnd::Stopped);
         }
         Ok(Response::new(proto::StopSupplyResponse { result: result.into(), state: inside.state() }))

@@ -9,6 +9,7 @@ mod bare_messages;
 mod calls;
 mod changelog;
 mod choice;
+mod claims;
 mod crowd;
 mod engine;
 mod kafka_away;

@@ -7,7 +7,7 @@ use evmesh_proto::{
     chargepoint::{self, charge_point_service_client::ChargePointServiceClient},
     driver::{self, driver_service_client::DriverServiceClient},
     network,
-    operations::operator_service_client::OperatorServiceClient,
+    operations::{self, operator_service_client::OperatorServiceClient},
 };
 use mesh::{Shutdown, flags, kafka::KafkaOptions, testing};
 use ratatui::{Terminal, backend::TestBackend};
@@ -113,6 +113,18 @@ impl Central {
         let monitor = Monitor::connect(self, id, &engine).await;
         self.status(id, network::ChargePointStatus::Available).await;
         (engine, monitor)
+    }
+
+    /// The keys by which it knows what it authorised.
+    pub(crate) async fn signing_keys(&self) -> Vec<operations::SigningKey> {
+        let all = operations::ListSigningKeysRequest { page_size: 500, ..Default::default() };
+        self.operators.clone().list_signing_keys(all).await.unwrap().into_inner().keys
+    }
+
+    /// Has it take what was signed with these keys for its own; how many it did not know.
+    pub(crate) async fn trust(&self, keys: Vec<operations::SigningKey>) -> i32 {
+        let request = operations::TrustSigningKeysRequest { keys };
+        self.operators.clone().trust_signing_keys(request).await.unwrap().into_inner().new_key_count
     }
 
     /// Waits until a charge point has this status.

@@ -1,4 +1,5 @@
-//! Sessions that engines tell of and that are not in memory: closed ones come back, unknown ones are adopted.
+//! Sessions that engines tell of and that are not in memory: closed ones come back, unknown ones that central signed
+//! are adopted.
 //!
 //! A store that was lost, restored or rebuilt knows less than its engines; what they still have in hand is not
 //! stopped on an old row's word.
@@ -11,7 +12,7 @@ use super::{
         life::{Outcome, State},
     },
 };
-use crate::{ChargePointId, SupplyRecord, SupplyState};
+use crate::{ChargePointId, SupplyRecord, SupplyState, Wall};
 use std::time::Duration;
 
 /// An engine whose supply could not be judged yet is asked again after this: the other engine has answered by then,
@@ -46,9 +47,9 @@ impl Step<'_> {
         true
     }
 
-    /// A session that this central never knew, or lost with its store: open if INV-2 allows it and it runs, else
-    /// ended, to be stopped or revoked.
-    pub(super) fn adopt(&mut self, point_id: &ChargePointId, record: &SupplyRecord) {
+    /// A session that central signed and lost with its store, or that is younger than it: open if INV-2 allows it and
+    /// it runs, else ended, to be stopped or revoked.
+    pub(super) fn adopt(&mut self, point_id: &ChargePointId, record: &SupplyRecord, created: Wall) {
         let registry = &self.net.registry;
         let alone = registry.point(point_id).open.is_none() && registry.find_open(&record.driver).is_none();
         let open = alone && record.state == SupplyState::Supplying;
@@ -64,9 +65,10 @@ impl Step<'_> {
             driver: record.driver.clone(),
             price: record.price,
             authorization: record.authorization,
-            created: record.started_at.map_or(self.now.wall, |started| started.min(self.now.wall)),
+            created: created.min(self.now.wall), // its clock may have been ahead then
             trace: None,
         };
+        self.point_mut(point_id).refused.remove(&id); // it is central's own after all
         let session = Session::adopted(facts, ended, self.settlement_deadline(), self.now);
         self.net.registry.add_session(session);
         self.changed(&id);

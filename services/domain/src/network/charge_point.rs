@@ -2,10 +2,10 @@
 
 use super::engine::{CallId, EngineRequest};
 use crate::{
-    ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId,
+    ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyRecord,
     ids::{CLAIMED_AHEAD, MAX_NUMBER},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How an engine is, as its monitor says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +99,11 @@ pub(super) struct Point {
     pub(super) ended: BTreeSet<SessionId>,
     /// The session that the engine is known to supply.
     pub(super) supplies: Option<SessionId>,
+    /// What it claims and central never signed.
+    pub(super) unattested: Unattested,
+    /// Those of them that the operator refused, until the engine has forgotten them. In memory only: one that a restart
+    /// loses is refused again.
+    pub(super) refused: BTreeSet<SessionId>,
     pub(super) call: Option<InFlight>,
     /// The calls that were answered a moment ago, and when: the same again has to wait.
     pub(super) recent_calls: Vec<(EngineRequest, Mono)>,
@@ -135,6 +140,8 @@ impl Point {
             open: None,
             ended: BTreeSet::new(),
             supplies: None,
+            unattested: Unattested::default(),
+            refused: BTreeSet::new(),
             call: None,
             recent_calls: Vec::new(),
             failures: 0,
@@ -165,5 +172,45 @@ impl Point {
     pub(super) fn numbers_begin_anew(&mut self) {
         self.stored.highest_authorization = 0;
         (self.seen_authorization, self.seen_too_much) = (0, false);
+    }
+
+    /// An engine that does not answer is not called for what it claimed.
+    pub(super) fn forget_stray(&mut self) {
+        if let Some(stray) = self.unattested.current.take() {
+            self.supplies.take_if(|supplied| *supplied == stray);
+        }
+    }
+}
+
+/// So many unattested sessions are named: enough to know what they are.
+const NAMED: usize = 4;
+
+/// What an engine's newest answer claims of sessions that central neither knows nor signed. In memory only, and
+/// bounded: a liar has as many as it likes.
+#[derive(Debug, Default)]
+pub(super) struct Unattested {
+    pub(super) count: usize,
+    /// The last few of them.
+    last: VecDeque<SessionId>,
+    /// The one that the engine has in hand, which is to be stopped.
+    pub(super) current: Option<SessionId>,
+}
+
+impl Unattested {
+    pub(super) fn add(&mut self, record: &SupplyRecord) {
+        self.count += 1;
+        self.last.truncate(NAMED - 1);
+        self.last.push_front(record.session.clone());
+    }
+
+    /// For the operator; empty where there are none.
+    pub(super) fn words(&self) -> String {
+        let named: Vec<&str> = self.last.iter().map(SessionId::as_str).collect();
+        let (named, count) = (named.join(", "), self.count);
+        match count {
+            0 => String::new(),
+            1 => format!("its engine claims a session that central never authorised: {named}"),
+            _ => format!("its engine claims {count} sessions that central never authorised: {named}"),
+        }
     }
 }

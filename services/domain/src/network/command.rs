@@ -124,6 +124,8 @@ pub enum Command {
     Broker(Broker),
     /// Copies of these sessions, as they were before this step, are kept outside the store.
     Copied(Vec<SessionId>),
+    /// More of central's signatures can be verified than before.
+    KeysTrusted,
     /// Time passes. Comes several times a second.
     Tick,
 }
@@ -180,6 +182,7 @@ impl Command {
             | Self::Unreadable { .. }
             | Self::Broker(_)
             | Self::Copied(_)
+            | Self::KeysTrusted
             | Self::Tick => None,
         }
     }
@@ -208,6 +211,7 @@ impl Step<'_> {
             Command::Unreadable { source } => self.read_past(source),
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
+            Command::KeysTrusted => self.keys_trusted(),
             Command::Tick => self.tick(),
         }
     }

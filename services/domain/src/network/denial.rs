@@ -35,6 +35,8 @@ super::words! {
     ChargeStopped = "CHARGE_STOPPED",
     /// The driver has no such session.
     SessionUnknown = "SESSION_UNKNOWN",
+    /// The session is one that central authorised: it ends with its ticket, or as it did.
+    SessionAuthorized = "SESSION_AUTHORIZED",
     /// The `request_id` was used with another payload.
     RequestIdReused = "REQUEST_ID_REUSED",
     /// The engine at the registered address is another charge point's.

@@ -1,6 +1,6 @@
 //! An engine, as central's rules know it: what is asked of it, and what it answers.
 
-use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, SupplyRecord};
+use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, SupplyRecord, Wall};
 use std::time::Duration;
 
 /// Names one call to an engine, so that a late answer is told from the awaited one.
@@ -16,6 +16,8 @@ pub enum EngineRequest {
         session: SessionId,
         driver: DriverId,
         price: Price,
+        /// When the session was asked for.
+        created: Wall,
         /// For how long it holds.
         duration: Duration,
     },
@@ -90,7 +92,16 @@ pub struct EngineReport {
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,
     /// The session that is authorised or being supplied.
-    pub current: Option<SupplyRecord>,
+    pub current: Option<Claim>,
     /// Ended sessions that were not confirmed.
-    pub unsettled: Vec<SupplyRecord>,
+    pub unsettled: Vec<Claim>,
+}
+
+/// What an engine says of one session, and what central's signature says of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    pub record: SupplyRecord,
+    /// When central asked for it, by its own signature over this session, driver, number and price, for this very
+    /// charge point and instance. `None`: it is *unattested*, and only believed of a session that central knows.
+    pub attested: Option<Wall>,
 }

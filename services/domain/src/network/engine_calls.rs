@@ -89,6 +89,7 @@ impl Step<'_> {
                 session: session.id.clone(),
                 driver: session.driver.clone(),
                 price: session.price,
+                created: session.created,
                 duration: self.net.config.reservation,
             });
         }
@@ -96,7 +97,12 @@ impl Step<'_> {
             return None;
         }
         let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
-        let nothing_is_owed = !asks && point.ended.is_empty() && point.supplies == point.open;
+        let (stray, refused) = (&point.unattested.current, &point.refused);
+        let nothing_is_owed = !asks
+            && point.ended.is_empty()
+            && point.supplies == point.open
+            && stray.is_none()
+            && refused.is_empty();
         if nothing_is_owed
             && open.is_none_or(|session| !session.needs_revocation() && session.stop().is_none())
         {
@@ -113,7 +119,7 @@ impl Step<'_> {
         let stop_open =
             open.filter(|session| session.state() == State::Supplying && session.stop().is_some());
         let stop_ended = point.supplies.as_ref().filter(|id| point.open.as_ref() != Some(id));
-        let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).cloned();
+        let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).chain(stray).cloned();
         let owed = || registry.ended_at(point).filter(|session| session.may_be_forgotten());
         let held = |session: &&Session| self.net.config.confirm_copied && !session.live.copied;
         let mut held_most = owed().filter(held).count().saturating_sub(HOLD_MOST);
@@ -122,8 +128,9 @@ impl Step<'_> {
             held_most -= usize::from(over);
             over || !held(session)
         };
-        let going = owed().filter(|session| may_go(session)).take(CONFIRM_MOST);
-        let confirm: Vec<_> = going.map(|session| session.id.clone()).collect();
+        let going = owed().filter(|session| may_go(session));
+        let going = going.map(|session| &session.id).chain(refused).take(CONFIRM_MOST);
+        let confirm: Vec<_> = going.cloned().collect();
 
         let wanted = |session: &&Session| session.needs_revocation();
         let revokes = open.into_iter().filter(wanted).map(revoke);
@@ -203,6 +210,7 @@ impl Step<'_> {
                 for session in sessions {
                     self.forgotten(session);
                 }
+                self.point_mut(id).refused.retain(|refused| !sessions.contains(refused));
             }
             EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } | EngineRequest::GetState => {}
         }
@@ -273,9 +281,10 @@ impl Step<'_> {
         self.changed(id);
     }
 
-    /// The engine has forgotten a settled session.
+    /// The engine has forgotten a settled session. One that was refused, and is central's own since a moment ago, waits
+    /// for its ticket still.
     fn forgotten(&mut self, id: &SessionId) {
-        if self.net.registry.find_session(id).is_some() {
+        if self.net.registry.find_session(id).is_some_and(|session| session.ticket().is_some()) {
             self.session_mut(id).forgotten();
             self.changed(id);
         }
@@ -289,6 +298,7 @@ impl Step<'_> {
         point.not_before = now + RETRY_FIRST.saturating_mul(1 << point.failures.min(10)).min(RETRY_MOST);
         // An abandoned charge point is left alone: whoever brings it back registers, and then its engine is asked.
         point.ask = point.connected() || point.open.is_some() || !point.ended.is_empty();
+        point.forget_stray(); // told again once it answers
         let silenced = point.answering != Answering::No;
         if point.connection == made.connection {
             point.answering = Answering::No;

@@ -5,9 +5,10 @@
 
 use super::{
     Step,
+    charge_point::Unattested,
     denial::SupplyFailure,
     effect::Level,
-    engine::EngineReport,
+    engine::{Claim, EngineReport},
     gauges::Gauges,
     session::{
         Session,
@@ -16,6 +17,17 @@ use super::{
     },
 };
 use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState};
+
+/// What came of one record of an engine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It is applied, or says nothing that this engine could.
+    Taken,
+    /// Nothing can be said of it yet, and the engine is asked again.
+    NotYet,
+    /// Central neither knows the session nor signed it.
+    Unattested,
+}
 
 fn failure_of(end: SupplyEnd) -> Option<SupplyFailure> {
     match end {
@@ -41,30 +53,43 @@ impl Step<'_> {
             );
             self.happened(Level::Warn, "numbers_cut", text);
         }
-        for record in &report.unsettled {
-            self.record_of_engine(id, record);
+        let mut unattested = Unattested::default();
+        for claim in &report.unsettled {
+            if self.record_of_engine(id, claim) == Heard::Unattested {
+                unattested.add(&claim.record);
+            }
         }
-        let mut judged = true;
-        if let Some(record) = &report.current {
-            judged = self.record_of_engine(id, record);
+        let mut supplies = None;
+        if let Some(claim) = &report.current {
+            let heard = self.record_of_engine(id, claim);
+            if heard == Heard::Unattested {
+                unattested.add(&claim.record);
+                unattested.current = Some(claim.record.session.clone());
+            }
+            let supplying = heard != Heard::NotYet && claim.record.state == SupplyState::Supplying;
+            supplies = supplying.then(|| claim.record.session.clone());
         }
-        let supplying = report.current.filter(|record| judged && record.state == SupplyState::Supplying);
-        self.point_mut(id).supplies = supplying.map(|record| record.session);
+        self.point_mut(id).supplies = supplies;
+        self.has_unattested(id, unattested);
     }
 
-    /// One session, as its engine knows it. False: nothing can be said of it yet, and the engine is asked again.
-    fn record_of_engine(&mut self, point: &ChargePointId, record: &SupplyRecord) -> bool {
+    /// One session, as its engine knows it.
+    fn record_of_engine(&mut self, point: &ChargePointId, claim: &Claim) -> Heard {
+        let record = &claim.record;
         let instance = self.point(point).stored.instance.clone();
         let theirs = |session: &Session| session.charge_point == *point && session.instance == instance;
         let id = &record.session;
         match self.net.registry.find_session(id) {
             Some(known) if theirs(known) => {}
-            Some(_) => return true, // another engine's session: nothing of it is this one's to say
+            Some(_) => return Heard::Taken, // another engine's session: nothing of it is this one's to say
             None => match self.archive.session(id) {
                 Some(archived) if theirs(&archived) => self.revive(archived),
-                Some(_) => return true, // another engine's session is over: nothing wakes it
-                None if self.driver_is_doubtful(point, record) => return false,
-                None => self.adopt(point, record),
+                Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
+                None => match claim.attested {
+                    None => return Heard::Unattested,
+                    Some(_) if self.driver_is_doubtful(point, record) => return Heard::NotYet,
+                    Some(created) => self.adopt(point, record, created),
+                },
             },
         }
         let now = self.now.mono;
@@ -78,7 +103,7 @@ impl Step<'_> {
                     State::Reserved | State::Supplying => {}
                     State::Ended(_) => self.still_authorized(id),
                 }
-                return true;
+                return Heard::Taken;
             }
             SupplyState::Supplying => None,
             SupplyState::Ended(end) => Some(end),
@@ -86,7 +111,7 @@ impl Step<'_> {
         let SupplyRecord { seq, energy, power, started_at, .. } = *record;
         let ended_at = record.ended_at();
         self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
-        true
+        Heard::Taken
     }
 
     /// Ended while its engine was asked for it, or before: it must start nothing.

@@ -1,7 +1,7 @@
 //! Central's rules: the registry, the sessions and their tickets.
 //!
 //! [`Network::apply`] takes one [`Command`] at one moment and returns what is to be done about it. It holds every rule;
-//! whoever calls it only carries data. The promises INV-1 to INV-8 of the design are kept here, together with the order
+//! whoever calls it only carries data. The promises INV-1 to INV-8 and INV-10 are kept here, together with the order
 //! that the writer keeps: what changed ([`Network::take_changes`]) is on disk before an effect leaves.
 //!
 //! Deliberately absent: a stored status, a session moved by a driver's message, a call made from here.
@@ -35,6 +35,7 @@ mod state;
 mod status;
 mod step;
 mod telemetry;
+mod unattested;
 mod words;
 
 pub use answers::{Answered, Recorded};

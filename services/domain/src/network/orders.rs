@@ -33,6 +33,8 @@ pub enum Order {
     },
     /// A charge point that is disconnected and has nothing unsettled leaves the network.
     Forget(ChargePointId),
+    /// What an engine claims and central never authorised is to be forgotten there: nothing is ever billed for it.
+    Refuse { charge_point: ChargePointId, sessions: Vec<SessionId> },
 }
 
 /// Which charge points an order means.
@@ -52,6 +54,7 @@ impl Step<'_> {
             Order::Service { which, out_of_order } => self.set_service(which, out_of_order),
             Order::SetPrice { charge_point, price } => self.set_price(&charge_point, price),
             Order::Forget(charge_point) => self.forget(&charge_point),
+            Order::Refuse { charge_point, sessions } => self.refuse(&charge_point, sessions),
         };
         self.answer(asked, reached.map(|count| Ordered { count }));
     }

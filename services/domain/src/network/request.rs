@@ -77,4 +77,5 @@ super::words! {
     ResumeChargePoints = "ResumeChargePoints",
     SetPrice = "SetPrice",
     ForgetChargePoint = "ForgetChargePoint",
+    RefuseSessions = "RefuseSessions",
 }

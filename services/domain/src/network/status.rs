@@ -115,7 +115,7 @@ impl Point {
                 Answering::Yes => "its monitor says that it is not well".into(),
             },
             Status::OutOfOrder => "the operator took it out of service".into(),
-            Status::Supplying | Status::Reserved | Status::Available => String::new(),
+            Status::Supplying | Status::Reserved | Status::Available => self.unattested.words(),
         }
     }
 

@@ -33,6 +33,7 @@ impl Held {
             started_at: None,
             read_at: None,
             trace: self.order.trace,
+            signature: self.order.signature.clone(),
         }
     }
 }

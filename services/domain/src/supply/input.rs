@@ -1,7 +1,7 @@
 //! What the engine is told and asked. Each kind has its own answer: see [`Input`](super::Input).
 
 use super::event::Cause;
-use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, Trace};
+use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, Signature, Trace};
 use std::time::Duration;
 
 /// The right to one supply, from central.
@@ -16,6 +16,8 @@ pub struct Authorization {
     pub duration: Duration,
     /// Where the call that brought it stands in a trace.
     pub trace: Option<Trace>,
+    /// Central's own, over all of this.
+    pub signature: Signature,
 }
 
 /// Whom a call of central's is meant for.

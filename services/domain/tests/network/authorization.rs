@@ -1,6 +1,6 @@
 //! From a request to a reservation, and every way in which it comes to nothing.
 
-use crate::world::{World, cp, driver, ended, price, record, sid};
+use crate::world::{World, attested, cp, driver, ended, price, record, sid};
 use domain::{
     DriverId, Location, SupplyState,
     network::{
@@ -187,7 +187,7 @@ fn a_late_answer_touches_nothing() {
         charge_point: Some(cp("A")),
         instance: late.instance,
         highest_authorization: 1,
-        current: Some(record(&session, "d", SupplyState::Authorized, 0, 0)),
+        current: Some(attested(record(&session, "d", SupplyState::Authorized, 0, 0))),
         unsettled: vec![],
     };
     let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::Done, report });

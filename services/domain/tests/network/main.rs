@@ -5,6 +5,7 @@
 mod answers;
 mod authorization;
 mod choice;
+mod claims;
 mod dates;
 mod engine;
 mod life;

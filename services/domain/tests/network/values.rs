@@ -1,8 +1,9 @@
 //! Values that the tests write in short.
 
 use domain::{
-    ChargePointId, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState,
-    network::{Outcome, State},
+    ChargePointId, DriverId, Energy, Power, Price, SessionId, Signature, SupplyEnd, SupplyRecord,
+    SupplyState, Wall,
+    network::{Claim, Outcome, State},
 };
 
 pub(crate) fn cp(text: &str) -> ChargePointId {
@@ -34,7 +35,18 @@ pub(crate) fn record(session: &SessionId, who: &str, state: SupplyState, seq: u6
         started_at: None,
         read_at: None,
         trace: None,
+        signature: Signature::default(),
     }
+}
+
+/// A record that central's signature stands for.
+pub(crate) fn attested(record: SupplyRecord) -> Claim {
+    Claim { record, attested: Some(Wall(1_600_000_000_000)) }
+}
+
+/// A record that nobody stands for.
+pub(crate) fn unattested(record: SupplyRecord) -> Claim {
+    Claim { record, attested: None }
 }
 
 pub(crate) fn ended(outcome: Outcome) -> State {

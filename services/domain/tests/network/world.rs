@@ -218,6 +218,7 @@ impl World {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let instance = instance.parse().unwrap();
         let charge_point = Some(cp(id));
+        let (current, unsettled) = (current.map(attested), unsettled.into_iter().map(attested).collect());
         let report = EngineReport { charge_point, instance, highest_authorization: 0, current, unsettled };
         let result = Ok(EngineAnswer { outcome, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });

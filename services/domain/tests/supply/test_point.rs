@@ -67,6 +67,7 @@ pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
         price: "0.30 EUR".parse().unwrap(),
         duration: Duration::from_secs(60),
         trace: None,
+        signature: [7; 110].as_slice().try_into().unwrap(),
     }
 }
 

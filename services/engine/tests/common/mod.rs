@@ -127,6 +127,7 @@ impl Engine {
             driver_id: "ana".into(),
             price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
             duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            signature: session.into(),
             ..Default::default()
         }
     }

@@ -1,6 +1,7 @@
 //! `evmesh operator`: what the operator of the network asks of central.
 
 mod desk;
+mod keys;
 mod lists;
 pub(crate) mod network;
 mod orders;
@@ -13,6 +14,7 @@ use crate::{
     remote::Remote,
 };
 use desk::Desk;
+use keys::Keys;
 use lists::List;
 use mesh::{Shutdown, grpc::Address};
 use orders::Order;
@@ -56,6 +58,10 @@ enum Command {
 
     #[command(flatten)]
     Order(Order),
+
+    /// The public keys by which central knows what it authorised: exported, and trusted again after a loss.
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 /// Runs the command to its end, or until shutdown.
@@ -64,6 +70,10 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     let work = async {
         match options.command {
             Command::List(list) => desk.central.waited(list.print(&desk)).await,
+            Command::Keys(keys) => {
+                let output = desk.output.of_no_list()?;
+                desk.central.waited(keys.run(&desk, output)).await
+            }
             Command::Order(order) => {
                 let output = desk.output.of_no_list()?;
                 desk.central.waited(order.give(&desk, output)).await

@@ -6,9 +6,10 @@ use crate::{
     output::{self, Output},
     remote::order,
 };
-use domain::{ChargePointId, Price};
+use domain::{ChargePointId, Price, SessionId};
 use evmesh_proto::operations::{
-    ForgetChargePointRequest, ResumeChargePointsRequest, SetPriceRequest, StopChargePointsRequest,
+    ForgetChargePointRequest, RefuseSessionsRequest, ResumeChargePointsRequest, SetPriceRequest,
+    StopChargePointsRequest,
 };
 use serde_json::json;
 
@@ -28,6 +29,9 @@ pub(super) enum Order {
         /// The charge point.
         charge_point: ChargePointId,
     },
+
+    /// Has an engine forget sessions that it claims and that central never authorised: nothing is ever billed for them.
+    Refuse(Refused),
 }
 
 /// Which charge points an order is for.
@@ -52,6 +56,17 @@ pub(super) struct NewPrice {
     /// What a kWh costs from the next authorisation on, and its currency: 0.35 EUR.
     #[arg(value_name = "PRICE", num_args = 1..=2, required = true)]
     price: Vec<String>,
+}
+
+/// What an engine claims.
+#[derive(Debug, clap::Args)]
+pub(super) struct Refused {
+    /// The charge point whose engine claims them.
+    charge_point: ChargePointId,
+
+    /// The sessions: one, or several (at most 1,000).
+    #[arg(value_name = "SESSION", num_args = 1..=1000, required = true)]
+    sessions: Vec<SessionId>,
 }
 
 impl Which {
@@ -82,11 +97,23 @@ impl Order {
                 let charge_point_id = charge_point.to_string();
                 let forget = order(|request_id| ForgetChargePointRequest { charge_point_id, request_id });
                 central.answer(client.forget_charge_point(forget).await)?;
-                match desk.output {
+                match output {
                     Output::Text => {
                         output::line(&format!("{charge_point} is forgotten; its sessions and tickets stay"))
                     }
                     Output::Json => output::json(&json!({ "charge_point_id": charge_point.as_str() })),
+                }
+            }
+            Self::Refuse(Refused { charge_point, sessions }) => {
+                let refuse = order(|request_id| RefuseSessionsRequest {
+                    charge_point_id: charge_point.to_string(),
+                    session_ids: sessions.iter().map(ToString::to_string).collect(),
+                    request_id,
+                });
+                let count = central.answer(client.refuse_sessions(refuse).await)?.session_count;
+                match output {
+                    Output::Text => output::line(&format!("refused at {charge_point}: {count}")),
+                    Output::Json => output::json(&json!({ "session_count": count })),
                 }
             }
             Self::Price(NewPrice { charge_point, price }) => {

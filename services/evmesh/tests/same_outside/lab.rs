@@ -242,6 +242,7 @@ impl EngineService for Served {
                 price: request.price,
                 authorization_number: request.authorization_number,
                 state: SupplyState::Authorized.into(),
+                signature: request.signature,
                 ..SupplyRecord::default()
             });
         }

@@ -61,6 +61,14 @@ fn stored_price() -> Option<store::StoredPrice> {
     Some(store::StoredPrice { currency_code: "EUR".into(), micros_per_kwh: 300_000 })
 }
 
+fn signing_key() -> store::StoredSigningKey {
+    store::StoredSigningKey {
+        public_key: b"0123456789abcdef0123456789abcdef".to_vec(),
+        network_id: "net".into(),
+        made_ms: 1_700_000_000_000,
+    }
+}
+
 fn central_store() -> Vec<Vec<u8>> {
     use store::{stored_ended::Settlement, stored_session::Life};
     let deadline_ms = 1_700_000_000_000;
@@ -131,6 +139,7 @@ fn central_store() -> Vec<Vec<u8>> {
         ),
         with(b'o', &message),
         with(b'k', &store::StoredOffset { next: 42 }),
+        with(b'b', &signing_key()),
         with(b'm', &store::StoredMeta { format: 2, cluster_id: "cluster".into(), ..Default::default() }),
     ]
 }
@@ -143,6 +152,7 @@ fn engine_store() -> Vec<Vec<u8>> {
         authorization_number: 7,
         seq: 3,
         energy_wh: 1200,
+        signature: vec![7; 110],
         ..Default::default()
     };
     let ended = store::StoredSupply { end: store::StoredSupplyEnd::Completed.into(), ..record.clone() };

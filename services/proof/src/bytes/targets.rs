@@ -179,19 +179,20 @@ pub fn words(text: &[u8]) -> bool {
 
 /// The kind of entry in the store, and its key.
 fn central_key(kind: u8) -> &'static [u8] {
-    match kind % 6 {
+    match kind % 7 {
         0 => b"cMAD-01",
         1 => b"ss1",
         2 => b"rRequestCharge\x00101\0r1\0",
         3 => b"o\0\0\0\0\0\0\0\x01",
         4 => b"k\0\0\0\0",
+        5 => b"b30313233343536373839616263646566",
         _ => b"m",
     }
 }
 
 /// What [`central_key`] is given for a key's first byte.
 fn kind_of(prefix: u8) -> u8 {
-    b"csrokm".iter().position(|known| *known == prefix).map_or(prefix, |at| at as u8)
+    b"csrokbm".iter().position(|known| *known == prefix).map_or(prefix, |at| at as u8)
 }
 
 /// One entry of central's store.

@@ -224,7 +224,7 @@ fn logs(facts: &mut Facts, world: &World) {
             if line.contains("panicked at") {
                 facts.violated("INV-7", None, format!("{} panicked: {line}", slot.name));
             }
-            if line.contains("unknown to central: adopted") {
+            if line.contains("unknown to central: adopted") || line.contains("central never authorised") {
                 facts.violated("INV-6", None, format!("central forgot a session: {line}"));
             }
         }

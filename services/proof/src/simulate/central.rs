@@ -8,13 +8,17 @@ use super::{
 };
 use central::{
     messages,
+    signing::Keys,
     store::{Filter, Snapshot},
     writer::{Input, Writer},
 };
 use domain::network::{CallId, Command, Config, Effect, Network, Reply, Session, State, Token};
 use domain::{ChargePointId, DriverId, Mono, SessionId};
 use mesh::{group_commit::Owner, testing::MemoryStore};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// Time passes for central this often (ms).
 const TICK: u64 = 200;
@@ -67,11 +71,13 @@ pub(super) struct CentralHost {
     pub(super) config: Config,
     /// A copy of the store that somebody made.
     pub(super) copy: Option<MemoryStore>,
+    /// Those of its newest life.
+    pub(super) keys: Option<Arc<Keys>>,
 }
 
 impl CentralHost {
     pub(super) fn new(config: Config) -> Self {
-        Self { disk: Disk::new(), up: None, life: 0, clock: Clock::default(), config, copy: None }
+        Self { disk: Disk::new(), up: None, life: 0, clock: Clock::default(), config, copy: None, keys: None }
     }
 }
 
@@ -91,6 +97,7 @@ impl World {
             Ok(central) => {
                 say!(self, "central starts (life {life})");
                 let reader = Reader::new(central.rules.position());
+                self.central.keys = Some(central.rules.keys());
                 let running = Running {
                     central,
                     queue: VecDeque::new(),

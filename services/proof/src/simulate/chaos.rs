@@ -4,8 +4,10 @@ use super::{
     central::Caller,
     driver::{asked, fingerprint, new_session},
     engine::ReplyTo,
+    truth::Truth,
     world::{Place, World, say},
 };
+use central::writer::Input;
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
 use domain::requests::Input;
 use domain::supply::{Act, Happened};
@@ -220,7 +222,7 @@ impl World {
         if self.random.one_in(2) { far } else { -far }
     }
 
-    fn somebody(&mut self) -> DriverId {
+    pub(super) fn somebody(&mut self) -> DriverId {
         let n = self.random.index(self.apps.len());
         self.apps[n].driver.clone()
     }
@@ -373,7 +375,21 @@ impl World {
                 self.tally.count("central's store is an old copy");
                 let entries = self.central.disk.restore(copy);
                 self.truth.central_restored(&entries);
+                let later = self.random.span(20_000);
+                self.after(later, Self::operator_trusts);
             }
         }
+    }
+
+    /// The operator has kept the public keys of before apart from the store, and gives those that it lacks.
+    fn operator_trusts(&mut self) {
+        let Truth { made, keys, .. } = &self.truth;
+        let missing: Vec<_> = made.values().filter(|known| !keys.contains(&known.key)).cloned().collect();
+        if missing.is_empty() {
+            return;
+        }
+        say!(self, "the operator trusts {} keys", missing.len());
+        self.central_takes(Input::Trust(missing));
+        self.after(2_000, Self::operator_trusts); // until they are on disk
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     central::{CALL_TIMEOUT, Caller, Query, Work},
-    engine::wired,
+    wire::wired,
     world::{Clock, Place, World, say},
 };
 use central::view;

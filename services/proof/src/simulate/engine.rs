@@ -4,18 +4,15 @@
 use super::{
     disk::{Disk, Fate},
     monitor::MonitorHost,
+    wire::{received, response, state_of},
     world::{Clock, Place, World, say},
 };
-use central::{
-    engine_client::{Request, Response},
-    writer::Input,
-};
+use central::{engine_client::Request, writer::Input};
 use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineCall};
 use domain::simulated::Settings;
 use domain::supply::Happened;
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
 use proof::engine_process::{Asked, Engine, Told};
-use prost::Message;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Who waits for the engine's answer.
@@ -254,7 +251,8 @@ impl World {
 
     /// A call leaves central for this address. It comes back exactly once: answered, refused or given up.
     pub(super) fn call_engine(&mut self, life: u64, call: EngineCall) {
-        let request = Request::of(&call);
+        let Some(keys) = self.central.keys.clone() else { return };
+        let request = Request::of(&keys, &call);
         let EngineCall { charge_point, address, call, .. } = call;
         let Some(p) = self.engine_at(&address) else {
             let failed = Err(CallFailed("nobody is there".into()));
@@ -283,12 +281,16 @@ impl World {
         });
     }
 
-    fn engine_answers(&mut self, p: usize, told: Told, reply: ReplyTo) {
+    fn engine_answers(&mut self, p: usize, mut told: Told, reply: ReplyTo) {
         match reply {
             ReplyTo::Nobody => {}
             ReplyTo::Central { charge_point, life, call } => {
-                let result = response(told);
+                let Some(keys) = self.central.keys.clone() else { return };
+                let mut result = response(&told, &keys, &charge_point);
                 self.check_answer(p, &result);
+                if state_of(&mut told).is_some_and(|state| self.lies(p, state)) {
+                    result = response(&told, &keys, &charge_point);
+                }
                 if let Some(ms) = self.delay(Place::Engine(p), Place::Central) {
                     self.after(ms, move |world| {
                         world.engine_answered(charge_point, life, call, result, true);
@@ -367,34 +369,4 @@ impl World {
             self.engine_relays_once(p);
         }
     }
-}
-
-/// Over the wire and back.
-pub(super) fn wired<T: Message + Default>(message: &T) -> T {
-    T::decode(message.encode_to_vec().as_slice()).expect("what was encoded is decoded")
-}
-
-fn received(request: Request) -> Asked {
-    match request {
-        Request::Authorize(request) => Asked::Authorize(wired(&request)),
-        Request::Revoke(request) => Asked::Revoke(wired(&request)),
-        Request::Stop(request) => Asked::Stop(wired(&request)),
-        Request::Confirm(request) => Asked::Confirm(wired(&request)),
-        Request::GetState(request) => Asked::GetState(wired(&request)),
-    }
-}
-
-fn response(told: Told) -> Result<EngineAnswer, CallFailed> {
-    let response: Response = match told {
-        Told::Authorize(response) => wired(&response).into(),
-        Told::Revoke(response) => wired(&response).into(),
-        Told::Stop(response) => wired(&response).into(),
-        Told::Confirm(response) => wired(&response).into(),
-        Told::GetState(response) => wired(&response).into(),
-        Told::Refused(failure) => return Err(CallFailed(failure.to_string())),
-        Told::Pong(_) | Told::Panel(_) | Told::Done => {
-            return Err(CallFailed("another call was answered".into()));
-        }
-    };
-    response.read().map_err(|failure| CallFailed(failure.to_string()))
 }

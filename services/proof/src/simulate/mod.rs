@@ -16,12 +16,14 @@ mod disk;
 mod driver;
 mod engine;
 mod forger;
+mod liar;
 mod liveness;
 mod monitor;
 mod plan;
 mod random;
 mod tally;
 mod truth;
+mod wire;
 mod world;
 
 use std::{
@@ -199,7 +201,14 @@ mod tests {
             assert_eq!(outcome.violation, None, "proof simulate --seed {seed} --trace");
             tally.merge(&outcome.tally);
         }
-        for what in ["central died", "engine died", "supplies started", "tickets exact", "told TICKET"] {
+        for what in [
+            "lies told to central",
+            "central died",
+            "engine died",
+            "supplies started",
+            "tickets exact",
+            "told TICKET",
+        ] {
             assert!(tally.get(what) > 20, "an idle run proves nothing: {what} {}", tally.get(what));
         }
     }

@@ -3,7 +3,8 @@
 use super::{
     central::{CALL_TIMEOUT, Caller},
     driver::asked,
-    engine::{ReplyTo, wired},
+    engine::ReplyTo,
+    wire::wired,
     world::{Clock, Place, World, address_of, say},
 };
 use central::writer::Input as AtCentral;

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) pace: u64,
     /// What happens, as often as it is named.
     pub(super) chaos: Vec<Chaos>,
+    /// The charge point whose engine lies to central, if one does.
+    pub(super) liar: Option<usize>,
 }
 
 impl Plan {
@@ -47,10 +49,11 @@ impl Plan {
             })
             .flat_map(|&(chaos, weight)| std::iter::repeat_n(chaos, weight))
             .collect();
+        let points = random.pick(&[1, 2, 2, 3, 4]);
         Self {
             config,
             engine_timeout: 2_500,
-            points: random.pick(&[1, 2, 2, 3, 4]),
+            points,
             drivers: random.pick(&[1, 2, 3, 4]),
             partitions: random.pick(&[1, 2, 4]),
             faulty: random.between(60_000, 300_000),
@@ -60,6 +63,7 @@ impl Plan {
             deadly_steps: random.pick(&[0, 60, 200, 600]),
             pace: random.pick(&[600, 1_500, 4_000]),
             chaos,
+            liar: random.one_in(2).then(|| random.index(points)),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! promises.
 
 use super::world::{World, address_of, say};
+use central::store::codec::{KnownKey, PublicKey};
 use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
@@ -74,9 +75,14 @@ pub(super) struct Truth {
     pub(super) answers: BTreeMap<RequestKey, Answered>,
     pub(super) rows: BTreeMap<Vec<u8>, StoredMessage>,
     offsets: BTreeMap<i32, i64>,
+    pub(super) keys: BTreeSet<PublicKey>,
     // What left central.
     pub(super) tickets: BTreeMap<SessionId, Ticket>,
     pub(super) fixed: BTreeMap<SessionId, Price>,
+    /// For whom, and where, central asked an engine for each session.
+    pub(super) authorized: BTreeMap<SessionId, (ChargePointId, DriverId)>,
+    /// Every key that central ever made.
+    pub(super) made: BTreeMap<PublicKey, KnownKey>,
     pub(super) given: BTreeMap<RequestKey, String>,
     pub(super) registered: BTreeMap<ChargePointId, u64>,
     pub(super) told: BTreeMap<SessionId, Told>,
@@ -111,6 +117,7 @@ impl Truth {
         self.answers.clear();
         self.rows.clear();
         self.offsets.clear();
+        self.keys.clear();
         self.given.clear();
         self.registered.clear();
         for (key, value) in entries {
@@ -120,6 +127,7 @@ impl Truth {
                 Ok(Page::Answer(key, answered)) => drop(self.answers.insert(key, *answered)),
                 Ok(Page::Notification(row)) => drop(self.rows.insert(key.clone(), row)),
                 Ok(Page::Offset(partition, next)) => drop(self.offsets.insert(partition, next)),
+                Ok(Page::SigningKey(known)) => drop(self.keys.insert(known.key)),
                 Ok(Page::Other) | Err(_) => {}
             }
         }
@@ -200,6 +208,10 @@ impl World {
                 Ok(Page::Answer(request, answered)) => drop(self.truth.answers.insert(request, *answered)),
                 Ok(Page::Notification(row)) => drop(self.truth.rows.insert(key, row)),
                 Ok(Page::Offset(partition, next)) => offsets.push((partition, next)),
+                Ok(Page::SigningKey(known)) => {
+                    self.truth.keys.insert(known.key);
+                    self.truth.made.insert(known.key, known);
+                }
                 Ok(Page::Other) => {}
                 Err(error) => self.broken("INV-7", format!("central wrote what it cannot read: {error}")),
             }

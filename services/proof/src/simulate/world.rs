@@ -75,6 +75,8 @@ pub(super) struct World {
     pub(super) cuts: BTreeMap<(Place, Place), u64>,
     pub(super) truth: Truth,
     pub(super) tally: Tally,
+    /// What engines said of signed sessions: a liar has heard it.
+    pub(super) overheard: Vec<evmesh_proto::engine::SupplyRecord>,
     trace: bool,
     pub(super) violation: Option<Violation>,
 }
@@ -114,6 +116,7 @@ impl World {
             cuts: BTreeMap::new(),
             truth: Truth::default(),
             tally: Tally::default(),
+            overheard: Vec::new(),
             trace,
             violation: None,
             plan,

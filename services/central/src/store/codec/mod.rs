@@ -6,11 +6,13 @@
 mod answer;
 mod charge_point;
 mod session;
+mod signing_key;
 
 pub use answer::{answered, answered_value};
 pub(crate) use answer::{request_key, request_key_bytes};
 pub use charge_point::{charge_point, charge_point_value};
 pub use session::{session, session_value};
+pub use signing_key::{KnownKey, PublicKey, signing_key, signing_key_value};
 
 use crate::{Error, error::Unreadable};
 use domain::Price;

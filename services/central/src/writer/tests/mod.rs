@@ -8,8 +8,8 @@ mod steps;
 use super::*;
 use crate::store::read_rows;
 use domain::network::{
-    Asked, CallFailed, CallOutcome, Config, Denial, EngineAnswer, EngineCall, EngineReport, EngineRequest,
-    Health, Method, Order, Registration, Reply, RequestKey, Session, Target, Token, Which,
+    Asked, CallFailed, CallOutcome, Claim, Config, Denial, EngineAnswer, EngineCall, EngineReport,
+    EngineRequest, Health, Method, Order, Registration, Reply, RequestKey, Session, Target, Token, Which,
 };
 use domain::{
     Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
@@ -49,12 +49,14 @@ impl Engine {
             }
             EngineRequest::GetState => CallOutcome::Done,
         };
+        let attested = |record: SupplyRecord| Claim { record, attested: Some(Wall(1)) };
+        let unsettled = if self.mute { Vec::new() } else { self.unsettled.clone() };
         let report = EngineReport {
             charge_point: Some("MAD-01".parse().unwrap()),
             instance: "store-1".parse().unwrap(),
             highest_authorization: self.highest,
-            current: self.current.clone().filter(|_| !self.mute),
-            unsettled: if self.mute { Vec::new() } else { self.unsettled.clone() },
+            current: self.current.clone().filter(|_| !self.mute).map(attested),
+            unsettled: unsettled.into_iter().map(attested).collect(),
         };
         EngineAnswer { outcome, report }
     }
@@ -87,6 +89,7 @@ impl Engine {
             started_at: None,
             read_at: None,
             trace: None,
+            signature: domain::Signature::default(),
         });
         CallOutcome::Done
     }

@@ -101,10 +101,6 @@ async fn manual(world: &mut World) {
     world.call("MAD-02", "EnginePanelService/StartManualSupply", json!({"request_id": "guest"})).await;
     world.call("MAD-02", "EnginePanelService/PlugIn", json!({})).await;
     let of = json!({"driver_id": "INVITADO"});
-    let is_settled = |answer: &Value| {
-        let all = answer["sessions"].as_array();
-        all.is_some_and(|all| all.len() == 2 && all.iter().all(|session| session["settled"] == true))
-    };
     world.until("central", "OperatorService/ListSessions", of, "it is settled", is_settled).await;
     world.at_point("MAD-02", &["unplug"]);
     world.status("MAD-02", "AVAILABLE").await;

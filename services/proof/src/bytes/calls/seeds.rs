@@ -89,6 +89,7 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         driver_id: "101".into(),
         price: price.clone(),
         duration: Some(prost_types::Duration { seconds: 30, nanos: 0 }),
+        signature: vec![7; 110],
         ..Default::default()
     };
     let register = chargepoint::RegisterChargePointRequest {

@@ -275,9 +275,32 @@ r#"        if let Some(record) = stored.current {
         name: "unknown-session-ignored",
         promises: &["INV-1", "liveness"],
         edits: &[edit!("domain/src/network/evidence.rs":
-"                None => self.adopt(point, record),"
-=> r#"                None if crate::broken("unknown-session-ignored") => return false,
-                None => self.adopt(point, record),"#)],
+"                None => match claim.attested {"
+=> r#"                None if crate::broken("unknown-session-ignored") => return Heard::NotYet,
+                None => match claim.attested {"#)],
+    },
+    Break {
+        name: "signature-not-verified",
+        promises: &["INV-10"],
+        edits: &[edit!("central/src/signing.rs":
+"        if verified.is_err() {"
+=> r#"        if verified.is_err() && !domain::broken("signature-not-verified") {"#)],
+    },
+    Break {
+        name: "signature-of-another-charge-point-taken",
+        promises: &["INV-10"],
+        edits: &[
+            edit!("central/src/signing.rs":
+                "        charge_point_id: charge_point.to_string(),"
+                => r#"        charge_point_id: if domain::broken("signature-of-another-charge-point-taken") {
+            String::new()
+        } else { charge_point.to_string() },"#),
+            edit!("central/src/signing.rs":
+                "        instance_id: instance.to_string(),"
+                => r#"        instance_id: if domain::broken("signature-of-another-charge-point-taken") {
+            String::new()
+        } else { instance.to_string() },"#),
+        ],
     },
     Break {
         name: "order-not-stored",

@@ -31,6 +31,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::Unreadable { .. }
         | Command::Broker(_)
         | Command::Copied(_)
+        | Command::KeysTrusted
         | Command::Tick => None,
     }
 }
@@ -140,9 +141,8 @@ impl World {
                 let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
                 heard.asked.get_or_insert(at);
                 if let Ok(answer) = result {
-                    let records = answer.report.current.iter().chain(&answer.report.unsettled);
-                    for record in records {
-                        self.truth.life.signs.insert(record.session.clone(), at);
+                    for claim in answer.report.current.iter().chain(&answer.report.unsettled) {
+                        self.truth.life.signs.insert(claim.record.session.clone(), at);
                     }
                 }
                 let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
@@ -169,6 +169,7 @@ impl World {
             | Command::Unreadable { .. }
             | Command::Broker(Broker::Gap)
             | Command::Copied(_)
+            | Command::KeysTrusted
             | Command::Tick => {}
         }
     }
@@ -284,7 +285,7 @@ impl World {
 
     fn check_call(&mut self, charge_point: &ChargePointId, request: &EngineRequest) {
         match request {
-            EngineRequest::Authorize { number, session, price, .. } => {
+            EngineRequest::Authorize { number, session, driver, price, .. } => {
                 let known = self.truth.sessions.get(session);
                 let there =
                     known.is_some_and(|known| known.authorization >= *number && known.price == *price);
@@ -294,6 +295,8 @@ impl World {
                 let noted =
                     self.truth.points.get(charge_point).is_some_and(|p| p.highest_authorization >= *number);
                 self.expect("INV-8", noted, || format!("number {number} is used before it is on disk"));
+                let whose = (charge_point.clone(), driver.clone());
+                self.truth.authorized.insert(session.clone(), whose);
                 let fixed = *self.truth.fixed.entry(session.clone()).or_insert(*price);
                 self.expect("INV-4", fixed == *price, || {
                     format!("session {session} is authorised at {fixed}, and then at {price}")

@@ -8,7 +8,7 @@ use super::{
     reading_of,
 };
 use domain::SessionId;
-use domain::network::{CallFailed, EngineAnswer, Outcome, Session, State};
+use domain::network::{CallFailed, Claim, EngineAnswer, Outcome, Session, State};
 use domain::requests;
 use domain::supply::View;
 use evmesh_proto::engine::CallResult;
@@ -63,7 +63,7 @@ impl World {
         self.expect("INV-8", now >= before, || {
             format!("{id} has forgotten its authorisations: it has seen {before}, and says {now}")
         });
-        for record in report.current.iter().chain(&report.unsettled) {
+        for Claim { record, .. } in report.current.iter().chain(&report.unsettled) {
             if record.seq == 0 {
                 continue; // not taken up
             }
@@ -77,7 +77,11 @@ impl World {
         let missing = kept.map(|(session, _)| session).find(|session| {
             let known = self.truth.sessions.get(*session);
             known.is_none_or(|known| known.ticket().is_none())
-                && report.unsettled.iter().chain(&report.current).all(|record| record.session != **session)
+                && report
+                    .unsettled
+                    .iter()
+                    .chain(&report.current)
+                    .all(|claim| claim.record.session != **session)
         });
         let missing = missing.filter(|_| !self.truth.restored).cloned();
         self.expect("INV-1", missing.is_none(), || {

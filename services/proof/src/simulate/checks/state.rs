@@ -90,7 +90,24 @@ impl World {
         for (promise, text) in wrong {
             self.broken(promise, text);
         }
+        self.check_held();
         self.check_statuses();
+    }
+
+    /// Whoever is held by a supply is held by one that central asked an engine for (INV-10).
+    fn check_held(&mut self) {
+        let Some(running) = &self.central.up else { return };
+        let held = running.network().sessions().filter(|session| session.state() == State::Supplying);
+        let lie = held.filter(|session| {
+            let asked = self.truth.authorized.get(&session.id);
+            asked.is_none_or(|(_, driver)| *driver != session.driver)
+        });
+        let lies: Vec<String> = lie
+            .map(|session| format!("{} is held by session {}, a lie", session.driver, session.id))
+            .collect();
+        for text in lies {
+            self.broken("INV-10", text);
+        }
     }
 
     /// Each status is one that the truth allows.

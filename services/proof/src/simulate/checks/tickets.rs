@@ -22,6 +22,15 @@ fn reckoned(price: Price, energy: Energy) -> u64 {
 impl World {
     pub(in crate::simulate) fn check_ticket(&mut self, session: &Session, ticket: Ticket) {
         let id = &session.id;
+        let authorized = self.truth.authorized.get(id).is_some_and(|(charge_point, driver)| {
+            *charge_point == session.charge_point && *driver == session.driver
+        });
+        self.expect("INV-10", authorized, || {
+            format!(
+                "session {id} of {} at {} has a ticket, and central never authorised it",
+                session.driver, session.charge_point
+            )
+        });
         let first = *self.truth.tickets.entry(id.clone()).or_insert(ticket);
         let mut bill = ticket;
         bill.late_energy = first.late_energy;
