@@ -9,7 +9,6 @@ use super::{
 };
 use central::writer::Input;
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
-use domain::requests::Input;
 use domain::supply::{Act, Happened};
 use domain::{ChargePointId, Currency, DriverId, Location, Mono, Price, SessionId};
 use proof::engine_process::Asked;
@@ -259,7 +258,9 @@ impl World {
             if known.is_empty() || self.random.one_in(2) { None } else { Some(self.random.pick(&known)) };
         match self.apps.iter().position(|app| app.driver == driver && app.up.is_some()) {
             // By its app, which knows what goes on.
-            Some(a) if session.is_none() => self.app_takes(a, self.apps[a].life, Input::StopWanted),
+            Some(a) if session.is_none() => {
+                self.app_takes(a, self.apps[a].life, domain::requests::Input::StopWanted)
+            }
             Some(_) | None => self.stops(driver, session),
         }
     }
