@@ -149,8 +149,8 @@ pub struct Rules {
           value_parser = positive_seconds)]
     pub answer_ttl: Duration,
 
-    /// How many of these answers are kept at most (count); the oldest go first, and 1,000 of a caller are enough. Denials
-    /// are kept beside them, 20,000 at most.
+    /// How many of these answers are kept at most (count); the oldest go first, and 1,000 of a caller are enough.
+    /// Denials are kept beside them, 20,000 at most.
     #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT",
           default_value_t = Config::default().max_answers)]
     pub max_answers: usize,

@@ -35,8 +35,8 @@ pub(crate) async fn attend(
 async fn answer(point: &Point, link: u64, ping: &AttendRequest) -> Result<AttendResponse, Failure> {
     let whose = ping.charge_point_id.as_str();
     if !whose.is_empty() && whose != point.charge_point().as_str() {
-        // It learns whose engine this is, and counts for nothing: a mistyped address must not keep a supply running that
-        // its own monitor has left.
+        // It learns whose engine this is, and counts for nothing: a mistyped address must not keep a supply running
+        // that its own monitor has left.
         return wire::pong(Reply { answer: Ok(()), view: point.act(Act::Look).await? });
     }
     wire::pong(point.ask(wire::ping(link, ping)?).await?)

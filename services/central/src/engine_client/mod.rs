@@ -1,8 +1,9 @@
 //! Calls to engines: each is a task of its own, so that ten thousand silent engines hold up nobody else.
 //!
 //! The rules ask for one call at a time per engine, and for so many registrations at most, so there are little more
-//! tasks than charge points: that is their bound, and a smaller one would let silent engines take the places of others. Every call comes back to the
-//! rules, answered or not: what an engine answers is checked here, and a malformed answer is none.
+//! tasks than charge points: that is their bound, and a smaller one would let silent engines take the places of
+//! others. Every call comes back to the rules, answered or not: what an engine answers is checked here, and a
+//! malformed answer is none.
 
 mod answer;
 mod wire;

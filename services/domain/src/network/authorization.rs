@@ -144,9 +144,9 @@ impl Step<'_> {
         }
     }
 
-    /// Those whose last try failed come last, never out; then the cheapest first, then by id. The list is of before this step, in which an order may have ended several
-    /// requests: each goes on, and no two to the same place (INV-2), nor to one that the same order takes out of
-    /// service.
+    /// Those whose last try failed come last, never out; then the cheapest first, then by id. The list is of before
+    /// this step, in which an order may have ended several requests: each goes on, and no two to the same place
+    /// (INV-2), nor to one that the same order takes out of service.
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_ref().map_or("", Location::as_str);
         let registry = &self.net.registry;

@@ -5,15 +5,13 @@ use super::{
     engine::{CallFailed, CallId, EngineAnswer},
     gauges::Gauges,
     orders::Order,
+    provisional::Registration,
     reply::{Ordered, Registered, Reported},
     request::Asked,
     session::{Session, Source, life::Outcome},
     step::Step,
 };
-use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyEnd,
-    Trace, Wall,
-};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Location, Mono, SessionId, SupplyEnd, Trace, Wall};
 
 /// Where a driver wants to charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +33,6 @@ pub enum Broker {
     Away,
     /// Messages are missing: another cluster, or offsets that no longer exist.
     Gap,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    pub charge_point: ChargePointId,
-    /// Its place; taken the first time.
-    pub location: Location,
-    /// Its price; taken the first time.
-    pub price: Price,
-    pub engine_address: String,
-    pub instance: InstanceId,
-    pub monitor: MonitorId,
-    /// The newest epoch that the engine has refused an older one for; 0 if none.
-    pub newest_epoch: u64,
 }
 
 /// Something that happened, or is asked for.

@@ -24,6 +24,7 @@ mod monitor_link;
 mod notices;
 mod orders;
 mod pending;
+mod provisional;
 mod rebuild;
 mod registration;
 mod registry;
@@ -47,6 +48,7 @@ pub use effect::*;
 pub use engine::*;
 pub use gauges::*;
 pub use orders::{Order, Which};
+pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
 pub use session::{

@@ -1,22 +1,22 @@
 //! How charge points come into being, and come back: registrations.
 //!
 //! Whoever reaches central can register anything, and an address may be mistyped. So a registration that brings
-//! something new (a charge point, another store, another address) is *provisional*: it is in memory only, and in nobody's
-//! way, until the engine at its address has answered as this charge point's and with this instance. What is made up
-//! leaves nothing behind; one engine is never two charge points'; and a monitor that lost sight of its engine, or whose
-//! word comes late, takes no instance's place.
+//! something new (a charge point, another store, another address) is *provisional*: it is in memory only, and in
+//! nobody's way, until the engine at its address has answered as this charge point's and with this instance. What is
+//! made up leaves nothing behind; one engine is never two charge points'; and a monitor that lost sight of its
+//! engine, or whose word comes late, takes no instance's place.
 
 use super::{
     RegistrationPolicy, Step,
     charge_point::{ChargePoint, Link, Point},
-    command::Registration,
     denial::{Denial, Reason},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, EngineAnswer, EngineRequest},
+    provisional::{Provisional, Registration},
     reply::Registered,
     request::{Asked, Token},
 };
-use crate::{Mono, ids::MAX_CLAIMED_EPOCH};
+use crate::ids::MAX_CLAIMED_EPOCH;
 use std::time::Duration;
 
 /// A registration waits so long at most for its engine: far longer than a call takes.
@@ -25,18 +25,6 @@ const PROVISIONAL_FOR: Duration = Duration::from_secs(60);
 const PROVISIONAL_MOST: usize = 1024;
 /// So many of one host's. With all of them silent the other hosts' charge points come into the network as ever.
 const PROVISIONAL_A_HOST: usize = 128;
-
-/// A registration whose engine has not been heard yet.
-#[derive(Debug)]
-pub(super) struct Provisional {
-    token: Token<Registered>,
-    /// The host that it came from.
-    host: String,
-    registration: Registration,
-    /// What it will have: its engine is told already.
-    epoch: u64,
-    until: Mono,
-}
 
 impl Step<'_> {
     pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {

@@ -2,8 +2,8 @@
 //!
 //! An id that comes from outside is looked for once, at the door of its rule (`find_…`). From there on what it names
 //! exists: a charge point is removed by its own order alone, and only without sessions in memory; a session leaves the
-//! memory only after a step, when it is saved, and each session has its charge point. So the other look-ups return what they name; that it is missing would be a fault of
-//! these rules, not of an input.
+//! memory only after a step, when it is saved, and each session has its charge point. So the other look-ups return
+//! what they name; that it is missing would be a fault of these rules, not of an input.
 
 use super::{
     charge_point::{Point, Rank},

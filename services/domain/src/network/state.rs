@@ -6,7 +6,7 @@ use super::{
     config::Config,
     engine::CallId,
     pending::Pending,
-    registration::Provisional,
+    provisional::Provisional,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},

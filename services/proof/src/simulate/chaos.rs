@@ -182,12 +182,13 @@ impl World {
             }
             Chaos::OldMessage => self.old_message(p),
             Chaos::Forgery => self.forges(p),
-            Chaos::Garbage => {
-                let payload =
-                    self.random.pick(&["", "{", "\u{0}", "{\"type\":\"CONSUMO\",\"cp_id\":\"CP-0\"}"]);
-                self.arrives_at_broker(b"CP-0".to_vec(), payload.into());
-            }
+            Chaos::Garbage => self.garbage(),
         }
+    }
+
+    fn garbage(&mut self) {
+        let payload = self.random.pick(&["", "{", "\u{0}", "{\"type\":\"CONSUMO\",\"cp_id\":\"CP-0\"}"]);
+        self.arrives_at_broker(b"CP-0".to_vec(), payload.into());
     }
 
     fn cut_a_link(&mut self, p: usize) {

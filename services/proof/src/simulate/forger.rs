@@ -15,8 +15,8 @@ use domain::{Energy, Location, SessionId};
 pub(super) const MARK: &str = "forged-";
 
 impl World {
-    /// Somebody registers what is made up, or mistyped: a charge point that is none, beside another's engine or nobody's;
-    /// or this charge point beside another's engine or nobody's.
+    /// Somebody registers what is made up, or mistyped: a charge point that is none, beside another's engine or
+    /// nobody's; or this charge point beside another's engine or nobody's.
     pub(super) fn stranger_registers(&mut self, p: usize) {
         let (other, fresh) = (self.random.index(self.points.len()), self.fresh());
         let nobody = other == p || self.random.one_in(3);

@@ -1,7 +1,7 @@
 //! Central's state after each step: who is open where, how long, and what each charge point is shown as (INV-2, INV-3).
 
 use super::{super::world::World, ms};
-use domain::network::{Health, Outcome, State, Status};
+use domain::network::{Config, Health, Outcome, Session, State, Status};
 use std::collections::BTreeSet;
 
 /// INV-3's 5 s, and what late ticks and slow steps of this simulation add (ms).
@@ -33,23 +33,8 @@ impl World {
             let (before, since, restored) = life.since.get(id).copied().unwrap_or(first);
             let (lasted, fresh) = (self.at - since, !restored);
             if before != session.state() {
-                if session.state() == State::Ended(Outcome::Expired)
-                    && before == State::Reserved
-                    && fresh
-                    && !session.store_lost()
-                    && lasted + 100 < ms(config.reservation)
-                {
-                    wrong.push(("INV-3", format!("session {id} expires {lasted} ms after its reservation")));
-                }
-                if session.state() == State::Ended(Outcome::Faulted)
-                    && before == State::Supplying
-                    && fresh
-                    && session.ticket().is_none_or(|ticket| ticket.estimated())
-                    && !session.store_lost()
-                    && lasted + 100 < ms(config.supply_silence)
-                {
-                    wrong.push(("INV-3", format!("session {id} is silent after {lasted} ms of supply")));
-                }
+                let ended_early = if fresh { too_early(session, before, lasted, config) } else { None };
+                wrong.extend(ended_early.map(|text| ("INV-3", text)));
                 life.since.insert(id.clone(), (session.state(), self.at, restored));
                 continue;
             }
@@ -150,5 +135,25 @@ impl World {
         for text in wrong {
             self.broken("status", text);
         }
+    }
+}
+
+/// A session that ended by its deadline before that was over.
+fn too_early(session: &Session, before: State, lasted: u64, config: &Config) -> Option<String> {
+    if session.store_lost() {
+        return None;
+    }
+    let id = &session.id;
+    match (before, session.state()) {
+        (State::Reserved, State::Ended(Outcome::Expired)) if lasted + 100 < ms(config.reservation) => {
+            Some(format!("session {id} expires {lasted} ms after its reservation"))
+        }
+        (State::Supplying, State::Ended(Outcome::Faulted))
+            if session.ticket().is_none_or(|ticket| ticket.estimated())
+                && lasted + 100 < ms(config.supply_silence) =>
+        {
+            Some(format!("session {id} is silent after {lasted} ms of supply"))
+        }
+        _ => None,
     }
 }
