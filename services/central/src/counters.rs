@@ -21,6 +21,10 @@ const EVENTS: &[(&str, &str)] = &[
     ),
     ("dead_letters", "INV-7: messages on cp_telemetry that fit nothing"),
     ("dead_letters_dropped", "INV-7: dead letters beyond what is kept while Kafka does not take them"),
+    (
+        "drivers_cooling_down",
+        "INV-10: reservations that went unused and after which their driver has to wait for another",
+    ),
     ("engine_stores_lost", "INV-1: engines that came back with another store"),
     ("engines_answering", "INV-9: engines that answer central, for the first time or again"),
     ("engines_silent", "INV-3: calls to engines that decided something by not being answered"),

@@ -15,6 +15,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::ChargePointConnected
         | Reason::NoChargePointFree
         | Reason::DriverBusy
+        | Reason::DriverCoolingDown
         | Reason::EngineRefused
         | Reason::EngineSilent
         | Reason::ChargePointMismatch
@@ -27,8 +28,8 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         // The caller has to register again first: a retry of the same call cures nothing.
         Reason::EpochStale | Reason::InstanceStale => (Code::Aborted, false),
     };
-    let failure = Failure::new(code, denial.reason.as_str(), denial.text);
-    if retry { failure.retry_after(RETRY_AFTER) } else { failure }
+    let retry_after = denial.retry_after.or(retry.then_some(RETRY_AFTER));
+    Failure { retry_after, ..Failure::new(code, denial.reason.as_str(), denial.text) }
 }
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests {
     #[test]
     fn every_reason_keeps_its_word_and_its_sentence() {
         for &reason in Reason::ALL {
-            let failure = failure(Denial { reason, text: "why".into() });
+            let failure = failure(Denial::new(reason, "why"));
             assert_eq!((failure.reason.as_str(), failure.message.as_str()), (reason.as_str(), "why"));
             let retry = matches!(
                 reason,

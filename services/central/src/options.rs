@@ -155,6 +155,19 @@ pub struct Rules {
           default_value_t = Config::default().max_answers)]
     pub max_answers: usize,
 
+    /// A driver, or a charge point's guests, that let so many reservations go unused within --unused-within waits
+    /// before it gets another (count; 0: never). One counts that was cancelled, or not taken up, while its engine
+    /// held it; a driver counts apart at each address.
+    #[arg(long, env = "EVMESH_CENTRAL_UNUSED_RESERVATIONS", value_name = "COUNT",
+          default_value_t = Config::default().unused_most)]
+    pub unused_reservations: usize,
+
+    /// For how long an unused reservation counts (seconds).
+    #[arg(long, env = "EVMESH_CENTRAL_UNUSED_WITHIN", value_name = "SECONDS",
+          default_value = in_seconds(Config::default().unused_within),
+          value_parser = positive_seconds)]
+    pub unused_within: Duration,
+
     /// How many charge points may register (count).
     #[arg(long, env = "EVMESH_CENTRAL_MAX_CHARGE_POINTS", value_name = "COUNT",
           default_value_t = Config::default().max_charge_points)]
@@ -200,6 +213,8 @@ impl Rules {
             max_answers: self.max_answers,
             registration,
             max_charge_points: self.max_charge_points,
+            unused_most: self.unused_reservations,
+            unused_within: self.unused_within,
             ..Config::default()
         })
     }

@@ -8,9 +8,10 @@ use std::{fmt, num::NonZero, str::FromStr};
 pub struct Context {
     /// Where the caller stands; `None`: it named no trace, and what follows makes its own from its session's id.
     pub trace: Option<Trace>,
-    /// Who asks, by the name that its `request_id`s belong to: a driver, a charge point, or the operator; for a
-    /// registration, which has none, the host that it came from.
+    /// Who asks, by the name that its `request_id`s belong to: a driver, a charge point, or the operator.
     pub caller: String,
+    /// The host that it came from; empty where that is not known.
+    pub address: String,
     /// When the caller waits no more; `None`: as long as the rules allow.
     pub deadline: Option<Mono>,
 }

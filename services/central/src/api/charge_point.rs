@@ -35,8 +35,6 @@ impl ChargePointService for ChargePoints {
         &self,
         request: Request<proto::RegisterChargePointRequest>,
     ) -> Result<Response<proto::RegisterChargePointResponse>, Status> {
-        // In plain text an address is all that is known of a caller.
-        let caller = request.remote_addr().map(|from| from.ip().to_string()).unwrap_or_default();
         let (arrived, message) = Arrived::take(request);
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
@@ -48,7 +46,7 @@ impl ChargePointService for ChargePoints {
             monitor: parse("monitor_id", &message.monitor_id)?,
             newest_epoch: convert::number("newest_epoch", message.newest_epoch)?,
         };
-        let context = arrived.context(&caller);
+        let context = arrived.context(message.charge_point_id.as_str());
         let register = |token| Command::Register { asked: Asked::once(token, context), registration };
         let Registered { epoch, location, price } = self.handle.ask(register).await?;
         Ok(Response::new(proto::RegisterChargePointResponse {

@@ -3,7 +3,7 @@
 use domain::network::{self, Asked, Method, RequestKey, Token};
 use domain::{Context, Mono, RequestId, SessionId};
 use mesh::{
-    grpc::{Deadline, Failure, parse},
+    grpc::{Caller, Deadline, Failure, parse},
     trace,
 };
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(super) struct Mutation {
 pub(super) struct Arrived {
     trace: Option<domain::Trace>,
     deadline: Option<Mono>,
+    from: Option<Caller>,
 }
 
 impl Arrived {
@@ -31,12 +32,14 @@ impl Arrived {
         // The server's stack made this call a step of its caller's trace; without one the rules make it of the session.
         let trace = trace::parent(request.metadata().as_ref()).and_then(|_| trace::current());
         let deadline = Deadline::of(&request).map(|deadline| last_moment(deadline, mesh::now().mono));
-        (Self { trace, deadline }, request.into_inner())
+        let from = Caller::of(&request);
+        (Self { trace, deadline, from }, request.into_inner())
     }
 
     /// What a call that has no repeats brings along. `caller` has passed its own check.
     pub(super) fn context(self, caller: &str) -> Context {
-        Context { trace: self.trace, caller: caller.to_owned(), deadline: self.deadline }
+        let address = self.from.map(|from| from.to_string()).unwrap_or_default();
+        Context { trace: self.trace, caller: caller.to_owned(), address, deadline: self.deadline }
     }
 
     /// `rest` is the message without its `request_id`. `caller` has passed its own check.

@@ -111,7 +111,7 @@ mod tests {
     fn each_notice_has_the_seeds_fields() {
         let (energy, amount) = (Energy::from_wh(1500), Money { currency: Currency::EUR, micros: 450_000 });
         assert_eq!(told(NoticeKind::Authorized), with(json!({"type": "AUTH_OK"})));
-        let denial = Denial { reason: Reason::ChargePointBusy, text: "MAD-01 is in use".into() };
+        let denial = Denial::new(Reason::ChargePointBusy, "MAD-01 is in use");
         assert_eq!(
             told(NoticeKind::Denied(denial)),
             with(json!({"type": "AUTH_DENIED", "code": "CHARGE_POINT_BUSY", "reason": "MAD-01 is in use"}))
@@ -149,10 +149,7 @@ mod tests {
             request_id: None,
             trace: None,
             at: Wall(0),
-            kind: NoticeKind::Denied(Denial {
-                reason: Reason::NoChargePointFree,
-                text: "none is free".into(),
-            }),
+            kind: NoticeKind::Denied(Denial::new(Reason::NoChargePointFree, "none is free")),
         };
         mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload(&notice));
         let told: serde_json::Value = serde_json::from_slice(&payload(&notice)).unwrap();

@@ -17,6 +17,7 @@ mod monitors;
 mod one_trace;
 mod operator;
 mod pressure;
+mod reservations;
 mod restarts;
 mod running_central;
 mod topics;

@@ -7,6 +7,7 @@ use super::{
     answers::Recorded,
     charge_point::Point,
     command::Target,
+    cooling::Asker,
     denial::{Denial, Reason},
     effect::Level,
     pending::Pending,
@@ -65,7 +66,7 @@ impl Step<'_> {
             let text = format!(
                 "{charge_point} is registered with another engine; its monitor must register this one"
             );
-            return self.answer(&asked, Err(Denial { reason: Reason::InstanceStale, text }));
+            return self.answer(&asked, Err(Denial::new(Reason::InstanceStale, text)));
         }
         self.begin(asked, session, driver, Some(charge_point), None);
     }
@@ -95,11 +96,16 @@ impl Step<'_> {
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
         let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
+        let asker = match &named {
+            Some(id) if driver.is_guest() => Asker::Guest(id.clone()),
+            Some(_) | None => Asker::Driver { driver: driver.clone(), address: asked.context.address },
+        };
         let pending = Pending {
             tokens: vec![asked.token],
             request: asked.request,
             trace: asked.context.trace,
             driver,
+            asker: Some(asker.clone()),
             choice,
             base: base.clone(),
             tried: BTreeSet::new(),
@@ -110,7 +116,10 @@ impl Step<'_> {
                 "driver {} has session {} open at {}; end it first",
                 pending.driver, open.id, open.charge_point
             );
-            return self.deny(pending, named, &base, false, Denial { reason: Reason::DriverBusy, text });
+            return self.deny(pending, named, &base, false, Denial::new(Reason::DriverBusy, text));
+        }
+        if let Err(denial) = self.has_cooled_down(&asker) {
+            return self.deny(pending, named, &base, false, denial);
         }
         match self.pick(&pending, named.as_ref()) {
             Ok(charge_point) => self.start(charge_point, base, pending),
@@ -122,7 +131,7 @@ impl Step<'_> {
         let Some(id) = named else {
             return self.choose(pending);
         };
-        let denied = |reason, text| Err(Denial { reason, text });
+        let denied = |reason, text| Err(Denial::new(reason, text));
         let Some(point) = self.net.registry.find_point(id) else {
             return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
         };
@@ -159,14 +168,14 @@ impl Step<'_> {
         match registry.free().find(fits) {
             Some(point) => Ok(point.stored.id.clone()),
             None if prefix.is_empty() => {
-                let text = "no charge point is free; try again later".into();
-                Err(Denial { reason: Reason::NoChargePointFree, text })
+                let text = "no charge point is free; try again later";
+                Err(Denial::new(Reason::NoChargePointFree, text))
             }
             None => {
                 let text = format!(
                     "no charge point is free at a place that starts with {prefix:?}; try again later"
                 );
-                Err(Denial { reason: Reason::NoChargePointFree, text })
+                Err(Denial::new(Reason::NoChargePointFree, text))
             }
         }
     }
@@ -193,7 +202,8 @@ impl Step<'_> {
         if let Some((key, fingerprint)) = &request {
             self.net.answers.undecided(key.clone(), *fingerprint, id.clone());
         }
-        let session = Session::requested(facts, request, Deadline::after(now, left), now.mono);
+        let mut session = Session::requested(facts, request, Deadline::after(now, left), now.mono);
+        session.live.asker = pending.asker.clone();
         self.net.registry.add_session(session);
         self.net.pending.insert(id.clone(), pending);
         self.point_changed(&charge_point);
@@ -218,6 +228,9 @@ impl Step<'_> {
         let charge_point = self.session(id).charge_point.clone();
         if matches!(denial.reason, Reason::EngineSilent | Reason::EngineRefused) {
             self.point_mut(&charge_point).try_failed = true;
+        }
+        if wanted {
+            self.session_mut(id).live.asker = None; // not its driver's doing
         }
         self.end(id, outcome, denial.text.clone(), word);
         let pending = self.net.pending.remove(id).expect(PENDING);
@@ -257,7 +270,9 @@ impl Step<'_> {
             format!("driver {} denied: {}", pending.driver, denial.text),
         );
         self.notify_denied(&pending, charge_point, id, created, denial.clone());
-        self.record(pending.request, Err(denial.clone()));
+        if denial.retry_after.is_none() {
+            self.record(pending.request, Err(denial.clone()));
+        }
         for token in pending.tokens {
             self.reply(token, Err(denial.clone()));
         }

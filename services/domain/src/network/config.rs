@@ -32,6 +32,10 @@ pub struct Config {
     pub registration: RegistrationPolicy,
     /// How many charge points may register.
     pub max_charge_points: usize,
+    /// Whoever let so many reservations go unused within [`Self::unused_within`] has to wait; 0: nobody ever has.
+    pub unused_most: usize,
+    /// For how long an unused reservation counts.
+    pub unused_within: Duration,
     /// An engine may forget a settled session only once a copy of it is kept outside the store, as
     /// [`Command::Copied`](super::Command::Copied) says.
     pub confirm_copied: bool,
@@ -61,6 +65,8 @@ impl Default for Config {
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,
             max_charge_points: 100_000,
+            unused_most: 5,
+            unused_within: Duration::from_secs(600),
             confirm_copied: false,
         }
     }

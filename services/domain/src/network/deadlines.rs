@@ -41,6 +41,7 @@ enum Due {
 impl Step<'_> {
     pub(super) fn tick(&mut self) {
         self.net.answers.expire(self.now.wall);
+        self.net.cooling.forget_old(self.now.mono, &self.net.config);
         self.provisional_over();
         let (now, silence) = (self.now.mono, self.net.config.silence());
         let mut lost: Vec<ChargePointId> = Vec::new();

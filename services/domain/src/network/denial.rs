@@ -1,5 +1,7 @@
 //! Why something is denied, or came to nothing: for programs and for people.
 
+use std::time::Duration;
+
 /// Why a caller is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -7,6 +9,14 @@ pub struct Denial {
     pub reason: Reason,
     /// For people: one plain sentence with its subject and, where there is one, the next step.
     pub text: String,
+    /// When the same may be granted; `None`: time alone changes nothing, or nobody knows.
+    pub retry_after: Option<Duration>,
+}
+
+impl Denial {
+    pub fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into(), retry_after: None }
+    }
 }
 
 super::words! {
@@ -28,6 +38,8 @@ super::words! {
     NoChargePointFree = "NO_CHARGE_POINT_FREE",
     /// The driver has an open session.
     DriverBusy = "DRIVER_BUSY",
+    /// The driver let too many reservations go unused a while ago.
+    DriverCoolingDown = "DRIVER_COOLING_DOWN",
     EngineRefused = "ENGINE_REFUSED",
     /// The engine did not answer in time.
     EngineSilent = "ENGINE_SILENT",

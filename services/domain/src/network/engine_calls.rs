@@ -221,6 +221,7 @@ impl Step<'_> {
         if session.state() != State::Authorizing {
             if outcome == CallOutcome::Done && !session.is_open() && !session.started() {
                 self.still_authorized(id);
+                self.went_unused(id); // its driver stopped it in mid-authorisation
             }
             return;
         }
@@ -240,7 +241,7 @@ impl Step<'_> {
             }
         };
         let text = format!("{point} refused: {refused}");
-        self.reject(id, Denial { reason: Reason::EngineRefused, text }, Outcome::Rejected, Word::Given);
+        self.reject(id, Denial::new(Reason::EngineRefused, text), Outcome::Rejected, Word::Given);
     }
 
     /// The engine has seen higher numbers than this central, whose store was restored: go on above them.
@@ -333,6 +334,6 @@ impl Step<'_> {
         let point = self.session(id).charge_point.clone();
         self.ask(&point);
         let text = format!("{point} did not answer in time; choose another charge point");
-        self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);
+        self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected, Word::Wanted);
     }
 }

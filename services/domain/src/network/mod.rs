@@ -12,6 +12,7 @@ mod authorization;
 mod charge_point;
 mod command;
 mod config;
+mod cooling;
 mod dates;
 mod deadlines;
 mod denial;

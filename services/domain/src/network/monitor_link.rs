@@ -38,7 +38,7 @@ impl Step<'_> {
             let (silent, word) = (SupplyFailure::EngineSilent, Word::Lost);
             match session.state() {
                 State::Authorizing => {
-                    let denial = Denial { reason: Reason::EngineSilent, text };
+                    let denial = Denial::new(Reason::EngineSilent, text);
                     self.reject(&id, denial, Outcome::Rejected, word);
                 }
                 State::Reserved => self.fail(&id, (Outcome::Expired, silent), text, word),
@@ -60,12 +60,12 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(point) = self.net.registry.find_point(id) else {
             let text = format!("no charge point {id} is registered");
-            return self.reply(token, Err(Denial { reason: Reason::ChargePointUnknown, text }));
+            return self.reply(token, Err(Denial::new(Reason::ChargePointUnknown, text)));
         };
         if point.stored.epoch != epoch {
             let text = format!("a newer registration holds {id}; register again");
             self.happened(Level::Debug, "reports_stale", text.clone());
-            return self.reply(token, Err(Denial { reason: Reason::EpochStale, text }));
+            return self.reply(token, Err(Denial::new(Reason::EpochStale, text)));
         }
         let before = match point.link {
             Link::Up { health, .. } => Some(health),

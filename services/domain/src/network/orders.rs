@@ -74,7 +74,7 @@ impl Step<'_> {
         };
         if let Some(unknown) = ids.iter().find(|id| self.net.registry.find_point(id).is_none()) {
             let text = format!("no charge point {unknown} is registered; nothing was changed");
-            return Err(Denial { reason: Reason::ChargePointUnknown, text });
+            return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
         for id in &ids {
             self.order_one(id, out_of_order);
@@ -100,7 +100,7 @@ impl Step<'_> {
     fn set_price(&mut self, id: &ChargePointId, price: Price) -> Result<u32, Denial> {
         if self.net.registry.find_point(id).is_none() {
             let text = format!("no charge point {id} is registered");
-            return Err(Denial { reason: Reason::ChargePointUnknown, text });
+            return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
         self.touch(id);
         self.point_mut(id).stored.price = price;
@@ -111,7 +111,7 @@ impl Step<'_> {
 
     /// Its sessions and tickets stay; should it come back, it registers as a new one.
     fn forget(&mut self, id: &ChargePointId) -> Result<u32, Denial> {
-        let denied = |reason, text| Err(Denial { reason, text });
+        let denied = |reason, text| Err(Denial::new(reason, text));
         let Some(point) = self.net.registry.find_point(id) else {
             return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
         };
@@ -152,7 +152,7 @@ impl Step<'_> {
             } else {
                 format!("driver {driver} has no open session")
             };
-            return self.answer(asked, Err(Denial { reason: Reason::SessionUnknown, text }));
+            return self.answer(asked, Err(Denial::new(Reason::SessionUnknown, text)));
         };
         if found.is_open() {
             self.stop(&found.id, Stop::Driver);
@@ -164,7 +164,11 @@ impl Step<'_> {
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
     fn stop(&mut self, id: &SessionId, stop: Stop) {
         let (state, deadline, now) = (self.session(id).state(), self.revocation_deadline(), self.now.mono);
-        self.session_mut(id).order_stop(stop, deadline, now);
+        let session = self.session_mut(id);
+        session.order_stop(stop, deadline, now);
+        if stop == Stop::Operator {
+            session.live.asker = None; // not its driver's doing
+        }
         if state != State::Authorizing {
             self.changed(id);
             if self.point(&self.session(id).charge_point).answering == Answering::No {
@@ -180,7 +184,7 @@ impl Step<'_> {
                 (Reason::ChargePointOutOfOrder, text)
             }
         };
-        self.reject(id, Denial { reason, text }, Outcome::Stopped, Word::Wanted);
+        self.reject(id, Denial::new(reason, text), Outcome::Stopped, Word::Wanted);
     }
 
     /// A session whose engine does not hear that it is to stop, or does not obey, ends: its driver is free. The engine

@@ -1,6 +1,7 @@
 //! A request whose session is being authorised: who waits for it, and what was tried.
 
 use super::{
+    cooling::Asker,
     request::{Repeatable, Token},
     session::{Session, life::Life},
 };
@@ -15,6 +16,8 @@ pub(super) struct Pending {
     /// Its caller's; `None`: the first attempt's session has one of its own.
     pub(super) trace: Option<Trace>,
     pub(super) driver: DriverId,
+    /// `None` after a start of central.
+    pub(super) asker: Option<Asker>,
     /// Central chooses: among the places that start with this.
     pub(super) choice: Option<Location>,
     /// The first attempt's session: later attempts' ids are made from it.
@@ -32,6 +35,7 @@ impl Pending {
             request: request.clone(),
             trace: session.trace,
             driver: session.driver.clone(),
+            asker: None,
             choice: None,
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),

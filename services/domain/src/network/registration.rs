@@ -36,13 +36,13 @@ impl Step<'_> {
             return self.registered(asked.token, registration, epoch);
         }
         let waiting = self.net.provisional.values();
-        let theirs = waiting.filter(|waiting| waiting.host == asked.context.caller).count();
+        let theirs = waiting.filter(|waiting| waiting.host == asked.context.address).count();
         if theirs >= PROVISIONAL_A_HOST || self.net.provisional.len() >= PROVISIONAL_MOST {
             let text = format!(
                 "{} cannot register yet: too many charge points wait for their engines to answer",
                 registration.charge_point
             );
-            return self.registration_refused(asked.token, Denial { reason: Reason::Overloaded, text });
+            return self.registration_refused(asked.token, Denial::new(Reason::Overloaded, text));
         }
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
@@ -56,7 +56,7 @@ impl Step<'_> {
             provisional: true,
             trace: self.trace,
         }));
-        let (token, host) = (asked.token, asked.context.caller);
+        let (token, host) = (asked.token, asked.context.address);
         let until = self.now.mono + PROVISIONAL_FOR;
         self.net.provisional.insert(call, Provisional { token, host, registration, epoch, until });
     }
@@ -80,7 +80,7 @@ impl Step<'_> {
 
     fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
         let id = &registration.charge_point;
-        let denied = |reason, text| Err(Denial { reason, text });
+        let denied = |reason, text| Err(Denial::new(reason, text));
         let Some(point) = self.net.registry.find_point(id) else {
             if let RegistrationPolicy::Known(known) = &self.net.config.registration
                 && !known.contains(id)
@@ -137,7 +137,7 @@ impl Step<'_> {
         match self.net.registry.find_point(id) {
             Some(point) if point.stored.epoch >= epoch => {
                 let text = format!("a newer registration holds {id}; register again");
-                Err(Denial { reason: Reason::EpochStale, text })
+                Err(Denial::new(Reason::EpochStale, text))
             }
             Some(_) | None => Ok(()),
         }
@@ -228,5 +228,5 @@ fn is_its_engine(
             (Reason::EngineSilent, text)
         }
     };
-    Err(Denial { reason, text })
+    Err(Denial::new(reason, text))
 }

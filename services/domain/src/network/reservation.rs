@@ -2,14 +2,17 @@
 
 use super::{
     Step,
-    denial::SupplyFailure,
+    charge_point::{Health, Link},
+    cooling::Asker,
+    denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     session::{
-        life::{Deadline, Outcome, Stop},
+        life::{Deadline, Life, Outcome, Stop},
         lifecycle::Word,
     },
 };
-use crate::SessionId;
+use crate::{ChargePointId, SessionId};
+use std::time::Duration;
 
 impl Step<'_> {
     /// The engine agreed, or is even further on: whoever waits is told.
@@ -50,7 +53,59 @@ impl Step<'_> {
         };
         let (driver, point) = (&session.driver, &session.charge_point);
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
+        if word == Word::Given {
+            self.went_unused(id);
+        }
         self.fail(id, how, reason, word);
         self.happened(Level::Info, "reservations_expired", text);
+    }
+    /// May it have a reservation already?
+    pub(super) fn has_cooled_down(&self, asker: &Asker) -> Result<(), Denial> {
+        let config = &self.net.config;
+        let Some(left) = self.net.cooling.wait(self.now.mono, asker, config) else { return Ok(()) };
+        let text = format!(
+            "{asker} has let {} reservations within {} go unused; ask again in {}",
+            config.unused_most,
+            words(config.unused_within),
+            words(left)
+        );
+        Err(Denial { retry_after: Some(left), ..Denial::new(Reason::DriverCoolingDown, text) })
+    }
+
+    /// Its driver gave it back, or did not take it up: that counts, where its engine held it until then. What an engine
+    /// dropped, or never gave its word on, counts for nobody: the driver may be the one who was let down.
+    pub(super) fn went_unused(&mut self, id: &SessionId) {
+        let session = self.session_mut(id);
+        let (asker, point) = (session.live.asker.take(), session.charge_point.clone());
+        let well = matches!(self.point(&point).link, Link::Up { health: Health::Ok, .. });
+        let Some(asker) = asker.filter(|_| well) else { return };
+        self.net.cooling.add(self.now.mono, asker.clone());
+        if let Err(denial) = self.has_cooled_down(&asker) {
+            self.happened(Level::Warn, "drivers_cooling_down", denial.text);
+        }
+    }
+
+    /// An engine's newest answer, with what it has in hand. A reservation that is missing there was dropped, unless its
+    /// time is nearly over by the engine's clock.
+    pub(super) fn has_in_hand(&mut self, id: &ChargePointId, current: Option<&SessionId>) {
+        let config = &self.net.config;
+        let nearly = config.reservation_margin + config.authorize_timeout;
+        let Some(open) = self.point(id).open.clone().filter(|open| Some(open) != current) else { return };
+        let now = self.now.mono;
+        let session = self.session_mut(&open);
+        if let Life::Reserved { deadline } = session.life()
+            && now + nearly < deadline.mono
+        {
+            session.live.asker = None;
+        }
+    }
+}
+
+/// A duration for people, rounded up.
+fn words(duration: Duration) -> String {
+    match duration.as_millis().div_ceil(1_000) {
+        1 => "1 second".into(),
+        seconds if seconds <= 120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
     }
 }

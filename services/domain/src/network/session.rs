@@ -9,7 +9,7 @@ pub(super) mod lifecycle;
 pub(super) mod ticket;
 pub(super) mod told;
 
-use super::gauges::Gauges;
+use super::{cooling::Asker, gauges::Gauges};
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, SessionId, Trace, Wall};
 use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop, Told};
 use std::ops::Deref;
@@ -84,6 +84,8 @@ pub(super) struct Live {
     pub(super) held: Vec<Source>,
     /// It was there before central started: its deadlines wait until Kafka is read and the engine asked.
     pub(super) restored: bool,
+    /// Who has to answer for it, should it go unused; `None`: nobody, as far as is known.
+    pub(super) asker: Option<Asker>,
     /// How often its authorisation was given a higher number.
     pub(super) renumbered: u32,
     /// A copy of it as it is now is kept outside the store.

@@ -4,6 +4,7 @@ use super::{
     answers::{Answered, Answers},
     charge_point::{ChargePoint, Point},
     config::Config,
+    cooling::Cooling,
     engine::CallId,
     pending::Pending,
     provisional::Provisional,
@@ -55,6 +56,8 @@ pub struct Network {
     /// Who waits for a session's authorisation.
     pub(super) pending: BTreeMap<SessionId, Pending>,
     pub(super) answers: Answers,
+    /// The reservations that went unused a while ago.
+    pub(super) cooling: Cooling,
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) next_call: u64,
@@ -84,6 +87,7 @@ impl Network {
             config,
             registry: Registry::default(),
             pending: BTreeMap::new(),
+            cooling: Cooling::default(),
             provisional: BTreeMap::new(),
             next_call: 0,
             kafka_judged: false,

@@ -136,7 +136,7 @@ impl<'a> Step<'a> {
     /// The `request_id` stands for another request.
     pub(super) fn reused<A: Answer>(&mut self, asked: &Asked<A>, key: &RequestKey) {
         let text = format!("request_id {} was used before with another request; use a new one", key.id);
-        self.repeats(asked, key, Err(Denial { reason: Reason::RequestIdReused, text }));
+        self.repeats(asked, key, Err(Denial::new(Reason::RequestIdReused, text)));
     }
 
     fn repeats<A: Answer>(&mut self, asked: &Asked<A>, key: &RequestKey, answer: Result<A, Denial>) {

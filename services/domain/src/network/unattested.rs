@@ -33,7 +33,7 @@ impl Step<'_> {
     pub(super) fn refuse(&mut self, id: &ChargePointId, sessions: Vec<SessionId>) -> Result<u32, Denial> {
         if self.net.registry.find_point(id).is_none() {
             let text = format!("no charge point {id} is registered");
-            return Err(Denial { reason: Reason::ChargePointUnknown, text });
+            return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
         let known = |session: &&SessionId| {
             self.net.registry.find_session(session).is_some() || self.archive.session(session).is_some()
@@ -41,7 +41,7 @@ impl Step<'_> {
         if let Some(known) = sessions.iter().find(known) {
             let text =
                 format!("central authorised session {known}; only what it never authorised is refused");
-            return Err(Denial { reason: Reason::SessionAuthorized, text });
+            return Err(Denial::new(Reason::SessionAuthorized, text));
         }
         let refused: BTreeSet<SessionId> = sessions.into_iter().collect();
         let count = u32::try_from(refused.len()).unwrap_or(u32::MAX);

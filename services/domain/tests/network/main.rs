@@ -16,6 +16,7 @@ mod offsets;
 mod orders;
 mod rebuild;
 mod registrations;
+mod reservations;
 mod restart;
 mod silent_engines;
 mod status;

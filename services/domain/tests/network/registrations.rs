@@ -35,7 +35,7 @@ impl World {
     /// Registers from this host; its engine is asked, and has not answered yet.
     pub(crate) fn registers(&mut self, host: &str, registration: Registration) -> Token<Registered> {
         let token = self.token();
-        let context = Context { caller: host.into(), ..Context::default() };
+        let context = Context { address: host.into(), ..Context::default() };
         self.send(Command::Register { asked: Asked::once(token, context), registration });
         token
     }

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
 
+use super::caller::Caller;
 use std::{
     collections::HashMap,
     future::Future as _,
@@ -64,13 +65,14 @@ impl Connections {
 
     /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes.
     pub(super) fn accepted(&self, stream: TcpStream) -> Socket {
-        let account = self.account();
+        let caller = stream.peer_addr().ok().map(|from| Caller::from(from.ip()));
+        let account = self.account(caller);
         let closed = Box::pin(account.0.closed.clone().cancelled_owned());
         Socket { stream, closed, silent: Some(Box::pin(tokio::time::sleep(FIRST_WORD))), account }
     }
 
-    fn account(&self) -> Account {
-        let account = Account(Arc::new(Inner::new(self.0.clone())));
+    fn account(&self, caller: Option<Caller>) -> Account {
+        let account = Account(Arc::new(Inner::new(self.0.clone(), caller)));
         let open: Vec<_> = {
             let mut open = lock(&self.0.open);
             let full = open.len() >= self.0.most;
@@ -101,7 +103,7 @@ pub(super) struct Account(Arc<Inner>);
 
 impl Default for Account {
     fn default() -> Self {
-        Self(Arc::new(Inner::new(Arc::default())))
+        Self(Arc::new(Inner::new(Arc::default(), None)))
     }
 }
 
@@ -109,6 +111,8 @@ impl Default for Account {
 struct Inner {
     number: u64,
     all: Arc<All>,
+    /// `None` where it came over no socket.
+    caller: Option<Caller>,
     /// When it was opened, or its newest call came.
     called: Mutex<Instant>,
     calls: AtomicUsize,
@@ -127,10 +131,11 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn new(all: Arc<All>) -> Self {
+    fn new(all: Arc<All>, caller: Option<Caller>) -> Self {
         Self {
             number: all.next.fetch_add(1, Relaxed),
             all,
+            caller,
             called: Mutex::new(Instant::now()),
             calls: AtomicUsize::new(0),
             untaken: AtomicUsize::new(0),
@@ -150,6 +155,10 @@ impl Inner {
 }
 
 impl Account {
+    pub(super) fn caller(&self) -> Option<Caller> {
+        self.0.caller
+    }
+
     /// A call came on it.
     pub(super) fn called(&self) {
         *lock(&self.0.called) = Instant::now();
@@ -327,7 +336,7 @@ mod tests {
     #[test]
     fn at_the_bound_for_all_the_one_that_holds_most_is_closed() {
         let connections = Connections::new(100);
-        let (most, less) = (connections.account(), connections.account());
+        let (most, less) = (connections.account(None), connections.account(None));
         let (_most, _less) = (most.charge(UNTAKEN_BY_ALL / 2 + 1), less.charge(UNTAKEN_BY_ALL / 2 - 1));
         assert!(!most.0.closed.is_cancelled());
         let _one_more = less.charge(1);
@@ -337,23 +346,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_too_many_the_one_longest_without_a_call_goes() {
         let connections = Connections::new(2);
-        let (first, second) = (connections.account(), connections.account());
+        let (first, second) = (connections.account(None), connections.account(None));
         tokio::time::advance(Duration::from_secs(1)).await;
         first.called();
         tokio::time::advance(Duration::from_secs(1)).await;
         let closed = |account: &Account| account.0.closed.is_cancelled();
-        let third = connections.account();
+        let third = connections.account(None);
         assert_eq!([closed(&first), closed(&second), closed(&third)], [false, true, false]);
         drop(second);
         tokio::time::advance(Duration::from_secs(1)).await;
-        let _fourth = connections.account();
+        let _fourth = connections.account(None);
         assert_eq!([closed(&first), closed(&third)], [true, false], "their calls count, not their age");
     }
 
     #[test]
     fn what_was_taken_counts_no_more() {
         let connections = Connections::new(100);
-        let account = connections.account();
+        let account = connections.account(None);
         let (untaken, cx) = (account.charge(UNTAKEN_STREAMS), Context::from_waker(Waker::noop()));
         assert!(account.takes_nothing() && account.poll_room(&cx).is_pending());
         drop(untaken);

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod call_error;
+mod caller;
 mod circuit_breaker;
 mod client;
 mod connection;
@@ -20,6 +21,7 @@ mod uniform;
 pub use crate::convert::parse;
 pub use address::{Address, InvalidAddress};
 pub use call_error::{CallError, cause};
+pub use caller::Caller;
 pub use client::{CALL_TIMEOUT, Peer, with_request_id};
 pub use deadline::Deadline;
 pub use error_details::{DOMAIN, Failure, RETRY_AFTER, reason, retry_after, with_causes};

@@ -188,6 +188,9 @@ async fn admit(
         request.extensions_mut().insert(deadline);
     }
 
+    if let Some(caller) = account.caller() {
+        request.extensions_mut().insert(caller);
+    }
     authorise(&request)?;
 
     // The handler, which may panic without hurting any other call.

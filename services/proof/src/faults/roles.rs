@@ -60,7 +60,7 @@ pub(super) struct Watched<'a> {
 
 impl Roles<'_> {
     pub(super) fn central(&self, listen: SocketAddr, metrics: SocketAddr) -> Slot {
-        let flags: [(&str, &dyn Display); 9] = [
+        let flags: [(&str, &dyn Display); 10] = [
             ("listen", &listen),
             ("metrics-address", &metrics),
             ("data", &self.data("central")),
@@ -70,6 +70,8 @@ impl Roles<'_> {
             ("authorize-timeout", &AUTHORIZE_S),
             ("supply-silence", &SILENCE_S),
             ("ask-interval", &ASK_S),
+            // Its drivers reserve and cancel at will, which is no fault of theirs here.
+            ("unused-reservations", &0),
         ];
         self.slot(Kind::Central, "central".to_owned(), &flags)
     }

@@ -39,6 +39,7 @@ impl Plan {
             supply_silence: Duration::from_secs(random.pick(&[20, 60])),
             settlement: Duration::from_secs(random.pick(&[30, 120, 300, 900])),
             ask_interval: Duration::from_secs(random.pick(&[15, 60])),
+            unused_most: 0, // its drivers reserve and cancel at will
             ..Config::default()
         };
         let chaos = Chaos::ALL

@@ -56,7 +56,7 @@ pub fn answered(bytes: &[u8]) -> Result<(RequestKey, Answered), Unreadable> {
         let known = Reason::ALL.iter().find(|reason| reason.as_str() == stored.denial);
         let reason =
             *known.ok_or_else(|| Unreadable::new(WHAT, format!("unknown denial '{}'", stored.denial)))?;
-        Err(Denial { reason, text: stored.detail })
+        Err(Denial::new(reason, stored.detail))
     } else if !stored.session_id.is_empty() {
         Ok(Recorded::Session(id(WHAT, &stored.session_id)?))
     } else {
@@ -76,7 +76,7 @@ mod tests {
             "[a-z0-9]{1,32}".prop_map(|id| Ok(Recorded::Session(id.parse().unwrap()))),
             any::<u32>().prop_map(|count| Ok(Recorded::Ordered(count))),
             (proptest::sample::select(Reason::ALL), ".{0,80}")
-                .prop_map(|(reason, text)| Err(Denial { reason, text })),
+                .prop_map(|(reason, text)| Err(Denial::new(reason, text))),
         ]
     }
 

@@ -175,8 +175,8 @@ r#"        matches!(self.link, Link::Up { .. })
         name: "silent-authorization-not-revoked",
         promises: &["INV-8"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
-"self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected, Word::Wanted);"
-=> r#"self.reject(id, Denial { reason: Reason::EngineSilent, text }, Outcome::Rejected,
+"self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected, Word::Wanted);"
+=> r#"self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected,
     if crate::broken("silent-authorization-not-revoked") { Word::Given } else { Word::Wanted });"#)],
     },
     Break {

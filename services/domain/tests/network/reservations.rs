@@ -1,0 +1,235 @@
+//! Who lets many reservations go unused has to wait; who was let down by an engine has not.
+
+use crate::world::{World, cp, driver, record, sid};
+use domain::network::{
+    Asked, CallOutcome, Command, Config, Denial, EngineRequest, Health, Method, NoticeKind, Order, Reason,
+    Reply, RequestKey, Session, State, Target, Token, Which,
+};
+use domain::{Context, SessionId, SupplyState};
+use std::time::Duration;
+
+const HOME: &str = "10.0.0.7";
+
+impl World {
+    /// A request for A, from this host.
+    fn asks(&mut self, who: &str, address: &str, id: Option<&str>) -> Token<Box<Session>> {
+        let token = self.token();
+        let key = |id: &str| RequestKey {
+            method: Method::RequestCharge,
+            caller: who.into(),
+            id: id.parse().unwrap(),
+        };
+        let context = Context { address: address.into(), ..Context::default() };
+        self.send(Command::RequestCharge {
+            asked: Asked { token, context, request: id.map(|id| (key(id), 1)) },
+            session: sid(&format!("s{}", token.number)),
+            driver: driver(who),
+            target: Target::Named(cp("A")),
+        });
+        token
+    }
+
+    /// The engine of A agrees, with the reservation in hand.
+    fn agrees(&mut self, token: Token<Box<Session>>, who: &str) -> SessionId {
+        let held = self.held(&sid(&format!("s{}", token.number)), who);
+        self.answer("A", CallOutcome::Done, held, vec![]);
+        self.told_session(token).id.clone()
+    }
+
+    fn held(&self, session: &SessionId, who: &str) -> Option<domain::SupplyRecord> {
+        Some(record(session, who, SupplyState::Authorized, 0, 0))
+    }
+
+    /// A reservation at A that its driver gives back.
+    fn cancels(&mut self, who: &str, address: &str) {
+        let token = self.asks(who, address, None);
+        self.agrees(token, who);
+        self.stop_charge(who);
+        self.answer("A", CallOutcome::Revoked, None, vec![]);
+    }
+
+    fn refused(&self, token: Token<Box<Session>>) -> Option<&Denial> {
+        match self.replies.get(&token.number)? {
+            Reply::Session(_, answer) => answer.as_ref().err(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Is it let in at A? What it gets it does not keep, and that counts for nobody.
+    fn is_let_in(&mut self, who: &str, address: &str) -> bool {
+        let token = self.asks(who, address, None);
+        if self.refused(token).is_some_and(|denial| denial.reason == Reason::DriverCoolingDown) {
+            return false;
+        }
+        self.answer("A", CallOutcome::Busy, None, vec![]);
+        assert_eq!(self.denial(token), Reason::EngineRefused);
+        true
+    }
+}
+
+#[test]
+fn five_cancelled_ones_in_ten_minutes_and_the_sixth_waits() {
+    let mut world = World::with_points(&["A"]);
+    for n in 0..5 {
+        assert!(world.is_let_in("d", HOME), "after {n}");
+        world.cancels("d", HOME);
+        world.advance(60_000, &["A"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Done, None, vec![]);
+        }
+    }
+    let token = world.asks("d", HOME, Some("r1"));
+    let denial = world.refused(token).unwrap().clone();
+    assert_eq!(denial.reason, Reason::DriverCoolingDown);
+    assert_eq!(denial.retry_after, Some(Duration::from_secs(300)), "the first is five minutes old");
+    assert_eq!(
+        denial.text,
+        "driver d has let 5 reservations within 10 minutes go unused; ask again in 5 minutes"
+    );
+    let told = world.readings.last().unwrap();
+    assert_eq!(told.kind, NoticeKind::Denied(denial), "on Kafka too");
+    assert!(world.events.iter().any(|event| event.name == "drivers_cooling_down"));
+
+    // It costs nobody else, and its name elsewhere is another's.
+    assert!(world.is_let_in("e", HOME) && world.is_let_in("d", "10.0.0.8"));
+    world.advance(299_000, &["A"]);
+    assert!(!world.is_let_in("d", HOME));
+    world.advance(1_000, &["A"]);
+    while world.calls.contains_key(&cp("A")) {
+        world.answer("A", CallOutcome::Done, None, vec![]);
+    }
+    // Time cures it: the same request, by the same id, is granted.
+    let token = world.asks("d", HOME, Some("r1"));
+    world.agrees(token, "d");
+    world.stop_charge("d");
+    world.answer("A", CallOutcome::Revoked, None, vec![]);
+    assert!(!world.is_let_in("d", HOME), "again five");
+}
+
+#[test]
+fn what_was_not_taken_up_counts_and_what_an_engine_dropped_does_not() {
+    let let_expire = |keeps: bool, well: bool| {
+        let mut world = World::with_points(&["A"]);
+        for _ in 0..5 {
+            let token = world.asks("d", HOME, None);
+            let session = world.agrees(token, "d");
+            while world.state(&session) == State::Reserved {
+                world.advance(1_000, &["A"]);
+                if !world.calls.contains_key(&cp("A")) {
+                    continue;
+                }
+                let current = world.held(&session, "d").filter(|_| keeps);
+                match world.call("A") {
+                    EngineRequest::Revoke { .. } => {
+                        if !well {
+                            world.report("A", Health::Faulted);
+                        }
+                        world.answer("A", CallOutcome::Revoked, None, vec![]);
+                    }
+                    _ => world.answer("A", CallOutcome::Done, current, vec![]),
+                }
+            }
+            world.report("A", Health::Ok);
+            while world.calls.contains_key(&cp("A")) {
+                world.answer("A", CallOutcome::Done, None, vec![]);
+            }
+        }
+        world.is_let_in("d", HOME)
+    };
+    assert!(!let_expire(true, true), "nobody came");
+    assert!(let_expire(false, true), "its answers were without the reservation long before its end");
+    assert!(let_expire(true, false), "it was broken");
+}
+
+#[test]
+fn what_others_ended_counts_for_nobody() {
+    let mut world = World::with_points(&["A"]);
+    for round in 0..5 {
+        let token = world.asks("d", HOME, None);
+        world.agrees(token, "d");
+        for out_of_order in [true, false] {
+            world.order(Order::Service { which: Which::All, out_of_order });
+        }
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+        // Its engine does not answer the revocation: it may have dropped it long before.
+        let token = world.asks("d", HOME, None);
+        let session = world.agrees(token, "d");
+        world.stop_charge("d");
+        world.advance(3_000, &["A"]);
+        assert!(!world.find(&session).is_open(), "round {round}");
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Done, None, vec![]);
+        }
+        world.advance(1_000, &["A"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Done, None, vec![]);
+        }
+    }
+    assert!(world.is_let_in("d", HOME));
+}
+
+#[test]
+fn what_is_stopped_before_it_is_granted_counts_once_the_engine_has_agreed() {
+    for (outcome, let_in) in [(CallOutcome::Done, false), (CallOutcome::Busy, true)] {
+        let mut world = World::with_points(&["A"]);
+        for _ in 0..5 {
+            world.asks("d", HOME, None);
+            world.stop_charge("d");
+            world.answer("A", outcome, None, vec![]);
+            while world.calls.contains_key(&cp("A")) {
+                world.answer("A", CallOutcome::Revoked, None, vec![]);
+            }
+        }
+        assert_eq!(world.is_let_in("d", HOME), let_in, "{outcome:?}");
+    }
+}
+
+#[test]
+fn guests_wait_at_their_charge_point_alone() {
+    let mut world = World::with_points(&["A", "B"]);
+    let guest = |world: &mut World, id: &str| {
+        let token = world.token();
+        world.send(Command::RequestManualSupply {
+            asked: Asked::once(token, Context::default()),
+            session: sid(&format!("s{}", token.number)),
+            charge_point: cp(id),
+            instance: "i1".parse().unwrap(),
+            driver: domain::DriverId::guest(),
+        });
+        token
+    };
+    for _ in 0..5 {
+        guest(&mut world, "A");
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        world.advance(62_000, &["A", "B"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Revoked, None, vec![]);
+        }
+    }
+    let token = guest(&mut world, "A");
+    assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+    assert!(world.refused(token).unwrap().text.starts_with("a guest at A has let 5 reservations"));
+    assert!(world.is_let_in("d", HOME), "a driver with a name is no guest");
+    let token = guest(&mut world, "B");
+    assert_eq!(world.granted(token), None, "the engine of B is asked");
+}
+
+#[test]
+fn nobody_waits_after_a_restart_nor_where_the_bound_is_zero() {
+    let mut world = World::with_points(&["A"]);
+    for _ in 0..5 {
+        world.cancels("d", HOME);
+    }
+    assert!(!world.is_let_in("d", HOME));
+    world.restart();
+    world.connect("A");
+    assert!(world.is_let_in("d", HOME));
+
+    let mut world = World::with(Config { unused_most: 0, ..Config::default() });
+    world.connect("A");
+    for _ in 0..9 {
+        world.cancels("d", HOME);
+    }
+    assert!(world.is_let_in("d", HOME));
+}
