@@ -43,6 +43,11 @@ pub(crate) fn charge_point_line(detail: &ChargePointDetail) -> String {
     line.trim_end().to_owned()
 }
 
+/// One that its operator had forgotten, as one line of many.
+pub(crate) fn forgotten_line(id: &str) -> String {
+    format!("{id:<12} is forgotten")
+}
+
 /// Sessions, one a row; why each is as it is, below it.
 pub(crate) fn sessions(sessions: &[Session]) -> Table {
     Table::of(

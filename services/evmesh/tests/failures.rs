@@ -210,6 +210,10 @@ fn central_killed_or_its_streams_cut_in_between_and_the_operator_s_watch_goes_on
     watch.line(&["MAD-01", "AVERIADO", "a torn cable"], READY);
     let said = ["ended the stream", "cannot reach central", " answers"].map(|text| watch.count(text));
     assert_eq!(said, [1, 1, 1], "{}", watch.text());
+    processes[4].kill();
+    watch.line(&["MAD-02", "DESCONECTADO"], READY);
+    assert_eq!(run(["operator", "--central", &roles.central, "forget", "MAD-02"]).code, 0);
+    watch.line(&["MAD-02", "is forgotten"], READY);
     watch.terminate();
     assert_eq!(watch.end(PATIENCE), 0);
 }

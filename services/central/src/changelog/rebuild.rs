@@ -145,8 +145,9 @@ impl Progress {
             return self.unusable(&key, "no row of a store has such a key");
         }
         if value.is_empty() {
-            if !key.starts_with(keys::ANSWERS) && !key.starts_with(keys::SIGNING_KEYS) {
-                return self.unusable(&key, "only answers and old keys are ever deleted");
+            let deleted = [keys::ANSWERS, keys::SIGNING_KEYS, keys::CHARGE_POINTS];
+            if !deleted.iter().any(|prefix| key.starts_with(prefix)) {
+                return self.unusable(&key, "a session is never deleted");
             }
             return self.batch.delete(key);
         }

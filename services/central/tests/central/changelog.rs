@@ -367,3 +367,34 @@ fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_charge_point_does_not_come_back_with_the_store() {
+    let broker = testing::broker();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("central");
+    let central = Central::with(options(&folder, broker.options())).await;
+    let (engine, monitor) = central.charge_point("MAD-01").await;
+    let (_there, _stays) = central.charge_point("MAD-02").await;
+    let ticket = charge(&central, &engine, "101", "MAD-01", 700).await;
+    forgotten(&engine).await;
+    central.copied().await; // the log has the charge point, and then its deletion
+    drop(monitor);
+    let forget = || async {
+        let request =
+            operator::ForgetChargePointRequest { charge_point_id: "MAD-01".into(), ..Default::default() };
+        central.operators.clone().forget_charge_point(request).await.ok()
+    };
+    testing::eventually("it is forgotten", PATIENCE, forget).await;
+    central.copied().await;
+    central.stop().await;
+    lose(&folder);
+
+    let central = Central::with(options(&folder, broker.options())).await;
+    let all = operator::GetNetworkStatusRequest::default();
+    let all = central.operators.clone().get_network_status(all).await.unwrap().into_inner();
+    let ids = all.charge_points.into_iter().filter_map(|one| Some(one.charge_point?.charge_point_id));
+    assert_eq!(ids.collect::<Vec<_>>(), ["MAD-02"]);
+    assert_eq!(billed(&central.ticket("101").await), billed(&ticket), "its tickets stay");
+    central.stop().await;
+}

@@ -116,3 +116,25 @@ fn an_abandoned_charge_point_is_not_called_for_ever() {
     assert!(world.calls.is_empty(), "{:?}", world.calls);
     world.connect("A");
 }
+
+#[test]
+fn a_broken_engine_is_one_line_a_change_whatever_is_told_of_it() {
+    let mut world = World::with_points(&["A"]);
+    let lines = |world: &World| {
+        let changes = world.events.iter().filter(|event| event.name == "health_changes");
+        changes.map(|event| event.text.clone()).collect::<Vec<_>>()
+    };
+    let before = lines(&world).len();
+    for health in [Health::Faulted, Health::Ok] {
+        for _ in 0..20 {
+            let fault = MessageKind::Ended(domain::SupplyEnd::EngineFault);
+            world.telemetry("A", None, None, fault, 0, None); // the broken engine, or a stranger, says so each second
+            world.report("A", health);
+            if world.calls.contains_key(&crate::world::cp("A")) {
+                world.answer("A", CallOutcome::Done, None, vec![]);
+            }
+            world.advance(1_000, &[]);
+        }
+    }
+    assert_eq!(lines(&world)[before..], ["the engine of A is broken: ", "the engine of A is well"]);
+}

@@ -29,6 +29,8 @@ pub(crate) struct Seen {
 pub(crate) enum News<'a> {
     /// A charge point that is new, or not as it was.
     Changed(&'a ChargePointDetail),
+    /// The id of a charge point that is not there any more: its operator had it forgotten.
+    Forgotten(&'a str),
     /// How it stands with central, in a sentence.
     Said(&'a str),
 }
@@ -96,6 +98,7 @@ async fn read(
             Err(status) => return Ok(CallError::from(&status).briefly()),
         };
         backoff.reset();
+        forget(&message.forgotten_charge_point_ids, seen, tell)?; // one that has come back since is among the others
         for one in message.charge_points {
             let id = one.charge_point.as_ref().map(|one| one.charge_point_id.clone()).unwrap_or_default();
             if let Some(first) = &mut first {
@@ -109,7 +112,20 @@ async fn read(
         if message.complete
             && let Some(first) = first.take()
         {
-            seen.send_modify(|seen| seen.network.retain(|id, _| first.contains(id)));
+            let there = seen.borrow().network.keys().cloned().collect::<BTreeSet<_>>();
+            forget(there.difference(&first), seen, tell)?;
         }
     }
+}
+
+fn forget<'a>(
+    ids: impl IntoIterator<Item = &'a String>,
+    seen: &watch::Sender<Seen>,
+    tell: &mut impl FnMut(News<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for id in ids {
+        seen.send_modify(|seen| _ = seen.network.remove(id));
+        tell(News::Forgotten(id))?;
+    }
+    Ok(())
 }

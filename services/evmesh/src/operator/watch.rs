@@ -20,6 +20,10 @@ pub(super) async fn print(central: &Remote, output: Output) -> Result<(), Failur
     let say = |news: News<'_>| match (news, output) {
         (News::Changed(one), Output::Text) => output::line(&tables::charge_point_line(one)),
         (News::Changed(one), Output::Json) => output::json_line(&json::of(one)),
+        (News::Forgotten(id), Output::Text) => output::line(&tables::forgotten_line(id)),
+        (News::Forgotten(id), Output::Json) => {
+            output::json_line(&serde_json::json!({ "forgotten_charge_point_id": id }))
+        }
         (News::Said(text), Output::Text | Output::Json) => {
             eprintln!("evmesh: {text}");
             Ok(())

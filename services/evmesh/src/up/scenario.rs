@@ -133,6 +133,7 @@ impl Scenario {
                     let stream = self.central.waited(open(&self.central)).await?;
                     let tell = |news: News<'_>| match news {
                         News::Changed(one) => changed(one, output),
+                        News::Forgotten(id) => forgotten(id, output),
                         News::Said(_) => Ok(()), // central is in this process
                     };
                     follow(&self.central, stream, &watch::Sender::default(), tell).await
@@ -174,6 +175,16 @@ fn changed(charge_point: &ChargePointDetail, output: Output) -> Result<(), Failu
         Output::Text => output::line(&tables::charge_point_line(charge_point)),
         Output::Json => {
             output::json_line(&Changed { event: "charge_point", charge_point: json::of(charge_point) })
+        }
+    }
+}
+
+fn forgotten(id: &str, output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Text => output::line(&tables::forgotten_line(id)),
+        Output::Json => {
+            let told = serde_json::json!({ "event": "charge_point_forgotten", "charge_point_id": id });
+            output::json_line(&told)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Honest people beside an attack: a driver who charges again and again, and an operator who looks. Each call of theirs
 //! is answered within a second, on connections old and new, and each charge is billed to the last unit.
 
-use super::network::{BATTERY_WH, HONEST, MICROS_PER_KWH, Network};
+use super::network::{BATTERY_WH, BILL, HONEST, Network};
 use anyhow::Context as _;
 use evmesh_proto::{
     driver::{GetSessionRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
@@ -76,9 +76,8 @@ async fn charge(
         }
         let ticket = bill.unwrap_or_default();
         let micros = ticket.amount.as_ref().map(|amount| amount.micros);
-        let exact = BATTERY_WH * MICROS_PER_KWH / 1_000;
         anyhow::ensure!(
-            (ticket.energy_wh, micros, ticket.estimated) == (BATTERY_WH, i64::try_from(exact).ok(), false),
+            (ticket.energy_wh, micros, ticket.estimated) == (BATTERY_WH, Some(BILL), false),
             "not what was charged: {ticket:?}"
         );
         served.lock().unwrap_or_else(std::sync::PoisonError::into_inner).charges += 1;

@@ -1,14 +1,22 @@
 //! The attacks. A scene gives a sentence of what it did; it fails where it was let do more than its bound.
 
+mod engines;
+mod newcomers;
+mod places;
+mod requests;
+
 use super::network::Network;
 use anyhow::Context as _;
-use evmesh_proto::{driver::ListChargePointsRequest, operations::WatchNetworkRequest, topics::CP_TELEMETRY};
+use evmesh_proto::{
+    driver::ListChargePointsRequest, engine::GetEngineStateRequest, operations::WatchNetworkRequest,
+    topics::CP_TELEMETRY,
+};
 use mesh::{
     kafka::{Origin, Producer, Reader, ReaderEvent},
     testing::Miser,
 };
 use serde_json::{Value, json};
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{
     io::AsyncReadExt as _,
     net::TcpStream,
@@ -17,7 +25,7 @@ use tokio::{
 };
 use tonic::Status;
 
-type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + Send + 'a>>;
+type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
 
 /// One attack.
 #[derive(Clone, Copy)]
@@ -27,11 +35,24 @@ pub(super) struct Scene {
     pub(super) play: for<'a> fn(&'a Network) -> Played<'a>,
 }
 
-pub(super) const SCENES: [Scene; 4] = [
+pub(super) const SCENES: [Scene; 14] = [
     Scene { name: "untaken-answers", play: |network| Box::pin(untaken_answers(network)) },
+    Scene { name: "untaken-at-engine", play: |network| Box::pin(untaken_at_engine(network)) },
     Scene { name: "unread-streams", play: |network| Box::pin(unread_streams(network)) },
     Scene { name: "silent-connections", play: |network| Box::pin(silent_connections(network)) },
     Scene { name: "forged-telemetry", play: |network| Box::pin(forged_telemetry(network)) },
+    Scene { name: "garbage", play: |network| Box::pin(places::garbage(network)) },
+    Scene { name: "invented-records", play: |network| Box::pin(engines::invented_records(network)) },
+    Scene { name: "ignored-stops", play: |network| Box::pin(engines::ignored_stops(network)) },
+    Scene { name: "impossible-numbers", play: |network| Box::pin(engines::impossible_numbers(network)) },
+    Scene {
+        name: "made-up-registrations",
+        play: |network| Box::pin(newcomers::made_up_registrations(network)),
+    },
+    Scene { name: "denied-requests", play: |network| Box::pin(requests::denied_requests(network)) },
+    Scene { name: "cheap-and-silent", play: |network| Box::pin(requests::cheap_and_silent(network)) },
+    Scene { name: "hurried-callers", play: |network| Box::pin(requests::hurried_callers(network)) },
+    Scene { name: "open-files", play: |network| Box::pin(places::open_files(network)) },
 ];
 
 /// What a connection may have open at once (its calls and streams).
@@ -39,16 +60,35 @@ const OPEN_AT_ONCE: usize = 1_000;
 
 /// Calls whose answers nobody takes, on connections without a window, held open.
 async fn untaken_answers(network: &Network) -> anyhow::Result<String> {
+    let list = ListChargePointsRequest::default();
+    untaken(network.central, "/evmesh.driver.v1.DriverService/ListChargePoints", &list).await
+}
+
+/// The same at the engine where the honest driver charges.
+async fn untaken_at_engine(network: &Network) -> anyhow::Result<String> {
+    // It answers whoever asks for another one with all that it knows.
+    let state = GetEngineStateRequest { instance_id: "another".into(), ..Default::default() };
+    untaken(network.engines[0], "/evmesh.engine.v1.EngineService/GetEngineState", &state).await
+}
+
+/// Calls of one connection that are under way at once.
+const AT_A_TIME: usize = 20;
+
+async fn untaken(server: SocketAddr, method: &str, message: &impl prost::Message) -> anyhow::Result<String> {
     let (mut misers, mut bodies, mut refused) = (Vec::new(), Vec::new(), 0);
     for window in [0, 0, 1, 1] {
-        let mut miser = Miser::connect(network.central, window).await?;
-        for _ in 0..OPEN_AT_ONCE {
-            let list = ListChargePointsRequest::default();
-            let answer = miser.ask("/evmesh.driver.v1.DriverService/ListChargePoints", &list).await?;
-            let (head, body) = answer.await?.into_parts();
-            match Status::from_header_map(&head.headers) {
-                Some(_) => refused += 1,
-                None => bodies.push(body),
+        let mut miser = Miser::connect(server, window).await?;
+        for _ in 0..OPEN_AT_ONCE / AT_A_TIME {
+            let mut answers = Vec::new();
+            for _ in 0..AT_A_TIME {
+                answers.push(miser.ask(method, message).await?);
+            }
+            for answer in answers {
+                let (head, body) = answer.await?.into_parts();
+                match Status::from_header_map(&head.headers) {
+                    Some(_) => refused += 1,
+                    None => bodies.push(body),
+                }
             }
         }
         misers.push(miser);

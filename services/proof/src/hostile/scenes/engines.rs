@@ -1,0 +1,179 @@
+//! Engines that lie, and strangers who speak to true ones.
+
+use crate::hostile::{
+    liar::Liar,
+    network::{MICROS_PER_KWH, Network, OTHER, eventually},
+};
+use anyhow::{Context as _, ensure};
+use evmesh_proto::{
+    driver::StopChargeRequest,
+    engine::{
+        AttendRequest, CallResult, SupplyEnd, SupplyRecord, SupplyState,
+        engine_service_client::EngineServiceClient,
+    },
+    network::{ChargePointStatus, Price},
+};
+use std::time::Duration;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tonic::{codegen::tokio_stream::wrappers::ReceiverStream, transport::Channel};
+
+/// An engine keeps so many records that central has not confirmed.
+const MOST_UNSETTLED: u64 = 1_000;
+
+/// 10 MWh at 1,000 EUR a kWh.
+fn invented(session: String, driver: &str) -> SupplyRecord {
+    SupplyRecord {
+        session_id: session,
+        driver_id: driver.into(),
+        price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 1_000_000_000 }),
+        authorization_number: 1,
+        state: SupplyState::Ended.into(),
+        end: SupplyEnd::Completed.into(),
+        seq: 9,
+        energy_wh: 10_000_000,
+        signature: vec![7; 192],
+        ..SupplyRecord::default()
+    }
+}
+
+/// An engine shows a thousand invented records, and a supply of the honest driver's that it never ends: told again with
+/// each of central's questions.
+pub(super) async fn invented_records(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "LIE-01";
+    let liar = Liar::start(ID, "store-of-a-liar").await?;
+    {
+        let mut inside = liar.inside();
+        let driver = |n: u64| if n.is_multiple_of(2) { "honest" } else { "victim" };
+        let records = (0..MOST_UNSETTLED).map(|n| invented(format!("lie-{n}"), driver(n)));
+        inside.state.unsettled = records.collect();
+        inside.state.highest_authorization = u64::MAX;
+        let supplying = SupplyState::Supplying.into();
+        inside.state.current =
+            Some(SupplyRecord { state: supplying, end: 0, ..invented("lie-now".into(), "honest") });
+    }
+    let attended = liar.attend(network, MICROS_PER_KWH).await?;
+    sleep(Duration::from_secs(4)).await;
+    // Whom it names is neither held nor billed.
+    network.charges("victim", OTHER).await?;
+    let (told, stops) = {
+        let inside = liar.inside();
+        (inside.calls * MOST_UNSETTLED, inside.stop_calls)
+    };
+    ensure!(
+        told >= 3 * MOST_UNSETTLED && stops >= 1,
+        "only {told} records were told, and {stops} stops asked for"
+    );
+    ensure!(network.tickets("", ID).await?.is_empty(), "what an engine invents is billed");
+    drop((attended, liar));
+    network.forget(ID).await?;
+    Ok(format!("an engine told {told} invented records of 10,000,000 EUR each, and ignored {stops} stops"))
+}
+
+/// An engine that is authorised, and then supplies on whatever it is told.
+pub(super) async fn ignored_stops(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "LIE-02";
+    const WH: u64 = 10;
+    /// It does not obey for so long, and some.
+    const OBEYED_WITHIN: Duration = Duration::from_secs(33);
+    let liar = Liar::start(ID, "store-of-a-stubborn-one").await?;
+    liar.inside().supplies = true;
+    let attended = liar.attend(network, MICROS_PER_KWH).await?;
+    let session = free(network, ID, "held").await?;
+    liar.inside().state.current.as_mut().context("it was authorised")?.energy_wh = WH;
+    let stop = StopChargeRequest { driver_id: "held".into(), ..Default::default() };
+    let stopped = Instant::now();
+    network.drivers().await?.stop_charge(stop).await?;
+    let held = loop {
+        match network.request("held", OTHER).await {
+            Ok(_) => break stopped.elapsed(),
+            Err(status) => ensure!(stopped.elapsed() < OBEYED_WITHIN, "still held: {status}"),
+        }
+        sleep(Duration::from_millis(250)).await;
+    };
+    let status = network.status(ID).await;
+    ensure!(status != Some(ChargePointStatus::Available), "drivers are sent there again: {status:?}");
+    let stops = liar.inside().stop_calls;
+    ensure!(stops >= 5, "only {stops} stops were asked for");
+    // At last it tells what its meter shows, and that is billed.
+    liar.inside().stops = true;
+    let ticket = eventually("its ticket", async || network.tickets("held", ID).await.ok()?.pop()).await?;
+    ensure!((&ticket.session_id, ticket.energy_wh) == (&session, WH), "not what was metered: {ticket:?}");
+    drop((attended, liar));
+    network.forget(ID).await?;
+    let held = held.as_secs_f64();
+    Ok(format!("an engine ignored {stops} stops; its driver was held {held:.1} s, and billed by the meter"))
+}
+
+/// Charges at a charge point of the scene's own, as soon as it is free.
+async fn free(network: &Network, id: &str, driver: &str) -> anyhow::Result<String> {
+    let session = eventually("it is granted", async || network.request(driver, id).await.ok()).await?;
+    Ok(session.session_id)
+}
+
+/// Numbers at their very end: of an engine that claims to have seen them all, and of a stranger who attends a true
+/// engine under the highest epoch there is. Whoever comes after is served.
+pub(super) async fn impossible_numbers(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "LIE-03";
+    let liar = Liar::start(ID, "store-that-has-seen-all").await?;
+    {
+        let mut inside = liar.inside();
+        inside.state.highest_authorization = u64::MAX;
+        inside.refuses = CallResult::NumberStale;
+    }
+    let attended = liar.attend(network, MICROS_PER_KWH).await?;
+    network.is_free(ID).await?;
+    let mut refused = 0;
+    for n in 0..5 {
+        refused += u64::from(network.request(&format!("unlucky-{n}"), ID).await.is_err());
+    }
+    let asked = liar.inside().authorizations.len();
+    ensure!(asked >= 5, "only {asked} authorisations were asked for");
+    drop((attended, liar));
+    let honest = Liar::start(ID, "store-of-an-honest-one").await?;
+    {
+        let mut inside = honest.inside();
+        (inside.supplies, inside.stops) = (true, true);
+    }
+    let attended = honest.attend(network, MICROS_PER_KWH).await?;
+    free(network, ID, "lucky").await?;
+    let number = honest.inside().authorizations.last().map(|asked| asked.authorization_number);
+    let stop = StopChargeRequest { driver_id: "lucky".into(), ..Default::default() };
+    network.drivers().await?.stop_charge(stop).await?;
+    eventually("its ticket", async || network.tickets("lucky", ID).await.ok()?.pop()).await?;
+    drop((attended, honest));
+    network.forget(ID).await?;
+
+    let pings = attend_as_the_highest(network).await?;
+    network.restart_monitor_of_other().await?;
+    sleep(Duration::from_millis(500)).await;
+    network.is_free(OTHER).await?; // its own monitor is back
+    network.charges("after-the-highest", OTHER).await?;
+    Ok(format!(
+        "an engine claimed 2^64-1 and refused {refused} requests in {asked} calls, its successor was given number {}; \
+         {pings} pings attended another's engine under epoch 2^53",
+        number.unwrap_or_default()
+    ))
+}
+
+/// So many answered pings of a stranger, with the highest epoch that a message may have.
+async fn attend_as_the_highest(network: &Network) -> anyhow::Result<u64> {
+    const PINGS: u64 = 40;
+    let channel = Channel::from_shared(format!("http://{}", network.engines[1]))?.connect().await?;
+    let (pings, stream) = mpsc::channel(1);
+    let mut engine = EngineServiceClient::new(channel);
+    let pinging = tokio::spawn(async move {
+        let ping = AttendRequest { epoch: 1 << 53, central_reachable: false, charge_point_id: OTHER.into() };
+        while pings.send(ping.clone()).await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut answers = engine.attend(ReceiverStream::new(stream)).await?.into_inner();
+    for _ in 0..PINGS {
+        answers.message().await?.context("a ping is answered")?;
+    }
+    pinging.abort();
+    Ok(PINGS)
+}

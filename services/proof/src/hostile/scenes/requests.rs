@@ -1,0 +1,129 @@
+//! Requests that lead to nothing, and charge points that are no use to anybody.
+
+use crate::hostile::{
+    liar::Liar,
+    network::{ELSEWHERE, MICROS_PER_KWH, Network, OTHER, eventually},
+};
+use anyhow::{Context as _, ensure};
+use evmesh_proto::{
+    driver::{RequestChargeRequest, StopChargeRequest},
+    network::{ChargePointStatus, Session},
+};
+use std::time::Duration;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tonic::Status;
+
+/// A driver's nonsense by the thousand, each under a request id of its own; then the repeat of what it was granted.
+pub(super) async fn denied_requests(network: &Network) -> anyhow::Result<String> {
+    const WHILE: Duration = Duration::from_secs(5);
+    const AT_ONCE: usize = 100;
+    let drivers = network.drivers().await?;
+    let ask = |charge_point: &str, id: &str| RequestChargeRequest {
+        driver_id: "forgetful".into(),
+        charge_point_id: charge_point.into(),
+        request_id: id.into(),
+        ..Default::default()
+    };
+    let granted = drivers.clone().request_charge(ask(OTHER, "the-first")).await?.into_inner().session;
+    let granted = granted.context("a session was promised")?;
+    eventually("its ticket", async || network.tickets("forgetful", "").await.ok()?.pop()).await?;
+    let (until, mut asked, mut under_way) = (Instant::now() + WHILE, 0_u64, JoinSet::new());
+    while Instant::now() < until {
+        while under_way.len() < AT_ONCE {
+            let (mut drivers, request) = (drivers.clone(), ask("NOWHERE", &format!("nonsense-{asked}")));
+            under_way.spawn(async move { drivers.request_charge(request).await.is_ok() });
+            asked += 1;
+        }
+        ensure!(!matches!(under_way.join_next().await, Some(Ok(true))), "a charge nowhere is granted");
+    }
+    under_way.shutdown().await;
+    ensure!(asked > 1_000, "only {asked} requests were denied");
+    let again = drivers.clone().request_charge(ask(OTHER, "the-first")).await?.into_inner().session;
+    let again = again.context("a session was promised")?.session_id;
+    ensure!(again == granted.session_id, "its repeat has opened another session, {again}");
+    Ok(format!("{asked} requests of one driver were denied, and its first one was still known"))
+}
+
+async fn anywhere(network: &Network, driver: &str) -> Result<(Session, Duration), Status> {
+    let request = RequestChargeRequest {
+        driver_id: driver.into(),
+        location_prefix: ELSEWHERE.into(),
+        ..Default::default()
+    };
+    let mut drivers = network.drivers().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let began = Instant::now();
+    let session = drivers.request_charge(request).await?.into_inner().session;
+    Ok((session.unwrap_or_default(), began.elapsed()))
+}
+
+/// Three charge points that cost nothing and authorise nobody, among which requests for any charge point find the one
+/// that does.
+pub(super) async fn cheap_and_silent(network: &Network) -> anyhow::Result<String> {
+    const IDS: [&str; 3] = ["AAA-01", "AAA-02", "AAA-03"];
+    const REQUESTS: usize = 4;
+    let mut silent = Vec::new();
+    for id in IDS {
+        let liar = Liar::start(id, &format!("store-of-{id}")).await?;
+        liar.inside().authorizes_after = None;
+        let attended = liar.attend(network, 0).await?;
+        silent.push((liar, attended));
+    }
+    network.is_free(IDS[2]).await?;
+    let (mut first, mut slowest) = (Duration::ZERO, Duration::ZERO);
+    for n in 0..REQUESTS {
+        let (session, took) = anywhere(network, &format!("anywhere-{n}")).await.context("it is denied")?;
+        ensure!(session.charge_point_id == OTHER, "not at the one that authorises: {session:?}");
+        match n {
+            0 => first = took,
+            _ => slowest = slowest.max(took),
+        }
+        let driver = session.driver_id;
+        eventually("its ticket", async || network.tickets(&driver, OTHER).await.ok()?.pop()).await?;
+        network.is_free(OTHER).await?;
+    }
+    let tries: usize = silent.iter().map(|(liar, _)| liar.inside().authorizations.len()).sum();
+    ensure!(tries >= IDS.len(), "only {tries} of them were tried");
+    ensure!(slowest < Duration::from_secs(1), "a later request took {slowest:?}");
+    drop(silent);
+    for id in IDS {
+        network.forget(id).await?;
+    }
+    let (first, slowest) = (first.as_secs_f64(), slowest.as_millis());
+    Ok(format!(
+        "3 charge points at price 0 left {tries} authorisations unanswered; of {REQUESTS} requests for any, the first was \
+         granted after {first:.1} s, the slowest other after {slowest} ms"
+    ))
+}
+
+/// Callers who wait for 200 ms, at an engine that takes twice as long: it stays in service for whoever waits.
+pub(super) async fn hurried_callers(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "SLOW-01";
+    const CALLERS: usize = 10;
+    let slow = Liar::start(ID, "store-of-a-slow-one").await?;
+    slow.inside().authorizes_after = Some(Duration::from_millis(400));
+    let attended = slow.attend(network, MICROS_PER_KWH).await?;
+    network.is_free(ID).await?;
+    let mut hurried = 0;
+    for n in 0..CALLERS {
+        let mut request = tonic::Request::new(RequestChargeRequest {
+            driver_id: format!("hurried-{n}"),
+            charge_point_id: ID.into(),
+            ..Default::default()
+        });
+        request.set_timeout(Duration::from_millis(200));
+        hurried += usize::from(network.drivers().await?.request_charge(request).await.is_err());
+        let status = network.status(ID).await;
+        ensure!(status != Some(ChargePointStatus::Faulted), "a caller in a hurry has marked it as broken");
+        sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(hurried == CALLERS, "only {hurried} callers were in a hurry");
+    eventually("who waits is granted", async || network.request("patient", ID).await.ok()).await?;
+    let stop = StopChargeRequest { driver_id: "patient".into(), ..Default::default() };
+    network.drivers().await?.stop_charge(stop).await?;
+    drop((attended, slow));
+    network.forget(ID).await?;
+    Ok(format!("{hurried} callers gave an engine 200 ms of the 400 that it takes, and it stayed in service"))
+}
