@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Options,
-    api::{ChargePoints, Drivers, Operators},
+    api::{ChargePoints, Drivers, Operators, Reporting},
     changelog,
     engine_client::Calls,
     events::Events,
@@ -218,7 +218,11 @@ pub fn server(
 ) -> GrpcServer {
     let max = options.server.max_message_bytes;
     let drivers = Drivers { handle: handle.clone(), old_requests };
-    let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
+    let points = ChargePoints {
+        handle: handle.clone(),
+        report_interval: options.rules.report_interval,
+        reporting: Reporting::default(),
+    };
     let operators = Operators { handle: handle.clone(), roster };
     GrpcServer::new(&options.server)
         .add_service(

@@ -7,6 +7,7 @@ mod charge_point;
 mod driver;
 mod operator;
 mod pages;
+mod reports;
 mod requests;
 mod signing_keys;
 pub mod view;
@@ -14,6 +15,7 @@ pub mod view;
 pub(crate) use charge_point::ChargePoints;
 pub(crate) use driver::Drivers;
 pub(crate) use operator::Operators;
+pub(crate) use reports::Reporting;
 
 use std::{pin::Pin, time::Duration};
 use tokio_stream::Stream;

@@ -5,10 +5,39 @@ use crate::{
     running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
 use evmesh_proto::{
-    chargepoint::EngineHealth, network::ChargePointStatus, operations::GetNetworkStatusRequest,
+    chargepoint::{EngineHealth, ReportHealthRequest, charge_point_service_client::ChargePointServiceClient},
+    network::ChargePointStatus,
+    operations::{GetNetworkStatusRequest, WatchNetworkRequest},
 };
 use mesh::grpc::{reason, retry_after};
-use tonic::Code;
+use std::{net::IpAddr, time::Duration};
+use tokio::time::Instant;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Status, transport::Channel};
+
+fn report(id: &str, epoch: u64) -> ReportHealthRequest {
+    let health = EngineHealth::Ok.into();
+    ReportHealthRequest { charge_point_id: id.into(), epoch, health, reason: String::new() }
+}
+
+/// A stream with this one report, if any, and then silence, from 127.0.0.2: how it ends.
+async fn silent_after(central: &Central, first: Option<ReportHealthRequest>) -> Status {
+    let endpoint = Channel::from_shared(format!("http://{}", central.address)).unwrap();
+    let elsewhere = endpoint.local_address(Some(IpAddr::from([127, 0, 0, 2])));
+    let mut points = ChargePointServiceClient::new(elsewhere.connect_lazy());
+    let reports = tokio_stream::iter(first).chain(tokio_stream::pending());
+    let mut answers = match points.report_health(reports).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return status,
+    };
+    loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Status::ok("ended"),
+            Err(status) => return status,
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_follows_the_monitors_word() {
@@ -156,5 +185,57 @@ async fn a_registration_without_its_engine_is_refused_at_once_and_keeps_nobody_o
     let central = Central::with(options(folder.path(), no_kafka())).await;
     let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;
     central.status("MAD-01", ChargePointStatus::Faulted).await;
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_reports_ends_in_five_seconds_and_keeps_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.server.max_streams = 20;
+    let central = Central::with(options).await;
+    let (engine, monitor) = central.charge_point("MAD-01").await;
+    let started = Instant::now();
+    let idle = futures_util::future::join_all((0..20).map(|_| silent_after(&central, None)));
+    // Meanwhile a watcher has its place, and so has a charge point that comes.
+    let honest = async {
+        central.operators.clone().watch_network(WatchNetworkRequest {}).await.unwrap();
+        let (_engine, _monitor) = central.charge_point("MAD-02").await;
+    };
+    let (idle, ()) = tokio::join!(idle, honest);
+    let mut reasons: Vec<_> = idle.iter().filter_map(reason).collect();
+    reasons.sort();
+    reasons.dedup();
+    assert_eq!(reasons, ["OVERLOADED", "REPORTS_MISSING"], "an address has its share of two: {idle:?}");
+    let missing = idle.iter().filter(|status| reason(status).as_deref() == Some("REPORTS_MISSING"));
+    assert_eq!(missing.count(), 2);
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+
+    // The same where the first report came: nothing comes after it.
+    drop(monitor);
+    let answer = central.points.clone().register_charge_point(registration("MAD-01", &engine)).await;
+    let epoch = answer.unwrap().into_inner().epoch;
+    let ended = silent_after(&central, Some(report("MAD-01", epoch))).await;
+    assert_eq!((ended.code(), reason(&ended).as_deref()), (Code::Aborted, Some("REPORTS_MISSING")));
+    assert_eq!(ended.message(), "no report came for 5 s; register again");
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stream_of_a_registration_is_refused_and_ends_nothing() {
+    let central = Central::start(no_kafka()).await;
+    let (_engine, monitor) = central.charge_point("MAD-01").await;
+    for _ in 0..3 {
+        let refused = silent_after(&central, Some(report("MAD-01", monitor.epoch))).await;
+        assert_eq!(reason(&refused).as_deref(), Some("MONITOR_ALREADY_CONNECTED"), "{refused:?}");
+    }
+    // None of a registration that is not there either.
+    for (id, epoch, why) in [("MAD-02", 1, "CHARGE_POINT_UNKNOWN"), ("MAD-01", 1, "EPOCH_STALE")] {
+        let refused = silent_after(&central, Some(report(id, epoch))).await;
+        assert_eq!(reason(&refused).as_deref(), Some(why), "{refused:?}");
+    }
+    assert!(monitor.ended.borrow().is_none());
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    central.request("101", "MAD-01").await.expect("it was connected all the while");
     central.stop().await;
 }

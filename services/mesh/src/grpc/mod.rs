@@ -15,6 +15,7 @@ mod retry_budget;
 mod server;
 mod server_options;
 mod stack;
+mod streams;
 mod tally;
 mod uniform;
 
@@ -29,3 +30,4 @@ pub use listen::{BindError, InvalidListen, Listen, Listener};
 pub use server::{GrpcServer, REQUEST_CODING, ServeError};
 pub use server_options::ServerOptions;
 pub use stack::Stack;
+pub use streams::StreamShare;

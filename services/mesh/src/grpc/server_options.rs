@@ -1,6 +1,6 @@
 //! How a server treats its callers.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// How a server treats its callers.
 #[derive(Debug, Clone, clap::Args)]
@@ -13,6 +13,17 @@ pub struct ServerOptions {
     /// (count).
     #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
     pub max_streams: usize,
+
+    /// Addresses that stand for many callers, a proxy's say: each may hold nine tenths of the streams, where any other may
+    /// hold one. A monitor's stream counts in its address's share only until its first report (IP addresses).
+    #[arg(
+        long,
+        env = "EVMESH_MANY_CALLERS",
+        value_name = "IP",
+        value_delimiter = ',',
+        default_value = "127.0.0.1,::1"
+    )]
+    pub many_callers: Vec<IpAddr>,
 
     /// At most so many connections, and at most nine tenths of the files that the process may have open; then the one
     /// that has been longest without a call is closed for a new one (count).

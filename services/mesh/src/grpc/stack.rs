@@ -2,17 +2,20 @@
 
 use super::{
     answer,
-    connection::{Account, UnderWay},
+    caller::Caller,
+    connection::Account,
     deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
     server_options::ServerOptions,
+    streams::{Full, Streams},
     tally::{Call, Tally},
     uniform,
 };
 use crate::{Shutdown, trace};
 use futures_util::FutureExt as _;
 use std::{
+    any::Any,
     convert::Infallible,
     future::Future,
     panic::AssertUnwindSafe,
@@ -21,10 +24,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service;
 use tracing::Instrument as _;
@@ -58,9 +58,9 @@ struct Shared {
     request_timeout: Duration,
     calls: Arc<Semaphore>,
     max_calls: usize,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     /// Monitors' own: who watches keeps no charge point out, nor the other way round.
-    reports: Arc<Semaphore>,
+    reports: Streams,
     slow_reader_timeout: Duration,
     /// Streams end now.
     stopping: Shutdown,
@@ -79,8 +79,8 @@ impl Stack {
             request_timeout: options.request_timeout,
             calls: Arc::new(Semaphore::new(options.max_concurrent_requests)),
             max_calls: options.max_concurrent_requests,
-            streams: Arc::new(Semaphore::new(options.max_streams)),
-            reports: Arc::new(Semaphore::new(options.max_streams)),
+            streams: Streams::new(options.max_streams, &options.many_callers),
+            reports: Streams::new(options.max_streams, &options.many_callers),
             slow_reader_timeout: options.slow_reader_timeout,
             stopping,
             overdue,
@@ -89,19 +89,29 @@ impl Stack {
     }
 }
 
-/// A place in the limits of concurrency, the server's and the connection's.
-type Place = (OwnedSemaphorePermit, Option<UnderWay>);
+/// A place in the limits of concurrency: a call's, at the server and on its connection, or a stream's.
+type Place = Box<dyn Any + Send>;
 
 impl Shared {
-    fn place(&self, path: &str, method: Method, account: &Account) -> Result<Place, Failure> {
+    fn place(
+        &self,
+        path: &str,
+        method: Method,
+        account: &Account,
+        request: &mut Request,
+    ) -> Result<Place, Failure> {
         let overloaded = || {
             let message = "too many requests at once; try again after the delay in the details";
             Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
         };
         if method == Method::Streaming {
             let streams = if path.starts_with(REPORTS) { &self.reports } else { &self.streams };
-            let place = streams.clone().try_acquire_owned();
-            return place.map(|place| (place, None)).map_err(|_| overloaded());
+            let place = streams.enter(account.caller()).map_err(|full| match full {
+                Full::Budget => overloaded(),
+                Full::Share(caller) => too_many_streams(caller),
+            })?;
+            request.extensions_mut().insert(place.share());
+            return Ok(Box::new(place));
         }
         if account.takes_nothing() {
             let message = "this connection has not taken the answers that it has; take them, then ask again";
@@ -109,8 +119,16 @@ impl Shared {
         }
         let share = account.enter(self.calls.available_permits(), self.max_calls).ok_or_else(overloaded)?;
         let place = self.calls.clone().try_acquire_owned().map_err(|_| overloaded())?;
-        Ok((place, Some(share)))
+        Ok(Box::new((place, share)))
     }
+}
+
+fn too_many_streams(caller: Caller) -> Failure {
+    let message = format!(
+        "{caller} has as many streams open as one address may; close some, or have it named by --many-callers where it \
+         stands for many"
+    );
+    Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
 }
 
 impl Service<Request> for Stack {
@@ -173,7 +191,10 @@ async fn admit(
     let Call { path, method, arrived } = call;
 
     // Load shedding and the limits of concurrency: who does not fit is told at once when to come back.
-    let place = (path != HEALTH_CHECK).then(|| shared.place(path, method, account)).transpose()?;
+    let place = match path {
+        HEALTH_CHECK => None,
+        _ => Some(shared.place(path, method, account, &mut request)?),
+    };
 
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));

@@ -7,7 +7,9 @@ use evmesh_proto::chargepoint::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Deadline, Failure, GrpcServer, Listener, Peer, REQUEST_CODING, ServeError, ServerOptions},
+    grpc::{
+        Deadline, Failure, GrpcServer, Listener, Peer, REQUEST_CODING, ServeError, ServerOptions, StreamShare,
+    },
     trace,
 };
 use std::{
@@ -77,9 +79,13 @@ impl ChargePointService for Service {
         request: Request<Streaming<ReportHealthRequest>>,
     ) -> Result<Response<Self::ReportHealthStream>, Status> {
         // Each report is answered; `secret` breaks the stream.
-        let answers = request.into_inner().map(|report| match report?.charge_point_id.as_str() {
+        let share = StreamShare::of(&request);
+        let answers = request.into_inner().map(move |report| match report?.charge_point_id.as_str() {
             "secret" => Err(Status::internal("sled: /var/lib/secret broke")),
-            _ => Ok(ReportHealthResponse::default()),
+            _ => {
+                share.give_back();
+                Ok(ReportHealthResponse::default())
+            }
         });
         Ok(Response::new(Box::pin(answers)))
     }

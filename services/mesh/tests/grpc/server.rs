@@ -6,12 +6,13 @@ use mesh::{
     grpc::{REQUEST_CODING, ServerOptions, reason, retry_after},
     testing::eventually,
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_client::HealthClient,
 };
 use tonic_types::StatusExt as _;
 
@@ -335,4 +336,44 @@ async fn a_taken_port_is_one_plain_sentence() {
             running.address
         )
     );
+}
+
+/// Streams from one address, as many as it gets.
+async fn streams_from(host: u8, running: &Running) -> (Vec<tonic::Streaming<HealthCheckResponse>>, Status) {
+    let endpoint = Channel::from_shared(format!("http://{}", running.address)).unwrap();
+    let from = endpoint.local_address(Some(IpAddr::from([127, 0, 0, host])));
+    let mut health = HealthClient::new(from.connect().await.unwrap());
+    let mut open = Vec::new();
+    loop {
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => open.push(watch.into_inner()),
+            Err(full) => return (open, full),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_has_a_tenth_of_the_streams_unless_it_stands_for_many() {
+    let running = start(ServerOptions { max_streams: 20, ..Default::default() }).await;
+    let (open, full) = streams_from(2, &running).await;
+    assert_eq!((open.len(), reason(&full).as_deref()), (2, Some("OVERLOADED")));
+    assert_eq!(
+        full.message(),
+        "127.0.0.2 has as many streams open as one address may; close some, or have it named by --many-callers where \
+         it stands for many"
+    );
+    assert!(retry_after(&full).is_some());
+    let (others, _) = streams_from(3, &running).await;
+    assert_eq!(others.len(), 2, "who has fewer is served");
+    // This machine may be a proxy's, as far as anybody knows: it is bounded by what is left for others.
+    drop(others);
+    let (many, full) = streams_from(1, &running).await;
+    assert!((16..=18).contains(&many.len()), "{}", many.len());
+    assert_eq!(reason(&full).as_deref(), Some("OVERLOADED"));
+    drop((open, many));
+    let again = || async {
+        let (open, _) = streams_from(2, &running).await;
+        (open.len() == 2).then_some(())
+    };
+    eventually("its places are free", SOON, again).await;
 }

@@ -1,0 +1,186 @@
+//! A monitor's stream of reports: one a charge point and registration, for as long as reports come.
+
+use super::requests::Arrived;
+use crate::writer::Handle;
+use domain::ChargePointId;
+use domain::network::{Asked, Command, Health, Reason, Reported};
+use evmesh_proto::chargepoint as proto;
+use mesh::{
+    convert,
+    grpc::{Failure, RETRY_AFTER, StreamShare, parse},
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+/// So many answers to reports may wait for a slow monitor; beyond, its next report waits.
+const ANSWERS: usize = 16;
+/// A stream without a valid report for so long ends, or for three intervals, if that is longer: nobody keeps a place
+/// for nothing.
+const NO_REPORT: Duration = Duration::from_secs(5);
+
+/// The charge points that are reported of now, each under its registration's epoch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reporting(Arc<Mutex<HashSet<(ChargePointId, u64)>>>);
+
+impl Reporting {
+    /// One stream a registration: a second one would end the first one's charge point with its own end.
+    fn hold(&self, charge_point: ChargePointId, epoch: u64) -> Result<Holds, Failure> {
+        let what = (charge_point, epoch);
+        if !self.open().insert(what.clone()) {
+            let text =
+                format!("another stream reports of {} under this registration; register again", what.0);
+            let reason = Reason::MonitorAlreadyConnected.as_str();
+            return Err(Failure::aborted(reason, text, RETRY_AFTER));
+        }
+        Ok(Holds { what, reporting: self.clone() })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashSet<(ChargePointId, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one stream reports of.
+#[derive(Debug)]
+struct Holds {
+    what: (ChargePointId, u64),
+    reporting: Reporting,
+}
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        self.reporting.open().remove(&self.what);
+    }
+}
+
+/// One monitor's stream of reports.
+pub(super) struct Reports {
+    handle: Handle,
+    reporting: Reporting,
+    interval: Duration,
+    arrived: Arrived,
+    share: StreamShare,
+    answers: mpsc::Sender<Result<proto::ReportHealthResponse, Status>>,
+    /// The charge point and the epoch of its first report.
+    holds: Option<Holds>,
+}
+
+impl Reports {
+    /// Takes the reports, in a task of its own; the answers come here.
+    pub(super) fn follow(
+        handle: Handle,
+        reporting: Reporting,
+        interval: Duration,
+        arrived: Arrived,
+        (reports, share): (Streaming<proto::ReportHealthRequest>, StreamShare),
+    ) -> ReceiverStream<Result<proto::ReportHealthResponse, Status>> {
+        let (answers, stream) = mpsc::channel(ANSWERS);
+        let following = Self { handle, reporting, interval, arrived, share, answers, holds: None };
+        tokio::spawn(following.run(reports));
+        ReceiverStream::new(stream)
+    }
+
+    async fn run(mut self, mut reports: Streaming<proto::ReportHealthRequest>) {
+        let (answers, handle) = (self.answers.clone(), self.handle.clone());
+        let end = tokio::select! {
+            end = self.take(&mut reports) => end,
+            () = answers.closed() => Ok(()), // the monitor is gone, or the server stops
+            () = handle.stopped() => Err(crate::writer::stopping().into()),
+        };
+        if let Err(status) = end {
+            let _ = answers.try_send(Err(status)); // a monitor that does not read is told nothing
+        }
+        // The charge point is disconnected from here on, unless a newer registration holds it (INV-8).
+        if let Some(holds) = self.holds {
+            let (charge_point, epoch) = holds.what.clone();
+            handle.tell(Command::MonitorGone { charge_point, epoch }).await;
+        }
+    }
+
+    /// Takes reports until the stream ends, or none came for too long.
+    async fn take(&mut self, reports: &mut Streaming<proto::ReportHealthRequest>) -> Result<(), Status> {
+        let patience = NO_REPORT.max(self.interval * 3);
+        let mut until = Instant::now() + patience;
+        loop {
+            let wait = self.interval.min(until.saturating_duration_since(Instant::now()));
+            match timeout(wait, reports.message()).await {
+                Ok(Ok(Some(report))) => {
+                    let answer = self.report(report).await?;
+                    until = Instant::now() + patience;
+                    if self.answers.send(Ok(answer)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(status)) => return Err(status),
+                Err(_) if Instant::now() >= until => {
+                    let text = format!("no report came for {:.0} s; register again", patience.as_secs_f64());
+                    return Err(Failure::aborted("REPORTS_MISSING", text, RETRY_AFTER).into());
+                }
+                Err(_) => self.still_newest().await?,
+            }
+        }
+    }
+
+    async fn report(
+        &mut self,
+        report: proto::ReportHealthRequest,
+    ) -> Result<proto::ReportHealthResponse, Status> {
+        let health = match report.health() {
+            proto::EngineHealth::Unspecified => {
+                return Err(Failure::invalid("health", "must be OK, FAULTED or UNREACHABLE").into());
+            }
+            proto::EngineHealth::Ok => Health::Ok,
+            proto::EngineHealth::Faulted => Health::Faulted,
+            proto::EngineHealth::Unreachable => Health::Unreachable,
+        };
+        let charge_point: ChargePointId = parse("charge_point_id", &report.charge_point_id)?;
+        let epoch = report.epoch;
+        let reason = convert::reason("reason", &report.reason)?;
+        let holds = match &self.holds {
+            Some(holds) => holds,
+            None => self.holds.insert(self.reporting.hold(charge_point.clone(), epoch)?),
+        };
+        if holds.what.0 != charge_point {
+            let problem = format!("must be {} in every report of this stream", holds.what.0);
+            return Err(Failure::invalid("charge_point_id", problem).into());
+        }
+        if holds.what.1 != epoch {
+            let problem = format!("must be {} in every report of this stream", holds.what.1);
+            return Err(Failure::invalid("epoch", problem).into());
+        }
+        let context = self.arrived.context(charge_point.as_str());
+        let report = |token| {
+            let asked = Asked::once(token, context);
+            Command::Report { asked, charge_point, epoch, health, reason }
+        };
+        let Reported { out_of_order } = self.handle.ask(report).await?;
+        self.share.give_back(); // it is of a charge point that is registered
+        Ok(proto::ReportHealthResponse { out_of_order })
+    }
+
+    /// A stream that is silent learns here that a newer registration holds its charge point.
+    async fn still_newest(&self) -> Result<(), Status> {
+        let Some((id, epoch)) = self.holds.as_ref().map(|holds| holds.what.clone()) else {
+            return Ok(());
+        };
+        let point = id.clone();
+        let newest = self.handle.query(move |snapshot| snapshot.network.charge_point(&point)).await?;
+        match newest {
+            Some(detail) if detail.epoch > epoch => {
+                let text = format!("a newer registration holds {id}; register again");
+                Err(Failure::new(tonic::Code::Aborted, Reason::EpochStale.as_str(), text).into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
