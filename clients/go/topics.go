@@ -18,7 +18,7 @@ type notification struct {
 	Type      string `json:"type"`
 	SessionID string `json:"session_id"`
 	RequestID string `json:"request_id"`
-	Seq       *int64 `json:"seq"` // none in a reading that nobody has answered for yet
+	Seq       *int64 `json:"seq"`    // none in a reading that nobody has answered for yet
 	Code      string `json:"code"`   // why, for programs: the reason of the call's ErrorInfo
 	Reason    string `json:"reason"` // and for people
 	ticket
