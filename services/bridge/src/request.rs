@@ -163,9 +163,9 @@ pub(crate) fn hear(error: &CallError) -> Heard {
     let CallError::Answered(failure) = error else {
         return Heard::Again;
     };
-    let reused = Reason::RequestIdReused.as_str();
-    let of_rules =
-        Reason::ALL.iter().any(|reason| reason.as_str() == failure.reason) && failure.reason != reused;
+    let untold = [Reason::RequestIdReused, Reason::Overloaded]; // said before a session exists
+    let told = |reason: &&Reason| !untold.contains(reason);
+    let of_rules = Reason::ALL.iter().filter(told).any(|reason| reason.as_str() == failure.reason);
     match failure.code {
         _ if of_rules => Heard::Decided,
         // The rules' own codes, in a word of a newer central.

@@ -2,9 +2,10 @@
 
 use crate::{
     engine::Mood,
-    running_central::{Central, no_kafka, options},
+    running_central::{Central, PATIENCE, no_kafka, options},
 };
 use evmesh_proto::{driver, network::ChargePointStatus};
+use mesh::testing;
 use std::time::Duration;
 
 /// With the times of production.
@@ -45,9 +46,13 @@ async fn a_caller_in_a_hurry_puts_no_charge_point_out_of_action() {
     });
     hurried.set_timeout(Duration::from_millis(200));
     central.drivers.clone().request_charge(hurried).await.unwrap_err();
-    let all = driver::ListChargePointsRequest::default();
-    let all = central.drivers.clone().list_charge_points(all).await.unwrap().into_inner();
-    assert_eq!(all.charge_points[0].status(), ChargePointStatus::Available, "200 ms say nothing of it");
+    let told = testing::eventually("central gives the charge up", PATIENCE, || async {
+        let all = driver::ListChargePointsRequest::default();
+        let all = central.drivers.clone().list_charge_points(all).await.unwrap().into_inner();
+        let status = all.charge_points[0].status();
+        (status != ChargePointStatus::Reserved).then_some(status)
+    });
+    assert_eq!(told.await, ChargePointStatus::Available, "200 ms say nothing of it");
     // Its call's whole time does.
     engine.set(Mood::Silent);
     central.status("MAD-01", ChargePointStatus::Faulted).await;

@@ -6,6 +6,13 @@ use evmesh_proto::{chargepoint, driver, engine, network, operations};
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
+/// The generator of Ed25519's group (RFC 8032, section 5.1), which is somebody's public key.
+const GENERATOR: [u8; 32] = {
+    let mut bytes = [0x66; 32];
+    bytes[0] = 0x58;
+    bytes
+};
+
 /// Every example, as [`super::calls`] takes it.
 pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
@@ -101,6 +108,11 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         monitor_id: "monitor".into(),
         newest_epoch: 0,
     };
+    let signing_key = operations::SigningKey {
+        network_id: "evmesh".into(),
+        public_key: GENERATOR.to_vec(),
+        create_time: None,
+    };
     vec![
         ("/RequestCharge", request.encode_to_vec()),
         ("/RequestCharge", any.encode_to_vec()),
@@ -127,6 +139,10 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
                 ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "/TrustSigningKeys",
+            operations::TrustSigningKeysRequest { keys: vec![signing_key] }.encode_to_vec(),
         ),
     ]
 }
