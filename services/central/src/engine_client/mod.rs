@@ -16,7 +16,7 @@ use domain::network::{CallFailed, Command, EngineAnswer, EngineCall};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
-    grpc::{Address, CallError, Peer},
+    grpc::{Address, CallError, Names, Peer},
     trace,
 };
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -29,6 +29,7 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 pub(crate) struct Calls {
     /// One a charge point, so as many as may register, and those that were forgotten since the start.
     peers: HashMap<ChargePointId, (String, Peer)>,
+    names: Names,
     handle: Handle,
     keys: Arc<Keys>,
     timeout: Duration,
@@ -37,7 +38,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new(handle: Handle, keys: Arc<Keys>, timeout: Duration, runtime: runtime::Handle) -> Self {
-        Self { peers: HashMap::new(), handle, keys, timeout, runtime }
+        Self { peers: HashMap::new(), names: Names::default(), handle, keys, timeout, runtime }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
@@ -81,7 +82,7 @@ impl Calls {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        Ok(Peer::new(&parsed, self.timeout))
+        Ok(Peer::found_by(&parsed, self.timeout, &self.names))
     }
 }
 

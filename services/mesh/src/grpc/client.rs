@@ -6,6 +6,7 @@ use super::{
     circuit_breaker::Breaker,
     deadline::{self, Deadline},
     methods::{self, Method},
+    names::Names,
     retry_budget, uniform,
 };
 use crate::{
@@ -76,10 +77,14 @@ impl Peer {
     /// A far side whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted. Never blocks and never
     /// fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
     pub fn new(address: &Address, timeout: Duration) -> Self {
+        Self::found_by(address, timeout, &Names::default())
+    }
+
+    /// The same, of one who calls many: they share how names are looked up.
+    pub fn found_by(address: &Address, timeout: Duration, names: &Names) -> Self {
         let endpoint = address
             .endpoint()
             .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
@@ -89,7 +94,8 @@ impl Peer {
             breaker: Mutex::default(),
             retries: retry_budget::new(),
         };
-        Self { shared: Arc::new(shared), channel: endpoint.connect_lazy(), deadline: None }
+        let channel = endpoint.connect_with_connector_lazy(names.connector(CONNECT_TIMEOUT));
+        Self { shared: Arc::new(shared), channel, deadline: None }
     }
 
     pub fn address(&self) -> &Address {
