@@ -1,5 +1,6 @@
 //! An engine that lies to central: in some runs one charge point's. It supplies and meters as it should, but what it
-//! tells of that is false now and then, and it has heard all that other engines told.
+//! tells of that is false now and then, and it has heard all that other engines told. Some stops it does not obey, or
+//! so it says.
 
 use super::world::{World, say};
 use evmesh_proto::engine::{EngineState, SupplyEnd, SupplyRecord, SupplyState};
@@ -7,21 +8,40 @@ use evmesh_proto::network::Price;
 
 /// So much of what was heard can be told again.
 const HEARD: usize = 40;
+/// It says for so long at most that it supplies what it was told to stop (ms).
+const DISOBEYS: u64 = 90_000;
+
+/// What the liar has in mind.
+#[derive(Debug, Default)]
+pub(super) struct Mind {
+    /// What other engines said of signed sessions.
+    overheard: Vec<SupplyRecord>,
+    /// The session that it says it supplies, and until when (ms).
+    disobeys: Option<(String, u64)>,
+}
 
 impl World {
     /// What an engine is about to tell; true if it became a lie.
     pub(super) fn lies(&mut self, p: usize, state: &mut EngineState) -> bool {
         if self.plan.liar != Some(p) {
-            self.overheard.extend(state.current.iter().chain(&state.unsettled).cloned());
-            let over = self.overheard.len().saturating_sub(HEARD);
-            self.overheard.drain(..over);
+            let overheard = &mut self.liar.overheard;
+            overheard.extend(state.current.iter().chain(&state.unsettled).cloned());
+            let over = overheard.len().saturating_sub(HEARD);
+            overheard.drain(..over);
             return false;
         }
-        if !self.faults || !self.random.one_in(3) {
+        if !self.faults {
             return false;
+        }
+        let supplies_on = self.supplies_on(state);
+        if !self.random.one_in(3) {
+            return supplies_on;
         }
         self.tally.count("lies told to central");
-        if let Some(own) = state.current.as_mut().filter(|_| self.random.one_in(4)) {
+        if self.random.one_in(6) {
+            let ahead = [u64::MAX, 1 << 53, 1 << 40, state.highest_authorization.saturating_add(9)];
+            state.highest_authorization = self.random.pick(&ahead);
+        } else if let Some(own) = state.current.as_mut().filter(|_| self.random.one_in(4)) {
             self.spoil(own); // its own session, in other words
         } else {
             let lie = self.lie();
@@ -36,9 +56,35 @@ impl World {
         true
     }
 
+    /// What it was told to stop, and has stopped, it shows as running, with no more energy than it metered.
+    fn supplies_on(&mut self, state: &mut EngineState) -> bool {
+        let own = |record: &&SupplyRecord| record.end() == SupplyEnd::Stopped;
+        let stopped = state.unsettled.iter().rev().find(own).map(|record| record.session_id.clone());
+        if self.liar.disobeys.is_none() && stopped.is_some() {
+            let until = self.at + self.random.between(1_000, DISOBEYS);
+            self.liar.disobeys = stopped.map(|session| (session, until));
+            self.tally.count("stops not obeyed");
+            say!(self, "{} does not obey until {until} ms", state.charge_point_id);
+        }
+        let Some((session, until)) = &self.liar.disobeys else { return false };
+        if self.at > *until {
+            self.liar.disobeys = None;
+            return false;
+        }
+        let place = state.unsettled.iter().position(|record| record.session_id == *session);
+        let Some(place) = place.filter(|_| state.current.is_none()) else { return false };
+        let mut record = state.unsettled.remove(place);
+        record.set_state(SupplyState::Supplying);
+        record.end = 0;
+        record.end_time = None;
+        state.current = Some(record);
+        true
+    }
+
     /// A session that is not this engine's: invented, or another one's, whole or in other words.
     fn lie(&mut self) -> SupplyRecord {
-        let heard = (!self.overheard.is_empty()).then(|| self.random.pick(&self.overheard.clone()));
+        let overheard = &self.liar.overheard;
+        let heard = (!overheard.is_empty()).then(|| self.random.pick(overheard));
         let mut lie = heard.filter(|_| !self.random.one_in(3)).unwrap_or_default();
         let invented = lie.session_id.is_empty();
         if invented || self.random.one_in(2) {

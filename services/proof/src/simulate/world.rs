@@ -4,8 +4,8 @@
 //! they were put there. Whatever a run does follows from its seed.
 
 use super::{
-    broker::Broker, central::CentralHost, driver::App, engine::PointHost, plan::Plan, random::Random,
-    tally::Tally, truth::Truth,
+    broker::Broker, central::CentralHost, driver::App, engine::PointHost, liar::Mind, plan::Plan,
+    random::Random, tally::Tally, truth::Truth,
 };
 use domain::{Mono, Now, Wall};
 use std::collections::BTreeMap;
@@ -75,8 +75,7 @@ pub(super) struct World {
     pub(super) cuts: BTreeMap<(Place, Place), u64>,
     pub(super) truth: Truth,
     pub(super) tally: Tally,
-    /// What engines said of signed sessions: a liar has heard it.
-    pub(super) overheard: Vec<evmesh_proto::engine::SupplyRecord>,
+    pub(super) liar: Mind,
     trace: bool,
     pub(super) violation: Option<Violation>,
 }
@@ -116,7 +115,7 @@ impl World {
             cuts: BTreeMap::new(),
             truth: Truth::default(),
             tally: Tally::default(),
-            overheard: Vec::new(),
+            liar: Mind::default(),
             trace,
             violation: None,
             plan,

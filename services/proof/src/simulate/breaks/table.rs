@@ -35,6 +35,14 @@ pub(super) const BREAKS: &[Break] = &[
 => r#"Life::Reserved { .. } if passed && !crate::broken("no-reservation-deadline") => Some(Due::Revoke),"#)],
     },
     Break {
+        name: "disobeyed-stop-holds-its-driver",
+        promises: &["INV-3"],
+        edits: &[edit!("domain/src/network/deadlines.rs":
+            "Life::Supplying { stop: Some(stop), .. } if disobeyed =>"
+            => r#"Life::Supplying { stop: Some(stop), .. }
+                if disobeyed && !crate::broken("disobeyed-stop-holds-its-driver") =>"#)],
+    },
+    Break {
         name: "deadlines-by-the-wall-clock",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/session/life.rs":

@@ -49,6 +49,11 @@ fn gist(reply: &Reply) -> Result<String, Denial> {
     .map_err(Denial::clone)
 }
 
+fn disobeyed(effect: &Effect, id: &ChargePointId) -> bool {
+    matches!(effect, Effect::Happened(event)
+        if event.name == "stops_disobeyed" && event.text.starts_with(&format!("{id} ")))
+}
+
 /// What a step of central begins with.
 pub(in crate::simulate) struct OrdersBefore {
     repeats: BTreeSet<u64>,
@@ -214,7 +219,8 @@ impl World {
         }
     }
 
-    /// A price and an operator's order change by their own calls alone, and what was answered is on disk (INV-6).
+    /// A price and an operator's order change by their own calls alone, and what was answered is on disk (INV-6); but a
+    /// charge point that does not obey a stop is taken out of service, and so it is said.
     pub(in crate::simulate) fn check_orders(
         &mut self,
         inputs: &[Input],
@@ -252,6 +258,8 @@ impl World {
         for (id, (price, out_of_order)) in expected {
             let Some(now) = self.truth.points.get(&id) else { continue };
             let (is_price, is_order) = (now.price, now.out_of_order);
+            let out_of_order =
+                out_of_order || is_order && effects.iter().any(|effect| disobeyed(effect, &id));
             self.expect("INV-6", (is_price, is_order) == (price, out_of_order), || {
                 format!("{id} has price {is_price}, stopped {is_order} on disk; answered was {price}, {out_of_order}")
             });

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 /// INV-3's 5 s, and what late ticks and slow steps of this simulation add (ms).
 const LATE: u64 = 5_000 + 2_500;
+/// An engine that supplies on for so long after it was to stop does not obey (ms).
+const OBEYED: u64 = 30_000;
 /// A deadline of before central's start is judged once Kafka and the engine were asked: that takes so long at most
 /// (ms).
 const JUDGED: u64 = 30_000;
@@ -56,6 +58,12 @@ impl World {
                         wrong
                             .push(("INV-3", format!("session {id} is silent since {sign} ms, and not over")));
                     }
+                    let stopped = life.stopped.get(id).map(|stopped| base.max(*stopped));
+                    if let Some(stopped) = stopped.filter(|stopped| self.at > stopped + OBEYED + LATE) {
+                        let text =
+                            format!("session {id} was to stop since {stopped} ms, and holds its driver");
+                        wrong.push(("INV-3", text));
+                    }
                     continue;
                 }
                 State::Ended(_) if session.ticket().is_none() && session.started() => ms(config.settlement),
@@ -79,10 +87,13 @@ impl World {
         self.check_statuses();
     }
 
-    /// Whoever is held by a supply is held by one that central asked an engine for (INV-10).
+    /// Whoever is held by a session is held by one that central asked an engine for (INV-10).
     fn check_held(&mut self) {
         let Some(running) = &self.central.up else { return };
-        let held = running.network().sessions().filter(|session| session.state() == State::Supplying);
+        let held = running
+            .network()
+            .sessions()
+            .filter(|session| matches!(session.state(), State::Reserved | State::Supplying));
         let lie = held.filter(|session| {
             let asked = self.truth.authorized.get(&session.id);
             asked.is_none_or(|(_, driver)| *driver != session.driver)
