@@ -128,7 +128,7 @@ impl World {
                     let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
                     heard.epoch = *epoch;
                     if heard.reported.is_none() {
-                        heard.answered = None;
+                        (heard.answered, heard.call) = (None, None); // what was asked before it came back does not count
                     }
                     heard.reported = Some((at, *health));
                 }
