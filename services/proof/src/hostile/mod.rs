@@ -41,13 +41,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let folder = std::env::temp_dir().join(format!("evmesh-hostile-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let chosen = SCENES.iter().filter(|scene| options.scene.as_ref().is_none_or(|name| name == scene.name));
     let played = runtime.block_on(async {
         let network = Network::start(&evmesh, &folder).await?;
-        for scene in chosen {
-            play(scene, &network).await.with_context(|| scene.name)?;
+        match &options.scene {
+            Some(name) => one_after_another(SCENES.iter().filter(|scene| scene.name == name), &network).await,
+            None => {
+                let (slow, others): (Vec<_>, Vec<_>) = SCENES.iter().partition(|scene| scene.slow);
+                tokio::try_join!(one_after_another(others, &network), beside(slow, &network)).map(|_| ())
+            }
         }
-        Ok(())
     });
     runtime.shutdown_background();
     match &played {
@@ -55,6 +57,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Err(_) => println!("the logs are in {}", folder.display()),
     }
     played.map(|()| ExitCode::SUCCESS)
+}
+
+async fn one_after_another(
+    scenes: impl IntoIterator<Item = &Scene>,
+    network: &Network,
+) -> anyhow::Result<()> {
+    for scene in scenes {
+        play(scene, network).await.with_context(|| scene.name)?;
+    }
+    Ok(())
+}
+
+/// Attacks that mostly wait, beside the others: those have the honest people.
+async fn beside(scenes: Vec<&Scene>, network: &Network) -> anyhow::Result<()> {
+    for scene in scenes {
+        let did = (scene.play)(network).await.with_context(|| scene.name)?;
+        println!("{:<21} {did}; beside the others", scene.name);
+    }
+    Ok(())
 }
 
 /// One attack, and whoever was there at the time.
@@ -67,6 +88,6 @@ async fn play(scene: &Scene, network: &Network) -> anyhow::Result<()> {
     };
     let (did, served) = tokio::join!(attack, honest::work(network, ended));
     let (did, served) = (did?, served.context("an honest caller noticed")?);
-    println!("{:<20} {did}; meanwhile {served}", scene.name);
+    println!("{:<21} {did}; meanwhile {served}", scene.name);
     served.enough()
 }

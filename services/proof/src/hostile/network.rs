@@ -132,10 +132,10 @@ impl Network {
         points.iter().find(|point| point.charge_point_id == id).map(|point| point.status())
     }
 
-    /// How many charge points central knows.
-    pub(super) async fn charge_points(&self) -> anyhow::Result<usize> {
+    /// The charge points that central knows.
+    pub(super) async fn charge_points(&self) -> anyhow::Result<Vec<String>> {
         let list = self.drivers().await?.list_charge_points(ListChargePointsRequest::default()).await?;
-        Ok(list.into_inner().charge_points.len())
+        Ok(list.into_inner().charge_points.into_iter().map(|point| point.charge_point_id).collect())
     }
 
     pub(super) async fn request(&self, driver: &str, charge_point: &str) -> Result<Session, Status> {

@@ -75,19 +75,26 @@ pub(super) async fn invented_records(network: &Network) -> anyhow::Result<String
 /// An engine that is authorised, and then supplies on whatever it is told.
 pub(super) async fn ignored_stops(network: &Network) -> anyhow::Result<String> {
     const ID: &str = "LIE-02";
+    /// Where its driver would go.
+    const FREE: &str = "FREE-01";
     const WH: u64 = 10;
+    /// Nobody who may go anywhere goes here.
+    const DEAR: i64 = 3 * MICROS_PER_KWH;
     /// It does not obey for so long, and some.
     const OBEYED_WITHIN: Duration = Duration::from_secs(33);
     let liar = Liar::start(ID, "store-of-a-stubborn-one").await?;
     liar.inside().supplies = true;
-    let attended = liar.attend(network, MICROS_PER_KWH).await?;
+    let attended = liar.attend(network, DEAR).await?;
+    let other = Liar::start(FREE, "store-of-an-obedient-one").await?;
+    let _other = other.attend(network, DEAR).await?;
+    network.is_free(FREE).await?;
     let session = free(network, ID, "held").await?;
     liar.inside().state.current.as_mut().context("it was authorised")?.energy_wh = WH;
     let stop = StopChargeRequest { driver_id: "held".into(), ..Default::default() };
     let stopped = Instant::now();
     network.drivers().await?.stop_charge(stop).await?;
     let held = loop {
-        match network.request("held", OTHER).await {
+        match network.request("held", FREE).await {
             Ok(_) => break stopped.elapsed(),
             Err(status) => ensure!(stopped.elapsed() < OBEYED_WITHIN, "still held: {status}"),
         }

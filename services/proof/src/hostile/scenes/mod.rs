@@ -8,7 +8,10 @@ mod requests;
 use super::network::Network;
 use anyhow::Context as _;
 use evmesh_proto::{
-    driver::ListChargePointsRequest, engine::GetEngineStateRequest, operations::WatchNetworkRequest,
+    chargepoint::{ReportHealthRequest, charge_point_service_client::ChargePointServiceClient},
+    driver::ListChargePointsRequest,
+    engine::GetEngineStateRequest,
+    operations::WatchNetworkRequest,
     topics::CP_TELEMETRY,
 };
 use mesh::{
@@ -16,14 +19,20 @@ use mesh::{
     testing::Miser,
 };
 use serde_json::{Value, json};
-use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    time::Duration,
+};
 use tokio::{
     io::AsyncReadExt as _,
     net::TcpStream,
     sync::mpsc,
+    task::JoinSet,
     time::{Instant, interval, sleep, sleep_until, timeout},
 };
-use tonic::Status;
+use tonic::{Status, codegen::tokio_stream::wrappers::ReceiverStream};
 
 type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
 
@@ -32,29 +41,36 @@ type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
 pub(super) struct Scene {
     /// As `--scene` names it.
     pub(super) name: &'static str,
+    /// It waits for most of its time: where all are played, it is played beside the others.
+    pub(super) slow: bool,
     pub(super) play: for<'a> fn(&'a Network) -> Played<'a>,
 }
 
-pub(super) const SCENES: [Scene; 14] = [
-    Scene { name: "untaken-answers", play: |network| Box::pin(untaken_answers(network)) },
-    Scene { name: "untaken-at-engine", play: |network| Box::pin(untaken_at_engine(network)) },
-    Scene { name: "unread-streams", play: |network| Box::pin(unread_streams(network)) },
-    Scene { name: "silent-connections", play: |network| Box::pin(silent_connections(network)) },
-    Scene { name: "forged-telemetry", play: |network| Box::pin(forged_telemetry(network)) },
-    Scene { name: "garbage", play: |network| Box::pin(places::garbage(network)) },
-    Scene { name: "invented-records", play: |network| Box::pin(engines::invented_records(network)) },
-    Scene { name: "ignored-stops", play: |network| Box::pin(engines::ignored_stops(network)) },
-    Scene { name: "impossible-numbers", play: |network| Box::pin(engines::impossible_numbers(network)) },
-    Scene {
-        name: "made-up-registrations",
-        play: |network| Box::pin(newcomers::made_up_registrations(network)),
-    },
-    Scene { name: "denied-requests", play: |network| Box::pin(requests::denied_requests(network)) },
-    Scene { name: "cheap-and-silent", play: |network| Box::pin(requests::cheap_and_silent(network)) },
-    Scene { name: "hurried-callers", play: |network| Box::pin(requests::hurried_callers(network)) },
-    Scene { name: "open-files", play: |network| Box::pin(places::open_files(network)) },
+const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) -> Scene {
+    Scene { name, slow: false, play }
+}
+
+pub(super) const SCENES: [Scene; 16] = [
+    scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
+    scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
+    scene("unread-streams", |network| Box::pin(unread_streams(network))),
+    scene("idle-streams", |network| Box::pin(idle_streams(network))),
+    scene("silent-connections", |network| Box::pin(silent_connections(network))),
+    scene("forged-telemetry", |network| Box::pin(forged_telemetry(network))),
+    scene("garbage", |network| Box::pin(places::garbage(network))),
+    scene("invented-records", |network| Box::pin(engines::invented_records(network))),
+    Scene { slow: true, ..scene("ignored-stops", |network| Box::pin(engines::ignored_stops(network))) },
+    scene("impossible-numbers", |network| Box::pin(engines::impossible_numbers(network))),
+    scene("made-up-registrations", |network| Box::pin(newcomers::made_up_registrations(network))),
+    scene("denied-requests", |network| Box::pin(requests::denied_requests(network))),
+    scene("reserve-and-cancel", |network| Box::pin(requests::reserve_and_cancel(network))),
+    scene("cheap-and-silent", |network| Box::pin(requests::cheap_and_silent(network))),
+    scene("hurried-callers", |network| Box::pin(requests::hurried_callers(network))),
+    scene("open-files", |network| Box::pin(places::open_files(network))),
 ];
 
+/// Where strangers call from whose address is bounded: honest people are at another one.
+const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// What a connection may have open at once (its calls and streams).
 const OPEN_AT_ONCE: usize = 1_000;
 
@@ -128,6 +144,42 @@ async fn unread_streams(network: &Network) -> anyhow::Result<String> {
     Ok(format!(
         "{opened} streams were not read, on 4 connections, which were closed; central grew by {mib} MiB"
     ))
+}
+
+/// Streams of reports on which no report comes, while a watcher comes.
+async fn idle_streams(network: &Network) -> anyhow::Result<String> {
+    /// Each ends after 5 s; on a busy machine a little later.
+    const ENDS: Duration = Duration::from_secs(8);
+    const BY_ONE: usize = 250;
+    let (mut open, began) = (JoinSet::new(), Instant::now());
+    for _ in 0..4 {
+        let channel = network.connect_from(Some(STRANGER)).await?;
+        for n in 0..BY_ONE {
+            if n.is_multiple_of(10) {
+                sleep(Duration::from_millis(5)).await; // strangers and honest callers are one process here
+            }
+            let mut client = ChargePointServiceClient::new(channel.clone());
+            open.spawn(async move {
+                let (reports, stream) = mpsc::channel::<ReportHealthRequest>(1);
+                let ended = match client.report_health(ReceiverStream::new(stream)).await {
+                    Ok(answers) => answers.into_inner().message().await.err(),
+                    Err(refused) => Some(refused),
+                };
+                drop(reports);
+                ended.is_some_and(|status| mesh::grpc::reason(&status).as_deref() == Some("REPORTS_MISSING"))
+            });
+        }
+    }
+    let watch = network.operators().await?.watch_network(WatchNetworkRequest {}).await;
+    let first = timeout(Duration::from_secs(1), watch?.into_inner().message()).await;
+    first.context("a watcher waits longer than a second")??;
+    let mut ended = 0;
+    while let Some(idle) = timeout(ENDS, open.join_next()).await.context("an idle stream stays open")? {
+        ended += usize::from(idle?);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    anyhow::ensure!(ended == 4 * BY_ONE, "only {ended} streams ended for saying nothing");
+    Ok(format!("{ended} streams of reports said nothing, on 4 connections, and ended within {seconds:.1} s"))
 }
 
 /// Connections on which nothing comes.

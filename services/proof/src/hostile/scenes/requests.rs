@@ -47,6 +47,36 @@ pub(super) async fn denied_requests(network: &Network) -> anyhow::Result<String>
     Ok(format!("{asked} requests of one driver were denied, and its first one was still known"))
 }
 
+/// A driver who reserves, and cancels, and reserves: it has to wait, and nobody else.
+pub(super) async fn reserve_and_cancel(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "CALM-01";
+    const TRIES: usize = 20;
+    let engine = Liar::start(ID, "store-of-a-calm-one").await?; // it grants, and no car comes
+    let attended = engine.attend(network, MICROS_PER_KWH).await?;
+    let (mut granted, mut waits) = (0, 0);
+    for _ in 0..TRIES {
+        network.is_free(ID).await?;
+        match network.request("fickle", ID).await {
+            Ok(_) => granted += 1,
+            Err(status) => {
+                let reason = mesh::grpc::reason(&status);
+                ensure!(reason.as_deref() == Some("DRIVER_COOLING_DOWN"), "denied otherwise: {status}");
+                waits += 1;
+                continue;
+            }
+        }
+        let stop = StopChargeRequest { driver_id: "fickle".into(), ..Default::default() };
+        network.drivers().await?.stop_charge(stop).await?;
+    }
+    ensure!(granted == 5 && waits == TRIES - 5, "granted {granted} times, and {waits} times told to wait");
+    network.request("steady", ID).await.context("another driver has to wait for it")?;
+    let stop = StopChargeRequest { driver_id: "steady".into(), ..Default::default() };
+    network.drivers().await?.stop_charge(stop).await?;
+    drop((attended, engine));
+    network.forget(ID).await?;
+    Ok(format!("a driver reserved {granted} times and cancelled; then it was told {waits} times to wait"))
+}
+
 async fn anywhere(network: &Network, driver: &str) -> Result<(Session, Duration), Status> {
     let request = RequestChargeRequest {
         driver_id: driver.into(),

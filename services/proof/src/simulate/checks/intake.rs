@@ -128,7 +128,8 @@ impl World {
                     let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
                     heard.epoch = *epoch;
                     if heard.reported.is_none() {
-                        (heard.answered, heard.call) = (None, None); // what was asked before it came back does not count
+                        // What was asked before it came back does not count.
+                        (heard.answered, heard.call) = (None, None);
                     }
                     heard.reported = Some((at, *health));
                 }
