@@ -2,8 +2,8 @@
 //! answer, and a process has few of them. An address, and a name of `/etc/hosts`, waits for nobody; a name that was
 //! answered the last time, for none that was not.
 //!
-//! No address is kept: a container that comes back has another address under its name. A peer connects once at a time, so
-//! it has one look-up under way at most.
+//! No address is kept: a container that comes back has another address under its name. A peer connects once at a
+//! time, so it has one look-up under way at most.
 
 use hickory_resolver::{
     Hosts, TokioResolver,
