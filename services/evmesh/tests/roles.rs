@@ -97,3 +97,44 @@ fn a_driver_is_told_at_once_when_nothing_is_free() {
     assert_eq!(second.end(PATIENCE), 1, "{}", second.text());
     second.line(&["\"event\":\"denied\"", "NO_CHARGE_POINT_FREE"], PATIENCE);
 }
+
+#[test]
+fn open_files_are_asked_for_and_strangers_do_not_use_them_up() {
+    const FILES: u32 = 200;
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let central = roles.central_with_files(FILES);
+    let (_engine, monitor) = (roles.engine("MAD-01", FAST), roles.monitor("MAD-01"));
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+    assert_eq!(central.files_allowed(), u64::from(FILES));
+
+    // Strangers connect without end, and say nothing. Its engine, its monitor, Kafka and a driver notice nothing.
+    let charged = std::sync::atomic::AtomicBool::new(false);
+    let connected = std::thread::scope(|scope| {
+        let strangers = scope.spawn(|| {
+            let mut held = std::collections::VecDeque::new();
+            let mut connected = 0;
+            while !charged.load(std::sync::atomic::Ordering::Relaxed) {
+                held.extend(std::net::TcpStream::connect(&roles.central));
+                connected += 1;
+                if held.len() > 2 * FILES as usize {
+                    held.pop_front();
+                }
+            }
+            connected
+        });
+        for driver in ["101", "102"] {
+            let mut charging = roles.driver(&["--driver", driver, "--charge-point", "MAD-01"]);
+            let code = charging.end(PATIENCE);
+            if code != 0 {
+                charged.store(true, std::sync::atomic::Ordering::Relaxed);
+                panic!("{}", charging.text());
+            }
+        }
+        charged.store(true, std::sync::atomic::Ordering::Relaxed);
+        strangers.join().expect("they only connect")
+    });
+    assert!(connected > 4 * FILES, "only {connected} connections");
+    assert_eq!(central.count("is disconnected"), 0, "{}", central.text());
+    assert_eq!(monitor.count("cannot reach central"), 0, "{}", monitor.text());
+    assert_eq!(central.count("does not answer central"), 0, "{}", central.text());
+}

@@ -12,6 +12,7 @@ pub mod flags;
 pub mod group_commit;
 pub mod grpc;
 pub mod kafka;
+mod metrics_port;
 pub mod observability;
 pub mod shutdown;
 pub mod store;

@@ -1,11 +1,13 @@
 //! Logs and metrics. The only global thing: the executable calls [`init`] once.
 
-use crate::grpc::Listen;
+use crate::{grpc::Listen, metrics_port};
 use domain::text::printable;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -46,6 +48,9 @@ pub enum LogFormat {
     /// For machines: one object a line.
     Json,
 }
+
+/// See [`tidied`].
+const TIDIED_EVERY: Duration = Duration::from_secs(5);
 
 /// Why logs or metrics cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -88,16 +93,26 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
     done.map_err(|_| Error::Twice)?;
     if let Some(at) = &options.metrics_address {
         let failed = |source| Error::Metrics(at.clone(), source);
-        let address = at.first().map_err(|error| failed(error.into()))?; // the exporter has one socket
-        metrics_exporter_prometheus::PrometheusBuilder::new()
-            .with_http_listener(address)
-            .install()
-            .map_err(|error| failed(error.into()))?;
+        let address = at.first().map_err(|error| failed(error.into()))?; // it has one socket
+        let listener = metrics_port::bind(address).map_err(|error| failed(error.into()))?;
+        let builder = metrics_exporter_prometheus::PrometheusBuilder::new();
+        let metrics = builder.install_recorder().map_err(|error| failed(error.into()))?;
+        tokio::spawn(tidied(metrics.clone()));
+        tokio::spawn(metrics_port::serve(listener, move || metrics.render()));
         if at.to_string() != address.to_string() {
             tracing::info!(%address, "metrics are served at the first address of {at}");
         }
     }
     Ok(())
+}
+
+/// What histograms have taken in is summed up now and then, whether anyone reads them or not.
+async fn tidied(metrics: PrometheusHandle) {
+    let mut often = tokio::time::interval(TIDIED_EVERY);
+    loop {
+        often.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 /// What a panel shows of each event: a sentence.

@@ -5,6 +5,7 @@
 
 mod charge_point;
 mod driver;
+mod following;
 mod operator;
 mod pages;
 mod reports;

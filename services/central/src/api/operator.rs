@@ -1,33 +1,26 @@
 //! `OperatorService`.
 
 use super::{
-    Answers, HEARTBEAT,
+    Answers,
+    following::Following,
     pages::{self, Page},
     requests::{Arrived, Mutation},
     signing_keys, view,
 };
 use crate::{
-    roster::{Entry, Roster, RosterHandle},
+    roster::RosterHandle,
     store::{Filter, Snapshot},
     writer::Handle,
 };
 use domain::network::{Command, Method, Order, Ordered, Which};
 use domain::{ChargePointId, Wall};
-use evmesh_proto::{
-    network::ChargePointDetail,
-    operations::{self as proto, operator_service_server::OperatorService},
-};
+use evmesh_proto::operations::{self as proto, operator_service_server::OperatorService};
 use mesh::{
     convert,
     grpc::{Failure, parse},
     trace,
 };
 use prost_types::Timestamp;
-use std::{collections::VecDeque, sync::Arc};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
 use tonic::{Request, Response, Status};
 
 /// One order names so many charge points at most.
@@ -35,8 +28,6 @@ const MAX_NAMED: usize = 1000;
 /// An order to all is written so many charge points at a time: some milliseconds, where 100,000 at once hold up the
 /// writer for about a second.
 const ORDER_PART: usize = 500;
-/// One message of `WatchNetwork` has so many charge points at most.
-const WATCH_PAGE: usize = 500;
 /// The operator is one caller: its `request_id`s are one namespace.
 const CALLER: &str = "operator";
 
@@ -220,7 +211,7 @@ impl OperatorService for Operators {
         _: Request<proto::WatchNetworkRequest>,
     ) -> Result<Response<Self::WatchNetworkStream>, Status> {
         let first = self.roster.fresh().await.ok_or_else(crate::writer::stopping)?;
-        let following = Following::new(&first, self.roster.follow());
+        let following = Following::new(first, self.roster.follow());
         let answers = futures_util::stream::unfold(following, |mut following| async {
             following.next().await.map(|answer| (Ok(answer), following))
         });
@@ -265,125 +256,5 @@ impl OperatorService for Operators {
         request: Request<proto::TrustSigningKeysRequest>,
     ) -> Result<Response<proto::TrustSigningKeysResponse>, Status> {
         Ok(Response::new(signing_keys::trust(&self.handle, request.into_inner()).await?))
-    }
-}
-
-/// One operator who follows the network.
-struct Following {
-    roster: watch::Receiver<Arc<Roster>>,
-    /// Everything up to this round was sent, or waits.
-    round: u64,
-    waiting: VecDeque<Arc<Entry>>,
-    forgotten: Vec<String>,
-    complete: bool,
-}
-
-impl Following {
-    fn new(first: &Roster, roster: watch::Receiver<Arc<Roster>>) -> Self {
-        let waiting = first.entries.iter().cloned().collect();
-        Self { roster, round: first.round, waiting, forgotten: Vec::new(), complete: false }
-    }
-
-    /// The next message, empty where nothing changed for so long; `None` once central stops.
-    async fn next(&mut self) -> Option<proto::WatchNetworkResponse> {
-        let heartbeat_at = Instant::now() + HEARTBEAT;
-        while self.complete && self.waiting.is_empty() && self.forgotten.is_empty() {
-            match timeout_at(heartbeat_at, self.roster.changed()).await {
-                Ok(changed) => changed.ok()?,
-                Err(_) => break,
-            }
-            let newest = self.roster.borrow_and_update().clone();
-            let changed = newest.entries.iter().filter(|entry| entry.changed > self.round).cloned();
-            self.waiting.extend(changed);
-            let gone = newest.forgotten.iter().filter(|(round, _)| *round > self.round);
-            self.forgotten.extend(gone.map(|(_, id)| id.to_string()));
-            self.round = newest.round;
-        }
-        let count = self.waiting.len().min(WATCH_PAGE);
-        let charge_points: Vec<ChargePointDetail> =
-            self.waiting.drain(..count).map(|entry| view::detail(&entry.detail)).collect();
-        self.complete |= self.waiting.is_empty();
-        let forgotten_charge_point_ids = std::mem::take(&mut self.forgotten);
-        Some(proto::WatchNetworkResponse {
-            charge_points,
-            complete: self.complete,
-            forgotten_charge_point_ids,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::roster::tests::detail;
-    use domain::network::Status;
-    use std::time::Duration;
-
-    fn roster(round: u64, changed: &[u64]) -> Arc<Roster> {
-        let entries = changed.iter().enumerate().map(|(n, &changed)| {
-            Arc::new(Entry { changed, detail: detail(&format!("CP-{n:04}"), Status::Available) })
-        });
-        Arc::new(Roster { round, entries: entries.collect(), forgotten: Vec::new() })
-    }
-
-    #[tokio::test]
-    async fn all_come_first_in_pages_and_then_what_changed() {
-        let first = roster(5, &[1; 1200]);
-        let (sender, receiver) = watch::channel(first.clone());
-        let mut following = Following::new(&first, receiver);
-        let mut sizes = Vec::new();
-        for _ in 0..3 {
-            let message = following.next().await.unwrap();
-            sizes.push((message.charge_points.len(), message.complete));
-        }
-        assert_eq!(sizes, [(500, false), (500, false), (200, true)]);
-        let mut changed = vec![1; 1200];
-        (changed[3], changed[7]) = (6, 7);
-        sender.send_replace(roster(6, &[1; 1200]));
-        sender.send_replace(roster(7, &changed));
-        let message = following.next().await.unwrap();
-        let ids: Vec<String> = message
-            .charge_points
-            .into_iter()
-            .map(|detail| detail.charge_point.unwrap().charge_point_id)
-            .collect();
-        assert_eq!((ids, message.complete), (vec!["CP-0003".into(), "CP-0007".into()], true));
-        let forgotten = vec![(4, "CP-0001".parse().unwrap()), (8, "CP-0002".parse().unwrap())];
-        sender.send_replace(Arc::new(Roster { round: 8, entries: Vec::new(), forgotten }));
-        let message = following.next().await.unwrap();
-        assert_eq!(
-            (message.forgotten_charge_point_ids, message.charge_points),
-            (vec!["CP-0002".into()], vec![])
-        );
-        drop(sender);
-        assert!(following.next().await.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_quiet_network_is_heard_of_within_every_minute() {
-        let first = roster(1, &[1]);
-        let (sender, receiver) = watch::channel(first.clone());
-        let mut following = Following::new(&first, receiver);
-        following.next().await.unwrap();
-        // It is collected every second, and nothing is new.
-        tokio::spawn(async move {
-            for round in 2.. {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                sender.send_replace(roster(round, &[1]));
-            }
-        });
-        for _ in 0..3 {
-            let before = Instant::now();
-            let message = following.next().await.unwrap();
-            assert!(message.charge_points.is_empty() && message.complete, "{message:?}");
-            assert!(before.elapsed() < Duration::from_secs(60), "{:?}", before.elapsed());
-        }
-    }
-
-    #[tokio::test]
-    async fn an_empty_network_says_so_at_once() {
-        let (_sender, receiver) = watch::channel(roster(1, &[]));
-        let message = Following::new(&roster(1, &[]), receiver).next().await.unwrap();
-        assert!(message.complete && message.charge_points.is_empty());
     }
 }

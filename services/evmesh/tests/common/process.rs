@@ -74,14 +74,26 @@ impl Process {
     /// Starts it.
     pub fn start<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments: Vec<String> = arguments.into_iter().map(|one| one.as_ref().to_owned()).collect();
-        let mut command = command(&arguments);
+        Self::spawn(command(&arguments), arguments.join(" "))
+    }
+
+    /// Starts it where the system allows it so many open files, which it has to ask for.
+    pub fn start_with_files(files: u32, arguments: &[String]) -> Self {
+        let limits = format!("ulimit -Sn 64 && ulimit -Hn {files} && exec \"$0\" \"$@\"");
+        let mut shell = mesh::testing::process::command("sh");
+        shell.args(["-c", &limits, env!("CARGO_BIN_EXE_evmesh")]).args(arguments);
+        shell.stdin(Stdio::null()).env("NO_COLOR", "1");
+        Self::spawn(shell, arguments.join(" "))
+    }
+
+    fn spawn(mut command: Command, name: String) -> Self {
         let temporary = tempfile::tempdir().expect("a folder");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).env("TMPDIR", temporary.path());
         let mut child = command.spawn().expect("the executable starts");
         let said = Arc::new(Said::default());
         collect(child.stdout.take().expect("piped"), said.clone());
         collect(child.stderr.take().expect("piped"), said.clone());
-        Self { name: arguments.join(" "), child, said, _temporary: temporary }
+        Self { name, child, said, _temporary: temporary }
     }
 
     /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time
@@ -152,6 +164,13 @@ impl Process {
         }
         drop(lines);
         code(self.child.wait().expect("it can be waited for"))
+    }
+
+    /// How many files the system lets it have open.
+    pub fn files_allowed(&self) -> u64 {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).expect("it runs");
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+        line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).expect("a number")
     }
 
     /// Is it still there?

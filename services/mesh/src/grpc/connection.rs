@@ -10,9 +10,6 @@
 use super::caller::Caller;
 use std::{
     collections::HashMap,
-    future::Future as _,
-    io,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -20,13 +17,8 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep},
-};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::Connected;
 
 /// With so many bytes of answers untaken a connection's further calls are refused.
 const UNTAKEN_CALLS: usize = 1024 * 1024;
@@ -38,8 +30,6 @@ const UNTAKEN_BY_ALL: usize = 64 * 1024 * 1024;
 const SLOW_STREAMS: u32 = 8;
 /// See [`SLOW_STREAMS`].
 const SLOW_WITHIN: Duration = Duration::from_secs(10);
-/// Who connects says something within this, or the connection is closed.
-const FIRST_WORD: Duration = Duration::from_secs(3);
 
 /// All connections of one server.
 #[derive(Debug, Clone)]
@@ -54,24 +44,19 @@ struct All {
 }
 
 impl Connections {
-    /// At most so many, and never more than nine tenths of what this process may have open: the rest is for the calls
-    /// that it makes itself, and for its broker.
+    /// At most so many, and never more than nine tenths of what this process may open besides what it has: the rest is
+    /// for the calls that it makes itself, and for its broker.
     pub(super) fn new(most: usize) -> Self {
-        let files = rlimit::Resource::NOFILE
-            .get_soft()
-            .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX) / 10 * 9);
+        let has = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let files = rlimit::Resource::NOFILE.get_soft().map_or(usize::MAX, |files| {
+            usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(has) / 10 * 9
+        });
         Self(Arc::new(All { most: most.min(files), ..All::default() }))
     }
 
-    /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes.
-    pub(super) fn accepted(&self, stream: TcpStream) -> Socket {
-        let caller = stream.peer_addr().ok().map(|from| Caller::from(from.ip()));
-        let account = self.account(caller);
-        let closed = Box::pin(account.0.closed.clone().cancelled_owned());
-        Socket { stream, closed, silent: Some(Box::pin(tokio::time::sleep(FIRST_WORD))), account }
-    }
-
-    fn account(&self, caller: Option<Caller>) -> Account {
+    /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes: of
+    /// those that never had one, or else of those without an open stream, or else of all.
+    pub(super) fn account(&self, caller: Option<Caller>) -> Account {
         let account = Account(Arc::new(Inner::new(self.0.clone(), caller)));
         let open: Vec<_> = {
             let mut open = lock(&self.0.open);
@@ -81,7 +66,8 @@ impl Connections {
             others
         };
         let standing = open.iter().filter(|connection| !connection.closed.is_cancelled());
-        if let Some(idle) = standing.min_by_key(|connection| *lock(&connection.called)) {
+        let used = |one: &&Arc<Inner>| (one.streams.load(Relaxed) > 0, *lock(&one.called));
+        if let Some(idle) = standing.min_by_key(used) {
             idle.close("too_many");
         }
         account
@@ -113,8 +99,10 @@ struct Inner {
     all: Arc<All>,
     /// `None` where it came over no socket.
     caller: Option<Caller>,
-    /// When it was opened, or its newest call came.
-    called: Mutex<Instant>,
+    /// Whether it ever had a call; and when the newest came, or when it was opened.
+    called: Mutex<(bool, Instant)>,
+    /// How many streams are open on it.
+    streams: AtomicUsize,
     calls: AtomicUsize,
     untaken: AtomicUsize,
     /// Streams that wait until enough was taken.
@@ -136,7 +124,8 @@ impl Inner {
             number: all.next.fetch_add(1, Relaxed),
             all,
             caller,
-            called: Mutex::new(Instant::now()),
+            called: Mutex::new((false, Instant::now())),
+            streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             untaken: AtomicUsize::new(0),
             waiting: Mutex::default(),
@@ -155,13 +144,28 @@ impl Inner {
 }
 
 impl Account {
+    /// Once it is closed from here.
+    pub(super) fn closed(&self) -> WaitForCancellationFutureOwned {
+        self.0.closed.clone().cancelled_owned()
+    }
+
+    pub(super) fn close(&self, why: &'static str) {
+        self.0.close(why);
+    }
+
     pub(super) fn caller(&self) -> Option<Caller> {
         self.0.caller
     }
 
     /// A call came on it.
     pub(super) fn called(&self) {
-        *lock(&self.0.called) = Instant::now();
+        *lock(&self.0.called) = (true, Instant::now());
+    }
+
+    /// A stream is open on it, for as long as what is returned is kept.
+    pub(super) fn streams(&self) -> Streaming {
+        self.0.streams.fetch_add(1, Relaxed);
+        Streaming(self.clone())
     }
 
     /// May it have one more call under way? `free` of all `places` are free: any connection may have more than its
@@ -213,6 +217,16 @@ impl Account {
     }
 }
 
+/// A stream that is open.
+#[derive(Debug)]
+pub(super) struct Streaming(Account);
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub(super) struct UnderWay(Account);
@@ -237,79 +251,6 @@ impl Drop for Untaken {
         if inner.untaken.fetch_sub(self.bytes, Relaxed) >= UNTAKEN_STREAMS {
             lock(&inner.waiting).drain(..).for_each(Waker::wake);
         }
-    }
-}
-
-/// A connection's socket, which can be closed from here whatever hyper waits for.
-#[derive(Debug)]
-pub(super) struct Socket {
-    stream: TcpStream,
-    closed: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// `None` once its caller has said something.
-    silent: Option<Pin<Box<Sleep>>>,
-    account: Account,
-}
-
-impl Socket {
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.closed.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl Connected for Socket {
-    type ConnectInfo = Account;
-
-    fn connect_info(&self) -> Account {
-        self.account.clone()
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_open(cx)?;
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
-            self.silent = None;
-        } else if self.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready()) {
-            self.account.0.close("silent");
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_open(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_open(cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -354,9 +295,32 @@ mod tests {
         let third = connections.account(None);
         assert_eq!([closed(&first), closed(&second), closed(&third)], [false, true, false]);
         drop(second);
+        third.called();
         tokio::time::advance(Duration::from_secs(1)).await;
         let _fourth = connections.account(None);
         assert_eq!([closed(&first), closed(&third)], [true, false], "their calls count, not their age");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_never_called_goes_first_and_who_has_a_stream_open_last() {
+        let connections = Connections::new(3);
+        let mut all: Vec<_> = (0..3).map(|_| connections.account(None)).collect();
+        let [monitor, idle, _silent] = &all[..] else { panic!() };
+        monitor.called();
+        let stream = monitor.streams();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        idle.called();
+        let closed = |all: &[Account]| all.iter().map(|one| one.0.closed.is_cancelled()).collect::<Vec<_>>();
+        all.push(connections.account(None));
+        assert_eq!(closed(&all), [false, false, true, false], "the silent one");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        all[3].called();
+        all.push(connections.account(None));
+        assert_eq!(closed(&all), [false, true, true, false, false], "the one without a stream");
+        drop(stream);
+        all[4].called();
+        all.push(connections.account(None));
+        assert_eq!(closed(&all), [true, true, true, false, false, false], "as any other");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A server: its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
-use super::{connection::Connections, listen::Listener, server_options::ServerOptions, stack::Stack};
+use super::{
+    connection::Connections, listen::Listener, server_options::ServerOptions, socket::Socket, stack::Stack,
+};
 use crate::Shutdown;
 use futures_util::StreamExt as _;
 use std::{convert::Infallible, io, time::Duration};
@@ -85,7 +87,7 @@ impl GrpcServer {
                 stack,
                 listener
                     .incoming()
-                    .map(move |accepted| accepted.map(|stream| connections.accepted(stream)))
+                    .map(move |accepted| accepted.map(|stream| Socket::new(stream, &connections)))
                     .then(accepted),
                 stopping.token().clone().cancelled_owned(),
             );

@@ -111,7 +111,7 @@ impl Shared {
                 Full::Share(caller) => too_many_streams(caller),
             })?;
             request.extensions_mut().insert(place.share());
-            return Ok(Box::new(place));
+            return Ok(Box::new((place, account.streams())));
         }
         if account.takes_nothing() {
             let message = "this connection has not taken the answers that it has; take them, then ask again";
