@@ -53,8 +53,12 @@ const EVENTS: &[(&str, &str)] = &[
         "INV-4: higher readings after an estimated ticket: recorded beside it, never billed",
     ),
     (
+        "powers_cut",
+        "INV-10: engines that say they deliver more than --charge-point-power-max: that much of it is believed",
+    ),
+    (
         "readings_implausible",
-        "INV-10: readings on cp_telemetry above what can have been delivered by then: not shown",
+        "INV-10: readings, of engines and on cp_telemetry, above what can have been delivered by then: they move nothing",
     ),
     ("registrations", "charge points registered, for the first time or again"),
     (
@@ -67,6 +71,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("requests_unbridged", "times that messages came on driver_requests and no bridge asked for a charge"),
     ("reservations_expired", "INV-3: reservations that came to nothing"),
     ("sessions_adopted", "INV-1: sessions found at an engine that this store did not know"),
+    (
+        "sessions_reviewed",
+        "INV-4: sessions whose engine is not believed: a person settles them, or their settlement deadline",
+    ),
     ("stops_disobeyed", "INV-2: engines that supplied on after they were told to stop; out of service since"),
     ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),
     ("supplies_started", "INV-1: supplies that started: each gets one ticket"),
@@ -95,6 +103,10 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(
         "evmesh_central_changelog_refused",
         "INV-8: 1 while the changelog is another store's, or knows more than this one, and is not written"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_sessions_under_review",
+        "INV-4: sessions that wait for a person to say what they bill"
     );
     metrics::describe_gauge!(
         "evmesh_central_rows_waiting",

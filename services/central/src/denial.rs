@@ -20,6 +20,8 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::EngineSilent
         | Reason::ChargePointMismatch
         | Reason::SessionAuthorized
+        | Reason::SessionNotUnderReview
+        | Reason::EnergyAboveReported
         | Reason::ChargeStopped => (Code::FailedPrecondition, false),
         Reason::RequestIdReused => (Code::InvalidArgument, false),
         Reason::RegistrationClosed => (Code::PermissionDenied, false),

@@ -1,6 +1,7 @@
 //! Central's command line and environment.
 
 use domain::network::{Config, RegistrationPolicy};
+use domain::{Energy, Power};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
@@ -65,6 +66,9 @@ pub struct Options {
     #[command(flatten)]
     pub kafka: KafkaOptions,
 }
+
+/// The largest charge point that there is, 10,000 times faster than real time.
+const POWER_KW_MOST: u64 = Power::MAX.w() / 1000 * 10_000;
 
 /// Who may register as a charge point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -137,6 +141,20 @@ pub struct Rules {
           value_parser = positive_seconds)]
     pub settlement: Duration,
 
+    /// The most that is believed of a charge point's rated power, whatever its engine says (kilowatts). What is metered
+    /// beyond rated power × time is billed by a person's word only. A simulation has its speed in it: 50 kW 300 times
+    /// faster than real time are 15000.
+    #[arg(long, env = "EVMESH_CENTRAL_CHARGE_POINT_POWER_MAX", value_name = "KW",
+          default_value_t = Config::default().charge_point_power_max.w() / 1000,
+          value_parser = clap::value_parser!(u64).range(1..=POWER_KW_MOST))]
+    pub charge_point_power_max: u64,
+
+    /// What a session takes above this is billed by a person's word only (kilowatt-hours).
+    #[arg(long, env = "EVMESH_CENTRAL_SESSION_ENERGY_MAX", value_name = "KWH",
+          default_value_t = Config::default().session_energy_max.wh() / 1000,
+          value_parser = clap::value_parser!(u64).range(1..=Energy::MAX.wh() / 1000))]
+    pub session_energy_max: u64,
+
     /// How often an engine with an unsettled session is asked, whatever happens (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS",
           default_value = in_seconds(Config::default().ask_interval),
@@ -208,6 +226,8 @@ impl Rules {
             report_interval: self.report_interval,
             supply_silence: self.supply_silence,
             settlement: self.settlement,
+            charge_point_power_max: Power::from_w(self.charge_point_power_max.saturating_mul(1000)),
+            session_energy_max: Energy::from_wh(self.session_energy_max.saturating_mul(1000)),
             ask_interval: self.ask_interval,
             answer_ttl: self.answer_ttl,
             max_answers: self.max_answers,

@@ -1,7 +1,7 @@
 //! Between protobuf and the rules' types.
 
 use domain::{
-    SupplyRecord, SupplyState,
+    Power, SupplyRecord, SupplyState,
     supply::{CallResult, RevokeOutcome, View},
 };
 use evmesh_proto::engine as proto;
@@ -44,6 +44,7 @@ pub(crate) fn state_proto(view: &View) -> proto::EngineState {
         unsettled: view.unsettled.iter().map(signed).collect(),
         fault: obstacle(view),
         charge_point_id: view.charge_point.to_string(),
+        rated_power_w: view.rated.map_or(0, Power::w),
     }
 }
 

@@ -190,6 +190,7 @@ mod tests {
             plugged_in: false,
             attended: true,
             central_reachable: true,
+            rated: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Times are ISO 8601 in UTC, numbers have a dot, energy is in kWh, amounts and prices in their currency's unit. What
 //! is not there is empty. A cell that a spreadsheet would compute, such as a place `=1+1`, gets a `'` in front.
 
-use crate::tables::{kwh, outcome, short, ticket_word};
+use crate::tables::{kwh, outcome, session_note, short, ticket_word};
 use evmesh_proto::network::{ChargePoint, ChargePointDetail, Money, Price, Session, Ticket};
 use prost_types::Timestamp;
 use ui::{Cell, values};
@@ -47,7 +47,8 @@ pub(crate) fn sessions(sessions: &[Session]) -> String {
             ("amount", |one| amount(one.amount.as_ref())),
             ("currency", |one| currency(one.amount.as_ref())),
             ("ticket", |one| ticket_word(one).to_owned()),
-            ("reason", |one| format!("{}{}", one.reason, one.trouble)), // one of them is empty
+            ("reason", session_note),
+            ("reported_kwh", |one| kwh(one.reported_energy_wh)),
         ],
     )
 }
@@ -69,6 +70,8 @@ pub(crate) fn tickets(tickets: &[Ticket]) -> String {
             ("outcome", |one| outcome(one.outcome()).unwrap_or_default().to_owned()),
             ("estimated", |one| one.estimated.to_string()),
             ("late_kwh", |one| kwh(one.late_energy_wh)),
+            ("settled_by", |one| one.settled_by.clone()),
+            ("settle_reason", |one| one.settle_reason.clone()),
         ],
     )
 }

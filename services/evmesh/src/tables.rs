@@ -65,13 +65,28 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
             ("AMOUNT", Right, |one| money(one.amount.as_ref())),
             ("TICKET", Left, |one| ticket_word(one).to_owned()),
         ],
-        |one| format!("{}{}", one.reason, one.trouble), // one of them is empty
+        session_note,
     )
+}
+
+/// Why it is as it is.
+pub(crate) fn session_note(one: &Session) -> String {
+    let why = format!("{}{}", one.reason, one.trouble); // one of them is empty
+    let review = (!one.review.is_empty()).then(|| {
+        format!(
+            "under review as {}: {} is reported; {}",
+            one.session_id,
+            energy(one.reported_energy_wh),
+            one.review
+        )
+    });
+    Some(why).into_iter().filter(|why| !why.is_empty()).chain(review).collect::<Vec<_>>().join("; ")
 }
 
 /// How far a session's ticket is.
 pub(crate) fn ticket_word(session: &Session) -> &'static str {
     match (&session.ticket, session.settled) {
+        (None, false) if !session.review.is_empty() => "review",
         (Some(_), _) => "issued",
         (None, true) => "none",
         (None, false) => "open",
@@ -99,7 +114,9 @@ fn note(ticket: &Ticket) -> String {
     let estimated = ticket.estimated.then(|| "estimated".to_owned());
     let late = (ticket.late_energy_wh > 0)
         .then(|| format!("{} read later, not billed", energy(ticket.late_energy_wh)));
-    estimated.into_iter().chain(late).collect::<Vec<_>>().join(", ")
+    let settled = (!ticket.settled_by.is_empty())
+        .then(|| format!("settled by {}: {}", ticket.settled_by, ticket.settle_reason));
+    estimated.into_iter().chain(late).chain(settled).collect::<Vec<_>>().join(", ")
 }
 
 /// The panel of one charge point: a fact a line, or several lines of at most this width.
@@ -233,6 +250,8 @@ mod tests {
             end_time: at,
             issue_time: at,
             late_energy_wh: 1,
+            settled_by: reason.clone(),
+            settle_reason: reason.clone(),
         };
         let session = Session {
             session_id: session_id.clone(),
@@ -269,7 +288,7 @@ mod tests {
             charge_point_id: id.clone(),
             plugged_in: true,
             attended: true,
-            fault: reason,
+            fault: reason.clone(),
             current: Some(supply()),
             last: Some(supply()),
         };

@@ -6,6 +6,7 @@
 mod charge_point;
 mod driver;
 mod following;
+mod judgement;
 mod operator;
 mod pages;
 mod reports;

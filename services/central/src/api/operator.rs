@@ -3,8 +3,9 @@
 use super::{
     Answers,
     following::Following,
+    judgement,
     pages::{self, Page},
-    requests::{Arrived, Mutation},
+    requests::{Arrived, MAX_NAMED, Mutation, OPERATOR},
     signing_keys, view,
 };
 use crate::{
@@ -23,13 +24,9 @@ use mesh::{
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-/// One order names so many charge points at most.
-const MAX_NAMED: usize = 1000;
 /// An order to all is written so many charge points at a time: some milliseconds, where 100,000 at once hold up the
 /// writer for about a second.
 const ORDER_PART: usize = 500;
-/// The operator is one caller: its `request_id`s are one namespace.
-const CALLER: &str = "operator";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Operators {
@@ -132,7 +129,7 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::StopChargePoints, CALLER, &request_id, &message)?;
+        let mutation = arrived.mutation(Method::StopChargePoints, OPERATOR, &request_id, &message)?;
         let charge_point_count = self.order(mutation, which, true).await?;
         Ok(Response::new(proto::StopChargePointsResponse { charge_point_count }))
     }
@@ -144,7 +141,7 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::ResumeChargePoints, CALLER, &request_id, &message)?;
+        let mutation = arrived.mutation(Method::ResumeChargePoints, OPERATOR, &request_id, &message)?;
         let charge_point_count = self.order(mutation, which, false).await?;
         Ok(Response::new(proto::ResumeChargePointsResponse { charge_point_count }))
     }
@@ -157,7 +154,7 @@ impl OperatorService for Operators {
         let id: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
         let price = convert::price("price", message.price.as_ref())?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::SetPrice, CALLER, &request_id, &message)?;
+        let mutation = arrived.mutation(Method::SetPrice, OPERATOR, &request_id, &message)?;
         let order = Order::SetPrice { charge_point: id.clone(), price };
         self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
         let detail = self.handle.query(move |snapshot| snapshot.network.charge_point(&id)).await?;
@@ -171,7 +168,7 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let order = Order::Forget(parse("charge_point_id", &message.charge_point_id)?);
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::ForgetChargePoint, CALLER, &request_id, &message)?;
+        let mutation = arrived.mutation(Method::ForgetChargePoint, OPERATOR, &request_id, &message)?;
         self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
         Ok(Response::new(proto::ForgetChargePointResponse {}))
     }
@@ -180,19 +177,24 @@ impl OperatorService for Operators {
         &self,
         request: Request<proto::RefuseSessionsRequest>,
     ) -> Result<Response<proto::RefuseSessionsResponse>, Status> {
-        let (arrived, mut message) = Arrived::take(request);
-        let charge_point = parse("charge_point_id", &message.charge_point_id)?;
-        if !(1..=MAX_NAMED).contains(&message.session_ids.len()) {
-            return Err(Failure::invalid("session_ids", format!("must be 1 to {MAX_NAMED}")).into());
-        }
-        let ids = message.session_ids.iter().map(|id| parse("session_ids", id));
-        let sessions = ids.collect::<Result<_, _>>()?;
-        let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::RefuseSessions, CALLER, &request_id, &message)?;
-        let order = Order::Refuse { charge_point, sessions };
-        let ordered = self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
-        let session_count = i32::try_from(ordered.count).unwrap_or(i32::MAX);
+        let session_count = judgement::refuse(&self.handle, request).await?;
         Ok(Response::new(proto::RefuseSessionsResponse { session_count }))
+    }
+
+    async fn settle_session(
+        &self,
+        request: Request<proto::SettleSessionRequest>,
+    ) -> Result<Response<proto::SettleSessionResponse>, Status> {
+        let session = judgement::settle(&self.handle, request).await?;
+        Ok(Response::new(proto::SettleSessionResponse { session }))
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<proto::EndSessionRequest>,
+    ) -> Result<Response<proto::EndSessionResponse>, Status> {
+        let session = judgement::end(&self.handle, request).await?;
+        Ok(Response::new(proto::EndSessionResponse { session }))
     }
 
     async fn get_network_status(

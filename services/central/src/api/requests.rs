@@ -11,6 +11,11 @@ use std::time::Duration;
 /// Central's answer is on its way this long before its caller stops waiting.
 const MARGIN: Duration = Duration::from_millis(100);
 
+/// One order names so many charge points, or sessions, at most.
+pub(super) const MAX_NAMED: usize = 1000;
+/// The operator is one caller: its `request_id`s are one namespace.
+pub(super) const OPERATOR: &str = "operator";
+
 /// A mutation on its way to the writer: what its caller brings along, and what makes it repeatable.
 #[derive(Debug, Clone)]
 pub(super) struct Mutation {

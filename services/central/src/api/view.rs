@@ -28,6 +28,8 @@ pub fn session(session: &Session) -> network::Session {
         settled: session.settled(),
         ticket: ticket(session),
         trouble: session.trouble().to_owned(),
+        review: session.review().map(|reported| reported.doubt.clone()).unwrap_or_default(),
+        reported_energy_wh: session.review().map_or(0, |reported| reported.energy.wh()),
     }
 }
 
@@ -48,6 +50,10 @@ fn state(state: State) -> (network::SessionState, network::SessionOutcome) {
 
 /// A session's ticket, if it has one.
 pub(crate) fn ticket(session: &Session) -> Option<network::Ticket> {
+    let (settled_by, settle_reason) = match session.settled_by() {
+        Some(settled) => (settled.by.clone(), settled.reason.clone()),
+        None => Default::default(),
+    };
     session.ticket().map(|ticket| network::Ticket {
         session_id: session.id.to_string(),
         charge_point_id: session.charge_point.to_string(),
@@ -61,6 +67,8 @@ pub(crate) fn ticket(session: &Session) -> Option<network::Ticket> {
         end_time: session.ended_at().map(timestamp),
         issue_time: Some(timestamp(ticket.issued)),
         late_energy_wh: ticket.late_energy.wh(),
+        settled_by,
+        settle_reason,
     })
 }
 

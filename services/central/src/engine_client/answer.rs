@@ -3,7 +3,7 @@
 
 use crate::signing::{Authorized, Keys, Verdict};
 use domain::network::{CallOutcome, Claim, EngineAnswer, EngineReport};
-use domain::{ChargePointId, InstanceId, Signature, SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
+use domain::{ChargePointId, InstanceId, Power, Signature, SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField, given, parse};
 
@@ -68,6 +68,7 @@ pub(super) fn read(
     let named = !state.charge_point_id.is_empty(); // by every engine but older ones
     let report = EngineReport {
         charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
+        rated: (state.rated_power_w > 0).then(|| Power::from_w(state.rated_power_w)),
         highest_authorization: state.highest_authorization,
         instance,
         current,
@@ -254,6 +255,7 @@ mod tests {
     fn state() -> engine::EngineState {
         engine::EngineState {
             charge_point_id: "MAD-01".into(),
+            rated_power_w: 50_000,
             instance_id: "store-1".into(),
             highest_authorization: 7,
             current: Some(engine::SupplyRecord {

@@ -69,6 +69,8 @@ impl Outlet {
             .record(mesh::now().mono.since(now.mono).as_secs_f64());
         metrics::gauge!("evmesh_central_last_step_timestamp_seconds").set(now.wall.seconds());
         metrics::gauge!("evmesh_central_charge_points").set(writer.network.charge_point_count() as f64);
+        metrics::gauge!("evmesh_central_sessions_under_review")
+            .set(writer.network.sessions_under_review() as f64);
         for (kind, name) in [(RowKind::Notification, "notification"), (RowKind::DeadLetter, "dead_letter")] {
             metrics::gauge!("evmesh_central_rows_waiting", "kind" => name)
                 .set(writer.rows_waiting(kind) as f64);

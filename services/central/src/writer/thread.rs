@@ -86,6 +86,7 @@ mod tests {
         let report = EngineReport {
             charge_point: Some(charge_point.clone()),
             instance,
+            rated: None,
             highest_authorization: 0,
             current: None,
             unsettled: Vec::new(),

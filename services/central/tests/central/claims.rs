@@ -6,8 +6,8 @@ use crate::{
 };
 use evmesh_proto::{
     engine::{SupplyEnd, SupplyRecord, SupplyState},
-    network::{ChargePointStatus, Price},
-    operations,
+    network::{ChargePointStatus, Price, SessionState},
+    operations::{self, settle_session_request::Verdict},
 };
 use mesh::testing;
 use tonic::Code;
@@ -131,5 +131,71 @@ async fn a_store_put_back_knows_what_was_signed_by_its_keys_and_takes_others_fro
     // Trusted once, trusted for ever.
     let central = Central::with(options(other.path(), no_kafka())).await;
     assert_eq!(central.signing_keys().await.len(), 4);
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_believed_is_billed_by_a_persons_word_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    (options.rules.charge_point_power_max, options.rules.session_energy_max) = (1_000, 300);
+    options.changelog = false; // an engine may forget what is settled here
+    let central = Central::with(options.clone()).await;
+    let (liar, _monitor) = central.charge_point("MAD-01").await;
+    let session = central.request("101", "MAD-01").await.unwrap().session_id;
+    liar.supply(500);
+    central.session_is("101", &session, "is supplied", |now| now.state() == SessionState::Supplying).await;
+    liar.supply(900_000);
+    liar.end(SupplyEnd::Completed);
+    central.says("is under review: 900.000 kWh is reported").await;
+    let found = central.session("101", &session).await.unwrap();
+    assert!(!found.review.is_empty() && !found.settled && found.ticket.is_none(), "{found:?}");
+    assert_eq!((found.energy_wh, found.reported_energy_wh), (500, 900_000));
+    assert_eq!(liar.inside().unsettled.len(), 1, "its engine keeps the record");
+    let next = central.request("101", "MAD-01").await.unwrap().session_id; // driver and charge point are free
+    let ended = operations::EndSessionRequest { session_id: next.clone(), ..Default::default() };
+    let ended = central.operators.clone().end_session(ended).await.unwrap().into_inner().session.unwrap();
+    assert_eq!((ended.session_id.as_str(), ended.state()), (next.as_str(), SessionState::Ended));
+
+    let settle = async |verdict: Option<Verdict>, reason: &str, request_id: &str| {
+        let (session_id, reason) = (session.clone(), reason.to_owned());
+        let request = operations::SettleSessionRequest {
+            session_id,
+            verdict,
+            reason,
+            request_id: request_id.to_owned(),
+        };
+        let settled = central.operators.clone().settle_session(request).await;
+        settled.map(|settled| settled.into_inner().session.unwrap()).map_err(|refused| refused.code())
+    };
+    let seen = "the car's own meter says so";
+    for (verdict, reason, code) in [
+        (None, seen, Code::InvalidArgument),
+        (Some(Verdict::Accept(false)), seen, Code::InvalidArgument),
+        (Some(Verdict::Accept(true)), " ", Code::InvalidArgument),
+        (Some(Verdict::EnergyWh(900_001)), seen, Code::FailedPrecondition),
+    ] {
+        assert_eq!(settle(verdict, reason, "").await, Err(code), "{verdict:?}");
+    }
+    for _ in 0..2 {
+        let settled = settle(Some(Verdict::EnergyWh(700)), seen, "r1").await.unwrap();
+        let ticket = settled.ticket.unwrap();
+        assert_eq!(
+            (ticket.energy_wh, ticket.amount.unwrap().micros, ticket.estimated),
+            (700, 210_000, false)
+        );
+        let who = (ticket.settled_by.as_str(), ticket.settle_reason.as_str());
+        assert_eq!(who, ("127.0.0.1 (unverified)", seen));
+    }
+    let again = settle(Some(Verdict::Accept(true)), seen, "r2").await;
+    assert_eq!(again, Err(Code::FailedPrecondition), "the first word counts");
+    testing::eventually("its engine forgets the record", PATIENCE, || async {
+        liar.inside().unsettled.is_empty().then_some(())
+    })
+    .await;
+    central.stop().await;
+    let central = Central::with(options).await;
+    let ticket = central.ticket("101").await;
+    assert_eq!((ticket.energy_wh, ticket.settle_reason.as_str()), (700, seen), "on disk");
     central.stop().await;
 }

@@ -154,6 +154,7 @@ impl Inside {
             unsettled: self.unsettled.clone(),
             fault: String::new(),
             charge_point_id: self.charge_point.clone(),
+            rated_power_w: 0,
         })
     }
 

@@ -7,6 +7,7 @@
 use super::{
     Step,
     effect::Level,
+    plausible::Age,
     session::{
         Facts, Session,
         life::{Outcome, State},
@@ -22,10 +23,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 impl Step<'_> {
     /// A closed session of which more is told comes back to memory, with what is told then.
     pub(super) fn revive(&mut self, mut session: Session) {
-        session.revive(self.settlement_deadline(), self.now.mono);
+        let age = self.age(session.created);
+        session.revive(self.settlement_deadline(), age, self.now.mono);
         let id = session.id.clone();
         self.net.registry.add_session(session);
         self.changed(&id);
+    }
+
+    /// How long ago a session of this date was asked for.
+    fn age(&self, created: Wall) -> Age {
+        Age::new(self.now.mono, self.net.wall.since(created, self.now.wall))
     }
 
     /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may
@@ -69,7 +76,8 @@ impl Step<'_> {
             trace: None,
         };
         self.point_mut(point_id).refused.remove(&id); // it is central's own after all
-        let session = Session::adopted(facts, ended, self.settlement_deadline(), self.now);
+        let age = self.age(facts.created);
+        let session = Session::adopted(facts, ended, self.settlement_deadline(), (age, self.now));
         self.net.registry.add_session(session);
         self.changed(&id);
         let driver = &record.driver;

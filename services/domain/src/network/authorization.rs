@@ -136,7 +136,7 @@ impl Step<'_> {
             return denied(Reason::ChargePointUnknown, format!("no charge point {id} is registered"));
         };
         let status = point.status(&self.net.registry);
-        let why = point.status_reason(status);
+        let why = point.status_reason(status, &self.net.registry);
         match status {
             Status::Available => Ok(id.clone()),
             Status::Disconnected => {

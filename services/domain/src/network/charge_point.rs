@@ -2,7 +2,7 @@
 
 use super::engine::{CallId, EngineRequest};
 use crate::{
-    ChargePointId, InstanceId, Location, MonitorId, Mono, Price, SessionId, SupplyRecord,
+    ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord,
     ids::{CLAIMED_AHEAD, MAX_NUMBER},
 };
 use std::collections::{BTreeSet, VecDeque};
@@ -87,6 +87,8 @@ pub(super) struct Point {
     pub(super) seen_authorization: u64,
     /// It said more than counts.
     pub(super) seen_too_much: bool,
+    /// The most that it delivers, as this store's engine said; `None`: it has not.
+    pub(super) rated: Option<Power>,
     /// A date that its engine told was not taken, the last time that it told one.
     pub(super) clock_is_off: bool,
     /// Why its monitor says that it is not well.
@@ -133,6 +135,7 @@ impl Point {
             try_failed: false,
             seen_authorization: 0,
             seen_too_much: false,
+            rated: None,
             clock_is_off: false,
             health_reason: String::new(),
             answering: Answering::Unknown,
@@ -168,10 +171,10 @@ impl Point {
         self.stored.highest_authorization.max(self.seen_authorization).saturating_add(1)
     }
 
-    /// Another store has none of the numbers of the one before.
+    /// Another store has none of the numbers of the one before, nor its power.
     pub(super) fn numbers_begin_anew(&mut self) {
         self.stored.highest_authorization = 0;
-        (self.seen_authorization, self.seen_too_much) = (0, false);
+        (self.seen_authorization, self.seen_too_much, self.rated) = (0, false, None);
     }
 
     /// An engine that does not answer is not called for what it claimed.

@@ -1,6 +1,6 @@
 //! Bounds and durations of central's rules, each with its default.
 
-use crate::ChargePointId;
+use crate::{ChargePointId, Energy, Power};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Bounds and durations of the rules.
@@ -21,6 +21,12 @@ pub struct Config {
     pub supply_silence: Duration,
     /// How long a ticket waits for its final reading.
     pub settlement: Duration,
+    /// The most that is believed of a charge point's rated power, whatever its engine says. The largest chargers for
+    /// lorries deliver about as much as the default, 1 MW.
+    pub charge_point_power_max: Power,
+    /// What a session takes above this is billed by a person's word only. The default, 300 kWh, is more than any car
+    /// holds.
+    pub session_energy_max: Energy,
     /// How often an engine with an unsettled session is asked, whatever happens.
     pub ask_interval: Duration,
     /// How long answers are kept for their repeats.
@@ -59,6 +65,8 @@ impl Default for Config {
             report_interval: Duration::from_secs(1),
             supply_silence: Duration::from_secs(60),
             settlement: Duration::from_secs(24 * 3600),
+            charge_point_power_max: Power::from_w(1_000_000),
+            session_energy_max: Energy::from_wh(300_000),
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             max_answers: 100_000,

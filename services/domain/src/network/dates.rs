@@ -1,7 +1,7 @@
 //! Whose clock dates what. Central's is the measure: an engine's counts only where central's own allows it, so that on
 //! every session created ≤ started ≤ ended ≤ issued, whatever any clock says.
 
-use super::{Step, effect::Level, session::lifecycle::Reading};
+use super::{Step, effect::Level, session::reading::Reading};
 use crate::{Now, SessionId, Wall};
 
 /// Clocks that are set right differ by less than this (milliseconds).
@@ -20,7 +20,8 @@ impl Step<'_> {
     pub(super) fn dated(&mut self, id: &SessionId, reading: Reading) -> Reading {
         let session = self.session(id);
         let known = session.delivered().map(|delivered| delivered.started);
-        if session.ticket().is_some() || (known.is_some() && reading.end.is_none()) {
+        let over = session.ticket().is_some() || session.review().is_some();
+        if over || (known.is_some() && reading.end.is_none()) {
             return reading; // it dates nothing
         }
         let now = self.now_of(id).wall;

@@ -102,6 +102,8 @@ impl Step<'_> {
                     (self.net.kafka_judged && told_all).then_some(Due::Settle)
                 }
                 Settlement::Unread { .. } => ask.then_some(Due::Ask),
+                // Its final reading is wanted still, which a person has to see.
+                Settlement::Review { reported, .. } => (ask && reported.end.is_none()).then_some(Due::Ask),
                 Settlement::Unanswered { .. } => (ask && asked >= config.ask_interval).then_some(Due::Ask),
                 Settlement::Void | Settlement::Billed { .. } => None,
             },
@@ -125,21 +127,13 @@ impl Step<'_> {
                 let text = format!("nothing was heard of the supply at {point} for too long");
                 let event = format!("{text}: session {id} ends as faulted");
                 self.happened(Level::Error, "supplies_silent", event);
+                let (most, in_reach) = (self.most(id), self.point(&point).answering == Answering::Yes);
                 self.fail(id, (Outcome::Faulted, SupplyFailure::EngineSilent), text, Word::Wanted);
-            }
-            Due::Disobeyed(stop) => {
-                let goes_on = self.point(&point).answering == Answering::Yes;
-                self.stop_unheard(id, stop);
-                if goes_on {
-                    self.point_mut(&point).stored.out_of_order = true;
-                    self.point_changed(&point);
-                    let text = format!(
-                        "{point} was told to stop session {id} and supplies on: it is out of service until the \
-                         operator resumes it"
-                    );
-                    self.happened(Level::Error, "stops_disobeyed", text);
+                if in_reach {
+                    self.session_mut(id).had_at_most(most); // it answers, and says nothing of this supply
                 }
             }
+            Due::Disobeyed(stop) => self.disobeyed(id, stop),
             Due::Settle => {
                 let wall = self.now_of(id).wall;
                 if self.session_mut(id).settle(wall) {

@@ -45,10 +45,14 @@ super::words! {
     EngineSilent = "ENGINE_SILENT",
     /// It was stopped while it was being authorised.
     ChargeStopped = "CHARGE_STOPPED",
-    /// The driver has no such session.
+    /// The driver, or the network, has no such session.
     SessionUnknown = "SESSION_UNKNOWN",
     /// The session is one that central authorised: it ends with its ticket, or as it did.
     SessionAuthorized = "SESSION_AUTHORIZED",
+    /// Nobody is waited for to say what the session bills: it has its ticket, or waits for its final reading.
+    SessionNotUnderReview = "SESSION_NOT_UNDER_REVIEW",
+    /// More than its engine reported is billed to nobody.
+    EnergyAboveReported = "ENERGY_ABOVE_REPORTED",
     /// The `request_id` was used with another payload.
     RequestIdReused = "REQUEST_ID_REUSED",
     /// The engine at the registered address is another charge point's.
@@ -83,4 +87,6 @@ super::words! {
     SupplyInterrupted = "SUPPLY_INTERRUPTED",
     /// The engine does not answer, was silent for too long, or lost its store.
     EngineSilent = "ENGINE_SILENT",
+    /// What its engine reports is not believed: a person says what is billed, and the ticket waits for that.
+    UnderReview = "UNDER_REVIEW",
 }

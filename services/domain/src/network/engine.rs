@@ -1,6 +1,6 @@
 //! An engine, as central's rules know it: what is asked of it, and what it answers.
 
-use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, SupplyRecord, Wall};
+use crate::{ChargePointId, DriverId, InstanceId, Power, Price, SessionId, SupplyRecord, Wall};
 use std::time::Duration;
 
 /// Names one call to an engine, so that a late answer is told from the awaited one.
@@ -89,6 +89,8 @@ pub struct EngineReport {
     /// Whose engine it is; `None`: an older one, which does not say.
     pub charge_point: Option<ChargePointId>,
     pub instance: InstanceId,
+    /// The most that it says it delivers; `None`: an older one, which does not say.
+    pub rated: Option<Power>,
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,
     /// The session that is authorised or being supplied.

@@ -13,7 +13,8 @@ use super::{
     session::{
         Session,
         life::{Deadline, Outcome, State},
-        lifecycle::{Ended, Read, Reading, Word},
+        lifecycle::{Ended, Word},
+        reading::{Read, Reading},
     },
 };
 use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState};
@@ -53,6 +54,7 @@ impl Step<'_> {
             );
             self.happened(Level::Warn, "numbers_cut", text);
         }
+        self.says_its_power(id, report.rated);
         let mut unattested = Unattested::default();
         for claim in &report.unsettled {
             if self.record_of_engine(id, claim) == Heard::Unattested {
@@ -93,10 +95,12 @@ impl Step<'_> {
                 },
             },
         }
-        let now = self.now.mono;
+        let (now, most) = (self.now.mono, self.most(id));
         let session = self.session_mut(id);
         session.live.last_sign = now;
-        session.engine_answers((record.state != SupplyState::Authorized).then_some(record.energy));
+        if record.energy <= most {
+            session.engine_answers((record.state != SupplyState::Authorized).then_some(record.energy));
+        }
         let end = match record.state {
             SupplyState::Authorized => {
                 match session.state() {
@@ -129,8 +133,12 @@ impl Step<'_> {
         }
         let reading = self.dated(id, reading);
         let (now, settle_by) = (self.now_of(id), self.settlement_deadline());
-        let shown = self.session(id).shown_energy();
-        let read = self.session_mut(id).read(&reading, now, settle_by);
+        let (shown, most) = (self.session(id).shown_energy(), self.most(id));
+        let awaited = self.session(id).ticket().is_none() && self.session(id).review().is_none();
+        if awaited && reading.energy > most {
+            self.disbelieved(id, reading.energy, most);
+        }
+        let read = self.session_mut(id).read(&reading, most, now, settle_by);
         match read {
             Read::Repeat | Read::Absurd => {}
             Read::Over => self.changed(id),
@@ -155,6 +163,7 @@ impl Step<'_> {
                 }
                 self.supplies(id, false);
             }
+            Read::Doubted { ended } => self.under_review(id, ended),
             Read::Final { ended } => self.final_reading(id, ended, reading.end.and_then(failure_of)),
         }
     }
@@ -177,9 +186,14 @@ impl Step<'_> {
                 self.notify_error(id, failure);
             }
         }
+        self.supplies_no_more(id);
+        self.billed(id);
+    }
+
+    /// Its engine's final word on it came.
+    pub(super) fn supplies_no_more(&mut self, id: &SessionId) {
         let point = self.session(id).charge_point.clone();
         self.point_mut(&point).supplies.take_if(|supplied| supplied == id);
-        self.billed(id);
     }
 
     /// The session's ticket was issued.
@@ -210,7 +224,7 @@ impl Step<'_> {
         }
     }
 
-    fn ended(&mut self, id: &SessionId) {
+    pub(super) fn ended(&mut self, id: &SessionId) {
         self.net.registry.session_ended(id);
         self.changed(id);
     }

@@ -25,6 +25,7 @@ mod monitor_link;
 mod notices;
 mod orders;
 mod pending;
+mod plausible;
 mod provisional;
 mod rebuild;
 mod registration;
@@ -32,6 +33,7 @@ mod registry;
 mod reply;
 mod request;
 mod reservation;
+mod review;
 mod session;
 mod state;
 mod status;
@@ -52,9 +54,12 @@ pub use orders::{Order, Which};
 pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
+pub use review::Verdict;
 pub use session::{
     Facts, Session, Source,
-    life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, State, Stop, Told},
+    life::{
+        Deadline, Delivered, Disputed, Ending, Held, Life, Outcome, Settled, Settlement, State, Stop, Told,
+    },
     ticket::Ticket,
 };
 pub use state::{Archive, Changes, Network, Stored};
@@ -68,6 +73,7 @@ impl Network {
     /// Takes one command at one moment. Total: every command in every state has its answer, and none panics. Where a
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
+        self.wall.sees(now);
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
         step.finish()

@@ -57,6 +57,18 @@ impl Step<'_> {
         self.notify(notice);
     }
 
+    /// Tells the driver that a person, or the settlement deadline, decides what is billed, whatever it was told before.
+    pub(super) fn notify_review(&mut self, id: &SessionId) {
+        let session = self.session(id);
+        let Some(reported) = session.review() else { return };
+        let reason = format!("under review: {}", reported.doubt);
+        let energy = session.shown_energy();
+        let failure = SupplyFailure::UnderReview;
+        let kind = NoticeKind::Error { failure, reason, energy, amount: session.price.cost(energy) };
+        let notice = self.notice(session, Some(session.seq().saturating_add(1)), Some("review"), kind);
+        self.notify(notice);
+    }
+
     pub(super) fn notify_ticket(&mut self, id: &SessionId, ticket: Ticket) {
         let session = self.session(id);
         let Ticket { energy, amount, .. } = ticket;

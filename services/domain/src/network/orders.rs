@@ -7,6 +7,7 @@ use super::{
     effect::Level,
     reply::Ordered,
     request::Asked,
+    review::Verdict,
     session::{
         Session,
         life::{Outcome, State, Stop},
@@ -35,6 +36,17 @@ pub enum Order {
     Forget(ChargePointId),
     /// What an engine claims and central never authorised is to be forgotten there: nothing is ever billed for it.
     Refuse { charge_point: ChargePointId, sessions: Vec<SessionId> },
+    /// A person says what a session under review bills.
+    Settle {
+        session: SessionId,
+        verdict: Verdict,
+        /// Who, as far as central knows.
+        by: String,
+        /// Why, in that person's words.
+        reason: String,
+    },
+    /// An open session ends now, whether its engine obeys or not: its driver is free.
+    End(SessionId),
 }
 
 /// Which charge points an order means.
@@ -55,6 +67,8 @@ impl Step<'_> {
             Order::SetPrice { charge_point, price } => self.set_price(&charge_point, price),
             Order::Forget(charge_point) => self.forget(&charge_point),
             Order::Refuse { charge_point, sessions } => self.refuse(&charge_point, sessions),
+            Order::Settle { session, verdict, by, reason } => self.settle(&session, verdict, by, reason),
+            Order::End(session) => self.end_by_order(&session),
         };
         self.answer(asked, reached.map(|count| Ordered { count }));
     }
@@ -161,6 +175,34 @@ impl Step<'_> {
         self.answer(asked, Ok(Box::new(now)));
     }
 
+    /// What is over already is left as it is.
+    fn end_by_order(&mut self, id: &SessionId) -> Result<u32, Denial> {
+        let state = match self.net.registry.find_session(id) {
+            Some(session) => session.state(),
+            None if self.archive.session(id).is_some() => return Ok(0),
+            None => {
+                let text = format!("there is no session {id}");
+                return Err(Denial::new(Reason::SessionUnknown, text));
+            }
+        };
+        match state {
+            State::Authorizing => {
+                let text = "ended by the operator before it was authorised";
+                let denial = Denial::new(Reason::ChargeStopped, text);
+                self.reject(id, denial, Outcome::Stopped, Word::Wanted);
+            }
+            State::Reserved | State::Supplying => {
+                self.stop(id, Stop::Operator);
+                if self.session(id).is_open() {
+                    self.disobeyed(id, Stop::Operator); // nobody waits for its engine
+                }
+            }
+            State::Ended(_) => return Ok(0),
+        }
+        self.happened(Level::Info, "orders", format!("session {id} ended by the operator's order"));
+        Ok(1)
+    }
+
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
     fn stop(&mut self, id: &SessionId, stop: Stop) {
         let (state, deadline, now) = (self.session(id).state(), self.revocation_deadline(), self.now.mono);
@@ -185,6 +227,26 @@ impl Step<'_> {
             }
         };
         self.reject(id, Denial::new(reason, text), Outcome::Stopped, Word::Wanted);
+    }
+
+    /// What was to stop and did not ends. Where its engine answers, and says that it supplies on, that is out of service,
+    /// and what flows from here on is billed by a person's word only.
+    pub(super) fn disobeyed(&mut self, id: &SessionId, stop: Stop) {
+        let point = self.session(id).charge_point.clone();
+        let at = self.point(&point);
+        let goes_on = at.answering == Answering::Yes && at.supplies.as_ref() == Some(id);
+        let had = self.session(id).had_by(self.rated(&point), self.now.mono).min(self.most(id));
+        self.stop_unheard(id, stop);
+        if goes_on {
+            self.session_mut(id).had_at_most(had);
+            self.point_mut(&point).stored.out_of_order = true;
+            self.point_changed(&point);
+            let text = format!(
+                "{point} was told to stop session {id} and supplies on: it is out of service until the operator \
+                 resumes it"
+            );
+            self.happened(Level::Error, "stops_disobeyed", text);
+        }
     }
 
     /// A session whose engine does not hear that it is to stop, or does not obey, ends: its driver is free. The engine

@@ -78,4 +78,6 @@ super::words! {
     SetPrice = "SetPrice",
     ForgetChargePoint = "ForgetChargePoint",
     RefuseSessions = "RefuseSessions",
+    SettleSession = "SettleSession",
+    EndSession = "EndSession",
 }

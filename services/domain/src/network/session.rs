@@ -1,17 +1,19 @@
 //! A session: one driver's use of one charge point, from the request to the ticket.
 //!
 //! What it is never changes: its [`Facts`]. Where it is in its life is one value, [`Life`], that holds what belongs
-//! to that moment and nothing else, so that no field contradicts another. It moves in [`lifecycle`] and nowhere else;
-//! the ticket is made in [`ticket`]. What it says is read off it.
+//! to that moment and nothing else, so that no field contradicts another. It moves in [`lifecycle`], [`reading`] and
+//! [`review`], and nowhere else; the ticket is made in [`ticket`]. What it says is read off it.
 
 pub(super) mod life;
 pub(super) mod lifecycle;
+pub(super) mod reading;
+mod review;
 pub(super) mod ticket;
 pub(super) mod told;
 
-use super::{cooling::Asker, gauges::Gauges};
+use super::{cooling::Asker, gauges::Gauges, plausible::Age};
 use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, SessionId, Trace, Wall};
-use life::{Deadline, Delivered, Ending, Held, Life, Settlement, State, Stop, Told};
+use life::{Deadline, Delivered, Disputed, Ending, Held, Life, Settled, Settlement, State, Stop, Told};
 use std::ops::Deref;
 use ticket::Ticket;
 
@@ -72,6 +74,10 @@ pub(super) struct Live {
     pub(super) shown_at: Mono,
     /// An engine's answer had less than what telemetry told.
     pub(super) doubted: bool,
+    /// A reading that its engine answered was not believed.
+    pub(super) disbelieved: bool,
+    /// How long ago it was asked for.
+    pub(super) age: Age,
     /// When its engine's newest answer with this session in it came. Telemetry is no sign of life: anyone can write it.
     pub(super) last_sign: Mono,
     /// When its engine's store was found lost.
@@ -188,6 +194,21 @@ impl Session {
         if let Settlement::Billed { ticket, .. } = self.settlement()? { Some(*ticket) } else { None }
     }
 
+    /// What its engine reports of it and central does not believe, as long as nobody has decided.
+    pub fn review(&self) -> Option<&Disputed> {
+        if let Settlement::Review { reported, .. } = self.settlement()? { Some(reported) } else { None }
+    }
+
+    /// What a person decided that its ticket bills.
+    pub fn settled_by(&self) -> Option<&Settled> {
+        if let Settlement::Billed { settled, .. } = self.settlement()? { settled.as_deref() } else { None }
+    }
+
+    /// Above what its engine had delivered by its end nothing is believed.
+    pub(super) fn most_by_its_end(&self) -> Option<Energy> {
+        if let Settlement::Unread { most, .. } = self.settlement()? { *most } else { None }
+    }
+
     /// When this moment of its life has lasted long enough: none while supplying, where silence is measured.
     pub fn deadline(&self) -> Option<Deadline> {
         match &self.life {
@@ -212,7 +233,9 @@ impl Session {
             Life::Ended { settlement, .. } => match settlement {
                 Settlement::Unanswered { .. } => true,
                 Settlement::Unread { revoke, .. } => *revoke,
-                Settlement::Billed { held, .. } => held.is_some_and(|held| held.revoke),
+                Settlement::Billed { held, .. } | Settlement::Review { held, .. } => {
+                    held.is_some_and(|held| held.revoke)
+                }
                 Settlement::Void | Settlement::Lost { .. } => false,
             },
         }

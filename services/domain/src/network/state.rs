@@ -7,13 +7,14 @@ use super::{
     cooling::Cooling,
     engine::CallId,
     pending::Pending,
+    plausible::WallClock,
     provisional::Provisional,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
     status::Detail,
 };
-use crate::{ChargePointId, DriverId, Mono, Now, SessionId};
+use crate::{ChargePointId, DriverId, Mono, Now, SessionId, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The sessions that left the memory.
@@ -61,6 +62,7 @@ pub struct Network {
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) next_call: u64,
+    pub(super) wall: WallClock,
     /// Kafka was read to its end, or found away, since central started.
     pub(super) kafka_judged: bool,
     /// Everything older than this was read.
@@ -71,6 +73,8 @@ pub struct Network {
     pub(super) positions: BTreeMap<i32, i64>,
     /// The messages that a saved reading does not cover yet.
     pub(super) held: BTreeMap<Source, SessionId>,
+    /// The sessions that wait for a person.
+    pub(super) under_review: BTreeSet<SessionId>,
     pub(super) changed_points: BTreeSet<ChargePointId>,
     pub(super) forgotten_points: BTreeSet<ChargePointId>,
     pub(super) changed_sessions: BTreeSet<SessionId>,
@@ -82,7 +86,13 @@ impl Network {
     /// Every charge point is disconnected until its monitor is back, and no deadline is judged before Kafka was read
     /// to its end and the engine asked, or found away.
     pub fn restore(config: Config, now: Now, stored: Stored) -> Self {
+        let mut wall = WallClock::default();
+        wall.sees(now);
+        for date in dates(&stored) {
+            wall.found(date, now);
+        }
         let mut network = Self {
+            wall,
             answers: Answers::restore(&config, stored.answers),
             config,
             registry: Registry::default(),
@@ -95,6 +105,7 @@ impl Network {
             kafka_away: false,
             positions: BTreeMap::new(),
             held: BTreeMap::new(),
+            under_review: BTreeSet::new(),
             changed_points: BTreeSet::new(),
             forgotten_points: BTreeSet::new(),
             changed_sessions: BTreeSet::new(),
@@ -115,12 +126,15 @@ impl Network {
             return; // a session is written after its charge point, which goes only once all its sessions are closed
         }
         self.registry.point_mut(&session.charge_point).ask = true;
-        session.restore(&self.config, now);
+        session.restore(&self.config, now, self.wall.since(session.created, now.wall));
         if let Some(pending) = Pending::restored(&session) {
             if let Some((key, fingerprint)) = &pending.request {
                 self.answers.undecided(key.clone(), *fingerprint, session.id.clone());
             }
             self.pending.insert(session.id.clone(), pending);
+        }
+        if session.review().is_some() {
+            self.under_review.insert(session.id.clone());
         }
         self.registry.add_session(session);
     }
@@ -206,6 +220,11 @@ impl Network {
         self.registry.find_open(driver)
     }
 
+    /// How many sessions wait for a person to say what they bill.
+    pub fn sessions_under_review(&self) -> usize {
+        self.under_review.len()
+    }
+
     /// How many charge points there are.
     pub fn charge_point_count(&self) -> usize {
         self.registry.points().len()
@@ -216,7 +235,7 @@ impl Network {
     }
 
     /// Was a request with this id answered? Then it changes nothing any more.
-    pub fn has_answered(&self, now: crate::Wall, key: &RequestKey) -> bool {
+    pub fn has_answered(&self, now: Wall, key: &RequestKey) -> bool {
         self.answers.given(now, key).is_some()
     }
 
@@ -224,4 +243,10 @@ impl Network {
     pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
         self.registry.points_after(after).map(|point| point.detail(&self.registry))
     }
+}
+
+/// When something of what a store kept was written.
+fn dates(stored: &Stored) -> impl Iterator<Item = Wall> {
+    let sessions = stored.sessions.iter().map(|session| session.ended_at().unwrap_or(session.created));
+    sessions.chain(stored.answers.iter().map(|(_, answered)| answered.at))
 }

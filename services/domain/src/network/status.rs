@@ -105,7 +105,7 @@ impl Point {
     }
 
     /// Why the status is what it is, where that needs saying.
-    pub(super) fn status_reason(&self, status: Status) -> String {
+    pub(super) fn status_reason(&self, status: Status, registry: &Registry) -> String {
         match status {
             Status::Disconnected => "its monitor is not connected to central".into(),
             Status::Faulted if !self.health_reason.is_empty() => self.health_reason.clone(),
@@ -115,7 +115,20 @@ impl Point {
                 Answering::Yes => "its monitor says that it is not well".into(),
             },
             Status::OutOfOrder => "the operator took it out of service".into(),
-            Status::Supplying | Status::Reserved | Status::Available => self.unattested.words(),
+            Status::Supplying | Status::Reserved | Status::Available => {
+                let doubts = [self.unattested.words(), self.reviews(registry)];
+                doubts.into_iter().filter(|doubt| !doubt.is_empty()).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    /// Which of its sessions wait for a person; empty where none does.
+    fn reviews(&self, registry: &Registry) -> String {
+        let waiting: Vec<_> = registry.ended_at(self).filter(|session| session.review().is_some()).collect();
+        match waiting.as_slice() {
+            [] => String::new(),
+            [one] => format!("session {} is under review", one.id),
+            [.., newest] => format!("{} sessions are under review, the newest {}", waiting.len(), newest.id),
         }
     }
 
@@ -136,7 +149,7 @@ impl Point {
             location: self.stored.location.clone(),
             price: self.stored.price,
             status,
-            status_reason: self.status_reason(status),
+            status_reason: self.status_reason(status, registry),
             engine_address: self.stored.engine_address.clone(),
             epoch: self.stored.epoch,
             live,

@@ -108,7 +108,12 @@ impl<'a> Step<'a> {
         self.push(Effect::Changed(id.clone()));
         let session = self.session_mut(id);
         session.live.copied = false;
-        let point = session.charge_point.clone();
+        let (point, reviewed) = (session.charge_point.clone(), session.review().is_some());
+        if reviewed {
+            self.net.under_review.insert(id.clone());
+        } else {
+            self.net.under_review.remove(id);
+        }
         self.touch(&point);
     }
 

@@ -108,9 +108,9 @@ impl Step<'_> {
             return self.happened(Level::Debug, "messages_repeated", text);
         }
         let energy = message.energy.or((message.kind == MessageKind::Started).then_some(Energy::ZERO));
-        let now = self.now;
+        let (now, most) = (self.now, self.most(id));
         if let Some(energy) = energy
-            && !self.session_mut(id).keep_told(energy, now)
+            && !self.session_mut(id).keep_told(energy, most, now)
         {
             return self.implausible(id, energy);
         }
@@ -148,7 +148,8 @@ impl Step<'_> {
             return self.session_mut(id).live.gauges.update(message.gauges);
         };
         let gauges = self.gauges(id, message, energy);
-        match self.session_mut(id).show(energy, gauges, now) {
+        let rated = self.rated(&message.charge_point);
+        match self.session_mut(id).show(energy, gauges, rated, now) {
             Shown::Yes => self.notify_reading(id, None),
             Shown::Behind => {
                 let text = format!("a reading of session {id}, {energy}, is behind what is shown");

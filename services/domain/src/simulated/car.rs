@@ -2,7 +2,7 @@
 
 use super::{meter::Meter, settings::Settings};
 use crate::{
-    Mono,
+    Mono, Power,
     supply::{Cause, Happened, Metered, TakenBy},
 };
 
@@ -36,6 +36,11 @@ impl Car {
 
     pub(super) fn metered(&mut self, at: Mono) -> Metered {
         Metered { register: self.meter.read(at), power: self.settings.power }
+    }
+
+    /// The most that flows into it.
+    pub(super) fn rated(&self) -> Power {
+        Power::from_w(self.settings.power.w().saturating_mul(self.settings.speed.into()))
     }
 
     /// When it has had enough, and how the rules are told.

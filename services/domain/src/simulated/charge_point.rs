@@ -46,7 +46,7 @@ impl ChargePoint {
 
     /// The engine as it looks from outside.
     pub fn view(&self) -> View {
-        self.supply.view()
+        View { rated: Some(self.car.rated()), ..self.supply.view() }
     }
 
     /// Whatever happens by itself next, but for readings; of several at once the first named here.

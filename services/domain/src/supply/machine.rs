@@ -8,7 +8,7 @@ use super::{
     metered::Metered,
     watch::Watch,
 };
-use crate::{ChargePointId, InstanceId, Mono, Now, SupplyRecord, Wall};
+use crate::{ChargePointId, InstanceId, Mono, Now, Power, SupplyRecord, Wall};
 use std::{collections::VecDeque, fmt::Debug, time::Duration};
 
 /// The most ended sessions kept for central, which it must confirm: with more, no new supply is authorised. An answer
@@ -56,6 +56,8 @@ pub struct View {
     pub attended: bool,
     /// That monitor reaches central.
     pub central_reachable: bool,
+    /// The most that it delivers; `None`: nobody has said.
+    pub rated: Option<Power>,
 }
 
 /// The engine's rules. See the [module](super).
@@ -198,6 +200,7 @@ impl Supply {
             plugged_in: self.plugged_in,
             attended: self.watch.is_attended(),
             central_reachable: self.watch.central_reachable(),
+            rated: None,
         }
     }
 

@@ -160,6 +160,7 @@ fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
     let report = domain::network::EngineReport {
         charge_point: Some(cp("A")),
         instance: call.instance,
+        rated: None,
         highest_authorization: 41,
         current: None,
         unsettled: vec![],
@@ -186,6 +187,7 @@ fn a_late_answer_touches_nothing() {
     let report = domain::network::EngineReport {
         charge_point: Some(cp("A")),
         instance: late.instance,
+        rated: None,
         highest_authorization: 1,
         current: Some(attested(record(&session, "d", SupplyState::Authorized, 0, 0))),
         unsettled: vec![],

@@ -14,7 +14,14 @@ impl World {
     fn claims(&mut self, id: &str, current: Option<Claim>, unsettled: Vec<Claim>) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let (charge_point, instance) = (Some(cp(id)), call.instance);
-        let report = EngineReport { charge_point, instance, highest_authorization: 0, current, unsettled };
+        let report = EngineReport {
+            charge_point,
+            instance,
+            rated: None,
+            highest_authorization: 0,
+            current,
+            unsettled,
+        };
         let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }

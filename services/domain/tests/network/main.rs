@@ -18,6 +18,7 @@ mod rebuild;
 mod registrations;
 mod reservations;
 mod restart;
+mod review;
 mod silent_engines;
 mod status;
 mod telemetry;

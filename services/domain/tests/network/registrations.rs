@@ -45,6 +45,7 @@ impl World {
         let report = EngineReport {
             charge_point: Some(cp(point)),
             instance: instance.parse().unwrap(),
+            rated: None,
             highest_authorization: 0,
             current: None,
             unsettled: vec![],

@@ -1,7 +1,7 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, Context, Energy, InstanceId, Mono, Now, SessionId, SupplyRecord, Trace, Wall,
+    ChargePointId, Context, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
@@ -50,12 +50,16 @@ pub(crate) struct World {
     pub(crate) readings: Vec<Notice>,
     pub(crate) dead_letters: Vec<String>,
     pub(crate) events: Vec<Event>,
+    /// What its engines say that they deliver at most.
+    pub(crate) rated: Option<Power>,
     next: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Config::default())
+        // These supplies take no time: how much is plausible, and what is for a person, is looked at in `review`.
+        let (charge_point_power_max, session_energy_max) = (Power::MAX, Energy::MAX);
+        Self::with(Config { charge_point_power_max, session_energy_max, ..Config::default() })
     }
 
     pub(crate) fn with(config: Config) -> Self {
@@ -73,6 +77,7 @@ impl World {
             readings: Vec::new(),
             dead_letters: Vec::new(),
             events: Vec::new(),
+            rated: None,
             next: 0,
         }
     }
@@ -219,7 +224,14 @@ impl World {
         let instance = instance.parse().unwrap();
         let charge_point = Some(cp(id));
         let (current, unsettled) = (current.map(attested), unsettled.into_iter().map(attested).collect());
-        let report = EngineReport { charge_point, instance, highest_authorization: 0, current, unsettled };
+        let report = EngineReport {
+            charge_point,
+            instance,
+            rated: self.rated,
+            highest_authorization: 0,
+            current,
+            unsettled,
+        };
         let result = Ok(EngineAnswer { outcome, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
@@ -230,6 +242,7 @@ impl World {
         let report = EngineReport {
             charge_point: None, // an older engine, which does not say
             instance: call.instance,
+            rated: None,
             highest_authorization,
             current: None,
             unsettled: vec![],

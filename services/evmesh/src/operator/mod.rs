@@ -1,6 +1,7 @@
 //! `evmesh operator`: what the operator of the network asks of central.
 
 mod desk;
+mod judgement;
 mod keys;
 mod lists;
 pub(crate) mod network;

@@ -1,6 +1,9 @@
 //! The operator's orders. A new one is a variant of [`Order`] and an arm of [`Order::give`].
 
-use super::desk::Desk;
+use super::{
+    desk::Desk,
+    judgement::{Settle, end},
+};
 use crate::{
     exit::Failure,
     output::{self, Output},
@@ -32,6 +35,16 @@ pub(super) enum Order {
 
     /// Has an engine forget sessions that it claims and that central never authorised: nothing is ever billed for them.
     Refuse(Refused),
+
+    /// Says what a session under review bills: its ticket is issued, and never changes.
+    Settle(Settle),
+
+    /// Ends an open session at once, whether its engine hears it or not. A supply's charge point is out of service
+    /// until it is resumed.
+    End {
+        /// The session, by its whole id.
+        session: SessionId,
+    },
 }
 
 /// Which charge points an order is for.
@@ -116,6 +129,8 @@ impl Order {
                     Output::Json => output::json(&json!({ "session_count": count })),
                 }
             }
+            Self::Settle(settle) => settle.give(desk, output).await,
+            Self::End { session } => end(session, desk, output).await,
             Self::Price(NewPrice { charge_point, price }) => {
                 let text = price.join(" ");
                 let price = text.parse::<Price>();

@@ -7,7 +7,7 @@ use super::{
     options::{Options, role},
 };
 use crate::exit::{Because as _, Failure};
-use domain::{ChargePointId, Location};
+use domain::{ChargePointId, Energy, Location, Power};
 use mesh::Shutdown;
 use std::{collections::BTreeMap, error::Error, net::SocketAddr};
 use tokio::task::JoinSet;
@@ -49,6 +49,9 @@ impl Network {
         let mut flags = vec![
             ("listen", options.listen.to_string()),
             ("data", folder.of("central").display().to_string()),
+            // Its own engines simulate whatever they are told to: nothing of that is for a person to look at.
+            ("charge-point-power-max", (Power::MAX.w() / 1000 * u64::from(options.speed)).to_string()),
+            ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
         let central = central::Service::bind(role("central", flags)?).await.because()?;

@@ -30,8 +30,9 @@ impl World {
         let flags = ["central", "--listen", &address, "--data", &data, "--broadcast-interval", "0.5"];
         let rules = ["--reservation", "4", "--reservation-margin", "0.2", "--supply-silence", "8"];
         let engines = ["--engine-timeout", "2", "--authorize-timeout", "3"];
+        let believed = ["--charge-point-power-max", "60000", "--session-energy-max", "10000"]; // at the script's speed
         let kafka: Vec<&str> = kafka.iter().map(String::as_str).collect();
-        self.start("central".into(), &[&flags[..], &rules, &engines, &kafka].concat());
+        self.start("central".into(), &[&flags[..], &rules, &engines, &believed, &kafka].concat());
     }
 
     /// Asks another central, which takes listed charge points only, to register one.

@@ -60,7 +60,7 @@ pub(super) struct Watched<'a> {
 
 impl Roles<'_> {
     pub(super) fn central(&self, listen: SocketAddr, metrics: SocketAddr) -> Slot {
-        let flags: [(&str, &dyn Display); 10] = [
+        let flags: [(&str, &dyn Display); 12] = [
             ("listen", &listen),
             ("metrics-address", &metrics),
             ("data", &self.data("central")),
@@ -72,6 +72,9 @@ impl Roles<'_> {
             ("ask-interval", &ASK_S),
             // Its drivers reserve and cancel at will, which is no fault of theirs here.
             ("unused-reservations", &0),
+            // The cars are as fast as their plan wants, and none of them is for a person to look at.
+            ("charge-point-power-max", &500_000_000),
+            ("session-energy-max", &10_000),
         ];
         self.slot(Kind::Central, "central".to_owned(), &flags)
     }

@@ -65,7 +65,12 @@ impl Network {
         };
         let data = |name: &str| folder.join("data").join(name).display().to_string();
         let broker_flags = [("kafka", servers), ("kafka-topic-prefix", prefix)];
-        let flags = [("listen", central.to_string()), ("data", data("central"))];
+        let (power, speed) = (50_000_u64, 60_u64);
+        let flags = [
+            ("listen", central.to_string()),
+            ("data", data("central")),
+            ("charge-point-power-max", (power * speed / 1000).to_string()),
+        ];
         let mut slots = vec![slot(Kind::Central, "central", &[&flags[..], &broker_flags].concat())];
         let engines = [free_address(), free_address()];
         for (id, engine, place) in [(HONEST, engines[0], "Madrid"), (OTHER, engines[1], ELSEWHERE)] {
@@ -76,9 +81,9 @@ impl Network {
                 to_central.clone(),
                 ("listen", engine.clone()),
                 ("data", data(id)),
-                ("power-w", "50000".to_owned()),
+                ("power-w", power.to_string()),
                 ("battery-wh", BATTERY_WH.to_string()),
-                ("speed", "60".to_owned()),
+                ("speed", speed.to_string()),
                 ("plug-in-after", "0".to_owned()),
             ];
             let name = format!("{id}-engine");

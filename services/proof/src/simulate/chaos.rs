@@ -10,7 +10,7 @@ use super::{
 use central::writer::Input;
 use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
 use domain::supply::{Act, Happened};
-use domain::{ChargePointId, Currency, DriverId, Location, Mono, Price, SessionId};
+use domain::{ChargePointId, DriverId, Location, Mono, SessionId};
 use proof::engine_process::Asked;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) enum Chaos {
     StopCharge,
     SetPrice,
     Order,
+    Settle,
+    End,
     Forget,
     Rush,
     PlugIn,
@@ -73,6 +75,8 @@ impl Chaos {
         (Self::StopCharge, 5),
         (Self::SetPrice, 5),
         (Self::Order, 4),
+        (Self::Settle, 4),
+        (Self::End, 1),
         (Self::Forget, 3),
         (Self::Rush, 2),
         (Self::PlugIn, 6),
@@ -170,6 +174,8 @@ impl World {
             Chaos::StopCharge => self.stop_charge(),
             Chaos::SetPrice => self.set_price(p),
             Chaos::Order => self.order(p),
+            Chaos::Settle => self.settle(),
+            Chaos::End => self.ends(),
             Chaos::Forget => self.forget(p),
             Chaos::Rush => self.rush(),
             Chaos::PlugIn => self.at_the_point(p, Act::PlugIn),
@@ -232,7 +238,10 @@ impl World {
     }
 
     /// A mutation from somewhere, perhaps repeated: whose answers are held side by side.
-    fn stranger_asks<A: 'static>(&mut self, command: impl Fn(Token<A>, Mono) -> Command + Clone + 'static) {
+    pub(super) fn stranger_asks<A: 'static>(
+        &mut self,
+        command: impl Fn(Token<A>, Mono) -> Command + Clone + 'static,
+    ) {
         let again = if self.random.one_in(2) { self.random.between(0, 2) } else { 0 };
         for n in 0..=again {
             let wait = if n == 0 { 0 } else { self.random.span(60_000) };
@@ -244,7 +253,12 @@ impl World {
         }
     }
 
-    fn repeatable(&mut self, method: Method, caller: &str, payload: &str) -> Option<(RequestKey, u64)> {
+    pub(super) fn repeatable(
+        &mut self,
+        method: Method,
+        caller: &str,
+        payload: &str,
+    ) -> Option<(RequestKey, u64)> {
         if self.random.one_in(3) {
             return None;
         }
@@ -275,44 +289,6 @@ impl World {
         });
     }
 
-    fn set_price(&mut self, p: usize) {
-        let micros = self.random.pick(&[0, 123_457, 300_000, 333_333, 999_999_999, 450_005]);
-        let currency = self.random.pick(&["EUR", "EUR", "JPY"]).parse().unwrap_or(Currency::EUR);
-        let Ok(price) = Price::new(currency, micros) else { return };
-        let charge_point = self.points[p].id.clone();
-        let request = self.repeatable(Method::SetPrice, "operator", &format!("{p} {price}"));
-        self.stranger_asks(move |token, _| Command::Order {
-            asked: asked(token, None, request.clone()),
-            order: Order::SetPrice { charge_point: charge_point.clone(), price },
-        });
-    }
-
-    /// Allowed only where nothing is lost by it.
-    fn forget(&mut self, p: usize) {
-        let id = self.points[p].id.clone();
-        let request = self.repeatable(Method::ForgetChargePoint, "operator", id.as_str());
-        self.stranger_asks(move |token, _| Command::Order {
-            asked: asked(token, None, request.clone()),
-            order: Order::Forget(id.clone()),
-        });
-    }
-
-    fn order(&mut self, p: usize) {
-        let which =
-            if self.random.one_in(3) { Which::All } else { Which::Some(vec![self.points[p].id.clone()]) };
-        let out_of_order = self.random.one_in(2);
-        let method = if out_of_order { Method::StopChargePoints } else { Method::ResumeChargePoints };
-        let request = self.repeatable(method, "operator", &format!("{which:?}"));
-        self.stranger_asks(move |token, _| Command::Order {
-            asked: asked(token, None, request.clone()),
-            order: Order::Service { which: which.clone(), out_of_order },
-        });
-        if out_of_order && self.random.one_in(2) {
-            let resumes = self.random.span(20_000);
-            self.after(resumes, Self::resume_all);
-        }
-    }
-
     /// Everybody asks for any charge point at once, and one order takes all but the last two of them out of service
     /// before their engines have answered: so many requests go on in one step.
     fn rush(&mut self) {
@@ -332,13 +308,6 @@ impl World {
         });
         let resumes = self.random.span(20_000);
         self.after(resumes, Self::resume_all);
-    }
-
-    pub(super) fn resume_all(&mut self) {
-        self.central_asked(Caller::Stranger, |token, _| Command::Order {
-            asked: asked(token, None, None),
-            order: Order::Service { which: Which::All, out_of_order: false },
-        });
     }
 
     /// Someone at the charge point asks central for a supply, by its engine.

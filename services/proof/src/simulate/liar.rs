@@ -3,8 +3,10 @@
 //! so it says.
 
 use super::world::{World, say};
+use domain::network::{Life, Session};
 use evmesh_proto::engine::{EngineState, SupplyEnd, SupplyRecord, SupplyState};
 use evmesh_proto::network::Price;
+use mesh::convert::price_proto;
 
 /// So much of what was heard can be told again.
 const HEARD: usize = 40;
@@ -38,6 +40,16 @@ impl World {
             return supplies_on;
         }
         self.tally.count("lies told to central");
+        if self.random.one_in(4) {
+            return self.exaggerates(state);
+        }
+        if self.random.one_in(4)
+            && let Some(word) = self.word_after_its_own(p)
+        {
+            say!(self, "CP-{p} takes back its word: {word:?}");
+            state.unsettled.insert(0, word);
+            return true;
+        }
         if self.random.one_in(6) {
             let ahead = [u64::MAX, 1 << 53, 1 << 40, state.highest_authorization.saturating_add(9)];
             state.highest_authorization = self.random.pick(&ahead);
@@ -79,6 +91,42 @@ impl World {
         record.end_time = None;
         state.current = Some(record);
         true
+    }
+
+    /// Its own sessions, with more than any car takes.
+    fn exaggerates(&mut self, state: &mut EngineState) -> bool {
+        let own = state.current.iter_mut().chain(&mut state.unsettled).filter(|own| own.seq > 0);
+        let lied = own.map(|own| {
+            own.energy_wh = 10_000_000;
+            own.session_id.parse()
+        });
+        let lied: Vec<_> = lied.flatten().collect();
+        self.truth.lied.extend(lied);
+        true
+    }
+
+    /// A session of its own that it refused or gave back, and now says that it supplied.
+    fn word_after_its_own(&mut self, p: usize) -> Option<SupplyRecord> {
+        let point = &self.points[p];
+        let theirs = |session: &&Session| {
+            let declined = matches!(session.life(), Life::Ended { ending, .. } if ending.declined);
+            session.charge_point == point.id && session.instance == point.instance && declined
+        };
+        let theirs: Vec<Session> = self.truth.sessions.values().filter(theirs).cloned().collect();
+        if theirs.is_empty() {
+            return None;
+        }
+        let session = self.random.pick(&theirs);
+        self.truth.lied.insert(session.id.clone());
+        Some(ended(SupplyRecord {
+            session_id: session.id.to_string(),
+            driver_id: session.driver.to_string(),
+            price: Some(price_proto(session.price)),
+            authorization_number: session.authorization,
+            seq: 9,
+            energy_wh: 300,
+            ..SupplyRecord::default()
+        }))
     }
 
     /// A session that is not this engine's: invented, or another one's, whole or in other words.

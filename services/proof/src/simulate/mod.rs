@@ -19,6 +19,7 @@ mod forger;
 mod liar;
 mod liveness;
 mod monitor;
+mod operator;
 mod plan;
 mod random;
 mod tally;

@@ -3,8 +3,11 @@
 //! Each seed leaves some faults out, so that others are seen alone and for longer.
 
 use super::{chaos::Chaos, random::Random};
-use domain::network::Config;
+use domain::{Power, network::Config};
 use std::time::Duration;
+
+/// What the fastest of the charge points says that it delivers.
+const FASTEST: Power = Power::from_w(150_001 * 777);
 
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -40,6 +43,7 @@ impl Plan {
             settlement: Duration::from_secs(random.pick(&[30, 120, 300, 900])),
             ask_interval: Duration::from_secs(random.pick(&[15, 60])),
             unused_most: 0, // its drivers reserve and cancel at will
+            charge_point_power_max: FASTEST,
             ..Config::default()
         };
         let chaos = Chaos::ALL

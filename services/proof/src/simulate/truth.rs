@@ -90,6 +90,10 @@ pub(super) struct Truth {
     pub(super) ended: BTreeMap<SessionId, u64>,
     /// Closed at the settlement deadline as never started, for all that central could know.
     pub(super) given_up: BTreeSet<SessionId>,
+    /// The sessions of which their engine told what was not so.
+    pub(super) lied: BTreeSet<SessionId>,
+    /// Since when sessions wait for a person.
+    pub(super) reviewed: BTreeMap<SessionId, u64>,
     /// The highest energy that a stranger claimed of each session on the topic.
     pub(super) forged: BTreeMap<SessionId, Energy>,
     pub(super) life: Life,
@@ -242,7 +246,7 @@ impl World {
             let fixed = before.price == session.price
                 && before.driver == session.driver
                 && before.charge_point == session.charge_point;
-            let energy = before.energy() <= session.energy();
+            let energy = before.energy() <= session.energy() || session.settled_by().is_some();
             self.expect("INV-1", forward, || format!("session {id} goes back, from {from:?} to {to:?}"));
             self.expect("INV-4", fixed, || format!("session {id} changes its price, driver or charge point"));
             self.expect("INV-4", energy, || format!("session {id} has less energy than before"));
@@ -266,6 +270,7 @@ impl World {
             self.truth.ended.insert(id.clone(), self.at);
         }
         self.check_evidence(&session);
+        self.check_review(&session);
         if let Some(ticket) = session.ticket() {
             self.check_ticket(&session, ticket);
         }
@@ -295,7 +300,8 @@ impl World {
             let Some(session) = self.truth.sessions.get(&id) else { continue };
             let told = session.told().map_or(Energy::ZERO, |told| told.energy);
             let given_up = self.truth.given_up.contains(&id);
-            if session.energy().max(told) < energy && session.ticket().is_none() && !given_up {
+            let open = session.ticket().is_none() && session.review().is_none();
+            if session.energy().max(told) < energy && open && !given_up {
                 behind = Some((id, energy, session.energy()));
             }
         }

@@ -5,13 +5,14 @@
 use super::{decode, encode, id, price, request_key, request_key_bytes};
 use crate::error::Unreadable;
 use domain::network::{
-    Deadline, Delivered, Ending, Facts, Held, Life, Outcome, Session, Settlement, Stop, Ticket, Told,
+    Deadline, Delivered, Disputed, Ending, Facts, Held, Life, Outcome, Session, Settled, Settlement, Stop,
+    Ticket, Told,
 };
 use domain::{Currency, Energy, Money, Mono, SupplyEnd, Wall};
 use evmesh_proto::store::{
     StoredAuthorizing, StoredBilled, StoredDelivered, StoredEnded, StoredHeld, StoredLost, StoredOutcome,
-    StoredReserved, StoredRevoking, StoredSession, StoredStop, StoredSupplyEnd, StoredSupplying, StoredTold,
-    StoredUnanswered, StoredUnread, StoredVoid, stored_ended, stored_session,
+    StoredReserved, StoredReview, StoredRevoking, StoredSession, StoredSettled, StoredStop, StoredSupplyEnd,
+    StoredSupplying, StoredTold, StoredUnanswered, StoredUnread, StoredVoid, stored_ended, stored_session,
 };
 use mesh::convert::{price_stored, supply_end_stored};
 
@@ -56,6 +57,7 @@ fn life_stored(life: &Life) -> stored_session::Life {
             outcome: outcome_stored(ending.outcome).into(),
             reason: ending.reason.clone(),
             ended_ms: ending.at.0,
+            declined: ending.declined,
             settlement: Some(settlement_stored(settlement)),
         }),
     }
@@ -72,20 +74,43 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
             delivered: delivered.map(delivered_stored),
             deadline_ms: deadline.wall.0,
         }),
-        Settlement::Unread { delivered, deadline, revoke } => Stored::Unread(StoredUnread {
+        Settlement::Unread { delivered, deadline, revoke, most } => Stored::Unread(StoredUnread {
             delivered: Some(delivered_stored(*delivered)),
             deadline_ms: deadline.wall.0,
             revoke: *revoke,
+            most_wh: most.map(Energy::wh),
         }),
-        &Settlement::Billed { started, seq, ticket, held } => Stored::Billed(StoredBilled {
+        Settlement::Review { delivered, reported, deadline, held } => Stored::Review(StoredReview {
+            delivered: Some(delivered_stored(*delivered)),
+            deadline_ms: deadline.wall.0,
+            reported_wh: reported.energy.wh(),
+            end: end_stored(reported.end).into(),
+            doubt: reported.doubt.clone(),
+            held: held.map(held_stored),
+        }),
+        &Settlement::Billed { started, seq, ticket, held, ref settled } => Stored::Billed(StoredBilled {
             delivered: Some(delivered_stored(Delivered { started, energy: ticket.energy, seq })),
             amount_micros: ticket.amount.micros,
-            end: ticket.end.map_or(StoredSupplyEnd::Unspecified, supply_end_stored).into(),
+            end: end_stored(ticket.end).into(),
             issued_ms: ticket.issued.0,
             late_energy_wh: ticket.late_energy.wh(),
-            held: held.map(|Held { over, revoke }| StoredHeld { over, revoke }),
+            held: held.map(held_stored),
+            settled: settled.as_deref().map(|Settled { by, reason, reported }| StoredSettled {
+                by: by.clone(),
+                reason: reason.clone(),
+                reported_wh: reported.wh(),
+            }),
         }),
     }
+}
+
+fn end_stored(end: Option<SupplyEnd>) -> StoredSupplyEnd {
+    end.map_or(StoredSupplyEnd::Unspecified, supply_end_stored)
+}
+
+fn held_stored(held: Held) -> StoredHeld {
+    let Held { over, revoke } = held;
+    StoredHeld { over, revoke }
 }
 
 fn delivered_stored(delivered: Delivered) -> StoredDelivered {
@@ -152,7 +177,12 @@ fn life(stored: stored_session::Life, currency: Currency) -> Result<Life, Unread
             Life::Supplying { delivered: delivered(of.delivered)?, stop: stop(of.stop)?, trouble: of.trouble }
         }
         Stored::Ended(of) => Life::Ended {
-            ending: Ending { outcome: outcome(of.outcome)?, reason: of.reason, at: Wall(of.ended_ms) },
+            ending: Ending {
+                outcome: outcome(of.outcome)?,
+                reason: of.reason,
+                at: Wall(of.ended_ms),
+                declined: of.declined,
+            },
             settlement: settlement(of.settlement.ok_or_else(|| lacks("what is owed"))?, currency)?,
         },
     })
@@ -171,16 +201,34 @@ fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Se
             delivered: delivered(of.delivered)?,
             deadline: deadline(of.deadline_ms),
             revoke: of.revoke,
+            most: of.most_wh.map(Energy::from_wh),
+        },
+        Stored::Review(of) => Settlement::Review {
+            delivered: delivered(of.delivered)?,
+            reported: Disputed {
+                energy: Energy::from_wh(of.reported_wh),
+                end: end(of.end)?,
+                doubt: of.doubt,
+            },
+            deadline: deadline(of.deadline_ms),
+            held: of.held.map(held),
         },
         Stored::Billed(of) => {
             let Delivered { started, energy, seq } = delivered(of.delivered)?;
             let amount = Money { currency, micros: of.amount_micros };
             let late = Energy::from_wh(of.late_energy_wh);
             let ticket = Ticket::stored(energy, amount, end(of.end)?, Wall(of.issued_ms), late);
-            let held = of.held.map(|StoredHeld { over, revoke }| Held { over, revoke });
-            Settlement::Billed { started, seq, ticket, held }
+            let settled = of.settled.map(|StoredSettled { by, reason, reported_wh }| {
+                Box::new(Settled { by, reason, reported: Energy::from_wh(reported_wh) })
+            });
+            Settlement::Billed { started, seq, ticket, held: of.held.map(held), settled }
         }
     })
+}
+
+fn held(stored: StoredHeld) -> Held {
+    let StoredHeld { over, revoke } = stored;
+    Held { over, revoke }
 }
 
 fn deadline(ms: i64) -> Deadline {
@@ -215,147 +263,4 @@ fn end(stored: i32) -> Result<Option<SupplyEnd>, Unreadable> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use domain::network::{Method, RequestKey};
-    use proptest::{option, prelude::*, sample::select};
-
-    fn deadlines() -> impl Strategy<Value = Deadline> {
-        (0..4_000_000_000_000_i64).prop_map(deadline)
-    }
-
-    fn delivereds() -> impl Strategy<Value = Delivered> {
-        (0..4_000_000_000_000_i64, 0..=10_000_000_u64, any::<u64>()).prop_map(|(started, wh, seq)| {
-            Delivered { started: Wall(started), energy: Energy::from_wh(wh), seq }
-        })
-    }
-
-    fn stops() -> impl Strategy<Value = Option<Stop>> {
-        select(&[None, Some(Stop::Driver), Some(Stop::Operator)][..])
-    }
-
-    fn requests() -> impl Strategy<Value = Option<(RequestKey, u64)>> {
-        option::of(("[A-Za-z0-9]{1,64}", "[a-z0-9-]{1,64}", any::<u64>())).prop_map(|request| {
-            let (caller, id, fingerprint) = request?;
-            Some((RequestKey { method: Method::RequestCharge, caller, id: id.parse().unwrap() }, fingerprint))
-        })
-    }
-
-    fn bills() -> impl Strategy<Value = Settlement> {
-        let held = option::of(any::<(bool, bool)>().prop_map(|(over, revoke)| Held { over, revoke }));
-        let end = option::of(select(&SupplyEnd::ALL[..]));
-        let (micros, late) = (0..10_000_000_000_u64, 0..10_000_000_u64);
-        (delivereds(), held, end, micros, late).prop_map(
-            |(Delivered { started, energy, seq }, held, end, micros, late)| {
-                let amount = Money { currency: Currency::EUR, micros };
-                let (issued, late) = (Wall(1_700_000_000_001), Energy::from_wh(late));
-                let ticket = Ticket::stored(energy, amount, end, issued, late);
-                Settlement::Billed { started, seq, ticket, held }
-            },
-        )
-    }
-
-    fn settlements() -> impl Strategy<Value = Settlement> {
-        prop_oneof![
-            deadlines().prop_map(|deadline| Settlement::Unanswered { deadline }),
-            Just(Settlement::Void),
-            (option::of(delivereds()), deadlines())
-                .prop_map(|(delivered, deadline)| Settlement::Lost { delivered, deadline }),
-            (delivereds(), deadlines(), any::<bool>()).prop_map(|(delivered, deadline, revoke)| {
-                Settlement::Unread { delivered, deadline, revoke }
-            }),
-            bills(),
-        ]
-    }
-
-    /// Every life there can be.
-    fn lives() -> impl Strategy<Value = Life> {
-        let ending = (select(&Outcome::ALL[..]), ".{0,80}", 0..4_000_000_000_000_i64)
-            .prop_map(|(outcome, reason, at)| Ending { outcome, reason, at: Wall(at) });
-        prop_oneof![
-            (deadlines(), requests()).prop_map(|(deadline, request)| Life::Authorizing { deadline, request }),
-            deadlines().prop_map(|deadline| Life::Reserved { deadline }),
-            (deadlines(), stops()).prop_map(|(deadline, stop)| Life::Revoking { deadline, stop }),
-            (delivereds(), stops(), option::of(".{1,80}"))
-                .prop_map(|(delivered, stop, trouble)| Life::Supplying { delivered, stop, trouble }),
-            (ending, settlements()).prop_map(|(ending, settlement)| Life::Ended { ending, settlement }),
-        ]
-    }
-
-    prop_compose! {
-        fn facts()(
-            ids in ("[a-z0-9]{1,32}", "[A-Z0-9-]{1,64}", "[a-z0-9]{1,64}", "[A-Za-z0-9]{1,64}"),
-            micros in 0..=10_000_000_000_000_u64,
-            authorization in any::<u64>(),
-            created in (0..4_000_000_000_000_i64).prop_map(Wall),
-            trace in option::of(any::<(u128, u64)>()),
-        ) -> Facts {
-            Facts {
-                id: ids.0.parse().unwrap(),
-                charge_point: ids.1.parse().unwrap(),
-                instance: ids.2.parse().unwrap(),
-                driver: ids.3.parse().unwrap(),
-                price: domain::Price::new(Currency::EUR, micros).unwrap(),
-                authorization,
-                created,
-                trace: trace.map(|(trace, span)| domain::Trace::new(trace, span)),
-            }
-        }
-    }
-
-    pub(crate) fn sessions() -> impl Strategy<Value = Session> {
-        let told = (0..=10_000_000_u64, 0..4_000_000_000_000_i64)
-            .prop_map(|(wh, since)| Told { energy: Energy::from_wh(wh), since: Wall(since) });
-        (facts(), lives(), option::of(told))
-            .prop_map(|(facts, life, told)| Session::stored(facts, life).and_told(told))
-    }
-
-    proptest! {
-        #[test]
-        fn survive(given in sessions()) {
-            prop_assert_eq!(session(&session_value(&given)).unwrap(), given);
-        }
-
-        #[test]
-        fn what_is_owed_follows_from_the_life(given in sessions()) {
-            prop_assert!(given.ticket().is_none() || (given.started() && !given.is_open()));
-            prop_assert!(!given.closed() || given.settled());
-            prop_assert!(!given.closed() || given.deadline().is_none() && !given.needs_revocation());
-        }
-    }
-
-    #[test]
-    fn what_the_type_cannot_hold_is_refused() {
-        use stored_ended::Settlement as Owed;
-        use stored_session::Life as Stored;
-        let ended = |outcome: StoredOutcome, settlement| {
-            Some(Stored::Ended(StoredEnded { outcome: outcome.into(), settlement, ..StoredEnded::default() }))
-        };
-        let of = |life| StoredSession {
-            session_id: "s".into(),
-            charge_point_id: "A".into(),
-            instance_id: "i".into(),
-            driver_id: "d".into(),
-            price: Some(price_stored("0.30 EUR".parse().unwrap())),
-            life,
-            ..StoredSession::default()
-        };
-        let done = StoredOutcome::Completed;
-        let unknown =
-            StoredBilled { delivered: Some(StoredDelivered::default()), end: 77, ..Default::default() };
-        for (life, problem) in [
-            (None, "it lacks a state"),
-            (Some(Stored::Supplying(StoredSupplying::default())), "it lacks what was delivered"),
-            (Some(Stored::Revoking(StoredRevoking { stop: 9, deadline_ms: 1 })), "it has the unknown word 9"),
-            (ended(done, None), "it lacks what is owed"),
-            (ended(StoredOutcome::Unspecified, Some(Owed::Void(StoredVoid {}))), "it has the unknown word 0"),
-            (ended(done, Some(Owed::Unread(StoredUnread::default()))), "it lacks what was delivered"),
-            (ended(done, Some(Owed::Billed(StoredBilled::default()))), "it lacks what was delivered"),
-            (ended(done, Some(Owed::Billed(unknown))), "it has the unknown word 77"),
-        ] {
-            let error = session(&encode(&of(life))).unwrap_err().to_string();
-            assert!(error.contains(problem), "{error}");
-        }
-        assert!(session(&encode(&of(ended(done, Some(Owed::Void(StoredVoid {})))))).is_ok());
-    }
-}
+pub(crate) mod tests;

@@ -54,6 +54,7 @@ impl Engine {
         let report = EngineReport {
             charge_point: Some("MAD-01".parse().unwrap()),
             instance: "store-1".parse().unwrap(),
+            rated: None,
             highest_authorization: self.highest,
             current: self.current.clone().filter(|_| !self.mute).map(attested),
             unsettled: unsettled.into_iter().map(attested).collect(),

@@ -164,6 +164,8 @@ pub struct Ending {
     pub reason: String,
     /// By the engine's clock where it told, else by central's.
     pub at: Wall,
+    /// Its engine refused it, or gave it back, before it had started: no later word starts it.
+    pub declined: bool,
 }
 
 /// What is still owed for a session that is over.
@@ -191,6 +193,20 @@ pub enum Settlement {
         deadline: Deadline,
         /// The engine's word on its authorisation is wanted too.
         revoke: bool,
+        /// No more than this is believed, whenever it is told: by its end its engine, which was in reach, had not
+        /// delivered more. `None`: the engine was out of reach, and its word is judged as it comes.
+        most: Option<Energy>,
+    },
+    /// What its engine reports is not believed: a person settles it, or its deadline does.
+    Review {
+        /// What is believed of it.
+        delivered: Delivered,
+        /// What is not.
+        reported: Disputed,
+        /// When it is settled on what is believed.
+        deadline: Deadline,
+        /// What its engine keeps of it until then; `None`: the engine's store is lost.
+        held: Option<Held>,
     },
     /// It has its ticket.
     Billed {
@@ -201,7 +217,31 @@ pub enum Settlement {
         ticket: Ticket,
         /// What its engine has to forget; `None`: nothing that is known of, so it is closed.
         held: Option<Held>,
+        /// The person's word that it bills; `None`: the engine's own.
+        settled: Option<Box<Settled>>,
     },
+}
+
+/// What an engine reports of a session, and central does not believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disputed {
+    /// The highest reading.
+    pub energy: Energy,
+    /// Why its supply ended; `None`: it goes on, as far as is known.
+    pub end: Option<SupplyEnd>,
+    /// Why it is not believed, in one plain sentence.
+    pub doubt: String,
+}
+
+/// What a person decided of a session under review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Who, as far as central knows.
+    pub by: String,
+    /// Why, in that person's words.
+    pub reason: String,
+    /// What the engine had reported.
+    pub reported: Energy,
 }
 
 impl Settlement {
@@ -209,18 +249,19 @@ impl Settlement {
         match self {
             Self::Unanswered { .. } | Self::Void => None,
             Self::Lost { delivered, .. } => *delivered,
-            Self::Unread { delivered, .. } => Some(*delivered),
-            &Self::Billed { started, seq, ticket, .. } => {
-                Some(Delivered { started, energy: ticket.energy, seq })
+            Self::Unread { delivered, .. } | Self::Review { delivered, .. } => Some(*delivered),
+            Self::Billed { started, seq, ticket, .. } => {
+                Some(Delivered { started: *started, energy: ticket.energy, seq: *seq })
             }
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
         match self {
-            Self::Unanswered { deadline } | Self::Lost { deadline, .. } | Self::Unread { deadline, .. } => {
-                Some(*deadline)
-            }
+            Self::Unanswered { deadline }
+            | Self::Lost { deadline, .. }
+            | Self::Unread { deadline, .. }
+            | Self::Review { deadline, .. } => Some(*deadline),
             Self::Void | Self::Billed { .. } => None,
         }
     }

@@ -1,4 +1,6 @@
-//! Every move of a session's life: what happened goes in, what follows comes out. Forward, never back.
+//! Every move of a session's life but those that its engine's readings make, which are in [`reading`](super::reading),
+//! and a person's word on them, in [`review`](super::review): what happened goes in, what follows comes out. Forward,
+//! never back.
 //!
 //! Deliberately absent: who is told, what is called and which index changes; that is carried out by the rules that
 //! ask for a move.
@@ -8,44 +10,9 @@ use super::{
     life::{Deadline, Delivered, Ending, Held, Life, Outcome, Settlement, Stop},
     ticket::Ticket,
 };
-use crate::network::{Config, gauges::Gauges, request::Repeatable};
-use crate::{Energy, Mono, Now, SupplyEnd, Wall};
-
-/// A reading of one session's meter.
-pub(in crate::network) struct Reading {
-    pub(in crate::network) seq: u64,
-    pub(in crate::network) energy: Energy,
-    pub(in crate::network) gauges: Gauges,
-    /// Why the supply ended: then this is the final reading.
-    pub(in crate::network) end: Option<SupplyEnd>,
-    pub(in crate::network) started_at: Option<Wall>,
-    pub(in crate::network) ended_at: Option<Wall>,
-}
-
-/// What a reading did to a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::network) enum Read {
-    /// Nothing: it was known.
-    Repeat,
-    /// It was known, but for this: its engine has the final record, which is to be forgotten.
-    Over,
-    /// Nothing: the meter went backwards.
-    Absurd,
-    /// It is recorded beside the ticket.
-    Late,
-    Started,
-    GoesOn,
-    /// A session that is over is still being supplied.
-    AfterEnd {
-        /// Nobody knew that it had started: it will have a ticket after all.
-        first: bool,
-    },
-    /// It is the final one, and the ticket is issued.
-    Final {
-        /// The session was open until then.
-        ended: Option<Ended>,
-    },
-}
+use crate::network::{Config, gauges::Gauges, plausible::Age, request::Repeatable};
+use crate::{Energy, Mono, Now, Wall};
+use std::time::Duration;
 
 /// A session has just ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +40,8 @@ impl Session {
         deadline: Deadline,
         now: Mono,
     ) -> Self {
-        let live = Live { last_sign: now, ..Live::default() };
+        let age = Age::new(now, Some(Duration::ZERO));
+        let live = Live { last_sign: now, age, ..Live::default() };
         Self { facts, life: Life::Authorizing { deadline, request }, told: None, live }
     }
 
@@ -83,17 +51,17 @@ impl Session {
         facts: Facts,
         ended: Option<Outcome>,
         deadline: Deadline,
-        now: Now,
+        (age, now): (Age, Now),
     ) -> Self {
         let life = match ended {
             None => Life::Reserved { deadline },
             Some(outcome) => {
                 let reason = "found at the charge point, unknown to central".into();
-                let ending = Ending { outcome, reason, at: now.wall };
+                let ending = Ending { outcome, reason, at: now.wall, declined: false };
                 Life::Ended { ending, settlement: Settlement::Unanswered { deadline } }
             }
         };
-        Self { facts, life, told: None, live: Live { last_sign: now.mono, ..Live::default() } }
+        Self { facts, life, told: None, live: Live { last_sign: now.mono, age, ..Live::default() } }
     }
 
     /// The engine has seen higher numbers: it is asked again, with this one.
@@ -160,13 +128,21 @@ impl Session {
         let settlement = match (self.delivered(), word) {
             (delivered, Word::Lost) => Settlement::Lost { delivered, deadline },
             (Some(delivered), word) => {
-                Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted }
+                Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted, most: None }
             }
             (None, Word::Wanted) => Settlement::Unanswered { deadline },
             (None, Word::Given) => Settlement::Void,
         };
-        self.life = Life::Ended { ending: Ending { outcome, reason, at }, settlement };
+        let declined = settlement == Settlement::Void;
+        self.life = Life::Ended { ending: Ending { outcome, reason, at, declined }, settlement };
         Ended { told }
+    }
+
+    /// Its engine, which was in reach, had not delivered more by its end: nothing above that is believed.
+    pub(in crate::network) fn had_at_most(&mut self, energy: Energy) {
+        if let Settlement::Unread { most, .. } = self.settlement_mut() {
+            *most = Some(energy);
+        }
     }
 
     /// The engine's store is lost with what only it knew of a session that is over.
@@ -177,7 +153,8 @@ impl Session {
             Settlement::Unanswered { deadline } | Settlement::Unread { deadline, .. } => {
                 *settlement = Settlement::Lost { delivered, deadline: *deadline };
             }
-            Settlement::Billed { held, .. } => *held = None, // nobody is left to forget its record
+            // Nobody is left to forget its record; what is under review stays so.
+            Settlement::Billed { held, .. } | Settlement::Review { held, .. } => *held = None,
             Settlement::Void | Settlement::Lost { .. } => {}
         }
     }
@@ -188,6 +165,9 @@ impl Session {
         match settlement {
             Settlement::Void => *settlement = Settlement::Unanswered { deadline: until },
             Settlement::Unread { revoke, .. } => *revoke = true,
+            Settlement::Review { held, .. } => {
+                *held = held.map(|held| Held { revoke: true, ..held });
+            }
             Settlement::Billed { ticket, held, .. } => {
                 let over = held.map_or(!ticket.estimated(), |held| held.over);
                 *held = Some(Held { over, revoke: true });
@@ -198,96 +178,21 @@ impl Session {
 
     /// The engine has given its word on the authorisation of a session that is over, or whose supply runs.
     pub(in crate::network) fn word_given(&mut self) {
-        let Life::Ended { settlement, .. } = &mut self.life else { return };
+        let Life::Ended { ending, settlement } = &mut self.life else { return };
         match settlement {
-            Settlement::Unanswered { .. } => *settlement = Settlement::Void,
+            Settlement::Unanswered { .. } => {
+                *settlement = Settlement::Void;
+                ending.declined = true;
+            }
             Settlement::Unread { revoke, .. } => *revoke = false,
-            Settlement::Billed { held: Some(held), .. } => held.revoke = false,
-            Settlement::Billed { held: None, .. } | Settlement::Void | Settlement::Lost { .. } => {}
-        }
-    }
-
-    /// What its engine answered. A session that is being authorised is granted first.
-    pub(in crate::network) fn read(&mut self, reading: &Reading, now: Now, settle_by: Deadline) -> Read {
-        debug_assert!(!matches!(self.life, Life::Authorizing { .. }), "{self:?}");
-        if let Life::Ended { settlement: Settlement::Billed { ticket, held, .. }, .. } = &mut self.life {
-            let over = reading.end.is_some() && held.is_some_and(|held| !held.over);
-            if over {
-                *held = Some(Held { over, revoke: false }); // estimated: now the engine has a record to be forgotten
+            Settlement::Billed { held: Some(held), .. } | Settlement::Review { held: Some(held), .. } => {
+                held.revoke = false;
             }
-            return match (ticket.note(reading.energy), over) {
-                (true, _) => Read::Late,
-                (false, true) => Read::Over,
-                (false, false) => Read::Repeat,
-            };
+            Settlement::Billed { held: None, .. }
+            | Settlement::Review { held: None, .. }
+            | Settlement::Void
+            | Settlement::Lost { .. } => {}
         }
-        let before = self.delivered();
-        if let (Some(before), None) = (before, reading.end) {
-            if reading.seq <= before.seq {
-                return Read::Repeat;
-            }
-            if reading.energy < before.energy {
-                return Read::Absurd;
-            }
-        }
-        let delivered = Delivered {
-            started: before.map_or(reading.started_at.unwrap_or(now.wall), |before| before.started),
-            energy: before.map_or(reading.energy, |before| before.energy.max(reading.energy)),
-            seq: before.map_or(reading.seq, |before| before.seq.max(reading.seq)),
-        };
-        self.live.last_sign = now.mono;
-        self.live.shown_at = now.mono;
-        self.live.unsaved = true;
-        self.live.gauges.update(reading.gauges);
-        match reading.end {
-            None => self.supplies(delivered, settle_by),
-            Some(end) => self.finish(delivered, end, reading.ended_at, now.wall),
-        }
-    }
-
-    fn supplies(&mut self, delivered: Delivered, settle_by: Deadline) -> Read {
-        let stop = self.stop();
-        match &mut self.life {
-            Life::Authorizing { .. } | Life::Reserved { .. } | Life::Revoking { .. } => {
-                self.life = Life::Supplying { delivered, stop, trouble: None };
-                Read::Started
-            }
-            Life::Supplying { delivered: known, .. } => {
-                *known = delivered;
-                Read::GoesOn
-            }
-            Life::Ended { settlement, .. } => {
-                let first = settlement.delivered().is_none();
-                if let Settlement::Lost { delivered: known, .. } = settlement {
-                    *known = Some(delivered);
-                } else {
-                    let deadline = settlement.deadline().unwrap_or(settle_by);
-                    *settlement = Settlement::Unread { delivered, deadline, revoke: false };
-                }
-                Read::AfterEnd { first }
-            }
-        }
-    }
-
-    fn finish(&mut self, delivered: Delivered, end: SupplyEnd, at: Option<Wall>, now: Wall) -> Read {
-        self.live.gauges = Gauges::default();
-        let held = (!self.store_lost()).then_some(Held { over: true, revoke: false });
-        let ticket = Ticket::issue(self.facts.price, delivered.energy, Some(end), now);
-        let (stop, told) = (self.stop(), !self.trouble().is_empty());
-        let bill = Settlement::Billed { started: delivered.started, seq: delivered.seq, ticket, held };
-        if let Life::Ended { settlement, .. } = &mut self.life {
-            *settlement = bill;
-            return Read::Final { ended: None };
-        }
-        let outcome = Outcome::from(end);
-        let reason = match outcome {
-            Outcome::Stopped => stop.map(|stop| stop.to_string()).unwrap_or_default(),
-            Outcome::Faulted => end.to_string(),
-            Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
-        };
-        let ending = Ending { outcome, reason, at: at.unwrap_or(now) };
-        self.life = Life::Ended { ending, settlement: bill };
-        Read::Final { ended: Some(Ended { told }) }
     }
 
     /// The final reading will not come. True: the ticket is issued, on the highest one that came, by telemetry too;
@@ -295,10 +200,11 @@ impl Session {
     pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let (delivered, price) = (self.delivered_by_all_accounts(), self.facts.price);
+        let held = self.kept_for_review(); // else no engine is known to keep a record of it
         *self.settlement_mut() = match delivered {
             Some(Delivered { started, energy, seq }) => {
                 let ticket = Ticket::issue(price, energy, None, now);
-                Settlement::Billed { started, seq, ticket, held: None } // no engine is known to keep a record of it
+                Settlement::Billed { started, seq, ticket, held, settled: None }
             }
             None => Settlement::Void,
         };
@@ -314,8 +220,8 @@ impl Session {
     }
 
     /// A closed session of which its engine tells more: until the engine has forgotten it too.
-    pub(in crate::network) fn revive(&mut self, deadline: Deadline, now: Mono) {
-        self.live = Live { last_sign: now, ..Live::default() };
+    pub(in crate::network) fn revive(&mut self, deadline: Deadline, age: Age, now: Mono) {
+        self.live = Live { last_sign: now, age, ..Live::default() };
         match self.settlement_mut() {
             void @ Settlement::Void => *void = Settlement::Unanswered { deadline },
             Settlement::Billed { ticket, held, .. } => {
@@ -326,7 +232,7 @@ impl Session {
     }
 
     /// What is owed for a session that is over: whoever asks knows that it is.
-    fn settlement_mut(&mut self) -> &mut Settlement {
+    pub(super) fn settlement_mut(&mut self) -> &mut Settlement {
         match &mut self.life {
             Life::Ended { settlement, .. } => settlement,
             open => unreachable!("it is open: {open:?}"),
@@ -334,11 +240,13 @@ impl Session {
     }
 
     /// After a start of central: what is left of its deadline, and nothing that only lived in memory.
-    pub(in crate::network) fn restore(&mut self, config: &Config, now: Now) {
+    pub(in crate::network) fn restore(&mut self, config: &Config, now: Now, age: Option<Duration>) {
         let copied = self.live.copied;
         let (last_sign, lost_since) = (now.mono, now.mono);
         let stopped_at = self.stop().map(|_| now.mono); // it has its full time again
-        self.live = Live { last_sign, lost_since, stopped_at, restored: true, copied, ..Live::default() };
+        let age = Age::new(now.mono, age);
+        self.live =
+            Live { last_sign, lost_since, stopped_at, restored: true, copied, age, ..Live::default() };
         let restore = |deadline: &mut Deadline, full| *deadline = deadline.restored(now, full);
         match &mut self.life {
             Life::Authorizing { deadline, .. } => restore(deadline, config.authorize_timeout),
@@ -349,7 +257,8 @@ impl Session {
             Life::Ended { settlement, .. } => match settlement {
                 Settlement::Unanswered { deadline }
                 | Settlement::Lost { deadline, .. }
-                | Settlement::Unread { deadline, .. } => restore(deadline, config.settlement),
+                | Settlement::Unread { deadline, .. }
+                | Settlement::Review { deadline, .. } => restore(deadline, config.settlement),
                 Settlement::Void | Settlement::Billed { .. } => {}
             },
         }
@@ -359,7 +268,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mono;
+    use crate::{Mono, SupplyEnd};
 
     fn at(ms: u64) -> Now {
         Now { mono: Mono(ms), wall: Wall(ms.cast_signed()) }
@@ -378,8 +287,9 @@ mod tests {
         };
         let end = Some(SupplyEnd::Completed);
         let ticket = Ticket::issue(facts.price, Energy::from_wh(100), end, Wall(3));
-        let settlement = Settlement::Billed { started: Wall(1), seq: 2, ticket, held: None };
-        let ending = Ending { outcome: Outcome::Completed, reason: String::new(), at: Wall(2) };
+        let settlement = Settlement::Billed { started: Wall(1), seq: 2, ticket, held: None, settled: None };
+        let ending =
+            Ending { outcome: Outcome::Completed, reason: String::new(), at: Wall(2), declined: false };
         Session::stored(facts, Life::Ended { ending, settlement })
     }
 

@@ -2,20 +2,19 @@
 //!
 //! Whoever can write to the topic can write any reading. So one that is shown is held against its engine's last answer;
 //! and one that is kept is billed only if the engine's store is lost, or the engine silent up to the settlement
-//! deadline.
+//! deadline. What is plausible is [`plausible`](crate::network::plausible)'s to say.
 
 use super::{
     Session,
     life::{Delivered, State, Told},
 };
-use crate::network::gauges::Gauges;
-use crate::{Energy, Now, Power, Wall};
+use crate::network::{
+    gauges::Gauges,
+    plausible::{GRACE, most_in},
+};
+use crate::{Energy, Mono, Now, Power, Wall};
 use std::time::Duration;
 
-/// What is believed of a charge point, as long as none states a rated power.
-const RATED: Power = Power::MAX;
-/// A message may be held up, and a clock be off, by so much.
-const GRACE: Duration = Duration::from_secs(60);
 /// An engine's answer tells of what it saved a second before, and takes a while to come: so much may have flowed since.
 const AHEAD: Duration = Duration::from_secs(3);
 
@@ -31,26 +30,36 @@ pub(in crate::network) enum Shown {
 
 impl Session {
     /// What telemetry told beyond the engine's own word. Once the session is settled, by the engine's word that it
-    /// never started too, that is nothing any more.
+    /// never started too, that is nothing any more, nor is it where that word was given before.
     pub fn told(&self) -> Option<Told> {
-        self.told.filter(|_| !self.settled())
+        self.told.filter(|_| self.told_counts())
+    }
+
+    fn told_counts(&self) -> bool {
+        let declined = self.review().is_some() && self.ended().is_some_and(|(ending, _)| ending.declined);
+        !self.settled() && !declined
     }
 
     /// With what a store kept of it.
     pub fn and_told(self, told: Option<Told>) -> Self {
-        Self { told: told.filter(|_| !self.settled()), ..self }
+        Self { told: told.filter(|_| self.told_counts()), ..self }
     }
 
-    /// Keeps the highest reading that telemetry told. False: it is not plausible.
-    pub(in crate::network) fn keep_told(&mut self, energy: Energy, now: Now) -> bool {
-        let passed = u64::try_from(now.wall.0.saturating_sub(self.created.0));
-        // After a backward jump of the clock nothing is known of how long it took.
-        let most = passed.map_or(Energy::MAX, |passed| most_in(Duration::from_millis(passed) + GRACE));
+    /// The most that is believed of it now.
+    pub(in crate::network) fn most(&self, rated: Power, session_energy_max: Energy, now: Mono) -> Energy {
+        let by_time = self.live.age.now(now).map_or(Energy::MAX, |age| most_in(rated, age + GRACE));
+        let by_its_end = self.most_by_its_end().unwrap_or(Energy::MAX);
+        by_time.min(by_its_end).min(session_energy_max)
+    }
+
+    /// Keeps the highest reading that telemetry told, up to the most that is believed. False: it is above that.
+    pub(in crate::network) fn keep_told(&mut self, energy: Energy, most: Energy, now: Now) -> bool {
         if energy > most {
             return false;
         }
         let known = self.delivered().map(|delivered| delivered.energy).max(self.told.map(|told| told.energy));
-        if !self.settled() && known.is_none_or(|known| energy > known) {
+        let open = !self.settled() && self.review().is_none(); // its end was told, believed or not
+        if open && known.is_none_or(|known| energy > known) {
             let since = self.told.map_or(now.wall, |told| told.since);
             self.told = Some(Told { energy, since });
             self.live.doubted = false;
@@ -84,10 +93,14 @@ impl Session {
 
     /// Shows a reading of a supply that is known to run, if that can have been delivered since its engine last
     /// answered.
-    pub(in crate::network) fn show(&mut self, energy: Energy, gauges: Gauges, now: Now) -> Shown {
-        let since = now.mono.since(self.live.last_sign) + AHEAD;
-        let most = self.energy().wh().saturating_add(most_in(since).wh());
-        if energy.wh() > most {
+    pub(in crate::network) fn show(
+        &mut self,
+        energy: Energy,
+        gauges: Gauges,
+        rated: Power,
+        now: Now,
+    ) -> Shown {
+        if energy > self.had_by(rated, now.mono) {
             return Shown::Implausible;
         }
         if energy < self.shown_energy() {
@@ -97,6 +110,12 @@ impl Session {
         self.live.shown_at = now.mono;
         self.live.gauges.update(gauges);
         Shown::Yes
+    }
+
+    /// The most that it can have had by now, after what its engine answered last.
+    pub(in crate::network) fn had_by(&self, rated: Power, now: Mono) -> Energy {
+        let since = now.since(self.live.last_sign) + AHEAD;
+        Energy::from_wh(self.energy().wh().saturating_add(most_in(rated, since).wh()))
     }
 
     /// Energy to show: what its engine answered, or what telemetry told since. While it lasts it never falls.
@@ -109,10 +128,4 @@ impl Session {
     pub fn shown_power(&self) -> Power {
         self.live.gauges.power.filter(|_| self.state() == State::Supplying).unwrap_or_default()
     }
-}
-
-/// The most that a charge point can deliver in so long, and a tenth.
-fn most_in(time: Duration) -> Energy {
-    let watt_ms = u128::from(RATED.w()) * time.as_millis() * 11 / 10;
-    Energy::from_wh(u64::try_from(watt_ms / 3_600_000).unwrap_or(u64::MAX)).min(Energy::MAX)
 }

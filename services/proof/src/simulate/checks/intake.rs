@@ -254,6 +254,12 @@ impl World {
                 {
                     point.1 = *out_of_order;
                 }
+                if let Order::End(session) = order
+                    && self.truth.sessions.get(session).is_some_and(|ended| ended.charge_point == *id)
+                {
+                    // Where a supply was ended, and its engine is in reach.
+                    point.1 |= self.truth.points.get(id).is_some_and(|now| now.out_of_order);
+                }
             }
         }
         for (id, (price, out_of_order)) in expected {

@@ -125,7 +125,8 @@ impl World {
             NotificationType::Authorized => rank(known.state()) >= 1,
             NotificationType::Denied => rank(known.state()) == 3,
             NotificationType::SupplyError => match known.state() {
-                State::Authorizing | State::Reserved | State::Ended(Outcome::Rejected) => false,
+                State::Authorizing | State::Reserved => false,
+                State::Ended(Outcome::Rejected) => known.review().is_some() || known.ticket().is_some(),
                 State::Supplying => !known.trouble().is_empty(),
                 State::Ended(_) => true,
             },

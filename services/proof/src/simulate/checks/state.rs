@@ -49,6 +49,7 @@ impl World {
                     life.kafka_judged.max(asked).filter(|_| life.kafka_judged.is_some() && asked.is_some());
                 judged.unwrap_or(life.began + JUDGED).max(since)
             };
+            let base = self.truth.reviewed.get(id).copied().unwrap_or_default().max(base);
             let most = match session.state() {
                 State::Authorizing => ms(config.authorize_timeout),
                 State::Reserved => ms(config.reservation + config.reservation_margin),
@@ -161,6 +162,7 @@ fn too_early(session: &Session, before: State, lasted: u64, config: &Config) -> 
         }
         (State::Supplying, State::Ended(Outcome::Faulted))
             if session.ticket().is_none_or(|ticket| ticket.estimated())
+                && session.review().is_none()
                 && lasted + 100 < ms(config.supply_silence) =>
         {
             Some(format!("session {id} is silent after {lasted} ms of supply"))

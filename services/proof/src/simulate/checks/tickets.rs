@@ -4,7 +4,7 @@ use super::{
     super::{truth::Supplied, world::World},
     ms,
 };
-use domain::network::{Session, Ticket};
+use domain::network::{Session, Settled, Ticket};
 use domain::{Energy, Price};
 
 /// What a bill must be, reckoned apart from the product's own way: half to even, once, to the minor unit.
@@ -25,7 +25,10 @@ impl World {
         let authorized = self.truth.authorized.get(id).is_some_and(|(charge_point, driver)| {
             *charge_point == session.charge_point && *driver == session.driver
         });
-        self.expect("INV-10", authorized, || {
+        // Of a word that its engine had taken back nothing is billed but by a person.
+        let settled = session.settled_by().cloned();
+        let lied = self.truth.lied.contains(id) && (ticket.energy == Energy::ZERO || settled.is_some());
+        self.expect("INV-10", authorized || lied, || {
             format!(
                 "session {id} of {} at {} has a ticket, and central never authorised it",
                 session.driver, session.charge_point
@@ -35,14 +38,14 @@ impl World {
         let mut bill = ticket;
         bill.late_energy = first.late_energy;
         let same = bill == first;
-        let again =
-            self.truth.restored && (ticket.estimated() || first.estimated() || ticket.energy == first.energy);
+        let told_again = ticket.estimated() || first.estimated() || ticket.energy == first.energy;
+        let again = self.truth.restored && (told_again || self.truth.lied.contains(id));
         self.expect("INV-1", same || again, || {
             format!("the ticket of session {id} changes: {first:?}, {ticket:?}")
         });
         let supplied = self.truth.supplies.get(id).cloned();
         let forged = ticket.estimated() && self.truth.forged.contains_key(id);
-        if supplied.is_none() && !forged {
+        if supplied.is_none() && !forged && !lied {
             return self.broken("INV-1", format!("session {id} has a ticket and no supply"));
         }
         let known = supplied.as_ref().map_or(session.price, |supplied| supplied.price);
@@ -54,7 +57,12 @@ impl World {
                 ticket.amount.micros, ticket.energy
             )
         });
-        if ticket.estimated() {
+        if let Some(Settled { reported, .. }) = settled {
+            self.tally.count("tickets settled by a person");
+            self.expect("INV-4", ticket.energy <= reported, || {
+                format!("session {id} is settled on {}, and {reported} was reported", ticket.energy)
+            });
+        } else if ticket.estimated() {
             self.check_estimate(session, ticket, supplied.as_ref());
         } else {
             let of_it = |supplied: &Supplied| supplied.ended && supplied.energy == ticket.energy;
@@ -83,6 +91,22 @@ impl World {
         });
     }
 
+    /// Nobody honest waits for a person. Where central's clock was set back, or its store was, less is known of the
+    /// time than it takes to tell.
+    pub(in crate::simulate) fn check_review(&mut self, session: &Session) {
+        let Some(reported) = session.review() else { return };
+        let id = &session.id;
+        if !self.truth.reviewed.contains_key(id) {
+            self.truth.reviewed.insert(id.clone(), self.at);
+            self.tally.count("sessions under review");
+        }
+        let unsure = self.truth.jumped.is_some() || self.truth.restored;
+        let lied = self.truth.lied.contains(id);
+        self.expect("INV-10", lied || unsure, || {
+            format!("session {id} is under review, and its engine is honest: {reported:?}")
+        });
+    }
+
     /// So much time has passed since a session ended, or a jump of the clock may have made it so.
     pub(in crate::simulate) fn deadline_passed(&self, ended: u64) -> bool {
         let over = self.at >= ended + ms(self.plan.config.settlement).saturating_sub(1_000);
@@ -92,10 +116,15 @@ impl World {
     /// What central has on disk of a supply came from its engine: nothing that a stranger wrote starts one, ends one,
     /// or raises its number (INV-10).
     pub(in crate::simulate) fn check_evidence(&mut self, session: &Session) {
-        if !session.started() || session.ticket().is_some_and(|ticket| ticket.estimated()) {
+        let estimated = session.ticket().is_some_and(|ticket| ticket.estimated());
+        if !session.started() || estimated || session.settled_by().is_some() {
             return;
         }
         let id = &session.id;
+        let nothing_of_it = session.review().is_some() && session.energy() == Energy::ZERO;
+        if nothing_of_it && self.truth.lied.contains(id) {
+            return;
+        }
         let supplied = self.truth.supplies.get(id).cloned();
         let known = supplied
             .as_ref()

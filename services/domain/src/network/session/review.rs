@@ -1,0 +1,87 @@
+//! A session under review: what its engine reports is not believed, and a person says what is billed.
+//!
+//! It holds nobody, and its engine keeps the record. The first word on it counts: a person's, or at the settlement
+//! deadline what is believed.
+
+use super::{
+    Session,
+    life::{Deadline, Delivered, Disputed, Held, Settled, Settlement},
+    reading::{Read, Reading},
+    ticket::Ticket,
+};
+use crate::network::gauges::Gauges;
+use crate::{Energy, Now, Wall};
+
+impl Session {
+    /// Its engine's word is not believed: of it, `delivered` is, and up to `most`.
+    pub(super) fn doubt(
+        &mut self,
+        delivered: Delivered,
+        reading: &Reading,
+        most: Energy,
+        now: Now,
+        settle_by: Deadline,
+    ) -> Read {
+        let doubt = match self.ended() {
+            Some((ending, _)) if ending.declined => {
+                "its charge point had refused it, or given it back, before it says that it supplied it".into()
+            }
+            Some(_) if self.most_by_its_end().is_some_and(|limit| limit <= most) => {
+                format!("{most} is the most that it had delivered when it ended; it went on after that")
+            }
+            Some(_) | None => format!("{most} is the most that is believed of its charge point in that time"),
+        };
+        self.live.gauges = Gauges::default();
+        let deadline = self.deadline().filter(|_| !self.is_open()).unwrap_or(settle_by);
+        let held = (!self.store_lost()).then_some(Held { over: reading.end.is_some(), revoke: false });
+        let energy = reading.energy.max(delivered.energy);
+        let reported = Disputed { energy, end: reading.end, doubt };
+        let owed = Settlement::Review { delivered, reported, deadline, held };
+        let ended = match reading.end {
+            Some(end) => self.ends_as(end, reading.ended_at.unwrap_or(now.wall), owed),
+            None => {
+                *self.settlement_mut() = owed; // declined, hence over
+                None
+            }
+        };
+        Read::Doubted { ended }
+    }
+
+    /// Its engine says more of what is not believed.
+    pub(super) fn reported_again(&mut self, reading: &Reading) -> Read {
+        let Settlement::Review { reported, held, .. } = self.settlement_mut() else { return Read::Repeat };
+        let over = reading.end.is_some() && reported.end.is_none();
+        if !over && reading.energy <= reported.energy {
+            return Read::Repeat;
+        }
+        reported.energy = reported.energy.max(reading.energy);
+        reported.end = reported.end.or(reading.end);
+        *held = held.map(|held| Held { over: held.over || over, ..held });
+        Read::Over
+    }
+
+    /// A person says what is billed: so much, which is not above what was reported. The ticket is issued.
+    pub(in crate::network) fn settle_by_word(
+        &mut self,
+        energy: Energy,
+        by: String,
+        reason: String,
+        now: Wall,
+    ) {
+        let price = self.price;
+        let settlement = self.settlement_mut();
+        let Settlement::Review { delivered, reported, held, .. } = settlement else {
+            unreachable!("it is not under review: {settlement:?}"); // a ticket never changes (INV-1)
+        };
+        assert!(energy <= reported.energy, "{reported:?}"); // INV-4
+        let ticket = Ticket::issue(price, energy, reported.end, now);
+        let settled = Some(Box::new(Settled { by, reason, reported: reported.energy }));
+        let Delivered { started, seq, .. } = *delivered;
+        *settlement = Settlement::Billed { started, seq, ticket, held: *held, settled };
+    }
+
+    /// The record that its engine kept while it was under review, and may forget with its ticket.
+    pub(super) fn kept_for_review(&self) -> Option<Held> {
+        if let Settlement::Review { held, .. } = self.settlement()? { *held } else { None }
+    }
+}
