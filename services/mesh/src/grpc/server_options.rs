@@ -43,8 +43,9 @@ pub struct ServerOptions {
     pub slow_reader_timeout: Duration,
 
     /// The largest message that is read (bytes), decompressed where it is compressed; a larger one is
-    /// INVALID_ARGUMENT.
-    #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
+    /// INVALID_ARGUMENT. The default is some four times the largest that anyone has a use for: each call and stream
+    /// may hold so much while it is being sent.
+    #[arg(long, env = "EVMESH_MAX_MESSAGE_BYTES", default_value_t = 256 * 1024, value_name = "BYTES")]
     pub max_message_bytes: usize,
 
     /// How long running calls may go on after the order to stop (seconds).

@@ -36,17 +36,28 @@ impl Miser {
         path: &str,
         message: &impl prost::Message,
     ) -> Result<ResponseFuture, h2::Error> {
-        let request = http::Request::post(format!("http://evmesh{path}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .expect("a path makes a request");
         let message = message.encode_to_vec();
         let length = u32::try_from(message.len()).expect("messages are short");
         let framed = [&[0], &length.to_be_bytes()[..], &message].concat();
+        self.send(path, "identity", framed.into()).await
+    }
+
+    /// The same with what is sent as it is: framed, and compressed as `coding` says.
+    pub async fn send(
+        &mut self,
+        path: &str,
+        coding: &str,
+        framed: Bytes,
+    ) -> Result<ResponseFuture, h2::Error> {
+        let request = http::Request::post(format!("http://evmesh{path}"))
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", coding)
+            .header("te", "trailers")
+            .body(())
+            .expect("a path makes a request");
         self.requests = self.requests.clone().ready().await?;
         let (answer, mut stream) = self.requests.send_request(request, false)?;
-        stream.send_data(framed.into(), true)?;
+        stream.send_data(framed, true)?;
         Ok(answer)
     }
 }

@@ -100,7 +100,7 @@ async fn every_refusal_has_one_form_and_the_next_call_is_served() {
 
 #[tokio::test]
 async fn gzip_is_taken_up_to_the_same_bound_and_no_other_coding() {
-    let running = start(ServerOptions::default()).await; // a megabyte
+    let running = start(ServerOptions::default()).await; // a quarter of a megabyte
     let channel = channel(&running).await;
     let compressed = |charge_point_id: Vec<u8>| {
         let grpc = tonic::client::Grpc::new(channel.clone()).send_compressed(REQUEST_CODING);
@@ -112,7 +112,7 @@ async fn gzip_is_taken_up_to_the_same_bound_and_no_other_coding() {
     assert_eq!((bomb.code(), reason(&bomb).as_deref()), (Code::InvalidArgument, Some("REQUEST_TOO_LARGE")));
     assert_eq!(
         bomb.message(),
-        "the request has more than 1048576 bytes when it is decompressed; at most 1048576 are allowed"
+        "the request has more than 262144 bytes when it is decompressed; at most 262144 are allowed"
     );
     for coding in ["deflate", "zstd", "br"] {
         let mut request = tonic::Request::new(RawRequest { charge_point_id: b"ok".to_vec() });
