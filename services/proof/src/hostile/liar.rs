@@ -229,6 +229,7 @@ impl EngineService for Served {
             current.seq += 1;
             current.set_state(SupplyState::Ended);
             current.set_end(SupplyEnd::Stopped);
+            current.end_time = current.start_time;
             inside.state.unsettled.push(current);
         }
         Ok(Response::new(StopSupplyResponse { result: DONE, state: Some(inside.state.clone()) }))

@@ -197,9 +197,9 @@ impl Network {
         monitor.start(&mut life)
     }
 
-    /// How much central has logged (bytes).
-    pub(super) fn log_of_central(&self) -> anyhow::Result<u64> {
-        Ok(std::fs::metadata(self.slots[0].log())?.len())
+    /// What central has logged.
+    pub(super) fn log_of_central(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(std::fs::read(self.slots[0].log())?)
     }
 
     /// What central has resident (bytes).

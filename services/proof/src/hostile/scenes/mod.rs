@@ -4,6 +4,7 @@ mod engines;
 mod newcomers;
 mod places;
 mod requests;
+mod words;
 
 use super::network::Network;
 use anyhow::Context as _;
@@ -50,7 +51,7 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 16] = [
+pub(super) const SCENES: [Scene; 18] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("unread-streams", |network| Box::pin(unread_streams(network))),
@@ -66,6 +67,8 @@ pub(super) const SCENES: [Scene; 16] = [
     scene("reserve-and-cancel", |network| Box::pin(requests::reserve_and_cancel(network))),
     scene("cheap-and-silent", |network| Box::pin(requests::cheap_and_silent(network))),
     scene("hurried-callers", |network| Box::pin(requests::hurried_callers(network))),
+    scene("wild-clocks", |network| Box::pin(words::wild_clocks(network))),
+    scene("unreadable-text", |network| Box::pin(words::unreadable_text(network))),
     scene("open-files", |network| Box::pin(places::open_files(network))),
 ];
 

@@ -60,9 +60,9 @@ pub(super) async fn garbage(network: &Network) -> anyhow::Result<String> {
     const BYTES: usize = 200;
     const WHILE: u32 = 5;
     /// Twenty lines of a kind a second, of 512 bytes each, and other things that are going on.
-    const LOGGED: u64 = 256 * 1024;
+    const LOGGED: usize = 256 * 1024;
     let producer = Producer::new(&network.kafka, "stranger")?;
-    let before = network.log_of_central()?;
+    let before = network.log_of_central()?.len();
     let mut sent = 0_usize;
     for _ in 0..WHILE * 10 {
         for n in 0..100 {
@@ -72,7 +72,8 @@ pub(super) async fn garbage(network: &Network) -> anyhow::Result<String> {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    let logged = network.log_of_central()?.checked_sub(before).context("the log is shorter than it was")?;
+    let logged =
+        network.log_of_central()?.len().checked_sub(before).context("the log is shorter than it was")?;
     ensure!(sent > 1_000_000, "only {sent} bytes were sent");
     ensure!(logged < LOGGED, "central logged {logged} bytes for {sent} bytes of nonsense");
     let (sent, logged) = (sent / 1024, logged / 1024);
