@@ -229,8 +229,8 @@ impl Step<'_> {
         self.reject(id, Denial::new(reason, text), Outcome::Stopped, Word::Wanted);
     }
 
-    /// What was to stop and did not ends. Where its engine answers, and says that it supplies on, that is out of service,
-    /// and what flows from here on is billed by a person's word only.
+    /// What was to stop and did not ends. Where its engine answers, and says that it supplies on, that is out of
+    /// service, and what flows from here on is billed by a person's word only.
     pub(super) fn disobeyed(&mut self, id: &SessionId, stop: Stop) {
         let point = self.session(id).charge_point.clone();
         let at = self.point(&point);
