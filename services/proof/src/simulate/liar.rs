@@ -7,6 +7,7 @@ use domain::network::{Life, Session};
 use evmesh_proto::engine::{EngineState, SupplyEnd, SupplyRecord, SupplyState};
 use evmesh_proto::network::Price;
 use mesh::convert::price_proto;
+use prost_types::Timestamp;
 
 /// So much of what was heard can be told again.
 const HEARD: usize = 40;
@@ -93,11 +94,18 @@ impl World {
         true
     }
 
-    /// Its own sessions, with more than any car takes.
+    /// Its own sessions, with more than any car takes: so much that a person has to look at it in any case, or so much
+    /// as it would take a slow charge point half a day, and dates that say it did. That is not told where central may
+    /// know nothing of the time.
     fn exaggerates(&mut self, state: &mut EngineState) -> bool {
+        let slow = state.rated_power_w <= 150_001 && self.truth.jumped.is_none();
+        let half_a_day = slow && self.random.one_in(2);
         let own = state.current.iter_mut().chain(&mut state.unsettled).filter(|own| own.seq > 0);
         let lied = own.map(|own| {
-            own.energy_wh = 10_000_000;
+            own.energy_wh = if half_a_day { 299_000 } else { 10_000_000 };
+            if half_a_day {
+                own.start_time = Some(Timestamp::default());
+            }
             own.session_id.parse()
         });
         let lied: Vec<_> = lied.flatten().collect();

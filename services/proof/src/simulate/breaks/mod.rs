@@ -196,3 +196,14 @@ fn seeds(executable: &Path, name: &str, most: u64) -> anyhow::Result<Found> {
     let violation = lines.next().and_then(|line| line.split_once('\t'));
     Ok(Found { seeds: ran, violation: violation.map(|(promise, text)| (promise.into(), text.into())) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_edit_finds_its_line() {
+        let mut sources = read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+        apply(&mut sources).unwrap();
+    }
+}

@@ -71,7 +71,7 @@ pub(super) const BREAKS: &[Break] = &[
         let runs = self.session(id).state() == State::Supplying;"#),
             edit!("domain/src/network/telemetry.rs":
                 "    session::{Session, Source, life::State, told::Shown},"
-                => "    session::{Session, Source, life::State, lifecycle::Reading, told::Shown},"),
+                => "    session::{Session, Source, life::State, reading::Reading, told::Shown},"),
             edit!("domain/src/network/evidence.rs":
                 "    fn observe(&mut self, id"
                 => "    pub(super) fn observe(&mut self, id"),
@@ -115,10 +115,10 @@ r#"        self.store.commit(step.batch)?;
         promises: &["INV-4"],
         edits: &[
             edit!("domain/src/network/evidence.rs":
-"        let read = self.session_mut(id).read(&reading, now, settle_by);"
+"        let read = self.session_mut(id).read(&reading, most, now, settle_by);"
 => r#"        let newest = self.point(&self.session(id).charge_point).stored.price;
         self.session_mut(id).reprice(newest);
-        let read = self.session_mut(id).read(&reading, now, settle_by);"#),
+        let read = self.session_mut(id).read(&reading, most, now, settle_by);"#),
             edit!("domain/src/network/session/lifecycle.rs":
 r#"    /// The engine agreed.
 "#
@@ -142,7 +142,7 @@ r#"    /// The engine agreed.
     Break {
         name: "late-reading-billed",
         promises: &["INV-1", "INV-4"],
-        edits: &[edit!("domain/src/network/session/lifecycle.rs":
+        edits: &[edit!("domain/src/network/session/reading.rs":
 "            return match (ticket.note(reading.energy), over) {"
 => r#"            if crate::broken("late-reading-billed") && reading.energy > ticket.energy {
                 *ticket = Ticket::issue(self.facts.price, reading.energy, ticket.end, ticket.issued);
@@ -309,6 +309,49 @@ r#"        if let Some(record) = stored.current {
             String::new()
         } else { instance.to_string() },"#),
         ],
+    },
+    Break {
+        name: "plausible-by-the-engines-clock",
+        promises: &["INV-4"],
+        edits: &[
+            edit!("domain/src/network/evidence.rs":
+                "        let reading = self.dated(id, reading);"
+                => "        let theirs = reading.started_at;\n        let reading = self.dated(id, reading);"),
+            edit!("domain/src/network/evidence.rs":
+"        let (shown, most) = (self.session(id).shown_energy(), self.most(id));"
+=> r#"        let (shown, most) = (self.session(id).shown_energy(), self.most(id));
+        let most = match theirs {
+            Some(from) if crate::broken("plausible-by-the-engines-clock") => {
+                let ms = u64::try_from(self.now.wall.0.saturating_sub(from.0)).unwrap_or_default() + 60_000;
+                let (rated, time) = (self.rated(&self.session(id).charge_point), std::time::Duration::from_millis(ms));
+                super::plausible::most_in(rated, time).min(self.net.config.session_energy_max)
+            }
+            _ => most,
+        };"#),
+        ],
+    },
+    Break {
+        name: "review-that-never-ends",
+        promises: &["INV-3", "liveness"],
+        edits: &[edit!("domain/src/network/deadlines.rs":
+"            Life::Ended { .. } if passed => Some(Due::Settle),"
+=> r#"            Life::Ended { .. } if passed
+                && !(session.review().is_some() && crate::broken("review-that-never-ends")) => Some(Due::Settle),"#)],
+    },
+    Break {
+        name: "declined-session-revived",
+        promises: &["INV-1", "INV-4", "INV-10"],
+        edits: &[edit!("domain/src/network/session/reading.rs":
+"        let declined = self.ended().is_some_and(|(ending, _)| ending.declined);"
+=> r#"        let declined = self.ended().is_some_and(|(ending, _)| ending.declined)
+            && !crate::broken("declined-session-revived");"#)],
+    },
+    Break {
+        name: "settled-above-what-was-reported",
+        promises: &["INV-4", "INV-7"], // the rules assert it
+        edits: &[edit!("domain/src/network/review.rs":
+"        if energy > reported.energy {"
+=> r#"        if energy > reported.energy && !crate::broken("settled-above-what-was-reported") {"#)],
     },
     Break {
         name: "order-not-stored",
