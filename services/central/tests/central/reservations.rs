@@ -1,6 +1,6 @@
 //! Reserve and cancel, again and again: at the cost of who does it.
 
-use crate::running_central::{Central, no_kafka};
+use crate::running_central::{Central, no_kafka, options};
 use evmesh_proto::{
     driver::{StopChargeRequest, driver_service_client::DriverServiceClient},
     network::ChargePointStatus,
@@ -17,7 +17,10 @@ fn from(host: [u8; 4], central: &Central) -> DriverServiceClient<Channel> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reserves_and_cancels_waits_and_nobody_else_does() {
-    let mut central = Central::start(no_kafka()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.rules.unused_reservations = 5;
+    let mut central = Central::with(options).await;
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
     for round in 0..5 {
         central.request("101", "MAD-01").await.unwrap_or_else(|denied| panic!("{round}: {denied}"));

@@ -47,6 +47,7 @@ pub(crate) fn options(folder: &Path, kafka: KafkaOptions) -> Options {
     options.rules.authorize_timeout = Duration::from_secs(2);
     options.rules.report_interval = Duration::from_millis(300);
     options.rules.reservation = Duration::from_secs(30);
+    options.rules.unused_reservations = 0; // its drivers reserve and stop at will
     // Its engines' supplies take no time.
     (options.rules.charge_point_power_max, options.rules.session_energy_max) = (50_000, 10_000);
     options

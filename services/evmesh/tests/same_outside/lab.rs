@@ -52,7 +52,9 @@ pub(crate) struct Inside {
     pub(crate) highest: u64,
     pub(crate) current: Option<SupplyRecord>,
     pub(crate) unsettled: Vec<SupplyRecord>,
-    /// What central asked, but for its questions; a repeat is not noted.
+    /// How often central asked for its state.
+    pub(crate) questions: u64,
+    /// What else central asked; a repeat is not noted.
     asked: Vec<(String, Value)>,
 }
 
@@ -87,6 +89,7 @@ impl Lab {
             highest: 0,
             current: None,
             unsettled: Vec::new(),
+            questions: 0,
             asked: Vec::new(),
         };
         let served = Served { inside: Arc::new(Mutex::new(inside)), mood: watch::Sender::new(Mood::Willing) };
@@ -297,7 +300,8 @@ impl EngineService for Served {
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         self.ready(false).await;
-        let inside = self.inside();
+        let mut inside = self.inside();
+        inside.questions += 1;
         let result = inside.result(&request.into_inner().instance_id);
         Ok(Response::new(proto::GetEngineStateResponse { result, state: inside.state() }))
     }

@@ -206,8 +206,12 @@ async fn a_lost_store(world: &mut World) {
     let request = json!({"driver_id": "260", "charge_point_id": "LAB-02"});
     let session = id(&world.call("central", REQUEST, request).await.unwrap());
     reads(world, "LAB-02", "260", &session, 3_000).await;
+    let before = world.labs["LAB-02"].inside().questions;
     world.labs.get_mut("LAB-02").unwrap().unwatched();
     world.status("LAB-02", "DISCONNECTED").await;
+    // It asks whether the engine lost its power too: what it hears is of the old store still.
+    let asked = |world: &World| (world.labs["LAB-02"].inside().questions > before).then_some(());
+    world.eventually("central asks the engine whose monitor is gone", asked).await;
     world.call("central", REQUEST, json!({"driver_id": "261", "charge_point_id": "LAB-02"})).await;
     {
         let mut inside = world.labs["LAB-02"].inside();
