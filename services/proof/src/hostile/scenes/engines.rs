@@ -6,12 +6,13 @@ use crate::hostile::{
 };
 use anyhow::{Context as _, ensure};
 use evmesh_proto::{
-    driver::StopChargeRequest,
+    driver::{GetSessionRequest, StopChargeRequest},
     engine::{
         AttendRequest, CallResult, SupplyEnd, SupplyRecord, SupplyState,
         engine_service_client::EngineServiceClient,
     },
     network::{ChargePointStatus, Price},
+    operations::{SettleSessionRequest, settle_session_request::Verdict},
 };
 use std::time::Duration;
 use tokio::{
@@ -112,6 +113,46 @@ pub(super) async fn ignored_stops(network: &Network) -> anyhow::Result<String> {
     network.forget(ID).await?;
     let held = held.as_secs_f64();
     Ok(format!("an engine ignored {stops} stops; its driver was held {held:.1} s, and billed by the meter"))
+}
+
+/// An engine that was authorised, and reports what cannot be: its driver is free, and a person decides.
+pub(super) async fn implausible_readings(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "LIE-04";
+    const REPORTED: u64 = 9_999_000;
+    const SETTLED: u64 = 500;
+    let liar = Liar::start(ID, "store-of-a-fraud").await?;
+    {
+        let mut inside = liar.inside();
+        (inside.supplies, inside.stops) = (true, true);
+    }
+    let attended = liar.attend(network, MICROS_PER_KWH).await?;
+    let session = free(network, ID, "cheated").await?;
+    liar.inside().state.current.as_mut().context("it was authorised")?.energy_wh = REPORTED;
+    let stop = StopChargeRequest { driver_id: "cheated".into(), ..Default::default() };
+    network.drivers().await?.stop_charge(stop).await?;
+    let get = GetSessionRequest { driver_id: "cheated".into(), session_id: session.clone() };
+    let mut drivers = network.drivers().await?;
+    eventually("it is under review", async || {
+        let found = drivers.get_session(get.clone()).await.ok()?.into_inner().session?;
+        (!found.review.is_empty() && found.ticket.is_none()).then_some(())
+    })
+    .await?;
+    network.charges("cheated", OTHER).await?;
+    ensure!(network.tickets("cheated", ID).await?.is_empty(), "what cannot be is billed");
+    let settle = SettleSessionRequest {
+        session_id: session,
+        verdict: Some(Verdict::EnergyWh(SETTLED)),
+        reason: "as the driver has it".into(),
+        ..Default::default()
+    };
+    network.operators().await?.settle_session(settle).await?;
+    let ticket = eventually("its ticket", async || network.tickets("cheated", ID).await.ok()?.pop()).await?;
+    ensure!(ticket.energy_wh == SETTLED, "not what was settled: {ticket:?}");
+    drop((attended, liar));
+    network.forget(ID).await?;
+    Ok(format!(
+        "an engine reported {REPORTED} Wh within a second; its driver was free, and a person settled {SETTLED} Wh"
+    ))
 }
 
 /// Charges at a charge point of the scene's own, as soon as it is free.

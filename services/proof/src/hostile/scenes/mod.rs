@@ -51,7 +51,7 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 18] = [
+pub(super) const SCENES: [Scene; 19] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("unread-streams", |network| Box::pin(unread_streams(network))),
@@ -61,6 +61,7 @@ pub(super) const SCENES: [Scene; 18] = [
     scene("garbage", |network| Box::pin(places::garbage(network))),
     scene("invented-records", |network| Box::pin(engines::invented_records(network))),
     Scene { slow: true, ..scene("ignored-stops", |network| Box::pin(engines::ignored_stops(network))) },
+    scene("implausible-readings", |network| Box::pin(engines::implausible_readings(network))),
     scene("impossible-numbers", |network| Box::pin(engines::impossible_numbers(network))),
     scene("made-up-registrations", |network| Box::pin(newcomers::made_up_registrations(network))),
     scene("denied-requests", |network| Box::pin(requests::denied_requests(network))),
