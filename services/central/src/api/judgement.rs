@@ -1,15 +1,18 @@
 //! What a person decides of sessions.
 
 use super::{
-    requests::{Arrived, MAX_NAMED, OPERATOR},
+    requests::{Arrived, MAX_NAMED, Mutation, OPERATOR},
     view,
 };
 use crate::writer::Handle;
-use domain::SessionId;
 use domain::network::{Command, Method, Order, Verdict};
+use domain::{ChargePointId, SessionId};
 use evmesh_proto::{
     network,
-    operations::{EndSessionRequest, RefuseSessionsRequest, SettleSessionRequest, settle_session_request},
+    operations::{
+        AdoptSessionsRequest, EndSessionRequest, RefuseSessionsRequest, SettleSessionRequest,
+        settle_session_request,
+    },
 };
 use mesh::{
     convert,
@@ -51,15 +54,31 @@ pub(super) async fn settle(
 /// Has an engine forget what it claims and central never authorised. How many it is told to.
 pub(super) async fn refuse(handle: &Handle, request: Request<RefuseSessionsRequest>) -> Result<i32, Failure> {
     let (arrived, mut message) = Arrived::take(request);
-    let charge_point = parse("charge_point_id", &message.charge_point_id)?;
-    if !(1..=MAX_NAMED).contains(&message.session_ids.len()) {
-        return Err(Failure::invalid("session_ids", format!("must be 1 to {MAX_NAMED}")));
-    }
-    let ids = message.session_ids.iter().map(|id| parse("session_ids", id));
-    let sessions = ids.collect::<Result<_, _>>()?;
+    let (charge_point, sessions) = claimed(&message.charge_point_id, &message.session_ids)?;
     let request_id = std::mem::take(&mut message.request_id);
     let mutation = arrived.mutation(Method::RefuseSessions, OPERATOR, &request_id, &message)?;
-    let order = Order::Refuse { charge_point, sessions };
+    counted(handle, mutation, Order::Refuse { charge_point, sessions }).await
+}
+
+/// Has what an engine claims and central never authorised taken over, under review. How many it is asked about.
+pub(super) async fn adopt(handle: &Handle, request: Request<AdoptSessionsRequest>) -> Result<i32, Failure> {
+    let (arrived, mut message) = Arrived::take(request);
+    let (charge_point, sessions) = claimed(&message.charge_point_id, &message.session_ids)?;
+    let request_id = std::mem::take(&mut message.request_id);
+    let mutation = arrived.mutation(Method::AdoptSessions, OPERATOR, &request_id, &message)?;
+    counted(handle, mutation, Order::Adopt { charge_point, sessions }).await
+}
+
+fn claimed(charge_point: &str, sessions: &[String]) -> Result<(ChargePointId, Vec<SessionId>), Failure> {
+    let charge_point = parse("charge_point_id", charge_point)?;
+    if !(1..=MAX_NAMED).contains(&sessions.len()) {
+        return Err(Failure::invalid("session_ids", format!("must be 1 to {MAX_NAMED}")));
+    }
+    let sessions = sessions.iter().map(|id| parse("session_ids", id)).collect::<Result<_, _>>()?;
+    Ok((charge_point, sessions))
+}
+
+async fn counted(handle: &Handle, mutation: Mutation, order: Order) -> Result<i32, Failure> {
     let ordered = handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
     Ok(i32::try_from(ordered.count).unwrap_or(i32::MAX))
 }

@@ -181,6 +181,14 @@ impl OperatorService for Operators {
         Ok(Response::new(proto::RefuseSessionsResponse { session_count }))
     }
 
+    async fn adopt_sessions(
+        &self,
+        request: Request<proto::AdoptSessionsRequest>,
+    ) -> Result<Response<proto::AdoptSessionsResponse>, Status> {
+        let session_count = judgement::adopt(&self.handle, request).await?;
+        Ok(Response::new(proto::AdoptSessionsResponse { session_count }))
+    }
+
     async fn settle_session(
         &self,
         request: Request<proto::SettleSessionRequest>,

@@ -61,6 +61,17 @@ async fn what_an_engine_invents_is_billed_to_nobody_and_holds_nobody() {
         "billed at the price that central fixed"
     );
     assert_eq!(central.session("9001", "lie-1").await.unwrap_err().code(), Code::NotFound);
+
+    // A person wants to see it all the same.
+    let (charge_point_id, session_ids) = ("MAD-01".to_owned(), vec!["lie-1".to_owned()]);
+    let adopt = operations::AdoptSessionsRequest { charge_point_id, session_ids, ..Default::default() };
+    let adopted = central.operators.clone().adopt_sessions(adopt).await.unwrap().into_inner();
+    assert_eq!(adopted.session_count, 1);
+    central.says("session lie-1 of driver 9001 at MAD-01 is under review").await;
+    let found = central.session("9001", "lie-1").await.unwrap();
+    assert_eq!((found.energy_wh, found.reported_energy_wh), (0, 10_000_000));
+    assert_eq!(found.price.unwrap().micros_per_kwh, 300_000, "the charge point's own");
+    assert_eq!(central.tickets("9001").await.len(), 1);
     central.stop().await;
 }
 

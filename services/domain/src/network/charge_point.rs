@@ -106,6 +106,8 @@ pub(super) struct Point {
     /// Those of them that the operator refused, until the engine has forgotten them. In memory only: one that a restart
     /// loses is refused again.
     pub(super) refused: BTreeSet<SessionId>,
+    /// Those of them that the operator wants to be taken over, until the engine has told of them. In memory only, too.
+    pub(super) wanted: BTreeSet<SessionId>,
     pub(super) call: Option<InFlight>,
     /// The calls that were answered a moment ago, and when: the same again has to wait.
     pub(super) recent_calls: Vec<(EngineRequest, Mono)>,
@@ -145,6 +147,7 @@ impl Point {
             supplies: None,
             unattested: Unattested::default(),
             refused: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             call: None,
             recent_calls: Vec::new(),
             failures: 0,

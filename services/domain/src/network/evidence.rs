@@ -89,6 +89,7 @@ impl Step<'_> {
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
                 None => match claim.attested {
+                    None if self.is_wanted(point, record) => self.take_over(point, record),
                     None => return Heard::Unattested,
                     Some(_) if self.driver_is_doubtful(point, record) => return Heard::NotYet,
                     Some(created) => self.adopt(point, record, created),

@@ -36,6 +36,8 @@ pub enum Order {
     Forget(ChargePointId),
     /// What an engine claims and central never authorised is to be forgotten there: nothing is ever billed for it.
     Refuse { charge_point: ChargePointId, sessions: Vec<SessionId> },
+    /// What an engine claims and central never authorised is taken over all the same, under review.
+    Adopt { charge_point: ChargePointId, sessions: Vec<SessionId> },
     /// A person says what a session under review bills.
     Settle {
         session: SessionId,
@@ -67,6 +69,7 @@ impl Step<'_> {
             Order::SetPrice { charge_point, price } => self.set_price(&charge_point, price),
             Order::Forget(charge_point) => self.forget(&charge_point),
             Order::Refuse { charge_point, sessions } => self.refuse(&charge_point, sessions),
+            Order::Adopt { charge_point, sessions } => self.want(&charge_point, sessions),
             Order::Settle { session, verdict, by, reason } => self.settle(&session, verdict, by, reason),
             Order::End(session) => self.end_by_order(&session),
         };

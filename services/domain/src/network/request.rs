@@ -78,6 +78,7 @@ super::words! {
     SetPrice = "SetPrice",
     ForgetChargePoint = "ForgetChargePoint",
     RefuseSessions = "RefuseSessions",
+    AdoptSessions = "AdoptSessions",
     SettleSession = "SettleSession",
     EndSession = "EndSession",
 }

@@ -3,7 +3,8 @@
 //!
 //! Nothing comes of them: nothing is billed, no driver is held. They stay at their engine, which is told to stop one
 //! that it has in hand, and central says how many there are. Once their key is trusted, their engine is asked again and
-//! they are adopted like all others. Deliberately absent: a row on disk.
+//! they are adopted like all others; the operator can have one taken over without, under review. Deliberately absent: a
+//! row on disk.
 
 use super::{
     Step,
@@ -11,7 +12,7 @@ use super::{
     denial::{Denial, Reason},
     effect::Level,
 };
-use crate::{ChargePointId, SessionId};
+use crate::{ChargePointId, SessionId, SupplyRecord, SupplyState};
 use std::collections::BTreeSet;
 
 impl Step<'_> {
@@ -29,8 +30,8 @@ impl Step<'_> {
         }
     }
 
-    /// The engine is told to forget them, whether it claims them now or not: it may be away.
-    pub(super) fn refuse(&mut self, id: &ChargePointId, sessions: Vec<SessionId>) -> Result<u32, Denial> {
+    /// Central neither knows nor signed them, as far as it can tell.
+    fn are_nobodys(&self, id: &ChargePointId, sessions: &[SessionId]) -> Result<(), Denial> {
         if self.net.registry.find_point(id).is_none() {
             let text = format!("no charge point {id} is registered");
             return Err(Denial::new(Reason::ChargePointUnknown, text));
@@ -39,10 +40,42 @@ impl Step<'_> {
             self.net.registry.find_session(session).is_some() || self.archive.session(session).is_some()
         };
         if let Some(known) = sessions.iter().find(known) {
-            let text =
-                format!("central authorised session {known}; only what it never authorised is refused");
+            let text = format!(
+                "central authorised session {known}; only what it never authorised is refused, or adopted"
+            );
             return Err(Denial::new(Reason::SessionAuthorized, text));
         }
+        Ok(())
+    }
+
+    /// The engine is asked for them: those that it has ended are taken over as it tells of them.
+    pub(super) fn want(&mut self, id: &ChargePointId, sessions: Vec<SessionId>) -> Result<u32, Denial> {
+        self.are_nobodys(id, &sessions)?;
+        let wanted: BTreeSet<SessionId> = sessions.into_iter().collect();
+        let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        self.happened(Level::Info, "orders", format!("{count} sessions that {id} claims are to be adopted"));
+        self.point_mut(id).wanted = wanted; // an earlier order that was not heard gives way
+        self.ask(id);
+        Ok(count)
+    }
+
+    pub(super) fn is_wanted(&self, id: &ChargePointId, record: &SupplyRecord) -> bool {
+        let over = matches!(record.state, SupplyState::Ended(_));
+        over && self.point(id).wanted.contains(&record.session)
+    }
+
+    /// Its engine's word alone stands for it: nothing of that is believed, and the price is the charge point's own.
+    pub(super) fn take_over(&mut self, id: &ChargePointId, record: &SupplyRecord) {
+        let point = self.point_mut(id);
+        point.wanted.remove(&record.session);
+        let record = SupplyRecord { price: point.stored.price, ..record.clone() };
+        self.adopt(id, &record, self.now.wall);
+        self.session_mut(&record.session).is_nobodys();
+    }
+
+    /// The engine is told to forget them, whether it claims them now or not: it may be away.
+    pub(super) fn refuse(&mut self, id: &ChargePointId, sessions: Vec<SessionId>) -> Result<u32, Denial> {
+        self.are_nobodys(id, &sessions)?;
         let refused: BTreeSet<SessionId> = sessions.into_iter().collect();
         let count = u32::try_from(refused.len()).unwrap_or(u32::MAX);
         self.happened(Level::Info, "orders", format!("{count} sessions that {id} claims are refused"));

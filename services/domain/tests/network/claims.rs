@@ -3,7 +3,7 @@
 use crate::world::{World, attested, cp, driver, ended, record, sid, unattested};
 use domain::network::{
     Broker, CallOutcome, Claim, Command, EngineAnswer, EngineReport, EngineRequest, Order, Outcome, Reason,
-    State, Status, Target,
+    State, Status, Target, Verdict,
 };
 use domain::{Price, SupplyEnd, SupplyRecord, SupplyState, Wall};
 
@@ -196,4 +196,38 @@ fn what_the_operator_refuses_is_forgotten_there_and_what_central_knows_is_not_re
     world.advance(1_000, &["A", "B"]);
     world.claims("A", None, vec![attested(record(&invented, "d", OVER, 9, 1_000))]);
     assert_eq!(world.find(&invented).ticket().unwrap().energy.wh(), 1_000);
+}
+
+#[test]
+fn what_nobody_signed_is_adopted_by_order_and_billed_by_a_persons_word_only() {
+    for settled in [true, false] {
+        let mut world = World::with_points(&["A", "B"]);
+        let (lost, price) = (sid("lost"), "1000 EUR".parse().unwrap());
+        let claimed = || vec![unattested(SupplyRecord { price, ..record(&lost, "d", OVER, 9, 700) })];
+        world.gap();
+        world.claims("A", None, claimed());
+        let adopt =
+            |id: &str, session: &str| Order::Adopt { charge_point: cp(id), sessions: vec![sid(session)] };
+        let unknown = world.order(adopt("X", "lost"));
+        assert_eq!(world.denial(unknown), Reason::ChargePointUnknown);
+        world.order(adopt("A", "lost"));
+        assert!(world.net.session(&lost).is_none(), "only as its engine tells of it");
+        world.advance(1_250, &["A", "B"]);
+        world.claims("A", None, claimed());
+        let found = world.find(&lost);
+        assert_eq!((found.energy().wh(), found.review().unwrap().energy.wh()), (0, 700));
+        assert_eq!(found.price, crate::values::price(), "not what the engine names");
+        let again = world.order(adopt("A", "lost"));
+        assert_eq!(world.denial(again), Reason::SessionAuthorized);
+        if settled {
+            let (by, reason) = ("somebody".to_owned(), "its key is lost".to_owned());
+            world.order(Order::Settle { session: lost.clone(), verdict: Verdict::Accepted, by, reason });
+        } else {
+            world.now.mono = world.now.mono + world.config.settlement;
+            world.send(Command::Broker(Broker::Away));
+            world.send(Command::Tick);
+        }
+        let billed = if settled { 700 } else { 0 };
+        assert_eq!(world.find(&lost).ticket().map(|ticket| ticket.energy.wh()), Some(billed));
+    }
 }

@@ -11,8 +11,8 @@ use crate::{
 };
 use domain::{ChargePointId, Price, SessionId};
 use evmesh_proto::operations::{
-    ForgetChargePointRequest, RefuseSessionsRequest, ResumeChargePointsRequest, SetPriceRequest,
-    StopChargePointsRequest,
+    AdoptSessionsRequest, ForgetChargePointRequest, RefuseSessionsRequest, ResumeChargePointsRequest,
+    SetPriceRequest, StopChargePointsRequest,
 };
 use serde_json::json;
 
@@ -35,6 +35,9 @@ pub(super) enum Order {
 
     /// Has an engine forget sessions that it claims and that central never authorised: nothing is ever billed for them.
     Refuse(Refused),
+
+    /// Takes over what an engine claims and central never authorised, under review: 'settle' says what it bills.
+    Adopt(Refused),
 
     /// Says what a session under review bills: its ticket is issued, and never changes.
     Settle(Settle),
@@ -126,6 +129,20 @@ impl Order {
                 let count = central.answer(client.refuse_sessions(refuse).await)?.session_count;
                 match output {
                     Output::Text => output::line(&format!("refused at {charge_point}: {count}")),
+                    Output::Json => output::json(&json!({ "session_count": count })),
+                }
+            }
+            Self::Adopt(Refused { charge_point, sessions }) => {
+                let adopt = order(|request_id| AdoptSessionsRequest {
+                    charge_point_id: charge_point.to_string(),
+                    session_ids: sessions.iter().map(ToString::to_string).collect(),
+                    request_id,
+                });
+                let count = central.answer(client.adopt_sessions(adopt).await)?.session_count;
+                match output {
+                    Output::Text => output::line(&format!(
+                        "asked about at {charge_point}: {count}; 'evmesh operator sessions' shows what was adopted"
+                    )),
                     Output::Json => output::json(&json!({ "session_count": count })),
                 }
             }

@@ -164,7 +164,8 @@ pub struct Ending {
     pub reason: String,
     /// By the engine's clock where it told, else by central's.
     pub at: Wall,
-    /// Its engine refused it, or gave it back, before it had started: no later word starts it.
+    /// Its engine refused it, or gave it back, before it had started, or it was never authorised: no word of its
+    /// engine starts it.
     pub declined: bool,
 }
 

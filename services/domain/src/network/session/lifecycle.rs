@@ -64,6 +64,13 @@ impl Session {
         Self { facts, life, told: None, live: Live { last_sign: now.mono, age, ..Live::default() } }
     }
 
+    /// Found at its engine, and never authorised: a person wants to see what it says.
+    pub(in crate::network) fn is_nobodys(&mut self) {
+        if let Life::Ended { ending, .. } = &mut self.life {
+            ending.declined = true;
+        }
+    }
+
     /// The engine has seen higher numbers: it is asked again, with this one.
     pub(in crate::network) fn renumber(&mut self, number: u64) {
         self.live.renumbered += 1;

@@ -24,7 +24,7 @@ impl Session {
     ) -> Read {
         let doubt = match self.ended() {
             Some((ending, _)) if ending.declined => {
-                "its charge point had refused it, or given it back, before it says that it supplied it".into()
+                "its charge point had refused it or given it back, or central never authorised it".into()
             }
             Some(_) if self.most_by_its_end().is_some_and(|limit| limit <= most) => {
                 format!("{most} is the most that it had delivered when it ended; it went on after that")

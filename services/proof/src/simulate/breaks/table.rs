@@ -312,7 +312,7 @@ r#"        if let Some(record) = stored.current {
     },
     Break {
         name: "plausible-by-the-engines-clock",
-        promises: &["INV-4"],
+        promises: &["INV-4", "INV-10"],
         edits: &[
             edit!("domain/src/network/evidence.rs":
                 "        let reading = self.dated(id, reading);"
