@@ -3,7 +3,7 @@
 
 use super::world::{World, address_of, say};
 use central::store::codec::{KnownKey, PublicKey};
-use domain::network::{Answered, CallId, ChargePoint, Health, RequestKey, Session, State, Ticket};
+use domain::network::{Answered, CallId, ChargePoint, Health, Outcome, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
 use proof::engine_process::Page as EnginePage;
@@ -299,7 +299,9 @@ impl World {
             let Some((id, energy, _)) = super::checks::reading_of(payload) else { continue };
             let Some(session) = self.truth.sessions.get(&id) else { continue };
             let told = session.told().map_or(Energy::ZERO, |told| told.energy);
-            let given_up = self.truth.given_up.contains(&id);
+            // What flows after a stop that was not heard counts by its engine's word and a person's alone.
+            let unheard = session.state() == State::Ended(Outcome::Stopped);
+            let given_up = self.truth.given_up.contains(&id) || unheard;
             let open = session.ticket().is_none() && session.review().is_none();
             if session.energy().max(told) < energy && open && !given_up {
                 behind = Some((id, energy, session.energy()));
