@@ -299,9 +299,8 @@ impl World {
             let Some((id, energy, _)) = super::checks::reading_of(payload) else { continue };
             let Some(session) = self.truth.sessions.get(&id) else { continue };
             let told = session.told().map_or(Energy::ZERO, |told| told.energy);
-            // What flows after a stop that was not heard counts by its engine's word and a person's alone.
-            let unheard = session.state() == State::Ended(Outcome::Stopped);
-            let given_up = self.truth.given_up.contains(&id) || unheard;
+            let unheard = session.state() == State::Ended(Outcome::Stopped); // what flows on is not central's to keep
+            let given_up = unheard || self.truth.given_up.contains(&id);
             let open = session.ticket().is_none() && session.review().is_none();
             if session.energy().max(told) < energy && open && !given_up {
                 behind = Some((id, energy, session.energy()));
