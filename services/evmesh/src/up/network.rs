@@ -50,7 +50,10 @@ impl Network {
             ("listen", options.listen.to_string()),
             ("data", folder.of("central").display().to_string()),
             // Its own engines simulate whatever they are told to: nothing of that is for a person to look at.
-            ("charge-point-power-max", (Power::MAX.w() / 1000 * u64::from(options.speed.max(1))).to_string()),
+            (
+                "charge-point-power-max",
+                (Power::MAX.w() / 1000 * u64::from(options.speed.clamp(1, 10_000))).to_string(),
+            ),
             ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
