@@ -300,9 +300,9 @@ impl World {
             let Some(session) = self.truth.sessions.get(&id) else { continue };
             let told = session.told().map_or(Energy::ZERO, |told| told.energy);
             let unheard = session.state() == State::Ended(Outcome::Stopped); // what flows on is not central's to keep
-            let given_up = unheard || self.truth.given_up.contains(&id);
+            let excused = unheard || self.truth.lied.contains(&id) || self.truth.given_up.contains(&id);
             let open = session.ticket().is_none() && session.review().is_none();
-            if session.energy().max(told) < energy && open && !given_up {
+            if session.energy().max(told) < energy && open && !excused {
                 behind = Some((id, energy, session.energy()));
             }
         }
