@@ -65,7 +65,8 @@ impl Step<'_> {
         let energy = session.shown_energy();
         let failure = SupplyFailure::UnderReview;
         let kind = NoticeKind::Error { failure, reason, energy, amount: session.price.cost(energy) };
-        let notice = self.notice(session, Some(session.seq().saturating_add(1)), Some("review"), kind);
+        // What is not believed raises no number: it comes after an error that was told of the same reading.
+        let notice = self.notice(session, Some(session.seq().saturating_add(2)), Some("review"), kind);
         self.notify(notice);
     }
 
@@ -73,7 +74,9 @@ impl Step<'_> {
         let session = self.session(id);
         let Ticket { energy, amount, .. } = ticket;
         let kind = NoticeKind::Ticket { energy, amount };
-        let notice = self.notice(session, Some(session.seq().saturating_add(2)), Some("ticket"), kind);
+        let after_review = ticket.estimated() || session.settled_by().is_some();
+        let number = session.seq().saturating_add(if after_review { 3 } else { 2 });
+        let notice = self.notice(session, Some(number), Some("ticket"), kind);
         self.notify(notice);
     }
 

@@ -3,7 +3,8 @@
 
 use crate::world::{World, cp, ended, record, sid};
 use domain::network::{
-    CallOutcome, Command, EngineRequest, Health, Outcome, State, Status, SupplyFailure, Target,
+    CallOutcome, Command, EngineRequest, Health, Order, Outcome, State, Status, SupplyFailure, Target,
+    Verdict,
 };
 use domain::{Power, SupplyEnd, SupplyState};
 
@@ -103,6 +104,26 @@ fn an_engine_that_does_not_stop_is_taken_out_of_service_and_holds_nobody() {
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 2_000);
     assert_eq!(world.status("A"), Status::OutOfOrder);
+}
+
+#[test]
+fn what_a_driver_is_told_of_one_session_rises_through_a_review() {
+    let mut world = World::with_points(&["A", "B"]);
+    let session = supplying(&mut world, "d", "A");
+    world.stop_charge("d");
+    disobeys(&mut world, &session, 31);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 99, 9_999_000);
+    world.answer("A", CallOutcome::Done, None, vec![last]);
+    assert!(world.find(&session).review().is_some());
+    world.order(Order::Settle {
+        session: session.clone(),
+        verdict: Verdict::Energy(domain::Energy::from_wh(1_000)),
+        by: "an operator".into(),
+        reason: "by the meter".into(),
+    });
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR", "SUPPLY_ERROR", "TICKET"]);
+    let numbers: Vec<_> = world.notices.iter().map(|notice| notice.seq).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "readers drop what does not rise: {numbers:?}");
 }
 
 #[test]

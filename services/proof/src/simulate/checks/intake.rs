@@ -87,7 +87,12 @@ impl World {
                 }
                 Effect::Reply(Reply::Registered(token, answer)) => {
                     let id = self.truth.life.registering.remove(&token.number);
-                    if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer) {
+                    let forgets = |input: &Input| {
+                        let forgets = id.as_ref().map(|id| Order::Forget(id.clone()));
+                        matches!(input, Input::Command(Command::Order { order, .. }) if Some(order) == forgets.as_ref())
+                    };
+                    let forgotten = inputs.iter().any(forgets); // in the same step, after it
+                    if let (Some(id), Ok(Registered { epoch, .. }), false) = (id, answer, forgotten) {
                         self.took_registration(id, *epoch);
                     }
                 }
