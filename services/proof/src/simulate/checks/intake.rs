@@ -87,18 +87,26 @@ impl World {
                 }
                 Effect::Reply(Reply::Registered(token, answer)) => {
                     let id = self.truth.life.registering.remove(&token.number);
-                    let forgets = |input: &Input| {
-                        let forgets = id.as_ref().map(|id| Order::Forget(id.clone()));
-                        matches!(input, Input::Command(Command::Order { order, .. }) if Some(order) == forgets.as_ref())
-                    };
-                    let forgotten = inputs.iter().any(forgets); // in the same step, after it
-                    if let (Some(id), Ok(Registered { epoch, .. }), false) = (id, answer, forgotten) {
+                    if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer)
+                        && !self.forgotten_at_once(&id, inputs)
+                    {
                         self.took_registration(id, *epoch);
                     }
                 }
                 _ => {}
             }
         }
+    }
+
+    /// An order of the same step removed it again.
+    fn forgotten_at_once(&self, id: &ChargePointId, inputs: &[Input]) -> bool {
+        let forgets = |input: &Input| {
+            let Input::Command(Command::Order { order: Order::Forget(forgotten), .. }) = input else {
+                return false;
+            };
+            forgotten == id
+        };
+        !self.truth.points.contains_key(id) && inputs.iter().any(forgets)
     }
 
     fn took_registration(&mut self, id: ChargePointId, epoch: u64) {
