@@ -185,9 +185,9 @@ mod tests {
         assert_eq!(
             tickets(&[ticket]),
             "session_id,charge_point_id,driver_id,start_time,end_time,issue_time,kwh,price_per_kwh,amount,currency,\
-             outcome,estimated,late_kwh\r\n\
+             outcome,estimated,late_kwh,settled_by,settle_reason\r\n\
              s1,MAD-01,'-7,2026-11-23T14:30:05.678Z,,2026-11-23T14:30:05.678Z,40.000,0.333333,13.33,EUR,COMPLETED,\
-             false,0.000\r\n"
+             false,0.000,,\r\n"
         );
         assert_eq!(read(&sessions(&[Session::default()])).len(), 2);
         let points = [ChargePointDetail::default(), ChargePointDetail::default()];

@@ -178,6 +178,7 @@ async fn a_forged_end_bills_nothing_and_a_true_one_has_its_ticket_within_a_secon
     let passed = ended.elapsed();
     assert_eq!((ticket.energy_wh, ticket.estimated), (500, false));
     assert!(passed < std::time::Duration::from_secs(2), "{passed:?}"); // a flood before it costs a second at most
+    notifications.first("its ticket", |value: &Value| value["type"] == "TICKET").await;
     central.stop().await;
     assert_eq!((notifications.count("TICKET"), notifications.count("SUPPLY_ERROR")), (1, 0));
 }

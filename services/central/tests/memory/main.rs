@@ -14,9 +14,10 @@ use engine::Engine;
 use evmesh_proto::{driver::ListChargePointsResponse, operations::WatchNetworkRequest};
 use http_body_util::BodyExt as _;
 use mesh::{grpc::REQUEST_CODING, testing::Miser};
-use running_central::{Central, no_kafka, registration};
+use running_central::{Central, no_kafka, options, registration};
 use std::{
     future::Future,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -48,8 +49,10 @@ async fn grows<T>(meanwhile: impl Future<Output = T>) -> (u64, T) {
 }
 
 /// A network of so many charge points, which have registered.
-async fn network(count: usize) -> (Central, Engine) {
-    let central = Central::start(no_kafka()).await;
+async fn network(folder: &Path, count: usize) -> (Central, Engine) {
+    let mut options = options(folder, no_kafka());
+    options.engine_timeout = Duration::from_secs(20); // one engine answers for all of them
+    let central = Central::with(options).await;
     let engine = Engine::start("store").await;
     let (at_once, mut registering) = (Arc::new(Semaphore::new(64)), JoinSet::new());
     for n in 0..count {
@@ -68,7 +71,8 @@ async fn network(count: usize) -> (Central, Engine) {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_a_large_network_that_nobody_reads() {
     let _alone = ALONE.lock().await;
-    let (central, _engine) = network(3_000).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (central, _engine) = network(folder.path(), 3_000).await;
     let (grown, (opened, ended)) = grows(async {
         let (mut misers, mut streams) = (Vec::new(), Vec::new());
         for window in [0, 0, 1, 1] {
@@ -128,7 +132,8 @@ async fn bomb() -> Bytes {
 async fn requests_that_are_small_until_they_are_decompressed() {
     let _alone = ALONE.lock().await;
     const PATH: &str = "/evmesh.driver.v1.DriverService/ListChargePoints";
-    let (central, _engine) = network(1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (central, _engine) = network(folder.path(), 1).await;
     let bomb = bomb().await;
     let (grown, refused) = grows(async {
         let mut refused = 0;

@@ -111,8 +111,10 @@ fn what_a_driver_is_told_of_one_session_rises_through_a_review() {
     let mut world = World::with_points(&["A", "B"]);
     let session = supplying(&mut world, "d", "A");
     world.stop_charge("d");
-    disobeys(&mut world, &session, 31);
-    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 99, 9_999_000);
+    while world.state(&session) == State::Supplying {
+        disobeys(&mut world, &session, 1);
+    }
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 6, 9_999_000);
     world.answer("A", CallOutcome::Done, None, vec![last]);
     assert!(world.find(&session).review().is_some());
     world.order(Order::Settle {

@@ -18,6 +18,9 @@ pub struct Ways<'a> {
     pub central: &'a str,
 }
 
+/// What its engines simulate is not for a person to look at, however fast they are.
+const BELIEVED: [&str; 4] = ["--charge-point-power-max", "500000000", "--session-energy-max", "10000"];
+
 impl Roles {
     /// A network with these charge points; nothing is started.
     pub fn new(broker: Broker, charge_points: &[&str]) -> Self {
@@ -58,9 +61,7 @@ impl Roles {
     }
 
     pub fn central(&self) -> Process {
-        // What its engines simulate is not for a person to look at, however fast they are.
-        let believed = ["--charge-point-power-max", "500000000", "--session-energy-max", "10000"];
-        self.central_with(&believed)
+        self.central_with(&BELIEVED)
     }
 
     pub fn central_with(&self, more: &[&str]) -> Process {
@@ -71,8 +72,9 @@ impl Roles {
     /// Where the system allows it so few open files.
     pub fn central_with_files(&self, files: u32) -> Process {
         let data = self.data("central");
-        let flags = ["central", "--listen", &self.central, "--data", &data].map(str::to_owned);
-        Process::start_with_files(files, &[&flags[..], &self.broker.flags()].concat())
+        let own = ["central", "--listen", &self.central, "--data", &data];
+        let flags = [&own[..], &BELIEVED].concat().into_iter().map(str::to_owned);
+        Process::start_with_files(files, &flags.chain(self.broker.flags()).collect::<Vec<_>>())
     }
 
     /// Its cars take 40 kWh at 50 kW, at this speed: at 600 they are full after 4.8 s.

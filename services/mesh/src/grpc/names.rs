@@ -315,7 +315,7 @@ mod tests {
             }
             let others = &server.names.0.of_others;
             eventually("they are asked for, and wait", PATIENCE, || async {
-                (others.places.available_permits() == 0 && others.waiting.load(SeqCst) > 3_000).then_some(())
+                (others.places.available_permits() == 0 && others.waiting.load(SeqCst) > 1_000).then_some(())
             })
             .await;
             let soon = |name| timeout(SOON, server.find(name));
