@@ -25,7 +25,7 @@ use tonic::{
 };
 
 /// One of these tests at a time: each fills the machine.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// How long a silent engine holds up whoever waits for it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(4);
 /// What a caller of a healthy charge point waits for at most, whatever happens elsewhere (INV-7). A debug build runs
