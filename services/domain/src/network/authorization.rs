@@ -232,6 +232,9 @@ impl Step<'_> {
         if wanted {
             self.session_mut(id).live.asker = None; // not its driver's doing
         }
+        let live = &self.session(id).live;
+        // What its engine was never asked it cannot start, nor give a word on: nothing that is told of it counts.
+        let word = if live.asked || live.restored { word } else { Word::Given };
         self.end(id, outcome, denial.text.clone(), word);
         let pending = self.net.pending.remove(id).expect(PENDING);
         let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)

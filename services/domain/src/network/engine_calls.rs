@@ -55,6 +55,9 @@ impl Step<'_> {
         point.call =
             Some(InFlight { id: call, instance: instance.clone(), connection, request: request.clone() });
         let (address, epoch) = (point.stored.engine_address.clone(), point.stored.epoch);
+        if let EngineRequest::Authorize { session, .. } = &request {
+            self.session_mut(session).live.asked = true;
+        }
         let session = request.session().and_then(|id| self.net.registry.find_session(id));
         let of_session = session.map(|session| session.trace());
         let trace = match request {

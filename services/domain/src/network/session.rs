@@ -88,6 +88,8 @@ pub(super) struct Live {
     pub(super) unsaved: bool,
     /// The oldest message in each partition that the saved reading does not cover.
     pub(super) held: Vec<Source>,
+    /// Its engine was asked to authorise it.
+    pub(super) asked: bool,
     /// It was there before central started: its deadlines wait until Kafka is read and the engine asked.
     pub(super) restored: bool,
     /// Who has to answer for it, should it go unused; `None`: nobody, as far as is known.

@@ -2,7 +2,7 @@
 
 use crate::world::{World, cp, ended, record, sid};
 use domain::network::{
-    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, State, Target,
+    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, Reason, State, Target,
 };
 use domain::{SessionId, SupplyEnd, SupplyState};
 
@@ -228,4 +228,17 @@ fn messages_keep_no_dead_supply_open() {
     }
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
     assert!(world.find(&session).needs_revocation());
+}
+
+#[test]
+fn a_session_whose_engine_was_never_asked_is_over_whatever_is_told_of_it() {
+    let mut world = World::with_points(&["A"]);
+    for health in [Health::Faulted, Health::Ok] {
+        world.report("A", health);
+    }
+    assert_eq!(world.call("A"), &EngineRequest::GetState, "one call at a time");
+    let (token, session) = world.request("d", Target::Named(cp("A")));
+    world.advance(6_000, &["A"]);
+    assert_eq!(world.denial(token), Reason::EngineSilent);
+    assert!(world.find(&session).closed(), "no engine can have started it");
 }
