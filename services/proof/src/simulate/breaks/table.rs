@@ -173,7 +173,7 @@ r#"        matches!(self.link, Link::Up { .. })
     },
     Break {
         name: "revocation-forgotten",
-        promises: &["INV-1", "INV-8"],
+        promises: &["INV-1", "INV-8", "INV-10"],
         edits: &[edit!("domain/src/network/reservation.rs":
 "        self.fail(id, how, reason, word);"
 => r#"        let word = if crate::broken("revocation-forgotten") { Word::Given } else { word };
@@ -181,7 +181,7 @@ r#"        matches!(self.link, Link::Up { .. })
     },
     Break {
         name: "silent-authorization-not-revoked",
-        promises: &["INV-8"],
+        promises: &["INV-1", "INV-8"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
 "self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected, Word::Wanted);"
 => r#"self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected,
