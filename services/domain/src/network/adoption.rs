@@ -76,7 +76,7 @@ impl Step<'_> {
             trace: None,
         };
         self.point_mut(point_id).refused.remove(&id); // it is central's own after all
-        let age = self.age(facts.created);
+        let age = self.age(created); // a date that is still to come says nothing of the time
         let session = Session::adopted(facts, ended, self.settlement_deadline(), (age, self.now));
         self.net.registry.add_session(session);
         self.changed(&id);

@@ -110,6 +110,7 @@ impl Step<'_> {
             base: base.clone(),
             tried: BTreeSet::new(),
             until,
+            whole: false,
         };
         if let Some(open) = self.net.open_session(&pending.driver) {
             let text = format!(
@@ -183,6 +184,7 @@ impl Step<'_> {
     /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
     fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
         let left = pending.until.since(self.now.mono);
+        pending.whole = left >= A_TRY;
         pending.tried.insert(charge_point.clone());
         let others = pending.choice.is_some() && self.choose(&pending).is_ok();
         let left = if others { left.min(A_TRY) } else { left };
@@ -226,7 +228,8 @@ impl Step<'_> {
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();
-        if matches!(denial.reason, Reason::EngineSilent | Reason::EngineRefused) {
+        let whole = self.net.pending.get(id).expect(PENDING).whole;
+        if denial.reason == Reason::EngineRefused || denial.reason == Reason::EngineSilent && whole {
             self.point_mut(&charge_point).try_failed = true;
         }
         if wanted {

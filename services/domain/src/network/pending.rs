@@ -24,6 +24,9 @@ pub(super) struct Pending {
     pub(super) base: SessionId,
     pub(super) tried: BTreeSet<ChargePointId>,
     pub(super) until: Mono,
+    /// The try under way has the time that an engine is given. Less than that, which a caller may ask for, says nothing
+    /// of the engine.
+    pub(super) whole: bool,
 }
 
 impl Pending {
@@ -40,6 +43,7 @@ impl Pending {
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),
             until: deadline.mono,
+            whole: false,
         })
     }
 

@@ -123,3 +123,17 @@ fn a_caller_in_a_hurry_marks_nobody_and_denies_nobody_else() {
         }
     }
 }
+
+#[test]
+fn a_caller_in_a_hurry_puts_no_charge_point_behind_the_others() {
+    let mut world = World::with_points(&["A", "B"]);
+    let hurried = in_a_hurry(&mut world, "hurried", 900);
+    world.advance(1_000, &["A", "B"]);
+    assert_eq!(world.denial(hurried), Reason::EngineSilent);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    while world.calls.contains_key(&cp("A")) {
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+    }
+    world.request("d", any());
+    assert_eq!(place(&world, "d"), cp("A"), "the first of two that cost the same");
+}

@@ -98,6 +98,23 @@ fn a_supply_that_central_never_signed_holds_its_own_charge_point_and_no_driver()
 }
 
 #[test]
+fn whoever_invents_another_supply_in_each_answer_is_told_to_stop_once_a_second() {
+    let mut world = World::with_points(&["A", "B"]);
+    world.gap();
+    let mut stops = 0;
+    for n in 0..20 {
+        let stray = record(&sid(&format!("stray{n}")), "9001", SupplyState::Supplying, 1, 100);
+        if world.calls.contains_key(&cp("A")) {
+            stops += usize::from(matches!(world.call("A"), EngineRequest::Stop { .. }));
+            world.claims("A", Some(unattested(stray)), vec![]);
+        } else {
+            world.advance(250, &["A", "B"]);
+        }
+    }
+    assert!((1..=4).contains(&stops), "{stops} within some four seconds");
+}
+
+#[test]
 fn what_is_in_hand_there_and_was_never_signed_is_given_up_before_it_starts() {
     let mut world = World::with_points(&["A", "B"]);
     let stray = sid("stray");

@@ -12,11 +12,6 @@ impl Caller {
     pub fn of<T>(request: &tonic::Request<T>) -> Option<Self> {
         request.extensions().get().copied()
     }
-
-    /// On this machine.
-    pub fn is_local(self) -> bool {
-        self.0.is_loopback()
-    }
 }
 
 impl From<IpAddr> for Caller {

@@ -15,6 +15,7 @@ mod names;
 mod retry_budget;
 mod server;
 mod server_options;
+mod shares;
 mod socket;
 mod stack;
 mod streams;

@@ -25,6 +25,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
 /// How requests may be compressed: a service's largest message bounds them before and after. Answers never are.
 pub const REQUEST_CODING: CompressionEncoding = CompressionEncoding::Gzip;
+/// The largest request of health and of reflection (bytes): the name of a service, a file or a symbol. What is half sent
+/// is kept, and nothing else bounds how many of those there are.
+const MAX_OWN_MESSAGE: usize = 4 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -42,7 +45,8 @@ impl GrpcServer {
     /// Without services, but for health.
     pub fn new(options: &ServerOptions) -> Self {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let routes = Routes::new(health.accept_compressed(REQUEST_CODING));
+        let health = health.max_decoding_message_size(MAX_OWN_MESSAGE).accept_compressed(REQUEST_CODING);
+        let routes = Routes::new(health);
         Self { options: options.clone(), routes, names: Vec::new(), reporter }
     }
 
@@ -151,6 +155,6 @@ fn with_reflection(routes: Routes, names: &[&'static str]) -> Routes {
     let v1alpha = builder().with_service_name("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
     let (v1, v1alpha) = (v1.expect("our descriptors are valid"), v1alpha.expect("our descriptors are valid"));
     routes
-        .add_service(v1.accept_compressed(REQUEST_CODING))
-        .add_service(v1alpha.accept_compressed(REQUEST_CODING))
+        .add_service(v1.max_decoding_message_size(MAX_OWN_MESSAGE).accept_compressed(REQUEST_CODING))
+        .add_service(v1alpha.max_decoding_message_size(MAX_OWN_MESSAGE).accept_compressed(REQUEST_CODING))
 }

@@ -8,6 +8,7 @@ use super::{
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
     server_options::ServerOptions,
+    shares::{Held, Shares},
     streams::{Full, Streams},
     tally::{Call, Tally},
     uniform,
@@ -58,6 +59,7 @@ struct Shared {
     request_timeout: Duration,
     calls: Arc<Semaphore>,
     max_calls: usize,
+    callers: Shares,
     streams: Streams,
     /// Monitors' own: who watches keeps no charge point out, nor the other way round.
     reports: Streams,
@@ -79,6 +81,7 @@ impl Stack {
             request_timeout: options.request_timeout,
             calls: Arc::new(Semaphore::new(options.max_concurrent_requests)),
             max_calls: options.max_concurrent_requests,
+            callers: Shares::new(&options.many_callers),
             streams: Streams::new(options.max_streams, &options.many_callers),
             reports: Streams::new(options.max_streams, &options.many_callers),
             slow_reader_timeout: options.slow_reader_timeout,
@@ -117,9 +120,21 @@ impl Shared {
             let message = "this connection has not taken the answers that it has; take them, then ask again";
             return Err(Failure::exhausted("ANSWERS_UNTAKEN", message, RETRY_AFTER));
         }
-        let share = account.enter(self.calls.available_permits(), self.max_calls).ok_or_else(overloaded)?;
+        let free = self.calls.available_permits();
+        let hold = |caller| self.hold(caller, free).ok_or_else(overloaded);
+        let of_caller = account.caller().map(hold).transpose()?;
+        let share = account.enter(free, self.max_calls).ok_or_else(overloaded)?;
         let place = self.calls.clone().try_acquire_owned().map_err(|_| overloaded())?;
-        Ok(Box::new((place, share)))
+        Ok(Box::new((place, share, of_caller)))
+    }
+
+    /// An address may have more than a tenth of the calls under way, on however many connections, but for the last
+    /// places (a sixteenth): those are for the addresses that have less. A call is under way from its first byte on, so
+    /// that one which is never sent whole counts.
+    fn hold(&self, caller: Caller, free: usize) -> Option<Held> {
+        let many = self.callers.stands_for_many(caller);
+        let (tenth, last) = ((self.max_calls / 10).max(1), self.max_calls / 16);
+        self.callers.hold(caller, |theirs| many || theirs < tenth || free > last)
     }
 }
 
@@ -208,6 +223,8 @@ async fn admit(
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(deadline);
     }
+    // A stream has no time limit, but its beginning has: else a first message that never comes whole is kept for ever.
+    let begins = arrived + limit.map_or(shared.request_timeout, |limit| limit.min(shared.request_timeout));
 
     if let Some(caller) = account.caller() {
         request.extensions_mut().insert(caller);
@@ -223,7 +240,7 @@ async fn admit(
             Ok(Err(never)) => match never {},
             Err(_) => Err(Failure::internal("a handler panicked")),
         },
-        () = until(deadline) => {
+        () = tokio::time::sleep_until(begins) => {
             let message = "the request took longer than its deadline allows";
             Err(Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message))
         }
@@ -234,11 +251,4 @@ async fn admit(
 /// Authentication and authorisation belong here: identities are not there yet, so everyone may do everything.
 fn authorise(_: &Request) -> Result<(), Failure> {
     Ok(())
-}
-
-async fn until(deadline: Option<Deadline>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.0).await,
-        None => std::future::pending().await,
-    }
 }

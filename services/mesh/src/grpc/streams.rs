@@ -1,9 +1,11 @@
 //! The places of streams: a budget, of which no caller has more than its share, so that nobody's idle streams keep
 //! everybody else out.
 
-use super::caller::Caller;
+use super::{
+    caller::Caller,
+    shares::{Held, Shares},
+};
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -14,9 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Streams {
     places: Arc<Semaphore>,
     most: usize,
-    /// Those that stand for many.
-    many: Vec<Caller>,
-    held: Arc<Mutex<HashMap<Caller, usize>>>,
+    callers: Shares,
 }
 
 /// Why a stream has no place.
@@ -30,30 +30,23 @@ pub(super) enum Full {
 
 impl Streams {
     pub(super) fn new(most: usize, many: &[IpAddr]) -> Self {
-        let many = many.iter().copied().map(Caller::from).collect();
-        Self { places: Arc::new(Semaphore::new(most)), most, many, held: Arc::default() }
+        Self { places: Arc::new(Semaphore::new(most)), most, callers: Shares::new(many) }
     }
 
     /// A tenth; all but a tenth for who stands for many.
     fn share(&self, caller: Caller) -> usize {
         let tenth = self.most / 10;
-        if self.many.contains(&caller) { self.most - tenth } else { tenth.max(1) }
+        if self.callers.stands_for_many(caller) { self.most - tenth } else { tenth.max(1) }
     }
 
     pub(super) fn enter(&self, caller: Option<Caller>) -> Result<Place, Full> {
-        let share = caller.map(|caller| self.hold(caller)).transpose()?;
+        let hold = |caller| {
+            let share = self.share(caller);
+            self.callers.hold(caller, |theirs| theirs < share).ok_or(Full::Share(caller))
+        };
+        let share = caller.map(hold).transpose()?;
         let permit = self.places.clone().try_acquire_owned().map_err(|_| Full::Budget)?;
         Ok(Place { _permit: permit, share: Arc::new(Mutex::new(share)) })
-    }
-
-    fn hold(&self, caller: Caller) -> Result<Held, Full> {
-        let mut held = lock(&self.held);
-        let theirs = held.entry(caller).or_default();
-        if *theirs >= self.share(caller) {
-            return Err(Full::Share(caller));
-        }
-        *theirs += 1;
-        Ok(Held { caller, all: self.held.clone() })
     }
 }
 
@@ -67,25 +60,6 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn share(&self) -> StreamShare {
         StreamShare(Arc::downgrade(&self.share))
-    }
-}
-
-/// One of its caller's share.
-#[derive(Debug)]
-struct Held {
-    caller: Caller,
-    all: Arc<Mutex<HashMap<Caller, usize>>>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut held = lock(&self.all);
-        if let Some(theirs) = held.get_mut(&self.caller) {
-            *theirs -= 1;
-            if *theirs == 0 {
-                held.remove(&self.caller);
-            }
-        }
     }
 }
 
@@ -135,7 +109,7 @@ mod tests {
         open.push(enter(2).expect("a place is free again"));
         assert_eq!(enter(9).unwrap_err(), Full::Share(caller(9)));
         drop(open);
-        assert!(lock(&streams.held).is_empty());
+        assert!(streams.callers.is_empty());
         assert_eq!(streams.places.available_permits(), 20);
     }
 
