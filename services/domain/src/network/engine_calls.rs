@@ -122,12 +122,12 @@ impl Step<'_> {
         let stop_open =
             open.filter(|session| session.state() == State::Supplying && session.stop().is_some());
         let stop_ended = point.supplies.as_ref().filter(|id| point.open.as_ref() != Some(id));
-        // What was never authorised may have another id in each answer: it is told so once in a while whatever it is.
+        // What runs there besides may have another id in each answer: of such, one is told to stop in a second.
         let told = |(made, at): &(EngineRequest, Mono)| {
             matches!(made, EngineRequest::Stop { .. }) && self.is_recent(*at)
         };
-        let stray = stray.as_ref().filter(|_| !point.recent_calls.iter().any(told));
-        let stop = stop_open.map(|session| &session.id).into_iter().chain(stop_ended).chain(stray).cloned();
+        let besides = stop_ended.into_iter().chain(stray).filter(|_| !point.recent_calls.iter().any(told));
+        let stop = stop_open.map(|session| &session.id).into_iter().chain(besides).cloned();
         let owed = || registry.ended_at(point).filter(|session| session.may_be_forgotten());
         let held = |session: &&Session| self.net.config.confirm_copied && !session.live.copied;
         let mut held_most = owed().filter(held).count().saturating_sub(HOLD_MOST);
