@@ -3,5 +3,6 @@
 
 mod client;
 mod fake;
+mod half_sent;
 mod server;
 mod untaken;
