@@ -1,5 +1,6 @@
 //! Names of things. A value of one of these types is valid: it was checked where it came in.
 
+use crate::Wall;
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 /// The longest id, in bytes.
@@ -10,9 +11,12 @@ pub const MAX_ID_LEN: usize = 64;
 /// it.
 pub const MAX_NUMBER: u64 = 1 << 53;
 
-/// What an engine says of the authorisation numbers that it has seen counts up to so many above central's own: more
-/// than any network gives in its life, and little of what there is.
-pub const CLAIMED_AHEAD: u64 = 1 << 32;
+/// What anybody claims of authorisation numbers counts up to one a millisecond since 1970, and a day for clocks that
+/// differ: no network gives as many in its life, and there is always room above, which grows faster than it is used.
+/// Central holds an engine's word to it, an engine central's: so neither of them is led where the other does not follow.
+pub fn most_claimed(now: Wall) -> u64 {
+    u64::try_from(now.0).unwrap_or(0).saturating_add(24 * 3600 * 1000)
+}
 
 /// What a monitor says of the epochs that its engine has seen counts up to this: central's own go on above it one by
 /// one, and never come to [`MAX_NUMBER`], which no engine takes.

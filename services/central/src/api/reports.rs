@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -26,6 +26,10 @@ const ANSWERS: usize = 16;
 /// A stream without a valid report for so long ends, or for three intervals, if that is longer: nobody keeps a place
 /// for nothing.
 const NO_REPORT: Duration = Duration::from_secs(5);
+
+/// So many reports an interval are taken, that of the interval and one of a change: a further one waits, so that no
+/// stream takes more than its share of the writer.
+const AN_INTERVAL: u32 = 2;
 
 /// The charge points that are reported of now, each under its registration's epoch.
 #[derive(Debug, Clone, Default)]
@@ -110,10 +114,13 @@ impl Reports {
     async fn take(&mut self, reports: &mut Streaming<proto::ReportHealthRequest>) -> Result<(), Status> {
         let patience = NO_REPORT.max(self.interval * 3);
         let mut until = Instant::now() + patience;
+        let mut free = Instant::now();
         loop {
+            sleep_until(free).await;
             let wait = self.interval.min(until.saturating_duration_since(Instant::now()));
             match timeout(wait, reports.message()).await {
                 Ok(Ok(Some(report))) => {
+                    free = Instant::now().max(free + self.interval / AN_INTERVAL);
                     let answer = self.report(report).await?;
                     until = Instant::now() + patience;
                     if self.answers.send(Ok(answer)).await.is_err() {
@@ -163,7 +170,7 @@ impl Reports {
             let asked = Asked::once(token, context);
             Command::Report { asked, charge_point, epoch, health, reason }
         };
-        let Reported { out_of_order } = self.handle.ask(report).await?;
+        let Reported { out_of_order } = self.handle.ask_in_turn(report).await?; // a full queue ends no stream
         self.share.give_back(); // it is of a charge point that is registered
         Ok(proto::ReportHealthResponse { out_of_order })
     }
@@ -182,5 +189,47 @@ impl Reports {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use mesh::grpc::reason;
+    use prost::Message as _;
+    use tokio_stream::StreamExt as _;
+    use tonic::{Request, codec::Codec as _};
+
+    /// A stream that has this one report.
+    fn with(report: &proto::ReportHealthRequest) -> Streaming<proto::ReportHealthRequest> {
+        let message = report.encode_to_vec();
+        let head = [0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+        let body = http_body_util::Full::new(bytes::Bytes::from([&head, &message[..]].concat()));
+        let mut codec = tonic_prost::ProstCodec::<(), _>::new();
+        Streaming::new_request(codec.decoder(), body, None, None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_ends_no_stream() {
+        let (handle, inboxes) = crate::writer::queues();
+        let gone = || Command::MonitorGone { charge_point: "MAD-01".parse().unwrap(), epoch: 1 };
+        while handle.tell(gone()).now_or_never().is_some() {}
+        let health = proto::EngineHealth::Ok.into();
+        let report = proto::ReportHealthRequest {
+            charge_point_id: "MAD-01".into(),
+            epoch: 1,
+            health,
+            reason: String::new(),
+        };
+        let interval = Duration::from_secs(1);
+        let (arrived, reports) = Arrived::take(Request::new(with(&report)));
+        let share = StreamShare::default();
+        let mut answers = Reports::follow(handle, Reporting::default(), interval, arrived, (reports, share));
+        let waits = timeout(Duration::from_secs(60), answers.next()).await;
+        assert!(waits.is_err(), "it waits for its place: {waits:?}");
+        drop(inboxes);
+        let end = answers.next().await.unwrap().unwrap_err();
+        assert_eq!(reason(&end).as_deref(), Some("SHUTTING_DOWN"), "the writer is gone: {end:?}");
     }
 }

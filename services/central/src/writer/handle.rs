@@ -8,7 +8,7 @@ use crate::{
     store::{Snapshot, codec::KnownKey},
 };
 use domain::SessionId;
-use domain::network::{Command, Session, Token};
+use domain::network::{Command, Denial, Session, Token};
 use mesh::{
     Shutdown,
     group_commit::{Order, Queue, Refused},
@@ -44,12 +44,7 @@ impl Handle {
         &self,
         command: impl FnOnce(Token<A>) -> Command,
     ) -> Result<A, Failure> {
-        let token = Token::new(self.tokens.fetch_add(1, Ordering::Relaxed));
-        let (reply, answer) = oneshot::channel();
-        let order = Order::input(Input::Command(command(token))).then(move |_, _, outlet: &mut Outlet| {
-            outlet.waiting.wait(token, reply);
-            Ok(())
-        });
+        let (order, answer) = self.order(command);
         self.orders.try_give(order).map_err(|refused| match refused {
             Refused::Full => {
                 Failure::exhausted("OVERLOADED", "central has too much to do at once; ask again", RETRY_AFTER)
@@ -57,6 +52,29 @@ impl Handle {
             Refused::Stopped => stopping(),
         })?;
         answer.await.map_err(|_| stopping())?.map_err(denial::failure)
+    }
+
+    /// The same, of who is not to ask again: waits for its place in the queue.
+    pub(crate) async fn ask_in_turn<A: Awaited>(
+        &self,
+        command: impl FnOnce(Token<A>) -> Command,
+    ) -> Result<A, Failure> {
+        let (order, answer) = self.order(command);
+        self.orders.give(order).await;
+        answer.await.map_err(|_| stopping())?.map_err(denial::failure)
+    }
+
+    fn order<A: Awaited>(
+        &self,
+        command: impl FnOnce(Token<A>) -> Command,
+    ) -> (Order<Writer, Outlet>, oneshot::Receiver<Result<A, Denial>>) {
+        let token = Token::new(self.tokens.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let order = Order::input(Input::Command(command(token))).then(move |_, _, outlet: &mut Outlet| {
+            outlet.waiting.wait(token, reply);
+            Ok(())
+        });
+        (order, answer)
     }
 
     /// Gives a command that nobody waits for. Waits for its place in the queue; lost only if the writer stops.

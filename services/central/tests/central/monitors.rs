@@ -239,3 +239,22 @@ async fn a_second_stream_of_a_registration_is_refused_and_ends_nothing() {
     central.request("101", "MAD-01").await.expect("it was connected all the while");
     central.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_has_two_reports_an_interval() {
+    let central = Central::start(no_kafka()).await;
+    let (engine, monitor) = central.charge_point("MAD-01").await;
+    drop(monitor);
+    let answer = central.points.clone().register_charge_point(registration("MAD-01", &engine)).await;
+    let registered = answer.unwrap().into_inner();
+    let interval: Duration = registered.report_interval.unwrap().try_into().unwrap();
+    let started = Instant::now();
+    let reports = tokio_stream::iter((0..12).map(move |_| report("MAD-01", registered.epoch)));
+    let reports = reports.chain(tokio_stream::pending());
+    let mut answers = central.points.clone().report_health(reports).await.unwrap().into_inner();
+    for _ in 0..12 {
+        answers.message().await.unwrap().expect("none is refused");
+    }
+    assert!(started.elapsed() >= interval * 5, "{:?}", started.elapsed());
+    central.stop().await;
+}

@@ -2,8 +2,8 @@
 
 use super::engine::{CallId, EngineRequest};
 use crate::{
-    ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord,
-    ids::{CLAIMED_AHEAD, MAX_NUMBER},
+    ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord, Wall,
+    ids::most_claimed,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -161,9 +161,9 @@ impl Point {
     }
 
     /// Its engine says that it has seen this number: central, whose store may have been restored, goes on above it. It
-    /// counts up to [`CLAIMED_AHEAD`] of central's own. True: it said more, and had not before.
-    pub(super) fn has_seen(&mut self, claim: u64) -> bool {
-        let most = self.stored.highest_authorization.saturating_add(CLAIMED_AHEAD).min(MAX_NUMBER);
+    /// counts up to [`most_claimed`]. True: it said more, and had not before.
+    pub(super) fn has_seen(&mut self, claim: u64, now: Wall) -> bool {
+        let most = self.stored.highest_authorization.max(most_claimed(now));
         self.seen_authorization = self.seen_authorization.max(claim.min(most));
         claim > most && !std::mem::replace(&mut self.seen_too_much, true)
     }

@@ -7,18 +7,18 @@ use super::{
     input::{Addressee, Authorization, Call, Revoke},
     machine::{Input, Moment, Supply},
 };
-use crate::{Mono, SessionId, SupplyRecord};
+use crate::{SessionId, SupplyRecord, Wall, ids::most_claimed};
 
 impl Input for (Addressee, Call) {
     type Answer = CallResult;
 
     fn take(self, supply: &mut Supply, now: Moment, effects: &mut Vec<Effect>) -> CallResult {
         let (addressee, call) = self;
-        if !supply.is_meant(&addressee) {
+        if !supply.is_meant(now, &addressee) {
             return CallResult::WrongInstance;
         }
         match call {
-            Call::Authorize(order) => return supply.authorize(now.mono, order),
+            Call::Authorize(order) => return supply.authorize(now, order),
             Call::Stop(session) => supply.stop(now, &session, effects),
             Call::Query => {}
             Call::ConfirmSettled(sessions) => supply.confirm(&sessions, effects),
@@ -30,28 +30,28 @@ impl Input for (Addressee, Call) {
 impl Input for (Addressee, Revoke) {
     type Answer = Result<RevokeOutcome, WrongInstance>;
 
-    fn take(self, supply: &mut Supply, _: Moment, _: &mut Vec<Effect>) -> Self::Answer {
+    fn take(self, supply: &mut Supply, now: Moment, _: &mut Vec<Effect>) -> Self::Answer {
         let (addressee, Revoke { number, session }) = self;
-        if !supply.is_meant(&addressee) {
+        if !supply.is_meant(now, &addressee) {
             return Err(WrongInstance);
         }
-        Ok(supply.revoke(number, &session))
+        Ok(supply.revoke(now.wall, number, &session))
     }
 }
 
 impl Supply {
     /// Is this engine meant? Then central's word on the epoch of its monitor counts.
-    fn is_meant(&mut self, addressee: &Addressee) -> bool {
+    fn is_meant(&mut self, now: Moment, addressee: &Addressee) -> bool {
         let Addressee { instance, charge_point, epoch } = addressee;
         let meant = *instance == self.instance
             && charge_point.as_ref().is_none_or(|charge_point| *charge_point == self.charge_point);
         if meant {
-            self.watch.named(*epoch);
+            self.watch.named(now.mono, *epoch);
         }
         meant
     }
 
-    fn authorize(&mut self, at: Mono, order: Authorization) -> CallResult {
+    fn authorize(&mut self, now: Moment, order: Authorization) -> CallResult {
         let (repeat, supplying) = match &self.current {
             Current::Nothing => (false, false),
             Current::Held(held) => {
@@ -67,7 +67,7 @@ impl Supply {
         }
         // A refused number is used up too: central has heard the refusal as the last word on that session, so a copy of
         // the call that comes later must start nothing.
-        let fresh = self.see(order.number);
+        let fresh = self.see(now.wall, order.number);
         if supplying {
             return CallResult::Busy;
         }
@@ -80,12 +80,12 @@ impl Supply {
         if let Some(obstacle) = self.obstacle() {
             return obstacle.result();
         }
-        self.current = Current::Held(Held { until: at + order.duration, order });
+        self.current = Current::Held(Held { until: now.mono + order.duration, order });
         CallResult::Done
     }
 
-    fn revoke(&mut self, number: u64, session: &SessionId) -> RevokeOutcome {
-        self.see(number);
+    fn revoke(&mut self, now: Wall, number: u64, session: &SessionId) -> RevokeOutcome {
+        self.see(now, number);
         match &self.current {
             Current::Running(running) if running.record.session == *session => {
                 return RevokeOutcome::Supplying;
@@ -116,9 +116,10 @@ impl Supply {
         }
     }
 
-    /// Notes a number; true if it is above all that were seen.
-    fn see(&mut self, number: u64) -> bool {
-        let fresh = number > self.highest;
+    /// Notes a number; true if it is above all that were seen. Whoever reaches this port can name any: one that no
+    /// central gives is not seen, but that the next one always is.
+    fn see(&mut self, now: Wall, number: u64) -> bool {
+        let fresh = number > self.highest && number <= most_claimed(now).max(self.highest + 1);
         if fresh {
             self.highest = number;
             self.unsaved = true;

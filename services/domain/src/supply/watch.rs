@@ -4,10 +4,13 @@ use super::{effect::StaleEpoch, input::Ping};
 use crate::Mono;
 use std::time::Duration;
 
+/// No copy of a call comes so late: central does not wait so long for its answer.
+const NAMED_FOR: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
-    /// The highest epoch that central has named since the process started.
-    named_epoch: u64,
+    /// The highest epoch that central has named since the process started, and when it last did.
+    named: (u64, Mono),
     /// The highest epoch seen of those that central has named.
     newest_epoch: u64,
     watcher: Option<Watcher>,
@@ -24,9 +27,14 @@ struct Watcher {
 }
 
 impl Watch {
-    /// Central has called, and named the epoch of its registration.
-    pub(super) fn named(&mut self, epoch: u64) {
-        self.named_epoch = self.named_epoch.max(epoch);
+    /// Central has called, and named the epoch of its registration. A higher one that was not named for
+    /// [`NAMED_FOR`] was nobody's, or of a store of central's that was lost: its monitor keeps no other out.
+    pub(super) fn named(&mut self, at: Mono, epoch: u64) {
+        let (named, last) = self.named;
+        if epoch >= named || at.since(last) > NAMED_FOR {
+            self.named = (epoch, at);
+            self.newest_epoch = self.newest_epoch.min(epoch);
+        }
     }
 
     /// A ping.
@@ -39,7 +47,7 @@ impl Watch {
     /// counts for nothing (INV-8).
     pub(super) fn ping(&mut self, at: Mono, ping: Ping) -> Result<(), StaleEpoch> {
         let Ping { link, epoch, central_reachable } = ping;
-        let epoch = if epoch > self.named_epoch { 0 } else { epoch };
+        let epoch = if epoch > self.named.0 { 0 } else { epoch };
         if epoch != 0 && epoch < self.newest_epoch {
             return Err(StaleEpoch { epoch, newest: self.newest_epoch });
         }
@@ -92,7 +100,7 @@ mod tests {
         let ping = |link, epoch| Ping { link, epoch, central_reachable: true };
         // (link, epoch, accepted, the link that attends afterwards)
         let mut watch = Watch::default();
-        watch.named(4);
+        watch.named(Mono(0), 4);
         for (link, epoch, accepted, attends) in [
             (1, 0, true, 1),
             (2, 0, true, 2),  // the same monitor came back on a new stream

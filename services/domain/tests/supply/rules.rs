@@ -1,7 +1,9 @@
 //! The rules as examples: what goes in, what comes out.
 
 use crate::test_point::*;
-use domain::{Mono, Now, Power, SupplyEnd, SupplyState, Wall, simulated::Settings, supply::*};
+use domain::{
+    Mono, Now, Power, SupplyEnd, SupplyState, Wall, ids::most_claimed, simulated::Settings, supply::*,
+};
 use std::time::Duration;
 
 #[test]
@@ -220,6 +222,43 @@ fn an_epoch_that_central_has_not_named_keeps_no_honest_monitor_out() {
     point.apply((Addressee { epoch: 2, ..here() }, Call::Query));
     assert_eq!(point.apply(ping(4, 2)), Ok(()));
     assert_eq!(point.apply(ping(3, 1)), Err(StaleEpoch { epoch: 1, newest: 2 }));
+}
+
+#[test]
+fn an_epoch_that_a_stranger_named_in_central_s_place_keeps_nobody_out_for_long() {
+    let mut point = TestPoint::new(settings());
+    let ping = |epoch| Ping { link: 2, epoch, central_reachable: true };
+    let name = |point: &mut TestPoint, epoch| point.apply((Addressee { epoch, ..here() }, Call::Query));
+    name(&mut point, 1 << 53);
+    assert_eq!(point.apply(ping(1 << 53)), Ok(()));
+    name(&mut point, 7);
+    let stale = StaleEpoch { epoch: 7, newest: 1 << 53 };
+    assert_eq!(point.apply(ping(7)), Err(stale), "a late call of central's names an older one, too");
+    point.alone(30_001);
+    name(&mut point, 7);
+    assert_eq!(point.apply(ping(7)), Ok(()));
+    point.alone(2_999);
+    assert!(point.engine.view().attended, "it attends");
+}
+
+#[test]
+fn a_number_that_no_central_gives_is_not_seen_and_the_next_one_always_is() {
+    let most = |point: &TestPoint| most_claimed(now(point.ms).wall);
+    let mut point = TestPoint::new(settings());
+    for far in [1 << 53, most(&point) + 1] {
+        assert_eq!(point.apply(authorize(far, "a")), CallResult::NumberStale);
+        assert_eq!(point.apply(revoke(far, "a")), Ok(RevokeOutcome::Revoked));
+    }
+    assert_eq!(point.disk.highest, 0);
+    assert_eq!(point.apply(authorize(1, "s1")), CallResult::Done);
+    // One that a clock a day ahead may give counts; central hears of it, and goes on above.
+    let highest = most(&point);
+    assert_eq!(point.apply(revoke(highest, "a")), Ok(RevokeOutcome::Revoked));
+    assert_eq!(point.disk.highest, highest);
+    assert_eq!(point.apply(authorize(highest + 2, "s2")), CallResult::NumberStale);
+    assert_eq!(point.apply(authorize(highest + 1, "s2")), CallResult::Done);
+    point.attended(10_000);
+    assert_eq!(point.apply(authorize(highest + 9_000, "s3")), CallResult::Done, "there is more room by then");
 }
 
 #[test]
