@@ -1,7 +1,7 @@
 //! Names of things. A value of one of these types is valid: it was checked where it came in.
 
 use crate::Wall;
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// The longest id, in bytes.
 pub const MAX_ID_LEN: usize = 64;
@@ -11,12 +11,15 @@ pub const MAX_ID_LEN: usize = 64;
 /// it.
 pub const MAX_NUMBER: u64 = 1 << 53;
 
-/// What anybody claims of authorisation numbers counts up to one a millisecond since 1970, and a day for clocks that
-/// differ: no network gives as many in its life, and there is always room above, which grows faster than it is used.
-/// Central holds an engine's word to it, an engine central's: so neither of them is led where the other does not follow.
+/// What anybody claims of authorisation numbers counts up to this: one a millisecond since 1970, and as many as there
+/// are in seven weeks, for clocks that begin there. No network gives as many in its life, and the room above grows.
 pub fn most_claimed(now: Wall) -> u64 {
-    u64::try_from(now.0).unwrap_or(0).saturating_add(24 * 3600 * 1000)
+    u64::try_from(now.0).unwrap_or(0).saturating_add(1 << 32)
 }
+
+/// An engine's clock may be behind central's by so much: what central was led to by whoever took the engine's place is
+/// no lie at the engine itself. Where somebody took central's, central's own clock is there in that time.
+pub const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 3600);
 
 /// What a monitor says of the epochs that its engine has seen counts up to this: central's own go on above it one by
 /// one, and never come to [`MAX_NUMBER`], which no engine takes.

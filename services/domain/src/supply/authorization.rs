@@ -7,7 +7,10 @@ use super::{
     input::{Addressee, Authorization, Call, Revoke},
     machine::{Input, Moment, Supply},
 };
-use crate::{SessionId, SupplyRecord, Wall, ids::most_claimed};
+use crate::{
+    SessionId, SupplyRecord, Wall,
+    ids::{CLOCKS_DIFFER, most_claimed},
+};
 
 impl Input for (Addressee, Call) {
     type Answer = CallResult;
@@ -119,7 +122,8 @@ impl Supply {
     /// Notes a number; true if it is above all that were seen. Whoever reaches this port can name any: one that no
     /// central gives is not seen, but that the next one always is.
     fn see(&mut self, now: Wall, number: u64) -> bool {
-        let fresh = number > self.highest && number <= most_claimed(now).max(self.highest + 1);
+        let fresh =
+            number > self.highest && number <= most_claimed(now + CLOCKS_DIFFER).max(self.highest + 1);
         if fresh {
             self.highest = number;
             self.unsaved = true;

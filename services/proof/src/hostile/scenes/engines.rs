@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use evmesh_proto::{
     driver::{GetSessionRequest, StopChargeRequest},
     engine::{
-        AttendRequest, CallResult, SupplyEnd, SupplyRecord, SupplyState,
+        AttendRequest, CallResult, RevokeAuthorizationRequest, SupplyEnd, SupplyRecord, SupplyState,
         engine_service_client::EngineServiceClient,
     },
     network::{ChargePointStatus, Price},
@@ -201,12 +201,12 @@ pub(super) async fn impossible_numbers(network: &Network) -> anyhow::Result<Stri
     network.charges("after-the-highest", OTHER).await?;
     Ok(format!(
         "an engine claimed 2^64-1 and refused {refused} requests in {asked} calls, its successor was given number {}; \
-         {pings} pings attended another's engine under epoch 2^53",
+         {pings} pings attended another's engine under epoch 2^53, where number 2^53 was revoked",
         number.unwrap_or_default()
     ))
 }
 
-/// So many answered pings of a stranger, with the highest epoch that a message may have.
+/// So many answered pings of a stranger, with the highest epoch that a message may have; and the highest number.
 async fn attend_as_the_highest(network: &Network) -> anyhow::Result<u64> {
     const PINGS: u64 = 40;
     let channel = Channel::from_shared(format!("http://{}", network.engines[1]))?.connect().await?;
@@ -219,9 +219,18 @@ async fn attend_as_the_highest(network: &Network) -> anyhow::Result<u64> {
         }
     });
     let mut answers = engine.attend(ReceiverStream::new(stream)).await?.into_inner();
+    let mut instance = String::new();
     for _ in 0..PINGS {
-        answers.message().await?.context("a ping is answered")?;
+        instance = answers.message().await?.context("a ping is answered")?.instance_id;
     }
     pinging.abort();
+    let revoke = RevokeAuthorizationRequest {
+        instance_id: instance,
+        charge_point_id: OTHER.into(),
+        authorization_number: 1 << 53,
+        session_id: "nobody-s".into(),
+        ..Default::default()
+    };
+    engine.revoke_authorization(revoke).await?; // in central's place
     Ok(PINGS)
 }
