@@ -75,6 +75,10 @@ const EVENTS: &[(&str, &str)] = &[
         "sessions_reviewed",
         "INV-4: sessions whose engine is not believed: a person settles them, or their settlement deadline",
     ),
+    (
+        "reviews_over",
+        "INV-4: sessions that had come to nothing, and under review nobody said otherwise: not billed",
+    ),
     ("stops_disobeyed", "INV-2: engines that supplied on after they were told to stop; out of service since"),
     ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),
     ("supplies_started", "INV-1: supplies that started: each gets one ticket"),

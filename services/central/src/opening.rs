@@ -12,11 +12,10 @@ use mesh::{
     Shutdown,
     backoff::Backoff,
     group_commit::Owner,
-    grpc::Caller,
     kafka::Log,
     store::{Role, SledStore},
 };
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::io;
 
 /// A store that is open, and locked.
 #[derive(Debug)]
@@ -37,8 +36,7 @@ pub(crate) struct Beginning {
 impl Opening {
     /// Opens the store. Blocks.
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
-        let many_callers = hosts(&options.server.many_callers);
-        let config = Config { confirm_copied: options.changelog, many_callers, ..options.rules.config()? };
+        let config = Config { confirm_copied: options.changelog, ..options.rules.config()? };
         // To be rebuilt is why it is not there.
         let must_exist = options.store_must_exist && !options.rebuild;
         let role = Role { name: "central", older_copies: true, must_exist };
@@ -102,12 +100,6 @@ impl Opening {
             None => Ok(None),
         }
     }
-}
-
-/// As callers are named, and as engines' addresses name them.
-fn hosts(addresses: &[IpAddr]) -> BTreeSet<String> {
-    let local = addresses.iter().any(IpAddr::is_loopback).then(|| "localhost".to_owned());
-    addresses.iter().map(|address| Caller::from(*address).to_string()).chain(local).collect()
 }
 
 async fn open(store: SledStore, config: Config) -> Result<Owner<Writer, SledStore>, Error> {

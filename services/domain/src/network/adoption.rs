@@ -24,6 +24,7 @@ impl Step<'_> {
     /// A closed session of which more is told comes back to memory, with what is told then.
     pub(super) fn revive(&mut self, mut session: Session) {
         let age = self.age(session.created);
+        self.point_mut(&session.charge_point).refused.remove(&session.id); // somebody may decide now
         session.revive(self.settlement_deadline(), age, self.now.mono);
         let id = session.id.clone();
         self.net.registry.add_session(session);

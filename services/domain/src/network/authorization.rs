@@ -11,6 +11,7 @@ use super::{
     denial::{Denial, Reason},
     effect::Level,
     pending::Pending,
+    plausible::{GRACE, most_in},
     request::Asked,
     session::{
         Facts, Session,
@@ -166,11 +167,7 @@ impl Step<'_> {
                 && point.stored.location.as_str().starts_with(prefix)
                 && still_free()
         };
-        // One host may have many that fail: it costs a request one try while others are free.
-        let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
-        let apart = |point: &&Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
-        let fitting = || registry.free().filter(fits);
-        match fitting().find(apart).or_else(|| fitting().next()) {
+        match registry.free().find(fits) {
             Some(point) => Ok(point.stored.id.clone()),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later";
@@ -242,7 +239,12 @@ impl Step<'_> {
         let live = &self.session(id).live;
         // What its engine was never asked it cannot start, nor give a word on: nothing that is told of it counts.
         let word = if live.asked || live.restored { word } else { Word::Given };
+        let (lost, denied) =
+            (word == Word::Wanted && !live.restored, most_in(self.rated(&charge_point), GRACE));
         self.end(id, outcome, denial.text.clone(), word);
+        if lost {
+            self.session_mut(id).had_at_most(denied); // what an answer that was lost lets flow, and no charge
+        }
         let pending = self.net.pending.remove(id).expect(PENDING);
         let another = (wanted && pending.choice.is_some() && self.now.mono < pending.until)
             .then(|| self.choose(&pending));

@@ -67,8 +67,6 @@ pub struct ChargePoint {
     pub highest_authorization: u64,
     /// Out of service by the operator's order.
     pub out_of_order: bool,
-    /// Nobody has charged there yet.
-    pub never_supplied: bool,
 }
 
 /// Where a free charge point stands in the choice: whether its last try failed, then its price.
@@ -83,10 +81,7 @@ pub(super) struct Point {
     pub(super) connection: u64,
     /// As what it is listed among those that are free, if it is.
     pub(super) free_at: Option<Rank>,
-    /// Where it registered from, and where its engine is: what is one host's counts together.
-    pub(super) hosts: BTreeSet<String>,
-    /// The last request that tried it was refused by its engine, had no answer in the time that it had, or was granted
-    /// where nobody has charged yet, and came to nothing; until it has supplied.
+    /// The last request that tried it was refused by its engine, or had no answer in the time that it had.
     pub(super) try_failed: bool,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
     pub(super) seen_authorization: u64,
@@ -139,7 +134,6 @@ impl Point {
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,
-            hosts: BTreeSet::new(),
             try_failed: false,
             seen_authorization: 0,
             seen_too_much: false,
@@ -178,6 +172,11 @@ impl Point {
     /// refuses: that is its own charge point's loss, for as long as it has this store.
     pub(super) fn next_number(&self) -> u64 {
         self.stored.highest_authorization.max(self.seen_authorization).saturating_add(1)
+    }
+
+    /// Its engine answers, and says that it supplies this session.
+    pub(super) fn goes_on_with(&self, session: &SessionId) -> bool {
+        self.answering == Answering::Yes && self.supplies.as_ref() == Some(session)
     }
 
     /// Another store has none of the numbers of the one before, nor its power.

@@ -7,7 +7,7 @@ use super::{
     effect::Level,
     session::{
         Session,
-        life::{Life, Outcome, Settlement, Stop},
+        life::{Life, Outcome, Settlement},
         lifecycle::Word,
     },
 };
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// What an engine published before its store was lost may come so late.
 const HELD_UP: Duration = Duration::from_secs(120);
 /// An engine that supplies on for so long after it was to stop does not obey.
-const OBEYED_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const OBEYED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a session's time has come for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Due {
     /// Nothing was heard of the supply for too long.
     Fault,
     /// It goes on, though its end was ordered.
-    Disobeyed(Stop),
+    Disobeyed,
     /// The final reading will not come: it is settled on the last one.
     Settle,
 }
@@ -46,19 +46,15 @@ impl Step<'_> {
         let (now, silence) = (self.now.mono, self.net.config.silence());
         let mut lost: Vec<ChargePointId> = Vec::new();
         let mut waiting: Vec<ChargePointId> = Vec::new();
-        let mut made_up: Vec<ChargePointId> = Vec::new();
         for (id, point) in self.net.registry.points() {
             match point.link {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
                 Link::Up { .. } | Link::Lost { .. } => {}
             }
-            if self.is_made_up(point) {
-                made_up.push(id.clone());
-            } else if self.wanted_call(point).is_some() {
+            if self.wanted_call(point).is_some() {
                 waiting.push(id.clone());
             }
         }
-        self.forget_the_made_up(made_up);
         for id in &lost {
             self.link_lost(id);
         }
@@ -87,15 +83,17 @@ impl Step<'_> {
         let ask =
             silent >= config.silence() && asked >= config.silence() && !point.ask && point.call.is_none();
         let disobeyed = session.live.stopped_at.is_some_and(|at| self.now.mono.since(at) >= OBEYED_WITHIN);
+        let goes_on = point.goes_on_with(&session.id);
         match session.life() {
             Life::Authorizing { .. } => passed.then_some(Due::Silent),
             Life::Reserved { .. } if passed => Some(Due::Revoke),
             Life::Revoking { .. } if passed => Some(Due::Expire),
             Life::Reserved { .. } | Life::Revoking { .. } => ask.then_some(Due::Ask),
             Life::Supplying { .. } if silent >= config.supply_silence && judged => Some(Due::Fault),
-            Life::Supplying { stop: Some(stop), .. } if disobeyed => Some(Due::Disobeyed(*stop)),
+            Life::Supplying { stop: Some(_), .. } if disobeyed => Some(Due::Disobeyed),
             Life::Supplying { .. } => ask.then_some(Due::Ask),
             Life::Ended { .. } if passed => Some(Due::Settle),
+            Life::Ended { .. } if disobeyed && goes_on && !point.stored.out_of_order => Some(Due::Disobeyed),
             Life::Ended { settlement, .. } => match settlement {
                 Settlement::Lost { .. } => {
                     // Where no start was told, only Kafka still can: it is waited for, and for what is held up there.
@@ -137,13 +135,17 @@ impl Step<'_> {
                     self.session_mut(id).had_at_most(most); // it answers, and says nothing of this supply
                 }
             }
-            Due::Disobeyed(stop) => self.disobeyed(id, stop),
+            Due::Disobeyed => self.disobeyed(id),
             Due::Settle => {
                 let wall = self.now_of(id).wall;
-                if self.session_mut(id).settle(wall) {
-                    self.billed(id);
-                } else {
-                    self.changed(id);
+                let review_by = self.settlement_deadline();
+                self.nobody_decided(id);
+                self.session_mut(id).settle(wall, review_by);
+                let session = self.session(id);
+                match session.ticket() {
+                    Some(_) => self.billed(id),
+                    None if session.review().is_some() => self.under_review(id, None),
+                    None => self.changed(id),
                 }
             }
         }

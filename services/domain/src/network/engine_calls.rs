@@ -211,6 +211,7 @@ impl Step<'_> {
             self.happened(Level::Info, "engines_answering", format!("the engine of {id} answers central"));
         }
         self.report_of_engine(id, answer.report);
+        self.has_heard_of_ends(id, &made.request);
         match &made.request {
             EngineRequest::Authorize { session, .. } => self.authorize_answered(id, session, answer.outcome),
             EngineRequest::Revoke { session, .. } => self.revoke_answered(session, answer.outcome),

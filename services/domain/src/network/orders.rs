@@ -3,8 +3,11 @@
 use super::{
     Step,
     charge_point::Answering,
+    deadlines::OBEYED_WITHIN,
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
+    engine::EngineRequest,
+    plausible::most_in,
     reply::Ordered,
     request::Asked,
     review::Verdict,
@@ -14,7 +17,7 @@ use super::{
         lifecycle::Word,
     },
 };
-use crate::{ChargePointId, DriverId, Price, SessionId};
+use crate::{ChargePointId, DriverId, Energy, Price, SessionId};
 use std::collections::BTreeSet;
 
 /// What the operator orders: a new order is a variant here, and an arm below.
@@ -120,9 +123,7 @@ impl Step<'_> {
             return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
         self.touch(id);
-        let point = self.point_mut(id);
-        point.stored.price = price;
-        point.stored.never_supplied = false; // whoever orders for it knows it
+        self.point_mut(id).stored.price = price;
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
         Ok(1)
@@ -143,16 +144,11 @@ impl Step<'_> {
                 format!("session {session} at {id} is not settled yet; forget the charge point after it");
             return denied(Reason::ChargePointBusy, text);
         }
-        self.leaves(id);
-        self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
-        Ok(1)
-    }
-
-    /// One that is disconnected, and has nothing in memory.
-    pub(super) fn leaves(&mut self, id: &ChargePointId) {
         self.net.registry.remove_point(id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());
+        self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
+        Ok(1)
     }
 
     pub(super) fn stop_charge(
@@ -204,7 +200,7 @@ impl Step<'_> {
             State::Reserved | State::Supplying => {
                 self.stop(id, Stop::Operator);
                 if self.session(id).is_open() {
-                    self.disobeyed(id, Stop::Operator); // nobody waits for its engine
+                    self.stop_unheard(id, Stop::Operator); // nobody waits for its engine
                 }
             }
             State::Ended(_) => return Ok(0),
@@ -241,14 +237,18 @@ impl Step<'_> {
 
     /// What was to stop and did not ends. Where its engine answers, and says that it supplies on, that is out of
     /// service, and what flows from here on is billed by a person's word only.
-    pub(super) fn disobeyed(&mut self, id: &SessionId, stop: Stop) {
-        let point = self.session(id).charge_point.clone();
-        let at = self.point(&point);
-        let goes_on = at.answering == Answering::Yes && at.supplies.as_ref() == Some(id);
-        let had = self.session(id).had_by(self.rated(&point), self.now.mono).min(self.most(id));
-        self.stop_unheard(id, stop);
+    pub(super) fn disobeyed(&mut self, id: &SessionId) {
+        let session = self.session(id);
+        let (point, stop) = (session.charge_point.clone(), session.stop());
+        let goes_on = self.point(&point).goes_on_with(id);
+        let had = session.had_by(self.rated(&point), self.now.mono).min(self.most(id));
+        if let Some(stop) = stop {
+            self.stop_unheard(id, stop);
+        }
         if goes_on {
-            self.session_mut(id).had_at_most(had);
+            let session = self.session_mut(id);
+            session.had_at_most(had);
+            session.live.stopped_at = None;
             self.point_mut(&point).stored.out_of_order = true;
             self.point_changed(&point);
             let text = format!(
@@ -256,6 +256,34 @@ impl Step<'_> {
                  resumes it"
             );
             self.happened(Level::Error, "stops_disobeyed", text);
+        }
+    }
+
+    /// An engine that was out of reach when a session ended is in reach once it has heard so: it was told to stop or to
+    /// give it back, or it answers and is silent on a supply that it told of before. What it tells later is believed up
+    /// to what it delivers while it obeys; and if it supplies on for longer than that, it does not.
+    pub(super) fn has_heard_of_ends(&mut self, id: &ChargePointId, asked: &EngineRequest) {
+        let (now, rated) = (self.now.mono, self.rated(id));
+        let (point, obeying) = (self.point(id), most_in(rated, OBEYED_WITHIN).wh());
+        let heard = |session: &&Session| {
+            let shown = session.live.last_sign == now;
+            match asked {
+                EngineRequest::Stop { session: asked } => *asked == session.id,
+                EngineRequest::Revoke { session: asked, .. } => *asked == session.id && !shown,
+                EngineRequest::Authorize { .. } | EngineRequest::Confirm { .. } | EngineRequest::GetState => {
+                    session.started() && !shown
+                }
+            }
+        };
+        let heard =
+            self.net.registry.ended_at(point).filter(|session| session.review().is_none()).filter(heard);
+        for id in heard.map(|session| session.id.clone()).collect::<Vec<_>>() {
+            let session = self.session_mut(&id);
+            session.live.stopped_at.get_or_insert(now);
+            let most = Energy::from_wh(session.energy().wh().saturating_add(obeying));
+            if !session.settled() && session.had_at_most(most) {
+                self.changed(&id);
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 //! than its rated power in the time that has passed, and what a session takes beyond the ordinary is for a person.
 //!
 //! Time is central's own: from when the session was asked for, up to central's first sign of its end, or to the
-//! reading's arrival where its engine was out of reach. Where central's clock was set back nothing is known of the
-//! time, and the bound of a session alone judges.
+//! reading's arrival where its engine was out of reach: by the running clock or by the dates, whichever is more, since
+//! one may have been paused and the other set back. Where nothing is known of the time the bound of a session alone
+//! judges.
 
 use crate::{Energy, Mono, Now, Power, Wall};
 use std::time::Duration;
@@ -30,8 +31,9 @@ impl Age {
         Self { at, was }
     }
 
-    pub(super) fn now(self, now: Mono) -> Option<Duration> {
-        self.was.map(|was| was + now.since(self.at))
+    /// `by_date`: what the dates say, where they say anything. A machine that was paused counted no time then.
+    pub(super) fn now(self, now: Mono, by_date: Option<Duration>) -> Option<Duration> {
+        self.was.map(|was| (was + now.since(self.at)).max(by_date.unwrap_or_default()))
     }
 }
 

@@ -27,7 +27,9 @@ impl Step<'_> {
     pub(super) fn most(&self, id: &SessionId) -> Energy {
         let session = self.session(id);
         let rated = self.rated(&session.charge_point);
-        session.most(rated, self.net.config.session_energy_max, self.now.mono)
+        let by_date = self.net.wall.since(session.created, self.now.wall);
+        let age = session.live.age.now(self.now.mono, by_date);
+        session.most(rated, self.net.config.session_energy_max, age)
     }
 
     /// An engine says what it delivers at most. Of what one store's engine said the highest counts: what it has in hand
@@ -61,7 +63,8 @@ impl Step<'_> {
         self.happened(level, "readings_implausible", text);
     }
 
-    /// It holds nobody; its engine keeps the record, and its driver is told that the ticket waits.
+    /// It holds nobody; its engine keeps the record, and its driver is told that the ticket waits, but not of what came
+    /// to nothing long ago: an engine can say that of each session that it ever had.
     pub(super) fn under_review(&mut self, id: &SessionId, ended: Option<Ended>) {
         match ended {
             Some(_) => self.ended(id),
@@ -71,7 +74,9 @@ impl Step<'_> {
         if reported.end.is_some() {
             self.supplies_no_more(id);
         }
-        self.notify_review(id);
+        if !self.session(id).declined() {
+            self.notify_review(id);
+        }
         let (driver, point) = (&self.session(id).driver, &self.session(id).charge_point);
         let text = format!(
             "session {id} of driver {driver} at {point} is under review: {} is reported; {}. Decide with 'evmesh \
@@ -79,6 +84,21 @@ impl Step<'_> {
             reported.energy, reported.doubt
         );
         self.happened(Level::Error, "sessions_reviewed", text);
+    }
+
+    /// Its deadline ends a review. Of what had come to nothing nothing is billed, and its engine may forget its record.
+    pub(super) fn nobody_decided(&mut self, id: &SessionId) {
+        let session = self.session(id);
+        let Some(reported) = session.review().filter(|_| session.declined()) else { return };
+        let text = format!(
+            "session {id} of driver {} at {} was under review, and nobody decided: nothing is billed of {}",
+            session.driver, session.charge_point, reported.energy
+        );
+        let (point, over) = (session.charge_point.clone(), reported.end.is_some());
+        if over {
+            self.point_mut(&point).refused.insert(id.clone());
+        }
+        self.happened(Level::Warn, "reviews_over", text);
     }
 
     /// The first word counts.

@@ -82,7 +82,7 @@ pub(super) struct Live {
     pub(super) last_sign: Mono,
     /// When its engine's store was found lost.
     pub(super) lost_since: Mono,
-    /// When its end was ordered, or central started since.
+    /// When its end was ordered, or central started since; once it is over, when its engine heard so.
     pub(super) stopped_at: Option<Mono>,
     /// The reading in memory is ahead of the saved one.
     pub(super) unsaved: bool,
@@ -206,9 +206,9 @@ impl Session {
         if let Settlement::Billed { settled, .. } = self.settlement()? { settled.as_deref() } else { None }
     }
 
-    /// Above what its engine had delivered by its end nothing is believed.
-    pub(super) fn most_by_its_end(&self) -> Option<Energy> {
-        if let Settlement::Unread { most, .. } = self.settlement()? { *most } else { None }
+    /// It came to nothing by its engine's word, or by its deadline: no word starts it.
+    pub(super) fn declined(&self) -> bool {
+        self.ended().is_some_and(|(ending, _)| ending.declined)
     }
 
     /// When this moment of its life has lasted long enough: none while supplying, where silence is measured.

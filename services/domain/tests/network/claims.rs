@@ -244,7 +244,7 @@ fn what_nobody_signed_is_adopted_by_order_and_billed_by_a_persons_word_only() {
             world.send(Command::Broker(Broker::Away));
             world.send(Command::Tick);
         }
-        let billed = if settled { 700 } else { 0 };
-        assert_eq!(world.find(&lost).ticket().map(|ticket| ticket.energy.wh()), Some(billed));
+        let billed = settled.then_some(700);
+        assert_eq!(world.find(&lost).ticket().map(|ticket| ticket.energy.wh()), billed);
     }
 }

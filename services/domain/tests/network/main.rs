@@ -7,6 +7,7 @@ mod authorization;
 mod choice;
 mod claims;
 mod dates;
+mod ends;
 mod engine;
 mod life;
 mod messages;

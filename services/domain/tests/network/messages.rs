@@ -235,7 +235,7 @@ fn the_highest_number_that_a_record_can_carry_is_survived() {
 }
 
 #[test]
-fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
+fn a_session_that_had_come_to_nothing_for_a_day_is_billed_by_a_persons_word_only() {
     let mut world = World::with_points(&["A"]);
     let session = world.reserved("d", "A");
     world.advance(60_000, &["A"]); // the engine is cut off, and never heard of its revocation
@@ -258,8 +258,9 @@ fn a_session_brought_back_by_its_engine_has_its_ticket_at_the_deadline_too() {
         Some(record(&session, "d", SupplyState::Supplying, 90_000, 7_000)),
         vec![],
     );
-    assert_eq!(world.find(&session).ticket(), None, "it supplies: its end is waited for");
-    pass(&mut world); // and never comes
-    let ticket = world.find(&session).ticket().unwrap();
-    assert_eq!((ticket.energy.wh(), ticket.estimated()), (7_000, true));
+    let found = world.find(&session);
+    assert_eq!((found.ticket(), found.review().unwrap().energy.wh()), (None, 7_000));
+    assert_eq!(*world.call("A"), EngineRequest::Stop { session: session.clone() });
+    pass(&mut world); // and nobody decides
+    assert!(world.find(&session).closed() && world.find(&session).ticket().is_none());
 }

@@ -286,13 +286,22 @@ impl World {
             ReplyTo::Nobody => {}
             ReplyTo::Central { charge_point, life, call } => {
                 let Some(keys) = self.central.keys.clone() else { return };
+                if self.keeps_silent(p, &mut told) {
+                    return;
+                }
                 let mut result = response(&told, &keys, &charge_point);
                 self.check_answer(p, &result);
                 if state_of(&mut told).is_some_and(|state| self.lies(p, state)) {
                     result = response(&told, &keys, &charge_point);
                 }
+                let stop = matches!(told, Told::Stop(_));
+                let shown = state_of(&mut told).and_then(|state| state.current.take()).filter(|_| stop);
                 if let Some(ms) = self.delay(Place::Engine(p), Place::Central) {
                     self.after(ms, move |world| {
+                        let key = (charge_point.clone(), call);
+                        if world.central_of(life).is_some_and(|running| running.calls.contains(&key)) {
+                            world.is_heard(shown.as_ref().map(|record| record.session_id.as_str()));
+                        }
                         world.engine_answered(charge_point, life, call, result, true);
                     });
                 }

@@ -1,26 +1,46 @@
 //! An engine that lies to central: in some runs one charge point's. It supplies and meters as it should, but what it
 //! tells of that is false now and then, and it has heard all that other engines told. Some stops it does not obey, or
-//! so it says.
+//! so it says; and it is silent for as long as it takes to be out of reach when it is told of one.
 
-use super::world::{World, say};
+use super::{
+    wire::state_of,
+    world::{World, say},
+};
 use domain::network::{Life, Session};
 use evmesh_proto::engine::{EngineState, SupplyEnd, SupplyRecord, SupplyState};
 use evmesh_proto::network::Price;
 use mesh::convert::price_proto;
+use proof::engine_process::Told;
 use prost_types::Timestamp;
 
 /// So much of what was heard can be told again.
 const HEARD: usize = 40;
 /// It says for so long at most that it supplies what it was told to stop (ms).
 const DISOBEYS: u64 = 90_000;
+/// What it delivers in so long is more than what it has to obey in, and a tenth (ms).
+const MORE: u64 = 45_000;
+/// Central has heard it on a session that is over once it has heard it so often, whatever dies meanwhile.
+const HEARD_TWICE: u32 = 2;
 
 /// What the liar has in mind.
 #[derive(Debug, Default)]
 pub(super) struct Mind {
     /// What other engines said of signed sessions.
     overheard: Vec<SupplyRecord>,
-    /// The session that it says it supplies, and until when (ms).
-    disobeys: Option<(String, u64)>,
+    /// The session that it says it supplies.
+    disobeys: Option<Disobeyed>,
+    /// It answers nothing until then (ms).
+    silent_until: u64,
+}
+
+#[derive(Debug)]
+struct Disobeyed {
+    session: String,
+    /// When it says that it has stopped (ms).
+    until: u64,
+    /// Its answers to a stop that reached central, and when the last of those did that count (ms).
+    heard: u32,
+    since: u64,
 }
 
 impl World {
@@ -73,25 +93,73 @@ impl World {
     fn supplies_on(&mut self, state: &mut EngineState) -> bool {
         let own = |record: &&SupplyRecord| record.end() == SupplyEnd::Stopped;
         let stopped = state.unsettled.iter().rev().find(own).map(|record| record.session_id.clone());
-        if self.liar.disobeys.is_none() && stopped.is_some() {
+        if let Some(session) = stopped.filter(|_| self.liar.disobeys.is_none()) {
             let until = self.at + self.random.between(1_000, DISOBEYS);
-            self.liar.disobeys = stopped.map(|session| (session, until));
+            self.liar.disobeys = Some(Disobeyed { session, until, heard: 0, since: 0 });
             self.tally.count("stops not obeyed");
             say!(self, "{} does not obey until {until} ms", state.charge_point_id);
         }
-        let Some((session, until)) = &self.liar.disobeys else { return false };
-        if self.at > *until {
+        let Some(disobeyed) = &self.liar.disobeys else { return false };
+        let place = state.unsettled.iter().position(|record| record.session_id == disobeyed.session);
+        let over = self.at > disobeyed.until;
+        if over && place.is_none() {
             self.liar.disobeys = None;
             return false;
         }
-        let place = state.unsettled.iter().position(|record| record.session_id == *session);
-        let Some(place) = place.filter(|_| state.current.is_none()) else { return false };
+        let Some(place) = place.filter(|_| over || state.current.is_none()) else { return false };
+        if over {
+            let went_on = disobeyed.until.saturating_sub(disobeyed.since);
+            if disobeyed.heard < HEARD_TWICE || went_on < MORE || self.truth.restored {
+                return false;
+            }
+            let record = &mut state.unsettled[place];
+            record.energy_wh += state.rated_power_w * went_on / 3_600_000 + 1;
+            self.truth.lied.extend(record.session_id.parse());
+            self.tally.count("energy claimed of after a stop");
+            return true;
+        }
         let mut record = state.unsettled.remove(place);
         record.set_state(SupplyState::Supplying);
         record.end = 0;
         record.end_time = None;
         state.current = Some(record);
         true
+    }
+
+    /// It gives no answer for a while: while it supplies, in which its driver stops; or while it is to authorise.
+    pub(super) fn keeps_silent(&mut self, p: usize, told: &mut Told) -> bool {
+        if self.plan.liar != Some(p) || !self.faults {
+            return false;
+        }
+        if self.at < self.liar.silent_until {
+            return true;
+        }
+        let authorizes = matches!(told, Told::Authorize(_));
+        let current = state_of(told).and_then(|state| state.current.as_ref());
+        let supplying = current.filter(|own| own.state() == SupplyState::Supplying);
+        let driver = supplying.and_then(|own| own.driver_id.parse().ok());
+        let silent = (authorizes || driver.is_some()) && self.random.one_in(12);
+        if silent {
+            let failed = self.plan.engine_timeout + 100;
+            self.liar.silent_until = self.at + self.random.between(failed, 7_000);
+            self.tally.count("silent at an end");
+            if let Some(driver) = driver {
+                self.after(failed, move |world| world.stops(driver, None));
+            }
+        }
+        silent
+    }
+
+    /// Its answer to a stop has reached central, who waited for it, of a session that was over by then.
+    pub(super) fn is_heard(&mut self, shown: Option<&str>) {
+        let (at, sessions) = (self.at, &self.truth.sessions);
+        let shown = shown.filter(|id| sessions.get(*id).is_some_and(|known| !known.is_open()));
+        if let Some(disobeyed) = self.liar.disobeys.as_mut().filter(|it| shown == Some(&it.session)) {
+            disobeyed.heard += 1;
+            if disobeyed.heard <= HEARD_TWICE {
+                disobeyed.since = at;
+            }
+        }
     }
 
     /// Its own sessions, with more than any car takes: so much that a person has to look at it in any case, or so much

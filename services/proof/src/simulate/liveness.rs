@@ -180,7 +180,8 @@ impl World {
             if lost && !ticketed {
                 self.tally.count("supplies lost with their engine's store");
             }
-            self.expect("INV-1", ticketed || told || lost, || {
+            let late = self.truth.given_up.contains(&id); // a person has not said that it is billed
+            self.expect("INV-1", ticketed || told || lost || late, || {
                 format!("session {id} was supplied and has no ticket")
             });
         }

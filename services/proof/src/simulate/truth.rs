@@ -165,9 +165,9 @@ pub(super) fn rank(state: State) -> u8 {
     }
 }
 
-/// Its final reading is on central's disk, and its ticket with it.
+/// Its final reading is on central's disk with its ticket; or it came to nothing, and nobody said otherwise.
 pub(super) fn final_reading_billed(session: &Session) -> bool {
-    session.may_be_forgotten() || session.ticket().is_some_and(|ticket| !ticket.estimated())
+    session.may_be_forgotten() || session.ticket().map_or(session.closed(), |ticket| !ticket.estimated())
 }
 
 /// The word on the topic.

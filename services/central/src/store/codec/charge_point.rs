@@ -19,7 +19,6 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         epoch,
         highest_authorization,
         out_of_order,
-        never_supplied,
     } = point;
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
@@ -31,7 +30,6 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         epoch: *epoch,
         highest_authorization: *highest_authorization,
         out_of_order: *out_of_order,
-        never_supplied: *never_supplied,
     })
 }
 
@@ -47,7 +45,6 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         epoch: stored.epoch,
         highest_authorization: stored.highest_authorization,
         out_of_order: stored.out_of_order,
-        never_supplied: stored.never_supplied,
     })
 }
 
@@ -63,7 +60,7 @@ mod tests {
             location in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,128}",
             micros in 0..=10_000_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
-            numbers in any::<(u64, u64, bool, bool)>(),
+            numbers in any::<(u64, u64, bool)>(),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
@@ -75,7 +72,6 @@ mod tests {
                 epoch: numbers.0,
                 highest_authorization: numbers.1,
                 out_of_order: numbers.2,
-                never_supplied: numbers.3,
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);
         }

@@ -58,6 +58,7 @@ fn life_stored(life: &Life) -> stored_session::Life {
             reason: ending.reason.clone(),
             ended_ms: ending.at.0,
             declined: ending.declined,
+            most_wh: ending.most.map(Energy::wh),
             settlement: Some(settlement_stored(settlement)),
         }),
     }
@@ -74,11 +75,11 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
             delivered: delivered.map(delivered_stored),
             deadline_ms: deadline.wall.0,
         }),
-        Settlement::Unread { delivered, deadline, revoke, most } => Stored::Unread(StoredUnread {
+        Settlement::Unread { delivered, deadline, revoke } => Stored::Unread(StoredUnread {
             delivered: Some(delivered_stored(*delivered)),
             deadline_ms: deadline.wall.0,
             revoke: *revoke,
-            most_wh: most.map(Energy::wh),
+            most_wh: None,
         }),
         Settlement::Review { delivered, reported, deadline, held } => Stored::Review(StoredReview {
             delivered: Some(delivered_stored(*delivered)),
@@ -182,10 +183,15 @@ fn life(stored: stored_session::Life, currency: Currency) -> Result<Life, Unread
                 reason: of.reason,
                 at: Wall(of.ended_ms),
                 declined: of.declined,
+                most: of.most_wh.or(most_of_before(of.settlement.as_ref())).map(Energy::from_wh),
             },
             settlement: settlement(of.settlement.ok_or_else(|| lacks("what is owed"))?, currency)?,
         },
     })
+}
+
+fn most_of_before(owed: Option<&stored_ended::Settlement>) -> Option<u64> {
+    if let Some(stored_ended::Settlement::Unread(of)) = owed { of.most_wh } else { None }
 }
 
 fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Settlement, Unreadable> {
@@ -201,7 +207,6 @@ fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Se
             delivered: delivered(of.delivered)?,
             deadline: deadline(of.deadline_ms),
             revoke: of.revoke,
-            most: of.most_wh.map(Energy::from_wh),
         },
         Stored::Review(of) => Settlement::Review {
             delivered: delivered(of.delivered)?,

@@ -167,6 +167,10 @@ pub struct Ending {
     /// Its engine refused it, or gave it back, before it had started, or it was never authorised: no word of its
     /// engine starts it.
     pub declined: bool,
+    /// No more than this is believed of it, whenever it is told: its engine, which was in reach, had not delivered
+    /// more, or its driver was denied it. `None`: the engine was out of reach since, and its word is judged as it
+    /// comes.
+    pub most: Option<Energy>,
 }
 
 /// What is still owed for a session that is over.
@@ -194,9 +198,6 @@ pub enum Settlement {
         deadline: Deadline,
         /// The engine's word on its authorisation is wanted too.
         revoke: bool,
-        /// No more than this is believed, whenever it is told: by its end its engine, which was in reach, had not
-        /// delivered more. `None`: the engine was out of reach, and its word is judged as it comes.
-        most: Option<Energy>,
     },
     /// What its engine reports is not believed: a person settles it, or its deadline does.
     Review {

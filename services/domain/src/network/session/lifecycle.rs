@@ -57,7 +57,7 @@ impl Session {
             None => Life::Reserved { deadline },
             Some(outcome) => {
                 let reason = "found at the charge point, unknown to central".into();
-                let ending = Ending { outcome, reason, at: now.wall, declined: false };
+                let ending = Ending { outcome, reason, at: now.wall, declined: false, most: None };
                 Life::Ended { ending, settlement: Settlement::Unanswered { deadline } }
             }
         };
@@ -135,21 +135,25 @@ impl Session {
         let settlement = match (self.delivered(), word) {
             (delivered, Word::Lost) => Settlement::Lost { delivered, deadline },
             (Some(delivered), word) => {
-                Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted, most: None }
+                Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted }
             }
             (None, Word::Wanted) => Settlement::Unanswered { deadline },
             (None, Word::Given) => Settlement::Void,
         };
         let declined = settlement == Settlement::Void;
-        self.life = Life::Ended { ending: Ending { outcome, reason, at, declined }, settlement };
+        self.live.stopped_at = None; // the order to stop goes out again
+        self.life = Life::Ended { ending: Ending { outcome, reason, at, declined, most: None }, settlement };
         Ended { told }
     }
 
-    /// Its engine, which was in reach, had not delivered more by its end: nothing above that is believed.
-    pub(in crate::network) fn had_at_most(&mut self, energy: Energy) {
-        if let Settlement::Unread { most, .. } = self.settlement_mut() {
-            *most = Some(energy);
+    /// Nothing above that is believed of a session that is over, whenever it is told. False: it was not before.
+    pub(in crate::network) fn had_at_most(&mut self, energy: Energy) -> bool {
+        let Life::Ended { ending, .. } = &mut self.life else { return false };
+        let news = ending.most.is_none_or(|known| energy < known);
+        if news {
+            ending.most = Some(energy);
         }
+        news
     }
 
     /// The engine's store is lost with what only it knew of a session that is over.
@@ -202,20 +206,23 @@ impl Session {
         }
     }
 
-    /// The final reading will not come. True: the ticket is issued, on the highest one that came, by telemetry too;
-    /// else none is due.
-    pub(in crate::network) fn settle(&mut self, now: Wall) -> bool {
+    /// The final reading will not come. The ticket is issued, on the highest one that came, by telemetry too, or none
+    /// is due. Where telemetry alone says that it started, though its engine's store is not lost, a person is asked.
+    pub(in crate::network) fn settle(&mut self, now: Wall, review_by: Deadline) {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
-        let (delivered, price) = (self.delivered_by_all_accounts(), self.facts.price);
+        let price = self.facts.price;
+        let delivered = self.delivered_by_all_accounts().filter(|_| !self.declined());
+        let unconfirmed = matches!(self.settlement(), Some(Settlement::Unanswered { .. }));
         let held = self.kept_for_review(); // else no engine is known to keep a record of it
-        *self.settlement_mut() = match delivered {
+        let owed = match delivered {
+            Some(told) if unconfirmed => return self.only_told(told, review_by),
             Some(Delivered { started, energy, seq }) => {
                 let ticket = Ticket::issue(price, energy, None, now);
                 Settlement::Billed { started, seq, ticket, held, settled: None }
             }
             None => Settlement::Void,
         };
-        delivered.is_some()
+        *self.settlement_mut() = owed;
     }
 
     /// The engine has forgotten a session that has its ticket.
@@ -226,15 +233,19 @@ impl Session {
         }
     }
 
-    /// A closed session of which its engine tells more: until the engine has forgotten it too.
+    /// A closed session of which its engine tells more: until the engine has forgotten it too. One that came to nothing
+    /// is started by no word, in a row of before `declined` was kept either.
     pub(in crate::network) fn revive(&mut self, deadline: Deadline, age: Age, now: Mono) {
         self.live = Live { last_sign: now, age, ..Live::default() };
-        match self.settlement_mut() {
-            void @ Settlement::Void => *void = Settlement::Unanswered { deadline },
-            Settlement::Billed { ticket, held, .. } => {
+        match &mut self.life {
+            Life::Ended { ending, settlement: void @ Settlement::Void } => {
+                ending.declined = true;
+                *void = Settlement::Unanswered { deadline };
+            }
+            Life::Ended { settlement: Settlement::Billed { ticket, held, .. }, .. } => {
                 *held = Some(Held { over: !ticket.estimated(), revoke: false });
             }
-            owed => unreachable!("it is not closed: {owed:?}"),
+            other => unreachable!("it is not closed: {other:?}"),
         }
     }
 
@@ -295,15 +306,20 @@ mod tests {
         let end = Some(SupplyEnd::Completed);
         let ticket = Ticket::issue(facts.price, Energy::from_wh(100), end, Wall(3));
         let settlement = Settlement::Billed { started: Wall(1), seq: 2, ticket, held: None, settled: None };
-        let ending =
-            Ending { outcome: Outcome::Completed, reason: String::new(), at: Wall(2), declined: false };
+        let ending = Ending {
+            outcome: Outcome::Completed,
+            reason: String::new(),
+            at: Wall(2),
+            declined: false,
+            most: None,
+        };
         Session::stored(facts, Life::Ended { ending, settlement })
     }
 
     #[test]
     #[should_panic = "Billed"]
     fn a_ticket_is_never_issued_again() {
-        billed().settle(Wall(9));
+        billed().settle(Wall(9), Deadline::after(at(5), std::time::Duration::from_secs(1)));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Session {
         if !believed && before.is_some() && reading.end.is_none() {
             return Read::Absurd;
         }
-        let declined = self.ended().is_some_and(|(ending, _)| ending.declined);
+        let declined = self.declined();
         let counts = believed && !declined; // else its start is believed all the same, and no energy
         let energy = if counts { reading.energy } else { Energy::ZERO };
         let delivered = Delivered {
@@ -125,8 +125,7 @@ impl Session {
                     *known = Some(delivered);
                 } else {
                     let deadline = settlement.deadline().unwrap_or(settle_by);
-                    let most = if let Settlement::Unread { most, .. } = settlement { *most } else { None };
-                    *settlement = Settlement::Unread { delivered, deadline, revoke: false, most };
+                    *settlement = Settlement::Unread { delivered, deadline, revoke: false };
                 }
                 Read::AfterEnd { first }
             }
@@ -155,7 +154,7 @@ impl Session {
             Outcome::Faulted => end.to_string(),
             Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
         };
-        let ending = Ending { outcome, reason, at, declined: false };
+        let ending = Ending { outcome, reason, at, declined: false, most: None };
         self.life = Life::Ended { ending, settlement: owed };
         Some(Ended { told })
     }

@@ -5,7 +5,7 @@
 
 use super::{
     Session,
-    life::{Deadline, Delivered, Disputed, Held, Settled, Settlement},
+    life::{Deadline, Delivered, Disputed, Held, Life, Settled, Settlement},
     reading::{Read, Reading},
     ticket::Ticket,
 };
@@ -24,9 +24,11 @@ impl Session {
     ) -> Read {
         let doubt = match self.ended() {
             Some((ending, _)) if ending.declined => {
-                "its charge point had refused it or given it back, or central never authorised it".into()
+                "its charge point had refused it or given it back, it had come to nothing, or central never \
+                 authorised it"
+                    .into()
             }
-            Some(_) if self.most_by_its_end().is_some_and(|limit| limit <= most) => {
+            Some((ending, _)) if ending.most.is_some_and(|limit| limit <= most) => {
                 format!("{most} is the most that it had delivered when it ended; it went on after that")
             }
             Some(_) | None => format!("{most} is the most that is believed of its charge point in that time"),
@@ -45,6 +47,17 @@ impl Session {
             }
         };
         Read::Doubted { ended }
+    }
+
+    /// Only telemetry, which anyone can write, says that it started: its engine never did, and nothing is billed
+    /// without a person's word.
+    pub(super) fn only_told(&mut self, told: Delivered, deadline: Deadline) {
+        let Life::Ended { ending, settlement } = &mut self.life else { return };
+        ending.declined = true;
+        let doubt = "only telemetry says that it started; its engine never did".into();
+        let reported = Disputed { energy: told.energy, end: None, doubt };
+        let delivered = Delivered { energy: Energy::ZERO, ..told };
+        *settlement = Settlement::Review { delivered, reported, deadline, held: None };
     }
 
     /// Its engine says more of what is not believed.

@@ -36,8 +36,7 @@ impl Session {
     }
 
     fn told_counts(&self) -> bool {
-        let declined = self.review().is_some() && self.ended().is_some_and(|(ending, _)| ending.declined);
-        !self.settled() && !declined
+        !(self.settled() || self.review().is_some() && self.declined())
     }
 
     /// With what a store kept of it.
@@ -46,9 +45,14 @@ impl Session {
     }
 
     /// The most that is believed of it now.
-    pub(in crate::network) fn most(&self, rated: Power, session_energy_max: Energy, now: Mono) -> Energy {
-        let by_time = self.live.age.now(now).map_or(Energy::MAX, |age| most_in(rated, age + GRACE));
-        let by_its_end = self.most_by_its_end().unwrap_or(Energy::MAX);
+    pub(in crate::network) fn most(
+        &self,
+        rated: Power,
+        session_energy_max: Energy,
+        age: Option<Duration>,
+    ) -> Energy {
+        let by_time = age.map_or(Energy::MAX, |age| most_in(rated, age + GRACE));
+        let by_its_end = self.ended().and_then(|(ending, _)| ending.most).unwrap_or(Energy::MAX);
         by_time.min(by_its_end).min(session_energy_max)
     }
 

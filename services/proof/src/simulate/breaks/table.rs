@@ -38,8 +38,8 @@ pub(super) const BREAKS: &[Break] = &[
         name: "disobeyed-stop-holds-its-driver",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-            "Life::Supplying { stop: Some(stop), .. } if disobeyed =>"
-            => r#"Life::Supplying { stop: Some(stop), .. }
+            "Life::Supplying { stop: Some(_), .. } if disobeyed =>"
+            => r#"Life::Supplying { stop: Some(_), .. }
                 if disobeyed && !crate::broken("disobeyed-stop-holds-its-driver") =>"#)],
     },
     Break {
@@ -342,9 +342,8 @@ r#"        if let Some(record) = stored.current {
         name: "declined-session-revived",
         promises: &["INV-1", "INV-4", "INV-10"],
         edits: &[edit!("domain/src/network/session/reading.rs":
-"        let declined = self.ended().is_some_and(|(ending, _)| ending.declined);"
-=> r#"        let declined = self.ended().is_some_and(|(ending, _)| ending.declined)
-            && !crate::broken("declined-session-revived");"#)],
+"        let declined = self.declined();"
+=> r#"        let declined = self.declined() && !crate::broken("declined-session-revived");"#)],
     },
     Break {
         name: "settled-above-what-was-reported",
@@ -369,9 +368,9 @@ r#"        let open = point.open.clone();
         name: "registrations-word-taken",
         promises: &["INV-1", "INV-4", "INV-8", "INV-10"],
         edits: &[edit!("domain/src/network/registration.rs":
-"        Ok(answer) if answer.is_of(id, instance) => return"
-=> r#"        Ok(_) if crate::broken("registrations-word-taken") => return Ok(true),
-        Ok(answer) if answer.is_of(id, instance) => return"#)],
+"        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"
+=> r#"        Ok(_) if crate::broken("registrations-word-taken") => return Ok(()),
+        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"#)],
     },
     Break {
         name: "provisional-registration-replaces",

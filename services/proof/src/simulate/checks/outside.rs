@@ -76,7 +76,7 @@ impl World {
         let kept = self.truth.supplies.iter().filter(|(_, s)| s.ended && s.instance == report.instance);
         let missing = kept.map(|(session, _)| session).find(|session| {
             let known = self.truth.sessions.get(*session);
-            known.is_none_or(|known| known.ticket().is_none())
+            known.is_none_or(|known| known.ticket().is_none() && !known.closed())
                 && report
                     .unsettled
                     .iter()

@@ -4,7 +4,7 @@ use super::{
     super::{truth::Supplied, world::World},
     ms,
 };
-use domain::network::{Outcome, Session, Settled, State, Ticket};
+use domain::network::{Life, Outcome, Session, Settled, Ticket};
 use domain::{Energy, Price};
 
 /// What a bill must be, reckoned apart from the product's own way: half to even, once, to the minor unit.
@@ -96,15 +96,19 @@ impl World {
     pub(in crate::simulate) fn check_review(&mut self, session: &Session) {
         let Some(reported) = session.review() else { return };
         let id = &session.id;
-        if !self.truth.reviewed.contains_key(id) {
+        if self.truth.sessions.get(id).is_none_or(|before| before.review().is_none()) {
             self.truth.reviewed.insert(id.clone(), self.at);
             self.tally.count("sessions under review");
         }
         let unsure = self.truth.jumped.is_some() || self.truth.restored;
         let lied = self.truth.lied.contains(id);
-        // Its engine may not have heard of the stop, and what flowed on is a person's to judge.
-        let unheard = session.state() == State::Ended(Outcome::Stopped);
-        self.expect("INV-10", lied || unsure || unheard, || {
+        let Life::Ended { ending, .. } = session.life() else { return };
+        // Its engine was in reach, and may not have heard of the stop; or its driver was denied it, and the answer was
+        // lost; or it had come to nothing when central gave it up: what flowed then is a person's to judge.
+        let cut = ending.most.is_some() && matches!(ending.outcome, Outcome::Stopped | Outcome::Rejected);
+        let ended = self.truth.ended.get(id).copied().unwrap_or(self.at);
+        let late = self.truth.given_up.contains(id) || self.deadline_passed(ended);
+        self.expect("INV-10", lied || unsure || cut || late, || {
             format!("session {id} is under review, and its engine is honest: {reported:?}")
         });
     }
@@ -124,7 +128,7 @@ impl World {
         }
         let id = &session.id;
         let nothing_of_it = session.review().is_some() && session.energy() == Energy::ZERO;
-        if nothing_of_it && self.truth.lied.contains(id) {
+        if nothing_of_it && (self.truth.lied.contains(id) || self.truth.forged.contains_key(id)) {
             return;
         }
         let supplied = self.truth.supplies.get(id).cloned();

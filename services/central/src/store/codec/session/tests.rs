@@ -61,9 +61,8 @@ fn settlements() -> impl Strategy<Value = Settlement> {
         Just(Settlement::Void),
         (option::of(delivereds()), deadlines())
             .prop_map(|(delivered, deadline)| Settlement::Lost { delivered, deadline }),
-        (delivereds(), deadlines(), any::<bool>(), option::of(energies())).prop_map(
-            |(delivered, deadline, revoke, most)| Settlement::Unread { delivered, deadline, revoke, most }
-        ),
+        (delivereds(), deadlines(), any::<bool>())
+            .prop_map(|(delivered, deadline, revoke)| Settlement::Unread { delivered, deadline, revoke }),
         (delivereds(), energies(), ends(), ".{1,80}", deadlines(), helds()).prop_map(
             |(delivered, energy, end, doubt, deadline, held)| {
                 let reported = Disputed { energy, end, doubt };
@@ -76,8 +75,20 @@ fn settlements() -> impl Strategy<Value = Settlement> {
 
 /// Every life there can be.
 fn lives() -> impl Strategy<Value = Life> {
-    let ending = (select(&Outcome::ALL[..]), ".{0,80}", 0..4_000_000_000_000_i64, any::<bool>())
-        .prop_map(|(outcome, reason, at, declined)| Ending { outcome, reason, at: Wall(at), declined });
+    let ending = (
+        select(&Outcome::ALL[..]),
+        ".{0,80}",
+        0..4_000_000_000_000_i64,
+        any::<bool>(),
+        option::of(energies()),
+    )
+        .prop_map(|(outcome, reason, at, declined, most)| Ending {
+            outcome,
+            reason,
+            at: Wall(at),
+            declined,
+            most,
+        });
     prop_oneof![
         (deadlines(), requests()).prop_map(|(deadline, request)| Life::Authorizing { deadline, request }),
         deadlines().prop_map(|deadline| Life::Reserved { deadline }),
