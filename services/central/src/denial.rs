@@ -25,6 +25,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::ChargeStopped => (Code::FailedPrecondition, false),
         Reason::RequestIdReused => (Code::InvalidArgument, false),
         Reason::RegistrationClosed => (Code::PermissionDenied, false),
+        Reason::TooManyAtAddress => (Code::ResourceExhausted, false),
         Reason::Overloaded => (Code::ResourceExhausted, true),
         Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected => (Code::Aborted, true),
         // The caller has to register again first: a retry of the same call cures nothing.

@@ -12,10 +12,11 @@ use mesh::{
     Shutdown,
     backoff::Backoff,
     group_commit::Owner,
+    grpc::Caller,
     kafka::Log,
     store::{Role, SledStore},
 };
-use std::io;
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 /// A store that is open, and locked.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ pub(crate) struct Beginning {
 impl Opening {
     /// Opens the store. Blocks.
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
-        let config = Config { confirm_copied: options.changelog, ..options.rules.config()? };
+        let many_callers = hosts(&options.server.many_callers);
+        let config = Config { confirm_copied: options.changelog, many_callers, ..options.rules.config()? };
         // To be rebuilt is why it is not there.
         let must_exist = options.store_must_exist && !options.rebuild;
         let role = Role { name: "central", older_copies: true, must_exist };
@@ -100,6 +102,12 @@ impl Opening {
             None => Ok(None),
         }
     }
+}
+
+/// As callers are named, and as engines' addresses name them.
+fn hosts(addresses: &[IpAddr]) -> BTreeSet<String> {
+    let local = addresses.iter().any(IpAddr::is_loopback).then(|| "localhost".to_owned());
+    addresses.iter().map(|address| Caller::from(*address).to_string()).chain(local).collect()
 }
 
 async fn open(store: SledStore, config: Config) -> Result<Owner<Writer, SledStore>, Error> {

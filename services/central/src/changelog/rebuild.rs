@@ -262,6 +262,7 @@ mod tests {
             epoch: 7,
             highest_authorization: 7,
             out_of_order: n == 3,
+            never_supplied: n == 4,
         };
         let points = (0..10).map(|n| {
             let point = point(n);

@@ -39,7 +39,7 @@ pub(crate) struct Inside {
     /// It ends no supply when it is told to.
     pub(crate) stubborn: bool,
     pub(crate) instance: String,
-    /// Whose it is; empty: it does not say.
+    /// Whose it is; empty: whichever is registered with it, as if it were as many.
     pub(crate) charge_point: String,
     /// The charge points that were asked about.
     pub(crate) heard: BTreeSet<String>,
@@ -261,7 +261,11 @@ impl EngineService for Served {
         }
         let inside = self.enter("GetEngineState", &metadata, false).await;
         let result = inside.result(&request.instance_id, &request.charge_point_id);
-        Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state: inside.state() }))
+        let mut state = inside.state();
+        if let Some(state) = state.as_mut().filter(|state| state.charge_point_id.is_empty()) {
+            state.charge_point_id = request.charge_point_id;
+        }
+        Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state }))
     }
 
     async fn confirm_settled(

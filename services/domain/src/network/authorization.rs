@@ -167,7 +167,11 @@ impl Step<'_> {
                 && point.stored.location.as_str().starts_with(prefix)
                 && still_free()
         };
-        match registry.free().find(fits) {
+        // One host may have many that fail: it costs a request one try while others are free.
+        let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
+        let apart = |point: &&Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
+        let fitting = || registry.free().filter(fits);
+        match fitting().find(apart).or_else(|| fitting().next()) {
             Some(point) => Ok(point.stored.id.clone()),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later";

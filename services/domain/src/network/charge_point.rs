@@ -67,6 +67,8 @@ pub struct ChargePoint {
     pub highest_authorization: u64,
     /// Out of service by the operator's order.
     pub out_of_order: bool,
+    /// Nobody has charged there yet.
+    pub never_supplied: bool,
 }
 
 /// Where a free charge point stands in the choice: whether its last try failed, then its price.
@@ -81,7 +83,10 @@ pub(super) struct Point {
     pub(super) connection: u64,
     /// As what it is listed among those that are free, if it is.
     pub(super) free_at: Option<Rank>,
-    /// The last request that tried it was refused by its engine, or had no answer in the time that it had.
+    /// Where it registered from, and where its engine is: what is one host's counts together.
+    pub(super) hosts: BTreeSet<String>,
+    /// The last request that tried it was refused by its engine, had no answer in the time that it had, or was granted
+    /// where nobody has charged yet, and came to nothing; until it has supplied.
     pub(super) try_failed: bool,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
     pub(super) seen_authorization: u64,
@@ -134,6 +139,7 @@ impl Point {
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,
+            hosts: BTreeSet::new(),
             try_failed: false,
             seen_authorization: 0,
             seen_too_much: false,

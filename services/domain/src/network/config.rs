@@ -38,6 +38,8 @@ pub struct Config {
     pub registration: RegistrationPolicy,
     /// How many charge points may register.
     pub max_charge_points: usize,
+    /// The hosts that stand for many, a proxy or a backend say: what one host may have is not counted for these.
+    pub many_callers: BTreeSet<String>,
     /// Whoever let so many reservations go unused within [`Self::unused_within`] has to wait; 0: nobody ever has.
     pub unused_most: usize,
     /// For how long an unused reservation counts.
@@ -73,6 +75,7 @@ impl Default for Config {
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,
             max_charge_points: 100_000,
+            many_callers: BTreeSet::new(),
             unused_most: 5,
             unused_within: Duration::from_secs(600),
             confirm_copied: false,
@@ -81,6 +84,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Is it one host, whose share is counted? Not where it is unknown, or stands for many.
+    pub(super) fn is_one(&self, host: &str) -> bool {
+        !host.is_empty() && !self.many_callers.contains(host)
+    }
+
+    /// Where a charge point that registers from `from` belongs to: there, and where its engine is.
+    pub(super) fn hosts(&self, from: &str, engine_address: &str) -> BTreeSet<String> {
+        let engine = engine_address.rsplit_once(':').map_or(engine_address, |(host, _port)| host);
+        let hosts = [from, engine.trim_matches(['[', ']'])];
+        hosts.into_iter().filter(|host| self.is_one(host)).map(str::to_owned).collect()
+    }
+
     /// Three intervals without a word is silence.
     pub(super) fn silence(&self) -> Duration {
         self.report_interval * 3

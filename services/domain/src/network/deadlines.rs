@@ -46,15 +46,19 @@ impl Step<'_> {
         let (now, silence) = (self.now.mono, self.net.config.silence());
         let mut lost: Vec<ChargePointId> = Vec::new();
         let mut waiting: Vec<ChargePointId> = Vec::new();
+        let mut made_up: Vec<ChargePointId> = Vec::new();
         for (id, point) in self.net.registry.points() {
             match point.link {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
                 Link::Up { .. } | Link::Lost { .. } => {}
             }
-            if self.wanted_call(point).is_some() {
+            if self.is_made_up(point) {
+                made_up.push(id.clone());
+            } else if self.wanted_call(point).is_some() {
                 waiting.push(id.clone());
             }
         }
+        self.forget_the_made_up(made_up);
         for id in &lost {
             self.link_lost(id);
         }

@@ -61,6 +61,8 @@ super::words! {
     Overloaded = "OVERLOADED",
     /// Central takes no new charge points.
     RegistrationClosed = "REGISTRATION_CLOSED",
+    /// One address has as many charge points as it may.
+    TooManyAtAddress = "TOO_MANY_AT_ADDRESS",
     /// Another monitor holds the charge point.
     MonitorAlreadyConnected = "MONITOR_ALREADY_CONNECTED",
     /// Another engine store holds the charge point.

@@ -156,6 +156,7 @@ impl Step<'_> {
                 self.changed(id);
                 let text = format!("{} supplies session {id}", self.session(id).charge_point);
                 self.happened(Level::Info, "supplies_started", text);
+                self.has_supplied(id);
                 self.supplies(id, true);
             }
             Read::GoesOn => self.supplies(id, self.session(id).shown_energy() > shown),
@@ -167,6 +168,17 @@ impl Step<'_> {
             }
             Read::Doubted { ended } => self.under_review(id, ended),
             Read::Final { ended } => self.final_reading(id, ended, reading.end.and_then(failure_of)),
+        }
+    }
+
+    /// Its charge point is of use: it has its place in the choice again.
+    fn has_supplied(&mut self, id: &SessionId) {
+        let point = self.session(id).charge_point.clone();
+        self.touch(&point);
+        let at = self.point_mut(&point);
+        at.try_failed = false;
+        if std::mem::take(&mut at.stored.never_supplied) {
+            self.point_changed(&point);
         }
     }
 
@@ -184,6 +196,7 @@ impl Step<'_> {
     fn final_reading(&mut self, id: &SessionId, ended: Option<Ended>, failure: Option<SupplyFailure>) {
         if let Some(ended) = ended {
             self.ended(id);
+            self.has_supplied(id); // it may have begun and ended since the last answer
             if let Some(failure) = failure.filter(|_| !ended.told) {
                 self.notify_error(id, failure);
             }

@@ -123,7 +123,9 @@ impl Step<'_> {
             return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
         self.touch(id);
-        self.point_mut(id).stored.price = price;
+        let point = self.point_mut(id);
+        point.stored.price = price;
+        point.stored.never_supplied = false; // whoever orders for it knows it
         self.point_changed(id);
         self.happened(Level::Info, "orders", format!("{id} costs {price} a kWh from now on"));
         Ok(1)
@@ -144,11 +146,16 @@ impl Step<'_> {
                 format!("session {session} at {id} is not settled yet; forget the charge point after it");
             return denied(Reason::ChargePointBusy, text);
         }
+        self.leaves(id);
+        self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
+        Ok(1)
+    }
+
+    /// One that is disconnected, and has nothing in memory.
+    pub(super) fn leaves(&mut self, id: &ChargePointId) {
         self.net.registry.remove_point(id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());
-        self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
-        Ok(1)
     }
 
     pub(super) fn stop_charge(

@@ -94,5 +94,6 @@ fn unknown(session: &Session) -> ChargePoint {
         epoch: 0,
         highest_authorization: 0,
         out_of_order: false,
+        never_supplied: false,
     }
 }

@@ -16,7 +16,7 @@ use super::{
     reply::Registered,
     request::{Asked, Token},
 };
-use crate::ids::MAX_CLAIMED_EPOCH;
+use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
 use std::time::Duration;
 
 /// A registration waits so long at most for its engine: far longer than a call takes.
@@ -25,15 +25,20 @@ const PROVISIONAL_FOR: Duration = Duration::from_secs(60);
 const PROVISIONAL_MOST: usize = 1024;
 /// So many of one host's. With all of them silent the other hosts' charge points come into the network as ever.
 const PROVISIONAL_A_HOST: usize = 128;
+/// So many charge points a host may have where anyone may register: one process can be the engine of any number. A
+/// large site behind one address has fewer.
+const A_HOST: usize = 100;
+/// Who was never charged at, and has been away for so long, is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 impl Step<'_> {
     pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {
-        if let Err(denial) = self.may_register(&registration) {
+        if let Err(denial) = self.may_register(&registration, &asked.context.address) {
             return self.registration_refused(asked.token, denial);
         }
         let epoch = self.next_epoch(&registration);
         if self.brings_nothing_new(&registration) {
-            return self.registered(asked.token, registration, epoch);
+            return self.registered((asked.token, &asked.context.address), registration, epoch);
         }
         let waiting = self.net.provisional.values();
         let theirs = waiting.filter(|waiting| waiting.host == asked.context.address).count();
@@ -78,7 +83,7 @@ impl Step<'_> {
         seen.saturating_add(1).max(u64::try_from(self.now.wall.0).unwrap_or(0))
     }
 
-    fn may_register(&self, registration: &Registration) -> Result<(), Denial> {
+    fn may_register(&self, registration: &Registration, host: &str) -> Result<(), Denial> {
         let id = &registration.charge_point;
         let denied = |reason, text| Err(Denial::new(reason, text));
         let Some(point) = self.net.registry.find_point(id) else {
@@ -94,7 +99,7 @@ impl Step<'_> {
                 let text = format!("{id} cannot register: the network is full ({count} charge points)");
                 return denied(Reason::RegistrationClosed, text);
             }
-            return Ok(());
+            return self.has_room_for(registration, host);
         };
         let silence = self.net.config.silence();
         let there = match point.link {
@@ -115,19 +120,47 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Has the host that it comes from, and the one that its engine is at, room for one more?
+    fn has_room_for(&self, registration: &Registration, from: &str) -> Result<(), Denial> {
+        let open = self.net.config.registration == RegistrationPolicy::Open;
+        let hosts = self.net.config.hosts(from, &registration.engine_address);
+        let full = |host: &String| open && self.net.registry.count_at(host) >= A_HOST;
+        let Some(full) = hosts.into_iter().find(full) else { return Ok(()) };
+        let text = format!(
+            "{} cannot register: {full} has {A_HOST} charge points, as many as one address may; ask the operator to \
+             name it by --many-callers where it stands for many, or to list the charge points with --known",
+            registration.charge_point
+        );
+        Err(Denial::new(Reason::TooManyAtAddress, text))
+    }
+
     /// The engine at the registered address has answered, or has not.
     pub(super) fn engine_heard(
         &mut self,
         provisional: Provisional,
         result: Result<EngineAnswer, CallFailed>,
     ) {
-        let Provisional { token, registration, epoch, .. } = provisional;
+        let Provisional { token, host, registration, epoch, .. } = provisional;
         let admitted = is_its_engine(&registration, result)
-            .and_then(|()| self.may_register(&registration)) // others may have come meanwhile
+            .and_then(|named| self.is_nobody_elses(&registration, named))
+            .and_then(|()| self.may_register(&registration, &host)) // others may have come meanwhile
             .and_then(|()| self.is_newest(&registration, epoch));
         match admitted {
-            Ok(()) => self.registered(token, registration, epoch),
+            Ok(()) => self.registered((token, &host), registration, epoch),
             Err(denial) => self.registration_refused(token, denial),
+        }
+    }
+
+    /// An older engine does not say whose it is: it is not another's, whose store it has.
+    fn is_nobody_elses(&self, registration: &Registration, named: bool) -> Result<(), Denial> {
+        if named {
+            return Ok(()); // among a hundred thousand, none is looked for
+        }
+        let Registration { charge_point: id, instance, engine_address: address, .. } = registration;
+        let mut points = self.net.registry.points().iter();
+        match points.find(|(other, point)| *other != id && point.stored.instance == *instance) {
+            None => Ok(()),
+            Some((other, _)) => Err(another_engine(address, other, id)),
         }
     }
 
@@ -143,7 +176,12 @@ impl Step<'_> {
         }
     }
 
-    fn registered(&mut self, token: Token<Registered>, registration: Registration, epoch: u64) {
+    fn registered(
+        &mut self,
+        (token, from): (Token<Registered>, &str),
+        registration: Registration,
+        epoch: u64,
+    ) {
         let id = registration.charge_point.clone();
         let now = self.now.mono;
         if self.net.registry.find_point(&id).is_none() {
@@ -157,11 +195,14 @@ impl Step<'_> {
                 epoch: 0,
                 highest_authorization: 0,
                 out_of_order: false,
+                never_supplied: true,
             };
             self.net.forgotten_points.remove(&id);
             self.net.registry.add_point(Point::new(point, now, true));
         }
         self.touch(&id);
+        let hosts = self.net.config.hosts(from, &registration.engine_address);
+        self.net.registry.is_at(&id, hosts);
         let point = self.point_mut(&id);
         point.stored.epoch = epoch;
         point.stored.engine_address = registration.engine_address;
@@ -184,6 +225,27 @@ impl Step<'_> {
         self.reply(token, Err(denial));
     }
 
+    pub(super) fn is_made_up(&self, point: &Point) -> bool {
+        let nothing_left = point.open.is_none() && point.ended.is_empty() && !point.stored.out_of_order;
+        let away = |since| self.now.mono.since(since) >= FORGOTTEN_AFTER;
+        point.stored.never_supplied
+            && nothing_left
+            && matches!(point.link, Link::Lost { since } if away(since))
+    }
+
+    /// Nobody has charged there, its operator has given no order, and it has been away for long: it was made up, or is
+    /// not coming back, and keeps no room.
+    pub(super) fn forget_the_made_up(&mut self, ids: Vec<ChargePointId>) {
+        for id in ids {
+            self.leaves(&id);
+            self.happened(
+                Level::Info,
+                "charge_points_forgotten",
+                format!("{id} never supplied, and is forgotten"),
+            );
+        }
+    }
+
     /// Those whose engines were waited for long enough. They are in the order in which they came.
     pub(super) fn provisional_over(&mut self) {
         while let Some(oldest) = self.net.provisional.first_entry() {
@@ -197,22 +259,16 @@ impl Step<'_> {
     }
 }
 
-/// Is it the engine of the charge point that registers, with the store that it named?
+/// Is it the engine of the charge point that registers, with the store that it named? Whether it said whose it is.
 fn is_its_engine(
     registration: &Registration,
     result: Result<EngineAnswer, CallFailed>,
-) -> Result<(), Denial> {
+) -> Result<bool, Denial> {
     let Registration { charge_point: id, instance, engine_address: address, .. } = registration;
     let (reason, text) = match result {
-        Ok(answer) if answer.is_of(id, instance) => return Ok(()),
+        Ok(answer) if answer.is_of(id, instance) => return Ok(answer.report.charge_point.is_some()),
         Ok(answer) => match answer.report.charge_point.filter(|named| named != id) {
-            Some(other) => {
-                let text = format!(
-                    "the engine at {address} is of {other}, not of {id}; give the monitor of {id} the address of its \
-                     own engine"
-                );
-                (Reason::ChargePointMismatch, text)
-            }
+            Some(other) => return Err(another_engine(address, &other, id)),
             None => {
                 let text = format!(
                     "the engine of {id} at {address} has another store than its monitor registers; register that one"
@@ -229,4 +285,11 @@ fn is_its_engine(
         }
     };
     Err(Denial::new(reason, text))
+}
+
+fn another_engine(address: &str, other: &ChargePointId, id: &ChargePointId) -> Denial {
+    let text = format!(
+        "the engine at {address} is of {other}, not of {id}; give the monitor of {id} the address of its own engine"
+    );
+    Denial::new(Reason::ChargePointMismatch, text)
 }

@@ -30,6 +30,8 @@ pub(super) struct Registry {
     /// The charge points that are free, as central chooses: those whose last try failed come last; then the cheapest
     /// first, then by id.
     free: BTreeSet<(Rank, ChargePointId)>,
+    /// How many charge points each host has.
+    hosts: BTreeMap<String, usize>,
 }
 
 impl Registry {
@@ -93,8 +95,31 @@ impl Registry {
         self.points.insert(point.stored.id.clone(), point);
     }
 
+    /// Where a charge point registered from, and where its engine is.
+    pub(super) fn is_at(&mut self, id: &ChargePointId, hosts: BTreeSet<String>) {
+        let before = std::mem::replace(&mut self.point_mut(id).hosts, hosts.clone());
+        for host in hosts {
+            *self.hosts.entry(host).or_default() += 1;
+        }
+        for host in before {
+            let count = self.hosts.get_mut(&host).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if count == 0 {
+                self.hosts.remove(&host);
+            }
+        }
+    }
+
+    /// How many charge points this host has.
+    pub(super) fn count_at(&self, host: &str) -> usize {
+        self.hosts.get(host).copied().unwrap_or_default()
+    }
+
     /// One that is not free, and has no sessions in memory.
     pub(super) fn remove_point(&mut self, id: &ChargePointId) {
+        self.is_at(id, BTreeSet::new());
         self.points.remove(id);
     }
 

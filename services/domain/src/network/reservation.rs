@@ -20,8 +20,6 @@ impl Step<'_> {
         let lasts = self.net.config.reservation + self.net.config.reservation_margin;
         let deadline = Deadline::after(self.now, lasts);
         self.session_mut(id).grant(deadline);
-        let point = self.session(id).charge_point.clone();
-        self.point_mut(&point).try_failed = false;
         self.granted(id);
         self.changed(id);
     }
@@ -51,8 +49,11 @@ impl Step<'_> {
             Some(stop) => stop.to_string(),
             None => "nobody plugged in before the reservation's end".into(),
         };
-        let (driver, point) = (&session.driver, &session.charge_point);
+        let (driver, point) = (&session.driver, session.charge_point.clone());
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
+        if self.point(&point).stored.never_supplied && stop != Some(Stop::Operator) {
+            self.point_mut(&point).try_failed = true; // one that grants and never supplies is no use to anybody
+        }
         if word == Word::Given {
             self.went_unused(id);
         }

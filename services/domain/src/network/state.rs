@@ -111,8 +111,11 @@ impl Network {
             changed_sessions: BTreeSet::new(),
         };
         for point in stored.charge_points {
+            let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
+            let id = point.id.clone();
             let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, false) };
             network.registry.add_point(point);
+            network.registry.is_at(&id, hosts);
         }
         for mut session in stored.sessions {
             session.live.copied = !stored.uncopied.contains(&session.id);

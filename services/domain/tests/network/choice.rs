@@ -4,7 +4,8 @@ use crate::world::{World, cp, driver, sid};
 use domain::{
     ChargePointId, Context, Location,
     network::{
-        Asked, CallOutcome, Command, EngineRequest, Order, Reason, Session, State, Status, Target, Token,
+        Asked, CallOutcome, Command, EngineRequest, Order, Reason, Registration, Session, State, Status,
+        Target, Token,
     },
 };
 
@@ -58,30 +59,75 @@ fn three_silent_ones_that_cost_nothing_deny_no_open_request() {
     // From now on they come last; but they are not out.
     world.stop_charge("d1");
     world.answer("D", CallOutcome::Revoked, None, vec![]);
+    world.charges("d1", "D");
     world.request("d2", any());
     assert_eq!(place(&world, "d2"), cp("D"));
     world.request("d3", any());
     assert_eq!(place(&world, "d3"), cp("A"));
 }
 
-#[test]
-fn a_try_that_succeeds_brings_a_charge_point_back_to_its_place() {
-    let mut world = three_for_nothing();
-    for (outcome, next) in [(CallOutcome::Busy, "B"), (CallOutcome::Done, "A")] {
-        world.request("d1", Target::Named(cp("A")));
-        world.answer("A", outcome, None, vec![]);
-        world.stop_charge("d1");
-        if world.calls.contains_key(&cp("A")) {
-            world.answer("A", CallOutcome::Revoked, None, vec![]);
-        }
-        world.request("d2", any());
-        assert_eq!(place(&world, "d2"), cp(next), "after {outcome:?}");
-        world.stop_charge("d2");
-        world.answer(next, CallOutcome::Done, None, vec![]);
-        while world.calls.contains_key(&cp(next)) {
-            world.answer(next, CallOutcome::Revoked, None, vec![]);
-        }
+/// Its driver gives a reservation back.
+fn gives_back(world: &mut World, who: &str, id: &str) {
+    world.stop_charge(who);
+    while world.calls.contains_key(&cp(id)) {
+        world.answer(id, CallOutcome::Revoked, None, vec![]);
     }
+}
+
+#[test]
+fn a_supply_brings_a_charge_point_back_to_its_place_and_a_grant_does_not() {
+    let mut world = three_for_nothing();
+    world.request("d1", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Busy, None, vec![]);
+    world.request("d1", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    gives_back(&mut world, "d1", "A");
+    for (next, charged) in [("B", "A"), ("A", "A")] {
+        world.request("d2", any());
+        assert_eq!(place(&world, "d2"), cp(next));
+        world.answer(next, CallOutcome::Busy, None, vec![]);
+        while let Some(session) = world.net.open_session(&driver("d2")).cloned() {
+            let id = session.charge_point.to_string();
+            world.answer(&id, CallOutcome::Busy, None, vec![]);
+        }
+        world.charges("d1", charged);
+    }
+}
+
+#[test]
+fn who_grants_and_never_supplies_comes_last_once_that_has_supplied_keeps_its_place() {
+    for (supplied, next) in [(false, "B"), (true, "A")] {
+        let mut world = World::with_points(&ALL);
+        if supplied {
+            world.charges("d0", "A");
+        }
+        world.request("d1", any());
+        assert_eq!(place(&world, "d1"), cp("A"));
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        gives_back(&mut world, "d1", "A");
+        world.request("d2", any());
+        assert_eq!(place(&world, "d2"), cp(next), "supplied: {supplied}");
+    }
+}
+
+#[test]
+fn of_one_hosts_that_fail_a_request_tries_one_while_others_are_free() {
+    let mut world = World::new();
+    for n in 1..=9 {
+        let id = format!("AAA-{n}");
+        world.register(Registration { engine_address: "liar:1".into(), ..World::registration(&id) }).unwrap();
+        world.report(&id, domain::network::Health::Ok);
+        world.answer(&id, CallOutcome::Done, None, vec![]);
+    }
+    world.comes_from("honest", "D", "honest:1");
+    world.report("D", domain::network::Health::Ok);
+    world.answer("D", CallOutcome::Done, None, vec![]);
+    world.request("d", any());
+    assert_eq!(place(&world, "d"), cp("AAA-1"));
+    world.answer("AAA-1", CallOutcome::Busy, None, vec![]);
+    assert_eq!(place(&world, "d"), cp("D"));
+    world.answer("D", CallOutcome::Busy, None, vec![]);
+    assert_eq!(place(&world, "d"), cp("AAA-2"), "last, never out");
 }
 
 #[test]

@@ -21,6 +21,15 @@ impl World {
         session
     }
 
+    /// A whole charge, after which its engine knows of nothing any more.
+    pub(crate) fn charges(&mut self, who: &str, id: &str) {
+        let session = self.supplying(who, id);
+        self.says(id, who, &session, 3, MessageKind::Ended(SupplyEnd::Completed), 900);
+        while self.calls.contains_key(&cp(id)) {
+            self.answer(id, CallOutcome::Done, None, vec![]);
+        }
+    }
+
     /// The engine answers with this: the call that waits, or else one that a word on Kafka makes central make.
     pub(crate) fn says(
         &mut self,

@@ -4,8 +4,8 @@ use crate::world::{World, cp, price};
 use domain::{
     Context,
     network::{
-        Asked, CallFailed, CallOutcome, Command, Denial, EngineAnswer, EngineCall, EngineReport, Reason,
-        Registered, Registration, Reply, Status, Token,
+        Asked, CallFailed, CallOutcome, Command, Config, Denial, EngineAnswer, EngineCall, EngineReport,
+        Health, Order, Reason, Registered, Registration, Reply, Status, Token,
     },
 };
 
@@ -42,8 +42,12 @@ impl World {
 
     /// An engine answers a registration's call, as this charge point's and with this instance.
     pub(crate) fn heard(&mut self, call: &EngineCall, point: &str, instance: &str, outcome: CallOutcome) {
+        self.heard_as(call, Some(point), instance, outcome);
+    }
+
+    fn heard_as(&mut self, call: &EngineCall, point: Option<&str>, instance: &str, outcome: CallOutcome) {
         let report = EngineReport {
-            charge_point: Some(cp(point)),
+            charge_point: point.map(cp),
             instance: instance.parse().unwrap(),
             rated: None,
             highest_authorization: 0,
@@ -52,6 +56,16 @@ impl World {
         };
         let (charge_point, result) = (call.charge_point.clone(), Ok(EngineAnswer { outcome, report }));
         self.send(Command::EngineAnswered { charge_point, call: call.call, result });
+    }
+
+    /// A charge point of this host, whose engine is at another and answers as it should.
+    pub(crate) fn comes_from(&mut self, host: &str, id: &str, engine: &str) -> Option<Reason> {
+        let registration = Registration { engine_address: engine.into(), ..World::registration(id) };
+        let token = self.registers(host, registration);
+        if let Some(call) = self.newcomers.pop() {
+            self.heard(&call, id, "i1", CallOutcome::Done);
+        }
+        self.registered(token).unwrap().err().map(|denial| denial.reason)
     }
 
     /// What a registration was answered; `None`: it waits.
@@ -185,4 +199,67 @@ fn made_up_registrations_leave_nothing_behind() {
     let late = world.newcomers.remove(0);
     world.heard(&late, "X", "i1", CallOutcome::Done);
     assert_eq!(world.net.charge_point_count(), 2, "its answer comes too late");
+}
+
+#[test]
+fn a_host_has_a_hundred_charge_points_by_where_they_register_and_by_where_their_engines_are() {
+    let mut world = World::with(Config { many_callers: ["site".to_owned()].into(), ..Config::default() });
+    for n in 0..100 {
+        assert_eq!(world.comes_from("liar", &format!("X-{n}"), &format!("name-{n}:1")), None);
+    }
+    assert_eq!(world.comes_from("liar", "X-100", "another:1"), Some(Reason::TooManyAtAddress));
+    let moved = world.comes_from("liar", "X-7", "another:1");
+    assert_eq!(moved, None, "who is there already comes and goes");
+    for n in 0..100 {
+        assert_eq!(world.comes_from(&format!("from-{n}"), &format!("Y-{n}"), "[2001:db8::1]:5"), None);
+    }
+    assert_eq!(world.comes_from("from-100", "Y-100", "[2001:db8::1]:6"), Some(Reason::TooManyAtAddress));
+    world.restart();
+    assert_eq!(world.comes_from("from-100", "Y-100", "[2001:db8::1]:6"), Some(Reason::TooManyAtAddress));
+    // It costs nobody else, nor those who stand for many.
+    assert_eq!(world.comes_from("host", "A", "host:1"), None);
+    for n in 0..120 {
+        assert_eq!(world.comes_from("site", &format!("Z-{n}"), "site:1"), None);
+    }
+}
+
+#[test]
+fn who_never_supplied_and_is_away_for_a_day_is_forgotten() {
+    let mut world = World::with_points(&["A", "B", "C", "D"]);
+    world.charges("d", "A");
+    world.order(Order::SetPrice { charge_point: cp("B"), price: price() });
+    for _ in 0..24 {
+        world.now.mono.0 += 3_600_000;
+        world.report("D", Health::Ok);
+        world.send(Command::Tick);
+        while world.calls.contains_key(&cp("D")) {
+            world.answer("D", CallOutcome::Done, None, vec![]);
+        }
+    }
+    let all = |world: &World| world.pages.points.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(all(&world).len(), 4, "a day after the last word");
+    world.now.mono.0 += 3_600_000;
+    world.report("D", Health::Ok);
+    world.send(Command::Tick);
+    assert_eq!(all(&world), [cp("A"), cp("B"), cp("D")], "used, known to the operator, or there");
+    world.connect("C"); // as a new one
+}
+
+#[test]
+fn an_older_engine_is_not_two_charge_points() {
+    let mut world = World::with_points(&["A"]);
+    for (registration, granted) in [(mistyped(), false), (World::registration("A"), true)] {
+        let moved = Registration { engine_address: "elsewhere:1".into(), ..registration };
+        let token = world.registers("host", moved);
+        let call = world.newcomers.remove(0);
+        world.heard_as(&call, None, "i1", CallOutcome::Done);
+        let answer = world.registered(token).unwrap();
+        assert_eq!(
+            answer.as_ref().err().map(|denial| denial.reason),
+            (!granted).then_some(Reason::ChargePointMismatch)
+        );
+        if let Err(denial) = answer {
+            assert!(denial.text.contains("is of A, not of B"), "{}", denial.text);
+        }
+    }
 }

@@ -105,6 +105,7 @@ fn central_store() -> Vec<Vec<u8>> {
         epoch: 3,
         highest_authorization: 7,
         out_of_order: false,
+        never_supplied: true,
     };
     let answer = store::StoredAnswer {
         key: b"RequestCharge\x00101\x00r1\x00".to_vec(),

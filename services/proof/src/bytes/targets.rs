@@ -80,6 +80,7 @@ fn disk() -> MemoryStore {
                 epoch: 1,
                 highest_authorization: 7,
                 out_of_order: false,
+                never_supplied: false,
             };
             let mut batch = Batch::default();
             batch.put("cMAD-01", codec::charge_point_value(&point));

@@ -40,6 +40,8 @@ pub(super) struct Inside {
     pub(super) supplies: bool,
     /// It obeys a stop.
     pub(super) stops: bool,
+    /// It is the engine of whichever charge point it is asked about.
+    pub(super) anyones: bool,
     /// What was asked of it, in all and by kind.
     pub(super) calls: u64,
     pub(super) authorizations: Vec<AuthorizeSupplyRequest>,
@@ -237,9 +239,14 @@ impl EngineService for Served {
 
     async fn get_engine_state(
         &self,
-        _: Request<GetEngineStateRequest>,
+        request: Request<GetEngineStateRequest>,
     ) -> Result<Response<GetEngineStateResponse>, Status> {
         let mut inside = self.enter();
+        if inside.anyones {
+            let asked = request.into_inner();
+            inside.state.charge_point_id = asked.charge_point_id;
+            inside.state.instance_id = asked.instance_id;
+        }
         if let Some(current) = inside.state.current.as_mut().filter(|current| current.seq > 0) {
             current.seq += 1;
         }

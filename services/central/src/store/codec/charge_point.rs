@@ -19,6 +19,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         epoch,
         highest_authorization,
         out_of_order,
+        never_supplied,
     } = point;
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
@@ -30,6 +31,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         epoch: *epoch,
         highest_authorization: *highest_authorization,
         out_of_order: *out_of_order,
+        never_supplied: *never_supplied,
     })
 }
 
@@ -45,6 +47,7 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         epoch: stored.epoch,
         highest_authorization: stored.highest_authorization,
         out_of_order: stored.out_of_order,
+        never_supplied: stored.never_supplied,
     })
 }
 
@@ -60,7 +63,7 @@ mod tests {
             location in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,128}",
             micros in 0..=10_000_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
-            numbers in any::<(u64, u64, bool)>(),
+            numbers in any::<(u64, u64, bool, bool)>(),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
@@ -72,6 +75,7 @@ mod tests {
                 epoch: numbers.0,
                 highest_authorization: numbers.1,
                 out_of_order: numbers.2,
+                never_supplied: numbers.3,
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);
         }

@@ -11,6 +11,7 @@ use evmesh_proto::chargepoint::{
 };
 use std::time::Duration;
 use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tonic::transport::Channel;
 
 /// For so long registrations are made up.
 const WHILE: Duration = Duration::from_secs(6);
@@ -67,6 +68,8 @@ pub(super) async fn made_up_registrations(network: &Network) -> anyhow::Result<S
     ensure!(known.iter().any(|id| id == NEW), "the newcomer is kept out: {known:?}");
     ensure!(grown < COST, "central grew by {grown} bytes");
 
+    let confirmed = confirms_them_all(network, &strangers).await?;
+
     let address = network.engines[1].to_string();
     let mistyped = RegisterChargePointRequest { engine_address: address, ..made_up(asked) };
     let text = eventually("a refusal that names both", async || {
@@ -81,7 +84,41 @@ pub(super) async fn made_up_registrations(network: &Network) -> anyhow::Result<S
     let mib = grown / 1024 / 1024;
     Ok(format!(
         "{asked} charge points that do not exist were registered in {} s, {AT_ONCE} at a time; \
-         {waited} had a call to their engine, one newcomer came in between, central grew by {mib} MiB",
+         {waited} had a call to their engine, one newcomer came in between, central grew by {mib} MiB; \
+         of those with an engine that says yes to all {confirmed} came in",
         WHILE.as_secs()
     ))
+}
+
+/// One process that is the engine of whatever it is asked about: as many come in as one address may have.
+async fn confirms_them_all(
+    network: &Network,
+    strangers: &ChargePointServiceClient<Channel>,
+) -> anyhow::Result<usize> {
+    const MANY: usize = 300;
+    let engine = Liar::start("ANY", "store-of-anyone").await?;
+    engine.inside().anyones = true;
+    let mut confirmed = Vec::new();
+    for n in 0..MANY {
+        let id = format!("YES-{n}");
+        let registration =
+            RegisterChargePointRequest { charge_point_id: id.clone(), ..engine.registration(0) };
+        let registered = eventually("it is let in, or refused for good", async || {
+            match strangers.clone().register_charge_point(registration.clone()).await {
+                Ok(_) => Some(true),
+                Err(status) => {
+                    let reason = mesh::grpc::reason(&status);
+                    (reason.as_deref() == Some("TOO_MANY_AT_ADDRESS")).then_some(false)
+                }
+            }
+        });
+        if registered.await? {
+            confirmed.push(id);
+        }
+    }
+    ensure!(confirmed.len() == 100, "{} of one address are registered", confirmed.len());
+    for id in &confirmed {
+        network.forget(id).await?;
+    }
+    Ok(confirmed.len())
 }

@@ -368,9 +368,9 @@ r#"        let open = point.open.clone();
         name: "registrations-word-taken",
         promises: &["INV-1", "INV-4", "INV-8", "INV-10"],
         edits: &[edit!("domain/src/network/registration.rs":
-"        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"
-=> r#"        Ok(_) if crate::broken("registrations-word-taken") => return Ok(()),
-        Ok(answer) if answer.is_of(id, instance) => return Ok(()),"#)],
+"        Ok(answer) if answer.is_of(id, instance) => return"
+=> r#"        Ok(_) if crate::broken("registrations-word-taken") => return Ok(true),
+        Ok(answer) if answer.is_of(id, instance) => return"#)],
     },
     Break {
         name: "provisional-registration-replaces",
