@@ -167,7 +167,7 @@ pub struct Rules {
           value_parser = positive_seconds)]
     pub answer_ttl: Duration,
 
-    /// How many of these answers are kept at most (count); the oldest go first, and 1,000 of a caller are enough.
+    /// How many of these answers are kept at most (count); the oldest go first, and 100 of a caller are enough.
     /// Denials are kept beside them, 20,000 at most.
     #[arg(long, env = "EVMESH_CENTRAL_MAX_ANSWERS", value_name = "COUNT",
           default_value_t = Config::default().max_answers)]
@@ -175,7 +175,8 @@ pub struct Rules {
 
     /// A driver, or a charge point's guests, that let so many reservations go unused within --unused-within waits
     /// before it gets another (count; 0: never). One counts that was cancelled, or not taken up, while its engine
-    /// held it; a driver counts apart at each address.
+    /// held it. A driver counts apart at each address, and waits for that charge point, or for all once three are
+    /// concerned; an address, whatever its drivers' names, waits after ten times as many.
     #[arg(long, env = "EVMESH_CENTRAL_UNUSED_RESERVATIONS", value_name = "COUNT",
           default_value_t = Config::default().unused_most)]
     pub unused_reservations: usize,

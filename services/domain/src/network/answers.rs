@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{SessionId, Wall};
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -60,8 +61,8 @@ impl Kept for Ordered {
 }
 
 /// One caller's grants, and one caller's denials, of which so many are kept: a caller who asks for more loses its own
-/// oldest, and nobody else's.
-const MOST_A_CALLER: usize = 1_000;
+/// oldest, and nobody else's. Where the room is full, who has most loses its oldest.
+const MOST_A_CALLER: usize = 100;
 
 /// The answers that are kept, and the requests that wait for theirs.
 #[derive(Debug)]
@@ -84,32 +85,46 @@ struct Room {
     most: usize,
     oldest: BTreeMap<u64, RequestKey>,
     callers: BTreeMap<String, BTreeSet<u64>>,
+    /// How many each caller has, and its oldest: who has most is the last, and of those who has the oldest.
+    by_count: BTreeSet<(usize, Reverse<u64>, String)>,
 }
 
 impl Room {
     fn new(most: usize) -> Self {
-        Self { most, oldest: BTreeMap::new(), callers: BTreeMap::new() }
+        Self { most, oldest: BTreeMap::new(), callers: BTreeMap::new(), by_count: BTreeSet::new() }
     }
 
     /// Takes one in; gives the one that has to go for it.
     fn enter(&mut self, number: u64, key: &RequestKey) -> Option<RequestKey> {
         self.oldest.insert(number, key.clone());
-        let theirs = self.callers.entry(key.caller.clone()).or_default();
-        theirs.insert(number);
+        self.change(&key.caller, |theirs| theirs.insert(number));
+        let theirs = self.callers.get(&key.caller)?;
         let over = theirs.first().copied().filter(|_| theirs.len() > MOST_A_CALLER);
-        let full = || self.oldest.first_key_value().map(|(oldest, _)| *oldest);
+        let full = || self.by_count.last().map(|(_, Reverse(oldest), _)| *oldest);
         let goes = over.or_else(|| full().filter(|_| self.oldest.len() > self.most))?;
         self.oldest.get(&goes).cloned()
     }
 
     fn leave(&mut self, number: u64, key: &RequestKey) {
         self.oldest.remove(&number);
-        if let Some(theirs) = self.callers.get_mut(&key.caller) {
-            theirs.remove(&number);
-            if theirs.is_empty() {
-                self.callers.remove(&key.caller);
-            }
+        self.change(&key.caller, |theirs| theirs.remove(&number));
+    }
+
+    fn change(&mut self, caller: &str, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+        let rank = |theirs: &BTreeSet<u64>| {
+            theirs.first().map(|oldest| (theirs.len(), Reverse(*oldest), caller.to_owned()))
+        };
+        let theirs = self.callers.entry(caller.to_owned()).or_default();
+        let before = rank(theirs);
+        change(theirs);
+        let now = rank(theirs);
+        if now.is_none() {
+            self.callers.remove(caller);
         }
+        if let Some(before) = before {
+            self.by_count.remove(&before);
+        }
+        self.by_count.extend(now);
     }
 }
 

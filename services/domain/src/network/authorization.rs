@@ -7,7 +7,7 @@ use super::{
     answers::Recorded,
     charge_point::Point,
     command::Target,
-    cooling::Asker,
+    cooling::{Asker, Who},
     denial::{Denial, Reason},
     effect::Level,
     pending::Pending,
@@ -26,6 +26,9 @@ use std::{collections::BTreeSet, time::Duration};
 /// While other charge points are free a try lasts so long at most: three silent ones leave an open request the time for
 /// one that answers.
 const A_TRY: Duration = Duration::from_secs(1);
+
+/// So many repeats of a request wait with it: each holds a place among the calls under way.
+const REPEATS: usize = 8;
 
 /// So many ids are looked at for a request's next session.
 const IDS_TRIED: usize = 8;
@@ -81,6 +84,14 @@ impl Step<'_> {
             Some((_, session)) => {
                 let pending = self.net.pending.get_mut(session);
                 let pending = pending.expect(PENDING);
+                if pending.tokens.len() > REPEATS {
+                    let text = format!(
+                        "request_id {} is being decided, and {REPEATS} repeats of it wait already; ask again",
+                        key.id
+                    );
+                    self.reply(asked.token, Err(Denial::new(Reason::Overloaded, text)));
+                    return true;
+                }
                 pending.tokens.push(asked.token);
             }
         }
@@ -97,10 +108,16 @@ impl Step<'_> {
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
         let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
-        let asker = match &named {
-            Some(id) if driver.is_guest() => Asker::Guest(id.clone()),
-            Some(_) | None => Asker::Driver { driver: driver.clone(), address: asked.context.address },
+        let host = self.net.config.is_one(&asked.context.address).then(|| asked.context.address.clone());
+        let who = match &named {
+            Some(id) if driver.is_guest() => Who::Guest(id.clone()),
+            Some(_) | None => Who::Driver { driver: driver.clone(), address: asked.context.address },
         };
+        let asker = Asker { who, host };
+        if let Err(denial) = self.has_room_to_reserve(&asker) {
+            self.happened(Level::Info, "requests_denied", format!("driver {driver} denied: {}", denial.text));
+            return self.reply(asked.token, Err(denial)); // a retry may be granted: nothing is kept of this, or told
+        }
         let pending = Pending {
             tokens: vec![asked.token],
             request: asked.request,
@@ -120,7 +137,7 @@ impl Step<'_> {
             );
             return self.deny(pending, named, &base, false, Denial::new(Reason::DriverBusy, text));
         }
-        if let Err(denial) = self.has_cooled_down(&asker) {
+        if let Err(denial) = self.may_reserve(&asker, named.as_ref()) {
             return self.deny(pending, named, &base, false, denial);
         }
         match self.pick(&pending, named.as_ref()) {
@@ -161,10 +178,16 @@ impl Step<'_> {
     fn choose(&self, pending: &Pending) -> Result<ChargePointId, Denial> {
         let prefix = pending.choice.as_ref().map_or("", Location::as_str);
         let registry = &self.net.registry;
+        let waits_for = |id: &ChargePointId| {
+            let wait =
+                |asker: &Asker| self.net.cooling.wait(self.now.mono, &asker.who, Some(id), &self.net.config);
+            pending.asker.as_ref().and_then(wait).is_some()
+        };
         let fits = |point: &&Point| {
             let still_free = || point.is_free(registry);
             !pending.tried.contains(&point.stored.id)
                 && point.stored.location.as_str().starts_with(prefix)
+                && !waits_for(&point.stored.id)
                 && still_free()
         };
         // One host may have many that fail: it costs a request one try while others are free.
@@ -211,6 +234,9 @@ impl Step<'_> {
         }
         let mut session = Session::requested(facts, request, Deadline::after(now, left), now.mono);
         session.live.asker = pending.asker.clone();
+        if let Some(host) = pending.asker.as_ref().and_then(|asker| asker.host.clone()) {
+            self.net.reserving.begins(id.clone(), host);
+        }
         self.net.registry.add_session(session);
         self.net.pending.insert(id.clone(), pending);
         self.point_changed(&charge_point);
@@ -238,7 +264,11 @@ impl Step<'_> {
             self.point_mut(&charge_point).try_failed = true;
         }
         if wanted {
-            self.session_mut(id).live.asker = None; // not its driver's doing
+            let asker = self.session_mut(id).live.asker.take(); // not its driver's doing …
+            let hurried = denial.reason == Reason::EngineSilent && !whole;
+            if let Some(host) = asker.and_then(|asker| asker.host).filter(|_| hurried) {
+                self.counts_for(Who::Host(host), &charge_point); // … but somebody there does not wait for engines
+            }
         }
         let live = &self.session(id).live;
         // What its engine was never asked it cannot start, nor give a word on: nothing that is told of it counts.

@@ -113,6 +113,8 @@ pub(super) struct Point {
     pub(super) refused: BTreeSet<SessionId>,
     /// Those of them that the operator wants to be taken over, until the engine has told of them. In memory only, too.
     pub(super) wanted: BTreeSet<SessionId>,
+    /// Closed sessions with their tickets that it tells of again: it is to forget them.
+    pub(super) closed: BTreeSet<SessionId>,
     pub(super) call: Option<InFlight>,
     /// The calls that were answered a moment ago, and when: the same again has to wait.
     pub(super) recent_calls: Vec<(EngineRequest, Mono)>,
@@ -126,6 +128,8 @@ pub(super) struct Point {
     pub(super) told: bool,
     /// Up to when the questions that telemetry caused are paid for, each with a second.
     pub(super) paid: Mono,
+    /// Up to when its calls are paid for, authorisations apart.
+    pub(super) paced: Mono,
     /// When its state was last asked for.
     pub(super) last_asked: Mono,
     /// The engine was asked, or found away, since central started: its deadlines may be judged.
@@ -154,6 +158,7 @@ impl Point {
             unattested: Unattested::default(),
             refused: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            closed: BTreeSet::new(),
             call: None,
             recent_calls: Vec::new(),
             failures: 0,
@@ -161,6 +166,7 @@ impl Point {
             ask: false,
             told: false,
             paid: now,
+            paced: now,
             last_asked: now,
             judged,
         }

@@ -4,9 +4,9 @@
 //! In memory only: nobody who has to wait can bring about a restart, and what one forgives is a few minutes' worth.
 
 use super::config::Config;
-use crate::{ChargePointId, DriverId, Mono};
+use crate::{ChargePointId, DriverId, Mono, SessionId};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     fmt,
     time::Duration,
 };
@@ -14,20 +14,36 @@ use std::{
 /// So many unused reservations are remembered, the newest of all: some megabytes at most.
 const REMEMBERED: usize = 20_000;
 
-/// Who reserves.
+/// A driver is let down by one charge point, or by two: only where so many are concerned it waits everywhere.
+const CHARGE_POINTS: usize = 3;
+/// One host has so many times a driver's unused reservations: there may be many drivers behind it.
+const A_HOST: usize = 10;
+
+/// Who has to answer for a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) who: Who,
+    /// The host that asked; `None` where it is not known, or stands for many.
+    pub(super) host: Option<String>,
+}
+
+/// Whose unused reservations count together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Asker {
+pub(super) enum Who {
     /// A driver, from where it asks: whoever uses its name elsewhere does not make it wait.
     Driver { driver: DriverId, address: String },
     /// A guest has no name; there is one charge point that it can ask for.
     Guest(ChargePointId),
+    /// Whatever names its drivers have: names are free.
+    Host(String),
 }
 
-impl fmt::Display for Asker {
+impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Driver { driver, .. } => write!(f, "driver {driver}"),
             Self::Guest(charge_point) => write!(f, "a guest at {charge_point}"),
+            Self::Host(host) => write!(f, "{host}"),
         }
     }
 }
@@ -36,15 +52,15 @@ impl fmt::Display for Asker {
 #[derive(Debug, Default)]
 pub(super) struct Cooling {
     /// Oldest first.
-    unused: VecDeque<(Mono, Asker)>,
-    /// When each one's were, oldest first.
-    askers: BTreeMap<Asker, VecDeque<Mono>>,
+    unused: VecDeque<(Mono, Who)>,
+    /// When and where each one's were, oldest first.
+    askers: BTreeMap<Who, VecDeque<(Mono, ChargePointId)>>,
 }
 
 impl Cooling {
-    pub(super) fn add(&mut self, now: Mono, asker: Asker) {
-        self.askers.entry(asker.clone()).or_default().push_back(now);
-        self.unused.push_back((now, asker));
+    pub(super) fn add(&mut self, now: Mono, who: Who, charge_point: ChargePointId) {
+        self.askers.entry(who.clone()).or_default().push_back((now, charge_point));
+        self.unused.push_back((now, who));
         if self.unused.len() > REMEMBERED {
             self.forget_oldest();
         }
@@ -66,11 +82,52 @@ impl Cooling {
         }
     }
 
-    /// How long it has to wait; `None`: not at all.
-    pub(super) fn wait(&self, now: Mono, asker: &Asker, config: &Config) -> Option<Duration> {
-        let theirs = self.askers.get(asker).filter(|_| config.unused_most > 0)?;
-        let counts = theirs.len().checked_sub(config.unused_most)?;
-        let left = (*theirs.get(counts)? + config.unused_within).since(now);
-        (!left.is_zero()).then_some(left)
+    /// How long it has to wait for a reservation at this charge point, or (`None`) at any, and for how many; `None`:
+    /// not at all.
+    pub(super) fn wait(
+        &self,
+        now: Mono,
+        who: &Who,
+        at: Option<&ChargePointId>,
+        config: &Config,
+    ) -> Option<(usize, Duration)> {
+        let theirs = self.askers.get(who).filter(|_| config.unused_most > 0)?;
+        let different = || theirs.iter().map(|(_, point)| point).collect::<BTreeSet<_>>().len();
+        let everywhere = !matches!(who, Who::Driver { .. }) || different() >= CHARGE_POINTS;
+        let counted = theirs.iter().filter(|(_, point)| everywhere || Some(point) == at);
+        let counted: Vec<Mono> = counted.map(|(at, _)| *at).collect();
+        let most = config.unused_most * if matches!(who, Who::Host(_)) { A_HOST } else { 1 };
+        let counts = counted.len().checked_sub(most)?;
+        let left = (*counted.get(counts)? + config.unused_within).since(now);
+        (!left.is_zero()).then_some((most, left))
+    }
+}
+
+/// The reservations that wait for their cars, and the requests that wait for an engine, by the hosts that asked.
+#[derive(Debug, Default)]
+pub(super) struct Reserving {
+    hosts: BTreeMap<SessionId, String>,
+    counts: BTreeMap<String, usize>,
+}
+
+impl Reserving {
+    pub(super) fn begins(&mut self, session: SessionId, host: String) {
+        *self.counts.entry(host.clone()).or_default() += 1;
+        self.hosts.insert(session, host);
+    }
+
+    /// Its supply has started, or it is over.
+    pub(super) fn ends(&mut self, session: &SessionId) {
+        let Some(host) = self.hosts.remove(session) else { return };
+        if let Entry::Occupied(mut count) = self.counts.entry(host) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    pub(super) fn count(&self, host: &str) -> usize {
+        self.counts.get(host).copied().unwrap_or_default()
     }
 }

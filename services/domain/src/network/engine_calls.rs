@@ -20,6 +20,10 @@ use std::time::Duration;
 /// The same call again, though it was answered, waits this long: an engine that says done and does nothing must not be
 /// called in a tight loop.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// Whatever an engine answers, it is called so often at most, authorisations apart …
+const CALL_EVERY: Duration = Duration::from_millis(50);
+/// … with so much at once.
+const CALLS_AHEAD: Duration = Duration::from_secs(1);
 /// What telemetry tells makes central ask an engine this often, and a second time at once: anyone can write there.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A call that failed is repeated after this, doubled each time …
@@ -43,6 +47,9 @@ impl Step<'_> {
         let call = CallId(self.net.next_call);
         let now = self.now.mono;
         let point = self.point_mut(id);
+        if !matches!(request, EngineRequest::Authorize { .. }) {
+            point.paced = point.paced.max(now) + CALL_EVERY;
+        }
         if request == EngineRequest::GetState {
             point.ask = false;
             point.last_asked = now;
@@ -96,7 +103,7 @@ impl Step<'_> {
                 duration: self.net.config.reservation,
             });
         }
-        if self.now.mono < point.not_before {
+        if self.now.mono < point.not_before || point.paced > self.now.mono + CALLS_AHEAD {
             return None;
         }
         let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
@@ -105,7 +112,8 @@ impl Step<'_> {
             && point.ended.is_empty()
             && point.supplies == point.open
             && stray.is_none()
-            && refused.is_empty();
+            && refused.is_empty()
+            && point.closed.is_empty();
         if nothing_is_owed
             && open.is_none_or(|session| !session.needs_revocation() && session.stop().is_none())
         {
@@ -137,7 +145,7 @@ impl Step<'_> {
             over || !held(session)
         };
         let going = owed().filter(|session| may_go(session));
-        let going = going.map(|session| &session.id).chain(refused).take(CONFIRM_MOST);
+        let going = going.map(|session| &session.id).chain(refused).chain(&point.closed).take(CONFIRM_MOST);
         let confirm: Vec<_> = going.cloned().collect();
 
         let wanted = |session: &&Session| session.needs_revocation();
@@ -219,7 +227,9 @@ impl Step<'_> {
                 for session in sessions {
                     self.forgotten(session);
                 }
-                self.point_mut(id).refused.retain(|refused| !sessions.contains(refused));
+                let point = self.point_mut(id);
+                point.refused.retain(|refused| !sessions.contains(refused));
+                point.closed.retain(|closed| !sessions.contains(closed));
             }
             EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } | EngineRequest::GetState => {}
         }

@@ -19,6 +19,10 @@ use super::{
 };
 use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState};
 
+/// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
+/// in each.
+const LOOK_UPS: usize = 64;
+
 /// What came of one record of an engine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
@@ -39,6 +43,12 @@ fn failure_of(end: SupplyEnd) -> Option<SupplyFailure> {
     }
 }
 
+/// Its engine's final word made its ticket: nothing that it tells of it is news.
+fn is_over(closed: &Session, record: &SupplyRecord) -> bool {
+    let ended = matches!(record.state, SupplyState::Ended(_));
+    ended && closed.ticket().is_some_and(|ticket| !ticket.estimated())
+}
+
 impl Step<'_> {
     /// All that an engine of the registered instance knows.
     pub(super) fn report_of_engine(&mut self, id: &ChargePointId, report: EngineReport) {
@@ -56,15 +66,16 @@ impl Step<'_> {
             self.happened(Level::Warn, "numbers_cut", text);
         }
         self.says_its_power(id, report.rated);
-        let mut unattested = Unattested::default();
+        let (mut unattested, mut look_ups) = (Unattested::default(), LOOK_UPS);
+        self.point_mut(id).closed.clear();
         for claim in &report.unsettled {
-            if self.record_of_engine(id, claim) == Heard::Unattested {
+            if self.record_of_engine(id, claim, &mut look_ups) == Heard::Unattested {
                 unattested.add(&claim.record);
             }
         }
         let mut supplies = None;
         if let Some(claim) = &report.current {
-            let heard = self.record_of_engine(id, claim);
+            let heard = self.record_of_engine(id, claim, &mut 1);
             if heard == Heard::Unattested {
                 unattested.add(&claim.record);
                 unattested.current = Some(claim.record.session.clone());
@@ -78,7 +89,7 @@ impl Step<'_> {
     }
 
     /// One session, as its engine knows it.
-    fn record_of_engine(&mut self, point: &ChargePointId, claim: &Claim) -> Heard {
+    fn record_of_engine(&mut self, point: &ChargePointId, claim: &Claim, look_ups: &mut usize) -> Heard {
         let record = &claim.record;
         let instance = self.point(point).stored.instance.clone();
         let theirs = |session: &Session| session.charge_point == *point && session.instance == instance;
@@ -86,7 +97,16 @@ impl Step<'_> {
         match self.net.registry.find_session(id) {
             Some(known) if theirs(known) => {}
             Some(_) => return Heard::Taken, // another engine's session: nothing of it is this one's to say
-            None => match self.archive.session(id) {
+            None if *look_ups == 0 && claim.attested.is_some() => {
+                self.ask(point); // for the rest of them
+                return Heard::NotYet;
+            }
+            None if *look_ups == 0 && !self.is_wanted(point, record) => return Heard::Unattested,
+            None => match self.look_up(id, look_ups) {
+                Some(archived) if theirs(&archived) && is_over(&archived, record) => {
+                    self.point_mut(point).closed.insert(id.clone());
+                    return Heard::Taken;
+                }
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
                 None => match claim.attested {
@@ -119,6 +139,11 @@ impl Step<'_> {
         let ended_at = record.ended_at();
         self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
         Heard::Taken
+    }
+
+    fn look_up(&self, id: &SessionId, look_ups: &mut usize) -> Option<Session> {
+        *look_ups = look_ups.saturating_sub(1);
+        self.archive.session(id)
     }
 
     /// Ended while its engine was asked for it, or before: it must start nothing.
@@ -173,6 +198,7 @@ impl Step<'_> {
 
     /// Its charge point is of use: it has its place in the choice again.
     fn has_supplied(&mut self, id: &SessionId) {
+        self.net.reserving.ends(id);
         let point = self.session(id).charge_point.clone();
         self.touch(&point);
         let at = self.point_mut(&point);
@@ -241,6 +267,7 @@ impl Step<'_> {
 
     pub(super) fn ended(&mut self, id: &SessionId) {
         self.net.registry.session_ended(id);
+        self.net.reserving.ends(id);
         self.changed(id);
     }
 

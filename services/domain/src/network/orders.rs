@@ -181,9 +181,10 @@ impl Step<'_> {
             };
             return self.answer(asked, Err(Denial::new(Reason::SessionUnknown, text)));
         };
-        if found.is_open() {
-            self.stop(&found.id, Stop::Driver);
+        if !found.is_open() {
+            return self.reply(asked.token, Ok(Box::new(found))); // a repeat is told the same, whether it is kept or not
         }
+        self.stop(&found.id, Stop::Driver);
         let now = self.net.registry.find_session(&found.id).cloned().unwrap_or(found);
         self.answer(asked, Ok(Box::new(now)));
     }

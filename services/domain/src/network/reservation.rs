@@ -3,7 +3,7 @@
 use super::{
     Step,
     charge_point::{Health, Link},
-    cooling::Asker,
+    cooling::{Asker, Who},
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     session::{
@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{ChargePointId, SessionId};
 use std::time::Duration;
+
+/// So many reservations open at once are enough for one host, however small the network is.
+const A_HOST: usize = 20;
 
 impl Step<'_> {
     /// The engine agreed, or is even further on: whoever waits is told.
@@ -60,17 +63,38 @@ impl Step<'_> {
         self.fail(id, how, reason, word);
         self.happened(Level::Info, "reservations_expired", text);
     }
-    /// May it have a reservation already?
-    pub(super) fn has_cooled_down(&self, asker: &Asker) -> Result<(), Denial> {
+    /// May it have a reservation, at this charge point if it names one?
+    pub(super) fn may_reserve(&self, asker: &Asker, at: Option<&ChargePointId>) -> Result<(), Denial> {
+        let host = asker.host.clone().map(Who::Host);
+        [asker.who.clone()].iter().chain(&host).try_for_each(|who| self.has_cooled_down(who, at))
+    }
+
+    fn has_cooled_down(&self, who: &Who, at: Option<&ChargePointId>) -> Result<(), Denial> {
         let config = &self.net.config;
-        let Some(left) = self.net.cooling.wait(self.now.mono, asker, config) else { return Ok(()) };
+        let Some((unused, left)) = self.net.cooling.wait(self.now.mono, who, at, config) else {
+            return Ok(());
+        };
         let text = format!(
-            "{asker} has let {} reservations within {} go unused; ask again in {}",
-            config.unused_most,
+            "{who} has let {unused} reservations within {} go unused; ask again in {}",
             words(config.unused_within),
             words(left)
         );
         Err(Denial { retry_after: Some(left), ..Denial::new(Reason::DriverCoolingDown, text) })
+    }
+
+    /// One host keeps a tenth of the network reserved at most, or what it has itself; of a small one [`A_HOST`].
+    pub(super) fn has_room_to_reserve(&self, asker: &Asker) -> Result<(), Denial> {
+        let Some(host) = &asker.host else { return Ok(()) };
+        let registry = &self.net.registry;
+        let most = (registry.points().len() / 10).max(registry.count_at(host)).max(A_HOST);
+        if self.net.reserving.count(host) < most {
+            return Ok(());
+        }
+        let text = format!(
+            "{host} has {most} reservations that wait for their cars, as many as one address may; ask again, or have it \
+             named by --many-callers where it stands for many"
+        );
+        Err(Denial::new(Reason::Overloaded, text))
     }
 
     /// Its driver gave it back, or did not take it up: that counts, where its engine held it until then. What an engine
@@ -79,9 +103,15 @@ impl Step<'_> {
         let session = self.session_mut(id);
         let (asker, point) = (session.live.asker.take(), session.charge_point.clone());
         let well = matches!(self.point(&point).link, Link::Up { health: Health::Ok, .. });
-        let Some(asker) = asker.filter(|_| well) else { return };
-        self.net.cooling.add(self.now.mono, asker.clone());
-        if let Err(denial) = self.has_cooled_down(&asker) {
+        let Some(Asker { who, host }) = asker.filter(|_| well) else { return };
+        for who in [who].into_iter().chain(host.map(Who::Host)) {
+            self.counts_for(who, &point);
+        }
+    }
+
+    pub(super) fn counts_for(&mut self, who: Who, point: &ChargePointId) {
+        self.net.cooling.add(self.now.mono, who.clone(), point.clone());
+        if let Err(denial) = self.has_cooled_down(&who, Some(point)) {
             self.happened(Level::Warn, "drivers_cooling_down", denial.text);
         }
     }

@@ -4,7 +4,7 @@ use super::{
     answers::{Answered, Answers},
     charge_point::{ChargePoint, Point},
     config::Config,
-    cooling::Cooling,
+    cooling::{Cooling, Reserving},
     engine::CallId,
     pending::Pending,
     plausible::WallClock,
@@ -59,6 +59,8 @@ pub struct Network {
     pub(super) answers: Answers,
     /// The reservations that went unused a while ago.
     pub(super) cooling: Cooling,
+    /// Who has reservations open.
+    pub(super) reserving: Reserving,
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) next_call: u64,
@@ -98,6 +100,7 @@ impl Network {
             registry: Registry::default(),
             pending: BTreeMap::new(),
             cooling: Cooling::default(),
+            reserving: Reserving::default(),
             provisional: BTreeMap::new(),
             next_call: 0,
             kafka_judged: false,

@@ -1,7 +1,8 @@
 //! Repeats of mutations (AIP-155).
 
-use crate::world::{World, cp};
-use domain::network::{CallOutcome, Config, Reason, Target};
+use crate::world::{World, cp, driver};
+use domain::Context;
+use domain::network::{Asked, CallOutcome, Command, Config, Method, Reason, RequestKey, Target};
 
 #[test]
 fn a_repeat_joins_the_undecided_and_gets_the_decided() {
@@ -94,11 +95,64 @@ fn a_caller_who_asks_for_more_loses_its_own_oldest_answers() {
     for n in 0..1_500 {
         world.request_as("d", Target::Named(cp("X")), Some((&format!("r{n}"), 1)));
     }
-    assert_eq!(world.pages.answers.len(), 1_001);
+    assert_eq!(world.pages.answers.len(), 101);
     // What it asks now with a forgotten id is a new request; with one that is kept, or another's, it is a repeat.
-    for (who, id, reused) in [("d", "r499", false), ("d", "r1499", true), ("another", "r", true)] {
+    for (who, id, reused) in [("d", "r1399", false), ("d", "r1499", true), ("another", "r", true)] {
         let (token, _) = world.request_as(who, Target::Named(cp("X")), Some((id, 2)));
         let expected = if reused { Reason::RequestIdReused } else { Reason::ChargePointUnknown };
         assert_eq!(world.denial(token), expected, "{who} {id}");
     }
+}
+
+#[test]
+fn where_the_room_is_full_who_has_most_loses_its_oldest() {
+    let mut world = World::with(Config { max_denials: 60, ..Config::default() });
+    let mut ask = |who: &str, id: &str, digest: u64| {
+        let (token, _) = world.request_as(who, Target::Named(cp("X")), Some((id, digest)));
+        world.denial(token) == Reason::RequestIdReused
+    };
+    ask("victim", "r", 1);
+    for n in 0..50 {
+        ask("liar", &format!("r{n}"), 1);
+    }
+    for n in 0..50 {
+        ask(&format!("name{n}"), "r", 1);
+    }
+    assert!(ask("victim", "r", 2) && ask("liar", "r49", 2) && ask("name0", "r", 2), "they are kept");
+    assert!(!ask("liar", "r0", 2));
+}
+
+#[test]
+fn a_stop_of_what_is_over_is_not_kept_and_answered_alike() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.reserved("d", "A");
+    for n in 0..3 {
+        let token = world.token();
+        let key = RequestKey {
+            method: Method::StopCharge,
+            caller: "d".into(),
+            id: format!("r{n}").parse().unwrap(),
+        };
+        let asked = Asked { token, context: Context::default(), request: Some((key, 1)) };
+        world.send(Command::StopCharge { asked, driver: driver("d"), session: Some(session.clone()) });
+        if n == 0 {
+            world.answer("A", CallOutcome::Revoked, None, vec![]);
+        }
+        assert_eq!(world.told_session(token).id, session);
+        assert_eq!(world.pages.answers.len(), 1);
+    }
+}
+
+#[test]
+fn eight_repeats_wait_with_a_request_and_no_more() {
+    let mut world = World::with_points(&["A"]);
+    let mut ask = || world.request_as("d", Target::Named(cp("A")), Some(("r1", 7))).0;
+    let tokens: Vec<_> = (0..12).map(|_| ask()).collect();
+    assert!(tokens[..9].iter().all(|token| world.granted(*token).is_none()));
+    assert!(tokens[9..].iter().all(|token| world.denial(*token) == Reason::Overloaded));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(tokens[..9].iter().all(|token| world.granted(*token) == Some(true)));
+    assert_eq!(world.pages.answers.len(), 1, "a retry is told what was decided");
+    let again = world.request_as("d", Target::Named(cp("A")), Some(("r1", 7))).0;
+    assert_eq!(world.granted(again), Some(true));
 }

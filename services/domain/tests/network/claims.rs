@@ -11,7 +11,7 @@ const OVER: SupplyState = SupplyState::Ended(SupplyEnd::Completed);
 
 impl World {
     /// The engine answers what it was asked with this.
-    fn claims(&mut self, id: &str, current: Option<Claim>, unsettled: Vec<Claim>) {
+    pub(crate) fn claims(&mut self, id: &str, current: Option<Claim>, unsettled: Vec<Claim>) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let (charge_point, instance) = (Some(cp(id)), call.instance);
         let report = EngineReport {
@@ -27,7 +27,7 @@ impl World {
     }
 
     /// Every engine is asked.
-    fn gap(&mut self) {
+    pub(crate) fn gap(&mut self) {
         self.advance(1_000, &["A", "B"]);
         self.send(Command::Broker(Broker::Gap));
     }

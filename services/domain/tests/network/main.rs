@@ -4,6 +4,7 @@
 
 mod answers;
 mod authorization;
+mod bounds;
 mod choice;
 mod claims;
 mod dates;

@@ -13,6 +13,16 @@ const HOME: &str = "10.0.0.7";
 impl World {
     /// A request for A, from this host.
     fn asks(&mut self, who: &str, address: &str, id: Option<&str>) -> Token<Box<Session>> {
+        self.asks_for(Target::Named(cp("A")), who, address, id)
+    }
+
+    fn asks_for(
+        &mut self,
+        target: Target,
+        who: &str,
+        address: &str,
+        id: Option<&str>,
+    ) -> Token<Box<Session>> {
         let token = self.token();
         let key = |id: &str| RequestKey {
             method: Method::RequestCharge,
@@ -24,9 +34,20 @@ impl World {
             asked: Asked { token, context, request: id.map(|id| (key(id), 1)) },
             session: sid(&format!("s{}", token.number)),
             driver: driver(who),
-            target: Target::Named(cp("A")),
+            target,
         });
         token
+    }
+
+    /// A reservation there that its driver gives back.
+    fn cancels_at(&mut self, who: &str, address: &str, id: &str) {
+        let token = self.asks_for(Target::Named(cp(id)), who, address, None);
+        assert_eq!(self.granted(token), None, "{who} at {id}");
+        let held = self.held(&sid(&format!("s{}", token.number)), who);
+        self.answer(id, CallOutcome::Done, held, vec![]);
+        self.stop_charge(who);
+        self.answer(id, CallOutcome::Revoked, None, vec![]);
+        self.now.mono.0 += 1_000;
     }
 
     /// The engine of A agrees, with the reservation in hand.
@@ -213,6 +234,101 @@ fn guests_wait_at_their_charge_point_alone() {
     assert!(world.is_let_in("d", HOME), "a driver with a name is no guest");
     let token = guest(&mut world, "B");
     assert_eq!(world.granted(token), None, "the engine of B is asked");
+}
+
+#[test]
+fn a_driver_waits_where_it_let_them_go_unused_and_everywhere_once_three_places_are_concerned() {
+    let any = || Target::Any { location_prefix: domain::Location::default() };
+    let mut world = World::with_points(&["A", "B", "C"]);
+    for _ in 0..5 {
+        world.cancels_at("d", HOME, "A"); // its charge point does not start what it agreed to, say
+    }
+    assert!(!world.is_let_in("d", HOME));
+    world.asks_for(any(), "d", HOME, None);
+    let place = |world: &World| world.net.open_session(&driver("d")).map(|open| open.charge_point.clone());
+    assert_eq!(place(&world), Some(cp("B")), "anywhere else");
+    world.answer("B", CallOutcome::Busy, None, vec![]);
+    world.answer("C", CallOutcome::Busy, None, vec![]);
+    world.cancels_at("d", HOME, "B");
+    assert_eq!(place(&world), None);
+    world.cancels_at("d", HOME, "C");
+    for id in ["A", "B", "C"] {
+        let token = world.asks_for(Target::Named(cp(id)), "d", HOME, None);
+        assert_eq!(world.denial(token), Reason::DriverCoolingDown, "at {id}");
+    }
+    let token = world.asks_for(any(), "d", HOME, None);
+    assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+}
+
+#[test]
+fn a_host_whose_drivers_have_other_names_each_time_waits_too() {
+    let mut world = World::with(Config { many_callers: ["bridge".to_owned()].into(), ..Config::default() });
+    let all: Vec<String> = (0..10).map(|n| format!("P-{n}")).collect();
+    for id in &all {
+        world.connect(id);
+    }
+    world.connect("A");
+    for n in 0..50 {
+        world.cancels_at(&format!("d{n}"), HOME, &all[n % 10]);
+        world.cancels_at(&format!("e{n}"), "bridge", &all[n % 10]);
+    }
+    assert!(!world.is_let_in("fresh", HOME));
+    let token = world.asks("fresh", HOME, None);
+    let text = &world.refused(token).unwrap().text;
+    assert!(text.starts_with("10.0.0.7 has let 50 reservations within 10 minutes go unused"), "{text}");
+    assert!(world.is_let_in("fresh", "bridge") && world.is_let_in("fresh", "10.0.0.8"));
+}
+
+#[test]
+fn a_host_keeps_twenty_reserved_or_a_tenth_and_a_supply_is_none() {
+    let mut world = World::with(Config { many_callers: ["bridge".to_owned()].into(), ..Config::default() });
+    let all: Vec<String> = (0..50).map(|n| format!("P-{n:02}")).collect();
+    for id in &all {
+        world.connect(id);
+    }
+    let reserve = |world: &mut World, n: usize, address: &str| {
+        let token = world.asks_for(Target::Named(cp(&all[n])), &format!("d{n}"), address, None);
+        if world.granted(token).is_none() {
+            world.answer(&all[n], CallOutcome::Done, None, vec![]);
+        }
+        world.granted(token).unwrap().then(|| world.told_session(token).id.clone()).ok_or(token)
+    };
+    let first = reserve(&mut world, 0, HOME).unwrap();
+    assert!((1..20).all(|n| reserve(&mut world, n, HOME).is_ok()));
+    let refused = reserve(&mut world, 20, HOME).unwrap_err();
+    assert_eq!(world.denial(refused), Reason::Overloaded);
+    assert!(world.readings.is_empty(), "a retry may be granted: nobody is told that it is denied");
+    // A supply frees its place, and so does a reservation that is given back.
+    world.says("P-00", "d0", &first, 1, domain::network::MessageKind::Started, 0);
+    assert!(reserve(&mut world, 20, HOME).is_ok() && reserve(&mut world, 21, HOME).is_err());
+    world.stop_charge("d1");
+    world.answer("P-01", CallOutcome::Revoked, None, vec![]);
+    assert!(reserve(&mut world, 21, HOME).is_ok() && reserve(&mut world, 22, HOME).is_err());
+    // Others, and those who stand for many, are not concerned.
+    assert!(reserve(&mut world, 22, "10.0.0.8").is_ok());
+    assert!((23..50).all(|n| reserve(&mut world, n, "bridge").is_ok()));
+}
+
+#[test]
+fn a_try_that_its_caller_cuts_short_counts_for_its_host() {
+    let mut world = World::with_points(&["A"]);
+    for n in 0..50 {
+        let token = world.token();
+        let deadline = Some(world.now.mono + Duration::from_millis(100));
+        let context = Context { address: HOME.into(), deadline, ..Context::default() };
+        world.send(Command::RequestCharge {
+            asked: Asked::once(token, context),
+            session: sid(&format!("h{n}")),
+            driver: driver(&format!("hurried{n}")),
+            target: Target::Named(cp("A")),
+        });
+        world.advance(1_250, &["A"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Revoked, None, vec![]);
+        }
+        assert_eq!(world.denial(token), Reason::EngineSilent);
+    }
+    assert!(!world.is_let_in("d", HOME) && world.is_let_in("d", "10.0.0.8"));
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct Inside {
     pub(super) stops: bool,
     /// It is the engine of whichever charge point it is asked about.
     pub(super) anyones: bool,
+    /// What it says that it supplies has another id at each call.
+    pub(super) restless: bool,
     /// What was asked of it, in all and by kind.
     pub(super) calls: u64,
     pub(super) authorizations: Vec<AuthorizeSupplyRequest>,
@@ -152,6 +154,12 @@ impl Served {
     fn enter(&self) -> MutexGuard<'_, Inside> {
         let mut inside = lock(&self.0);
         inside.calls += 1;
+        let calls = inside.calls;
+        if inside.restless
+            && let Some(current) = &mut inside.state.current
+        {
+            current.session_id = format!("restless-{calls}");
+        }
         inside
     }
 }

@@ -40,8 +40,8 @@ fn invented(session: String, driver: &str) -> SupplyRecord {
     }
 }
 
-/// An engine shows a thousand invented records, and a supply of the honest driver's that it never ends: told again with
-/// each of central's questions.
+/// An engine shows a thousand invented records, and a supply of the honest driver's that it never ends, under another
+/// id each time: told again with each of central's questions.
 pub(super) async fn invented_records(network: &Network) -> anyhow::Result<String> {
     const ID: &str = "LIE-01";
     let liar = Liar::start(ID, "store-of-a-liar").await?;
@@ -49,12 +49,14 @@ pub(super) async fn invented_records(network: &Network) -> anyhow::Result<String
         let mut inside = liar.inside();
         let driver = |n: u64| if n.is_multiple_of(2) { "honest" } else { "victim" };
         let records = (0..MOST_UNSETTLED).map(|n| invented(format!("lie-{n}"), driver(n)));
+        inside.restless = true;
         inside.state.unsettled = records.collect();
         inside.state.highest_authorization = u64::MAX;
         let supplying = SupplyState::Supplying.into();
         inside.state.current =
             Some(SupplyRecord { state: supplying, end: 0, ..invented("lie-now".into(), "honest") });
     }
+    let began = Instant::now();
     let attended = liar.attend(network, MICROS_PER_KWH).await?;
     sleep(Duration::from_secs(4)).await;
     // Whom it names is neither held nor billed.
@@ -67,6 +69,8 @@ pub(super) async fn invented_records(network: &Network) -> anyhow::Result<String
         told >= 3 * MOST_UNSETTLED && stops >= 1,
         "only {told} records were told, and {stops} stops asked for"
     );
+    let most = 40 + 20 * began.elapsed().as_secs();
+    ensure!(told <= most * MOST_UNSETTLED, "it was called {} times", told / MOST_UNSETTLED);
     ensure!(network.tickets("", ID).await?.is_empty(), "what an engine invents is billed");
     drop((attended, liar));
     network.forget(ID).await?;

@@ -1,12 +1,13 @@
 //! Requests that lead to nothing, and charge points that are no use to anybody.
 
+use super::STRANGER;
 use crate::hostile::{
     liar::Liar,
     network::{ELSEWHERE, MICROS_PER_KWH, Network, OTHER, eventually},
 };
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use evmesh_proto::{
-    driver::{RequestChargeRequest, StopChargeRequest},
+    driver::{RequestChargeRequest, StopChargeRequest, driver_service_client::DriverServiceClient},
     network::{ChargePointStatus, Session},
 };
 use std::time::Duration;
@@ -72,9 +73,37 @@ pub(super) async fn reserve_and_cancel(network: &Network) -> anyhow::Result<Stri
     network.request("steady", ID).await.context("another driver has to wait for it")?;
     let stop = StopChargeRequest { driver_id: "steady".into(), ..Default::default() };
     network.drivers().await?.stop_charge(stop).await?;
+    let names = under_other_names(network, ID).await?;
     drop((attended, engine));
     network.forget(ID).await?;
-    Ok(format!("a driver reserved {granted} times and cancelled; then it was told {waits} times to wait"))
+    Ok(format!(
+        "a driver reserved {granted} times and cancelled; then it was told {waits} times to wait; under another name \
+         each time its address did so {names} times"
+    ))
+}
+
+/// The same from a stranger's address, as another driver each time: until the address waits, and nobody else.
+async fn under_other_names(network: &Network, id: &str) -> anyhow::Result<usize> {
+    let mut strangers = DriverServiceClient::new(network.connect_from(Some(STRANGER)).await?);
+    for granted in 0..=50 {
+        network.is_free(id).await?;
+        let driver = format!("name-{granted}");
+        let request = RequestChargeRequest {
+            driver_id: driver.clone(),
+            charge_point_id: id.into(),
+            ..Default::default()
+        };
+        if let Err(status) = strangers.request_charge(request).await {
+            ensure!(status.message().starts_with("127.0.0.2 has let 50 reservations"), "denied: {status}");
+            network.request("steady", id).await.context("another address has to wait for it")?;
+            let stop = StopChargeRequest { driver_id: "steady".into(), ..Default::default() };
+            network.drivers().await?.stop_charge(stop).await?;
+            return Ok(granted);
+        }
+        let stop = StopChargeRequest { driver_id: driver, ..Default::default() };
+        strangers.stop_charge(stop).await?;
+    }
+    bail!("an address reserves under other names without end");
 }
 
 async fn anywhere(network: &Network, driver: &str) -> Result<(Session, Duration), Status> {

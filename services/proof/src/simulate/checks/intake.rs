@@ -7,8 +7,8 @@ use super::super::{
 };
 use central::writer::Input;
 use domain::network::{
-    Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Order, Reason, Registered,
-    Reply, RequestKey, Which,
+    Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Method, Order, Reason,
+    Registered, Reply, RequestKey, Session, Which,
 };
 use domain::{ChargePointId, Price};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,10 +196,14 @@ impl World {
     /// A mutation's answer is on disk with it, and each repeat gets the first one (INV-6).
     fn check_repeat(&mut self, key: &RequestKey, reply: &Reply) {
         let answer = gist(reply);
-        if matches!(&answer, Err(denial) if denial.reason == Reason::RequestIdReused) {
+        if matches!(&answer, Err(denial) if matches!(denial.reason, Reason::RequestIdReused | Reason::Overloaded))
+        {
             return;
         }
-        let recorded = self.truth.answers.contains_key(key);
+        // A stop of what is over is answered alike each time, kept or not.
+        let over = |session: &Session| key.method == Method::StopCharge && !session.is_open();
+        let over = matches!(reply, Reply::Session(_, Ok(session)) if over(session));
+        let recorded = over || self.truth.answers.contains_key(key);
         self.expect("INV-6", recorded, || format!("the answer to request {} is not on disk", key.id));
         let now = answer.unwrap_or_else(|denial| format!("denied: {}", denial.text));
         match self.truth.given.get(key) {

@@ -1,0 +1,102 @@
+//! What one engine may have central do: so many calls and look-ups, whatever it answers.
+
+use crate::world::{World, attested, cp, record, sid, unattested};
+use domain::network::{
+    Archive, CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, MessageKind, Order, Session,
+    Target,
+};
+use domain::{SessionId, SupplyEnd, SupplyState};
+
+const OVER: SupplyState = SupplyState::Ended(SupplyEnd::Completed);
+
+#[test]
+fn an_engine_is_called_twenty_times_a_second_at_most_whatever_it_answers() {
+    let mut world = World::with_points(&["A"]);
+    let mut calls = 0;
+    for n in 0..400 {
+        if world.calls.contains_key(&cp("A")) {
+            calls += 1;
+            // Sessions that its operator is to have forgotten, another one each time: a call is owed at once.
+            world.order(Order::Refuse { charge_point: cp("A"), sessions: vec![sid(&format!("stray{n}"))] });
+            world.answer("A", CallOutcome::Busy, None, vec![]);
+        } else if calls == 0 {
+            world.order(Order::Refuse { charge_point: cp("A"), sessions: vec![sid("stray")] });
+        } else {
+            world.advance(250, &["A"]);
+        }
+        if world.now.mono >= domain::Mono(1_005_000) {
+            break;
+        }
+    }
+    assert!((60..=125).contains(&calls), "{calls} in five seconds");
+    let (token, _) = world.request("d", Target::Named(cp("A")));
+    while !matches!(world.call("A"), EngineRequest::Authorize { .. }) {
+        world.answer("A", CallOutcome::Busy, None, vec![]);
+    }
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.granted(token), Some(true), "a driver does not wait for that");
+}
+
+#[test]
+fn a_billed_session_that_its_engine_tells_of_again_is_confirmed_and_not_touched() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    let last = record(&session, "d", OVER, 3, 900);
+    world.says("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Completed), 900);
+    while world.calls.contains_key(&cp("A")) {
+        world.answer("A", CallOutcome::Done, None, vec![]);
+    }
+    let stored = world.pages.sessions.remove(&session).unwrap();
+    assert!(stored.closed());
+    for _ in 0..5 {
+        world.pages.sessions.insert(session.clone(), stored.clone());
+        world.advance(1_250, &["A"]);
+        world.telemetry("A", None, None, MessageKind::Ended(SupplyEnd::EngineFault), 0, None); // it is asked
+        world.answer("A", CallOutcome::Done, None, vec![last.clone()]);
+        assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
+        assert!(world.net.session(&session).is_none(), "it stays where it is");
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        assert!(!world.calls.contains_key(&cp("A")));
+    }
+}
+
+#[test]
+fn of_a_thousand_records_sixty_four_are_looked_for_and_the_signed_ones_all_come_in() {
+    struct Counted(std::cell::Cell<usize>);
+    impl Archive for Counted {
+        fn session(&self, _: &SessionId) -> Option<Session> {
+            self.0.set(self.0.get() + 1);
+            None
+        }
+    }
+    let records = |count: usize| (0..count).map(|n| record(&sid(&format!("x{n:04}")), "9001", OVER, 3, 10));
+    let mut world = World::with_points(&["A", "B"]);
+    world.gap();
+    let call = world.calls.remove(&cp("A")).unwrap();
+    let report = EngineReport {
+        charge_point: Some(cp("A")),
+        instance: call.instance,
+        rated: None,
+        highest_authorization: 0,
+        current: None,
+        unsettled: records(1_000).map(unattested).collect(),
+    };
+    let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+    let answered = Command::EngineAnswered { charge_point: cp("A"), call: call.id, result };
+    let counted = Counted(std::cell::Cell::default());
+    world.net.apply(world.now, &counted, answered);
+    assert_eq!(counted.0.get(), 64);
+    let reason = world.net.charge_point(&cp("A")).unwrap().status_reason;
+    assert!(reason.contains("claims 1000 sessions"), "{reason}");
+
+    let mut world = World::with_points(&["A", "B"]);
+    world.gap();
+    let mut left: Vec<_> = records(200).collect();
+    while !left.is_empty() {
+        if let EngineRequest::Confirm { sessions } = world.call("A").clone() {
+            left.retain(|record| !sessions.contains(&record.session));
+        }
+        world.claims("A", None, left.iter().cloned().map(attested).collect());
+    }
+    assert_eq!(world.told().iter().filter(|told| **told == "TICKET").count(), 200, "each has its ticket");
+}
