@@ -4,16 +4,10 @@ use crate::counters;
 use domain::Wall;
 use domain::network::{Event, Level};
 use mesh::{Shutdown, observability::LogRing};
-use std::collections::HashMap;
-
-/// The log has at most so many lines of one kind a second: a peer that makes events by the thousand fills no disk.
-const LINES_A_SECOND: u64 = 20;
 
 #[derive(Debug, Clone)]
 pub struct Events {
     ring: LogRing,
-    /// How many of each kind there were in its newest second.
-    newest: HashMap<&'static str, Newest>,
     /// The order to stop the network that this central is part of, if it is one process.
     network: Option<Shutdown>,
 }
@@ -23,7 +17,7 @@ impl Events {
     pub fn new() -> (Self, LogRing) {
         counters::describe();
         let ring = LogRing::default();
-        (Self { ring: ring.clone(), newest: HashMap::new(), network: None }, ring)
+        (Self { ring: ring.clone(), network: None }, ring)
     }
 
     /// Once the network is told to stop, its monitors leave in order: that is no warning.
@@ -37,58 +31,18 @@ impl Events {
             level = level.min(Level::Info);
         }
         counters::count(name);
-        let logged = self.may_log(at, name);
         let level = match level {
-            Level::Debug if logged => return tracing::debug!(event = name, "{text}"),
-            Level::Debug => return,
+            Level::Debug => return tracing::debug!(event = name, "{text}"),
             Level::Info => tracing::Level::INFO,
             Level::Warn => tracing::Level::WARN,
             Level::Error => tracing::Level::ERROR,
         };
         match level {
-            _ if !logged => {}
             tracing::Level::ERROR => tracing::error!(event = name, "{text}"),
             tracing::Level::WARN => tracing::warn!(event = name, "{text}"),
             _ => tracing::info!(event = name, "{text}"),
         }
         self.ring.push(level, &format!("{}  {text}", time_of_day(at)));
-    }
-
-    fn may_log(&mut self, at: Wall, name: &'static str) -> bool {
-        let newest = self.newest.entry(name).or_default();
-        newest.turn(at, name);
-        newest.count += 1;
-        newest.count <= LINES_A_SECOND
-    }
-
-    /// Says how many lines were left out in the seconds that are over.
-    pub(crate) fn say_what_was_left_out(&mut self, at: Wall) {
-        self.newest.iter_mut().for_each(|(name, newest)| newest.turn(at, name));
-    }
-}
-
-/// The events of one kind in one second.
-#[derive(Debug, Clone, Default)]
-struct Newest {
-    second: i64,
-    count: u64,
-}
-
-impl Newest {
-    /// Another second: what was left out in the one before is said.
-    fn turn(&mut self, at: Wall, name: &str) {
-        let second = at.0.div_euclid(1000);
-        if second == self.second {
-            return;
-        }
-        if let Some(left_out) = self.count.checked_sub(LINES_A_SECOND).filter(|count| *count > 0) {
-            tracing::warn!(
-                event = name,
-                left_out,
-                "there were more of these within a second than are logged"
-            );
-        }
-        *self = Self { second, count: 0 };
     }
 }
 
@@ -129,29 +83,5 @@ mod tests {
         let texts: Vec<String> = ring.worst_first(usize::MAX).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts[..3], ["broken", "careful", "line 999"].map(|text| format!("00:00:00  {text}")));
         assert_eq!(texts.len(), 200);
-    }
-
-    #[test]
-    fn a_thousand_events_a_second_are_twenty_lines_and_a_count() {
-        use tracing_subscriber::prelude::*;
-        let log = LogRing::default();
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).without_time().with_writer(log.clone());
-        let (mut events, ring) = Events::new();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            for n in 0..1000 {
-                let (level, text) = (Level::Warn, format!("dead letter {n}"));
-                events.happened(Wall(5_000 + n % 1_000), Event { level, name: "dead_letters", text });
-            }
-            let text = "another kind".to_owned();
-            events.happened(Wall(5_500), Event { level: Level::Warn, name: "faults", text });
-            events.say_what_was_left_out(Wall(5_999));
-            assert_eq!(log.worst_first(usize::MAX).len(), 21);
-            events.say_what_was_left_out(Wall(6_000));
-            events.say_what_was_left_out(Wall(7_000));
-        });
-        let lines = log.worst_first(usize::MAX);
-        assert_eq!(lines.len(), 22);
-        assert!(lines[0].1.contains("left_out=980"), "{}", lines[0].1);
-        assert_eq!(ring.worst_first(usize::MAX).len(), 200, "a panel has its own bound");
     }
 }

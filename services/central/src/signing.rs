@@ -72,11 +72,12 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// A new key, out of 32 random bytes, beside those of earlier starts. It is the newest one's network's, or a new
-    /// one's.
+    /// A new key, out of 32 random bytes, beside those of earlier starts. It is the network's of the newest that
+    /// was central's own, or a new one's.
     pub(crate) fn new(secret: &[u8; 32], made: Now, known: &[KnownKey]) -> Self {
         let own = SigningKey::from_bytes(secret);
-        let newest = known.iter().max_by_key(|known| known.made).map(|known| known.network.clone());
+        let own_before = known.iter().filter(|known| !known.trusted);
+        let newest = own_before.max_by_key(|known| known.made).map(|known| known.network.clone());
         let network =
             newest.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().parse().expect("a UUID is an id"));
         let mut all: HashMap<_, _> = known.iter().map(|known| (known.key, known.network.clone())).collect();
@@ -91,6 +92,7 @@ impl Keys {
             key: self.own.verifying_key().to_bytes(),
             network: self.network.clone(),
             made: self.made.wall,
+            trusted: false,
         }
     }
 

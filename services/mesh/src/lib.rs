@@ -12,6 +12,7 @@ pub mod flags;
 pub mod group_commit;
 pub mod grpc;
 pub mod kafka;
+mod log_limit;
 mod metrics_port;
 pub mod observability;
 pub mod shutdown;

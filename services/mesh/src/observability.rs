@@ -1,6 +1,6 @@
 //! Logs and metrics. The only global thing: the executable calls [`init`] once.
 
-use crate::{grpc::Listen, metrics_port};
+use crate::{grpc::Listen, log_limit::LogLimit, metrics_port};
 use domain::text::printable;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
@@ -51,6 +51,8 @@ pub enum LogFormat {
 
 /// See [`tidied`].
 const TIDIED_EVERY: Duration = Duration::from_secs(5);
+/// How often it is said what the log left out.
+const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
 
 /// Why logs or metrics cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +75,12 @@ pub enum LogWriter {
     Panel(LogRing),
 }
 
-/// Sets up logs and metrics for the whole process, once. With metrics it needs a tokio runtime.
+/// Sets up logs and metrics for the whole process, once. It needs a tokio runtime.
 pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&options.log)
         .map_err(|source| Error::Filter { filter: options.log.clone(), source })?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let limit = LogLimit::default();
+    let registry = tracing_subscriber::registry().with(filter).with(limit.clone());
     let layer = tracing_subscriber::fmt::layer();
     let done = match (writer, options.log_format) {
         (LogWriter::Panel(ring), LogFormat::Text | LogFormat::Json) => {
@@ -91,6 +94,13 @@ pub fn init(options: &ObservabilityOptions, writer: LogWriter) -> Result<(), Err
         }
     };
     done.map_err(|_| Error::Twice)?;
+    tokio::spawn(async move {
+        let mut often = tokio::time::interval(LEFT_OUT_EVERY);
+        loop {
+            often.tick().await;
+            limit.say_what_was_left_out();
+        }
+    });
     if let Some(at) = &options.metrics_address {
         let failed = |source| Error::Metrics(at.clone(), source);
         let address = at.first().map_err(|error| failed(error.into()))?; // it has one socket

@@ -3,7 +3,7 @@
 use super::pages::Page;
 use crate::{
     signing,
-    store::{codec::KnownKey, signing_keys},
+    store::{MAX_KEYS, codec::KnownKey, signing_keys},
     writer::Handle,
 };
 use domain::NetworkId;
@@ -50,6 +50,12 @@ pub(super) async fn trust(
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
     let before: HashSet<_> = known(handle).await?.into_iter().map(|known| known.key).collect();
     let new: HashSet<_> = keys.iter().map(|known| known.key).filter(|key| !before.contains(key)).collect();
+    let room = MAX_KEYS.saturating_sub(before.len());
+    if new.len() > room {
+        let problem =
+            format!("has {} new keys; central keeps {MAX_KEYS}, and has room for {room}", new.len());
+        return Err(Failure::invalid("keys", problem));
+    }
     handle.trust(keys).await?;
     Ok(proto::TrustSigningKeysResponse { new_key_count: i32::try_from(new.len()).unwrap_or(i32::MAX) })
 }
@@ -60,5 +66,5 @@ fn read(at: usize, key: &proto::SigningKey) -> Result<KnownKey, Failure> {
     let no_key = || Failure::invalid(field("public_key"), "must be the 32 bytes of an Ed25519 key");
     let made = convert::wall(&field("create_time"), key.create_time.as_ref())?.unwrap_or_default();
     let key = key.public_key.as_slice().try_into().ok().filter(signing::is_key).ok_or_else(no_key)?;
-    Ok(KnownKey { key, network, made })
+    Ok(KnownKey { key, network, made, trusted: true })
 }

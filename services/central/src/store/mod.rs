@@ -19,5 +19,5 @@ pub(crate) use meta::{Begun, begun, meta, new_meta, open_meta};
 pub(crate) use offsets::{offsets, put_offset};
 pub(crate) use rows::Rows;
 pub use rows::{Row, read as read_rows};
-pub(crate) use signing_keys::{drop_oldest_keys, put_signing_key, signing_keys};
+pub(crate) use signing_keys::{MAX_KEYS, drop_oldest_keys, put_signing_key, signing_keys};
 pub(crate) use state::{put_session, stored};

@@ -5,8 +5,9 @@ use super::{codec, codec::KnownKey, keys, pages::each};
 use crate::Error;
 use mesh::store::{Batch, Store};
 
-/// So many are kept; with more, the oldest go: central restarted ten thousand times since then.
-const MAX_KEYS: usize = 10_000;
+/// So many are kept; with more, the oldest go: central restarted ten thousand times since then. Those that were only
+/// trusted go first.
+pub(crate) const MAX_KEYS: usize = 10_000;
 
 /// All of them, oldest first.
 pub(crate) fn signing_keys(store: &dyn Store) -> Result<Vec<KnownKey>, Error> {
@@ -29,7 +30,8 @@ pub(crate) fn put_signing_key(known: &KnownKey, batch: &mut Batch) -> Vec<u8> {
 /// Makes room for one more among these; gives the keys of the rows that went.
 pub(crate) fn drop_oldest_keys(known: &[KnownKey], batch: &mut Batch) -> Vec<Vec<u8>> {
     let over = (known.len() + 1).saturating_sub(MAX_KEYS);
-    let gone = known[..over].iter().map(|known| keys::signing_key(&known.key));
+    let (trusted, own): (Vec<_>, Vec<_>) = known.iter().partition(|known| known.trusted);
+    let gone = trusted.into_iter().chain(own).take(over).map(|known| keys::signing_key(&known.key));
     gone.inspect(|key| batch.delete(key.clone())).collect()
 }
 
@@ -45,7 +47,7 @@ mod tests {
         let key = |n: u16, made| {
             let mut key = [0; 32];
             key[..2].copy_from_slice(&n.to_be_bytes());
-            KnownKey { key, network: "net".parse().unwrap(), made: Wall(made) }
+            KnownKey { key, network: "net".parse().unwrap(), made: Wall(made), trusted: false }
         };
         let mut batch = Batch::default();
         let put = [key(1, 30), key(2, 10), key(3, 20)];
@@ -58,5 +60,9 @@ mod tests {
         let many: Vec<KnownKey> = (0..10_001).map(|n| key(n, i64::from(n))).collect();
         let gone = drop_oldest_keys(&many, &mut batch);
         assert_eq!(gone, [keys::signing_key(&key(0, 0).key), keys::signing_key(&key(1, 1).key)]);
+        let mut many = many;
+        many[10_000].trusted = true; // and says that it is the newest
+        let gone = drop_oldest_keys(&many, &mut batch);
+        assert_eq!(gone, [keys::signing_key(&many[10_000].key), keys::signing_key(&many[0].key)]);
     }
 }

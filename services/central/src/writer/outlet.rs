@@ -53,7 +53,6 @@ impl group_commit::Outlet<Writer> for Outlet {
     ) -> Result<(), Error> {
         metrics::histogram!("evmesh_central_step_inputs").record(inputs as f64);
         self.measure(now, owner.rules);
-        self.outlets.events.say_what_was_left_out(now.wall);
         effects.into_iter().try_for_each(|effect| self.let_out(now, &owner, effect))
     }
 }

@@ -141,13 +141,19 @@ impl Step<'_> {
         result: Result<EngineAnswer, CallFailed>,
     ) {
         let Provisional { token, host, registration, epoch, .. } = provisional;
+        let why = result.as_ref().err().map(|CallFailed(why)| why.clone());
         let admitted = is_its_engine(&registration, result)
             .and_then(|named| self.is_nobody_elses(&registration, named))
             .and_then(|()| self.may_register(&registration, &host)) // others may have come meanwhile
             .and_then(|()| self.is_newest(&registration, epoch));
         match admitted {
             Ok(()) => self.registered((token, &host), registration, epoch),
-            Err(denial) => self.registration_refused(token, denial),
+            Err(denial) => {
+                // What is found at an address that anybody may name is for the log alone.
+                let logged = [Some(denial.text.clone()), why].into_iter().flatten().collect::<Vec<_>>();
+                self.happened(Level::Warn, "registrations_refused", logged.join(": "));
+                self.reply(token, Err(denial));
+            }
         }
     }
 
@@ -276,10 +282,10 @@ fn is_its_engine(
                 (Reason::InstanceStale, text)
             }
         },
-        Err(CallFailed(why)) => {
+        Err(CallFailed(_)) => {
             let text = format!(
-                "{id} is not registered before its engine answers central: {why}; check the engine, and the address \
-                 that its monitor gives"
+                "{id} is not registered: its engine at {address} did not answer central, whose log says more; check \
+                 the engine, and the address that its monitor gives"
             );
             (Reason::EngineSilent, text)
         }

@@ -195,7 +195,11 @@ fn made_up_registrations_leave_nothing_behind() {
     // Calls that never come back do not hold their places for ever.
     let lost = world.registers("stranger", World::registration("X"));
     world.advance(60_000, &["A", "B"]);
-    assert_eq!(world.registered(lost).unwrap().unwrap_err().reason, Reason::EngineSilent);
+    let refused = world.registered(lost).unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::EngineSilent);
+    let why = |text: &str| text.contains("waited for long enough");
+    let logged = world.events.iter().any(|event| event.name == "registrations_refused" && why(&event.text));
+    assert!(logged && !why(&refused.text), "what is at an address is for the log alone: {refused:?}");
     let late = world.newcomers.remove(0);
     world.heard(&late, "X", "i1", CallOutcome::Done);
     assert_eq!(world.net.charge_point_count(), 2, "its answer comes too late");

@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status, body::Body};
 
@@ -89,13 +89,14 @@ impl http_body::Body for Whole {
     }
 }
 
-/// A stream's answers. It keeps `place` until its end.
+/// A stream's answers. It keeps `place` until its end. It ends where its reader is `slow`, or where it may not be
+/// `silent` for longer than that.
 pub(super) fn stream(
     response: Response,
     tally: Tally,
     account: Account,
     place: impl Any + Send,
-    slow_reader_timeout: Duration,
+    (slow, silent): (Duration, Option<Duration>),
     stopping: &Shutdown,
 ) -> Response {
     response.map(|inner| {
@@ -103,9 +104,11 @@ pub(super) fn stream(
         let handed = Some(Instant::now());
         let open = Open { inner, tally: Some(tally), handed, _place: Box::new(place) };
         let open = Arc::new(Mutex::new(Some(open)));
-        tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow_reader_timeout, account.clone()));
+        tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow, account.clone()));
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
-        Body::new(Answers { open, stopped, account, rest: Pieces::default(), untaken: None, ended: false })
+        let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
+        let rest = Pieces::default();
+        Body::new(Answers { open, stopped, silent, account, rest, untaken: None, ended: false })
     })
 }
 
@@ -114,6 +117,8 @@ struct Answers {
     /// `None` once a slow reader's stream was ended.
     open: Arc<Mutex<Option<Open>>>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// How long it may have nothing to say, and until when.
+    silent: Option<(Duration, Pin<Box<Sleep>>)>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.
     rest: Pieces,
@@ -160,6 +165,9 @@ impl http_body::Body for Answers {
                 Ok(trailers) => trailers,
                 Err(frame) => {
                     open.handed = Some(Instant::now());
+                    if let Some((most, until)) = &mut this.silent {
+                        until.as_mut().reset(Instant::now() + *most);
+                    }
                     this.rest = Pieces::of(frame.into_data().unwrap_or_default());
                     this.untaken = Some(this.account.charge(this.rest.bytes.len()));
                     let piece = this.rest.next().unwrap_or_default();
@@ -167,10 +175,14 @@ impl http_body::Body for Answers {
                 }
             },
             Poll::Ready(other) => return Poll::Ready(other),
-            Poll::Pending => match this.stopped.as_mut().poll(cx) {
-                Poll::Ready(()) => last_word(shutting_down().into()),
-                Poll::Pending => return Poll::Pending,
-            },
+            Poll::Pending if this.stopped.as_mut().poll(cx).is_ready() => last_word(shutting_down().into()),
+            Poll::Pending => {
+                let over = |(_, until): &mut (Duration, Pin<Box<Sleep>>)| until.as_mut().poll(cx).is_ready();
+                if !this.silent.as_mut().is_some_and(over) {
+                    return Poll::Pending;
+                }
+                last_word(silent().into())
+            }
         };
         let (trailers, code) = uniform::trailers(end);
         if let Some(tally) = open.tally.take() {
@@ -209,6 +221,11 @@ fn slow_reader() -> Failure {
     let message =
         "this stream was not read for too long, and was ended; open it again and read it as it comes";
     Failure::exhausted("SLOW_READER", message, RETRY_AFTER)
+}
+
+fn silent() -> Failure {
+    let message = "nothing was asked on this stream for too long, and it was ended; open it again";
+    Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
 }
 
 pub(super) fn shutting_down() -> Failure {

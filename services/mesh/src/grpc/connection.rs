@@ -55,7 +55,7 @@ impl Connections {
     }
 
     /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes: of
-    /// those that never had one, or else of those without an open stream, or else of all.
+    /// those that never had one, or else of those with no stream open and no call under way, or else of all.
     pub(super) fn account(&self, caller: Option<Caller>) -> Account {
         let account = Account(Arc::new(Inner::new(self.0.clone(), caller)));
         let open: Vec<_> = {
@@ -66,7 +66,8 @@ impl Connections {
             others
         };
         let standing = open.iter().filter(|connection| !connection.closed.is_cancelled());
-        let used = |one: &&Arc<Inner>| (one.streams.load(Relaxed) > 0, *lock(&one.called));
+        let busy = |one: &Inner| one.streams.load(Relaxed) + one.calls.load(Relaxed) > 0;
+        let used = |one: &&Arc<Inner>| (busy(one), *lock(&one.called));
         if let Some(idle) = standing.min_by_key(used) {
             idle.close("too_many");
         }
@@ -318,9 +319,21 @@ mod tests {
         all.push(connections.account(None));
         assert_eq!(closed(&all), [false, true, true, false, false], "the one without a stream");
         drop(stream);
+        let call = all[0].enter(9, 9);
+        tokio::time::advance(Duration::from_secs(1)).await;
         all[4].called();
+        tokio::time::advance(Duration::from_secs(1)).await;
         all.push(connections.account(None));
-        assert_eq!(closed(&all), [true, true, true, false, false, false], "as any other");
+        let newest = |all: &[Account]| closed(all)[3..].to_vec();
+        assert_eq!(
+            (closed(&all)[0], newest(&all)),
+            (false, vec![true, false, false]),
+            "it has a call under way"
+        );
+        drop(call);
+        all[5].called();
+        all.push(connections.account(None));
+        assert_eq!((closed(&all)[0], newest(&all)), (true, vec![true, false, false, false]), "as any other");
     }
 
     #[test]

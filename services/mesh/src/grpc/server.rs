@@ -27,7 +27,7 @@ const MAX_STREAMS_PER_CONNECTION: u32 = 1024;
 pub const REQUEST_CODING: CompressionEncoding = CompressionEncoding::Gzip;
 /// The largest request of health and of reflection (bytes): the name of a service, a file or a symbol. What is half
 /// sent is kept, and nothing else bounds how many of those there are.
-const MAX_OWN_MESSAGE: usize = 4 * 1024;
+const MAX_OWN_MESSAGE: usize = 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);

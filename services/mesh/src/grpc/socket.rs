@@ -19,16 +19,18 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-/// Who connects says something within this, or the connection is closed.
+/// Who connects says its first word within this, or the connection is closed.
 const FIRST_WORD: Duration = Duration::from_secs(3);
+/// HTTP/2's first word: a preface, and the head of a frame of settings. From then on it is asked for signs of life.
+const FIRST_WORD_BYTES: usize = 24 + 9;
 
 /// A connection's socket, which can be closed from here whatever hyper waits for.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// `None` once its caller has said something.
-    silent: Option<Pin<Box<Sleep>>>,
+    /// Until when its caller is to say so many bytes more; `None` once it has.
+    first_word: Option<(Pin<Box<Sleep>>, usize)>,
     account: Account,
 }
 
@@ -38,7 +40,8 @@ impl Socket {
         let caller = stream.peer_addr().ok().map(|from| Caller::from(from.ip()));
         let account = connections.account(caller);
         let closed = Box::pin(account.closed());
-        Self { stream, closed, silent: Some(Box::pin(tokio::time::sleep(FIRST_WORD))), account }
+        let first_word = Some((Box::pin(tokio::time::sleep(FIRST_WORD)), FIRST_WORD_BYTES));
+        Self { stream, closed, first_word, account }
     }
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -64,12 +67,16 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_open(cx)?;
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
-            self.silent = None;
-        } else if self.silent.as_mut().is_some_and(|silent| silent.as_mut().poll(cx).is_ready()) {
-            self.account.close("silent");
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if let Some((until, lacks)) = &mut self.first_word {
+            *lacks = lacks.saturating_sub(buffer.filled().len() - before);
+            if *lacks == 0 {
+                self.first_word = None;
+            } else if until.as_mut().poll(cx).is_ready() {
+                self.account.close("silent");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
         read
     }

@@ -43,6 +43,10 @@ const UNKNOWN_METHOD: &str = "unknown";
 /// Who asks whether this server lives is answered when it is full too: restarting it would help nobody.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
+/// Each of its messages is a question that is answered at once: a stream that has nothing to say for longer than a call
+/// may take ends, and with it a question that is never sent whole. Its clients open another one.
+const REFLECTION: &str = "/grpc.reflection.";
+
 /// The streams of charge points' monitors.
 const REPORTS: &str = "/evmesh.chargepoint.";
 
@@ -190,8 +194,9 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     match method {
         Method::Unary => answer::whole(response, tally, &account).await,
         Method::Streaming => {
-            let (timeout, stopping) = (shared.slow_reader_timeout, &shared.stopping);
-            answer::stream(response, tally, account, place, timeout, stopping)
+            let (slow, stopping) = (shared.slow_reader_timeout, &shared.stopping);
+            let silent = path.starts_with(REFLECTION).then_some(shared.request_timeout);
+            answer::stream(response, tally, account, place, (slow, silent), stopping)
         }
     }
 }

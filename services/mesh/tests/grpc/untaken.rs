@@ -7,7 +7,7 @@ use mesh::{
     testing::{Miser, eventually},
 };
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Code, Status};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -103,9 +103,13 @@ async fn streams_that_nobody_reads_end_and_many_end_their_connection() {
 #[tokio::test]
 async fn a_connection_on_which_nothing_comes_is_closed() {
     let running = start(ServerOptions::default()).await;
-    let mut silent = tokio::net::TcpStream::connect(running.address).await.unwrap();
-    let mut bytes = Vec::new();
-    let read = tokio::time::timeout(SOON, silent.read_to_end(&mut bytes)).await;
-    assert!(read.is_ok(), "it is still open after {SOON:?}");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for first_word in [&b""[..], &preface[..1], &preface[..]] {
+        let mut silent = tokio::net::TcpStream::connect(running.address).await.unwrap();
+        silent.write_all(first_word).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(SOON, silent.read_to_end(&mut bytes)).await;
+        assert!(read.is_ok(), "it is still open after {SOON:?} and {first_word:?}");
+    }
     client(running.address, SOON).register_charge_point(register("ok")).await.unwrap();
 }

@@ -66,6 +66,7 @@ fn signing_key() -> store::StoredSigningKey {
         public_key: b"0123456789abcdef0123456789abcdef".to_vec(),
         network_id: "net".into(),
         made_ms: 1_700_000_000_000,
+        trusted: true,
     }
 }
 

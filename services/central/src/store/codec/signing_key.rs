@@ -18,6 +18,8 @@ pub struct KnownKey {
     pub network: NetworkId,
     /// When it was made: its time was over when the next one was.
     pub made: Wall,
+    /// By the operator's word, its date too. Central's own are kept before these.
+    pub trusted: bool,
 }
 
 pub fn signing_key_value(known: &KnownKey) -> Vec<u8> {
@@ -25,6 +27,7 @@ pub fn signing_key_value(known: &KnownKey) -> Vec<u8> {
         public_key: known.key.to_vec(),
         network_id: known.network.to_string(),
         made_ms: known.made.0,
+        trusted: known.trusted,
     })
 }
 
@@ -38,5 +41,6 @@ pub fn signing_key(bytes: &[u8]) -> Result<KnownKey, Unreadable> {
             .map_err(|_| Unreadable::new(WHAT, format!("it has {length} bytes, and must have 32")))?,
         network: id(WHAT, &stored.network_id)?,
         made: Wall(stored.made_ms),
+        trusted: stored.trusted,
     })
 }
