@@ -76,7 +76,7 @@ async fn streams_of_a_large_network_that_nobody_reads() {
     let (grown, (opened, ended)) = grows(async {
         let (mut misers, mut streams) = (Vec::new(), Vec::new());
         for window in [0, 0, 1, 1] {
-            let mut miser = Miser::connect(central.address, window).await.unwrap();
+            let miser = Miser::connect(central.address, window).await.unwrap();
             for _ in 0..1_000 {
                 let watch = "/evmesh.operations.v1.OperatorService/WatchNetwork";
                 streams.push(miser.ask(watch, &WatchNetworkRequest::default()).await.unwrap());
@@ -140,7 +140,7 @@ async fn requests_that_are_small_until_they_are_decompressed() {
         for _ in 0..5 {
             let (mut misers, mut answers) = (Vec::new(), Vec::new());
             for _ in 0..4 {
-                let mut miser = Miser::connect(central.address, 65_535).await.unwrap();
+                let miser = Miser::connect(central.address, 65_535).await.unwrap();
                 for _ in 0..250 {
                     answers.push(miser.send(PATH, "gzip", bomb.clone()).await.unwrap());
                 }

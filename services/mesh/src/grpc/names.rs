@@ -1,10 +1,12 @@
 //! The names of far sides, looked up without threads: the C library holds one for each name whose server does not
-//! answer, and a process has few of them. An address, and a name of `/etc/hosts`, waits for nobody; a name that was
-//! answered the last time, for none that was not.
+//! answer, and a process has few of them. An address, and a name of `/etc/hosts`, waits for nobody; a name that is known
+//! to be answered, for none that is not.
 //!
 //! No address is kept: a container that comes back has another address under its name. A peer connects once at a
 //! time, so it has one look-up under way at most.
 
+use crate::now;
+use domain::Mono;
 use hickory_resolver::{
     Hosts, TokioResolver,
     config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
@@ -18,7 +20,7 @@ use hickory_resolver::{
 };
 use hyper_util::client::legacy::connect::{HttpConnector, dns};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs,
     future::Future,
     io,
@@ -41,8 +43,10 @@ const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 const PLACES: usize = 256;
 /// While others wait for its place a name is asked for so long.
 const A_TURN: Duration = Duration::from_millis(200);
-/// So many names are known to have been answered.
+/// So many names are known to be answered; with more, the one whose last answer is the oldest goes.
 const KNOWN: usize = 16_384;
+/// A name that is known is not once it has got no answer for so long: a name server's restart takes less.
+const A_BLIP: Duration = Duration::from_secs(30);
 
 /// Looks names up as this system does: `/etc/hosts`, then the name servers of `/etc/resolv.conf`. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -51,10 +55,17 @@ pub struct Names(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     system: Mutex<Option<System>>,
-    /// Those that were answered the last time.
-    known: Mutex<HashSet<Name>>,
+    /// Those that are answered.
+    known: Mutex<HashMap<Name, Known>>,
     of_known: Queue,
     of_others: Queue,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    answered: Mono,
+    /// Since when it is asked for in vain.
+    in_vain: Option<Mono>,
 }
 
 #[derive(Debug, Clone)]
@@ -143,28 +154,38 @@ fn words(error: &NetError) -> String {
     }
 }
 
-/// A name that is asked for. It is known from its answer on, until it is asked for and not answered.
+/// A name that is asked for. It is known from its answer on, until it was asked for in vain for [`A_BLIP`].
 struct Asked<'a> {
-    known: &'a Mutex<HashSet<Name>>,
+    known: &'a Mutex<HashMap<Name, Known>>,
     name: Name,
     answered: bool,
 }
 
 impl Asked<'_> {
     fn is_known(&self) -> bool {
-        lock(self.known).contains(&self.name)
+        lock(self.known).contains_key(&self.name)
     }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let mut known = lock(self.known);
-        if !self.answered {
-            known.remove(&self.name);
-        } else if known.len() < KNOWN {
-            known.insert(self.name.clone());
-        }
+        keep(&mut lock(self.known), &self.name, self.answered, now().mono);
     }
+}
+
+fn keep(known: &mut HashMap<Name, Known>, name: &Name, answered: bool, now: Mono) {
+    if !answered {
+        let Some(asked) = known.get_mut(name) else { return };
+        if now.since(*asked.in_vain.get_or_insert(now)) > A_BLIP {
+            known.remove(name);
+        }
+        return;
+    }
+    if known.len() >= KNOWN && !known.contains_key(name) {
+        let oldest = known.iter().min_by_key(|(_, known)| known.answered).map(|(name, _)| name.clone());
+        oldest.map(|oldest| known.remove(&oldest));
+    }
+    known.insert(name.clone(), Known { answered: now, in_vain: None });
 }
 
 /// Those who ask, and those who wait for that.
@@ -343,8 +364,32 @@ mod tests {
         }
         let nowhere = Names::default().find("no-such-name.invalid".parse().unwrap()).await.unwrap_err();
         assert!(nowhere.to_string().starts_with("the name no-such-name.invalid has "), "{nowhere}");
-        assert!(lock(&server.names.0.known).contains(&Name::from_ascii("honest").unwrap()));
+        assert!(lock(&server.names.0.known).contains_key(&Name::from_ascii("honest").unwrap()));
         let silent = timeout(2 * A_TURN, server.find("silent.example.")).await;
         assert!(silent.is_err(), "nobody waits for its place: {silent:?}");
+    }
+
+    #[test]
+    fn a_blip_drops_no_name_and_the_one_that_was_not_answered_for_longest_makes_room() {
+        let name = |n: usize| Name::from_ascii(format!("engine-{n}.example.")).unwrap();
+        let mut known = HashMap::new();
+        for n in 0..KNOWN {
+            keep(&mut known, &name(n), true, Mono(1 + n as u64));
+        }
+        keep(&mut known, &name(0), true, Mono(100_000));
+        keep(&mut known, &name(KNOWN), true, Mono(100_001));
+        let has = |known: &HashMap<_, _>, n| known.contains_key(&name(n));
+        assert_eq!((has(&known, 0), has(&known, 1), has(&known, KNOWN)), (true, false, true));
+        assert_eq!(known.len(), KNOWN);
+
+        let mut in_vain = |n, at| {
+            keep(&mut known, &name(n), false, Mono(at));
+            has(&known, n)
+        };
+        assert_eq!([in_vain(0, 200_000), in_vain(0, 230_000), in_vain(0, 230_001)], [true, true, false]);
+        assert!(in_vain(2, 200_000));
+        keep(&mut known, &name(2), true, Mono(225_000));
+        keep(&mut known, &name(2), false, Mono(300_000));
+        assert!(has(&known, 2), "a blip of its own");
     }
 }

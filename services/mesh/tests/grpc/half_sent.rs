@@ -6,17 +6,10 @@ use evmesh_proto::chargepoint::{
 };
 use mesh::{
     grpc::{ServerOptions, reason},
-    testing::eventually,
+    testing::{Miser, eventually},
 };
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    sync::mpsc,
-    time::Instant,
-};
+use std::{net::IpAddr, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, transport::Channel};
 use tonic_reflection::pb::v1::{
@@ -27,33 +20,18 @@ use tonic_reflection::pb::v1::{
 const SOON: Duration = Duration::from_secs(10);
 const REGISTER: &str = "/evmesh.chargepoint.v1.ChargePointService/RegisterChargePoint";
 
-fn request(method: &str, running: &Running) -> http::Request<()> {
-    let request = http::Request::post(format!("http://{}{method}", running.address));
-    request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap()
-}
-
 /// Connections of one address, each with so many calls under way whose message never comes whole.
-async fn half_sent(host: u8, connections: usize, calls: usize, running: &Running) -> Vec<HalfSent> {
-    let mut all = Vec::new();
+async fn half_sent(host: u8, connections: usize, calls: usize, running: &Running) -> impl Sized {
+    let (mut misers, mut bodies) = (Vec::new(), Vec::new());
     for _ in 0..connections {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
-        let (client, connection) =
-            h2::client::handshake(socket.connect(running.address).await.unwrap()).await.unwrap();
-        let running_on = tokio::spawn(async move { connection.await.is_ok() });
-        let mut client = client.ready().await.unwrap();
-        let mut bodies = Vec::new();
+        let from = IpAddr::from([127, 0, 0, host]);
+        let miser = Miser::connect_from(from, running.address, 0).await.unwrap();
         for _ in 0..calls {
-            bodies.push(client.send_request(request(REGISTER, running), false).unwrap());
+            bodies.push(miser.begin(REGISTER, "identity").await.unwrap());
         }
-        all.push(HalfSent { _bodies: bodies, _connection: running_on });
+        misers.push(miser);
     }
-    all
-}
-
-struct HalfSent {
-    _bodies: Vec<(h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>)>,
-    _connection: tokio::task::JoinHandle<bool>,
+    (misers, bodies)
 }
 
 #[tokio::test]
@@ -76,11 +54,8 @@ async fn half_sent_calls_of_one_address_leave_places_for_the_others() {
 
 /// What is sent of a message that never comes whole: its head, which says how long it is, and so many bytes of it.
 async fn begun(method: &str, length: u32, sent: usize, running: &Running) -> Status {
-    let stream = TcpStream::connect(running.address).await.unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    let (answer, mut body) =
-        client.ready().await.unwrap().send_request(request(method, running), false).unwrap();
+    let miser = Miser::connect(running.address, 65_535).await.unwrap();
+    let (answer, mut body) = miser.begin(method, "identity").await.unwrap();
     let head = [&[0][..], &length.to_be_bytes()].concat();
     body.send_data([head, vec![0; sent]].concat().into(), false).unwrap();
     let answer = tokio::time::timeout(SOON, answer).await.expect("it is ended").unwrap();

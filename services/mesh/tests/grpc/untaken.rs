@@ -95,7 +95,7 @@ async fn streams_that_nobody_reads_end_and_many_end_their_connection() {
     // Who reads is not disturbed, and their places are free.
     reports.send(report("ok")).await.unwrap();
     answers.message().await.unwrap().unwrap();
-    let mut other = Miser::connect(running.address, 0).await.unwrap();
+    let other = Miser::connect(running.address, 0).await.unwrap();
     let answer = other.ask(REPORT, &report("ok")).await.unwrap();
     assert!(Status::from_header_map(answer.await.unwrap().headers()).is_none());
 }

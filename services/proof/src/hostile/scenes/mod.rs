@@ -51,9 +51,10 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 19] = [
+pub(super) const SCENES: [Scene; 20] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
+    scene("half-sent-calls", |network| Box::pin(places::half_sent_calls(network))),
     scene("unread-streams", |network| Box::pin(unread_streams(network))),
     scene("idle-streams", |network| Box::pin(idle_streams(network))),
     scene("silent-connections", |network| Box::pin(silent_connections(network))),
@@ -97,7 +98,7 @@ const AT_A_TIME: usize = 20;
 async fn untaken(server: SocketAddr, method: &str, message: &impl prost::Message) -> anyhow::Result<String> {
     let (mut misers, mut bodies, mut refused) = (Vec::new(), Vec::new(), 0);
     for window in [0, 0, 1, 1] {
-        let mut miser = Miser::connect(server, window).await?;
+        let miser = Miser::connect(server, window).await?;
         for _ in 0..OPEN_AT_ONCE / AT_A_TIME {
             let mut answers = Vec::new();
             for _ in 0..AT_A_TIME {
@@ -129,7 +130,7 @@ async fn unread_streams(network: &Network) -> anyhow::Result<String> {
     let before = network.memory_of_central().await?;
     let (mut misers, mut streams) = (Vec::new(), Vec::new());
     for window in [0, 0, 1, 1] {
-        let mut miser = Miser::connect(network.central, window).await?;
+        let miser = Miser::connect(network.central, window).await?;
         for _ in 0..OPEN_AT_ONCE {
             let watch = "/evmesh.operations.v1.OperatorService/WatchNetwork";
             streams.push(miser.ask(watch, &WatchNetworkRequest::default()).await?);

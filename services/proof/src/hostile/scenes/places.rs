@@ -1,11 +1,26 @@
-//! What is left on disk: files that others could read, and a log that others could fill.
+//! Places that a stranger takes: of calls; on disk, where files could be read and a log filled.
 
+use super::STRANGER;
 use crate::hostile::network::{Network, eventually};
 use anyhow::{Context as _, ensure};
 use evmesh_proto::topics::CP_TELEMETRY;
-use mesh::kafka::Producer;
-use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, time::Duration};
-use tokio::time::sleep;
+use mesh::{kafka::Producer, testing::Miser};
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 /// Of a mode, what lets in others than the owner.
 const OTHERS: u32 = 0o077;
@@ -79,5 +94,44 @@ pub(super) async fn garbage(network: &Network) -> anyhow::Result<String> {
     let (sent, logged) = (sent / 1024, logged / 1024);
     Ok(format!(
         "{sent} KiB of nonsense were put on the topic in {WHILE} s; central's log grew by {logged} KiB"
+    ))
+}
+
+/// Calls that are begun and never sent whole, on many connections of one address, and again where one ends.
+pub(super) async fn half_sent_calls(network: &Network) -> anyhow::Result<String> {
+    const CONNECTIONS: usize = 32;
+    const EACH: usize = 63;
+    const WHILE: Duration = Duration::from_secs(6);
+    const AGAIN: Duration = Duration::from_secs(1);
+    let (mut holding, refused) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    let held = Arc::new(AtomicUsize::new(0));
+    for _ in 0..CONNECTIONS {
+        let miser = Arc::new(Miser::connect_from(STRANGER, network.central, 0).await?);
+        for _ in 0..EACH {
+            let (miser, refused, held) = (miser.clone(), refused.clone(), held.clone());
+            holding.spawn(async move {
+                let method = "/evmesh.driver.v1.DriverService/ListChargePoints";
+                while let Ok((answer, _body)) = miser.begin(method, "identity").await {
+                    held.fetch_add(1, Relaxed);
+                    let _ = answer.await; // refused at once, or after the time that a call has
+                    held.fetch_sub(1, Relaxed);
+                    refused.fetch_add(1, Relaxed);
+                    sleep(AGAIN).await;
+                }
+            });
+        }
+        sleep(Duration::from_millis(20)).await; // strangers and honest callers are one process here
+    }
+    let mut most = 0;
+    let over = Instant::now() + WHILE;
+    while Instant::now() < over {
+        sleep(Duration::from_millis(100)).await;
+        most = most.max(held.load(Relaxed));
+    }
+    let refused = refused.load(Relaxed);
+    ensure!(most >= 900 && refused > 1_000, "only {most} calls were held, and {refused} refused");
+    Ok(format!(
+        "up to {most} calls were half sent at once, on {CONNECTIONS} connections of one address; {refused} more were \
+         refused"
     ))
 }
