@@ -1,6 +1,6 @@
 //! The names of far sides, looked up without threads: the C library holds one for each name whose server does not
-//! answer, and a process has few of them. An address, and a name of `/etc/hosts`, waits for nobody; a name that is known
-//! to be answered, for none that is not.
+//! answer, and a process has few of them. An address, and a name of `/etc/hosts`, waits for nobody; a name that is
+//! known to be answered, for none that is not.
 //!
 //! No address is kept: a container that comes back has another address under its name. A peer connects once at a
 //! time, so it has one look-up under way at most.
