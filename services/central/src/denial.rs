@@ -14,6 +14,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::ChargePointBusy
         | Reason::ChargePointConnected
         | Reason::NoChargePointFree
+        | Reason::PriceAboveMax
         | Reason::DriverBusy
         | Reason::DriverCoolingDown
         | Reason::EngineRefused

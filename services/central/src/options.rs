@@ -1,7 +1,7 @@
 //! Central's command line and environment.
 
 use domain::network::{Config, RegistrationPolicy};
-use domain::{Energy, Power};
+use domain::{Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
@@ -155,6 +155,11 @@ pub struct Rules {
           value_parser = clap::value_parser!(u64).range(1..=Energy::MAX.wh() / 1000))]
     pub session_energy_max: u64,
 
+    /// What a kWh may cost at most (amount and currency); repeated, for each currency that is taken. A charge point
+    /// that names more is not registered, and one that costs more gets no charge; without it, any price is taken.
+    #[arg(long, env = "EVMESH_CENTRAL_MAX_PRICE", value_name = "PRICE", value_delimiter = ',')]
+    pub max_price: Vec<Price>,
+
     /// How often an engine with an unsettled session is asked, whatever happens (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_ASK_INTERVAL", value_name = "SECONDS",
           default_value = in_seconds(Config::default().ask_interval),
@@ -229,6 +234,7 @@ impl Rules {
             settlement: self.settlement,
             charge_point_power_max: Power::from_w(self.charge_point_power_max.saturating_mul(1000)),
             session_energy_max: Energy::from_wh(self.session_energy_max.saturating_mul(1000)),
+            max_prices: self.max_price.clone(),
             ask_interval: self.ask_interval,
             answer_ttl: self.answer_ttl,
             max_answers: self.max_answers,

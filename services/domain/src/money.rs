@@ -113,6 +113,11 @@ impl Price {
         self.currency
     }
 
+    /// No dearer than this, as far as that can be told: what costs another currency is not.
+    pub fn is_within(self, most: Self) -> bool {
+        self.currency == most.currency && self <= most
+    }
+
     /// How much a kWh, in millionths of the currency's unit.
     pub fn micros_per_kwh(self) -> u64 {
         self.micros_per_kwh

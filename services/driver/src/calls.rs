@@ -6,7 +6,7 @@ use crate::{
     missed::missed,
 };
 use domain::{
-    DriverId, RequestId, SessionId,
+    DriverId, Price, RequestId, SessionId,
     requests::{Input, Session, Target},
     text::printable,
 };
@@ -16,7 +16,7 @@ use evmesh_proto::driver::{
 };
 use mesh::{
     backoff::Backoff,
-    convert::InvalidField,
+    convert::{InvalidField, price_proto},
     grpc::{self, CallError, Peer},
 };
 use std::time::Duration;
@@ -34,6 +34,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Calls {
     peer: Peer,
     driver: DriverId,
+    /// What a kWh may cost at most.
+    max_price: Option<Price>,
     heard: mpsc::Sender<Heard>,
     backoff: Backoff,
     /// Before this, central does not want to be asked again.
@@ -46,10 +48,16 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// None is under way. What is heard goes to `heard`.
-    pub(crate) fn new(peer: Peer, driver: DriverId, heard: mpsc::Sender<Heard>) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        driver: DriverId,
+        max_price: Option<Price>,
+        heard: mpsc::Sender<Heard>,
+    ) -> Self {
         Self {
             peer,
             driver,
+            max_price,
             heard,
             backoff: Backoff::default(),
             retry_after: Duration::ZERO,
@@ -99,6 +107,7 @@ impl Calls {
             charge_point_id,
             location_prefix,
             request_id: id.to_string(),
+            max_price: self.max_price.map(price_proto),
         };
         let (mut client, heard) = (self.client(), self.heard.clone());
         self.current = JoinSet::new();

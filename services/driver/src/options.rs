@@ -2,7 +2,7 @@
 
 use crate::Error;
 use domain::{
-    ChargePointId, DriverId, Location,
+    ChargePointId, DriverId, Location, Price,
     requests::{Expectation, Line, PAUSE, Settings, Target, parse},
 };
 use mesh::{files::read_text, flags, grpc::Address, kafka::KafkaOptions};
@@ -27,6 +27,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_DRIVER_LOCATION_PREFIX", value_name = "TEXT",
           conflicts_with_all = ["charge_point", "requests"])]
     pub location_prefix: Option<Location>,
+
+    /// What a kWh may cost at most, such as '0.60 EUR' (amount and currency); without it, whatever it costs.
+    #[arg(long, env = "EVMESH_DRIVER_MAX_PRICE", value_name = "PRICE")]
+    pub max_price: Option<Price>,
 
     /// Charge once for each line of this file: a charge point's id, or 'any' and the start of a place; then perhaps
     /// expect=denied, expect=denied:REASON or expect=fault. Blank lines and '# comments' are skipped.
@@ -107,6 +111,7 @@ mod tests {
             &["--charge-point", "A", "--requests", "f"],
             &["--charge-point", "A", "--location-prefix", "Madrid"],
             &["--location-prefix", "Madrid", "--requests", "f"],
+            &["--max-price", "cheap"],
             &["--pause", "-1"],
             &["--central", "nowhere"],
         ] {

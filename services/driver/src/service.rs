@@ -88,7 +88,7 @@ impl Service {
         asking.spawn(free_points::ask(peer.clone(), sender.clone(), broadcast_at.subscribe()));
 
         let mut running = Running {
-            calls: Calls::new(peer, self.options.driver.clone(), sender),
+            calls: Calls::new(peer, self.options.driver.clone(), self.options.max_price, sender),
             rules: self.rules,
             events: self.events,
             view: self.view,

@@ -11,7 +11,10 @@ use domain::network::{Command, Method, Session, Status as PointStatus, Target};
 use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
 use futures_util::{Stream, StreamExt as _, stream};
-use mesh::grpc::{Failure, parse};
+use mesh::{
+    convert,
+    grpc::{Failure, parse},
+};
 use tokio::{sync::watch, time::timeout};
 use tonic::{Code, Request, Response, Status};
 
@@ -75,6 +78,8 @@ impl DriverService for Drivers {
             }
             id => Target::Named(parse("charge_point_id", id)?),
         };
+        let max_price = message.max_price.as_ref();
+        let max_price = max_price.map(|price| convert::price("max_price", Some(price))).transpose()?;
         let request_id = std::mem::take(&mut message.request_id);
         self.old_requests.requested(&request_id);
         let mutation = arrived.mutation(Method::RequestCharge, driver.as_str(), &request_id, &message)?;
@@ -83,6 +88,7 @@ impl DriverService for Drivers {
             session: new_session_id(),
             driver,
             target,
+            max_price,
         };
         let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::RequestChargeResponse { session: Some(view::session(&session)) }))

@@ -156,6 +156,7 @@ impl Central {
             charge_point_id: charge_point.into(),
             location_prefix: String::new(),
             request_id: request_id.into(),
+            max_price: None,
         };
         let answer = self.drivers.clone().request_charge(request).await?;
         Ok(answer.into_inner().session.unwrap())

@@ -20,7 +20,7 @@ use super::{
     },
     status::Status,
 };
-use crate::{ChargePointId, DriverId, InstanceId, Location, SessionId};
+use crate::{ChargePointId, DriverId, InstanceId, Location, Price, SessionId};
 use std::{collections::BTreeSet, time::Duration};
 
 /// While other charge points are free a try lasts so long at most: three silent ones leave an open request the time for
@@ -43,6 +43,7 @@ impl Step<'_> {
         session: SessionId,
         driver: DriverId,
         target: Target,
+        max_price: Option<Price>,
     ) {
         if self.joined(&asked) || self.repeated(&asked) {
             return;
@@ -51,7 +52,7 @@ impl Step<'_> {
             Target::Named(id) => (Some(id), None),
             Target::Any { location_prefix } => (None, Some(location_prefix)),
         };
-        self.begin(asked, session, driver, named, choice);
+        self.begin(asked, session, driver, named, choice, max_price);
     }
 
     pub(super) fn request_manual_supply(
@@ -72,7 +73,7 @@ impl Step<'_> {
             );
             return self.answer(&asked, Err(Denial::new(Reason::InstanceStale, text)));
         }
-        self.begin(asked, session, driver, Some(charge_point), None);
+        self.begin(asked, session, driver, Some(charge_point), None, None);
     }
 
     /// A repeat of a request that is being decided joins the wait for its answer.
@@ -105,6 +106,7 @@ impl Step<'_> {
         driver: DriverId,
         named: Option<ChargePointId>,
         choice: Option<Location>,
+        max_price: Option<Price>,
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
         let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
@@ -125,6 +127,7 @@ impl Step<'_> {
             driver,
             asker: Some(asker.clone()),
             choice,
+            max_price,
             base: base.clone(),
             tried: BTreeSet::new(),
             until,
@@ -157,7 +160,7 @@ impl Step<'_> {
         let status = point.status(&self.net.registry);
         let why = point.status_reason(status, &self.net.registry);
         match status {
-            Status::Available => Ok(id.clone()),
+            Status::Available => self.may_cost(pending, point.stored.price).map(|()| id.clone()),
             Status::Disconnected => {
                 denied(Reason::ChargePointDisconnected, format!("{id} is disconnected: {why}"))
             }
@@ -169,6 +172,18 @@ impl Step<'_> {
             Status::Reserved => {
                 denied(Reason::ChargePointBusy, format!("{id} is reserved for another driver"))
             }
+        }
+    }
+
+    /// Its driver, and the operator, allow this price of a kWh.
+    fn may_cost(&self, pending: &Pending, price: Price) -> Result<(), Denial> {
+        self.net.config.takes_price(price)?;
+        match pending.max_price {
+            Some(most) if !price.is_within(most) => {
+                let text = format!("a kWh costs {price} where it is free, and {most} was to be the most");
+                Err(Denial::new(Reason::PriceAboveMax, text))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -190,12 +205,16 @@ impl Step<'_> {
                 && !waits_for(&point.stored.id)
                 && still_free()
         };
+        let price = |point: &Point| self.may_cost(pending, point.stored.price);
         // One host may have many that fail: it costs a request one try while others are free.
         let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
         let apart = |point: &&Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
         let fitting = || registry.free().filter(fits);
-        match fitting().find(apart).or_else(|| fitting().next()) {
+        let paid = || fitting().filter(|point| price(point).is_ok());
+        let too_dear = || fitting().next().and_then(|point| price(point).err());
+        match paid().find(apart).or_else(|| paid().next()) {
             Some(point) => Ok(point.stored.id.clone()),
+            None if let Some(denial) = too_dear() => Err(denial),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later";
                 Err(Denial::new(Reason::NoChargePointFree, text))

@@ -11,7 +11,9 @@ use super::{
     session::{Session, Source, life::Outcome},
     step::Step,
 };
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Location, Mono, SessionId, SupplyEnd, Trace, Wall};
+use crate::{
+    ChargePointId, DriverId, Energy, InstanceId, Location, Mono, Price, SessionId, SupplyEnd, Trace, Wall,
+};
 
 /// Where a driver wants to charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub enum Command {
         session: SessionId,
         driver: DriverId,
         target: Target,
+        /// No kWh may cost more; `None`: whatever it costs.
+        max_price: Option<Price>,
     },
     /// A supply is asked for at the charge point itself.
     RequestManualSupply {
@@ -175,8 +179,8 @@ impl Command {
 impl Step<'_> {
     pub(super) fn run(&mut self, command: Command) {
         match command {
-            Command::RequestCharge { asked, session, driver, target } => {
-                self.request_charge(asked, session, driver, target);
+            Command::RequestCharge { asked, session, driver, target, max_price } => {
+                self.request_charge(asked, session, driver, target, max_price);
             }
             Command::RequestManualSupply { asked, session, charge_point, instance, driver } => {
                 self.request_manual_supply(asked, session, charge_point, &instance, driver);

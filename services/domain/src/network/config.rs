@@ -1,6 +1,7 @@
 //! Bounds and durations of central's rules, each with its default.
 
-use crate::{ChargePointId, Energy, Power};
+use super::denial::{Denial, Reason};
+use crate::{ChargePointId, Energy, Power, Price};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Bounds and durations of the rules.
@@ -27,6 +28,9 @@ pub struct Config {
     /// What a session takes above this is billed by a person's word only. The default, 300 kWh, is more than any car
     /// holds.
     pub session_energy_max: Energy,
+    /// What a kWh may cost at most, one price a currency; empty: whatever a charge point says. With any, other
+    /// currencies are not taken.
+    pub max_prices: Vec<Price>,
     /// How often an engine with an unsettled session is asked, whatever happens.
     pub ask_interval: Duration,
     /// How long answers are kept for their repeats.
@@ -69,6 +73,7 @@ impl Default for Config {
             settlement: Duration::from_secs(24 * 3600),
             charge_point_power_max: Power::from_w(1_000_000),
             session_energy_max: Energy::from_wh(300_000),
+            max_prices: Vec::new(),
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             max_answers: 100_000,
@@ -94,6 +99,16 @@ impl Config {
         let engine = engine_address.rsplit_once(':').map_or(engine_address, |(host, _port)| host);
         let hosts = [from, engine.trim_matches(['[', ']'])];
         hosts.into_iter().filter(|host| self.is_one(host)).map(str::to_owned).collect()
+    }
+
+    /// May a kWh cost so much in this network?
+    pub(super) fn takes_price(&self, price: Price) -> Result<(), Denial> {
+        if self.max_prices.is_empty() || self.max_prices.iter().any(|most| price.is_within(*most)) {
+            return Ok(());
+        }
+        let most: Vec<String> = self.max_prices.iter().map(Price::to_string).collect();
+        let text = format!("{price} a kWh is more than this network takes ({})", most.join(", "));
+        Err(Denial::new(Reason::PriceAboveMax, text))
     }
 
     /// Three intervals without a word is silence.

@@ -34,6 +34,8 @@ super::words! {
     ChargePointBusy = "CHARGE_POINT_BUSY",
     /// Its monitor is connected, where it must not be.
     ChargePointConnected = "CHARGE_POINT_CONNECTED",
+    /// It costs more than its driver, or the operator, allows.
+    PriceAboveMax = "PRICE_ABOVE_MAX",
     /// None is free, where central was to choose.
     NoChargePointFree = "NO_CHARGE_POINT_FREE",
     /// The driver has an open session.

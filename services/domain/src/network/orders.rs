@@ -122,6 +122,7 @@ impl Step<'_> {
             let text = format!("no charge point {id} is registered");
             return Err(Denial::new(Reason::ChargePointUnknown, text));
         }
+        self.net.config.takes_price(price)?;
         self.touch(id);
         let point = self.point_mut(id);
         point.stored.price = price;

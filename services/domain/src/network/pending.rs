@@ -5,7 +5,7 @@ use super::{
     request::{Repeatable, Token},
     session::{Session, life::Life},
 };
-use crate::{ChargePointId, DriverId, Location, Mono, SessionId, Trace};
+use crate::{ChargePointId, DriverId, Location, Mono, Price, SessionId, Trace};
 use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
@@ -20,6 +20,8 @@ pub(super) struct Pending {
     pub(super) asker: Option<Asker>,
     /// Central chooses: among the places that start with this.
     pub(super) choice: Option<Location>,
+    /// What a kWh may cost its driver at most.
+    pub(super) max_price: Option<Price>,
     /// The first attempt's session: later attempts' ids are made from it.
     pub(super) base: SessionId,
     pub(super) tried: BTreeSet<ChargePointId>,
@@ -40,6 +42,7 @@ impl Pending {
             driver: session.driver.clone(),
             asker: None,
             choice: None,
+            max_price: None,
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),
             until: deadline.mono,

@@ -99,6 +99,7 @@ impl Step<'_> {
                 let text = format!("{id} cannot register: the network is full ({count} charge points)");
                 return denied(Reason::RegistrationClosed, text);
             }
+            self.net.config.takes_price(registration.price)?; // it counts the first time
             return self.has_room_for(registration, host);
         };
         let silence = self.net.config.silence();

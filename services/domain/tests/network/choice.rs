@@ -40,6 +40,7 @@ fn in_a_hurry(world: &mut World, who: &str, millis: u64) -> Token<Box<Session>> 
         session: sid(&format!("hurry{}", token.number)),
         driver: driver(who),
         target: Target::Named(cp("A")),
+        max_price: None,
     });
     token
 }

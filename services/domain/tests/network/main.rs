@@ -16,6 +16,7 @@ mod monitors;
 mod numbers;
 mod offsets;
 mod orders;
+mod prices;
 mod rebuild;
 mod registrations;
 mod reservations;

@@ -35,6 +35,7 @@ impl World {
             session: sid(&format!("s{}", token.number)),
             driver: driver(who),
             target,
+            max_price: None,
         });
         token
     }
@@ -321,6 +322,7 @@ fn a_try_that_its_caller_cuts_short_counts_for_its_host() {
             session: sid(&format!("h{n}")),
             driver: driver(&format!("hurried{n}")),
             target: Target::Named(cp("A")),
+            max_price: None,
         });
         world.advance(1_250, &["A"]);
         while world.calls.contains_key(&cp("A")) {

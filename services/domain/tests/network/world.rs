@@ -278,6 +278,7 @@ impl World {
             session: session.clone(),
             driver: driver(who),
             target,
+            max_price: None,
         });
         (token, session)
     }

@@ -317,6 +317,7 @@ pub(crate) fn options(central: SocketAddr) -> Options {
         driver: "ana".parse().unwrap(),
         central: central.into(),
         charge_point: None,
+        max_price: None,
         location_prefix: None,
         requests: None,
         pause: PAUSE,

@@ -42,8 +42,8 @@ pub(super) enum Order {
     /// Says what a session under review bills: its ticket is issued, and never changes.
     Settle(Settle),
 
-    /// Ends an open session at once, whether its engine hears it or not. A supply's charge point is out of service
-    /// until it is resumed.
+    /// Ends an open session at once, whether its engine hears it or not. A charge point that hears it and supplies on
+    /// for 30 s is out of service until it is resumed.
     End {
         /// The session, by its whole id.
         session: SessionId,

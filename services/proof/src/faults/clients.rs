@@ -130,6 +130,7 @@ impl Client {
             charge_point_id,
             location_prefix: String::new(),
             request_id: format!("{}-{}", self.name, self.requests),
+            max_price: None,
         }
     }
 

@@ -262,6 +262,7 @@ impl World {
             session: new_session(token),
             driver: driver.clone(),
             target: target.clone(),
+            max_price: None,
         }
     }
 

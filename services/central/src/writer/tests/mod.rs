@@ -244,6 +244,7 @@ impl Bench {
             session: session.parse().unwrap(),
             driver: "101".parse().unwrap(),
             target: Target::Named("MAD-01".parse().unwrap()),
+            max_price: None,
         });
         let Some(Reply::Session(_, answer)) = self.replies.pop() else { panic!("every request is answered") };
         answer

@@ -75,6 +75,7 @@ impl World {
                     session: format!("s{n:04}").parse().unwrap(),
                     driver: format!("driver-{n}").parse().unwrap(),
                     target: Target::Any { location_prefix: domain::Location::default() },
+                    max_price: None,
                 });
             }
             Op::StopCharge => {

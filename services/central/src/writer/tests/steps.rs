@@ -257,6 +257,7 @@ fn lists_see_every_answer_given_and_page_through_memory_and_disk() {
             session: session.parse().unwrap(),
             driver: "101".parse().unwrap(),
             target: Target::Named("MAD-01".parse().unwrap()),
+            max_price: None,
         });
         bench.engine.supply(10 * (n + 1));
         bench.engine.end(SupplyEnd::Completed);

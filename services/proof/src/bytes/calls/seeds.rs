@@ -81,6 +81,7 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         charge_point_id: point.clone(),
         location_prefix: String::new(),
         request_id: "r1".into(),
+        max_price: price.clone(),
     };
     let any = driver::RequestChargeRequest {
         charge_point_id: String::new(),
