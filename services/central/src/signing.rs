@@ -287,7 +287,10 @@ mod tests {
     fn a_later_start_knows_what_an_earlier_one_signed_by_its_row_alone() {
         let before = keys(SECRET, &[]);
         let kept = signed(&before);
-        let after = keys([8; 32], &[before.own()]);
+        // One that is only trusted may say that it is the newest: it names no network for this central.
+        let key = keys([6; 32], &[]).own().key;
+        let trusted = KnownKey { key, network: "another".parse().unwrap(), made: Wall::MAX, trusted: true };
+        let after = keys([8; 32], &[before.own(), trusted]);
         assert_eq!(after.verify(&of(&facts()), &kept), Verdict::Valid(Wall(5_000)));
         assert_eq!(after.own().network, before.own().network, "the network stays");
         assert_ne!(after.own().key, before.own().key);
