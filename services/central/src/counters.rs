@@ -77,7 +77,7 @@ const EVENTS: &[(&str, &str)] = &[
     ),
     (
         "reviews_over",
-        "INV-4: sessions that had come to nothing, and under review nobody said otherwise: not billed",
+        "INV-4: reviews that ended at the settlement deadline: nobody decided, and what is believed was billed",
     ),
     ("stops_disobeyed", "INV-2: engines that supplied on after they were told to stop; out of service since"),
     ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),

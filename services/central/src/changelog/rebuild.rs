@@ -263,6 +263,7 @@ mod tests {
             highest_authorization: 7,
             out_of_order: n == 3,
             never_supplied: n == 4,
+            rated: None,
         };
         let points = (0..10).map(|n| {
             let point = point(n);

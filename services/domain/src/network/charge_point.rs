@@ -69,6 +69,8 @@ pub struct ChargePoint {
     pub out_of_order: bool,
     /// Nobody has charged there yet.
     pub never_supplied: bool,
+    /// The most that it delivers, as this store's engine said at most; `None`: it has not.
+    pub rated: Option<Power>,
 }
 
 /// Where a free charge point stands in the choice: whether its last try failed, then its price.
@@ -92,8 +94,6 @@ pub(super) struct Point {
     pub(super) seen_authorization: u64,
     /// It said more than counts.
     pub(super) seen_too_much: bool,
-    /// The most that it delivers, as this store's engine said; `None`: it has not.
-    pub(super) rated: Option<Power>,
     /// A date that its engine told was not taken, the last time that it told one.
     pub(super) clock_is_off: bool,
     /// Why its monitor says that it is not well.
@@ -147,7 +147,6 @@ impl Point {
             try_failed: false,
             seen_authorization: 0,
             seen_too_much: false,
-            rated: None,
             clock_is_off: false,
             health_reason: String::new(),
             answering: Answering::Unknown,
@@ -193,8 +192,8 @@ impl Point {
 
     /// Another store has none of the numbers of the one before, nor its power.
     pub(super) fn numbers_begin_anew(&mut self) {
-        self.stored.highest_authorization = 0;
-        (self.seen_authorization, self.seen_too_much, self.rated) = (0, false, None);
+        (self.stored.highest_authorization, self.stored.rated) = (0, None);
+        (self.seen_authorization, self.seen_too_much) = (0, false);
     }
 
     /// An engine that does not answer is not called for what it claimed.

@@ -17,11 +17,14 @@ use super::{
         reading::{Read, Reading},
     },
 };
-use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState};
+use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids::MAX_NUMBER};
 
 /// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
 /// in each.
 const LOOK_UPS: usize = 64;
+
+/// An engine's messages are numbered up to this: what central tells after the last one has numbers too.
+const LAST_SEQ: u64 = MAX_NUMBER - 3;
 
 /// What came of one record of an engine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +138,8 @@ impl Step<'_> {
             SupplyState::Supplying => None,
             SupplyState::Ended(end) => Some(end),
         };
-        let SupplyRecord { seq, energy, power, started_at, .. } = *record;
+        let SupplyRecord { energy, power, started_at, .. } = *record;
+        let seq = record.seq.min(LAST_SEQ);
         let ended_at = record.ended_at();
         self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
         Heard::Taken

@@ -95,5 +95,6 @@ fn unknown(session: &Session) -> ChargePoint {
         highest_authorization: 0,
         out_of_order: false,
         never_supplied: false,
+        rated: None,
     }
 }

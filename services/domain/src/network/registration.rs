@@ -203,6 +203,7 @@ impl Step<'_> {
                 highest_authorization: 0,
                 out_of_order: false,
                 never_supplied: true,
+                rated: None,
             };
             self.net.forgotten_points.remove(&id);
             self.net.registry.add_point(Point::new(point, now, true));

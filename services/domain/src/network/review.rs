@@ -2,7 +2,7 @@
 
 use super::{
     Step,
-    denial::{Denial, Reason},
+    denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     session::lifecycle::Ended,
 };
@@ -21,7 +21,7 @@ impl Step<'_> {
     /// The most that a charge point delivers: what its engine says, up to a bound; without its word, that bound.
     pub(super) fn rated(&self, id: &ChargePointId) -> Power {
         let most = self.net.config.charge_point_power_max;
-        self.point(id).rated.map_or(most, |rated| rated.min(most))
+        self.point(id).stored.rated.map_or(most, |rated| rated.min(most))
     }
 
     pub(super) fn most(&self, id: &SessionId) -> Energy {
@@ -32,13 +32,16 @@ impl Step<'_> {
         session.most(rated, self.net.config.session_energy_max, age)
     }
 
-    /// An engine says what it delivers at most. Of what one store's engine said the highest counts: what it has in hand
-    /// may be of before it was given less.
+    /// An engine says what it delivers at most. Of what one store's engine said the highest counts, over central's
+    /// restarts: what it has in hand may be of before it was given less.
     pub(super) fn says_its_power(&mut self, id: &ChargePointId, rated: Option<Power>) {
         let most = self.net.config.charge_point_power_max;
         let point = self.point_mut(id);
-        let before = point.rated;
-        point.rated = before.max(rated);
+        let before = point.stored.rated;
+        point.stored.rated = before.max(rated);
+        if point.stored.rated != before {
+            self.point_changed(id);
+        }
         if let Some(rated) = rated.filter(|rated| *rated > most)
             && before.is_none_or(|before| before <= most)
         {
@@ -55,10 +58,18 @@ impl Step<'_> {
     pub(super) fn disbelieved(&mut self, id: &SessionId, energy: Energy, most: Energy) {
         let session = self.session_mut(id);
         let first = !std::mem::replace(&mut session.live.disbelieved, true);
-        let point = &session.charge_point;
-        let text = format!(
+        let point = session.charge_point.clone();
+        let mut text = format!(
             "the engine of {point} says that session {id} has had {energy}; {most} is the most that is believed by now"
         );
+        if most == self.net.config.session_energy_max {
+            text += " (--session-energy-max): a person says what it bills once it is over";
+            let trouble = format!("what it takes above {most} is billed by a person's word, and not shown");
+            if self.session_mut(id).is_in_trouble(&trouble) {
+                self.changed(id);
+                self.notify_error(id, SupplyFailure::UnderReview);
+            }
+        }
         let level = if first { Level::Warn } else { Level::Debug };
         self.happened(level, "readings_implausible", text);
     }
@@ -86,16 +97,20 @@ impl Step<'_> {
         self.happened(Level::Error, "sessions_reviewed", text);
     }
 
-    /// Its deadline ends a review. Of what had come to nothing nothing is billed, and its engine may forget its record.
+    /// Its deadline ends a review: what is believed is billed, and the rest is lost. Of what had come to nothing
+    /// nothing is billed, and its engine may forget its record.
     pub(super) fn nobody_decided(&mut self, id: &SessionId) {
         let session = self.session(id);
-        let Some(reported) = session.review().filter(|_| session.declined()) else { return };
+        let Some(reported) = session.review() else { return };
         let text = format!(
-            "session {id} of driver {} at {} was under review, and nobody decided: nothing is billed of {}",
-            session.driver, session.charge_point, reported.energy
+            "session {id} of driver {} at {} was under review, and nobody decided: of {}, {} is billed",
+            session.driver,
+            session.charge_point,
+            reported.energy,
+            session.energy()
         );
         let (point, over) = (session.charge_point.clone(), reported.end.is_some());
-        if over {
+        if over && session.declined() {
             self.point_mut(&point).refused.insert(id.clone());
         }
         self.happened(Level::Warn, "reviews_over", text);

@@ -183,8 +183,36 @@ fn what_is_beyond_the_ordinary_is_for_a_person_however_long_it_took() {
         world.says("A", "d", &session, hour + 1, MessageKind::Reading, hour * 60_000);
     }
     assert_eq!(wh(&world.find(&session)), 300_000, "and no more");
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"], "its driver hears of it while it charges");
+    assert!(world.events.iter().any(|event| event.text.contains("--session-energy-max")));
     world.says("A", "d", &session, 9, DONE, 360_000);
     assert_eq!(world.find(&session).review().map(|reported| reported.energy.wh()), Some(360_000));
+}
+
+#[test]
+fn what_an_engine_has_in_hand_of_before_it_was_given_less_is_judged_by_its_power_then() {
+    let mut world = world();
+    let session = world.supplying("d", "A");
+    world.advance(120_000, &["A"]);
+    world.rated = Some(Power::from_w(6_000));
+    world.restart();
+    world.advance(250, &[]);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Interrupted), 9, 2_000);
+    world.answer("A", CallOutcome::Done, None, vec![last]);
+    assert_eq!(world.find(&session).ticket().map(|ticket| ticket.energy.wh()), Some(2_000));
+}
+
+#[test]
+fn what_is_told_after_the_highest_number_that_there_is_has_a_number_too() {
+    let mut world = world();
+    let session = world.supplying("d", "A");
+    let highest = domain::ids::MAX_NUMBER;
+    world.says("A", "d", &session, highest, MessageKind::Reading, 500);
+    world.says("A", "d", &session, highest, DONE, 900_000);
+    world.order(settle(&session, Verdict::Accepted));
+    let numbers: Vec<_> = world.notices.iter().filter_map(|notice| notice.seq).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.len() == 3, "{numbers:?}");
+    assert!(numbers.iter().all(|number| *number <= highest), "{numbers:?}");
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn central_store() -> Vec<Vec<u8>> {
         highest_authorization: 7,
         out_of_order: false,
         never_supplied: true,
+        rated_power_w: 50_000,
     };
     let answer = store::StoredAnswer {
         key: b"RequestCharge\x00101\x00r1\x00".to_vec(),

@@ -81,6 +81,7 @@ fn disk() -> MemoryStore {
                 highest_authorization: 7,
                 out_of_order: false,
                 never_supplied: false,
+                rated: None,
             };
             let mut batch = Batch::default();
             batch.put("cMAD-01", codec::charge_point_value(&point));

@@ -2,7 +2,7 @@
 
 use super::{decode, encode, id, price};
 use crate::error::Unreadable;
-use domain::{Location, network::ChargePoint};
+use domain::{Location, Power, network::ChargePoint};
 use evmesh_proto::store::StoredChargePoint;
 use mesh::convert::price_stored;
 
@@ -20,6 +20,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         highest_authorization,
         out_of_order,
         never_supplied,
+        rated,
     } = point;
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
@@ -32,6 +33,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         highest_authorization: *highest_authorization,
         out_of_order: *out_of_order,
         never_supplied: *never_supplied,
+        rated_power_w: rated.map_or(0, Power::w),
     })
 }
 
@@ -48,6 +50,7 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         highest_authorization: stored.highest_authorization,
         out_of_order: stored.out_of_order,
         never_supplied: stored.never_supplied,
+        rated: Some(Power::from_w(stored.rated_power_w)).filter(|rated| *rated > Power::ZERO),
     })
 }
 
@@ -63,7 +66,7 @@ mod tests {
             location in "[^\\p{C}\\p{Zl}\\p{Zp}]{0,128}",
             micros in 0..=10_000_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
-            numbers in any::<(u64, u64, bool, bool)>(),
+            numbers in any::<(u64, u64, bool, bool, u32)>(),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
@@ -76,6 +79,7 @@ mod tests {
                 highest_authorization: numbers.1,
                 out_of_order: numbers.2,
                 never_supplied: numbers.3,
+                rated: (numbers.4 > 0).then(|| Power::from_w(u64::from(numbers.4))),
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);
         }
