@@ -160,7 +160,10 @@ impl Step<'_> {
         let status = point.status(&self.net.registry);
         let why = point.status_reason(status, &self.net.registry);
         match status {
-            Status::Available => self.may_cost(pending, point.stored.price).map(|()| id.clone()),
+            Status::Available => {
+                let of_use = self.is_of_use(point);
+                of_use.and_then(|()| self.may_cost(pending, point.stored.price)).map(|()| id.clone())
+            }
             Status::Disconnected => {
                 denied(Reason::ChargePointDisconnected, format!("{id} is disconnected: {why}"))
             }
@@ -204,6 +207,7 @@ impl Step<'_> {
                 && point.stored.location.as_str().starts_with(prefix)
                 && !waits_for(&point.stored.id)
                 && still_free()
+                && self.is_of_use(point).is_ok()
         };
         let price = |point: &Point| self.may_cost(pending, point.stored.price);
         // One host may have many that fail: it costs a request one try while others are free.
@@ -280,7 +284,7 @@ impl Step<'_> {
         let charge_point = self.session(id).charge_point.clone();
         let whole = self.net.pending.get(id).expect(PENDING).whole;
         if denial.reason == Reason::EngineRefused || denial.reason == Reason::EngineSilent && whole {
-            self.point_mut(&charge_point).try_failed = true;
+            self.has_refused(&charge_point);
         }
         if wanted {
             let asker = self.session_mut(id).live.asker.take(); // not its driver's doing …

@@ -90,6 +90,8 @@ pub(super) struct Point {
     /// The last request that tried it was refused by its engine, had no answer in the time that it had, or was granted
     /// where nobody has charged yet, and came to nothing; until it has supplied.
     pub(super) try_failed: bool,
+    /// Up to when the requests that came to nothing at its engine are paid for.
+    pub(super) refusals: Mono,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
     pub(super) seen_authorization: u64,
     /// It said more than counts.
@@ -145,6 +147,7 @@ impl Point {
             free_at: None,
             hosts: BTreeSet::new(),
             try_failed: false,
+            refusals: now,
             seen_authorization: 0,
             seen_too_much: false,
             clock_is_off: false,

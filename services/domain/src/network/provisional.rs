@@ -26,5 +26,7 @@ pub(super) struct Provisional {
     pub(super) registration: Registration,
     /// What it will have: its engine is told already.
     pub(super) epoch: u64,
+    /// It is the engine of before that is asked, at its own address: is it still there?
+    pub(super) of_before: bool,
     pub(super) until: Mono,
 }

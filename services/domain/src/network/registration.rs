@@ -49,21 +49,42 @@ impl Step<'_> {
             );
             return self.registration_refused(asked.token, Denial::new(Reason::Overloaded, text));
         }
+        let (token, host) = (asked.token, asked.context.address);
+        let of_before = self.engine_of_before(&registration).is_some();
+        let until = self.now.mono + PROVISIONAL_FOR;
+        self.asks_its_engine(Provisional { token, host, registration, epoch, of_before, until });
+    }
+
+    /// Its registered store and address, where both would be others: whoever comes after a cut link of some seconds
+    /// takes no charge point over whose engine still answers.
+    fn engine_of_before(&self, registration: &Registration) -> Option<&ChargePoint> {
+        let before = &self.net.registry.find_point(&registration.charge_point)?.stored;
+        let replaces =
+            before.instance != registration.instance && before.engine_address != registration.engine_address;
+        Some(before).filter(|_| replaces)
+    }
+
+    fn asks_its_engine(&mut self, waiting: Provisional) {
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
-        self.push(Effect::Call(EngineCall {
+        let registration = &waiting.registration;
+        let before = self.engine_of_before(registration).filter(|_| waiting.of_before);
+        let (address, instance, epoch) = match before {
+            Some(before) => (&before.engine_address, &before.instance, before.epoch),
+            None => (&registration.engine_address, &registration.instance, waiting.epoch),
+        };
+        let call_it = EngineCall {
             charge_point: registration.charge_point.clone(),
-            address: registration.engine_address.clone(),
+            address: address.clone(),
             call,
-            instance: registration.instance.clone(),
+            instance: instance.clone(),
             epoch,
             request: EngineRequest::GetState,
             provisional: true,
             trace: self.trace,
-        }));
-        let (token, host) = (asked.token, asked.context.address);
-        let until = self.now.mono + PROVISIONAL_FOR;
-        self.net.provisional.insert(call, Provisional { token, host, registration, epoch, until });
+        };
+        self.push(Effect::Call(call_it));
+        self.net.provisional.insert(call, waiting);
     }
 
     /// The same engine at the same address: what is stored of it was confirmed before.
@@ -141,6 +162,9 @@ impl Step<'_> {
         provisional: Provisional,
         result: Result<EngineAnswer, CallFailed>,
     ) {
+        if provisional.of_before {
+            return self.heard_of_before(provisional, result);
+        }
         let Provisional { token, host, registration, epoch, .. } = provisional;
         let why = result.as_ref().err().map(|CallFailed(why)| why.clone());
         let admitted = is_its_engine(&registration, result)
@@ -156,6 +180,22 @@ impl Step<'_> {
                 self.reply(token, Err(denial));
             }
         }
+    }
+
+    /// The engine of before is there, or the new one is asked now.
+    fn heard_of_before(&mut self, waiting: Provisional, result: Result<EngineAnswer, CallFailed>) {
+        let id = &waiting.registration.charge_point;
+        let before = self.engine_of_before(&waiting.registration);
+        let there = before.filter(|before| result.is_ok_and(|answer| answer.is_of(id, &before.instance)));
+        let Some(before) = there else {
+            return self.asks_its_engine(Provisional { of_before: false, ..waiting });
+        };
+        let text = format!(
+            "the engine of {id} at {} still answers, with another store than its monitor registers; stop it first, or \
+             give the other one another id",
+            before.engine_address
+        );
+        self.registration_refused(waiting.token, Denial::new(Reason::InstanceAlreadyConnected, text));
     }
 
     /// An older engine does not say whose it is: it is not another's, whose store it has.

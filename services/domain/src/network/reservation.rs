@@ -2,7 +2,7 @@
 
 use super::{
     Step,
-    charge_point::{Health, Link},
+    charge_point::{Health, Link, Point},
     cooling::{Asker, Who},
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
@@ -14,6 +14,12 @@ use super::{
 use crate::{ChargePointId, SessionId};
 use std::time::Duration;
 
+/// An engine may refuse a request, or leave it unanswered, this often …
+const A_REFUSAL: Duration = Duration::from_secs(5);
+/// … with so much at once, until it has supplied.
+const REFUSALS_AHEAD: Duration = Duration::from_secs(30);
+/// Of so many requests an engine may owe its word; each is asked for again and again.
+const UNSAID_MOST: usize = 32;
 /// So many reservations open at once are enough for one host, however small the network is.
 const A_HOST: usize = 20;
 
@@ -63,6 +69,36 @@ impl Step<'_> {
         self.fail(id, how, reason, word);
         self.happened(Level::Info, "reservations_expired", text);
     }
+    pub(super) fn has_refused(&mut self, id: &ChargePointId) {
+        let now = self.now.mono;
+        let point = self.point_mut(id);
+        point.try_failed = true;
+        point.refusals = point.refusals.max(now) + A_REFUSAL;
+    }
+
+    /// Each request that an engine is asked is a row for ever, whatever comes of it: one that only refuses, or does not
+    /// say what became of what it was asked, is asked no more for a while.
+    pub(super) fn is_of_use(&self, point: &Point) -> Result<(), Denial> {
+        let id = &point.stored.id;
+        let wait = point.refusals.since(self.now.mono + REFUSALS_AHEAD);
+        let unsaid = || self.net.registry.ended_at(point).filter(|session| session.needs_revocation());
+        let (text, wait) = if !wait.is_zero() {
+            let text = format!(
+                "{id} came to nothing in its last tries; choose another, or ask again in {}",
+                words(wait)
+            );
+            (text, wait)
+        } else if point.ended.len() >= UNSAID_MOST && unsaid().count() >= UNSAID_MOST {
+            let text = format!(
+                "the engine of {id} does not say what became of {UNSAID_MOST} requests; choose another charge point"
+            );
+            (text, A_REFUSAL)
+        } else {
+            return Ok(());
+        };
+        Err(Denial { retry_after: Some(wait), ..Denial::new(Reason::EngineRefused, text) })
+    }
+
     /// May it have a reservation, at this charge point if it names one?
     pub(super) fn may_reserve(&self, asker: &Asker, at: Option<&ChargePointId>) -> Result<(), Denial> {
         let host = asker.host.clone().map(Who::Host);

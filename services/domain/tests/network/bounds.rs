@@ -2,8 +2,8 @@
 
 use crate::world::{World, attested, cp, record, sid, unattested};
 use domain::network::{
-    Archive, CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, MessageKind, Order, Session,
-    Target,
+    Archive, CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, MessageKind, Order, Reason,
+    Session, Target,
 };
 use domain::{SessionId, SupplyEnd, SupplyState};
 
@@ -99,4 +99,50 @@ fn of_a_thousand_records_sixty_four_are_looked_for_and_the_signed_ones_all_come_
         world.claims("A", None, left.iter().cloned().map(attested).collect());
     }
     assert_eq!(world.told().iter().filter(|told| **told == "TICKET").count(), 200, "each has its ticket");
+}
+
+#[test]
+fn an_engine_that_only_refuses_is_asked_every_five_seconds_until_it_has_supplied() {
+    let mut world = World::with_points(&["A", "B"]);
+    let refused = |world: &mut World, n: usize| {
+        let (token, session) = world.request(&format!("d{n}"), Target::Named(cp("A")));
+        if world.granted(token).is_none() {
+            world.answer("A", CallOutcome::Busy, None, vec![]);
+        }
+        assert_eq!(world.denial(token), Reason::EngineRefused);
+        world.pages.sessions.contains_key(&session)
+    };
+    let rows = (0..50).filter(|n| refused(&mut world, *n)).count();
+    assert_eq!(rows, 7, "and no row for the others");
+    let (token, _) = world.request("d", Target::Any { location_prefix: domain::Location::default() });
+    world.answer("B", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.told_session(token).charge_point, cp("B"), "nor is it the choice of anybody");
+    for _ in 0..3 {
+        world.advance(5_000, &["A", "B"]);
+        assert!(refused(&mut world, 90) && !refused(&mut world, 91));
+    }
+    world.advance(5_000, &["A", "B"]);
+    world.charges("d98", "A");
+    assert!(refused(&mut world, 99) && refused(&mut world, 99), "it has its place again");
+}
+
+#[test]
+fn an_engine_that_does_not_say_what_became_of_thirty_two_requests_gets_no_more() {
+    let mut world = World::with_points(&["A"]);
+    let mut granted = 0;
+    for n in 0..60 {
+        let (token, _) = world.request(&format!("d{n}"), Target::Named(cp("A")));
+        if world.granted(token).is_some() {
+            assert_eq!(world.denial(token), Reason::EngineRefused);
+            break;
+        }
+        granted += 1;
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        world.stop_charge(&format!("d{n}"));
+        world.advance(3_250, &["A"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::NotRevoked, None, vec![]); // and no record of it
+        }
+    }
+    assert_eq!((granted, world.net.sessions().count()), (32, 32));
 }

@@ -267,3 +267,34 @@ fn an_older_engine_is_not_two_charge_points() {
         }
     }
 }
+
+#[test]
+fn who_comes_with_another_store_at_another_address_waits_for_the_word_of_the_engine_of_before() {
+    for (there, granted) in [(true, false), (false, true)] {
+        let mut world = World::with_points(&["A"]);
+        world.advance(6_000, &[]);
+        let stranger = Registration {
+            engine_address: "stranger:1".into(),
+            instance: "i9".parse().unwrap(),
+            monitor: "m9".parse().unwrap(),
+            ..World::registration("A")
+        };
+        let token = world.registers("stranger", stranger);
+        let first = world.newcomers.remove(0);
+        assert_eq!((first.address.as_str(), first.instance.as_str()), ("A:1", "i1"));
+        if there {
+            world.heard(&first, "A", "i1", CallOutcome::Done);
+        } else {
+            let result = Err(CallFailed("nobody is there".into()));
+            world.send(Command::EngineAnswered { charge_point: cp("A"), call: first.call, result });
+            let second = world.newcomers.remove(0);
+            assert_eq!((second.address.as_str(), second.instance.as_str()), ("stranger:1", "i9"));
+            world.heard(&second, "A", "i9", CallOutcome::Done);
+        }
+        let answer = world.registered(token).unwrap();
+        let refused = answer.err().map(|denial| denial.reason);
+        assert_eq!(refused, (!granted).then_some(Reason::InstanceAlreadyConnected));
+        let stored = &world.pages.points[&cp("A")];
+        assert_eq!(stored.engine_address, if granted { "stranger:1" } else { "A:1" });
+    }
+}
