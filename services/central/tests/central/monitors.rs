@@ -241,7 +241,7 @@ async fn a_second_stream_of_a_registration_is_refused_and_ends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_has_two_reports_an_interval() {
+async fn a_stream_has_two_reports_an_interval_and_is_answered_at_once_where_it_says_the_same() {
     let central = Central::start(no_kafka()).await;
     let (engine, monitor) = central.charge_point("MAD-01").await;
     drop(monitor);
@@ -249,12 +249,16 @@ async fn a_stream_has_two_reports_an_interval() {
     let registered = answer.unwrap().into_inner();
     let interval: Duration = registered.report_interval.unwrap().try_into().unwrap();
     let started = Instant::now();
-    let reports = tokio_stream::iter((0..12).map(move |_| report("MAD-01", registered.epoch)));
-    let reports = reports.chain(tokio_stream::pending());
+    let report = move |n: usize| {
+        let health = if (n / 100).is_multiple_of(2) { EngineHealth::Ok } else { EngineHealth::Faulted };
+        ReportHealthRequest { health: health.into(), ..report("MAD-01", registered.epoch) }
+    };
+    let reports = tokio_stream::iter((0..1_200).map(report)).chain(tokio_stream::pending());
     let mut answers = central.points.clone().report_health(reports).await.unwrap().into_inner();
-    for _ in 0..12 {
+    for _ in 0..1_200 {
         answers.message().await.unwrap().expect("none is refused");
     }
-    assert!(started.elapsed() >= interval * 5, "{:?}", started.elapsed());
+    let took = started.elapsed(); // twelve changes, each of which a hundred reports tell
+    assert!(took >= interval * 5 && took < interval * 30, "{took:?}");
     central.stop().await;
 }
