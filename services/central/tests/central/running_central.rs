@@ -247,7 +247,7 @@ impl Monitor {
             let id = id.clone();
             async move {
                 if !first {
-                    let changed = tokio::time::timeout(Duration::from_millis(100), reported.changed());
+                    let changed = tokio::time::timeout(Duration::from_millis(200), reported.changed());
                     changed.await.unwrap_or(Ok(())).ok()?; // the monitor was dropped: no more reports
                 }
                 let report = chargepoint::ReportHealthRequest {
