@@ -153,10 +153,10 @@ fn is_uuid(word: &str) -> bool {
     parts == [8, 4, 4, 4, 12] && word.chars().all(|c| c == '-' || is_hex(c))
 }
 
-/// `2026-11-26T07:33:12.5Z`, `2026-11-26`, `07:33:12`.
+/// `2026-11-26T07:33:12.5Z`, `2026-11-26`, `11-26`, `07:33:12`.
 fn is_time(word: &str) -> bool {
     let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    shape.starts_with("0000-00-00") || shape == "00:00:00" || shape == "00:00"
+    shape.starts_with("0000-00-00") || ["00:00:00", "00:00", "00-00"].contains(&shape.as_str())
 }
 
 fn is_decimal(word: &str) -> bool {

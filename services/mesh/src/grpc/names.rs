@@ -271,7 +271,7 @@ mod tests {
     };
     use tokio::{net::UdpSocket, runtime, time::timeout};
 
-    const SOON: Duration = Duration::from_secs(1);
+    const SOON: Duration = Duration::from_secs(2); // four thousand turns are three
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// A name server that answers for names that begin with `honest`, and for no others.
