@@ -105,7 +105,7 @@ r#"        self.store.commit(step.batch)?;
     },
     Break {
         name: "stale-authorization-accepted",
-        promises: &["INV-8"],
+        promises: &["INV-8", "INV-4"], // a session that is over starts again
         edits: &[edit!("domain/src/supply/authorization.rs":
 "if !fresh || self.has_ended(&order.session) {"
 => r#"if (!fresh && !crate::broken("stale-authorization-accepted")) || self.has_ended(&order.session) {"#)],
@@ -141,7 +141,7 @@ r#"    /// The engine agreed.
     },
     Break {
         name: "late-reading-billed",
-        promises: &["INV-1", "INV-4"],
+        promises: &["INV-1", "INV-4", "INV-6"], // in memory, and not on disk
         edits: &[edit!("domain/src/network/session/reading.rs":
 "            return match (ticket.note(reading.energy), over) {"
 => r#"            if crate::broken("late-reading-billed") && reading.energy > ticket.energy {
