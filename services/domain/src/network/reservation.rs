@@ -110,8 +110,12 @@ impl Step<'_> {
         let Some((unused, left)) = self.net.cooling.wait(self.now.mono, who, at, config) else {
             return Ok(());
         };
+        let many = match who {
+            Who::Host(_) => ", or have it named by --many-callers where it stands for many",
+            Who::Driver { .. } | Who::Guest(_) => "",
+        };
         let text = format!(
-            "{who} has let {unused} reservations within {} go unused; ask again in {}",
+            "{who} has let {unused} reservations within {} go unused; ask again in {}{many}",
             words(config.unused_within),
             words(left)
         );

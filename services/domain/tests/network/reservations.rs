@@ -277,6 +277,7 @@ fn a_host_whose_drivers_have_other_names_each_time_waits_too() {
     let token = world.asks("fresh", HOME, None);
     let text = &world.refused(token).unwrap().text;
     assert!(text.starts_with("10.0.0.7 has let 50 reservations within 10 minutes go unused"), "{text}");
+    assert!(text.contains("--many-callers"), "{text}");
     assert!(world.is_let_in("fresh", "bridge") && world.is_let_in("fresh", "10.0.0.8"));
 }
 
