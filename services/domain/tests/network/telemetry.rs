@@ -159,6 +159,21 @@ fn what_the_engine_answers_twice_without_is_not_kept() {
 }
 
 #[test]
+fn a_made_up_reading_does_not_cost_the_true_one_below_it() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    let told = |world: &World| world.find(&session).told().map(|told| told.energy.wh());
+    world.message("A", "d", &session, 99, DONE, 700_000);
+    world.says("A", "d", &session, 2, MessageKind::Reading, 10);
+    world.message("A", "d", &session, 3, MessageKind::Reading, 30);
+    assert_eq!(told(&world), Some(700_000));
+    world.says("A", "d", &session, 2, MessageKind::Reading, 10);
+    assert_eq!(told(&world), Some(30), "that answer may be older than the reading");
+    world.says("A", "d", &session, 2, MessageKind::Reading, 10);
+    assert_eq!(told(&world), None, "the next one is not");
+}
+
+#[test]
 fn an_end_told_of_a_lost_store_is_billed_estimated_once_kafka_is_read() {
     let mut world = World::with_points(&["A"]);
     let session = world.reserved("d", "A");

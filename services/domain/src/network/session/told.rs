@@ -73,11 +73,18 @@ impl Session {
     }
 
     /// Its engine has answered; `None`: that it supplies nothing yet. What telemetry told beyond that may be newer than
-    /// this answer, but not newer than the next one, which is asked for after this one came.
+    /// this answer, but not newer than the next one, which is asked for after this one came. Then what is shown takes
+    /// its place, which is held against the answers: a made-up reading must not cost the true one below it.
     pub(in crate::network) fn engine_answers(&mut self, energy: Option<Energy>) {
-        let ahead = self.told.filter(|told| energy.is_none_or(|energy| told.energy > energy));
+        let beyond = |told: &Told| energy.is_none_or(|energy| told.energy > energy);
+        let ahead = self.told.filter(beyond);
         let doubted = std::mem::replace(&mut self.live.doubted, ahead.is_some());
-        self.told = ahead.filter(|_| !doubted);
+        let shown = self.live.shown;
+        self.told = match ahead {
+            Some(told) if doubted && told.energy > shown => Some(Told { energy: shown, ..told }).filter(beyond),
+            Some(_) if doubted => None,
+            ahead => ahead,
+        };
     }
 
     /// What its engine answered, or what telemetry told beyond that: for a session of which nobody will tell more.
