@@ -81,7 +81,9 @@ impl Session {
         let doubted = std::mem::replace(&mut self.live.doubted, ahead.is_some());
         let shown = self.live.shown;
         self.told = match ahead {
-            Some(told) if doubted && told.energy > shown => Some(Told { energy: shown, ..told }).filter(beyond),
+            Some(told) if doubted && told.energy > shown => {
+                Some(Told { energy: shown, ..told }).filter(beyond)
+            }
             Some(_) if doubted => None,
             ahead => ahead,
         };

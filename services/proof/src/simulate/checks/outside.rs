@@ -77,6 +77,7 @@ impl World {
         let missing = kept.map(|(session, _)| session).find(|session| {
             let known = self.truth.sessions.get(*session);
             known.is_none_or(|known| known.ticket().is_none() && !known.closed())
+                && !self.truth.lied.contains(*session) // what it had settled, and told again, is not kept
                 && report
                     .unsettled
                     .iter()
