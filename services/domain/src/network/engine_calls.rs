@@ -220,6 +220,7 @@ impl Step<'_> {
         }
         self.report_of_engine(id, answer.report);
         self.has_heard_of_ends(id, &made.request);
+        self.has_forgotten(id);
         match &made.request {
             EngineRequest::Authorize { session, .. } => self.authorize_answered(id, session, answer.outcome),
             EngineRequest::Revoke { session, .. } => self.revoke_answered(session, answer.outcome),
@@ -303,6 +304,17 @@ impl Step<'_> {
 
     /// The engine has forgotten a settled session. One that was refused, and is central's own since a moment ago, waits
     /// for its ticket still.
+    /// What it went on with after the ticket, and tells of no more, it has forgotten: a central whose rows are lost
+    /// confirmed it, or it was a lie.
+    fn has_forgotten(&mut self, point: &ChargePointId) {
+        let now = self.now.mono;
+        let gone = |session: &&Session| session.goes_on_unbilled() && session.live.last_sign != now;
+        let gone = self.net.registry.ended_at(self.point(point)).filter(gone);
+        for id in gone.map(|session| session.id.clone()).collect::<Vec<_>>() {
+            self.forgotten(&id);
+        }
+    }
+
     fn forgotten(&mut self, id: &SessionId) {
         if self.net.registry.find_session(id).is_some_and(|session| session.ticket().is_some()) {
             self.session_mut(id).forgotten();

@@ -248,6 +248,12 @@ impl Session {
         matches!(self.settlement(), Some(Settlement::Billed { held: Some(Held { over: true, .. }), .. }))
     }
 
+    /// Its ticket is issued, and its engine was still at it when it last told of it.
+    pub(super) fn goes_on_unbilled(&self) -> bool {
+        let engine_has = Held { over: false, revoke: false };
+        matches!(self.settlement(), Some(Settlement::Billed { held: Some(held), .. }) if *held == engine_has)
+    }
+
     /// Its ticket is issued, or none is due and nothing can start it any more.
     pub fn settled(&self) -> bool {
         matches!(self.settlement(), Some(Settlement::Void | Settlement::Billed { .. }))

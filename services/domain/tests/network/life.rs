@@ -230,6 +230,28 @@ fn at_the_settlement_deadline_the_last_reading_is_billed_as_estimated_and_a_late
 }
 
 #[test]
+fn what_went_on_after_its_ticket_is_over_once_its_engine_tells_of_it_no_more() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.advance(60_250, &[]);
+    world.now.mono.0 += 24 * 3_600_000;
+    world.send(Command::Tick);
+    assert!(world.find(&session).ticket().is_some() && world.net.session(&session).is_none());
+    while world.calls.contains_key(&cp("A")) {
+        world.silence("A");
+    }
+    world.register(World::registration("A")).unwrap();
+    world.report("A", Health::Ok);
+    let runs = record(&session, "d", SupplyState::Supplying, 9, 900);
+    world.answer("A", CallOutcome::Done, Some(runs), vec![]);
+    assert!(world.net.session(&session).is_some());
+    world.advance(1_000, &["A"]);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(world.net.session(&session).is_none());
+    assert_eq!(world.find(&session).ticket().unwrap().late_energy.wh(), 900);
+}
+
+#[test]
 fn loss_of_health_alone_ends_nothing_but_a_dead_engine_is_told_of() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
