@@ -47,6 +47,11 @@ struct Mark {
     again: Option<u64>,
 }
 
+/// The latest time that the clock had shown when it was given.
+pub(super) fn date_of(version: u64) -> Wall {
+    Wall(i64::try_from(version / VERSIONS_A_MS).unwrap_or(i64::MAX)).min(Wall::MAX)
+}
+
 impl Marks {
     /// Reads those of an earlier process. New versions are above `published`.
     pub(crate) fn restore(store: &impl Store, published: u64) -> Result<Self, Error> {
@@ -167,8 +172,7 @@ impl Marks {
     /// How long the oldest change has waited, in seconds by the wall clock; 0 without one.
     pub(crate) fn oldest_seconds(&self, now: Wall) -> f64 {
         let Some((version, _)) = self.queue.first_key_value() else { return 0.0 };
-        let since = i64::try_from(version / VERSIONS_A_MS).unwrap_or(i64::MAX);
-        now.0.saturating_sub(since).max(0) as f64 / 1000.0
+        now.0.saturating_sub(date_of(*version).0).max(0) as f64 / 1000.0
     }
 
     /// The highest version that the log may have of this store: one of before this process, or one that was taken to be

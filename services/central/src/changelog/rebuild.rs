@@ -1,6 +1,6 @@
 //! A store out of its changelog: durable in chunks, and served only once it is whole.
 
-use super::{CENTRAL_CHANGELOG, Marks, Written};
+use super::{CENTRAL_CHANGELOG, Marks, Written, marks::date_of};
 use crate::{
     Error,
     store::{codec, keys, meta, new_meta, put_session, stored},
@@ -207,6 +207,7 @@ impl Progress {
             changelog_cluster_id: cluster,
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
+            latest_ms: date_of(version).0,
             ..meta(store)?
         };
         batch.put(keys::META, codec::encode(&StoredMeta { rebuilding: false, ..page }));
@@ -303,7 +304,7 @@ mod tests {
         log.create().await.unwrap();
         let mut last = 0;
         for (key, value) in rows() {
-            let headers = [(STORE, "the-lost-one"), (VERSION, "77"), (FORMAT, "2")];
+            let headers = [(STORE, "the-lost-one"), (VERSION, "77000"), (FORMAT, "2")];
             let sent = log.append(&producer, &key, value.as_deref(), &headers).await.unwrap();
             last = sent.await.unwrap();
         }
@@ -318,7 +319,8 @@ mod tests {
             assert!(rebuild(&mut whole, &what).unwrap());
             assert_eq!(whole.range(keys::SESSIONS, keys::SESSIONS, usize::MAX).unwrap().len(), SESSIONS);
             let meta = crate::store::meta(&whole).unwrap();
-            assert_eq!((meta.predecessor_id.as_str(), meta.changelog_version), ("the-lost-one", 77));
+            assert_eq!((meta.predecessor_id.as_str(), meta.changelog_version), ("the-lost-one", 77_000));
+            assert_eq!(meta.latest_ms, 77, "the clock that gave the versions was there");
             let commits = whole.commits();
             assert!(commits > 5, "{commits} chunks");
             for survived in 0..commits {

@@ -2,6 +2,7 @@
 
 use super::{codec, keys};
 use crate::Error;
+use domain::{Wall, network::Past};
 use evmesh_proto::store::StoredMeta;
 use mesh::store::{Batch, Store};
 
@@ -38,6 +39,23 @@ fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
     let meta: StoredMeta = codec::decode("the store's own page", value)?;
     codec::check_format(meta.format)?;
     Ok(meta)
+}
+
+pub(crate) fn past(meta: &StoredMeta) -> Past {
+    let StoredMeta { latest_ms, set_back_from_ms, highest_dropped_authorization, .. } = *meta;
+    Past {
+        latest: Wall(latest_ms),
+        set_back_from: Wall(set_back_from_ms),
+        highest_dropped: highest_dropped_authorization,
+    }
+}
+
+/// Writes the page with what is known of the past by now.
+pub(crate) fn put_past(meta: &mut StoredMeta, known: Past, batch: &mut Batch) {
+    let Past { latest, set_back_from, highest_dropped } = known;
+    (meta.latest_ms, meta.set_back_from_ms) = (latest.0, set_back_from.0);
+    meta.highest_dropped_authorization = highest_dropped;
+    batch.put(keys::META, codec::encode(meta));
 }
 
 /// Reads the page of a store that is opened, and writes what a new one, or a changelog's beginning or end, changes of

@@ -15,7 +15,7 @@ pub(crate) use history::StoreArchive;
 pub(crate) use history::stored_session;
 pub use history::{Filter, Part, Snapshot};
 pub use keys::RowKind;
-pub(crate) use meta::{Begun, begun, meta, new_meta, open_meta};
+pub(crate) use meta::{Begun, begun, meta, new_meta, open_meta, past, put_past};
 pub(crate) use offsets::{offsets, put_offset};
 pub(crate) use rows::Rows;
 pub use rows::{Row, read as read_rows};

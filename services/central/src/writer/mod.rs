@@ -22,7 +22,8 @@ use crate::{
     messages,
     signing::Keys,
     store::{
-        Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, put_offset, put_session, put_signing_key,
+        Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_offset, put_past, put_session,
+        put_signing_key,
     },
 };
 use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
@@ -110,6 +111,7 @@ impl Rules for Writer {
             self.checkpointed = now.mono;
             self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
+        self.put_past(&mut step.batch);
         Ok(())
     }
 
@@ -119,6 +121,7 @@ impl Rules for Writer {
             marks.write(batch);
         }
         self.checkpoint(usize::MAX, batch);
+        self.put_past(batch);
     }
 }
 
@@ -295,6 +298,14 @@ impl Writer {
         }
         if let Some(marks) = &mut self.marks {
             changed.iter().for_each(|key| marks.mark(key, now));
+        }
+    }
+
+    /// It costs no commit of its own: where nothing was written, nothing rests on it.
+    fn put_past(&mut self, batch: &mut Batch) {
+        let known = self.network.past();
+        if !batch.is_empty() && known.is_news(&past(&self.meta)) {
+            put_past(&mut self.meta, known, batch);
         }
     }
 

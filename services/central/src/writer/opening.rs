@@ -6,7 +6,8 @@ use crate::{
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
-        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, put_signing_key, signing_keys, stored,
+        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key, signing_keys,
+        stored,
     },
 };
 use domain::network::{Config, Network, Source};
@@ -26,6 +27,7 @@ impl Writer {
         let keys = begin_signing(&mut store, marks.as_mut(), now)?;
         let mut stored = stored(&store)?;
         stored.ask_every_engine = is_recent(&meta, now.wall);
+        stored.past = past(&meta);
         if let Some(marks) = &marks {
             let marked = |id: &SessionId| marks.has(&keys::session(id));
             stored.uncopied =

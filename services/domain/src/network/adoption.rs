@@ -33,7 +33,7 @@ impl Step<'_> {
 
     /// How long ago a session of this date was asked for.
     fn age(&self, created: Wall) -> Age {
-        Age::new(self.now.mono, self.net.wall.since(created, self.now.wall))
+        Age::new(self.now.mono, self.net.remembered.since(created, self.now.wall))
     }
 
     /// A supply unknown to central, whose driver has a session open elsewhere that is only remembered: this store may

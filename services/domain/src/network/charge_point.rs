@@ -1,10 +1,7 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
 use super::engine::{CallId, EngineRequest};
-use crate::{
-    ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord, Wall,
-    ids::most_claimed,
-};
+use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::collections::{BTreeSet, VecDeque};
 
 /// How an engine is, as its monitor says.
@@ -175,9 +172,9 @@ impl Point {
     }
 
     /// Its engine says that it has seen this number: central, whose store may have been restored, goes on above it. It
-    /// counts up to [`most_claimed`]. True: it said more, and had not before.
-    pub(super) fn has_seen(&mut self, claim: u64, now: Wall) -> bool {
-        let most = self.stored.highest_authorization.max(most_claimed(now));
+    /// counts up to `most`, or what it was given. True: it said more, and had not before.
+    pub(super) fn has_seen(&mut self, claim: u64, most: u64) -> bool {
+        let most = self.stored.highest_authorization.max(most);
         self.seen_authorization = self.seen_authorization.max(claim.min(most));
         claim > most && !std::mem::replace(&mut self.seen_too_much, true)
     }

@@ -55,12 +55,12 @@ fn is_over(closed: &Session, record: &SupplyRecord) -> bool {
 impl Step<'_> {
     /// All that an engine of the registered instance knows.
     pub(super) fn report_of_engine(&mut self, id: &ChargePointId, report: EngineReport) {
-        let now = self.now.wall;
+        let most = self.net.remembered.most_claimed();
         let point = self.point_mut(id);
         if report.instance != point.stored.instance {
             return; // another instance's answer is no answer (INV-8)
         }
-        if point.has_seen(report.highest_authorization, now) {
+        if point.has_seen(report.highest_authorization, most) {
             let (claim, counts) = (report.highest_authorization, point.next_number() - 1);
             let text = format!(
                 "the engine of {id} says that it has seen authorisation {claim}, far above any that it was given: \

@@ -24,6 +24,7 @@ mod gauges;
 mod monitor_link;
 mod notices;
 mod orders;
+mod past;
 mod pending;
 mod plausible;
 mod provisional;
@@ -51,6 +52,7 @@ pub use effect::*;
 pub use engine::*;
 pub use gauges::*;
 pub use orders::{Order, Which};
+pub use past::Past;
 pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
@@ -73,7 +75,7 @@ impl Network {
     /// Takes one command at one moment. Total: every command in every state has its answer, and none panics. Where a
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
-        self.wall.sees(now);
+        self.remembered.sees(now);
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
         step.finish()

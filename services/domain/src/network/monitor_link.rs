@@ -19,6 +19,7 @@ impl Step<'_> {
     pub(super) fn instance_replaced(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
         self.ask(id);
+        self.drops_numbers(id);
         let point = self.point_mut(id);
         point.supplies = None;
         point.call = None;

@@ -154,9 +154,16 @@ impl Step<'_> {
 
     /// One that is disconnected, and has nothing in memory.
     pub(super) fn leaves(&mut self, id: &ChargePointId) {
+        self.drops_numbers(id);
         self.net.registry.remove_point(id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());
+    }
+
+    /// Its numbers begin anew; its engine of now may come back one day.
+    pub(super) fn drops_numbers(&mut self, id: &ChargePointId) {
+        let number = self.point(id).stored.highest_authorization;
+        self.net.remembered.drops(number);
     }
 
     pub(super) fn stop_charge(

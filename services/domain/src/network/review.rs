@@ -27,7 +27,7 @@ impl Step<'_> {
     pub(super) fn most(&self, id: &SessionId) -> Energy {
         let session = self.session(id);
         let rated = self.rated(&session.charge_point);
-        let by_date = self.net.wall.since(session.created, self.now.wall);
+        let by_date = self.net.remembered.since(session.created, self.now.wall);
         let age = session.live.age.now(self.now.mono, by_date);
         session.most(rated, self.net.config.session_energy_max, age)
     }

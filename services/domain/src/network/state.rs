@@ -6,8 +6,8 @@ use super::{
     config::Config,
     cooling::{Cooling, Reserving},
     engine::CallId,
+    past::{Past, Remembered},
     pending::Pending,
-    plausible::WallClock,
     provisional::Provisional,
     registry::Registry,
     request::RequestKey,
@@ -28,6 +28,8 @@ pub struct Stored {
     pub charge_points: Vec<ChargePoint>,
     /// The sessions that are not closed.
     pub sessions: Vec<Session>,
+    /// As it was written last.
+    pub past: Past,
     /// The answers kept for repeats.
     pub answers: Vec<(RequestKey, Answered)>,
     /// The sessions of which no copy as they are now is kept outside the store.
@@ -64,7 +66,7 @@ pub struct Network {
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) next_call: u64,
-    pub(super) wall: WallClock,
+    pub(super) remembered: Remembered,
     /// Kafka was read to its end, or found away, since central started.
     pub(super) kafka_judged: bool,
     /// Everything older than this was read.
@@ -88,13 +90,10 @@ impl Network {
     /// Every charge point is disconnected until its monitor is back, and no deadline is judged before Kafka was read
     /// to its end and the engine asked, or found away.
     pub fn restore(config: Config, now: Now, stored: Stored) -> Self {
-        let mut wall = WallClock::default();
-        wall.sees(now);
-        for date in dates(&stored) {
-            wall.found(date, now);
-        }
+        let numbers = stored.charge_points.iter().map(|point| point.highest_authorization);
+        let remembered = Remembered::restored(stored.past, numbers, dates(&stored), now);
         let mut network = Self {
-            wall,
+            remembered,
             answers: Answers::restore(&config, stored.answers),
             config,
             registry: Registry::default(),
@@ -132,7 +131,7 @@ impl Network {
             return; // a session is written after its charge point, which goes only once all its sessions are closed
         }
         self.registry.point_mut(&session.charge_point).ask = true;
-        session.restore(&self.config, now, self.wall.since(session.created, now.wall));
+        session.restore(&self.config, now, self.remembered.since(session.created, now.wall));
         if let Some(pending) = Pending::restored(&session) {
             if let Some((key, fingerprint)) = &pending.request {
                 self.answers.undecided(key.clone(), *fingerprint, session.id.clone());
@@ -198,6 +197,11 @@ impl Network {
             self.registry.remove_session(id);
         }
         copy
+    }
+
+    /// To be kept with what changed, where it [is news](Past::is_news).
+    pub fn past(&self) -> Past {
+        self.remembered.past
     }
 
     /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes

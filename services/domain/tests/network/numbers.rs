@@ -2,7 +2,7 @@
 
 use crate::world::{World, cp};
 use domain::ids::{MAX_NUMBER, most_claimed};
-use domain::network::{CallOutcome, EngineRequest, Health, Registration, Target};
+use domain::network::{CallOutcome, Command, EngineRequest, Health, Order, Registration, Target};
 
 /// The number that A's engine is asked to authorise.
 fn asked(world: &World) -> u64 {
@@ -63,6 +63,64 @@ fn an_instance_that_comes_after_has_numbers_of_its_own() {
     world.request("e", Target::Named(cp("A")));
     assert_eq!(asked(&world), 1);
     assert_eq!(world.pages.points[&cp("A")].highest_authorization, 1, "on disk");
+}
+
+/// Two authorisations at A, whose engine holds neither for long; the number of the last.
+fn authorised_twice(world: &mut World) -> u64 {
+    for _ in 0..2 {
+        world.request("d", Target::Named(cp("A")));
+        let number = asked(world);
+        world.answer_with("A", number, CallOutcome::Done);
+        world.stop_charge("d");
+        world.answer_with("A", number, CallOutcome::Revoked);
+    }
+    world.pages.points[&cp("A")].highest_authorization
+}
+
+/// A liar led central as high as it goes, and its clock was set back by an hour: the numbers that it gives now are
+/// above all that its clock allows.
+fn led_and_set_back() -> World {
+    let mut world = World::with_points(&["A"]);
+    claims(&mut world, u64::MAX, 1);
+    world.now.wall.0 -= 3_600_000;
+    world
+}
+
+#[test]
+fn what_an_engine_has_seen_counts_though_the_clock_was_set_back_and_its_numbers_began_anew() {
+    for restart in [false, true] {
+        let mut world = led_and_set_back();
+        let last = authorised_twice(&mut world);
+        assert!(last > most_claimed(world.now.wall) + 3_000_000, "{last}");
+        let epoch = world.epoch("A");
+        world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
+        let token = world.order(Order::Forget(cp("A")));
+        assert_eq!(world.granted(token), Some(true));
+        if restart {
+            world.restart();
+        }
+        world.connect("A");
+        assert_eq!(world.pages.points[&cp("A")].highest_authorization, 0);
+        claims(&mut world, last, 1);
+        assert_eq!(authorised_twice(&mut world), last + 2, "{restart}");
+    }
+}
+
+#[test]
+fn what_an_engine_has_seen_counts_though_the_store_lacks_its_last_numbers() {
+    let mut world = led_and_set_back();
+    let stored = authorised_twice(&mut world);
+    let copy = world.pages.clone();
+    let last = authorised_twice(&mut world);
+    world.pages = copy;
+    world.now.wall.0 -= 3_600_000;
+    world.restart();
+    world.connect("A");
+    claims(&mut world, last, 1);
+    assert_eq!(authorised_twice(&mut world), last + 2);
+    claims(&mut world, u64::MAX, 3);
+    let led = authorised_twice(&mut world);
+    assert!(led <= stored + (1 << 16) + 2, "{led} after {stored}: it does not go on from there");
 }
 
 #[test]

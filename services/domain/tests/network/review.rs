@@ -236,6 +236,20 @@ fn after_centrals_clock_was_set_back_the_bound_of_a_session_alone_judges() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_when_a_session_began_is_remembered_over_a_restart() {
+    let mut world = world();
+    world.now.wall.0 += 3_600_000;
+    let session = world.supplying("d", "A");
+    world.now.wall.0 -= 3_600_000; // set right
+    world.advance(250, &["A"]);
+    world.now.mono.0 += 3_660_000;
+    world.now.wall.0 += 3_660_000;
+    world.restart(); // its date, and every other, was a minute ago
+    world.says("A", "d", &session, 9, DONE, 61_000);
+    assert_eq!(world.find(&session).ticket().map(|ticket| ticket.energy.wh()), Some(61_000));
+}
+
+#[test]
 fn what_flows_after_a_stop_that_was_not_obeyed_is_for_a_person() {
     for (after, believed) in [(470, true), (900, false)] {
         let mut world = world();

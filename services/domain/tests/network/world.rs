@@ -5,8 +5,8 @@ use domain::{
     network::{
         Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
         Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
-        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Reason, Reply, RequestKey, Session,
-        Source, State, Status, Stored, Target, Token,
+        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply, RequestKey,
+        Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub(crate) struct Pages {
     pub(crate) points: BTreeMap<ChargePointId, ChargePoint>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) answers: BTreeMap<RequestKey, Answered>,
+    pub(crate) past: Past,
 }
 
 impl Archive for Pages {
@@ -104,6 +105,9 @@ impl World {
             self.pages.sessions.insert(session.id.clone(), session);
         }
         self.pages.answers.extend(changes.answers);
+        if self.net.past().is_news(&self.pages.past) {
+            self.pages.past = self.net.past();
+        }
         for key in changes.expired_answers {
             self.pages.answers.remove(&key);
         }
@@ -366,6 +370,7 @@ impl World {
             charge_points: self.pages.points.values().cloned().collect(),
             sessions: self.pages.sessions.values().filter(open).cloned().collect(),
             answers: self.pages.answers.clone().into_iter().collect(),
+            past: self.pages.past,
             ..Stored::default()
         };
         self.net = Network::restore(self.config.clone(), self.now, stored);

@@ -47,6 +47,25 @@ fn a_crash_anywhere_leaves_one_exact_ticket() {
 }
 
 #[test]
+fn what_the_clock_has_shown_is_on_disk_and_costs_no_commit_of_its_own() {
+    let mut bench = Bench::new();
+    bench.pass(Duration::from_secs(3_600));
+    let ahead = bench.now.wall;
+    bench.request("s1").unwrap();
+    bench.now.wall.0 -= 3_600_000;
+    let commits = bench.writer.store.commits();
+    bench.report();
+    assert_eq!(bench.writer.store.commits(), commits);
+    bench.engine.supply(100);
+    bench.message(&reading(1, 0.1));
+    bench.crash();
+    bench.pass(Duration::from_secs(7_200));
+    bench.crash(); // every date of the store is in the past by now
+    let past = bench.ask(|snapshot| snapshot.network.past());
+    assert_eq!((past.set_back_from, past.latest), (ahead, bench.now.wall));
+}
+
+#[test]
 fn nothing_leaves_before_it_is_on_disk() {
     let mut bench = Bench::new();
     let disk = bench.writer.store.clone();
