@@ -45,6 +45,7 @@ pub(crate) fn state_proto(view: &View) -> proto::EngineState {
         fault: obstacle(view),
         charge_point_id: view.charge_point.to_string(),
         rated_power_w: view.rated.map_or(0, Power::w),
+        plugged_in: view.plugged_in,
     }
 }
 

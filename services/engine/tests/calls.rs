@@ -284,10 +284,12 @@ async fn a_person_at_the_charge_point_does_it_all() {
 
     let shown = panel.plug_in(PlugInRequest {}).await.unwrap().into_inner().panel.unwrap();
     assert_eq!(shown.current.unwrap().state(), SupplyState::Supplying);
+    assert!(engine.state().await.plugged_in, "central hears of it");
     let refused = panel.plug_in(PlugInRequest {}).await.unwrap_err();
     assert_eq!(reason(&refused).as_deref(), Some("ALREADY_PLUGGED_IN"));
     let shown = panel.unplug(UnplugRequest {}).await.unwrap().into_inner().panel.unwrap();
     assert_eq!((shown.plugged_in, shown.current), (false, None));
+    assert!(!engine.state().await.plugged_in);
     assert_eq!(shown.last.unwrap().end(), SupplyEnd::Completed);
 
     engine.granted(2, "s2").await;

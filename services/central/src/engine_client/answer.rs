@@ -69,6 +69,7 @@ pub(super) fn read(
     let report = EngineReport {
         charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
         rated: (state.rated_power_w > 0).then(|| Power::from_w(state.rated_power_w)),
+        plugged_in: state.plugged_in,
         highest_authorization: state.highest_authorization,
         instance,
         current,
@@ -271,6 +272,7 @@ mod tests {
             }),
             unsettled: Vec::new(),
             fault: String::new(),
+            plugged_in: true,
         }
     }
 

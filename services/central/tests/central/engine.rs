@@ -38,6 +38,8 @@ pub(crate) struct Inside {
     pub(crate) mood: Mood,
     /// It ends no supply when it is told to.
     pub(crate) stubborn: bool,
+    /// A car is there.
+    pub(crate) plugged_in: bool,
     pub(crate) instance: String,
     /// Whose it is; empty: whichever is registered with it, as if it were as many.
     pub(crate) charge_point: String,
@@ -74,6 +76,7 @@ impl Engine {
         let inside = Arc::new(Mutex::new(Inside {
             mood: Mood::Willing,
             stubborn: false,
+            plugged_in: false,
             instance: instance.to_owned(),
             charge_point: String::new(),
             heard: BTreeSet::new(),
@@ -155,6 +158,7 @@ impl Inside {
             fault: String::new(),
             charge_point_id: self.charge_point.clone(),
             rated_power_w: 0,
+            plugged_in: self.plugged_in,
         })
     }
 

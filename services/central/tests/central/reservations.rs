@@ -15,6 +15,27 @@ fn from(host: [u8; 4], central: &Central) -> DriverServiceClient<Channel> {
     DriverServiceClient::new(endpoint.local_address(Some(IpAddr::from(host))).connect_lazy())
 }
 
+async fn reserves_and_cancels(central: &Central, times: usize) {
+    for round in 0..times {
+        central.request("101", "MAD-01").await.unwrap_or_else(|denied| panic!("{round}: {denied}"));
+        let stop = StopChargeRequest { driver_id: "101".into(), ..Default::default() };
+        central.drivers.clone().stop_charge(stop).await.unwrap();
+        central.status("MAD-01", ChargePointStatus::Available).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_car_is_there_and_is_not_started_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.rules.unused_reservations = 2;
+    let central = Central::with(options).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    engine.inside().plugged_in = true;
+    reserves_and_cancels(&central, 4).await;
+    central.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reserves_and_cancels_waits_and_nobody_else_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -22,12 +43,7 @@ async fn who_reserves_and_cancels_waits_and_nobody_else_does() {
     options.rules.unused_reservations = 5;
     let mut central = Central::with(options).await;
     let (_engine, _monitor) = central.charge_point("MAD-01").await;
-    for round in 0..5 {
-        central.request("101", "MAD-01").await.unwrap_or_else(|denied| panic!("{round}: {denied}"));
-        let stop = StopChargeRequest { driver_id: "101".into(), ..Default::default() };
-        central.drivers.clone().stop_charge(stop).await.unwrap();
-        central.status("MAD-01", ChargePointStatus::Available).await;
-    }
+    reserves_and_cancels(&central, 5).await;
     for _ in 0..2 {
         let denied = central.request_again("101", "MAD-01", "again").await.unwrap_err();
         assert_eq!(denied.code(), Code::FailedPrecondition);

@@ -91,6 +91,8 @@ pub struct EngineReport {
     pub instance: InstanceId,
     /// The most that it says it delivers; `None`: an older one, which does not say.
     pub rated: Option<Power>,
+    /// A car is plugged in; an older one does not say so.
+    pub plugged_in: bool,
     /// The highest authorisation number that it has seen.
     pub highest_authorization: u64,
     /// The session that is authorised or being supplied.

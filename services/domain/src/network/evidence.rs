@@ -86,7 +86,7 @@ impl Step<'_> {
             let supplying = heard != Heard::NotYet && claim.record.state == SupplyState::Supplying;
             supplies = supplying.then(|| claim.record.session.clone());
         }
-        self.has_in_hand(id, report.current.as_ref().map(|claim| &claim.record.session));
+        self.has_in_hand(id, report.current.as_ref().map(|claim| &claim.record.session), report.plugged_in);
         self.point_mut(id).supplies = supplies;
         self.has_unattested(id, unattested);
     }

@@ -7,7 +7,7 @@ use super::{
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     session::{
-        life::{Deadline, Life, Outcome, Stop},
+        life::{Deadline, Life, Outcome, State, Stop},
         lifecycle::Word,
     },
 };
@@ -56,11 +56,15 @@ impl Step<'_> {
         };
         let reason = match stop {
             Some(stop) => stop.to_string(),
+            None if session.live.plugged_in => {
+                "the charge point did not start the car that was plugged in".into()
+            }
             None => "nobody plugged in before the reservation's end".into(),
         };
         let (driver, point) = (&session.driver, session.charge_point.clone());
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
-        if self.point(&point).stored.never_supplied && stop != Some(Stop::Operator) {
+        let of_no_use = session.live.plugged_in || self.point(&point).stored.never_supplied;
+        if of_no_use && stop != Some(Stop::Operator) {
             self.point_mut(&point).try_failed = true; // one that grants and never supplies is no use to anybody
         }
         if word == Word::Given {
@@ -138,11 +142,13 @@ impl Step<'_> {
     }
 
     /// Its driver gave it back, or did not take it up: that counts, where its engine held it until then. What an engine
-    /// dropped, or never gave its word on, counts for nobody: the driver may be the one who was let down.
+    /// dropped, did not start for the car that was there, or never gave its word on, counts for nobody: the driver
+    /// may be the one who was let down.
     pub(super) fn went_unused(&mut self, id: &SessionId) {
         let session = self.session_mut(id);
         let (asker, point) = (session.live.asker.take(), session.charge_point.clone());
-        let well = matches!(self.point(&point).link, Link::Up { health: Health::Ok, .. });
+        let well = !session.live.plugged_in;
+        let well = well && matches!(self.point(&point).link, Link::Up { health: Health::Ok, .. });
         let Some(Asker { who, host }) = asker.filter(|_| well) else { return };
         for who in [who].into_iter().chain(host.map(Who::Host)) {
             self.counts_for(who, &point);
@@ -157,14 +163,17 @@ impl Step<'_> {
     }
 
     /// An engine's newest answer, with what it has in hand. A reservation that is missing there was dropped, unless its
-    /// time is nearly over by the engine's clock.
-    pub(super) fn has_in_hand(&mut self, id: &ChargePointId, current: Option<&SessionId>) {
+    /// time is nearly over by the engine's clock; one that is still none but a reservation, with a car plugged in, is
+    /// not started.
+    pub(super) fn has_in_hand(&mut self, id: &ChargePointId, current: Option<&SessionId>, plugged_in: bool) {
         let config = &self.net.config;
         let nearly = config.reservation_margin + config.authorize_timeout;
-        let Some(open) = self.point(id).open.clone().filter(|open| Some(open) != current) else { return };
+        let Some(open) = self.point(id).open.clone() else { return };
         let now = self.now.mono;
         let session = self.session_mut(&open);
+        session.live.plugged_in |= plugged_in && session.state() == State::Reserved;
         if let Life::Reserved { deadline } = session.life()
+            && Some(&open) != current
             && now + nearly < deadline.mono
         {
             session.live.asker = None;

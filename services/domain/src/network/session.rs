@@ -94,6 +94,8 @@ pub(super) struct Live {
     pub(super) restored: bool,
     /// Who has to answer for it, should it go unused; `None`: nobody, as far as is known.
     pub(super) asker: Option<Asker>,
+    /// A car was plugged in, and its engine did not start it.
+    pub(super) plugged_in: bool,
     /// How often its authorisation was given a higher number.
     pub(super) renumbered: u32,
     /// A copy of it as it is now is kept outside the store.

@@ -18,6 +18,7 @@ impl World {
             charge_point,
             instance,
             rated: None,
+            plugged_in: false,
             highest_authorization: 0,
             current,
             unsettled,

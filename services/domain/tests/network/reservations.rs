@@ -130,8 +130,9 @@ fn five_cancelled_ones_in_ten_minutes_and_the_sixth_waits() {
 
 #[test]
 fn what_was_not_taken_up_counts_and_what_an_engine_dropped_does_not() {
-    let let_expire = |keeps: bool, well: bool| {
+    let let_expire = |keeps: bool, well: bool, plugged_in: bool| {
         let mut world = World::with_points(&["A"]);
+        world.plugged_in = plugged_in;
         for _ in 0..5 {
             let token = world.asks("d", HOME, None);
             let session = world.agrees(token, "d");
@@ -156,11 +157,16 @@ fn what_was_not_taken_up_counts_and_what_an_engine_dropped_does_not() {
                 world.answer("A", CallOutcome::Done, None, vec![]);
             }
         }
+        let said = world.events.iter().filter(|event| event.name == "reservations_expired");
+        let (unplugged, unstarted) =
+            said.partition::<Vec<_>, _>(|event| event.text.contains("nobody plugged in"));
+        assert_eq!((unplugged.len(), unstarted.len()), if plugged_in { (0, 5) } else { (5, 0) });
         world.is_let_in("d", HOME)
     };
-    assert!(!let_expire(true, true), "nobody came");
-    assert!(let_expire(false, true), "its answers were without the reservation long before its end");
-    assert!(let_expire(true, false), "it was broken");
+    assert!(!let_expire(true, true, false), "nobody came");
+    assert!(let_expire(false, true, false), "its answers were without the reservation long before its end");
+    assert!(let_expire(true, false, false), "it was broken");
+    assert!(let_expire(true, true, true), "the car was there");
 }
 
 #[test]

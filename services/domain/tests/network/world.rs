@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
+    /// Cars are plugged in there.
+    pub(crate) plugged_in: bool,
     next: u64,
 }
 
@@ -79,6 +81,7 @@ impl World {
             dead_letters: Vec::new(),
             events: Vec::new(),
             rated: None,
+            plugged_in: false,
             next: 0,
         }
     }
@@ -232,6 +235,7 @@ impl World {
             charge_point,
             instance,
             rated: self.rated,
+            plugged_in: self.plugged_in,
             highest_authorization: 0,
             current,
             unsettled,
@@ -247,6 +251,7 @@ impl World {
             charge_point: None, // an older engine, which does not say
             instance: call.instance,
             rated: None,
+            plugged_in: false,
             highest_authorization,
             current: None,
             unsettled: vec![],

@@ -190,6 +190,7 @@ impl Inside {
             fault: String::new(),
             charge_point_id: self.charge_point.clone(),
             rated_power_w: 0,
+            plugged_in: false,
         })
     }
 

@@ -55,6 +55,7 @@ impl Engine {
             charge_point: Some("MAD-01".parse().unwrap()),
             instance: "store-1".parse().unwrap(),
             rated: None,
+            plugged_in: false,
             highest_authorization: self.highest,
             current: self.current.clone().filter(|_| !self.mute).map(attested),
             unsettled: unsettled.into_iter().map(attested).collect(),
