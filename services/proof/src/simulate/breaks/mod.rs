@@ -4,8 +4,6 @@
 //! put into the copy, each switched on by name at run time, and the copy's `proof` runs the seeds. That the copy with
 //! nothing switched on breaks no promise is tried first.
 
-mod table;
-
 use anyhow::{Context as _, bail, ensure};
 use std::{
     collections::BTreeMap,
@@ -13,7 +11,35 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
-use table::{BREAKS, Break};
+use table::BREAKS;
+
+/// A text of the product, and what stands in its place in the copy.
+#[derive(Debug, Clone, Copy)]
+struct Edit {
+    /// The file, from the workspace's folder.
+    file: &'static str,
+    /// It occurs exactly once there, or the table is out of date.
+    original: &'static str,
+    /// Behaves like the original unless `domain::broken` names this break.
+    broken: &'static str,
+}
+
+/// One broken variant.
+#[derive(Debug, Clone, Copy)]
+struct Break {
+    name: &'static str,
+    /// The promises that it breaks: to see one of them is enough.
+    promises: &'static [&'static str],
+    edits: &'static [Edit],
+}
+
+macro_rules! edit {
+    ($file:literal: $original:literal => $broken:literal) => {
+        Edit { file: concat!("services/", $file), original: $original, broken: $broken }
+    };
+}
+
+mod table;
 
 /// The variable that switches one break on, in the copy.
 const SWITCH: &str = "PROOF_BREAK";

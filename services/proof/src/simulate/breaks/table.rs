@@ -1,30 +1,6 @@
 //! The broken variants: what each takes from the product, and the promises that it must be seen to break.
 
-/// A text of the product, and what stands in its place in the copy.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Edit {
-    /// The file, from the workspace's folder.
-    pub(super) file: &'static str,
-    /// It occurs exactly once there, or the table is out of date.
-    pub(super) original: &'static str,
-    /// Behaves like the original unless `domain::broken` names this break.
-    pub(super) broken: &'static str,
-}
-
-/// One broken variant.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Break {
-    pub(super) name: &'static str,
-    /// The promises that it breaks: to see one of them is enough.
-    pub(super) promises: &'static [&'static str],
-    pub(super) edits: &'static [Edit],
-}
-
-macro_rules! edit {
-    ($file:literal: $original:literal => $broken:literal) => {
-        Edit { file: concat!("services/", $file), original: $original, broken: $broken }
-    };
-}
+use super::{Break, Edit};
 
 pub(super) const BREAKS: &[Break] = &[
     Break {
@@ -344,6 +320,14 @@ r#"        if let Some(record) = stored.current {
         edits: &[edit!("domain/src/network/session/reading.rs":
 "        let declined = self.declined();"
 => r#"        let declined = self.declined() && !crate::broken("declined-session-revived");"#)],
+    },
+    Break {
+        name: "end-that-bounds-nothing",
+        promises: &["INV-4", "INV-10"],
+        edits: &[edit!("domain/src/network/session/told.rs":
+"let by_its_end = self.ended().and_then(|(ending, _)| ending.most)"
+=> r#"let by_its_end = self.ended().and_then(|(ending, _)| ending.most)
+            .filter(|_| !crate::broken("end-that-bounds-nothing"))"#)],
     },
     Break {
         name: "settled-above-what-was-reported",
