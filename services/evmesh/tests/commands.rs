@@ -95,6 +95,10 @@ fn the_operator_sees_stops_resumes_and_prices() {
     let denied = run(up.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
     assert_eq!(denied.code, 1, "{denied:?}");
     assert!(denied.stdout.contains("CHARGE_POINT_OUT_OF_ORDER"), "{denied:?}");
+    let cheap = ["--driver", "7", "--charge-point", "VLC-01", "--max-price", "0.29 EUR"];
+    let too_dear = run(up.driver(&cheap));
+    assert_eq!(too_dear.code, 1, "{too_dear:?}");
+    assert!(too_dear.stdout.contains("PRICE_ABOVE_MAX"), "{too_dear:?}");
     assert_eq!(say(&["resume", "MAD-01"]).stdout, "1 charge point is in service\n");
     becomes(&up.central, "MAD-01", "ACTIVADO");
     assert_eq!(say(&["stop", "--all"]).stdout, "4 charge points are out of service\n");

@@ -2,10 +2,19 @@
 
 use crate::{
     engine::{Engine, Mood},
-    running_central::{Central, Monitor, PATIENCE, no_kafka, registration},
+    running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
-use evmesh_proto::{driver, engine::CallResult, network::ChargePointStatus, network::SessionState};
-use mesh::{grpc::reason, testing::Proxy};
+use evmesh_proto::{
+    driver,
+    engine::CallResult,
+    network::{ChargePointStatus, Price, SessionState},
+};
+use futures_util::FutureExt as _;
+use mesh::{
+    grpc::reason,
+    testing::{Miser, Proxy},
+};
+use std::time::Duration;
 use tonic::{Code, Status};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
@@ -169,6 +178,67 @@ async fn denials_say_what_is_wrong() {
     drop(monitor);
     central.status("MAD-01", ChargePointStatus::Disconnected).await;
     assert_eq!(refusal(central.request("102", "MAD-01").await).1, "CHARGE_POINT_DISCONNECTED");
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_costs_more_than_its_driver_allows_is_refused_to_nobody_else() {
+    let central = Central::start(no_kafka()).await;
+    let (_engine, _monitor) = central.charge_point("MAD-01").await;
+    for charge_point in ["MAD-01", ""] {
+        let request = driver::RequestChargeRequest {
+            driver_id: "101".into(),
+            charge_point_id: charge_point.into(),
+            max_price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 299_999 }),
+            ..Default::default()
+        };
+        let asked = central.drivers.clone().request_charge(request).await;
+        assert_eq!(refusal(asked), (Code::FailedPrecondition, "PRICE_ABOVE_MAX".into()));
+        let other = central.request("102", charge_point).await;
+        let request = driver::StopChargeRequest {
+            driver_id: "102".into(),
+            session_id: other.unwrap().session_id,
+            ..Default::default()
+        };
+        central.drivers.clone().stop_charge(request).await.unwrap();
+        central.status("MAD-01", ChargePointStatus::Available).await;
+    }
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_whose_request_never_comes_ends_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path(), no_kafka());
+    options.server.request_timeout = Duration::from_millis(900);
+    let central = Central::with(options).await;
+    let miser = Miser::connect(central.address, 65_535).await.unwrap();
+    let mut half_sent = Vec::new();
+    for method in ["operations.v1.OperatorService/WatchNetwork", "driver.v1.DriverService/WatchSession"] {
+        for _ in 0..20 {
+            half_sent.push(miser.begin(&format!("/evmesh.{method}"), "identity").await.unwrap());
+        }
+    }
+    let (mut answers, mut bodies) = (Vec::new(), Vec::new()); // the bodies stay open
+    half_sent.into_iter().for_each(|(answer, body)| {
+        answers.push(answer);
+        bodies.push(body);
+    });
+    let ended = tokio::time::timeout(PATIENCE, futures_util::future::join_all(answers));
+    tokio::pin!(ended);
+    let answers = loop {
+        let list = driver::ListChargePointsRequest::default();
+        let mut drivers = central.drivers.clone();
+        let listed = tokio::time::timeout(Duration::from_secs(1), drivers.list_charge_points(list)).await;
+        listed.expect("within a second").expect("it is served");
+        if let Some(answers) = ended.as_mut().now_or_never() {
+            break answers.expect("they are ended");
+        }
+    };
+    for answer in answers {
+        let status = Status::from_header_map(answer.unwrap().headers()).expect("it is all that comes");
+        assert_eq!(reason(&status).as_deref(), Some("DEADLINE_EXCEEDED"), "{status:?}");
+    }
     central.stop().await;
 }
 
