@@ -166,7 +166,8 @@ pub struct Rules {
           value_parser = positive_seconds)]
     pub ask_interval: Duration,
 
-    /// How long the answers to requests with a request_id are kept for their repeats (seconds).
+    /// How long the answers to requests with a request_id are kept for their repeats, and sessions that came to nothing
+    /// (seconds).
     #[arg(long, env = "EVMESH_CENTRAL_ANSWER_TTL", value_name = "SECONDS",
           default_value = in_seconds(Config::default().answer_ttl),
           value_parser = positive_seconds)]
@@ -237,6 +238,7 @@ impl Rules {
             max_prices: self.max_price.clone(),
             ask_interval: self.ask_interval,
             answer_ttl: self.answer_ttl,
+            nothing_ttl: self.answer_ttl,
             max_answers: self.max_answers,
             registration,
             max_charge_points: self.max_charge_points,

@@ -30,7 +30,10 @@ fn driver_id(text: &str) -> Result<DriverId, Failure> {
 }
 
 fn session_unknown(driver: &DriverId, session: &SessionId) -> Failure {
-    let text = format!("driver {driver} has no session {session}; ListSessions shows those that it has");
+    let text = format!(
+        "driver {driver} has no session {session}; ListSessions shows those that it has, and one that came to nothing \
+         is kept for as long as answers are, 24 hours as a rule"
+    );
     Failure::new(Code::NotFound, "SESSION_UNKNOWN", text)
 }
 

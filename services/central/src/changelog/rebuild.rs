@@ -3,9 +3,9 @@
 use super::{CENTRAL_CHANGELOG, Marks, Written, marks::date_of};
 use crate::{
     Error,
-    store::{codec, keys, meta, new_meta, put_session, stored},
+    store::{codec, delete_session, keys, meta, new_meta, put_session, stored},
 };
-use domain::network::Config;
+use domain::network::{Config, Session};
 use domain::{Now, Wall};
 use evmesh_proto::store::StoredMeta;
 use mesh::{
@@ -70,6 +70,8 @@ pub(crate) struct Progress {
     read_to: Option<i64>,
     rows: u64,
     unusable: u64,
+    /// The sessions without a ticket so far, by their keys: these may be deleted further on.
+    unbilled: BTreeMap<Vec<u8>, Session>,
     batch: Batch,
 }
 
@@ -145,14 +147,19 @@ impl Progress {
             return self.unusable(&key, "no row of a store has such a key");
         }
         if value.is_empty() {
-            let deleted = [keys::ANSWERS, keys::SIGNING_KEYS, keys::CHARGE_POINTS];
-            if !deleted.iter().any(|prefix| key.starts_with(prefix)) {
-                return self.unusable(&key, "a session is never deleted");
+            if let Some(session) = self.unbilled.remove(&key) {
+                delete_session(&session, &mut self.batch);
             }
             return self.batch.delete(key);
         }
         let read = if key.starts_with(keys::SESSIONS) {
-            codec::session(&value).map(|session| put_session(&session, &mut self.batch))
+            codec::session(&value).map(|session| {
+                put_session(&session, &mut self.batch);
+                match session.ticket() {
+                    Some(_) => self.unbilled.remove(&key),
+                    None => self.unbilled.insert(key.clone(), session),
+                };
+            })
         } else if key.starts_with(keys::SIGNING_KEYS) {
             codec::signing_key(&value).map(|_| self.batch.put(key.clone(), value))
         } else if key.starts_with(keys::CHARGE_POINTS) {
@@ -202,12 +209,15 @@ impl Progress {
             store.commit(batch)?;
         }
         let mut batch = Batch::default();
+        let latest = date_of(version);
         let page = StoredMeta {
             predecessor_id: written.map(|written| written.store).unwrap_or_default(),
             changelog_cluster_id: cluster,
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
-            latest_ms: date_of(version).0,
+            latest_ms: latest.0,
+            // What the log lacks of so long ago cannot be told from what is gone.
+            forgotten_to_ms: latest.max(now.wall).0.saturating_sub(millis(config.nothing_ttl)),
             ..meta(store)?
         };
         batch.put(keys::META, codec::encode(&StoredMeta { rebuilding: false, ..page }));
@@ -222,6 +232,10 @@ impl Progress {
         );
         Ok(())
     }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A rebuilt store lacks what was younger than the changelog: for so long every start asks every engine.

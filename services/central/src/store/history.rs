@@ -124,7 +124,7 @@ impl Snapshot<'_> {
             None if with_ticket && value != keys::WITH_TICKET => return Ok(None),
             None => match stored_session(self.store, id)? {
                 Some(session) => session,
-                None => return Ok(None), // an entry is written with its session, and none is ever deleted
+                None => return Ok(None), // of a rebuilt store: an entry is written with its session, and goes with it
             },
         };
         Ok(filter.passes(&session, with_ticket).then_some(session))

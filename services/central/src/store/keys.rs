@@ -10,13 +10,14 @@
 //! | `a` | session | empty: the session is not closed |
 //! | `d` | driver, 0, session | `t` if it has a ticket, else empty |
 //! | `p` | charge point, 0, session | the same |
+//! | `v` | since when, 8 bytes big-endian, session | empty: it came to nothing then, unless its row says another date |
 //! | `r` | method, 0, caller, 0, request id, 0 | `StoredAnswer` |
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
-use domain::{ChargePointId, DriverId, SessionId};
+use domain::{ChargePointId, DriverId, SessionId, Wall};
 use mesh::convert::hex;
 
 /// Two kinds of rows, each in order.
@@ -34,6 +35,7 @@ pub const SESSIONS: &[u8] = b"s";
 pub(crate) const ACTIVE: &[u8] = b"a";
 const BY_DRIVER: &[u8] = b"d";
 const BY_CHARGE_POINT: &[u8] = b"p";
+pub(crate) const NOTHING: &[u8] = b"v";
 pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
@@ -43,13 +45,14 @@ pub(crate) const MARKS: &[u8] = b"j";
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
 pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 11] = [
+pub(crate) const ALL: [&[u8]; 12] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
     ACTIVE,
     BY_DRIVER,
     BY_CHARGE_POINT,
+    NOTHING,
     ANSWERS,
     NOTIFICATIONS,
     DEAD_LETTERS,
@@ -93,6 +96,17 @@ pub(crate) fn of_charge_point(id: &ChargePointId) -> Vec<u8> {
 /// A session's entry under a prefix: [`of_driver`], [`of_charge_point`], [`SESSIONS`].
 pub(crate) fn under(prefix: &[u8], session: &SessionId) -> Vec<u8> {
     join(&[prefix, session.as_str().as_bytes()])
+}
+
+/// A session's entry among those that came to nothing: the oldest first.
+pub(crate) fn nothing(since: Wall, session: &SessionId) -> Vec<u8> {
+    join(&[NOTHING, &since.0.max(0).to_be_bytes(), session.as_str().as_bytes()])
+}
+
+/// Since when, and the session, of a key of [`nothing`].
+pub(crate) fn of_nothing(key: &[u8]) -> Option<(Wall, SessionId)> {
+    let (since, session) = key.strip_prefix(NOTHING)?.split_first_chunk()?;
+    Some((Wall(i64::from_be_bytes(*since)), std::str::from_utf8(session).ok()?.parse().ok()?))
 }
 
 /// The first key after this one.

@@ -42,19 +42,21 @@ fn read_meta(value: &[u8]) -> Result<StoredMeta, Error> {
 }
 
 pub(crate) fn past(meta: &StoredMeta) -> Past {
-    let StoredMeta { latest_ms, set_back_from_ms, highest_dropped_authorization, .. } = *meta;
+    let StoredMeta { latest_ms, set_back_from_ms, highest_dropped_authorization, forgotten_to_ms, .. } =
+        *meta;
     Past {
         latest: Wall(latest_ms),
         set_back_from: Wall(set_back_from_ms),
         highest_dropped: highest_dropped_authorization,
+        forgotten_to: Wall(forgotten_to_ms),
     }
 }
 
 /// Writes the page with what is known of the past by now.
 pub(crate) fn put_past(meta: &mut StoredMeta, known: Past, batch: &mut Batch) {
-    let Past { latest, set_back_from, highest_dropped } = known;
+    let Past { latest, set_back_from, highest_dropped, forgotten_to } = known;
     (meta.latest_ms, meta.set_back_from_ms) = (latest.0, set_back_from.0);
-    meta.highest_dropped_authorization = highest_dropped;
+    (meta.highest_dropped_authorization, meta.forgotten_to_ms) = (highest_dropped, forgotten_to.0);
     batch.put(keys::META, codec::encode(meta));
 }
 

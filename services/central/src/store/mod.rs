@@ -11,7 +11,6 @@ mod signing_keys;
 mod state;
 
 pub(crate) use history::StoreArchive;
-#[cfg(test)]
 pub(crate) use history::stored_session;
 pub use history::{Filter, Part, Snapshot};
 pub use keys::RowKind;
@@ -20,4 +19,4 @@ pub(crate) use offsets::{offsets, put_offset};
 pub(crate) use rows::Rows;
 pub use rows::{Row, read as read_rows};
 pub(crate) use signing_keys::{MAX_KEYS, drop_oldest_keys, put_signing_key, signing_keys};
-pub(crate) use state::{put_session, stored};
+pub(crate) use state::{delete_session, put_session, stored};

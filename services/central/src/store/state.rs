@@ -32,9 +32,24 @@ pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
     batch.put(keys::session(id), codec::session_value(session));
     batch.put(keys::under(&keys::of_driver(driver), id), entry);
     batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
+    if let Some(since) = session.came_to_nothing() {
+        batch.put(keys::nothing(since, id), b"");
+    }
     if session.closed() {
         batch.delete(keys::active(id));
     } else {
         batch.put(keys::active(id), b"");
+    }
+}
+
+/// A session that came to nothing, and all that leads to it.
+pub(crate) fn delete_session(session: &Session, batch: &mut Batch) {
+    let Facts { id, driver, charge_point, .. } = &**session;
+    batch.delete(keys::session(id));
+    batch.delete(keys::under(&keys::of_driver(driver), id));
+    batch.delete(keys::under(&keys::of_charge_point(charge_point), id));
+    batch.delete(keys::active(id));
+    if let Some(since) = session.came_to_nothing() {
+        batch.delete(keys::nothing(since, id));
     }
 }

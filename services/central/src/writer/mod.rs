@@ -2,6 +2,7 @@
 //! store, its thread and its one commit a step (INV-6). Deliberately absent: waiting, gRPC, Kafka's clients.
 
 mod changelog;
+mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
@@ -35,7 +36,7 @@ use mesh::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How often readings and offsets are saved.
+/// How often readings and offsets are saved, and what came to nothing long ago goes.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// So many sessions' readings are saved at a time: 500 take some milliseconds, all 100,000 would stall for a second.
 const CHECKPOINT_SESSIONS: usize = 500;
@@ -104,11 +105,15 @@ impl Rules for Writer {
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
         self.put_changes(now.wall, &mut step.batch);
         self.mark_old_rows(now, store, &mut step.batch)?;
+        let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
+        if checkpoint {
+            self.checkpointed = now.mono;
+            self.forget_sessions(now.wall, store, &mut step.batch)?;
+        }
         if let Some(marks) = &mut self.marks {
             marks.write(&mut step.batch);
         }
-        if now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL {
-            self.checkpointed = now.mono;
+        if checkpoint {
             self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
         self.put_past(&mut step.batch);

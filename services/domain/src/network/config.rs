@@ -35,6 +35,8 @@ pub struct Config {
     pub ask_interval: Duration,
     /// How long answers are kept for their repeats.
     pub answer_ttl: Duration,
+    /// How long a session that came to nothing is kept after its end. Not for less long than answers are: they name it.
+    pub nothing_ttl: Duration,
     /// How many answers that granted something are kept at most; the oldest go first.
     pub max_answers: usize,
     /// How many denials are kept at most, beside them; the oldest go first.
@@ -76,6 +78,7 @@ impl Default for Config {
             max_prices: Vec::new(),
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
+            nothing_ttl: Duration::from_secs(24 * 3600),
             max_answers: 100_000,
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,

@@ -111,7 +111,7 @@ impl Step<'_> {
                 // Its final reading is wanted still, which a person has to see.
                 Settlement::Review { reported, .. } => (ask && reported.end.is_none()).then_some(Due::Ask),
                 Settlement::Unanswered { .. } => (ask && asked >= config.ask_interval).then_some(Due::Ask),
-                Settlement::Void | Settlement::Billed { .. } => None,
+                Settlement::Void { .. } | Settlement::Billed { .. } => None,
             },
         }
     }

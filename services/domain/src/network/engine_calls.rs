@@ -298,7 +298,8 @@ impl Step<'_> {
 
     /// The engine's word on an authorisation is given, by what its report said too.
     fn word_given(&mut self, id: &SessionId) {
-        self.session_mut(id).word_given();
+        let now = self.now_of(id).wall;
+        self.session_mut(id).word_given(now);
         self.changed(id);
     }
 

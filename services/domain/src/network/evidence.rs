@@ -33,7 +33,7 @@ enum Heard {
     Taken,
     /// Nothing can be said of it yet, and the engine is asked again.
     NotYet,
-    /// Central neither knows the session nor signed it.
+    /// Central neither knows the session nor signed it, or let it go.
     Unattested,
 }
 
@@ -100,11 +100,13 @@ impl Step<'_> {
         match self.net.registry.find_session(id) {
             Some(known) if theirs(known) => {}
             Some(_) => return Heard::Taken, // another engine's session: nothing of it is this one's to say
-            None if *look_ups == 0 && claim.attested.is_some() => {
+            None if *look_ups == 0 && !self.is_wanted(point, record) => {
+                if claim.attested.is_none() {
+                    return Heard::Unattested;
+                }
                 self.ask(point); // for the rest of them
                 return Heard::NotYet;
             }
-            None if *look_ups == 0 && !self.is_wanted(point, record) => return Heard::Unattested,
             None => match self.look_up(id, look_ups) {
                 Some(archived) if theirs(&archived) && is_over(&archived, record) => {
                     self.point_mut(point).closed.insert(id.clone());
@@ -112,7 +114,7 @@ impl Step<'_> {
                 }
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
-                None => match claim.attested {
+                None => match claim.attested.filter(|created| !self.net.remembered.may_be_gone(*created)) {
                     None if self.is_wanted(point, record) => self.take_over(point, record),
                     None => return Heard::Unattested,
                     Some(_) if self.driver_is_doubtful(point, record) => return Heard::NotYet,

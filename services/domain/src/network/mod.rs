@@ -20,6 +20,7 @@ mod effect;
 mod engine;
 mod engine_calls;
 mod evidence;
+mod forgetting;
 mod gauges;
 mod monitor_link;
 mod notices;

@@ -1,4 +1,5 @@
-//! What outlives what it was about: how late central's clock has been, and how high its numbers.
+//! What outlives what it was about: how late central's clock has been, how high its numbers, and which sessions are
+//! gone.
 
 use super::plausible::GRACE;
 use crate::{Now, Wall, ids::most_claimed};
@@ -19,6 +20,8 @@ pub struct Past {
     /// The highest authorisation number of a charge point that was forgotten, or whose engine came with another store:
     /// an engine that has seen it may come back.
     pub highest_dropped: u64,
+    /// The newest session that was let go was asked for then.
+    pub forgotten_to: Wall,
 }
 
 impl Past {
@@ -80,6 +83,16 @@ impl Remembered {
         self.past.highest_dropped = self.past.highest_dropped.max(number);
     }
 
+    /// A session that was asked for then is gone.
+    pub(super) fn lets_go(&mut self, created: Wall) {
+        self.past.forgotten_to = self.past.forgotten_to.max(created);
+    }
+
+    /// A session that was asked for then and is not known may be one that is gone.
+    pub(super) fn may_be_gone(&self, created: Wall) -> bool {
+        created <= self.past.forgotten_to
+    }
+
     /// What any engine claims of authorisation numbers counts up to this: what a clock allows that is never set back,
     /// and what was given, as far as that is known. What a claim leads to raises it by ones, and by more only at a
     /// start.
@@ -124,12 +137,14 @@ mod tests {
 
     #[test]
     fn it_is_written_at_once_or_once_in_ten_seconds() {
-        let written = Past { latest: Wall(50_000), set_back_from: Wall(7), highest_dropped: 7 };
+        let written =
+            Past { latest: Wall(50_000), set_back_from: Wall(7), highest_dropped: 7, forgotten_to: Wall(7) };
         for (past, news) in [
             (Past { latest: Wall(59_999), ..written }, false),
             (Past { latest: Wall(60_000), ..written }, true),
             (Past { set_back_from: Wall(8), ..written }, true),
             (Past { highest_dropped: 8, ..written }, true),
+            (Past { forgotten_to: Wall(8), ..written }, true),
         ] {
             assert_eq!(past.is_news(&written), news, "{past:?}");
         }

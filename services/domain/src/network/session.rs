@@ -208,9 +208,19 @@ impl Session {
         if let Settlement::Billed { settled, .. } = self.settlement()? { settled.as_deref() } else { None }
     }
 
-    /// It came to nothing by its engine's word, or by its deadline: no word starts it.
+    /// It came to nothing by its engine's word, or with its engine's store: no word starts it.
     pub(super) fn declined(&self) -> bool {
         self.ended().is_some_and(|(ending, _)| ending.declined)
+    }
+
+    /// Since when it has come to nothing, by its engine's word or with its engine's store: nobody honest will tell of
+    /// it, and its row may go. One that its deadline closed stays: its engine, should it come back, may have supplied
+    /// it.
+    pub fn came_to_nothing(&self) -> Option<Wall> {
+        match self.settlement() {
+            Some(Settlement::Void { since }) if self.declined() => Some(*since),
+            _ => None,
+        }
     }
 
     /// When this moment of its life has lasted long enough: none while supplying, where silence is measured.
@@ -240,7 +250,7 @@ impl Session {
                 Settlement::Billed { held, .. } | Settlement::Review { held, .. } => {
                     held.is_some_and(|held| held.revoke)
                 }
-                Settlement::Void | Settlement::Lost { .. } => false,
+                Settlement::Void { .. } | Settlement::Lost { .. } => false,
             },
         }
     }
@@ -258,11 +268,11 @@ impl Session {
 
     /// Its ticket is issued, or none is due and nothing can start it any more.
     pub fn settled(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Void | Settlement::Billed { .. }))
+        matches!(self.settlement(), Some(Settlement::Void { .. } | Settlement::Billed { .. }))
     }
 
     /// Nothing is left to do for it, at the engine either: it leaves the memory for the archive.
     pub fn closed(&self) -> bool {
-        matches!(self.settlement(), Some(Settlement::Void | Settlement::Billed { held: None, .. }))
+        matches!(self.settlement(), Some(Settlement::Void { .. } | Settlement::Billed { held: None, .. }))
     }
 }

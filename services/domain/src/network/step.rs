@@ -130,7 +130,13 @@ impl<'a> Step<'a> {
         let answer = match &given.result {
             Ok(recorded) => match A::recall(recorded, session) {
                 Some(answer) => Ok(answer),
-                None => return false, // an answer is written with the session that it names
+                None => {
+                    let text = format!(
+                        "the session that request_id {} was answered with came to nothing, and is not kept any more",
+                        key.id
+                    );
+                    Err(Denial::new(Reason::SessionUnknown, text)) // it stands for nothing new all the same
+                }
             },
             Err(denial) => Err(denial.clone()),
         };

@@ -1,5 +1,5 @@
-//! What engines claim of sessions that central neither knows nor signed: invented ones, and true ones of a time whose
-//! key is lost.
+//! What engines claim of sessions that central neither knows nor signed: invented ones, true ones of a time whose key
+//! is lost, and those that central [let go](super::forgetting).
 //!
 //! Nothing comes of them: nothing is billed, no driver is held. They stay at their engine, which is told to stop one
 //! that it has in hand, and central says how many there are. Once their key is trusted, their engine is asked again and
@@ -23,7 +23,8 @@ impl Step<'_> {
         if before == 0 && now.count > 0 {
             let text = format!(
                 "{id}: {}; nothing of that is billed. If central's store was lost, trust the keys of before with \
-                 'evmesh operator keys trust'",
+                 'evmesh operator keys trust'; what is left then, of more than a day before, is for 'evmesh operator \
+                 adopt'",
                 now.words()
             );
             self.happened(Level::Warn, "claims_unattested", text);

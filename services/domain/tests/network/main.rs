@@ -10,6 +10,7 @@ mod claims;
 mod dates;
 mod ends;
 mod engine;
+mod forgetting;
 mod life;
 mod messages;
 mod monitors;

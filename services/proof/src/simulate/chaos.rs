@@ -93,7 +93,7 @@ impl Chaos {
     pub(super) fn share(self) -> (u64, u64) {
         match self {
             Self::Charge | Self::PlugIn | Self::Repair => (1, 1),
-            Self::CentralIsCopied => (1, 6),
+            Self::CentralIsCopied => (1, 3), // of those with a day for what came to nothing
             _ => (2, 3),
         }
     }

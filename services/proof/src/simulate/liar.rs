@@ -27,6 +27,8 @@ const HEARD_TWICE: u32 = 2;
 pub(super) struct Mind {
     /// What other engines said of signed sessions.
     overheard: Vec<SupplyRecord>,
+    /// Its own reservations, as central signed them.
+    own: Vec<SupplyRecord>,
     /// The session that it says it supplies.
     disobeys: Option<Disobeyed>,
     /// It answers nothing until then (ms).
@@ -53,6 +55,11 @@ impl World {
             overheard.drain(..over);
             return false;
         }
+        let own = &mut self.liar.own;
+        let known = own.last().map(|own| own.session_id.clone());
+        own.extend(state.current.clone().filter(|own| Some(&own.session_id) != known.as_ref()));
+        let over = own.len().saturating_sub(HEARD);
+        own.drain(..over);
         if !self.faults {
             return false;
         }
@@ -181,7 +188,8 @@ impl World {
         true
     }
 
-    /// A session of its own that it refused or gave back, and now says that it supplied.
+    /// A session of its own that it refused or gave back, and now says that it supplied; with central's signature, if
+    /// it ever held it.
     fn word_after_its_own(&mut self, p: usize) -> Option<SupplyRecord> {
         let point = &self.points[p];
         let theirs = |session: &&Session| {
@@ -192,8 +200,17 @@ impl World {
         if theirs.is_empty() {
             return None;
         }
-        let session = self.random.pick(&theirs);
+        let own = &self.liar.own;
+        let signed = |session: &Session| own.iter().rfind(|own| own.session_id == session.id.as_str());
+        let is_gone =
+            |session: &&Session| self.truth.forgotten.contains(&session.id) && signed(session).is_some();
+        let gone: Vec<Session> = theirs.iter().filter(is_gone).cloned().collect();
+        let session = self.random.pick(if gone.is_empty() { &theirs } else { &gone });
+        let signed = signed(&session).cloned();
         self.truth.lied.insert(session.id.clone());
+        if signed.is_some() && self.truth.forgotten.contains(&session.id) {
+            self.tally.count("signed words of forgotten sessions");
+        }
         Some(ended(SupplyRecord {
             session_id: session.id.to_string(),
             driver_id: session.driver.to_string(),
@@ -201,7 +218,7 @@ impl World {
             authorization_number: session.authorization,
             seq: 9,
             energy_wh: 300,
-            ..SupplyRecord::default()
+            ..signed.unwrap_or_default()
         }))
     }
 

@@ -170,6 +170,7 @@ impl World {
 
     /// The books: every supply has its ticket, and every driver was told.
     fn accounts(&mut self) {
+        self.check_all_forgotten();
         let restored = self.truth.restored;
         for id in self.truth.supplies.keys().cloned().collect::<Vec<_>>() {
             let ticketed = self.truth.sessions.get(&id).is_some_and(|session| session.ticket().is_some());

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// What the fastest of the charge points says that it delivers.
 const FASTEST: Power = Power::from_w(150_001 * 777);
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) config: Config,
@@ -42,6 +44,7 @@ impl Plan {
             supply_silence: Duration::from_secs(random.pick(&[20, 60])),
             settlement: Duration::from_secs(random.pick(&[30, 120, 300, 900])),
             ask_interval: Duration::from_secs(random.pick(&[15, 60])),
+            nothing_ttl: random.pick(&[Duration::from_secs(10), Duration::from_secs(40), DAY, DAY]),
             unused_most: 0, // its drivers reserve and cancel at will
             charge_point_power_max: FASTEST,
             ..Config::default()
@@ -50,7 +53,9 @@ impl Plan {
             .iter()
             .filter(|(chaos, _)| {
                 let (some, all) = chaos.share();
-                random.below(all) < some
+                // What a store lost is believed of an engine for a day only.
+                let loses = *chaos == Chaos::CentralIsCopied && config.nothing_ttl < DAY;
+                random.below(all) < some && !loses
             })
             .flat_map(|&(chaos, weight)| std::iter::repeat_n(chaos, weight))
             .collect();

@@ -74,8 +74,10 @@ pub(super) struct Truth {
     pub(super) points: BTreeMap<ChargePointId, ChargePoint>,
     pub(super) answers: BTreeMap<RequestKey, Answered>,
     pub(super) rows: BTreeMap<Vec<u8>, StoredMessage>,
-    offsets: BTreeMap<i32, i64>,
+    pub(super) offsets: BTreeMap<i32, i64>,
     pub(super) keys: BTreeSet<PublicKey>,
+    /// Those that came to nothing and are gone from there; what they were is known on.
+    pub(super) forgotten: BTreeSet<SessionId>,
     // What left central.
     pub(super) tickets: BTreeMap<SessionId, Ticket>,
     pub(super) fixed: BTreeMap<SessionId, Price>,
@@ -138,7 +140,7 @@ impl Truth {
     }
 
     /// A charge point is gone from central's disk: its numbers begin anew.
-    fn forgets(&mut self, id: &str) {
+    pub(super) fn forgets(&mut self, id: &str) {
         self.points.remove(id);
         self.registered.remove(id);
         self.life.points.remove(id);
@@ -187,13 +189,7 @@ impl World {
         let mut offsets = Vec::new();
         for (key, value) in self.central.disk.take_written() {
             let Some(value) = value else {
-                self.truth.rows.remove(&key);
-                if let Some(id) = key.strip_prefix(b"c").map(String::from_utf8_lossy) {
-                    self.truth.forgets(&id); // by the operator's order
-                }
-                if let Some(partition) = key.strip_prefix(b"k").and_then(|key| key.try_into().ok()) {
-                    self.truth.offsets.remove(&i32::from_be_bytes(partition)); // of another cluster
-                }
+                self.central_deleted(&key);
                 continue;
             };
             match Page::read(&key, &value) {
@@ -240,6 +236,7 @@ impl World {
 
     fn session_written(&mut self, session: Session) {
         let id = session.id.clone();
+        self.check_not_forgotten(&id);
         if let Some(before) = self.truth.sessions.get(&id) {
             let (from, to) = (before.state(), session.state());
             let forward = rank(from) < rank(to) || from == to;

@@ -70,7 +70,7 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
         Settlement::Unanswered { deadline } => {
             Stored::Unanswered(StoredUnanswered { deadline_ms: deadline.wall.0 })
         }
-        Settlement::Void => Stored::Void(StoredVoid {}),
+        Settlement::Void { since } => Stored::Void(StoredVoid { since_ms: since.0 }),
         Settlement::Lost { delivered, deadline } => Stored::Lost(StoredLost {
             delivered: delivered.map(delivered_stored),
             deadline_ms: deadline.wall.0,
@@ -198,7 +198,7 @@ fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Se
     use stored_ended::Settlement as Stored;
     Ok(match stored {
         Stored::Unanswered(of) => Settlement::Unanswered { deadline: deadline(of.deadline_ms) },
-        Stored::Void(StoredVoid {}) => Settlement::Void,
+        Stored::Void(StoredVoid { since_ms }) => Settlement::Void { since: Wall(since_ms) },
         Stored::Lost(of) => Settlement::Lost {
             delivered: of.delivered.map(|of| delivered(Some(of))).transpose()?,
             deadline: deadline(of.deadline_ms),

@@ -77,6 +77,52 @@ fn note_tickets(bench: &Bench, told: &mut Told) {
     }
 }
 
+/// How many rows lead to this session, or are it.
+fn rows_of(session: &str, store: &MemoryStore) -> usize {
+    let of_it = |key: &[u8]| key.ends_with(session.as_bytes());
+    store.range(b"", b"", usize::MAX).unwrap().iter().filter(|(key, _)| of_it(key)).count()
+}
+
+#[test]
+fn what_came_to_nothing_goes_from_the_store_and_the_log_and_stays_away_over_a_rebuild() {
+    let (mut bench, mut log) =
+        (Bench::with(Config { confirm_copied: true, ..Config::default() }), Log::default());
+    let asked_for = bench.request("nothing-1").unwrap();
+    let claimed = bench.engine.current.clone().unwrap();
+    log.publish(&mut bench, usize::MAX);
+    let (driver, session) = (asked_for.driver.clone(), None);
+    bench.give(Command::StopCharge { asked: asked(4), driver, session });
+    assert!(bench.session("nothing-1").came_to_nothing().is_some());
+    assert_eq!(rows_of("nothing-1", &bench.writer.store), 4, "it, and three that lead to it");
+    bench.pass(Duration::from_secs(24 * 3600 - 1));
+    bench.give(Command::Tick);
+    assert_eq!(rows_of("nothing-1", &bench.writer.store), 4);
+    log.report(&mut bench);
+    log.publish(&mut bench, usize::MAX);
+    log.report(&mut bench);
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!(rows_of("nothing-1", &bench.writer.store), 0);
+    // From a log that lacks its end it comes back, and goes again.
+    let disk = log.rebuilt(&bench);
+    assert_eq!(rows_of("nothing-1", &disk), 4);
+    log.publish(&mut bench, usize::MAX);
+    for mut disk in [disk, log.rebuilt(&bench)] {
+        bench.start_on(std::mem::take(&mut disk));
+        bench.pass(Duration::from_secs(1));
+        bench.give(Command::Tick);
+        assert_eq!(rows_of("nothing-1", &bench.writer.store), 0);
+        // Its engine says that it supplied it after all, and has central's signature.
+        let state = SupplyState::Ended(SupplyEnd::Completed);
+        bench.engine.unsettled =
+            vec![SupplyRecord { state, seq: 2, energy: Energy::from_wh(300), ..claimed.clone() }];
+        bench.connect();
+        assert_eq!(rows_of("nothing-1", &bench.writer.store), 0);
+        assert!(!bench.told().contains(&NotificationType::Ticket));
+        bench.engine.unsettled.clear();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -22,6 +22,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 struct Engine {
     highest: u64,
+    /// When what it was authorised was asked for, as central signed it.
+    created: BTreeMap<SessionId, Wall>,
     current: Option<SupplyRecord>,
     unsettled: Vec<SupplyRecord>,
     /// The supplies that ended and were not published yet.
@@ -33,7 +35,8 @@ struct Engine {
 impl Engine {
     fn answer(&mut self, request: EngineRequest) -> EngineAnswer {
         let outcome = match request {
-            EngineRequest::Authorize { number, session, driver, price, .. } => {
+            EngineRequest::Authorize { number, session, driver, price, created, .. } => {
+                self.created.insert(session.clone(), created);
                 self.authorize(number, session, driver, price)
             }
             EngineRequest::Revoke { number, session } => self.revoke(number, &session),
@@ -49,7 +52,10 @@ impl Engine {
             }
             EngineRequest::GetState => CallOutcome::Done,
         };
-        let attested = |record: SupplyRecord| Claim { record, attested: Some(Wall(1)) };
+        let attested = |record: SupplyRecord| {
+            let attested = self.created.get(&record.session).copied();
+            Claim { record, attested }
+        };
         let unsettled = if self.mute { Vec::new() } else { self.unsettled.clone() };
         let report = EngineReport {
             charge_point: Some("MAD-01".parse().unwrap()),

@@ -182,7 +182,7 @@ pub enum Settlement {
         deadline: Deadline,
     },
     /// It never started, and nothing can start it any more: closed.
-    Void,
+    Void { since: Wall },
     /// The engine's store is lost: only Kafka may still tell of it.
     Lost {
         /// What was told so far, if it started.
@@ -249,7 +249,7 @@ pub struct Settled {
 impl Settlement {
     pub(super) fn delivered(&self) -> Option<Delivered> {
         match self {
-            Self::Unanswered { .. } | Self::Void => None,
+            Self::Unanswered { .. } | Self::Void { .. } => None,
             Self::Lost { delivered, .. } => *delivered,
             Self::Unread { delivered, .. } | Self::Review { delivered, .. } => Some(*delivered),
             Self::Billed { started, seq, ticket, .. } => {
@@ -264,7 +264,7 @@ impl Settlement {
             | Self::Lost { deadline, .. }
             | Self::Unread { deadline, .. }
             | Self::Review { deadline, .. } => Some(*deadline),
-            Self::Void | Self::Billed { .. } => None,
+            Self::Void { .. } | Self::Billed { .. } => None,
         }
     }
 }

@@ -138,9 +138,9 @@ impl Session {
                 Settlement::Unread { delivered, deadline, revoke: word == Word::Wanted }
             }
             (None, Word::Wanted) => Settlement::Unanswered { deadline },
-            (None, Word::Given) => Settlement::Void,
+            (None, Word::Given) => Settlement::Void { since: at },
         };
-        let declined = settlement == Settlement::Void;
+        let declined = matches!(settlement, Settlement::Void { .. });
         self.live.stopped_at = None; // the order to stop goes out again
         self.life = Life::Ended { ending: Ending { outcome, reason, at, declined, most: None }, settlement };
         Ended { told }
@@ -166,7 +166,7 @@ impl Session {
             }
             // Nobody is left to forget its record; what is under review stays so.
             Settlement::Billed { held, .. } | Settlement::Review { held, .. } => *held = None,
-            Settlement::Void | Settlement::Lost { .. } => {}
+            Settlement::Void { .. } | Settlement::Lost { .. } => {}
         }
     }
 
@@ -174,7 +174,7 @@ impl Session {
     pub(in crate::network) fn is_still_authorized(&mut self, until: Deadline) {
         let settlement = self.settlement_mut();
         match settlement {
-            Settlement::Void => *settlement = Settlement::Unanswered { deadline: until },
+            Settlement::Void { .. } => *settlement = Settlement::Unanswered { deadline: until },
             Settlement::Unread { revoke, .. } => *revoke = true,
             Settlement::Review { held, .. } => {
                 *held = held.map(|held| Held { revoke: true, ..held });
@@ -188,11 +188,11 @@ impl Session {
     }
 
     /// The engine has given its word on the authorisation of a session that is over, or whose supply runs.
-    pub(in crate::network) fn word_given(&mut self) {
+    pub(in crate::network) fn word_given(&mut self, now: Wall) {
         let Life::Ended { ending, settlement } = &mut self.life else { return };
         match settlement {
             Settlement::Unanswered { .. } => {
-                *settlement = Settlement::Void;
+                *settlement = Settlement::Void { since: now };
                 ending.declined = true;
             }
             Settlement::Unread { revoke, .. } => *revoke = false,
@@ -201,7 +201,7 @@ impl Session {
             }
             Settlement::Billed { held: None, .. }
             | Settlement::Review { held: None, .. }
-            | Settlement::Void
+            | Settlement::Void { .. }
             | Settlement::Lost { .. } => {}
         }
     }
@@ -220,9 +220,12 @@ impl Session {
                 let ticket = Ticket::issue(price, energy, None, now);
                 Settlement::Billed { started, seq, ticket, held, settled: None }
             }
-            None => Settlement::Void,
+            None => Settlement::Void { since: now },
         };
-        *self.settlement_mut() = owed;
+        let Life::Ended { ending, settlement } = &mut self.life else { return };
+        let lost = matches!(settlement, Settlement::Lost { .. });
+        ending.declined |= lost && matches!(owed, Settlement::Void { .. });
+        *settlement = owed;
     }
 
     /// The engine has forgotten a session that has its ticket.
@@ -238,7 +241,7 @@ impl Session {
     pub(in crate::network) fn revive(&mut self, deadline: Deadline, age: Age, now: Mono) {
         self.live = Live { last_sign: now, age, ..Live::default() };
         match &mut self.life {
-            Life::Ended { ending, settlement: void @ Settlement::Void } => {
+            Life::Ended { ending, settlement: void @ Settlement::Void { .. } } => {
                 ending.declined = true;
                 *void = Settlement::Unanswered { deadline };
             }
@@ -277,7 +280,7 @@ impl Session {
                 | Settlement::Lost { deadline, .. }
                 | Settlement::Unread { deadline, .. }
                 | Settlement::Review { deadline, .. } => restore(deadline, config.settlement),
-                Settlement::Void | Settlement::Billed { .. } => {}
+                Settlement::Void { .. } | Settlement::Billed { .. } => {}
             },
         }
     }

@@ -259,9 +259,16 @@ r#"        if let Some(record) = stored.current {
         name: "unknown-session-ignored",
         promises: &["INV-1", "liveness"],
         edits: &[edit!("domain/src/network/evidence.rs":
-"                None => match claim.attested {"
+"                None => match claim.attested."
 => r#"                None if crate::broken("unknown-session-ignored") => return Heard::NotYet,
-                None => match claim.attested {"#)],
+                None => match claim.attested."#)],
+    },
+    Break {
+        name: "forgotten-session-adopted",
+        promises: &["INV-10"],
+        edits: &[edit!("domain/src/network/past.rs":
+            "created <= self.past.forgotten_to"
+            => r#"created <= self.past.forgotten_to && !crate::broken("forgotten-session-adopted")"#)],
     },
     Break {
         name: "signature-not-verified",

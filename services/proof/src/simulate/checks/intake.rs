@@ -10,7 +10,7 @@ use domain::network::{
     Broker, CallOutcome, Command, Denial, Effect, EngineCall, EngineRequest, Method, Order, Reason,
     Registered, Reply, RequestKey, Session, Which,
 };
-use domain::{ChargePointId, Price};
+use domain::{ChargePointId, Price, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The caller's number and its mutation's key, where it has them.
@@ -205,11 +205,14 @@ impl World {
         let over = matches!(reply, Reply::Session(_, Ok(session)) if over(session));
         let recorded = over || self.truth.answers.contains_key(key);
         self.expect("INV-6", recorded, || format!("the answer to request {} is not on disk", key.id));
+        let unknown = answer.as_ref().is_err_and(|denial| denial.reason == Reason::SessionUnknown);
         let now = answer.unwrap_or_else(|denial| format!("denied: {}", denial.text));
         match self.truth.given.get(key) {
             Some(first) => {
                 self.tally.count("requests repeated");
-                let same = *first == now;
+                let of = first.strip_prefix("session ").and_then(|id| id.parse::<SessionId>().ok());
+                let gone = unknown && of.is_some_and(|id| self.truth.forgotten.contains(&id));
+                let same = *first == now || gone;
                 let first = first.clone();
                 self.expect("INV-6", same, || {
                     format!("request {} was answered '{first}', and now '{now}'", key.id)

@@ -1,5 +1,6 @@
 //! The promises, held against what is known, after each step and at each message that leaves.
 
+mod forgetting;
 mod intake;
 mod outside;
 mod state;

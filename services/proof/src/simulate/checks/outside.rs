@@ -180,7 +180,7 @@ impl World {
     }
 
     pub(in crate::simulate) fn check_forgotten(&mut self, id: &SessionId) {
-        let known = self.truth.sessions.contains_key(id);
+        let known = self.truth.sessions.contains_key(id) && !self.truth.forgotten.contains(id);
         self.expect("INV-6", !known, || format!("session {id} is on disk, and not shown to its driver"));
     }
 

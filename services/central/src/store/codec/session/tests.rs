@@ -58,7 +58,7 @@ fn bills() -> impl Strategy<Value = Settlement> {
 fn settlements() -> impl Strategy<Value = Settlement> {
     prop_oneof![
         deadlines().prop_map(|deadline| Settlement::Unanswered { deadline }),
-        Just(Settlement::Void),
+        deadlines().prop_map(|deadline| Settlement::Void { since: deadline.wall }),
         (option::of(delivereds()), deadlines())
             .prop_map(|(delivered, deadline)| Settlement::Lost { delivered, deadline }),
         (delivereds(), deadlines(), any::<bool>())
@@ -164,7 +164,10 @@ fn what_the_type_cannot_hold_is_refused() {
         (Some(Stored::Supplying(StoredSupplying::default())), "it lacks what was delivered"),
         (Some(Stored::Revoking(StoredRevoking { stop: 9, deadline_ms: 1 })), "it has the unknown word 9"),
         (ended(done, None), "it lacks what is owed"),
-        (ended(StoredOutcome::Unspecified, Some(Owed::Void(StoredVoid {}))), "it has the unknown word 0"),
+        (
+            ended(StoredOutcome::Unspecified, Some(Owed::Void(StoredVoid { since_ms: 7 }))),
+            "it has the unknown word 0",
+        ),
         (ended(done, Some(Owed::Unread(StoredUnread::default()))), "it lacks what was delivered"),
         (ended(done, Some(Owed::Billed(StoredBilled::default()))), "it lacks what was delivered"),
         (ended(done, Some(Owed::Billed(unknown))), "it has the unknown word 77"),
@@ -172,5 +175,5 @@ fn what_the_type_cannot_hold_is_refused() {
         let error = session(&encode(&of(life))).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
-    assert!(session(&encode(&of(ended(done, Some(Owed::Void(StoredVoid {})))))).is_ok());
+    assert!(session(&encode(&of(ended(done, Some(Owed::Void(StoredVoid { since_ms: 7 })))))).is_ok());
 }

@@ -1,0 +1,27 @@
+//! Sessions that came to nothing are rows for a day, and no longer: an engine that refuses whatever it is asked makes
+//! as many of them as it likes.
+//!
+//! What is gone could be told again, with central's own signature. So where a session is let go, none that was asked
+//! for as long ago and is not known is believed any more: it is [unattested](super::unattested). A store that lacks
+//! nothing knows all the others. One that was lost, and is as old as that, waits for a person.
+
+use super::{Network, session::Session};
+use crate::Wall;
+
+impl Network {
+    /// Has what came to nothing then been kept for long enough?
+    pub fn is_outlived(&self, since: Wall, now: Wall) -> bool {
+        since + self.config.nothing_ttl <= now
+    }
+
+    /// Is it time for this stored session to go? Then it is to be deleted, and what [`Network::past`] says is to be
+    /// stored, in one transaction. One of which more is told just now stays.
+    pub fn forgets(&mut self, session: &Session, now: Wall) -> bool {
+        let over = session.came_to_nothing().is_some_and(|since| self.is_outlived(since, now));
+        let goes = over && self.registry.find_session(&session.id).is_none();
+        if goes {
+            self.remembered.lets_go(session.created);
+        }
+        goes
+    }
+}
