@@ -21,8 +21,8 @@ pub(crate) struct Asked {
     pub(crate) driver: DriverId,
     /// Or what is wrong with it.
     charge_point: Result<ChargePointId, String>,
-    /// By the driver's own clock.
-    dated: Option<Wall>,
+    /// By the driver's own clock; or what is wrong with it.
+    dated: Result<Wall, String>,
     /// The same for each time that this message is read, and no other message's, of another cluster either.
     pub(crate) id: String,
 }
@@ -72,8 +72,14 @@ pub(crate) fn read(partition: i32, offset: i64, payload: &[u8]) -> Option<Asked>
         Some(id) => id.parse::<ChargePointId>().map_err(|problem| format!("cp_id {problem}")),
         None => Err("cp_id must be given, as a text".to_owned()),
     };
-    let dated = timestamp.and_then(Wall::from_seconds);
-    let Wall(ms) = dated.unwrap_or_default();
+    let dated = match timestamp {
+        Some(seconds) => Wall::from_seconds(seconds).ok_or_else(|| {
+            let given = text::short_number(seconds);
+            format!("timestamp is {given}, no date in seconds since 1970; if it is in milliseconds, divide it by 1000")
+        }),
+        None => Err("timestamp must be given as a number, in seconds since 1970".to_owned()),
+    };
+    let Wall(ms) = dated.clone().unwrap_or_default();
     let id = format!("{BRIDGE_REQUEST_ID}{partition}-{offset}-{ms}");
     Some(Asked { driver, charge_point, dated, id })
 }
@@ -96,8 +102,9 @@ impl Asked {
             Ok(id) => id.clone(),
             Err(problem) => return denied(INVALID_FIELD, problem.clone()),
         };
-        let Some(dated) = self.dated else {
-            return denied(INVALID_FIELD, "timestamp must be given, in seconds since 1970".to_owned());
+        let dated = match &self.dated {
+            Ok(dated) => *dated,
+            Err(problem) => return denied(INVALID_FIELD, problem.clone()),
         };
         // Both are dates from 1970 to 9999.
         let age = Duration::from_millis(now.0.abs_diff(dated.0));
@@ -228,6 +235,12 @@ mod tests {
                    again, and if it was made just now, set the clock of the device that sent it";
         let ahead = "this request is dated 2023-11-14T22:16:40Z, 2 minutes from now; set the clock of the device that \
                      sent it, and ask again";
+        let no_number = "timestamp must be given as a number, in seconds since 1970";
+        let no_seconds = |given: &str| {
+            format!(
+                "timestamp is {given}, no date in seconds since 1970; if it is in milliseconds, divide it by 1000"
+            )
+        };
         for (fields, code, reason) in [
             (r#""cp_id":"MAD-01","timestamp":1699999999"#, REQUEST_TOO_OLD, old),
             (r#""cp_id":"MAD-01","timestamp":1700000200"#, REQUEST_TOO_OLD, ahead),
@@ -239,22 +252,11 @@ mod tests {
                 INVALID_FIELD,
                 "cp_id has ' '; only letters, digits, '-', '_' and '.' are allowed",
             ),
-            (r#""cp_id":"MAD-01""#, INVALID_FIELD, "timestamp must be given, in seconds since 1970"),
-            (
-                r#""cp_id":"MAD-01","timestamp":"now""#,
-                INVALID_FIELD,
-                "timestamp must be given, in seconds since 1970",
-            ),
-            (
-                r#""cp_id":"MAD-01","timestamp":1e300"#,
-                INVALID_FIELD,
-                "timestamp must be given, in seconds since 1970",
-            ),
-            (
-                r#""cp_id":"MAD-01","timestamp":-1"#,
-                INVALID_FIELD,
-                "timestamp must be given, in seconds since 1970",
-            ),
+            (r#""cp_id":"MAD-01""#, INVALID_FIELD, no_number),
+            (r#""cp_id":"MAD-01","timestamp":"now""#, INVALID_FIELD, no_number),
+            (r#""cp_id":"MAD-01","timestamp":1700000060000"#, INVALID_FIELD, &no_seconds("1700000060000")),
+            (r#""cp_id":"MAD-01","timestamp":1e300"#, INVALID_FIELD, &no_seconds("1e300")),
+            (r#""cp_id":"MAD-01","timestamp":-1"#, INVALID_FIELD, &no_seconds("-1")),
         ] {
             let denial = Denial::new(code, reason);
             let payload = format!(r#"{{"user_id":"101",{fields}}}"#);

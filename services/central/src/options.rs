@@ -70,6 +70,14 @@ pub struct Options {
 /// The largest charge point that there is, 10,000 times faster than real time.
 const POWER_KW_MOST: u64 = Power::MAX.w() / 1000 * 10_000;
 
+/// Reads a whole number from 1 on.
+fn whole(max: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
+    move |text| match text.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(format!("must be a whole number from 1 to {max}")),
+    }
+}
+
 /// Who may register as a charge point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Registration {
@@ -146,13 +154,13 @@ pub struct Rules {
     /// faster than real time are 15000.
     #[arg(long, env = "EVMESH_CENTRAL_CHARGE_POINT_POWER_MAX", value_name = "KW",
           default_value_t = Config::default().charge_point_power_max.w() / 1000,
-          value_parser = clap::value_parser!(u64).range(1..=POWER_KW_MOST))]
+          value_parser = whole(POWER_KW_MOST))]
     pub charge_point_power_max: u64,
 
     /// What a session takes above this is billed by a person's word only (kilowatt-hours).
     #[arg(long, env = "EVMESH_CENTRAL_SESSION_ENERGY_MAX", value_name = "KWH",
           default_value_t = Config::default().session_energy_max.wh() / 1000,
-          value_parser = clap::value_parser!(u64).range(1..=Energy::MAX.wh() / 1000))]
+          value_parser = whole(Energy::MAX.wh() / 1000))]
     pub session_energy_max: u64,
 
     /// What a kWh may cost at most (amount and currency); repeated, for each currency that is taken. A charge point
@@ -318,6 +326,16 @@ mod tests {
         let wrong = options.rules.config().unwrap_err().to_string();
         assert!(wrong.contains("cannot be read: it is in UTF-16; save it as UTF-8"), "{wrong}");
         assert!(parse(&["--registration", "known"]).unwrap().rules.config().is_err());
+    }
+
+    #[test]
+    fn what_is_no_whole_number_is_refused_in_words() {
+        for wrong in ["0", "0.01", "-1", "many", "1e9", "99999999999999999999"] {
+            for flag in ["--session-energy-max", "--charge-point-power-max"] {
+                let refused = parse(&[&format!("{flag}={wrong}")]).unwrap_err().to_string();
+                assert!(refused.contains("must be a whole number from 1 to"), "{wrong}: {refused}");
+            }
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod tests;
 pub use crate::network::{Outcome, State, Target};
 pub use broadcast::{Broadcasts, MAX_PARTS, Part};
 pub use command::{Effect, Input};
-pub use events::{Conclusion, Event, FreePoint, Row, Summary};
+pub use events::{Conclusion, Event, FreePoint, Left, Row, Summary};
 pub use file::{Expectation, FileError, Line, MAX_LINES, parse};
 pub use inbox::{Inbox, News, Notification};
 pub use machine::{COLLECT_INTERVAL, PAUSE, Requests, Settings};

@@ -59,6 +59,15 @@ pub fn printable(text: &str) -> String {
     marked(text).map(|(c, is_text)| if is_text { c } else { ' ' }).collect()
 }
 
+/// A number from elsewhere in a few characters, where all its digits would fill a screen.
+pub fn short_number(number: f64) -> String {
+    if number == 0.0 || (1e-6..1e15).contains(&number.abs()) {
+        number.to_string()
+    } else {
+        format!("{number:e}")
+    }
+}
+
 fn cut(text: &str, max: usize) -> String {
     printable(&text.chars().take(max).collect::<String>())
 }
@@ -122,6 +131,15 @@ const FORMAT: [std::ops::RangeInclusive<char>; 21] = [
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_number_has_few_characters() {
+        for (number, shown) in
+            [(0.0, "0"), (-2.5, "-2.5"), (1e12, "1000000000000"), (1e300, "1e300"), (-1e-300, "-1e-300")]
+        {
+            assert_eq!(short_number(number), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_bounded_in_characters() {

@@ -19,10 +19,10 @@ pub mod topics;
 mod view;
 pub mod words;
 
-pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Row, Summary};
+pub use domain::requests::{Conclusion, Event as DriverEvent, Expectation, Left, Row, Summary};
 pub use options::{Options, Output};
 pub use service::{Service, Stop};
-pub use view::{Supply, View};
+pub use view::{Now, Supply, View};
 
 use std::path::PathBuf;
 

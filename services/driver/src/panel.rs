@@ -1,7 +1,7 @@
 //! The driver's panel: its own supply, the charge points free now, the newest messages. It repaints in place and fits
 //! 80 columns.
 
-use crate::{Stop, View};
+use crate::{Stop, View, view::Now};
 use ratatui::{
     Frame,
     layout::{
@@ -73,10 +73,12 @@ fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {
     let (state, numbers) = match &view.supply {
         None => (Span::raw("no charge under way"), String::new()),
         Some(supply) => {
-            let state = if supply.started {
-                format!("charging at {}", supply.charge_point).green()
-            } else {
-                format!("{} is reserved for you; plug in", supply.charge_point).cyan()
+            let at = &supply.charge_point;
+            let state = match &supply.now {
+                Now::Reserved => format!("{at} is reserved for you; plug in").cyan(),
+                Now::Charging => format!("charging at {at}").green(),
+                Now::Stopping => format!("stopping at {at}").yellow(),
+                Now::Halted(why) => format!("{at}: {why}").yellow(),
             };
             let numbers =
                 format!("{}  {}  {}  at {} a kWh", supply.power, supply.energy, supply.amount, supply.price);
@@ -127,7 +129,7 @@ mod tests {
             power: Power::from_w(7_400),
             energy: Energy::from_wh(1_500),
             amount: price.cost(Energy::from_wh(1_500)),
-            started: true,
+            now: Now::Charging,
         });
         view.free = (0..30)
             .map(|n| FreePoint { id: format!("CP-{n:02}"), location: "Madrid".into(), price: Some(price) })

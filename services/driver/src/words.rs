@@ -5,7 +5,7 @@ mod table;
 mod terms;
 
 use crate::{DriverEvent, Output};
-use domain::requests::{Conclusion, Event, FreePoint, Row, Summary, Ticket};
+use domain::requests::{Conclusion, Event, FreePoint, Left, Row, Summary, Ticket};
 use mesh::grpc::Address;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -53,8 +53,21 @@ impl Words {
             Event::Consumption { charge_point, power, energy, amount, .. } => {
                 format!("{charge_point}: {power}  {energy}  {amount}")
             }
-            Event::Stopping { charge_point } => {
+            Event::Stopping { charge_point, started: true } => {
                 format!("{charge_point}: your charge is being stopped; its ticket follows")
+            }
+            Event::Stopping { charge_point, started: false } => format!(
+                "{charge_point}: your reservation is being given back; there is no ticket, unless the charge has begun"
+            ),
+            Event::Withdrawn { line } => {
+                format!(
+                    "line {line}: you want it no more; if it is granted all the same, it is given back at once"
+                )
+            }
+            Event::TicketAwaited { charge_point, outcome, reason } => {
+                let colon = if reason.is_empty() { "" } else { ": " };
+                let how = outcome_word(*outcome);
+                format!("{charge_point}: the charge has ended ({how}{colon}{reason}); its ticket is awaited")
             }
             Event::SupplyError { charge_point, reason, energy, amount, .. } => {
                 let reason = if reason.is_empty() { "central named no reason" } else { reason };
@@ -97,16 +110,42 @@ impl Words {
     }
 }
 
+/// What goes on without the app, and what to do about it; `flags` are those of the driver's other commands.
+pub fn left(left: &Left, flags: &str) -> String {
+    match left {
+        Left::Asked(target) => format!(
+            "the request for {} may still be granted without this app: the same command follows it then, 'evmesh \
+             driver stop {flags}' ends it",
+            place(target)
+        ),
+        Left::Open(at) => format!(
+            "the charge at {at} goes on without this app: the same command follows it again, 'evmesh driver stop \
+             {flags}' ends it"
+        ),
+        Left::TicketDue(at) => format!(
+            "the ticket of the charge at {at} is not there yet: 'evmesh driver tickets {flags}' shows it once it is"
+        ),
+    }
+}
+
 /// The results: a table for people, as wide as the screen; one object for scripts.
 pub fn summary(summary: &Summary, output: Output) -> String {
     match output {
         Output::Text => table::table(summary, ui::width()),
         Output::Json => {
             let rows: Vec<_> = summary.rows.iter().map(json::row).collect();
+            let (asked, open, due) = match &summary.left {
+                None => (None, None, None),
+                Some(Left::Asked(target)) => (Some(target), None, None),
+                Some(Left::Open(at)) => (None, Some(at), None),
+                Some(Left::TicketDue(at)) => (None, None, Some(at)),
+            };
             json!({
                 "event": "summary",
                 "asked": summary.asked,
-                "still_open_at": summary.open.as_ref().map(|id| id.as_str()),
+                "still_asked_for": asked.map(place),
+                "still_open_at": open.map(|id| id.as_str()),
+                "ticket_due_at": due.map(|id| id.as_str()),
                 "rows": rows,
                 "all_as_expected": summary.all_as_expected(),
             })
@@ -140,7 +179,11 @@ fn concluded(row: &Row) -> String {
         }
         Conclusion::Forgotten { message } => format!("central does not know its session: {message}"),
     };
-    let met = if row.is_as_expected() { "as expected" } else { "NOT as expected" };
+    let met = match (row.is_as_expected(), row.stopped) {
+        (true, true) => "as you wanted",
+        (true, false) => "as expected",
+        (false, _) => "NOT as expected",
+    };
     format!("line {line} concluded: {how}; {met}")
 }
 
@@ -191,6 +234,7 @@ mod tests {
             line,
             session: Some("s-1".parse().unwrap()),
             charge_point: None,
+            stopped: false,
             conclusion,
         })
         .collect()
@@ -198,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_line() {
-        let results = Summary { rows: rows(), asked: 4, open: None };
+        let results = Summary { rows: rows(), asked: 4, left: None };
         let text = summary(&results, Output::Text);
         assert_eq!(
             text,
@@ -217,6 +261,35 @@ line  asked for   at  outcome                kWh    amount  expected  session
     }
 
     #[test]
+    fn what_goes_on_without_the_app_is_said_and_no_table_has_only_a_head() {
+        let at = || "MAD-01".parse().unwrap();
+        for (left, said) in [
+            (Left::Asked(Target::Named(at())), "for MAD-01 may still be granted"),
+            (
+                Left::Open(at()),
+                "the charge at MAD-01 goes on without this app: the same command follows it again",
+            ),
+            (Left::TicketDue(at()), "at MAD-01 is not there yet: 'evmesh driver tickets --driver w1'"),
+        ] {
+            let text = super::left(&left, "--driver w1");
+            assert!(text.contains(said) && text.contains("--driver w1'"), "{text}");
+        }
+        let none = Summary { rows: vec![], asked: 1, left: None };
+        assert_eq!(summary(&none, Output::Text), "0 of 1 requests concluded as expected");
+    }
+
+    #[test]
+    fn a_conclusion_that_its_driver_ordered_is_as_wanted() {
+        let mut row = rows().remove(0);
+        if let Conclusion::Ended { outcome, ticket, .. } = &mut row.conclusion {
+            (*outcome, *ticket) = (Outcome::Stopped, None);
+        }
+        assert_eq!(concluded(&row), "line 1 concluded: stopped, without a ticket; NOT as expected");
+        row.stopped = true;
+        assert_eq!(concluded(&row), "line 1 concluded: stopped, without a ticket; as you wanted");
+    }
+
+    #[test]
     fn the_table_fits_eighty_columns_whatever_is_in_it() {
         let long = "x".repeat(64);
         let mut rows = rows();
@@ -228,7 +301,7 @@ line  asked for   at  outcome                kWh    amount  expected  session
         if let Conclusion::Denied { reason, .. } = &mut rows[2].conclusion {
             *reason = "why ".repeat(100);
         }
-        let text = summary(&Summary { rows, asked: 3, open: None }, Output::Text);
+        let text = summary(&Summary { rows, asked: 3, left: None }, Output::Text);
         assert!(text.lines().all(|line| ui::columns(line) <= 80), "{text}");
         assert_eq!(text.matches("why").count(), 100, "{text}");
     }

@@ -48,7 +48,7 @@ pub(crate) fn sessions(sessions: &[Session]) -> String {
             ("currency", |one| currency(one.amount.as_ref())),
             ("ticket", |one| ticket_word(one).to_owned()),
             ("reason", session_note),
-            ("reported_kwh", |one| kwh(one.reported_energy_wh)),
+            ("reported_kwh", reported),
         ],
     )
 }
@@ -74,6 +74,11 @@ pub(crate) fn tickets(tickets: &[Ticket]) -> String {
             ("settle_reason", |one| one.settle_reason.clone()),
         ],
     )
+}
+
+/// Of a session under review: of no other is it known what was reported.
+fn reported(one: &Session) -> String {
+    if one.review.is_empty() { String::new() } else { kwh(one.reported_energy_wh) }
 }
 
 /// The head, and a line a row.
@@ -189,7 +194,10 @@ mod tests {
              s1,MAD-01,'-7,2026-11-23T14:30:05.678Z,,2026-11-23T14:30:05.678Z,40.000,0.333333,13.33,EUR,COMPLETED,\
              false,0.000,,\r\n"
         );
-        assert_eq!(read(&sessions(&[Session::default()])).len(), 2);
+        let reviewed = Session { review: "too much".into(), reported_energy_wh: 7_000, ..Session::default() };
+        let rows = read(&sessions(&[Session::default(), reviewed]));
+        let last: Vec<_> = rows.iter().map(|row| row.last().unwrap().as_str()).collect();
+        assert_eq!(last, ["reported_kwh", "", "7.000"]);
         let points = [ChargePointDetail::default(), ChargePointDetail::default()];
         assert_eq!(read(&charge_points(&points)).iter().map(Vec::len).collect::<Vec<_>>(), [9, 9, 9]);
         assert_eq!(read(&tickets(&[])).len(), 1, "the head is always there");

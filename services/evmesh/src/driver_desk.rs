@@ -129,6 +129,11 @@ async fn stop(who: &Who, output: Output) -> Result<(), Failure> {
 fn stopping(session: &Session, who: &Who) -> String {
     let (at, energy) = (&session.charge_point_id, ui::values::energy(session.energy_wh));
     let Who { driver, central } = who;
+    if session.start_time.is_none() {
+        return format!(
+            "the reservation of driver {driver} at {at} is given back; there is no ticket, unless the charge has begun"
+        );
+    }
     format!(
         "the charge of driver {driver} at {at} is being stopped, {energy} so far; its ticket will be in 'evmesh driver \
          tickets --driver {driver} --central {central}'"
@@ -143,4 +148,19 @@ async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
         Ok((page.tickets, page.next_page_token))
     });
     central.waited(pages).await?.print(output, tables::tickets, csv::tickets, "tickets")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_promised_to_none_but_what_has_started() {
+        let who = Who { driver: "w1".parse().unwrap(), central: "127.0.0.1:1".parse().unwrap() };
+        let mut session = Session { charge_point_id: "MAD-01".into(), ..Session::default() };
+        let given_back = "the reservation of driver w1 at MAD-01 is given back; there is no ticket";
+        assert!(stopping(&session, &who).starts_with(given_back));
+        session.start_time = Some(Default::default());
+        assert!(stopping(&session, &who).contains("0.000 kWh so far; its ticket will be in"));
+    }
 }

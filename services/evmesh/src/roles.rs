@@ -83,11 +83,8 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         return Ok(());
     };
     even_unread(output::line(&driver::words::summary(&summary, output)))?;
-    if let Some(at) = &summary.open {
-        eprintln!(
-            "evmesh: the charge at {at} goes on without this app: the same command follows it again, 'evmesh driver \
-             stop {flags}' ends it"
-        );
+    if let Some(left) = &summary.left {
+        eprintln!("evmesh: {}", driver::words::left(left, &flags));
     }
     if summary.all_as_expected() { Ok(()) } else { Err(Failure::Told) }
 }

@@ -91,6 +91,8 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("operator stop A --all", "--all"),
         ("operator price A 0.35 eur", "ISO 4217"),
         ("operator tickets --from yesterday", "2026-11-23T14:30:00Z"),
+        ("operator tickets --from 2026-12-01 --to 2026-11-01", "nothing lies between"),
+        ("operator sessions --from 2026-12-01 --to 2026-12-01", "nothing lies between"),
         ("operator sessions --to 2026-13-01", "2026-11-23"),
         ("operator status --output yaml", "[possible values: text, json, csv]"),
         ("operator stop --all --output csv", "--output csv is for lists"),

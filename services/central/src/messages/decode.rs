@@ -3,7 +3,11 @@
 use super::unreadable::unreadable;
 use crate::gauges;
 use domain::network::{Message, MessageKind};
-use domain::{ChargePointId, Energy, Wall, ids::MAX_NUMBER, text::cut_reason};
+use domain::{
+    ChargePointId, Energy, Wall,
+    ids::MAX_NUMBER,
+    text::{cut_reason, short_number},
+};
 use evmesh_proto::topics::{Telemetry, TelemetryType};
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
@@ -67,7 +71,7 @@ fn id_of<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String>
 }
 
 fn energy(kwh: f64) -> Result<Energy, String> {
-    Energy::from_kwh(kwh).ok_or_else(|| format!("kwh is {kwh}, which no supply delivers"))
+    Energy::from_kwh(kwh).ok_or_else(|| format!("kwh is {}, which no supply delivers", short_number(kwh)))
 }
 
 #[cfg(test)]

@@ -28,8 +28,13 @@ pub enum Event {
         energy: Energy,
         amount: Money,
     },
-    /// The driver wants the charge to end, and central is told.
-    Stopping { charge_point: ChargePointId },
+    /// The driver wants the charge to end, and central is told. One that has not started is a reservation, which has no
+    /// ticket.
+    Stopping { charge_point: ChargePointId, started: bool },
+    /// The driver wants what this line asks for no more: if it is granted, it is given back.
+    Withdrawn { line: u32 },
+    /// The session has ended, and its ticket is not there yet; `reason` is empty when the outcome says it all.
+    TicketAwaited { charge_point: ChargePointId, outcome: Outcome, reason: String },
     /// The supply failed, or the reservation came to nothing.
     SupplyError {
         session: SessionId,
@@ -91,6 +96,8 @@ pub struct Row {
     pub session: Option<SessionId>,
     /// Where it was: central's choice, if the line left it open.
     pub charge_point: Option<ChargePointId>,
+    /// Its driver ordered its end, in this app.
+    pub stopped: bool,
     pub conclusion: Conclusion,
 }
 
@@ -102,7 +109,7 @@ impl Row {
         }
     }
 
-    /// Did it conclude as its line says?
+    /// Did it conclude as its line says, or, where that says nothing, as its driver has ordered since?
     pub fn is_as_expected(&self) -> bool {
         match (&self.line.expectation, &self.conclusion) {
             (Expectation::Ticket, Conclusion::Ended { outcome: Outcome::Completed, ticket: Some(_), .. })
@@ -112,6 +119,12 @@ impl Row {
             (Expectation::Denied(expected), Conclusion::Denied { reason, .. }) => {
                 expected.as_ref().is_none_or(|expected| expected == reason)
             }
+            // A reservation that its engine cannot be told of is given back by its deadline's word.
+            (
+                Expectation::Ticket,
+                Conclusion::Denied { .. }
+                | Conclusion::Ended { outcome: Outcome::Stopped | Outcome::Expired, ticket_due: false, .. },
+            ) => self.stopped,
             (Expectation::Ticket | Expectation::Fault | Expectation::Denied(_), _) => false,
         }
     }
@@ -135,8 +148,19 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// How many lines there were to ask for.
     pub asked: usize,
-    /// Where a session was followed that was still open: it goes on without the app.
-    pub open: Option<ChargePointId>,
+    /// What goes on without the app.
+    pub left: Option<Left>,
+}
+
+/// What goes on when the app is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// A request is under way: it may still be granted.
+    Asked(Target),
+    /// The session that is followed is open.
+    Open(ChargePointId),
+    /// It has ended, and its ticket is not there yet.
+    TicketDue(ChargePointId),
 }
 
 impl Summary {

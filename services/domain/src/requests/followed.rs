@@ -11,6 +11,8 @@ pub(super) struct Followed {
     /// The highest reading shown.
     shown: Option<Energy>,
     error_told: bool,
+    /// Its driver has ordered its end, here.
+    pub(super) stopped: bool,
     /// When it is concluded without its ticket; set once it ended.
     pub(super) give_up: Option<Mono>,
 }
@@ -18,7 +20,7 @@ pub(super) struct Followed {
 impl Followed {
     /// Nothing of it was shown yet.
     pub(super) fn new(session: Session, resumed: bool) -> Self {
-        Self { session, resumed, shown: None, error_told: false, give_up: None }
+        Self { session, resumed, shown: None, error_told: false, stopped: false, give_up: None }
     }
 
     /// Shows a reading, unless a higher one was shown: readings are running totals, and come by two ways.

@@ -48,30 +48,40 @@ impl Requests {
             }
             Outcome::Completed | Outcome::Stopped => {}
         }
+        let first = followed.give_up.is_none();
         followed.give_up.get_or_insert(now + ticket_wait);
         if followed.session.settled || followed.session.ticket.is_some() {
             self.conclude(now);
+        } else if first {
+            let Session { charge_point, reason, .. } = followed.session.clone();
+            self.effects.push(Effect::Tell(Event::TicketAwaited { charge_point, outcome, reason }));
         }
     }
 
-    /// The session that is followed, while it is open.
-    pub(super) fn open_session(&self) -> Option<&Session> {
-        match &self.phase {
-            Phase::Following(followed) => Some(&followed.session).filter(|session| session.state.is_open()),
+    /// Orders the end of the charge that goes on; how it ends is central's word. What is being asked for may be granted
+    /// any moment: that ends as soon as the answer is there.
+    pub(super) fn stop_wanted(&mut self) {
+        let line = self.current_line();
+        match &mut self.phase {
+            Phase::Requesting { unwanted, .. } => {
+                if !std::mem::replace(unwanted, true) {
+                    self.effects.extend(line.map(|line| Effect::Tell(Event::Withdrawn { line })));
+                }
+            }
+            Phase::Following(followed) if followed.session.state.is_open() => {
+                followed.stopped = true;
+                let Session { id, charge_point, state, .. } = &followed.session;
+                self.effects.push(Effect::Tell(Event::Stopping {
+                    charge_point: charge_point.clone(),
+                    started: *state == State::Supplying,
+                }));
+                self.effects.push(Effect::Stop(id.clone()));
+            }
             Phase::CatchingUp { .. }
-            | Phase::Requesting { .. }
+            | Phase::Following(_)
             | Phase::Pausing { .. }
             | Phase::Collecting { .. }
-            | Phase::Done => None,
-        }
-    }
-
-    /// Orders the end of the charge that goes on, if one does; how it ends is central's word.
-    pub(super) fn stop_wanted(&mut self) {
-        let open = self.open_session().map(|session| (session.id.clone(), session.charge_point.clone()));
-        if let Some((id, charge_point)) = open {
-            self.effects.push(Effect::Tell(Event::Stopping { charge_point }));
-            self.effects.push(Effect::Stop(id));
+            | Phase::Done => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! the session that is followed is in `following`.
 
 use super::{
-    Conclusion, Effect, Event, Expectation, Inbox, Input, Line, Row, Session, Summary, Target, Ticket,
+    Conclusion, Effect, Event, Expectation, Inbox, Input, Left, Line, Row, Session, Summary, Target, Ticket,
     followed::Followed,
 };
 use crate::{ChargePointId, DriverId, Mono, RequestId, SessionId};
@@ -32,8 +32,8 @@ pub struct Settings {
 pub(super) enum Phase {
     /// Asking for what was missed.
     CatchingUp { attempt: u32 },
-    /// The current line's request is under way.
-    Requesting { attempt: u32 },
+    /// The current line's request is under way; its driver may want it no more, and it may be granted all the same.
+    Requesting { attempt: u32, unwanted: bool },
     /// A session is followed: the current line's, or one from before (`resumed`).
     Following(Box<Followed>),
     /// Until the next line's time.
@@ -79,8 +79,19 @@ impl Requests {
     }
 
     pub fn summary(&self) -> Summary {
-        let open = self.open_session().map(|session| session.charge_point.clone());
-        Summary { rows: self.rows.clone(), asked: self.asked, open }
+        Summary { rows: self.rows.clone(), asked: self.asked, left: self.left() }
+    }
+
+    fn left(&self) -> Option<Left> {
+        match &self.phase {
+            Phase::Requesting { .. } => self.lines.front().map(|(line, _)| Left::Asked(line.target.clone())),
+            Phase::Following(followed) => {
+                let at = followed.session.charge_point.clone();
+                let open = followed.session.state.is_open();
+                Some(if open { Left::Open(at) } else { Left::TicketDue(at) })
+            }
+            Phase::CatchingUp { .. } | Phase::Pausing { .. } | Phase::Collecting { .. } | Phase::Done => None,
+        }
     }
 
     /// When [`Input::Tick`] is due next; `None` while nothing waits for time.
@@ -187,12 +198,16 @@ impl Requests {
         Some(number)
     }
 
+    pub(super) fn current_line(&self) -> Option<u32> {
+        self.lines.front().map(|(line, _)| line.number)
+    }
+
     /// Asks for the current line, or ends.
     fn request(&mut self) {
         let Some((line, request)) = self.lines.front() else {
             return self.finish();
         };
-        self.phase = Phase::Requesting { attempt: 0 };
+        self.phase = Phase::Requesting { attempt: 0, unwanted: false };
         self.effects.push(Effect::Tell(Event::Requesting { line: line.number, target: line.target.clone() }));
         self.effects.push(Effect::Request {
             request: request.clone(),
@@ -211,12 +226,27 @@ impl Requests {
             return;
         }
         self.reached();
+        let unwanted = self.is_unwanted();
         self.effects.push(Effect::Tell(Event::Authorized {
             session: session.id.clone(),
             charge_point: session.charge_point.clone(),
             price: session.price,
         }));
         self.follow(now, session, false);
+        if unwanted {
+            self.stop_wanted();
+        }
+    }
+
+    /// Has its driver ordered the end of what is asked for, or followed?
+    fn is_unwanted(&self) -> bool {
+        match &self.phase {
+            Phase::Requesting { unwanted, .. } => *unwanted,
+            Phase::Following(followed) => followed.stopped,
+            Phase::CatchingUp { .. } | Phase::Pausing { .. } | Phase::Collecting { .. } | Phase::Done => {
+                false
+            }
+        }
     }
 
     fn denied(&mut self, now: Mono, request: &RequestId, reason: String, message: String) {
@@ -236,7 +266,7 @@ impl Requests {
                 *attempt = attempt.saturating_add(1);
                 self.effects.push(Effect::CatchUp { attempt: *attempt });
             }
-            Phase::Requesting { attempt } => {
+            Phase::Requesting { attempt, .. } => {
                 *attempt = attempt.saturating_add(1);
                 if let Some((line, request)) = self.lines.front() {
                     self.effects.push(Effect::Request {
@@ -256,10 +286,11 @@ impl Requests {
         charge_point: Option<ChargePointId>,
         conclusion: Conclusion,
     ) {
+        let stopped = self.is_unwanted();
         let Some((line, _)) = self.lines.pop_front() else {
             return;
         };
-        let row = Row { line, session, charge_point, conclusion };
+        let row = Row { line, session, charge_point, stopped, conclusion };
         self.effects.push(Effect::Tell(Event::Concluded(row.clone())));
         self.rows.push(row);
     }

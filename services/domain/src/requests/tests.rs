@@ -191,8 +191,13 @@ fn expectations_meet_conclusions() {
     ] {
         let line = parse("f", text).unwrap().remove(0);
         for (n, conclusion) in conclusions.iter().enumerate() {
-            let row =
-                Row { line: line.clone(), session: None, charge_point: None, conclusion: conclusion.clone() };
+            let row = Row {
+                line: line.clone(),
+                session: None,
+                charge_point: None,
+                stopped: false,
+                conclusion: conclusion.clone(),
+            };
             assert_eq!(row.is_as_expected(), expected.contains(&n), "{text}: {conclusion:?}");
         }
     }

@@ -21,16 +21,7 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
             "session_id": session.id.as_str(),
             "charge_point_id": session.charge_point.as_str(),
         }),
-        Event::Requesting { line, target } => {
-            let mut object = json!({"event": "requesting", "line": line});
-            match target {
-                Target::Named(id) => object["charge_point_id"] = id.as_str().into(),
-                Target::Any { location_prefix } => {
-                    object["location_prefix"] = location_prefix.as_str().into();
-                }
-            }
-            object
-        }
+        Event::Requesting { line, target } => requesting(*line, target),
         Event::Authorized { session, charge_point, price } => json!({
             "event": "authorized",
             "session_id": session.as_str(),
@@ -49,9 +40,16 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
             "amount": amount.units(),
             "currency": amount.currency.as_str(),
         }),
-        Event::Stopping { charge_point } => {
-            json!({"event": "stopping", "charge_point_id": charge_point.as_str()})
+        Event::Stopping { charge_point, started } => {
+            json!({"event": "stopping", "charge_point_id": charge_point.as_str(), "started": started})
         }
+        Event::Withdrawn { line } => json!({"event": "withdrawn", "line": line}),
+        Event::TicketAwaited { charge_point, outcome, reason } => json!({
+            "event": "ticket_awaited",
+            "charge_point_id": charge_point.as_str(),
+            "outcome": outcome_word(*outcome),
+            "reason": reason,
+        }),
         Event::SupplyError { session, charge_point, reason, energy, amount } => json!({
             "event": "supply_error",
             "session_id": session.as_str(),
@@ -83,6 +81,15 @@ pub(super) fn event(event: &DriverEvent, central: &str) -> Value {
         }
         Event::Finished => json!({"event": "finished"}),
     }
+}
+
+fn requesting(line: u32, target: &Target) -> Value {
+    let mut object = json!({"event": "requesting", "line": line});
+    match target {
+        Target::Named(id) => object["charge_point_id"] = id.as_str().into(),
+        Target::Any { location_prefix } => object["location_prefix"] = location_prefix.as_str().into(),
+    }
+    object
 }
 
 pub(super) fn row(row: &Row) -> Value {

@@ -8,7 +8,8 @@ use ui::{Cell, Side, Side::Left, Side::Right, Table, short_id};
 pub(super) fn table(summary: &Summary, width: usize) -> String {
     let table = Table::of(&summary.rows, COLUMNS, why);
     let met = summary.rows.iter().filter(|row| row.is_as_expected()).count();
-    format!("{}{met} of {} requests concluded as expected", table.render(width), summary.asked)
+    let table = if summary.rows.is_empty() { String::new() } else { table.render(width) };
+    format!("{table}{met} of {} requests concluded as expected", summary.asked)
 }
 
 const COLUMNS: &[(&str, Side, Cell<Row>)] = &[

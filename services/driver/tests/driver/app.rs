@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use domain::requests::Outcome;
-use driver::{Conclusion, DriverEvent, Service};
+use driver::{Conclusion, DriverEvent, Left, Service};
 use evmesh_proto::network::SessionOutcome;
 use mesh::testing::free_address;
 use std::collections::HashSet;
@@ -173,7 +173,7 @@ async fn after_a_restart_it_shows_what_it_missed_and_follows_the_open_session_fi
     app.told("a reading", |event| matches!(event, DriverEvent::Consumption { .. }).then_some(())).await;
     let (summary, _) = app.stop().await;
     assert!(!summary.all_as_expected(), "it was stopped before its end");
-    assert_eq!(summary.open, Some("MANUAL".parse().unwrap()), "and the charge goes on");
+    assert_eq!(summary.left, Some(Left::Open("MANUAL".parse().unwrap())), "and the charge goes on");
 
     let mut second = options(running.address);
     second.charge_point = Some("MAD-01".parse().unwrap());
@@ -224,7 +224,7 @@ async fn the_same_command_again_follows_what_goes_on_and_asks_for_nothing() {
     central.end(&session, SessionOutcome::Completed);
     let (summary, _) = app.ended().await;
     assert!(summary.all_as_expected(), "{summary:#?}");
-    assert_eq!((central.asked().len(), summary.open), (1, None));
+    assert_eq!((central.asked().len(), summary.left), (1, None));
 }
 
 #[tokio::test]

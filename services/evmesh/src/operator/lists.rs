@@ -54,6 +54,16 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Nothing is from a time on and before an earlier one: an empty list would look like an answer.
+    fn holds_a_time(&self) -> Result<(), Failure> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if (from.seconds, from.nanos) >= (to.seconds, to.nanos) => Err(
+                Failure::Usage(format!("--from {from} is not before --to {to}: nothing lies between them")),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The driver and the charge point as the protos have them: empty is all.
     fn ids(&self) -> (String, String) {
         let driver = self.driver.as_ref().map(ToString::to_string);
@@ -79,6 +89,7 @@ impl List {
                 pages.await?.print(desk.output, tables::charge_points, csv::charge_points, "charge points")
             }
             Self::Sessions(filter) => {
+                filter.holds_a_time()?;
                 let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
                     let (driver_id, charge_point_id) = filter.ids();
                     let request = ListSessionsRequest {
@@ -95,6 +106,7 @@ impl List {
                 pages.await?.print(desk.output, tables::sessions, csv::sessions, "sessions")
             }
             Self::Tickets(filter) => {
+                filter.holds_a_time()?;
                 let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
                     let (driver_id, charge_point_id) = filter.ids();
                     let request = ListTicketsRequest {

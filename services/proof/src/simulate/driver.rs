@@ -182,6 +182,8 @@ impl World {
             | Event::Denied { .. }
             | Event::Consumption { .. }
             | Event::Stopping { .. }
+            | Event::Withdrawn { .. }
+            | Event::TicketAwaited { .. }
             | Event::SupplyError { .. }
             | Event::FreeChargePoints(_)
             | Event::Finished => {}
