@@ -131,12 +131,13 @@ impl KafkaOptions {
     }
 
     fn context(&self) -> Context {
-        Context { watch: self.watch.clone() }
+        Context { kafka: self.kafka.clone(), watch: self.watch.clone() }
     }
 }
 
 /// What librdkafka tells a client of ours.
 struct Context {
+    kafka: String,
     watch: BrokerWatch,
 }
 
@@ -151,7 +152,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.watch.observe(&statistics::reach(statistics));
+        self.watch.observe(&self.kafka, &statistics::reach(statistics));
     }
 }
 

@@ -77,7 +77,7 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
             Ok(message) => {
-                self.watch.observe(&Reach::Reached);
+                self.watch.observe(&self.kafka, &Reach::Reached);
                 Ok(message.offset())
             }
             Err((error, _)) => Err(error.clone()),

@@ -197,7 +197,10 @@ impl Reading {
             progress.watchdog.restart(Instant::now()); // nothing could come while it was away
         }
         self.away = false;
-        self.options.watch.observe(&Reach::Reached);
+        // That there is no such topic any address of --kafka can say.
+        if !probe.ranges.is_empty() {
+            self.options.watch.observe(&self.options.kafka, &Reach::Reached);
+        }
         if self.cluster.as_ref() != Some(&probe.cluster) {
             if self.meet(&probe)? {
                 return Ok(false); // a client knows one cluster only
@@ -252,7 +255,7 @@ impl Reading {
     }
 
     fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {
-        self.options.watch.observe(&Reach::Away);
+        self.options.watch.observe(&self.options.kafka, &Reach::Away);
         let since = *self.missed_since.get_or_insert(asked_at);
         if !self.away && since.elapsed() >= AWAY_AFTER {
             self.away = true;

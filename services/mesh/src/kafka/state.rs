@@ -21,6 +21,10 @@ pub enum BrokerState {
 /// restart of one connection.
 const LOST_AFTER: Duration = Duration::from_millis(2500);
 
+/// A broker that was reached before may take so long to be reached again once an address of `--kafka` answers: only then
+/// is the address that it advertises at fault.
+const ADVERTISED_AFTER: Duration = Duration::from_secs(5);
+
 /// What the clients found. Clones are the same watch.
 #[derive(Debug, Clone)]
 pub(super) struct BrokerWatch {
@@ -33,48 +37,61 @@ struct Since {
     /// When a client last reached a broker; before that, when the first client looked.
     reached: Option<Instant>,
     ever: bool,
-    /// The newest address that a broker named as its own and that was not reached.
-    advertised: Option<String>,
+    /// Since it was last reached: when an address of `--kafka` first answered, and whether it was said that what is
+    /// advertised there cannot be reached.
+    answered: Option<Instant>,
+    said: bool,
 }
 
 impl Default for BrokerWatch {
     fn default() -> Self {
-        let since = Since { reached: None, ever: false, advertised: None };
+        let since = Since { reached: None, ever: false, answered: None, said: false };
         Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)) }
     }
 }
 
 impl BrokerWatch {
-    /// A client looked.
-    pub(super) fn observe(&self, reach: &Reach) {
-        self.observe_at(Instant::now(), reach);
+    /// A client of these brokers looked.
+    pub(super) fn observe(&self, kafka: &str, reach: &Reach) {
+        self.observe_at(Instant::now(), kafka, reach);
     }
 
-    fn observe_at(&self, now: Instant, reach: &Reach) {
-        let reached = *reach == Reach::Reached;
+    fn observe_at(&self, now: Instant, kafka: &str, reach: &Reach) {
         let mut since = self.lock();
         let last = *since.reached.get_or_insert(now);
-        let state = match reached {
-            true => {
-                since.reached = Some(now);
+        let state = match reach {
+            Reach::Untried => return,
+            Reach::Reached => {
+                (since.reached, since.answered, since.said) = (Some(now), None, false);
                 BrokerState::Reached
             }
-            false if now.saturating_duration_since(last) >= LOST_AFTER => BrokerState::Lost,
-            false => return,
+            Reach::Away | Reach::Advertised { .. } => {
+                if matches!(reach, Reach::Advertised { answers: true, .. }) {
+                    since.answered.get_or_insert(now);
+                }
+                if now.saturating_duration_since(last) < LOST_AFTER {
+                    return;
+                }
+                BrokerState::Lost
+            }
         };
-        if let Reach::Advertised(address) = reach
-            && since.advertised.replace(address.clone()).as_ref() != Some(address)
+        let changed = self.state.send_replace(state) != state;
+        if let Reach::Advertised { address, .. } = reach
+            && since.is_at_fault(now)
         {
-            tracing::warn!(
-                "kafka answers at the address of --kafka, but advertises {address}, which cannot be reached from \
-                 here; set its advertised.listeners to an address that this host reaches"
-            );
+            if !std::mem::replace(&mut since.said, true) {
+                tracing::warn!(
+                    "kafka answers at {kafka}, but advertises {address}, which cannot be reached from here; set its \
+                     advertised.listeners to an address that this host reaches"
+                );
+            }
+            return;
         }
-        if self.state.send_replace(state) == state {
+        if !changed {
             return;
         }
         let before = since.ever;
-        since.ever |= reached;
+        since.ever |= state == BrokerState::Reached;
         match (state, before) {
             (BrokerState::Reached, false) => tracing::info!("kafka reached"),
             (BrokerState::Reached, true) => tracing::info!("kafka reached again"),
@@ -97,14 +114,25 @@ impl BrokerWatch {
     }
 }
 
+impl Since {
+    /// Is the address at fault that a broker named and that is not reached? Before any was reached, somebody must have
+    /// named it; later, one that went away was named too.
+    fn is_at_fault(&self, now: Instant) -> bool {
+        !self.ever
+            || self.answered.is_some_and(|since| now.saturating_duration_since(since) >= ADVERTISED_AFTER)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observability::LogRing;
     use tracing_subscriber::prelude::*;
 
-    #[test]
-    fn each_change_is_logged_once() {
+    const KAFKA: &str = "127.0.0.1:9092";
+
+    /// What is logged of what was found, second by second.
+    fn logged(watch: &BrokerWatch, found: &[(u64, Reach)]) -> Vec<String> {
         let ring = LogRing::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -112,29 +140,68 @@ mod tests {
             .with_level(false)
             .with_target(false);
         let subscriber = tracing_subscriber::registry().with(layer.with_writer(ring.clone()));
-        let watch = BrokerWatch::default();
         let start = Instant::now();
         tracing::subscriber::with_default(subscriber, || {
-            let steps =
-                [(0, false), (3, false), (4, false), (5, true), (6, true), (7, false), (8, true), (9, false)];
-            for (second, reached) in
-                steps.into_iter().chain([(11, false), (12, false), (13, true), (14, true)])
-            {
-                let reach = if reached { Reach::Reached } else { Reach::Away };
-                watch.observe_at(start + Duration::from_secs(second), &reach);
-            }
-            let wrong = Reach::Advertised("10.255.0.1:9092".into());
-            for second in 15..20 {
-                watch.observe_at(start + Duration::from_secs(second), &wrong);
+            for (second, reach) in found {
+                watch.observe_at(start + Duration::from_secs(*second), KAFKA, reach);
             }
         });
         let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();
         logged.sort();
-        let wrong = logged.remove(0);
-        assert!(wrong.starts_with("kafka answers") && wrong.contains("10.255.0.1:9092"), "{wrong}");
-        let changes =
-            ["kafka lost", "kafka lost", "kafka not reached yet", "kafka reached", "kafka reached again"];
-        assert_eq!(logged, changes);
+        logged
+    }
+
+    fn advertised(answers: bool) -> Reach {
+        Reach::Advertised { address: "10.255.0.1:9092".into(), answers }
+    }
+
+    const WRONG: &str = "kafka answers at 127.0.0.1:9092, but advertises 10.255.0.1:9092, which cannot be reached from \
+                         here; set its advertised.listeners to an address that this host reaches";
+
+    #[test]
+    fn each_change_is_logged_once() {
+        let watch = BrokerWatch::default();
+        let steps =
+            [(0, false), (3, false), (4, false), (5, true), (6, true), (7, false), (8, true), (9, false)];
+        let steps = steps.into_iter().chain([(11, false), (12, false), (13, true), (14, true)]);
+        let mut found: Vec<_> = steps
+            .map(|(second, reached)| (second, if reached { Reach::Reached } else { Reach::Away }))
+            .collect();
+        // It comes back with another address: the given one answers now and then.
+        found.extend((15..30).map(|second| (second, advertised(second % 3 == 0))));
+        let changes = [
+            WRONG,
+            "kafka lost",
+            "kafka lost",
+            "kafka not reached yet",
+            "kafka reached",
+            "kafka reached again",
+        ];
+        assert_eq!(logged(&watch, &found), changes);
         assert_eq!(watch.get(), BrokerState::Lost);
+    }
+
+    /// As a real broker's: the clients see the given address come and go, and the named one in any state but up.
+    #[test]
+    fn an_address_that_was_never_reached_is_one_warning() {
+        let watch = BrokerWatch::default();
+        let mut found = vec![(0, Reach::Untried), (1, advertised(false)), (1, advertised(true))];
+        for second in 2..60 {
+            found.extend([(second, Reach::Away), (second, Reach::Untried)]);
+            found.push((second, advertised(second % 2 == 0)));
+        }
+        found.retain(|(second, reach)| *second > 3 || *reach != Reach::Away); // a probe fails later
+        assert_eq!(logged(&watch, &found), [WRONG]);
+        assert_eq!(watch.get(), BrokerState::Lost);
+        assert_eq!(logged(&watch, &[(61, Reach::Reached)]), ["kafka reached"]);
+    }
+
+    #[test]
+    fn a_broker_that_went_away_is_no_wrong_address() {
+        let watch = BrokerWatch::default();
+        let mut found = vec![(0, Reach::Reached)];
+        found.extend((1..60).map(|second| (second, advertised(false))));
+        found.extend([(60, advertised(true)), (62, advertised(true)), (63, Reach::Reached)]); // it starts again
+        assert_eq!(logged(&watch, &found), ["kafka lost", "kafka reached", "kafka reached again"]);
     }
 }
