@@ -5,12 +5,20 @@ use mesh::{
     Shutdown,
     observability::{self, LogRing, LogWriter, ObservabilityOptions},
 };
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 use tracing::Level;
 use ui::Panel;
 
 /// After a panel has closed, so many of its errors are printed: they went with its picture.
 const ERRORS_AFTER_PANEL: usize = 10;
+
+/// Before a panel opens, what it would show is looked at so often.
+const SAID_EVERY: Duration = Duration::from_millis(500);
 
 /// How a process logs, shows itself and stops.
 #[derive(Debug, clap::Args)]
@@ -59,6 +67,26 @@ impl Process {
 }
 
 impl Stage {
+    /// Waits for what comes before the panel opens. What is worth a warning meanwhile is said on stderr: a start that
+    /// waits for a port looks like one that hangs.
+    pub(crate) async fn begins<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(ring) = &self.log else { return work.await };
+        let (mut work, mut said) = (pin!(work), BTreeSet::new());
+        let mut often = tokio::time::interval(SAID_EVERY);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = often.tick() => {
+                    for (level, text) in ring.worst_first(ERRORS_AFTER_PANEL) {
+                        if level <= Level::WARN && said.insert(text.clone()) {
+                            eprintln!("evmesh: {text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Is there a panel, or are lines printed?
     pub(crate) fn has_panel(&self) -> bool {
         self.log.is_some()

@@ -21,7 +21,7 @@ pub(crate) struct Solo<T: clap::Args> {
 
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = central::Service::bind(solo.role).await.because()?;
+    let service = stage.begins(central::Service::bind(solo.role)).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| view.with_log(log)).await
@@ -29,7 +29,7 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
 
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = engine::Service::bind(solo.role).await.because()?;
+    let service = stage.begins(engine::Service::bind(solo.role)).await.because()?;
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| engine::panel::Panel::new(point, log)).await
@@ -37,7 +37,7 @@ pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
 
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?;
-    let service = monitor::Service::bind(solo.role).await.because()?;
+    let service = stage.begins(monitor::Service::bind(solo.role)).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| monitor::panel::panel(view, log)).await

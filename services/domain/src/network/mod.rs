@@ -30,6 +30,7 @@ mod pending;
 mod plausible;
 mod provisional;
 mod rebuild;
+mod refusals;
 mod registration;
 mod registry;
 mod reply;

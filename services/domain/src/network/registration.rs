@@ -34,7 +34,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 impl Step<'_> {
     pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {
         if let Err(denial) = self.may_register(&registration, &asked.context.address) {
-            return self.registration_refused(asked.token, denial);
+            let id = &registration.charge_point;
+            return self.registration_refused(asked.token, (id, &asked.context.address), denial, None);
         }
         let epoch = self.next_epoch(&registration);
         if self.brings_nothing_new(&registration) {
@@ -47,7 +48,8 @@ impl Step<'_> {
                 "{} cannot register yet: too many charge points wait for their engines to answer",
                 registration.charge_point
             );
-            return self.registration_refused(asked.token, Denial::new(Reason::Overloaded, text));
+            let (id, denial) = (&registration.charge_point, Denial::new(Reason::Overloaded, text));
+            return self.registration_refused(asked.token, (id, &asked.context.address), denial, None);
         }
         let (token, host) = (asked.token, asked.context.address);
         let of_before = self.engine_of_before(&registration).is_some();
@@ -166,7 +168,8 @@ impl Step<'_> {
             return self.heard_of_before(provisional, result);
         }
         let Provisional { token, host, registration, epoch, .. } = provisional;
-        let why = result.as_ref().err().map(|CallFailed(why)| why.clone());
+        // What is found at an address that anybody may name is for the log alone.
+        let found = result.as_ref().err().map(|CallFailed(why)| silent(&registration, &format!(": {why}")));
         let admitted = is_its_engine(&registration, result)
             .and_then(|named| self.is_nobody_elses(&registration, named))
             .and_then(|()| self.may_register(&registration, &host)) // others may have come meanwhile
@@ -174,10 +177,7 @@ impl Step<'_> {
         match admitted {
             Ok(()) => self.registered((token, &host), registration, epoch),
             Err(denial) => {
-                // What is found at an address that anybody may name is for the log alone.
-                let logged = [Some(denial.text.clone()), why].into_iter().flatten().collect::<Vec<_>>();
-                self.happened(Level::Warn, "registrations_refused", logged.join(": "));
-                self.reply(token, Err(denial));
+                self.registration_refused(token, (&registration.charge_point, &host), denial, found);
             }
         }
     }
@@ -195,7 +195,13 @@ impl Step<'_> {
              give the other one another id",
             before.engine_address
         );
-        self.registration_refused(waiting.token, Denial::new(Reason::InstanceAlreadyConnected, text));
+        let denial = Denial::new(Reason::InstanceAlreadyConnected, text);
+        self.registration_refused(
+            waiting.token,
+            (&waiting.registration.charge_point, &waiting.host),
+            denial,
+            None,
+        );
     }
 
     /// An older engine does not say whose it is: it is not another's, whose store it has.
@@ -264,12 +270,23 @@ impl Step<'_> {
         if replaced {
             self.instance_replaced(&id);
         }
+        self.net.refusals.over(&(id.clone(), from.to_owned()));
         self.happened(Level::Info, "registrations", format!("{id} registered"));
         self.reply(token, Ok(answer));
     }
 
-    fn registration_refused(&mut self, token: Token<Registered>, denial: Denial) {
-        self.happened(Level::Warn, "registrations_refused", denial.text.clone());
+    /// Monitors ask again each second: there is a line when it begins and when its reason changes, which may say more
+    /// than the answer does.
+    fn registration_refused(
+        &mut self,
+        token: Token<Registered>,
+        (id, host): (&ChargePointId, &str),
+        denial: Denial,
+        logged: Option<String>,
+    ) {
+        let news = self.net.refusals.is_news((id.clone(), host.to_owned()), &denial.text, self.now.mono);
+        let level = if news { Level::Warn } else { Level::Debug };
+        self.happened(level, "registrations_refused", logged.unwrap_or_else(|| denial.text.clone()));
         self.reply(token, Err(denial));
     }
 
@@ -325,14 +342,19 @@ fn is_its_engine(
             }
         },
         Err(CallFailed(_)) => {
-            let text = format!(
-                "{id} is not registered: its engine at {address} did not answer central, whose log says more; check \
-                 the engine, and the address that its monitor gives"
-            );
+            let text = silent(registration, ", whose log says more");
             (Reason::EngineSilent, text)
         }
     };
     Err(Denial::new(reason, text))
+}
+
+fn silent(registration: &Registration, more: &str) -> String {
+    let Registration { charge_point: id, engine_address: address, .. } = registration;
+    format!(
+        "{id} is not registered: its engine at {address} did not answer central{more}; check the engine, and the address \
+         that its monitor gives"
+    )
 }
 
 fn another_engine(address: &str, other: &ChargePointId, id: &ChargePointId) -> Denial {

@@ -9,6 +9,7 @@ use super::{
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,
+    refusals::Refusals,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
@@ -65,6 +66,7 @@ pub struct Network {
     pub(super) reserving: Reserving,
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
+    pub(super) refusals: Refusals,
     pub(super) next_call: u64,
     pub(super) remembered: Remembered,
     /// Kafka was read to its end, or found away, since central started.
@@ -101,6 +103,7 @@ impl Network {
             cooling: Cooling::default(),
             reserving: Reserving::default(),
             provisional: BTreeMap::new(),
+            refusals: Refusals::default(),
             next_call: 0,
             kafka_judged: false,
             kafka_read_to: Mono::default(),

@@ -5,7 +5,7 @@ use domain::{
     Context,
     network::{
         Asked, CallFailed, CallOutcome, Command, Config, Denial, EngineAnswer, EngineCall, EngineReport,
-        Health, Order, Reason, Registered, Registration, Reply, Status, Token,
+        Health, Level, Order, Reason, Registered, Registration, Reply, Status, Token,
     },
 };
 
@@ -204,6 +204,37 @@ fn made_up_registrations_leave_nothing_behind() {
     let late = world.newcomers.remove(0);
     world.heard(&late, "X", "i1", CallOutcome::Done);
     assert_eq!(world.net.charge_point_count(), 2, "its answer comes too late");
+}
+
+/// A monitor with a mistyped `--engine` asks again each second, and so does a second one of an id.
+#[test]
+fn a_refusal_that_goes_on_is_one_line_and_each_is_counted() {
+    let mut world = World::new();
+    let asks = |world: &mut World, why: &str| {
+        world.registers("host", World::registration("A"));
+        let call = world.newcomers.remove(0);
+        let result = Err(CallFailed(why.into()));
+        world.send(Command::EngineAnswered { charge_point: call.charge_point, call: call.call, result });
+        world.advance(1000, &[]);
+    };
+    (0..30).for_each(|n| asks(&mut world, &format!("connection {n} refused")));
+    let refused: Vec<_> = world.events.iter().filter(|event| event.name == "registrations_refused").collect();
+    let lines: Vec<_> = refused.iter().filter(|event| event.level == Level::Warn).collect();
+    assert_eq!((refused.len(), lines.len()), (30, 1), "{lines:?}");
+    let text = &lines[0].text;
+    assert!(text.contains("did not answer central: connection 0 refused; check"), "{text}");
+    // It comes into the network, and a second monitor of it does not.
+    world.connect("A");
+    for _ in 0..10 {
+        let second = Registration { monitor: "m9".parse().unwrap(), ..World::registration("A") };
+        world.registers("host", second);
+        world.advance(1000, &["A"]);
+    }
+    let lines = world
+        .events
+        .iter()
+        .filter(|event| event.name == "registrations_refused" && event.level == Level::Warn);
+    assert_eq!(lines.count(), 2);
 }
 
 #[test]

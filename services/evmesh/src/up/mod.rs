@@ -36,7 +36,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
     let stage = options.process.begin()?;
-    let network = Network::bind(&options, charge_points, broker.address(), &folder).await?;
+    let network = stage.begins(Network::bind(&options, charge_points, broker.address(), &folder)).await?;
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
     let scenario = Scenario::bind(&options, &network, broker.address(), says).await?;

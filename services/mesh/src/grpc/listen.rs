@@ -8,9 +8,13 @@ use tokio::{
 };
 use tonic::transport::server::TcpIncoming;
 
-/// A port that is held is tried for so long: the default ones are among those that Linux gives to clients, which hold
-/// them for a moment, and the process before this one may be about to end.
+/// A port at which somebody answers is tried for so long: the process before this one may be about to end.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// One at which nobody answers: the default ones are among those that Linux gives to clients, and a connection that such
+/// a client closed holds its port for a minute more (TIME_WAIT).
+const LONG_PATIENCE: Duration = Duration::from_secs(65);
+/// Who listens on this machine answers far sooner.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(100);
 /// How often a free port is looked for that all addresses of a name have free.
@@ -151,23 +155,41 @@ async fn bind_all(addresses: &BTreeSet<SocketAddr>) -> Result<Vec<TcpListener>, 
 }
 
 async fn patiently(address: SocketAddr) -> io::Result<TcpListener> {
-    let (until, mut told) = (Instant::now() + PATIENCE, false);
+    let began = Instant::now();
+    let mut answered = None;
     loop {
         match TcpListener::bind(address).await {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse
-                    && address.port() != 0
-                    && Instant::now() < until =>
-            {
-                if !std::mem::replace(&mut told, true) {
-                    let tries_s = PATIENCE.as_secs();
-                    tracing::info!(%address, tries_s, "the address is in use; trying a little longer");
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
+                let first = answered.is_none();
+                // Who answers is not asked ten times a second.
+                if first || began.elapsed() >= PATIENCE {
+                    answered = Some(answers(address).await);
+                }
+                let answers = answered.unwrap_or_default();
+                if began.elapsed() >= if answers { PATIENCE } else { LONG_PATIENCE } {
+                    return Err(error);
+                }
+                match (first, answers) {
+                    (true, true) => {
+                        let tries_s = PATIENCE.as_secs();
+                        tracing::info!(%address, tries_s, "the address is in use; trying a little longer");
+                    }
+                    (true, false) => tracing::warn!(
+                        "{address} is still held by a connection that ended a moment ago; waiting for up to a minute"
+                    ),
+                    (false, _) => {}
                 }
                 tokio::time::sleep(AGAIN).await;
             }
             bound => return bound,
         }
     }
+}
+
+/// Does somebody listen there? Whose client holds the port, or held it a moment ago, does not.
+async fn answers(address: SocketAddr) -> bool {
+    let connected = tokio::time::timeout(ANSWERS_WITHIN, TcpStream::connect(address)).await;
+    !matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn unresolved(error: &io::Error) -> String {
@@ -192,6 +214,8 @@ fn problem(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observability::LogRing;
+    use tracing_subscriber::prelude::*;
 
     #[test]
     fn names_and_addresses_are_checked() {
@@ -241,7 +265,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_is_held_for_a_moment_is_waited_for() {
+    async fn a_port_that_a_client_holds_is_waited_for_and_said() {
+        let ring = LogRing::default();
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(ring.clone());
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
         // As a client's, to which the system gave it: its own end of a connection.
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
@@ -250,7 +277,11 @@ mod tests {
         let binding = tokio::spawn(Listener::bind(address, "central"));
         let (accepted, _) = server.accept().await.unwrap();
         tokio::time::sleep(2 * AGAIN).await;
-        assert!(!binding.is_finished());
+        let said: Vec<_> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();
+        let what = format!("{address} is still held by a connection that ended a moment ago");
+        assert!(said.len() == 1 && said[0].contains(&what), "{said:?}");
+        tokio::time::sleep(PATIENCE + AGAIN).await;
+        assert!(!binding.is_finished(), "longer than for a process that answers");
         drop(accepted); // the server's end goes first: nothing of the client's lingers
         client.readable().await.unwrap();
         drop(client);
