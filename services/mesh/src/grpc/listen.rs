@@ -10,8 +10,8 @@ use tonic::transport::server::TcpIncoming;
 
 /// A port at which somebody answers is tried for so long: the process before this one may be about to end.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// One at which nobody answers: the default ones are among those that Linux gives to clients, and a connection that such
-/// a client closed holds its port for a minute more (TIME_WAIT).
+/// One at which nobody answers: the default ones are among those that Linux gives to clients, and a connection that
+/// such a client closed holds its port for a minute more (TIME_WAIT).
 const LONG_PATIENCE: Duration = Duration::from_secs(65);
 /// Who listens on this machine answers far sooner.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);

@@ -21,8 +21,8 @@ pub enum BrokerState {
 /// restart of one connection.
 const LOST_AFTER: Duration = Duration::from_millis(2500);
 
-/// A broker that was reached before may take so long to be reached again once an address of `--kafka` answers: only then
-/// is the address that it advertises at fault.
+/// A broker that was reached before may take so long to be reached again once an address of `--kafka` answers: only
+/// then is the address that it advertises at fault.
 const ADVERTISED_AFTER: Duration = Duration::from_secs(5);
 
 /// What the clients found. Clones are the same watch.
