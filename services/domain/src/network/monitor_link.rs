@@ -140,9 +140,13 @@ impl Step<'_> {
         self.touch(id);
         let point = self.point_mut(id);
         point.link = Link::Lost { since: now };
+        let silent = point.answering == Answering::No;
         if point.open.is_some() {
             self.ask(id); // its engine may have lost its power with it
         }
         self.happened(Level::Warn, "monitors_lost", format!("the monitor of {id} is disconnected"));
+        if silent {
+            self.engine_is_silent(id); // which its monitor would have told of
+        }
     }
 }

@@ -57,6 +57,20 @@ fn a_power_cut_is_told_at_once_and_its_driver_may_leave() {
 }
 
 #[test]
+fn where_no_connection_breaks_its_driver_hears_with_the_monitors_silence() {
+    let mut world = World::with_points(&["A"]);
+    let session = supplying(&mut world, "d", "A");
+    world.report("A", Health::Faulted);
+    world.report("A", Health::Ok); // its engine is asked, and the power goes
+    world.silence("A");
+    assert_eq!(world.told(), ["AUTH_OK"], "its monitor may have told more");
+    world.advance(3_250, &[]);
+    assert_eq!(world.status("A"), Status::Disconnected);
+    assert_eq!(world.told(), ["AUTH_OK", "SUPPLY_ERROR"]);
+    assert_eq!(world.find(&session).shown_power(), Power::ZERO);
+}
+
+#[test]
 fn a_monitor_that_goes_alone_troubles_nobody() {
     let mut world = World::with_points(&["A"]);
     let session = supplying(&mut world, "d", "A");
