@@ -2,7 +2,18 @@
 
 use super::engine::{CallId, EngineRequest};
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+/// Failed tries within this time of each other are of one kind.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// A second failed try puts it behind the others for so long at least, each further one for twice as long, up to
+/// [`REMEMBERED`].
+const BEHIND_FIRST: Duration = Duration::from_secs(60);
+/// So many reservations in a row that lapse are no accident.
+const LAPSES: u32 = 3;
 
 /// How an engine is, as its monitor says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,8 +96,12 @@ pub(super) struct Point {
     /// Where it registered from, and where its engine is: what is one host's counts together.
     pub(super) hosts: BTreeSet<String>,
     /// The last request that tried it was refused by its engine, had no answer in the time that it had, or was granted
-    /// where nobody has charged yet, and came to nothing; until it has supplied.
+    /// and came to nothing, where nobody has charged yet or [`LAPSES`] times in a row; until it has supplied.
     pub(super) try_failed: bool,
+    /// So many tries failed within [`REMEMBERED`] of each other, the last one then.
+    pub(super) failed: (u32, Mono),
+    /// So many reservations lapsed there since it supplied.
+    pub(super) lapses: u32,
     /// Up to when the requests that came to nothing at its engine are paid for.
     pub(super) refusals: Mono,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
@@ -144,6 +159,8 @@ impl Point {
             free_at: None,
             hosts: BTreeSet::new(),
             try_failed: false,
+            failed: (0, now),
+            lapses: 0,
             refusals: now,
             seen_authorization: 0,
             seen_too_much: false,
@@ -177,6 +194,30 @@ impl Point {
         let most = self.stored.highest_authorization.max(most);
         self.seen_authorization = self.seen_authorization.max(claim.min(most));
         claim > most && !std::mem::replace(&mut self.seen_too_much, true)
+    }
+
+    /// A request that tried it came to nothing by its doing: it comes after the others.
+    pub(super) fn fails(&mut self, now: Mono) {
+        let (times, last) = self.failed;
+        self.failed = (if now.since(last) < REMEMBERED { times.saturating_add(1) } else { 1 }, now);
+        self.try_failed = true;
+    }
+
+    /// A reservation there was not taken up. Where that is so again and again, it is not the drivers.
+    pub(super) fn has_lapsed(&mut self, now: Mono) {
+        self.lapses = self.lapses.saturating_add(1);
+        if self.lapses >= LAPSES {
+            self.fails(now);
+        }
+    }
+
+    /// It supplies. That is proof of little, since anybody may be its driver: the more often it has failed, the longer
+    /// it stays behind all the same.
+    pub(super) fn serves(&mut self, now: Mono) {
+        let (times, last) = self.failed;
+        let behind = times.checked_sub(2).map(|more| BEHIND_FIRST.saturating_mul(1 << more.min(10)));
+        self.try_failed &= behind.is_some_and(|behind| now.since(last) < behind.min(REMEMBERED));
+        (self.lapses, self.refusals) = (0, Mono::default());
     }
 
     /// The number of its next authorisation. An engine that claims to have seen the last one there is gets one that it

@@ -17,7 +17,7 @@ use super::{
         reading::{Read, Reading},
     },
 };
-use crate::{ChargePointId, Mono, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids::MAX_NUMBER};
+use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids::MAX_NUMBER};
 
 /// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
 /// in each.
@@ -207,8 +207,9 @@ impl Step<'_> {
         self.net.reserving.ends(id);
         let point = self.session(id).charge_point.clone();
         self.touch(&point);
+        let now = self.now.mono;
         let at = self.point_mut(&point);
-        (at.try_failed, at.refusals) = (false, Mono::default());
+        at.serves(now);
         if std::mem::take(&mut at.stored.never_supplied) {
             self.point_changed(&point);
         }

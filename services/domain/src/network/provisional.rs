@@ -6,9 +6,9 @@ use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Price};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     pub charge_point: ChargePointId,
-    /// Its place; taken the first time.
+    /// Its place; taken the first time, and from another store until somebody has charged there.
     pub location: Location,
-    /// Its price; taken the first time.
+    /// Its price; taken as its place is.
     pub price: Price,
     pub engine_address: String,
     pub instance: InstanceId,

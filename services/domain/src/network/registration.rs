@@ -15,6 +15,7 @@ use super::{
     provisional::{Provisional, Registration},
     reply::Registered,
     request::{Asked, Token},
+    reservation::words,
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
 use std::time::Duration;
@@ -30,6 +31,9 @@ const PROVISIONAL_A_HOST: usize = 128;
 const A_HOST: usize = 100;
 /// Who was never charged at, and has been away for so long, is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Another store at another address takes a charge point over once its monitor has been away for so long: a power cut
+/// is shorter as a rule, and there is time to notice one that is not.
+const TAKEN_OVER_AFTER: Duration = Duration::from_secs(600);
 
 impl Step<'_> {
     pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {
@@ -57,13 +61,13 @@ impl Step<'_> {
         self.asks_its_engine(Provisional { token, host, registration, epoch, of_before, until });
     }
 
-    /// Its registered store and address, where both would be others: whoever comes after a cut link of some seconds
-    /// takes no charge point over whose engine still answers.
+    /// The engine that is registered, where it would be called at another address: whoever comes after a cut link of
+    /// some seconds, with the same store's name too, takes no charge point over whose engine still answers. One that
+    /// nobody has charged at may be a stranger's, who came first.
     fn engine_of_before(&self, registration: &Registration) -> Option<&ChargePoint> {
         let before = &self.net.registry.find_point(&registration.charge_point)?.stored;
-        let replaces =
-            before.instance != registration.instance && before.engine_address != registration.engine_address;
-        Some(before).filter(|_| replaces)
+        let moves = before.engine_address != registration.engine_address;
+        Some(before).filter(|_| moves && !before.never_supplied)
     }
 
     fn asks_its_engine(&mut self, waiting: Provisional) {
@@ -125,6 +129,9 @@ impl Step<'_> {
             self.net.config.takes_price(registration.price)?; // it counts the first time
             return self.has_room_for(registration, host);
         };
+        if point.stored.never_supplied && point.stored.instance != registration.instance {
+            self.net.config.takes_price(registration.price)?;
+        }
         let silence = self.net.config.silence();
         let there = match point.link {
             Link::Up { .. } => true,
@@ -139,6 +146,19 @@ impl Step<'_> {
         if point.stored.instance != registration.instance && self.now.mono.since(point.last_ok) < silence {
             let text =
                 format!("another engine holds {id}, or held it a moment ago; stop it, or give it another id");
+            return denied(Reason::InstanceAlreadyConnected, text);
+        }
+        let away = match point.link {
+            Link::Up { .. } => Duration::ZERO,
+            Link::Lost { since } => self.now.mono.since(since),
+        };
+        let moves = self.engine_of_before(registration).is_some();
+        if moves && point.stored.instance != registration.instance && away < TAKEN_OVER_AFTER {
+            let text = format!(
+                "{id} was at {} with another store until a moment ago: it can be taken over from another address in {};                  or ask the operator to forget it",
+                point.stored.engine_address,
+                words(TAKEN_OVER_AFTER.saturating_sub(away))
+            );
             return denied(Reason::InstanceAlreadyConnected, text);
         }
         Ok(())
@@ -191,9 +211,9 @@ impl Step<'_> {
             return self.asks_its_engine(Provisional { of_before: false, ..waiting });
         };
         let text = format!(
-            "the engine of {id} at {} still answers, with another store than its monitor registers; stop it first, or \
-             give the other one another id",
-            before.engine_address
+            "the engine of {id} still answers at {}, and its monitor registers {}; give it the first address, stop the \
+             engine there, or ask the operator to forget {id}",
+            before.engine_address, waiting.registration.engine_address
         );
         let denial = Denial::new(Reason::InstanceAlreadyConnected, text);
         self.registration_refused(
@@ -240,7 +260,7 @@ impl Step<'_> {
         if self.net.registry.find_point(&id).is_none() {
             let point = ChargePoint {
                 id: id.clone(),
-                location: registration.location,
+                location: registration.location.clone(),
                 price: registration.price,
                 engine_address: registration.engine_address.clone(),
                 instance: registration.instance.clone(),
@@ -265,6 +285,10 @@ impl Step<'_> {
         point.not_before = now;
         let before = std::mem::replace(&mut point.stored.instance, registration.instance);
         let replaced = before != point.stored.instance;
+        if replaced && point.stored.never_supplied {
+            // Whoever was there is gone, and neither its operator nor a driver ever relied on what it said.
+            (point.stored.location, point.stored.price) = (registration.location, registration.price);
+        }
         let answer = Registered { epoch, location: point.stored.location.clone(), price: point.stored.price };
         self.point_changed(&id);
         if replaced {

@@ -63,9 +63,13 @@ impl Step<'_> {
         };
         let (driver, point) = (&session.driver, session.charge_point.clone());
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
+        // One that grants and never supplies is no use to anybody.
         let of_no_use = session.live.plugged_in || self.point(&point).stored.never_supplied;
-        if of_no_use && stop != Some(Stop::Operator) {
-            self.point_mut(&point).try_failed = true; // one that grants and never supplies is no use to anybody
+        let now = self.now.mono;
+        match stop {
+            Some(Stop::Driver) | None if of_no_use => self.point_mut(&point).fails(now),
+            None => self.point_mut(&point).has_lapsed(now),
+            Some(Stop::Driver | Stop::Operator) => {}
         }
         if word == Word::Given {
             self.went_unused(id);
@@ -76,7 +80,7 @@ impl Step<'_> {
     pub(super) fn has_refused(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
         let point = self.point_mut(id);
-        point.try_failed = true;
+        point.fails(now);
         point.refusals = point.refusals.max(now) + A_REFUSAL;
     }
 
@@ -182,7 +186,7 @@ impl Step<'_> {
 }
 
 /// A duration for people, rounded up.
-fn words(duration: Duration) -> String {
+pub(super) fn words(duration: Duration) -> String {
     match duration.as_millis().div_ceil(1_000) {
         1 => "1 second".into(),
         seconds if seconds <= 120 => format!("{seconds} seconds"),

@@ -112,6 +112,52 @@ fn who_grants_and_never_supplies_comes_last_once_that_has_supplied_keeps_its_pla
 }
 
 #[test]
+fn who_fails_again_after_a_supply_of_its_own_stays_behind_for_longer_each_time() {
+    let mut world = World::with_points(&["A", "B"]);
+    let fails = |world: &mut World| {
+        world.request("d", Target::Named(cp("A")));
+        world.answer("A", CallOutcome::Busy, None, vec![]);
+        world.charges("own", "A");
+    };
+    let first = |world: &mut World| {
+        world.request("d1", any());
+        let first = place(world, "d1");
+        while let Some(session) = world.net.open_session(&driver("d1")).cloned() {
+            world.answer(session.charge_point.as_str(), CallOutcome::Done, None, vec![]);
+            gives_back(world, "d1", session.charge_point.as_str());
+        }
+        world.charges("other", "B");
+        first
+    };
+    fails(&mut world);
+    assert_eq!(first(&mut world), cp("A"), "once is forgiven");
+    for minutes in [1, 2, 4] {
+        fails(&mut world);
+        assert_eq!(first(&mut world), cp("B"));
+        world.advance(minutes * 60_000, &["A", "B"]);
+        world.charges("own", "A");
+        assert_eq!(first(&mut world), cp("A"), "after {minutes} min, and a supply");
+    }
+}
+
+#[test]
+fn where_reservations_lapse_again_and_again_it_is_not_the_drivers() {
+    let mut world = World::with_points(&["A", "B"]);
+    world.charges("own", "A");
+    for n in 0..3 {
+        world.request(&format!("d{n}"), any());
+        assert_eq!(place(&world, &format!("d{n}")), cp("A"));
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        world.advance(63_000, &["A", "B"]);
+        while world.calls.contains_key(&cp("A")) {
+            world.answer("A", CallOutcome::Revoked, None, vec![]);
+        }
+    }
+    world.request("d9", any());
+    assert_eq!(place(&world, "d9"), cp("B"));
+}
+
+#[test]
 fn of_one_hosts_that_fail_a_request_tries_one_while_others_are_free() {
     let mut world = World::new();
     for n in 1..=9 {

@@ -300,33 +300,78 @@ fn an_older_engine_is_not_two_charge_points() {
     }
 }
 
-#[test]
-fn who_comes_with_another_store_at_another_address_waits_for_the_word_of_the_engine_of_before() {
-    for (there, granted) in [(true, false), (false, true)] {
-        let mut world = World::with_points(&["A"]);
-        world.advance(6_000, &[]);
-        let stranger = Registration {
-            engine_address: "stranger:1".into(),
-            instance: "i9".parse().unwrap(),
-            monitor: "m9".parse().unwrap(),
-            ..World::registration("A")
-        };
-        let token = world.registers("stranger", stranger);
-        let first = world.newcomers.remove(0);
-        assert_eq!((first.address.as_str(), first.instance.as_str()), ("A:1", "i1"));
-        if there {
+/// Whoever comes with this store, from another address, once the charge point has been away for so long.
+fn takes_over(world: &mut World, instance: &str, away: u64, there: bool) -> Option<Reason> {
+    world.advance(away, &[]);
+    while world.calls.contains_key(&cp("A")) {
+        world.silence("A");
+    }
+    let stranger = Registration {
+        engine_address: "stranger:1".into(),
+        instance: instance.parse().unwrap(),
+        monitor: "m9".parse().unwrap(),
+        location: "elsewhere".parse().unwrap(),
+        price: "9.99 EUR".parse().unwrap(),
+        ..World::registration("A")
+    };
+    let token = world.registers("stranger", stranger);
+    if let Some(first) = world.newcomers.pop() {
+        let asked_first = (first.address.as_str(), first.instance.as_str());
+        if asked_first == ("A:1", "i1") && there {
             world.heard(&first, "A", "i1", CallOutcome::Done);
-        } else {
+        } else if asked_first == ("A:1", "i1") {
             let result = Err(CallFailed("nobody is there".into()));
             world.send(Command::EngineAnswered { charge_point: cp("A"), call: first.call, result });
             let second = world.newcomers.remove(0);
-            assert_eq!((second.address.as_str(), second.instance.as_str()), ("stranger:1", "i9"));
-            world.heard(&second, "A", "i9", CallOutcome::Done);
+            assert_eq!((second.address.as_str(), second.instance.as_str()), ("stranger:1", instance));
+            world.heard(&second, "A", instance, CallOutcome::Done);
+        } else {
+            assert_eq!(asked_first, ("stranger:1", instance));
+            world.heard(&first, "A", instance, CallOutcome::Done);
         }
-        let answer = world.registered(token).unwrap();
-        let refused = answer.err().map(|denial| denial.reason);
-        assert_eq!(refused, (!granted).then_some(Reason::InstanceAlreadyConnected));
-        let stored = &world.pages.points[&cp("A")];
-        assert_eq!(stored.engine_address, if granted { "stranger:1" } else { "A:1" });
     }
+    world.registered(token).unwrap().err().map(|denial| denial.reason)
+}
+
+#[test]
+fn who_comes_from_another_address_waits_for_the_word_of_the_engine_of_before() {
+    const HELD: Option<Reason> = Some(Reason::InstanceAlreadyConnected);
+    for (instance, away, there, refused) in [
+        ("i1", 6_000, true, HELD), // its store's name is no secret
+        ("i1", 6_000, false, None),
+        ("i9", 6_000, false, HELD), // a power cut
+        ("i9", 604_000, true, HELD),
+        ("i9", 604_000, false, None),
+    ] {
+        let mut world = World::with_points(&["A"]);
+        world.charges("d", "A");
+        let before = world.pages.points[&cp("A")].clone();
+        let what = (instance, away, there);
+        assert_eq!(takes_over(&mut world, instance, away, there), refused, "{what:?}");
+        let stored = &world.pages.points[&cp("A")];
+        let at = if refused.is_some() { "A:1" } else { "stranger:1" };
+        assert_eq!(stored.engine_address, at, "{what:?}");
+        assert_eq!((&stored.price, &stored.location), (&before.price, &before.location), "{what:?}");
+    }
+}
+
+#[test]
+fn a_stranger_who_came_first_leaves_its_owner_neither_its_price_nor_its_place() {
+    let mut world = World::with_points(&["A"]);
+    assert_eq!(takes_over(&mut world, "i9", 6_000, true), None, "nobody has charged there");
+    let stored = &world.pages.points[&cp("A")];
+    assert_eq!((stored.price.to_string(), stored.location.as_str()), ("9.99 EUR".into(), "elsewhere"));
+    world.order(Order::SetPrice { charge_point: cp("A"), price: price() });
+    world.advance(600_000, &[]);
+    let token = world.registers("owner", World::registration("A"));
+    while let Some(call) = world.newcomers.pop() {
+        if call.address == "stranger:1" {
+            let result = Err(CallFailed("nobody is there".into()));
+            world.send(Command::EngineAnswered { charge_point: cp("A"), call: call.call, result });
+        } else {
+            world.heard(&call, "A", "i1", CallOutcome::Done);
+        }
+    }
+    assert!(world.registered(token).unwrap().is_ok());
+    assert_eq!(world.pages.points[&cp("A")].price, price(), "its operator's price stays");
 }

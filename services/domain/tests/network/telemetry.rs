@@ -176,7 +176,7 @@ fn a_made_up_reading_does_not_cost_the_true_one_below_it() {
 #[test]
 fn an_end_told_of_a_lost_store_is_billed_estimated_once_kafka_is_read() {
     let mut world = World::with_points(&["A"]);
-    let session = world.reserved("d", "A");
+    let session = world.supplying("d", "A");
     store_is_lost(&mut world);
     world.message("A", "d", &session, 9, DONE, 900);
     assert_eq!(world.find(&session).ticket(), None);

@@ -207,12 +207,16 @@ impl Session {
     }
 
     /// The final reading will not come. The ticket is issued, on the highest one that came, by telemetry too, or none
-    /// is due. Where telemetry alone says that it started, though its engine's store is not lost, a person is asked.
+    /// is due. Where telemetry alone says that it started, a person is asked: whoever takes a charge point over can make
+    /// its store lost.
     pub(in crate::network) fn settle(&mut self, now: Wall, review_by: Deadline) {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let price = self.facts.price;
         let delivered = self.delivered_by_all_accounts().filter(|_| !self.declined());
-        let unconfirmed = matches!(self.settlement(), Some(Settlement::Unanswered { .. }));
+        let unconfirmed = matches!(
+            self.settlement(),
+            Some(Settlement::Unanswered { .. } | Settlement::Lost { delivered: None, .. })
+        );
         let held = self.kept_for_review(); // else no engine is known to keep a record of it
         let owed = match delivered {
             Some(told) if unconfirmed => return self.only_told(told, review_by),
