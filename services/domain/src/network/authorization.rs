@@ -112,7 +112,9 @@ impl Step<'_> {
         let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
         let host = self.net.config.is_one(&asked.context.address).then(|| asked.context.address.clone());
         let who = match &named {
-            Some(id) if driver.is_guest() => Who::Guest(id.clone()),
+            Some(id) if driver.is_guest() => {
+                Who::Guest { charge_point: id.clone(), address: asked.context.address }
+            }
             Some(_) | None => Who::Driver { driver: driver.clone(), address: asked.context.address },
         };
         let asker = Asker { who, host };

@@ -14,8 +14,9 @@ use std::{
 /// So many unused reservations are remembered, the newest of all: some megabytes at most.
 const REMEMBERED: usize = 20_000;
 
-/// A driver is let down by one charge point, or by two: only where so many are concerned it waits everywhere.
-const CHARGE_POINTS: usize = 3;
+/// A driver is let down by one charge point, or by all of one owner's: only where so many places are concerned it waits
+/// everywhere.
+const PLACES: usize = 3;
 /// One host has so many times a driver's unused reservations: there may be many drivers behind it.
 const A_HOST: usize = 10;
 
@@ -32,8 +33,8 @@ pub(super) struct Asker {
 pub(super) enum Who {
     /// A driver, from where it asks: whoever uses its name elsewhere does not make it wait.
     Driver { driver: DriverId, address: String },
-    /// A guest has no name; there is one charge point that it can ask for.
-    Guest(ChargePointId),
+    /// A guest has no name; there is one charge point that it can ask for, whose engine asks for it.
+    Guest { charge_point: ChargePointId, address: String },
     /// Whatever names its drivers have: names are free.
     Host(String),
 }
@@ -42,7 +43,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Driver { driver, .. } => write!(f, "driver {driver}"),
-            Self::Guest(charge_point) => write!(f, "a guest at {charge_point}"),
+            Self::Guest { charge_point, .. } => write!(f, "a guest at {charge_point}"),
             Self::Host(host) => write!(f, "{host}"),
         }
     }
@@ -53,14 +54,22 @@ impl fmt::Display for Who {
 pub(super) struct Cooling {
     /// Oldest first.
     unused: VecDeque<(Mono, Who)>,
-    /// When and where each one's were, oldest first.
-    askers: BTreeMap<Who, VecDeque<(Mono, ChargePointId)>>,
+    /// Each one's, oldest first.
+    askers: BTreeMap<Who, VecDeque<Unused>>,
+}
+
+#[derive(Debug)]
+struct Unused {
+    at: Mono,
+    charge_point: ChargePointId,
+    /// The host of that charge point, where one is known.
+    host: Option<String>,
 }
 
 impl Cooling {
-    pub(super) fn add(&mut self, now: Mono, who: Who, charge_point: ChargePointId) {
-        self.askers.entry(who.clone()).or_default().push_back((now, charge_point));
-        self.unused.push_back((now, who));
+    pub(super) fn add(&mut self, at: Mono, who: Who, charge_point: ChargePointId, host: Option<String>) {
+        self.askers.entry(who.clone()).or_default().push_back(Unused { at, charge_point, host });
+        self.unused.push_back((at, who));
         if self.unused.len() > REMEMBERED {
             self.forget_oldest();
         }
@@ -92,10 +101,13 @@ impl Cooling {
         config: &Config,
     ) -> Option<(usize, Duration)> {
         let theirs = self.askers.get(who).filter(|_| config.unused_most > 0)?;
-        let different = || theirs.iter().map(|(_, point)| point).collect::<BTreeSet<_>>().len();
-        let everywhere = !matches!(who, Who::Driver { .. }) || different() >= CHARGE_POINTS;
-        let counted = theirs.iter().filter(|(_, point)| everywhere || Some(point) == at);
-        let counted: Vec<Mono> = counted.map(|(at, _)| *at).collect();
+        let place = |unused: &Unused| {
+            (unused.host.clone(), unused.host.is_none().then(|| unused.charge_point.clone()))
+        };
+        let different = || theirs.iter().map(place).collect::<BTreeSet<_>>().len();
+        let everywhere = !matches!(who, Who::Driver { .. }) || different() >= PLACES;
+        let counted = theirs.iter().filter(|unused| everywhere || Some(&unused.charge_point) == at);
+        let counted: Vec<Mono> = counted.map(|unused| unused.at).collect();
         let most = config.unused_most * if matches!(who, Who::Host(_)) { A_HOST } else { 1 };
         let counts = counted.len().checked_sub(most)?;
         let left = (*counted.get(counts)? + config.unused_within).since(now);

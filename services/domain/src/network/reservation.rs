@@ -120,7 +120,7 @@ impl Step<'_> {
         };
         let many = match who {
             Who::Host(_) => ", or have it named by --many-callers where it stands for many",
-            Who::Driver { .. } | Who::Guest(_) => "",
+            Who::Driver { .. } | Who::Guest { .. } => "",
         };
         let text = format!(
             "{who} has let {unused} reservations within {} go unused; ask again in {}{many}",
@@ -160,7 +160,8 @@ impl Step<'_> {
     }
 
     pub(super) fn counts_for(&mut self, who: Who, point: &ChargePointId) {
-        self.net.cooling.add(self.now.mono, who.clone(), point.clone());
+        let host = self.point(point).hosts.first().cloned();
+        self.net.cooling.add(self.now.mono, who.clone(), point.clone(), host);
         if let Err(denial) = self.has_cooled_down(&who, Some(point)) {
             self.happened(Level::Warn, "drivers_cooling_down", denial.text);
         }

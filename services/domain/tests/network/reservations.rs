@@ -216,10 +216,11 @@ fn what_is_stopped_before_it_is_granted_counts_once_the_engine_has_agreed() {
 #[test]
 fn guests_wait_at_their_charge_point_alone() {
     let mut world = World::with_points(&["A", "B"]);
-    let guest = |world: &mut World, id: &str| {
+    let guest_from = |world: &mut World, id: &str, address: &str| {
         let token = world.token();
+        let context = Context { address: address.into(), ..Context::default() };
         world.send(Command::RequestManualSupply {
-            asked: Asked::once(token, Context::default()),
+            asked: Asked::once(token, context),
             session: sid(&format!("s{}", token.number)),
             charge_point: cp(id),
             instance: "i1".parse().unwrap(),
@@ -227,6 +228,7 @@ fn guests_wait_at_their_charge_point_alone() {
         });
         token
     };
+    let guest = |world: &mut World, id: &str| guest_from(world, id, "its engine's");
     for _ in 0..5 {
         guest(&mut world, "A");
         world.answer("A", CallOutcome::Done, None, vec![]);
@@ -239,6 +241,8 @@ fn guests_wait_at_their_charge_point_alone() {
     assert_eq!(world.denial(token), Reason::DriverCoolingDown);
     assert!(world.refused(token).unwrap().text.starts_with("a guest at A has let 5 reservations"));
     assert!(world.is_let_in("d", HOME), "a driver with a name is no guest");
+    let token = guest_from(&mut world, "A", "another");
+    assert_eq!(world.granted(token), None, "whoever asks in its engine's place makes nobody else wait");
     let token = guest(&mut world, "B");
     assert_eq!(world.granted(token), None, "the engine of B is asked");
 }
@@ -265,6 +269,20 @@ fn a_driver_waits_where_it_let_them_go_unused_and_everywhere_once_three_places_a
     }
     let token = world.asks_for(any(), "d", HOME, None);
     assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+}
+
+#[test]
+fn all_of_one_owners_charge_points_are_one_place_that_lets_a_driver_down() {
+    let mut world = World::with_points(&["A"]);
+    for id in ["L-1", "L-2", "L-3"] {
+        assert_eq!(world.comes_from("liar", id, "liar:1"), None);
+        world.report(id, Health::Ok);
+        world.answer(id, CallOutcome::Done, None, vec![]);
+    }
+    for n in 0..12 {
+        world.cancels_at("d", HOME, ["L-1", "L-2", "L-3"][n % 3]);
+    }
+    assert!(world.is_let_in("d", HOME), "elsewhere");
 }
 
 #[test]
