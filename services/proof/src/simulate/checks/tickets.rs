@@ -108,7 +108,9 @@ impl World {
         let cut = ending.most.is_some() && matches!(ending.outcome, Outcome::Stopped | Outcome::Rejected);
         let ended = self.truth.ended.get(id).copied().unwrap_or(self.at);
         let late = self.truth.given_up.contains(id) || self.deadline_passed(ended);
-        self.expect("INV-10", lied || unsure || cut || late, || {
+        // Whoever writes telemetry and takes a charge point over could say as much.
+        let told_alone = self.truth.lost.contains(&session.instance) && session.energy() == Energy::ZERO;
+        self.expect("INV-10", lied || unsure || cut || late || told_alone, || {
             format!("session {id} is under review, and its engine is honest: {reported:?}")
         });
     }
