@@ -15,6 +15,7 @@ use evmesh_proto::{
         charge_point_service_client::ChargePointServiceClient,
     },
     engine::{AttendRequest, AttendResponse, engine_service_client::EngineServiceClient},
+    network::Price,
 };
 use mesh::{
     backoff::Backoff,
@@ -208,10 +209,14 @@ async fn report(
     inputs: &mpsc::Sender<Input>,
 ) -> Trouble {
     let mut client = ChargePointServiceClient::new(peer);
+    let (charge_point, price) = (request.charge_point_id.clone(), request.price.clone());
     let registration = match client.register_charge_point(request).await {
         Ok(registration) => registration.into_inner(),
         Err(status) => return central_trouble(&status),
     };
+    if let Some(text) = another_price(price.as_ref(), registration.price.as_ref()) {
+        tracing::warn!(%charge_point, "{text}");
+    }
     let interval = convert::duration("report_interval", registration.report_interval.as_ref());
     let registered = Input::Registered {
         link,
@@ -237,6 +242,17 @@ async fn report(
     }
 }
 
+/// What a kWh costs is central's to say once somebody has set it; its owner should know where that is not what it asks.
+fn another_price(asked: Option<&Price>, kept: Option<&Price>) -> Option<String> {
+    let (asked, kept) = (convert::price("price", asked).ok()?, convert::price("price", kept).ok()?);
+    (asked != kept).then(|| {
+        format!(
+            "a kWh costs {kept} here, not {asked} as --price says: an operator set that, or whoever registered first; \
+             'evmesh operator price' changes it"
+        )
+    })
+}
+
 fn central_trouble(status: &Status) -> Trouble {
     let error = CallError::from(status);
     let why = error.briefly();
@@ -260,4 +276,19 @@ fn decided(code: Code) -> bool {
             | Code::Internal
             | Code::DataLoss
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_owner_hears_that_central_keeps_another_price() {
+        let price = |text: &str| convert::price_proto(text.parse().unwrap());
+        let (asked, kept) = (price("0.30 EUR"), price("10000 EUR"));
+        assert_eq!(another_price(Some(&asked), Some(&asked)), None);
+        let text = another_price(Some(&asked), Some(&kept)).unwrap();
+        assert!(text.contains("not 0.30 EUR") && text.contains("operator price"), "{text}");
+        assert_eq!(another_price(Some(&asked), None), None, "an older central does not say");
+    }
 }
