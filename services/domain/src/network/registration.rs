@@ -155,7 +155,8 @@ impl Step<'_> {
         let moves = self.engine_of_before(registration).is_some();
         if moves && point.stored.instance != registration.instance && away < TAKEN_OVER_AFTER {
             let text = format!(
-                "{id} was at {} with another store until a moment ago: it can be taken over from another address in {};                  or ask the operator to forget it",
+                "{id} was at {} with another store until a moment ago: it can be taken over from another address in {}; \
+                 or ask the operator to forget it",
                 point.stored.engine_address,
                 words(TAKEN_OVER_AFTER.saturating_sub(away))
             );

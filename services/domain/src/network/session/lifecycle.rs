@@ -207,8 +207,8 @@ impl Session {
     }
 
     /// The final reading will not come. The ticket is issued, on the highest one that came, by telemetry too, or none
-    /// is due. Where telemetry alone says that it started, a person is asked: whoever takes a charge point over can make
-    /// its store lost.
+    /// is due. Where telemetry alone says that it started, a person is asked: whoever takes a charge point over can
+    /// make its store lost.
     pub(in crate::network) fn settle(&mut self, now: Wall, review_by: Deadline) {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let price = self.facts.price;
