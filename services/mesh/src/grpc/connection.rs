@@ -1,9 +1,11 @@
-//! What one connection takes up: the calls that its caller has under way, and the answers that it has not taken.
+//! What one connection takes up: the calls that its caller has not sent whole, those that it has under way, and the
+//! answers that it has not taken.
 //!
 //! HTTP/2 lets a caller ask without taking: with a window of zero its answers stay here for as long as it likes, and
 //! hyper looks at no body that waits for window. So a call's place is free once its handler has answered, and what
 //! waits to be taken is counted in bytes. A connection that takes nothing gets no further answers, its streams wait
-//! for one another, and at a bound for all connections the one that holds most is closed: only it, whoever it is.
+//! for one another, and at a bound for all connections the one that holds most is closed: only it, whoever it is. So
+//! is the one that holds most of what is not sent whole, which has a bound of its own.
 //!
 //! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
 
@@ -26,6 +28,10 @@ const UNTAKEN_CALLS: usize = 1024 * 1024;
 const UNTAKEN_STREAMS: usize = 4 * 1024 * 1024;
 /// With so many bytes untaken by all connections, the one that holds most of them is closed.
 const UNTAKEN_BY_ALL: usize = 64 * 1024 * 1024;
+/// With so many bytes of calls that are not sent whole, of all connections, the one that holds most of them is closed.
+const UNSENT_BY_ALL: usize = 64 * 1024 * 1024;
+/// What such a call takes up beside what was sent of its message, so that there are at most 8,192 of them.
+const UNSENT_CALL: usize = 8 * 1024;
 /// So many of its streams were ended as too slow within [`SLOW_WITHIN`]: the connection is closed.
 const SLOW_STREAMS: u32 = 8;
 /// See [`SLOW_STREAMS`].
@@ -38,6 +44,7 @@ pub(super) struct Connections(Arc<All>);
 #[derive(Debug, Default)]
 struct All {
     most: usize,
+    unsent: AtomicUsize,
     untaken: AtomicUsize,
     next: AtomicU64,
     open: Mutex<HashMap<u64, Weak<Inner>>>,
@@ -76,10 +83,10 @@ impl Connections {
 }
 
 impl All {
-    fn close_the_largest(&self) {
+    fn close_the_largest(&self, why: &'static str, held: impl Fn(&Inner) -> usize) {
         let open: Vec<_> = lock(&self.open).values().filter_map(Weak::upgrade).collect();
-        if let Some(largest) = open.iter().max_by_key(|connection| connection.untaken.load(Relaxed)) {
-            largest.close("answers_untaken");
+        if let Some(largest) = open.iter().max_by_key(|connection| held(connection)) {
+            largest.close(why);
         }
     }
 }
@@ -105,6 +112,7 @@ struct Inner {
     /// How many streams are open on it.
     streams: AtomicUsize,
     calls: AtomicUsize,
+    unsent: AtomicUsize,
     untaken: AtomicUsize,
     /// Streams that wait until enough was taken.
     waiting: Mutex<Vec<Waker>>,
@@ -128,6 +136,7 @@ impl Inner {
             called: Mutex::new((false, Instant::now())),
             streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            unsent: AtomicUsize::new(0),
             untaken: AtomicUsize::new(0),
             waiting: Mutex::default(),
             slow: Mutex::default(),
@@ -180,6 +189,13 @@ impl Account {
         })
     }
 
+    /// A call comes on it, and is not whole for as long as what is returned is kept.
+    pub(super) fn unsent(&self) -> Unsent {
+        let mut unsent = Unsent { account: self.clone(), bytes: 0 };
+        unsent.grows(UNSENT_CALL);
+        unsent
+    }
+
     /// Its caller takes no answers: it gets no further ones.
     pub(super) fn takes_nothing(&self) -> bool {
         self.0.untaken.load(Relaxed) >= UNTAKEN_CALLS
@@ -189,7 +205,7 @@ impl Account {
     pub(super) fn charge(&self, bytes: usize) -> Untaken {
         self.0.untaken.fetch_add(bytes, Relaxed);
         if self.0.all.untaken.fetch_add(bytes, Relaxed) + bytes > UNTAKEN_BY_ALL {
-            self.0.all.close_the_largest();
+            self.0.all.close_the_largest("answers_untaken", |one| one.untaken.load(Relaxed));
         }
         Untaken { account: self.clone(), bytes }
     }
@@ -235,6 +251,32 @@ pub(super) struct UnderWay(Account);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.0.calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What is there of a call that is not sent whole.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    account: Account,
+    bytes: usize,
+}
+
+impl Unsent {
+    pub(super) fn grows(&mut self, bytes: usize) {
+        let inner = &self.account.0;
+        self.bytes += bytes;
+        inner.unsent.fetch_add(bytes, Relaxed);
+        if inner.all.unsent.fetch_add(bytes, Relaxed) + bytes > UNSENT_BY_ALL {
+            inner.all.close_the_largest("calls_unsent", |one| one.unsent.load(Relaxed));
+        }
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        let inner = &self.account.0;
+        inner.unsent.fetch_sub(self.bytes, Relaxed);
+        inner.all.unsent.fetch_sub(self.bytes, Relaxed);
     }
 }
 

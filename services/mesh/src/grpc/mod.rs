@@ -12,6 +12,7 @@ mod error_details;
 mod listen;
 mod methods;
 mod names;
+mod request;
 mod retry_budget;
 mod server;
 mod server_options;

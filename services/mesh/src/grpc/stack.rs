@@ -7,6 +7,7 @@ use super::{
     deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
+    request,
     server_options::ServerOptions,
     shares::{Held, Shares},
     streams::{Full, Streams},
@@ -36,6 +37,9 @@ type Response = http::Response<Body>;
 /// tonic has a timer of its own for the caller's `grpc-timeout`, and answers `CANCELLED`. Ours fires this much
 /// earlier: a timer is late by at most a millisecond, and of two that are due tonic asks us first.
 const AHEAD_OF_TONIC: Duration = Duration::from_millis(2);
+
+/// A call's message is here whole within this, from the call's beginning. It costs no place until then, but memory.
+const SENT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A path that no method has gets this label, so that callers cannot make up metrics.
 const UNKNOWN_METHOD: &str = "unknown";
@@ -68,6 +72,7 @@ struct Shared {
     /// Monitors' own: who watches keeps no charge point out, nor the other way round.
     reports: Streams,
     slow_reader_timeout: Duration,
+    max_message_bytes: usize,
     /// Streams end now.
     stopping: Shutdown,
     /// Running calls end now.
@@ -89,6 +94,7 @@ impl Stack {
             streams: Streams::new(options.max_streams, &options.many_callers),
             reports: Streams::new(options.max_streams, &options.many_callers),
             slow_reader_timeout: options.slow_reader_timeout,
+            max_message_bytes: options.max_message_bytes,
             stopping,
             overdue,
         };
@@ -132,9 +138,25 @@ impl Shared {
         Ok(Box::new((place, share, of_caller)))
     }
 
+    /// What comes of it until then, or until this server is about to end.
+    async fn within<T>(
+        &self,
+        until: Instant,
+        late: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = tokio::time::sleep_until(until) => {
+                Err(Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", late))
+            }
+            () = self.overdue.started() => Err(answer::shutting_down()),
+        }
+    }
+
     /// An address may have more than a tenth of the calls under way, on however many connections, but for the last
-    /// places (a sixteenth): those are for the addresses that have less. A call is under way from its first byte on, so
-    /// that one which is never sent whole counts.
+    /// places (a sixteenth): those are for the addresses that have less.
     fn hold(&self, caller: Caller, free: usize) -> Option<Held> {
         let many = self.callers.stands_for_many(caller);
         let (tenth, last) = ((self.max_calls / 10).max(1), self.max_calls / 16);
@@ -210,12 +232,6 @@ async fn admit(
 ) -> Result<(Response, Option<Place>), Failure> {
     let Call { path, method, arrived } = call;
 
-    // Load shedding and the limits of concurrency: who does not fit is told at once when to come back.
-    let place = match path {
-        HEALTH_CHECK => None,
-        _ => Some(shared.place(path, method, account, &mut request)?),
-    };
-
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));
     let limit = match method {
@@ -231,6 +247,23 @@ async fn admit(
     // A stream has no time limit, but its beginning has: else a first message that never comes whole is kept for ever.
     let begins = arrived + limit.map_or(shared.request_timeout, |limit| limit.min(shared.request_timeout));
 
+    // A call's message comes first, and a place for it then: one that is half sent keeps nobody out.
+    if method == Method::Unary && path != UNKNOWN_METHOD {
+        let (head, body) = request.into_parts();
+        let sent = request::whole(body, shared.max_message_bytes, account);
+        let late = "the request was not sent whole in time; send it all at once";
+        let body = shared.within(begins.min(arrived + SENT_WITHIN), late, sent).await?;
+        // Nobody hears it: who sends a call no further has gone.
+        let gone = |_| Failure::new(Code::InvalidArgument, "MALFORMED_REQUEST", "it was given up half sent");
+        request = Request::from_parts(head, body.map_err(gone)?);
+    }
+
+    // Load shedding and the limits of concurrency: who does not fit is told at once when to come back.
+    let place = match path {
+        HEALTH_CHECK => None,
+        _ => Some(shared.place(path, method, account, &mut request)?),
+    };
+
     if let Some(caller) = account.caller() {
         request.extensions_mut().insert(caller);
     }
@@ -238,18 +271,11 @@ async fn admit(
 
     // The handler, which may panic without hurting any other call.
     let handled = AssertUnwindSafe(routes.call(request)).catch_unwind();
-    tokio::select! {
-        biased;
-        response = handled => match response {
-            Ok(Ok(response)) => Ok((response, place)),
-            Ok(Err(never)) => match never {},
-            Err(_) => Err(Failure::internal("a handler panicked")),
-        },
-        () = tokio::time::sleep_until(begins) => {
-            let message = "the request took longer than its deadline allows";
-            Err(Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message))
-        }
-        () = shared.overdue.started() => Err(answer::shutting_down()),
+    let late = "the request took longer than its deadline allows";
+    match shared.within(begins, late, handled).await? {
+        Ok(Ok(response)) => Ok((response, place)),
+        Ok(Err(never)) => match never {},
+        Err(_) => Err(Failure::internal("a handler panicked")),
     }
 }
 

@@ -1,17 +1,21 @@
 //! Calls whose message never comes whole, against callers beside them.
 
 use crate::fake::*;
-use evmesh_proto::chargepoint::{
-    RegisterChargePointRequest, charge_point_service_client::ChargePointServiceClient,
-};
+use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
+use http::HeaderName;
 use mesh::{
     grpc::{ServerOptions, reason},
     testing::{Miser, eventually},
 };
-use std::{net::IpAddr, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
+use prost::Message as _;
+use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest,
@@ -20,36 +24,77 @@ use tonic_reflection::pb::v1::{
 const SOON: Duration = Duration::from_secs(10);
 const REGISTER: &str = "/evmesh.chargepoint.v1.ChargePointService/RegisterChargePoint";
 
-/// Connections of one address, each with so many calls under way whose message never comes whole.
-async fn half_sent(host: u8, connections: usize, calls: usize, running: &Running) -> impl Sized {
-    let (mut misers, mut bodies) = (Vec::new(), Vec::new());
-    for _ in 0..connections {
-        let from = IpAddr::from([127, 0, 0, host]);
-        let miser = Miser::connect_from(from, running.address, 0).await.unwrap();
-        for _ in 0..calls {
-            bodies.push(miser.begin(REGISTER, "identity").await.unwrap());
-        }
-        misers.push(miser);
-    }
-    (misers, bodies)
+async fn miser(host: u8, running: &Running) -> Miser {
+    Miser::connect_from(IpAddr::from([127, 0, 0, host]), running.address, 0).await.unwrap()
+}
+
+/// Whether a call from another address is served.
+async fn answered(host: u8, running: &Running) -> Result<(), String> {
+    let endpoint = Channel::from_shared(format!("http://{}", running.address)).unwrap();
+    let endpoint = endpoint.local_address(Some(IpAddr::from([127, 0, 0, host])));
+    let mut client = ChargePointServiceClient::new(endpoint.connect_lazy());
+    let answer = client.register_charge_point(register("ok")).await;
+    answer.map(drop).map_err(|status| reason(&status).unwrap_or_default())
 }
 
 #[tokio::test]
-async fn half_sent_calls_of_one_address_leave_places_for_the_others() {
+async fn calls_that_are_never_sent_whole_keep_nobody_out_and_end_soon() {
+    let running = start(ServerOptions { max_concurrent_requests: 16, ..Default::default() }).await;
+    let (mut misers, mut bodies, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    // The last ones are of an address that stands for many.
+    for host in (2..=20).chain([1; 20]) {
+        let miser = miser(host, &running).await;
+        for _ in 0..20 {
+            let (answer, body) = miser.begin(REGISTER, "identity").await.unwrap();
+            answers.push(answer);
+            bodies.push(body);
+        }
+        let health = miser.ask("/grpc.health.v1.Health/Check", &HealthCheckRequest::default()).await;
+        health.unwrap().await.expect("what came before it on this connection is begun");
+        misers.push(miser);
+    }
+    for host in [1, 2, 30] {
+        assert_eq!(answered(host, &running).await, Ok(()), "from 127.0.0.{host}");
+    }
+    for answer in answers {
+        let ended = timeout(ServerOptions::default().request_timeout / 2, answer).await.expect("it is ended");
+        let status = Status::from_header_map(ended.unwrap().headers()).unwrap();
+        assert_eq!(reason(&status).as_deref(), Some("DEADLINE_EXCEEDED"), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_comes_in_pieces_is_served() {
+    let running = start(ServerOptions::default()).await;
+    let miser = Miser::connect(running.address, 65_535).await.unwrap();
+    let (answer, mut body) = miser.begin(REGISTER, "identity").await.unwrap();
+    let message = register("ok").into_inner().encode_to_vec();
+    let framed = [&[0, 0, 0, 0, message.len() as u8], &message[..]].concat();
+    for piece in framed.chunks(1) {
+        body.send_data(piece.to_vec().into(), false).unwrap();
+        tokio::task::yield_now().await;
+    }
+    body.send_trailers([(HeaderName::from_static("x-end"), "1".parse().unwrap())].into_iter().collect())
+        .unwrap();
+    let answer = timeout(SOON, answer).await.expect("it is answered").unwrap();
+    assert!(Status::from_header_map(answer.headers()).is_none(), "{answer:?}");
+    assert_eq!(running.fake.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn slow_calls_of_one_address_leave_places_for_the_others() {
     let running = start(ServerOptions { max_concurrent_requests: 64, ..Default::default() }).await;
-    let _held = half_sent(2, 40, 3, &running).await;
-    let from = |host: u8| {
-        let endpoint = Channel::from_shared(format!("http://{}", running.address)).unwrap();
-        let endpoint = endpoint.local_address(Some(IpAddr::from([127, 0, 0, host])));
-        ChargePointServiceClient::new(endpoint.connect_lazy())
-    };
-    let refused = || async {
-        let answer = from(2).register_charge_point(RegisterChargePointRequest::default()).await;
-        answer.is_err_and(|status| reason(&status).as_deref() == Some("OVERLOADED")).then_some(())
-    };
+    let (mut misers, mut answers) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        let miser = miser(2, &running).await;
+        for _ in 0..3 {
+            answers.push(miser.ask(REGISTER, register("slow").get_ref()).await.unwrap());
+        }
+        misers.push(miser);
+    }
+    let refused = || async { (answered(2, &running).await == Err("OVERLOADED".into())).then_some(()) };
     eventually("its address has all that it may have", SOON, refused).await;
-    let other = from(3).register_charge_point(RegisterChargePointRequest::default()).await;
-    assert_ne!(other.err().and_then(|status| reason(&status)).as_deref(), Some("OVERLOADED"));
+    assert_eq!(answered(3, &running).await, Ok(()));
 }
 
 /// What is sent of a message that never comes whole: its head, which says how long it is, and so many bytes of it.
@@ -58,11 +103,11 @@ async fn begun(method: &str, length: u32, sent: usize, running: &Running) -> Sta
     let (answer, mut body) = miser.begin(method, "identity").await.unwrap();
     let head = [&[0][..], &length.to_be_bytes()].concat();
     body.send_data([head, vec![0; sent]].concat().into(), false).unwrap();
-    let answer = tokio::time::timeout(SOON, answer).await.expect("it is ended").unwrap();
+    let answer = timeout(SOON, answer).await.expect("it is ended").unwrap();
     if let Some(status) = Status::from_header_map(answer.headers()) {
         return status;
     }
-    let trailers = tokio::time::timeout(SOON, answer.into_body().trailers()).await.expect("it is ended");
+    let trailers = timeout(SOON, answer.into_body().trailers()).await.expect("it is ended");
     Status::from_header_map(&trailers.unwrap().unwrap()).unwrap()
 }
 
@@ -105,6 +150,6 @@ async fn a_stream_of_reflection_goes_on_while_it_is_asked_and_ends_when_it_is_no
         ask.send(list()).await.unwrap();
     }
     answers.message().await.unwrap().expect("it is answered");
-    let ended = tokio::time::timeout(SOON, answers.message()).await.expect("it ends").unwrap_err();
+    let ended = timeout(SOON, answers.message()).await.expect("it ends").unwrap_err();
     assert_eq!(reason(&ended).as_deref(), Some("DEADLINE_EXCEEDED"), "{ended:?}");
 }
