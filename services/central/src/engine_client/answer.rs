@@ -6,6 +6,7 @@ use domain::network::{CallOutcome, Claim, EngineAnswer, EngineReport};
 use domain::{ChargePointId, InstanceId, Power, Signature, SupplyRecord, SupplyState, supply::MAX_UNSETTLED};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField, given, parse};
+use std::collections::HashSet;
 
 /// What came of a call; `None` where the answer says nothing.
 pub(super) fn outcome(result: engine::CallResult) -> Option<CallOutcome> {
@@ -51,6 +52,11 @@ pub(super) fn read(
             "state.unsettled",
             format!("must have at most {MAX_UNSETTLED} sessions"),
         ));
+    }
+    // None of its signatures is looked at then: each costs.
+    let mut told = HashSet::new();
+    if !state.unsettled.iter().all(|record| told.insert(&record.session_id)) {
+        return Err(InvalidField::new("state.unsettled", "must have each session once"));
     }
     let instance = parse("state.instance_id", &state.instance_id)?;
     let mut verifier = Verifier { keys, charge_point, instance: &instance, forged: 0 };
@@ -199,7 +205,12 @@ mod tests {
         }
     }
 
-    /// Which of these records are attested, from the engine of this charge point and instance.
+    /// Which of these records, each of another answer, are attested, from this charge point and instance.
+    fn each_attested(keys: &Keys, engine: (&str, &str), told: Vec<engine::SupplyRecord>) -> Vec<bool> {
+        told.into_iter().flat_map(|record| attested(keys, engine, vec![record])).collect()
+    }
+
+    /// The same of one answer.
     fn attested(
         keys: &Keys,
         (charge_point, instance): (&str, &str),
@@ -231,24 +242,24 @@ mod tests {
             signed.clone(),
         ];
         let expected = [false, false, false, false, false, true, true];
-        assert_eq!(attested(&keys, ("MAD-01", "store-1"), told), expected);
-        assert_eq!(attested(&keys, ("MAD-02", "store-1"), vec![signed.clone()]), [false]);
-        assert_eq!(attested(&keys, ("MAD-01", "store-2"), vec![signed.clone()]), [false]);
+        assert_eq!(each_attested(&keys, ("MAD-01", "store-1"), told), expected);
+        assert_eq!(each_attested(&keys, ("MAD-02", "store-1"), vec![signed.clone()]), [false]);
+        assert_eq!(each_attested(&keys, ("MAD-01", "store-2"), vec![signed.clone()]), [false]);
         let restarted = Keys::new(&[8; 32], Now::default(), &[keys.own()]);
-        assert_eq!(attested(&restarted, ("MAD-01", "store-1"), vec![signed.clone()]), [true]);
+        assert_eq!(each_attested(&restarted, ("MAD-01", "store-1"), vec![signed.clone()]), [true]);
         let stranger = Keys::new(&[8; 32], Now::default(), &[]);
-        assert_eq!(attested(&stranger, ("MAD-01", "store-1"), vec![signed]), [false]);
+        assert_eq!(each_attested(&stranger, ("MAD-01", "store-1"), vec![signed]), [false]);
     }
 
     #[test]
     fn a_liar_has_its_own_answers_looked_at_no_further() {
         let keys = keys();
         let signed = authorised(&keys, "s2");
-        let forged = engine::SupplyRecord { driver_id: "9001".into(), ..signed.clone() };
-        let mut told = vec![forged; MOST_FORGED - 1];
+        let forged = |n| engine::SupplyRecord { session_id: format!("x{n}"), ..signed.clone() };
+        let mut told: Vec<_> = (1..MOST_FORGED).map(forged).collect();
         told.push(signed.clone());
         assert!(attested(&keys, ("MAD-01", "store-1"), told.clone()).ends_with(&[true]));
-        told[MOST_FORGED - 1].driver_id = "9001".into();
+        told[MOST_FORGED - 1].session_id = "x".into();
         told.push(signed);
         assert!(attested(&keys, ("MAD-01", "store-1"), told).ends_with(&[false]));
     }
@@ -319,5 +330,11 @@ mod tests {
         broken(|state| state.current.as_mut().unwrap().state = 99);
         broken(|state| state.unsettled = state.current.take().into_iter().collect());
         broken(|state| state.unsettled = vec![engine::SupplyRecord::default(); 1001]);
+        let ended = |n: u32| engine::SupplyRecord { session_id: format!("s{n}"), ..ended() };
+        let told = |sessions: &[u32]| {
+            let unsettled = sessions.iter().copied().map(ended).collect();
+            read(Some(CallOutcome::Done), Some(engine::EngineState { unsettled, ..state() }))
+        };
+        assert!(told(&[1, 2, 3]).is_ok() && told(&[1, 2, 1]).is_err(), "a session is told twice");
     }
 }

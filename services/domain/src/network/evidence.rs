@@ -104,7 +104,7 @@ impl Step<'_> {
                 if claim.attested.is_none() {
                     return Heard::Unattested;
                 }
-                self.ask(point); // for the rest of them
+                self.ask_about(point); // for the rest of them, in a second: it tells of so many again
                 return Heard::NotYet;
             }
             None => match self.look_up(id, look_ups) {

@@ -166,10 +166,11 @@ impl Step<'_> {
         self.ask_about(&point);
     }
 
-    /// Telemetry told what only the engine can confirm: it is asked at once, within what [`Point::paid`] allows.
+    /// Telemetry told what only the engine can confirm, or an engine more than was looked at: it is asked at once,
+    /// within what [`Point::paid`] allows.
     ///
     /// [`Point::paid`]: super::charge_point::Point::paid
-    fn ask_about(&mut self, id: &ChargePointId) {
+    pub(super) fn ask_about(&mut self, id: &ChargePointId) {
         self.point_mut(id).told = true;
         self.touch(id);
     }

@@ -103,6 +103,28 @@ fn of_a_thousand_records_sixty_four_are_looked_for_and_the_signed_ones_all_come_
 }
 
 #[test]
+fn an_engine_that_tells_of_more_than_is_looked_for_is_asked_for_the_rest_once_a_second() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    let last = record(&session, "d", OVER, 3, 900);
+    world.says("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Completed), 900);
+    while world.calls.contains_key(&cp("A")) {
+        world.answer("A", CallOutcome::Done, None, vec![]);
+    }
+    world.telemetry("A", None, None, MessageKind::Ended(SupplyEnd::EngineFault), 0, None); // it is asked
+    let (until, mut calls) = (world.now.mono.0 + 5_000, 0);
+    while world.now.mono.0 < until {
+        if world.calls.contains_key(&cp("A")) {
+            calls += 1;
+            world.claims("A", None, vec![attested(last.clone()); 100]);
+        } else {
+            world.advance(250, &["A"]);
+        }
+    }
+    assert!((4..=12).contains(&calls), "{calls} in five seconds");
+}
+
+#[test]
 fn an_engine_that_only_refuses_is_asked_every_five_seconds_until_it_has_supplied() {
     let mut world = World::with_points(&["A", "B"]);
     let refused = |world: &mut World, n: usize| {
