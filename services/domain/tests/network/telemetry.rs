@@ -2,7 +2,8 @@
 
 use crate::world::{World, cp, ended, record, sid};
 use domain::network::{
-    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Outcome, Reason, State, Target,
+    Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, Order, Outcome, Reason, State, Target,
+    Verdict,
 };
 use domain::{SessionId, SupplyEnd, SupplyState};
 
@@ -215,6 +216,34 @@ fn at_the_settlement_deadline_the_highest_plausible_reading_told_of_a_supply_is_
         world.send(Command::Tick);
         assert_eq!(world.find(&session).ticket().is_some(), started);
     }
+}
+
+#[test]
+fn an_engines_own_word_takes_the_place_of_what_telemetry_alone_told() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.reserved("d", "A");
+    world.message("A", "d", &session, 5, MessageKind::Reading, 500);
+    world.advance(70_000, &["A"]); // no call is ever answered
+    world.send(Command::Broker(Broker::Away));
+    world.now.mono.0 += u64::try_from(world.config.settlement.as_millis()).unwrap();
+    world.send(Command::Tick);
+    assert_eq!(world.find(&session).review().unwrap().energy.wh(), 500);
+    while world.calls.contains_key(&cp("A")) {
+        world.silence("A");
+    }
+    world.register(World::registration("A")).unwrap();
+    world.report("A", Health::Ok);
+    let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 3, 80);
+    world.answer("A", CallOutcome::Done, None, vec![last]);
+    assert_eq!(world.find(&session).review().unwrap().energy.wh(), 80);
+    while world.calls.contains_key(&cp("A")) {
+        world.silence("A");
+    }
+    let (verdict, by, reason) = (Verdict::Accepted, "o".into(), "seen".into());
+    world.order(Order::Settle { session: session.clone(), verdict, by, reason });
+    assert_eq!(world.find(&session).ticket().unwrap().energy.wh(), 80);
+    world.advance(2_000, &["A"]);
+    assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
 }
 
 #[test]

@@ -60,16 +60,21 @@ impl Session {
         *settlement = Settlement::Review { delivered, reported, deadline, held: None };
     }
 
-    /// Its engine says more of what is not believed.
+    /// Its engine says more of what is not believed. Its own word takes the place of what telemetry alone had told, and
+    /// is kept there until the ticket is issued.
     pub(super) fn reported_again(&mut self, reading: &Reading) -> Read {
         let Settlement::Review { reported, held, .. } = self.settlement_mut() else { return Read::Repeat };
         let over = reading.end.is_some() && reported.end.is_none();
-        if !over && reading.energy <= reported.energy {
+        if held.is_none() {
+            reported.energy = reading.energy;
+            reported.doubt = "its charge point tells of it only now, after it had come to nothing".into();
+        } else if !over && reading.energy <= reported.energy {
             return Read::Repeat;
         }
         reported.energy = reported.energy.max(reading.energy);
         reported.end = reported.end.or(reading.end);
-        *held = held.map(|held| Held { over: held.over || over, ..held });
+        let before = held.unwrap_or(Held { over: false, revoke: false });
+        *held = Some(Held { over: before.over || over, ..before });
         Read::Over
     }
 
