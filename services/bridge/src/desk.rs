@@ -11,7 +11,13 @@ use mesh::{
     grpc::{self, CALL_TIMEOUT, CallError, Peer},
     kafka::Producer,
 };
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::sleep;
 use tonic::Request;
 
@@ -21,6 +27,8 @@ pub(crate) struct Desk {
     central: Peer,
     producer: Producer,
     max_age: Duration,
+    /// Was central away when it was last asked? That is said once, and once when it is back.
+    away: Arc<AtomicBool>,
 }
 
 /// What came of a request.
@@ -36,7 +44,8 @@ pub(crate) enum Outcome {
 impl Desk {
     /// Needs a tokio runtime.
     pub(crate) fn new(central: &grpc::Address, producer: Producer, max_age: Duration) -> Self {
-        Self { central: Peer::new(central, CALL_TIMEOUT), producer, max_age }
+        let central = Peer::new(central, CALL_TIMEOUT);
+        Self { central, producer, max_age, away: Arc::default() }
     }
 
     /// Concludes a request: whoever made it is told, or will be by central.
@@ -65,9 +74,10 @@ impl Desk {
                 ..Default::default()
             };
             let request = grpc::with_request_id(Request::new(request), &asked.id);
-            let error = match client.request_charge(request).await {
-                Ok(_) => return Outcome::Granted,
-                Err(status) => CallError::from(&status),
+            let answer = client.request_charge(request).await.map_err(|status| CallError::from(&status));
+            self.heard_of_central(answer.as_ref().err());
+            let Err(error) = answer else {
+                return Outcome::Granted;
             };
             match hear(&error) {
                 Heard::Decided => return Outcome::Denied,
@@ -80,6 +90,21 @@ impl Desk {
             }
             let wait = backoff.next_wait().max(error.retry_after().unwrap_or_default());
             sleep(wait.min(left)).await;
+        }
+    }
+
+    fn heard_of_central(&self, error: Option<&CallError>) {
+        let why = error.filter(|error| !matches!(error, CallError::Answered(_)));
+        if self.away.swap(why.is_some(), Ordering::Relaxed) == why.is_some() {
+            return;
+        }
+        let central = self.central.address();
+        match why {
+            Some(why) => tracing::warn!(
+                "cannot reach central at {central}: {}; asking until it answers, or a request is too old",
+                why.briefly()
+            ),
+            None => tracing::info!("central at {central} answers again"),
         }
     }
 

@@ -42,14 +42,8 @@ impl Events {
             tracing::Level::WARN => tracing::warn!(event = name, "{text}"),
             _ => tracing::info!(event = name, "{text}"),
         }
-        self.ring.push(level, &format!("{}  {text}", time_of_day(at)));
+        self.ring.push(at, level, &text);
     }
-}
-
-/// In UTC, to the second.
-fn time_of_day(at: Wall) -> String {
-    let second = at.0.div_euclid(1000).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -80,7 +74,7 @@ mod tests {
         (0..1000).for_each(|n| say(Level::Info, &format!("line {n}")));
         say(Level::Warn, "careful");
         say(Level::Debug, "not shown");
-        let texts: Vec<String> = ring.worst_first(usize::MAX).into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<String> = ring.timed(usize::MAX).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts[..3], ["broken", "careful", "line 999"].map(|text| format!("00:00:00  {text}")));
         assert_eq!(texts.len(), 200);
     }

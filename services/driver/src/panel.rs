@@ -10,7 +10,6 @@ use ratatui::{
     },
     style::Stylize as _,
     text::{Line, Span},
-    widgets::Wrap,
 };
 use tokio::sync::watch;
 use ui::{KeyCode, Panel, room, tile, values::count};
@@ -61,7 +60,7 @@ fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
         " messages, newest first  (s: stop the charge  q: quit, and it goes on) ",
         newest.map(|line| Line::raw(line.as_str())).collect(),
     );
-    frame.render_widget(newest.wrap(Wrap { trim: true }), messages);
+    frame.render_widget(newest.wrap(), messages);
 }
 
 fn own_lines(view: &View, small: bool) -> Vec<Line<'static>> {

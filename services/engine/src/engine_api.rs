@@ -28,6 +28,19 @@ impl EngineApi {
     }
 }
 
+/// In words, for the log.
+fn outcome(result: proto::CallResult) -> &'static str {
+    match result {
+        proto::CallResult::Unspecified => "not answered", // never sent
+        proto::CallResult::Done => "authorised",
+        proto::CallResult::WrongInstance => "refused, it was meant for another engine",
+        proto::CallResult::NumberStale => "refused, its number is out of order",
+        proto::CallResult::Busy => "refused, another supply is under way",
+        proto::CallResult::Faulted => "refused, the charge point is broken",
+        proto::CallResult::Unattended => "refused, no monitor is there",
+    }
+}
+
 #[tonic::async_trait]
 impl EngineService for EngineApi {
     async fn authorize_supply(
@@ -40,7 +53,7 @@ impl EngineService for EngineApi {
         let response = self.call(request).await?;
         tracing::info!(
             charge_point = %self.point.charge_point(), session, driver, number,
-            result = response.get_ref().result().as_str_name(), "authorisation answered"
+            "asked to authorise a supply: {}", outcome(response.get_ref().result())
         );
         Ok(response)
     }
@@ -83,5 +96,21 @@ impl EngineService for EngineApi {
         let (answers, stream) = mpsc::channel(attend::ANSWERS);
         tokio::spawn(attend::attend(self.point.clone(), link, request.into_inner(), answers));
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_an_authorisation_is_said_in_words() {
+        for number in 0.. {
+            let Ok(result) = proto::CallResult::try_from(number) else {
+                break;
+            };
+            assert!(!outcome(result).contains('_'), "{}", outcome(result));
+        }
+        assert_eq!(outcome(proto::CallResult::Done), "authorised");
     }
 }

@@ -38,7 +38,7 @@ impl Panel {
 
 impl ui::Panel for Panel {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
-        let log = self.log.worst_first(usize::from(area.height));
+        let log = self.log.timed(usize::from(area.height));
         draw(frame, area, self.point.charge_point().as_str(), &self.view.borrow(), log);
     }
 

@@ -1,7 +1,7 @@
 //! Logs and metrics. The only global thing: the executable calls [`init`] once.
 
 use crate::{grpc::Listen, log_limit::LogLimit, metrics_port};
-use domain::text::printable;
+use domain::{Mono, Wall, text::printable};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     collections::VecDeque,
@@ -178,23 +178,67 @@ const RING_LINES: usize = 200;
 /// A line is cut to so many bytes.
 const LINE_BYTES: usize = 1000;
 
+/// So long a warning stands before what is newer, and an error: after that each is where its time puts it.
+const WARNING_LEADS: Duration = Duration::from_secs(60);
+const ERROR_LEADS: Duration = Duration::from_secs(600);
+
 /// The newest log lines, for a panel. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LogRing {
-    lines: Arc<Mutex<VecDeque<(Level, String)>>>,
+    lines: Arc<Mutex<VecDeque<LogLine>>>,
+}
+
+#[derive(Debug, Clone)]
+struct LogLine {
+    level: Level,
+    text: String,
+    at: Wall,
+    added: Mono,
+}
+
+impl LogLine {
+    /// Of which kind it is on a screen: what leads no more is as the rest.
+    fn rank(&self, now: Mono) -> Level {
+        let leads = match self.level {
+            Level::ERROR => ERROR_LEADS,
+            Level::WARN => WARNING_LEADS,
+            _ => Duration::ZERO, // a level is no enum
+        };
+        if now.since(self.added) < leads { self.level } else { Level::INFO.max(self.level) }
+    }
+
+    /// In UTC, to the second.
+    fn time_of_day(&self) -> String {
+        let second = self.at.0.div_euclid(1000).rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    }
 }
 
 impl LogRing {
-    /// At most `count` lines for a screen: errors first, then warnings, then the rest; the newest of each first.
+    /// At most `count` lines: errors first, then warnings, then the rest; the newest of each first.
     pub fn worst_first(&self, count: usize) -> Vec<(Level, String)> {
+        let lines = self.sorted(|line| line.level).into_iter().take(count);
+        lines.map(|line| (line.level, line.text)).collect()
+    }
+
+    /// The same for a screen: each with its time of day, and what was long ago is no longer before what is newer.
+    pub fn timed(&self, count: usize) -> Vec<(Level, String)> {
+        self.timed_at(crate::now().mono, count)
+    }
+
+    fn timed_at(&self, now: Mono, count: usize) -> Vec<(Level, String)> {
+        let lines = self.sorted(|line| line.rank(now)).into_iter().take(count);
+        lines.map(|line| (line.level, format!("{}  {}", line.time_of_day(), line.text))).collect()
+    }
+
+    fn sorted(&self, rank: impl Fn(&LogLine) -> Level) -> Vec<LogLine> {
         let mut lines: Vec<_> = self.lock().iter().rev().cloned().collect();
-        lines.sort_by_key(|(level, _)| *level); // stable; errors are the least level
-        lines.truncate(count);
+        lines.sort_by_key(rank); // stable; errors are the least level
         lines
     }
 
-    /// Adds a line: what would move a cursor becomes a blank, and it is cut to [`LINE_BYTES`].
-    pub fn push(&self, level: Level, text: &str) {
+    /// Adds a line of that time: what would move a cursor becomes a blank, and it is cut to [`LINE_BYTES`].
+    pub fn push(&self, at: Wall, level: Level, text: &str) {
         let mut size = 0;
         let text = printable(text.trim_end())
             .chars()
@@ -206,14 +250,14 @@ impl LogRing {
         let mut lines = self.lock();
         if lines.len() >= RING_LINES {
             // The oldest of the least bad goes: chatter does not push an error out.
-            let least_bad = lines.iter().map(|(level, _)| *level).max();
-            let oldest = lines.iter().position(|(level, _)| Some(*level) == least_bad).unwrap_or_default();
+            let least_bad = lines.iter().map(|line| line.level).max();
+            let oldest = lines.iter().position(|line| Some(line.level) == least_bad).unwrap_or_default();
             lines.remove(oldest);
         }
-        lines.push_back((level, text));
+        lines.push_back(LogLine { level, text, at, added: crate::now().mono });
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Level, String)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -240,7 +284,7 @@ impl std::io::Write for LineWriter {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
-            self.ring.push(self.level, &String::from_utf8_lossy(&self.bytes));
+            self.ring.push(crate::now().wall, self.level, &String::from_utf8_lossy(&self.bytes));
         }
     }
 }
@@ -279,6 +323,24 @@ mod tests {
         let lines: Vec<String> = lines.into_iter().map(|(_, text)| text).collect();
         assert_eq!(lines, ["broken in two (engine id CP1)", "careful", "chatter (n 999)"]);
         assert_eq!(ring.worst_first(usize::MAX).len(), RING_LINES);
+    }
+
+    #[test]
+    fn on_a_screen_each_has_its_time_and_what_was_long_ago_does_not_stay_on_top() {
+        let ring = LogRing::default();
+        let before = crate::now().mono;
+        for (second, level, text) in
+            [(1, Level::ERROR, "broken"), (2, Level::WARN, "away"), (3, Level::INFO, "back")]
+        {
+            ring.push(Wall(3_720_000 + second * 1000), level, text);
+        }
+        let after = crate::now().mono;
+        let at = |now| ring.timed_at(now, 9).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        let (broken, away, back) = ("01:02:01  broken", "01:02:02  away", "01:02:03  back");
+        let nearly = Duration::from_secs(59);
+        assert_eq!(at(before + nearly), [broken, away, back]);
+        assert_eq!(at(after + WARNING_LEADS), [broken, back, away]);
+        assert_eq!(at(after + ERROR_LEADS), [back, away, broken]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use ui::Panel;
 /// The panel of a monitor, with the messages of this log.
 pub fn panel(view: watch::Receiver<View>, log: LogRing) -> impl Panel {
     ui::watching(view, move |frame, area, view| {
-        draw(frame, area, view, log.worst_first(usize::from(area.height)));
+        draw(frame, area, view, log.timed(usize::from(area.height)));
     })
 }
 
@@ -28,7 +28,7 @@ fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, log: Vec<(tracing::Level
     let store = store.map_or("unknown yet".to_owned(), ToString::to_string);
     let Options { charge_point, location, price, engine: at, central: central_at, .. } = &view.options;
     let lines = vec![
-        Line::raw(format!("{location}   {price}")),
+        Line::raw(format!("{price} a kWh   {location}")), // the price first: a long place is cut
         Line::raw(format!("engine at {at}   store {store}")),
         Line::from(vec![Span::raw("  "), engine(view)]),
         Line::raw(format!("central at {central_at}")),
@@ -78,7 +78,7 @@ mod tests {
             "--charge-point",
             "MAD-01",
             "--location",
-            "Madrid",
+            "Valencia, Ciutat de les Arts i les Ciències, aparcament subterrani, planta -2, plaça 114",
             "--price",
             "0.35 EUR",
         ]);
@@ -107,7 +107,12 @@ mod tests {
             ),
         ] {
             let picture = painted(Status { engine, instance: None, supplying: false, central });
-            for text in shown.into_iter().chain(["monitor of MAD-01", "Madrid", "broken"]) {
+            for text in shown.into_iter().chain([
+                "monitor of MAD-01",
+                "0.35 EUR a kWh   Valencia",
+                "aparcament subt…",
+                "broken",
+            ]) {
                 assert!(picture.contains(text), "{text} in\n{picture}");
             }
         }

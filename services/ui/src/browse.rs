@@ -8,6 +8,7 @@ use ratatui::{
     style::Style,
     text::{Line, Span},
 };
+use std::cell::Cell;
 
 /// So many rows further with one of the page keys.
 const PAGE: isize = 10;
@@ -28,10 +29,12 @@ const ORDER: [ChargePointStatus; 7] = [
 pub const KEYS: &str = "q: quit  ↑ ↓: scroll  f: filter";
 
 /// Which part of a network is on the screen.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Browse {
     /// So many rows are above the screen.
     above: usize,
+    /// So many had room on it when it was painted: there is no scrolling past a full last page.
+    room: Cell<usize>,
     only: Option<ChargePointStatus>,
 }
 
@@ -43,7 +46,7 @@ impl Browse {
             let place = |of: ChargePointStatus| ORDER.into_iter().position(|status| status == of);
             let now = self.only.and_then(place); // nothing is before all
             let next = ORDER.into_iter().find(|status| statuses.contains(status) && place(*status) > now);
-            *self = Self { above: 0, only: next };
+            (self.above, self.only) = (0, next);
             return;
         }
         let rows = match key {
@@ -56,7 +59,8 @@ impl Browse {
             _ => 0,
         };
         let listed = statuses.iter().filter(|status| self.lists(**status)).count();
-        self.above = self.above.saturating_add_signed(rows).min(listed.saturating_sub(1));
+        let last = listed.saturating_sub(self.room.get());
+        self.above = self.above.min(last).saturating_add_signed(rows).min(last);
     }
 
     /// What of these has room in so many rows, and how many are left below.
@@ -68,8 +72,10 @@ impl Browse {
     ) -> (Vec<T>, usize) {
         let mut rows: Vec<T> = all.into_iter().filter(|one| self.lists(status(one))).collect();
         rows.sort_by_key(|one| ORDER.into_iter().position(|of| of == status(one))); // stable
-        let below = rows.len().saturating_sub(self.above + room);
-        (rows.into_iter().skip(self.above).take(room).collect(), below)
+        self.room.set(room);
+        let above = self.above.min(rows.len().saturating_sub(room));
+        let below = rows.len().saturating_sub(above + room);
+        (rows.into_iter().skip(above).take(room).collect(), below)
     }
 
     /// How many there are of each status, each in its colour; or that one status is shown alone.
@@ -122,7 +128,7 @@ mod tests {
         all
     }
 
-    fn shown(browse: Browse, room: usize) -> (Vec<ChargePointStatus>, usize) {
+    fn shown(browse: &Browse, room: usize) -> (Vec<ChargePointStatus>, usize) {
         browse.shown(network(), |status| *status, room)
     }
 
@@ -133,16 +139,16 @@ mod tests {
             browse.title(&all).to_string(),
             " 200 charge points: 1 faulted, 2 supplying, 77 disconnected, 120 available "
         );
-        assert_eq!(shown(browse, 4), (vec![Faulted, Supplying, Supplying, Disconnected], 196));
+        assert_eq!(shown(&browse, 4), (vec![Faulted, Supplying, Supplying, Disconnected], 196));
         browse.press(KeyCode::Down, &all);
-        assert_eq!(shown(browse, 2), (vec![Supplying, Supplying], 197));
+        assert_eq!(shown(&browse, 2), (vec![Supplying, Supplying], 197));
         browse.press(KeyCode::End, &all);
-        assert_eq!(shown(browse, 4), (vec![Available], 0));
+        assert_eq!(shown(&browse, 4), (vec![Available; 4], 0), "the last page is full");
         browse.press(KeyCode::Down, &all);
         browse.press(KeyCode::PageUp, &all);
-        assert_eq!(shown(browse, 4), (vec![Available; 4], 7));
+        assert_eq!(shown(&browse, 4), (vec![Available; 4], 10));
         browse.press(KeyCode::Home, &all);
-        assert_eq!(shown(browse, 1), (vec![Faulted], 199));
+        assert_eq!(shown(&browse, 1), (vec![Faulted], 199));
     }
 
     #[test]
@@ -151,14 +157,14 @@ mod tests {
         for (status, count) in [(Faulted, 1), (Supplying, 2), (Disconnected, 77), (Available, 120)] {
             browse.press(KeyCode::Down, &all);
             browse.press(KeyCode::Char('f'), &all);
-            assert_eq!(shown(browse, 200), (vec![status; count], 0));
+            assert_eq!(shown(&browse, 200), (vec![status; count], 0));
         }
         assert_eq!(browse.title(&all).to_string(), " 120 available alone, of 200 charge points ");
         browse.press(KeyCode::Char('f'), &all);
-        assert_eq!(shown(browse, 200).0.len(), 200);
+        assert_eq!(shown(&browse, 200).0.len(), 200);
         assert_eq!(browse.title(&[Faulted]).to_string(), " 1 charge point: 1 faulted ");
         assert_eq!(browse.title(&[]).to_string(), " no charge points yet ");
         browse.press(KeyCode::Char('f'), &[]);
-        assert_eq!(shown(browse, 200).0.len(), 200, "none is there to be alone");
+        assert_eq!(shown(&browse, 200).0.len(), 200, "none is there to be alone");
     }
 }

@@ -4,6 +4,7 @@
 //! Deliberately absent: any service, any call. What is shown is handed in.
 
 mod browse;
+mod cut;
 pub mod status;
 mod table;
 mod terminal;
@@ -12,6 +13,7 @@ pub mod values;
 
 pub use browse::{Browse, KEYS, below};
 pub use crossterm::event::KeyCode;
-pub use table::{Cell, Side, Table, WIDTH, columns, cut, short_id, width, wrap};
+pub use cut::{cut, cut_line};
+pub use table::{Cell, Side, Table, WIDTH, columns, short_id, width, wrap};
 pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show, watching};
-pub use tiles::{Column, bold, level_colour, messages, room, table, tile};
+pub use tiles::{Column, Tile, bold, level_colour, messages, room, table, tile};

@@ -96,17 +96,6 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     table.trim_fmt()
 }
 
-/// The text, cut to a width.
-pub fn cut(text: &str, width: usize) -> String {
-    let mut table = plain(width);
-    table.add_row(one_line(vec![text.to_owned()]));
-    table.set_delimiter('\0');
-    if let Some(column) = table.column_mut(0) {
-        column.set_padding((0, 0));
-    }
-    table.trim_fmt()
-}
-
 /// How wide a text is on a screen.
 pub fn columns(text: &str) -> usize {
     ratatui::text::Span::raw(text).width()

@@ -3,7 +3,6 @@
 use crate::Column;
 use domain::{Currency, Energy, Money, Power, Price};
 use evmesh_proto::network::{self, LiveSupply};
-use ratatui::layout::Constraint::Length;
 
 /// A live value of a supply, on every screen that shows one.
 #[derive(Debug)]
@@ -11,32 +10,30 @@ pub struct Live {
     name: &'static str,
     /// Empty where its text has none, or has it always.
     unit: &'static str,
-    /// How wide its column is with the unit above it, and with the unit in each cell.
-    widths: (u16, u16),
+    /// How wide its column is with the unit above it: what people see every day has room, and nothing moves.
+    least: u16,
+    /// See [`Column`].
+    leaves: u8,
     text: fn(&LiveSupply) -> String,
 }
 
 /// Everything that a supply shows live: a new value is one more line here.
 pub const LIVE: [Live; 3] = [
-    Live { name: "power", unit: " kW", widths: (7, 8), text: |live| power(live.power_w) },
-    Live { name: ENERGY, unit: " kWh", widths: (9, 11), text: |live| energy(live.energy_wh) },
-    Live { name: "amount", unit: "", widths: (12, 11), text: |live| money(live.amount.as_ref()) },
+    Live { name: "power", unit: " kW", least: 6, leaves: 3, text: |live| power(live.power_w) },
+    Live { name: "energy", unit: " kWh", least: 7, leaves: 0, text: |live| energy(live.energy_wh) },
+    Live { name: "amount", unit: "", least: 10, leaves: 2, text: |live| money(live.amount.as_ref()) },
 ];
 
-/// The one value that even the narrowest screen shows.
-const ENERGY: &str = "energy";
-
 impl Live {
-    /// Its column, with the unit above it; a screen narrower than `from` has only the energy's.
-    pub fn column(&self, from: u16) -> Column {
+    /// Its column, with the unit above it. Even the narrowest screen shows the energy.
+    pub fn column(&self) -> Column {
         let name = if self.unit.is_empty() { self.name } else { self.unit.trim_start() };
-        let from = if self.name == ENERGY { 0 } else { from };
-        Column { name, width: Length(self.widths.0), from }
+        Column { name, least: self.least, leaves: self.leaves, stretches: false }
     }
 
     /// Its column, with the unit in each cell.
-    pub fn column_with_unit(&self, from: u16) -> Column {
-        Column { name: self.name, width: Length(self.widths.1), ..self.column(from) }
+    pub fn column_with_unit(&self) -> Column {
+        Column { name: self.name, ..self.column() }
     }
 
     /// Its cell, without the unit.
@@ -74,6 +71,11 @@ pub fn price(price: Option<&network::Price>) -> String {
             currency.ok().zip(micros.ok()).and_then(|(currency, micros)| Price::new(currency, micros).ok());
         price.map_or_else(|| "?".to_owned(), |price| format!("{price}/kWh"))
     })
+}
+
+/// Where a charge point is; why it is in trouble comes first, for what does not fit is cut.
+pub fn place(location: &str, reason: &str) -> String {
+    if reason.is_empty() { location.to_owned() } else { format!("{reason}  ({location})") }
 }
 
 /// So many of these: `1 charge point`, `2 charge points`.

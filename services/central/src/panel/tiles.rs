@@ -15,18 +15,15 @@ use ratatui::{
     },
     style::Stylize as _,
     text::{Line, Span},
-    widgets::{Block, Paragraph, Table},
+    widgets::Table,
 };
 use std::sync::Arc;
 use ui::{
-    Column, room, status, tile,
-    values::{LIVE, Live},
+    Column, Tile, room, status, tile,
+    values::{LIVE, Live, place},
 };
 
-/// Below this width the places are left out, and below the next one the prices too.
-const WIDE: u16 = 98;
-const MEDIUM: u16 = 80;
-/// Below this width only what and how much: a charge point, its status, its energy.
+/// Below this width central's name is shorter.
 const NARROW: u16 = 60;
 /// The messages get so many lines at most, with their frame.
 const MESSAGES_HEIGHT: u16 = 10;
@@ -34,15 +31,21 @@ const MESSAGES_HEIGHT: u16 = 10;
 const REQUESTS_HEIGHT: u16 = 7;
 /// Where there is not enough room for everything, each of these two shrinks to one line with its frame.
 const ONE_LINE: u16 = 3;
+/// Before a network that is larger than four charge points, the messages get three lines with their frame.
+const THREE_LINES: u16 = 5;
 /// The charge points' frame and head.
 const POINTS_FRAME: u16 = 3;
 /// On a small terminal the charge points get so many lines, with their frame and head.
 const SOME_POINTS: u16 = 12;
+/// The places are not narrower than this.
+const PLACE: u16 = 13;
+/// Four of them come before all else.
+const FEW_POINTS: u16 = 4 + POINTS_FRAME;
 
 /// Draws all of them into an area.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let roster = view.roster.borrow().clone();
-    let messages = view.log.worst_first(usize::from(MESSAGES_HEIGHT));
+    let messages = view.log.timed(usize::from(MESSAGES_HEIGHT));
     let requests: Vec<Line<'_>> = roster.entries.iter().filter_map(|entry| request(&entry.detail)).collect();
     let (requests_height, messages_height) =
         heights(area.height, roster.entries.len(), requests.len(), messages.len());
@@ -60,8 +63,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View) {
 fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u16) {
     let rest = all.saturating_sub(1); // below the header
     let wanted = u16::try_from(points).unwrap_or(u16::MAX).saturating_add(POINTS_FRAME);
-    // A large network never fits: it leaves the others half, or on a small terminal a line of messages.
-    let most = rest.saturating_sub(ONE_LINE).min(SOME_POINTS).max(rest / 2);
+    // A large network never fits: it leaves the others half, or on a small terminal a few lines.
+    let others = THREE_LINES + if requests > 0 { ONE_LINE } else { 0 };
+    let few = FEW_POINTS.min(rest.saturating_sub(ONE_LINE));
+    let most = rest.saturating_sub(others).clamp(few, SOME_POINTS).max(rest / 2);
     let points = wanted.min(most.max(POINTS_FRAME + 1));
     let height = |count: usize, most: u16| u16::try_from(count + 2).unwrap_or(most).clamp(ONE_LINE, most);
     let requests = match requests {
@@ -70,7 +75,8 @@ fn heights(all: u16, points: usize, requests: usize, messages: usize) -> (u16, u
     };
     let fits = |height: u16, left: u16| if left < ONE_LINE { 0 } else { height.min(left) };
     let left = rest.saturating_sub(points);
-    let requests = fits(requests, left.saturating_sub(ONE_LINE));
+    let beside = left.saturating_sub(THREE_LINES).max(ONE_LINE).min(left.saturating_sub(ONE_LINE));
+    let requests = fits(requests, beside);
     let messages = fits(height(messages, MESSAGES_HEIGHT), left - requests);
     (requests, messages)
 }
@@ -83,32 +89,33 @@ fn header(view: &View, width: u16) -> Line<'static> {
     };
     // What a narrow terminal cuts off is at the end.
     let name = if width >= NARROW { "evmesh central" } else { "central" };
-    Line::from(vec![format!("{name} {}  ", view.address).bold(), kafka, Span::raw(format!("  {}", ui::KEYS))])
+    let parts =
+        vec![format!("{name} {}  ", view.address).bold(), kafka, Span::raw(format!("  {}", ui::KEYS))];
+    ui::cut_line(Line::from(parts), usize::from(width))
 }
 
 fn charge_points<'a>(roster: &'a Roster, view: &View, area: Rect) -> Table<'a> {
-    let column = |name, width, from| Column { name, width, from };
+    let column = |name, least, leaves| Column { name, least, leaves, stretches: false };
     let mut columns = vec![
-        column("id", Min(10), 0),
-        column("place", Min(16), WIDE),
-        column("price/kWh", Length(12), MEDIUM),
-        column("status", Length(13), 0),
+        column("id", 0, 0),
+        Column { stretches: true, ..column("place, reason", PLACE, 1) },
+        column("price/kWh", 0, 5),
+        column("status", 0, 0),
     ];
-    columns.extend(LIVE.iter().map(|value| value.column(NARROW)));
-    columns.push(column("driver", Min(8), NARROW));
+    columns.extend(LIVE.iter().map(Live::column));
+    columns.push(column("driver", 0, 4));
     let room = usize::from(area.height.saturating_sub(POINTS_FRAME));
     let status = |entry: &&'a Arc<Entry>| view::status(entry.detail.status);
     let (shown, below) = view.browse.shown(&roster.entries, status, room);
     let rows = shown.into_iter().map(|entry| charge_point(&entry.detail));
-    let block = Block::bordered().title(view.browse.title(&view.statuses())).title_bottom(ui::below(below));
-    ui::table(&columns, rows, area.width).block(block)
+    ui::table(&columns, rows, view.browse.title(&view.statuses()), ui::below(below), area)
 }
 
 fn charge_point(detail: &Detail) -> Vec<Line<'_>> {
     let (status, live) = (view::status(detail.status), detail.live.as_ref());
     let mut cells = vec![
         Line::raw(detail.id.as_str()),
-        Line::raw(detail.location.as_str()),
+        Line::raw(place(detail.location.as_str(), &detail.status_reason)),
         Line::raw(detail.price.to_string()),
         Line::styled(status.word(), status::colour(status)),
     ];
@@ -131,7 +138,7 @@ fn request(detail: &Detail) -> Option<Line<'_>> {
 }
 
 /// As many lines as there is room for; the title says how many there are, if those are not all.
-fn counted<'a>(title: &str, mut lines: Vec<Line<'a>>, area: Rect) -> Paragraph<'a> {
+fn counted<'a>(title: &str, mut lines: Vec<Line<'a>>, area: Rect) -> Tile<'a> {
     let count = lines.len();
     lines.truncate(room(area));
     tile(if count > lines.len() { format!(" {title} ({count}) ") } else { format!(" {title} ") }, lines)
@@ -182,7 +189,8 @@ mod tests {
         for (level, text) in [(Level::Error, "it broke"), (Level::Info, "all is well")] {
             events.happened(Wall(3_723_000), Event { level, name: "faults", text: text.into() });
         }
-        drawn(&view(vec![supplying, reserved, detail("MAD-03", Status::Faulted)], log), width)
+        let broken = Detail { status_reason: "torn cable".into(), ..detail("MAD-03", Status::Faulted) };
+        drawn(&view(vec![supplying, reserved, broken], log), width)
     }
 
     #[test]
@@ -204,7 +212,7 @@ mod tests {
         assert!(first.find("CP-180") < first.find("CP-150") && first.find("CP-150") < first.find("CP-000"));
         view.browse.press(ui::KeyCode::End, &view.statuses());
         let last = drawn(&view, 80);
-        assert!(last.contains("CP-199") && !last.contains("CP-180"), "{last}");
+        assert!(last.contains("CP-199") && last.contains("CP-191") && !last.contains("CP-180"), "{last}");
         view.browse.press(ui::KeyCode::Char('f'), &view.statuses());
         let faulted = drawn(&view, 80);
         assert!(faulted.contains("1 faulted alone") && !faulted.contains("CP-150"), "{faulted}");
@@ -230,12 +238,14 @@ mod tests {
         }
         assert!(wide.find("it broke") < wide.find("all is well"), "errors come first");
         let narrow = picture(80);
-        assert!(
-            !narrow.contains("Atocha") && narrow.contains("SUMINISTRANDO") && narrow.contains("0.35 EUR"),
-            "{narrow}"
-        );
+        for text in ["Madrid, Atocha", "SUMINISTRANDO", "0.35 EUR", "torn cable  (…", "AVERIADO"] {
+            assert!(narrow.contains(text), "{text} is missing in\n{narrow}");
+        }
         let tiny = picture(60);
-        assert!(!tiny.contains("0.35 EUR") && tiny.contains("1.500"), "{tiny}");
+        for text in ["SUMINISTRANDO", "1.500", "0.53 EUR", "torn cable"] {
+            assert!(tiny.contains(text), "{text} is missing in\n{tiny}");
+        }
+        assert!(!tiny.contains("0.35 EUR"), "{tiny}");
         let phone = picture(40);
         assert!(
             phone.contains("SUMINISTRANDO") && phone.contains("1.500") && phone.contains("kafka: reached"),
@@ -250,6 +260,9 @@ mod tests {
         for (all, points, requests, messages, heights) in [
             (24, 4, 0, 0, (0, 3)),
             (24, 4, 2, 20, (4, 10)),
+            (19, 4, 5, 20, (6, 5)),
+            (19, 200, 1, 20, (3, 5)),
+            (19, 200, 0, 20, (0, 6)),
             (15, 4, 0, 20, (0, 7)),
             (15, 4, 1, 20, (3, 4)),
             (12, 4, 3, 20, (0, 4)),
@@ -266,8 +279,8 @@ mod tests {
     #[test]
     fn the_log_takes_the_place_of_the_messages_where_there_is_one() {
         let log = LogRing::default();
-        log.push(tracing::Level::INFO, "kafka reached");
-        log.push(tracing::Level::ERROR, "the disk is full");
+        log.push(Wall(0), tracing::Level::INFO, "kafka reached");
+        log.push(Wall(0), tracing::Level::ERROR, "the disk is full");
         let view = View {
             address: ([127, 0, 0, 1], 50051).into(),
             roster: watch::channel(Arc::default()).1,

@@ -5,23 +5,22 @@ use evmesh_proto::network::{ChargePointDetail, ChargePointStatus};
 use ratatui::{
     Frame,
     layout::{
-        Constraint::{Fill, Length, Min},
+        Constraint::{Length, Min},
         Layout, Rect,
     },
     style::Stylize as _,
     text::Line,
-    widgets::Block,
 };
 use tokio::sync::watch;
 use ui::{
     Browse, Column, KeyCode, room, status,
-    values::{LIVE, Live},
+    values::{LIVE, Live, place},
 };
 
-/// Below this width the units stand above their columns, so that the place still has room; below the next one the
-/// place, the driver and most live values are left out.
+/// Below this width the units stand above their columns, so that the place still has room.
 const WIDE: u16 = 110;
-const MEDIUM: u16 = 72;
+/// The places are not narrower than this.
+const PLACE: u16 = 13;
 
 /// What a watcher of the network sees.
 #[derive(Debug)]
@@ -45,20 +44,20 @@ impl ui::Panel for WatchPanel {
             None => Line::raw(format!("central {}  {}", self.central, ui::KEYS)),
             Some(lost) => Line::raw(lost.as_str()).red(),
         };
-        frame.render_widget(heading, head);
+        frame.render_widget(ui::cut_line(heading, usize::from(head.width)), head);
 
-        let column = |name, width, from| Column { name, width, from };
-        let mut columns = vec![column("charge point", Fill(1), 0), column("status", Length(13), 0)];
+        let column = |name, least, leaves| Column { name, least, leaves, stretches: false };
+        let mut columns = vec![column("charge point", 0, 0), column("status", 0, 0)];
         let wide = body.width >= WIDE;
-        let live = |value: &Live| if wide { value.column_with_unit(MEDIUM) } else { value.column(MEDIUM) };
+        let live = |value: &Live| if wide { value.column_with_unit() } else { value.column() };
         columns.extend(LIVE.iter().map(live));
-        columns.extend([column("driver", Fill(1), MEDIUM), column("place, reason", Fill(2), MEDIUM)]);
+        columns.push(column("driver", 0, 4));
+        columns.push(Column { stretches: true, ..column("place, reason", PLACE, 1) });
         let room = room(body).saturating_sub(1); // the head
         let (shown, below) = self.browse.shown(seen.network.values(), |one| status_of(one), room);
         let rows = shown.into_iter().map(|one| row(one, wide));
-        let block =
-            Block::bordered().title(self.browse.title(&statuses(&seen))).title_bottom(ui::below(below));
-        frame.render_widget(ui::table(&columns, rows, body.width).block(block), body);
+        let title = self.browse.title(&statuses(&seen));
+        frame.render_widget(ui::table(&columns, rows, title, ui::below(below), body), body);
     }
 
     async fn changed(&mut self) {
@@ -89,10 +88,7 @@ fn row(detail: &ChargePointDetail, with_units: bool) -> Vec<Line<'static>> {
     };
     cells.extend(LIVE.iter().map(text));
     cells.push(Line::raw(live.map(|live| live.driver_id.clone()).unwrap_or_default()));
-    cells.push(Line::raw(match detail.status_reason.as_str() {
-        "" => one.location,
-        reason => format!("{}  ({reason})", one.location),
-    }));
+    cells.push(Line::raw(place(&one.location, &detail.status_reason)));
     cells
 }
 
@@ -143,10 +139,10 @@ mod tests {
     #[test]
     fn each_width_shows_what_fits() {
         for (width, shown, left_out) in [
-            (120, vec!["12.345 kWh", "4.32 EUR", "101", "Madrid, Atocha  (it is warm)"], "--"),
+            (120, vec!["12.345 kWh", "4.32 EUR", "101", "it is warm  (Madrid, Atocha)"], "--"),
             (
                 80,
-                vec!["50.0", "12.345", "4.32 EUR", "101", "Madrid, Atocha", "q: quit  ↑ ↓: scroll"],
+                vec!["50.0", "12.345", "4.32 EUR", "101", "it is warm  (Madr…", "q: quit  ↑ ↓: scroll"],
                 "12.345 kWh",
             ),
             (40, vec!["MAD-00", "SUMINISTRANDO", "12.345", "q: quit"], "EUR"),
@@ -182,7 +178,13 @@ mod tests {
         press(&mut network, KeyCode::PageDown);
         (0..5).for_each(|_| press(&mut network, KeyCode::Down));
         let end = picture(&network, 80, 24);
-        assert!(end.contains("MAD-29") && !end.contains("MAD-14") && !end.contains("more"), "{end}");
+        assert!(
+            end.contains("MAD-29")
+                && end.contains("MAD-10")
+                && !end.contains("MAD-09")
+                && !end.contains("more"),
+            "{end}"
+        );
         press(&mut network, KeyCode::Home);
         assert_eq!(picture(&network, 80, 24), top);
     }

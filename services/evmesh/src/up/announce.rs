@@ -9,7 +9,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 pub(super) struct Addresses {
     /// For people, with lines to paste.
     pub(super) text: String,
-    /// The same for the panel: as few lines as they fit on.
+    /// The same for the panel: as few lines as they fit on, those first that are wanted first.
     pub(super) short: String,
     /// The first object for scripts.
     pub(super) json: Value,
@@ -70,12 +70,13 @@ fn short(network: &Network, broker: &Broker, folder: &Folder) -> String {
     let (central, kafka) = (network.central.local_addr(), broker.address());
     let mut text = format!(
         "evmesh operator status --central {central}\n\
-         evmesh driver --driver 101 --central {central} --kafka {kafka}\n"
+         evmesh driver --driver 101 --central {central} --kafka {kafka}\n\
+         grpcurl -plaintext {central} list\n"
     );
     if let Some(point) = network.points.first() {
         let _ = writeln!(text, "evmesh point show --engine {}", point.engine_address());
     }
-    let _ = write!(text, "grpcurl -plaintext {central} list\nstate {}\nengines", folder.describe());
+    let _ = write!(text, "state {}\nengines", folder.describe());
     for point in &network.points {
         let _ = write!(text, "  {} {}", point.id, point.engine_address());
     }

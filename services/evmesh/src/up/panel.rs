@@ -8,7 +8,6 @@ use ratatui::{
         Layout, Rect,
     },
     text::Line,
-    widgets::Wrap,
 };
 use tokio::sync::watch;
 use ui::{KeyCode, Panel, room, tile};
@@ -16,9 +15,10 @@ use ui::{KeyCode, Panel, room, tile};
 /// The lower part gets at most so many lines, with its frame.
 const LOWER_HEIGHT: u16 = 16;
 
-/// Central's part keeps at least so many lines, for four charge points, a request and messages: on a small terminal the
-/// lower part shrinks.
-const UPPER_HEIGHT: u16 = 15;
+/// Central's part keeps at least so many lines, for four charge points, a request and three messages: on a small
+/// terminal the lower part shrinks, and goes where it has no line.
+const UPPER_HEIGHT: u16 = 19;
+const ONE_LINE: u16 = 3;
 
 #[derive(Debug)]
 pub(super) struct View {
@@ -29,7 +29,10 @@ pub(super) struct View {
 
 impl Panel for View {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
-        let lower = LOWER_HEIGHT.min(area.height.saturating_sub(UPPER_HEIGHT));
+        let lower = match area.height.saturating_sub(UPPER_HEIGHT) {
+            ..ONE_LINE => 0,
+            left => left.min(LOWER_HEIGHT),
+        };
         let [upper, lower] = Layout::vertical([Min(0), Length(lower)]).areas(area);
         self.central.draw(frame, upper);
         match &self.driver {
@@ -38,7 +41,7 @@ impl Panel for View {
                 let text = &self.addresses.short;
                 let title = " to paste into another shell; more is on the screen after q ";
                 let text = tile(title, text.lines().map(Line::raw).collect());
-                frame.render_widget(text.wrap(Wrap { trim: false }), lower);
+                frame.render_widget(text.wrap(), lower);
             }
         }
     }
@@ -105,6 +108,9 @@ mod tests {
         ] {
             assert!(whole.contains(&line), "'{line}' in\n{whole}");
         }
+        // Four charge points, a request and three messages need the lines above.
+        let pasted = whole.lines().position(|line| line.contains("to paste into"));
+        assert_eq!(pasted, Some(usize::from(UPPER_HEIGHT)), "{whole}");
         let small = picture(&view, 40, 10);
         assert!(small.contains("charge points") && !small.contains("grpcurl"), "{small}");
         picture(&view, 1, 1);

@@ -270,13 +270,13 @@ async fn guarded(
     match attempt.await {
         Ok(response) => {
             if peer.shared.breaker().succeeded() {
-                tracing::info!(peer = %peer.address(), "peer reached again");
+                tracing::debug!(peer = %peer.address(), "peer reached again");
             }
             Ok(response)
         }
         Err(Fault::Theirs(error)) => {
             if peer.shared.breaker().failed(Instant::now()) {
-                tracing::warn!(peer = %peer.address(), cause = %error, "peer lost");
+                tracing::debug!(peer = %peer.address(), cause = %error, "peer lost"); // its callers say it
             }
             Err(error)
         }
