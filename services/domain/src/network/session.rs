@@ -218,7 +218,7 @@ impl Session {
     /// it.
     pub fn came_to_nothing(&self) -> Option<Wall> {
         match self.settlement() {
-            Some(Settlement::Void { since }) if self.declined() => Some(*since),
+            Some(Settlement::Void { since }) if self.declined() && *since < Wall::MAX => Some(*since),
             _ => None,
         }
     }

@@ -215,6 +215,7 @@ fn at_the_settlement_deadline_the_highest_plausible_reading_told_of_a_supply_is_
         world.now.mono.0 += u64::try_from(world.config.settlement.as_millis()).unwrap();
         world.send(Command::Tick);
         assert_eq!(world.find(&session).ticket().is_some(), started);
+        assert_eq!(world.find(&session).came_to_nothing(), None, "its engine may come back with it");
     }
 }
 

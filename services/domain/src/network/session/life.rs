@@ -181,7 +181,8 @@ pub enum Settlement {
         /// When nobody waits for that word any more.
         deadline: Deadline,
     },
-    /// It never started, and nothing can start it any more: closed.
+    /// It never started, and nothing can start it any more: closed. `since` is [`Wall::MAX`] where telemetry told
+    /// otherwise and its engine never spoke.
     Void { since: Wall },
     /// The engine's store is lost: only Kafka may still tell of it.
     Lost {
