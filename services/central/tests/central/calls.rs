@@ -129,7 +129,8 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
         (central.request("101", "WELL").await, started.elapsed())
     });
     well.0.unwrap();
-    assert!(well.1 < std::time::Duration::from_secs(1), "{:?}", well.1);
+    // Sooner than any of them is given up, also beside compilers.
+    assert!(well.1 < std::time::Duration::from_secs(2), "{:?}", well.1);
     for answer in denied {
         assert_eq!(refusal(answer), (Code::FailedPrecondition, "ENGINE_SILENT".into()));
     }
