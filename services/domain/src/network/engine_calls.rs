@@ -303,8 +303,6 @@ impl Step<'_> {
         self.changed(id);
     }
 
-    /// The engine has forgotten a settled session. One that was refused, and is central's own since a moment ago, waits
-    /// for its ticket still.
     /// What it went on with after the ticket, and tells of no more, it has forgotten: a central whose rows are lost
     /// confirmed it, or it was a lie.
     fn has_forgotten(&mut self, point: &ChargePointId) {
@@ -316,6 +314,8 @@ impl Step<'_> {
         }
     }
 
+    /// The engine has forgotten a settled session. One that was refused, and is central's own since a moment ago, waits
+    /// for its ticket still.
     fn forgotten(&mut self, id: &SessionId) {
         if self.net.registry.find_session(id).is_some_and(|session| session.ticket().is_some()) {
             self.session_mut(id).forgotten();
