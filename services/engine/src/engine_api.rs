@@ -76,7 +76,12 @@ impl EngineService for EngineApi {
         &self,
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
-        self.call(request).await
+        let without_sessions = request.get_ref().without_sessions;
+        let mut response = self.call(request).await?;
+        if let Some(state) = response.get_mut().state.as_mut().filter(|_| without_sessions) {
+            (state.current, state.unsettled) = (None, Vec::new());
+        }
+        Ok(response)
     }
 
     async fn confirm_settled(

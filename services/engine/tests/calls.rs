@@ -82,6 +82,12 @@ async fn orders_are_carried_out_once() {
         assert_eq!(unsettled[0].end(), SupplyEnd::Stopped);
     }
     assert_eq!(outcome(2, "s2").await, RevokeOutcome::Ended);
+    // Who only asks whose engine it is, hears of no session.
+    let instance_id = engine.instance.clone();
+    let ask = GetEngineStateRequest { instance_id, without_sessions: true, ..Default::default() };
+    let state = engine.central().get_engine_state(ask).await.unwrap().into_inner().state.unwrap();
+    assert_eq!((state.current, state.unsettled), (None, vec![]));
+    assert_eq!((state.charge_point_id.as_str(), engine.state().await.unsettled.len()), ("MAD-01", 1));
     engine.stop().await;
 }
 
@@ -101,7 +107,8 @@ async fn another_instance_or_charge_point_gets_this_ones_state_and_nothing_else(
             ..engine.authorization(1, "s1")
         };
         let authorized = central.authorize_supply(authorize).await.unwrap().into_inner();
-        let ask = GetEngineStateRequest { instance_id: other(), charge_point_id: point(), epoch: 1 };
+        let (instance_id, charge_point_id) = (other(), point());
+        let ask = GetEngineStateRequest { instance_id, charge_point_id, epoch: 1, ..Default::default() };
         let state = central.get_engine_state(ask).await.unwrap().into_inner();
         let stop = StopSupplyRequest {
             instance_id: other(),

@@ -24,6 +24,8 @@ use tokio::runtime;
 
 /// The largest answer that is read: 1,000 unsettled sessions with their signatures are some 400 kB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// And that of an engine whose registration waits for it, which may be made up: the answer has no sessions.
+const MAX_PROVISIONAL_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Calls {
@@ -51,7 +53,9 @@ impl Calls {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
                 Ok(peer) => {
-                    let call = Call { address: &address, keys: &keys, charge_point: &charge_point, timeout };
+                    let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
+                    let (address, charge_point) = (&address, &charge_point);
+                    let call = Call { address, keys: &keys, charge_point, timeout, most };
                     AssertUnwindSafe(call.perform(peer, request))
                         .catch_unwind()
                         .await
@@ -92,15 +96,17 @@ struct Call<'a> {
     keys: &'a Keys,
     charge_point: &'a ChargePointId,
     timeout: Duration,
+    /// The largest answer that is read (bytes).
+    most: usize,
 }
 
 impl Call<'_> {
     async fn perform(self, peer: Peer, request: Request) -> Result<EngineAnswer, CallFailed> {
-        let Self { address, keys, charge_point, timeout } = self;
+        let Self { address, keys, charge_point, timeout, most } = self;
         if matches!(request, Request::Authorize(_)) {
             keys.ready().await;
         }
-        let client = EngineServiceClient::new(peer).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let client = EngineServiceClient::new(peer).max_decoding_message_size(most);
         let engine = || format!("the engine at {address}");
         // The peer sets the call's deadline; this one holds whatever a far side does with it.
         match tokio::time::timeout(timeout, ask(client, request)).await {

@@ -20,7 +20,7 @@ pub enum Request {
 impl Request {
     /// The question, to the charge point's engine and its instance; what it authorises is signed.
     pub fn of(keys: &Keys, call: &EngineCall) -> Self {
-        let EngineCall { charge_point, instance, epoch, request, .. } = call;
+        let EngineCall { charge_point, instance, epoch, request, provisional, .. } = call;
         let (instance_id, epoch) = (instance.to_string(), *epoch);
         let charge_point_id = charge_point.to_string();
         match request {
@@ -60,7 +60,13 @@ impl Request {
                 })
             }
             EngineRequest::GetState => {
-                Self::GetState(engine::GetEngineStateRequest { instance_id, charge_point_id, epoch })
+                let without_sessions = *provisional; // of who is not known nothing else is wanted
+                Self::GetState(engine::GetEngineStateRequest {
+                    instance_id,
+                    charge_point_id,
+                    epoch,
+                    without_sessions,
+                })
             }
         }
     }

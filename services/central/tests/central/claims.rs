@@ -2,14 +2,14 @@
 
 use crate::{
     engine::Engine,
-    running_central::{Central, Monitor, PATIENCE, no_kafka, options},
+    running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
 use evmesh_proto::{
     engine::{SupplyEnd, SupplyRecord, SupplyState},
     network::{ChargePointStatus, Price, SessionState},
     operations::{self, settle_session_request::Verdict},
 };
-use mesh::testing;
+use mesh::{grpc::reason, testing};
 use tonic::Code;
 
 /// 10 MWh at 1,000 EUR a kWh.
@@ -33,6 +33,20 @@ async fn stops(engine: &Engine, before: usize) {
         (stops > before).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_engine_that_is_not_known_yet_little_is_read() {
+    let central = Central::start(no_kafka()).await;
+    let engine = Engine::start("store").await;
+    engine.inside().unsettled.extend((0..1_000).map(|n| invented(&format!("session-{n:050}"), "9001")));
+    engine.inside().older = true;
+    let refused = central.points.clone().register_charge_point(registration("MAD-01", &engine)).await;
+    assert_eq!(reason(&refused.unwrap_err()).as_deref(), Some("ENGINE_SILENT"));
+    engine.inside().older = false;
+    let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;
+    central.says("its engine claims 1000 sessions that central never authorised").await;
+    central.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,8 @@ pub(crate) struct Inside {
     pub(crate) stubborn: bool,
     /// A car is there.
     pub(crate) plugged_in: bool,
+    /// It names its sessions whatever it is asked.
+    pub(crate) older: bool,
     pub(crate) instance: String,
     /// Whose it is; empty: whichever is registered with it, as if it were as many.
     pub(crate) charge_point: String,
@@ -77,6 +79,7 @@ impl Engine {
             mood: Mood::Willing,
             stubborn: false,
             plugged_in: false,
+            older: false,
             instance: instance.to_owned(),
             charge_point: String::new(),
             heard: BTreeSet::new(),
@@ -268,6 +271,9 @@ impl EngineService for Served {
         let mut state = inside.state();
         if let Some(state) = state.as_mut().filter(|state| state.charge_point_id.is_empty()) {
             state.charge_point_id = request.charge_point_id;
+        }
+        if let Some(state) = state.as_mut().filter(|_| request.without_sessions && !inside.older) {
+            (state.current, state.unsettled) = (None, Vec::new());
         }
         Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state }))
     }
