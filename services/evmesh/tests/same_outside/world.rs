@@ -144,6 +144,20 @@ impl World {
         }
     }
 
+    /// Calls central until it refuses for this reason; nothing is noted.
+    pub(crate) async fn until_refused(&mut self, whom: &str, name: &str, request: &Value, reason: &str) {
+        let deadline = mesh::now().mono + PATIENCE;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            let answer = self.ask(whom, name, request).await;
+            if answer.as_ref().is_err_and(|status| mesh::grpc::reason(status).as_deref() == Some(reason)) {
+                return;
+            }
+            assert!(mesh::now().mono < deadline, "not within {PATIENCE:?}: {reason}; {name} says {answer:?}");
+        }
+    }
+
     /// Waits until something that central does not tell is so.
     pub(crate) async fn eventually<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
         mesh::testing::eventually(what, PATIENCE, || async { look(self) }).await
