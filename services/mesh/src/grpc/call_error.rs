@@ -126,8 +126,9 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .chain(of_h2().filter_map(h2::Error::get_io));
     let closed = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof];
-    // hyper says it in its own words only.
-    if innermost == "connection closed" || of_io.any(|error| closed.contains(&error.kind())) {
+    // hyper says it in its own words only: it ended with the call, or before.
+    let by_hyper = ["connection closed", "connection was not ready"].contains(&innermost.as_str());
+    if by_hyper || of_io.any(|error| closed.contains(&error.kind())) {
         return "the connection was closed; perhaps something else listens there, or a server with TLS"
             .to_owned();
     }
@@ -137,6 +138,22 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_ends_a_connection_it_is_one_sentence() {
+        let ends = [
+            io::Error::other("connection closed"),
+            io::Error::other("connection was not ready"),
+            io::ErrorKind::ConnectionReset.into(),
+        ];
+        for error in ends {
+            assert!(
+                cause(&error).starts_with("the connection was closed; perhaps something else"),
+                "{error}"
+            );
+        }
+        assert_eq!(cause(&io::Error::other("connection refused")), "connection refused");
+    }
 
     #[test]
     fn an_error_survives_the_generated_client_and_says_what_to_show() {
