@@ -117,7 +117,7 @@ r#"    /// The engine agreed.
     },
     Break {
         name: "late-reading-billed",
-        promises: &["INV-1", "INV-4", "INV-6"], // in memory, and not on disk
+        promises: &["INV-1", "INV-4", "INV-6", "INV-10"], // in memory, and not on disk; or a liar's word is billed
         edits: &[edit!("domain/src/network/session/reading.rs":
 "            return match (ticket.note(reading.energy), over) {"
 => r#"            if crate::broken("late-reading-billed") && reading.energy > ticket.energy {
