@@ -35,7 +35,7 @@ const CONFIRM_MOST: usize = 1000;
 /// So many settled sessions a charge point stay with their engine until a copy of them is kept outside the store: a
 /// day's, and far less than an engine keeps. With more, that place is away for so long that the oldest ones are on
 /// this store alone.
-const HOLD_MOST: usize = 32;
+pub(super) const HOLD_MOST: usize = 32;
 /// How often an authorisation gets a higher number before the engine's refusal counts.
 const RENUMBER_MOST: u32 = 3;
 
@@ -316,7 +316,7 @@ impl Step<'_> {
 
     /// The engine has forgotten a settled session. One that was refused, and is central's own since a moment ago, waits
     /// for its ticket still.
-    fn forgotten(&mut self, id: &SessionId) {
+    pub(super) fn forgotten(&mut self, id: &SessionId) {
         if self.net.registry.find_session(id).is_some_and(|session| session.ticket().is_some()) {
             self.session_mut(id).forgotten();
             self.changed(id);

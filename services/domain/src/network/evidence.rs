@@ -9,6 +9,7 @@ use super::{
     denial::SupplyFailure,
     effect::Level,
     engine::{Claim, EngineReport},
+    engine_calls::HOLD_MOST,
     gauges::Gauges,
     session::{
         Session,
@@ -22,6 +23,10 @@ use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids:
 /// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
 /// in each.
 const LOOK_UPS: usize = 64;
+
+/// So many sessions with their tickets are kept until their engine has forgotten them: twice as many as wait there for
+/// their copy at most.
+const TICKETS_KEPT: usize = 2 * HOLD_MOST;
 
 /// An engine's messages are numbered up to this: what central tells after the last one has numbers too.
 const LAST_SEQ: u64 = MAX_NUMBER - 3;
@@ -86,6 +91,7 @@ impl Step<'_> {
             let supplying = heard != Heard::NotYet && claim.record.state == SupplyState::Supplying;
             supplies = supplying.then(|| claim.record.session.clone());
         }
+        self.lets_tickets_go(id);
         self.has_in_hand(id, report.current.as_ref().map(|claim| &claim.record.session), report.plugged_in);
         self.point_mut(id).supplies = supplies;
         self.has_unattested(id, unattested);
@@ -110,6 +116,10 @@ impl Step<'_> {
             None => match self.look_up(id, look_ups) {
                 Some(archived) if theirs(&archived) && is_over(&archived, record) => {
                     self.point_mut(point).closed.insert(id.clone());
+                    return Heard::Taken;
+                }
+                // It tells of it again, when a person has looked at the others.
+                Some(archived) if theirs(&archived) && archived.declined() && self.has_reviews(point) => {
                     return Heard::Taken;
                 }
                 Some(archived) if theirs(&archived) => self.revive(archived),
@@ -252,8 +262,24 @@ impl Step<'_> {
         let name = if ticket.estimated() { "tickets_estimated" } else { "tickets_issued" };
         let (driver, point) = (&session.driver, &session.charge_point);
         let text = format!("ticket for driver {driver} at {point}: {}, {}", ticket.energy, ticket.amount);
+        let point = point.clone();
         self.notify_ticket(id, ticket);
         self.happened(Level::Info, name, text);
+        self.lets_tickets_go(&point);
+    }
+
+    /// An engine that never says that it has forgotten what was billed takes up no more room than others: the oldest
+    /// of too many leave the memory, as if it had. Should it tell of them again, it is told again to forget them.
+    fn lets_tickets_go(&mut self, id: &ChargePointId) {
+        let point = self.point(id);
+        if point.ended.len() <= TICKETS_KEPT {
+            return; // the common case
+        }
+        let billed = || self.net.registry.ended_at(point).filter(|session| session.ticket().is_some());
+        let too_many = billed().count().saturating_sub(TICKETS_KEPT);
+        for id in billed().take(too_many).map(|session| session.id.clone()).collect::<Vec<_>>() {
+            self.forgotten(&id);
+        }
     }
 
     /// Ends an open session without a final reading. Its ticket, if one is due, has to wait.

@@ -142,10 +142,16 @@ impl Step<'_> {
             let text = format!("{id} is connected; stop its monitor first, or it would come back at once");
             return denied(Reason::ChargePointConnected, text);
         }
-        if let Some(session) = point.open.iter().chain(&point.ended).next() {
+        let sessions = || point.open.iter().chain(&point.ended);
+        if let Some(session) = sessions().find(|session| !self.session(session).settled()) {
             let text =
                 format!("session {session} at {id} is not settled yet; forget the charge point after it");
             return denied(Reason::ChargePointBusy, text);
+        }
+        // Those left have their tickets: an engine that is gone for good does not say that it has forgotten them.
+        for session in sessions().cloned().collect::<Vec<_>>() {
+            self.forgotten(&session);
+            self.net.close_now(&session);
         }
         self.leaves(id);
         self.happened(Level::Info, "orders", format!("{id} is forgotten by the operator's order"));
@@ -155,6 +161,7 @@ impl Step<'_> {
     /// One that is disconnected, and has nothing in memory.
     pub(super) fn leaves(&mut self, id: &ChargePointId) {
         self.drops_numbers(id);
+        self.untouch(id);
         self.net.registry.remove_point(id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());

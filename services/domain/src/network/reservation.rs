@@ -20,6 +20,8 @@ const A_REFUSAL: Duration = Duration::from_secs(5);
 const REFUSALS_AHEAD: Duration = Duration::from_secs(30);
 /// Of so many requests an engine may owe its word; each is asked for again and again.
 const UNSAID_MOST: usize = 32;
+/// So many of a charge point's sessions may be under review: with more nobody would find those of the others.
+const REVIEWS_MOST: usize = 32;
 /// So many reservations open at once are enough for one host, however small the network is.
 const A_HOST: usize = 20;
 
@@ -101,10 +103,23 @@ impl Step<'_> {
                 "the engine of {id} does not say what became of {UNSAID_MOST} requests; choose another charge point"
             );
             (text, A_REFUSAL)
+        } else if self.has_reviews(id) {
+            let text = format!(
+                "{REVIEWS_MOST} sessions at {id} are under review, and wait for their operator; choose another charge \
+                 point"
+            );
+            (text, A_REFUSAL)
         } else {
             return Ok(());
         };
         Err(Denial { retry_after: Some(wait), ..Denial::new(Reason::EngineRefused, text) })
+    }
+
+    /// Do as many of its sessions wait for a person as anybody could look at?
+    pub(super) fn has_reviews(&self, id: &ChargePointId) -> bool {
+        let point = self.point(id);
+        let reviews = || self.net.registry.ended_at(point).filter(|session| session.review().is_some());
+        point.ended.len() >= REVIEWS_MOST && reviews().count() >= REVIEWS_MOST
     }
 
     /// May it have a reservation, at this charge point if it names one?

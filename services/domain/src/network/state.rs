@@ -84,6 +84,8 @@ pub struct Network {
     pub(super) changed_points: BTreeSet<ChargePointId>,
     pub(super) forgotten_points: BTreeSet<ChargePointId>,
     pub(super) changed_sessions: BTreeSet<SessionId>,
+    /// Closed in this step, and out of memory before its end.
+    pub(super) left: Vec<Session>,
 }
 
 impl Network {
@@ -114,6 +116,7 @@ impl Network {
             changed_points: BTreeSet::new(),
             forgotten_points: BTreeSet::new(),
             changed_sessions: BTreeSet::new(),
+            left: Vec::new(),
         };
         for point in stored.charge_points {
             let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
@@ -157,11 +160,12 @@ impl Network {
     pub fn take_changes(&mut self) -> Changes {
         let points = std::mem::take(&mut self.changed_points);
         let sessions = std::mem::take(&mut self.changed_sessions);
+        let left = std::mem::take(&mut self.left);
         let (answers, expired_answers) = self.answers.take_changes();
         Changes {
             charge_points: points.iter().map(|id| self.registry.point(id).stored.clone()).collect(),
             forgotten_points: std::mem::take(&mut self.forgotten_points).into_iter().collect(),
-            sessions: sessions.iter().map(|id| self.save(id)).collect(),
+            sessions: sessions.iter().map(|id| self.save(id)).chain(left).collect(),
             answers,
             expired_answers,
         }
@@ -186,6 +190,13 @@ impl Network {
         }
         sessions.retain(|id| !self.changed_sessions.contains(id));
         sessions.iter().map(|id| self.save(id)).collect()
+    }
+
+    /// A closed session leaves the memory before the step's end: its charge point does.
+    pub(super) fn close_now(&mut self, id: &SessionId) {
+        self.changed_sessions.remove(id);
+        let copy = self.save(id);
+        self.left.push(copy);
     }
 
     /// A copy to be written: from here on its reading counts as saved.

@@ -83,6 +83,11 @@ impl<'a> Step<'a> {
         self.touched.insert(id.clone());
     }
 
+    /// It is there no more.
+    pub(super) fn untouch(&mut self, id: &ChargePointId) {
+        self.touched.remove(id);
+    }
+
     /// The engine's state is wanted, as soon as may be.
     pub(super) fn ask(&mut self, id: &ChargePointId) {
         self.point_mut(id).ask = true;

@@ -169,3 +169,111 @@ fn an_engine_that_does_not_say_what_became_of_thirty_two_requests_gets_no_more()
     }
     assert_eq!((granted, world.net.sessions().count()), (32, 32));
 }
+
+impl World {
+    /// A driver asks for A; its engine grants that, and has it ended with so much, in one answer. `None`: denied.
+    fn supplied_at_once(&mut self, wh: u64) -> Option<SessionId> {
+        let (token, session) = self.request("d", Target::Named(cp("A")));
+        if self.granted(token) == Some(false) {
+            return None;
+        }
+        for _ in 0..9 {
+            match self.call("A").clone() {
+                EngineRequest::Authorize { .. } => {
+                    self.answer("A", CallOutcome::Done, None, vec![record(&session, "d", OVER, 3, wh)]);
+                    return Some(session);
+                }
+                EngineRequest::GetState | EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } => {
+                    self.answer("A", CallOutcome::Busy, None, vec![])
+                }
+                EngineRequest::Revoke { .. } => self.answer("A", CallOutcome::Revoked, None, vec![]),
+            }
+        }
+        panic!("it is not asked");
+    }
+
+    /// Its engine is asked, and answers with these.
+    fn ask_and_answer(&mut self, outcome: CallOutcome, unsettled: Vec<domain::SupplyRecord>) {
+        while !self.calls.contains_key(&cp("A")) {
+            self.telemetry("A", None, None, MessageKind::Ended(SupplyEnd::EngineFault), 0, None);
+            self.advance(250, &["A"]);
+        }
+        self.answer("A", outcome, None, unsettled);
+    }
+
+    fn settle(&mut self, session: &SessionId) {
+        let (by, reason) = ("192.0.2.1".to_owned(), "looked at".to_owned());
+        let (session, verdict) = (session.clone(), domain::network::Verdict::Accepted);
+        self.order(Order::Settle { session, verdict, by, reason });
+    }
+}
+
+#[test]
+fn of_an_engine_that_never_says_that_it_has_forgotten_the_oldest_tickets_leave_the_memory() {
+    let mut world = World::with_points(&["A"]);
+    let sessions: Vec<_> = (0..100).map(|_| world.supplied_at_once(1).expect("it is free")).collect();
+    let in_memory = |world: &World, id: &SessionId| world.net.session(id).is_some();
+    let kept: Vec<_> = sessions.iter().filter(|id| in_memory(&world, id)).collect();
+    assert_eq!(kept.len(), 64, "of {}", sessions.len());
+    assert!(sessions.iter().all(|id| world.pages.sessions[id].ticket().is_some()), "each has its ticket");
+    // What it tells of one that has left is no news, and it is asked to forget that one too.
+    let left = sessions.iter().find(|id| !in_memory(&world, id)).unwrap();
+    let confirms = |world: &World| match world.calls.get(&cp("A")).map(|call| &call.request) {
+        Some(EngineRequest::Confirm { sessions }) => sessions.contains(left),
+        _ => false,
+    };
+    for _ in 0..9 {
+        world.ask_and_answer(CallOutcome::Busy, vec![record(left, "d", OVER, 3, 1)]);
+        if confirms(&world) {
+            break;
+        }
+    }
+    assert!(confirms(&world));
+    assert!(!in_memory(&world, left));
+}
+
+#[test]
+fn a_charge_point_with_many_sessions_under_review_gets_no_more() {
+    let mut world = World::with(domain::network::Config::default());
+    world.connect("A");
+    let mut sessions = Vec::new();
+    while let Some(session) = world.supplied_at_once(9_999_000) {
+        assert!(world.find(&session).review().is_some());
+        sessions.push(session);
+        assert!(sessions.len() < 99);
+    }
+    assert_eq!(sessions.len(), 32);
+    // Nor do those that had come to nothing, told of now.
+    world.settle(&sessions[0]);
+    assert!(world.supplied_at_once(1).is_some(), "its operator has looked at one");
+}
+
+#[test]
+fn what_comes_after_a_ticket_is_a_row_once_and_not_each_time_that_it_is_more() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.supplying("d", "A");
+    world.says("A", "d", &session, 3, MessageKind::Ended(SupplyEnd::Completed), 900);
+    for wh in 901..950 {
+        world.answer("A", CallOutcome::Busy, None, vec![record(&session, "d", OVER, 3, wh)]);
+        if !world.calls.contains_key(&cp("A")) {
+            world.advance(1_250, &["A"]);
+        }
+    }
+    assert_eq!(world.pages.sessions[&session].ticket().unwrap().late_energy.wh(), 901);
+}
+
+#[test]
+fn what_is_reported_of_a_session_under_review_is_a_row_only_where_it_is_much_more() {
+    let mut world = World::with(domain::network::Config::default());
+    world.connect("A");
+    let session = world.supplied_at_once(1_000_000).unwrap();
+    let mut rows = 0;
+    for wh in 1_000_001..1_000_500 {
+        let before = world.pages.sessions[&session].clone();
+        world.ask_and_answer(CallOutcome::Done, vec![record(&session, "d", OVER, 3, wh)]);
+        rows += usize::from(world.pages.sessions[&session] != before);
+    }
+    assert_eq!(rows, 0);
+    world.ask_and_answer(CallOutcome::Done, vec![record(&session, "d", OVER, 3, 1_200_000)]);
+    assert_eq!(world.pages.sessions[&session].review().unwrap().energy.wh(), 1_200_000);
+}

@@ -134,14 +134,17 @@ fn a_charge_point_is_forgotten_once_it_is_disconnected_and_settled() {
     assert_eq!(refused(&mut world), Reason::ChargePointBusy, "a supply runs");
     let end = domain::network::MessageKind::Ended(domain::SupplyEnd::Completed);
     world.says("A", "d", &session, 2, end, 1_000);
-    assert_eq!(refused(&mut world), Reason::ChargePointBusy, "its engine has not forgotten its record");
-    world.answer("A", CallOutcome::Done, None, vec![]);
-    assert!(world.find(&session).closed());
+    assert!(world.find(&session).may_be_forgotten(), "an engine that is gone for good says nothing more");
     let token = world.order(Order::Forget(cp("A")));
     assert_eq!(world.replies[&token.number], Reply::Ordered(token, Ok(Ordered { count: 1 })));
     assert_eq!(world.pages.points.keys().cloned().collect::<Vec<_>>(), [cp("B")]);
     assert_eq!((world.net.charge_point_count(), refused(&mut world)), (1, Reason::ChargePointUnknown));
-    assert!(world.find(&session).ticket().is_some(), "its ticket stays");
+    let kept = world.pages.sessions[&session].clone();
+    assert!(
+        kept.ticket().is_some() && kept.closed() && world.net.session(&session).is_none(),
+        "its ticket stays"
+    );
+    world.silence("A");
     // What still comes of it, or asks for it, meets nothing.
     world.message("A", "d", &session, 3, end, 2_000);
     assert_eq!(world.dead_letters, ["no charge point A is registered"]);

@@ -65,7 +65,9 @@ impl Session {
             if over {
                 *held = Some(Held { over, revoke: false }); // estimated: now the engine has a record to be forgotten
             }
-            return match (ticket.note(reading.energy), over) {
+            // Noted at first and at its end, and not each time that an engine has more: each is a row on disk.
+            let noted = (over || ticket.late_energy == Energy::ZERO) && ticket.note(reading.energy);
+            return match (noted, over) {
                 (true, _) => Read::Late,
                 (false, true) => Read::Over,
                 (false, false) => Read::Repeat,

@@ -12,6 +12,9 @@ use super::{
 use crate::network::gauges::Gauges;
 use crate::{Energy, Now, Wall};
 
+/// Until its end is told, what is reported is news once it is more by one part in so many: each is a row on disk.
+const NEWS: u64 = 8;
+
 impl Session {
     /// Its engine's word is not believed: of it, `delivered` is, and up to `most`.
     pub(super) fn doubt(
@@ -68,7 +71,7 @@ impl Session {
         if held.is_none() {
             reported.energy = reading.energy;
             reported.doubt = "its charge point tells of it only now, after it had come to nothing".into();
-        } else if !over && reading.energy <= reported.energy {
+        } else if !over && reading.energy.wh() <= reported.energy.wh() + reported.energy.wh() / NEWS {
             return Read::Repeat;
         }
         reported.energy = reported.energy.max(reading.energy);

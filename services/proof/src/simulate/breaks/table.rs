@@ -119,11 +119,11 @@ r#"    /// The engine agreed.
         name: "late-reading-billed",
         promises: &["INV-1", "INV-4", "INV-6", "INV-10"], // in memory, and not on disk; or a liar's word is billed
         edits: &[edit!("domain/src/network/session/reading.rs":
-"            return match (ticket.note(reading.energy), over) {"
+"            return match (noted, over) {"
 => r#"            if crate::broken("late-reading-billed") && reading.energy > ticket.energy {
                 *ticket = Ticket::issue(self.facts.price, reading.energy, ticket.end, ticket.issued);
             }
-            return match (ticket.note(reading.energy), over) {"#)],
+            return match (noted, over) {"#)],
     },
     Break {
         name: "confirmed-before-settled",
