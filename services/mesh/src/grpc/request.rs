@@ -15,11 +15,11 @@ use tonic::{Status, body::Body};
 /// How gRPC begins a message: whether it is compressed, and how long it is.
 const HEAD: usize = 5;
 
-/// All of a call's body, in memory. Of one that is longer than `most` (bytes), or says that it will be, only what is
-/// there: that is enough to refuse it.
-pub(super) async fn whole(mut body: Body, most: usize, account: &Account) -> Result<Body, Status> {
+/// All of a call's body, in memory, and its data beside it. Of one that is longer than `most` (bytes), or says that it
+/// will be, only what is there: that is enough to refuse it.
+pub(super) async fn whole(mut body: Body, most: usize, account: &Account) -> Result<(Body, Bytes), Status> {
     if body.is_end_stream() {
-        return Ok(body);
+        return Ok((body, Bytes::new()));
     }
     let (mut unsent, mut data, mut trailers) = (account.unsent(), BytesMut::new(), None);
     while let Some(frame) = body.frame().await.transpose()? {
@@ -35,7 +35,13 @@ pub(super) async fn whole(mut body: Body, most: usize, account: &Account) -> Res
             break;
         }
     }
-    Ok(Body::new(Whole { data: data.freeze(), trailers }))
+    let data = data.freeze();
+    Ok((Body::new(Whole { data: data.clone(), trailers }), data))
+}
+
+/// The message of a call's data, as its first one is framed.
+pub(super) fn message<T: prost::Message + Default>(data: &[u8]) -> Option<T> {
+    T::decode(data.get(HEAD..)?).ok()
 }
 
 /// How long a message says that it is (bytes).

@@ -28,6 +28,9 @@ pub const REQUEST_CODING: CompressionEncoding = CompressionEncoding::Gzip;
 /// The largest request of health and of reflection (bytes): the name of a service, a file or a symbol. What is half
 /// sent is kept, and nothing else bounds how many of those there are.
 const MAX_OWN_MESSAGE: usize = 1024;
+/// Under this name health says whether a server is ready for its callers: asked within the limits that theirs have, so
+/// that one without a place for them answers `OVERLOADED`.
+pub(super) const READY: &str = "ready";
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -118,9 +121,9 @@ impl GrpcServer {
     }
 }
 
-/// What health says of every service, and under the empty name of the server as a whole.
+/// What health says of every service, and under the empty name of the server as a whole, which is [`READY`] then.
 async fn report(health: &HealthReporter, names: &[&'static str], status: ServingStatus) {
-    for name in [""].iter().chain(names) {
+    for name in ["", READY].iter().chain(names) {
         health.set_service_status(*name, status).await;
     }
 }

@@ -8,6 +8,7 @@ use super::{
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
     request,
+    server::READY,
     server_options::ServerOptions,
     shares::{Held, Shares},
     streams::{Full, Streams},
@@ -15,6 +16,7 @@ use super::{
     uniform,
 };
 use crate::{Shutdown, trace};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use std::{
     any::Any,
@@ -28,6 +30,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Code, Status, body::Body, service::Routes};
+use tonic_health::pb::HealthCheckRequest;
 use tower::Service;
 use tracing::Instrument as _;
 
@@ -44,7 +47,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(2);
 /// A path that no method has gets this label, so that callers cannot make up metrics.
 const UNKNOWN_METHOD: &str = "unknown";
 
-/// Who asks whether this server lives is answered when it is full too: restarting it would help nobody.
+/// Who asks whether this server lives is answered when it is full too, since restarting it would help nobody; who asks
+/// whether it is [`READY`] is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// Each of its messages is a question that is answered at once: a stream that has nothing to say for longer than a call
@@ -247,20 +251,23 @@ async fn admit(
     // A stream has no time limit, but its beginning has: else a first message that never comes whole is kept for ever.
     let begins = arrived + limit.map_or(shared.request_timeout, |limit| limit.min(shared.request_timeout));
 
+    let mut data = Bytes::new();
     // A call's message comes first, and a place for it then: one that is half sent keeps nobody out.
     if method == Method::Unary && path != UNKNOWN_METHOD {
         let (head, body) = request.into_parts();
         let sent = request::whole(body, shared.max_message_bytes, account);
         let late = "the request was not sent whole in time; send it all at once";
-        let body = shared.within(begins.min(arrived + SENT_WITHIN), late, sent).await?;
+        let sent = shared.within(begins.min(arrived + SENT_WITHIN), late, sent).await?;
         // Nobody hears it: who sends a call no further has gone.
         let gone = |_| Failure::new(Code::InvalidArgument, "MALFORMED_REQUEST", "it was given up half sent");
-        request = Request::from_parts(head, body.map_err(gone)?);
+        let body;
+        (body, data) = sent.map_err(gone)?;
+        request = Request::from_parts(head, body);
     }
 
     // Load shedding and the limits of concurrency: who does not fit is told at once when to come back.
     let place = match path {
-        HEALTH_CHECK => None,
+        HEALTH_CHECK if !asks_for_readiness(&data) => None,
         _ => Some(shared.place(path, method, account, &mut request)?),
     };
 
@@ -277,6 +284,11 @@ async fn admit(
         Ok(Err(never)) => match never {},
         Err(_) => Err(Failure::internal("a handler panicked")),
     }
+}
+
+/// Whether a server is ready for its callers is asked as one of them: it takes a place.
+fn asks_for_readiness(data: &[u8]) -> bool {
+    request::message::<HealthCheckRequest>(data).is_some_and(|asked| asked.service == READY)
 }
 
 /// Authentication and authorisation belong here: identities are not there yet, so everyone may do everything.

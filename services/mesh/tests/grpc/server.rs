@@ -246,6 +246,21 @@ async fn health_is_told_and_changes() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_place_for_its_callers_lives_and_is_not_ready() {
+    for (max_concurrent_requests, ready) in [(0, false), (1, true)] {
+        let running = start(ServerOptions { max_concurrent_requests, ..Default::default() }).await;
+        let mut health = HealthClient::new(channel(&running).await);
+        let check = |service: &str| HealthCheckRequest { service: service.into() };
+        let lives = health.check(check("")).await.unwrap().into_inner();
+        assert_eq!(lives.status(), ServingStatus::Serving);
+        match health.check(check("ready")).await {
+            Ok(answer) => assert_eq!((ready, answer.into_inner().status()), (true, ServingStatus::Serving)),
+            Err(refused) => assert_eq!((ready, reason(&refused).as_deref()), (false, Some("OVERLOADED"))),
+        }
+    }
+}
+
+#[tokio::test]
 async fn both_reflections_list_what_is_served() {
     let running = start(ServerOptions::default()).await;
     let mut expected =

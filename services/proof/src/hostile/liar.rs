@@ -36,6 +36,8 @@ pub(super) struct Inside {
     pub(super) authorizes_after: Option<Duration>,
     /// What it says of an authorisation; what is unspecified is granted.
     pub(super) refuses: CallResult,
+    /// Of what it refuses it claims that the request's next session has ended there already.
+    pub(super) guesses: bool,
     /// What it granted it supplies at once.
     pub(super) supplies: bool,
     /// It obeys a stop.
@@ -203,6 +205,20 @@ impl EngineService for Served {
             });
             CallResult::Done
         } else {
+            if inside.guesses {
+                inside.state.unsettled.push(SupplyRecord {
+                    session_id: format!("{}.2", request.session_id),
+                    driver_id: request.driver_id,
+                    price: request.price,
+                    authorization_number: request.authorization_number + 1,
+                    state: SupplyState::Ended.into(),
+                    end: SupplyEnd::Completed.into(),
+                    seq: 9,
+                    energy_wh: 9_000,
+                    signature: request.signature,
+                    ..SupplyRecord::default()
+                });
+            }
             inside.refuses
         };
         let state = Some(inside.state.clone());

@@ -1,8 +1,9 @@
 //! Engines that lie, and strangers who speak to true ones.
 
+use super::requests::anywhere;
 use crate::hostile::{
     liar::Liar,
-    network::{MICROS_PER_KWH, Network, OTHER, eventually},
+    network::{BATTERY_WH, MICROS_PER_KWH, Network, OTHER, eventually},
 };
 use anyhow::{Context as _, ensure};
 use evmesh_proto::{
@@ -163,6 +164,38 @@ pub(super) async fn implausible_readings(network: &Network) -> anyhow::Result<St
 async fn free(network: &Network, id: &str, driver: &str) -> anyhow::Result<String> {
     let session = eventually("it is granted", async || network.request(driver, id).await.ok()).await?;
     Ok(session.session_id)
+}
+
+/// The cheapest engine refuses whoever wants to charge anywhere, and claims the session of the next attempt as its own,
+/// with the signature of the one that it refused.
+pub(super) async fn guessed_sessions(network: &Network) -> anyhow::Result<String> {
+    const ID: &str = "LIE-07";
+    const REQUESTS: usize = 2;
+    let liar = Liar::start(ID, "store-of-a-guesser").await?;
+    {
+        let mut inside = liar.inside();
+        (inside.refuses, inside.guesses) = (CallResult::Busy, true);
+    }
+    let attended = liar.attend(network, 0).await?;
+    network.is_free(ID).await?;
+    for n in 0..REQUESTS {
+        let driver = format!("guessed-{n}");
+        let (session, _) = anywhere(network, &driver).await.context("it is denied")?;
+        ensure!(session.charge_point_id == OTHER, "not at the one that authorises: {session:?}");
+        eventually("its ticket", async || network.tickets(&driver, OTHER).await.ok()?.pop()).await?;
+        network.is_free(OTHER).await?;
+        let tickets = network.tickets(&driver, "").await?;
+        let exact = matches!(tickets.as_slice(), [one] if one.energy_wh == BATTERY_WH);
+        ensure!(exact, "not one exact ticket: {tickets:?}");
+    }
+    let claimed = liar.inside().state.unsettled.len();
+    ensure!(claimed >= 1, "it was never asked, and has guessed nothing");
+    ensure!(network.tickets("", ID).await?.is_empty(), "what it guessed is billed");
+    drop((attended, liar));
+    network.forget(ID).await?;
+    Ok(format!(
+        "an engine claimed {claimed} sessions that others were given; {REQUESTS} charges, one exact ticket each"
+    ))
 }
 
 /// Numbers at their very end: of an engine that claims to have seen them all, and of a stranger who attends a true

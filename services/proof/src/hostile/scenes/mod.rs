@@ -51,7 +51,7 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 20] = [
+pub(super) const SCENES: [Scene; 21] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("half-sent-calls", |network| Box::pin(places::half_sent_calls(network))),
@@ -63,6 +63,7 @@ pub(super) const SCENES: [Scene; 20] = [
     scene("invented-records", |network| Box::pin(engines::invented_records(network))),
     Scene { slow: true, ..scene("ignored-stops", |network| Box::pin(engines::ignored_stops(network))) },
     scene("implausible-readings", |network| Box::pin(engines::implausible_readings(network))),
+    scene("guessed-sessions", |network| Box::pin(engines::guessed_sessions(network))),
     scene("impossible-numbers", |network| Box::pin(engines::impossible_numbers(network))),
     scene("made-up-registrations", |network| Box::pin(newcomers::made_up_registrations(network))),
     scene("denied-requests", |network| Box::pin(requests::denied_requests(network))),

@@ -106,7 +106,7 @@ async fn under_other_names(network: &Network, id: &str) -> anyhow::Result<usize>
     bail!("an address reserves under other names without end");
 }
 
-async fn anywhere(network: &Network, driver: &str) -> Result<(Session, Duration), Status> {
+pub(super) async fn anywhere(network: &Network, driver: &str) -> Result<(Session, Duration), Status> {
     let request = RequestChargeRequest {
         driver_id: driver.into(),
         location_prefix: ELSEWHERE.into(),
