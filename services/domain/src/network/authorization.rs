@@ -211,16 +211,20 @@ impl Step<'_> {
                 && still_free()
                 && self.is_of_use(point).is_ok()
         };
-        let price = |point: &Point| self.may_cost(pending, point.stored.price);
         // One host may have many that fail: it costs a request one try while others are free.
         let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
-        let apart = |point: &&Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
-        let fitting = || registry.free().filter(fits);
-        let paid = || fitting().filter(|point| price(point).is_ok());
-        let too_dear = || fitting().next().and_then(|point| price(point).err());
-        match paid().find(apart).or_else(|| paid().next()) {
+        let apart = |point: &Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
+        let (mut first, mut too_dear) = (None, None);
+        for point in registry.free().filter(fits) {
+            match self.may_cost(pending, point.stored.price) {
+                Ok(()) if apart(point) => return Ok(point.stored.id.clone()),
+                Ok(()) => first = first.or(Some(point)),
+                Err(denial) => too_dear = too_dear.or(Some(denial)),
+            }
+        }
+        match first {
             Some(point) => Ok(point.stored.id.clone()),
-            None if let Some(denial) = too_dear() => Err(denial),
+            None if let Some(denial) = too_dear => Err(denial),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later";
                 Err(Denial::new(Reason::NoChargePointFree, text))
