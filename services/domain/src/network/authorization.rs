@@ -10,7 +10,7 @@ use super::{
     cooling::{Asker, Who},
     denial::{Denial, Reason},
     effect::Level,
-    pending::Pending,
+    pending::{Against, Pending},
     plausible::{GRACE, most_in},
     request::Asked,
     session::{
@@ -109,7 +109,7 @@ impl Step<'_> {
         max_price: Option<Price>,
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
-        let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
+        let deadline = asked.context.deadline.filter(|deadline| *deadline < longest);
         let host = self.net.config.is_one(&asked.context.address).then(|| asked.context.address.clone());
         let who = match &named {
             Some(id) if driver.is_guest() => {
@@ -132,8 +132,9 @@ impl Step<'_> {
             max_price,
             base: base.clone(),
             tried: BTreeSet::new(),
-            until,
-            whole: false,
+            until: deadline.unwrap_or(longest),
+            hurried: deadline.is_some(),
+            against: Against::Nobody,
         };
         if let Some(open) = self.net.open_session(&pending.driver) {
             let text = format!(
@@ -241,9 +242,17 @@ impl Step<'_> {
     /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
     fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
         let left = pending.until.since(self.now.mono);
-        pending.whole = left >= A_TRY;
         pending.tried.insert(charge_point.clone());
         let others = pending.choice.is_some() && self.choose(&pending).is_ok();
+        pending.against = if others && left > A_TRY {
+            Against::Place
+        } else if pending.hurried {
+            Against::Caller
+        } else if left >= A_TRY {
+            Against::Engine
+        } else {
+            Against::Nobody
+        };
         let left = if others { left.min(A_TRY) } else { left };
         let (now, request, trace) = (self.now, pending.request.clone(), pending.trace_of(&id));
         let point = self.point_mut(&charge_point);
@@ -288,14 +297,15 @@ impl Step<'_> {
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();
-        let whole = self.net.pending.get(id).expect(PENDING).whole;
-        if denial.reason == Reason::EngineRefused || denial.reason == Reason::EngineSilent && whole {
-            self.has_refused(&charge_point);
+        let (against, now) = (self.against(id, denial.reason), self.now.mono);
+        match against {
+            Against::Engine => self.has_refused(&charge_point),
+            Against::Place => self.point_mut(&charge_point).fails(now),
+            Against::Caller | Against::Nobody => {}
         }
         if wanted {
             let asker = self.session_mut(id).live.asker.take(); // not its driver's doing …
-            let hurried = denial.reason == Reason::EngineSilent && !whole;
-            if let Some(host) = asker.and_then(|asker| asker.host).filter(|_| hurried) {
+            if let Some(host) = asker.and_then(|asker| asker.host).filter(|_| against == Against::Caller) {
                 self.counts_for(Who::Host(host), &charge_point); // … but somebody there does not wait for engines
             }
         }
@@ -317,6 +327,22 @@ impl Step<'_> {
                 None => self.deny(pending, Some(charge_point), id, true, denial), // the id has no room left
             },
             Some(Err(_)) | None => self.deny(pending, Some(charge_point), id, true, denial),
+        }
+    }
+
+    /// Against whom it counts that a try came to nothing. A call that failed by itself had its whole time, however long
+    /// its caller would have waited.
+    fn against(&self, id: &SessionId, reason: Reason) -> Against {
+        let when_over = self.net.pending.get(id).expect(PENDING).against;
+        let over = || self.session(id).deadline().is_some_and(|deadline| deadline.passed(self.now));
+        if reason == Reason::EngineRefused {
+            Against::Engine
+        } else if reason != Reason::EngineSilent {
+            Against::Nobody
+        } else if when_over == Against::Nobody || over() {
+            when_over
+        } else {
+            Against::Engine
         }
     }
 

@@ -230,3 +230,62 @@ fn a_caller_in_a_hurry_puts_no_charge_point_behind_the_others() {
     world.request("d", any());
     assert_eq!(place(&world, "d"), cp("A"), "the first of two that cost the same");
 }
+
+/// What an engine answers late, and to the revocation that follows.
+fn answers_late(world: &mut World, id: &str) {
+    while world.calls.contains_key(&cp(id)) {
+        world.answer(id, CallOutcome::Revoked, None, vec![]);
+    }
+}
+
+#[test]
+fn callers_that_wait_for_less_than_an_engine_takes_deny_nobody_else() {
+    let mut world = World::with_points(&["A", "B"]);
+    for n in 0..20 {
+        let hurried = in_a_hurry(&mut world, &format!("hurried{n}"), 1_200);
+        world.advance(1_500, &["A", "B"]); // what this engine takes
+        assert_eq!(world.denial(hurried), Reason::EngineSilent);
+        answers_late(&mut world, "A");
+        world.advance(1_000, &["A", "B"]);
+        answers_late(&mut world, "A");
+    }
+    world.request("d", any());
+    assert_eq!(place(&world, "d"), cp("A"), "it has its place");
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    gives_back(&mut world, "d", "A");
+    let (token, _) = world.request("e", Target::Named(cp("A")));
+    world.advance(1_500, &["A", "B"]);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.granted(token), Some(true));
+}
+
+#[test]
+fn a_try_that_others_cut_short_costs_a_place_and_denies_nobody() {
+    let mut world = World::with_points(&["A", "B"]);
+    for n in 0..40 {
+        let who = format!("d{n}");
+        world.request(&who, any());
+        let first = place(&world, &who);
+        world.advance(1_000, &["A", "B"]);
+        let second = place(&world, &who);
+        assert_ne!(first, second, "round {n}: each has its second");
+        world.answer(second.as_str(), CallOutcome::Done, None, vec![]);
+        gives_back(&mut world, &who, second.as_str());
+        answers_late(&mut world, first.as_str());
+    }
+    let (token, _) = world.request("e", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.granted(token), Some(true), "it takes more than a second, and no more than it may");
+}
+
+#[test]
+fn a_call_that_fails_counts_for_its_engine_however_long_its_caller_would_have_waited() {
+    let mut world = World::with_points(&["A", "B"]);
+    let hurried = in_a_hurry(&mut world, "hurried", 900);
+    world.silence("A");
+    assert_eq!(world.denial(hurried), Reason::EngineSilent);
+    world.advance(1_000, &["A", "B"]);
+    answers_late(&mut world, "A");
+    world.request("d", any());
+    assert_eq!(place(&world, "d"), cp("B"));
+}
