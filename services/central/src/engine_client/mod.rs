@@ -11,8 +11,8 @@ mod wire;
 pub use wire::{Request, Response};
 
 use crate::{signing::Keys, writer::Handle};
-use domain::ChargePointId;
 use domain::network::{CallFailed, Command, EngineAnswer, EngineCall};
+use domain::{ChargePointId, Mono};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
@@ -26,11 +26,17 @@ use tokio::runtime;
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// And that of an engine whose registration waits for it, which may be made up: the answer has no sessions.
 const MAX_PROVISIONAL_BYTES: usize = 64 * 1024;
+/// A way to an engine that had no call for so long is let go, with its connection; the next call makes another.
+const IDLE: Duration = Duration::from_secs(3600);
+/// So often at most they are looked through.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Calls {
-    /// One a charge point, so as many as may register, and those that were forgotten since the start.
-    peers: HashMap<ChargePointId, (String, Peer)>,
+    /// One a charge point that had a call within [`IDLE`]: as many as may register, and those forgotten since.
+    peers: HashMap<ChargePointId, Way>,
+    /// When they were last looked through.
+    looked: Mono,
     names: Names,
     handle: Handle,
     keys: Arc<Keys>,
@@ -38,9 +44,19 @@ pub(crate) struct Calls {
     runtime: runtime::Handle,
 }
 
+/// The way to one engine.
+#[derive(Debug)]
+struct Way {
+    address: String,
+    peer: Peer,
+    /// When its newest call was made.
+    called: Mono,
+}
+
 impl Calls {
     pub(crate) fn new(handle: Handle, keys: Arc<Keys>, timeout: Duration, runtime: runtime::Handle) -> Self {
-        Self { peers: HashMap::new(), names: Names::default(), handle, keys, timeout, runtime }
+        let (peers, looked) = (HashMap::new(), mesh::now().mono);
+        Self { peers, looked, names: Names::default(), handle, keys, timeout, runtime }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
@@ -71,13 +87,20 @@ impl Calls {
     }
 
     fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {
-        if let Some((known, peer)) = self.peers.get(id)
-            && known == address
+        let now = mesh::now().mono;
+        if now.since(self.looked) >= LOOK_EVERY {
+            self.looked = now;
+            self.peers.retain(|_, way| now.since(way.called) < IDLE);
+        }
+        if let Some(way) = self.peers.get_mut(id)
+            && way.address == address
         {
-            return Ok(peer.clone());
+            way.called = now;
+            return Ok(way.peer.clone());
         }
         let peer = self.connect(address)?;
-        self.peers.insert(id.clone(), (address.to_owned(), peer.clone()));
+        let way = Way { address: address.to_owned(), peer: peer.clone(), called: now };
+        self.peers.insert(id.clone(), way);
         Ok(peer)
     }
 
@@ -129,4 +152,31 @@ async fn ask(mut client: EngineServiceClient<Peer>, request: Request) -> Result<
         Request::Confirm(request) => client.confirm_settled(request).await?.into_inner().into(),
         Request::GetState(request) => client.get_engine_state(request).await?.into_inner().into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
+        let (handle, _inboxes) = crate::writer::queues();
+        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
+        let mut calls = Calls::new(handle, keys, Duration::from_secs(1), runtime::Handle::current());
+        let mut call = async |id: &str, after: Duration| {
+            tokio::time::advance(after).await;
+            calls.peer(&id.parse().unwrap(), "127.0.0.1:1").unwrap();
+            let mut known: Vec<_> = calls.peers.keys().map(ToString::to_string).collect();
+            known.sort();
+            known.join(" ")
+        };
+        assert_eq!(call("A", Duration::ZERO).await, "A");
+        assert_eq!(call("B", IDLE / 2).await, "A B");
+        assert_eq!(call("C", IDLE / 2 - LOOK_EVERY / 2).await, "A B C");
+        assert_eq!(call("C", LOOK_EVERY / 2).await, "A B C", "they were looked through a moment ago");
+        assert_eq!(call("C", LOOK_EVERY / 2).await, "B C");
+        assert_eq!(call("B", Duration::ZERO).await, "B C");
+        assert_eq!(call("C", IDLE - LOOK_EVERY).await, "B C", "its calls keep it");
+        assert_eq!(call("B", 2 * IDLE).await, "B");
+    }
 }

@@ -13,14 +13,14 @@ use evmesh_proto::{
 };
 use futures_util::stream;
 use mesh::{backoff::Backoff, grpc::reason, testing};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
 use tonic::{
-    Code,
+    Code, Status,
     transport::{Channel, Endpoint},
 };
 
@@ -97,8 +97,7 @@ async fn report(points: &mut ChargePointServiceClient<Channel>, id: String, epoc
 async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> usize {
     let (mut count, mut page_token) = (0, String::new());
     loop {
-        let request = operations::GetNetworkStatusRequest { page_size: 1000, page_token };
-        let page = central.operators.clone().get_network_status(request).await.unwrap().into_inner();
+        let page = page(central, page_token).await;
         let points = page.charge_points.iter().filter_map(|detail| detail.charge_point.as_ref());
         count += points.filter(|point| fits(point.status())).count();
         page_token = page.next_page_token;
@@ -106,6 +105,26 @@ async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> u
             return count;
         }
     }
+}
+
+/// A page of the network's status. It is asked for again where the connection was lost: central and all its clients
+/// share this process, and beside a compiler a first word, or a sign of life, waits behind the others' work for longer
+/// than a server waits for it.
+async fn page(central: &Central, page_token: String) -> operations::GetNetworkStatusResponse {
+    let request = operations::GetNetworkStatusRequest { page_size: 1000, page_token };
+    testing::eventually("central answers its operator", PATIENCE * 6, || async {
+        match central.operators.clone().get_network_status(request.clone()).await {
+            Ok(page) => Some(page.into_inner()),
+            Err(status) if is_lost(&status) => None,
+            Err(status) => panic!("{status:?}"),
+        }
+    })
+    .await
+}
+
+/// Its connection ended before the answer: central said nothing of the call.
+fn is_lost(status: &Status) -> bool {
+    status.source().is_some_and(|cause| cause.is::<tonic::transport::Error>())
 }
 
 /// Ten thousand in a release build (`cargo test --release -p central --test central pressure`). A debug build, which

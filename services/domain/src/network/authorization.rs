@@ -10,7 +10,7 @@ use super::{
     cooling::{Asker, Who},
     denial::{Denial, Reason},
     effect::Level,
-    pending::Pending,
+    pending::{Against, Pending},
     plausible::{GRACE, most_in},
     request::Asked,
     session::{
@@ -109,7 +109,7 @@ impl Step<'_> {
         max_price: Option<Price>,
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
-        let until = asked.context.deadline.map_or(longest, |deadline| deadline.min(longest));
+        let deadline = asked.context.deadline.filter(|deadline| *deadline < longest);
         let host = self.net.config.is_one(&asked.context.address).then(|| asked.context.address.clone());
         let who = match &named {
             Some(id) if driver.is_guest() => {
@@ -132,8 +132,9 @@ impl Step<'_> {
             max_price,
             base: base.clone(),
             tried: BTreeSet::new(),
-            until,
-            whole: false,
+            until: deadline.unwrap_or(longest),
+            hurried: deadline.is_some(),
+            against: Against::Nobody,
         };
         if let Some(open) = self.net.open_session(&pending.driver) {
             let text = format!(
@@ -211,16 +212,20 @@ impl Step<'_> {
                 && still_free()
                 && self.is_of_use(point).is_ok()
         };
-        let price = |point: &Point| self.may_cost(pending, point.stored.price);
         // One host may have many that fail: it costs a request one try while others are free.
         let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
-        let apart = |point: &&Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
-        let fitting = || registry.free().filter(fits);
-        let paid = || fitting().filter(|point| price(point).is_ok());
-        let too_dear = || fitting().next().and_then(|point| price(point).err());
-        match paid().find(apart).or_else(|| paid().next()) {
+        let apart = |point: &Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
+        let (mut first, mut too_dear) = (None, None);
+        for point in registry.free().filter(fits) {
+            match self.may_cost(pending, point.stored.price) {
+                Ok(()) if apart(point) => return Ok(point.stored.id.clone()),
+                Ok(()) => first = first.or(Some(point)),
+                Err(denial) => too_dear = too_dear.or(Some(denial)),
+            }
+        }
+        match first {
             Some(point) => Ok(point.stored.id.clone()),
-            None if let Some(denial) = too_dear() => Err(denial),
+            None if let Some(denial) = too_dear => Err(denial),
             None if prefix.is_empty() => {
                 let text = "no charge point is free; try again later";
                 Err(Denial::new(Reason::NoChargePointFree, text))
@@ -237,9 +242,17 @@ impl Step<'_> {
     /// Reserves the charge point for the question to its engine, which [`Step::finish`] asks.
     fn start(&mut self, charge_point: ChargePointId, id: SessionId, mut pending: Pending) {
         let left = pending.until.since(self.now.mono);
-        pending.whole = left >= A_TRY;
         pending.tried.insert(charge_point.clone());
         let others = pending.choice.is_some() && self.choose(&pending).is_ok();
+        pending.against = if others && left > A_TRY {
+            Against::Place
+        } else if pending.hurried {
+            Against::Caller
+        } else if left >= A_TRY {
+            Against::Engine
+        } else {
+            Against::Nobody
+        };
         let left = if others { left.min(A_TRY) } else { left };
         let (now, request, trace) = (self.now, pending.request.clone(), pending.trace_of(&id));
         let point = self.point_mut(&charge_point);
@@ -284,14 +297,15 @@ impl Step<'_> {
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
         let wanted = denial.reason != Reason::ChargeStopped;
         let charge_point = self.session(id).charge_point.clone();
-        let whole = self.net.pending.get(id).expect(PENDING).whole;
-        if denial.reason == Reason::EngineRefused || denial.reason == Reason::EngineSilent && whole {
-            self.has_refused(&charge_point);
+        let (against, now) = (self.against(id, denial.reason), self.now.mono);
+        match against {
+            Against::Engine => self.has_refused(&charge_point),
+            Against::Place => self.point_mut(&charge_point).fails(now),
+            Against::Caller | Against::Nobody => {}
         }
         if wanted {
             let asker = self.session_mut(id).live.asker.take(); // not its driver's doing …
-            let hurried = denial.reason == Reason::EngineSilent && !whole;
-            if let Some(host) = asker.and_then(|asker| asker.host).filter(|_| hurried) {
+            if let Some(host) = asker.and_then(|asker| asker.host).filter(|_| against == Against::Caller) {
                 self.counts_for(Who::Host(host), &charge_point); // … but somebody there does not wait for engines
             }
         }
@@ -313,6 +327,22 @@ impl Step<'_> {
                 None => self.deny(pending, Some(charge_point), id, true, denial), // the id has no room left
             },
             Some(Err(_)) | None => self.deny(pending, Some(charge_point), id, true, denial),
+        }
+    }
+
+    /// Against whom it counts that a try came to nothing. A call that failed by itself had its whole time, however long
+    /// its caller would have waited.
+    fn against(&self, id: &SessionId, reason: Reason) -> Against {
+        let when_over = self.net.pending.get(id).expect(PENDING).against;
+        let over = || self.session(id).deadline().is_some_and(|deadline| deadline.passed(self.now));
+        if reason == Reason::EngineRefused {
+            Against::Engine
+        } else if reason != Reason::EngineSilent {
+            Against::Nobody
+        } else if when_over == Against::Nobody || over() {
+            when_over
+        } else {
+            Against::Engine
         }
     }
 

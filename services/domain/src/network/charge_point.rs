@@ -1,6 +1,9 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
-use super::engine::{CallId, EngineRequest};
+use super::{
+    cooling::Who,
+    engine::{CallId, EngineRequest},
+};
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -12,8 +15,8 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 /// A second failed try puts it behind the others for so long at least, each further one for twice as long, up to
 /// [`REMEMBERED`].
 const BEHIND_FIRST: Duration = Duration::from_secs(60);
-/// So many reservations in a row that lapse are no accident.
-const LAPSES: u32 = 3;
+/// Reservations of so many that lapse are no accident. Each counts once: a stranger can let any number lapse.
+const LAPSES: usize = 3;
 
 /// How an engine is, as its monitor says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,13 +98,13 @@ pub(super) struct Point {
     pub(super) free_at: Option<Rank>,
     /// Where it registered from, and where its engine is: what is one host's counts together.
     pub(super) hosts: BTreeSet<String>,
-    /// The last request that tried it was refused by its engine, had no answer in the time that it had, or was granted
-    /// and came to nothing, where nobody has charged yet or [`LAPSES`] times in a row; until it has supplied.
+    /// The last request that tried it was refused by its engine, or had no answer in the time that it had, or its car
+    /// was not started; or those of [`LAPSES`] were granted, and came to nothing. Until it has supplied.
     pub(super) try_failed: bool,
     /// So many tries failed within [`REMEMBERED`] of each other, the last one then.
     pub(super) failed: (u32, Mono),
-    /// So many reservations lapsed there since it supplied.
-    pub(super) lapses: u32,
+    /// Whose reservations lapsed there since it supplied; [`LAPSES`] at most.
+    pub(super) lapses: BTreeSet<Who>,
     /// Up to when the requests that came to nothing at its engine are paid for.
     pub(super) refusals: Mono,
     /// The highest authorisation number that its engine says it has seen, as far as that counts.
@@ -160,7 +163,7 @@ impl Point {
             hosts: BTreeSet::new(),
             try_failed: false,
             failed: (0, now),
-            lapses: 0,
+            lapses: BTreeSet::new(),
             refusals: now,
             seen_authorization: 0,
             seen_too_much: false,
@@ -203,10 +206,9 @@ impl Point {
         self.try_failed = true;
     }
 
-    /// A reservation there was not taken up. Where that is so again and again, it is not the drivers.
-    pub(super) fn has_lapsed(&mut self, now: Mono) {
-        self.lapses = self.lapses.saturating_add(1);
-        if self.lapses >= LAPSES {
+    /// A reservation there was not taken up. Where that is so of several, it is not the drivers.
+    pub(super) fn has_lapsed(&mut self, whose: Who, now: Mono) {
+        if self.lapses.len() < LAPSES && self.lapses.insert(whose) && self.lapses.len() == LAPSES {
             self.fails(now);
         }
     }
@@ -217,7 +219,8 @@ impl Point {
         let (times, last) = self.failed;
         let behind = times.checked_sub(2).map(|more| BEHIND_FIRST.saturating_mul(1 << more.min(10)));
         self.try_failed &= behind.is_some_and(|behind| now.since(last) < behind.min(REMEMBERED));
-        (self.lapses, self.refusals) = (0, Mono::default());
+        self.lapses.clear();
+        self.refusals = Mono::default();
     }
 
     /// The number of its next authorisation. An engine that claims to have seen the last one there is gets one that it

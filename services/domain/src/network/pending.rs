@@ -26,9 +26,23 @@ pub(super) struct Pending {
     pub(super) base: SessionId,
     pub(super) tried: BTreeSet<ChargePointId>,
     pub(super) until: Mono,
-    /// The try under way has the time that an engine is given. Less than that, which a caller may ask for, says nothing
-    /// of the engine.
-    pub(super) whole: bool,
+    /// Its caller waits no longer than that; `false`: it is all the time that a request has.
+    pub(super) hurried: bool,
+    /// Of the try under way.
+    pub(super) against: Against,
+}
+
+/// Against whom it counts that a try had no answer when its time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Against {
+    /// Its engine, which had all the time that was there.
+    Engine,
+    /// Its charge point's place in the choice: others are free, so it did not have that time.
+    Place,
+    /// Its caller, who did not wait for it: that says nothing of the engine.
+    Caller,
+    /// Nobody: earlier tries, or a restart of central, left it too little time.
+    Nobody,
 }
 
 impl Pending {
@@ -46,7 +60,8 @@ impl Pending {
             base: session.id.clone(),
             tried: BTreeSet::from([session.charge_point.clone()]),
             until: deadline.mono,
-            whole: false,
+            hurried: false,
+            against: Against::Nobody,
         })
     }
 

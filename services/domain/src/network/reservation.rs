@@ -7,6 +7,7 @@ use super::{
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     session::{
+        Session,
         life::{Deadline, Life, Outcome, State, Stop},
         lifecycle::Word,
     },
@@ -65,12 +66,12 @@ impl Step<'_> {
         };
         let (driver, point) = (&session.driver, session.charge_point.clone());
         let text = format!("the reservation of driver {driver} at {point} ended: {reason}");
-        // One that grants and never supplies is no use to anybody.
-        let of_no_use = session.live.plugged_in || self.point(&point).stored.never_supplied;
-        let now = self.now.mono;
+        let (whose, unstarted) = (whose(session), session.live.plugged_in);
+        let (now, point) = (self.now.mono, self.point_mut(&point));
         match stop {
-            Some(Stop::Driver) | None if of_no_use => self.point_mut(&point).fails(now),
-            None => self.point_mut(&point).has_lapsed(now),
+            Some(Stop::Driver) | None if unstarted => point.fails(now), // no use to anybody
+            None => point.has_lapsed(whose, now),
+            Some(Stop::Driver) if point.stored.never_supplied => point.has_lapsed(whose, now),
             Some(Stop::Driver | Stop::Operator) => {}
         }
         if word == Word::Given {
@@ -79,6 +80,7 @@ impl Step<'_> {
         self.fail(id, how, reason, word);
         self.happened(Level::Info, "reservations_expired", text);
     }
+
     pub(super) fn has_refused(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
         let point = self.point_mut(id);
@@ -198,6 +200,15 @@ impl Step<'_> {
         {
             session.live.asker = None;
         }
+    }
+}
+
+/// Whose it counts as where reservations lapse: its host's, since names are free; its driver's where no host is known.
+fn whose(session: &Session) -> Who {
+    match session.live.asker.clone() {
+        Some(Asker { host: Some(host), .. }) => Who::Host(host),
+        Some(Asker { who, host: None }) => who,
+        None => Who::Driver { driver: session.driver.clone(), address: String::new() },
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::world::{World, cp, driver, sid};
 use domain::{
     Location, Price,
-    network::{Asked, Command, Config, Order, Reason, Registration, Session, Target, Token},
+    network::{Asked, Command, Config, Order, Reason, Registration, Reply, Session, Target, Token},
 };
 
 fn any() -> Target {
@@ -46,6 +46,19 @@ fn a_driver_pays_no_more_a_kwh_than_it_said() {
             Some("nobody") => assert_eq!(world.denial(token), Reason::NoChargePointFree),
             Some(id) => assert!(world.calls.contains_key(&cp(id)), "{most}: {:?}", world.calls),
         }
+    }
+}
+
+#[test]
+fn where_all_are_too_dear_the_denial_names_the_price_of_the_first() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    for (id, price) in [("A", "0.90 EUR"), ("B", "0.50 EUR"), ("C", "0.60 EUR")] {
+        world.costs(id, price);
+    }
+    let token = world.asks_below("d", any(), "0.40 EUR");
+    match &world.replies[&token.number] {
+        Reply::Session(_, Err(denial)) => assert!(denial.text.contains("0.50 EUR"), "{denial:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

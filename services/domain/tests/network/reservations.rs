@@ -340,7 +340,7 @@ fn a_try_that_its_caller_cuts_short_counts_for_its_host() {
     let mut world = World::with_points(&["A"]);
     for n in 0..50 {
         let token = world.token();
-        let deadline = Some(world.now.mono + Duration::from_millis(100));
+        let deadline = Some(world.now.mono + Duration::from_millis([100, 1_200][n % 2]));
         let context = Context { address: HOME.into(), deadline, ..Context::default() };
         world.send(Command::RequestCharge {
             asked: Asked::once(token, context),
