@@ -70,7 +70,8 @@ impl World {
         }
     }
 
-    /// People clear away what would hold things up for ever: faults, cables, orders.
+    /// People clear away what would hold things up for ever: faults, cables, orders, and records of sessions that were
+    /// given up and let go, which nobody but they may have forgotten.
     fn tidy(&mut self) {
         for p in 0..self.points.len() {
             self.monitor_dies(p, 1);
@@ -78,6 +79,7 @@ impl World {
             for act in [Act::Repair, Act::Unplug] {
                 self.engine_takes(p, Asked::Act(act), ReplyTo::Nobody);
             }
+            self.refuses_what_is_gone(p);
         }
         if self.truth.points.values().any(|point| point.out_of_order) {
             self.resume_all();

@@ -55,6 +55,21 @@ impl World {
         });
     }
 
+    /// What an engine still has of sessions that came to nothing, and that central does not know any more.
+    pub(super) fn refuses_what_is_gone(&mut self, p: usize) {
+        let Some(process) = &self.points[p].up else { return };
+        let had = process.engine.view().unsettled.into_iter().map(|record| record.session);
+        let sessions: Vec<SessionId> = had.filter(|id| self.truth.forgotten.contains(id)).collect();
+        if sessions.is_empty() {
+            return;
+        }
+        let charge_point = self.points[p].id.clone();
+        self.central_asked(Caller::Stranger, move |token, _| Command::Order {
+            asked: asked(token, None, None),
+            order: Order::Refuse { charge_point: charge_point.clone(), sessions: sessions.clone() },
+        });
+    }
+
     /// Allowed only where nothing is lost by it.
     pub(super) fn forget(&mut self, p: usize) {
         let id = self.points[p].id.clone();
