@@ -203,6 +203,11 @@ impl Session {
         if let Settlement::Review { reported, .. } = self.settlement()? { Some(reported) } else { None }
     }
 
+    /// It is under review, and telemetry alone reports what is.
+    pub(super) fn reported_by_telemetry(&self) -> bool {
+        matches!(self.settlement(), Some(Settlement::Review { by_telemetry: true, .. }))
+    }
+
     /// What a person decided that its ticket bills.
     pub fn settled_by(&self) -> Option<&Settled> {
         if let Settlement::Billed { settled, .. } = self.settlement()? { settled.as_deref() } else { None }

@@ -208,8 +208,10 @@ pub enum Settlement {
         reported: Disputed,
         /// When it is settled on what is believed.
         deadline: Deadline,
-        /// What its engine keeps of it until then; `None`: the engine's store is lost.
+        /// What its engine keeps of it until then; `None`: nothing that is known of.
         held: Option<Held>,
+        /// Telemetry alone reports it.
+        by_telemetry: bool,
     },
     /// It has its ticket.
     Billed {

@@ -224,8 +224,8 @@ impl Session {
                 let ticket = Ticket::issue(price, energy, None, now);
                 Settlement::Billed { started, seq, ticket, held, settled: None }
             }
-            // Telemetry alone told of it: its engine, should it come back, may have supplied it.
-            None if self.review().is_some() && held.is_none() => Settlement::Void { since: Wall::MAX },
+            // Its engine, should it come back, may have supplied it.
+            None if self.reported_by_telemetry() => Settlement::Void { since: Wall::MAX },
             None => Settlement::Void { since: now },
         };
         let Life::Ended { ending, settlement } = &mut self.life else { return };
