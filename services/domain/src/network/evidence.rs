@@ -17,7 +17,7 @@ use super::{
         reading::{Read, Reading},
     },
 };
-use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids::MAX_NUMBER};
+use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall, ids::MAX_NUMBER};
 
 /// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
 /// in each.
@@ -114,7 +114,7 @@ impl Step<'_> {
                 }
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
-                None => match claim.attested.filter(|created| !self.net.remembered.may_be_gone(*created)) {
+                None => match claim.attested.filter(|created| !self.may_be_gone(*created)) {
                     None if self.is_wanted(point, record) => self.take_over(point, record),
                     None => return Heard::Unattested,
                     Some(_) if self.driver_is_doubtful(point, record) => return Heard::NotYet,
@@ -145,6 +145,10 @@ impl Step<'_> {
         let ended_at = record.ended_at();
         self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
         Heard::Taken
+    }
+
+    fn may_be_gone(&self, created: Wall) -> bool {
+        self.net.remembered.may_be_gone(created, self.net.config.nothing_ttl, self.now.wall)
     }
 
     fn look_up(&self, id: &SessionId, look_ups: &mut usize) -> Option<Session> {
