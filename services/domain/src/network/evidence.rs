@@ -125,6 +125,7 @@ impl Step<'_> {
         let (now, most) = (self.now.mono, self.most(id));
         let session = self.session_mut(id);
         session.live.last_sign = now;
+        session.live.unheard = false;
         if record.energy <= most {
             session.engine_answers((record.state != SupplyState::Authorized).then_some(record.energy));
         }
@@ -199,6 +200,7 @@ impl Step<'_> {
                 if first {
                     self.changed(id); // it will have a ticket after all
                 }
+                self.is_told_until_now(id);
                 self.supplies(id, false);
             }
             Read::Doubted { ended } => self.under_review(id, ended),
@@ -279,7 +281,18 @@ impl Step<'_> {
     pub(super) fn ended(&mut self, id: &SessionId) {
         self.net.registry.session_ended(id);
         self.net.reserving.ends(id);
+        self.is_told_until_now(id);
         self.changed(id);
+    }
+
+    /// What telemetry tells of a session that is over is believed up to what it can have had by now.
+    fn is_told_until_now(&mut self, id: &SessionId) {
+        let session = self.session(id);
+        if session.live.unheard {
+            return; // central was away, and so may the readings have been
+        }
+        let had = session.had_by(self.rated(&session.charge_point), self.now.mono);
+        self.session_mut(id).told_at_most(had);
     }
 
     /// When a session that ends now is settled on what is known by then.

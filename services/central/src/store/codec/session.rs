@@ -59,6 +59,7 @@ fn life_stored(life: &Life) -> stored_session::Life {
             ended_ms: ending.at.0,
             declined: ending.declined,
             most_wh: ending.most.map(Energy::wh),
+            most_told_wh: ending.most_told.map(Energy::wh),
             settlement: Some(settlement_stored(settlement)),
         }),
     }
@@ -187,6 +188,7 @@ fn life(stored: stored_session::Life, currency: Currency) -> Result<Life, Unread
                 at: Wall(of.ended_ms),
                 declined: of.declined,
                 most: of.most_wh.or(most_of_before(of.settlement.as_ref())).map(Energy::from_wh),
+                most_told: of.most_told_wh.map(Energy::from_wh),
             },
             settlement: settlement(
                 of.settlement.ok_or_else(|| lacks("what is owed"))?,

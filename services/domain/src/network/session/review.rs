@@ -60,6 +60,23 @@ impl Session {
         *settlement = Settlement::Review { delivered, reported, deadline, held: None, by_telemetry: true };
     }
 
+    /// Only telemetry says that it had more than it can have had when it ended. Its engine may have supplied on, cut off:
+    /// its final reading, should it come, makes the ticket as always.
+    pub(super) fn told_too_much(
+        &mut self,
+        delivered: Delivered,
+        told: Energy,
+        most: Energy,
+        deadline: Deadline,
+    ) {
+        let Life::Ended { ending, settlement } = &mut self.life else { return };
+        ending.most_told = Some(most);
+        let doubt =
+            format!("only telemetry tells of it; {most} is the most that it can have had when it ended");
+        let reported = Disputed { energy: told, end: None, doubt };
+        *settlement = Settlement::Review { delivered, reported, deadline, held: None, by_telemetry: true };
+    }
+
     /// Its engine says more of what is not believed. Its own word takes the place of what telemetry alone had told, and
     /// is kept there until the ticket is issued.
     pub(super) fn reported_again(&mut self, reading: &Reading) -> Read {

@@ -81,13 +81,15 @@ fn lives() -> impl Strategy<Value = Life> {
         0..4_000_000_000_000_i64,
         any::<bool>(),
         option::of(energies()),
+        option::of(energies()),
     )
-        .prop_map(|(outcome, reason, at, declined, most)| Ending {
+        .prop_map(|(outcome, reason, at, declined, most, most_told)| Ending {
             outcome,
             reason,
             at: Wall(at),
             declined,
             most,
+            most_told,
         });
     prop_oneof![
         (deadlines(), requests()).prop_map(|(deadline, request)| Life::Authorizing { deadline, request }),
