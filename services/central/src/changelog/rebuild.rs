@@ -66,7 +66,7 @@ pub(crate) struct Progress {
     /// Of the last message.
     written: Option<Written>,
     /// The highest version of any.
-    version: u64,
+    pub(crate) version: u64,
     read_to: Option<i64>,
     rows: u64,
     unusable: u64,
@@ -216,8 +216,9 @@ impl Progress {
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
             latest_ms: latest.0,
-            // What the log lacks of so long ago cannot be told from what is gone.
-            forgotten_to_ms: latest.max(now.wall).0.saturating_sub(millis(config.nothing_ttl)),
+            // What the log lacks of so long ago cannot be told from what is gone. By this clock: the one before may have
+            // been ahead once.
+            forgotten_to_ms: now.wall.0.saturating_sub(millis(config.nothing_ttl)),
             ..meta(store)?
         };
         batch.put(keys::META, codec::encode(&StoredMeta { rebuilding: false, ..page }));

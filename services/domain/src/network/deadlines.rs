@@ -142,9 +142,9 @@ impl Step<'_> {
             Due::Disobeyed => self.disobeyed(id),
             Due::Settle => {
                 let wall = self.now_of(id).wall;
-                let review_by = self.settlement_deadline();
-                self.nobody_decided(id);
-                self.session_mut(id).settle(wall, review_by);
+                let (review_by, most_told) = (self.settlement_deadline(), self.most_told(id));
+                self.nobody_decided(id, most_told);
+                self.session_mut(id).settle(wall, review_by, most_told);
                 let session = self.session(id);
                 match session.ticket() {
                     Some(_) => self.billed(id),

@@ -18,7 +18,7 @@ use super::{
         reading::{Read, Reading},
     },
 };
-use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, ids::MAX_NUMBER};
+use crate::{ChargePointId, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall, ids::MAX_NUMBER};
 
 /// So many sessions that are not in memory are looked for in the store for one answer: an engine can tell of a thousand
 /// in each.
@@ -124,7 +124,7 @@ impl Step<'_> {
                 }
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
-                None => match claim.attested.filter(|created| !self.net.remembered.may_be_gone(*created)) {
+                None => match claim.attested.filter(|created| !self.may_be_gone(*created)) {
                     None if self.is_wanted(point, record) => self.take_over(point, record),
                     None => return Heard::Unattested,
                     Some(_) if self.driver_is_doubtful(point, record) => return Heard::NotYet,
@@ -135,6 +135,7 @@ impl Step<'_> {
         let (now, most) = (self.now.mono, self.most(id));
         let session = self.session_mut(id);
         session.live.last_sign = now;
+        session.live.unheard = false;
         if record.energy <= most {
             session.engine_answers((record.state != SupplyState::Authorized).then_some(record.energy));
         }
@@ -155,6 +156,10 @@ impl Step<'_> {
         let ended_at = record.ended_at();
         self.observe(id, Reading { seq, energy, gauges: Gauges::of(power), end, started_at, ended_at });
         Heard::Taken
+    }
+
+    fn may_be_gone(&self, created: Wall) -> bool {
+        self.net.remembered.may_be_gone(created, self.net.config.nothing_ttl, self.now.wall)
     }
 
     fn look_up(&self, id: &SessionId, look_ups: &mut usize) -> Option<Session> {
@@ -205,6 +210,7 @@ impl Step<'_> {
                 if first {
                     self.changed(id); // it will have a ticket after all
                 }
+                self.is_told_until_now(id);
                 self.supplies(id, false);
             }
             Read::Doubted { ended } => self.under_review(id, ended),
@@ -301,7 +307,18 @@ impl Step<'_> {
     pub(super) fn ended(&mut self, id: &SessionId) {
         self.net.registry.session_ended(id);
         self.net.reserving.ends(id);
+        self.is_told_until_now(id);
         self.changed(id);
+    }
+
+    /// What telemetry tells of a session that is over is believed up to what it can have had by now.
+    fn is_told_until_now(&mut self, id: &SessionId) {
+        let session = self.session(id);
+        if session.live.unheard {
+            return; // central was away, and so may the readings have been
+        }
+        let had = session.had_by(self.rated(&session.charge_point), self.now.mono);
+        self.session_mut(id).told_at_most(had);
     }
 
     /// When a session that ends now is settled on what is known by then.

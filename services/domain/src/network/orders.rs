@@ -298,12 +298,13 @@ impl Step<'_> {
                 }
             }
         };
-        let heard =
-            self.net.registry.ended_at(point).filter(|session| session.review().is_none()).filter(heard);
+        let waits = |session: &&Session| session.review().is_none() || session.awaits_its_engine();
+        let heard = self.net.registry.ended_at(point).filter(waits).filter(heard);
         for id in heard.map(|session| session.id.clone()).collect::<Vec<_>>() {
             let session = self.session_mut(&id);
             session.live.stopped_at.get_or_insert(now);
             let most = Energy::from_wh(session.energy().wh().saturating_add(obeying));
+            session.told_at_most(most);
             if !session.settled() && session.had_at_most(most) {
                 self.changed(&id);
             }

@@ -88,9 +88,11 @@ impl Remembered {
         self.past.forgotten_to = self.past.forgotten_to.max(created);
     }
 
-    /// A session that was asked for then and is not known may be one that is gone.
-    pub(super) fn may_be_gone(&self, created: Wall) -> bool {
-        created <= self.past.forgotten_to
+    /// A session that was asked for then and is not known may be one that is gone: it is as old as those, or of a date
+    /// that is still to come, and a clock that was set back may have shown that date for as long as one is kept (`ttl`).
+    pub(super) fn may_be_gone(&self, created: Wall, ttl: Duration, now: Wall) -> bool {
+        let of_a_clock_before = created > now + GRACE && created + ttl <= self.past.set_back_from;
+        created <= self.past.forgotten_to || of_a_clock_before
     }
 
     /// What any engine claims of authorisation numbers counts up to this: what a clock allows that is never set back,
@@ -133,6 +135,28 @@ mod tests {
             let clock = Remembered::restored(past, empty(), empty(), at(0, wall_s));
             assert_eq!(clock.past.set_back_from, Wall(set_back_from * 1_000), "another process at {wall_s}");
         }
+    }
+
+    /// A store that was rebuilt from a log whose newest row is dated ahead: one of the two clocks is wrong.
+    #[test]
+    fn what_is_not_known_may_be_gone_where_it_is_old_or_of_a_time_that_only_the_clock_before_has_seen() {
+        const DAY: i64 = 86_400;
+        let ttl = Duration::from_secs(86_400);
+        let day = |day: i64, and: i64| Wall((day * DAY + and) * 1000);
+        let past = Past { latest: day(400, 0), forgotten_to: day(99, 0), ..Past::default() };
+        let clock = Remembered::restored(past, empty(), empty(), at(0, 100 * DAY));
+        for (created, gone) in [
+            (day(99, 0), true),
+            (day(99, 1), false),
+            (day(100, 0), false),
+            (day(100, 60), false),
+            (day(100, 61), true),
+            (day(399, 0), true),
+            (day(399, 1), false), // none so young was let go
+        ] {
+            assert_eq!(clock.may_be_gone(created, ttl, day(100, 0)), gone, "{created:?}");
+        }
+        assert!(!clock.may_be_gone(day(110, 0), ttl, day(110, 0)), "time goes on");
     }
 
     #[test]

@@ -32,6 +32,17 @@ impl Step<'_> {
         session.most(rated, self.net.config.session_energy_max, age)
     }
 
+    /// The most that telemetry is believed of a session that is over: what it can have had by its end.
+    pub(super) fn most_told(&self, id: &SessionId) -> Energy {
+        let session = self.session(id);
+        session.most_told().unwrap_or_else(|| {
+            let rated = self.rated(&session.charge_point);
+            let ended = session.ended_at().unwrap_or(self.now.wall);
+            let lasted = self.net.remembered.since(session.created, ended);
+            session.most(rated, self.net.config.session_energy_max, lasted)
+        })
+    }
+
     /// An engine says what it delivers at most. Of what one store's engine said the highest counts, over central's
     /// restarts: what it has in hand may be of before it was given less.
     pub(super) fn says_its_power(&mut self, id: &ChargePointId, rated: Option<Power>) {
@@ -99,15 +110,14 @@ impl Step<'_> {
 
     /// Its deadline ends a review: what is believed is billed, and the rest is lost. Of what had come to nothing
     /// nothing is billed, and its engine may forget its record.
-    pub(super) fn nobody_decided(&mut self, id: &SessionId) {
+    pub(super) fn nobody_decided(&mut self, id: &SessionId, most_told: Energy) {
         let session = self.session(id);
         let Some(reported) = session.review() else { return };
+        let delivered = session.delivered_by_all_accounts(most_told);
+        let billed = delivered.map_or(Energy::ZERO, |delivered| delivered.energy);
         let text = format!(
-            "session {id} of driver {} at {} was under review, and nobody decided: of {}, {} is billed",
-            session.driver,
-            session.charge_point,
-            reported.energy,
-            session.energy()
+            "session {id} of driver {} at {} was under review, and nobody decided: of {}, {billed} is billed",
+            session.driver, session.charge_point, reported.energy
         );
         let (point, over) = (session.charge_point.clone(), reported.end.is_some());
         if over && session.declined() {

@@ -74,6 +74,8 @@ pub(super) struct Live {
     pub(super) shown_at: Mono,
     /// An engine's answer had less than what telemetry told.
     pub(super) doubted: bool,
+    /// Its engine has not answered for it since central started: nobody knows when what is saved was so.
+    pub(super) unheard: bool,
     /// A reading that its engine answered was not believed.
     pub(super) disbelieved: bool,
     /// How long ago it was asked for.
@@ -201,6 +203,16 @@ impl Session {
     /// What its engine reports of it and central does not believe, as long as nobody has decided.
     pub fn review(&self) -> Option<&Disputed> {
         if let Settlement::Review { reported, .. } = self.settlement()? { Some(reported) } else { None }
+    }
+
+    /// It is under review, and telemetry alone reports what is.
+    pub(super) fn reported_by_telemetry(&self) -> bool {
+        matches!(self.settlement(), Some(Settlement::Review { by_telemetry: true, .. }))
+    }
+
+    /// The same, and its engine had said that it started: its final reading still makes the ticket.
+    pub(super) fn awaits_its_engine(&self) -> bool {
+        self.reported_by_telemetry() && !self.declined()
     }
 
     /// What a person decided that its ticket bills.

@@ -2,7 +2,8 @@
 
 use crate::world::{World, cp, driver, ended, record, sid};
 use domain::network::{
-    Broker, CallOutcome, Claim, EngineRequest, Order, Outcome, Reason, Session, State, Status, Target,
+    Broker, CallOutcome, Claim, Command, EngineRequest, Health, MessageKind, Order, Outcome, Reason,
+    Registration, Session, State, Status, Target,
 };
 use domain::{SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall};
 
@@ -117,6 +118,28 @@ fn one_without_its_engines_word_stays_and_so_does_one_with_a_ticket() {
     assert!(world.find(&silent).closed() && world.find(&billed).ticket().is_some());
     world.wall_passes(365 * DAY);
     assert_eq!(world.forget(), 0);
+}
+
+/// Its engine refused it, tells of it, and comes back with another store: as often as it likes.
+#[test]
+fn what_its_engine_claimed_and_nobody_settled_goes_though_its_store_is_lost() {
+    let mut world = World::with_points(&["A"]);
+    let session = world.refused_by_its_engine("d");
+    world.says("A", "d", &session, 2, MessageKind::Ended(SupplyEnd::Completed), 300);
+    assert_eq!(world.find(&session).review().unwrap().energy.wh(), 300);
+    world.advance(4_000, &[]);
+    let another = Registration { instance: "i2".parse().unwrap(), ..World::registration("A") };
+    world.register(another).unwrap();
+    world.report("A", Health::Ok);
+    world.answer_as("A", "i2", CallOutcome::Done, None, vec![]);
+    world.send(Command::Broker(Broker::Away));
+    world.now.mono = world.now.mono + world.config.settlement;
+    world.wall_passes(DAY);
+    world.send(Command::Tick);
+    assert!(world.find(&session).closed() && world.find(&session).ticket().is_none());
+    assert_eq!(world.find(&session).came_to_nothing(), Some(world.now.wall));
+    world.wall_passes(DAY);
+    assert_eq!((world.forget(), world.pages.sessions.len()), (1, 0));
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn life_stored(life: &Life) -> stored_session::Life {
             ended_ms: ending.at.0,
             declined: ending.declined,
             most_wh: ending.most.map(Energy::wh),
+            most_told_wh: ending.most_told.map(Energy::wh),
             settlement: Some(settlement_stored(settlement)),
         }),
     }
@@ -81,14 +82,17 @@ fn settlement_stored(settlement: &Settlement) -> stored_ended::Settlement {
             revoke: *revoke,
             most_wh: None,
         }),
-        Settlement::Review { delivered, reported, deadline, held } => Stored::Review(StoredReview {
-            delivered: Some(delivered_stored(*delivered)),
-            deadline_ms: deadline.wall.0,
-            reported_wh: reported.energy.wh(),
-            end: end_stored(reported.end).into(),
-            doubt: reported.doubt.clone(),
-            held: held.map(held_stored),
-        }),
+        Settlement::Review { delivered, reported, deadline, held, by_telemetry } => {
+            Stored::Review(StoredReview {
+                delivered: Some(delivered_stored(*delivered)),
+                deadline_ms: deadline.wall.0,
+                reported_wh: reported.energy.wh(),
+                end: end_stored(reported.end).into(),
+                doubt: reported.doubt.clone(),
+                held: held.map(held_stored),
+                by_telemetry: Some(*by_telemetry),
+            })
+        }
         &Settlement::Billed { started, seq, ticket, held, ref settled } => Stored::Billed(StoredBilled {
             delivered: Some(delivered_stored(Delivered { started, energy: ticket.energy, seq })),
             amount_micros: ticket.amount.micros,
@@ -184,8 +188,13 @@ fn life(stored: stored_session::Life, currency: Currency) -> Result<Life, Unread
                 at: Wall(of.ended_ms),
                 declined: of.declined,
                 most: of.most_wh.or(most_of_before(of.settlement.as_ref())).map(Energy::from_wh),
+                most_told: of.most_told_wh.map(Energy::from_wh),
             },
-            settlement: settlement(of.settlement.ok_or_else(|| lacks("what is owed"))?, currency)?,
+            settlement: settlement(
+                of.settlement.ok_or_else(|| lacks("what is owed"))?,
+                of.declined,
+                currency,
+            )?,
         },
     })
 }
@@ -194,7 +203,11 @@ fn most_of_before(owed: Option<&stored_ended::Settlement>) -> Option<u64> {
     if let Some(stored_ended::Settlement::Unread(of)) = owed { of.most_wh } else { None }
 }
 
-fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Settlement, Unreadable> {
+fn settlement(
+    stored: stored_ended::Settlement,
+    declined: bool,
+    currency: Currency,
+) -> Result<Settlement, Unreadable> {
     use stored_ended::Settlement as Stored;
     Ok(match stored {
         Stored::Unanswered(of) => Settlement::Unanswered { deadline: deadline(of.deadline_ms) },
@@ -217,6 +230,8 @@ fn settlement(stored: stored_ended::Settlement, currency: Currency) -> Result<Se
             },
             deadline: deadline(of.deadline_ms),
             held: of.held.map(held),
+            // An older version kept nothing of it: what may have been told by telemetry alone stays.
+            by_telemetry: of.by_telemetry.unwrap_or(declined && of.held.is_none()),
         },
         Stored::Billed(of) => {
             let Delivered { started, energy, seq } = delivered(of.delivered)?;

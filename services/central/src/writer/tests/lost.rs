@@ -57,6 +57,7 @@ impl Log {
         discard(&mut store).unwrap();
         let mut progress = Progress::default();
         for row in &self.rows {
+            progress.version = progress.version.max(row.version);
             progress.row(row.key.clone(), row.value.clone().unwrap_or_default());
         }
         progress.finish(&mut store, &bench.config, bench.now).unwrap();
@@ -121,6 +122,62 @@ fn what_came_to_nothing_goes_from_the_store_and_the_log_and_stays_away_over_a_re
         assert!(!bench.told().contains(&NotificationType::Ticket));
         bench.engine.unsettled.clear();
     }
+}
+
+/// For a minute months ago the clock showed another year: all that was written since is numbered from there.
+#[test]
+fn a_clock_that_was_ahead_once_costs_no_session_that_the_log_lacks_its_engines_word() {
+    let (mut bench, mut log) =
+        (Bench::with(Config { confirm_copied: true, ..Config::default() }), Log::default());
+    let ahead = 400 * 24 * 3600 * 1000;
+    bench.now.wall.0 += ahead;
+    let driver = bench.request("ahead").unwrap().driver.clone();
+    bench.give(Command::StopCharge { asked: asked(4), driver, session: None });
+    bench.now.wall.0 -= ahead;
+    bench.pass(Duration::from_secs(90 * 24 * 3600));
+    bench.give(Command::Tick);
+    log.publish(&mut bench, usize::MAX);
+    log.report(&mut bench);
+    bench.report();
+    let (driver, target) = ("102".parse().unwrap(), Target::Named("MAD-01".parse().unwrap()));
+    let session = "young".parse().unwrap();
+    bench.give(Command::RequestCharge { asked: asked(5), session, driver, target, max_price: None });
+    bench.engine.supply(300);
+    let disk = log.rebuilt(&bench); // which lacks it
+    bench.start_on(disk);
+    bench.pass(Duration::from_secs(60));
+    bench.connect();
+    assert_eq!(bench.session("young").state(), domain::network::State::Supplying);
+    bench.engine.end(SupplyEnd::Completed);
+    bench.report();
+    bench.pass(Duration::from_secs(60));
+    bench.give(Command::Tick);
+    let ticket = bench.session("young").ticket().unwrap();
+    assert_eq!((ticket.energy.wh(), ticket.estimated()), (300, false));
+}
+
+/// The other way round: the log's clock was right, and this machine's is days behind.
+#[test]
+fn what_was_let_go_is_not_adopted_by_a_clock_that_is_behind() {
+    let (mut bench, mut log) =
+        (Bench::with(Config { confirm_copied: true, ..Config::default() }), Log::default());
+    let driver = bench.request("nothing-1").unwrap().driver.clone();
+    let claimed = bench.engine.current.clone().unwrap();
+    bench.give(Command::StopCharge { asked: asked(4), driver, session: None });
+    log.publish(&mut bench, usize::MAX);
+    log.report(&mut bench);
+    bench.pass(Duration::from_secs(24 * 3600));
+    bench.give(Command::Tick);
+    assert_eq!(rows_of("nothing-1", &bench.writer.store), 0);
+    log.publish(&mut bench, usize::MAX);
+    bench.now.wall.0 -= 3 * 24 * 3600 * 1000;
+    let disk = log.rebuilt(&bench);
+    bench.start_on(disk);
+    let state = SupplyState::Ended(SupplyEnd::Completed);
+    bench.engine.unsettled = vec![SupplyRecord { state, seq: 2, energy: Energy::from_wh(300), ..claimed }];
+    bench.connect();
+    assert_eq!(rows_of("nothing-1", &bench.writer.store), 0);
+    assert!(!bench.told().contains(&NotificationType::Ticket));
 }
 
 proptest! {

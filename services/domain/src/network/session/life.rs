@@ -171,6 +171,9 @@ pub struct Ending {
     /// more, or its driver was denied it. `None`: the engine was out of reach since, and its word is judged as it
     /// comes.
     pub most: Option<Energy>,
+    /// The most that it can have had when it ended, after its engine's last answer: what telemetry tells beyond that is
+    /// billed by a person's word only. `None`: that answer is not known, and the time from its request to its end says.
+    pub most_told: Option<Energy>,
 }
 
 /// What is still owed for a session that is over.
@@ -208,8 +211,10 @@ pub enum Settlement {
         reported: Disputed,
         /// When it is settled on what is believed.
         deadline: Deadline,
-        /// What its engine keeps of it until then; `None`: the engine's store is lost.
+        /// What its engine keeps of it until then; `None`: nothing that is known of.
         held: Option<Held>,
+        /// Telemetry alone reports it.
+        by_telemetry: bool,
     },
     /// It has its ticket.
     Billed {

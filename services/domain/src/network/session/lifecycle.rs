@@ -57,7 +57,8 @@ impl Session {
             None => Life::Reserved { deadline },
             Some(outcome) => {
                 let reason = "found at the charge point, unknown to central".into();
-                let ending = Ending { outcome, reason, at: now.wall, declined: false, most: None };
+                let ending =
+                    Ending { outcome, reason, at: now.wall, declined: false, most: None, most_told: None };
                 Life::Ended { ending, settlement: Settlement::Unanswered { deadline } }
             }
         };
@@ -142,7 +143,10 @@ impl Session {
         };
         let declined = matches!(settlement, Settlement::Void { .. });
         self.live.stopped_at = None; // the order to stop goes out again
-        self.life = Life::Ended { ending: Ending { outcome, reason, at, declined, most: None }, settlement };
+        self.life = Life::Ended {
+            ending: Ending { outcome, reason, at, declined, most: None, most_told: None },
+            settlement,
+        };
         Ended { told }
     }
 
@@ -207,16 +211,21 @@ impl Session {
     }
 
     /// The final reading will not come. The ticket is issued, on the highest one that came, by telemetry too, or none
-    /// is due. Where telemetry alone says that it started, a person is asked: whoever takes a charge point over can
-    /// make its store lost.
-    pub(in crate::network) fn settle(&mut self, now: Wall, review_by: Deadline) {
+    /// is due. Where telemetry alone says that it started, or that it had more than `most_told`, a person is asked:
+    /// whoever takes a charge point over can make its store lost, and whoever cuts it off can make it silent.
+    pub(in crate::network) fn settle(&mut self, now: Wall, review_by: Deadline, most_told: Energy) {
         assert!(!self.settled(), "{self:?}"); // a ticket never changes (INV-1)
         let price = self.facts.price;
-        let delivered = self.delivered_by_all_accounts().filter(|_| !self.declined());
+        let delivered = self.delivered_by_all_accounts(most_told).filter(|_| !self.declined());
         let unconfirmed = matches!(
             self.settlement(),
             Some(Settlement::Unanswered { .. } | Settlement::Lost { delivered: None, .. })
         );
+        if let (Some(known), Some(told), None) =
+            (self.delivered(), self.told_beyond(most_told), self.review())
+        {
+            return self.told_too_much(known, told, most_told, review_by);
+        }
         let held = self.kept_for_review(); // else no engine is known to keep a record of it
         let owed = match delivered {
             Some(told) if unconfirmed => return self.only_told(told, review_by),
@@ -224,8 +233,8 @@ impl Session {
                 let ticket = Ticket::issue(price, energy, None, now);
                 Settlement::Billed { started, seq, ticket, held, settled: None }
             }
-            // Telemetry alone told of it: its engine, should it come back, may have supplied it.
-            None if self.review().is_some() && held.is_none() => Settlement::Void { since: Wall::MAX },
+            // Its engine, should it come back, may have supplied it.
+            None if self.reported_by_telemetry() => Settlement::Void { since: Wall::MAX },
             None => Settlement::Void { since: now },
         };
         let Life::Ended { ending, settlement } = &mut self.life else { return };
@@ -272,8 +281,16 @@ impl Session {
         let (last_sign, lost_since) = (now.mono, now.mono);
         let stopped_at = self.stop().map(|_| now.mono); // it has its full time again
         let age = Age::new(now.mono, age);
-        self.live =
-            Live { last_sign, lost_since, stopped_at, restored: true, copied, age, ..Live::default() };
+        self.live = Live {
+            last_sign,
+            lost_since,
+            stopped_at,
+            restored: true,
+            unheard: true,
+            copied,
+            age,
+            ..Live::default()
+        };
         let restore = |deadline: &mut Deadline, full| *deadline = deadline.restored(now, full);
         match &mut self.life {
             Life::Authorizing { deadline, .. } => restore(deadline, config.authorize_timeout),
@@ -321,6 +338,7 @@ mod tests {
             at: Wall(2),
             declined: false,
             most: None,
+            most_told: None,
         };
         Session::stored(facts, Life::Ended { ending, settlement })
     }
@@ -328,7 +346,7 @@ mod tests {
     #[test]
     #[should_panic = "Billed"]
     fn a_ticket_is_never_issued_again() {
-        billed().settle(Wall(9), Deadline::after(at(5), std::time::Duration::from_secs(1)));
+        billed().settle(Wall(9), Deadline::after(at(5), std::time::Duration::from_secs(1)), Energy::MAX);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Session {
                 (false, false) => Read::Repeat,
             };
         }
-        if self.review().is_some() {
+        if self.review().is_some() && !self.awaits_its_engine() {
             return self.reported_again(reading);
         }
         let before = self.delivered();
@@ -123,11 +123,13 @@ impl Session {
             }
             Life::Ended { settlement, .. } => {
                 let first = settlement.delivered().is_none();
-                if let Settlement::Lost { delivered: known, .. } = settlement {
-                    *known = Some(delivered);
-                } else {
-                    let deadline = settlement.deadline().unwrap_or(settle_by);
-                    *settlement = Settlement::Unread { delivered, deadline, revoke: false };
+                match settlement {
+                    Settlement::Lost { delivered: known, .. } => *known = Some(delivered),
+                    Settlement::Review { delivered: known, .. } => *known = delivered, // a person is asked once
+                    _ => {
+                        let deadline = settlement.deadline().unwrap_or(settle_by);
+                        *settlement = Settlement::Unread { delivered, deadline, revoke: false };
+                    }
                 }
                 Read::AfterEnd { first }
             }
@@ -156,7 +158,7 @@ impl Session {
             Outcome::Faulted => end.to_string(),
             Outcome::Completed | Outcome::Expired | Outcome::Rejected => String::new(),
         };
-        let ending = Ending { outcome, reason, at, declined: false, most: None };
+        let ending = Ending { outcome, reason, at, declined: false, most: None, most_told: None };
         self.life = Life::Ended { ending, settlement: owed };
         Some(Ended { told })
     }

@@ -41,7 +41,7 @@ impl Session {
         let held = (!self.store_lost()).then_some(Held { over: reading.end.is_some(), revoke: false });
         let energy = reading.energy.max(delivered.energy);
         let reported = Disputed { energy, end: reading.end, doubt };
-        let owed = Settlement::Review { delivered, reported, deadline, held };
+        let owed = Settlement::Review { delivered, reported, deadline, held, by_telemetry: false };
         let ended = match reading.end {
             Some(end) => self.ends_as(end, reading.ended_at.unwrap_or(now.wall), owed),
             None => {
@@ -60,15 +60,34 @@ impl Session {
         let doubt = "only telemetry says that it started; its engine never did".into();
         let reported = Disputed { energy: told.energy, end: None, doubt };
         let delivered = Delivered { energy: Energy::ZERO, ..told };
-        *settlement = Settlement::Review { delivered, reported, deadline, held: None };
+        *settlement = Settlement::Review { delivered, reported, deadline, held: None, by_telemetry: true };
+    }
+
+    /// Only telemetry says that it had more than it can have had when it ended. Its engine may have supplied on, cut off:
+    /// its final reading, should it come, makes the ticket as always.
+    pub(super) fn told_too_much(
+        &mut self,
+        delivered: Delivered,
+        told: Energy,
+        most: Energy,
+        deadline: Deadline,
+    ) {
+        let Life::Ended { ending, settlement } = &mut self.life else { return };
+        ending.most_told = Some(most);
+        let doubt =
+            format!("only telemetry tells of it; {most} is the most that it can have had when it ended");
+        let reported = Disputed { energy: told, end: None, doubt };
+        *settlement = Settlement::Review { delivered, reported, deadline, held: None, by_telemetry: true };
     }
 
     /// Its engine says more of what is not believed. Its own word takes the place of what telemetry alone had told, and
     /// is kept there until the ticket is issued.
     pub(super) fn reported_again(&mut self, reading: &Reading) -> Read {
-        let Settlement::Review { reported, held, .. } = self.settlement_mut() else { return Read::Repeat };
+        let Settlement::Review { reported, held, by_telemetry, .. } = self.settlement_mut() else {
+            return Read::Repeat;
+        };
         let over = reading.end.is_some() && reported.end.is_none();
-        if held.is_none() {
+        if std::mem::take(by_telemetry) {
             reported.energy = reading.energy;
             reported.doubt = "its charge point tells of it only now, after it had come to nothing".into();
         } else if !over && reading.energy.wh() <= reported.energy.wh() + reported.energy.wh() / NEWS {

@@ -2,11 +2,13 @@
 //!
 //! Whoever can write to the topic can write any reading. So one that is shown is held against its engine's last answer;
 //! and one that is kept is billed only if the engine's store is lost, or the engine silent up to the settlement
-//! deadline. What is plausible is [`plausible`](crate::network::plausible)'s to say.
+//! deadline, and no more than can have been delivered when the session ended: an engine that was cut off may have
+//! supplied on, or a stranger made it up, so beyond that a person is asked. What is plausible is
+//! [`plausible`](crate::network::plausible)'s to say.
 
 use super::{
     Session,
-    life::{Delivered, State, Told},
+    life::{Delivered, Life, State, Told},
 };
 use crate::network::{
     gauges::Gauges,
@@ -42,6 +44,25 @@ impl Session {
     /// With what a store kept of it.
     pub fn and_told(self, told: Option<Told>) -> Self {
         Self { told: told.filter(|_| self.told_counts()), ..self }
+    }
+
+    /// Of a session that is over telemetry is believed up to this, or to what it was before.
+    pub(in crate::network) fn told_at_most(&mut self, energy: Energy) {
+        if self.settled() {
+            return;
+        }
+        if let Life::Ended { ending, .. } = &mut self.life {
+            ending.most_told = ending.most_told.max(Some(energy));
+        }
+    }
+
+    pub(in crate::network) fn most_told(&self) -> Option<Energy> {
+        self.ended().and_then(|(ending, _)| ending.most_told)
+    }
+
+    /// What telemetry told above what is believed of it, `most`.
+    pub(super) fn told_beyond(&self, most: Energy) -> Option<Energy> {
+        self.told().map(|told| told.energy).filter(|energy| *energy > most.max(self.energy()))
     }
 
     /// The most that is believed of it now.
@@ -89,11 +110,13 @@ impl Session {
         };
     }
 
-    /// What its engine answered, or what telemetry told beyond that: for a session of which nobody will tell more.
-    pub(super) fn delivered_by_all_accounts(&self) -> Option<Delivered> {
+    /// What its engine answered, or what telemetry told beyond that, of which up to `most_told` is believed: for a
+    /// session of which nobody will tell more.
+    pub(in crate::network) fn delivered_by_all_accounts(&self, most_told: Energy) -> Option<Delivered> {
         match (self.delivered(), self.told()) {
             (Some(known), told) => {
-                let energy = told.map_or(known.energy, |told| told.energy.max(known.energy));
+                let told = told.map(|told| told.energy.min(most_told));
+                let energy = known.energy.max(told.unwrap_or_default());
                 Some(Delivered { energy, ..known })
             }
             (None, told) => told.map(|told| {

@@ -4,7 +4,7 @@ use super::{
     super::{truth::Supplied, world::World},
     ms,
 };
-use domain::network::{Life, Outcome, Session, Settled, Ticket};
+use domain::network::{Life, Outcome, Session, Settled, Settlement, Ticket};
 use domain::{Energy, Price};
 
 /// What a bill must be, reckoned apart from the product's own way: half to even, once, to the minor unit.
@@ -102,14 +102,15 @@ impl World {
         }
         let unsure = self.truth.jumped.is_some() || self.truth.restored;
         let lied = self.truth.lied.contains(id);
-        let Life::Ended { ending, .. } = session.life() else { return };
+        let Life::Ended { ending, settlement } = session.life() else { return };
         // Its engine was in reach, and may not have heard of the stop; or its driver was denied it, and the answer was
         // lost; or it had come to nothing when central gave it up: what flowed then is a person's to judge.
         let cut = ending.most.is_some() && matches!(ending.outcome, Outcome::Stopped | Outcome::Rejected);
         let ended = self.truth.ended.get(id).copied().unwrap_or(self.at);
         let late = self.truth.given_up.contains(id) || self.deadline_passed(ended);
         // Whoever writes telemetry and takes a charge point over could say as much.
-        let told_alone = self.truth.lost.contains(&session.instance) && session.energy() == Energy::ZERO;
+        let by_telemetry = matches!(settlement, Settlement::Review { by_telemetry: true, .. });
+        let told_alone = self.truth.lost.contains(&session.instance) && by_telemetry;
         self.expect("INV-10", lied || unsure || cut || late || told_alone, || {
             format!("session {id} is under review, and its engine is honest: {reported:?}")
         });

@@ -63,10 +63,10 @@ fn settlements() -> impl Strategy<Value = Settlement> {
             .prop_map(|(delivered, deadline)| Settlement::Lost { delivered, deadline }),
         (delivereds(), deadlines(), any::<bool>())
             .prop_map(|(delivered, deadline, revoke)| Settlement::Unread { delivered, deadline, revoke }),
-        (delivereds(), energies(), ends(), ".{1,80}", deadlines(), helds()).prop_map(
-            |(delivered, energy, end, doubt, deadline, held)| {
+        (delivereds(), energies(), ends(), ".{1,80}", deadlines(), helds(), any::<bool>()).prop_map(
+            |(delivered, energy, end, doubt, deadline, held, by_telemetry)| {
                 let reported = Disputed { energy, end, doubt };
-                Settlement::Review { delivered, reported, deadline, held }
+                Settlement::Review { delivered, reported, deadline, held, by_telemetry }
             }
         ),
         bills(),
@@ -81,13 +81,15 @@ fn lives() -> impl Strategy<Value = Life> {
         0..4_000_000_000_000_i64,
         any::<bool>(),
         option::of(energies()),
+        option::of(energies()),
     )
-        .prop_map(|(outcome, reason, at, declined, most)| Ending {
+        .prop_map(|(outcome, reason, at, declined, most, most_told)| Ending {
             outcome,
             reason,
             at: Wall(at),
             declined,
             most,
+            most_told,
         });
     prop_oneof![
         (deadlines(), requests()).prop_map(|(deadline, request)| Life::Authorizing { deadline, request }),
@@ -176,4 +178,37 @@ fn what_the_type_cannot_hold_is_refused() {
         assert!(error.contains(problem), "{error}");
     }
     assert!(session(&encode(&of(ended(done, Some(Owed::Void(StoredVoid { since_ms: 7 })))))).is_ok());
+}
+
+/// A review as an older version wrote it: what it may have of telemetry alone is kept for its engine.
+#[test]
+fn a_review_of_before_its_mark_is_by_telemetry_where_nothing_else_can_be_told() {
+    for (declined, held, by_telemetry) in [(true, None, true), (true, Some(()), false), (false, None, false)]
+    {
+        let review = StoredReview {
+            delivered: Some(StoredDelivered::default()),
+            held: held.map(|()| StoredHeld::default()),
+            ..StoredReview::default()
+        };
+        let stored = StoredSession {
+            session_id: "s".into(),
+            charge_point_id: "A".into(),
+            instance_id: "i".into(),
+            driver_id: "d".into(),
+            price: Some(price_stored("0.30 EUR".parse().unwrap())),
+            life: Some(stored_session::Life::Ended(StoredEnded {
+                outcome: StoredOutcome::Expired.into(),
+                declined,
+                settlement: Some(stored_ended::Settlement::Review(review)),
+                ..StoredEnded::default()
+            })),
+            ..StoredSession::default()
+        };
+        let read = session(&encode(&stored)).unwrap();
+        let Life::Ended { settlement: Settlement::Review { by_telemetry: told, .. }, .. } = read.life()
+        else {
+            panic!("{read:?}")
+        };
+        assert_eq!(*told, by_telemetry, "{declined} {held:?}");
+    }
 }
