@@ -23,7 +23,7 @@ pub struct Authorization {
 }
 
 /// A supply that is asked for at the charge point itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ManualRequest {
     pub id: RequestId,
     /// Whose, or a guest's.
