@@ -51,7 +51,7 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 20] = [
+pub(super) const SCENES: [Scene; 21] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("half-sent-calls", |network| Box::pin(places::half_sent_calls(network))),
@@ -69,6 +69,7 @@ pub(super) const SCENES: [Scene; 20] = [
     scene("reserve-and-cancel", |network| Box::pin(requests::reserve_and_cancel(network))),
     scene("cheap-and-silent", |network| Box::pin(requests::cheap_and_silent(network))),
     scene("hurried-callers", |network| Box::pin(requests::hurried_callers(network))),
+    scene("in-an-engines-name", |network| Box::pin(requests::in_an_engines_name(network))),
     scene("wild-clocks", |network| Box::pin(words::wild_clocks(network))),
     scene("unreadable-text", |network| Box::pin(words::unreadable_text(network))),
     scene("open-files", |network| Box::pin(places::open_files(network))),
