@@ -116,6 +116,12 @@ id!(
     RequestId
 );
 
+impl From<&SessionId> for RequestId {
+    fn from(session: &SessionId) -> Self {
+        Self(session.0.clone())
+    }
+}
+
 /// The driver id of whoever takes a supply at the charge point without a name.
 pub const GUEST: &str = "INVITADO";
 

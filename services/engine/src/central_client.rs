@@ -1,6 +1,6 @@
 //! Central, as an engine calls it: for a supply asked for at the charge point itself.
 
-use domain::{ChargePointId, DriverId, InstanceId, RequestId, SessionId};
+use domain::{ChargePointId, InstanceId, SessionId, supply::ManualRequest};
 use evmesh_proto::chargepoint::{
     RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient,
 };
@@ -15,17 +15,16 @@ impl Central {
         &self,
         charge_point: &ChargePointId,
         instance: &InstanceId,
-        driver: &DriverId,
-        request: &RequestId,
+        request: &ManualRequest,
         deadline: Option<Deadline>,
     ) -> Result<SessionId, Status> {
         let message = RequestManualSupplyRequest {
             charge_point_id: charge_point.to_string(),
             instance_id: instance.to_string(),
-            driver_id: driver.to_string(),
-            request_id: request.to_string(),
+            driver_id: request.driver.to_string(),
+            request_id: request.id.to_string(),
         };
-        let call = with_request_id(Request::new(message), request.as_str());
+        let call = with_request_id(Request::new(message), request.id.as_str());
         let answer = ChargePointServiceClient::new(self.0.with_deadline(deadline))
             .request_manual_supply(call)
             .await

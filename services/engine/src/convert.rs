@@ -62,6 +62,7 @@ pub(crate) fn result_proto(result: CallResult) -> proto::CallResult {
         CallResult::Busy => proto::CallResult::Busy,
         CallResult::Faulted => proto::CallResult::Faulted,
         CallResult::Unattended => proto::CallResult::Unattended,
+        CallResult::NotAskedFor => proto::CallResult::NotAskedFor,
     }
 }
 

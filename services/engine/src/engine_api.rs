@@ -38,6 +38,7 @@ fn outcome(result: proto::CallResult) -> &'static str {
         proto::CallResult::Busy => "refused, another supply is under way",
         proto::CallResult::Faulted => "refused, the charge point is broken",
         proto::CallResult::Unattended => "refused, no monitor is there",
+        proto::CallResult::NotAskedFor => "refused, nobody is asking for it here",
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::Point;
 use domain::{
     DriverId, RequestId, SessionId,
-    supply::{Act, View},
+    supply::{Act, Happened, ManualRequest, View},
 };
-use mesh::grpc::{Deadline, parse};
+use mesh::grpc::{CALL_TIMEOUT, Deadline, parse};
 use tonic::Status;
 
 impl Point {
@@ -16,15 +16,19 @@ impl Point {
         request: Option<RequestId>,
         deadline: Option<Deadline>,
     ) -> Result<(SessionId, View), Status> {
-        let view = self.act(Act::CheckManual).await?;
-        let request = match request {
+        let id = match request {
             Some(request) => request,
             None => parse("request_id", &uuid::Uuid::new_v4().to_string())?,
         };
-        let session = self
-            .central
-            .request_supply(self.charge_point(), &view.instance, &driver, &request, deadline)
-            .await?;
+        let request = ManualRequest { id, driver };
+        // The rules know of it before central does, and for as long as it may be answered: whoever asked may be gone
+        // before that.
+        let within = deadline.map_or(CALL_TIMEOUT, |deadline| deadline.remaining().min(CALL_TIMEOUT));
+        let view = self.act(Act::AskManual { request: request.clone(), within }).await?;
+        let answer =
+            self.central.request_supply(self.charge_point(), &view.instance, &request, deadline).await;
+        self.tell(Happened::ManualAnswered(request.clone())).await;
+        let (session, driver) = (answer?, &request.driver);
         tracing::info!(charge_point = %self.charge_point(), %session, %driver, "manual supply authorised");
         Ok((session, self.act(Act::Look).await?))
     }

@@ -259,6 +259,7 @@ mod tests {
             duration: Duration::from_secs(60),
             trace: None,
             signature: domain::Signature::default(),
+            manual: None,
         };
         let instance = owner.rules.supply.instance().clone();
         let addressee = Addressee { instance, charge_point: None, epoch: 0 };

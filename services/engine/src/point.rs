@@ -77,6 +77,7 @@ fn refused(refusal: &Refusal) -> Failure {
     match refusal {
         Refusal::AlreadyPluggedIn => Failure::precondition("ALREADY_PLUGGED_IN", message),
         Refusal::Busy(_) => Failure::precondition("CHARGE_POINT_BUSY", message),
+        Refusal::Asking(_) => Failure::exhausted("OVERLOADED", message, RETRY_AFTER),
         Refusal::Obstacle(Obstacle::Unattended) => Failure::precondition("UNATTENDED", message),
         Refusal::Obstacle(Obstacle::Broken(_) | Obstacle::Unsettled(_)) => {
             Failure::precondition("CHARGE_POINT_FAULTED", message)

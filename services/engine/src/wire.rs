@@ -47,6 +47,11 @@ impl Request for proto::AuthorizeSupplyRequest {
             duration: duration("duration", self.duration.as_ref())?,
             trace,
             signature: signature(&self.signature)?,
+            manual: self
+                .manual_request_id
+                .as_deref()
+                .map(|request| parse("manual_request_id", request))
+                .transpose()?,
         };
         if !(SHORTEST..=LONGEST).contains(&order.duration) {
             return Err(Failure::invalid("duration", "must be from 1 s to 24 h"));

@@ -22,13 +22,19 @@ use mesh::{
     Shutdown,
     grpc::{Address, CALL_TIMEOUT, Failure, GrpcServer, Listener, Peer, ServerOptions, reason},
 };
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 use tempfile::tempdir;
 use tokio::sync::watch;
 use tokio_stream::Empty;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-/// Denies the driver `denied`, and authorises everyone else by calling the engine back, as central does.
+/// The number of the next authorisation.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Denies the driver `denied`, takes `another` for ana, and authorises everyone else by calling the engine back, as central does.
 struct Central {
     engine: watch::Receiver<Option<Address>>,
     asked: Arc<Mutex<Vec<RequestManualSupplyRequest>>>,
@@ -63,19 +69,33 @@ impl ChargePointService for Central {
         }
         let engine = self.engine.borrow().clone().expect("the engine is known");
         let mut engine = EngineServiceClient::new(Peer::new(&engine, CALL_TIMEOUT));
-        let authorize = AuthorizeSupplyRequest {
-            instance_id: request.instance_id,
-            authorization_number: 1,
-            session_id: "s1".into(),
-            driver_id: request.driver_id,
-            price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
-            duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
-            ..Default::default()
+        let driver = match request.driver_id.as_str() {
+            "another" => "ana",
+            driver => driver,
         };
+        let authorize = authorization(&request.instance_id, driver, Some(&request.request_id));
         let answer = engine.authorize_supply(authorize).await?.into_inner();
+        if request.driver_id == "another" {
+            assert_eq!(answer.result(), CallResult::NotAskedFor, "the engine asks for another driver");
+            return Err(Failure::precondition("ENGINE_REFUSED", "its engine did not ask for it").into());
+        }
         assert_eq!(answer.result(), CallResult::Done);
         let session = Some(Session { session_id: "s1".into(), ..Session::default() });
         Ok(Response::new(RequestManualSupplyResponse { session }))
+    }
+}
+
+/// What central asks of the engine, for a request for a supply there.
+fn authorization(instance: &str, driver: &str, manual: Option<&str>) -> AuthorizeSupplyRequest {
+    AuthorizeSupplyRequest {
+        instance_id: instance.into(),
+        authorization_number: NEXT.fetch_add(1, Ordering::Relaxed),
+        session_id: "s1".into(),
+        driver_id: driver.into(),
+        price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: 300_000 }),
+        duration: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        manual_request_id: manual.map(str::to_owned),
+        ..Default::default()
     }
 }
 
@@ -105,6 +125,19 @@ async fn central_decides_and_calls_back() {
     let denied = engine.panel().start_manual_supply(start("denied")).await.unwrap_err();
     assert_eq!((denied.code(), reason(&denied).as_deref()), (Code::FailedPrecondition, Some("DRIVER_BUSY")));
     assert_eq!(denied.message(), "this driver has an open session");
+    let another = engine.panel().start_manual_supply(start("another")).await.unwrap_err();
+    assert_eq!(reason(&another).as_deref(), Some("ENGINE_REFUSED"));
+
+    // What nobody asks for there, or not any more, does not start, whoever tells central so.
+    for manual in ["r1", "r2", "r3"] {
+        let authorize = authorization(&engine.instance, "denied", Some(manual));
+        let answer = engine.central().authorize_supply(authorize).await.unwrap().into_inner();
+        assert_eq!(answer.result(), CallResult::NotAskedFor);
+        assert_eq!(answer.state.unwrap().current, None);
+    }
+    let unnamed = authorization(&engine.instance, "ana", Some(""));
+    let invalid = engine.central().authorize_supply(unnamed).await.unwrap_err();
+    assert_eq!((invalid.code(), reason(&invalid).as_deref()), (Code::InvalidArgument, Some("INVALID_FIELD")));
 
     let granted = engine.panel().start_manual_supply(start("")).await.unwrap().into_inner();
     assert_eq!(granted.session_id, "s1");

@@ -2,7 +2,11 @@
 
 mod common;
 
-use common::{PATIENCE, Process, becomes, free_address, operator, run, up::Up};
+use common::{PATIENCE, Process, becomes, free_address, operator, run, status, up::Up};
+use evmesh_proto::{
+    chargepoint::{RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient},
+    engine::{GetEngineStateRequest, engine_service_client::EngineServiceClient},
+};
 use std::net::TcpListener;
 
 #[test]
@@ -139,6 +143,38 @@ fn a_monitor_beside_another_charge_points_engine_is_refused_and_both_are_named()
     assert_eq!((tickets.len(), &tickets[0]["charge_point_id"]), (1, &"MAD-01".into()));
     mistyped.terminate();
     assert_eq!(mistyped.end(PATIENCE), 0);
+}
+
+#[test]
+fn a_supply_asked_for_in_an_engines_name_is_refused_and_one_asked_for_there_is_granted() {
+    let up = Up::ready(&["--speed", "3000"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (central, engine) = (format!("http://{}", up.central), format!("http://{}", up.engine("MAD-01")));
+    let refused = runtime.block_on(async {
+        // Whoever reaches an engine is told its store: it answers who asks for another one.
+        let another = GetEngineStateRequest { instance_id: "another".into(), ..Default::default() };
+        let mut engine = EngineServiceClient::connect(engine).await.unwrap();
+        let state = engine.get_engine_state(another).await.unwrap().into_inner().state.unwrap();
+        let request = RequestManualSupplyRequest {
+            charge_point_id: "MAD-01".into(),
+            instance_id: state.instance_id,
+            driver_id: "42".into(),
+            request_id: "once".into(),
+        };
+        let mut central = ChargePointServiceClient::connect(central).await.unwrap();
+        central.request_manual_supply(request).await.unwrap_err()
+    });
+    assert_eq!(mesh::grpc::reason(&refused).as_deref(), Some("ENGINE_REFUSED"));
+    assert!(refused.message().contains("did not ask for it"), "{refused}");
+    assert_eq!(status(&up.central, "MAD-01").as_deref(), Some("ACTIVADO"));
+    let point = ["point", "--engine", &up.engine("MAD-01")];
+    let supply = run([&point[..], &["supply", "--driver", "42"]].concat());
+    assert_eq!(supply.code, 0, "{supply:?}");
+    run([&point[..], &["plug"]].concat());
+    let tickets = common::eventually("the ticket", PATIENCE, || {
+        Some(operator(&up.central, &["tickets"])).filter(|tickets| !tickets.is_empty())
+    });
+    assert_eq!((tickets.len(), &tickets[0]["driver_id"]), (1, &"42".into()));
 }
 
 #[test]

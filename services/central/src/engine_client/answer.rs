@@ -18,6 +18,7 @@ pub(super) fn outcome(result: engine::CallResult) -> Option<CallOutcome> {
         engine::CallResult::Busy => CallOutcome::Busy,
         engine::CallResult::Faulted => CallOutcome::Faulted,
         engine::CallResult::Unattended => CallOutcome::Unattended,
+        engine::CallResult::NotAskedFor => CallOutcome::NotAskedFor,
     })
 }
 
@@ -174,6 +175,7 @@ mod tests {
             price: "0.30 EUR".parse().unwrap(),
             created: Wall(5_000),
             duration: std::time::Duration::from_secs(60),
+            manual: None,
         };
         let call = EngineCall {
             charge_point: here(),

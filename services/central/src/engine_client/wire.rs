@@ -24,7 +24,7 @@ impl Request {
         let (instance_id, epoch) = (instance.to_string(), *epoch);
         let charge_point_id = charge_point.to_string();
         match request {
-            EngineRequest::Authorize { number, session, driver, price, created, duration } => {
+            EngineRequest::Authorize { number, session, driver, price, created, duration, manual } => {
                 let (number, price) = (*number, *price);
                 let what = Authorized { charge_point, instance, session, driver, number, price };
                 Self::Authorize(engine::AuthorizeSupplyRequest {
@@ -37,6 +37,7 @@ impl Request {
                     charge_point_id,
                     epoch,
                     signature: keys.sign(&what, *created, *created + *duration),
+                    manual_request_id: manual.as_ref().map(ToString::to_string),
                 })
             }
             EngineRequest::Revoke { number, session } => Self::Revoke(engine::RevokeAuthorizationRequest {

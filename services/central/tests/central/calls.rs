@@ -5,7 +5,7 @@ use crate::{
     running_central::{Central, Monitor, PATIENCE, no_kafka, options, registration},
 };
 use evmesh_proto::{
-    driver,
+    chargepoint, driver,
     engine::CallResult,
     network::{ChargePointStatus, Price, SessionState},
 };
@@ -75,6 +75,39 @@ async fn an_engine_that_does_not_agree_leaves_nothing_reserved_and_the_driver_fr
         central.status("MAD-01", ChargePointStatus::Available).await;
         central.status("MAD-02", ChargePointStatus::Available).await;
     }
+    assert!(central.tickets("101").await.is_empty());
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_asks_for_in_an_engines_name_reserves_and_bills_nobody() {
+    let central = Central::start(no_kafka()).await;
+    let (engine, _monitor) = central.charge_point("MAD-01").await;
+    let manual = |driver: &str, id: &str| chargepoint::RequestManualSupplyRequest {
+        charge_point_id: "MAD-01".into(),
+        instance_id: engine.inside().instance.clone(),
+        driver_id: driver.into(),
+        request_id: id.into(),
+    };
+    let asked = async |request| central.points.clone().request_manual_supply(request).await;
+    engine.inside().asking.push(("its-own".into(), "102".into()));
+    for (driver, id) in [("101", ""), ("101", "guessed"), ("", "guessed-too"), ("101", "its-own")] {
+        let refused = asked(manual(driver, id)).await;
+        assert_eq!(refusal(refused), (Code::FailedPrecondition, "ENGINE_REFUSED".into()), "{driver} {id}");
+        let told = engine.inside().authorizations.last().unwrap().manual_request_id.clone();
+        assert!(told.as_ref().is_some_and(|told| if id.is_empty() { !told.is_empty() } else { told == id }));
+        central.status("MAD-01", ChargePointStatus::Available).await;
+    }
+    let own = central.request("101", "MAD-01").await.expect("the driver is free, and so is the charge point");
+    assert_eq!(engine.inside().authorizations.last().unwrap().manual_request_id, None);
+    let stop = driver::StopChargeRequest { driver_id: "101".into(), ..Default::default() };
+    central.drivers.clone().stop_charge(stop).await.unwrap();
+    central.status("MAD-01", ChargePointStatus::Available).await;
+    // Of what was refused nothing is kept: its engine may ask for that very supply.
+    engine.inside().asking.push(("guessed".into(), "101".into()));
+    let granted = asked(manual("101", "guessed")).await.unwrap().into_inner().session.unwrap();
+    assert_eq!((granted.state(), granted.driver_id.as_str()), (SessionState::Reserved, "101"));
+    assert_ne!(granted.session_id, own.session_id);
     assert!(central.tickets("101").await.is_empty());
     central.stop().await;
 }

@@ -51,6 +51,8 @@ pub(crate) struct Inside {
     pub(crate) current: Option<proto::SupplyRecord>,
     pub(crate) unsettled: Vec<proto::SupplyRecord>,
     pub(crate) authorizations: Vec<proto::AuthorizeSupplyRequest>,
+    /// What it asks for itself: request and driver.
+    pub(crate) asking: Vec<(String, String)>,
     /// Each call, and its `traceparent`.
     pub(crate) traces: Vec<(&'static str, String)>,
     pub(crate) calls: usize,
@@ -87,6 +89,7 @@ impl Engine {
             current: None,
             unsettled: Vec::new(),
             authorizations: Vec::new(),
+            asking: Vec::new(),
             traces: Vec::new(),
             calls: 0,
         }));
@@ -143,6 +146,13 @@ impl Inside {
         record.seq += 1;
         record.power_w = 0;
         self.unsettled.push(record);
+    }
+
+    fn asks_for(&self, request: &proto::AuthorizeSupplyRequest) -> bool {
+        let asks = |(id, driver): &(_, _)| {
+            Some(id) == request.manual_request_id.as_ref() && *driver == request.driver_id
+        };
+        request.manual_request_id.is_none() || self.asking.iter().any(asks)
     }
 
     fn state(&self) -> Option<proto::EngineState> {
@@ -205,6 +215,9 @@ impl EngineService for Served {
         let mut result = inside.result(&request.instance_id, &request.charge_point_id);
         if let Mood::Refuses(refusal) = inside.mood {
             result = refusal;
+        } else if !inside.asks_for(&request) {
+            inside.highest = inside.highest.max(request.authorization_number);
+            result = proto::CallResult::NotAskedFor;
         } else if result == proto::CallResult::Done {
             inside.highest = inside.highest.max(request.authorization_number);
             inside.current = Some(proto::SupplyRecord {

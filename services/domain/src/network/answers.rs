@@ -161,6 +161,11 @@ impl Answers {
         self.undecided.insert(key, (fingerprint, session));
     }
 
+    /// It was decided, and its repeats are decided anew.
+    pub(super) fn leave_open(&mut self, key: &RequestKey) {
+        self.undecided.remove(key);
+    }
+
     pub(super) fn record(&mut self, key: RequestKey, answered: Answered) {
         self.undecided.remove(&key);
         self.expired.remove(&key);

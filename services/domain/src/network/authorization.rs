@@ -12,7 +12,7 @@ use super::{
     effect::Level,
     pending::{Against, Pending},
     plausible::{GRACE, most_in},
-    request::Asked,
+    request::{Asked, RequestKey},
     session::{
         Facts, Session,
         life::{Deadline, Outcome},
@@ -26,6 +26,9 @@ use std::{collections::BTreeSet, time::Duration};
 /// While other charge points are free a try lasts so long at most: three silent ones leave an open request the time for
 /// one that answers.
 const A_TRY: Duration = Duration::from_secs(1);
+
+/// When whoever asked at the charge point may ask there again, where its engine has not waited.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// So many repeats of a request wait with it: each holds a place among the calls under way.
 const REPEATS: usize = 8;
@@ -57,12 +60,13 @@ impl Step<'_> {
 
     pub(super) fn request_manual_supply(
         &mut self,
-        asked: Asked<Box<Session>>,
+        mut asked: Asked<Box<Session>>,
         session: SessionId,
         charge_point: ChargePointId,
         instance: &InstanceId,
         driver: DriverId,
     ) {
+        asked.request.get_or_insert_with(|| RequestKey::unnamed(&charge_point, &session));
         if self.joined(&asked) || self.repeated(&asked) {
             return;
         }
@@ -292,6 +296,19 @@ impl Step<'_> {
         }
     }
 
+    /// Its engine has not asked for it: somebody else did, in its place, or it has stopped waiting. That says nothing of
+    /// the charge point; whoever asked is counted, for each try is a row. Asked for at the charge point it is granted:
+    /// the denial is not kept.
+    pub(super) fn not_asked_for(&mut self, point: &ChargePointId, id: &SessionId) {
+        let asker = self.session_mut(id).live.asker.take();
+        if let Some(host) = asker.and_then(|asker| asker.host) {
+            self.counts_for(Who::Host(host), point);
+        }
+        let text = format!("{point} refused: its engine did not ask for it; ask at the charge point itself");
+        let denial = Denial { retry_after: Some(ASK_AGAIN), ..Denial::new(Reason::EngineRefused, text) };
+        self.reject(id, denial, Outcome::Rejected, Word::Given);
+    }
+
     /// The session comes to nothing. An open request tries the next charge point, unless its driver wants none any
     /// more.
     pub(super) fn reject(&mut self, id: &SessionId, denial: Denial, outcome: Outcome, word: Word) {
@@ -335,10 +352,8 @@ impl Step<'_> {
     fn against(&self, id: &SessionId, reason: Reason) -> Against {
         let when_over = self.net.pending.get(id).expect(PENDING).against;
         let over = || self.session(id).deadline().is_some_and(|deadline| deadline.passed(self.now));
-        if reason == Reason::EngineRefused {
-            Against::Engine
-        } else if reason != Reason::EngineSilent {
-            Against::Nobody
+        if reason != Reason::EngineSilent {
+            Against::Nobody // a refusal is counted where it is heard
         } else if when_over == Against::Nobody || over() {
             when_over
         } else {
@@ -373,6 +388,8 @@ impl Step<'_> {
         self.notify_denied(&pending, charge_point, id, created, denial.clone());
         if denial.retry_after.is_none() {
             self.record(pending.request, Err(denial.clone()));
+        } else if let Some((key, _)) = &pending.request {
+            self.net.answers.leave_open(key);
         }
         for token in pending.tokens {
             self.reply(token, Err(denial.clone()));

@@ -1,6 +1,6 @@
 //! An engine, as central's rules know it: what is asked of it, and what it answers.
 
-use crate::{ChargePointId, DriverId, InstanceId, Power, Price, SessionId, SupplyRecord, Wall};
+use crate::{ChargePointId, DriverId, InstanceId, Power, Price, RequestId, SessionId, SupplyRecord, Wall};
 use std::time::Duration;
 
 /// Names one call to an engine, so that a late answer is told from the awaited one.
@@ -20,6 +20,8 @@ pub enum EngineRequest {
         created: Wall,
         /// For how long it holds.
         duration: Duration,
+        /// The request of whoever says to be its engine; `None`: a driver's own.
+        manual: Option<RequestId>,
     },
     /// `RevokeAuthorization`.
     Revoke { number: u64, session: SessionId },
@@ -67,6 +69,8 @@ pub enum CallOutcome {
     Faulted,
     /// Refused: no monitor attends the engine.
     Unattended,
+    /// Refused: the engine is not asking for this supply.
+    NotAskedFor,
     /// Another instance, or another charge point's engine, answered: that is no answer.
     WrongInstance,
 }

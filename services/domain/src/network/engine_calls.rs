@@ -101,6 +101,7 @@ impl Step<'_> {
                 price: session.price,
                 created: session.created,
                 duration: self.net.config.reservation,
+                manual: session.manual().cloned(),
             });
         }
         if self.now.mono < point.not_before || point.paced > self.now.mono + CALLS_AHEAD {
@@ -252,15 +253,20 @@ impl Step<'_> {
             CallOutcome::NumberStale if session.live.renumbered < RENUMBER_MOST && !session.live.restored => {
                 return self.renumber(point, id);
             }
+            CallOutcome::NotAskedFor if session.manual().is_some() => {
+                return self.not_asked_for(point, id);
+            }
             CallOutcome::NumberStale => "it has seen a higher authorisation number",
             CallOutcome::Busy => "it is supplying another session",
             CallOutcome::Faulted => "it is broken",
             CallOutcome::Unattended => "no monitor attends it",
-            CallOutcome::Revoked | CallOutcome::NotRevoked | CallOutcome::WrongInstance => {
-                "its answer makes no sense"
-            }
+            CallOutcome::NotAskedFor
+            | CallOutcome::Revoked
+            | CallOutcome::NotRevoked
+            | CallOutcome::WrongInstance => "its answer makes no sense",
         };
         let text = format!("{point} refused: {refused}");
+        self.has_refused(point);
         self.reject(id, Denial::new(Reason::EngineRefused, text), Outcome::Rejected, Word::Given);
     }
 
@@ -292,6 +298,7 @@ impl Step<'_> {
             | CallOutcome::Busy
             | CallOutcome::Faulted
             | CallOutcome::Unattended
+            | CallOutcome::NotAskedFor
             | CallOutcome::WrongInstance => {}
         }
     }

@@ -1,6 +1,6 @@
 //! What a caller waits by, and what makes its request repeatable (AIP-155).
 
-use crate::{Context, RequestId};
+use crate::{ChargePointId, Context, RequestId, SessionId};
 use std::{fmt, hash::Hash, marker::PhantomData};
 
 /// Names one caller that waits for an answer of type `A`; the edge chooses the number, once for each.
@@ -65,6 +65,14 @@ pub struct RequestKey {
     pub caller: String,
     /// The caller's name for it.
     pub id: RequestId,
+}
+
+impl RequestKey {
+    /// Of a request for a manual supply without a name: it gets one that no engine has given.
+    pub(super) fn unnamed(charge_point: &ChargePointId, session: &SessionId) -> Repeatable {
+        let (method, caller) = (Method::RequestManualSupply, charge_point.to_string());
+        (Self { method, caller, id: session.into() }, 0)
+    }
 }
 
 super::words! {

@@ -11,8 +11,8 @@ mod review;
 pub(super) mod ticket;
 pub(super) mod told;
 
-use super::{cooling::Asker, gauges::Gauges, plausible::Age};
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, SessionId, Trace, Wall};
+use super::{cooling::Asker, gauges::Gauges, plausible::Age, request::Method};
+use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, RequestId, SessionId, Trace, Wall};
 use life::{Deadline, Delivered, Disputed, Ending, Held, Life, Settled, Settlement, State, Stop, Told};
 use std::ops::Deref;
 use ticket::Ticket;
@@ -140,6 +140,12 @@ impl Session {
     /// Authorising, reserved or supplying: what INV-2 allows once.
     pub fn is_open(&self) -> bool {
         !matches!(self.life, Life::Ended { .. })
+    }
+
+    /// While it is being authorised: the request of whoever asked for it as its engine; `None`: a driver's own.
+    pub(super) fn manual(&self) -> Option<&RequestId> {
+        let Life::Authorizing { request: Some((key, _)), .. } = &self.life else { return None };
+        (key.method == Method::RequestManualSupply).then_some(&key.id)
     }
 
     fn ended(&self) -> Option<(&Ending, &Settlement)> {

@@ -80,6 +80,9 @@ impl Supply {
         if !fresh || self.has_ended(&order.session) {
             return CallResult::NumberStale;
         }
+        if !self.is_asked_for(now.mono, &order) {
+            return CallResult::NotAskedFor;
+        }
         if let Some(obstacle) = self.obstacle() {
             return obstacle.result();
         }

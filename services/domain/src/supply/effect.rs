@@ -42,6 +42,8 @@ pub enum CallResult {
     Faulted,
     /// Refused: no monitor attends.
     Unattended,
+    /// Refused: nobody is asking for this supply here.
+    NotAskedFor,
 }
 
 /// What became of a revoked authorisation.
@@ -95,6 +97,8 @@ pub enum Refusal {
     AlreadyPluggedIn,
     #[error("The charge point is taken by session {0}; wait until it has ended.")]
     Busy(crate::SessionId),
+    #[error("Central has not answered {0} requests for a supply here; wait until it has.")]
+    Asking(usize),
     #[error(transparent)]
     Obstacle(Obstacle),
 }

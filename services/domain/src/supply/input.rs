@@ -1,7 +1,7 @@
 //! What the engine is told and asked. Each kind has its own answer: see [`Input`](super::Input).
 
 use super::event::Cause;
-use crate::{ChargePointId, DriverId, InstanceId, Price, SessionId, Signature, Trace};
+use crate::{ChargePointId, DriverId, InstanceId, Price, RequestId, SessionId, Signature, Trace};
 use std::time::Duration;
 
 /// The right to one supply, from central.
@@ -18,6 +18,16 @@ pub struct Authorization {
     pub trace: Option<Trace>,
     /// Central's own, over all of this.
     pub signature: Signature,
+    /// The request for a supply here that it is for; `None`: a driver's own, or an older central, which does not say.
+    pub manual: Option<RequestId>,
+}
+
+/// A supply that is asked for at the charge point itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ManualRequest {
+    pub id: RequestId,
+    /// Whose, or a guest's.
+    pub driver: DriverId,
 }
 
 /// Whom a call of central's is meant for.
@@ -70,8 +80,8 @@ pub enum Act {
     PlugIn,
     /// Takes the cable out.
     Unplug,
-    /// May a supply be asked for here?
-    CheckManual,
+    /// Wants a supply here: central may be asked for it, and will have answered within this.
+    AskManual { request: ManualRequest, within: Duration },
     /// Breaks it; why, in words.
     Break(String),
     /// Repairs it.
@@ -91,6 +101,8 @@ pub enum Happened {
     PluggedIn,
     /// The car left, and its cable with it.
     Unplugged,
+    /// Central has answered this request for a supply here, or could not be asked.
+    ManualAnswered(ManualRequest),
     /// The car takes no more: it is full, or has stayed as long as it wanted to.
     CarTakesNoMore(Cause),
     /// These rows of the outbox were delivered.

@@ -10,6 +10,7 @@
 //! - Numbers of authorisations only rise; what is not above the highest one seen starts nothing (INV-8).
 //! - A session's messages have rising numbers without gaps, and its energy never falls; no message is published that
 //!   says more than the disk.
+//! - What central says was asked for here starts only if it was.
 //! - Only the monotonic clock decides. The wall clock dates records.
 //!
 //! What the meter shows comes with each input; cables and cars are inputs.
@@ -21,6 +22,7 @@ mod effect;
 mod event;
 mod input;
 mod machine;
+mod manual;
 mod metered;
 mod panel;
 mod running;
@@ -28,6 +30,7 @@ mod watch;
 
 pub use effect::{CallResult, Effect, Obstacle, Refusal, RevokeOutcome, StaleEpoch, Write, WrongInstance};
 pub use event::{Cause, Event, EventKind};
-pub use input::{Act, Addressee, Authorization, Call, Happened, Ping, Revoke};
+pub use input::{Act, Addressee, Authorization, Call, Happened, ManualRequest, Ping, Revoke};
 pub use machine::{Input, MAX_OUTBOX, MAX_UNSETTLED, Stored, Supply, TakenBy, View};
+pub use manual::MAX_ASKING;
 pub use metered::{Metered, Register};

@@ -1,7 +1,6 @@
 //! What a person does at the charge point: cables, faults and repairs.
 
 use super::{
-    current::Current,
     effect::{Effect, Refusal},
     event::{Cause, EventKind},
     input::Act,
@@ -16,7 +15,7 @@ impl Input for Act {
             Self::PlugIn if supply.taken_by() == TakenBy::Supply => return Err(Refusal::AlreadyPluggedIn),
             Self::PlugIn => supply.plugged_in = true,
             Self::Unplug => supply.unplugged(now, effects),
-            Self::CheckManual => return supply.check_manual(),
+            Self::AskManual { request, within } => return supply.ask_manual(now.mono, request, within),
             Self::Break(reason) => supply.break_down(now, reason, effects),
             Self::Repair => supply.fault = None,
             Self::Look => {}
@@ -29,14 +28,6 @@ impl Supply {
     pub(super) fn unplugged(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.plugged_in = false;
         self.end(now, Cause::Unplugged, effects);
-    }
-
-    fn check_manual(&self) -> Result<(), Refusal> {
-        match &self.current {
-            Current::Held(held) => Err(Refusal::Busy(held.order.session.clone())),
-            Current::Running(running) => Err(Refusal::Busy(running.record.session.clone())),
-            Current::Nothing => self.obstacle().map_or(Ok(()), |obstacle| Err(Refusal::Obstacle(obstacle))),
-        }
     }
 
     fn break_down(&mut self, now: Moment, reason: String, effects: &mut Vec<Effect>) {

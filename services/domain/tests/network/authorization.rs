@@ -2,10 +2,10 @@
 
 use crate::world::{World, attested, cp, driver, ended, price, record, sid};
 use domain::{
-    DriverId, Location, SupplyState,
+    Context, DriverId, Location, SupplyState,
     network::{
-        CallOutcome, Command, EngineRequest, Health, NoticeKind, Order, Outcome, Reason, Session, State,
-        Status, Target, Token, Which,
+        Asked, CallOutcome, Command, EngineRequest, Health, Method, NoticeKind, Order, Outcome, Reason,
+        RequestKey, Session, State, Status, Target, Token, Which,
     },
 };
 
@@ -234,8 +234,25 @@ fn the_evidence_of_a_supply_answers_the_request_too() {
 }
 
 fn manual(world: &mut World, who: DriverId, id: &str, instance: &str) -> Token<Box<Session>> {
-    let asked = world.asked();
-    let token = asked.token;
+    manual_as(world, who, (id, instance), None, "")
+}
+
+/// The same, under this request id, from this address.
+fn manual_as(
+    world: &mut World,
+    who: DriverId,
+    (id, instance): (&str, &str),
+    request: Option<&str>,
+    address: &str,
+) -> Token<Box<Session>> {
+    let token = world.token();
+    let context = Context { address: address.into(), ..Context::default() };
+    let key = |name: &str| RequestKey {
+        method: Method::RequestManualSupply,
+        caller: id.into(),
+        id: name.parse().unwrap(),
+    };
+    let asked = Asked { token, context, request: request.map(|name| (key(name), 7)) };
     world.send(Command::RequestManualSupply {
         asked,
         session: sid(&format!("m{}", token.number)),
@@ -257,6 +274,78 @@ fn guests_may_have_several_supplies_and_are_told_nothing_by_kafka() {
     assert_eq!(world.notices, []);
     let token = manual(&mut world, driver("d"), "A", "i0");
     assert_eq!(world.denial(token), Reason::InstanceStale);
+}
+
+/// The request that this engine is told to have asked.
+fn told_request(world: &World, id: &str) -> Option<String> {
+    let EngineRequest::Authorize { manual, .. } = world.call(id) else { panic!("{:?}", world.call(id)) };
+    manual.as_ref().map(ToString::to_string)
+}
+
+#[test]
+fn an_engine_is_told_which_request_for_a_supply_is_said_to_be_its_own() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    world.request_as("d", Target::Named(cp("A")), Some(("r1", 1)));
+    assert_eq!(told_request(&world, "A"), None, "a driver's own");
+    manual_as(&mut world, driver("e"), ("B", "i1"), Some("r1"), "");
+    assert_eq!(told_request(&world, "B").as_deref(), Some("r1"));
+    let token = manual(&mut world, driver("f"), "C", "i1");
+    assert_eq!(told_request(&world, "C"), Some(format!("m{}", token.number)), "a name that no engine gave");
+    world.answer_with("B", 9, CallOutcome::NumberStale);
+    assert_eq!(told_request(&world, "B").as_deref(), Some("r1"), "under a higher number too");
+    world.restart();
+    for id in ["A", "B", "C"] {
+        world.send(Command::Tick);
+        world.register(World::registration(id)).unwrap();
+    }
+    assert_eq!(told_request(&world, "A"), None);
+    assert_eq!(told_request(&world, "B").as_deref(), Some("r1"), "after a start of central too");
+    assert_eq!(told_request(&world, "C"), Some(format!("m{}", token.number)));
+}
+
+#[test]
+fn what_an_engine_has_not_asked_for_is_denied_and_takes_nothing_from_anybody_else() {
+    let mut world = World::with_points(&["A", "B"]);
+    for _ in 0..20 {
+        let token = manual_as(&mut world, driver("victim"), ("A", "i1"), Some("r1"), "a stranger's");
+        world.answer("A", CallOutcome::NotAskedFor, None, vec![]);
+        assert_eq!(world.denial(token), Reason::EngineRefused);
+        assert!(world.refused(token).unwrap().text.contains("did not ask for it"));
+    }
+    assert_eq!(world.pages.answers.len(), 0, "its engine may ask for the same, and is answered anew");
+    let (token, _) = world.request("victim", any());
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(world.told_session(token).charge_point == cp("A"), "it has its place in the choice");
+    world.stop_charge("victim");
+    world.answer("A", CallOutcome::Revoked, None, vec![]);
+    let token = manual_as(&mut world, driver("victim"), ("A", "i1"), Some("r1"), "its engine's");
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert!(world.granted(token) == Some(true), "{:?}", world.refused(token));
+}
+
+#[test]
+fn whoever_asks_in_an_engines_name_again_and_again_has_to_wait() {
+    let mut world = World::with_points(&["A"]);
+    for _ in 0..50 {
+        manual_as(&mut world, driver("d"), ("A", "i1"), None, "a stranger's");
+        world.answer("A", CallOutcome::NotAskedFor, None, vec![]);
+    }
+    let token = manual_as(&mut world, driver("d"), ("A", "i1"), None, "a stranger's");
+    assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+    let token = manual_as(&mut world, driver("d"), ("A", "i1"), None, "its engine's");
+    assert_eq!(world.granted(token), None, "its engine is asked");
+}
+
+#[test]
+fn an_engine_that_says_so_of_a_drivers_own_request_has_refused_it() {
+    let mut world = World::with_points(&["A", "B", "C"]);
+    let (token, _) = world.request("d", any());
+    world.answer("A", CallOutcome::NotAskedFor, None, vec![]);
+    world.answer("B", CallOutcome::Done, None, vec![]);
+    assert!(world.told_session(token).charge_point == cp("B"));
+    let (token, _) = world.request("e", any());
+    world.answer("C", CallOutcome::Done, None, vec![]);
+    assert!(world.told_session(token).charge_point == cp("C"), "A comes last");
 }
 
 #[test]

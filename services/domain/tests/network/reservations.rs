@@ -70,7 +70,7 @@ impl World {
         self.answer("A", CallOutcome::Revoked, None, vec![]);
     }
 
-    fn refused(&self, token: Token<Box<Session>>) -> Option<&Denial> {
+    pub(crate) fn refused(&self, token: Token<Box<Session>>) -> Option<&Denial> {
         match self.replies.get(&token.number)? {
             Reply::Session(_, answer) => answer.as_ref().err(),
             other => panic!("{other:?}"),

@@ -68,6 +68,7 @@ pub(crate) fn authorization(number: u64, name: &str) -> Authorization {
         duration: Duration::from_secs(60),
         trace: None,
         signature: [7; 110].as_slice().try_into().unwrap(),
+        manual: None,
     }
 }
 
@@ -79,6 +80,25 @@ pub(crate) fn here() -> Addressee {
 
 pub(crate) fn authorize(number: u64, name: &str) -> (Addressee, Call) {
     (here(), Call::Authorize(authorization(number, name)))
+}
+
+pub(crate) fn manual_request(id: &str, driver: &str) -> ManualRequest {
+    ManualRequest { id: id.parse().unwrap(), driver: driver.parse().unwrap() }
+}
+
+/// Somebody there wants a supply, and waits for it for so long.
+pub(crate) fn ask_manual(id: &str, driver: &str, ms: u64) -> Act {
+    Act::AskManual { request: manual_request(id, driver), within: Duration::from_millis(ms) }
+}
+
+/// Central authorises what this request, it says, has asked for, for this driver.
+pub(crate) fn authorize_manual(number: u64, id: &str, driver: &str) -> (Addressee, Call) {
+    let order = Authorization {
+        driver: driver.parse().unwrap(),
+        manual: Some(id.parse().unwrap()),
+        ..authorization(number, &format!("s{number}"))
+    };
+    (here(), Call::Authorize(order))
 }
 
 pub(crate) fn revoke(number: u64, name: &str) -> (Addressee, Revoke) {

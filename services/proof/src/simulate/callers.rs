@@ -1,6 +1,6 @@
 //! Who waits for what central answers.
 
-use domain::{RequestId, SessionId};
+use domain::{RequestId, SessionId, supply::ManualRequest};
 
 /// Who waits for a reply.
 #[derive(Debug, Clone)]
@@ -23,6 +23,12 @@ pub(super) enum Caller {
         a: usize,
         life: u64,
         request: RequestId,
+    },
+    /// An engine, for somebody at its charge point.
+    Engine {
+        p: usize,
+        life: u64,
+        request: ManualRequest,
     },
 }
 

@@ -312,6 +312,9 @@ impl World {
             (Caller::App { a, life, request }, Reply::Session(_, answer)) => {
                 self.app_answered(a, life, request, answer);
             }
+            (Caller::Engine { p, life, request }, Reply::Session(_, answer)) => {
+                self.manual_answered(p, life, request, answer.is_ok());
+            }
             (caller, reply) => {
                 self.broken("INV-7", format!("{caller:?} has another call's answer: {reply:?}"))
             }

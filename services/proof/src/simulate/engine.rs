@@ -2,15 +2,16 @@
 //! outbox.
 
 use super::{
+    central::Caller,
     disk::{Disk, Fate},
     monitor::MonitorHost,
     wire::{received, response, state_of},
     world::{Clock, Place, World, say},
 };
 use central::{engine_client::Request, writer::Input};
-use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineCall};
+use domain::network::{CallFailed, CallId, Command, EngineAnswer, EngineCall, RequestKey};
 use domain::simulated::Settings;
-use domain::supply::Happened;
+use domain::supply::{Happened, ManualRequest};
 use domain::{ChargePointId, Energy, InstanceId, Power, SupplyState};
 use proof::engine_process::{Asked, Engine, Told};
 use std::{collections::BTreeMap, time::Duration};
@@ -31,7 +32,8 @@ pub(super) enum ReplyTo {
     },
     /// Somebody at the charge point, who asks central for a supply if it may.
     Manual {
-        guest: bool,
+        request: ManualRequest,
+        key: (RequestKey, u64),
     },
 }
 
@@ -307,12 +309,33 @@ impl World {
                 }
             }
             ReplyTo::Monitor { m, life, link } => self.ponged(p, m, life, link, told),
-            ReplyTo::Manual { guest } => {
+            ReplyTo::Manual { request, key } => {
                 if let Told::Panel(Ok(())) = told {
-                    self.asks_for_manual(p, guest);
+                    self.asks_for_manual(p, request, key);
                 }
             }
         }
+    }
+
+    /// Its engine asks central for a supply there, and stops waiting in the end.
+    fn asks_for_manual(&mut self, p: usize, request: ManualRequest, key: (RequestKey, u64)) {
+        let Some(ms) = self.delay(Place::Engine(p), Place::Central) else { return };
+        let life = self.points[p].life;
+        self.after(ms, move |world| {
+            let command = world.manual_supply(p, request.driver.clone(), Some(key));
+            world.central_asked(Caller::Engine { p, life, request }, command);
+        });
+    }
+
+    pub(super) fn manual_answered(&mut self, p: usize, life: u64, request: ManualRequest, granted: bool) {
+        self.tally.count(if granted { "manual supplies granted" } else { "manual supplies denied" });
+        let Some(ms) = self.delay(Place::Central, Place::Engine(p)) else { return };
+        self.after(ms, move |world| {
+            if world.points[p].life == life {
+                let answered = Asked::Happened(Happened::ManualAnswered(request));
+                world.engine_takes(p, answered, ReplyTo::Nobody);
+            }
+        });
     }
 
     fn engine_answered(

@@ -212,6 +212,7 @@ mod tests {
         ] {
             assert!(tally.get(what) > 20, "an idle run proves nothing: {what} {}", tally.get(what));
         }
+        assert!(tally.get("manual supplies granted") > 0, "an engine's own requests are granted");
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub(super) const SCENES: [Scene; 21] = [
     scene("reserve-and-cancel", |network| Box::pin(requests::reserve_and_cancel(network))),
     scene("cheap-and-silent", |network| Box::pin(requests::cheap_and_silent(network))),
     scene("hurried-callers", |network| Box::pin(requests::hurried_callers(network))),
+    scene("in-an-engines-name", |network| Box::pin(requests::in_an_engines_name(network))),
     scene("wild-clocks", |network| Box::pin(words::wild_clocks(network))),
     scene("unreadable-text", |network| Box::pin(words::unreadable_text(network))),
     scene("open-files", |network| Box::pin(places::open_files(network))),

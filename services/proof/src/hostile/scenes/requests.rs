@@ -7,10 +7,18 @@ use crate::hostile::{
 };
 use anyhow::{Context as _, bail, ensure};
 use evmesh_proto::{
+    chargepoint::{RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient},
     driver::{RequestChargeRequest, StopChargeRequest, driver_service_client::DriverServiceClient},
+    engine::{
+        GetEngineStateRequest, StartManualSupplyRequest,
+        engine_panel_service_client::EnginePanelServiceClient, engine_service_client::EngineServiceClient,
+    },
     network::{ChargePointStatus, Session},
 };
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -185,4 +193,54 @@ pub(super) async fn hurried_callers(network: &Network) -> anyhow::Result<String>
     drop((attended, slow));
     network.forget(ID).await?;
     Ok(format!("{hurried} callers gave an engine 200 ms of the 400 that it takes, and it stayed in service"))
+}
+
+/// Supplies asked for in an engine's name, for somebody who wants none, at a charge point where every car plugs itself
+/// in.
+pub(super) async fn in_an_engines_name(network: &Network) -> anyhow::Result<String> {
+    /// One from which nothing else comes.
+    const IMPOSTOR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+    const TRIES: usize = 60;
+    const VICTIM: &str = "victim";
+    let engine = format!("http://{}", network.engines[1]);
+    // Whoever reaches an engine is told its store: it answers who asks for another one.
+    let another = GetEngineStateRequest { instance_id: "another".into(), ..Default::default() };
+    let state = EngineServiceClient::connect(engine.clone()).await?.get_engine_state(another).await?;
+    let instance = state.into_inner().state.unwrap_or_default().instance_id;
+    let mut impostor = ChargePointServiceClient::new(network.connect_from(Some(IMPOSTOR)).await?);
+    let (mut refused, mut waits) = (0, 0);
+    for n in 0..TRIES {
+        let request = RequestManualSupplyRequest {
+            charge_point_id: OTHER.into(),
+            instance_id: instance.clone(),
+            driver_id: VICTIM.into(),
+            request_id: if n % 2 == 0 { String::new() } else { format!("guess-{n}") },
+        };
+        match impostor.request_manual_supply(request).await.err().as_ref().map(mesh::grpc::reason) {
+            Some(Some(reason)) if reason == "ENGINE_REFUSED" => refused += 1,
+            Some(Some(reason)) if reason == "DRIVER_COOLING_DOWN" => waits += 1,
+            other => bail!("try {n} came to {other:?}"),
+        }
+    }
+    ensure!((refused, waits) == (50, TRIES - 50), "refused {refused} times, and {waits} times told to wait");
+    let began = Instant::now();
+    let own = network.request(VICTIM, OTHER).await.context("its own request is denied")?;
+    let took = began.elapsed();
+    ensure!(took < Duration::from_secs(1), "its own request took {took:?}");
+    eventually("its ticket", async || network.tickets(VICTIM, "").await.ok()?.pop()).await?;
+    network.is_free(OTHER).await?;
+    let walk_in = StartManualSupplyRequest { driver_id: "walk-in".into(), ..Default::default() };
+    let walked_in = EnginePanelServiceClient::connect(engine).await?.start_manual_supply(walk_in).await;
+    let walked_in = walked_in.context("what the engine asks for is denied")?.into_inner().session_id;
+    eventually("its ticket", async || network.tickets("walk-in", "").await.ok()?.pop()).await?;
+    for (driver, session) in [(VICTIM, &own.session_id), ("walk-in", &walked_in)] {
+        let billed = network.tickets(driver, "").await?;
+        let one = matches!(&billed[..], [ticket] if ticket.session_id == *session);
+        ensure!(one, "{driver} is billed for more than {session}: {billed:?}");
+    }
+    Ok(format!(
+        "{refused} supplies asked for in an engine's name were refused, then {waits} times told to wait; the driver's own \
+         was granted after {} ms, the engine's own too, and nothing else billed",
+        took.as_millis()
+    ))
 }

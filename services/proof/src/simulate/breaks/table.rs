@@ -87,6 +87,13 @@ r#"        self.store.commit(step.batch)?;
 => r#"if (!fresh && !crate::broken("stale-authorization-accepted")) || self.has_ended(&order.session) {"#)],
     },
     Break {
+        name: "not-asked-for-and-granted",
+        promises: &["INV-10"],
+        edits: &[edit!("domain/src/supply/authorization.rs":
+"if !self.is_asked_for(now.mono, &order) {"
+=> r#"if !self.is_asked_for(now.mono, &order) && !crate::broken("not-asked-for-and-granted") {"#)],
+    },
+    Break {
         name: "price-at-the-end",
         promises: &["INV-4"],
         edits: &[

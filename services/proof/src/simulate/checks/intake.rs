@@ -181,9 +181,9 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
+            Command::RequestManualSupply { session, .. } => drop(self.truth.manual.insert(session.clone())),
             Command::Order { .. }
             | Command::RequestCharge { .. }
-            | Command::RequestManualSupply { .. }
             | Command::Telemetry { .. }
             | Command::Unreadable { .. }
             | Command::Broker(Broker::Gap)
@@ -196,8 +196,10 @@ impl World {
     /// A mutation's answer is on disk with it, and each repeat gets the first one (INV-6).
     fn check_repeat(&mut self, key: &RequestKey, reply: &Reply) {
         let answer = gist(reply);
-        if matches!(&answer, Err(denial) if matches!(denial.reason, Reason::RequestIdReused | Reason::Overloaded))
-        {
+        if answer.as_ref().is_err_and(|denial| {
+            matches!(denial.reason, Reason::RequestIdReused | Reason::Overloaded)
+                || denial.retry_after.is_some()
+        }) {
             return;
         }
         // A stop of what is over is answered alike each time, kept or not.
@@ -320,12 +322,16 @@ impl World {
 
     fn check_call(&mut self, charge_point: &ChargePointId, request: &EngineRequest) {
         match request {
-            EngineRequest::Authorize { number, session, driver, price, .. } => {
+            EngineRequest::Authorize { number, session, driver, price, manual, .. } => {
                 let known = self.truth.sessions.get(session);
                 let there =
                     known.is_some_and(|known| known.authorization >= *number && known.price == *price);
                 self.expect("INV-6", there, || {
                     format!("session {session} is authorised before it is on disk")
+                });
+                let said = manual.is_some() == self.truth.manual.contains(session);
+                self.expect("INV-10", said, || {
+                    format!("the engine of {charge_point} is not told who asked for session {session}")
                 });
                 let noted =
                     self.truth.points.get(charge_point).is_some_and(|p| p.highest_authorization >= *number);

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        chaos::ASKS_FOR,
         truth::{rank, word},
         world::World,
     },
@@ -10,8 +11,8 @@ use super::{
 use domain::SessionId;
 use domain::network::{CallFailed, Claim, EngineAnswer, Outcome, Session, State};
 use domain::requests;
-use domain::supply::View;
-use evmesh_proto::engine::CallResult;
+use domain::supply::{Act, ManualRequest, View};
+use evmesh_proto::engine::{AuthorizeSupplyRequest, CallResult};
 use evmesh_proto::topics::{Notification, NotificationType};
 use proof::engine_process::{Asked, Told};
 
@@ -29,7 +30,12 @@ impl World {
                 && response.result() == CallResult::Done
                 && let Ok(session) = request.session_id.parse()
             {
-                self.truth.agreed.insert(session);
+                let anew = self.truth.agreed.insert(session);
+                self.check_wanted(p, request, anew);
+            }
+            if let (Asked::Act(Act::AskManual { request, .. }), Told::Panel(Ok(()))) = (asked, told) {
+                let life = self.points[p].life;
+                self.truth.wanted.insert((p, life, request.clone()), self.at);
             }
         }
         let ([Asked::Authorize(request)], [Told::Authorize(response)]) = (asked, told) else { return };
@@ -50,6 +56,18 @@ impl World {
                 "{id}, which has seen {}, takes authorisation {} for session {}",
                 before.highest, request.authorization_number, request.session_id
             )
+        });
+    }
+
+    /// What central says was asked for there was, a moment ago: nobody else starts it, or is billed for it.
+    fn check_wanted(&mut self, p: usize, request: &AuthorizeSupplyRequest, anew: bool) {
+        let (Some(id), Ok(driver)) = (&request.manual_request_id, request.driver_id.parse()) else { return };
+        let Ok(id) = id.parse() else { return };
+        let wanted = (p, self.points[p].life, ManualRequest { id, driver });
+        let since =
+            self.truth.wanted.get(&wanted).is_some_and(|at| self.at < at + ASKS_FOR.as_millis() as u64);
+        self.expect("INV-10", since || !anew, || {
+            format!("session {} is granted, and nobody asked for it at the charge point", request.session_id)
         });
     }
 
