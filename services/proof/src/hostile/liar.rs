@@ -265,11 +265,17 @@ impl EngineService for Served {
         &self,
         request: Request<GetEngineStateRequest>,
     ) -> Result<Response<GetEngineStateResponse>, Status> {
+        let asked = request.into_inner();
         let mut inside = self.enter();
         if inside.anyones {
-            let asked = request.into_inner();
             inside.state.charge_point_id = asked.charge_point_id;
             inside.state.instance_id = asked.instance_id;
+        }
+        if asked.without_sessions {
+            // It wants to be registered, and more than a little is not read of it until then.
+            let (current, unsettled) = (None, Vec::new());
+            let state = EngineState { current, unsettled, ..inside.state.clone() };
+            return Ok(Response::new(GetEngineStateResponse { result: DONE, state: Some(state) }));
         }
         if let Some(current) = inside.state.current.as_mut().filter(|current| current.seq > 0) {
             current.seq += 1;
