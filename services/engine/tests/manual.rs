@@ -34,7 +34,8 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 /// The number of the next authorisation.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Denies the driver `denied`, takes `another` for ana, and authorises everyone else by calling the engine back, as central does.
+/// Denies the driver `denied`, takes `another` for ana, and authorises everyone else by calling the engine back, as
+/// central does.
 struct Central {
     engine: watch::Receiver<Option<Address>>,
     asked: Arc<Mutex<Vec<RequestManualSupplyRequest>>>,

@@ -296,9 +296,9 @@ impl Step<'_> {
         }
     }
 
-    /// Its engine has not asked for it: somebody else did, in its place, or it has stopped waiting. That says nothing of
-    /// the charge point; whoever asked is counted, for each try is a row. Asked for at the charge point it is granted:
-    /// the denial is not kept.
+    /// Its engine is not asking for it: somebody else did, in its place, or it has stopped waiting. That says nothing
+    /// of the charge point; whoever asked is counted, for each try is a row. Asked for at the charge point it is
+    /// granted: the denial is not kept.
     pub(super) fn not_asked_for(&mut self, point: &ChargePointId, id: &SessionId) {
         let asker = self.session_mut(id).live.asker.take();
         if let Some(host) = asker.and_then(|asker| asker.host) {

@@ -80,7 +80,7 @@ impl Supply {
         if !fresh || self.has_ended(&order.session) {
             return CallResult::NumberStale;
         }
-        if !self.is_asked_for(now.mono, &order) {
+        if !self.asking.allows(now.mono, &order) {
             return CallResult::NotAskedFor;
         }
         if let Some(obstacle) = self.obstacle() {

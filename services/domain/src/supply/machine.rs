@@ -77,8 +77,8 @@ pub struct Supply {
     pub(super) watch: Watch,
     pub(super) fault: Option<String>,
     pub(super) plugged_in: bool,
-    /// The requests for a supply here that wait for central, oldest first.
-    pub(super) asking: Vec<Asking>,
+    /// The requests for a supply here that wait for central.
+    pub(super) asking: Asking,
     /// The engine's own row on disk is older than what is here.
     pub(super) unsaved: bool,
 }
@@ -129,7 +129,7 @@ impl Supply {
             watch: Watch::default(),
             fault: None,
             plugged_in: false,
-            asking: Vec::new(),
+            asking: Asking::default(),
             unsaved: false,
         };
         let mut effects = Vec::new();
@@ -308,7 +308,7 @@ impl Input for Happened {
             Self::AttendEnded { link } => supply.watch.ended(link),
             Self::PluggedIn => supply.plugged_in = true,
             Self::Unplugged => supply.unplugged(now, effects),
-            Self::ManualAnswered(request) => supply.manual_answered(&request),
+            Self::ManualAnswered(request) => supply.asking.answered(&request),
             Self::Delivered(ids) => supply.delivered(&ids, effects),
             Self::ShutDown => {
                 supply.end(now, Cause::Interrupted, effects);

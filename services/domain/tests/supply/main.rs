@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a helper of a test may fail it
 
+mod manual;
 mod properties;
 mod rules;
 mod test_point;

@@ -2,20 +2,16 @@
 
 use super::{
     central::Caller,
-    driver::{asked, fingerprint, new_session},
+    driver::{asked, fingerprint},
     engine::ReplyTo,
     truth::Truth,
     world::{Place, World, say},
 };
 use central::writer::Input;
-use domain::network::{Command, Method, Order, RequestKey, Session, Target, Token, Which};
-use domain::supply::{Act, Happened, ManualRequest};
-use domain::{ChargePointId, DriverId, Location, Mono, RequestId, SessionId};
+use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
+use domain::supply::{Act, Happened};
+use domain::{ChargePointId, DriverId, Location, Mono, SessionId};
 use proof::engine_process::Asked;
-use std::time::Duration;
-
-/// So long an engine waits for central's answer about a supply there.
-pub(super) const ASKS_FOR: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chaos {
@@ -308,52 +304,6 @@ impl World {
         });
         let resumes = self.random.span(20_000);
         self.after(resumes, Self::resume_all);
-    }
-
-    /// Someone at the charge point wants a supply, perhaps again and again; or a stranger says to central that someone
-    /// does, under a name of its own, none, or that of the very request.
-    fn wants_manual(&mut self, p: usize) {
-        let driver = if self.random.one_in(2) { DriverId::guest() } else { self.somebody() };
-        let caller = self.points[p].id.to_string();
-        let key = |id: RequestId| {
-            (RequestKey { method: Method::RequestManualSupply, caller, id }, fingerprint(driver.as_str()))
-        };
-        let key = key(self.request_id());
-        let which = self.random.below(4);
-        if which < 2 {
-            self.tally.count("manual supplies asked for in an engine's name");
-            let named = (which == 0).then(|| key.clone());
-            let command = self.manual_supply(p, driver.clone(), named);
-            self.stranger_asks(command);
-        }
-        if which == 1 {
-            return;
-        }
-        let request = ManualRequest { id: key.0.id.clone(), driver };
-        let times = if self.random.one_in(2) { self.random.between(1, 3) } else { 1 };
-        for n in 0..times {
-            let wait = if n == 0 { 0 } else { self.random.span(60_000) };
-            let act = Act::AskManual { request: request.clone(), within: ASKS_FOR };
-            let reply = ReplyTo::Manual { request: request.clone(), key: key.clone() };
-            self.after(wait, move |world| _ = world.engine_takes(p, Asked::Act(act), reply));
-        }
-    }
-
-    /// What central is asked in the name of this charge point's engine.
-    pub(super) fn manual_supply(
-        &self,
-        p: usize,
-        driver: DriverId,
-        request: Option<(RequestKey, u64)>,
-    ) -> impl Fn(Token<Box<Session>>, Mono) -> Command + Clone + 'static {
-        let (charge_point, instance) = (self.points[p].id.clone(), self.points[p].instance.clone());
-        move |token, now| Command::RequestManualSupply {
-            asked: asked(token, Some(now + ASKS_FOR), request.clone()),
-            session: new_session(token),
-            charge_point: charge_point.clone(),
-            instance: instance.clone(),
-            driver: driver.clone(),
-        }
     }
 
     /// A message with the old system's fields only: of an old client, late or wrong.

@@ -2,7 +2,6 @@
 //! outbox.
 
 use super::{
-    central::Caller,
     disk::{Disk, Fate},
     monitor::MonitorHost,
     wire::{received, response, state_of},
@@ -315,27 +314,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// Its engine asks central for a supply there, and stops waiting in the end.
-    fn asks_for_manual(&mut self, p: usize, request: ManualRequest, key: (RequestKey, u64)) {
-        let Some(ms) = self.delay(Place::Engine(p), Place::Central) else { return };
-        let life = self.points[p].life;
-        self.after(ms, move |world| {
-            let command = world.manual_supply(p, request.driver.clone(), Some(key));
-            world.central_asked(Caller::Engine { p, life, request }, command);
-        });
-    }
-
-    pub(super) fn manual_answered(&mut self, p: usize, life: u64, request: ManualRequest, granted: bool) {
-        self.tally.count(if granted { "manual supplies granted" } else { "manual supplies denied" });
-        let Some(ms) = self.delay(Place::Central, Place::Engine(p)) else { return };
-        self.after(ms, move |world| {
-            if world.points[p].life == life {
-                let answered = Asked::Happened(Happened::ManualAnswered(request));
-                world.engine_takes(p, answered, ReplyTo::Nobody);
-            }
-        });
     }
 
     fn engine_answered(

@@ -18,6 +18,7 @@ mod engine;
 mod forger;
 mod liar;
 mod liveness;
+mod manual;
 mod monitor;
 mod operator;
 mod plan;

@@ -1,10 +1,10 @@
 //! What is known from outside: both sides' disks, what left them, what was answered. The checks hold it against the
 //! promises.
 
+use super::manual::Manual;
 use super::world::{World, address_of, say};
 use central::store::codec::{KnownKey, PublicKey};
 use domain::network::{Answered, CallId, ChargePoint, Health, Outcome, RequestKey, Session, State, Ticket};
-use domain::supply::ManualRequest;
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
 use proof::engine_process::Page as EnginePage;
@@ -70,8 +70,6 @@ pub(super) struct Truth {
     pub(super) highest_told: BTreeMap<InstanceId, u64>,
     /// The sessions that an engine has agreed to.
     pub(super) agreed: BTreeSet<SessionId>,
-    /// When somebody at a charge point, in this life of its engine, last asked for this.
-    pub(super) wanted: BTreeMap<(usize, u64, ManualRequest), u64>,
     // Central's disk.
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) points: BTreeMap<ChargePointId, ChargePoint>,
@@ -84,8 +82,7 @@ pub(super) struct Truth {
     // What left central.
     pub(super) tickets: BTreeMap<SessionId, Ticket>,
     pub(super) fixed: BTreeMap<SessionId, Price>,
-    /// Those of requests made in an engine's name.
-    pub(super) manual: BTreeSet<SessionId>,
+    pub(super) manual: Manual,
     /// For whom, and where, central asked an engine for each session.
     pub(super) authorized: BTreeMap<SessionId, (ChargePointId, DriverId)>,
     /// Every key that central ever made.

@@ -90,8 +90,8 @@ r#"        self.store.commit(step.batch)?;
         name: "not-asked-for-and-granted",
         promises: &["INV-10"],
         edits: &[edit!("domain/src/supply/authorization.rs":
-"if !self.is_asked_for(now.mono, &order) {"
-=> r#"if !self.is_asked_for(now.mono, &order) && !crate::broken("not-asked-for-and-granted") {"#)],
+"if !self.asking.allows(now.mono, &order) {"
+=> r#"if !self.asking.allows(now.mono, &order) && !crate::broken("not-asked-for-and-granted") {"#)],
     },
     Break {
         name: "price-at-the-end",

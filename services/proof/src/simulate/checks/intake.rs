@@ -181,7 +181,9 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
-            Command::RequestManualSupply { session, .. } => drop(self.truth.manual.insert(session.clone())),
+            Command::RequestManualSupply { session, .. } => {
+                self.truth.manual.sessions.insert(session.clone());
+            }
             Command::Order { .. }
             | Command::RequestCharge { .. }
             | Command::Telemetry { .. }
@@ -329,7 +331,7 @@ impl World {
                 self.expect("INV-6", there, || {
                     format!("session {session} is authorised before it is on disk")
                 });
-                let said = manual.is_some() == self.truth.manual.contains(session);
+                let said = manual.is_some() == self.truth.manual.sessions.contains(session);
                 self.expect("INV-10", said, || {
                     format!("the engine of {charge_point} is not told who asked for session {session}")
                 });

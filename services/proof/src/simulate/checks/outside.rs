@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        chaos::ASKS_FOR,
+        manual::ASKS_FOR,
         truth::{rank, word},
         world::World,
     },
@@ -35,7 +35,7 @@ impl World {
             }
             if let (Asked::Act(Act::AskManual { request, .. }), Told::Panel(Ok(()))) = (asked, told) {
                 let life = self.points[p].life;
-                self.truth.wanted.insert((p, life, request.clone()), self.at);
+                self.truth.manual.wanted.insert((p, life, request.clone()), self.at);
             }
         }
         let ([Asked::Authorize(request)], [Told::Authorize(response)]) = (asked, told) else { return };
@@ -64,8 +64,12 @@ impl World {
         let (Some(id), Ok(driver)) = (&request.manual_request_id, request.driver_id.parse()) else { return };
         let Ok(id) = id.parse() else { return };
         let wanted = (p, self.points[p].life, ManualRequest { id, driver });
-        let since =
-            self.truth.wanted.get(&wanted).is_some_and(|at| self.at < at + ASKS_FOR.as_millis() as u64);
+        let since = self
+            .truth
+            .manual
+            .wanted
+            .get(&wanted)
+            .is_some_and(|at| self.at < at + ASKS_FOR.as_millis() as u64);
         self.expect("INV-10", since || !anew, || {
             format!("session {} is granted, and nobody asked for it at the charge point", request.session_id)
         });
