@@ -133,6 +133,11 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("/AuthorizeSupply", authorize.encode_to_vec()),
         (
+            "/AuthorizeSupply",
+            engine::AuthorizeSupplyRequest { manual_request_id: Some("r1".into()), ..authorize }
+                .encode_to_vec(),
+        ),
+        (
             "/ConfirmSettled",
             engine::ConfirmSettledRequest {
                 instance_id,
