@@ -51,7 +51,7 @@ const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) 
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 21] = [
+pub(super) const SCENES: [Scene; 22] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("half-sent-calls", |network| Box::pin(places::half_sent_calls(network))),
