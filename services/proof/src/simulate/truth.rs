@@ -58,6 +58,8 @@ pub(super) struct Life {
     /// Who waits for its registration, by the number of its token; and the calls that these wait for.
     pub(super) registering: BTreeMap<u64, ChargePointId>,
     pub(super) provisional: BTreeSet<CallId>,
+    /// Whose monitor is back with a report, by the number of its token.
+    pub(super) back: BTreeMap<u64, ChargePointId>,
     pub(super) kafka_judged: Option<u64>,
 }
 

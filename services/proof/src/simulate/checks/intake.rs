@@ -2,7 +2,7 @@
 
 use super::super::{
     central::caller,
-    truth::{final_reading_billed, rank},
+    truth::{Life, final_reading_billed, rank},
     world::World,
 };
 use central::writer::Input;
@@ -85,6 +85,11 @@ impl World {
                     let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
                     heard.call = Some(*call);
                 }
+                Effect::Reply(Reply::Reported(token, _)) => {
+                    if let Some(id) = self.truth.life.back.remove(&token.number) {
+                        self.truth.life.points.entry(id).or_default().call = None;
+                    }
+                }
                 Effect::Reply(Reply::Registered(token, answer)) => {
                     let id = self.truth.life.registering.remove(&token.number);
                     if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer)
@@ -138,11 +143,13 @@ impl World {
                             "a report of epoch {epoch} of {charge_point} is taken, whose newest is {newest}"
                         )
                     });
-                    let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
+                    let Life { points, back, .. } = &mut self.truth.life;
+                    let heard = points.entry(charge_point.clone()).or_default();
                     heard.epoch = *epoch;
                     if heard.reported.is_none() {
-                        // What was asked before it came back does not count.
+                        // What was asked before it came back does not count, nor what was in this very step.
                         (heard.answered, heard.call) = (None, None);
+                        back.insert(asked.token.number, charge_point.clone());
                     }
                     heard.reported = Some((at, *health));
                 }
