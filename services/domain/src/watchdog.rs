@@ -141,9 +141,11 @@ impl Watchdog {
             }
             Input::EngineEnded { link, why, stale } if link == self.engine_link => {
                 self.engine_lost(now, why);
-                // A newer registration than ours was seen there; ours must become the newest, or be refused.
+                // A newer registration than ours was seen there; ours must become the newest, or be refused. Until then
+                // it counts as none, under which the engine answers: it may have another store to register.
                 if let Some(newest) = stale {
                     self.newest_epoch = self.newest_epoch.max(newest);
+                    self.epoch = 0;
                     if matches!(self.central, Central::Reporting { .. }) {
                         self.register(None);
                     }

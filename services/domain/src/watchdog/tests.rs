@@ -283,6 +283,12 @@ fn a_stale_epoch_on_either_side_registers_again() {
     // While that registration is under way, another stale answer starts no second one.
     let effects = dog.apply(Mono(2), stale(2));
     assert_eq!(effects, [Effect::Attend { link: Link(3), attempt: 2 }]);
+    // Meanwhile it holds none, and is answered as such: the store that it has to register may be another by now.
+    let effects = dog.apply(Mono(3), Input::AttendStarted { link: Link(3) });
+    assert!(matches!(effects[..], [Effect::Ping { link: Link(3), epoch: 0, .. }]), "{effects:?}");
+    let effects = dog.apply(Mono(4), answer(3, "another", ""));
+    let another = |effect: &Effect| matches!(effect, Effect::Register { instance, .. } if instance.as_str() == "another");
+    assert!(effects.iter().any(another), "{effects:?}");
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl World {
 
     fn becomes_quiet(&mut self, when: &str) {
         let begun = self.at;
-        let longest = u64::try_from(self.plan.config.settlement.as_millis()).unwrap_or(u64::MAX);
+        // Once until a ticket is estimated, and once more where a person is asked what telemetry alone tells.
+        let longest = 2 * u64::try_from(self.plan.config.settlement.as_millis()).unwrap_or(u64::MAX / 2);
         while self.violation.is_none() {
             self.run_until(self.at + 1_000);
             let passed = self.at - begun;

@@ -201,7 +201,7 @@ pub(super) async fn in_an_engines_name(network: &Network) -> anyhow::Result<Stri
     /// One from which nothing else comes.
     const IMPOSTOR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
     const TRIES: usize = 60;
-    const VICTIM: &str = "victim";
+    const VICTIM: &str = "named-by-strangers";
     let engine = format!("http://{}", network.engines[1]);
     // Whoever reaches an engine is told its store: it answers who asks for another one.
     let another = GetEngineStateRequest { instance_id: "another".into(), ..Default::default() };
