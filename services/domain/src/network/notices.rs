@@ -74,7 +74,9 @@ impl Step<'_> {
         let session = self.session(id);
         let Ticket { energy, amount, .. } = ticket;
         let kind = NoticeKind::Ticket { energy, amount };
-        let after_review = ticket.estimated() || session.settled_by().is_some();
+        // A review may have come before: of what its engine reported, or of what telemetry told of one that had ended.
+        let settled = session.settled_by().is_some();
+        let after_review = ticket.estimated() || settled || session.most_told().is_some();
         let number = session.seq().saturating_add(if after_review { 3 } else { 2 });
         let notice = self.notice(session, Some(number), Some("ticket"), kind);
         self.notify(notice);

@@ -195,6 +195,7 @@ impl World {
             }
         }
         let before = self.orders_before(&inputs);
+        self.are_asked_for_manually(&inputs);
         let Some(running) = self.central_of(life) else { return };
         let stepped = running.central.step(now, inputs.clone());
         self.central_wrote();

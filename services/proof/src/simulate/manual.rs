@@ -6,6 +6,7 @@ use super::{
     engine::ReplyTo,
     world::{Place, World},
 };
+use central::writer::Input;
 use domain::network::{Command, Method, RequestKey, Session, Token};
 use domain::supply::{Act, Happened, ManualRequest};
 use domain::{DriverId, Mono, RequestId, SessionId};
@@ -71,6 +72,15 @@ impl World {
             charge_point: charge_point.clone(),
             instance: instance.clone(),
             driver: driver.clone(),
+        }
+    }
+
+    /// What central takes in, whether the step is its last or not.
+    pub(super) fn are_asked_for_manually(&mut self, inputs: &[Input]) {
+        for input in inputs {
+            if let Input::Command(Command::RequestManualSupply { session, .. }) = input {
+                self.truth.manual.sessions.insert(session.clone());
+            }
         }
     }
 

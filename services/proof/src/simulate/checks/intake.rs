@@ -188,11 +188,9 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
-            Command::RequestManualSupply { session, .. } => {
-                self.truth.manual.sessions.insert(session.clone());
-            }
             Command::Order { .. }
             | Command::RequestCharge { .. }
+            | Command::RequestManualSupply { .. }
             | Command::Telemetry { .. }
             | Command::Unreadable { .. }
             | Command::Broker(Broker::Gap)
