@@ -103,7 +103,10 @@ impl Step<'_> {
         let instance = self.point(point).stored.instance.clone();
         let theirs = |session: &Session| session.charge_point == *point && session.instance == instance;
         let id = &record.session;
+        // Nobody decided in time, and its engine is about to be told to forget it.
+        let over = |session: &Session| session.declined() && self.point(point).refused.contains(id);
         match self.net.registry.find_session(id) {
+            Some(known) if theirs(known) && over(known) => return Heard::Taken,
             Some(known) if theirs(known) => {}
             Some(_) => return Heard::Taken, // another engine's session: nothing of it is this one's to say
             None if *look_ups == 0 && !self.is_wanted(point, record) => {
@@ -122,6 +125,7 @@ impl Step<'_> {
                 Some(archived) if theirs(&archived) && archived.declined() && self.has_reviews(point) => {
                     return Heard::Taken;
                 }
+                Some(archived) if theirs(&archived) && over(&archived) => return Heard::Taken,
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
                 None => match claim.attested.filter(|created| !self.may_be_gone(*created)) {

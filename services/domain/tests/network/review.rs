@@ -352,5 +352,12 @@ fn a_session_that_its_engine_refused_or_gave_back_is_started_by_no_later_word() 
         world.advance(250, &[]);
         assert!(world.find(&session).closed(), "nobody decided, and it never started: no ticket of nothing");
         assert_eq!(world.told(), told);
+        // What its engine tells before it has heard that it is to forget this begins no other review.
+        let reviewed = counted(&world, "sessions_reviewed");
+        assert_eq!(*world.call("A"), EngineRequest::Confirm { sessions: vec![session.clone()] });
+        let again = record(&session, "d", SupplyState::Ended(SupplyEnd::Completed), 9, 320);
+        world.answer("A", CallOutcome::Busy, None, vec![again]);
+        assert!(world.find(&session).closed());
+        assert_eq!(counted(&world, "sessions_reviewed"), reviewed);
     }
 }
