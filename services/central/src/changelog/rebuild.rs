@@ -216,8 +216,8 @@ impl Progress {
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
             latest_ms: latest.0,
-            // What the log lacks of so long ago cannot be told from what is gone. By this clock: the one before may have
-            // been ahead once.
+            // What the log lacks of so long ago cannot be told from what is gone. By this clock: the one before may
+            // have been ahead once.
             forgotten_to_ms: now.wall.0.saturating_sub(millis(config.nothing_ttl)),
             ..meta(store)?
         };

@@ -89,7 +89,8 @@ impl Remembered {
     }
 
     /// A session that was asked for then and is not known may be one that is gone: it is as old as those, or of a date
-    /// that is still to come, and a clock that was set back may have shown that date for as long as one is kept (`ttl`).
+    /// that is still to come, and a clock that was set back may have shown that date for as long as one is kept
+    /// (`ttl`).
     pub(super) fn may_be_gone(&self, created: Wall, ttl: Duration, now: Wall) -> bool {
         let of_a_clock_before = created > now + GRACE && created + ttl <= self.past.set_back_from;
         created <= self.past.forgotten_to || of_a_clock_before

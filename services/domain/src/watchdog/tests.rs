@@ -287,8 +287,10 @@ fn a_stale_epoch_on_either_side_registers_again() {
     let effects = dog.apply(Mono(3), Input::AttendStarted { link: Link(3) });
     assert!(matches!(effects[..], [Effect::Ping { link: Link(3), epoch: 0, .. }]), "{effects:?}");
     let effects = dog.apply(Mono(4), answer(3, "another", ""));
-    let another = |effect: &Effect| matches!(effect, Effect::Register { instance, .. } if instance.as_str() == "another");
-    assert!(effects.iter().any(another), "{effects:?}");
+    let another = instance("another");
+    let registers =
+        |effect: &Effect| matches!(effect, Effect::Register { instance, .. } if *instance == another);
+    assert!(effects.iter().any(registers), "{effects:?}");
 }
 
 #[test]

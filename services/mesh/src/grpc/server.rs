@@ -1,7 +1,11 @@
 //! A server: its services, health and reflection, and its ordered stop. What a call passes is in `stack`.
 
 use super::{
-    connection::Connections, listen::Listener, server_options::ServerOptions, socket::Socket, stack::Stack,
+    connection::Connections,
+    listen::Listener,
+    server_options::ServerOptions,
+    socket::Socket,
+    stack::{READY, Stack},
 };
 use crate::Shutdown;
 use futures_util::StreamExt as _;
@@ -28,9 +32,6 @@ pub const REQUEST_CODING: CompressionEncoding = CompressionEncoding::Gzip;
 /// The largest request of health and of reflection (bytes): the name of a service, a file or a symbol. What is half
 /// sent is kept, and nothing else bounds how many of those there are.
 const MAX_OWN_MESSAGE: usize = 1024;
-/// Under this name health says whether a server is ready for its callers: asked within the limits that theirs have, so
-/// that one without a place for them answers `OVERLOADED`.
-pub(super) const READY: &str = "ready";
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// After the drain timeout running calls are answered `UNAVAILABLE`; their answers get so long to leave.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);

@@ -8,7 +8,6 @@ use super::{
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
     request,
-    server::READY,
     server_options::ServerOptions,
     shares::{Held, Shares},
     streams::{Full, Streams},
@@ -50,6 +49,10 @@ const UNKNOWN_METHOD: &str = "unknown";
 /// Who asks whether this server lives is answered when it is full too, since restarting it would help nobody; who asks
 /// whether it is [`READY`] is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// Under this name health says whether a server is ready for its callers: asked within the limits that theirs have, so
+/// that one without a place for them answers `OVERLOADED`.
+pub(super) const READY: &str = "ready";
 
 /// Each of its messages is a question that is answered at once: a stream that has nothing to say for longer than a call
 /// may take ends, and with it a question that is never sent whole. Its clients open another one.

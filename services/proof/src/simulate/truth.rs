@@ -55,11 +55,10 @@ pub(super) struct Life {
     /// When an engine's answer with a session in it last came.
     pub(super) signs: BTreeMap<SessionId, u64>,
     pub(super) points: BTreeMap<ChargePointId, Heard>,
-    /// Who waits for its registration, by the number of its token; and the calls that these wait for.
+    /// Who waits for its registration, and who is back with a report, by their tokens' numbers; the former's calls.
     pub(super) registering: BTreeMap<u64, ChargePointId>,
-    pub(super) provisional: BTreeSet<CallId>,
-    /// Whose monitor is back with a report, by the number of its token.
     pub(super) back: BTreeMap<u64, ChargePointId>,
+    pub(super) provisional: BTreeSet<CallId>,
     pub(super) kafka_judged: Option<u64>,
 }
 

@@ -63,8 +63,8 @@ impl Session {
         *settlement = Settlement::Review { delivered, reported, deadline, held: None, by_telemetry: true };
     }
 
-    /// Only telemetry says that it had more than it can have had when it ended. Its engine may have supplied on, cut off:
-    /// its final reading, should it come, makes the ticket as always.
+    /// Only telemetry says that it had more than it can have had when it ended. Its engine may have supplied on, cut
+    /// off: its final reading, should it come, makes the ticket as always.
     pub(super) fn told_too_much(
         &mut self,
         delivered: Delivered,
