@@ -164,7 +164,7 @@ r#"        matches!(self.link, Link::Up { .. })
     },
     Break {
         name: "silent-authorization-not-revoked",
-        promises: &["INV-1", "INV-8"],
+        promises: &["INV-1", "INV-8", "INV-10"],
         edits: &[edit!("domain/src/network/engine_calls.rs":
 "self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected, Word::Wanted);"
 => r#"self.reject(id, Denial::new(Reason::EngineSilent, text), Outcome::Rejected,
