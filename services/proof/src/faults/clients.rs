@@ -78,6 +78,10 @@ pub(super) struct Client {
     requests: u32,
 }
 
+/// So many grants and so many denials of a driver's are asked for again, the newest: central keeps a hundred of each,
+/// some of them for requests whose answers were lost on their way.
+const KEPT: usize = 80;
+
 /// An answer that a client remembers, to ask for it again.
 struct Remembered {
     request: RequestChargeRequest,
@@ -108,7 +112,12 @@ impl Client {
                     self.follow(session.clone()).await;
                 }
                 let answer = answer.map(|session| session.session_id).map_err(|status| reason(&status));
+                let denied = answer.is_err();
                 remembered.push(Remembered { request, answer });
+                let of_kind = |one: &&Remembered| one.answer.is_err() == denied;
+                if remembered.iter().filter(of_kind).count() > KEPT {
+                    remembered.remove(remembered.iter().position(|one| of_kind(&one)).unwrap_or(0));
+                }
             }
             if !remembered.is_empty() && self.random.u32(0..3) == 0 {
                 let again = self.random.usize(0..remembered.len());
