@@ -105,6 +105,8 @@ impl Step<'_> {
         let id = &record.session;
         // Nobody decided in time, and its engine is about to be told to forget it.
         let over = |session: &Session| session.declined() && self.point(point).refused.contains(id);
+        // It tells of it again, when a person has looked at the others.
+        let later = |session: &Session| session.declined() && self.has_reviews(point);
         match self.net.registry.find_session(id) {
             Some(known) if theirs(known) && over(known) => return Heard::Taken,
             Some(known) if theirs(known) => {}
@@ -121,11 +123,9 @@ impl Step<'_> {
                     self.point_mut(point).closed.insert(id.clone());
                     return Heard::Taken;
                 }
-                // It tells of it again, when a person has looked at the others.
-                Some(archived) if theirs(&archived) && archived.declined() && self.has_reviews(point) => {
+                Some(archived) if theirs(&archived) && (over(&archived) || later(&archived)) => {
                     return Heard::Taken;
                 }
-                Some(archived) if theirs(&archived) && over(&archived) => return Heard::Taken,
                 Some(archived) if theirs(&archived) => self.revive(archived),
                 Some(_) => return Heard::Taken, // another engine's session is over: nothing wakes it
                 None => match claim.attested.filter(|created| !self.may_be_gone(*created)) {
@@ -285,7 +285,8 @@ impl Step<'_> {
         if point.ended.len() <= TICKETS_KEPT {
             return; // the common case
         }
-        let billed = || self.net.registry.ended_at(point).filter(|session| session.ticket().is_some());
+        let kept = |session: &&Session| session.ticket().is_some() && !session.closed();
+        let billed = || self.net.registry.ended_at(point).filter(kept);
         let too_many = billed().count().saturating_sub(TICKETS_KEPT);
         for id in billed().take(too_many).map(|session| session.id.clone()).collect::<Vec<_>>() {
             self.forgotten(&id);

@@ -236,6 +236,8 @@ fn of_an_engine_that_never_says_that_it_has_forgotten_the_oldest_tickets_leave_t
 fn a_charge_point_with_many_sessions_under_review_gets_no_more() {
     let mut world = World::with(domain::network::Config::default());
     world.connect("A");
+    let (_, refused) = world.request("d", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Busy, None, vec![]);
     let mut sessions = Vec::new();
     while let Some(session) = world.supplied_at_once(9_999_000) {
         assert!(world.find(&session).review().is_some());
@@ -243,9 +245,15 @@ fn a_charge_point_with_many_sessions_under_review_gets_no_more() {
         assert!(sessions.len() < 99);
     }
     assert_eq!(sessions.len(), 32);
-    // Nor do those that had come to nothing, told of now.
+    // Nor does one that had come to nothing, told of now, come to a review before its operator has looked at one.
+    let told = || vec![record(&refused, "d", OVER, 3, 300)];
+    world.ask_and_answer(CallOutcome::Busy, told());
+    assert!(world.find(&refused).closed(), "{:?}", world.find(&refused));
     world.settle(&sessions[0]);
-    assert!(world.supplied_at_once(1).is_some(), "its operator has looked at one");
+    world.ask_and_answer(CallOutcome::Busy, told());
+    assert!(world.find(&refused).review().is_some());
+    world.settle(&sessions[1]);
+    assert!(world.supplied_at_once(1).is_some());
 }
 
 #[test]

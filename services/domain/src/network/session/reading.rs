@@ -126,7 +126,10 @@ impl Session {
                 match settlement {
                     Settlement::Lost { delivered: known, .. } => *known = Some(delivered),
                     Settlement::Review { delivered: known, .. } => *known = delivered, // a person is asked once
-                    _ => {
+                    Settlement::Unanswered { .. }
+                    | Settlement::Unread { .. }
+                    | Settlement::Void { .. }
+                    | Settlement::Billed { .. } => {
                         let deadline = settlement.deadline().unwrap_or(settle_by);
                         *settlement = Settlement::Unread { delivered, deadline, revoke: false };
                     }
