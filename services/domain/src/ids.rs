@@ -112,6 +112,10 @@ id!(
     NetworkId
 );
 id!(
+    /// A central, a gateway, a bridge or a person, as its certificate names it.
+    Name
+);
+id!(
     /// A caller's name for one mutation (AIP-155).
     RequestId
 );

@@ -18,7 +18,7 @@ pub mod watchdog;
 
 pub use context::{Context, Trace};
 pub use energy::{Energy, Power};
-pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, NetworkId, RequestId, SessionId};
+pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, Name, NetworkId, RequestId, SessionId};
 pub use money::{Currency, Money, Price};
 pub use supply_record::{Signature, SignatureTooLong, SupplyEnd, SupplyRecord, SupplyState};
 pub use text::Location;
