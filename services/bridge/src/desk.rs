@@ -8,7 +8,7 @@ use evmesh_proto::{
 };
 use mesh::{
     backoff::Backoff,
-    grpc::{self, CALL_TIMEOUT, CallError, Peer},
+    grpc::{self, CallError, Peer},
     kafka::Producer,
 };
 use std::{
@@ -42,9 +42,7 @@ pub(crate) enum Outcome {
 }
 
 impl Desk {
-    /// Needs a tokio runtime.
-    pub(crate) fn new(central: &grpc::Address, producer: Producer, max_age: Duration) -> Self {
-        let central = Peer::new(central, CALL_TIMEOUT);
+    pub(crate) fn new(central: Peer, producer: Producer, max_age: Duration) -> Self {
         Self { central, producer, max_age, away: Arc::default() }
     }
 

@@ -38,6 +38,8 @@ pub enum Error {
     )]
     Unreadable { file: PathBuf, source: io::Error },
     #[error(transparent)]
+    Identity(#[from] mesh::grpc::IdentityError),
+    #[error(transparent)]
     Kafka(#[from] mesh::kafka::Error),
     #[error("driver_requests is read no more; start the bridge again: it goes on where it was")]
     ReaderEnded,

@@ -2,7 +2,7 @@
 
 use mesh::{
     flags::{self, positive_seconds},
-    grpc::Address,
+    grpc::{Address, SecurityOptions},
     kafka::KafkaOptions,
 };
 use std::{path::PathBuf, time::Duration};
@@ -24,6 +24,9 @@ pub struct Options {
     #[arg(long, env = "EVMESH_BRIDGE_MAX_AGE", default_value = "60", value_name = "SECONDS",
           value_parser = positive_seconds)]
     pub max_age: Duration,
+
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     /// Where drivers of the old system publish their requests, and are answered.
     #[command(flatten)]

@@ -14,6 +14,7 @@ use evmesh_proto::topics::DRIVER_REQUESTS;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use mesh::{
     Shutdown,
+    grpc::{CALL_TIMEOUT, Expected, Peers, Role},
     kafka::{KafkaOptions, Origin, Producer, Reader, ReaderEvent, ensure_topics},
 };
 use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
@@ -36,6 +37,7 @@ const CLIENT_ID: &str = "evmesh-bridge";
 #[derive(Debug)]
 pub struct Service {
     options: Options,
+    peers: Peers,
     offsets: Offsets,
     kept: Option<Position>,
     producer: Producer,
@@ -44,21 +46,23 @@ pub struct Service {
 impl Service {
     /// Reads how far the topic was read, and builds the producer. Neither central nor Kafka is needed.
     pub fn open(options: Options) -> Result<Self, Error> {
+        let security = options.security.open("bridge/NAME", |role| matches!(role, Role::Bridge(_)))?;
         let (offsets, kept) = Offsets::open(&options.data)?;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
-        Ok(Self { options, offsets, kept, producer })
+        Ok(Self { options, peers: Peers::new(security), offsets, kept, producer })
     }
 
     /// Asks central for each request until the order to stop. What is under way then is asked for again after the next
     /// start, under the same `request_id`.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { options, offsets, kept, producer } = self;
+        let Self { options, peers, offsets, kept, producer } = self;
+        let central = peers.peer(&options.central, Expected::Central, CALL_TIMEOUT);
         let (sender, mut news) = mpsc::channel(READ_AHEAD);
         let _reader = read(&options.kafka, kept.clone(), sender)?;
         let mut background = JoinSet::new(); // it ends with this function
         background.spawn(ensure_topics(options.kafka.clone(), &[DRIVER_REQUESTS], shutdown.clone()));
         let mut work = Work {
-            desk: Desk::new(&options.central, producer, options.max_age),
+            desk: Desk::new(central, producer, options.max_age),
             progress: Progress::of(kept.clone()),
             lanes: Lanes::new(),
             under_way: FuturesUnordered::new(),

@@ -58,6 +58,8 @@ pub enum Error {
     )]
     Random(#[source] std::io::Error),
     #[error(transparent)]
+    Identity(#[from] grpc::IdentityError),
+    #[error(transparent)]
     Bind(#[from] grpc::BindError),
     #[error(transparent)]
     Serve(#[from] grpc::ServeError),
@@ -80,6 +82,7 @@ impl Error {
             | Self::HalfRebuilt => true,
             Self::Random(_)
             | Self::Known(_)
+            | Self::Identity(_)
             | Self::Bind(_)
             | Self::Serve(_)
             | Self::Kafka(_)

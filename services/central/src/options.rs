@@ -5,7 +5,7 @@ use domain::{Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
-    grpc::{Listen, ServerOptions},
+    grpc::{Listen, SecurityOptions, ServerOptions},
     kafka::KafkaOptions,
     seconds,
 };
@@ -59,6 +59,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub rules: Rules,
+
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

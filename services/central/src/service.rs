@@ -22,7 +22,7 @@ use evmesh_proto::{
 use mesh::{
     Shutdown,
     group_commit::Owner,
-    grpc::{GrpcServer, Listener, REQUEST_CODING},
+    grpc::{GrpcServer, Listener, Peers, REQUEST_CODING, Role},
     kafka::{Producer, ensure_topics},
     store::Store,
 };
@@ -47,6 +47,7 @@ const TOPICS: &[&str] =
 pub struct Service {
     options: Options,
     listener: Listener,
+    peers: Peers,
     opening: Opening,
     lag: watch::Sender<Lag>,
     producer: Producer,
@@ -61,7 +62,8 @@ impl Service {
     /// A store that is empty is looked for on Kafka by [`Service::run`], before anyone is served.
     pub async fn bind(options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
-        let listener = Listener::bind(options.listen.clone(), "central").await?;
+        let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
+        let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
         let of_store = options.clone();
         let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));
         let opening = opening.await.map_err(|error| Error::Writer(std::io::Error::other(error)))??;
@@ -75,7 +77,9 @@ impl Service {
             broker: producer.state(),
             browse: ui::Browse::default(),
         };
-        Ok(Self { options, listener, opening, lag: watch::Sender::default(), producer, events, view, roster })
+        let peers = Peers::new(security);
+        let lag = watch::Sender::default();
+        Ok(Self { options, listener, peers, opening, lag, producer, events, view, roster })
     }
 
     /// Where it listens: the port is known here even if it was given as 0.
@@ -108,7 +112,7 @@ impl Service {
     /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls
     /// drained, everything saved, the producer flushed. It ends by itself if the store fails.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { options, listener, opening, lag, producer, events, view, roster } = self;
+        let Self { options, listener, peers, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
         let Some(writer) = opening.ready(&options, &shutdown).await? else {
             tracing::info!("central stopped before it served");
@@ -132,7 +136,7 @@ impl Service {
             changelog: changelog.clone(),
             lag,
         };
-        let (handle, mut running) = start(writer, outlets, options.engine_timeout)?;
+        let (handle, mut running) = start(writer, outlets, options.engine_timeout, peers)?;
         let reader = read_telemetry(&options.kafka, position, handle.clone())?;
         let roster = roster::spawn(roster, handle.clone(), stop.clone());
         let background = Background {
@@ -190,10 +194,11 @@ pub fn start(
     writer: Owner<Writer, impl Store>,
     outlets: Outlets,
     engine_timeout: Duration,
+    peers: Peers,
 ) -> Result<(Handle, Running), Error> {
     let (handle, inboxes) = writer::queues();
     let runtime = tokio::runtime::Handle::current();
-    let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, runtime);
+    let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, peers, runtime);
     let running = writer::spawn(writer, outlets, move |call| calls.start(call), (&handle, inboxes))?;
     Ok((handle, running))
 }

@@ -34,5 +34,7 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] domain::requests::FileError),
     #[error(transparent)]
+    Identity(#[from] mesh::grpc::IdentityError),
+    #[error(transparent)]
     Kafka(#[from] mesh::kafka::Error),
 }

@@ -5,7 +5,12 @@ use domain::{
     ChargePointId, DriverId, Location, Price,
     requests::{Expectation, Line, PAUSE, Settings, Target, parse},
 };
-use mesh::{files::read_text, flags, grpc::Address, kafka::KafkaOptions};
+use mesh::{
+    files::read_text,
+    flags,
+    grpc::{Address, SecurityOptions},
+    kafka::KafkaOptions,
+};
 use std::{path::PathBuf, time::Duration};
 
 /// Who charges, where, and how it is shown.
@@ -52,6 +57,9 @@ pub struct Options {
     /// line).
     #[arg(long, env = "EVMESH_DRIVER_OUTPUT", default_value = "text", value_name = "FORMAT")]
     pub output: Output,
+
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     /// Where the driver's notifications and the network's status come from; without Kafka, central is asked.
     #[command(flatten)]

@@ -12,7 +12,11 @@ use domain::{
     Price, RequestId,
     requests::{Effect, Event, FreePoint, Input, Requests, Summary},
 };
-use mesh::{Shutdown, clock::sleep_until, grpc::Peer};
+use mesh::{
+    Shutdown,
+    clock::sleep_until,
+    grpc::{Expected, Peers, Role},
+};
 use std::{collections::HashMap, time::Duration};
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -34,6 +38,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Service {
     options: Options,
+    peers: Peers,
     rules: Requests,
     events: broadcast::Sender<DriverEvent>,
     view: watch::Sender<View>,
@@ -44,6 +49,8 @@ pub struct Service {
 impl Service {
     /// Reads the requests. Neither central nor Kafka is needed.
     pub async fn bind(options: Options) -> Result<Self, Error> {
+        let own = Role::Driver(options.driver.clone());
+        let peers = Peers::new(options.security.open(&own.to_string(), |role| *role == own)?);
         let lines = options.lines()?;
         let lines: Vec<_> = lines.into_iter().map(|line| (line, request_id())).collect();
         let words = Words::new(&options.central);
@@ -51,6 +58,7 @@ impl Service {
         Ok(Self {
             rules: Requests::new(options.settings(), lines),
             options,
+            peers,
             events: broadcast::Sender::new(EVENTS),
             view: watch::Sender::new(view),
             words,
@@ -82,7 +90,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<Summary, Error> {
         let (sender, mut heard) = self.heard;
         let _topics = Topics::read(&self.options, sender.clone())?;
-        let peer = Peer::new(&self.options.central, CALL_TIMEOUT);
+        let peer = self.peers.peer(&self.options.central, Expected::Central, CALL_TIMEOUT);
         let broadcast_at = watch::Sender::new(None);
         let mut asking = JoinSet::new();
         asking.spawn(free_points::ask(peer.clone(), sender.clone(), broadcast_at.subscribe()));

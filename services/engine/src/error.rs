@@ -3,7 +3,7 @@
 use domain::ChargePointId;
 use mesh::{
     convert::InvalidField,
-    grpc::{BindError, ServeError},
+    grpc::{BindError, IdentityError, ServeError},
     kafka,
     store::StoreError,
 };
@@ -12,6 +12,8 @@ use std::path::PathBuf;
 /// Why an engine cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -46,7 +48,7 @@ impl Error {
         match self {
             Self::Store(error) => error.needs_a_person(),
             Self::OtherChargePoint { .. } | Self::Older { .. } | Self::Value { .. } => true,
-            Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Thread(_) => false,
+            Self::Identity(_) | Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Thread(_) => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     flags,
-    grpc::{Address, Listen, ServerOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions},
     kafka::KafkaOptions,
 };
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -61,6 +61,9 @@ pub struct Options {
     #[arg(long, env = "EVMESH_ENGINE_MONITOR_GRACE", value_name = "SECONDS", default_value = "3",
           value_parser = mesh::seconds)]
     pub monitor_grace: Duration,
+
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

@@ -22,7 +22,7 @@ use mesh::{
     Shutdown,
     clock::sleep_until,
     group_commit::{self, Inbox, Owner, queue},
-    grpc::{CALL_TIMEOUT, GrpcServer, Listener, Peer, REQUEST_CODING, ServerOptions},
+    grpc::{self, CALL_TIMEOUT, Expected, GrpcServer, Listener, Peers, REQUEST_CODING, ServerOptions},
     kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
@@ -65,7 +65,9 @@ impl Service {
         open: impl FnOnce() -> Result<Box<dyn Store>, StoreError> + Send + 'static,
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
-        let listener = Listener::bind(options.listen.clone(), &what).await?;
+        let own = grpc::Role::Engine(options.charge_point.clone());
+        let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        let listener = Listener::bind(options.listen.clone(), &what, &security).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
         let opening = tokio::task::spawn_blocking(move || {
@@ -73,7 +75,7 @@ impl Service {
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
         let producer = Producer::new(&options.kafka, &what.replace(' ', "-"))?;
-        let central = Central(Peer::new(&options.central, CALL_TIMEOUT));
+        let central = Central(Peers::new(security).peer(&options.central, Expected::Central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
         let point = Point::new(options.charge_point, inputs, shown, central);

@@ -20,7 +20,10 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Address, CALL_TIMEOUT, Failure, GrpcServer, Listener, Peer, ServerOptions, reason},
+    grpc::{
+        Address, CALL_TIMEOUT, Expected, Failure, GrpcServer, Listener, Peers, Security, ServerOptions,
+        reason,
+    },
 };
 use std::sync::{
     Arc, Mutex,
@@ -69,7 +72,8 @@ impl ChargePointService for Central {
             return Err(Failure::precondition("DRIVER_BUSY", "this driver has an open session").into());
         }
         let engine = self.engine.borrow().clone().expect("the engine is known");
-        let mut engine = EngineServiceClient::new(Peer::new(&engine, CALL_TIMEOUT));
+        let mut engine =
+            EngineServiceClient::new(Peers::default().peer(&engine, Expected::Anyone, CALL_TIMEOUT));
         let driver = match request.driver_id.as_str() {
             "another" => "ana",
             driver => driver,
@@ -109,7 +113,7 @@ async fn central_decides_and_calls_back() {
     let folder = tempdir().unwrap();
     let (known, engine_address) = watch::channel(None);
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener::bind(([127, 0, 0, 1], 0), "central").await.unwrap();
+    let listener = Listener::bind(([127, 0, 0, 1], 0), "central", &Security::default()).await.unwrap();
     let central = Address::from(listener.local_addr());
     let stop = Shutdown::new();
     let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });

@@ -3,13 +3,13 @@
 use crate::{
     exit::Failure,
     output::{self, Output},
-    remote::waiting,
+    remote::{security, waiting},
 };
 use evmesh_proto::{
     driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
     engine::{GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient},
 };
-use mesh::grpc::{Address, cause};
+use mesh::grpc::{Address, Expected, Peers, SecurityOptions, cause};
 use serde::Serialize;
 use std::{error::Error as _, time::Duration};
 use tonic::{Code, transport::Channel};
@@ -39,6 +39,9 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "2", value_name = "SECONDS",
           value_parser = mesh::seconds)]
     timeout: Duration,
+
+    #[command(flatten)]
+    security: SecurityOptions,
 
     /// A sentence for people, or one JSON document for scripts, whatever the answer is.
     #[arg(long, value_enum, env = "EVMESH_CHECK_OUTPUT", default_value = "text")]
@@ -79,7 +82,8 @@ enum Status {
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let (address, output) = (options.address.to_string(), options.output);
     let service = options.service.clone();
-    let asked = waiting(|| format!("waiting for {address}"), ask(options)).await;
+    let peers = Peers::new(security(&options.security)?);
+    let asked = waiting(|| format!("waiting for {address}"), ask(peers, options)).await;
     let (status, problem) = match asked {
         Ok(()) => (Status::Serving, None),
         Err((status, problem)) => (status, Some(problem)),
@@ -99,15 +103,16 @@ fn named(address: &str, service: &str) -> String {
     }
 }
 
-async fn ask(options: Options) -> Result<(), (Status, String)> {
-    let Options { address, service, ready, timeout, output: _ } = options;
+async fn ask(peers: Peers, options: Options) -> Result<(), (Status, String)> {
+    let Options { address, service, ready, timeout, .. } = options;
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
         let advice = "is it started, and is this the address of central, an engine or a monitor?";
         (Status::Unreachable, format!("cannot reach {address}: {cause}; {advice}"))
     };
     let ask = async {
-        let channel = address.endpoint().connect().await.map_err(|error| unreachable(cause(&error)))?;
+        let channel =
+            peers.connect(&address, Expected::Anyone).await.map_err(|error| unreachable(cause(&error)))?;
         let request = HealthCheckRequest { service };
         let answer = HealthClient::new(channel.clone()).check(request).await;
         if ready && let Err(status) = call(channel).await {

@@ -6,7 +6,7 @@ use crate::{
     json,
     output::{self, Format, Output},
     pages::Pages,
-    remote::{Remote, order},
+    remote::{Remote, order, security},
     roles::Solo,
     tables,
 };
@@ -18,7 +18,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Address, Peer},
+    grpc::{Address, Peer, SecurityOptions},
 };
 
 /// What `evmesh driver` does. Without a word it is the app, whose flags no word takes.
@@ -90,13 +90,16 @@ pub(crate) struct Who {
     /// Where central is.
     #[arg(long, env = "EVMESH_DRIVER_CENTRAL", default_value = mesh::flags::CENTRAL, value_name = "HOST:PORT")]
     central: Address,
+
+    #[command(flatten)]
+    security: SecurityOptions,
 }
 
 impl Who {
-    fn central(&self) -> (Remote, DriverServiceClient<Peer>) {
-        let central = Remote::central(&self.central);
+    fn central(&self) -> Result<(Remote, DriverServiceClient<Peer>), Failure> {
+        let central = Remote::central(&self.central, security(&self.security)?);
         let client = DriverServiceClient::new(central.peer.clone());
-        (central, client)
+        Ok((central, client))
     }
 }
 
@@ -115,7 +118,7 @@ pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
 }
 
 async fn stop(who: &Who, output: Output) -> Result<(), Failure> {
-    let (central, mut client) = who.central();
+    let (central, mut client) = who.central()?;
     let driver_id = who.driver.to_string();
     let stop = order(|request_id| StopChargeRequest { driver_id, session_id: String::new(), request_id });
     let answer = central.answer(central.waited(client.stop_charge(stop)).await)?;
@@ -128,7 +131,7 @@ async fn stop(who: &Who, output: Output) -> Result<(), Failure> {
 
 fn stopping(session: &Session, who: &Who) -> String {
     let (at, energy) = (&session.charge_point_id, ui::values::energy(session.energy_wh));
-    let Who { driver, central } = who;
+    let Who { driver, central, .. } = who;
     if session.start_time.is_none() {
         return format!(
             "the reservation of driver {driver} at {at} is given back; there is no ticket, unless the charge has begun"
@@ -141,7 +144,7 @@ fn stopping(session: &Session, who: &Who) -> String {
 }
 
 async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
-    let (central, mut client) = who.central();
+    let (central, mut client) = who.central()?;
     let pages = Pages::fetch(limit, async |page_size, page_token| {
         let request = ListTicketsRequest { driver_id: who.driver.to_string(), page_size, page_token };
         let page = central.answer(client.list_tickets(request).await)?;
@@ -156,7 +159,11 @@ mod tests {
 
     #[test]
     fn a_ticket_is_promised_to_none_but_what_has_started() {
-        let who = Who { driver: "w1".parse().unwrap(), central: "127.0.0.1:1".parse().unwrap() };
+        let who = Who {
+            driver: "w1".parse().unwrap(),
+            central: "127.0.0.1:1".parse().unwrap(),
+            security: SecurityOptions::default(),
+        };
         let mut session = Session { charge_point_id: "MAD-01".into(), ..Session::default() };
         let given_back = "the reservation of driver w1 at MAD-01 is given back; there is no ticket";
         assert!(stopping(&session, &who).starts_with(given_back));

@@ -4,7 +4,7 @@ use crate::{
     exit::Failure,
     json,
     output::{self, Output},
-    remote::{Remote, order},
+    remote::{Remote, order, security},
     tables,
 };
 use domain::DriverId;
@@ -12,7 +12,10 @@ use evmesh_proto::engine::{
     ClearFaultRequest, GetPanelRequest, InjectFaultRequest, Panel, PlugInRequest, StartManualSupplyRequest,
     UnplugRequest, engine_panel_service_client::EnginePanelServiceClient,
 };
-use mesh::{Shutdown, grpc::Address};
+use mesh::{
+    Shutdown,
+    grpc::{Address, SecurityOptions},
+};
 use tonic::Status;
 
 /// What a person does at a charge point: plug in, unplug, ask for a supply, break it, mend it, look at its screen.
@@ -29,6 +32,9 @@ pub(crate) struct Options {
         default_value = mesh::flags::ENGINE
     )]
     engine: Address,
+
+    #[command(flatten)]
+    security: SecurityOptions,
 
     /// Sentences for people, or one JSON document for scripts.
     #[arg(long, global = true, value_enum, env = "EVMESH_POINT_OUTPUT", default_value = "text")]
@@ -69,7 +75,7 @@ enum Command {
 
 /// Does it, and prints the panel.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
-    let remote = Remote::engine(&options.engine);
+    let remote = Remote::engine(&options.engine, security(&options.security)?);
     let panel = tokio::select! {
         panel = remote.waited(act(&remote, options.command)) => panel.map_err(|status| remote.failed(&status))?,
         () = shutdown.started() => return Ok(()),

@@ -1,7 +1,9 @@
 //! The server that a command calls: how it is called, and what is said when a call fails.
 
-use crate::exit::Failure;
-use mesh::grpc::{Address, CALL_TIMEOUT, CallError, Peer, with_request_id};
+use crate::exit::{Because as _, Failure};
+use mesh::grpc::{
+    Address, CALL_TIMEOUT, CallError, Expected, Peer, Peers, Role, Security, SecurityOptions, with_request_id,
+};
 use std::{future::Future, pin::pin, time::Duration};
 use tonic::{Code, Request, Response, Status};
 
@@ -26,6 +28,11 @@ pub(crate) fn order<T>(request: impl FnOnce(String) -> T) -> Request<T> {
     with_request_id(Request::new(request(request_id.clone())), &request_id)
 }
 
+/// How a command's connection is protected: by anybody's identity.
+pub(crate) fn security(options: &SecurityOptions) -> Result<Security, Failure> {
+    options.open("anybody", |_| true).because()
+}
+
 /// One server that a command calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
@@ -39,9 +46,9 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Central, as `operator` and `up` call it.
-    pub(crate) fn central(address: &Address) -> Self {
+    pub(crate) fn central(address: &Address, security: Security) -> Self {
         Self {
-            peer: Peer::new(address, CALL_TIMEOUT),
+            peer: Peers::new(security).peer(address, Expected::Central, CALL_TIMEOUT),
             what: "central",
             advice: "start it with 'evmesh central' (or a whole network with 'evmesh up'), or name another with \
               --central",
@@ -49,9 +56,14 @@ impl Remote {
     }
 
     /// An engine, as `point` and `up` call it.
-    pub(crate) fn engine(address: &Address) -> Self {
+    pub(crate) fn engine(address: &Address, security: Security) -> Self {
+        // On a charge point's own machine its identity is at hand, and says which engine it is.
+        let expected = match security.own() {
+            Some(Role::Engine(point)) => Expected::Engine(point),
+            _ => Expected::AnyEngine,
+        };
         Self {
-            peer: Peer::new(address, CALL_TIMEOUT),
+            peer: Peers::new(security).peer(address, expected, CALL_TIMEOUT),
             what: "the engine",
             advice: "start it with 'evmesh engine' (or a whole network with 'evmesh up'), or name another with \
               --engine",

@@ -20,6 +20,8 @@ pub use view::View;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
+    Identity(#[from] mesh::grpc::IdentityError),
+    #[error(transparent)]
     Bind(#[from] mesh::grpc::BindError),
     #[error("the monitor's server failed")]
     Serve(#[from] mesh::grpc::ServeError),

@@ -20,7 +20,7 @@ use evmesh_proto::{
 use mesh::{
     backoff::Backoff,
     convert,
-    grpc::{CALL_TIMEOUT, CallError, Peer},
+    grpc::{CALL_TIMEOUT, CallError, Expected, Peer, Peers},
 };
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
@@ -51,13 +51,19 @@ pub(crate) struct Links {
 
 impl Links {
     /// None is open yet. What comes in goes to `inputs`.
-    pub(crate) fn new(options: Options, monitor: MonitorId, inputs: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        peers: &Peers,
+        monitor: MonitorId,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        let engine = Expected::Engine(options.charge_point.clone());
         Self {
-            engine: Peer::new(&options.engine, CALL_TIMEOUT),
+            engine: peers.peer(&options.engine, engine, CALL_TIMEOUT),
             engine_task: JoinSet::new(),
             engine_backoff: Backoff::default(),
             pings: None,
-            central: Peer::new(&options.central, CALL_TIMEOUT),
+            central: peers.peer(&options.central, Expected::Central, CALL_TIMEOUT),
             central_task: JoinSet::new(),
             central_backoff: Backoff::default(),
             reports: None,

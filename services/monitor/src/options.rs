@@ -3,7 +3,7 @@
 use domain::{ChargePointId, Location, Price, watchdog::Settings};
 use mesh::{
     flags,
-    grpc::{Address, Listen, ServerOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions},
 };
 use std::time::Duration;
 
@@ -51,6 +51,9 @@ pub struct Options {
     #[arg(long, env = "EVMESH_MONITOR_MISSES", default_value_t = 3, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub misses: u32,
+
+    #[command(flatten)]
+    pub security: SecurityOptions,
 
     /// How the monitor's own server treats its callers.
     #[command(flatten)]

@@ -8,7 +8,7 @@ use domain::{
 use mesh::{
     Shutdown,
     clock::sleep_until,
-    grpc::{GrpcServer, Listener},
+    grpc::{GrpcServer, Listener, Peers, Role},
 };
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, watch};
@@ -23,16 +23,20 @@ pub struct Service {
     listener: Listener,
     watchdog: Watchdog,
     view: watch::Sender<View>,
+    peers: Peers,
 }
 
 impl Service {
     /// Binds the monitor's own address. Neither engine nor central is needed.
     pub async fn bind(options: Options) -> Result<Self, Error> {
-        let listener = Listener::bind(options.listen.clone(), "the monitor").await?;
+        let own = Role::Monitor(options.charge_point.clone());
+        let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        let listener = Listener::bind(options.listen.clone(), "the monitor", &security).await?;
         let watchdog = Watchdog::new(options.settings());
         let (listen, status) = (listener.local_addr(), watchdog.status());
         let view = View { options: options.clone(), listen, status };
-        Ok(Self { options, listener, watchdog, view: watch::Sender::new(view) })
+        let peers = Peers::new(security);
+        Ok(Self { options, listener, peers, watchdog, view: watch::Sender::new(view) })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -47,15 +51,21 @@ impl Service {
     /// Watches until the order to stop; then both streams end, and central counts the charge point as disconnected.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let server = GrpcServer::new(&self.options.server).serve(self.listener, shutdown.clone());
-        let watching = watch(self.options, self.watchdog, self.view, shutdown);
+        let watching = watch(self.options, self.peers, self.watchdog, self.view, shutdown);
         let (served, ()) = tokio::join!(server, watching);
         Ok(served?)
     }
 }
 
-async fn watch(options: Options, mut watchdog: Watchdog, view: watch::Sender<View>, shutdown: Shutdown) {
+async fn watch(
+    options: Options,
+    peers: Peers,
+    mut watchdog: Watchdog,
+    view: watch::Sender<View>,
+    shutdown: Shutdown,
+) {
     let (sender, mut inputs) = mpsc::channel(INPUTS);
-    let mut links = Links::new(options, monitor_id(), sender);
+    let mut links = Links::new(options, &peers, monitor_id(), sender);
     let mut input = Input::Started;
     loop {
         for effect in watchdog.apply(mesh::now().mono, input) {

@@ -16,7 +16,7 @@ use domain::{ChargePointId, Mono};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
-    grpc::{Address, CallError, Names, Peer},
+    grpc::{Address, CallError, Expected, Peer, Peers},
     trace,
 };
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -37,7 +37,7 @@ pub(crate) struct Calls {
     peers: HashMap<ChargePointId, Way>,
     /// When they were last looked through.
     looked: Mono,
-    names: Names,
+    ways: Peers,
     handle: Handle,
     keys: Arc<Keys>,
     timeout: Duration,
@@ -54,16 +54,26 @@ struct Way {
 }
 
 impl Calls {
-    pub(crate) fn new(handle: Handle, keys: Arc<Keys>, timeout: Duration, runtime: runtime::Handle) -> Self {
+    pub(crate) fn new(
+        handle: Handle,
+        keys: Arc<Keys>,
+        timeout: Duration,
+        ways: Peers,
+        runtime: runtime::Handle,
+    ) -> Self {
         let (peers, looked) = (HashMap::new(), mesh::now().mono);
-        Self { peers, looked, names: Names::default(), handle, keys, timeout, runtime }
+        Self { peers, looked, ways, handle, keys, timeout, runtime }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall) {
         let request = Request::of(&self.keys, &call);
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
-        let peer = if provisional { self.connect(&address) } else { self.peer(&charge_point, &address) };
+        let peer = if provisional {
+            self.connect(&charge_point, &address)
+        } else {
+            self.peer(&charge_point, &address)
+        };
         let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
         let calling = async move {
             let result = match peer {
@@ -98,18 +108,18 @@ impl Calls {
             way.called = now;
             return Ok(way.peer.clone());
         }
-        let peer = self.connect(address)?;
+        let peer = self.connect(id, address)?;
         let way = Way { address: address.to_owned(), peer: peer.clone(), called: now };
         self.peers.insert(id.clone(), way);
         Ok(peer)
     }
 
     /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.
-    fn connect(&self, address: &str) -> Result<Peer, CallFailed> {
+    fn connect(&self, charge_point: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        Ok(Peer::found_by(&parsed, self.timeout, &self.names))
+        Ok(self.ways.peer(&parsed, Expected::Engine(charge_point.clone()), self.timeout))
     }
 }
 
@@ -162,7 +172,8 @@ mod tests {
     async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
         let (handle, _inboxes) = crate::writer::queues();
         let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
-        let mut calls = Calls::new(handle, keys, Duration::from_secs(1), runtime::Handle::current());
+        let mut calls =
+            Calls::new(handle, keys, Duration::from_secs(1), Peers::default(), runtime::Handle::current());
         let mut call = async |id: &str, after: Duration| {
             tokio::time::advance(after).await;
             calls.peer(&id.parse().unwrap(), "127.0.0.1:1").unwrap();

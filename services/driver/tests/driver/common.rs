@@ -10,7 +10,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown, convert,
-    grpc::{Failure, GrpcServer, Listener, ServeError, ServerOptions},
+    grpc::{Failure, GrpcServer, Listener, Security, SecurityOptions, ServeError, ServerOptions},
     kafka::KafkaOptions,
     testing::{eventually, free_address},
 };
@@ -74,7 +74,7 @@ impl Central {
     }
 
     pub(crate) async fn start(&self, address: SocketAddr) -> Running {
-        let listener = Listener::bind(address, "the stand-in").await.unwrap();
+        let listener = Listener::bind(address, "the stand-in", &Security::default()).await.unwrap();
         let (address, shutdown) = (listener.local_addr(), Shutdown::new());
         let server =
             GrpcServer::new(&ServerOptions::default()).add_service(DriverServiceServer::new(self.clone()));
@@ -314,6 +314,7 @@ pub(crate) struct App {
 /// Of driver `ana`, without Kafka.
 pub(crate) fn options(central: SocketAddr) -> Options {
     Options {
+        security: SecurityOptions::default(),
         driver: "ana".parse().unwrap(),
         central: central.into(),
         charge_point: None,

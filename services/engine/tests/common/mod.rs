@@ -15,7 +15,7 @@ use evmesh_proto::{
 use futures_util::StreamExt as _;
 use mesh::{
     Shutdown,
-    grpc::{Address, CALL_TIMEOUT, Peer},
+    grpc::{Address, CALL_TIMEOUT, Expected, Peer, Peers},
     kafka::KafkaOptions,
     testing::{eventually, free_address},
 };
@@ -80,7 +80,7 @@ impl Engine {
         let (address, view, shutdown) = (service.local_addr(), service.point().watch(), Shutdown::new());
         let instance = view.borrow().instance.to_string();
         let running = tokio::spawn(service.run(shutdown.clone()));
-        let peer = Peer::new(&Address::from(address), CALL_TIMEOUT);
+        let peer = Peers::default().peer(&Address::from(address), Expected::Anyone, CALL_TIMEOUT);
         Self { address, instance, view, shutdown, running, peer }
     }
 

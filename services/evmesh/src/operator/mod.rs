@@ -12,12 +12,15 @@ mod watch_panel;
 use crate::{
     exit::Failure,
     output::{Format, Output},
-    remote::Remote,
+    remote::{Remote, security},
 };
 use desk::Desk;
 use keys::Keys;
 use lists::List;
-use mesh::{Shutdown, grpc::Address};
+use mesh::{
+    Shutdown,
+    grpc::{Address, SecurityOptions},
+};
 use orders::Order;
 
 /// The operator's desk: what is asked of central, and what is ordered.
@@ -34,6 +37,9 @@ pub(crate) struct Options {
         default_value = mesh::flags::CENTRAL
     )]
     central: Address,
+
+    #[command(flatten)]
+    security: SecurityOptions,
 
     /// Tables and sentences for people, JSON for scripts (one document; `watch`: one a line), or for lists CSV: RFC
     /// 4180 with a head, CRLF, times in UTC, dots in numbers.
@@ -67,7 +73,10 @@ enum Command {
 
 /// Runs the command to its end, or until shutdown.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
-    let desk = Desk { central: Remote::central(&options.central), output: options.output };
+    let desk = Desk {
+        central: Remote::central(&options.central, security(&options.security)?),
+        output: options.output,
+    };
     let work = async {
         match options.command {
             Command::List(list) => desk.central.waited(list.print(&desk)).await,

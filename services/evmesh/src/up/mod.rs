@@ -8,6 +8,7 @@ mod folder;
 mod network;
 mod options;
 mod panel;
+mod protection;
 mod ready;
 mod scenario;
 
@@ -23,6 +24,7 @@ use broker::Broker;
 use folder::Folder;
 use mesh::Shutdown;
 use network::Network;
+use protection::Protection;
 use scenario::{Says, Scenario};
 use std::pin::pin;
 
@@ -35,11 +37,13 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let charge_points = charge_points::load(options.charge_points.as_deref())?;
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
+    let protection = Protection::open(&options);
     let stage = options.process.begin()?;
-    let network = stage.begins(Network::bind(&options, charge_points, broker.address(), &folder)).await?;
+    let network =
+        stage.begins(Network::bind(&options, charge_points, broker.address(), &folder, &protection)).await?;
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
-    let scenario = Scenario::bind(&options, &network, broker.address(), says).await?;
+    let scenario = Scenario::bind(&options, &network, broker.address(), &protection, says).await?;
     let addresses = Addresses::of(&network, &broker, &folder);
     match options.output {
         Output::Text => output::print(&addresses.text)?,

@@ -5,6 +5,7 @@ use super::{
     charge_points::ChargePoint,
     folder::Folder,
     options::{Options, role},
+    protection::Protection,
 };
 use crate::exit::{Because as _, Failure};
 use domain::{ChargePointId, Energy, Location, Power};
@@ -44,6 +45,7 @@ impl Network {
         charge_points: Vec<ChargePoint>,
         kafka: &str,
         folder: &Folder,
+        protection: &Protection,
     ) -> Result<Self, Failure> {
         let kafka = [("kafka", kafka.to_owned()), ("kafka-topic-prefix", options.kafka_topic_prefix.clone())];
         let mut flags = vec![
@@ -57,7 +59,9 @@ impl Network {
             ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
-        let central = central::Service::bind(role("central", flags)?).await.because()?;
+        let of_central =
+            central::Options { security: protection.of("central/main"), ..role("central", flags)? };
+        let central = central::Service::bind(of_central).await.because()?;
 
         let mut points = Vec::new();
         for (index, charge_point) in (0..).zip(charge_points) {
@@ -70,7 +74,11 @@ impl Network {
                 ("speed", options.speed.to_string()),
             ];
             flags.extend(kafka.clone());
-            let engine = engine::Service::bind(role("engine", flags)?).await;
+            let of_engine = engine::Options {
+                security: protection.of(&format!("charge-point/{id}/engine")),
+                ..role("engine", flags)?
+            };
+            let engine = engine::Service::bind(of_engine).await;
             let engine = engine.map_err(|error| because(&error, "--engine-port-base"))?;
 
             let flags = vec![
@@ -81,7 +89,11 @@ impl Network {
                 ("engine", engine.local_addr().to_string()),
                 ("central", central.local_addr().to_string()),
             ];
-            let monitor = monitor::Service::bind(role("monitor", flags)?).await;
+            let of_monitor = monitor::Options {
+                security: protection.of(&format!("charge-point/{id}/monitor")),
+                ..role("monitor", flags)?
+            };
+            let monitor = monitor::Service::bind(of_monitor).await;
             let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
             points.push(Point { id, location, engine, monitor });
         }
@@ -91,7 +103,9 @@ impl Network {
                 ("data", folder.of("bridge").display().to_string()),
             ];
             flags.extend(kafka.clone());
-            bridge::Service::open(role("bridge", flags)?).because()
+            let of_bridge =
+                bridge::Options { security: protection.of("bridge/main"), ..role("bridge", flags)? };
+            bridge::Service::open(of_bridge).because()
         });
         Ok(Self { central, points, bridge: bridge.transpose()? })
     }

@@ -57,6 +57,10 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_UP_BRIDGE")]
     pub(super) bridge: bool,
 
+    /// Plain text beyond this machine, where --listen is: whoever reaches it may read everything, and do everything.
+    #[arg(long, env = "EVMESH_INSECURE")]
+    pub(super) insecure: bool,
+
     /// How many times faster than real time energy flows; readings stay one a real second. At 600, the simulated cars
     /// (40 kWh at 50 kW) are full after 5 s; choose 60 to watch them for a minute.
     #[arg(long, env = "EVMESH_UP_SPEED", value_name = "FACTOR", default_value_t = 600)]

@@ -75,6 +75,7 @@ mod tests {
         folder::Folder,
         network::Network,
         options::{Options, role},
+        protection::Protection,
     };
     use super::*;
     use ratatui::{Terminal, backend::TestBackend};
@@ -92,7 +93,9 @@ mod tests {
         let options: Options = role("up", flags).unwrap();
         let (folder, broker) = (Folder::open(None).unwrap(), Broker::open(None).unwrap());
         let points = charge_points::load(None).unwrap();
-        let network = Network::bind(&options, points, broker.address(), &folder).await.unwrap();
+        let network = Network::bind(&options, points, broker.address(), &folder, &Protection::open(&options))
+            .await
+            .unwrap();
         let central = network.central.local_addr();
         let view = View {
             central: network.central.view(),

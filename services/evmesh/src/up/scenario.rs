@@ -4,6 +4,7 @@ use super::{
     faults,
     network::Network,
     options::{Options, role},
+    protection::Protection,
     ready::{Waiting, ready},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     json,
     operator::network::{News, follow, open},
     output::{self, Output},
-    remote::Remote,
+    remote::{Remote, security},
     tables,
 };
 use domain::{ChargePointId, requests::Summary};
@@ -71,6 +72,7 @@ impl Scenario {
         options: &Options,
         network: &Network,
         kafka: &str,
+        protection: &Protection,
         says: Says,
     ) -> Result<Self, Failure> {
         let central = network.central.local_addr();
@@ -85,14 +87,18 @@ impl Scenario {
                     ("kafka", kafka.to_owned()),
                     ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
                 ];
-                let service = driver::Service::bind(role("driver", flags)?).await.because()?;
+                let of_driver = driver::Options {
+                    security: protection.of(&format!("driver/{}", options.drive.driver)),
+                    ..role("driver", flags)?
+                };
+                let service = driver::Service::bind(of_driver).await.because()?;
                 Some(Drive { service, faults: faults::expected(file), hands: network.hands() })
             }
         };
         let mut charge_points: Vec<_> = network.points.iter().map(|point| point.id.clone()).collect();
         charge_points.sort();
         Ok(Self {
-            central: Remote::central(&central.into()),
+            central: Remote::central(&central.into(), security(&protection.of("admin/admin"))?),
             charge_points,
             ready_timeout: options.drive.ready_timeout,
             says,

@@ -4,10 +4,13 @@ use super::{
     Address, Failure,
     call_error::CallError,
     circuit_breaker::Breaker,
+    connector::Connector,
     deadline::{self, Deadline},
     methods::{self, Method},
     names::Names,
-    retry_budget, uniform,
+    retry_budget,
+    security::Security,
+    uniform,
 };
 use crate::{
     backoff::Backoff,
@@ -16,6 +19,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use identity::Expected;
 use std::{
     error::Error,
     future::Future,
@@ -25,7 +29,12 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
+use tonic::{
+    Code, Status,
+    body::Body,
+    metadata::MetadataMap,
+    transport::{self, Channel},
+};
 use tower::{
     Service, ServiceExt as _,
     retry::budget::{Budget as _, TpsBudget},
@@ -51,7 +60,7 @@ const REQUEST_ID: &str = "evmesh-request-id";
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// One far side: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
+/// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
@@ -73,15 +82,31 @@ impl Shared {
     }
 }
 
-impl Peer {
-    /// A far side whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted. Never blocks and never
-    /// fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
-    pub fn new(address: &Address, timeout: Duration) -> Self {
-        Self::found_by(address, timeout, &Names::default())
+/// How one role reaches its far sides: by whose identity, and how names are looked up. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {
+    security: Security,
+    names: Names,
+}
+
+impl Peers {
+    pub fn new(security: Security) -> Self {
+        Self { security, names: Names::default() }
     }
 
-    /// The same, of one who calls many: they share how names are looked up.
-    pub fn found_by(address: &Address, timeout: Duration, names: &Names) -> Self {
+    /// One connection, without the client stack: for who asks what becomes of it.
+    pub async fn connect(&self, address: &Address, expected: Expected) -> Result<Channel, transport::Error> {
+        let connector = self.connector(expected);
+        address.endpoint().connect_timeout(CONNECT_TIMEOUT).connect_with_connector(connector).await
+    }
+
+    fn connector(&self, expected: Expected) -> Connector {
+        Connector::new(&self.names, CONNECT_TIMEOUT, self.security.clone(), expected)
+    }
+
+    /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.
+    /// Never blocks and never fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
+    pub fn peer(&self, address: &Address, expected: Expected, timeout: Duration) -> Peer {
         let endpoint = address
             .endpoint()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -94,10 +119,12 @@ impl Peer {
             breaker: Mutex::default(),
             retries: retry_budget::new(),
         };
-        let channel = endpoint.connect_with_connector_lazy(names.connector(CONNECT_TIMEOUT));
-        Self { shared: Arc::new(shared), channel, deadline: None }
+        let channel = endpoint.connect_with_connector_lazy(self.connector(expected));
+        Peer { shared: Arc::new(shared), channel, deadline: None }
     }
+}
 
+impl Peer {
     pub fn address(&self) -> &Address {
         &self.shared.address
     }

@@ -10,10 +10,12 @@
 //! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
 
 use super::caller::Caller;
+use identity::Certified;
 use std::{
     collections::HashMap,
+    io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -107,6 +109,8 @@ struct Inner {
     all: Arc<All>,
     /// `None` where it came over no socket.
     caller: Option<Caller>,
+    /// Whom its caller's certificate names, where it had a handshake.
+    certified: OnceLock<Option<Certified>>,
     /// Whether it ever had a call; and when the newest came, or when it was opened.
     called: Mutex<(bool, Instant)>,
     /// How many streams are open on it.
@@ -133,6 +137,7 @@ impl Inner {
             number: all.next.fetch_add(1, Relaxed),
             all,
             caller,
+            certified: OnceLock::new(),
             called: Mutex::new((false, Instant::now())),
             streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
@@ -165,6 +170,18 @@ impl Account {
 
     pub(super) fn caller(&self) -> Option<Caller> {
         self.0.caller
+    }
+
+    /// Its caller has shown this certificate, or none.
+    pub(super) fn is_of(&self, certified: Option<Certified>) {
+        let _ = self.0.certified.set(certified); // once: a connection has one handshake
+    }
+
+    /// Its caller could not show who it is.
+    pub(super) fn refused(&self, why: &'static str, error: &io::Error) {
+        let caller = self.0.caller.map(|caller| caller.to_string());
+        tracing::info!(caller, why, %error, "a connection is refused: its caller could not show who it is");
+        metrics::counter!("evmesh_server_handshakes_refused_total", "why" => why).increment(1);
     }
 
     /// A call came on it.

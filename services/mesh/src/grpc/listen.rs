@@ -1,6 +1,7 @@
 //! Where a server listens, and the sockets that are bound for it.
 
-use futures_util::{Stream, stream};
+use super::{connection::Connections, security::Security, socket::Socket};
+use futures_util::{Stream, StreamExt as _, stream};
 use std::{collections::BTreeSet, fmt, io, net::SocketAddr, str::FromStr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -86,12 +87,13 @@ pub struct BindError {
 pub struct Listener {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
+    security: Security,
 }
 
 impl Listener {
     /// Binds, at all addresses of a name, IPv4 first; one that this machine does not have is left out, where it has
-    /// another. `what` is the service, for the error: `central`.
-    pub async fn bind(at: impl Into<Listen>, what: &str) -> Result<Self, BindError> {
+    /// another. `what` is the service, for the error: `central`. Plain text is bound on loopback only.
+    pub async fn bind(at: impl Into<Listen>, what: &str, security: &Security) -> Result<Self, BindError> {
         let at = at.into();
         let failed = |address: &dyn fmt::Display, problem| BindError {
             what: what.to_owned(),
@@ -101,6 +103,9 @@ impl Listener {
         let found = tokio::net::lookup_host(&at.text).await;
         let addresses: BTreeSet<SocketAddr> =
             found.map_err(|error| failed(&at, unresolved(&error)))?.collect();
+        for address in &addresses {
+            security.allows(address.ip()).map_err(|error| failed(address, error.to_string()))?;
+        }
         let mut tries = 0..FREE_PORT_TRIES;
         let listeners = loop {
             match bind_all(&addresses).await {
@@ -113,7 +118,7 @@ impl Listener {
         };
         let first = listeners.first().ok_or_else(|| failed(&at, "the name has no address".to_owned()))?;
         let address = first.local_addr().map_err(|error| failed(&at, error.to_string()))?;
-        Ok(Self { listeners, address })
+        Ok(Self { listeners, address, security: security.clone() })
     }
 
     /// Where it listens, the first of several addresses: the port is known here even if it was given as 0.
@@ -122,10 +127,11 @@ impl Listener {
     }
 
     /// The connections, as they come.
-    pub(super) fn incoming(self) -> impl Stream<Item = io::Result<TcpStream>> {
-        stream::select_all(
-            self.listeners.into_iter().map(|listener| TcpIncoming::from(listener).with_nodelay(Some(true))),
-        )
+    pub(super) fn incoming(self, connections: Connections) -> impl Stream<Item = io::Result<Socket>> {
+        let Self { listeners, security, .. } = self;
+        let incoming = |listener| TcpIncoming::from(listener).with_nodelay(Some(true));
+        stream::select_all(listeners.into_iter().map(incoming))
+            .map(move |accepted| Socket::new(accepted?, &security, &connections))
     }
 }
 
@@ -248,15 +254,19 @@ mod tests {
         has
     }
 
+    const SECURITY: Security = Security::Loopback;
+
     #[tokio::test]
     async fn a_name_is_listened_on_at_all_its_addresses() {
-        let listener = Listener::bind("localhost:0".parse::<Listen>().unwrap(), "central").await.unwrap();
+        let listener =
+            Listener::bind("localhost:0".parse::<Listen>().unwrap(), "central", &SECURITY).await.unwrap();
         let addresses = of_localhost(listener.local_addr().port()).await;
         assert_eq!(listener.local_addr(), addresses[0], "IPv4 first");
         for address in &addresses {
             TcpStream::connect(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
         }
-        let none = Listener::bind("no-such-host.invalid:0".parse::<Listen>().unwrap(), "central").await;
+        let none =
+            Listener::bind("no-such-host.invalid:0".parse::<Listen>().unwrap(), "central", &SECURITY).await;
         let said = none.unwrap_err().to_string();
         assert!(
             said.starts_with("central cannot listen on no-such-host.invalid:0: the name has no"),
@@ -274,7 +284,7 @@ mod tests {
         let client = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
         let address = client.local_addr().unwrap();
         assert_eq!(TcpListener::bind(address).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        let binding = tokio::spawn(Listener::bind(address, "central"));
+        let binding = tokio::spawn(Listener::bind(address, "central", &SECURITY));
         let (accepted, _) = server.accept().await.unwrap();
         tokio::time::sleep(2 * AGAIN).await;
         let said: Vec<_> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();

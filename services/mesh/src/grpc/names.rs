@@ -50,7 +50,7 @@ const A_BLIP: Duration = Duration::from_secs(30);
 
 /// Looks names up as this system does: `/etc/hosts`, then the name servers of `/etc/resolv.conf`. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Names(Arc<Shared>);
+pub(super) struct Names(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {

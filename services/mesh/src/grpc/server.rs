@@ -4,7 +4,6 @@ use super::{
     connection::Connections,
     listen::Listener,
     server_options::ServerOptions,
-    socket::Socket,
     stack::{READY, Stack},
 };
 use crate::Shutdown;
@@ -93,10 +92,7 @@ impl GrpcServer {
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
             .serve_with_incoming_shutdown(
                 stack,
-                listener
-                    .incoming()
-                    .map(move |accepted| accepted.map(|stream| Socket::new(stream, &connections)))
-                    .then(accepted),
+                listener.incoming(connections).then(accepted),
                 stopping.token().clone().cancelled_owned(),
             );
         tokio::pin!(serving);

@@ -3,7 +3,7 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
-    grpc::{CALL_TIMEOUT, Deadline, Peer, ServerOptions, reason, with_request_id},
+    grpc::{CALL_TIMEOUT, Deadline, Expected, Peers, ServerOptions, reason, with_request_id},
     testing::{Proxy, eventually, free_address},
     trace,
 };
@@ -170,7 +170,7 @@ async fn other_errors_are_not_repeated() {
 #[tokio::test]
 async fn the_inbound_deadline_and_trace_are_passed_on() {
     let running = start(ServerOptions::default()).await;
-    let peer = Peer::new(&running.address.into(), CALL_TIMEOUT);
+    let peer = Peers::default().peer(&running.address.into(), Expected::Anyone, CALL_TIMEOUT);
     let inbound = Some(Deadline::after(Duration::from_millis(800)));
     let mut client = ChargePointServiceClient::new(peer.with_deadline(inbound));
     let left = client.register_charge_point(register("deadline")).await.unwrap().into_inner().epoch;

@@ -8,7 +8,8 @@ use evmesh_proto::chargepoint::{
 use mesh::{
     Shutdown,
     grpc::{
-        Deadline, Failure, GrpcServer, Listener, Peer, REQUEST_CODING, ServeError, ServerOptions, StreamShare,
+        Deadline, Expected, Failure, GrpcServer, Listener, Peer, Peers, REQUEST_CODING, Security, ServeError,
+        ServerOptions, StreamShare,
     },
     trace,
 };
@@ -112,7 +113,7 @@ pub(crate) async fn start(options: ServerOptions) -> Running {
 
 pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
     let fake = Arc::new(Fake::default());
-    let listener = Listener::bind(address, "central").await.unwrap();
+    let listener = Listener::bind(address, "central", &Security::default()).await.unwrap();
     let address = listener.local_addr();
     let service = ChargePointServiceServer::new(Service(fake.clone()))
         .max_decoding_message_size(options.max_message_bytes)
@@ -126,7 +127,7 @@ pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Run
 pub(crate) type Client = ChargePointServiceClient<Peer>;
 
 pub(crate) fn client(address: SocketAddr, timeout: Duration) -> Client {
-    ChargePointServiceClient::new(Peer::new(&address.into(), timeout))
+    ChargePointServiceClient::new(Peers::default().peer(&address.into(), Expected::Anyone, timeout))
 }
 
 pub(crate) fn register(charge_point_id: &str) -> Request<RegisterChargePointRequest> {

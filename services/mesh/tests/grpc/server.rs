@@ -3,7 +3,7 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::{charge_point_service_client::ChargePointServiceClient, *};
 use mesh::{
-    grpc::{REQUEST_CODING, ServerOptions, reason, retry_after},
+    grpc::{REQUEST_CODING, Security, ServerOptions, reason, retry_after},
     testing::eventually,
 };
 use std::{net::IpAddr, time::Duration};
@@ -342,7 +342,8 @@ async fn a_stop_is_ordered_and_bounded() {
 #[tokio::test]
 async fn a_taken_port_is_one_plain_sentence() {
     let running = start(ServerOptions::default()).await;
-    let error = mesh::grpc::Listener::bind(running.address, "central").await.unwrap_err();
+    let error =
+        mesh::grpc::Listener::bind(running.address, "central", &Security::default()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(

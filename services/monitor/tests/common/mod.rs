@@ -12,7 +12,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown, convert,
-    grpc::{Failure, GrpcServer, Listener, ServeError, ServerOptions},
+    grpc::{Failure, GrpcServer, Listener, Security, SecurityOptions, ServeError, ServerOptions},
     testing::eventually,
 };
 use monitor::{Options, Service, View};
@@ -42,7 +42,7 @@ pub(crate) struct Running {
 
 impl Running {
     async fn start(address: SocketAddr, build: impl FnOnce(GrpcServer) -> GrpcServer) -> Self {
-        let listener = Listener::bind(address, "the stand-in").await.unwrap();
+        let listener = Listener::bind(address, "the stand-in", &Security::default()).await.unwrap();
         let shutdown = Shutdown::new();
         let server = build(GrpcServer::new(&ServerOptions::default()));
         Self {
@@ -263,6 +263,7 @@ pub(crate) fn options(engine: SocketAddr, central: SocketAddr) -> Options {
         ping_interval: INTERVAL,
         misses: 3,
         server: ServerOptions::default(),
+        security: SecurityOptions::default(),
     }
 }
 

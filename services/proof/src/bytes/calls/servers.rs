@@ -72,7 +72,7 @@ fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
         changelog: Arc::default(),
         lag: watch::Sender::default(),
     };
-    let (handle, running) = central::start(writer, outlets, TIMEOUT)?;
+    let (handle, running) = central::start(writer, outlets, TIMEOUT, mesh::grpc::Peers::default())?;
     let roster = roster::spawn(watch::Sender::new(Arc::new(Roster::default())), handle.clone(), stop.clone());
     Ok((central::server(&options, &handle, roster, Default::default()).without_socket(), running))
 }

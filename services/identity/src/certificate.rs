@@ -1,0 +1,58 @@
+//! What a certificate says of whom it was given to.
+
+use crate::{Identity, InvalidIdentity};
+use std::time::{Duration, SystemTime};
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::GeneralName,
+    prelude::{FromDer as _, X509Error},
+};
+
+/// Whom a certificate names, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certified {
+    pub identity: Identity,
+    /// Its number, in hexadecimal: no authority gives one twice.
+    pub serial: String,
+    /// From then on it stands for nobody.
+    pub not_after: SystemTime,
+}
+
+/// A certificate names nobody of a network.
+#[derive(Debug, thiserror::Error)]
+pub enum Misnamed {
+    #[error("it cannot be read")]
+    Unreadable,
+    #[error("it has {0} URI names, where one is allowed: spiffe://…")]
+    Names(usize),
+    #[error("its name {name} is none of this kind: it {why}")]
+    Name { name: String, why: InvalidIdentity },
+    #[error("it names {0}, and comes from an authority that does not name those")]
+    Authority(Identity),
+    #[error("it names {0}, of another network")]
+    Network(Identity),
+    #[error("it names {found}, where {expected} was expected")]
+    Unexpected { found: Identity, expected: String },
+}
+
+impl Certified {
+    /// Reads what it says, and believes it: whoever asks has checked who signed it.
+    pub fn read(der: &[u8]) -> Result<Self, Misnamed> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Misnamed::Unreadable)?;
+        let names = uri_names(&certificate).map_err(|_| Misnamed::Unreadable)?;
+        let [name] = names[..] else { return Err(Misnamed::Names(names.len())) };
+        let identity = name.parse().map_err(|why| Misnamed::Name { name: name.to_owned(), why })?;
+        let ends = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+        let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(ends);
+        Ok(Self { identity, serial: certificate.raw_serial_as_string().replace(':', ""), not_after })
+    }
+}
+
+fn uri_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, X509Error> {
+    let Some(names) = certificate.subject_alternative_name()? else { return Ok(Vec::new()) };
+    let uri = |name: &'a GeneralName<'_>| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    };
+    Ok(names.value.general_names.iter().filter_map(uri).collect())
+}

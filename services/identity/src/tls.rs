@@ -1,0 +1,291 @@
+//! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network.
+//!
+//! No session is resumed: that would skip what is checked here. Which of the two authorities vouches for a certificate
+//! must fit what it names, so that who has the registry's key makes no central.
+
+use crate::{
+    Certified, Identity, Misnamed, Role, TrustDomain,
+    credentials::{Credentials, Loaded, provider},
+};
+use domain::ChargePointId;
+use rustls::{
+    ALL_VERSIONS, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
+    OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::{
+        NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::SingleCertAndKey,
+    version::TLS13,
+};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// A certificate that has expired opens a connection for so long after: who has one may renew it, and do nothing else.
+/// A charge point that was kept in a garage comes back.
+pub const RENEWABLE_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// HTTP/2, as gRPC speaks it.
+const ALPN: &[u8] = b"h2";
+
+/// Who the far side of a connection has to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// Any central of the network.
+    Central,
+    Registry,
+    /// The engine of this charge point.
+    Engine(ChargePointId),
+    /// The engine of any: of who asks at an address which one it is.
+    AnyEngine,
+    /// Anybody of the network: of who asks whether somebody is there.
+    Anyone,
+}
+
+impl Expected {
+    fn is(&self, role: &Role) -> bool {
+        match (self, role) {
+            (Self::Central, Role::Central(_))
+            | (Self::Registry, Role::Registry)
+            | (Self::AnyEngine, Role::Engine(_))
+            | (Self::Anyone, _) => true,
+            (Self::Engine(expected), Role::Engine(point)) => expected == point,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Central => f.write_str("a central"),
+            Self::Registry => f.write_str("the registry"),
+            Self::Engine(point) => write!(f, "the engine of {point}"),
+            Self::AnyEngine => f.write_str("an engine"),
+            Self::Anyone => f.write_str("anybody"),
+        }
+    }
+}
+
+/// Between roles there is no reason for an older one.
+static TLS13_ALONE: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+impl Credentials {
+    /// For a connection that comes in. A caller may show no certificate: what it may do then is decided at each call.
+    /// `tls12`: by TLS 1.2 too, of a caller that has no newer one.
+    pub fn server_config(&self, tls12: bool) -> Result<Arc<ServerConfig>, Error> {
+        let loaded = self.newest();
+        let builder = ServerConfig::builder_with_provider(provider());
+        let verifier = Arc::new(Callers::new(&loaded)?);
+        let mut config = builder
+            .with_protocol_versions(if tls12 { ALL_VERSIONS } else { &TLS13_ALONE })?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(loaded.key.clone())));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+
+    /// For a connection that goes out, to somebody who has to be that.
+    pub fn client_config(&self, expected: Expected) -> Result<Arc<ClientConfig>, Error> {
+        let loaded = self.newest();
+        let builder = ClientConfig::builder_with_provider(provider());
+        let key = loaded.key.clone();
+        let verifier = Arc::new(FarSide { trust: Trust(loaded), expected, provider: provider() });
+        let mut config = builder
+            .with_protocol_versions(&TLS13_ALONE)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+}
+
+/// Whom a role believes.
+#[derive(Debug)]
+struct Trust(Arc<Loaded>);
+
+impl Trust {
+    /// Whom a certificate names, of which `signed_by` says whether an authority signed it, and whether it is valid.
+    fn named(
+        &self,
+        certificate: &CertificateDer<'_>,
+        signed_by: impl Fn(Authority) -> Result<(), Error>,
+    ) -> Result<Identity, Error> {
+        let by_core = match signed_by(Authority::Core) {
+            Ok(()) => true,
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                signed_by(Authority::Network)?;
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        let Certified { identity, .. } = Certified::read(certificate).map_err(misnamed)?;
+        if identity.trust_domain != *self.trust_domain() {
+            return Err(misnamed(Misnamed::Network(identity)));
+        }
+        if identity.role.is_core() != by_core {
+            return Err(misnamed(Misnamed::Authority(identity)));
+        }
+        Ok(identity)
+    }
+
+    fn trust_domain(&self) -> &TrustDomain {
+        &self.0.own.identity.trust_domain
+    }
+}
+
+/// The two authorities of a network.
+#[derive(Debug, Clone, Copy)]
+enum Authority {
+    Core,
+    Network,
+}
+
+fn misnamed(why: Misnamed) -> Error {
+    CertificateError::Other(OtherError(Arc::new(why))).into()
+}
+
+/// Who may be at the other end of a connection that comes in.
+#[derive(Debug)]
+struct Callers {
+    trust: Trust,
+    core: Arc<dyn ClientCertVerifier>,
+    network: Arc<dyn ClientCertVerifier>,
+    /// The authorities' names, for callers who have several certificates.
+    hints: Vec<DistinguishedName>,
+}
+
+impl Callers {
+    fn new(loaded: &Arc<Loaded>) -> Result<Self, Error> {
+        let verifier = |roots: &Arc<RootCertStore>| {
+            let built = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider()).build();
+            built.map_err(|error| Error::General(error.to_string()))
+        };
+        let (core, network) = (verifier(&loaded.core)?, verifier(&loaded.network)?);
+        let hints = [&core, &network].iter().flat_map(|one| one.root_hint_subjects().to_vec()).collect();
+        Ok(Self { trust: Trust(loaded.clone()), core, network, hints })
+    }
+}
+
+impl ClientCertVerifier for Callers {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.trust.named(certificate, |authority| {
+            let verifier = match authority {
+                Authority::Core => &self.core,
+                Authority::Network => &self.network,
+            };
+            let at = |when| verifier.verify_client_cert(certificate, intermediates, when).map(|_| ());
+            match at(now) {
+                Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }))
+                    if now.as_secs() <= (not_after.as_secs()).saturating_add(RENEWABLE_FOR.as_secs()) =>
+                {
+                    at(not_after)
+                }
+                checked => checked,
+            }
+        })?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.core.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.core.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.core.supported_verify_schemes()
+    }
+}
+
+/// Who has to be at the other end of a connection that goes out: by its name in the network, and not by its host's.
+#[derive(Debug)]
+struct FarSide {
+    trust: Trust,
+    expected: Expected,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for FarSide {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let found = self.trust.named(certificate, |authority| {
+            let roots = match authority {
+                Authority::Core => &self.trust.0.core,
+                Authority::Network => &self.trust.0.network,
+            };
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
+        })?;
+        if !self.expected.is(&found.role) {
+            return Err(misnamed(Misnamed::Unexpected { found, expected: self.expected.to_string() }));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

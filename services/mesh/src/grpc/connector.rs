@@ -1,0 +1,82 @@
+//! How a connection to a far side begins: its name looked up, connected to, and, with an identity, both sides proven.
+
+use super::{names::Names, security::Security, wire::Wire};
+use http::Uri;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use identity::Expected;
+use rustls::{CertificateError, Error as TlsError, InvalidMessage, OtherError, pki_types::ServerName};
+use std::{
+    error::Error,
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, TlsStream};
+use tower::Service;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Connects to one far side.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    names: HttpConnector<Names>,
+    security: Security,
+    expected: Expected,
+}
+
+impl Connector {
+    pub(super) fn new(names: &Names, timeout: Duration, security: Security, expected: Expected) -> Self {
+        Self { names: names.connector(timeout), security, expected }
+    }
+
+    async fn secured(security: Security, expected: Expected, stream: TcpStream) -> Result<Wire, BoxError> {
+        security.allows(stream.peer_addr()?.ip())?;
+        let Security::Identity { credentials, .. } = &security else { return Ok(Wire::Plain(stream)) };
+        let connector = TlsConnector::from(credentials.client_config(expected)?);
+        // No name is sent: it is not the host's name that is checked.
+        let name = ServerName::from(stream.peer_addr()?.ip());
+        let stream = connector.connect(name, stream).await.map_err(in_words)?;
+        Ok(Wire::Secured(Box::new(TlsStream::from(stream))))
+    }
+}
+
+/// What a handshake failed of, for people.
+fn in_words(error: io::Error) -> BoxError {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<TlsError>());
+    match cause {
+        Some(TlsError::InvalidCertificate(why)) => {
+            let why = match why {
+                CertificateError::Other(OtherError(why)) => why.to_string(),
+                CertificateError::UnknownIssuer => "no authority of this network signed it".to_owned(),
+                other => other.to_string(),
+            };
+            format!("its certificate is refused: {why}").into()
+        }
+        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "it speaks plain text; start it with an identity".into()
+        }
+        _ => error.into(),
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Wire>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.names.poll_ready(cx).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (security, expected) = (self.security.clone(), self.expected.clone());
+        let connected = self.names.call(uri);
+        Box::pin(async move {
+            let stream = connected.await?.into_inner();
+            Ok(TokioIo::new(Self::secured(security, expected, stream).await?))
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! How a role's connections are protected: by its identity, or not at all, and then on loopback only.
+
+use identity::{Credentials, Identity, Role, UnusableIdentity};
+use std::{net::IpAddr, path::PathBuf};
+
+/// How a role's connections are protected.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SecurityOptions {
+    /// The folder of this role's identity, from 'evmesh registry issue'. Every connection is encrypted then, and both
+    /// sides prove who they are. Without it: plain text, on loopback only.
+    #[arg(long, env = "EVMESH_IDENTITY", value_name = "DIR", global = true, help_heading = "Identity")]
+    pub identity: Option<PathBuf>,
+
+    /// Plain text on any network: whoever reaches it may read everything, and do everything. For a network that is
+    /// protected by other means.
+    #[arg(
+        long,
+        env = "EVMESH_INSECURE",
+        conflicts_with = "identity",
+        global = true,
+        help_heading = "Identity"
+    )]
+    pub insecure: bool,
+
+    /// Takes connections by TLS 1.2 too, of callers that know no newer one.
+    #[arg(long, env = "EVMESH_TLS12", requires = "identity", global = true, help_heading = "Identity")]
+    pub tls12: bool,
+}
+
+impl SecurityOptions {
+    /// Reads the identity, if there is one, of somebody who `is` what is wanted here, in words `central/NAME`. What is
+    /// not protected is said in the log.
+    pub fn open(&self, wanted: &str, is: impl Fn(&Role) -> bool) -> Result<Security, IdentityError> {
+        if let Some(folder) = &self.identity {
+            let credentials = Credentials::open(folder)?;
+            let found = credentials.own().identity;
+            if !is(&found.role) {
+                let (folder, wanted) = (folder.clone(), wanted.to_owned());
+                return Err(IdentityError::Other { folder, found, wanted });
+            }
+            return Ok(Security::Identity { credentials, tls12: self.tls12 });
+        }
+        if self.insecure {
+            tracing::warn!(
+                "--insecure: connections are plain text on every network; whoever reaches them reads all, and may do all"
+            );
+            return Ok(Security::Insecure);
+        }
+        Ok(Security::Loopback)
+    }
+}
+
+/// A role cannot be who it is said to be.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error(transparent)]
+    Unusable(#[from] UnusableIdentity),
+    #[error("the identity in {} is {found}, and that of {wanted} is needed here; name its folder with --identity",
+            folder.display())]
+    Other { folder: PathBuf, found: Identity, wanted: String },
+}
+
+/// How connections are protected. Clones share the identity.
+#[derive(Debug, Clone, Default)]
+pub enum Security {
+    /// Plain text within this machine.
+    #[default]
+    Loopback,
+    /// Plain text anywhere.
+    Insecure,
+    /// TLS, and both sides prove who they are.
+    Identity {
+        credentials: Credentials,
+        /// Whether callers may speak TLS 1.2.
+        tls12: bool,
+    },
+}
+
+/// Plain text would leave this machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "without an identity it is plain text, which stays on this machine; give --identity DIR ('evmesh registry' makes \
+     one), or --insecure where the network is protected by other means"
+)]
+pub struct PlainText;
+
+impl Security {
+    /// Who this is; `None` in plain text.
+    pub fn own(&self) -> Option<Role> {
+        match self {
+            Self::Identity { credentials, .. } => Some(credentials.own().identity.role),
+            Self::Loopback | Self::Insecure => None,
+        }
+    }
+
+    /// May a connection with this address be opened, or taken?
+    pub(super) fn allows(&self, address: IpAddr) -> Result<(), PlainText> {
+        match self {
+            Self::Loopback if !address.to_canonical().is_loopback() => Err(PlainText),
+            Self::Loopback | Self::Insecure | Self::Identity { .. } => Ok(()),
+        }
+    }
+}
