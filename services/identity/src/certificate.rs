@@ -1,7 +1,7 @@
 //! What a certificate says of whom it was given to.
 
 use crate::{Identity, InvalidIdentity};
-use std::time::{Duration, SystemTime};
+use domain::Wall;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
@@ -15,7 +15,7 @@ pub struct Certified {
     /// Its number, in hexadecimal: no authority gives one twice.
     pub serial: String,
     /// From then on it stands for nobody.
-    pub not_after: SystemTime,
+    pub not_after: Wall,
 }
 
 /// A certificate names nobody of a network.
@@ -42,8 +42,7 @@ impl Certified {
         let names = uri_names(&certificate).map_err(|_| Misnamed::Unreadable)?;
         let [name] = names[..] else { return Err(Misnamed::Names(names.len())) };
         let identity = name.parse().map_err(|why| Misnamed::Name { name: name.to_owned(), why })?;
-        let ends = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-        let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(ends);
+        let not_after = Wall(certificate.validity().not_after.timestamp().saturating_mul(1000));
         Ok(Self { identity, serial: certificate.raw_serial_as_string().replace(':', ""), not_after })
     }
 }

@@ -1,12 +1,10 @@
-//! A role's own identity: a folder of files, which are read again when they change.
-//!
-//! - `certificate.pem`: its certificate, and that of the authority that gave it;
-//! - `key.pem`: its private key, readable by nobody else;
-//! - `core.pem`, `network.pem`: the authorities that vouch for the core of the network, and for everybody else.
-//!
-//! A renewal replaces `certificate.pem` alone, by a rename, so that the folder is whole at any moment.
+//! A role's own identity: a folder, as [`folder`](crate::folder) writes it, which is read again when it changes. A
+//! renewal replaces the certificate alone, so that the folder is whole at any moment.
 
-use crate::{Certified, Misnamed};
+use crate::{
+    Certified, Misnamed,
+    folder::{CERTIFICATE, CORE, KEY, NETWORK},
+};
 use rustls::{
     RootCertStore,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -23,12 +21,6 @@ use std::{
     time::SystemTime,
 };
 
-pub(crate) const CERTIFICATE: &str = "certificate.pem";
-pub(crate) const KEY: &str = "key.pem";
-/// The authority whose key is kept offline: it vouches for centrals and the registry.
-pub(crate) const CORE: &str = "core.pem";
-/// The authority that vouches for everybody else.
-pub(crate) const NETWORK: &str = "network.pem";
 const FILES: [&str; 4] = [CERTIFICATE, KEY, CORE, NETWORK];
 
 /// A folder is no identity.

@@ -1,14 +1,23 @@
 //! Who is who in a network, and who may do what.
 //!
 //! - [`Identity`]: a name, as certificates carry it: `spiffe://TRUST-DOMAIN/charge-point/MAD-01/engine`;
-//! - [`Credentials`]: a role's own identity, a folder of files, and how it proves it and has the far side prove its own.
+//! - [`Authority`]: vouches for names; [`Request`]: a key, and the question for a certificate over it;
+//! - [`folder`]: where certificates and keys lie;
+//! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own.
 
+mod authority;
 mod certificate;
 mod credentials;
+pub mod folder;
+mod hosts;
 mod name;
+mod request;
 mod tls;
 
+pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY};
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, UnusableIdentity};
+pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};
+pub use request::{AskersKey, InvalidRequest, KeyError, MAX_REQUEST_BYTES, Request};
 pub use tls::{Expected, RENEWABLE_FOR};
