@@ -7,9 +7,9 @@
 //! for one another, and at a bound for all connections the one that holds most is closed: only it, whoever it is. So
 //! is the one that holds most of what is not sent whole, which has a bound of its own.
 //!
-//! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
+//! Its limits are of the connection, whoever acts on it: a connection is one caller's, or a proxy's for many.
 
-use super::caller::Caller;
+use super::{actor::Shown, caller::Caller};
 use std::{
     collections::HashMap,
     sync::{
@@ -107,6 +107,7 @@ struct Inner {
     all: Arc<All>,
     /// `None` where it came over no socket.
     caller: Option<Caller>,
+    shown: Shown,
     /// Whether it ever had a call; and when the newest came, or when it was opened.
     called: Mutex<(bool, Instant)>,
     /// How many streams are open on it.
@@ -133,6 +134,7 @@ impl Inner {
             number: all.next.fetch_add(1, Relaxed),
             all,
             caller,
+            shown: Shown::default(),
             called: Mutex::new((false, Instant::now())),
             streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
@@ -165,6 +167,10 @@ impl Account {
 
     pub(super) fn caller(&self) -> Option<Caller> {
         self.0.caller
+    }
+
+    pub(super) fn shown(&self) -> &Shown {
+        &self.0.shown
     }
 
     /// A call came on it.
