@@ -1,5 +1,7 @@
 //! Who acts: what is known of whoever made a connection, and what that one may do.
 
+#[cfg(feature = "harness")]
+use super::connection::Account;
 use super::{error_details::Failure, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
@@ -60,7 +62,10 @@ impl Actor {
         let role = &known.identity.role;
         if known.expires <= now {
             let message = format!("the certificate of {role} has expired; renew it, or enrol again");
-            return Err(refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message)));
+            return Err(refused(
+                "expired",
+                Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message),
+            ));
         }
         let callers = row.ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
@@ -92,6 +97,17 @@ impl Actor {
         }
         let message = format!("{role} does not act for another {what}");
         Err(refused("not_yours", Failure::new(Code::PermissionDenied, "NOT_YOURS", message)))
+    }
+}
+
+#[cfg(feature = "harness")]
+impl Actor {
+    /// The request as if it had come over a connection of this one's.
+    pub(crate) fn calls<T>(&self, mut request: http::Request<T>) -> http::Request<T> {
+        let account = Account::default();
+        account.shown().set(self.clone());
+        request.extensions_mut().insert(account);
+        request
     }
 }
 

@@ -15,15 +15,18 @@ pub use proxy::{Mode, Proxy};
 
 use crate::{
     Shutdown,
-    grpc::{GrpcServer, Stack},
+    grpc::{Actor, GrpcServer, Stack},
     kafka::{Error, KafkaOptions, embedded},
 };
 use std::{
+    convert::Infallible,
     future::Future,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
+use tonic::body::Body;
+use tower::{Service, ServiceExt as _};
 
 /// How often [`eventually`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -75,6 +78,19 @@ impl GrpcServer {
     pub fn without_socket(self) -> Stack {
         self.stack(Shutdown::new(), Shutdown::new())
     }
+}
+
+/// A stack to which one calls who acts: its requests are that one's, as over a connection to a protected server.
+pub fn called_by(
+    stack: Stack,
+    actor: Actor,
+) -> impl Service<
+    http::Request<Body>,
+    Response = http::Response<Body>,
+    Error = Infallible,
+    Future = <Stack as Service<http::Request<Body>>>::Future,
+> + Clone {
+    stack.map_request(move |request| actor.calls(request))
 }
 
 /// A broker for one test, see [`TestBroker`].
