@@ -1,6 +1,7 @@
 //! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries,
 //! `testing`.
 
+mod actors;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod flags;
@@ -9,24 +10,22 @@ mod miser;
 pub mod process;
 mod proxy;
 
+pub use actors::{CalledBy, called_by, known, refusal};
 pub use memory_store::MemoryStore;
 pub use miser::Miser;
 pub use proxy::{Mode, Proxy};
 
 use crate::{
     Shutdown,
-    grpc::{Actor, GrpcServer, Stack},
+    grpc::{GrpcServer, Stack},
     kafka::{Error, KafkaOptions, embedded},
 };
 use std::{
-    convert::Infallible,
     future::Future,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
-use tonic::body::Body;
-use tower::{Service, ServiceExt as _};
 
 /// How often [`eventually`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -78,19 +77,6 @@ impl GrpcServer {
     pub fn without_socket(self) -> Stack {
         self.stack(Shutdown::new(), Shutdown::new())
     }
-}
-
-/// A stack to which one calls who acts: its requests are that one's, as over a connection to a protected server.
-pub fn called_by(
-    stack: Stack,
-    actor: Actor,
-) -> impl Service<
-    http::Request<Body>,
-    Response = http::Response<Body>,
-    Error = Infallible,
-    Future = <Stack as Service<http::Request<Body>>>::Future,
-> + Clone {
-    stack.map_request(move |request| actor.calls(request))
 }
 
 /// A broker for one test, see [`TestBroker`].
