@@ -1,6 +1,7 @@
 //! The contracts of evmesh: what crosses a process boundary, and nothing that acts on it.
 //!
-//! - the gRPC services, generated from `proto/evmesh`, one module a protobuf package;
+//! - the gRPC services, generated from `proto/evmesh`, one module a protobuf package, and [`Method`], which names every
+//!   method of theirs;
 //! - [`topics`]: the JSON messages on Kafka;
 //! - [`store`]: the values that central and the engines keep on disk.
 
@@ -11,10 +12,23 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/evmesh.rs"));
 }
 
+mod methods {
+    include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+    impl Method {
+        /// The method with this path; `None` if no service has it.
+        pub fn of(path: &str) -> Option<Self> {
+            Self::ALL.iter().copied().find(|method| method.path() == path)
+        }
+    }
+}
+
 pub use generated::evmesh::{
     chargepoint::v1 as chargepoint, driver::v1 as driver, engine::v1 as engine, network::v1 as network,
     operations::v1 as operations, store::v1 as store,
 };
+
+pub use methods::Method;
 
 /// Every proto file, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/evmesh.bin"));

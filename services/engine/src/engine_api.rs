@@ -3,7 +3,7 @@
 
 use crate::{Point, attend, wire};
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
-use mesh::trace;
+use mesh::{grpc::Actor, trace};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -98,6 +98,8 @@ impl EngineService for EngineApi {
         &self,
         request: Request<Streaming<proto::AttendRequest>>,
     ) -> Result<Response<Self::AttendStream>, Status> {
+        // Of each ping: one that names another charge point attends nothing.
+        Actor::of(&request).acts_for_charge_point(self.point.charge_point())?;
         let link = self.links.fetch_add(1, Ordering::Relaxed);
         let (answers, stream) = mpsc::channel(attend::ANSWERS);
         tokio::spawn(attend::attend(self.point.clone(), link, request.into_inner(), answers));

@@ -8,7 +8,7 @@ use domain::{
 use evmesh_proto::engine::{self as proto, engine_panel_service_server::EnginePanelService};
 use mesh::{
     convert::reason,
-    grpc::{Deadline, parse},
+    grpc::{Actor, Deadline, Failure, parse},
 };
 use tonic::{Request, Response, Status};
 
@@ -19,6 +19,11 @@ pub(crate) const INJECTED: &str = "injected fault";
 pub(crate) struct PanelApi(pub(crate) Point);
 
 impl PanelApi {
+    /// Every call is about this charge point, whatever it says.
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Failure> {
+        Actor::of(request).acts_for_charge_point(self.0.charge_point())
+    }
+
     fn panel(&self, view: &View) -> Option<proto::Panel> {
         Some(proto::Panel {
             charge_point_id: self.0.charge_point().to_string(),
@@ -35,16 +40,18 @@ impl PanelApi {
 impl EnginePanelService for PanelApi {
     async fn plug_in(
         &self,
-        _: Request<proto::PlugInRequest>,
+        request: Request<proto::PlugInRequest>,
     ) -> Result<Response<proto::PlugInResponse>, Status> {
+        self.check(&request)?;
         let panel = self.panel(&self.0.act(Act::PlugIn).await?);
         Ok(Response::new(proto::PlugInResponse { panel }))
     }
 
     async fn unplug(
         &self,
-        _: Request<proto::UnplugRequest>,
+        request: Request<proto::UnplugRequest>,
     ) -> Result<Response<proto::UnplugResponse>, Status> {
+        self.check(&request)?;
         let panel = self.panel(&self.0.act(Act::Unplug).await?);
         Ok(Response::new(proto::UnplugResponse { panel }))
     }
@@ -53,6 +60,7 @@ impl EnginePanelService for PanelApi {
         &self,
         request: Request<proto::StartManualSupplyRequest>,
     ) -> Result<Response<proto::StartManualSupplyResponse>, Status> {
+        self.check(&request)?;
         let deadline = Deadline::of(&request);
         let request = request.into_inner();
         let driver = match request.driver_id.as_str() {
@@ -72,6 +80,7 @@ impl EnginePanelService for PanelApi {
         &self,
         request: Request<proto::InjectFaultRequest>,
     ) -> Result<Response<proto::InjectFaultResponse>, Status> {
+        self.check(&request)?;
         let reason = reason("reason", &request.into_inner().reason)?;
         let reason = if reason.trim().is_empty() { INJECTED.to_owned() } else { reason };
         let panel = self.panel(&self.0.act(Act::Break(reason)).await?);
@@ -80,16 +89,18 @@ impl EnginePanelService for PanelApi {
 
     async fn clear_fault(
         &self,
-        _: Request<proto::ClearFaultRequest>,
+        request: Request<proto::ClearFaultRequest>,
     ) -> Result<Response<proto::ClearFaultResponse>, Status> {
+        self.check(&request)?;
         let panel = self.panel(&self.0.act(Act::Repair).await?);
         Ok(Response::new(proto::ClearFaultResponse { panel }))
     }
 
     async fn get_panel(
         &self,
-        _: Request<proto::GetPanelRequest>,
+        request: Request<proto::GetPanelRequest>,
     ) -> Result<Response<proto::GetPanelResponse>, Status> {
+        self.check(&request)?;
         let panel = self.panel(&self.0.act(Act::Look).await?);
         Ok(Response::new(proto::GetPanelResponse { panel }))
     }

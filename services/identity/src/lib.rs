@@ -4,6 +4,7 @@
 //! - [`Authority`]: vouches for names; [`Request`]: a key, and the question for a certificate over it;
 //! - [`folder`]: where certificates and keys lie;
 //! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own.
+//! - [`permissions`]: the one table of who may call which method, and in whose name.
 
 mod authority;
 mod certificate;
@@ -11,6 +12,7 @@ mod credentials;
 pub mod folder;
 mod hosts;
 mod name;
+pub mod permissions;
 mod request;
 mod tls;
 

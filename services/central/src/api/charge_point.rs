@@ -7,8 +7,8 @@ use super::{
     requests::{Arrived, new_session_id},
 };
 use crate::writer::Handle;
+use domain::DriverId;
 use domain::network::{Asked, Command, Method, Registered, Registration};
-use domain::{ChargePointId, DriverId};
 use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};
 use mesh::{
     convert,
@@ -35,7 +35,7 @@ impl ChargePointService for ChargePoints {
         let (arrived, message) = Arrived::take(request);
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
-            charge_point: parse("charge_point_id", &message.charge_point_id)?,
+            charge_point: arrived.charge_point(&message.charge_point_id)?,
             location: parse("location", &message.location)?,
             price: convert::price("price", message.price.as_ref())?,
             engine_address: address.to_string(),
@@ -70,7 +70,7 @@ impl ChargePointService for ChargePoints {
         request: Request<proto::RequestManualSupplyRequest>,
     ) -> Result<Response<proto::RequestManualSupplyResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
-        let charge_point: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
+        let charge_point = arrived.charge_point(&message.charge_point_id)?;
         let instance = parse("instance_id", &message.instance_id)?;
         let driver = match message.driver_id.as_str() {
             "" => DriverId::guest(),

@@ -24,11 +24,6 @@ pub(crate) struct Drivers {
     pub(crate) old_requests: OldRequests,
 }
 
-/// A driver with a name: a guest has no calls of its own.
-fn driver_id(text: &str) -> Result<DriverId, Failure> {
-    DriverId::named(text).map_err(|problem| Failure::invalid("driver_id", problem))
-}
-
 fn session_unknown(driver: &DriverId, session: &SessionId) -> Failure {
     let text = format!(
         "driver {driver} has no session {session}; ListSessions shows those that it has, and one that came to nothing \
@@ -52,8 +47,8 @@ fn followed(mut changes: watch::Receiver<Session>) -> impl Stream<Item = Session
 
 impl Drivers {
     /// One session, if it is this driver's: another's is as unknown as one that does not exist (INV-5).
-    async fn session(&self, driver: &str, session: &str) -> Result<Session, Failure> {
-        let driver = driver_id(driver)?;
+    async fn session(&self, arrived: &Arrived, driver: &str, session: &str) -> Result<Session, Failure> {
+        let driver = arrived.driver(driver)?;
         let session: SessionId = parse("session_id", session)?;
         let id = session.clone();
         let found = self.handle.read(move |snapshot| snapshot.session(&id)).await?;
@@ -70,7 +65,7 @@ impl DriverService for Drivers {
         request: Request<proto::RequestChargeRequest>,
     ) -> Result<Response<proto::RequestChargeResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
-        let driver = driver_id(&message.driver_id)?;
+        let driver = arrived.driver(&message.driver_id)?;
         let location_prefix: Location = parse("location_prefix", &message.location_prefix)?;
         let target = match message.charge_point_id.as_str() {
             "" => Target::Any { location_prefix },
@@ -102,7 +97,7 @@ impl DriverService for Drivers {
         request: Request<proto::StopChargeRequest>,
     ) -> Result<Response<proto::StopChargeResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
-        let driver = driver_id(&message.driver_id)?;
+        let driver = arrived.driver(&message.driver_id)?;
         let session = match message.session_id.as_str() {
             "" => None,
             id => Some(parse("session_id", id)?),
@@ -118,8 +113,8 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::GetSessionRequest>,
     ) -> Result<Response<proto::GetSessionResponse>, Status> {
-        let message = request.into_inner();
-        let session = self.session(&message.driver_id, &message.session_id).await?;
+        let (arrived, message) = Arrived::take(request);
+        let session = self.session(&arrived, &message.driver_id, &message.session_id).await?;
         Ok(Response::new(proto::GetSessionResponse { session: Some(view::session(&session)) }))
     }
 
@@ -127,8 +122,8 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::ListSessionsRequest>,
     ) -> Result<Response<proto::ListSessionsResponse>, Status> {
-        let message = request.into_inner();
-        let driver = driver_id(&message.driver_id)?;
+        let (arrived, message) = Arrived::take(request);
+        let driver = arrived.driver(&message.driver_id)?;
         let page = Page::new(format!("sessions of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
             pages::sessions(&self.handle, Filter::of_driver(driver), false, page).await?;
@@ -140,8 +135,8 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::WatchSessionRequest>,
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
-        let message = request.into_inner();
-        let session = self.session(&message.driver_id, &message.session_id).await?;
+        let (arrived, message) = Arrived::take(request);
+        let session = self.session(&arrived, &message.driver_id, &message.session_id).await?;
         let changes = self.handle.watch(session.id.clone()).await?;
         let answers = followed(changes)
             .map(|session| Ok(proto::WatchSessionResponse { session: Some(view::session(&session)) }));
@@ -170,8 +165,8 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::GetTicketRequest>,
     ) -> Result<Response<proto::GetTicketResponse>, Status> {
-        let message = request.into_inner();
-        let session = self.session(&message.driver_id, &message.session_id).await?;
+        let (arrived, message) = Arrived::take(request);
+        let session = self.session(&arrived, &message.driver_id, &message.session_id).await?;
         let none = || {
             let text =
                 format!("session {} has no ticket yet; WatchSession ends once it is settled", session.id);
@@ -185,8 +180,8 @@ impl DriverService for Drivers {
         &self,
         request: Request<proto::ListTicketsRequest>,
     ) -> Result<Response<proto::ListTicketsResponse>, Status> {
-        let message = request.into_inner();
-        let driver = driver_id(&message.driver_id)?;
+        let (arrived, message) = Arrived::take(request);
+        let driver = arrived.driver(&message.driver_id)?;
         let page = Page::new(format!("tickets of {driver}"), message.page_size, &message.page_token)?;
         let (sessions, next_page_token) =
             pages::sessions(&self.handle, Filter::of_driver(driver), true, page).await?;

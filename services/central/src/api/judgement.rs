@@ -16,7 +16,7 @@ use evmesh_proto::{
 };
 use mesh::{
     convert,
-    grpc::{Caller, Failure, parse},
+    grpc::{Failure, parse},
 };
 use tonic::Request;
 
@@ -25,9 +25,6 @@ pub(super) async fn settle(
     handle: &Handle,
     request: Request<SettleSessionRequest>,
 ) -> Result<Option<network::Session>, Failure> {
-    // In plain text an address is all that is known of a caller.
-    let from = Caller::of(&request).map(|from| from.to_string());
-    let by = format!("{} (unverified)", from.as_deref().unwrap_or("somebody"));
     let (arrived, mut message) = Arrived::take(request);
     let session: SessionId = parse("session_id", &message.session_id)?;
     let verdict = match message.verdict {
@@ -46,7 +43,7 @@ pub(super) async fn settle(
     }
     let request_id = std::mem::take(&mut message.request_id);
     let mutation = arrived.mutation(Method::SettleSession, OPERATOR, &request_id, &message)?;
-    let order = Order::Settle { session: session.clone(), verdict, by, reason };
+    let order = Order::Settle { session: session.clone(), verdict, by: arrived.name(), reason };
     handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
     as_it_is(handle, session).await
 }

@@ -7,7 +7,7 @@ use domain::network::{Asked, Command, Health, Reason, Reported};
 use evmesh_proto::chargepoint as proto;
 use mesh::{
     convert,
-    grpc::{Failure, RETRY_AFTER, StreamShare, parse},
+    grpc::{Failure, RETRY_AFTER, StreamShare},
 };
 use std::{
     collections::HashSet,
@@ -157,7 +157,7 @@ impl Reports {
             proto::EngineHealth::Faulted => Health::Faulted,
             proto::EngineHealth::Unreachable => Health::Unreachable,
         };
-        let charge_point: ChargePointId = parse("charge_point_id", &report.charge_point_id)?;
+        let charge_point = self.arrived.charge_point(&report.charge_point_id)?;
         let epoch = report.epoch;
         let reason = convert::reason("reason", &report.reason)?;
         let holds = match &self.holds {
@@ -203,7 +203,7 @@ impl Reports {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
-    use mesh::grpc::reason;
+    use mesh::grpc::{Actor, reason};
     use prost::Message as _;
     use tokio_stream::StreamExt as _;
     use tonic::{Request, codec::Codec as _};
@@ -230,7 +230,9 @@ mod tests {
             reason: String::new(),
         };
         let interval = Duration::from_secs(1);
-        let (arrived, reports) = Arrived::take(Request::new(with(&report)));
+        let mut request = Request::new(with(&report));
+        request.extensions_mut().insert(Actor::Unchecked);
+        let (arrived, reports) = Arrived::take(request);
         let share = StreamShare::default();
         let mut answers = Reports::follow(handle, Reporting::default(), interval, arrived, (reports, share));
         let waits = timeout(Duration::from_secs(60), answers.next()).await;

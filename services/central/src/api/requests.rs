@@ -1,9 +1,9 @@
 //! What requests have in common: their `request_id`, their digest, their deadline, new ids.
 
 use domain::network::{self, Asked, Method, RequestKey, Token};
-use domain::{Context, Mono, RequestId, SessionId};
+use domain::{ChargePointId, Context, DriverId, Mono, RequestId, SessionId};
 use mesh::{
-    grpc::{Caller, Deadline, Failure, parse},
+    grpc::{Actor, Caller, Deadline, Failure, parse},
     trace,
 };
 use std::time::Duration;
@@ -24,8 +24,9 @@ pub(super) struct Mutation {
 }
 
 /// What is known of a call before its message is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Arrived {
+    actor: Actor,
     trace: Option<domain::Trace>,
     deadline: Option<Mono>,
     from: Option<Caller>,
@@ -37,19 +38,42 @@ impl Arrived {
         // The server's stack made this call a step of its caller's trace; without one the rules make it of the session.
         let trace = trace::parent(request.metadata().as_ref()).and_then(|_| trace::current());
         let deadline = Deadline::of(&request).map(|deadline| last_moment(deadline, mesh::now().mono));
-        let from = Caller::of(&request);
-        (Self { trace, deadline, from }, request.into_inner())
+        let (actor, from) = (Actor::of(&request), Caller::of(&request));
+        (Self { actor, trace, deadline, from }, request.into_inner())
+    }
+
+    /// The driver that a message names, if whoever acts may: one with a name, for a guest has no calls of its own.
+    pub(super) fn driver(&self, text: &str) -> Result<DriverId, Failure> {
+        let driver = DriverId::named(text).map_err(|problem| Failure::invalid("driver_id", problem))?;
+        self.actor.acts_for_driver(&driver)?;
+        Ok(driver)
+    }
+
+    /// The charge point that a message names, if whoever acts may.
+    pub(super) fn charge_point(&self, text: &str) -> Result<ChargePointId, Failure> {
+        let charge_point = parse("charge_point_id", text)?;
+        self.actor.acts_for_charge_point(&charge_point)?;
+        Ok(charge_point)
+    }
+
+    /// Who settles something, for whoever reads it later. Without an identity an address is all that is known.
+    pub(super) fn name(&self) -> String {
+        match (self.actor.role(), self.from) {
+            (Some(role), _) => role.to_string(),
+            (None, Some(from)) => format!("{from} (unverified)"),
+            (None, None) => "somebody (unverified)".to_owned(),
+        }
     }
 
     /// What a call that has no repeats brings along. `caller` has passed its own check.
-    pub(super) fn context(self, caller: &str) -> Context {
+    pub(super) fn context(&self, caller: &str) -> Context {
         let address = self.from.map(|from| from.to_string()).unwrap_or_default();
         Context { trace: self.trace, caller: caller.to_owned(), address, deadline: self.deadline }
     }
 
     /// `rest` is the message without its `request_id`. `caller` has passed its own check.
     pub(super) fn mutation(
-        self,
+        &self,
         method: Method,
         caller: &str,
         request_id: &str,

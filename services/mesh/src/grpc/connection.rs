@@ -7,15 +7,14 @@
 //! for one another, and at a bound for all connections the one that holds most is closed: only it, whoever it is. So
 //! is the one that holds most of what is not sent whole, which has a bound of its own.
 //!
-//! Deliberately absent: who the caller is. A connection is one caller's, or a proxy's for many.
+//! Its limits are of the connection, whoever acts on it: a connection is one caller's, or a proxy's for many.
 
-use super::caller::Caller;
-use identity::Certified;
+use super::{actor::Shown, caller::Caller};
 use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -109,8 +108,7 @@ struct Inner {
     all: Arc<All>,
     /// `None` where it came over no socket.
     caller: Option<Caller>,
-    /// Whom its caller's certificate names, where it had a handshake.
-    certified: OnceLock<Option<Certified>>,
+    shown: Shown,
     /// Whether it ever had a call; and when the newest came, or when it was opened.
     called: Mutex<(bool, Instant)>,
     /// How many streams are open on it.
@@ -137,7 +135,7 @@ impl Inner {
             number: all.next.fetch_add(1, Relaxed),
             all,
             caller,
-            certified: OnceLock::new(),
+            shown: Shown::default(),
             called: Mutex::new((false, Instant::now())),
             streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
@@ -172,9 +170,8 @@ impl Account {
         self.0.caller
     }
 
-    /// Its caller has shown this certificate, or none.
-    pub(super) fn is_of(&self, certified: Option<Certified>) {
-        let _ = self.0.certified.set(certified); // once: a connection has one handshake
+    pub(super) fn shown(&self) -> &Shown {
+        &self.0.shown
     }
 
     /// Its caller could not show who it is.

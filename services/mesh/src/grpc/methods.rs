@@ -45,6 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_method_has_a_row_in_the_table_of_permissions() {
+        for path in METHODS.keys() {
+            assert!(identity::permissions::row_of(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
     fn streams_are_told_from_calls() {
         for path in [
             "/evmesh.engine.v1.EngineService/Attend",

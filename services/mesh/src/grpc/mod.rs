@@ -1,5 +1,6 @@
 //! Calls between services: the server stack, the client stack, and the form of every error.
 
+mod actor;
 mod address;
 mod answer;
 mod call_error;
@@ -27,6 +28,7 @@ mod uniform;
 mod wire;
 
 pub use crate::convert::parse;
+pub use actor::{Actor, Known};
 pub use address::{Address, InvalidAddress};
 pub use call_error::{CallError, cause};
 pub use caller::Caller;

@@ -91,7 +91,7 @@ impl Socket {
             self.state = State::Closed;
             match shaken {
                 Ok(stream) => {
-                    self.account.is_of(of_caller(stream.get_ref().1));
+                    self.account.shown().set(of_caller(stream.get_ref().1).into());
                     self.state = State::Open(Wire::Secured(Box::new(TlsStream::from(stream))));
                 }
                 Err(error) => {

@@ -239,6 +239,11 @@ async fn admit(
 ) -> Result<(Response, Option<Place>), Failure> {
     let Call { path, method, arrived } = call;
 
+    // Authorisation, by who made the connection and by the one table: who may not call takes up nothing.
+    let actor = account.shown().actor();
+    actor.may_call(path, crate::now().wall)?;
+    request.extensions_mut().insert(actor);
+
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));
     let limit = match method {
@@ -277,7 +282,6 @@ async fn admit(
     if let Some(caller) = account.caller() {
         request.extensions_mut().insert(caller);
     }
-    authorise(&request)?;
 
     // The handler, which may panic without hurting any other call.
     let handled = AssertUnwindSafe(routes.call(request)).catch_unwind();
@@ -292,9 +296,4 @@ async fn admit(
 /// Whether a server is ready for its callers is asked as one of them: it takes a place.
 fn asks_for_readiness(data: &[u8]) -> bool {
     request::message::<HealthCheckRequest>(data).is_some_and(|asked| asked.service == READY)
-}
-
-/// Authentication and authorisation belong here: identities are not there yet, so everyone may do everything.
-fn authorise(_: &Request) -> Result<(), Failure> {
-    Ok(())
 }

@@ -70,10 +70,7 @@ fn uniform(status: Status) -> Status {
             let message = "send the request uncompressed, or with gzip";
             Failure::new(Code::Unimplemented, "COMPRESSION_UNSUPPORTED", message)
         }
-        Code::Unimplemented => {
-            let message = "there is no such method here; server reflection lists those that there are";
-            Failure::new(Code::Unimplemented, "METHOD_UNKNOWN", message)
-        }
+        Code::Unimplemented => no_such_method(),
         code @ (Code::Internal | Code::Unknown | Code::DataLoss) => {
             tracing::error!(%code, cause = message, "internal error");
             Failure::new(code, name(code), INTERNAL_MESSAGE)
@@ -86,6 +83,11 @@ fn uniform(status: Status) -> Status {
     let mut rewritten = Status::from(failure);
     *rewritten.metadata_mut() = status.metadata().clone();
     rewritten
+}
+
+pub(super) fn no_such_method() -> Failure {
+    let message = "there is no such method here; server reflection lists those that there are";
+    Failure::new(Code::Unimplemented, "METHOD_UNKNOWN", message)
 }
 
 fn numbers(message: &str) -> impl Iterator<Item = &str> {

@@ -1,6 +1,7 @@
 //! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries,
 //! `testing`.
 
+mod actors;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod flags;
@@ -9,6 +10,7 @@ mod miser;
 pub mod process;
 mod proxy;
 
+pub use actors::{CalledBy, called_by, known, refusal};
 pub use memory_store::MemoryStore;
 pub use miser::Miser;
 pub use proxy::{Mode, Proxy};

@@ -4,5 +4,6 @@
 mod client;
 mod fake;
 mod half_sent;
+mod permissions;
 mod server;
 mod untaken;

@@ -1,0 +1,185 @@
+//! The one table, as the stack applies it: every method, called by everybody.
+//!
+//! `docs/PERMISSIONS.md` is what comes of it. A change that is meant is recorded anew, and the paper's difference is
+//! reviewed like code:
+//!
+//! ```sh
+//! PERMISSIONS_RECORD=1 cargo test -p mesh --test grpc permissions
+//! ```
+
+use domain::Wall;
+use evmesh_proto::Method;
+use identity::permissions::{Subject, row_of};
+use mesh::{
+    grpc::{Actor, GrpcServer, Known, ServerOptions, Stack, reason},
+    testing::{called_by, known, refusal},
+};
+use std::{fmt::Write as _, path::Path, time::Duration};
+use tonic::{Code, body::Body};
+use tower::ServiceExt as _;
+
+/// Those of the libraries.
+const OTHERS: [&str; 4] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Everybody who has an identity, under the head of its column.
+const ROLES: [(&str, &str); 10] = [
+    ("driver", "driver/101"),
+    ("bridge", "bridge/old"),
+    ("monitor", "charge-point/MAD-01/monitor"),
+    ("engine", "charge-point/MAD-01/engine"),
+    ("gateway", "gateway/site-7"),
+    ("central", "central/main"),
+    ("registry", "registry"),
+    ("viewer", "viewer/ana"),
+    ("operator", "operator/ana"),
+    ("admin", "admin/ana"),
+];
+
+const HEAD: &str = "# Permissions
+
+Who may call which method, and in whose name, where a server asks for identities. In plain text nobody is asked, and everybody may
+do everything. This page is printed from the one table, in `services/identity/src/permissions.rs`, by a test that calls every
+method as everybody (`services/mesh/tests/grpc/permissions.rs`).
+
+- **yes**: may call it, and name whatever it likes in it.
+- **own**: may call it, and name its own charge point, or itself as the driver; another one is refused as
+  `PERMISSION_DENIED` `NOT_YOURS`, whether it exists or not.
+- **–**: is refused before anything is looked at: a stranger, who shows no identity, as `UNAUTHENTICATED` `IDENTITY_REQUIRED`;
+  whose certificate has expired as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`, whoever it is; others as `PERMISSION_DENIED`
+  `NOT_ALLOWED`.
+";
+
+/// A server that serves health and reflection: a call of another method that is not refused finds no such method here.
+fn stack() -> Stack {
+    GrpcServer::new(&ServerOptions::default()).without_socket()
+}
+
+fn expired(role: &str) -> Actor {
+    let Actor::Known(known) = known(role) else { panic!("it has a name") };
+    Actor::Known(Known { expires: Wall(0), ..known })
+}
+
+/// May this one call it? Who may not is refused in this way.
+async fn may_call(stack: &Stack, actor: &Actor, path: &str, refused: (Code, &str)) -> bool {
+    let Some(status) = refusal(stack, actor, path, b"").await else { return true };
+    let admitted = !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
+    if !admitted {
+        assert_eq!((status.code(), reason(&status).unwrap().as_str()), refused, "{path} {actor:?}");
+    }
+    admitted
+}
+
+/// What one who may call it may name.
+fn named(actor: &Actor, path: &str) -> &'static str {
+    let [own, another] = match row_of(path).unwrap().subject {
+        Subject::Any => return "yes",
+        Subject::OwnDriver => ["101", "102"].map(|id| actor.acts_for_driver(&id.parse().unwrap())),
+        Subject::OwnChargePoint => {
+            ["MAD-01", "MAD-02"].map(|id| actor.acts_for_charge_point(&id.parse().unwrap()))
+        }
+    };
+    own.expect("who may call it may name something");
+    match another {
+        Ok(()) => "yes",
+        Err(failure) => {
+            assert_eq!((failure.code, failure.reason.as_str()), (Code::PermissionDenied, "NOT_YOURS"));
+            "own"
+        }
+    }
+}
+
+async fn row(stack: &Stack, path: &str) -> String {
+    let unchecked = may_call(stack, &Actor::Unchecked, path, (Code::Ok, "")).await;
+    assert!(unchecked && named(&Actor::Unchecked, path) == "yes", "{path}");
+    let cell = |may| if may { "yes" } else { "–" };
+    let required = (Code::Unauthenticated, "IDENTITY_REQUIRED");
+    let mut cells = vec![cell(may_call(stack, &Actor::Stranger, path, required).await)];
+    let mut of_expired = Vec::new();
+    for (_, role) in ROLES {
+        let expired = expired(role);
+        of_expired
+            .push(may_call(stack, &expired, path, (Code::Unauthenticated, "CERTIFICATE_EXPIRED")).await);
+    }
+    assert!(of_expired.iter().all(|may| *may == of_expired[0]), "{path}: {of_expired:?}");
+    cells.push(cell(of_expired[0]));
+    for (_, role) in ROLES {
+        let actor = known(role);
+        let may = may_call(stack, &actor, path, (Code::PermissionDenied, "NOT_ALLOWED")).await;
+        cells.push(if may { named(&actor, path) } else { "–" });
+    }
+    cells.join(" | ")
+}
+
+async fn printed() -> String {
+    let (stack, mut text, mut heading) = (stack(), HEAD.to_owned(), "");
+    for path in Method::ALL.iter().map(|method| method.path()).chain(OTHERS) {
+        let (service, method) = path[1..].split_once('/').unwrap();
+        if service != heading {
+            heading = service;
+            let heads = ROLES.map(|(head, _)| head).join(" | ");
+            write!(text, "\n## `{service}`\n\n| method | stranger | expired | {heads} |\n").unwrap();
+            writeln!(text, "|---|{}", "---|".repeat(ROLES.len() + 2)).unwrap();
+        }
+        writeln!(text, "| `{method}` | {} |", row(&stack, path).await).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_paper_says_what_the_stack_does() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/PERMISSIONS.md");
+    let now = printed().await;
+    if std::env::var_os("PERMISSIONS_RECORD").is_some() {
+        std::fs::write(&file, now).unwrap();
+        return;
+    }
+    let before = std::fs::read_to_string(&file).unwrap();
+    for (before, now) in before.lines().zip(now.lines()) {
+        assert_eq!(before, now, "docs/PERMISSIONS.md says otherwise; see this test's file");
+    }
+    assert_eq!(before, now);
+}
+
+#[tokio::test]
+async fn what_no_service_has_is_said_to_nobody_without_an_identity() {
+    let stack = stack();
+    for (actor, said) in [
+        (Actor::Unchecked, "METHOD_UNKNOWN"),
+        (Actor::Stranger, "IDENTITY_REQUIRED"),
+        (expired("admin/ana"), "CERTIFICATE_EXPIRED"),
+        (known("admin/ana"), "METHOD_UNKNOWN"),
+    ] {
+        let status = refusal(&stack, &actor, "/evmesh.driver.v1.DriverService/Nothing", b"").await.unwrap();
+        assert_eq!(reason(&status).as_deref(), Some(said), "{actor:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_call_is_told_before_the_call_is_sent_whole() {
+    let silent = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>();
+    let request = http::Request::post(Method::DriverGetSession.path());
+    let body = Body::new(http_body_util::StreamBody::new(silent));
+    let request = request.header("content-type", "application/grpc").body(body).unwrap();
+    let answer = called_by(&stack(), &Actor::Stranger).oneshot(request);
+    let answer = tokio::time::timeout(Duration::from_secs(1), answer).await.expect("at once").unwrap();
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    assert_eq!(reason(&status).as_deref(), Some("IDENTITY_REQUIRED"));
+}
+
+#[tokio::test]
+async fn a_refusal_says_who_asks_and_who_may() {
+    let path = Method::OperatorSetPrice.path();
+    for (actor, said) in [
+        (known("viewer/ana"), "viewer/ana may not call SetPrice, which is for an operator"),
+        (expired("viewer/ana"), "the certificate of viewer/ana has expired; renew it, or enrol again"),
+    ] {
+        assert_eq!(refusal(&stack(), &actor, path, b"").await.unwrap().message(), said);
+    }
+    let stranger = refusal(&stack(), &Actor::Stranger, path, b"").await.unwrap();
+    assert!(stranger.message().contains("evmesh enrol TOKEN --identity DIR"), "{stranger:?}");
+}
