@@ -73,9 +73,11 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (security, expected) = (self.security.clone(), self.expected.clone());
-        let connected = self.names.call(uri);
+        let literal = uri.host().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        let allowed = literal.map_or(Ok(()), |address| security.allows(address));
+        let connected = allowed.map(|()| self.names.call(uri));
         Box::pin(async move {
-            let stream = connected.await?.into_inner();
+            let stream = connected?.await?.into_inner();
             Ok(TokioIo::new(Self::secured(security, expected, stream).await?))
         })
     }

@@ -5,12 +5,14 @@ mod actors;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod flags;
+mod identities;
 mod memory_store;
 mod miser;
 pub mod process;
 mod proxy;
 
 pub use actors::{CalledBy, called_by, known, refusal};
+pub use identities::{Identities, of_folder};
 pub use memory_store::MemoryStore;
 pub use miser::Miser;
 pub use proxy::{Mode, Proxy};

@@ -112,8 +112,12 @@ pub(crate) async fn start(options: ServerOptions) -> Running {
 }
 
 pub(crate) async fn start_at(address: SocketAddr, options: ServerOptions) -> Running {
+    start_with(address, options, &Security::default()).await
+}
+
+pub(crate) async fn start_with(address: SocketAddr, options: ServerOptions, security: &Security) -> Running {
     let fake = Arc::new(Fake::default());
-    let listener = Listener::bind(address, "central", &Security::default()).await.unwrap();
+    let listener = Listener::bind(address, "central", security).await.unwrap();
     let address = listener.local_addr();
     let service = ChargePointServiceServer::new(Service(fake.clone()))
         .max_decoding_message_size(options.max_message_bytes)

@@ -4,6 +4,7 @@
 mod client;
 mod fake;
 mod half_sent;
+mod identities;
 mod permissions;
 mod server;
 mod untaken;

@@ -1,0 +1,261 @@
+//! Both sides of a connection prove who they are.
+
+use crate::fake::{Running, register, report, start_with};
+use domain::Wall;
+use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
+use hyper_util::rt::TokioIo;
+use mesh::{
+    grpc::{Address, CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, ServerOptions, reason},
+    observability::LogRing,
+    testing::{Identities, eventually, of_folder},
+};
+use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::mpsc};
+use tokio_rustls::TlsConnector;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{
+    Code, Status,
+    transport::{self, Channel},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tracing_subscriber::prelude::*;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONITOR: &str = "charge-point/ok/monitor";
+
+async fn central(identities: &Identities) -> Running {
+    let address = ([127, 0, 0, 1], 0).into();
+    start_with(address, ServerOptions::default(), &identities.security("central/main")).await
+}
+
+fn peer(security: &Security, address: SocketAddr) -> Peer {
+    Peers::new(security.clone()).peer(&address.into(), Expected::Central, CALL_TIMEOUT)
+}
+
+async fn call(security: &Security, address: SocketAddr) -> Result<(), Status> {
+    let mut client = ChargePointServiceClient::new(peer(security, address));
+    client.register_charge_point(register("ok")).await.map(drop)
+}
+
+fn ago(time: Duration) -> Wall {
+    Wall(mesh::now().wall.0 - i64::try_from(time.as_millis()).unwrap())
+}
+
+#[tokio::test]
+async fn a_call_is_that_of_whom_its_certificate_names() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    call(&identities.security(MONITOR), central.address).await.unwrap();
+    let refused = call(&identities.security("viewer/ana"), central.address).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).unwrap().as_str()), (Code::PermissionDenied, "NOT_ALLOWED"));
+}
+
+#[tokio::test]
+async fn whose_certificate_has_expired_is_told_so_for_ninety_days() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let since = |days: u32| of_folder(identities.folder_since(MONITOR, ago(DAY * days)));
+    for days in [1, 89] {
+        let refused = call(&since(days), central.address).await.unwrap_err();
+        let refused = (refused.code(), reason(&refused).unwrap());
+        assert_eq!(refused, (Code::Unauthenticated, "CERTIFICATE_EXPIRED".to_owned()));
+    }
+    assert_eq!(call(&since(91), central.address).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(central.fake.calls.load(SeqCst), 0);
+}
+
+/// A certificate with these names by an authority of this network.
+fn made(identities: &Identities, names: &[&str]) -> [String; 2] {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names.iter().map(|name| SanType::URI((*name).try_into().unwrap())).collect();
+    let key = KeyPair::generate().unwrap();
+    let authority = identities.network();
+    let issuer = KeyPair::from_pem(&authority.key_pem()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), issuer).unwrap();
+    [params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem()]
+}
+
+#[tokio::test]
+async fn whoever_is_nobody_of_the_network_gets_no_connection_and_the_log_says_why() {
+    let ring = LogRing::default();
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(ring.clone());
+    let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (identities, others) = (Identities::new("madrid.example"), Identities::new("madrid.example"));
+    let central = central(&identities).await;
+
+    let files = |folder: PathBuf| {
+        ["certificate.pem", "key.pem"].map(|name| fs::read_to_string(folder.join(name)).unwrap())
+    };
+    let tomorrow = Wall(mesh::now().wall.0 + 24 * 3600 * 1000);
+    let two = ["spiffe://madrid.example/operator/a", "spiffe://madrid.example/admin/a"];
+    let strangers = [
+        (files(others.folder(MONITOR)), "unknown_authority"),
+        (files(identities.folder_since(MONITOR, tomorrow)), "not_yet_valid"),
+        (files(identities.folder_since(MONITOR, ago(DAY * 91))), "expired"),
+        (made(&identities, &["spiffe://madrid.example/central/main"]), "misnamed"),
+        (made(&identities, &["spiffe://paris.example/admin/a"]), "misnamed"),
+        (made(&identities, &["https://madrid.example/admin/a"]), "misnamed"),
+        (made(&identities, &two), "misnamed"),
+        (made(&identities, &[]), "misnamed"),
+    ];
+    for (shown, why) in strangers {
+        let channel = by_host(&identities, central.address, Some(shown)).await;
+        let refused = match channel {
+            Ok(channel) => {
+                let call = ChargePointServiceClient::new(channel).register_charge_point(register("ok")).await;
+                call.unwrap_err().to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        heard(&ring, why).await;
+        assert!(!refused.contains("spiffe"), "a stranger hears nothing of the network: {refused}");
+    }
+    call(&Security::Loopback, central.address).await.unwrap_err();
+    heard(&ring, "plain_text").await;
+    assert_eq!(central.fake.calls.load(SeqCst), 0);
+}
+
+async fn heard(ring: &LogRing, why: &str) {
+    let said = format!("why=\"{why}\"");
+    let heard = || ring.worst_first(99).into_iter().any(|(_, line)| line.contains(&said)).then_some(());
+    eventually(&format!("the log says {said}"), Duration::from_secs(10), async || heard()).await;
+}
+
+#[tokio::test]
+async fn a_far_side_has_to_be_who_is_expected_there() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let engine = Expected::Engine("MAD-01".parse().unwrap());
+    let peers = Peers::new(identities.security(MONITOR));
+    let said = |peer: Peer| async move {
+        let mut client = ChargePointServiceClient::new(peer);
+        client.register_charge_point(register("ok")).await.unwrap_err().message().to_owned()
+    };
+    let of_another = said(peers.peer(&central.address.into(), engine, CALL_TIMEOUT)).await;
+    let wanted = "its certificate is refused: it names spiffe://madrid.example/central/main, where the engine of \
+                  MAD-01 was expected";
+    assert!(of_another.contains(wanted), "{of_another}");
+
+    let others = Identities::new("madrid.example");
+    let of_others = said(peer(&others.security(MONITOR), central.address)).await;
+    assert!(of_others.contains("no authority of this network signed it"), "{of_others}");
+
+    let plain = crate::fake::start(ServerOptions::default()).await;
+    let of_plain = said(peer(&identities.security(MONITOR), plain.address)).await;
+    assert!(of_plain.contains("it speaks plain text"), "{of_plain}");
+}
+
+#[tokio::test]
+async fn a_renewal_counts_from_the_next_connection_on_and_drops_none() {
+    let identities = Identities::new("madrid.example");
+    let folder = identities.folder("central/main");
+    let address = ([127, 0, 0, 1], 0).into();
+    let central = start_with(address, ServerOptions::default(), &of_folder(folder.clone())).await;
+    let monitor = identities.security(MONITOR);
+    let (reports, outgoing) = mpsc::channel(1);
+    let mut client = ChargePointServiceClient::new(peer(&monitor, central.address));
+    let outgoing = ReceiverStream::new(outgoing);
+    let (answers, sent) = tokio::join!(client.report_health(outgoing), reports.send(report("ok")));
+    let mut answers = answers.unwrap().into_inner();
+    sent.unwrap();
+    answers.next().await.unwrap().unwrap();
+
+    // A certificate that nobody takes: whoever connects from now on sees it.
+    identities.folder_since("central/main", ago(DAY));
+    let expired = call(&identities.security("charge-point/ok/engine"), central.address).await.unwrap_err();
+    assert!(expired.message().contains("certificate is refused"), "{expired}");
+    reports.send(report("ok")).await.unwrap();
+    answers.next().await.unwrap().unwrap();
+
+    // What cannot be read changes nothing; what can counts again.
+    fs::write(folder.join("certificate.pem"), "half").unwrap();
+    call(&monitor, central.address).await.unwrap_err();
+    identities.folder("central/main");
+    call(&monitor, central.address).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_hears_that_it_needs_one_and_how_the_server_is() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let channel = by_host(&identities, central.address, None).await.unwrap();
+    let refused = ChargePointServiceClient::new(channel.clone()).register_charge_point(register("ok")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).unwrap().as_str()),
+        (Code::Unauthenticated, "IDENTITY_REQUIRED")
+    );
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+}
+
+/// A caller by TLS that is none of ours: it knows the server by its host's name, as grpcurl with `-cacert core.pem`,
+/// and shows a certificate with its key, or nothing.
+async fn by_host(
+    identities: &Identities,
+    address: SocketAddr,
+    shown: Option<[String; 2]>,
+) -> Result<Channel, transport::Error> {
+    let mut roots = RootCertStore::empty();
+    let core = identities.folder(MONITOR).join("core.pem");
+    roots.add(CertificateDer::from_pem_file(core).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots);
+    let mut config = match shown {
+        None => config.with_no_client_auth(),
+        Some([certificate, key]) => {
+            let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            config.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    let connect = tower::service_fn(move |_: http::Uri| {
+        let connector = connector.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            connector.connect(ServerName::from(address.ip()), stream).await.map(TokioIo::new)
+        }
+    });
+    Address::from(address).endpoint().connect_with_connector(connect).await
+}
+
+#[tokio::test]
+async fn who_says_nothing_in_a_handshake_is_closed() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let mut silent = TcpStream::connect(central.address).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), silent.read(&mut [0; 64])).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    call(&identities.security(MONITOR), central.address).await.unwrap();
+}
+
+#[tokio::test]
+async fn plain_text_does_not_leave_this_machine() {
+    let said =
+        Listener::bind(([0, 0, 0, 0], 0), "central", &Security::Loopback).await.unwrap_err().to_string();
+    assert!(
+        said.starts_with("central cannot listen on 0.0.0.0:0: without an identity it is plain text"),
+        "{said}"
+    );
+    for way_out in ["--identity DIR", "--insecure"] {
+        assert!(said.contains(way_out), "{said}");
+    }
+    Listener::bind(([0, 0, 0, 0], 0), "central", &Security::Insecure).await.unwrap();
+    // Of the addresses that are only written about (RFC 5737): whoever called it would wait.
+    let away: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let refused = call(&Security::Loopback, away).await.unwrap_err();
+    assert!(refused.message().contains("without an identity it is plain text"), "{refused}");
+}
