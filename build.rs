@@ -1,5 +1,5 @@
-//! Compiles `proto/` to Rust, to the descriptor set that reflection serves, and to the list of its methods. Protox needs
-//! no protoc.
+//! Compiles `proto/` to Rust, to the descriptor set that reflection serves, and to the list of its methods. Protox
+//! needs no protoc.
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;

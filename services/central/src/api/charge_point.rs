@@ -33,9 +33,10 @@ impl ChargePointService for ChargePoints {
         request: Request<proto::RegisterChargePointRequest>,
     ) -> Result<Response<proto::RegisterChargePointResponse>, Status> {
         let (arrived, message) = Arrived::take(request);
+        let charge_point = arrived.charge_point(&message.charge_point_id)?;
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
-            charge_point: arrived.charge_point(&message.charge_point_id)?,
+            charge_point,
             location: parse("location", &message.location)?,
             price: convert::price("price", message.price.as_ref())?,
             engine_address: address.to_string(),

@@ -149,6 +149,7 @@ impl Reports {
         &mut self,
         report: proto::ReportHealthRequest,
     ) -> Result<proto::ReportHealthResponse, Status> {
+        let charge_point = self.arrived.charge_point(&report.charge_point_id)?;
         let health = match report.health() {
             proto::EngineHealth::Unspecified => {
                 return Err(Failure::invalid("health", "must be OK, FAULTED or UNREACHABLE").into());
@@ -157,7 +158,6 @@ impl Reports {
             proto::EngineHealth::Faulted => Health::Faulted,
             proto::EngineHealth::Unreachable => Health::Unreachable,
         };
-        let charge_point = self.arrived.charge_point(&report.charge_point_id)?;
         let epoch = report.epoch;
         let reason = convert::reason("reason", &report.reason)?;
         let holds = match &self.holds {

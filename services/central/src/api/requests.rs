@@ -141,6 +141,20 @@ mod tests {
     }
 
     #[test]
+    fn who_settles_is_named_by_an_identity_or_else_by_an_address() {
+        let name = |actor: Actor, from: Option<std::net::IpAddr>| {
+            let mut request = tonic::Request::new(());
+            request.extensions_mut().insert(actor);
+            from.map(|from| request.extensions_mut().insert(Caller::from(from)));
+            Arrived::take(request).0.name()
+        };
+        let from = Some([10, 0, 0, 7].into());
+        assert_eq!(name(mesh::testing::known("operator/ana"), from), "operator/ana");
+        assert_eq!(name(Actor::Unchecked, from), "10.0.0.7 (unverified)");
+        assert_eq!(name(Actor::Unchecked, None), "somebody (unverified)");
+    }
+
+    #[test]
     fn ids_rise() {
         let ids: Vec<SessionId> = (0..1000).map(|_| new_session_id()).collect();
         assert!(ids.is_sorted());

@@ -12,6 +12,7 @@ mod choice;
 mod claims;
 mod crowd;
 mod engine;
+mod identities;
 mod kafka_away;
 mod monitors;
 mod one_trace;

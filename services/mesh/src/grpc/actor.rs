@@ -1,7 +1,5 @@
 //! Who acts: what is known of whoever made a connection, and what that one may do.
 
-#[cfg(feature = "harness")]
-use super::connection::Account;
 use super::{error_details::Failure, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
@@ -106,17 +104,6 @@ impl Actor {
         }
         let message = format!("{role} does not act for another {what}");
         Err(refused("not_yours", Failure::new(Code::PermissionDenied, "NOT_YOURS", message)))
-    }
-}
-
-#[cfg(feature = "harness")]
-impl Actor {
-    /// The request as if it had come over a connection of this one's.
-    pub(crate) fn calls<T>(&self, mut request: http::Request<T>) -> http::Request<T> {
-        let account = Account::default();
-        account.shown().set(self.clone());
-        request.extensions_mut().insert(account);
-        request
     }
 }
 

@@ -42,16 +42,19 @@ const ROLES: [(&str, &str); 10] = [
 
 const HEAD: &str = "# Permissions
 
-Who may call which method, and in whose name, where a server asks for identities. In plain text nobody is asked, and everybody may
-do everything. This page is printed from the one table, in `services/identity/src/permissions.rs`, by a test that calls every
-method as everybody (`services/mesh/tests/grpc/permissions.rs`).
+Who may call which method, and in whose name, where a server asks for identities. In plain text nobody is asked, and
+everybody may do everything. This page is printed from the one table, in `services/identity/src/permissions.rs`, by a
+test that calls every method as everybody (`services/mesh/tests/grpc/permissions.rs`).
 
 - **yes**: may call it, and name whatever it likes in it.
 - **own**: may call it, and name its own charge point, or itself as the driver; another one is refused as
   `PERMISSION_DENIED` `NOT_YOURS`, whether it exists or not.
-- **–**: is refused before anything is looked at: a stranger, who shows no identity, as `UNAUTHENTICATED` `IDENTITY_REQUIRED`;
-  whose certificate has expired as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`, whoever it is; others as `PERMISSION_DENIED`
-  `NOT_ALLOWED`.
+- **–**: is refused before anything is looked at: a stranger, who shows no identity, as `UNAUTHENTICATED`
+  `IDENTITY_REQUIRED`; whose certificate has expired, whoever it is, as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`; others
+  as `PERMISSION_DENIED` `NOT_ALLOWED`.
+
+People's grades rise: an operator may what a viewer may, an admin what an operator may. A gateway serves many charge
+points, and central does not know yet which ones: it acts for none.
 ";
 
 /// A server that serves health and reflection: a call of another method that is not refused finds no such method here.

@@ -1,0 +1,59 @@
+//! An engine whose callers have identities: who attends it, and who uses its panel, is of its own charge point.
+
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not cover what they share
+
+mod common;
+
+use common::{no_kafka, options};
+use engine::Service;
+use evmesh_proto::Method;
+use identity::permissions::{Subject, row};
+use mesh::{
+    Shutdown,
+    grpc::{Actor, ServerOptions, reason},
+    testing::{known, refusal},
+};
+use tempfile::tempdir;
+use tonic::Code;
+
+/// A method that is served, or changed, without its check is found here: those of the table are all tried.
+#[tokio::test]
+async fn an_engine_is_used_by_its_own_charge_point_central_and_people() {
+    let (folder, stop) = (tempdir().unwrap(), Shutdown::new());
+    let service = Service::bind(options(folder.path(), no_kafka())).await.unwrap();
+    let stack = engine::server(&ServerOptions::default(), &service.point()).without_socket();
+    let running = tokio::spawn(service.run(stop.clone()));
+    let why = async |actor: &Actor, method: Method| {
+        let refused = refusal(&stack, actor, method.path(), b"").await;
+        refused.map(|status| (status.code(), reason(&status).unwrap())).unwrap_or((Code::Ok, String::new()))
+    };
+    let mut tried = 0;
+    for &method in Method::ALL.iter().filter(|method| method.path().starts_with("/evmesh.engine.")) {
+        for (own, others) in [
+            ("charge-point/MAD-01/monitor", "charge-point/MAD-02/monitor"),
+            ("charge-point/MAD-01/engine", "charge-point/MAD-02/engine"),
+            ("central/main", "driver/101"),
+            ("admin/ana", "gateway/site-7"),
+        ] {
+            if !row(method).callers.include(&own.parse().unwrap()) {
+                continue;
+            }
+            let passed = why(&known(own), method).await;
+            assert!(
+                !matches!(passed.0, Code::PermissionDenied | Code::Unauthenticated),
+                "{method:?}: {passed:?}"
+            );
+            let refused = why(&known(others), method).await;
+            let of_a_charge_point = others.starts_with("charge-point/");
+            let expected = if of_a_charge_point { "NOT_YOURS" } else { "NOT_ALLOWED" };
+            assert_eq!(refused, (Code::PermissionDenied, expected.to_owned()), "{method:?} {others}");
+            assert!(!of_a_charge_point || row(method).subject == Subject::OwnChargePoint, "{method:?}");
+            tried += 1;
+        }
+        let stranger = why(&Actor::Stranger, method).await;
+        assert_eq!(stranger, (Code::Unauthenticated, "IDENTITY_REQUIRED".to_owned()), "{method:?}");
+    }
+    assert!(tried >= 18, "{tried}");
+    stop.start();
+    running.await.unwrap().unwrap();
+}
