@@ -10,7 +10,7 @@ mod hosts;
 mod name;
 mod request;
 
-pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY};
+pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, named_in};
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};
 pub use request::{AskersKey, InvalidRequest, KeyError, MAX_REQUEST_BYTES, Request};
