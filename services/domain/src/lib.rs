@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod energy;
+pub mod enrolment;
 pub mod ids;
 pub mod money;
 pub mod network;

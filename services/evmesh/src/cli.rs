@@ -3,7 +3,7 @@
 use crate::{
     check, completions, driver_desk,
     exit::{CODES, first_paragraph},
-    man_pages, operator, point,
+    man_pages, operator, point, registry,
     roles::Solo,
     up,
 };
@@ -46,6 +46,9 @@ pub(crate) enum Role {
 
     /// What a person does at a charge point: plug, unplug, supply, fault, repair, show.
     Point(Box<point::Options>),
+
+    /// Who is who: makes a network's authorities, and gives out identities.
+    Registry(Box<registry::Options>),
 
     /// Asks a server whether it serves: the health probe of a container.
     Check(Box<check::Options>),

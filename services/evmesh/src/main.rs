@@ -17,6 +17,7 @@ mod output;
 mod pages;
 mod point;
 mod process;
+mod registry;
 mod remote;
 mod roles;
 mod tables;
@@ -60,6 +61,7 @@ async fn run(role: Role) -> Result<(), Failure> {
             operator::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await
         }
         Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await,
+        Role::Registry(options) => registry::run(*options),
         Role::Check(options) => check::run(*options).await,
         Role::Completions(options) => completions::print(&options, cli::command()),
         Role::Man(options) => man_pages::print(&options, cli::command()),

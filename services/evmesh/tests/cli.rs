@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const ROLES: [&str; 11] = [
+const ROLES: [&str; 12] = [
     "central",
     "engine",
     "monitor",
@@ -17,6 +17,7 @@ const ROLES: [&str; 11] = [
     "bridge",
     "operator",
     "point",
+    "registry",
     "check",
     "up",
     "completions",
@@ -98,6 +99,11 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("operator stop --all --output csv", "--output csv is for lists"),
         ("operator watch --output csv", "--output csv is for lists"),
         ("point --engine nowhere show", "host:port"),
+        ("registry", "a command is missing"),
+        ("registry init --trust-domain Madrid --data x", "lower-case letters"),
+        ("registry init --trust-domain madrid", "--data"),
+        ("registry issue boss/ana --data x --to y", "must be registry, central/NAME"),
+        ("registry issue admin/ana --data x --to y --days 0", "--days"),
         ("check", "<ADDR>"),
         ("check https://127.0.0.1:1", "TLS is not supported"),
         ("up --exit", "--requests"),

@@ -16,7 +16,7 @@ use rcgen::{
 };
 use std::{fmt, time::Duration};
 use time::OffsetDateTime;
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem, prelude::FromDer as _};
 
 /// How long an authority's own certificate is valid: ten years.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -271,6 +271,12 @@ fn before(now: Wall, leeway: Duration) -> Wall {
 fn date(at: Wall) -> Result<OffsetDateTime, AuthorityError> {
     let date = OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok();
     date.filter(|date| (0..=9999).contains(&date.year())).ok_or(AuthorityError::Date)
+}
+
+/// Whom the first certificate of a PEM text names. Whether anybody vouches for it is not looked at.
+pub fn named_in(certificate_pem: &str) -> Option<Identity> {
+    let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
+    uri(&pem.parse_x509().ok()?)?.parse().ok()
 }
 
 /// The only URI among a certificate's names.

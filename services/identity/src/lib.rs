@@ -16,7 +16,7 @@ pub mod permissions;
 mod request;
 mod tls;
 
-pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY};
+pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, named_in};
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, UnusableIdentity};
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};

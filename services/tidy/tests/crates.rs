@@ -5,7 +5,7 @@ use tidy::{files, none};
 
 /// The crates that put services together: the executable, and what looks for a broken promise of the whole network.
 const ABOVE_SERVICES: [&str; 2] = ["evmesh", "proof"];
-const SERVICES: [&str; 5] = ["central", "engine", "monitor", "driver", "bridge"];
+const SERVICES: [&str; 6] = ["central", "engine", "monitor", "driver", "bridge", "registry"];
 
 /// Each crate of the workspace, and the line of each of its dependencies, those for tests and builds too.
 fn dependencies() -> BTreeMap<String, Vec<(String, usize, String)>> {

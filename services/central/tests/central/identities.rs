@@ -21,7 +21,7 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown, flags,
-    grpc::{Actor, Stack, reason},
+    grpc::{Actor, Peers, Stack, reason},
     kafka::Producer,
     testing::{CalledBy, MemoryStore, called_by, eventually, known, refusal},
 };
@@ -59,7 +59,8 @@ impl Central {
             changelog: Arc::default(),
             lag: watch::Sender::default(),
         };
-        let (handle, writer) = central::start(writer, outlets, Duration::from_secs(5)).unwrap();
+        let (handle, writer) =
+            central::start(writer, outlets, Duration::from_secs(5), Peers::default()).unwrap();
         let roster = watch::Sender::new(Arc::new(Roster::default()));
         let roster = roster::spawn(roster, handle.clone(), stop.clone());
         let stack = central::server(&options, &handle, roster, Default::default()).without_socket();

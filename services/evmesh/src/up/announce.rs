@@ -1,8 +1,19 @@
 //! What `evmesh up` says once everything is bound: where everything is, and lines to paste into a shell.
 
-use super::{broker::Broker, folder::Folder, network::Network};
+use super::{
+    broker::Broker,
+    folder::Folder,
+    network::Network,
+    protection::{ADMIN, Protection},
+};
+use crate::exit::Failure;
+use identity::folder::{CORE, NETWORK};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
+
+/// Who asks for charges, in the lines to paste.
+const DRIVER: &str = "driver/101";
+const OTHER_DRIVER: &str = "driver/102";
 
 /// Where the parts of a network are, in each form in which that is said.
 #[derive(Debug)]
@@ -17,16 +28,21 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Of a network that is bound.
-    pub(super) fn of(network: &Network, broker: &Broker, folder: &Folder) -> Self {
-        Self {
-            text: text(network, broker, folder),
-            short: short(network, broker, folder),
-            json: json(network, broker, folder),
-        }
+    pub(super) fn of(
+        network: &Network,
+        broker: &Broker,
+        folder: &Folder,
+        protection: &Protection,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            text: text(network, broker, folder, protection)?,
+            short: short(network, broker, folder, protection)?,
+            json: json(network, broker, folder, protection),
+        })
     }
 }
 
-fn json(network: &Network, broker: &Broker, folder: &Folder) -> Value {
+fn json(network: &Network, broker: &Broker, folder: &Folder, protection: &Protection) -> Value {
     let charge_points = network.points.iter().map(|point| {
         json!({
             "charge_point_id": point.id.as_str(),
@@ -35,21 +51,37 @@ fn json(network: &Network, broker: &Broker, folder: &Folder) -> Value {
             "monitor": point.monitor_address().to_string(),
         })
     });
-    json!({
+    let mut started = json!({
         "event": "started",
         "central": network.central.local_addr().to_string(),
         "kafka": broker.address(),
         "data": folder.path().display().to_string(),
         "charge_points": charge_points.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(identities) = protection.identities() {
+        started["identities"] = identities.display().to_string().into();
+    }
+    started
 }
 
 // Writing to a string cannot fail.
-fn text(network: &Network, broker: &Broker, folder: &Folder) -> String {
+fn text(
+    network: &Network,
+    broker: &Broker,
+    folder: &Folder,
+    protection: &Protection,
+) -> Result<String, Failure> {
     let mut text = String::new();
     let _ = writeln!(text, "central        {}", network.central.local_addr());
     let _ = writeln!(text, "kafka          {}", broker.describe());
     let _ = writeln!(text, "state          {}", folder.describe());
+    if let Some(identities) = protection.identities() {
+        let _ = writeln!(
+            text,
+            "identities     {}: every connection is encrypted, but Kafka's",
+            identities.display()
+        );
+    }
     if network.bridge.is_some() {
         let _ = writeln!(text, "bridge         driver_requests of the old system is answered");
     }
@@ -60,36 +92,45 @@ fn text(network: &Network, broker: &Broker, folder: &Folder) -> String {
         let _ = writeln!(text, "{}", ui::cut(&line, ui::width()));
     }
     let _ = writeln!(text, "\nTo paste into another shell:");
-    for (what, line) in lines(network) {
+    for (what, line) in lines(network, protection)? {
         let _ = writeln!(text, "  # {what}\n  {line}");
     }
-    text
+    Ok(text)
 }
 
-fn short(network: &Network, broker: &Broker, folder: &Folder) -> String {
+fn short(
+    network: &Network,
+    broker: &Broker,
+    folder: &Folder,
+    protection: &Protection,
+) -> Result<String, Failure> {
     let (central, kafka) = (network.central.local_addr(), broker.address());
+    let (admin, driver) = (protection.flag(ADMIN)?, protection.flag(DRIVER)?);
+    let grpcurl = protection.grpcurl(ADMIN, CORE)?;
     let mut text = format!(
-        "evmesh operator status --central {central}\n\
-         evmesh driver --driver 101 --central {central} --kafka {kafka}\n\
-         grpcurl -plaintext {central} list\n"
+        "evmesh operator status --central {central}{admin}\n\
+         evmesh driver --driver 101 --central {central} --kafka {kafka}{driver}\n\
+         grpcurl {grpcurl} {central} list\n"
     );
     if let Some(point) = network.points.first() {
-        let _ = writeln!(text, "evmesh point show --engine {}", point.engine_address());
+        let _ = writeln!(text, "evmesh point show --engine {}{admin}", point.engine_address());
     }
     let _ = write!(text, "state {}\nengines", folder.describe());
     for point in &network.points {
         let _ = write!(text, "  {} {}", point.id, point.engine_address());
     }
-    text
+    Ok(text)
 }
 
 /// Each line with what it does.
-fn lines(network: &Network) -> Vec<(&'static str, String)> {
+fn lines(network: &Network, protection: &Protection) -> Result<Vec<(&'static str, String)>, Failure> {
     let central = network.central.local_addr();
-    let driver = |method, request| call(central, "driver.v1.DriverService", method, request);
-    let operator = |method| call(central, "operations.v1.OperatorService", method, "");
+    let as_admin = protection.grpcurl(ADMIN, CORE)?;
+    let [as_driver, as_other] = [protection.grpcurl(DRIVER, CORE)?, protection.grpcurl(OTHER_DRIVER, CORE)?];
+    let driver = |method, request| call(&as_driver, central, "driver.v1.DriverService", method, request);
+    let operator = |method| call(&as_admin, central, "operations.v1.OperatorService", method, "");
     let mut lines = vec![
-        ("every service of central", format!("grpcurl -plaintext {central} list")),
+        ("every service of central", format!("grpcurl {as_admin} {central} list")),
         ("every charge point", driver("ListChargePoints", "")),
         (
             "a charge, at whichever charge point is free and cheapest",
@@ -101,20 +142,23 @@ fn lines(network: &Network) -> Vec<(&'static str, String)> {
     ];
     if let Some(point) = network.points.first() {
         let (id, engine) = (&point.id, point.engine_address());
-        let at_engine = |method| call(engine, "engine.v1.EnginePanelService", method, "");
+        let as_admin = protection.grpcurl(ADMIN, NETWORK)?;
+        let at_engine = |method| call(&as_admin, engine, "engine.v1.EnginePanelService", method, "");
         let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
+        let other = call(&as_other, central, "driver.v1.DriverService", "RequestCharge", &named);
+        let status = format!("evmesh operator status --central {central}{}", protection.flag(ADMIN)?);
         lines.extend([
-            ("a charge at one charge point", driver("RequestCharge", &named)),
+            ("a charge at one charge point", other),
             ("its engine's state", at_engine("GetPanel")),
             ("its car is plugged in", at_engine("PlugIn")),
             ("it breaks; ClearFault mends it", at_engine("InjectFault")),
-            ("the operator's tables", format!("evmesh operator status --central {central}")),
+            ("the operator's tables", status),
         ]);
     }
-    lines
+    Ok(lines)
 }
 
-fn call(server: SocketAddr, service: &str, method: &str, request: &str) -> String {
+fn call(caller: &str, server: SocketAddr, service: &str, method: &str, request: &str) -> String {
     let request = if request.is_empty() { String::new() } else { format!("-d '{request}' ") };
-    format!("grpcurl -plaintext {request}{server} evmesh.{service}/{method}")
+    format!("grpcurl {caller} {request}{server} evmesh.{service}/{method}")
 }

@@ -37,14 +37,14 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let charge_points = charge_points::load(options.charge_points.as_deref())?;
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
-    let protection = Protection::open(&options);
     let stage = options.process.begin()?;
+    let protection = Protection::open(&options, &folder)?;
     let network =
         stage.begins(Network::bind(&options, charge_points, broker.address(), &folder, &protection)).await?;
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
     let scenario = Scenario::bind(&options, &network, broker.address(), &protection, says).await?;
-    let addresses = Addresses::of(&network, &broker, &folder);
+    let addresses = Addresses::of(&network, &broker, &folder, &protection)?;
     match options.output {
         Output::Text => output::print(&addresses.text)?,
         Output::Json => output::json_line(&addresses.json)?,

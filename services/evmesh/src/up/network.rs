@@ -60,7 +60,7 @@ impl Network {
         ];
         flags.extend(kafka.clone());
         let of_central =
-            central::Options { security: protection.of("central/main"), ..role("central", flags)? };
+            central::Options { security: protection.of("central/main")?, ..role("central", flags)? };
         let central = central::Service::bind(of_central).await.because()?;
 
         let mut points = Vec::new();
@@ -75,7 +75,7 @@ impl Network {
             ];
             flags.extend(kafka.clone());
             let of_engine = engine::Options {
-                security: protection.of(&format!("charge-point/{id}/engine")),
+                security: protection.of(&format!("charge-point/{id}/engine"))?,
                 ..role("engine", flags)?
             };
             let engine = engine::Service::bind(of_engine).await;
@@ -90,7 +90,7 @@ impl Network {
                 ("central", central.local_addr().to_string()),
             ];
             let of_monitor = monitor::Options {
-                security: protection.of(&format!("charge-point/{id}/monitor")),
+                security: protection.of(&format!("charge-point/{id}/monitor"))?,
                 ..role("monitor", flags)?
             };
             let monitor = monitor::Service::bind(of_monitor).await;
@@ -104,7 +104,7 @@ impl Network {
             ];
             flags.extend(kafka.clone());
             let of_bridge =
-                bridge::Options { security: protection.of("bridge/main"), ..role("bridge", flags)? };
+                bridge::Options { security: protection.of("bridge/main")?, ..role("bridge", flags)? };
             bridge::Service::open(of_bridge).because()
         });
         Ok(Self { central, points, bridge: bridge.transpose()? })

@@ -57,6 +57,11 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_UP_BRIDGE")]
     pub(super) bridge: bool,
 
+    /// Every part of the network has an identity, made in the data folder, and every connection between them is
+    /// encrypted, both sides proving who they are. Kafka stays as it is.
+    #[arg(long, env = "EVMESH_UP_SECURE", conflicts_with = "insecure")]
+    pub(super) secure: bool,
+
     /// Plain text beyond this machine, where --listen is: whoever reaches it may read everything, and do everything.
     #[arg(long, env = "EVMESH_INSECURE")]
     pub(super) insecure: bool,

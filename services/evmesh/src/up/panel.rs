@@ -93,14 +93,13 @@ mod tests {
         let options: Options = role("up", flags).unwrap();
         let (folder, broker) = (Folder::open(None).unwrap(), Broker::open(None).unwrap());
         let points = charge_points::load(None).unwrap();
-        let network = Network::bind(&options, points, broker.address(), &folder, &Protection::open(&options))
-            .await
-            .unwrap();
+        let protection = Protection::open(&options, &folder).unwrap();
+        let network = Network::bind(&options, points, broker.address(), &folder, &protection).await.unwrap();
         let central = network.central.local_addr();
         let view = View {
             central: network.central.view(),
             driver: None,
-            addresses: Addresses::of(&network, &broker, &folder),
+            addresses: Addresses::of(&network, &broker, &folder, &protection).unwrap(),
         };
         let whole = picture(&view, 80, 24);
         for line in [

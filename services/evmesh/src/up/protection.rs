@@ -1,21 +1,81 @@
-//! How the connections of a whole network are protected: as its options say.
+//! How the connections of a whole network are protected: by identities of its own making, or not at all.
 
-use super::options::Options;
+use super::{folder::Folder, options::Options};
+use crate::exit::{Because as _, Failure};
+use identity::{
+    Role,
+    folder::{CERTIFICATE, KEY},
+};
 use mesh::grpc::SecurityOptions;
+use registry::{Beginning, Data, lifetime};
+use std::path::{Path, PathBuf};
+
+/// The network's name in its identities.
+const TRUST_DOMAIN: &str = "evmesh.local";
+/// Who works for the network's operator, here.
+pub(super) const ADMIN: &str = "admin/admin";
 
 /// How the connections of a whole network are protected.
 #[derive(Debug)]
-pub(super) struct Protection {
-    insecure: bool,
+pub(super) enum Protection {
+    /// In plain text, on this machine alone or anywhere.
+    Plain { insecure: bool },
+    /// Each part has an identity of this registry's, in a folder of its own.
+    Secured { registry: Data, identities: PathBuf, hosts: Vec<String> },
 }
 
 impl Protection {
-    pub(super) fn open(options: &Options) -> Self {
-        Self { insecure: options.insecure }
+    /// Secured, it makes the network's authorities where there are none yet.
+    pub(super) fn open(options: &Options, folder: &Folder) -> Result<Self, Failure> {
+        if !options.secure {
+            return Ok(Self::Plain { insecure: options.insecure });
+        }
+        let at = folder.of("registry");
+        let registry = Data::at(&at);
+        if !at.exists() {
+            let name = |name: &str| name.parse().map_err(|error| Failure::Failed(format!("{name} {error}")));
+            let trust_domain = TRUST_DOMAIN.parse().because()?;
+            let (central, admin, hosts) = (name("main")?, name("admin")?, Vec::new());
+            registry.init(Beginning { trust_domain, central, admin, hosts }, mesh::now().wall).because()?;
+        }
+        let hosts = options.listen.host().map(str::to_owned).into_iter().collect();
+        Ok(Self::Secured { registry, identities: folder.of("identities"), hosts })
     }
 
-    /// What the part of the network with this name is to be told: `central/main`.
-    pub(super) fn of(&self, _name: &str) -> SecurityOptions {
-        SecurityOptions { insecure: self.insecure, ..SecurityOptions::default() }
+    /// What the part of the network with this name is to be told: `central/main`. Its identity is made, or renewed.
+    pub(super) fn of(&self, name: &str) -> Result<SecurityOptions, Failure> {
+        let mut options = SecurityOptions::default();
+        match self {
+            Self::Plain { insecure } => options.insecure = *insecure,
+            Self::Secured { registry, identities, hosts } => {
+                let role: Role = name.parse().because()?;
+                let hosts = if role.is_core() { &hosts[..] } else { &[] };
+                let (folder, lifetime) = (identities.join(name), lifetime(&role));
+                registry.issue(role, &folder, hosts, lifetime, mesh::now().wall).because()?;
+                options.identity = Some(folder);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Where the identities are.
+    pub(super) fn identities(&self) -> Option<&Path> {
+        match self {
+            Self::Plain { .. } => None,
+            Self::Secured { identities, .. } => Some(identities),
+        }
+    }
+
+    /// What a command of evmesh's is told besides, to be this one: nothing, or ` --identity DIR`.
+    pub(super) fn flag(&self, name: &str) -> Result<String, Failure> {
+        let folder = self.of(name)?.identity;
+        Ok(folder.map_or_else(String::new, |folder| format!(" --identity {}", folder.display())))
+    }
+
+    /// What grpcurl is told, to be this one at a server for whom that authority vouches: `core.pem`, `network.pem`.
+    pub(super) fn grpcurl(&self, name: &str, authority: &str) -> Result<String, Failure> {
+        let Some(folder) = self.of(name)?.identity else { return Ok("-plaintext".to_owned()) };
+        let file = |file| folder.join(file).display().to_string();
+        Ok(format!("-cacert {} -cert {} -key {}", file(authority), file(CERTIFICATE), file(KEY)))
     }
 }

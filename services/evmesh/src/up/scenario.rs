@@ -4,7 +4,7 @@ use super::{
     faults,
     network::Network,
     options::{Options, role},
-    protection::Protection,
+    protection::{ADMIN, Protection},
     ready::{Waiting, ready},
 };
 use crate::{
@@ -88,7 +88,7 @@ impl Scenario {
                     ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
                 ];
                 let of_driver = driver::Options {
-                    security: protection.of(&format!("driver/{}", options.drive.driver)),
+                    security: protection.of(&format!("driver/{}", options.drive.driver))?,
                     ..role("driver", flags)?
                 };
                 let service = driver::Service::bind(of_driver).await.because()?;
@@ -98,7 +98,7 @@ impl Scenario {
         let mut charge_points: Vec<_> = network.points.iter().map(|point| point.id.clone()).collect();
         charge_points.sort();
         Ok(Self {
-            central: Remote::central(&central.into(), security(&protection.of("admin/admin"))?),
+            central: Remote::central(&central.into(), security(&protection.of(ADMIN)?)?),
             charge_points,
             ready_timeout: options.drive.ready_timeout,
             says,

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::LazyLock,
 };
-use x509_parser::{extensions::ParsedExtension, pem::Pem};
+use x509_parser::extensions::ParsedExtension;
 
 const NOW: Wall = Wall(1_800_000_000_500);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -156,6 +156,7 @@ fn a_certificate_says_what_its_authority_says() {
             assert_eq!(certificate.issuer(), authority.subject());
             assert_eq!(common_name_of(certificate), path);
             let uris = names(certificate).into_iter().filter(|name| name.contains("://")).collect::<Vec<_>>();
+            assert_eq!(named_in(&issued.certificate_pem), Some(named(path)));
             assert_eq!(uris, [format!("spiffe://madrid.example/{path}")]);
             assert!(!certificate.is_ca());
             let usage = certificate.key_usage().unwrap().unwrap();

@@ -2,7 +2,13 @@
 
 use super::{connection::Connections, security::Security, socket::Socket};
 use futures_util::{Stream, StreamExt as _, stream};
-use std::{collections::BTreeSet, fmt, io, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
@@ -66,6 +72,13 @@ impl fmt::Display for Listen {
 impl Listen {
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The host by which others may reach it; `None` where that is every address of this machine.
+    pub fn host(&self) -> Option<&str> {
+        let host = self.text.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']))?;
+        let every = host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+        (!every).then_some(host)
     }
 
     /// The one address of a listener that can have one only: the first, as [`Listener::bind`] has them. Blocks.

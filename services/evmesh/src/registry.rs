@@ -1,0 +1,156 @@
+//! `evmesh registry`: who is who, without a server.
+
+use crate::{
+    exit::{Because as _, Failure},
+    output::{self, Output},
+};
+use domain::Name;
+use identity::{Kind, Role, TrustDomain};
+use mesh::convert::timestamp;
+use registry::{Beginning, Data, Given, lifetime};
+use serde::Serialize;
+use std::{path::PathBuf, time::Duration};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// As long as an authority itself is valid.
+const MAX_DAYS: u64 = identity::AUTHORITY_LIFETIME.as_secs() / DAY.as_secs();
+
+/// Makes the authorities of a network, and gives out identities: certificates that say who somebody is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Makes a network's two authorities, and the identities that it begins with: the registry's, central's, an
+    /// admin's.
+    Init(Init),
+
+    /// Gives out an identity straight from the registry's folder, without a server; renews one that is there.
+    ///
+    /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise.
+    Issue(Issue),
+}
+
+#[derive(Debug, clap::Args)]
+struct Init {
+    /// The network's name in every identity, spiffe://NAME/…: lower-case letters, digits, '-', '_' and '.'.
+    #[arg(long, value_name = "NAME", env = "EVMESH_REGISTRY_TRUST_DOMAIN")]
+    trust_domain: TrustDomain,
+
+    /// The registry's folder: it is made, or has to be empty.
+    #[arg(long, value_name = "DIR", env = "EVMESH_REGISTRY_DATA")]
+    data: PathBuf,
+
+    /// The name of the central that the network begins with.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    central: Name,
+
+    /// The name of the first admin, who may give out identities.
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    admin: Name,
+
+    /// Where the registry and central are found, a DNS name or an IP address, beside the loopback; may be repeated.
+    #[arg(long = "host", value_name = "NAME_OR_IP")]
+    hosts: Vec<String>,
+
+    /// Sentences for people, or one JSON document for scripts.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct Issue {
+    /// Who it is: registry, central/NAME, charge-point/ID/engine, charge-point/ID/monitor, gateway/NAME, bridge/NAME,
+    /// viewer/NAME, operator/NAME, admin/NAME or driver/ID.
+    #[arg(value_name = "ROLE")]
+    role: Role,
+
+    /// The registry's folder, as 'evmesh registry init' made it.
+    #[arg(long, value_name = "DIR", env = "EVMESH_REGISTRY_DATA")]
+    data: PathBuf,
+
+    /// The folder of the identity. If it is this one already it keeps its key: remove it first for a new key.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+
+    /// Where it is found if it is a server, a DNS name or an IP address, beside the loopback; may be repeated.
+    #[arg(long = "host", value_name = "NAME_OR_IP")]
+    hosts: Vec<String>,
+
+    /// How long it is valid, in days (1 to 3650), but never beyond its authority; without it, 397 for the core, 30
+    /// for others.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_DAYS))]
+    days: Option<u64>,
+
+    /// A sentence for people, or one JSON document for scripts.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// An identity that was given out, for scripts.
+#[derive(Debug, Serialize)]
+struct Shown {
+    identity: String,
+    folder: String,
+    serial: String,
+    not_after: String,
+}
+
+impl From<&Given> for Shown {
+    fn from(given: &Given) -> Self {
+        Self {
+            identity: given.identity.to_string(),
+            folder: given.folder.display().to_string(),
+            serial: given.serial.clone(),
+            not_after: timestamp(given.not_after).to_string(),
+        }
+    }
+}
+
+/// Does it, and prints what was made.
+pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    match options.command {
+        Command::Init(init) => make(init),
+        Command::Issue(issue) => give(issue),
+    }
+}
+
+fn make(Init { trust_domain, data: folder, central, admin, hosts, output }: Init) -> Result<(), Failure> {
+    let data = Data::at(&folder);
+    let beginning = Beginning { trust_domain: trust_domain.clone(), central, admin, hosts };
+    let given = data.init(beginning, mesh::now().wall).because()?;
+    if output == Output::Json {
+        return output::json(&given.iter().map(Shown::from).collect::<Vec<_>>());
+    }
+    let folder = folder.display();
+    output::line(&format!("The network {trust_domain} begins in {folder}, with two authorities:"))?;
+    output::line(&format!("  {folder}/core     for central and the registry"))?;
+    output::line(&format!("  {folder}/network  for everybody else"))?;
+    output::line("and three identities:")?;
+    for given in &given {
+        output::line(&format!("  {}", sentence(given)))?;
+    }
+    output::line(&format!(
+        "Now move {} offline: whoever has it can be central. It is needed again for 'evmesh registry issue' of central \
+         or the registry.",
+        data.core_key().display()
+    ))
+}
+
+fn give(Issue { role, data, to, hosts, days, output }: Issue) -> Result<(), Failure> {
+    let lifetime = days.map_or_else(|| lifetime(&role), |days| DAY * u32::try_from(days).unwrap_or(u32::MAX));
+    let given = Data::at(&data).issue(role, &to, &hosts, lifetime, mesh::now().wall).because()?;
+    match output {
+        Output::Text => output::line(&sentence(&given)),
+        Output::Json => output::json(&Shown::from(&given)),
+    }
+}
+
+fn sentence(given: &Given) -> String {
+    let Given { identity, folder, serial: _, not_after } = given;
+    let by = Kind::of(&identity.role);
+    format!("{} is {}, by the {by} authority, until {}", folder.display(), identity, timestamp(*not_after))
+}

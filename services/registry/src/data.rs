@@ -1,0 +1,331 @@
+//! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`), and `identities`,
+//! those that a network begins with.
+//!
+//! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
+//! key elsewhere, are renewed so.
+
+use domain::{Name, Wall};
+use identity::{
+    Authority, AuthorityError, Identity, KeyError, Kind, Request, Role, TrustDomain, check_hosts,
+    folder::{self, CERTIFICATE, Folder, KEY, WriteError},
+    named_in,
+};
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Of a mode, what lets in others than the owner.
+const OTHERS: u32 = 0o077;
+
+/// How long an identity is valid unless told otherwise. One of the core's is renewed by hand, once a year.
+pub fn lifetime(role: &Role) -> Duration {
+    match Kind::of(role) {
+        Kind::Core => 397 * DAY,
+        Kind::Network => 30 * DAY,
+    }
+}
+
+/// Why there is no authority, or no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error(
+        "the folder {} has something in it, and an authority is not made over another; choose another one, or remove \
+         it if an 'evmesh registry init' was cut off there", .0.display()
+    )]
+    NotEmpty(PathBuf),
+    #[error("there is no registry in {}: make one with 'evmesh registry init'", .0.display())]
+    NoRegistry(PathBuf),
+    #[error(
+        "the key of the {kind} authority is not there; bring it back as {} while it is needed", path.display()
+    )]
+    KeyElsewhere { kind: Kind, path: PathBuf },
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{} is open to other users; close it with: chmod go= '{}'", .0.display(), .0.display())]
+    OpenToOthers(PathBuf),
+    #[error("the authority in {}: {error}", folder.display())]
+    Authority { folder: PathBuf, error: AuthorityError },
+    #[error("the authority in {} is the {found} one: the files of two were exchanged", folder.display())]
+    Exchanged { folder: PathBuf, found: Kind },
+    #[error("the folder {} is the identity of {found}; choose another one", folder.display())]
+    Anothers { folder: PathBuf, found: Identity },
+    #[error("{} {error}", path.display())]
+    Key { path: PathBuf, error: KeyError },
+    #[error(transparent)]
+    Issue(#[from] AuthorityError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// An identity that was given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub identity: Identity,
+    /// Where it is now.
+    pub folder: PathBuf,
+    pub serial: String,
+    pub not_after: Wall,
+}
+
+/// What a network begins with.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    pub trust_domain: TrustDomain,
+    pub central: Name,
+    /// The first of its admins, who makes the others.
+    pub admin: Name,
+    /// Where central and the registry are found.
+    pub hosts: Vec<String>,
+}
+
+/// The registry's folder.
+#[derive(Debug, Clone)]
+pub struct Data {
+    folder: PathBuf,
+}
+
+impl Data {
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    fn authority_folder(&self, kind: Kind) -> PathBuf {
+        self.folder.join(kind.to_string())
+    }
+
+    /// Where the key of the core's authority is, until it is moved offline.
+    pub fn core_key(&self) -> PathBuf {
+        self.authority_folder(Kind::Core).join(KEY)
+    }
+
+    /// Makes the authorities of a network, and the identities that it begins with, in this order: the registry's,
+    /// central's, and its first admin's.
+    ///
+    /// # Errors
+    ///
+    /// If the folder has anything in it: then nothing is changed. If it cannot be written.
+    pub fn init(&self, beginning: Beginning, now: Wall) -> Result<Vec<Given>, DataError> {
+        let Beginning { trust_domain, central, admin, hosts } = beginning;
+        check_hosts(&Role::Registry, &hosts).map_err(AuthorityError::from)?;
+        match fs::read_dir(&self.folder).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => {}
+            Ok(false) => return Err(DataError::NotEmpty(self.folder.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(DataError::Unreadable { path: self.folder.clone(), error }),
+        }
+        folder::private_folder(&self.folder)?;
+        for kind in [Kind::Core, Kind::Network] {
+            let authority = Authority::create(&trust_domain, kind, now)?;
+            let at = self.authority_folder(kind);
+            folder::private_folder(&at)?;
+            folder::write_file(&at, KEY, &authority.key_pem())?;
+            folder::write_file(&at, CERTIFICATE, authority.certificate_pem())?;
+        }
+        let first = [
+            ("registry", Role::Registry, &hosts[..]),
+            ("central", Role::Central(central), &hosts[..]),
+            ("admin", Role::Admin(admin), &[]),
+        ];
+        let identities = self.folder.join("identities");
+        let give = |(name, role, hosts): (&str, Role, &[String])| {
+            let lifetime = lifetime(&role);
+            self.issue(role, &identities.join(name), hosts, lifetime, now)
+        };
+        first.into_iter().map(give).collect()
+    }
+
+    /// Gives out an identity, as a folder, by the authority whose it is to give. A folder that is this identity already
+    /// keeps its key: for a while its certificate and its key come from two moments otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If the authority or its key is not there, the folder is another's identity, or it cannot be written.
+    pub fn issue(
+        &self,
+        role: Role,
+        to: &Path,
+        hosts: &[String],
+        lifetime: Duration,
+        now: Wall,
+    ) -> Result<Given, DataError> {
+        check_hosts(&role, hosts).map_err(AuthorityError::from)?;
+        let kind = Kind::of(&role);
+        let authority = self.authority(kind)?;
+        let other = match kind {
+            Kind::Core => Kind::Network,
+            Kind::Network => Kind::Core,
+        };
+        let other = self.certificate(other)?;
+        let identity = Identity { trust_domain: authority.trust_domain().clone(), role };
+        let request = request(to, &identity)?;
+        let issued = authority.issue(request.csr_pem(), &identity, hosts, lifetime, now)?;
+        let own = authority.certificate_pem().to_owned();
+        let (core, network) = match kind {
+            Kind::Core => (own, other),
+            Kind::Network => (other, own),
+        };
+        let files = Folder { core, network, certificate: issued.certificate_pem, key: request.key_pem() };
+        folder::write(to, &files)?;
+        Ok(Given { identity, folder: to.to_owned(), serial: issued.serial, not_after: issued.not_after })
+    }
+
+    /// An authority with its key.
+    fn authority(&self, kind: Kind) -> Result<Authority, DataError> {
+        let folder = self.authority_folder(kind);
+        let certificate = self.certificate(kind)?;
+        let path = folder.join(KEY);
+        let key = read_private(&path)?.ok_or(DataError::KeyElsewhere { kind, path })?;
+        let authority = Authority::from_pem(&certificate, &key);
+        let authority = authority.map_err(|error| DataError::Authority { folder: folder.clone(), error })?;
+        match authority.kind() {
+            found if found == kind => Ok(authority),
+            found => Err(DataError::Exchanged { folder, found }),
+        }
+    }
+
+    fn certificate(&self, kind: Kind) -> Result<String, DataError> {
+        let path = self.authority_folder(kind).join(CERTIFICATE);
+        read(&path)?.ok_or_else(|| DataError::NoRegistry(self.folder.clone()))
+    }
+}
+
+/// The key of a folder that is this identity already, or a new one.
+fn request(to: &Path, identity: &Identity) -> Result<Request, DataError> {
+    let found = read(&to.join(CERTIFICATE))?.and_then(|certificate| named_in(&certificate));
+    if let Some(found) = found.filter(|found| found != identity) {
+        return Err(DataError::Anothers { folder: to.to_owned(), found });
+    }
+    let path = to.join(KEY);
+    match read_private(&path)? {
+        Some(key) => Request::with_key(&key).map_err(|error| DataError::Key { path, error }),
+        None => Ok(Request::new().map_err(AuthorityError::from)?),
+    }
+}
+
+/// What is in a file, if it is there.
+fn read(path: &Path) -> Result<Option<String>, DataError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DataError::Unreadable { path: path.to_owned(), error }),
+    }
+}
+
+/// The same of one that nobody but its owner may read.
+fn read_private(path: &Path) -> Result<Option<String>, DataError> {
+    let text = read(path)?;
+    let mode = fs::metadata(path).map(|found| found.permissions().mode());
+    if text.is_some() && mode.is_ok_and(|mode| mode & OTHERS != 0) {
+        return Err(DataError::OpenToOthers(path.to_owned()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Wall = Wall(1_800_000_000_000);
+
+    fn beginning(host: &str) -> Beginning {
+        let name = |name: &str| name.parse().unwrap();
+        let trust_domain = "madrid.example".parse().unwrap();
+        Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts: vec![host.to_owned()] }
+    }
+
+    fn init(folder: &Path) -> Data {
+        let data = Data::at(&folder.join("registry"));
+        let given = data.init(beginning("central.example"), NOW).unwrap();
+        let names: Vec<String> = given.iter().map(|given| given.identity.to_string()).collect();
+        let spiffe = |path: &str| format!("spiffe://madrid.example/{path}");
+        assert_eq!(names, [spiffe("registry"), spiffe("central/main"), spiffe("admin/ana")]);
+        let days: Vec<i64> = given.iter().map(|given| (given.not_after.0 - NOW.0) / 86_400_000).collect();
+        assert_eq!(days, [397, 397, 30]);
+        data
+    }
+
+    fn issue(data: &Data, role: &str, to: &Path) -> Result<Given, DataError> {
+        let role: Role = role.parse().unwrap();
+        let lifetime = lifetime(&role);
+        data.issue(role, to, &[], lifetime, NOW)
+    }
+
+    #[test]
+    fn a_network_begins_once_in_a_folder() {
+        let top = tempfile::tempdir().unwrap();
+        let data = init(top.path());
+        let key = fs::read(data.core_key()).unwrap();
+        let again = data.init(beginning("central.example"), NOW);
+        assert!(matches!(again, Err(DataError::NotEmpty(_))), "{again:?}");
+        assert_eq!(fs::read(data.core_key()).unwrap(), key);
+        let elsewhere = Data::at(&top.path().join("b"));
+        let badly = elsewhere.init(beginning("*"), NOW);
+        assert!(badly.is_err() && !elsewhere.folder.exists(), "{badly:?}");
+    }
+
+    #[test]
+    fn a_folder_is_renewed_with_its_key_and_is_nobody_elses() {
+        let top = tempfile::tempdir().unwrap();
+        let data = init(top.path());
+        let to = top.path().join("engine");
+        let file = |name: &str| fs::read_to_string(to.join(name)).unwrap();
+        let first = issue(&data, "charge-point/MAD-01/engine", &to).unwrap();
+        let before = (file(KEY), file(CERTIFICATE));
+        let second = issue(&data, "charge-point/MAD-01/engine", &to).unwrap();
+        assert_ne!(first.serial, second.serial);
+        assert_eq!(file(KEY), before.0);
+        assert_ne!(file(CERTIFICATE), before.1);
+        let other = issue(&data, "charge-point/MAD-02/engine", &to).unwrap_err().to_string();
+        let says =
+            "is the identity of spiffe://madrid.example/charge-point/MAD-01/engine; choose another one";
+        assert!(other.ends_with(says), "{other}");
+    }
+
+    #[test]
+    fn without_the_cores_key_the_network_still_gives_out_its_own() {
+        let top = tempfile::tempdir().unwrap();
+        let data = init(top.path());
+        let offline = top.path().join("usb");
+        fs::rename(data.core_key(), &offline).unwrap();
+        let said = issue(&data, "central/second", &top.path().join("second")).unwrap_err().to_string();
+        let path = data.core_key();
+        let says = format!("the core authority is not there; bring it back as {} while", path.display());
+        assert!(said.contains(&says), "{said}");
+        assert!(!top.path().join("second").exists());
+        issue(&data, "operator/ana", &top.path().join("ana")).unwrap();
+        fs::rename(&offline, &path).unwrap();
+        issue(&data, "central/second", &top.path().join("second")).unwrap();
+        let file = |folder: &str, name: &str| fs::read_to_string(top.path().join(folder).join(name)).unwrap();
+        for name in [folder::CORE, folder::NETWORK] {
+            assert_eq!(file("ana", name), file("second", name));
+            let authority = name.trim_end_matches(".pem");
+            assert_eq!(file("ana", name), file(&format!("registry/{authority}"), CERTIFICATE));
+        }
+    }
+
+    #[test]
+    fn what_is_not_right_in_the_folder_is_said() {
+        let top = tempfile::tempdir().unwrap();
+        let to = top.path().join("to");
+        let none = issue(&Data::at(&top.path().join("none")), "viewer/ana", &to).unwrap_err().to_string();
+        assert!(none.ends_with("none: make one with 'evmesh registry init'"), "{none}");
+        let data = init(top.path());
+        let network = data.authority_folder(Kind::Network);
+        let key = network.join(KEY);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+        let open = issue(&data, "viewer/ana", &to).unwrap_err().to_string();
+        assert!(open.ends_with(&format!("close it with: chmod go= '{}'", key.display())), "{open}");
+        for name in [KEY, CERTIFICATE] {
+            fs::copy(data.authority_folder(Kind::Core).join(name), network.join(name)).unwrap();
+            fs::set_permissions(network.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+            let said = issue(&data, "viewer/ana", &to).unwrap_err().to_string();
+            let says = if name == KEY { "the key is another's" } else { "is the core one" };
+            assert!(said.contains(says), "{said}");
+        }
+        assert!(!to.exists());
+    }
+}
