@@ -118,7 +118,7 @@ fn refused(why: &'static str, failure: Failure) -> Failure {
     failure
 }
 
-/// Who acts on a connection, as soon as that is known: once, before its first call.
+/// Who acts on a connection, as soon as that is known: once, before its first call. Until then a stranger.
 #[derive(Debug, Default)]
 pub(super) struct Shown(OnceLock<Actor>);
 
@@ -129,6 +129,6 @@ impl Shown {
     }
 
     pub(super) fn actor(&self) -> Actor {
-        self.0.get().cloned().unwrap_or(Actor::Unchecked)
+        self.0.get().cloned().unwrap_or(Actor::Stranger)
     }
 }

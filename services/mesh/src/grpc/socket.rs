@@ -2,6 +2,7 @@
 //! identity its caller's certificate is checked before anything is read.
 
 use super::{
+    actor::Actor,
     caller::Caller,
     connection::{Account, Connections},
     security::Security,
@@ -70,7 +71,10 @@ impl Socket {
                 let config = credentials.server_config(*tls12).map_err(io::Error::other)?;
                 State::Handshake(Box::new(TlsAcceptor::from(config).accept(stream)))
             }
-            Security::Loopback | Security::Insecure => State::Open(Wire::Plain(stream)),
+            Security::Loopback | Security::Insecure => {
+                account.shown().set(Actor::Unchecked);
+                State::Open(Wire::Plain(stream))
+            }
         };
         Ok(Self { state, closed, first_word, account })
     }

@@ -200,7 +200,7 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));
     let call = Call { path, method, arrived };
     let tally = Tally::new(call);
-    let account = request.extensions().get::<Account>().cloned().unwrap_or_default();
+    let account = request.extensions().get::<Account>().cloned().unwrap_or_else(Account::of_no_socket);
     account.called();
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
