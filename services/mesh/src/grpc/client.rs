@@ -60,7 +60,8 @@ const REQUEST_ID: &str = "evmesh-request-id";
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
+/// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry
+/// budget.
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
