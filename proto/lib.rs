@@ -2,7 +2,7 @@
 //!
 //! - the gRPC services, generated from `proto/evmesh`, one module a protobuf package;
 //! - [`topics`]: the JSON messages on Kafka;
-//! - [`store`]: the values that central and the engines keep on disk.
+//! - [`store`]: the values that central, the engines and the registry keep on disk.
 
 pub mod topics;
 
@@ -13,7 +13,7 @@ mod generated {
 
 pub use generated::evmesh::{
     chargepoint::v1 as chargepoint, driver::v1 as driver, engine::v1 as engine, network::v1 as network,
-    operations::v1 as operations, store::v1 as store,
+    operations::v1 as operations, registry::v1 as registry, store::v1 as store,
 };
 
 /// Every proto file, for gRPC reflection.
