@@ -158,6 +158,10 @@ impl Enrolments {
         all
     }
 
+    pub fn get(&self, role: &str) -> Option<&Enrolled> {
+        self.identities.get(role)
+    }
+
     /// Identities in the order of their roles, from the one after this role on.
     pub fn after(&self, role: &str) -> impl Iterator<Item = (&RolePath, &Enrolled)> {
         let later = (std::ops::Bound::Excluded(role), std::ops::Bound::Unbounded);

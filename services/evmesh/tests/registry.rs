@@ -1,8 +1,8 @@
-//! `evmesh registry`: identities made and given out by hand.
+//! `evmesh registry`: identities made and given out by hand, and for tokens.
 
 mod common;
 
-use common::run;
+use common::{PATIENCE, Process, eventually, free_address, run};
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -121,4 +121,125 @@ fn identities_are_given_out_and_renewed_by_hand() {
         second.stdout.contains("is spiffe://madrid.example/central/second, by the core authority"),
         "{second:?}"
     );
+}
+
+/// A registry that runs, until it is dropped.
+fn started(network: &Network, address: &str) -> Process {
+    let registry = Process::start(["registry", "run", "--data", &network.data, "--listen", address]);
+    eventually("the registry serves", PATIENCE, || (run(["check", address]).code == 0).then_some(()));
+    registry
+}
+
+/// A command that asks it.
+fn ask(address: &str, words: &[&str]) -> common::Run {
+    run([&["registry"], words, &["--registry", address]].concat())
+}
+
+fn token(address: &str, role: &str) -> String {
+    let made = ask(address, &["token", role]);
+    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
+    made.stdout.trim().to_owned()
+}
+
+fn refused(run: &common::Run, says: &str) {
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    assert!(run.stderr.contains(says) && run.stderr.lines().count() == 1, "{says}: {run:?}");
+}
+
+const ENGINE: &str = "charge-point/MAD-01/engine";
+
+#[test]
+fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
+    let (network, address) = (begun(), free_address());
+    let mut registry = started(&network, &address);
+    let word = token(&address, ENGINE);
+    let folder = network.path("engine").display().to_string();
+    let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
+    let enrolled = enrol(&word, &folder);
+    assert_eq!(enrolled.stdout, format!("{folder} is spiffe://madrid.example/{ENGINE}\n"), "{enrolled:?}");
+    let names: Vec<_> = files(Path::new(&folder)).into_iter().collect();
+    let private =
+        ["certificate.pem", "core.pem", "key.pem", "network.pem"].map(|name| (name.to_owned(), 0o600));
+    assert_eq!(names, private);
+    let file = |name: &str| fs::read_to_string(Path::new(&folder).join(name)).unwrap();
+    let (certificate, key) = (file("certificate.pem"), file("key.pem"));
+    refused(
+        &enrol(&word, &folder),
+        "is the identity of spiffe://madrid.example/charge-point/MAD-01/engine already",
+    );
+
+    // Its answer was lost, and the registry was killed.
+    registry.kill();
+    let said = registry.text();
+    let registry = started(&network, &address);
+    fs::remove_file(Path::new(&folder).join("certificate.pem")).unwrap();
+    assert_eq!(enrol(&word, &folder).code, 0);
+    assert_eq!((file("certificate.pem"), file("key.pem")), (certificate.clone(), key));
+    refused(&enrol(&word, &network.path("thief").display().to_string()), "was used with another key");
+    refused(
+        &enrol(
+            &token(&address, "viewer/ana").replace("madrid", "lisbon"),
+            &network.path("x").display().to_string(),
+        ),
+        "its network is not that of the token",
+    );
+
+    let renewed = ask(&address, &["renew", "--identity", &folder]);
+    assert_eq!(renewed.code, 0, "{renewed:?}");
+    assert_eq!(file("certificate.pem"), certificate, "it is young");
+    let listed = ask(&address, &["list"]).stdout;
+    assert!(listed.starts_with(&format!("{ENGINE}  until ")), "{listed}");
+
+    // Nobody has it in a log.
+    let secret = word.rsplit('/').next().unwrap();
+    assert!(
+        said.contains("enrolled") && !said.contains(secret) && !registry.text().contains(secret),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
+    let (network, address) = (begun(), free_address());
+    let _registry = started(&network, &address);
+    let folder = network.path("engine").display().to_string();
+    let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
+    assert_eq!(enrol(&token(&address, ENGINE), &folder).code, 0);
+    let waiting = token(&address, ENGINE);
+    let revoked = ask(&address, &["revoke", ENGINE]);
+    assert_eq!(revoked.stdout, format!("{ENGINE} is revoked, and has no token\n"), "{revoked:?}");
+    assert!(ask(&address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
+    refused(&ask(&address, &["renew", "--identity", &folder]), "this identity was revoked");
+    let second = network.path("second").display().to_string();
+    refused(&enrol(&waiting, &second), "this token is not known");
+    assert_eq!(enrol(&token(&address, ENGINE), &second).code, 0);
+    let json = run(["registry", "list", "--registry", &address, "--output", "json"]).json();
+    let certificates = json[0]["certificates"].as_array().unwrap();
+    let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
+    assert_eq!(revoked, [true, false], "{json}");
+    refused(&ask(&address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+}
+
+#[test]
+fn no_token_is_for_the_core_or_leaves_the_machine() {
+    let (network, address) = (begun(), free_address());
+    let outside = run(["registry", "run", "--data", &network.data, "--listen", "0.0.0.0:0"]);
+    refused(&outside, "does not listen on 0.0.0.0:0: without TLS");
+    let none =
+        run(["registry", "run", "--data", &network.path("none").display().to_string(), "--listen", &address]);
+    refused(&none, "make one with 'evmesh registry init'");
+    assert!(!network.path("none").exists());
+    let _registry = started(&network, &address);
+    refused(&ask(&address, &["token", "central/main"]), "must not be of the core");
+    let word = token(&address, "viewer/ana");
+    let far = run([
+        "enrol",
+        &word.replace(&address, "10.0.0.1:1"),
+        "--identity",
+        &network.path("x").display().to_string(),
+    ]);
+    refused(&far, "in plain text");
+    let cut = run(["enrol", &word[..word.len() - 1], "--identity", &network.path("x").display().to_string()]);
+    assert!(cut.code == 2 && !cut.stderr.contains(&word[..40]), "{cut:?}");
+    assert!(!network.path("x").exists());
 }
