@@ -11,7 +11,11 @@ use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
     grpc::{Address, Failure},
 };
+use prost::Message as _;
 use tonic::{Request, Response, Status};
+
+/// A page is shorter where its identities have many hosts and certificates: gRPC takes 4 MiB.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct RegistryApi {
@@ -100,15 +104,28 @@ impl RegistryService for RegistryApi {
             return Err(InvalidField::new("page_token", problem).into());
         }
         let page = self.office.decide(move |rules, now, _| {
-            let mut later = rules.enrolments().after(&page_token).peekable();
-            let page = later.by_ref().take(size).map(|(role, enrolled)| shown(role, enrolled, now.wall));
-            let identities: Vec<proto::Identity> = page.collect();
-            let last = identities.last().filter(|_| later.peek().is_some());
-            let next_page_token = last.map(|last| last.role.clone()).unwrap_or_default();
-            Ok(proto::ListIdentitiesResponse { identities, next_page_token })
+            let later = rules.enrolments().after(&page_token);
+            Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
         });
         Ok(Response::new(page.await?))
     }
+}
+
+/// The first of these: so many, or as many as fit into [`MAX_PAGE_BYTES`].
+fn page(identities: impl Iterator<Item = proto::Identity>, size: usize) -> proto::ListIdentitiesResponse {
+    let mut page = proto::ListIdentitiesResponse::default();
+    let mut bytes = 0;
+    for identity in identities {
+        bytes += identity.encoded_len();
+        if let Some(last) = page.identities.last()
+            && (page.identities.len() == size || bytes > MAX_PAGE_BYTES)
+        {
+            page.next_page_token = last.role.clone();
+            break;
+        }
+        page.identities.push(identity);
+    }
+    page
 }
 
 fn role_of(path: &str) -> Result<Role, InvalidField> {
@@ -141,5 +158,34 @@ fn shown(role: &str, enrolled: &Enrolled, now: Wall) -> proto::Identity {
         hosts: enrolled.hosts.clone(),
         certificates: earlier.chain([&enrolled.newest]).map(certificate).collect(),
         issue_time: Some(timestamp(enrolled.issued)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities(count: usize, hosts: usize) -> impl Iterator<Item = proto::Identity> {
+        (0..count).map(move |n| proto::Identity {
+            role: format!("viewer/{n:04}"),
+            hosts: vec!["h".repeat(250); hosts],
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_page_has_its_size_and_never_more_bytes_than_its_bound() {
+        let token = |count, size| {
+            let page = page(identities(count, 0), size);
+            (page.identities.len(), page.next_page_token)
+        };
+        assert_eq!(token(0, 2), (0, String::new()));
+        assert_eq!(token(2, 2), (2, String::new()));
+        assert_eq!(token(3, 2), (2, "viewer/0001".to_owned()));
+        let large = page(identities(500, 16), 500);
+        assert!((200..500).contains(&large.identities.len()), "{}", large.identities.len());
+        assert!(large.encoded_len() <= MAX_PAGE_BYTES + 100);
+        assert_eq!(Some(&large.next_page_token), large.identities.last().map(|last| &last.role));
+        assert_eq!(page(identities(2, 8_000), 500).identities.len(), 1, "one comes whatever its size");
     }
 }
