@@ -16,6 +16,13 @@ struct Network {
     data: String,
 }
 
+impl Network {
+    /// Its first admin's identity.
+    fn admin(&self) -> String {
+        format!("{}/identities/admin", self.data)
+    }
+}
+
 fn begun() -> Network {
     let top = tempfile::tempdir().expect("a folder");
     let data = top.path().join("registry").display().to_string();
@@ -126,17 +133,23 @@ fn identities_are_given_out_and_renewed_by_hand() {
 /// A registry that runs, until it is dropped.
 fn started(network: &Network, address: &str) -> Process {
     let registry = Process::start(["registry", "run", "--data", &network.data, "--listen", address]);
-    eventually("the registry serves", PATIENCE, || (run(["check", address]).code == 0).then_some(()));
+    let check = ["check", address, "--identity", &network.admin()];
+    eventually("the registry serves", PATIENCE, || (run(check).code == 0).then_some(()));
     registry
 }
 
-/// A command that asks it.
-fn ask(address: &str, words: &[&str]) -> common::Run {
-    run([&["registry"], words, &["--registry", address]].concat())
+/// A command that asks it, as somebody.
+fn ask_as(identity: &str, address: &str, words: &[&str]) -> common::Run {
+    run([&["registry"], words, &["--registry", address, "--identity", identity]].concat())
 }
 
-fn token(address: &str, role: &str) -> String {
-    let made = ask(address, &["token", role]);
+/// As its admin.
+fn ask(network: &Network, address: &str, words: &[&str]) -> common::Run {
+    ask_as(&network.admin(), address, words)
+}
+
+fn token(network: &Network, address: &str, role: &str) -> String {
+    let made = ask(network, address, &["token", role]);
     assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
     made.stdout.trim().to_owned()
 }
@@ -152,7 +165,7 @@ const ENGINE: &str = "charge-point/MAD-01/engine";
 fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
     let (network, address) = (begun(), free_address());
     let mut registry = started(&network, &address);
-    let word = token(&address, ENGINE);
+    let word = token(&network, &address, ENGINE);
     let folder = network.path("engine").display().to_string();
     let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
     let enrolled = enrol(&word, &folder);
@@ -178,16 +191,16 @@ fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
     refused(&enrol(&word, &network.path("thief").display().to_string()), "was used with another key");
     refused(
         &enrol(
-            &token(&address, "viewer/ana").replace("madrid", "lisbon"),
+            &token(&network, &address, "viewer/ana").replace("madrid", "lisbon"),
             &network.path("x").display().to_string(),
         ),
-        "its network is not that of the token",
+        "of another network",
     );
 
-    let renewed = ask(&address, &["renew", "--identity", &folder]);
+    let renewed = ask_as(&folder, &address, &["renew"]);
     assert_eq!(renewed.code, 0, "{renewed:?}");
     assert_eq!(file("certificate.pem"), certificate, "it is young");
-    let listed = ask(&address, &["list"]).stdout;
+    let listed = ask(&network, &address, &["list"]).stdout;
     assert!(listed.starts_with(&format!("{ENGINE}  until ")), "{listed}");
 
     // Nobody has it in a log.
@@ -204,42 +217,46 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     let _registry = started(&network, &address);
     let folder = network.path("engine").display().to_string();
     let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
-    assert_eq!(enrol(&token(&address, ENGINE), &folder).code, 0);
-    let waiting = token(&address, ENGINE);
-    let revoked = ask(&address, &["revoke", ENGINE]);
+    assert_eq!(enrol(&token(&network, &address, ENGINE), &folder).code, 0);
+    let waiting = token(&network, &address, ENGINE);
+    let revoked = ask(&network, &address, &["revoke", ENGINE]);
     assert_eq!(revoked.stdout, format!("{ENGINE} is revoked, and has no token\n"), "{revoked:?}");
-    assert!(ask(&address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
-    refused(&ask(&address, &["renew", "--identity", &folder]), "this identity was revoked");
+    assert!(ask(&network, &address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
+    refused(&ask_as(&folder, &address, &["renew"]), "this identity was revoked");
     let second = network.path("second").display().to_string();
     refused(&enrol(&waiting, &second), "this token is not known");
-    assert_eq!(enrol(&token(&address, ENGINE), &second).code, 0);
-    let json = run(["registry", "list", "--registry", &address, "--output", "json"]).json();
+    assert_eq!(enrol(&token(&network, &address, ENGINE), &second).code, 0);
+    let json = ask(&network, &address, &["list", "--output", "json"]).json();
     let certificates = json[0]["certificates"].as_array().unwrap();
     let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
     assert_eq!(revoked, [true, false], "{json}");
-    refused(&ask(&address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
 }
 
 #[test]
-fn no_token_is_for_the_core_or_leaves_the_machine() {
+fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_registry() {
     let (network, address) = (begun(), free_address());
-    let outside = run(["registry", "run", "--data", &network.data, "--listen", "0.0.0.0:0"]);
-    refused(&outside, "does not listen on 0.0.0.0:0: without TLS");
     let none =
         run(["registry", "run", "--data", &network.path("none").display().to_string(), "--listen", &address]);
     refused(&none, "make one with 'evmesh registry init'");
     assert!(!network.path("none").exists());
     let _registry = started(&network, &address);
-    refused(&ask(&address, &["token", "central/main"]), "must not be of the core");
-    let word = token(&address, "viewer/ana");
-    let far = run([
-        "enrol",
-        &word.replace(&address, "10.0.0.1:1"),
-        "--identity",
-        &network.path("x").display().to_string(),
-    ]);
-    refused(&far, "in plain text");
-    let cut = run(["enrol", &word[..word.len() - 1], "--identity", &network.path("x").display().to_string()]);
+    refused(&ask(&network, &address, &["token", "central/main"]), "must not be of the core");
+    let word = token(&network, &address, "viewer/ana");
+    // Of two that would answer: who has no identity of this network, and who is no admin.
+    let viewer = network.path("viewer").display().to_string();
+    assert_eq!(run(["enrol", &word, "--identity", &viewer]).code, 0);
+    refused(&ask_as(&viewer, &address, &["list"]), "may not call ListIdentities");
+    refused(
+        &run(["registry", "list", "--registry", &address]),
+        "something else listens there, or a server with TLS",
+    );
+    // The registry of another network is not the one that its token means.
+    let (other, elsewhere) = (begun(), free_address());
+    let _other = started(&other, &elsewhere);
+    let astray = token(&network, &address, "viewer/eve").replace(&address, &elsewhere);
+    let x = network.path("x").display().to_string();
+    refused(&run(["enrol", &astray, "--identity", &x]), "no authority of this network signed it");
+    let cut = run(["enrol", &word[..word.len() - 1], "--identity", &x]);
     assert!(cut.code == 2 && !cut.stderr.contains(&word[..40]), "{cut:?}");
-    assert!(!network.path("x").exists());
 }

@@ -25,4 +25,4 @@ pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerp
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};
 pub use request::{AskersKey, InvalidRequest, KeyError, MAX_REQUEST_BYTES, Request};
-pub use tls::{Expected, Pin, RENEWABLE_FOR};
+pub use tls::{Expected, Pin};

@@ -8,7 +8,7 @@ use crate::{
     credentials::{Credentials, Loaded, provider},
     enrolment_token::sha256,
 };
-use domain::ChargePointId;
+use domain::{ChargePointId, enrolment::RENEWABLE_FOR};
 use rustls::{
     ALL_VERSIONS, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
@@ -26,11 +26,7 @@ use rustls::{
     sign::SingleCertAndKey,
     version::TLS13,
 };
-use std::{fmt, sync::Arc, time::Duration};
-
-/// A certificate that has expired opens a connection for so long after: who has one may renew it, and do nothing else.
-/// A charge point that was kept in a garage comes back.
-pub const RENEWABLE_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+use std::{fmt, sync::Arc};
 
 /// HTTP/2, as gRPC speaks it.
 const ALPN: &[u8] = b"h2";

@@ -28,13 +28,13 @@ impl Service {
     /// runtime.
     pub async fn bind(options: Options) -> Result<Self, Error> {
         let Options { listen, advertise, identity, data, store_must_exist, server } = options;
-        let identity = Some(identity.unwrap_or_else(|| Data::at(&data).own_identity()));
+        let data = Data::at(&data);
+        data.authority(identity::Kind::Network)?; // what is missing of it is said first
+        let identity = Some(identity.unwrap_or_else(|| data.own_identity()));
         let security = SecurityOptions { identity, ..SecurityOptions::default() };
         let security = security.open("registry", |role| *role == identity::Role::Registry)?;
         let listener = Listener::bind(listen, "the registry", &security).await?;
         let opening = tokio::task::spawn_blocking(move || {
-            let data = Data::at(&data);
-            data.authority(identity::Kind::Network)?; // before there is a store in a folder that is no registry's
             let role = Role { name: "registry", older_copies: true, must_exist: store_must_exist };
             Registry::open(SledStore::open(&data.store(), role)?, &data)
         });
