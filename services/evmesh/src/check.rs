@@ -121,7 +121,7 @@ async fn ask(peers: Peers, options: Options) -> Result<(), (Status, String)> {
         }
         answer.map_err(|status| match (status.code(), status.source()) {
             (Code::NotFound, _) => {
-                let advice = format!("see 'grpcurl -plaintext {address} list'");
+                let advice = format!("see 'grpcurl {address} list'");
                 (Status::ServiceUnknown, format!("{what} is not a service of this server: {advice}"))
             }
             (Code::Unimplemented, _) => {

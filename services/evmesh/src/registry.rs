@@ -48,8 +48,8 @@ enum Command {
     /// Who is enrolled, and until when.
     List(desk::List),
 
-    /// Takes back every certificate of somebody, and its tokens that wait. It is for ever: enrolled again, it has
-    /// another key.
+    /// Renews no certificate of somebody any more, and withdraws its tokens. It is for ever: enrolled again, it has
+    /// another key. A certificate that it has is good for calls to others until its end.
     Revoke(desk::Revoke),
 
     /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.

@@ -108,7 +108,7 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("enrol", "<TOKEN>"),
         ("enrol x --identity y", "must be a whole token"),
         ("check", "<ADDR>"),
-        ("check https://127.0.0.1:1", "TLS is not supported"),
+        ("check https://127.0.0.1:1", "must be host:port"),
         ("up --exit", "--requests"),
         ("up --speed 0 --listen 127.0.0.1:0 --engine-port-base 0", "speed"),
         ("up --log info,= --listen 127.0.0.1:0", "--log"),

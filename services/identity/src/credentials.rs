@@ -2,11 +2,11 @@
 //! renewal replaces the certificate alone, so that the folder is whole at any moment.
 
 use crate::{
-    Certified, Misnamed,
+    Certified, Identity, Misnamed,
     folder::{CERTIFICATE, CORE, KEY, NETWORK},
 };
 use rustls::{
-    RootCertStore,
+    RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -16,8 +16,9 @@ use rustls::{
 };
 use std::{
     fmt, fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -39,6 +40,8 @@ enum Problem {
     OtherKey,
     #[error("{CERTIFICATE}: {0}")]
     Misnamed(#[from] Misnamed),
+    #[error("it is {0} now, and a role stays who it is")]
+    Another(Identity),
 }
 
 /// A role's own identity. Clones share it.
@@ -48,18 +51,30 @@ pub struct Credentials(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    newest: Mutex<(Stamps, Arc<Loaded>)>,
+    newest: Mutex<Newest>,
 }
 
-/// When each file was last written, and how long it is.
-type Stamps = [Option<(SystemTime, u64)>; FILES.len()];
+#[derive(Debug)]
+struct Newest {
+    /// Of the files that were read.
+    stamps: Stamps,
+    loaded: Arc<Loaded>,
+    /// Of those that could not be used, which was said.
+    unusable: Option<Stamps>,
+}
+
+/// Which file it is, when it was last written, and how long it is.
+type Stamps = [Option<(u64, SystemTime, u64)>; FILES.len()];
 
 /// What the files say.
 pub(crate) struct Loaded {
     pub(crate) own: Certified,
+    serial: Arc<str>,
     pub(crate) key: Arc<CertifiedKey>,
     pub(crate) core: Arc<RootCertStore>,
     pub(crate) network: Arc<RootCertStore>,
+    /// By TLS 1.3 alone, and by 1.2 too.
+    pub(crate) for_callers: [OnceLock<Arc<ServerConfig>>; 2],
 }
 
 impl fmt::Debug for Loaded {
@@ -74,7 +89,7 @@ impl Credentials {
         let stamps = stamps(folder);
         let loaded = Loaded::read(folder)
             .map_err(|problem| UnusableIdentity { folder: folder.to_owned(), problem })?;
-        let newest = Mutex::new((stamps, Arc::new(loaded)));
+        let newest = Mutex::new(Newest { stamps, loaded: Arc::new(loaded), unusable: None });
         Ok(Self(Arc::new(Shared { folder: folder.to_owned(), newest })))
     }
 
@@ -83,32 +98,44 @@ impl Credentials {
         self.newest().own.clone()
     }
 
+    /// Which certificate it is.
+    pub fn serial(&self) -> Arc<str> {
+        self.newest().serial.clone()
+    }
+
     /// As the files are now. Where they cannot be used, as they were.
     pub(crate) fn newest(&self) -> Arc<Loaded> {
         let now = stamps(&self.0.folder);
         let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.0 != now {
-            match Loaded::read(&self.0.folder) {
+        if newest.stamps != now {
+            let own = &newest.loaded.own.identity;
+            let read = Loaded::read(&self.0.folder).and_then(|loaded| match loaded.own.identity == *own {
+                true => Ok(loaded),
+                false => Err(Problem::Another(loaded.own.identity)),
+            });
+            match read {
                 Ok(loaded) => {
                     let Certified { identity, serial, .. } = &loaded.own;
                     tracing::info!(%identity, serial, "the identity's files have changed; they count from now on");
-                    newest.1 = Arc::new(loaded);
+                    *newest = Newest { stamps: now, loaded: Arc::new(loaded), unusable: None };
                 }
-                Err(problem) => {
+                // Tried again each time: that they cannot be read may pass.
+                Err(problem) if newest.unusable != Some(now) => {
                     let folder = self.0.folder.display();
                     tracing::warn!(%folder, %problem, "the identity's files have changed, and cannot be used");
+                    newest.unusable = Some(now);
                 }
+                Err(_) => {}
             }
-            newest.0 = now;
         }
-        newest.1.clone()
+        newest.loaded.clone()
     }
 }
 
 fn stamps(folder: &Path) -> Stamps {
     FILES.map(|file| {
         let file = fs::metadata(folder.join(file)).ok()?;
-        Some((file.modified().ok()?, file.len()))
+        Some((file.ino(), file.modified().ok()?, file.len()))
     })
 }
 
@@ -143,7 +170,15 @@ impl Loaded {
             rustls::Error::InconsistentKeys(_) => Problem::OtherKey,
             error => Problem::File(KEY, error.to_string()),
         })?;
-        Ok(Self { own, key: Arc::new(key), core: authority(CORE)?, network: authority(NETWORK)? })
+        let serial = own.serial.as_str().into();
+        Ok(Self {
+            own,
+            serial,
+            key: Arc::new(key),
+            core: authority(CORE)?,
+            network: authority(NETWORK)?,
+            for_callers: Default::default(),
+        })
     }
 }
 

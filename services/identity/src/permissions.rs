@@ -127,7 +127,9 @@ const fn of_any(kinds: &'static [Kind]) -> Row {
 pub fn row_of(path: &str) -> Option<Row> {
     match path.rsplit_once('/')?.0 {
         // What restarts a server, or puts callers before it, has no identity; it learns nothing but that it serves.
-        "/grpc.health.v1.Health" => Some(any(Callers::Anyone)),
+        "/grpc.health.v1.Health" if path.ends_with("/Check") => Some(any(Callers::Anyone)),
+        // It goes on for ever, and there are places for so many.
+        "/grpc.health.v1.Health" => Some(any(Callers::Identified)),
         // What can be called is no secret from whoever may call anything.
         "/grpc.reflection.v1.ServerReflection" | "/grpc.reflection.v1alpha.ServerReflection" => {
             Some(any(Callers::Identified))

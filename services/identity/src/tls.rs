@@ -1,7 +1,9 @@
-//! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network.
+//! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network; a caller may show
+//! none, and is a stranger then.
 //!
 //! No session is resumed: that would skip what is checked here. Which of the two authorities vouches for a certificate
-//! must fit what it names, so that who has the registry's key makes no central.
+//! must fit what it names, so that who has the registry's key makes no central. An authority signs what it vouches for
+//! itself: no certificate in between is looked at, since a stranger could send any number of them.
 
 use crate::{
     Certified, Identity, Misnamed, Role, TrustDomain,
@@ -78,16 +80,19 @@ impl Credentials {
     /// `tls12`: by TLS 1.2 too, of a caller that has no newer one.
     pub fn server_config(&self, tls12: bool) -> Result<Arc<ServerConfig>, Error> {
         let loaded = self.newest();
-        let builder = ServerConfig::builder_with_provider(provider());
-        let verifier = Arc::new(Callers::new(&loaded)?);
-        let mut config = builder
+        let made = &loaded.for_callers[usize::from(tls12)];
+        if let Some(config) = made.get() {
+            return Ok(config.clone());
+        }
+        let verifier = Arc::new(Callers::new(Trust::of(&loaded))?);
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(if tls12 { ALL_VERSIONS } else { &TLS13_ALONE })?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(loaded.key.clone())));
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Arc::new(config))
+        Ok(made.get_or_init(|| Arc::new(config)).clone())
     }
 
     /// For a connection that goes out, to somebody who has to be that.
@@ -95,7 +100,7 @@ impl Credentials {
         let loaded = self.newest();
         let builder = ClientConfig::builder_with_provider(provider());
         let key = loaded.key.clone();
-        let verifier = FarSide::new(Of::Network(Trust(loaded), expected));
+        let verifier = FarSide::new(Of::Network(Trust::of(&loaded), expected));
         let mut config = builder
             .with_protocol_versions(&TLS13_ALONE)?
             .dangerous()
@@ -132,9 +137,21 @@ impl Pin {
 
 /// Whom a role believes.
 #[derive(Debug)]
-struct Trust(Arc<Loaded>);
+struct Trust {
+    trust_domain: TrustDomain,
+    core: Arc<RootCertStore>,
+    network: Arc<RootCertStore>,
+}
 
 impl Trust {
+    fn of(loaded: &Loaded) -> Self {
+        Self {
+            trust_domain: loaded.own.identity.trust_domain.clone(),
+            core: loaded.core.clone(),
+            network: loaded.network.clone(),
+        }
+    }
+
     /// Whom a certificate names, of which `signed_by` says whether an authority signed it, and whether it is valid.
     fn named(
         &self,
@@ -150,17 +167,13 @@ impl Trust {
             Err(error) => return Err(error),
         };
         let Certified { identity, .. } = Certified::read(certificate).map_err(misnamed)?;
-        if identity.trust_domain != *self.trust_domain() {
+        if identity.trust_domain != self.trust_domain {
             return Err(misnamed(Misnamed::Network(identity)));
         }
         if identity.role.is_core() != by_core {
             return Err(misnamed(Misnamed::Authority(identity)));
         }
         Ok(identity)
-    }
-
-    fn trust_domain(&self) -> &TrustDomain {
-        &self.0.own.identity.trust_domain
     }
 }
 
@@ -186,14 +199,14 @@ struct Callers {
 }
 
 impl Callers {
-    fn new(loaded: &Arc<Loaded>) -> Result<Self, Error> {
+    fn new(trust: Trust) -> Result<Self, Error> {
         let verifier = |roots: &Arc<RootCertStore>| {
             let built = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider()).build();
             built.map_err(|error| Error::General(error.to_string()))
         };
-        let (core, network) = (verifier(&loaded.core)?, verifier(&loaded.network)?);
+        let (core, network) = (verifier(&trust.core)?, verifier(&trust.network)?);
         let hints = [&core, &network].iter().flat_map(|one| one.root_hint_subjects().to_vec()).collect();
-        Ok(Self { trust: Trust(loaded.clone()), core, network, hints })
+        Ok(Self { trust, core, network, hints })
     }
 }
 
@@ -209,7 +222,7 @@ impl ClientCertVerifier for Callers {
     fn verify_client_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         self.trust.named(certificate, |authority| {
@@ -217,7 +230,7 @@ impl ClientCertVerifier for Callers {
                 Authority::Core => &self.core,
                 Authority::Network => &self.network,
             };
-            let at = |when| verifier.verify_client_cert(certificate, intermediates, when).map(|_| ());
+            let at = |when| verifier.verify_client_cert(certificate, &[], when).map(|_| ());
             match at(now) {
                 Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }))
                     if now.as_secs() <= (not_after.as_secs()).saturating_add(RENEWABLE_FOR.as_secs()) =>
@@ -288,8 +301,8 @@ impl Of {
             Self::Network(trust, expected) => {
                 let found = trust.named(certificate, |authority| {
                     signed_by(match authority {
-                        Authority::Core => &trust.0.core,
-                        Authority::Network => &trust.0.network,
+                        Authority::Core => &trust.core,
+                        Authority::Network => &trust.network,
                     })
                 })?;
                 (found, expected)
@@ -325,7 +338,7 @@ impl ServerCertVerifier for FarSide {
         let parsed = ParsedCertificate::try_from(certificate)?;
         self.of.check(certificate, intermediates, |roots| {
             let algorithms = self.algorithms().all;
-            verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
+            verify_server_cert_signed_by_trust_anchor(&parsed, roots, &[], now, algorithms)
         })?;
         Ok(ServerCertVerified::assertion())
     }

@@ -9,7 +9,7 @@ use evmesh_proto::registry::{self as proto, registry_service_server::RegistrySer
 use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
 use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
-    grpc::{Address, Failure},
+    grpc::{Actor, Address, Failure},
 };
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -30,6 +30,7 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::CreateEnrolmentTokenRequest>,
     ) -> Result<Response<proto::CreateEnrolmentTokenResponse>, Status> {
+        let actor = Actor::of(&request);
         let proto::CreateEnrolmentTokenRequest { role, hosts } = request.into_inner();
         let role = role_of(&role)?;
         if role.is_core() {
@@ -44,6 +45,7 @@ impl RegistryService for RegistryApi {
         let path = role.to_string();
         let registry = self.address.to_string();
         let made = self.office.decide(move |rules, now, batch| {
+            rules.stands(&actor)?;
             rules.create_token(now, batch, (hash, path.into(), hosts))?;
             let core =
                 rules.core_fingerprint().ok_or_else(|| Failure::internal("no one core certificate"))?;
@@ -82,9 +84,11 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::RevokeIdentityRequest>,
     ) -> Result<Response<proto::RevokeIdentityResponse>, Status> {
+        let actor = Actor::of(&request);
         let role = role_of(&request.into_inner().role)?;
         let path = role.to_string();
         let revoked = self.office.decide(move |rules, now, batch| {
+            rules.stands(&actor)?;
             rules.revoke(now, batch, &path)?;
             Ok(rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)))
         });
@@ -97,6 +101,7 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::ListIdentitiesRequest>,
     ) -> Result<Response<proto::ListIdentitiesResponse>, Status> {
+        let actor = Actor::of(&request);
         let proto::ListIdentitiesRequest { page_size: size, page_token } = request.into_inner();
         let size = page_size(size)?;
         if !page_token.is_empty() && page_token.parse::<Role>().is_err() {
@@ -104,6 +109,7 @@ impl RegistryService for RegistryApi {
             return Err(InvalidField::new("page_token", problem).into());
         }
         let page = self.office.decide(move |rules, now, _| {
+            rules.stands(&actor)?;
             let later = rules.enrolments().after(&page_token);
             Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
         });

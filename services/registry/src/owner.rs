@@ -8,7 +8,7 @@ use domain::{
 use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
 use mesh::{
     group_commit::{self, Order, Owner, Queue, Rules, Step},
-    grpc::{Failure, RETRY_AFTER},
+    grpc::{Actor, Failure, RETRY_AFTER},
     store::{Batch, Store, StoreError},
 };
 use std::fmt;
@@ -66,6 +66,17 @@ pub(crate) struct Settled {
 }
 
 impl Registry {
+    /// Whoever asks has not been revoked here: its certificate is good elsewhere until its end.
+    pub(crate) fn stands(&self, actor: &Actor) -> Result<(), Failure> {
+        let Actor::Known(known) = actor else { return Ok(()) };
+        let enrolled = self.enrolments().get(&known.identity.role.to_string());
+        let mut certificates = enrolled.iter().flat_map(|one| one.earlier.iter().chain([&one.newest]));
+        if certificates.any(|one| one.revoked.is_some() && *one.serial == *known.serial) {
+            return Err(denied(Denied::IdentityRevoked));
+        }
+        Ok(())
+    }
+
     /// Reads the registry's folder and its store.
     ///
     /// # Errors

@@ -17,12 +17,15 @@ use mesh::{
     grpc::{Address, Peer, Peers, SecurityOptions},
 };
 use registry::Applicant;
-use std::path::PathBuf;
+use std::{
+    io::{self, BufRead as _, Read as _},
+    path::PathBuf,
+};
 
 /// Where the registry is.
 #[derive(Debug, clap::Args)]
 struct At {
-    /// The registry: HOST:PORT, or http://HOST:PORT.
+    /// The registry: HOST:PORT.
     #[arg(long, value_name = "ADDR", env = "EVMESH_REGISTRY", default_value = flags::REGISTRY)]
     registry: Address,
 
@@ -90,7 +93,8 @@ pub(super) struct Renew {
 /// Gets an identity from the registry, for a token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Enrol {
-    /// The token, one word. It is a secret: whoever has it first is who it names.
+    /// The token, one word, or '-' to read it from standard input. It is a secret: whoever has it first is who it names,
+    /// and others see the words of a command.
     #[arg(value_name = "TOKEN", env = "EVMESH_ENROL_TOKEN")]
     token: String, // not as a token here: what is wrong with an argument is shown with the argument
 
@@ -98,6 +102,9 @@ pub(crate) struct Enrol {
     #[arg(long, value_name = "DIR", env = "EVMESH_IDENTITY")]
     identity: PathBuf,
 }
+
+/// A token has some 500 at most.
+const MAX_TOKEN_BYTES: u64 = 4096;
 
 fn client(remote: &Remote) -> RegistryServiceClient<Peer> {
     RegistryServiceClient::new(remote.peer.clone())
@@ -169,6 +176,15 @@ pub(super) async fn renew(Renew { at }: Renew) -> Result<(), Failure> {
 /// `evmesh enrol`.
 pub(crate) async fn enrol(Enrol { token, identity: folder }: Enrol) -> Result<(), Failure> {
     let wrong = |problem: String| Failure::Usage(format!("the token {problem}; see 'evmesh enrol --help'"));
+    let token = match token.as_str() {
+        "-" => {
+            let mut line = String::new();
+            let read = io::stdin().lock().take(MAX_TOKEN_BYTES).read_line(&mut line);
+            read.map_err(|error| Failure::Failed(format!("cannot read the token: {error}")))?;
+            line.trim().to_owned()
+        }
+        word => word.to_owned(),
+    };
     let token: EnrolmentToken = token.parse().map_err(|problem| wrong(format!("{problem}")))?;
     let address: Address =
         token.registry.parse().map_err(|problem| wrong(format!("names a registry that {problem}")))?;

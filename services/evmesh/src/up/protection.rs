@@ -7,11 +7,17 @@ use identity::{
     folder::{CERTIFICATE, KEY},
 };
 use mesh::grpc::SecurityOptions;
-use registry::{Beginning, Data, lifetime};
-use std::path::{Path, PathBuf};
+use registry::{Beginning, Data};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The network's name in its identities.
 const TRUST_DOMAIN: &str = "evmesh.local";
+/// Nobody renews them but the next start.
+const LIFETIME: Duration = Duration::from_secs(397 * 24 * 3600);
 /// Who works for the network's operator, here.
 pub(super) const ADMIN: &str = "admin/admin";
 
@@ -33,10 +39,18 @@ impl Protection {
         let at = folder.of("registry");
         let registry = Data::at(&at);
         if !at.exists() {
+            // Whole, or not there: a start that is cut off leaves no half of it.
+            let unfinished = folder.of("registry.new");
+            let failed = |error| Failure::Failed(format!("cannot make {}: {error}", at.display()));
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished).map_err(failed)?;
+            }
             let name = |name: &str| name.parse().map_err(|error| Failure::Failed(format!("{name} {error}")));
             let trust_domain = TRUST_DOMAIN.parse().because()?;
             let (central, admin, hosts) = (name("main")?, name("admin")?, Vec::new());
-            registry.init(Beginning { trust_domain, central, admin, hosts }, mesh::now().wall).because()?;
+            let beginning = Beginning { trust_domain, central, admin, hosts };
+            Data::at(&unfinished).init(beginning, mesh::now().wall).because()?;
+            fs::rename(&unfinished, &at).map_err(failed)?;
         }
         let hosts = options.listen.host().map(str::to_owned).into_iter().collect();
         Ok(Self::Secured { registry, identities: folder.of("identities"), hosts })
@@ -50,8 +64,8 @@ impl Protection {
             Self::Secured { registry, identities, hosts } => {
                 let role: Role = name.parse().because()?;
                 let hosts = if role.is_core() { &hosts[..] } else { &[] };
-                let (folder, lifetime) = (identities.join(name), lifetime(&role));
-                registry.issue(role, &folder, hosts, lifetime, mesh::now().wall).because()?;
+                let folder = identities.join(name);
+                registry.issue(role, &folder, hosts, LIFETIME, mesh::now().wall).because()?;
                 options.identity = Some(folder);
             }
         }

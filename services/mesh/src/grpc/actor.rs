@@ -6,8 +6,14 @@ use identity::{
     Certified, Identity, Role,
     permissions::{self, Callers},
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tonic::Code;
+
+/// No timer waits for longer.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Who acts: a request extension that the server sets, see [`Actor::of`].
 ///
@@ -68,11 +74,7 @@ impl Actor {
         };
         let role = &known.identity.role;
         if known.expires <= now {
-            let message = format!("the certificate of {role} has expired; renew it, or enrol again");
-            return Err(refused(
-                "expired",
-                Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message),
-            ));
+            return Err(expired());
         }
         let callers = row.ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
@@ -81,6 +83,17 @@ impl Actor {
         let method = path.rsplit('/').next().unwrap_or(path);
         let message = format!("{role} may not call {method}, which is for {callers}");
         Err(refused("not_allowed", Failure::new(Code::PermissionDenied, "NOT_ALLOWED", message)))
+    }
+
+    /// For how long it may go on with what it may do now; `None`: without end.
+    pub(super) fn lasts(&self, now: Wall) -> Option<Duration> {
+        match self {
+            Self::Known(known) => {
+                let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
+                Some(Duration::from_millis(left).min(A_YEAR))
+            }
+            Self::Unchecked | Self::Stranger => None,
+        }
     }
 
     /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this driver. It says nothing of whether there is such a one.
@@ -111,6 +124,11 @@ fn identity_required() -> Failure {
     let message = "this server asks who calls, and no identity was shown: call with a certificate, which 'evmesh enrol \
                    TOKEN --identity DIR' gets, or with a driver's token; who runs the network gives either";
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
+}
+
+pub(super) fn expired() -> Failure {
+    let message = "your certificate has expired; renew it, or enrol again";
+    refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message))
 }
 
 fn refused(why: &'static str, failure: Failure) -> Failure {

@@ -12,7 +12,7 @@ pub struct Address {
 /// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    #[error("must start with http://, or be host:port alone: TLS is not supported yet")]
+    #[error("must be host:port: whether it is encrypted is said by --identity")]
     Scheme,
     #[error("must be host:port with a port from 1 to 65535, such as 127.0.0.1:50051")]
     Port,

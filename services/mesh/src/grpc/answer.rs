@@ -2,6 +2,7 @@
 //! nobody reads, or whose server stops, is ended.
 
 use super::{
+    actor,
     connection::{Account, Untaken},
     error_details::{Failure, RETRY_AFTER},
     tally::Tally,
@@ -107,8 +108,10 @@ pub(super) fn stream(
         tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow, account.clone()));
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
+        let lasts = account.shown().actor().lasts(crate::now().wall);
+        let allowed = lasts.map(|lasts| Box::pin(tokio::time::sleep(lasts)));
         let rest = Pieces::default();
-        Body::new(Answers { open, stopped, silent, account, rest, untaken: None, ended: false })
+        Body::new(Answers { open, stopped, silent, allowed, account, rest, untaken: None, ended: false })
     })
 }
 
@@ -119,6 +122,8 @@ struct Answers {
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// Until when its caller's certificate says who that is.
+    allowed: Option<Pin<Box<Sleep>>>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.
     rest: Pieces,
@@ -159,8 +164,10 @@ impl http_body::Body for Answers {
             return Poll::Pending;
         }
         open.handed = None;
+        let expired = this.allowed.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready());
         // What the stream has to say comes first, a last word on the way down included.
         let end = match Pin::new(&mut open.inner).poll_frame(cx) {
+            _ if expired => last_word(actor::expired().into()),
             Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
                 Ok(trailers) => trailers,
                 Err(frame) => {

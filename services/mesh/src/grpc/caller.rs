@@ -1,4 +1,4 @@
-//! Who calls. There are no identities yet: the address is all that is known.
+//! Where a call comes from: its address. Who makes it is an `Actor`.
 
 use std::{fmt, net::IpAddr};
 

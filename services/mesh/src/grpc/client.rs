@@ -33,7 +33,7 @@ use tonic::{
     Code, Status,
     body::Body,
     metadata::MetadataMap,
-    transport::{self, Channel},
+    transport::{self, Channel, Endpoint},
 };
 use tower::{
     Service, ServiceExt as _,
@@ -65,7 +65,6 @@ type Response = http::Response<Body>;
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
-    channel: Channel,
     deadline: Option<Deadline>,
 }
 
@@ -75,11 +74,25 @@ struct Shared {
     timeout: Duration,
     breaker: Mutex<Breaker>,
     retries: TpsBudget,
+    endpoint: Endpoint,
+    connector: Connector,
+    /// The connection, and the certificate with which it is made: a newer one makes another connection, since on one
+    /// that is open the older one counts until its end.
+    channel: Mutex<(Option<Arc<str>>, Channel)>,
 }
 
 impl Shared {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn channel(&self) -> Channel {
+        let serial = self.connector.serial();
+        let mut newest = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.0 != serial {
+            *newest = (serial, self.endpoint.connect_with_connector_lazy(self.connector.clone()));
+        }
+        newest.1.clone()
     }
 }
 
@@ -125,14 +138,20 @@ impl Peers {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
+        let connector = self.connector(expected);
         let shared = Shared {
             address: address.clone(),
             timeout,
             breaker: Mutex::default(),
             retries: retry_budget::new(),
+            channel: Mutex::new((
+                connector.serial(),
+                endpoint.connect_with_connector_lazy(connector.clone()),
+            )),
+            endpoint,
+            connector,
         };
-        let channel = endpoint.connect_with_connector_lazy(self.connector(expected));
-        Peer { shared: Arc::new(shared), channel, deadline: None }
+        Peer { shared: Arc::new(shared), deadline: None }
     }
 }
 
@@ -329,7 +348,7 @@ async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
         Some(cause) if cause.is::<tonic::TimeoutExpired>() => Fault::Late,
         _ => Fault::Theirs(CallError::unreachable(peer.address(), &error)),
     };
-    let mut channel = peer.channel.clone();
+    let mut channel = peer.shared.channel();
     channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)
 }
 

@@ -68,6 +68,14 @@ impl Connector {
         Self { names: names.connector(timeout), proof, expected }
     }
 
+    /// Which certificate the next connection is made with; `None` without one.
+    pub(super) fn serial(&self) -> Option<Arc<str>> {
+        match &self.proof {
+            Proof::Security(Security::Identity { credentials, .. }) => Some(credentials.serial()),
+            Proof::Security(Security::Loopback | Security::Insecure) | Proof::Enrolment(_) => None,
+        }
+    }
+
     async fn secured(proof: Proof, expected: Expected, stream: TcpStream) -> Result<Wire, BoxError> {
         proof.allows(stream.peer_addr()?.ip())?;
         let Some(config) = proof.config(expected)? else { return Ok(Wire::Plain(stream)) };

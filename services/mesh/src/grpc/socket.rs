@@ -32,6 +32,9 @@ const FIRST_WORD: Duration = Duration::from_secs(3);
 /// HTTP/2's first word: a preface, and the head of a frame of settings. From then on it is asked for signs of life.
 const FIRST_WORD_BYTES: usize = 24 + 9;
 
+/// What was encrypted and is not on its way yet, of one connection: a record of TLS.
+const ENCRYPTED_BYTES: usize = 16 * 1024;
+
 /// A connection's socket, which can be closed from here whatever hyper waits for.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -69,7 +72,8 @@ impl Socket {
         let state = match security {
             Security::Identity { credentials, tls12 } => {
                 let config = credentials.server_config(*tls12).map_err(io::Error::other)?;
-                State::Handshake(Box::new(TlsAcceptor::from(config).accept(stream)))
+                let bounded = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(ENCRYPTED_BYTES));
+                State::Handshake(Box::new(TlsAcceptor::from(config).accept_with(stream, bounded)))
             }
             Security::Loopback | Security::Insecure => {
                 account.shown().set(Actor::Unchecked);
@@ -79,11 +83,16 @@ impl Socket {
         Ok(Self { state, closed, first_word, account })
     }
 
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.closed.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// The bytes of its caller, once that has shown who it is.
     fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut Wire>>> {
-        if let Poll::Ready(()) = self.closed.as_mut().poll(cx) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
+        self.poll_open(cx)?;
         if let Some((until, _)) = &mut self.first_word
             && until.as_mut().poll(cx).is_ready()
         {
@@ -175,6 +184,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_open(cx)?;
         match &mut self.state {
             State::Open(wire) => Pin::new(wire).poll_flush(cx),
             State::Handshake(_) | State::Closed => Poll::Ready(Ok(())), // nothing was written yet
@@ -182,6 +192,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_open(cx)?;
         match &mut self.state {
             State::Open(wire) => Pin::new(wire).poll_shutdown(cx),
             State::Handshake(_) | State::Closed => Poll::Ready(Ok(())),
