@@ -3,7 +3,7 @@
 //! - the gRPC services, generated from `proto/evmesh`, one module a protobuf package, and [`Method`], which names every
 //!   method of theirs;
 //! - [`topics`]: the JSON messages on Kafka;
-//! - [`store`]: the values that central and the engines keep on disk.
+//! - [`store`]: the values that central, the engines and the registry keep on disk.
 
 pub mod topics;
 
@@ -25,7 +25,7 @@ mod methods {
 
 pub use generated::evmesh::{
     chargepoint::v1 as chargepoint, driver::v1 as driver, engine::v1 as engine, network::v1 as network,
-    operations::v1 as operations, store::v1 as store,
+    operations::v1 as operations, registry::v1 as registry, store::v1 as store,
 };
 
 pub use methods::Method;

@@ -117,7 +117,9 @@ pub enum Denied {
     TokenUnknown,
     #[error("this token has run out; ask for another one")]
     TokenExpired,
-    #[error("this token was used with another key; ask for another one, and ask who used it")]
+    #[error(
+        "this token was used with another key, or its identity was enrolled anew since; ask for another one"
+    )]
     TokenUsed,
     #[error("this key is another identity's; make another one")]
     KeyTaken,
@@ -156,6 +158,10 @@ impl Enrolments {
         let mut all = Self::default();
         written.into_iter().for_each(|change| all.put(change));
         all
+    }
+
+    pub fn get(&self, role: &str) -> Option<&Enrolled> {
+        self.identities.get(role)
     }
 
     /// Identities in the order of their roles, from the one after this role on.

@@ -47,8 +47,13 @@ pub(crate) enum Role {
     /// What a person does at a charge point: plug, unplug, supply, fault, repair, show.
     Point(Box<point::Options>),
 
-    /// Who is who: makes a network's authorities, and gives out identities.
+    /// Who is who: makes a network's authorities, gives out identities, and takes them back.
     Registry(Box<registry::Options>),
+
+    /// Gets an identity from the registry, for a token that 'evmesh registry token' made.
+    ///
+    /// The key is made here and stays here. If no answer came, the same command asks for it again.
+    Enrol(Box<registry::Enrol>),
 
     /// Asks a server whether it serves: the health probe of a container.
     Check(Box<check::Options>),

@@ -72,7 +72,8 @@ impl<T, E: Error + 'static> Because<T> for Result<T, E> {
 /// Of the roles with a store: would a restart find it as it is now?
 fn store_needs_a_person(error: &(dyn Error + 'static)) -> bool {
     let central = error.downcast_ref().is_some_and(central::Error::needs_a_person);
-    central || error.downcast_ref().is_some_and(engine::Error::needs_a_person)
+    let registry = error.downcast_ref().is_some_and(registry::Error::needs_a_person);
+    central || registry || error.downcast_ref().is_some_and(engine::Error::needs_a_person)
 }
 
 /// The same, but that nobody reads the output is no failure: what is printed was not the point.

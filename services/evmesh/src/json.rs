@@ -74,6 +74,9 @@ impl Serialize for Shown<'_> {
             (Value::U64(value), _) => serializer.serialize_u64(*value),
             (Value::I64(value), _) => serializer.serialize_i64(*value),
             (Value::F64(value), _) => serializer.serialize_f64(*value),
+            (Value::List(values), _) => {
+                serializer.collect_seq(values.iter().map(|value| Shown { value, field: self.field }))
+            }
             (Value::String(value), _) => serializer.serialize_str(value),
             (other, _) => serializer.collect_str(other),
         }

@@ -61,7 +61,8 @@ async fn run(role: Role) -> Result<(), Failure> {
             operator::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await
         }
         Role::Point(options) => point::run(*options, Shutdown::on_signals(ASKING_GRACE, ui::restore)).await,
-        Role::Registry(options) => registry::run(*options),
+        Role::Registry(options) => Box::pin(registry::run(*options)).await,
+        Role::Enrol(options) => registry::enrol(*options).await,
         Role::Check(options) => check::run(*options).await,
         Role::Completions(options) => completions::print(&options, cli::command()),
         Role::Man(options) => man_pages::print(&options, cli::command()),

@@ -1,8 +1,13 @@
-//! `evmesh registry`: who is who, without a server.
+//! `evmesh registry`: who is who. By hand, without a server, here; what is asked of a server that runs is in `desk`.
+
+mod desk;
+
+pub(crate) use desk::{Enrol, enrol};
 
 use crate::{
     exit::{Because as _, Failure},
     output::{self, Output},
+    roles::{self, Solo},
 };
 use domain::Name;
 use identity::{Kind, Role, TrustDomain};
@@ -15,7 +20,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// As long as an authority itself is valid.
 const MAX_DAYS: u64 = identity::AUTHORITY_LIFETIME.as_secs() / DAY.as_secs();
 
-/// Makes the authorities of a network, and gives out identities: certificates that say who somebody is.
+/// Makes the authorities of a network, gives out identities (certificates that say who somebody is), and takes them
+/// back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -32,6 +38,22 @@ enum Command {
     ///
     /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise.
     Issue(Issue),
+
+    /// The registry itself: it gives out identities for tokens, and renews them.
+    Run(Box<Solo<registry::Options>>),
+
+    /// Makes a token, with which somebody gets an identity: 'evmesh enrol'. It works once, for 15 minutes.
+    Token(desk::Token),
+
+    /// Who is enrolled, and until when.
+    List(desk::List),
+
+    /// Takes back every certificate of somebody, and its tokens that wait. It is for ever: enrolled again, it has
+    /// another key.
+    Revoke(desk::Revoke),
+
+    /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.
+    Renew(desk::Renew),
 }
 
 #[derive(Debug, clap::Args)]
@@ -111,10 +133,15 @@ impl From<&Given> for Shown {
 }
 
 /// Does it, and prints what was made.
-pub(crate) fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.command {
         Command::Init(init) => make(init),
         Command::Issue(issue) => give(issue),
+        Command::Run(solo) => Box::pin(roles::registry(*solo)).await,
+        Command::Token(token) => desk::token(token).await,
+        Command::List(list) => desk::list(list).await,
+        Command::Revoke(revoke) => desk::revoke(revoke).await,
+        Command::Renew(renew) => desk::renew(renew).await,
     }
 }
 

@@ -70,6 +70,15 @@ impl Remote {
         }
     }
 
+    /// The registry, as `registry` and `enrol` call it.
+    pub(crate) fn registry(address: &Address, peers: &Peers) -> Self {
+        Self {
+            peer: peers.peer(address, Expected::Registry, CALL_TIMEOUT),
+            what: "the registry",
+            advice: "start it with 'evmesh registry run'; --registry, or the token, says where it is",
+        }
+    }
+
     /// Waits for it; when that takes longer than a second, stderr says so.
     pub(crate) async fn waited<T>(&self, work: impl Future<Output = T>) -> T {
         waiting(|| format!("waiting for {} at {}", self.what, self.peer.address()), work).await

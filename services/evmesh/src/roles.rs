@@ -50,6 +50,13 @@ pub(crate) async fn bridge(solo: Solo<bridge::Options>) -> Result<(), Failure> {
     service.run(stage.shutdown).await.because()
 }
 
+pub(crate) async fn registry(solo: Solo<registry::Options>) -> Result<(), Failure> {
+    // What it has to say is its log.
+    let stage = solo.process.without_panel().begin()?;
+    let service = registry::Service::bind(solo.role).await.because()?;
+    service.run(stage.shutdown).await.because()
+}
+
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
 pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let output = solo.role.output;

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const ROLES: [&str; 12] = [
+const ROLES: [&str; 13] = [
     "central",
     "engine",
     "monitor",
@@ -18,6 +18,7 @@ const ROLES: [&str; 12] = [
     "operator",
     "point",
     "registry",
+    "enrol",
     "check",
     "up",
     "completions",
@@ -104,6 +105,8 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("registry init --trust-domain madrid", "--data"),
         ("registry issue boss/ana --data x --to y", "must be registry, central/NAME"),
         ("registry issue admin/ana --data x --to y --days 0", "--days"),
+        ("enrol", "<TOKEN>"),
+        ("enrol x --identity y", "must be a whole token"),
         ("check", "<ADDR>"),
         ("check https://127.0.0.1:1", "TLS is not supported"),
         ("up --exit", "--requests"),

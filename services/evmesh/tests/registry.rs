@@ -1,8 +1,8 @@
-//! `evmesh registry`: identities made and given out by hand.
+//! `evmesh registry`: identities made and given out by hand, and for tokens.
 
 mod common;
 
-use common::run;
+use common::{PATIENCE, Process, eventually, free_address, run};
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -14,6 +14,13 @@ use tempfile::TempDir;
 struct Network {
     top: TempDir,
     data: String,
+}
+
+impl Network {
+    /// Its first admin's identity.
+    fn admin(&self) -> String {
+        format!("{}/identities/admin", self.data)
+    }
 }
 
 fn begun() -> Network {
@@ -121,4 +128,135 @@ fn identities_are_given_out_and_renewed_by_hand() {
         second.stdout.contains("is spiffe://madrid.example/central/second, by the core authority"),
         "{second:?}"
     );
+}
+
+/// A registry that runs, until it is dropped.
+fn started(network: &Network, address: &str) -> Process {
+    let registry = Process::start(["registry", "run", "--data", &network.data, "--listen", address]);
+    let check = ["check", address, "--identity", &network.admin()];
+    eventually("the registry serves", PATIENCE, || (run(check).code == 0).then_some(()));
+    registry
+}
+
+/// A command that asks it, as somebody.
+fn ask_as(identity: &str, address: &str, words: &[&str]) -> common::Run {
+    run([&["registry"], words, &["--registry", address, "--identity", identity]].concat())
+}
+
+/// As its admin.
+fn ask(network: &Network, address: &str, words: &[&str]) -> common::Run {
+    ask_as(&network.admin(), address, words)
+}
+
+fn token(network: &Network, address: &str, role: &str) -> String {
+    let made = ask(network, address, &["token", role]);
+    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
+    made.stdout.trim().to_owned()
+}
+
+fn refused(run: &common::Run, says: &str) {
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    assert!(run.stderr.contains(says) && run.stderr.lines().count() == 1, "{says}: {run:?}");
+}
+
+const ENGINE: &str = "charge-point/MAD-01/engine";
+
+#[test]
+fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
+    let (network, address) = (begun(), free_address());
+    let mut registry = started(&network, &address);
+    let word = token(&network, &address, ENGINE);
+    let folder = network.path("engine").display().to_string();
+    let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
+    let enrolled = enrol(&word, &folder);
+    assert_eq!(enrolled.stdout, format!("{folder} is spiffe://madrid.example/{ENGINE}\n"), "{enrolled:?}");
+    let names: Vec<_> = files(Path::new(&folder)).into_iter().collect();
+    let private =
+        ["certificate.pem", "core.pem", "key.pem", "network.pem"].map(|name| (name.to_owned(), 0o600));
+    assert_eq!(names, private);
+    let file = |name: &str| fs::read_to_string(Path::new(&folder).join(name)).unwrap();
+    let (certificate, key) = (file("certificate.pem"), file("key.pem"));
+    refused(
+        &enrol(&word, &folder),
+        "is the identity of spiffe://madrid.example/charge-point/MAD-01/engine already",
+    );
+
+    // Its answer was lost, and the registry was killed.
+    registry.kill();
+    let said = registry.text();
+    let registry = started(&network, &address);
+    fs::remove_file(Path::new(&folder).join("certificate.pem")).unwrap();
+    assert_eq!(enrol(&word, &folder).code, 0);
+    assert_eq!((file("certificate.pem"), file("key.pem")), (certificate.clone(), key));
+    refused(&enrol(&word, &network.path("thief").display().to_string()), "was used with another key");
+    refused(
+        &enrol(
+            &token(&network, &address, "viewer/ana").replace("madrid", "lisbon"),
+            &network.path("x").display().to_string(),
+        ),
+        "of another network",
+    );
+
+    let renewed = ask_as(&folder, &address, &["renew"]);
+    assert_eq!(renewed.code, 0, "{renewed:?}");
+    assert_eq!(file("certificate.pem"), certificate, "it is young");
+    let listed = ask(&network, &address, &["list"]).stdout;
+    assert!(listed.starts_with(&format!("{ENGINE}  until ")), "{listed}");
+
+    // Nobody has it in a log.
+    let secret = word.rsplit('/').next().unwrap();
+    assert!(
+        said.contains("enrolled") && !said.contains(secret) && !registry.text().contains(secret),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
+    let (network, address) = (begun(), free_address());
+    let _registry = started(&network, &address);
+    let folder = network.path("engine").display().to_string();
+    let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
+    assert_eq!(enrol(&token(&network, &address, ENGINE), &folder).code, 0);
+    let waiting = token(&network, &address, ENGINE);
+    let revoked = ask(&network, &address, &["revoke", ENGINE]);
+    assert_eq!(revoked.stdout, format!("{ENGINE} is revoked, and has no token\n"), "{revoked:?}");
+    assert!(ask(&network, &address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
+    refused(&ask_as(&folder, &address, &["renew"]), "this identity was revoked");
+    let second = network.path("second").display().to_string();
+    refused(&enrol(&waiting, &second), "this token is not known");
+    assert_eq!(enrol(&token(&network, &address, ENGINE), &second).code, 0);
+    let json = ask(&network, &address, &["list", "--output", "json"]).json();
+    let certificates = json[0]["certificates"].as_array().unwrap();
+    let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
+    assert_eq!(revoked, [true, false], "{json}");
+    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+}
+
+#[test]
+fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_registry() {
+    let (network, address) = (begun(), free_address());
+    let none =
+        run(["registry", "run", "--data", &network.path("none").display().to_string(), "--listen", &address]);
+    refused(&none, "make one with 'evmesh registry init'");
+    assert!(!network.path("none").exists());
+    let _registry = started(&network, &address);
+    refused(&ask(&network, &address, &["token", "central/main"]), "must not be of the core");
+    let word = token(&network, &address, "viewer/ana");
+    // Of two that would answer: who has no identity of this network, and who is no admin.
+    let viewer = network.path("viewer").display().to_string();
+    assert_eq!(run(["enrol", &word, "--identity", &viewer]).code, 0);
+    refused(&ask_as(&viewer, &address, &["list"]), "may not call ListIdentities");
+    refused(
+        &run(["registry", "list", "--registry", &address]),
+        "something else listens there, or a server with TLS",
+    );
+    // The registry of another network is not the one that its token means.
+    let (other, elsewhere) = (begun(), free_address());
+    let _other = started(&other, &elsewhere);
+    let astray = token(&network, &address, "viewer/eve").replace(&address, &elsewhere);
+    let x = network.path("x").display().to_string();
+    refused(&run(["enrol", &astray, "--identity", &x]), "no authority of this network signed it");
+    let cut = run(["enrol", &word[..word.len() - 1], "--identity", &x]);
+    assert!(cut.code == 2 && !cut.stderr.contains(&word[..40]), "{cut:?}");
 }

@@ -270,3 +270,50 @@ fn an_outcome_does_not_depend_on_who_reads_it() {
     drop(driver.stdout.take()); // as `| head` does
     assert_eq!(driver.wait().unwrap().code(), Some(1));
 }
+
+#[test]
+fn a_secured_network_serves_those_whom_it_has_named_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("requests"), folder.path().join("data"));
+    std::fs::write(&file, "MAD-01\n").unwrap();
+    let more = ["--secure", "--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()];
+    let broker = Broker::open();
+    let mut network = Process::start(up::flags(&broker, &more));
+    network.line(&["1 of 1 requests concluded as expected"], PATIENCE);
+    network.line(&["identities ", "every connection is encrypted"], PATIENCE);
+    let central = network.line(&["central "], PATIENCE);
+    let central = central.split_whitespace().nth(1).unwrap();
+    let identity = |role: &str| data.join("identities").join(role).display().to_string();
+    let tickets = ["operator", "tickets", "--central", central];
+
+    let asked = run([&tickets[..], &["--identity", &identity("admin/admin")]].concat());
+    assert!(asked.code == 0 && asked.stdout.contains("MAD-01"), "{asked:?}");
+    let of_plain = run(tickets);
+    assert!(of_plain.code == 1 && of_plain.stderr.contains("a server with TLS"), "{of_plain:?}");
+    let of_driver = run([&tickets[..], &["--identity", &identity("driver/101")]].concat());
+    assert!(
+        of_driver.code == 1 && of_driver.stderr.contains("driver/101 may not call ListTickets"),
+        "{of_driver:?}"
+    );
+    let other = ["driver", "tickets", "--driver", "102", "--central", central];
+    let of_other = run([&other[..], &["--identity", &identity("driver/101")]].concat());
+    assert!(
+        of_other.code == 1 && of_other.stderr.contains("does not act for another driver"),
+        "{of_other:?}"
+    );
+
+    // No key is anywhere but in its file.
+    let said = network.text();
+    let mut keys = 0;
+    for role in ["central/main", "charge-point/MAD-01/engine", "charge-point/MAD-01/monitor", "admin/admin"] {
+        let key = std::fs::read_to_string(Path::new(&identity(role)).join("key.pem")).unwrap();
+        keys +=
+            key.lines().filter(|line| line.len() == 64).inspect(|line| assert!(!said.contains(line))).count();
+    }
+    assert!(keys >= 8, "{keys}");
+
+    // The next run goes on with the same authorities.
+    network.kill();
+    let mut again = Process::start(up::flags(&broker, &[&more[..], &["--exit"]].concat()));
+    assert_eq!(again.end(EXAMPLE_LIMIT), 0, "{}", again.text());
+}

@@ -7,7 +7,7 @@
 use crate::{
     Identity, Role, TrustDomain,
     hosts::{InvalidHosts, host_names},
-    request::{AskersKey, InvalidRequest, KeyError, new_key, only_pem, read_key},
+    request::{AskersKey, InvalidRequest, KeyError, Request, new_key, only_pem, read_key},
 };
 use domain::Wall;
 use rcgen::{
@@ -277,6 +277,14 @@ fn date(at: Wall) -> Result<OffsetDateTime, AuthorityError> {
 pub fn named_in(certificate_pem: &str) -> Option<Identity> {
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
     uri(&pem.parse_x509().ok()?)?.parse().ok()
+}
+
+/// Does the first certificate of a PEM text belong to this request's key?
+pub fn is_for(certificate_pem: &str, request: &Request) -> bool {
+    let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next().and_then(Result::ok);
+    let key = AskersKey::of_request(request.csr_pem());
+    let (Some(pem), Ok(key)) = (pem, key) else { return false };
+    pem.parse_x509().is_ok_and(|certificate| certificate.public_key().subject_public_key.data == key.bytes())
 }
 
 /// The only URI among a certificate's names.

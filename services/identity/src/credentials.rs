@@ -90,12 +90,13 @@ impl Credentials {
         if newest.0 != now {
             match Loaded::read(&self.0.folder) {
                 Ok(loaded) => {
-                    tracing::info!(identity = %loaded.own.identity, serial = loaded.own.serial, "the identity's files are read again");
+                    let Certified { identity, serial, .. } = &loaded.own;
+                    tracing::info!(%identity, serial, "the identity's files have changed; they count from now on");
                     newest.1 = Arc::new(loaded);
                 }
                 Err(problem) => {
                     let folder = self.0.folder.display();
-                    tracing::warn!(%folder, %problem, "the identity's files have changed and cannot be used; the old ones are");
+                    tracing::warn!(%folder, %problem, "the identity's files have changed, and cannot be used");
                 }
             }
             newest.0 = now;

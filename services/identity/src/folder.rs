@@ -66,7 +66,7 @@ pub fn write(folder: &Path, Folder { core, network, certificate, key }: &Folder)
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn private_folder(folder: &Path) -> Result<(), WriteError> {
     let make = || -> io::Result<u32> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

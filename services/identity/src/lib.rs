@@ -2,13 +2,15 @@
 //!
 //! - [`Identity`]: a name, as certificates carry it: `spiffe://TRUST-DOMAIN/charge-point/MAD-01/engine`;
 //! - [`Authority`]: vouches for names; [`Request`]: a key, and the question for a certificate over it;
+//! - [`EnrolmentToken`]: the word with which somebody gets an identity from the registry;
 //! - [`folder`]: where certificates and keys lie;
-//! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own.
+//! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own;
 //! - [`permissions`]: the one table of who may call which method, and in whose name.
 
 mod authority;
 mod certificate;
 mod credentials;
+mod enrolment_token;
 pub mod folder;
 mod hosts;
 mod name;
@@ -16,10 +18,11 @@ pub mod permissions;
 mod request;
 mod tls;
 
-pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, named_in};
+pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, is_for, named_in};
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, UnusableIdentity};
+pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerprint, sha256};
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};
 pub use request::{AskersKey, InvalidRequest, KeyError, MAX_REQUEST_BYTES, Request};
-pub use tls::{Expected, RENEWABLE_FOR};
+pub use tls::{Expected, Pin};

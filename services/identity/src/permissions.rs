@@ -191,6 +191,12 @@ pub fn row(method: Method) -> Row {
         Method::OperatorForgetChargePoint => of_any(&[Admin]),
         // Says whose word is central's, for ever: whoever has such a key authorises what is billed.
         Method::OperatorTrustSigningKeys => of_any(&[Admin]),
+
+        // Its token, or its key, is the proof: it has no identity yet, or one that has expired.
+        Method::RegistryEnrol | Method::RegistryRenew => any(Callers::Anyone),
+        Method::RegistryCreateEnrolmentToken
+        | Method::RegistryRevokeIdentity
+        | Method::RegistryListIdentities => of_any(&[Admin]),
     }
 }
 

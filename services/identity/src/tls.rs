@@ -6,8 +6,9 @@
 use crate::{
     Certified, Identity, Misnamed, Role, TrustDomain,
     credentials::{Credentials, Loaded, provider},
+    enrolment_token::sha256,
 };
-use domain::ChargePointId;
+use domain::{ChargePointId, enrolment::RENEWABLE_FOR};
 use rustls::{
     ALL_VERSIONS, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
@@ -16,7 +17,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor,
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
         NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
@@ -25,11 +26,7 @@ use rustls::{
     sign::SingleCertAndKey,
     version::TLS13,
 };
-use std::{fmt, sync::Arc, time::Duration};
-
-/// A certificate that has expired opens a connection for so long after: who has one may renew it, and do nothing else.
-/// A charge point that was kept in a garage comes back.
-pub const RENEWABLE_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+use std::{fmt, sync::Arc};
 
 /// HTTP/2, as gRPC speaks it.
 const ALPN: &[u8] = b"h2";
@@ -98,12 +95,35 @@ impl Credentials {
         let loaded = self.newest();
         let builder = ClientConfig::builder_with_provider(provider());
         let key = loaded.key.clone();
-        let verifier = Arc::new(FarSide { trust: Trust(loaded), expected, provider: provider() });
+        let verifier = FarSide::new(Of::Network(Trust(loaded), expected));
         let mut config = builder
             .with_protocol_versions(&TLS13_ALONE)?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+}
+
+/// Whoever wants an identity has none to show. It knows the registry by the fingerprint that its token has.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    pub trust_domain: TrustDomain,
+    /// [`fingerprint`](crate::fingerprint) of the core authority's certificate.
+    pub core: [u8; 32],
+}
+
+impl Pin {
+    /// For the connection to the registry.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, Error> {
+        let verifier = FarSide::new(Of::Enrolment(self.clone()));
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&TLS13_ALONE)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
@@ -236,9 +256,61 @@ impl ClientCertVerifier for Callers {
 /// Who has to be at the other end of a connection that goes out: by its name in the network, and not by its host's.
 #[derive(Debug)]
 struct FarSide {
-    trust: Trust,
-    expected: Expected,
+    of: Of,
     provider: Arc<CryptoProvider>,
+}
+
+/// Who that is, and whose word counts for it.
+#[derive(Debug)]
+enum Of {
+    Network(Trust, Expected),
+    Enrolment(Pin),
+}
+
+impl FarSide {
+    fn new(of: Of) -> Arc<Self> {
+        Arc::new(Self { of, provider: provider() })
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+}
+
+impl Of {
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        signed_by: impl Fn(&RootCertStore) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (found, expected) = match self {
+            Self::Network(trust, expected) => {
+                let found = trust.named(certificate, |authority| {
+                    signed_by(match authority {
+                        Authority::Core => &trust.0.core,
+                        Authority::Network => &trust.0.network,
+                    })
+                })?;
+                (found, expected)
+            }
+            Self::Enrolment(pin) => {
+                let core = intermediates.iter().find(|one| sha256(one) == pin.core);
+                let mut roots = RootCertStore::empty();
+                roots.add(core.ok_or(CertificateError::UnknownIssuer)?.clone().into_owned())?;
+                signed_by(&roots)?;
+                let found = Certified::read(certificate).map_err(misnamed)?.identity;
+                if found.trust_domain != pin.trust_domain {
+                    return Err(misnamed(Misnamed::Network(found)));
+                }
+                (found, &Expected::Registry)
+            }
+        };
+        if !expected.is(&found.role) {
+            return Err(misnamed(Misnamed::Unexpected { found, expected: expected.to_string() }));
+        }
+        Ok(())
+    }
 }
 
 impl ServerCertVerifier for FarSide {
@@ -251,17 +323,10 @@ impl ServerCertVerifier for FarSide {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let parsed = ParsedCertificate::try_from(certificate)?;
-        let found = self.trust.named(certificate, |authority| {
-            let roots = match authority {
-                Authority::Core => &self.trust.0.core,
-                Authority::Network => &self.trust.0.network,
-            };
-            let algorithms = self.provider.signature_verification_algorithms.all;
+        self.of.check(certificate, intermediates, |roots| {
+            let algorithms = self.algorithms().all;
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
         })?;
-        if !self.expected.is(&found.role) {
-            return Err(misnamed(Misnamed::Unexpected { found, expected: self.expected.to_string() }));
-        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -271,8 +336,7 @@ impl ServerCertVerifier for FarSide {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
+        verify_tls12_signature(message, certificate, signed, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -281,11 +345,10 @@ impl ServerCertVerifier for FarSide {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
+        verify_tls13_signature(message, certificate, signed, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms().supported_schemes()
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const CENTRAL: &str = "127.0.0.1:50051";
 /// Where an engine is unless told otherwise.
 pub const ENGINE: &str = "127.0.0.1:50061";
+/// Where the registry is unless told otherwise.
+pub const REGISTRY: &str = "127.0.0.1:50081";
 
 /// Durations on the command line are at most so long, a year: beyond, arithmetic on clocks overflows.
 const MAX_SECONDS: f64 = 366.0 * 86_400.0;

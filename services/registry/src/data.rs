@@ -53,6 +53,15 @@ pub enum DataError {
     Exchanged { folder: PathBuf, found: Kind },
     #[error("the folder {} is the identity of {found}; choose another one", folder.display())]
     Anothers { folder: PathBuf, found: Identity },
+    #[error(
+        "the folder {} is the identity of {found} already; choose another one ('evmesh registry renew' renews it)",
+        folder.display()
+    )]
+    Enrolled { folder: PathBuf, found: Identity },
+    #[error("the folder {} is no identity: it has no certificate and key; 'evmesh enrol' gets them", .0.display())]
+    NoIdentity(PathBuf),
+    #[error("what answered is not the registry that was meant: {0}")]
+    Stranger(&'static str),
     #[error("{} {error}", path.display())]
     Key { path: PathBuf, error: KeyError },
     #[error(transparent)]
@@ -97,9 +106,19 @@ impl Data {
         self.folder.join(kind.to_string())
     }
 
+    /// Where the registry that runs keeps its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
     /// Where the key of the core's authority is, until it is moved offline.
     pub fn core_key(&self) -> PathBuf {
         self.authority_folder(Kind::Core).join(KEY)
+    }
+
+    /// The registry's own identity, as [`Data::init`] makes it.
+    pub fn own_identity(&self) -> PathBuf {
+        self.folder.join("identities").join("registry")
     }
 
     /// Makes the authorities of a network, and the identities that it begins with, in this order: the registry's,
@@ -174,7 +193,11 @@ impl Data {
     }
 
     /// An authority with its key.
-    fn authority(&self, kind: Kind) -> Result<Authority, DataError> {
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or not whole.
+    pub(crate) fn authority(&self, kind: Kind) -> Result<Authority, DataError> {
         let folder = self.authority_folder(kind);
         let certificate = self.certificate(kind)?;
         let path = folder.join(KEY);
@@ -187,7 +210,12 @@ impl Data {
         }
     }
 
-    fn certificate(&self, kind: Kind) -> Result<String, DataError> {
+    /// An authority's certificate, which stays where its key does not.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub(crate) fn certificate(&self, kind: Kind) -> Result<String, DataError> {
         let path = self.authority_folder(kind).join(CERTIFICATE);
         read(&path)?.ok_or_else(|| DataError::NoRegistry(self.folder.clone()))
     }
@@ -195,15 +223,26 @@ impl Data {
 
 /// The key of a folder that is this identity already, or a new one.
 fn request(to: &Path, identity: &Identity) -> Result<Request, DataError> {
-    let found = read(&to.join(CERTIFICATE))?.and_then(|certificate| named_in(&certificate));
-    if let Some(found) = found.filter(|found| found != identity) {
+    if let Some(found) = named(to)?.filter(|found| found != identity) {
         return Err(DataError::Anothers { folder: to.to_owned(), found });
     }
-    let path = to.join(KEY);
-    match read_private(&path)? {
-        Some(key) => Request::with_key(&key).map_err(|error| DataError::Key { path, error }),
+    match own_key(to)? {
+        Some(request) => Ok(request),
         None => Ok(Request::new().map_err(AuthorityError::from)?),
     }
+}
+
+/// Whose identity a folder is.
+pub(crate) fn named(folder: &Path) -> Result<Option<Identity>, DataError> {
+    Ok(read(&folder.join(CERTIFICATE))?.and_then(|certificate| named_in(&certificate)))
+}
+
+/// A request with the key that is in a folder.
+pub(crate) fn own_key(folder: &Path) -> Result<Option<Request>, DataError> {
+    let path = folder.join(KEY);
+    let request =
+        |key: String| Request::with_key(&key).map_err(|error| DataError::Key { path: path.clone(), error });
+    read_private(&path)?.map(request).transpose()
 }
 
 /// What is in a file, if it is there.

@@ -109,6 +109,17 @@ fn who_enrols_anew_takes_the_place_and_the_key_before_renews_no_more() {
 }
 
 #[test]
+fn a_used_token_is_nothing_any_more_once_its_identity_was_enrolled_anew() {
+    let mut world = with_token();
+    world.create(T0, 2, ENGINE).unwrap();
+    world.enrol(T0, 1, 1).unwrap();
+    world.enrol(T0, 2, 2).unwrap();
+    assert_eq!(world.enrol(T0, 1, 1), Err(Denied::TokenUsed));
+    assert_eq!(world.enrol(T0, 1, 2), Err(Denied::TokenUsed), "whose key it is now came with another one");
+    assert_eq!(world.enrol(T0, 2, 2), Ok("2".to_owned()));
+}
+
+#[test]
 fn a_key_is_of_one_identity() {
     let mut world = with_token();
     world.enrol(T0, 1, 1).unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{MAX_HOSTS, MAX_REQUEST_BYTES, Request, check_hosts};
+use crate::{MAX_HOSTS, MAX_REQUEST_BYTES, check_hosts};
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::LazyLock,
@@ -379,6 +379,9 @@ fn a_key_made_before_asks_again_for_itself() {
     assert_eq!(key(&first).bytes().len(), 65);
     assert_ne!(key(&first), key(&Request::new().unwrap()));
     assert!(matches!(Request::with_key("x"), Err(KeyError::Form)));
+    let issued = NETWORK.issue(first.csr_pem(), &named("admin/ana"), &[], DAY, NOW).unwrap();
+    assert!(is_for(&issued.certificate_pem, &again) && !is_for("", &again));
+    assert!(!is_for(&issued.certificate_pem, &Request::new().unwrap()));
 }
 
 #[test]

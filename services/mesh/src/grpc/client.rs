@@ -4,7 +4,7 @@ use super::{
     Address, Failure,
     call_error::CallError,
     circuit_breaker::Breaker,
-    connector::Connector,
+    connector::{Connector, Proof},
     deadline::{self, Deadline},
     methods::{self, Method},
     names::Names,
@@ -60,7 +60,8 @@ const REQUEST_ID: &str = "evmesh-request-id";
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry budget.
+/// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry
+/// budget.
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
@@ -83,15 +84,26 @@ impl Shared {
 }
 
 /// How one role reaches its far sides: by whose identity, and how names are looked up. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Peers {
-    security: Security,
+    proof: Proof,
     names: Names,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self::new(Security::default())
+    }
 }
 
 impl Peers {
     pub fn new(security: Security) -> Self {
-        Self { security, names: Names::default() }
+        Self { proof: Proof::Security(security), names: Names::default() }
+    }
+
+    /// Of who has no identity yet, and calls the registry for one.
+    pub fn enrolling(pin: identity::Pin) -> Self {
+        Self { proof: Proof::Enrolment(pin), names: Names::default() }
     }
 
     /// One connection, without the client stack: for who asks what becomes of it.
@@ -101,7 +113,7 @@ impl Peers {
     }
 
     fn connector(&self, expected: Expected) -> Connector {
-        Connector::new(&self.names, CONNECT_TIMEOUT, self.security.clone(), expected)
+        Connector::new(&self.names, CONNECT_TIMEOUT, self.proof.clone(), expected)
     }
 
     /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.

@@ -1,15 +1,23 @@
 //! How a connection to a far side begins: its name looked up, connected to, and, with an identity, both sides proven.
 
-use super::{names::Names, security::Security, wire::Wire};
+use super::{
+    names::Names,
+    security::{PlainText, Security},
+    wire::Wire,
+};
 use http::Uri;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use identity::Expected;
-use rustls::{CertificateError, Error as TlsError, InvalidMessage, OtherError, pki_types::ServerName};
+use identity::{Expected, Pin};
+use rustls::{
+    CertificateError, ClientConfig, Error as TlsError, InvalidMessage, OtherError, pki_types::ServerName,
+};
 use std::{
     error::Error,
     future::Future,
     io,
-    pin::Pin,
+    net::IpAddr,
+    pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,19 +31,47 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     names: HttpConnector<Names>,
-    security: Security,
+    proof: Proof,
     expected: Expected,
 }
 
-impl Connector {
-    pub(super) fn new(names: &Names, timeout: Duration, security: Security, expected: Expected) -> Self {
-        Self { names: names.connector(timeout), security, expected }
+/// How a far side proves who it is, and who it is that calls.
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    Security(Security),
+    /// Nobody yet, who calls the registry to be somebody.
+    Enrolment(Pin),
+}
+
+impl Proof {
+    fn allows(&self, address: IpAddr) -> Result<(), PlainText> {
+        match self {
+            Self::Security(security) => security.allows(address),
+            Self::Enrolment(_) => Ok(()),
+        }
     }
 
-    async fn secured(security: Security, expected: Expected, stream: TcpStream) -> Result<Wire, BoxError> {
-        security.allows(stream.peer_addr()?.ip())?;
-        let Security::Identity { credentials, .. } = &security else { return Ok(Wire::Plain(stream)) };
-        let connector = TlsConnector::from(credentials.client_config(expected)?);
+    /// `None` for plain text.
+    fn config(&self, expected: Expected) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+        Ok(match self {
+            Self::Security(Security::Identity { credentials, .. }) => {
+                Some(credentials.client_config(expected)?)
+            }
+            Self::Security(Security::Loopback | Security::Insecure) => None,
+            Self::Enrolment(pin) => Some(pin.client_config()?),
+        })
+    }
+}
+
+impl Connector {
+    pub(super) fn new(names: &Names, timeout: Duration, proof: Proof, expected: Expected) -> Self {
+        Self { names: names.connector(timeout), proof, expected }
+    }
+
+    async fn secured(proof: Proof, expected: Expected, stream: TcpStream) -> Result<Wire, BoxError> {
+        proof.allows(stream.peer_addr()?.ip())?;
+        let Some(config) = proof.config(expected)? else { return Ok(Wire::Plain(stream)) };
+        let connector = TlsConnector::from(config);
         // No name is sent: it is not the host's name that is checked.
         let name = ServerName::from(stream.peer_addr()?.ip());
         let stream = connector.connect(name, stream).await.map_err(in_words)?;
@@ -65,20 +101,20 @@ fn in_words(error: io::Error) -> BoxError {
 impl Service<Uri> for Connector {
     type Response = TokioIo<Wire>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, BoxError>> + Send>>;
+    type Future = pin::Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.names.poll_ready(cx).map_err(BoxError::from)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (security, expected) = (self.security.clone(), self.expected.clone());
+        let (proof, expected) = (self.proof.clone(), self.expected.clone());
         let literal = uri.host().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
-        let allowed = literal.map_or(Ok(()), |address| security.allows(address));
+        let allowed = literal.map_or(Ok(()), |address| proof.allows(address));
         let connected = allowed.map(|()| self.names.call(uri));
         Box::pin(async move {
             let stream = connected?.await?.into_inner();
-            Ok(TokioIo::new(Self::secured(security, expected, stream).await?))
+            Ok(TokioIo::new(Self::secured(proof, expected, stream).await?))
         })
     }
 }

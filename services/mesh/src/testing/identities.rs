@@ -42,7 +42,7 @@ impl Identities {
         let authority = if identity.role.is_core() { &self.core } else { &self.network };
         let request = Request::new().expect("a key");
         let issued =
-            authority.issue(&request.csr_pem(), &identity, &[], LIFETIME, since).expect("a certificate");
+            authority.issue(request.csr_pem(), &identity, &[], LIFETIME, since).expect("a certificate");
         self.write(role, issued.certificate_pem, request.key_pem())
     }
 

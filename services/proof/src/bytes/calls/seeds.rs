@@ -2,7 +2,7 @@
 //! what fits together is understood, some by hand.
 
 use super::{METHODS, path};
-use evmesh_proto::{chargepoint, driver, engine, network, operations};
+use evmesh_proto::{chargepoint, driver, engine, network, operations, registry};
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
@@ -22,7 +22,7 @@ pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
         // A stream takes several messages; and now and then the frames themselves are to be spoilt.
         let framed = super::frames::framed(1, &full);
         seeds.extend([[&[at, 1][..], &full].concat(), vec![at, 1], [&[at, 0][..], &framed].concat()]);
-        let by_hand = by_hand().into_iter().filter(|(of, _)| path(method).ends_with(of));
+        let by_hand = by_hand().into_iter().chain(enrolment()).filter(|(of, _)| path(method).ends_with(of));
         seeds.extend(by_hand.map(|(_, message)| [&[at, 1][..], &message].concat()));
         if method.is_client_streaming() {
             seeds.push([&[at, 2][..], &full, &full].concat());
@@ -67,9 +67,20 @@ fn text(field: &str) -> &'static str {
         "instance_id" => "store",
         "monitor_id" => "monitor",
         "page_token" => "",
+        "role" => "charge-point/MAD-01/engine",
+        "hosts" => "10.0.0.7",
         name if name.ends_with("address") => "127.0.0.1:1",
         _ => "MAD-01",
     }
+}
+
+/// With a request that is signed: anything else goes no further.
+fn enrolment() -> [(&'static str, Vec<u8>); 2] {
+    let asker = identity::Request::new().expect("there is randomness");
+    let certificate_request = asker.csr_pem().to_owned();
+    let renew = registry::RenewRequest { certificate_request: certificate_request.clone() };
+    let enrol = registry::EnrolRequest { secret: vec![7; 32], certificate_request };
+    [("/Enrol", enrol.encode_to_vec()), ("/Renew", renew.encode_to_vec())]
 }
 
 fn by_hand() -> Vec<(&'static str, Vec<u8>)> {

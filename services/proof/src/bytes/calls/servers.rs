@@ -7,7 +7,7 @@ use central::{
 };
 use evmesh_proto::store::StoredEngine;
 use mesh::{
-    Shutdown, flags,
+    Shutdown, flags, group_commit,
     grpc::{ServerOptions, Stack},
     kafka::{KafkaOptions, Producer},
     store::{Batch, Store as _},
@@ -15,6 +15,7 @@ use mesh::{
 };
 use prost::Message as _;
 use prost_reflect::MethodDescriptor;
+use registry::{Beginning, Data, Registry};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -23,12 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Nobody listens here.
 const NOWHERE: &str = "127.0.0.1:1";
 
-/// Central and an engine.
+/// Central, an engine and a registry.
 pub(super) struct Servers {
     central: Stack,
     engine: Stack,
+    registry: Stack,
     // They serve as long as these are kept.
     _writer: writer::Running,
+    _registrar: group_commit::Running<registry::Error>,
     stop: Shutdown,
 }
 
@@ -43,13 +46,16 @@ impl Servers {
     pub(super) async fn start() -> anyhow::Result<Self> {
         let stop = Shutdown::new();
         let (central, writer) = central(&stop)?;
-        Ok(Self { central, engine: engine(&stop).await?, _writer: writer, stop })
+        let (registry, registrar) = registry()?;
+        let engine = engine(&stop).await?;
+        Ok(Self { central, engine, registry, _writer: writer, _registrar: registrar, stop })
     }
 
     /// The one that serves this method.
     pub(super) fn of(&mut self, method: &MethodDescriptor) -> &mut Stack {
         match method.parent_service().parent_file().package_name() {
             "evmesh.engine.v1" => &mut self.engine,
+            "evmesh.registry.v1" => &mut self.registry,
             _ => &mut self.central,
         }
     }
@@ -95,6 +101,16 @@ async fn engine(stop: &Shutdown) -> anyhow::Result<Stack> {
     let calls = engine::server(&server(), &service.point()).without_socket();
     tokio::spawn(service.run(stop.clone()));
     Ok(calls)
+}
+
+fn registry() -> anyhow::Result<(Stack, group_commit::Running<registry::Error>)> {
+    let folder = tempfile::tempdir()?;
+    let data = Data::at(folder.path());
+    let (central, admin) = ("main".parse()?, "admin".parse()?);
+    let beginning = Beginning { trust_domain: "bytes".parse()?, central, admin, hosts: Vec::new() };
+    data.init(beginning, mesh::now().wall)?;
+    let (office, running) = registry::start(Registry::open(MemoryStore::new(), &data)?)?;
+    Ok((registry::server(&server(), office, NOWHERE.parse()?).without_socket(), running))
 }
 
 /// A call may wait for a peer that is not there, but not for long.

@@ -1,0 +1,191 @@
+//! `RegistryService`: what comes in is checked, given to the owner, and what was decided shown.
+
+use crate::owner::{Credentials, Office};
+use domain::{
+    Wall,
+    enrolment::{Certificate, Enrolled, TOKEN_LIFETIME, TokenHash},
+};
+use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
+use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
+use mesh::{
+    convert::{InvalidField, page_size, parse, timestamp},
+    grpc::{Address, Failure},
+};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+/// A page is shorter where its identities have many hosts and certificates: gRPC takes 4 MiB.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct RegistryApi {
+    pub(crate) office: Office,
+    /// Where others find the registry.
+    pub(crate) address: Address,
+}
+
+#[tonic::async_trait]
+impl RegistryService for RegistryApi {
+    async fn create_enrolment_token(
+        &self,
+        request: Request<proto::CreateEnrolmentTokenRequest>,
+    ) -> Result<Response<proto::CreateEnrolmentTokenResponse>, Status> {
+        let proto::CreateEnrolmentTokenRequest { role, hosts } = request.into_inner();
+        let role = role_of(&role)?;
+        if role.is_core() {
+            let problem =
+                "must not be of the core: those are given out by hand, with 'evmesh registry issue'";
+            return Err(InvalidField::new("role", problem).into());
+        }
+        check_hosts(&role, &hosts)
+            .map_err(|wrong| Failure::invalid("hosts", format!("are wrong: {wrong}")))?;
+        let secret = Secret::random().map_err(Failure::internal)?;
+        let hash = TokenHash(sha256(&secret.0));
+        let path = role.to_string();
+        let registry = self.address.to_string();
+        let made = self.office.decide(move |rules, now, batch| {
+            rules.create_token(now, batch, (hash, path.into(), hosts))?;
+            let core =
+                rules.core_fingerprint().ok_or_else(|| Failure::internal("no one core certificate"))?;
+            let trust_domain = rules.trust_domain().clone();
+            Ok((EnrolmentToken { trust_domain, registry, core, secret }, now.wall + TOKEN_LIFETIME))
+        });
+        let (token, expires) = made.await?;
+        tracing::info!(%role, "a token was made");
+        let expire_time = Some(timestamp(expires));
+        Ok(Response::new(proto::CreateEnrolmentTokenResponse { token: token.word(), expire_time }))
+    }
+
+    async fn enrol(
+        &self,
+        request: Request<proto::EnrolRequest>,
+    ) -> Result<Response<proto::EnrolResponse>, Status> {
+        let proto::EnrolRequest { secret, certificate_request } = request.into_inner();
+        let secret = <[u8; 32]>::try_from(secret.as_slice());
+        let secret = secret.map_err(|_| InvalidField::new("secret", "must have 32 bytes"))?;
+        let asker = asker(&certificate_request)?;
+        let given = self.office.certify(Some(TokenHash(sha256(&secret))), asker).await?;
+        tell("enrolled", &given);
+        Ok(Response::new(proto::EnrolResponse { credentials: Some(credentials(given)) }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<proto::RenewRequest>,
+    ) -> Result<Response<proto::RenewResponse>, Status> {
+        let given = self.office.certify(None, asker(&request.into_inner().certificate_request)?).await?;
+        tell("renewed", &given);
+        Ok(Response::new(proto::RenewResponse { credentials: Some(credentials(given)) }))
+    }
+
+    async fn revoke_identity(
+        &self,
+        request: Request<proto::RevokeIdentityRequest>,
+    ) -> Result<Response<proto::RevokeIdentityResponse>, Status> {
+        let role = role_of(&request.into_inner().role)?;
+        let path = role.to_string();
+        let revoked = self.office.decide(move |rules, now, batch| {
+            rules.revoke(now, batch, &path)?;
+            Ok(rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)))
+        });
+        let identity = revoked.await?;
+        tracing::warn!(%role, "revoked");
+        Ok(Response::new(proto::RevokeIdentityResponse { identity }))
+    }
+
+    async fn list_identities(
+        &self,
+        request: Request<proto::ListIdentitiesRequest>,
+    ) -> Result<Response<proto::ListIdentitiesResponse>, Status> {
+        let proto::ListIdentitiesRequest { page_size: size, page_token } = request.into_inner();
+        let size = page_size(size)?;
+        if !page_token.is_empty() && page_token.parse::<Role>().is_err() {
+            let problem = "is not one of this list's; take next_page_token of the page before";
+            return Err(InvalidField::new("page_token", problem).into());
+        }
+        let page = self.office.decide(move |rules, now, _| {
+            let later = rules.enrolments().after(&page_token);
+            Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
+        });
+        Ok(Response::new(page.await?))
+    }
+}
+
+/// The first of these: so many, or as many as fit into [`MAX_PAGE_BYTES`].
+fn page(identities: impl Iterator<Item = proto::Identity>, size: usize) -> proto::ListIdentitiesResponse {
+    let mut page = proto::ListIdentitiesResponse::default();
+    let mut bytes = 0;
+    for identity in identities {
+        bytes += identity.encoded_len();
+        if let Some(last) = page.identities.last()
+            && (page.identities.len() == size || bytes > MAX_PAGE_BYTES)
+        {
+            page.next_page_token = last.role.clone();
+            break;
+        }
+        page.identities.push(identity);
+    }
+    page
+}
+
+fn role_of(path: &str) -> Result<Role, InvalidField> {
+    parse("role", path)
+}
+
+fn asker(request: &str) -> Result<AskersKey, InvalidField> {
+    AskersKey::of_request(request).map_err(|problem| InvalidField::new("certificate_request", problem))
+}
+
+fn tell(what: &str, given: &Credentials) {
+    if let Some(identity) = identity::named_in(&given.chain) {
+        tracing::info!(%identity, "{what}");
+    }
+}
+
+fn credentials(Credentials { chain, core, network }: Credentials) -> proto::Credentials {
+    proto::Credentials { certificate: chain, core_authorities: core, network_authorities: network }
+}
+
+fn shown(role: &str, enrolled: &Enrolled, now: Wall) -> proto::Identity {
+    let certificate = |one: &Certificate| proto::IssuedCertificate {
+        serial: one.serial.clone(),
+        expire_time: Some(timestamp(one.not_after)),
+        revoke_time: one.revoked.map(timestamp),
+    };
+    let earlier = enrolled.earlier.iter().filter(|one| one.not_after > now);
+    proto::Identity {
+        role: role.to_owned(),
+        hosts: enrolled.hosts.clone(),
+        certificates: earlier.chain([&enrolled.newest]).map(certificate).collect(),
+        issue_time: Some(timestamp(enrolled.issued)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities(count: usize, hosts: usize) -> impl Iterator<Item = proto::Identity> {
+        (0..count).map(move |n| proto::Identity {
+            role: format!("viewer/{n:04}"),
+            hosts: vec!["h".repeat(250); hosts],
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_page_has_its_size_and_never_more_bytes_than_its_bound() {
+        let token = |count, size| {
+            let page = page(identities(count, 0), size);
+            (page.identities.len(), page.next_page_token)
+        };
+        assert_eq!(token(0, 2), (0, String::new()));
+        assert_eq!(token(2, 2), (2, String::new()));
+        assert_eq!(token(3, 2), (2, "viewer/0001".to_owned()));
+        let large = page(identities(500, 16), 500);
+        assert!((200..500).contains(&large.identities.len()), "{}", large.identities.len());
+        assert!(large.encoded_len() <= MAX_PAGE_BYTES + 100);
+        assert_eq!(Some(&large.next_page_token), large.identities.last().map(|last| &last.role));
+        assert_eq!(page(identities(2, 8_000), 500).identities.len(), 1, "one comes whatever its size");
+    }
+}
