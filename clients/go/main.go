@@ -5,12 +5,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -38,7 +42,7 @@ const (
 	networkStatusTopic = "network_status"
 )
 
-type options struct{ central, kafka, topicPrefix, driver, chargePoint, place string }
+type options struct{ central, identity, kafka, topicPrefix, driver, chargePoint, place string }
 
 type ticket struct {
 	EnergyWh     uint64 `json:"energy_wh"`
@@ -62,6 +66,7 @@ func main() {
 	log.SetFlags(0)
 	var opts options
 	flag.StringVar(&opts.central, "central", "127.0.0.1:50051", "central's `HOST:PORT`")
+	flag.StringVar(&opts.identity, "identity", "", "the driver's, a folder `DIR`; without it, plain text")
 	flag.StringVar(&opts.kafka, "kafka", "127.0.0.1:9092", "Kafka's `HOST:PORT`")
 	flag.StringVar(&opts.topicPrefix, "topic-prefix", "", "the network's `TEXT` before its topics' names")
 	flag.StringVar(&opts.driver, "driver", "101", "`ID` of who charges")
@@ -80,8 +85,32 @@ func main() {
 	}
 }
 
+// protectionBy an identity, a folder of 'evmesh registry issue', which says who calls, and whom it believes; or none.
+func protectionBy(identity string) (credentials.TransportCredentials, error) {
+	if identity == "" {
+		return insecure.NewCredentials(), nil
+	}
+	own, err := tls.LoadX509KeyPair(filepath.Join(identity, "certificate.pem"), filepath.Join(identity, "key.pem"))
+	if err != nil {
+		return nil, err
+	}
+	core, err := os.ReadFile(filepath.Join(identity, "core.pem"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(core) {
+		return nil, fmt.Errorf("core.pem of %s has no certificate", identity)
+	}
+	return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots}), nil
+}
+
 func run(ctx context.Context, opts options) (result outcome, err error) {
-	connection, err := grpc.NewClient(opts.central, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	protection, err := protectionBy(opts.identity)
+	if err != nil {
+		return result, err
+	}
+	connection, err := grpc.NewClient(opts.central, grpc.WithTransportCredentials(protection))
 	if err != nil {
 		return result, err
 	}

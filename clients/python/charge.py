@@ -6,6 +6,7 @@ People read stderr; the last line on stdout is one JSON object with what came of
 import argparse
 import contextlib
 import json
+import pathlib
 import sys
 import time
 import uuid
@@ -28,6 +29,15 @@ NOTIFICATIONS, NETWORK_STATUS = "driver_notifications", "network_status"
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def channel_to(central: str, identity: str | None) -> grpc.Channel:
+    """In plain text, or with an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes."""
+    if identity is None:
+        return grpc.insecure_channel(central)
+    folder = pathlib.Path(identity)
+    core, key, certificate = ((folder / name).read_bytes() for name in ("core.pem", "key.pem", "certificate.pem"))
+    return grpc.secure_channel(central, grpc.ssl_channel_credentials(core, key, certificate))
 
 
 def charge_points(central: DriverServiceStub) -> list[str]:
@@ -167,6 +177,7 @@ def read_topics(consumer: Consumer, denied_id: str, session: network.Session) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--central", default="127.0.0.1:50051", metavar="HOST:PORT")
+    parser.add_argument("--identity", metavar="DIR", help="the driver's; without it, plain text")
     parser.add_argument("--kafka", default="127.0.0.1:9092", metavar="HOST:PORT")
     parser.add_argument("--topic-prefix", default="", metavar="TEXT", help="that of the network, before its topics' names")
     parser.add_argument("--driver", default="101", metavar="ID", help="who charges")
@@ -176,7 +187,7 @@ def main() -> int:
 
     try:
         with (
-            grpc.insecure_channel(options.central) as channel,
+            channel_to(options.central, options.identity) as channel,
             contextlib.closing(consumer_from_now(options.kafka, options.topic_prefix)) as consumer,
         ):
             central = DriverServiceStub(channel)

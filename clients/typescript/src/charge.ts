@@ -3,11 +3,13 @@
 // People read stderr; the last line on stdout is one JSON object with what came of it.
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { DriverService, RequestChargeRequestSchema } from "../gen/evmesh/driver/v1/driver_service_pb.js";
 import { type Session, SessionOutcome, SessionState } from "../gen/evmesh/network/v1/session_pb.js";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
@@ -22,6 +24,7 @@ type Central = Client<typeof DriverService>;
 const { values: options } = parseArgs({
   options: {
     central: { type: "string", default: "127.0.0.1:50051" },
+    identity: { type: "string" }, // the driver's, a folder; without it, plain text
     kafka: { type: "string", default: "127.0.0.1:9092" },
     "topic-prefix": { type: "string", default: "" }, // that of the network, before its topics' names
     driver: { type: "string", default: "101" }, // who charges
@@ -103,11 +106,16 @@ async function follow(central: Central, session: Session): Promise<Session> {
   return session;
 }
 
+/** In plain text, or with an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes. */
+function connection(): Pick<GrpcTransportOptions, "baseUrl" | "nodeOptions"> {
+  const { central, identity } = options;
+  if (identity === undefined) return { baseUrl: `http://${central}` };
+  const [ca, cert, key] = ["core.pem", "certificate.pem", "key.pem"].map((name) => readFileSync(join(identity, name)));
+  return { baseUrl: `https://${central}`, nodeOptions: { ca, cert, key } };
+}
+
 async function main(): Promise<void> {
-  const transport = createGrpcTransport({
-    baseUrl: `http://${options.central}`,
-    defaultTimeoutMs: CALL_TIMEOUT_MS,
-  });
+  const transport = createGrpcTransport({ ...connection(), defaultTimeoutMs: CALL_TIMEOUT_MS });
   const central = createClient(DriverService, transport);
 
   const ids = await chargePoints(central);

@@ -13,12 +13,17 @@ import evmesh.driver.v1.WatchSessionRequest;
 import evmesh.driver.v1.WatchSessionResponse;
 import evmesh.network.v1.ChargePoint;
 import evmesh.network.v1.Session;
+import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.TlsChannelCredentials;
 import io.grpc.protobuf.StatusProto;
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -52,7 +57,7 @@ public final class Charge {
     public static void main(String[] arguments) throws InterruptedException {
         Options options = Options.parse(arguments);
         ManagedChannel channel =
-                Grpc.newChannelBuilder(options.central(), InsecureChannelCredentials.create()).build();
+                Grpc.newChannelBuilder(options.central(), credentials(options.identity())).build();
         try {
             Outcome outcome = new Charge(DriverServiceGrpc.newBlockingStub(channel), options).run();
             System.out.println(new Gson().toJson(outcome));
@@ -64,6 +69,21 @@ public final class Charge {
             System.exit(1);
         } finally {
             channel.shutdownNow().awaitTermination(CALL_TIMEOUT_S, TimeUnit.SECONDS);
+        }
+    }
+
+    /** None in plain text, or an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes. */
+    private static ChannelCredentials credentials(String identity) {
+        if (identity.isEmpty()) {
+            return InsecureChannelCredentials.create();
+        }
+        try {
+            return TlsChannelCredentials.newBuilder()
+                    .keyManager(new File(identity, "certificate.pem"), new File(identity, "key.pem"))
+                    .trustManager(new File(identity, "core.pem"))
+                    .build();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
         }
     }
 
