@@ -104,7 +104,8 @@ fn named(address: &str, service: &str) -> String {
 }
 
 async fn ask(peers: Peers, options: Options) -> Result<(), (Status, String)> {
-    let Options { address, service, ready, timeout, .. } = options;
+    let Options { address, service, ready, timeout, security, .. } = options;
+    let plain = if security.identity.is_some() { "" } else { "-plaintext " };
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
         let advice = "is it started, and is this the address of central, an engine or a monitor?";
@@ -121,7 +122,7 @@ async fn ask(peers: Peers, options: Options) -> Result<(), (Status, String)> {
         }
         answer.map_err(|status| match (status.code(), status.source()) {
             (Code::NotFound, _) => {
-                let advice = format!("see 'grpcurl {address} list'");
+                let advice = format!("see 'grpcurl {plain}{address} list'");
                 (Status::ServiceUnknown, format!("{what} is not a service of this server: {advice}"))
             }
             (Code::Unimplemented, _) => {

@@ -231,6 +231,15 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
     assert_eq!(revoked, [true, false], "{json}");
     refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+
+    // An admin who was revoked makes no other one.
+    let second = network.path("admin").display().to_string();
+    assert_eq!(enrol(&token(&network, &address, "admin/bob"), &second).code, 0);
+    assert_eq!(ask_as(&second, &address, &["list"]).code, 0);
+    assert_eq!(ask(&network, &address, &["revoke", "admin/bob"]).code, 0);
+    for words in [&["list"][..], &["token", "admin/eve"], &["revoke", "admin/admin"]] {
+        refused(&ask_as(&second, &address, words), "this identity was revoked");
+    }
 }
 
 #[test]

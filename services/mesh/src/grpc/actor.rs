@@ -74,7 +74,7 @@ impl Actor {
         };
         let role = &known.identity.role;
         if known.expires <= now {
-            return Err(expired());
+            return Err(expired(role));
         }
         let callers = row.ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
@@ -85,12 +85,12 @@ impl Actor {
         Err(refused("not_allowed", Failure::new(Code::PermissionDenied, "NOT_ALLOWED", message)))
     }
 
-    /// For how long it may go on with what it may do now; `None`: without end.
-    pub(super) fn lasts(&self, now: Wall) -> Option<Duration> {
+    /// For how long it may go on with what it may do now, and who it is; `None`: without end.
+    pub(super) fn lasts(&self, now: Wall) -> Option<(Duration, Role)> {
         match self {
             Self::Known(known) => {
                 let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
-                Some(Duration::from_millis(left).min(A_YEAR))
+                Some((Duration::from_millis(left).min(A_YEAR), known.identity.role.clone()))
             }
             Self::Unchecked | Self::Stranger => None,
         }
@@ -126,8 +126,8 @@ fn identity_required() -> Failure {
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
-pub(super) fn expired() -> Failure {
-    let message = "your certificate has expired; renew it, or enrol again";
+pub(super) fn expired(role: &Role) -> Failure {
+    let message = format!("the certificate of {role} has expired; renew it, or enrol again");
     refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message))
 }
 

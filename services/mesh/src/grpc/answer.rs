@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
+use identity::Role;
 use std::{
     any::Any,
     pin::Pin,
@@ -109,7 +110,7 @@ pub(super) fn stream(
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
         let lasts = account.shown().actor().lasts(crate::now().wall);
-        let allowed = lasts.map(|lasts| Box::pin(tokio::time::sleep(lasts)));
+        let allowed = lasts.map(|(lasts, role)| (Box::pin(tokio::time::sleep(lasts)), role));
         let rest = Pieces::default();
         Body::new(Answers { open, stopped, silent, allowed, account, rest, untaken: None, ended: false })
     })
@@ -122,8 +123,8 @@ struct Answers {
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Until when its caller's certificate says who that is.
-    allowed: Option<Pin<Box<Sleep>>>,
+    /// Until when its caller's certificate says who that is, and who.
+    allowed: Option<(Pin<Box<Sleep>>, Role)>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.
     rest: Pieces,
@@ -164,10 +165,16 @@ impl http_body::Body for Answers {
             return Poll::Pending;
         }
         open.handed = None;
-        let expired = this.allowed.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready());
+        let expired = this
+            .allowed
+            .as_mut()
+            .and_then(|(until, role)| until.as_mut().poll(cx).is_ready().then(|| actor::expired(role)));
         // What the stream has to say comes first, a last word on the way down included.
-        let end = match Pin::new(&mut open.inner).poll_frame(cx) {
-            _ if expired => last_word(actor::expired().into()),
+        let next = match expired {
+            Some(failure) => Poll::Ready(Some(Ok(Frame::trailers(last_word(failure.into()))))),
+            None => Pin::new(&mut open.inner).poll_frame(cx),
+        };
+        let end = match next {
             Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
                 Ok(trailers) => trailers,
                 Err(frame) => {

@@ -186,6 +186,42 @@ async fn a_renewal_counts_from_the_next_connection_on_and_drops_none() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_its_callers_certificate_and_the_next_call_is_by_the_newer_one() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let almost_an_hour = Duration::from_secs(3600 - 6);
+    let monitor = of_folder(identities.folder_since(MONITOR, ago(almost_an_hour)));
+    let mut client = ChargePointServiceClient::new(peer(&monitor, central.address));
+    let (reports, outgoing) = mpsc::channel(1);
+    let outgoing = ReceiverStream::new(outgoing);
+    let (answers, sent) = tokio::join!(client.report_health(outgoing), reports.send(report("ok")));
+    sent.unwrap();
+    let mut answers = answers.unwrap().into_inner();
+    answers.next().await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), answers.next()).await.unwrap().unwrap();
+    let ended = ended.unwrap_err();
+    assert_eq!(
+        (ended.code(), reason(&ended).unwrap().as_str()),
+        (Code::Unauthenticated, "CERTIFICATE_EXPIRED")
+    );
+    let refused = client.register_charge_point(register("ok")).await.unwrap_err();
+    assert_eq!(reason(&refused).unwrap(), "CERTIFICATE_EXPIRED", "the connection is still there");
+    identities.folder(MONITOR);
+    client.register_charge_point(register("ok")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_stays_who_it_is_whatever_is_put_into_its_folder() {
+    let identities = Identities::new("madrid.example");
+    let folder = identities.folder(MONITOR);
+    let monitor = of_folder(folder.clone());
+    for name in ["certificate.pem", "key.pem"] {
+        fs::copy(identities.folder("admin/ana").join(name), folder.join(name)).unwrap();
+    }
+    assert_eq!(monitor.own().unwrap().to_string(), MONITOR);
+}
+
+#[tokio::test]
 async fn who_shows_no_certificate_hears_that_it_needs_one_and_how_the_server_is() {
     let identities = Identities::new("madrid.example");
     let central = central(&identities).await;
