@@ -302,7 +302,8 @@ mod tests {
         {
             assert_eq!(row_of(path), None, "{path}");
         }
-        assert_eq!(row_of("/grpc.health.v1.Health/Watch").unwrap().callers, Callers::Anyone);
+        assert_eq!(row_of("/grpc.health.v1.Health/Check").unwrap().callers, Callers::Anyone);
+        assert_eq!(row_of("/grpc.health.v1.Health/Watch").unwrap().callers, Callers::Identified);
         let path = "/evmesh.operations.v1.OperatorService/SetPrice";
         assert_eq!(row_of(path), Some(row(Method::OperatorSetPrice)));
         assert_eq!(row(Method::OperatorSetPrice).callers.to_string(), "an operator");

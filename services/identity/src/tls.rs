@@ -1,5 +1,5 @@
-//! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network; a caller may show
-//! none, and is a stranger then.
+//! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network; a caller may
+//! show none, and is a stranger then.
 //!
 //! No session is resumed: that would skip what is checked here. Which of the two authorities vouches for a certificate
 //! must fit what it names, so that who has the registry's key makes no central. An authority signs what it vouches for

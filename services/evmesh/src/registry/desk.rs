@@ -93,8 +93,8 @@ pub(super) struct Renew {
 /// Gets an identity from the registry, for a token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Enrol {
-    /// The token, one word, or '-' to read it from standard input. It is a secret: whoever has it first is who it names,
-    /// and others see the words of a command.
+    /// The token, one word, or '-' to read it from standard input. It is a secret: whoever has it first is who it
+    /// names, and others see the words of a command.
     #[arg(value_name = "TOKEN", env = "EVMESH_ENROL_TOKEN")]
     token: String, // not as a token here: what is wrong with an argument is shown with the argument
 
