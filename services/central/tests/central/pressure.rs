@@ -107,7 +107,8 @@ async fn count(central: &Central, fits: impl Fn(ChargePointStatus) -> bool) -> u
     }
 }
 
-/// A page of the network's status. It is asked for again where the connection was lost: central and all its clients
+/// A page of the network's status. It is asked for again where central has no place for it, and where the connection
+/// was lost: central and all its clients
 /// share this process, and beside a compiler a first word, or a sign of life, waits behind the others' work for longer
 /// than a server waits for it.
 async fn page(central: &Central, page_token: String) -> operations::GetNetworkStatusResponse {
@@ -115,11 +116,16 @@ async fn page(central: &Central, page_token: String) -> operations::GetNetworkSt
     testing::eventually("central answers its operator", PATIENCE * 6, || async {
         match central.operators.clone().get_network_status(request.clone()).await {
             Ok(page) => Some(page.into_inner()),
-            Err(status) if is_lost(&status) => None,
+            Err(status) if is_lost(&status) || is_asked_again(&status) => None,
             Err(status) => panic!("{status:?}"),
         }
     })
     .await
+}
+
+/// All places were taken, by those who come back: it is to try again.
+fn is_asked_again(status: &Status) -> bool {
+    mesh::grpc::reason(status).as_deref() == Some("OVERLOADED")
 }
 
 /// Its connection ended before the answer: central said nothing of the call.
