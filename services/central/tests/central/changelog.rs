@@ -148,6 +148,11 @@ async fn a_deleted_store_comes_back_as_it_was() {
     let next = charge(&central, &one, "105", "MAD-01", 700).await;
     assert_eq!(next.price, price, "authorised above the numbers of before, at the price of before");
     central.copied().await;
+    notifications
+        .first("the last ticket", |value| {
+            value["type"] == "TICKET" && value["session_id"] == next.session_id.as_str()
+        })
+        .await;
     central.stop().await;
     assert_eq!(notifications.count("TICKET"), 4, "each once");
 }
