@@ -25,15 +25,11 @@ fn lose(folder: &Path) {
 
 /// With a Kafka that may take its time.
 fn options(folder: &Path, kafka: KafkaOptions) -> Options {
-    let mut options = running_central::options(folder, kafka);
-    options.changelog_wait = PATIENCE;
-    options
+    Options { changelog_wait: PATIENCE, ..running_central::options(folder, kafka) }
 }
 
 fn to_rebuild(folder: &Path, kafka: KafkaOptions) -> Options {
-    let mut options = options(folder, kafka);
-    options.rebuild = true;
-    options
+    Options { rebuild: true, ..options(folder, kafka) }
 }
 
 /// A whole charge, from the request to the ticket.
@@ -148,11 +144,7 @@ async fn a_deleted_store_comes_back_as_it_was() {
     let next = charge(&central, &one, "105", "MAD-01", 700).await;
     assert_eq!(next.price, price, "authorised above the numbers of before, at the price of before");
     central.copied().await;
-    notifications
-        .first("the last ticket", |value| {
-            value["type"] == "TICKET" && value["session_id"] == next.session_id.as_str()
-        })
-        .await;
+    notifications.first("its ticket", |told| told["event_id"] == format!("{}-ticket", next.session_id)).await;
     central.stop().await;
     assert_eq!(notifications.count("TICKET"), 4, "each once");
 }
