@@ -22,7 +22,7 @@ use tonic_health::pb::{
 /// Exit code 0 if it answers SERVING, 1 if it answers anything else or not in time.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The server: HOST:PORT, or http://HOST:PORT. Central, engines and monitors all answer.
+    /// The server: HOST:PORT. Central, engines and monitors all answer.
     #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS")]
     address: Address,
 

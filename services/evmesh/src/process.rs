@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tracing::Level;
-use ui::Panel;
+use ui::{Panel, Warned};
 
 /// After a panel has closed, so many of its errors are printed: they went with its picture.
 const ERRORS_AFTER_PANEL: usize = 10;
@@ -41,6 +41,7 @@ pub(crate) struct Process {
 pub(crate) struct Stage {
     pub(crate) shutdown: Shutdown,
     log: Option<LogRing>,
+    warning: Option<&'static str>,
 }
 
 impl Process {
@@ -62,11 +63,16 @@ impl Process {
         })?;
         // Each connection is an open file. Where the system says no, the limit stays what it was.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
-        Ok(Stage { shutdown: Shutdown::on_signals(self.grace, ui::restore), log })
+        Ok(Stage { shutdown: Shutdown::on_signals(self.grace, ui::restore), log, warning: None })
     }
 }
 
 impl Stage {
+    /// The same, whose panel stands under this warning.
+    pub(crate) fn under(self, warning: Option<&'static str>) -> Self {
+        Self { warning, ..self }
+    }
+
     /// Waits for what comes before the panel opens. What is worth a warning meanwhile is said on stderr: a start that
     /// waits for a port looks like one that hangs.
     pub(crate) async fn begins<T>(&self, work: impl Future<Output = T>) -> T {
@@ -98,7 +104,7 @@ impl Stage {
         service: Pin<Box<dyn Future<Output = Result<(), Failure>> + '_>>,
         panel: impl FnOnce(LogRing) -> P,
     ) -> Result<(), Failure> {
-        let Self { shutdown, log } = self;
+        let Self { shutdown, log, warning } = self;
         let service = async {
             let ended = service.await;
             shutdown.start();
@@ -109,7 +115,7 @@ impl Stage {
             return service.await;
         };
         let panel = async {
-            let closed = ui::show(panel(ring.clone()), shutdown.started()).await;
+            let closed = ui::show(Warned { panel: panel(ring.clone()), warning }, shutdown.started()).await;
             shutdown.start();
             closed
         };

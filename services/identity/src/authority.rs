@@ -5,7 +5,9 @@
 //! authority's word alone: of a request only its public key counts, and the proof that the asker has the other half.
 
 use crate::{
-    Identity, Role, TrustDomain,
+    Certified, Identity, Role, TrustDomain,
+    certificate::uri_names,
+    enrolment_token::hex,
     hosts::{InvalidHosts, host_names},
     request::{AskersKey, InvalidRequest, KeyError, Request, new_key, only_pem, read_key},
 };
@@ -16,7 +18,7 @@ use rcgen::{
 };
 use std::{fmt, time::Duration};
 use time::OffsetDateTime;
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem, prelude::FromDer as _};
+use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer as _};
 
 /// How long an authority's own certificate is valid: ten years.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -146,7 +148,10 @@ impl Authority {
         let name = names.next().unwrap_or_default();
         let kind = [Kind::Core, Kind::Network].into_iter().find(|kind| name.starts_with(&name_prefix(*kind)));
         let kind = kind.ok_or(no_authority("its name does not say which one it is"))?;
-        let trust_domain = uri(&certificate).and_then(|uri| uri.strip_prefix("spiffe://")?.parse().ok());
+        let trust_domain = match uri_names(&certificate).unwrap_or_default()[..] {
+            [uri] => uri.strip_prefix("spiffe://").and_then(|name| name.parse().ok()),
+            _ => None,
+        };
         let trust_domain = trust_domain.ok_or(no_authority("it names no trust domain"))?;
         let not_after = certificate.validity().not_after.timestamp();
         let key = read_key(key_pem)?;
@@ -260,10 +265,6 @@ fn serial() -> Result<[u8; 16], AuthorityError> {
     Ok(serial)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn before(now: Wall, leeway: Duration) -> Wall {
     Wall(now.0.saturating_sub_unsigned(leeway.as_millis().try_into().unwrap_or(u64::MAX)))
 }
@@ -276,7 +277,7 @@ fn date(at: Wall) -> Result<OffsetDateTime, AuthorityError> {
 /// Whom the first certificate of a PEM text names. Whether anybody vouches for it is not looked at.
 pub fn named_in(certificate_pem: &str) -> Option<Identity> {
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
-    uri(&pem.parse_x509().ok()?)?.parse().ok()
+    Certified::read(&pem.contents).ok().map(|certified| certified.identity)
 }
 
 /// Does the first certificate of a PEM text belong to this request's key?
@@ -285,17 +286,6 @@ pub fn is_for(certificate_pem: &str, request: &Request) -> bool {
     let key = AskersKey::of_request(request.csr_pem());
     let (Some(pem), Ok(key)) = (pem, key) else { return false };
     pem.parse_x509().is_ok_and(|certificate| certificate.public_key().subject_public_key.data == key.bytes())
-}
-
-/// The only URI among a certificate's names.
-fn uri<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a str> {
-    let names = &certificate.subject_alternative_name().ok()??.value.general_names;
-    let mut uris = names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    let uri = uris.next()?;
-    uris.next().is_none().then_some(uri)
 }
 
 #[cfg(test)]

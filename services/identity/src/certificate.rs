@@ -47,7 +47,8 @@ impl Certified {
     }
 }
 
-fn uri_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, X509Error> {
+/// Every URI among a certificate's names.
+pub(crate) fn uri_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, X509Error> {
     let Some(names) = certificate.subject_alternative_name()? else { return Ok(Vec::new()) };
     let uri = |name: &'a GeneralName<'_>| match name {
         GeneralName::URI(uri) => Some(*uri),

@@ -82,7 +82,7 @@ pub fn fingerprint(certificate_pem: &str) -> Option<[u8; 32]> {
     Some(sha256(&only_pem(certificate_pem, "CERTIFICATE")?.contents))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

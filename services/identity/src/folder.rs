@@ -69,7 +69,13 @@ pub fn write(folder: &Path, Folder { core, network, certificate, key }: &Folder)
 /// As [`write()`].
 pub fn private_folder(folder: &Path) -> Result<(), WriteError> {
     let make = || -> io::Result<u32> {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // What is in a folder survives a power cut only if the folder's own name does.
+        for above in missing.into_iter().filter_map(Path::parent) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            File::open(above)?.sync_all()?;
+        }
         if fs::read_dir(folder)?.next().is_none() {
             fs::set_permissions(folder, Permissions::from_mode(0o700))?;
         }

@@ -6,7 +6,7 @@
 //! itself: no certificate in between is looked at, since a stranger could send any number of them.
 
 use crate::{
-    Certified, Identity, Misnamed, Role, TrustDomain,
+    Certified, Identity, Kind, Misnamed, Role, TrustDomain,
     credentials::{Credentials, Loaded, provider},
     enrolment_token::sha256,
 };
@@ -156,13 +156,13 @@ impl Trust {
     fn named(
         &self,
         certificate: &CertificateDer<'_>,
-        signed_by: impl Fn(Authority) -> Result<(), Error>,
+        signed_by: impl Fn(Kind) -> Result<(), Error>,
     ) -> Result<Identity, Error> {
-        let by_core = match signed_by(Authority::Core) {
-            Ok(()) => true,
+        let by = match signed_by(Kind::Core) {
+            Ok(()) => Kind::Core,
             Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                signed_by(Authority::Network)?;
-                false
+                signed_by(Kind::Network)?;
+                Kind::Network
             }
             Err(error) => return Err(error),
         };
@@ -170,18 +170,11 @@ impl Trust {
         if identity.trust_domain != self.trust_domain {
             return Err(misnamed(Misnamed::Network(identity)));
         }
-        if identity.role.is_core() != by_core {
+        if Kind::of(&identity.role) != by {
             return Err(misnamed(Misnamed::Authority(identity)));
         }
         Ok(identity)
     }
-}
-
-/// The two authorities of a network.
-#[derive(Debug, Clone, Copy)]
-enum Authority {
-    Core,
-    Network,
 }
 
 fn misnamed(why: Misnamed) -> Error {
@@ -227,8 +220,8 @@ impl ClientCertVerifier for Callers {
     ) -> Result<ClientCertVerified, Error> {
         self.trust.named(certificate, |authority| {
             let verifier = match authority {
-                Authority::Core => &self.core,
-                Authority::Network => &self.network,
+                Kind::Core => &self.core,
+                Kind::Network => &self.network,
             };
             let at = |when| verifier.verify_client_cert(certificate, &[], when).map(|_| ());
             match at(now) {
@@ -301,8 +294,8 @@ impl Of {
             Self::Network(trust, expected) => {
                 let found = trust.named(certificate, |authority| {
                     signed_by(match authority {
-                        Authority::Core => &trust.core,
-                        Authority::Network => &trust.network,
+                        Kind::Core => &trust.core,
+                        Kind::Network => &trust.network,
                     })
                 })?;
                 (found, expected)

@@ -10,6 +10,7 @@ mod table;
 mod terminal;
 mod tiles;
 pub mod values;
+mod warned;
 
 pub use browse::{Browse, KEYS, below};
 pub use crossterm::event::KeyCode;
@@ -17,3 +18,4 @@ pub use cut::{cut, cut_line};
 pub use table::{Cell, Side, Table, WIDTH, columns, short_id, width, wrap};
 pub use terminal::{Panel, changed, colours_on_stderr, is_terminal, restore, show, watching};
 pub use tiles::{Column, Tile, bold, level_colour, messages, room, table, tile};
+pub use warned::Warned;

@@ -77,6 +77,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
         central: Remote::central(&options.central, security(&options.security)?),
         output: options.output,
     };
+    let warning = options.security.warning();
     let work = async {
         match options.command {
             Command::List(list) => desk.central.waited(list.print(&desk)).await,
@@ -89,7 +90,9 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
                 desk.central.waited(order.give(&desk, output)).await
             }
             Command::Watch { plain } => match desk.output.of_no_list()? {
-                Output::Text if !plain && ui::is_terminal() => watch::show(&desk.central, &shutdown).await,
+                Output::Text if !plain && ui::is_terminal() => {
+                    watch::show(&desk.central, warning, &shutdown).await
+                }
                 output => watch::print(&desk.central, output).await,
             },
         }

@@ -33,10 +33,15 @@ pub(super) async fn print(central: &Remote, output: Output) -> Result<(), Failur
 }
 
 /// Shows a panel until `q`, Ctrl-C or the order to stop.
-pub(super) async fn show(central: &Remote, shutdown: &Shutdown) -> Result<(), Failure> {
+pub(super) async fn show(
+    central: &Remote,
+    warning: Option<&'static str>,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     let stream = central.waited(open(central)).await?;
     let seen = watch::Sender::new(Seen::default());
     let panel = WatchPanel::new(central.peer.address().to_string(), seen.subscribe());
+    let panel = ui::Warned { panel, warning };
     tokio::select! {
         failed = follow(central, stream, &seen, |_| Ok(())) => failed,
         closed = ui::show(panel, shutdown.started()) => closed.map_err(|error| Failure::terminal(&error)),

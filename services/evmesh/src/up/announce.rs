@@ -4,16 +4,11 @@ use super::{
     broker::Broker,
     folder::Folder,
     network::Network,
-    protection::{ADMIN, Protection},
+    protection::{ADMIN, DRIVERS, Protection},
 };
-use crate::exit::Failure;
 use identity::folder::{CORE, NETWORK};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
-
-/// Who asks for charges, in the lines to paste.
-const DRIVER: &str = "driver/101";
-const OTHER_DRIVER: &str = "driver/102";
 
 /// Where the parts of a network are, in each form in which that is said.
 #[derive(Debug)]
@@ -28,17 +23,12 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Of a network that is bound.
-    pub(super) fn of(
-        network: &Network,
-        broker: &Broker,
-        folder: &Folder,
-        protection: &Protection,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
-            text: text(network, broker, folder, protection)?,
-            short: short(network, broker, folder, protection)?,
+    pub(super) fn of(network: &Network, broker: &Broker, folder: &Folder, protection: &Protection) -> Self {
+        Self {
+            text: text(network, broker, folder, protection),
+            short: short(network, broker, folder, protection),
             json: json(network, broker, folder, protection),
-        })
+        }
     }
 }
 
@@ -65,12 +55,7 @@ fn json(network: &Network, broker: &Broker, folder: &Folder, protection: &Protec
 }
 
 // Writing to a string cannot fail.
-fn text(
-    network: &Network,
-    broker: &Broker,
-    folder: &Folder,
-    protection: &Protection,
-) -> Result<String, Failure> {
+fn text(network: &Network, broker: &Broker, folder: &Folder, protection: &Protection) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "central        {}", network.central.local_addr());
     let _ = writeln!(text, "kafka          {}", broker.describe());
@@ -92,21 +77,16 @@ fn text(
         let _ = writeln!(text, "{}", ui::cut(&line, ui::width()));
     }
     let _ = writeln!(text, "\nTo paste into another shell:");
-    for (what, line) in lines(network, protection)? {
+    for (what, line) in lines(network, protection) {
         let _ = writeln!(text, "  # {what}\n  {line}");
     }
-    Ok(text)
+    text
 }
 
-fn short(
-    network: &Network,
-    broker: &Broker,
-    folder: &Folder,
-    protection: &Protection,
-) -> Result<String, Failure> {
+fn short(network: &Network, broker: &Broker, folder: &Folder, protection: &Protection) -> String {
     let (central, kafka) = (network.central.local_addr(), broker.address());
-    let (admin, driver) = (protection.flag(ADMIN)?, protection.flag(DRIVER)?);
-    let grpcurl = protection.grpcurl(ADMIN, CORE)?;
+    let (admin, driver) = (protection.flag(ADMIN), protection.flag(DRIVERS[0]));
+    let grpcurl = protection.grpcurl(ADMIN, CORE);
     let mut text = format!(
         "evmesh operator status --central {central}{admin}\n\
          evmesh driver --driver 101 --central {central} --kafka {kafka}{driver}\n\
@@ -119,14 +99,14 @@ fn short(
     for point in &network.points {
         let _ = write!(text, "  {} {}", point.id, point.engine_address());
     }
-    Ok(text)
+    text
 }
 
 /// Each line with what it does.
-fn lines(network: &Network, protection: &Protection) -> Result<Vec<(&'static str, String)>, Failure> {
+fn lines(network: &Network, protection: &Protection) -> Vec<(&'static str, String)> {
     let central = network.central.local_addr();
-    let as_admin = protection.grpcurl(ADMIN, CORE)?;
-    let [as_driver, as_other] = [protection.grpcurl(DRIVER, CORE)?, protection.grpcurl(OTHER_DRIVER, CORE)?];
+    let as_admin = protection.grpcurl(ADMIN, CORE);
+    let [as_driver, as_other] = DRIVERS.map(|driver| protection.grpcurl(driver, CORE));
     let driver = |method, request| call(&as_driver, central, "driver.v1.DriverService", method, request);
     let operator = |method| call(&as_admin, central, "operations.v1.OperatorService", method, "");
     let mut lines = vec![
@@ -142,11 +122,11 @@ fn lines(network: &Network, protection: &Protection) -> Result<Vec<(&'static str
     ];
     if let Some(point) = network.points.first() {
         let (id, engine) = (&point.id, point.engine_address());
-        let as_admin = protection.grpcurl(ADMIN, NETWORK)?;
+        let as_admin = protection.grpcurl(ADMIN, NETWORK);
         let at_engine = |method| call(&as_admin, engine, "engine.v1.EnginePanelService", method, "");
         let named = format!(r#"{{"driver_id": "102", "charge_point_id": "{id}"}}"#);
         let other = call(&as_other, central, "driver.v1.DriverService", "RequestCharge", &named);
-        let status = format!("evmesh operator status --central {central}{}", protection.flag(ADMIN)?);
+        let status = format!("evmesh operator status --central {central}{}", protection.flag(ADMIN));
         lines.extend([
             ("a charge at one charge point", other),
             ("its engine's state", at_engine("GetPanel")),
@@ -155,7 +135,7 @@ fn lines(network: &Network, protection: &Protection) -> Result<Vec<(&'static str
             ("the operator's tables", status),
         ]);
     }
-    Ok(lines)
+    lines
 }
 
 fn call(caller: &str, server: SocketAddr, service: &str, method: &str, request: &str) -> String {

@@ -22,7 +22,7 @@ use crate::{
 use announce::Addresses;
 use broker::Broker;
 use folder::Folder;
-use mesh::Shutdown;
+use mesh::{Shutdown, kafka::KafkaOptions};
 use network::Network;
 use protection::Protection;
 use scenario::{Says, Scenario};
@@ -37,14 +37,15 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let charge_points = charge_points::load(options.charge_points.as_deref())?;
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
-    let stage = options.process.begin()?;
     let protection = Protection::open(&options, &folder)?;
+    let stage = options.process.begin()?.under(protection.warning());
+    KafkaOptions::at(broker.address()).warn_if_exposed();
     let network =
         stage.begins(Network::bind(&options, charge_points, broker.address(), &folder, &protection)).await?;
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
     let scenario = Scenario::bind(&options, &network, broker.address(), &protection, says).await?;
-    let addresses = Addresses::of(&network, &broker, &folder, &protection)?;
+    let addresses = Addresses::of(&network, &broker, &folder, &protection);
     match options.output {
         Output::Text => output::print(&addresses.text)?,
         Output::Json => output::json_line(&addresses.json)?,

@@ -99,7 +99,7 @@ mod tests {
         let view = View {
             central: network.central.view(),
             driver: None,
-            addresses: Addresses::of(&network, &broker, &folder, &protection).unwrap(),
+            addresses: Addresses::of(&network, &broker, &folder, &protection),
         };
         let whole = picture(&view, 80, 24);
         for line in [

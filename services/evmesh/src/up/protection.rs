@@ -20,6 +20,10 @@ const TRUST_DOMAIN: &str = "evmesh.local";
 const LIFETIME: Duration = Duration::from_secs(397 * 24 * 3600);
 /// Who works for the network's operator, here.
 pub(super) const ADMIN: &str = "admin/admin";
+/// Who asks for charges, in the lines to paste.
+pub(super) const DRIVERS: [&str; 2] = ["driver/101", "driver/102"];
+/// Those of them who are nobody's part of the network.
+const PEOPLE: [&str; 3] = [ADMIN, DRIVERS[0], DRIVERS[1]];
 
 /// How the connections of a whole network are protected.
 #[derive(Debug)]
@@ -53,7 +57,11 @@ impl Protection {
             fs::rename(&unfinished, &at).map_err(failed)?;
         }
         let hosts = options.listen.host().map(str::to_owned).into_iter().collect();
-        Ok(Self::Secured { registry, identities: folder.of("identities"), hosts })
+        let secured = Self::Secured { registry, identities: folder.of("identities"), hosts };
+        for name in PEOPLE {
+            secured.of(name)?;
+        }
+        Ok(secured)
     }
 
     /// What the part of the network with this name is to be told: `central/main`. Its identity is made, or renewed.
@@ -72,6 +80,16 @@ impl Protection {
         Ok(options)
     }
 
+    /// What has to be said as long as the network runs.
+    pub(super) fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::Plain { insecure } => {
+                SecurityOptions { insecure: *insecure, ..SecurityOptions::default() }.warning()
+            }
+            Self::Secured { .. } => None,
+        }
+    }
+
     /// Where the identities are.
     pub(super) fn identities(&self) -> Option<&Path> {
         match self {
@@ -80,16 +98,17 @@ impl Protection {
         }
     }
 
-    /// What a command of evmesh's is told besides, to be this one: nothing, or ` --identity DIR`.
-    pub(super) fn flag(&self, name: &str) -> Result<String, Failure> {
-        let folder = self.of(name)?.identity;
-        Ok(folder.map_or_else(String::new, |folder| format!(" --identity {}", folder.display())))
+    /// What a command of evmesh's is told besides, to be one of [`PEOPLE`]: nothing, or ` --identity DIR`.
+    pub(super) fn flag(&self, name: &str) -> String {
+        let flag = |all: &Path| format!(" --identity {}", all.join(name).display());
+        self.identities().map_or_else(String::new, flag)
     }
 
-    /// What grpcurl is told, to be this one at a server for whom that authority vouches: `core.pem`, `network.pem`.
-    pub(super) fn grpcurl(&self, name: &str, authority: &str) -> Result<String, Failure> {
-        let Some(folder) = self.of(name)?.identity else { return Ok("-plaintext".to_owned()) };
-        let file = |file| folder.join(file).display().to_string();
-        Ok(format!("-cacert {} -cert {} -key {}", file(authority), file(CERTIFICATE), file(KEY)))
+    /// What grpcurl is told, to be one of [`PEOPLE`] at a server for whom that authority vouches: `core.pem`,
+    /// `network.pem`.
+    pub(super) fn grpcurl(&self, name: &str, authority: &str) -> String {
+        let Some(all) = self.identities() else { return "-plaintext".to_owned() };
+        let file = |file| all.join(name).join(file).display().to_string();
+        format!("-cacert {} -cert {} -key {}", file(authority), file(CERTIFICATE), file(KEY))
     }
 }

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::LazyLock,
 };
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 
 const NOW: Wall = Wall(1_800_000_000_500);
 const DAY: Duration = Duration::from_secs(24 * 3600);

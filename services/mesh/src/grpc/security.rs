@@ -27,7 +27,15 @@ pub struct SecurityOptions {
     pub tls12: bool,
 }
 
+/// What is said of it, at each start and in each panel: it fits on a line of 80 columns.
+const INSECURE: &str = "--insecure: plain text on every network; who reaches it reads all, may do all";
+
 impl SecurityOptions {
+    /// What has to be said as long as it runs.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.insecure.then_some(INSECURE)
+    }
+
     /// Reads the identity, if there is one, of somebody who `is` what is wanted here, in words `central/NAME`. What is
     /// not protected is said in the log.
     pub fn open(&self, wanted: &str, is: impl Fn(&Role) -> bool) -> Result<Security, IdentityError> {
@@ -41,9 +49,7 @@ impl SecurityOptions {
             return Ok(Security::Identity { credentials, tls12: self.tls12 });
         }
         if self.insecure {
-            tracing::warn!(
-                "--insecure: connections are plain text on every network; whoever reaches them reads all, and may do all"
-            );
+            tracing::warn!("{INSECURE}");
             return Ok(Security::Insecure);
         }
         Ok(Security::Loopback)
@@ -82,7 +88,7 @@ pub enum Security {
     "without an identity it is plain text, which stays on this machine; give --identity DIR ('evmesh registry' makes \
      one), or --insecure where the network is protected by other means"
 )]
-pub struct PlainText;
+pub(super) struct PlainText;
 
 impl Security {
     /// Who this is; `None` in plain text.

@@ -31,7 +31,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 use state::BrokerWatch;
-use std::str::FromStr;
+use std::{net::IpAddr, str::FromStr};
 
 /// Where Kafka is, and how its clients behave.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,10 +91,31 @@ impl FromStr for Property {
     }
 }
 
+/// Is one of them beyond this machine?
+fn is_exposed(brokers: &str) -> bool {
+    let here = |broker: &str| {
+        let host = broker.trim().rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']);
+        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    };
+    !brokers.split(',').all(here)
+}
+
 impl KafkaOptions {
     /// The defaults, at these brokers.
     pub fn at(brokers: impl Into<String>) -> Self {
         Self { kafka: brokers.into(), ..crate::flags::defaults(&[]) }
+    }
+
+    /// Says in the log that these brokers are reached in plain text over a network; they belong to others, who may have
+    /// protected it.
+    pub fn warn_if_exposed(&self) {
+        if is_exposed(&self.kafka) {
+            let kafka = &self.kafka;
+            tracing::warn!(
+                kafka,
+                "Kafka is reached in plain text: whoever is on the way reads all, and may write"
+            );
+        }
     }
 
     /// The name that a topic has on the broker.
@@ -189,5 +210,20 @@ impl Error {
                     | RDKafkaErrorCode::InvalidRecord
             )
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_broker_of_this_machine_is_out_of_others_reach() {
+        for here in ["127.0.0.1:9092", "localhost:9092, [::1]:9092", "127.0.0.2:1"] {
+            assert!(!is_exposed(here), "{here}");
+        }
+        for away in ["10.0.0.1:9092", "kafka:9092", "127.0.0.1:9092,kafka:9092", "[fd00::1]:9092"] {
+            assert!(is_exposed(away), "{away}");
+        }
     }
 }
