@@ -36,17 +36,23 @@ impl Failure {
         Self::Failed(format!("the terminal failed: {error}; use --plain"))
     }
 
+    /// Why, if there is anything left to say.
+    pub(crate) fn sentence(&self) -> Option<&str> {
+        match self {
+            Self::Usage(text) | Self::Failed(text) | Self::Store(text) => Some(text),
+            Self::Told | Self::Unread => None,
+        }
+    }
+
     /// Prints the sentence, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Usage(text) => (Some(text), 2),
-            Self::Failed(text) => (Some(text), 1),
-            Self::Store(text) => (Some(text), 3),
-            Self::Told => (None, 1),
-            Self::Unread => (None, 0),
-        };
-        text.into_iter().for_each(|text| eprintln!("evmesh: {text}"));
-        ExitCode::from(code)
+        self.sentence().into_iter().for_each(|text| eprintln!("evmesh: {text}"));
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) | Self::Told => 1,
+            Self::Store(_) => 3,
+            Self::Unread => 0,
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod point;
 mod process;
 mod registry;
 mod remote;
+mod renewal;
 mod roles;
 mod tables;
 mod up;

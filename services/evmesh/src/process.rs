@@ -1,8 +1,9 @@
 //! What every long-running process has: its logs, its screen, its end.
 
-use crate::exit::Failure;
+use crate::{exit::Failure, renewal};
 use mesh::{
     Shutdown,
+    grpc::SecurityOptions,
     observability::{self, LogRing, LogWriter, ObservabilityOptions},
 };
 use std::{
@@ -71,6 +72,12 @@ impl Stage {
     /// The same, whose panel stands under this warning.
     pub(crate) fn under(self, warning: Option<&'static str>) -> Self {
         Self { warning, ..self }
+    }
+
+    /// The same, whose identity is renewed as long as the process lives.
+    pub(crate) fn renewing(self, security: &SecurityOptions) -> Self {
+        tokio::spawn(renewal::keep_renewed(security.clone()));
+        self
     }
 
     /// Waits for what comes before the panel opens. What is worth a warning meanwhile is said on stderr: a start that

@@ -39,6 +39,10 @@ enum Command {
     /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise.
     Issue(Issue),
 
+    /// Has the network's authority followed by another one while everybody goes on: 'prepare', a few days later 'switch',
+    /// four months later 'forget'. The registry is restarted after each.
+    Rotate(Rotate),
+
     /// The registry itself: it gives out identities for tokens, and renews them.
     Run(Box<Solo<registry::Options>>),
 
@@ -112,6 +116,26 @@ struct Issue {
     output: Output,
 }
 
+#[derive(Debug, clap::Args)]
+struct Rotate {
+    #[arg(value_enum)]
+    step: RotationStep,
+
+    /// The registry's folder, as 'evmesh registry init' made it.
+    #[arg(long, value_name = "DIR", env = "EVMESH_REGISTRY_DATA")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RotationStep {
+    /// Makes the next authority; whoever renews, which is daily, believes it too from then on.
+    Prepare,
+    /// The next authority signs, and the one before is still believed.
+    Switch,
+    /// The authority before is believed no more: what it signed is a stranger's.
+    Forget,
+}
+
 /// An identity that was given out, for scripts.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -137,6 +161,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.command {
         Command::Init(init) => make(init),
         Command::Issue(issue) => give(issue),
+        Command::Rotate(step) => rotate(&step),
         Command::Run(solo) => Box::pin(roles::registry(*solo)).await,
         Command::Token(token) => desk::token(token).await,
         Command::List(list) => desk::list(list).await,
@@ -174,6 +199,32 @@ fn give(Issue { role, data, to, hosts, days, output }: Issue) -> Result<(), Fail
         Output::Text => output::line(&sentence(&given)),
         Output::Json => output::json(&Shown::from(&given)),
     }
+}
+
+fn rotate(Rotate { step, data: folder }: &Rotate) -> Result<(), Failure> {
+    let data = Data::at(folder);
+    let then = match step {
+        RotationStep::Prepare => {
+            data.prepare_rotation(mesh::now().wall).because()?;
+            "The network's next authority is made. Restart the registry: whoever renews believes it too. After two \
+             days or more: 'evmesh registry rotate switch'."
+        }
+        RotationStep::Switch => {
+            data.switch_rotation().because()?;
+            "The network's next authority signs from the registry's restart on; the one before is believed until \
+             'evmesh registry rotate forget': 120 days from now nothing that it signed can be renewed any more."
+        }
+        RotationStep::Forget => {
+            data.forget_former().because()?;
+            "The network's authority before this one is forgotten. Restart the registry."
+        }
+    };
+    output::line(then)?;
+    output::line(&format!(
+        "What no registry renews (central, and what was given out by hand) has a file network.pem in its folder: copy \
+         {}/identities/registry/network.pem there; it is read without a restart.",
+        folder.display()
+    ))
 }
 
 fn sentence(given: &Given) -> String {

@@ -20,7 +20,7 @@ pub(crate) struct Solo<T: clap::Args> {
 }
 
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
-    let stage = solo.process.begin()?.under(solo.role.security.warning());
+    let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
     let service = stage.begins(central::Service::bind(solo.role)).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
@@ -29,7 +29,7 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
 }
 
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
-    let stage = solo.process.begin()?.under(solo.role.security.warning());
+    let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
     let service = stage.begins(engine::Service::bind(solo.role)).await.because()?;
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
@@ -38,7 +38,7 @@ pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
 }
 
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
-    let stage = solo.process.begin()?.under(solo.role.security.warning());
+    let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
 
     let service = stage.begins(monitor::Service::bind(solo.role)).await.because()?;
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
@@ -48,7 +48,7 @@ pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure>
 
 pub(crate) async fn bridge(solo: Solo<bridge::Options>) -> Result<(), Failure> {
     // What it has to say is its log.
-    let stage = solo.process.without_panel().begin()?;
+    let stage = solo.process.without_panel().begin()?.renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
     let service = bridge::Service::open(solo.role).because()?;
     service.run(stage.shutdown).await.because()
@@ -70,7 +70,7 @@ pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
         // For scripts: no panel comes between the objects.
         driver::Output::Json => solo.process.without_panel(),
     };
-    let stage = process.begin()?.under(solo.role.security.warning());
+    let stage = process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
     let service = driver::Service::bind(solo.role).await.because()?;
     let (view, stop, shutdown) = (service.view(), service.stop(), stage.shutdown.clone());

@@ -2,56 +2,12 @@
 
 mod common;
 
-use common::{PATIENCE, Process, eventually, free_address, run};
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+use common::{
+    free_address,
+    registry::{ask, ask_as, begun, started, token},
+    run,
 };
-use tempfile::TempDir;
-
-/// A network that has just begun.
-struct Network {
-    top: TempDir,
-    data: String,
-}
-
-impl Network {
-    /// Its first admin's identity.
-    fn admin(&self) -> String {
-        format!("{}/identities/admin", self.data)
-    }
-}
-
-fn begun() -> Network {
-    let top = tempfile::tempdir().expect("a folder");
-    let data = top.path().join("registry").display().to_string();
-    let made =
-        run(["registry", "init", "--trust-domain", "madrid.example", "--data", &data, "--host", "c.example"]);
-    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
-    for says in [
-        &format!(
-            "{data}/identities/central is spiffe://madrid.example/central/main, by the core authority, until"
-        ),
-        &format!("{data}/identities/admin is spiffe://madrid.example/admin/admin, by the network authority"),
-        &format!("Now move {data}/core/key.pem offline"),
-    ] {
-        assert!(made.stdout.contains(says.as_str()), "{says}: {made:?}");
-    }
-    assert!(!made.stdout.contains("PRIVATE"), "{made:?}");
-    Network { top, data }
-}
-
-impl Network {
-    fn path(&self, name: &str) -> PathBuf {
-        self.top.path().join(name)
-    }
-
-    fn issue(&self, role: &str, to: &str, more: &[&str]) -> common::Run {
-        let to = self.path(to).display().to_string();
-        run([&["registry", "issue", role, "--data", &self.data, "--to", &to], more].concat())
-    }
-}
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 fn files(folder: &Path) -> Vec<(String, u32)> {
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
@@ -130,30 +86,6 @@ fn identities_are_given_out_and_renewed_by_hand() {
     );
 }
 
-/// A registry that runs, until it is dropped.
-fn started(network: &Network, address: &str) -> Process {
-    let registry = Process::start(["registry", "run", "--data", &network.data, "--listen", address]);
-    let check = ["check", address, "--identity", &network.admin()];
-    eventually("the registry serves", PATIENCE, || (run(check).code == 0).then_some(()));
-    registry
-}
-
-/// A command that asks it, as somebody.
-fn ask_as(identity: &str, address: &str, words: &[&str]) -> common::Run {
-    run([&["registry"], words, &["--registry", address, "--identity", identity]].concat())
-}
-
-/// As its admin.
-fn ask(network: &Network, address: &str, words: &[&str]) -> common::Run {
-    ask_as(&network.admin(), address, words)
-}
-
-fn token(network: &Network, address: &str, role: &str) -> String {
-    let made = ask(network, address, &["token", role]);
-    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
-    made.stdout.trim().to_owned()
-}
-
 fn refused(run: &common::Run, says: &str) {
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
     assert!(run.stderr.contains(says) && run.stderr.lines().count() == 1, "{says}: {run:?}");
@@ -171,8 +103,8 @@ fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
     let enrolled = enrol(&word, &folder);
     assert_eq!(enrolled.stdout, format!("{folder} is spiffe://madrid.example/{ENGINE}\n"), "{enrolled:?}");
     let names: Vec<_> = files(Path::new(&folder)).into_iter().collect();
-    let private =
-        ["certificate.pem", "core.pem", "key.pem", "network.pem"].map(|name| (name.to_owned(), 0o600));
+    let private = ["certificate.pem", "core.pem", "key.pem", "network.pem", "registry"]
+        .map(|name| (name.to_owned(), 0o600));
     assert_eq!(names, private);
     let file = |name: &str| fs::read_to_string(Path::new(&folder).join(name)).unwrap();
     let (certificate, key) = (file("certificate.pem"), file("key.pem"));

@@ -288,5 +288,22 @@ pub fn is_for(certificate_pem: &str, request: &Request) -> bool {
     pem.parse_x509().is_ok_and(|certificate| certificate.public_key().subject_public_key.data == key.bytes())
 }
 
+/// Does a PEM text consist of certificates of such authorities, one or more?
+pub fn are_authorities(certificates_pem: &str, kind: Kind) -> bool {
+    let mut blocks = Pem::iter_from_buffer(certificates_pem.as_bytes()).peekable();
+    let is_one = |pem: Result<Pem, _>| {
+        pem.is_ok_and(|pem| {
+            let certificate = X509Certificate::from_der(&pem.contents);
+            let named = |certificate: X509Certificate<'_>| {
+                let mut names =
+                    certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+                certificate.is_ca() && names.any(|name| name.starts_with(&name_prefix(kind)))
+            };
+            pem.label == "CERTIFICATE" && certificate.is_ok_and(|(_, certificate)| named(certificate))
+        })
+    };
+    blocks.peek().is_some() && blocks.all(is_one)
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ pub const NETWORK: &str = "network.pem";
 pub const CERTIFICATE: &str = "certificate.pem";
 /// The owner's key (PKCS #8).
 pub const KEY: &str = "key.pem";
+/// Where the registry is, HOST:PORT, that gave it and renews it; not there in an identity that was given by hand.
+pub const REGISTRY: &str = "registry";
 
 /// Of a mode, what lets in others than the owner.
 const OTHERS: u32 = 0o077;

@@ -18,7 +18,9 @@ pub mod permissions;
 mod request;
 mod tls;
 
-pub use authority::{AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, is_for, named_in};
+pub use authority::{
+    AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, are_authorities, is_for, named_in,
+};
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, UnusableIdentity};
 pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerprint, sha256};

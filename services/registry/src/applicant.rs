@@ -6,8 +6,8 @@ use crate::{
 };
 use evmesh_proto::registry::Credentials;
 use identity::{
-    AuthorityError, EnrolmentToken, Identity, Request, fingerprint,
-    folder::{self, CERTIFICATE, Folder, KEY},
+    AuthorityError, EnrolmentToken, Identity, Kind, Request, are_authorities, fingerprint,
+    folder::{self, CERTIFICATE, Folder, KEY, NETWORK, REGISTRY},
     is_for, named_in,
 };
 use std::path::{Path, PathBuf};
@@ -72,12 +72,14 @@ impl Applicant {
         if identity.trust_domain != token.trust_domain {
             return Err(DataError::Stranger("its network is not that of the token"));
         }
+        folder::write_file(&self.folder, REGISTRY, &token.registry)?;
         let Credentials { certificate, core_authorities: core, network_authorities: network } = given;
         folder::write(&self.folder, &Folder { core, network, certificate, key: self.request.key_pem() })?;
         Ok(identity)
     }
 
-    /// Keeps a newer certificate, if it is for this key and in this name.
+    /// Keeps a newer certificate, if it is for this key and in this name; and which authorities vouch for the network
+    /// by now. For the core, whose authority is not the registry's, they stay those that they were.
     ///
     /// # Errors
     ///
@@ -87,6 +89,10 @@ impl Applicant {
         if named(&self.folder)?.is_none_or(|before| before != identity) {
             return Err(DataError::Stranger("its certificate is in another name"));
         }
+        if !are_authorities(&given.network_authorities, Kind::Network) {
+            return Err(DataError::Stranger("it names no authorities of a network"));
+        }
+        folder::write_file(&self.folder, NETWORK, &given.network_authorities)?;
         folder::write_file(&self.folder, CERTIFICATE, &given.certificate)?;
         Ok(identity)
     }
@@ -186,7 +192,22 @@ mod tests {
         let other = world.given(again.csr_pem(), "viewer/bob");
         assert!(matches!(again.keep_newer(&other), Err(DataError::Stranger(_))));
         let newer = world.given(again.csr_pem(), "viewer/ana");
+        for wrong in
+            [String::new(), newer.core_authorities.clone(), newer.network_authorities.clone() + "x\n"]
+        {
+            let given = Credentials { network_authorities: wrong, ..newer.clone() };
+            let kept = again.keep_newer(&given);
+            // What follows the last certificate of a file is no part of it.
+            assert_eq!(kept.is_ok(), given.network_authorities.ends_with("x\n"), "{kept:?}");
+        }
+        let both = newer.network_authorities.clone() + &newer.network_authorities;
+        let newer =
+            Credentials { network_authorities: both.clone(), core_authorities: String::new(), ..newer };
         again.keep_newer(&newer).unwrap();
-        assert_eq!(fs::read_to_string(world.folder().join(CERTIFICATE)).unwrap(), newer.certificate);
+        let file = |name: &str| fs::read_to_string(world.folder().join(name)).unwrap();
+        assert_eq!(file(CERTIFICATE), newer.certificate);
+        assert_eq!(file(NETWORK), both);
+        assert_eq!(file(folder::CORE), world.core.certificate_pem());
+        assert_eq!(file(REGISTRY), "127.0.0.1:1");
     }
 }

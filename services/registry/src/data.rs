@@ -1,5 +1,5 @@
-//! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`), and `identities`,
-//! those that a network begins with.
+//! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`; `rotation.rs` has what
+//! else there is for a while), and `identities`, those that a network begins with.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.
@@ -102,7 +102,7 @@ impl Data {
         Self { folder: folder.to_owned() }
     }
 
-    fn authority_folder(&self, kind: Kind) -> PathBuf {
+    pub(crate) fn authority_folder(&self, kind: Kind) -> PathBuf {
         self.folder.join(kind.to_string())
     }
 
@@ -119,6 +119,16 @@ impl Data {
     /// The registry's own identity, as [`Data::init`] makes it.
     pub fn own_identity(&self) -> PathBuf {
         self.folder.join("identities").join("registry")
+    }
+
+    /// The identities that are in the registry's own folder.
+    pub(crate) fn own_identities(&self) -> Result<Vec<PathBuf>, DataError> {
+        let path = self.folder.join("identities");
+        let read = || -> io::Result<Vec<PathBuf>> {
+            let all = fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+            Ok(all.into_iter().filter(|path| path.join(CERTIFICATE).exists()).collect())
+        };
+        read().map_err(|error| DataError::Unreadable { path, error })
     }
 
     /// Makes the authorities of a network, and the identities that it begins with, in this order: the registry's,
@@ -174,19 +184,10 @@ impl Data {
         check_hosts(&role, hosts).map_err(AuthorityError::from)?;
         let kind = Kind::of(&role);
         let authority = self.authority(kind)?;
-        let other = match kind {
-            Kind::Core => Kind::Network,
-            Kind::Network => Kind::Core,
-        };
-        let other = self.certificate(other)?;
         let identity = Identity { trust_domain: authority.trust_domain().clone(), role };
         let request = request(to, &identity)?;
         let issued = authority.issue(request.csr_pem(), &identity, hosts, lifetime, now)?;
-        let own = authority.certificate_pem().to_owned();
-        let (core, network) = match kind {
-            Kind::Core => (own, other),
-            Kind::Network => (other, own),
-        };
+        let (core, network) = (self.certificate(Kind::Core)?, self.network_authorities()?);
         let files = Folder { core, network, certificate: issued.certificate_pem, key: request.key_pem() };
         folder::write(to, &files)?;
         Ok(Given { identity, folder: to.to_owned(), serial: issued.serial, not_after: issued.not_after })

@@ -10,6 +10,7 @@ mod data;
 mod error;
 mod options;
 mod owner;
+mod rotation;
 mod service;
 mod storage;
 
@@ -18,4 +19,5 @@ pub use data::{Beginning, Data, DataError, Given, lifetime};
 pub use error::Error;
 pub use options::Options;
 pub use owner::{Office, Registry};
+pub use rotation::RotationError;
 pub use service::{Service, server, start};

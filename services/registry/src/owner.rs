@@ -27,6 +27,8 @@ pub struct Registry {
     authority: Authority,
     /// The certificates of the core's authorities.
     core: String,
+    /// Those of the network's: more than one while it is followed by another.
+    network: String,
 }
 
 impl fmt::Debug for Registry {
@@ -84,9 +86,9 @@ impl Registry {
     /// If something is not there, or not what it should be.
     pub fn open<S: Store>(mut store: S, data: &Data) -> Result<Owner<Self, S>, Error> {
         let authority = data.authority(Kind::Network)?;
-        let core = data.certificate(Kind::Core)?;
+        let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
-        let rules = Self { enrolments, limits: Limits::default(), authority, core };
+        let rules = Self { enrolments, limits: Limits::default(), authority, core, network };
         Ok(Owner { rules, store })
     }
 
@@ -212,8 +214,7 @@ impl Office {
     ) -> Result<Credentials, Failure> {
         let decide = move |registry: &mut Registry, now, batch: &mut Batch| {
             let settled = registry.certify(now, batch, token, &asker)?;
-            let network = registry.authority.certificate_pem().to_owned();
-            Ok((settled, registry.core.clone(), network))
+            Ok((settled, registry.core.clone(), registry.network.clone()))
         };
         let read = |(Settled { role, chain }, core, network): (Settled, String, String),
                     store: &dyn Store| {

@@ -5,10 +5,11 @@ use crate::{
     json,
     output::{self, Output},
     remote::{Remote, security},
+    renewal,
 };
 use evmesh_proto::registry::{
-    CreateEnrolmentTokenRequest, EnrolRequest, Identity, ListIdentitiesRequest, RenewRequest,
-    RevokeIdentityRequest, registry_service_client::RegistryServiceClient,
+    CreateEnrolmentTokenRequest, EnrolRequest, Identity, ListIdentitiesRequest, RevokeIdentityRequest,
+    registry_service_client::RegistryServiceClient,
 };
 use identity::{EnrolmentToken, Pin, Role};
 use mesh::{
@@ -164,12 +165,7 @@ pub(super) async fn revoke(Revoke { role, at }: Revoke) -> Result<(), Failure> {
 pub(super) async fn renew(Renew { at }: Renew) -> Result<(), Failure> {
     let folder = at.security.identity.clone();
     let folder = folder.ok_or_else(|| Failure::Usage("say which identity: --identity DIR".to_owned()))?;
-    let applicant = Applicant::again(&folder).because()?;
-    let remote = at.remote()?;
-    let request = RenewRequest { certificate_request: applicant.csr_pem().to_owned() };
-    let renewed = remote.waited(client(&remote).renew(request)).await;
-    let given = remote.answer(renewed)?.credentials.unwrap_or_default();
-    let identity = applicant.keep_newer(&given).because()?;
+    let identity = renewal::renew(&folder, &at.remote()?).await?;
     output::line(&format!("{} is {identity}, renewed", folder.display()))
 }
 

@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod process;
+pub mod registry;
 pub mod roles;
 pub mod up;
 
