@@ -150,7 +150,7 @@ fn whose_engine_is_being_heard_when_it_is_revoked_is_not_admitted() {
 
 #[test]
 fn a_restart_in_mid_drain_goes_on_with_what_is_left_of_it() {
-    for (clock, left) in [(0, 10_000), (-365 * 24 * 3_600_000, 30_000), (3_600_000, 0)] {
+    for (clock, left) in [(0, 10_000_u64), (-365 * 24 * 3_600_000, 30_000), (3_600_000, 0)] {
         let mut world = World::with_points(&["A"]);
         let session = world.supplying("d", "A");
         world.identity("A", Standing::Draining);

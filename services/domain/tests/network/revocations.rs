@@ -263,12 +263,9 @@ fn settles(world: &mut World, moment: Moment, session: Option<&SessionId>) {
     let ticket = session.ticket().map(|ticket| (ticket.energy.wh(), ticket.estimated()));
     let expected = match moment {
         Moment::Unconfirmed => Some((1_100, false)),
-        Moment::Review => Some((1_000, false)), // what was believed of it
         _ => moment.started().then_some((1_000, true)),
     };
-    if moment != Moment::Review {
-        assert_eq!(ticket, expected, "{moment:?}");
-    }
+    assert_eq!(ticket, expected, "{moment:?}");
     assert_eq!((session.settled(), world.tickets()), (true, usize::from(moment.started())), "{moment:?}");
     let order = world.order(Order::Forget(cp("A")));
     assert_eq!(world.granted(order), Some(true), "{moment:?}");
