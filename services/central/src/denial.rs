@@ -20,6 +20,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::EngineRefused
         | Reason::EngineSilent
         | Reason::ChargePointMismatch
+        | Reason::IdentityRevoked
         | Reason::SessionAuthorized
         | Reason::SessionNotUnderReview
         | Reason::EnergyAboveReported

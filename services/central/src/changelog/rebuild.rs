@@ -255,7 +255,7 @@ mod tests {
         store::{Begun, begun},
         writer::Writer,
     };
-    use domain::network::{ChargePoint, Facts, Session};
+    use domain::network::{ChargePoint, Facts, Revoked, Session};
     use mesh::{
         kafka::Producer,
         testing::{self, MemoryStore},
@@ -280,6 +280,7 @@ mod tests {
             out_of_order: n == 3,
             never_supplied: n == 4,
             rated: None,
+            revoked: (n == 5).then_some(Revoked::Cut),
         };
         let points = (0..10).map(|n| {
             let point = point(n);

@@ -108,6 +108,8 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
+            // Its connections are not ended here yet: what comes of it is passed over by the rules.
+            Effect::Cut(_) => {}
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::{
     cooling::Who,
     engine::{CallId, EngineRequest},
+    revocation::Revoked,
 };
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::{
@@ -82,6 +83,8 @@ pub struct ChargePoint {
     pub never_supplied: bool,
     /// The most that it delivers, as this store's engine said at most; `None`: it has not.
     pub rated: Option<Power>,
+    /// Its identity does not count any more; `None`: it does, or it has none.
+    pub revoked: Option<Revoked>,
 }
 
 /// Where a free charge point stands in the choice: whether its last try failed, then its price.

@@ -8,6 +8,7 @@ use super::{
     provisional::Registration,
     reply::{Ordered, Registered, Reported},
     request::Asked,
+    revocation::Standing,
     session::{Session, Source, life::Outcome},
     step::Step,
 };
@@ -114,6 +115,9 @@ pub enum Command {
     Copied(Vec<SessionId>),
     /// More of central's signatures can be verified than before.
     KeysTrusted,
+    /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no such
+    /// charge point is registered.
+    Identity { charge_point: ChargePointId, standing: Standing },
     /// Time passes. Comes several times a second.
     Tick,
 }
@@ -171,6 +175,7 @@ impl Command {
             | Self::Broker(_)
             | Self::Copied(_)
             | Self::KeysTrusted
+            | Self::Identity { .. }
             | Self::Tick => None,
         }
     }
@@ -200,6 +205,7 @@ impl Step<'_> {
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
+            Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
             Command::Tick => self.tick(),
         }
     }

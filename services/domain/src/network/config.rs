@@ -16,6 +16,8 @@ pub struct Config {
     /// How long a revocation may stay unanswered before the session ends without the engine's word. With the
     /// ticks' distance it keeps INV-3's 5 s.
     pub revoke_timeout: Duration,
+    /// How long a charge point whose identity is revoked may end what it does before it is cut off.
+    pub revocation_drain: Duration,
     /// How often monitors report; three of these without a word is silence.
     pub report_interval: Duration,
     /// How long a supply may be silent before it ends as faulted.
@@ -70,6 +72,7 @@ impl Default for Config {
             reservation: Duration::from_secs(60),
             reservation_margin: Duration::from_secs(2),
             revoke_timeout: Duration::from_secs(3),
+            revocation_drain: Duration::from_secs(30),
             report_interval: Duration::from_secs(1),
             supply_silence: Duration::from_secs(60),
             settlement: Duration::from_secs(24 * 3600),

@@ -5,6 +5,7 @@ use super::{
     charge_point::{Answering, Link},
     denial::SupplyFailure,
     effect::Level,
+    revocation::Standing,
     session::{
         Session,
         life::{Life, Outcome, Settlement},
@@ -47,10 +48,14 @@ impl Step<'_> {
         let mut lost: Vec<ChargePointId> = Vec::new();
         let mut waiting: Vec<ChargePointId> = Vec::new();
         let mut made_up: Vec<ChargePointId> = Vec::new();
+        let mut draining: Vec<ChargePointId> = Vec::new();
         for (id, point) in self.net.registry.points() {
             match point.link {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
                 Link::Up { .. } | Link::Lost { .. } => {}
+            }
+            if point.stored.standing() == Standing::Draining {
+                draining.push(id.clone());
             }
             if self.is_made_up(point) {
                 made_up.push(id.clone());
@@ -61,6 +66,9 @@ impl Step<'_> {
         self.forget_the_made_up(made_up);
         for id in &lost {
             self.link_lost(id);
+        }
+        for id in &draining {
+            self.drain(id);
         }
         for id in &waiting {
             self.touch(id); // its next call is due

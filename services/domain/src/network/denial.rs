@@ -28,7 +28,7 @@ super::words! {
     ChargePointDisconnected = "CHARGE_POINT_DISCONNECTED",
     /// Its engine is broken, or does not answer.
     ChargePointFaulted = "CHARGE_POINT_FAULTED",
-    /// The operator took it out of service.
+    /// The operator took it out of service, or its identity is revoked.
     ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
     /// It has a session already.
     ChargePointBusy = "CHARGE_POINT_BUSY",
@@ -61,6 +61,8 @@ super::words! {
     ChargePointMismatch = "CHARGE_POINT_MISMATCH",
     /// Too many registrations wait for their engines.
     Overloaded = "OVERLOADED",
+    /// The charge point's identity was taken back.
+    IdentityRevoked = "IDENTITY_REVOKED",
     /// Central takes no new charge points.
     RegistrationClosed = "REGISTRATION_CLOSED",
     /// One address has as many charge points as it may.
@@ -82,7 +84,7 @@ super::words! {
     ReservationExpired = "RESERVATION_EXPIRED",
     /// The driver gave the reservation back.
     ChargeStopped = "CHARGE_STOPPED",
-    /// The operator took the charge point out of service, and the reservation with it.
+    /// The operator took the charge point out of service, or its identity back, and the reservation with it.
     ChargePointOutOfOrder = "CHARGE_POINT_OUT_OF_ORDER",
     ChargePointFaulted = "CHARGE_POINT_FAULTED",
     /// The engine lost its monitor.

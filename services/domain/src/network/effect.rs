@@ -21,6 +21,8 @@ pub enum Effect {
     DeadLetter(String),
     /// A session changed: for those who watch it.
     Changed(SessionId),
+    /// A charge point whose identity is revoked is cut off: from here on nothing of it is listened to.
+    Cut(ChargePointId),
     /// Something that an operator may want to read, and a counter counts.
     Happened(Event),
 }

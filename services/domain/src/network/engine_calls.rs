@@ -88,7 +88,7 @@ impl Step<'_> {
     }
 
     pub(super) fn wanted_call(&self, point: &Point) -> Option<EngineRequest> {
-        if point.call.is_some() {
+        if point.call.is_some() || point.is_cut() {
             return None;
         }
         let registry = &self.net.registry;

@@ -37,6 +37,7 @@ mod reply;
 mod request;
 mod reservation;
 mod review;
+mod revocation;
 mod session;
 mod state;
 mod status;
@@ -59,6 +60,7 @@ pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
 pub use review::Verdict;
+pub use revocation::{Revoked, Standing};
 pub use session::{
     Facts, Session, Source,
     life::{

@@ -7,6 +7,7 @@ use super::{
     effect::Level,
     reply::Reported,
     request::Token,
+    revocation::is_revoked,
     session::{
         life::{Outcome, State},
         lifecycle::Word,
@@ -63,6 +64,9 @@ impl Step<'_> {
             let text = format!("no charge point {id} is registered");
             return self.reply(token, Err(Denial::new(Reason::ChargePointUnknown, text)));
         };
+        if point.is_cut() {
+            return self.reply(token, Err(is_revoked(id)));
+        }
         if point.stored.epoch != epoch {
             let text = format!("a newer registration holds {id}; register again");
             self.happened(Level::Debug, "reports_stale", text.clone());
@@ -72,9 +76,9 @@ impl Step<'_> {
             Link::Up { health, .. } => Some(health),
             Link::Lost { .. } => None,
         };
-        let point = self.point(id);
+        let stored = &self.point(id).stored;
         let news = before != Some(health);
-        let out_of_order = point.stored.out_of_order;
+        let out_of_order = stored.out_of_order || stored.revoked.is_some();
         if news {
             self.health_changed(id, before, health, &reason);
         }

@@ -11,6 +11,7 @@ use super::{
     reply::Ordered,
     request::Asked,
     review::Verdict,
+    revocation::Standing,
     session::{
         Session,
         life::{Outcome, State, Stop},
@@ -111,7 +112,13 @@ impl Step<'_> {
         let open = point.open.clone();
         self.point_changed(id);
         let done = if out_of_order { "out of service" } else { "back in service" };
-        self.happened(Level::Info, "orders", format!("{id} is {done} by the operator's order"));
+        let but = match self.point(id).stored.standing() {
+            Standing::Good => String::new(),
+            Standing::Draining | Standing::Cut => {
+                format!(", and stays out of order: {}", self.point(id).out_of_order_because())
+            }
+        };
+        self.happened(Level::Info, "orders", format!("{id} is {done} by the operator's order{but}"));
         if let Some(session) = open.filter(|_| out_of_order) {
             self.stop(&session, Stop::Operator);
         }
@@ -221,10 +228,7 @@ impl Step<'_> {
                 self.reject(id, denial, Outcome::Stopped, Word::Wanted);
             }
             State::Reserved | State::Supplying => {
-                self.stop(id, Stop::Operator);
-                if self.session(id).is_open() {
-                    self.stop_unheard(id, Stop::Operator); // nobody waits for its engine
-                }
+                self.stop_at_once(id);
             }
             State::Ended(_) => return Ok(0),
         }
@@ -232,8 +236,16 @@ impl Step<'_> {
         Ok(1)
     }
 
+    /// Ends an open session by order, and nobody waits for its engine.
+    pub(super) fn stop_at_once(&mut self, id: &SessionId) {
+        self.stop(id, Stop::Operator);
+        if self.session(id).is_open() {
+            self.stop_unheard(id, Stop::Operator);
+        }
+    }
+
     /// Ends an open session by order: the engine is asked to stop or to revoke it.
-    fn stop(&mut self, id: &SessionId, stop: Stop) {
+    pub(super) fn stop(&mut self, id: &SessionId, stop: Stop) {
         let (state, deadline, now) = (self.session(id).state(), self.revocation_deadline(), self.now.mono);
         let session = self.session_mut(id);
         session.order_stop(stop, deadline, now);
@@ -250,9 +262,9 @@ impl Step<'_> {
         let (reason, text) = match stop {
             Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
             Stop::Operator => {
-                let point = &self.session(id).charge_point;
-                let text = format!("{point} was taken out of service by the operator");
-                (Reason::ChargePointOutOfOrder, text)
+                let point = self.point(&self.session(id).charge_point);
+                let (id, why) = (&point.stored.id, point.out_of_order_because());
+                (Reason::ChargePointOutOfOrder, format!("{id} is out of order: {why}"))
             }
         };
         self.reject(id, Denial::new(reason, text), Outcome::Stopped, Word::Wanted);

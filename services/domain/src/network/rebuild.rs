@@ -6,7 +6,7 @@
 //! taken on an old row's word.
 
 use super::{
-    ChargePoint, Config, Stored,
+    ChargePoint, Config, Standing, Stored,
     session::{
         Session,
         life::{Deadline, Outcome, State},
@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Why a session ended that the rows show as open.
 const SUPERSEDED: &str = "central lost its store; a newer session shows that this one is over";
 const LOST: &str = "the charge point lost its memory";
+const CUT: &str = "the identity of the charge point was revoked";
 
 impl Stored {
     /// Makes the rows fit each other, and safe to go on from:
@@ -27,7 +28,8 @@ impl Stored {
     ///   above all before it, so that every monitor registers again (INV-8);
     /// - a charge point, and a driver, has one open session at most, the newest (INV-2); the others have ended and
     ///   wait for their engine's word;
-    /// - a session of another engine's store than the registered one ends as when that is noticed;
+    /// - a session of another engine's store than the registered one ends as when that is noticed, and one at a charge
+    ///   point that is cut off as when it was;
     /// - a request is not asked of its engine again: the engine is asked to revoke it, and says how far it came.
     pub fn mend(&mut self, config: &Config, now: Now) {
         let mut points: BTreeMap<ChargePointId, ChargePoint> =
@@ -45,8 +47,9 @@ impl Stored {
         let mut taken: (BTreeSet<ChargePointId>, BTreeSet<DriverId>) = Default::default();
         self.sessions.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
         for session in &mut self.sessions {
-            let registered = points.get(&session.charge_point).map(|point| &point.instance);
-            let lost = registered != Some(&session.instance);
+            let registered = points.get(&session.charge_point);
+            let lost = registered.map(|point| &point.instance) != Some(&session.instance);
+            let cut = registered.is_some_and(|point| point.standing() == Standing::Cut);
             if !session.is_open() {
                 if lost {
                     session.lose_store();
@@ -55,6 +58,10 @@ impl Stored {
             }
             if lost {
                 end(session, config, now, LOST, Word::Lost);
+                continue;
+            }
+            if cut {
+                end(session, config, now, CUT, Word::Wanted);
                 continue;
             }
             let (points, drivers) = &mut taken;
@@ -96,5 +103,6 @@ fn unknown(session: &Session) -> ChargePoint {
         out_of_order: false,
         never_supplied: false,
         rated: None,
+        revoked: None,
     }
 }

@@ -16,6 +16,7 @@ use super::{
     reply::Registered,
     request::{Asked, Token},
     reservation::words,
+    revocation::{Standing, is_revoked},
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
 use std::time::Duration;
@@ -129,6 +130,9 @@ impl Step<'_> {
             self.net.config.takes_price(registration.price)?; // it counts the first time
             return self.has_room_for(registration, host);
         };
+        if point.stored.standing() != Standing::Good {
+            return Err(is_revoked(id));
+        }
         if point.stored.never_supplied && point.stored.instance != registration.instance {
             self.net.config.takes_price(registration.price)?;
         }
@@ -271,6 +275,7 @@ impl Step<'_> {
                 out_of_order: false,
                 never_supplied: true,
                 rated: None,
+                revoked: None,
             };
             self.net.forgotten_points.remove(&id);
             self.net.registry.add_point(Point::new(point, now, true));
@@ -302,7 +307,7 @@ impl Step<'_> {
 
     /// Monitors ask again each second: there is a line when it begins and when its reason changes, which may say more
     /// than the answer does.
-    fn registration_refused(
+    pub(super) fn registration_refused(
         &mut self,
         token: Token<Registered>,
         (id, host): (&ChargePointId, &str),
@@ -316,7 +321,8 @@ impl Step<'_> {
     }
 
     pub(super) fn is_made_up(&self, point: &Point) -> bool {
-        let nothing_left = point.open.is_none() && point.ended.is_empty() && !point.stored.out_of_order;
+        let ordered = point.stored.out_of_order || point.stored.revoked.is_some();
+        let nothing_left = point.open.is_none() && point.ended.is_empty() && !ordered;
         let away = |since| self.now.mono.since(since) >= FORGOTTEN_AFTER;
         point.stored.never_supplied
             && nothing_left

@@ -12,6 +12,7 @@ use super::{
     refusals::Refusals,
     registry::Registry,
     request::RequestKey,
+    revocation::{Revoked, Standing},
     session::{Session, Source},
     status::Detail,
 };
@@ -118,10 +119,14 @@ impl Network {
             changed_sessions: BTreeSet::new(),
             left: Vec::new(),
         };
-        for point in stored.charge_points {
+        for mut point in stored.charge_points {
+            if let Some(Revoked::Draining { deadline }) = &mut point.revoked {
+                *deadline = deadline.restored(now, network.config.revocation_drain);
+            }
+            let cut = point.standing() == Standing::Cut; // nobody waits for its engine
             let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
             let id = point.id.clone();
-            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, false) };
+            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, cut) };
             network.registry.add_point(point);
             network.registry.is_at(&id, hosts);
         }

@@ -17,7 +17,7 @@ pub enum Status {
     Faulted,
     /// `SUMINISTRANDO`: it is supplying.
     Supplying,
-    /// `PARADO`: the operator took it out of service.
+    /// `PARADO`: the operator took it out of service, or its identity is revoked.
     OutOfOrder,
     /// `RESERVADO`: a session is being authorised, or waits for its car.
     Reserved,
@@ -27,12 +27,16 @@ pub enum Status {
 
 /// The status table of the design, row by row.
 pub fn status(
+    revoked: bool,
     monitor_ok: bool,
     engine_ok: bool,
     out_of_order: bool,
     session: Option<State>,
     supplies: bool,
 ) -> Status {
+    if revoked {
+        return Status::OutOfOrder;
+    }
     if !monitor_ok {
         return Status::Disconnected;
     }
@@ -100,8 +104,9 @@ impl Point {
 
     pub(super) fn status(&self, registry: &Registry) -> Status {
         let session = registry.open_at(self).map(|session| session.state());
-        let out_of_order = self.stored.out_of_order;
-        status(self.connected(), self.engine_ok(), out_of_order, session, self.supplies.is_some())
+        let (revoked, out_of_order) = (self.stored.revoked.is_some(), self.stored.out_of_order);
+        let (connected, supplies) = (self.connected(), self.supplies.is_some());
+        status(revoked, connected, self.engine_ok(), out_of_order, session, supplies)
     }
 
     /// Why the status is what it is, where that needs saying.
@@ -114,7 +119,7 @@ impl Point {
                 Answering::No => "its engine does not answer central".into(),
                 Answering::Yes => "its monitor says that it is not well".into(),
             },
-            Status::OutOfOrder => "the operator took it out of service".into(),
+            Status::OutOfOrder => self.out_of_order_because().into(),
             Status::Supplying | Status::Reserved | Status::Available => {
                 let doubts = [self.unattested.words(), self.reviews(registry)];
                 doubts.into_iter().filter(|doubt| !doubt.is_empty()).collect::<Vec<_>>().join("; ")

@@ -60,8 +60,12 @@ impl Step<'_> {
 
     fn message(&mut self, message: &Message) {
         let point = &message.charge_point;
-        if self.net.registry.find_point(point).is_none() {
-            return self.dead_letter(format!("no charge point {point} is registered"));
+        match self.net.registry.find_point(point) {
+            None => return self.dead_letter(format!("no charge point {point} is registered")),
+            Some(known) if known.is_cut() => {
+                return self.dead_letter(format!("the identity of {point} was revoked"));
+            }
+            Some(_) => {}
         }
         if message.is_fault() {
             let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };

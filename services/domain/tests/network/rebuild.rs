@@ -14,24 +14,26 @@ fn copying(points: &[&str]) -> World {
     world
 }
 
-/// Central starts on what a changelog had, which these rows stand for.
-fn rebuild(world: &mut World) {
-    let mut stored = Stored {
-        charge_points: world.pages.points.values().cloned().collect(),
-        sessions: world.pages.sessions.values().filter(|session| !session.closed()).cloned().collect(),
-        answers: world.pages.answers.clone().into_iter().collect(),
-        ask_every_engine: true,
-        ..Stored::default()
-    };
-    stored.mend(&world.config, world.now);
-    for point in &stored.charge_points {
-        world.pages.points.insert(point.id.clone(), point.clone());
+impl World {
+    /// Central starts on what a changelog had, which these rows stand for.
+    pub(crate) fn rebuild(&mut self) {
+        let mut stored = Stored {
+            charge_points: self.pages.points.values().cloned().collect(),
+            sessions: self.pages.sessions.values().filter(|session| !session.closed()).cloned().collect(),
+            answers: self.pages.answers.clone().into_iter().collect(),
+            ask_every_engine: true,
+            ..Stored::default()
+        };
+        stored.mend(&self.config, self.now);
+        for point in &stored.charge_points {
+            self.pages.points.insert(point.id.clone(), point.clone());
+        }
+        for session in &stored.sessions {
+            self.pages.sessions.insert(session.id.clone(), session.clone());
+        }
+        self.net = Network::restore(self.config.clone(), self.now, stored);
+        self.calls.clear();
     }
-    for session in &stored.sessions {
-        world.pages.sessions.insert(session.id.clone(), session.clone());
-    }
-    world.net = Network::restore(world.config.clone(), world.now, stored);
-    world.calls.clear();
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn a_rebuilt_network_asks_every_engine_and_every_monitor_registers_again() {
     let mut world = World::with_points(&["A", "B"]);
     let before = world.epoch("A");
     world.now.wall = Wall(0); // the clock is behind
-    rebuild(&mut world);
+    world.rebuild();
     assert!(
         world.pages.points[&cp("A")].epoch > before,
         "whoever reports under the old one is told to register"
@@ -93,7 +95,7 @@ fn a_request_in_mid_authorisation_is_revoked_not_asked_again() {
     {
         let mut world = World::with_points(&["A"]);
         let (_, session) = world.request("d", Target::Named(cp("A")));
-        rebuild(&mut world);
+        world.rebuild();
         world.advance(250, &[]);
         let EngineRequest::Revoke { session: revoked, .. } = world.call("A") else { panic!() };
         assert_eq!(*revoked, session);
@@ -113,7 +115,7 @@ fn of_two_open_sessions_the_newest_is_kept_and_the_other_waits_for_its_engine() 
     world.advance(1_000, &["A", "B"]);
     let new = world.supplying("d", "B");
     world.pages.sessions.insert(old.clone(), stale);
-    rebuild(&mut world);
+    world.rebuild();
     assert_eq!((world.state(&new), world.state(&old)), (State::Supplying, ended(Outcome::Faulted)));
     world.advance(250, &[]);
     let last = record(&old, "d", SupplyState::Ended(SupplyEnd::Completed), 2, 900);
@@ -127,7 +129,7 @@ fn a_session_of_another_store_than_the_registered_one_is_known_to_be_lost() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.pages.points.get_mut(&cp("A")).unwrap().instance = "i2".parse().unwrap();
-    rebuild(&mut world);
+    world.rebuild();
     assert!(world.find(&session).store_lost());
     assert_eq!(world.state(&session), ended(Outcome::Faulted));
 }
@@ -137,7 +139,7 @@ fn a_session_without_its_charge_point_is_not_lost_from_sight() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.pages.points.clear();
-    rebuild(&mut world);
+    world.rebuild();
     let point = &world.pages.points[&cp("A")];
     assert_eq!(point.highest_authorization, world.find(&session).authorization);
     assert_eq!(world.net.open_session(&driver("d")).unwrap().id, session);
@@ -147,7 +149,7 @@ fn a_session_without_its_charge_point_is_not_lost_from_sight() {
 fn a_running_supply_is_not_stopped_for_a_remembered_reservation_elsewhere() {
     let mut world = World::with_points(&["A", "B"]);
     let old = world.reserved("d", "A");
-    rebuild(&mut world);
+    world.rebuild();
     world.advance(250, &[]);
     // A's engine is asked, and says nothing of it; then B's comes with the driver's supply.
     world.answer("A", CallOutcome::Done, None, vec![]);

@@ -14,12 +14,13 @@ fn the_table_cell_by_cell() {
         Some(State::Supplying),
         Some(State::Ended(Outcome::Completed)),
     ];
-    for monitor in [false, true] {
+    for (revoked, monitor) in [(false, false), (false, true), (true, false), (true, true)] {
         for engine in [false, true] {
             for stopped in [false, true] {
                 for session in sessions {
                     for supplies in [false, true] {
                         let expected = match (monitor, engine, stopped, session, supplies) {
+                            _ if revoked => OutOfOrder,
                             (false, _, _, _, _) => Disconnected,
                             (true, false, _, _, _) => Faulted,
                             (true, true, _, Some(State::Supplying), _) | (true, true, _, _, true) => {
@@ -31,8 +32,8 @@ fn the_table_cell_by_cell() {
                             }
                             (true, true, false, None | Some(State::Ended(_)), false) => Available,
                         };
-                        let found = status(monitor, engine, stopped, session, supplies);
-                        let cell = (monitor, engine, stopped, session, supplies);
+                        let found = status(revoked, monitor, engine, stopped, session, supplies);
+                        let cell = (revoked, monitor, engine, stopped, session, supplies);
                         assert_eq!(found, expected, "{cell:?}");
                     }
                 }

@@ -51,6 +51,7 @@ pub(crate) struct World {
     pub(crate) readings: Vec<Notice>,
     pub(crate) dead_letters: Vec<String>,
     pub(crate) events: Vec<Event>,
+    pub(crate) cut: Vec<ChargePointId>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
     /// Cars are plugged in there.
@@ -80,6 +81,7 @@ impl World {
             readings: Vec::new(),
             dead_letters: Vec::new(),
             events: Vec::new(),
+            cut: Vec::new(),
             rated: None,
             plugged_in: false,
             next: 0,
@@ -133,6 +135,10 @@ impl World {
                 Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
                 Effect::Changed(_) => {}
+                Effect::Cut(id) => {
+                    self.calls.remove(&id); // its connections end
+                    self.cut.push(id);
+                }
                 Effect::Happened(event) => self.events.push(event),
             }
         }

@@ -108,6 +108,7 @@ fn central_store() -> Vec<Vec<u8>> {
         out_of_order: false,
         never_supplied: true,
         rated_power_w: 50_000,
+        revoked: Some(store::stored_charge_point::Revoked::DrainDeadlineMs(1_700_000_000_000)),
     };
     let answer = store::StoredAnswer {
         key: b"RequestCharge\x00101\x00r1\x00".to_vec(),

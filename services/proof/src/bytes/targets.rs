@@ -82,6 +82,7 @@ fn disk() -> MemoryStore {
                 out_of_order: false,
                 never_supplied: false,
                 rated: None,
+                revoked: None,
             };
             let mut batch = Batch::default();
             batch.put("cMAD-01", codec::charge_point_value(&point));

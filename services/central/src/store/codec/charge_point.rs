@@ -1,9 +1,12 @@
 //! Charge points.
 
-use super::{decode, encode, id, price};
+use super::{deadline, decode, encode, id, price};
 use crate::error::Unreadable;
-use domain::{Location, Power, network::ChargePoint};
-use evmesh_proto::store::StoredChargePoint;
+use domain::{
+    Location, Power,
+    network::{ChargePoint, Revoked},
+};
+use evmesh_proto::store::{StoredChargePoint, stored_charge_point};
 use mesh::convert::price_stored;
 
 const WHAT: &str = "a charge point";
@@ -21,6 +24,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         out_of_order,
         never_supplied,
         rated,
+        revoked,
     } = point;
     encode(&StoredChargePoint {
         charge_point_id: id.to_string(),
@@ -34,6 +38,10 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         out_of_order: *out_of_order,
         never_supplied: *never_supplied,
         rated_power_w: rated.map_or(0, Power::w),
+        revoked: revoked.map(|revoked| match revoked {
+            Revoked::Draining { deadline } => stored_charge_point::Revoked::DrainDeadlineMs(deadline.wall.0),
+            Revoked::Cut => stored_charge_point::Revoked::Cut(true),
+        }),
     })
 }
 
@@ -51,6 +59,10 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         out_of_order: stored.out_of_order,
         never_supplied: stored.never_supplied,
         rated: Some(Power::from_w(stored.rated_power_w)).filter(|rated| *rated > Power::ZERO),
+        revoked: stored.revoked.map(|revoked| match revoked {
+            stored_charge_point::Revoked::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms) },
+            stored_charge_point::Revoked::Cut(_) => Revoked::Cut,
+        }),
     })
 }
 
@@ -67,6 +79,7 @@ mod tests {
             micros in 0..=10_000_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
             numbers in any::<(u64, u64, bool, bool, u32)>(),
+            revoked in (0..3, 0..4_000_000_000_000_i64),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
@@ -80,6 +93,11 @@ mod tests {
                 out_of_order: numbers.2,
                 never_supplied: numbers.3,
                 rated: (numbers.4 > 0).then(|| Power::from_w(u64::from(numbers.4))),
+                revoked: match revoked {
+                    (0, _) => None,
+                    (1, _) => Some(Revoked::Cut),
+                    (_, ms) => Some(Revoked::Draining { deadline: deadline(ms) }),
+                },
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);
         }

@@ -15,7 +15,7 @@ pub use session::{session, session_value};
 pub use signing_key::{KnownKey, PublicKey, signing_key, signing_key_value};
 
 use crate::{Error, error::Unreadable};
-use domain::Price;
+use domain::{Mono, Price, Wall, network::Deadline};
 use evmesh_proto::store::StoredPrice;
 use mesh::convert::stored_price;
 use std::{cmp::Ordering, fmt::Display};
@@ -46,6 +46,11 @@ fn id<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Res
 
 fn price(what: &'static str, stored: Option<&StoredPrice>) -> Result<Price, Unreadable> {
     stored_price("its price", stored).map_err(|problem| Unreadable::new(what, problem))
+}
+
+/// Its place on this process's clock comes at the start.
+fn deadline(ms: i64) -> Deadline {
+    Deadline { mono: Mono::default(), wall: Wall(ms) }
 }
 
 #[cfg(test)]

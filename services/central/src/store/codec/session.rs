@@ -2,13 +2,12 @@
 //!
 //! What the type cannot hold is refused. Not kept: the live view.
 
-use super::{decode, encode, id, price, request_key, request_key_bytes};
+use super::{deadline, decode, encode, id, price, request_key, request_key_bytes};
 use crate::error::Unreadable;
 use domain::network::{
-    Deadline, Delivered, Disputed, Ending, Facts, Held, Life, Outcome, Session, Settled, Settlement, Stop,
-    Ticket, Told,
+    Delivered, Disputed, Ending, Facts, Held, Life, Outcome, Session, Settled, Settlement, Stop, Ticket, Told,
 };
-use domain::{Currency, Energy, Money, Mono, SupplyEnd, Wall};
+use domain::{Currency, Energy, Money, SupplyEnd, Wall};
 use evmesh_proto::store::{
     StoredAuthorizing, StoredBilled, StoredDelivered, StoredEnded, StoredHeld, StoredLost, StoredOutcome,
     StoredReserved, StoredReview, StoredRevoking, StoredSession, StoredSettled, StoredStop, StoredSupplyEnd,
@@ -249,10 +248,6 @@ fn settlement(
 fn held(stored: StoredHeld) -> Held {
     let StoredHeld { over, revoke } = stored;
     Held { over, revoke }
-}
-
-fn deadline(ms: i64) -> Deadline {
-    Deadline { mono: Mono::default(), wall: Wall(ms) }
 }
 
 fn delivered(stored: Option<StoredDelivered>) -> Result<Delivered, Unreadable> {

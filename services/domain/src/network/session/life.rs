@@ -90,7 +90,7 @@ impl Deadline {
     }
 
     /// As a store kept it: what is left of it, never more than its full length, whatever the wall clock says now.
-    pub(super) fn restored(self, now: Now, full: Duration) -> Self {
+    pub(in crate::network) fn restored(self, now: Now, full: Duration) -> Self {
         let left = u64::try_from(self.wall.0.saturating_sub(now.wall.0)).unwrap_or(0);
         Self::after(now, Duration::from_millis(left).min(full))
     }

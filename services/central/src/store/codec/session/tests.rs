@@ -1,7 +1,7 @@
 //! Every session there can be survives its row, and no other row is read.
 
 use super::*;
-use domain::network::{Method, RequestKey};
+use domain::network::{Deadline, Method, RequestKey};
 use proptest::{option, prelude::*, sample::select};
 
 fn deadlines() -> impl Strategy<Value = Deadline> {

@@ -1,0 +1,198 @@
+//! A charge point whose identity is revoked: it ends what it does, and is cut off; or it is cut off at once. Until it
+//! is enrolled again it is out of order, whatever else is said of it.
+//!
+//! What is to be done follows from what is stored of it, so a restart loses nothing. While it drains, what is open there
+//! is stopped as by the operator's order, and what has ended is settled with its engine as ever. A cut is like a power
+//! cut that lasts: what is open ends without its engine's word, and its ticket waits for that, should the charge point
+//! be enrolled again, up to the settlement deadline.
+
+use super::{
+    ChargePoint, Network, Step,
+    charge_point::{Answering, Link, Point, Unattested},
+    denial::{Denial, Reason},
+    effect::{Effect, Level},
+    reservation::words,
+    session::{
+        Session,
+        life::{Deadline, Stop},
+    },
+};
+use crate::ChargePointId;
+
+/// How a charge point's identity stands, as the registry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Its certificates count.
+    Good,
+    /// Revoked: it ends what it does first.
+    Draining,
+    /// Revoked, and at once.
+    Cut,
+}
+
+/// A charge point's identity is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// It ends what it does, up to then.
+    Draining { deadline: Deadline },
+    /// Nothing of it is listened to, and its engine is not called.
+    Cut,
+}
+
+impl ChargePoint {
+    pub fn standing(&self) -> Standing {
+        match self.revoked {
+            None => Standing::Good,
+            Some(Revoked::Draining { .. }) => Standing::Draining,
+            Some(Revoked::Cut) => Standing::Cut,
+        }
+    }
+}
+
+impl Network {
+    /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
+    pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
+        self.registry.find_point(id).map(|point| point.stored.standing())
+    }
+
+    /// The registered charge points that are cut off, by id.
+    pub fn cut_off(&self) -> impl Iterator<Item = &ChargePointId> {
+        self.registry.points().iter().filter(|(_, point)| point.is_cut()).map(|(id, _)| id)
+    }
+}
+
+impl Point {
+    pub(super) fn is_cut(&self) -> bool {
+        self.stored.standing() == Standing::Cut
+    }
+
+    /// Why it is out of order.
+    pub(super) fn out_of_order_because(&self) -> &'static str {
+        match self.stored.standing() {
+            Standing::Good => "the operator took it out of service",
+            Standing::Draining => {
+                "its identity was revoked: it ends what it does first, and then has to be enrolled again"
+            }
+            Standing::Cut => "its identity was revoked; it has to be enrolled again",
+        }
+    }
+}
+
+/// Why a charge point that is revoked may not register, or report.
+pub(super) fn is_revoked(id: &ChargePointId) -> Denial {
+    Denial::new(Reason::IdentityRevoked, format!("the identity of {id} was revoked; enrol it again"))
+}
+
+/// Is something of it still to come from its engine, or to be said to it?
+fn is_owed(session: &Session) -> bool {
+    let over = session.review().is_some_and(|reported| reported.end.is_some()); // a person's word is waited for
+    !session.closed() && !session.store_lost() && (!over || session.needs_revocation())
+}
+
+impl Step<'_> {
+    /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
+    /// less than an enrolment.
+    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
+        if standing != Standing::Good {
+            self.refuse_newcomers(id);
+        }
+        let Some(point) = self.net.registry.find_point(id) else { return };
+        match (point.stored.standing(), standing) {
+            (Standing::Good, Standing::Good)
+            | (Standing::Draining, Standing::Draining)
+            | (Standing::Cut, Standing::Draining | Standing::Cut) => {}
+            (Standing::Good, Standing::Draining) => {
+                let most = self.net.config.revocation_drain;
+                let deadline = Deadline::after(self.now, most);
+                self.stands(id, Some(Revoked::Draining { deadline }));
+                let text = format!(
+                    "the identity of {id} is revoked: it ends what it does, in {} at most",
+                    words(most)
+                );
+                self.happened(Level::Warn, "identities_revoked", text);
+                self.drain(id);
+            }
+            (Standing::Good | Standing::Draining, Standing::Cut) => self.cut(id),
+            (Standing::Draining | Standing::Cut, Standing::Good) => self.enrolled_again(id),
+        }
+    }
+
+    fn stands(&mut self, id: &ChargePointId, revoked: Option<Revoked>) {
+        self.touch(id);
+        self.point_mut(id).stored.revoked = revoked;
+        self.point_changed(id);
+    }
+
+    /// Whose engine answers only now is not admitted any more, registered or not.
+    fn refuse_newcomers(&mut self, id: &ChargePointId) {
+        let waiting = self.net.provisional.iter();
+        let theirs = waiting.filter(|(_, waiting)| waiting.registration.charge_point == *id);
+        for call in theirs.map(|(call, _)| *call).collect::<Vec<_>>() {
+            if let Some(waiting) = self.net.provisional.remove(&call) {
+                self.registration_refused(waiting.token, (id, &waiting.host), is_revoked(id), None);
+            }
+        }
+    }
+
+    /// One that is to end what it does: what is open stops; it is cut off once nothing is left to do at its engine, or
+    /// its time is over.
+    pub(super) fn drain(&mut self, id: &ChargePointId) {
+        let goes_on = |session: &&Session| session.stop().is_none() && !session.needs_revocation();
+        let open = self.net.registry.open_at(self.point(id)).filter(goes_on);
+        if let Some(session) = open.map(|session| session.id.clone()) {
+            self.stop(&session, Stop::Operator);
+        }
+        let point = self.point(id);
+        let over = match point.stored.revoked {
+            Some(Revoked::Draining { deadline }) => deadline.passed(self.now),
+            Some(Revoked::Cut) | None => false,
+        };
+        if over || self.has_drained(point) {
+            self.cut(id);
+        }
+    }
+
+    fn has_drained(&self, point: &Point) -> bool {
+        point.open.is_none()
+            && point.call.is_none()
+            && !point.ask
+            && point.supplies.is_none()
+            && point.unattested.current.is_none()
+            && point.refused.is_empty()
+            && point.closed.is_empty()
+            && !self.net.registry.ended_at(point).any(is_owed)
+    }
+
+    /// From here on nothing of it is listened to, and its engine is not called.
+    fn cut(&mut self, id: &ChargePointId) {
+        self.stands(id, Some(Revoked::Cut)); // no request goes on there
+        if let Some(open) = self.point(id).open.clone() {
+            self.stop_at_once(&open);
+        }
+        let now = self.now.mono;
+        let point = self.point_mut(id);
+        if point.connected() {
+            point.link = Link::Lost { since: now };
+        }
+        point.stored.epoch = point.stored.epoch.saturating_add(1); // enrolled again, its monitor registers anew (INV-8)
+        point.answering = Answering::Unknown;
+        point.call = None; // what comes of it touches nothing (INV-8)
+        point.supplies = None;
+        point.unattested = Unattested::default();
+        point.closed.clear();
+        point.judged = true; // nobody waits for its engine
+        self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
+        self.push(Effect::Cut(id.clone()));
+    }
+
+    /// It is what its monitor and its engine make of it; what waits for its engine is asked for.
+    fn enrolled_again(&mut self, id: &ChargePointId) {
+        self.stands(id, None);
+        let now = self.now.mono;
+        let point = self.point_mut(id);
+        point.not_before = now;
+        point.failures = 0;
+        point.ask |= !point.ended.is_empty();
+        self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
+    }
+}
