@@ -40,6 +40,10 @@ const EVENTS: &[(&str, &str)] = &[
         "messages_repeated",
         "INV-1: messages that say nothing new: repeats, late ones, and those that an engine's answer outran",
     ),
+    (
+        "messages_unsealed",
+        "INV-10: messages in the name of a charge point that seals its own, and not sealed by it: dead letters",
+    ),
     ("messages_unreadable", "INV-7: messages on cp_telemetry that cannot be read"),
     ("monitors_lost", "INV-3: monitors whose stream ended or fell silent"),
     (
@@ -79,6 +83,7 @@ const EVENTS: &[(&str, &str)] = &[
         "reviews_over",
         "INV-4: reviews that ended at the settlement deadline: nobody decided, and what is believed was billed",
     ),
+    ("sealing", "charge points that began to seal what they tell, or ended it"),
     ("stops_disobeyed", "INV-2: engines that supplied on after they were told to stop; out of service since"),
     ("supplies_silent", "INV-3: supplies ended because nothing was heard of them"),
     ("supplies_started", "INV-1: supplies that started: each gets one ticket"),

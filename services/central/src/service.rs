@@ -136,8 +136,9 @@ impl Service {
             changelog: changelog.clone(),
             lag,
         };
+        let keys = writer.rules.keys();
         let (handle, mut running) = start(writer, outlets, options.engine_timeout, peers)?;
-        let reader = read_telemetry(&options.kafka, position, handle.clone())?;
+        let reader = read_telemetry(&options.kafka, position, handle.clone(), keys)?;
         let roster = roster::spawn(roster, handle.clone(), stop.clone());
         let background = Background {
             options: &options,

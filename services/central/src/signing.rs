@@ -10,6 +10,7 @@ use crate::store::codec::{KnownKey, PublicKey};
 use domain::{ChargePointId, DriverId, InstanceId, NetworkId, Now, Price, SessionId, Wall};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use evmesh_proto::store::{AuthorizationSignature, SignedAuthorization};
+use identity::{KeyName, SealingKey, SealingSecret};
 use mesh::convert::{hex, price_stored};
 use prost::Message as _;
 use std::{
@@ -63,6 +64,8 @@ pub struct Keys {
     known: RwLock<HashMap<PublicKey, NetworkId>>,
     /// What was signed, with its signature.
     valid: Mutex<HashSet<Vec<u8>>>,
+    /// Out of which engines get the keys that they seal telemetry with.
+    sealing: Option<SealingSecret>,
 }
 
 impl fmt::Debug for Keys {
@@ -83,7 +86,22 @@ impl Keys {
         let mut all: HashMap<_, _> = known.iter().map(|known| (known.key, known.network.clone())).collect();
         all.insert(own.verifying_key().to_bytes(), network.clone());
         let (copied, _) = watch::channel(false);
-        Self { own, made, copied, network, known: RwLock::new(all), valid: Mutex::default() }
+        Self { own, made, copied, network, known: RwLock::new(all), valid: Mutex::default(), sealing: None }
+    }
+
+    /// The same, which gives engines keys to seal with, and opens what they sealed.
+    pub(crate) fn with_sealing(self, secret: SealingSecret) -> Self {
+        Self { sealing: Some(secret), ..self }
+    }
+
+    /// What an engine seals its telemetry with from this epoch on.
+    pub(crate) fn telemetry_key(&self, charge_point: &ChargePointId, epoch: u64) -> Option<SealingKey> {
+        self.sealing.as_ref()?.key(charge_point, epoch)
+    }
+
+    /// What a sealed message says, and whose key that was; the error is a sentence for people.
+    pub(crate) fn open(&self, sealed: &[u8]) -> Result<(KeyName, Vec<u8>), &'static str> {
+        self.sealing.as_ref().ok_or("it is sealed, and this central gave nobody a key")?.open(sealed)
     }
 
     /// The row of the key that it signs with.

@@ -38,6 +38,7 @@ fn signed(record: &SupplyRecord) -> proto::SupplyRecord {
 /// All that an answer to central carries.
 pub(crate) fn state_proto(view: &View) -> proto::EngineState {
     proto::EngineState {
+        seals_telemetry: None, // of the process, not of its rules
         instance_id: view.instance.to_string(),
         highest_authorization: view.highest,
         current: view.current.as_ref().map(signed),

@@ -78,9 +78,15 @@ impl EngineService for EngineApi {
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let without_sessions = request.get_ref().without_sessions;
+        if let Some(key) = &request.get_ref().telemetry_key {
+            self.point.seal.take(self.point.charge_point(), key)?;
+        }
         let mut response = self.call(request).await?;
-        if let Some(state) = response.get_mut().state.as_mut().filter(|_| without_sessions) {
-            (state.current, state.unsettled) = (None, Vec::new());
+        if let Some(state) = &mut response.get_mut().state {
+            state.seals_telemetry = Some(self.point.seal.seals());
+            if without_sessions {
+                (state.current, state.unsettled) = (None, Vec::new());
+            }
         }
         Ok(response)
     }

@@ -1,5 +1,6 @@
 //! How an engine is started.
 
+use crate::seal::TelemetryForm;
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     flags,
@@ -61,6 +62,10 @@ pub struct Options {
     #[arg(long, env = "EVMESH_ENGINE_MONITOR_GRACE", value_name = "SECONDS", default_value = "3",
           value_parser = mesh::seconds)]
     pub monitor_grace: Duration,
+
+    /// In which form telemetry leaves for Kafka; without it, sealed with an identity and open without one.
+    #[arg(long, env = "EVMESH_ENGINE_TELEMETRY", value_enum, requires_if("sealed", "identity"))]
+    pub telemetry: Option<TelemetryForm>,
 
     #[command(flatten)]
     pub security: SecurityOptions,

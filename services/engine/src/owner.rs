@@ -1,6 +1,6 @@
 //! The rules of a charge point in mesh's group commit (INV-6): what of them is written, and what is let out after it.
 
-use crate::{Error, storage, telemetry};
+use crate::{Error, seal::Seal, storage, telemetry};
 use domain::{
     ChargePointId, Mono, Now, Trace,
     simulated::{self, Settings},
@@ -150,6 +150,7 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) producer: Producer,
+    pub(crate) seal: Seal,
     /// There are new rows for the relay.
     pub(crate) rows: Arc<Notify>,
     pub(crate) view: watch::Sender<View>,
@@ -179,8 +180,9 @@ impl Outlet {
         match effect {
             Effect::Reply(reply) => reply.send(),
             Effect::Reading(message, trace) => mesh::trace::within(trace, || {
-                let (key, payload) = (charge_point.as_str(), telemetry::payload(&message));
-                self.producer.send_lossy(CP_TELEMETRY, key, &payload);
+                if let Some(payload) = self.seal.payload(telemetry::payload(&message)) {
+                    self.producer.send_lossy(CP_TELEMETRY, charge_point.as_str(), &payload);
+                }
             }),
             Effect::Event(event) => {
                 log(charge_point, &event);

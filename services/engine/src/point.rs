@@ -3,6 +3,7 @@
 use crate::{
     central_client::Central,
     owner::{Engine, Outlet, Reply},
+    seal::Seal,
 };
 use domain::{
     ChargePointId,
@@ -21,6 +22,7 @@ pub struct Point {
     pub(crate) inputs: Queue<Engine, Outlet>,
     view: watch::Receiver<View>,
     pub(crate) central: Central,
+    pub(crate) seal: Seal,
 }
 
 impl Point {
@@ -29,8 +31,9 @@ impl Point {
         inputs: Queue<Engine, Outlet>,
         view: watch::Receiver<View>,
         central: Central,
+        seal: Seal,
     ) -> Self {
-        Self { charge_point, inputs, view, central }
+        Self { charge_point, inputs, view, central, seal }
     }
 
     pub fn charge_point(&self) -> &ChargePointId {

@@ -6,6 +6,7 @@ use crate::{
     engine_api::EngineApi,
     owner::{A_STEP, Engine, Outlet, QUEUE},
     panel_api::PanelApi,
+    seal::{Seal, SealedOutbox, TelemetryForm},
     storage,
 };
 use domain::{
@@ -78,7 +79,11 @@ impl Service {
         let central = Central(Peers::new(security).peer(&options.central, Expected::Central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
-        let point = Point::new(options.charge_point, inputs, shown, central);
+        let form = options.telemetry.unwrap_or(match options.security.identity {
+            Some(_) => TelemetryForm::Sealed,
+            None => TelemetryForm::Open,
+        });
+        let point = Point::new(options.charge_point, inputs, shown, central, Seal::new(form));
         Ok(Self {
             server: options.server,
             kafka: options.kafka,
@@ -112,15 +117,18 @@ impl Service {
 
         let (wake, wakes) = watch::channel(owner.rules.wake_at());
         let rows = Arc::new(Notify::new());
-        let outlet = Outlet { producer: producer.clone(), rows: rows.clone(), view, wake };
+        let seal = point.seal.clone();
+        let outlet =
+            Outlet { producer: producer.clone(), rows: rows.clone(), view, wake, seal: seal.clone() };
         let (name, stop) = (format!("engine-{charge_point}"), Shutdown::new());
         let mut running =
             group_commit::spawn(name, owner, outlet, vec![inbox], stop).map_err(Error::Thread)?;
-        let outbox = StoredOutbox {
+        let rows_on_disk = StoredOutbox {
             owner: point.inputs.clone(),
             read: storage::rows,
             delivered: |ids| Engine::input(Happened::Delivered(ids), None),
         };
+        let outbox = SealedOutbox { rows: rows_on_disk, seal };
 
         // What works in the background outlives the server: the last call's events are still relayed.
         let background = Shutdown::new();

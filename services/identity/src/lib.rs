@@ -5,6 +5,7 @@
 //! - [`EnrolmentToken`]: the word with which somebody gets an identity from the registry;
 //! - [`folder`]: where certificates and keys lie;
 //! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own;
+//! - [`SealingSecret`], [`SealingKey`]: what a charge point tells on a topic, sealed;
 //! - [`permissions`]: the one table of who may call which method, and in whose name.
 
 mod authority;
@@ -16,6 +17,7 @@ mod hosts;
 mod name;
 pub mod permissions;
 mod request;
+mod seal;
 mod tls;
 
 pub use authority::{
@@ -27,4 +29,5 @@ pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerp
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};
 pub use request::{AskersKey, InvalidRequest, KeyError, MAX_REQUEST_BYTES, Request};
+pub use seal::{InvalidKeyName, KeyName, SealingKey, SealingSecret, is_sealed};
 pub use tls::{Expected, Pin};

@@ -280,6 +280,7 @@ mod tests {
             out_of_order: n == 3,
             never_supplied: n == 4,
             rated: None,
+            seals_from: None,
             revoked: (n == 5).then_some(Revoked::Cut),
         };
         let points = (0..10).map(|n| {

@@ -76,6 +76,7 @@ pub(super) fn read(
     let report = EngineReport {
         charge_point: named.then(|| parse("state.charge_point_id", &state.charge_point_id)).transpose()?,
         rated: (state.rated_power_w > 0).then(|| Power::from_w(state.rated_power_w)),
+        seals: state.seals_telemetry,
         plugged_in: state.plugged_in,
         highest_authorization: state.highest_authorization,
         instance,
@@ -268,6 +269,7 @@ mod tests {
 
     fn state() -> engine::EngineState {
         engine::EngineState {
+            seals_telemetry: None,
             charge_point_id: "MAD-01".into(),
             rated_power_w: 50_000,
             instance_id: "store-1".into(),

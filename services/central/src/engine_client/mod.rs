@@ -67,7 +67,10 @@ impl Calls {
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall) {
-        let request = Request::of(&self.keys, &call);
+        let mut request = Request::of(&self.keys, &call);
+        if self.ways.are_secured() {
+            request = request.with_telemetry_key(&self.keys, &call);
+        }
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let peer = if provisional {
             self.connect(&charge_point, &address)

@@ -67,9 +67,22 @@ impl Request {
                     charge_point_id,
                     epoch,
                     without_sessions,
+                    telemetry_key: None,
                 })
             }
         }
+    }
+}
+
+impl Request {
+    /// The same with the key that the engine seals its telemetry with: over TLS only.
+    pub(super) fn with_telemetry_key(mut self, keys: &Keys, call: &EngineCall) -> Self {
+        if let Self::GetState(request) = &mut self {
+            let key = keys.telemetry_key(&call.charge_point, call.epoch);
+            request.telemetry_key =
+                key.map(|key| engine::TelemetryKey { name: key.name.to_string(), key: key.bytes().to_vec() });
+        }
+        self
     }
 }
 

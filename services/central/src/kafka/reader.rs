@@ -6,12 +6,13 @@
 use crate::{
     Error,
     messages::Incoming,
+    signing::Keys,
     writer::{Handle, Input},
 };
 use domain::network::{Broker, Command, Source};
 use evmesh_proto::topics;
 use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Names central in lag dashboards.
 const GROUP: &str = "evmesh-central";
@@ -20,17 +21,18 @@ pub(crate) fn read_telemetry(
     options: &KafkaOptions,
     (cluster_id, offsets): (Option<String>, BTreeMap<i32, i64>),
     handle: Handle,
+    keys: Arc<Keys>,
 ) -> Result<Reader, Error> {
     let origin = Origin::Stored { cluster_id, offsets };
-    let sink = move |event| handle.telemetry(input(event));
+    let sink = move |event| handle.telemetry(input(&keys, event));
     Ok(Reader::spawn(options, topics::CP_TELEMETRY, GROUP, origin, sink)?)
 }
 
-fn input(event: ReaderEvent) -> Input {
+fn input(keys: &Keys, event: ReaderEvent) -> Input {
     match event {
         ReaderEvent::Message(message) => {
             let source = Source { partition: message.partition, offset: message.offset };
-            Input::Message(Incoming::new(source, message.key, message.payload, message.trace))
+            Input::Message(Incoming::opened(keys, source, (message.key, message.payload), message.trace))
         }
         ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
         ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),

@@ -1,6 +1,7 @@
 //! A message as it came, and the dead letter that is made of it where nobody can use it.
 
-use super::decode::{MAX_BYTES, decode};
+use super::decode::{MAX_BYTES, decode, open_and_decode};
+use crate::signing::Keys;
 use domain::network::{Message, Source};
 use domain::{Trace, text::cut_reason};
 use evmesh_proto::{store::StoredMessage, topics};
@@ -20,6 +21,17 @@ impl Incoming {
     /// As Kafka gave it, decoded.
     pub fn new(source: Source, key: Vec<u8>, payload: Vec<u8>, trace: Option<Trace>) -> Self {
         let message = Some(decode(&key, &payload));
+        Self { source, key, payload, message, trace }
+    }
+
+    /// The same of one that may be sealed. What is kept of it, for the dead letters, stays sealed.
+    pub(crate) fn opened(
+        keys: &Keys,
+        source: Source,
+        (key, payload): (Vec<u8>, Vec<u8>),
+        trace: Option<Trace>,
+    ) -> Self {
+        let message = Some(open_and_decode(keys, &key, &payload));
         Self { source, key, payload, message, trace }
     }
 

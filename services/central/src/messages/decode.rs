@@ -1,7 +1,7 @@
 //! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
 use super::unreadable::unreadable;
-use crate::gauges;
+use crate::{gauges, signing::Keys};
 use domain::network::{Message, MessageKind};
 use domain::{
     ChargePointId, Energy, Wall,
@@ -9,6 +9,7 @@ use domain::{
     text::{cut_reason, short_number},
 };
 use evmesh_proto::topics::{Telemetry, TelemetryType};
+use identity::is_sealed;
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
 
@@ -49,10 +50,27 @@ pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
         session,
         energy,
         gauges: gauges::told(&telemetry)?,
+        sealed: None,
         reason: cut_reason(telemetry.reason.as_deref().unwrap_or_default()),
         // The sender's clock may be wrong: a date that is none is left out rather than the reading.
         at: telemetry.timestamp.and_then(Wall::from_seconds),
     })
+}
+
+/// The same of one that may be sealed.
+pub(crate) fn open_and_decode(keys: &Keys, key: &[u8], payload: &[u8]) -> Result<Message, String> {
+    if !is_sealed(payload) || payload.len() > MAX_BYTES {
+        return decode(key, payload);
+    }
+    let (sealed, plain) = keys.open(payload)?;
+    let message = decode(key, &plain)?;
+    if message.charge_point != sealed.charge_point {
+        return Err(format!(
+            "its cp_id is {}, and it is sealed with a key of {}",
+            message.charge_point, sealed.charge_point
+        ));
+    }
+    Ok(Message { sealed: Some(sealed.epoch), ..message })
 }
 
 /// Who publishes for a charge point uses its id as the key.

@@ -15,6 +15,7 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
+//! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
 use domain::{ChargePointId, DriverId, SessionId, Wall};
@@ -40,6 +41,7 @@ pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
 pub const OFFSETS: &[u8] = b"k";
+pub(crate) const SEALING_SECRET: &[u8] = b"t";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.

@@ -12,6 +12,7 @@ use crate::{
 };
 use domain::network::{Config, Network, Source};
 use domain::{Now, SessionId};
+use identity::SealingSecret;
 use mesh::{
     group_commit::Owner,
     store::{Batch, Store},
@@ -63,13 +64,27 @@ impl Writer {
     }
 }
 
+/// Made once a store: not in the changelog, where whoever reads it would read all telemetry too. After a rebuild there
+/// is another one, and engines get other keys.
+fn sealing_secret(store: &impl Store, batch: &mut Batch) -> Result<SealingSecret, Error> {
+    if let Some(known) =
+        store.get(keys::SEALING_SECRET)?.and_then(|value| <[u8; 32]>::try_from(&value[..]).ok())
+    {
+        return Ok(SealingSecret::new(known));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| Error::Random(io::Error::other(error.to_string())))?;
+    batch.put(keys::SEALING_SECRET.to_vec(), secret.to_vec());
+    Ok(SealingSecret::new(secret))
+}
+
 /// The key of this start, on disk before anything is signed with it.
 fn begin_signing(store: &mut impl Store, marks: Option<&mut Marks>, now: Now) -> Result<Keys, Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Error::Random(io::Error::other(error.to_string())))?;
     let known = signing_keys(store)?;
-    let keys = Keys::new(&secret, now, &known);
     let mut batch = Batch::default();
+    let keys = Keys::new(&secret, now, &known).with_sealing(sealing_secret(store, &mut batch)?);
     let mut changed = drop_oldest_keys(&known, &mut batch);
     changed.push(put_signing_key(&keys.own(), &mut batch));
     if let Some(marks) = marks {

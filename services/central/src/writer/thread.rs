@@ -87,6 +87,7 @@ mod tests {
             charge_point: Some(charge_point.clone()),
             instance,
             rated: None,
+            seals: None,
             plugged_in: false,
             highest_authorization: 0,
             current: None,

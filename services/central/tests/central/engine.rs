@@ -164,6 +164,7 @@ impl Inside {
             _ => self.instance.clone(),
         };
         Some(proto::EngineState {
+            seals_telemetry: None,
             instance_id,
             highest_authorization: self.highest,
             current: self.current.clone(),

@@ -83,6 +83,8 @@ pub struct ChargePoint {
     pub never_supplied: bool,
     /// The most that it delivers, as this store's engine said at most; `None`: it has not.
     pub rated: Option<Power>,
+    /// It seals what it tells on `cp_telemetry`: by keys that were given in this epoch or later. `None`: it does not.
+    pub seals_from: Option<u64>,
     /// Its identity does not count any more; `None`: it does, or it has none.
     pub revoked: Option<Revoked>,
 }

@@ -136,6 +136,8 @@ pub struct Message {
     /// What is only shown.
     pub gauges: Gauges,
     pub reason: String,
+    /// It was sealed with a key that central gave the charge point's engine in this epoch; `None`: in plain text.
+    pub sealed: Option<u64>,
     /// When, by the sender's clock.
     pub at: Option<Wall>,
 }

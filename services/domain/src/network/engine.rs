@@ -95,6 +95,8 @@ pub struct EngineReport {
     pub instance: InstanceId,
     /// The most that it says it delivers; `None`: an older one, which does not say.
     pub rated: Option<Power>,
+    /// Whether it seals what it tells on `cp_telemetry`; `None`: this answer does not say.
+    pub seals: Option<bool>,
     /// A car is plugged in; an older one does not say so.
     pub plugged_in: bool,
     /// The highest authorisation number that it has seen.

@@ -74,6 +74,7 @@ impl Step<'_> {
             self.happened(Level::Warn, "numbers_cut", text);
         }
         self.says_its_power(id, report.rated);
+        self.says_whether_it_seals(id, report.seals);
         let (mut unattested, mut look_ups) = (Unattested::default(), LOOK_UPS);
         self.point_mut(id).closed.clear();
         for claim in &report.unsettled {

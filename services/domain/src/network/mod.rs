@@ -38,6 +38,7 @@ mod request;
 mod reservation;
 mod review;
 mod revocation;
+mod sealing;
 mod session;
 mod state;
 mod status;

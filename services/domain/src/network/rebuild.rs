@@ -103,6 +103,7 @@ fn unknown(session: &Session) -> ChargePoint {
         out_of_order: false,
         never_supplied: false,
         rated: None,
+        seals_from: None,
         revoked: None,
     }
 }

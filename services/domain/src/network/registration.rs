@@ -275,6 +275,7 @@ impl Step<'_> {
                 out_of_order: false,
                 never_supplied: true,
                 rated: None,
+                seals_from: None,
                 revoked: None,
             };
             self.net.forgotten_points.remove(&id);

@@ -175,6 +175,8 @@ impl Step<'_> {
             point.link = Link::Lost { since: now };
         }
         point.stored.epoch = point.stored.epoch.saturating_add(1); // enrolled again, its monitor registers anew (INV-8)
+        // Whoever has a key of before writes nothing with it.
+        point.stored.seals_from = point.stored.seals_from.map(|_| point.stored.epoch);
         point.answering = Answering::Unknown;
         point.call = None; // what comes of it touches nothing (INV-8)
         point.supplies = None;

@@ -65,7 +65,12 @@ impl Step<'_> {
             Some(known) if known.is_cut() => {
                 return self.dead_letter(format!("the identity of {point} was revoked"));
             }
-            Some(_) => {}
+            Some(known) => {
+                if let Some(reason) = known.refuses_as_unsealed(message) {
+                    self.happened(Level::Warn, "messages_unsealed", reason.clone());
+                    return self.push(Effect::DeadLetter(reason));
+                }
+            }
         }
         if message.is_fault() {
             let why = if message.reason.is_empty() { "no reason given" } else { &message.reason };

@@ -77,6 +77,7 @@ fn of_a_thousand_records_sixty_four_are_looked_for_and_the_signed_ones_all_come_
         charge_point: Some(cp("A")),
         instance: call.instance,
         rated: None,
+        seals: None,
         plugged_in: false,
         highest_authorization: 0,
         current: None,

@@ -18,6 +18,7 @@ impl World {
             charge_point,
             instance,
             rated: None,
+            seals: None,
             plugged_in: false,
             highest_authorization: 0,
             current,

@@ -160,6 +160,7 @@ fn a_session_signed_by_a_clock_that_is_ahead_is_judged_by_the_bound_alone() {
         charge_point: Some(cp("A")),
         instance: call.instance,
         rated: world.rated,
+        seals: None,
         plugged_in: false,
         highest_authorization: 0,
         current: None,

@@ -25,6 +25,7 @@ mod reservations;
 mod restart;
 mod review;
 mod revocations;
+mod sealing;
 mod silent_engines;
 mod status;
 mod telemetry;

@@ -49,6 +49,7 @@ fn a_reading_without_energy_moves_its_gauges_and_tells_the_driver_nothing() {
         energy: None,
         gauges: Gauges::of(Power::from_w(w)),
         reason: String::new(),
+        sealed: None,
         at: None,
     };
     for (of, w) in [(Some(&session), 7_400), (None, 3_700), (Some(&session), 11_000)] {

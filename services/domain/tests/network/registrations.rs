@@ -50,6 +50,7 @@ impl World {
             charge_point: point.map(cp),
             instance: instance.parse().unwrap(),
             rated: None,
+            seals: None,
             plugged_in: false,
             highest_authorization: 0,
             current: None,

@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) cut: Vec<ChargePointId>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
+    /// What engines say of their telemetry.
+    pub(crate) seals: Option<bool>,
     /// Cars are plugged in there.
     pub(crate) plugged_in: bool,
     next: u64,
@@ -83,6 +85,7 @@ impl World {
             events: Vec::new(),
             cut: Vec::new(),
             rated: None,
+            seals: None,
             plugged_in: false,
             next: 0,
         }
@@ -241,6 +244,7 @@ impl World {
             charge_point,
             instance,
             rated: self.rated,
+            seals: self.seals,
             plugged_in: self.plugged_in,
             highest_authorization: 0,
             current,
@@ -257,6 +261,7 @@ impl World {
             charge_point: None, // an older engine, which does not say
             instance: call.instance,
             rated: None,
+            seals: None,
             plugged_in: false,
             highest_authorization,
             current: None,
@@ -343,6 +348,7 @@ impl World {
             energy: Some(Energy::from_wh(wh)),
             gauges: Gauges::default(),
             reason: String::new(),
+            sealed: None,
             at: None,
         };
         self.send(Command::Telemetry { message, source });

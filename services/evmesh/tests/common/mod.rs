@@ -6,6 +6,7 @@ pub mod broker;
 pub mod process;
 pub mod registry;
 pub mod roles;
+pub mod topics;
 pub mod up;
 
 pub use process::{Process, Run, run};

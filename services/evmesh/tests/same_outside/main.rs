@@ -21,10 +21,10 @@ mod lab;
 mod mask;
 mod network;
 mod script;
-mod topics;
 mod wire;
 mod world;
 
+use common::topics;
 use std::path::Path;
 
 #[test]

@@ -119,6 +119,14 @@ impl Peers {
         Self { proof: Proof::Enrolment(pin), names: Names::default() }
     }
 
+    /// Is everything that is said to them encrypted, and do they prove who they are?
+    pub fn are_secured(&self) -> bool {
+        match &self.proof {
+            Proof::Security(security) => security.own().is_some(),
+            Proof::Enrolment(_) => true,
+        }
+    }
+
     /// One connection, without the client stack: for who asks what becomes of it.
     pub async fn connect(&self, address: &Address, expected: Expected) -> Result<Channel, transport::Error> {
         let connector = self.connector(expected);

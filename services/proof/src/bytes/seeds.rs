@@ -97,6 +97,7 @@ fn central_store() -> Vec<Vec<u8>> {
         ..Default::default()
     };
     let point = store::StoredChargePoint {
+        seals_from_epoch: Some(3),
         charge_point_id: "MAD-01".into(),
         location: "Madrid".into(),
         price: stored_price(),

@@ -82,6 +82,7 @@ fn disk() -> MemoryStore {
                 out_of_order: false,
                 never_supplied: false,
                 rated: None,
+                seals_from: None,
                 revoked: None,
             };
             let mut batch = Batch::default();

@@ -70,6 +70,7 @@ impl Liar {
     /// The engine of this charge point, with a store of this name.
     pub(super) async fn start(charge_point: &str, instance: &str) -> anyhow::Result<Self> {
         let state = EngineState {
+            seals_telemetry: None,
             charge_point_id: charge_point.into(),
             instance_id: instance.into(),
             ..Default::default()

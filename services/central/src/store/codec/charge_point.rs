@@ -24,6 +24,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         out_of_order,
         never_supplied,
         rated,
+        seals_from,
         revoked,
     } = point;
     encode(&StoredChargePoint {
@@ -38,6 +39,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         out_of_order: *out_of_order,
         never_supplied: *never_supplied,
         rated_power_w: rated.map_or(0, Power::w),
+        seals_from_epoch: *seals_from,
         revoked: revoked.map(|revoked| match revoked {
             Revoked::Draining { deadline } => stored_charge_point::Revoked::DrainDeadlineMs(deadline.wall.0),
             Revoked::Cut => stored_charge_point::Revoked::Cut(true),
@@ -59,6 +61,7 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         out_of_order: stored.out_of_order,
         never_supplied: stored.never_supplied,
         rated: Some(Power::from_w(stored.rated_power_w)).filter(|rated| *rated > Power::ZERO),
+        seals_from: stored.seals_from_epoch,
         revoked: stored.revoked.map(|revoked| match revoked {
             stored_charge_point::Revoked::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms) },
             stored_charge_point::Revoked::Cut(_) => Revoked::Cut,
@@ -93,6 +96,7 @@ mod tests {
                 out_of_order: numbers.2,
                 never_supplied: numbers.3,
                 rated: (numbers.4 > 0).then(|| Power::from_w(u64::from(numbers.4))),
+                seals_from: numbers.2.then_some(numbers.0),
                 revoked: match revoked {
                     (0, _) => None,
                     (1, _) => Some(Revoked::Cut),

@@ -61,6 +61,7 @@ impl Engine {
             charge_point: Some("MAD-01".parse().unwrap()),
             instance: "store-1".parse().unwrap(),
             rated: None,
+            seals: None,
             plugged_in: false,
             highest_authorization: self.highest,
             current: self.current.clone().filter(|_| !self.mute).map(attested),

@@ -15,15 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A message as it is on the broker.
 #[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) key: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) headers: BTreeMap<String, String>,
+pub struct Message {
+    pub key: String,
+    pub payload: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Message {
     /// Its payload; what is no JSON, as a text.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.payload)
             .unwrap_or_else(|_| String::from_utf8_lossy(&self.payload).into_owned().into())
     }
@@ -34,7 +34,7 @@ fn text(bytes: Option<&[u8]>) -> String {
 }
 
 /// All that a topic has now, partition by partition: each key's messages are in order.
-pub(crate) fn read(options: &KafkaOptions, topic: &str) -> Vec<Message> {
+pub fn read(options: &KafkaOptions, topic: &str) -> Vec<Message> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &options.kafka).set("group.id", "same-outside");
     config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
@@ -69,7 +69,7 @@ pub(crate) fn read(options: &KafkaOptions, topic: &str) -> Vec<Message> {
 }
 
 /// Publishes messages, in their order, and returns once they are there.
-pub(crate) fn write(options: &KafkaOptions, topic: &str, messages: &[(&str, Vec<u8>)]) {
+pub fn write(options: &KafkaOptions, topic: &str, messages: &[(&str, Vec<u8>)]) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &options.kafka).set("partitioner", "murmur2_random");
     let producer: BaseProducer = config.create().expect("a producer");

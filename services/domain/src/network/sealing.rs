@@ -1,0 +1,37 @@
+//! Charge points that seal what they tell on `cp_telemetry`: whoever else writes there in their name is not heard.
+
+use super::{Step, charge_point::Point, command::Message, effect::Level};
+use crate::ChargePointId;
+
+impl Point {
+    /// Why a message in its name is not its engine's, if it is not.
+    pub(super) fn refuses_as_unsealed(&self, message: &Message) -> Option<String> {
+        let (id, from) = (&self.stored.id, self.stored.seals_from?);
+        match message.sealed {
+            Some(epoch) if epoch >= from => None,
+            Some(_) => Some(format!("it is sealed with a key of {id} that was taken back")),
+            None => {
+                Some(format!("{id} seals what it tells, and this is in plain text: somebody else wrote it"))
+            }
+        }
+    }
+}
+
+impl Step<'_> {
+    /// Its engine says so in its own answer.
+    pub(super) fn says_whether_it_seals(&mut self, id: &ChargePointId, seals: Option<bool>) {
+        let stored = &mut self.point_mut(id).stored;
+        let now = match seals {
+            None => return,
+            Some(false) => None,
+            Some(true) => stored.seals_from.or(Some(stored.epoch)),
+        };
+        if std::mem::replace(&mut stored.seals_from, now) == now {
+            return;
+        }
+        self.point_changed(id);
+        let what =
+            if now.is_some() { "seals what it tells on kafka" } else { "tells in plain text on kafka" };
+        self.happened(Level::Info, "sealing", format!("{id} {what} from now on"));
+    }
+}

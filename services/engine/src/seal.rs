@@ -1,0 +1,120 @@
+//! What the engine tells on Kafka leaves it sealed, with the key that central has given it; without one nothing leaves.
+
+use crate::owner::{Engine, Outlet};
+use domain::ChargePointId;
+use evmesh_proto::engine::TelemetryKey;
+use identity::SealingKey;
+use mesh::{
+    grpc::Failure,
+    kafka::{Outbox, OutboxRow, StoredOutbox},
+};
+use tokio::sync::watch;
+
+/// In which form telemetry leaves an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TelemetryForm {
+    /// Sealed with a key that central gives: whoever else reads the topic learns nothing of it, and whoever else writes
+    /// there is not heard in its name.
+    Sealed,
+    /// In plain text, as the system before had it.
+    Open,
+}
+
+/// The key of now. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seal(Option<watch::Sender<Option<SealingKey>>>);
+
+impl Seal {
+    pub(crate) fn new(form: TelemetryForm) -> Self {
+        Self((form == TelemetryForm::Sealed).then(watch::Sender::default))
+    }
+
+    pub(crate) fn seals(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Central gives a key, which counts from here on.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of this charge point's.
+    pub(crate) fn take(&self, charge_point: &ChargePointId, given: &TelemetryKey) -> Result<(), Failure> {
+        let Some(key) = &self.0 else { return Ok(()) };
+        let named = given.name.parse().ok().and_then(|name| SealingKey::given(name, &given.key));
+        let own = named.filter(|key| key.name.charge_point == *charge_point);
+        let own = own.ok_or_else(|| Failure::invalid("telemetry_key", "is no key of this charge point"))?;
+        key.send_if_modified(|before| {
+            let newer = before.as_ref() != Some(&own);
+            *before = Some(own);
+            newer
+        });
+        Ok(())
+    }
+
+    /// A message as it leaves; `None`: it cannot, for there is no key yet.
+    pub(crate) fn payload(&self, plain: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(key) = &self.0 else { return Some(plain) };
+        key.borrow().as_ref()?.seal(&plain)
+    }
+
+    /// Waits for the first key, where one is needed.
+    async fn ready(&self) {
+        if let Some(key) = &self.0 {
+            let _ = key.subscribe().wait_for(Option::is_some).await; // its sender is here
+        }
+    }
+}
+
+/// The outbox, whose rows are in plain text on the engine's own disk.
+pub(crate) struct SealedOutbox {
+    pub(crate) rows: StoredOutbox<Engine, Outlet>,
+    pub(crate) seal: Seal,
+}
+
+impl Outbox for SealedOutbox {
+    /// Once there is a key. Rows that cannot be sealed, for want of random bytes, end the page: they come with the next.
+    async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
+        self.seal.ready().await;
+        let sealed = |row: OutboxRow| Some(OutboxRow { payload: self.seal.payload(row.payload)?, ..row });
+        self.rows.fetch(after, limit).await.into_iter().map_while(sealed).collect()
+    }
+
+    async fn delivered(&self, ids: Vec<u64>) {
+        self.rows.delivered(ids).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use identity::{SealingSecret, is_sealed};
+
+    fn given(secret: u8, charge_point: &str, epoch: u64) -> TelemetryKey {
+        let key = SealingSecret::new([secret; 32]).key(&charge_point.parse().unwrap(), epoch).unwrap();
+        TelemetryKey { name: key.name.to_string(), key: key.bytes().to_vec() }
+    }
+
+    #[test]
+    fn nothing_leaves_before_there_is_a_key_and_a_newer_one_counts_at_once() {
+        let (seal, own): (_, ChargePointId) = (Seal::new(TelemetryForm::Sealed), "MAD-01".parse().unwrap());
+        assert_eq!(seal.payload(b"x".to_vec()), None);
+        for epoch in [1, 2] {
+            seal.take(&own, &given(7, "MAD-01", epoch)).unwrap();
+            let left = seal.payload(b"x".to_vec()).unwrap();
+            let (name, plain) = SealingSecret::new([7; 32]).open(&left).unwrap();
+            assert_eq!((name.epoch, plain), (epoch, b"x".to_vec()));
+        }
+        let short = TelemetryKey { key: vec![1; 31], ..given(7, "MAD-01", 3) };
+        for wrong in [given(7, "MAD-02", 3), short, TelemetryKey::default()] {
+            seal.take(&own, &wrong).unwrap_err();
+        }
+        assert!(is_sealed(&seal.payload(b"x".to_vec()).unwrap()));
+    }
+
+    #[test]
+    fn in_plain_text_everything_leaves_as_it_is() {
+        let seal = Seal::new(TelemetryForm::Open);
+        seal.take(&"MAD-01".parse().unwrap(), &given(7, "MAD-01", 1)).unwrap();
+        assert_eq!((seal.seals(), seal.payload(b"x".to_vec())), (false, Some(b"x".to_vec())));
+    }
+}
