@@ -221,6 +221,21 @@ mod tests {
         assert_eq!(SealingKey::given(own.name, &[1; 31]), None);
     }
 
+    /// Made by other means: Python's hmac and its cryptography's AESGCM, by the RFCs.
+    const ANOTHERS: &[&str] = &[
+        "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiTUFELTAxLzQvMTMwMDRjMWQifQ..",
+        "AAECAwQFBgcICQoL.",
+        "mOLkj2Z_GQEq9_UFtPJM6mf--iXbLAGKEw_FxuaXHuGPhE3GsnU2m5vhFRUubcBkLRd20Yo63rXIFDLp9g",
+        ".ct4m9RcyX94_cVBNaZ6ybA",
+    ];
+
+    #[test]
+    fn what_another_library_sealed_is_opened() {
+        let (name, plain) = secret().open(ANOTHERS.concat().as_bytes()).unwrap();
+        assert_eq!(name, key("MAD-01", 4).name);
+        assert_eq!(plain, br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3}"#);
+    }
+
     #[test]
     fn whatever_is_changed_opens_nothing() {
         let sealed = key("MAD-01", 4).seal(b"{}").unwrap();

@@ -45,6 +45,17 @@ pub(super) fn of(target: &str) -> Vec<Vec<u8>> {
             "12.345678 USD",
             "EUR",
         ]),
+        // By the secret of the target.
+        "sealed" => vec![
+            [
+                "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiTUFELTAxLzQvMTMwMDRjMWQifQ..",
+                "AAECAwQFBgcICQoL.",
+                "mOLkj2Z_GQEq9_UFtPJM6mf--iXbLAGKEw_FxuaXHuGPhE3GsnU2m5vhFRUubcBkLRd20Yo63rXIFDLp9g",
+                ".ct4m9RcyX94_cVBNaZ6ybA",
+            ]
+            .concat()
+            .into_bytes(),
+        ],
         "calls" => super::calls::seeds(),
         "central_store" | "central_start" => central_store(),
         "engine_store" => engine_store(),

@@ -34,13 +34,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     Target { name: "telemetry", weight: 4, run: telemetry },
     Target { name: "notification", weight: 4, run: notification },
     Target { name: "network_status", weight: 4, run: network_status },
     Target { name: "charge_request", weight: 4, run: charge_request },
     Target { name: "requests_file", weight: 4, run: requests_file },
     Target { name: "words", weight: 4, run: words },
+    Target { name: "sealed", weight: 4, run: sealed },
     Target { name: "calls", weight: 4, run: calls },
     Target { name: "central_store", weight: 4, run: central_store },
     Target { name: "central_start", weight: 2, run: central_start },
@@ -117,6 +118,15 @@ pub fn telemetry(payload: &[u8]) -> bool {
     central.step(at(3), vec![message(2, good), Input::Command(Command::Tick)]).expect("memory takes it");
     central.close().expect("memory takes it");
     read.is_ok()
+}
+
+/// `cp_telemetry`, sealed: whatever is opened was sealed with that very key.
+pub fn sealed(message: &[u8]) -> bool {
+    let opened = identity::SealingSecret::new([7; 32]).open(message);
+    if let Ok((name, _)) = &opened {
+        assert_eq!(name.to_string(), "MAD-01/4/13004c1d", "no other key has sealed anything");
+    }
+    opened.is_ok()
 }
 
 /// `driver_requests`, as the bridge reads it.
