@@ -108,6 +108,7 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
+            Effect::Cut(_) => {}
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

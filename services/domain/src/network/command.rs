@@ -2,6 +2,7 @@
 
 use super::{
     charge_point::Health,
+    effect::Effect,
     engine::{CallFailed, CallId, EngineAnswer},
     gauges::Gauges,
     orders::Order,
@@ -35,6 +36,16 @@ pub enum Broker {
     Away,
     /// Messages are missing: another cluster, or offsets that no longer exist.
     Gap,
+}
+
+/// What the registry says of a charge point's identities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    /// Revoked: it ends what it does, and is cut off then.
+    Draining,
+    /// Revoked, and cut off at once.
+    Cut,
 }
 
 /// Something that happened, or is asked for.
@@ -114,6 +125,8 @@ pub enum Command {
     Copied(Vec<SessionId>),
     /// More of central's signatures can be verified than before.
     KeysTrusted,
+    /// How a charge point stands with the registry.
+    Identity { charge_point: ChargePointId, standing: Standing },
     /// Time passes. Comes several times a second.
     Tick,
 }
@@ -171,6 +184,7 @@ impl Command {
             | Self::Broker(_)
             | Self::Copied(_)
             | Self::KeysTrusted
+            | Self::Identity { .. }
             | Self::Tick => None,
         }
     }
@@ -200,6 +214,12 @@ impl Step<'_> {
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
+            Command::Identity { charge_point, standing } => {
+                let known = self.net.registry.find_point(&charge_point).is_some();
+                if known && standing != Standing::Good {
+                    self.push(Effect::Cut(charge_point));
+                }
+            }
             Command::Tick => self.tick(),
         }
     }

@@ -21,6 +21,8 @@ pub enum Effect {
     DeadLetter(String),
     /// A session changed: for those who watch it.
     Changed(SessionId),
+    /// A charge point that was revoked has ended what it did: nobody hears it any more.
+    Cut(ChargePointId),
     /// Something that an operator may want to read, and a counter counts.
     Happened(Event),
 }

@@ -226,6 +226,7 @@ impl Bench {
                     | Effect::NotifyAtOnce(_)
                     | Effect::DeadLetter(_)
                     | Effect::Changed(_)
+                    | Effect::Cut(_)
                     | Effect::Happened(_) => {}
                 }
             }
