@@ -12,6 +12,7 @@ mod options;
 mod owner;
 mod service;
 mod storage;
+mod watching;
 
 pub use applicant::Applicant;
 pub use data::{Beginning, Data, DataError, Given, lifetime};

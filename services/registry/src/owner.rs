@@ -1,6 +1,6 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, storage};
+use crate::{Data, Error, storage, watching::CHANGES};
 use domain::{
     Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
@@ -12,7 +12,7 @@ use mesh::{
     store::{Batch, Store, StoreError},
 };
 use std::fmt;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tonic::Code;
 
 /// At most so many calls wait.
@@ -27,6 +27,10 @@ pub struct Registry {
     authority: Authority,
     /// The certificates of the core's authorities.
     core: String,
+    /// Who has changed, of those whom others refuse: once it is on disk.
+    pub(crate) changes: broadcast::Sender<RolePath>,
+    /// The same, while it is not.
+    unwritten: Vec<RolePath>,
 }
 
 impl fmt::Debug for Registry {
@@ -86,7 +90,8 @@ impl Registry {
         let authority = data.authority(Kind::Network)?;
         let core = data.certificate(Kind::Core)?;
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
-        let rules = Self { enrolments, limits: Limits::default(), authority, core };
+        let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
+        let rules = Self { enrolments, limits, authority, core, changes, unwritten: Vec::new() };
         Ok(Owner { rules, store })
     }
 
@@ -139,12 +144,30 @@ impl Registry {
         let newest = Certificate { serial: issued.serial, not_after: issued.not_after, revoked: None };
         storage::write_chain(batch, &role, &chain);
         write(batch, &self.enrolments.gave(now.wall, (role.clone(), hosts), key, token, newest));
+        if self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_refused(now.wall)) {
+            self.changed(&role);
+        }
         Ok(Settled { role, chain: Some(chain) })
     }
 
-    pub(crate) fn revoke(&mut self, now: Now, batch: &mut Batch, role: &str) -> Result<(), Failure> {
-        write(batch, &self.enrolments.revoke(now.wall, role).map_err(denied)?);
+    pub(crate) fn revoke(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        role: &str,
+        at_once: bool,
+    ) -> Result<(), Failure> {
+        let changes = self.enrolments.revoke(now.wall, role, at_once).map_err(denied)?;
+        write(batch, &changes);
+        if changes.iter().any(|change| matches!(change, Change::Identity(..))) {
+            self.changed(role);
+        }
         Ok(())
+    }
+
+    /// Who follows hears of this one, once that is on disk.
+    pub(crate) fn changed(&mut self, role: &str) {
+        self.unwritten.push(role.into());
     }
 }
 
@@ -235,7 +258,11 @@ impl Office {
         let (to, answer) = oneshot::channel();
         let input: Input = Box::new(move |registry, now, step| {
             let decided = decide(registry, now, &mut step.batch);
+            let (changed, changes) = (std::mem::take(&mut registry.unwritten), registry.changes.clone());
             step.effects.push(Box::new(move |store| {
+                for role in changed {
+                    let _ = changes.send(role); // nobody may follow
+                }
                 let answer = match decided {
                     Ok(decided) => Ok(read(decided, store)?),
                     Err(failure) => Err(failure),
@@ -245,9 +272,13 @@ impl Office {
             }));
         });
         self.0.give(Order::input(input)).await;
-        let stopping = |_| Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER);
-        answer.await.map_err(stopping)?
+        answer.await.map_err(|_| stopping())?
     }
+}
+
+/// What a caller is told once nothing is decided any more.
+pub(crate) fn stopping() -> Failure {
+    Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -304,7 +335,7 @@ mod tests {
             (0, Box::new(enrol)),
             (0, Box::new(again)),
             (1, Box::new(renew)),
-            (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE))),
+            (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE, false))),
         ]
     }
 
