@@ -132,7 +132,7 @@ impl World {
                 Effect::Notify(notice) => self.notices.push(notice),
                 Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
-                Effect::Changed(_) => {}
+                Effect::Changed(_) | Effect::Cut(_) => {}
                 Effect::Happened(event) => self.events.push(event),
             }
         }
