@@ -15,7 +15,7 @@ use mesh::{
     Shutdown,
     backoff::Backoff,
     convert::wall,
-    grpc::{CallError, Peer, Refused},
+    grpc::{Address, CALL_TIMEOUT, CallError, Expected, Peer, Peers, Refused},
 };
 use tonic::Status;
 
@@ -26,28 +26,45 @@ const MAX_SERIAL: usize = 64;
 
 /// Who hears of the registry.
 pub(crate) struct Hearing {
-    pub(crate) registry: Peer,
-    pub(crate) handle: Handle,
+    registry: Peer,
     /// Whose certificates are refused.
-    pub(crate) refused: Refused,
-    pub(crate) events: Events,
+    refused: Refused,
+    events: Events,
 }
 
 impl Hearing {
-    /// Until the order to stop.
-    pub(crate) async fn run(mut self, stop: Shutdown) {
+    /// Of the registry at this address. `None`: callers are nobody in particular, or there is none, which is said.
+    pub(crate) fn of(
+        registry: Option<&Address>,
+        peers: &Peers,
+        refused: Option<&Refused>,
+        events: &Events,
+    ) -> Option<Self> {
+        let (refused, events) = (refused?.clone(), events.clone());
+        let Some(registry) = registry else {
+            tracing::warn!(
+                "without --registry central does not hear whom the registry revokes: they are refused only once their \
+                 certificates have run out"
+            );
+            return None;
+        };
+        Some(Self { registry: peers.peer(registry, Expected::Registry, CALL_TIMEOUT), refused, events })
+    }
+
+    /// Gives the writer what is heard, until the order to stop.
+    pub(crate) async fn run(mut self, handle: Handle, stop: Shutdown) {
         tokio::select! {
             () = stop.started() => {}
-            () = self.hear() => {}
+            () = self.hear(&handle) => {}
         }
     }
 
     /// Ends once the writer has.
-    async fn hear(&mut self) {
+    async fn hear(&mut self, handle: &Handle) {
         let (mut backoff, mut lost) = (Backoff::default(), false);
         metrics::gauge!("evmesh_central_registry_heard").set(0.0);
         loop {
-            let Err(Ended { why, heard }) = self.follow(&mut lost).await else { return };
+            let Err(Ended { why, heard }) = self.follow(handle, &mut lost).await else { return };
             if heard {
                 backoff.reset();
             }
@@ -69,7 +86,7 @@ impl Hearing {
     }
 
     /// Opens the stream, and gives the writer what is heard on it. `Ok`: the writer has ended.
-    async fn follow(&mut self, lost: &mut bool) -> Result<(), Ended> {
+    async fn follow(&mut self, handle: &Handle, lost: &mut bool) -> Result<(), Ended> {
         let ended = |heard| move |why| Ended { why, heard };
         let mut client = RegistryServiceClient::new(self.registry.clone());
         let opened = client.watch_identities(WatchIdentitiesRequest {}).await;
@@ -79,7 +96,7 @@ impl Hearing {
             let message = stream.message().await.map_err(Some).map_err(ended(heard))?;
             let message = message.ok_or(None).map_err(ended(heard))?;
             let complete = message.complete;
-            let Some(refusals) = self.handle.registry_told(news(message, begins)).await else {
+            let Some(refusals) = handle.registry_told(news(message, begins)).await else {
                 return Ok(());
             };
             self.refused.add(refusals.refused);

@@ -23,7 +23,7 @@ use evmesh_proto::{
 use mesh::{
     Shutdown,
     group_commit::Owner,
-    grpc::{CALL_TIMEOUT, Expected, GrpcServer, Listener, Peers, REQUEST_CODING, Refused, Role},
+    grpc::{GrpcServer, Listener, Peers, REQUEST_CODING, Refused, Role},
     kafka::{Producer, ensure_topics},
     store::Store,
 };
@@ -127,20 +127,11 @@ impl Service {
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
-        let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());
-        let changelog = Arc::new(Notify::new());
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
-        let registry = options.registry.as_ref();
-        if registry.is_none() && refused.is_some() {
-            tracing::warn!(
-                "without --registry central does not hear whom the registry revokes: they are refused only once their \
-                 certificates have run out"
-            );
-        }
-        let registry = registry.map(|at| peers.peer(at, Expected::Registry, CALL_TIMEOUT));
-        let (refused, of_registry) = (refused.unwrap_or_default(), events.clone());
+        let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
         let outlets = Outlets {
             events,
             producer: producer.clone(),
@@ -148,7 +139,7 @@ impl Service {
             dead_letters: dead_letters.clone(),
             changelog: changelog.clone(),
             lag,
-            refused: refused.clone(),
+            refused: refused.unwrap_or_default(),
         };
         let (handle, mut running) = start(writer, outlets, options.engine_timeout, peers)?;
         let reader = read_telemetry(&options.kafka, position, handle.clone())?;
@@ -169,9 +160,8 @@ impl Service {
             tasks.spawn(publisher.run(drained.clone()));
         }
         tasks.spawn(unbridged);
-        if let Some(registry) = registry {
-            let hearing = Hearing { registry, handle: handle.clone(), refused, events: of_registry };
-            tasks.spawn(hearing.run(stop.clone()));
+        if let Some(hearing) = hearing {
+            tasks.spawn(hearing.run(handle.clone(), stop.clone()));
         }
         let server = server(&options, &handle, roster.clone(), old_requests);
         tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");

@@ -1,8 +1,8 @@
 //! Whom central refuses, as the registry told it: certificates that were revoked, each until it runs out. It is known
 //! from here while the registry is away.
 //!
-//! A certificate that was refused stays so until its end, whatever is told later. One of a charge point that ends what it
-//! does is *spared* until that is over.
+//! A certificate that was refused stays so until its end, whatever is told later. One of a charge point that ends what
+//! it does is *spared* until that is over.
 
 use crate::{Wall, enrolment::RolePath, network::Standing};
 use std::{

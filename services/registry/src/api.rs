@@ -2,11 +2,12 @@
 
 use crate::{
     owner::{Credentials, Office},
+    view::shown,
     watching::Watching,
 };
 use domain::{
     Wall,
-    enrolment::{Certificate, Enrolled, TOKEN_LIFETIME, TokenHash},
+    enrolment::{TOKEN_LIFETIME, TokenHash},
 };
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
 use futures_util::{Stream, stream};
@@ -171,22 +172,6 @@ fn tell(what: &str, given: &Credentials) {
 
 fn credentials(Credentials { chain, core, network }: Credentials) -> proto::Credentials {
     proto::Credentials { certificate: chain, core_authorities: core, network_authorities: network }
-}
-
-pub(crate) fn shown(role: &str, enrolled: &Enrolled, now: Wall) -> proto::Identity {
-    let certificate = |one: &Certificate| proto::IssuedCertificate {
-        serial: one.serial.clone(),
-        expire_time: Some(timestamp(one.not_after)),
-        revoke_time: one.revoked.map(timestamp),
-    };
-    let earlier = enrolled.earlier.iter().filter(|one| one.not_after > now);
-    proto::Identity {
-        role: role.to_owned(),
-        hosts: enrolled.hosts.clone(),
-        certificates: earlier.chain([&enrolled.newest]).map(certificate).collect(),
-        issue_time: Some(timestamp(enrolled.issued)),
-        revoked_now: enrolled.revoked_now,
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod options;
 mod owner;
 mod service;
 mod storage;
+mod view;
 mod watching;
 
 pub use applicant::Applicant;

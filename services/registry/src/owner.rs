@@ -1,6 +1,6 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, storage, watching::CHANGES};
+use crate::{Data, Error, storage};
 use domain::{
     Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
@@ -19,6 +19,8 @@ use tonic::Code;
 pub(crate) const QUEUE: usize = 256;
 /// At most so many calls share a commit: each may be a signature.
 pub(crate) const A_STEP: usize = 64;
+/// So many changes wait for whoever follows them.
+pub(crate) const CHANGES: usize = 1_024;
 
 /// Who is enrolled, and the authority that vouches for them.
 pub struct Registry {

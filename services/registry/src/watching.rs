@@ -1,9 +1,9 @@
 //! Who follows whom the registry has revoked: everybody at first, a part at a time, and then each who changes.
 //!
 //! What is sent is read when it is sent, so that nobody is told what is over. Who follows and takes nothing holds up
-//! nobody: behind [`CHANGES`] changes it has to begin anew.
+//! nobody: behind [`CHANGES`](crate::owner::CHANGES) changes it has to begin anew.
 
-use crate::{api::shown, owner::Office};
+use crate::{owner::Office, view::shown};
 use domain::enrolment::{Enrolments, RolePath};
 use evmesh_proto::registry::WatchIdentitiesResponse;
 use mesh::grpc::{Failure, RETRY_AFTER};
@@ -14,8 +14,6 @@ use tokio::{
     time::timeout,
 };
 
-/// So many changes wait for who follows.
-pub(crate) const CHANGES: usize = 1_024;
 /// So many identities are looked at in one step: a fraction of a millisecond each thousand.
 const A_LOOK: usize = 10_000;
 /// One message has so many bytes, and an identity more at most: gRPC takes 4 MiB.

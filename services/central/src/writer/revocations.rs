@@ -1,4 +1,5 @@
-//! The writer's part in revocations: what the registry says is written, told to the rules, and refused once it is on disk.
+//! The writer's part in revocations: what the registry says is written, told to the rules, and refused once it is on
+//! disk.
 
 use super::Writer;
 use crate::{Error, store::put_revoked};

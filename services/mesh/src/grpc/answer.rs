@@ -209,8 +209,8 @@ impl http_body::Body for Answers {
 }
 
 /// Ends a stream whose reader has not taken what was handed over for so long, or whose caller may not go on (`ends`),
-/// whether it reads or not: its handler, and its place in the limit, are free at once. The reader finds the reason behind
-/// what it had not read.
+/// whether it reads or not: its handler, and its place in the limit, are free at once. The reader finds the reason
+/// behind what it had not read.
 async fn let_go(
     stream: Weak<Mutex<Result<Open, Option<Failure>>>>,
     slow: Duration,

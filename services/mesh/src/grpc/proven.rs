@@ -1,5 +1,5 @@
-//! A connection to a far side that has proven who it is, as far as that goes: it ends once the far side's certificate is
-//! refused, whatever is under way on it.
+//! A connection to a far side that has proven who it is: it ends once the far side's certificate is refused, whatever
+//! is under way on it.
 
 use super::{refused::Refused, wire::Wire};
 use identity::Certified;

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 use tokio::sync::watch;
 
-/// The serial numbers of those that are refused: by a server its callers', at each call and on streams that are open; by
-/// a client its far sides', at each connection and on those that are open. Clones share them.
+/// The serial numbers of those that are refused: by a server its callers', at each call and on streams that are open;
+/// by a client its far sides', at each connection and on those that are open. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Refused(Arc<watch::Sender<HashSet<Arc<str>>>>);
 
@@ -20,12 +20,12 @@ impl Eq for Refused {}
 impl Refused {
     /// From now on these are refused.
     pub fn add(&self, serials: impl IntoIterator<Item = Arc<str>>) {
-        self.change(|all| serials.into_iter().fold(false, |news, serial| all.insert(serial) || news));
+        self.change(|all| serials.into_iter().filter(|serial| all.insert(serial.clone())).count() > 0);
     }
 
     /// These need not be refused any more: they have run out.
     pub fn remove(&self, serials: &[Arc<str>]) {
-        self.change(|all| serials.iter().fold(false, |news, serial| all.remove(serial) || news));
+        self.change(|all| serials.iter().filter(|serial| all.remove(*serial)).count() > 0);
     }
 
     fn change(&self, change: impl FnOnce(&mut HashSet<Arc<str>>) -> bool) {

@@ -1,5 +1,9 @@
 use super::*;
-use crate::{Beginning, Data, owner::Registry, service::start};
+use crate::{
+    Beginning, Data,
+    owner::{CHANGES, Registry},
+    service::start,
+};
 use domain::enrolment::TokenHash;
 use identity::{AskersKey, Request};
 use mesh::{group_commit::Running, testing::MemoryStore};
