@@ -34,6 +34,7 @@ const EVENTS: &[(&str, &str)] = &[
         "kafka_clusters_changed",
         "INV-1: another Kafka under the same store: read from its beginning, every engine asked",
     ),
+    ("identities_revoked", "identities that the registry has revoked: central refuses them"),
     ("kafka_gaps", "INV-1: messages gone from Kafka before they were read: every engine asked"),
     ("messages_late", "INV-1: messages of sessions that are settled already"),
     (
@@ -64,6 +65,8 @@ const EVENTS: &[(&str, &str)] = &[
         "readings_implausible",
         "INV-10: readings, of engines and on cp_telemetry, above what can have been delivered by then: they move nothing",
     ),
+    ("registries_heard", "times that the registry was heard, for the first time or again"),
+    ("registries_lost", "times that the registry was not heard any more: until it is back, no revocation is"),
     ("registrations", "charge points registered, for the first time or again"),
     (
         "registrations_refused",
@@ -74,6 +77,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("requests_repeated", "INV-6: repeats of a request_id: they get what was decided the first time"),
     ("requests_unbridged", "times that messages came on driver_requests and no bridge asked for a charge"),
     ("reservations_expired", "INV-3: reservations that came to nothing"),
+    (
+        "revocations_dropped",
+        "times that more certificates were revoked than central holds: some that have not run out are not refused",
+    ),
     ("sessions_adopted", "INV-1: sessions found at an engine that this store did not know"),
     (
         "sessions_reviewed",
@@ -116,6 +123,10 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(
         "evmesh_central_sessions_under_review",
         "INV-4: sessions that wait for a person to say what they bill"
+    );
+    metrics::describe_gauge!(
+        "evmesh_central_registry_heard",
+        "1 while the registry is heard; 0 while whoever it revokes is not refused"
     );
     metrics::describe_gauge!(
         "evmesh_central_rows_waiting",

@@ -26,6 +26,7 @@ mod old_requests;
 mod opening;
 pub mod options;
 pub mod panel;
+mod registry;
 pub mod roster;
 mod service;
 pub mod signing;

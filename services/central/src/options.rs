@@ -5,7 +5,7 @@ use domain::{Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
-    grpc::{Listen, SecurityOptions, ServerOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions},
     kafka::KafkaOptions,
     seconds,
 };
@@ -56,6 +56,17 @@ pub struct Options {
     #[arg(long, env = "EVMESH_CENTRAL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value = "2.5",
           value_parser = positive_seconds)]
     pub engine_timeout: Duration,
+
+    /// The registry, to hear at once whom it revokes. Without it, who was revoked is refused only once its certificate
+    /// has run out.
+    #[arg(
+        long,
+        env = "EVMESH_CENTRAL_REGISTRY",
+        value_name = "HOST:PORT",
+        requires = "identity",
+        help_heading = "Identity"
+    )]
+    pub registry: Option<Address>,
 
     #[command(flatten)]
     pub rules: Rules,

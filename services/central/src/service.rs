@@ -10,6 +10,7 @@ use crate::{
     old_requests::OldRequests,
     opening::Opening,
     panel::View,
+    registry::Hearing,
     roster::{self, Roster, RosterHandle},
     writer::{self, Handle, Lag, Outlets, Running, Writer},
 };
@@ -22,7 +23,7 @@ use evmesh_proto::{
 use mesh::{
     Shutdown,
     group_commit::Owner,
-    grpc::{GrpcServer, Listener, Peers, REQUEST_CODING, Role},
+    grpc::{GrpcServer, Listener, Peers, REQUEST_CODING, Refused, Role},
     kafka::{Producer, ensure_topics},
     store::Store,
 };
@@ -48,6 +49,8 @@ pub struct Service {
     options: Options,
     listener: Listener,
     peers: Peers,
+    /// Whose certificates are refused, by this server and by its peers; `None` in plain text.
+    refused: Option<Refused>,
     opening: Opening,
     lag: watch::Sender<Lag>,
     producer: Producer,
@@ -77,9 +80,10 @@ impl Service {
             broker: producer.state(),
             browse: ui::Browse::default(),
         };
+        let refused = security.refused().cloned();
         let peers = Peers::new(security);
         let lag = watch::Sender::default();
-        Ok(Self { options, listener, peers, opening, lag, producer, events, view, roster })
+        Ok(Self { options, listener, peers, refused, opening, lag, producer, events, view, roster })
     }
 
     /// Where it listens: the port is known here even if it was given as 0.
@@ -112,7 +116,7 @@ impl Service {
     /// Serves until the order to stop, and then ends in order: not serving, nothing new accepted, running calls
     /// drained, everything saved, the producer flushed. It ends by itself if the store fails.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { options, listener, peers, opening, lag, producer, events, view, roster } = self;
+        let Self { options, listener, peers, refused, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
         let Some(writer) = opening.ready(&options, &shutdown).await? else {
             tracing::info!("central stopped before it served");
@@ -123,11 +127,11 @@ impl Service {
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
-        let [notifications, dead_letters] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());
-        let changelog = Arc::new(Notify::new());
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
+        let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
         let outlets = Outlets {
             events,
             producer: producer.clone(),
@@ -135,6 +139,7 @@ impl Service {
             dead_letters: dead_letters.clone(),
             changelog: changelog.clone(),
             lag,
+            refused: refused.unwrap_or_default(),
         };
         let keys = writer.rules.keys();
         let (handle, mut running) = start(writer, outlets, options.engine_timeout, peers)?;
@@ -156,6 +161,9 @@ impl Service {
             tasks.spawn(publisher.run(drained.clone()));
         }
         tasks.spawn(unbridged);
+        if let Some(hearing) = hearing {
+            tasks.spawn(hearing.run(handle.clone(), stop.clone()));
+        }
         let server = server(&options, &handle, roster.clone(), old_requests);
         tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
 
@@ -190,13 +198,15 @@ impl Service {
     }
 }
 
-/// Starts the writer's thread, and has it call engines. Needs a tokio runtime.
+/// Starts the writer's thread, and has it call engines. Who is revoked by its store is refused from here on. Needs a
+/// tokio runtime.
 pub fn start(
     writer: Owner<Writer, impl Store>,
     outlets: Outlets,
     engine_timeout: Duration,
     peers: Peers,
 ) -> Result<(Handle, Running), Error> {
+    outlets.refused.add(writer.rules.refused());
     let (handle, inboxes) = writer::queues();
     let runtime = tokio::runtime::Handle::current();
     let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, peers, runtime);

@@ -75,6 +75,8 @@ pub struct Enrolled {
     pub issued: Wall,
     /// Those before it that are still valid, or were when they were last looked at, of keys before this one too.
     pub earlier: Vec<Certificate>,
+    /// The newest was revoked to be cut off at once: a charge point does not end what it does first.
+    pub revoked_now: bool,
 }
 
 impl Enrolled {
@@ -85,6 +87,11 @@ impl Enrolled {
     /// Every certificate of it that is valid now but for being revoked, the newest last.
     pub fn valid(&self, now: Wall) -> impl Iterator<Item = &Certificate> {
         self.earlier.iter().chain([&self.newest]).filter(move |certificate| certificate.not_after > now)
+    }
+
+    /// Is there a certificate of it that has to be refused because it was revoked?
+    pub fn is_refused(&self, now: Wall) -> bool {
+        self.valid(now).any(|certificate| certificate.revoked.is_some())
     }
 
     /// The newest is too young to be followed by another one.
@@ -268,25 +275,28 @@ impl Enrolments {
         }
         let before = self.identities.get(&role);
         let earlier = before.map(|before| before.valid(now).cloned().collect()).unwrap_or_default();
-        let enrolled = Enrolled { key, hosts, newest, issued: now, earlier };
+        let enrolled = Enrolled { key, hosts, newest, issued: now, earlier, revoked_now: false };
         changes.push(Change::Identity(role, Some(enrolled)));
         self.done(changes)
     }
 
-    /// Takes back every certificate of a role, and its tokens that wait. Repeating it changes nothing.
+    /// Takes back every certificate of a role, and its tokens that wait. Repeating it changes nothing, but that it is
+    /// `at_once` from then on if this time it is to be.
     ///
     /// # Errors
     ///
     /// [`Denied::IdentityUnknown`]: nobody is enrolled so, and no token waits.
-    pub fn revoke(&mut self, now: Wall, role: &str) -> Result<Vec<Change>, Denied> {
+    pub fn revoke(&mut self, now: Wall, role: &str, at_once: bool) -> Result<Vec<Change>, Denied> {
         let tokens = self.tokens.iter().filter(|(_, token)| *token.role == *role);
         let mut changes: Vec<Change> = tokens.map(|(hash, _)| Change::Token(*hash, None)).collect();
         let enrolled = self.identities.get_key_value(role);
         if enrolled.is_none() && changes.is_empty() {
             return Err(Denied::IdentityUnknown);
         }
-        if let Some((role, enrolled)) = enrolled.filter(|(_, enrolled)| !enrolled.is_revoked()) {
+        let is_news = |one: &Enrolled| !one.is_revoked() || (at_once && !one.revoked_now);
+        if let Some((role, enrolled)) = enrolled.filter(|(_, enrolled)| is_news(enrolled)) {
             let mut enrolled = enrolled.clone();
+            enrolled.revoked_now = at_once;
             enrolled.earlier.retain(|certificate| certificate.not_after > now);
             for certificate in enrolled.earlier.iter_mut().chain([&mut enrolled.newest]) {
                 certificate.revoked.get_or_insert(now);

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod money;
 pub mod network;
 pub mod requests;
+pub mod revocations;
 pub mod simulated;
 pub mod supply;
 mod supply_record;

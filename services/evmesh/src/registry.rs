@@ -52,8 +52,11 @@ enum Command {
     /// Who is enrolled, and until when.
     List(desk::List),
 
-    /// Renews no certificate of somebody any more, and withdraws its tokens. It is for ever: enrolled again, it has
-    /// another key. A certificate that it has is good for calls to others until its end.
+    /// Takes back every certificate of somebody, and its tokens. It is for ever: enrolled again, it has another key.
+    ///
+    /// Central refuses it within two seconds (started with '--registry'). What stands at a charge point ends what it
+    /// does first, 30 seconds at most: its supply is stopped, and ticketed on its final reading. Other servers take its
+    /// certificate until its end.
     Revoke(desk::Revoke),
 
     /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.

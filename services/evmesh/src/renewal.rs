@@ -42,11 +42,10 @@ pub(crate) async fn keep_renewed(options: SecurityOptions) {
             return;
         }
     };
-    let Ok(Security::Identity { credentials, .. }) = security(&options) else { return }; // its role says so
-    let registry = Remote::registry(
-        &address,
-        &Peers::new(Security::Identity { credentials: credentials.clone(), tls12: false }),
-    );
+    let Ok(security) = security(&options) else { return }; // its role says so
+    let Security::Identity { credentials, .. } = &security else { return };
+    let credentials = credentials.clone();
+    let registry = Remote::registry(&address, &Peers::new(security));
     let mut failures = 0;
     let mut wait = at_start(mesh::now().wall, credentials.own().not_after, fastrand::f64());
     loop {

@@ -152,7 +152,12 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     assert_eq!(enrol(&token(&network, &address, ENGINE), &folder).code, 0);
     let waiting = token(&network, &address, ENGINE);
     let revoked = ask(&network, &address, &["revoke", ENGINE]);
-    assert_eq!(revoked.stdout, format!("{ENGINE} is revoked, and has no token\n"), "{revoked:?}");
+    let says = format!(
+        "{ENGINE} is revoked, and has no token; central stops what its charge point does, within 30 s"
+    );
+    assert!(revoked.stdout.starts_with(&says), "{revoked:?}");
+    let at_once = ask(&network, &address, &["revoke", ENGINE, "--now"]).stdout;
+    assert_eq!(at_once, format!("{ENGINE} is revoked, and has no token; central refuses it within 2 s\n"));
     assert!(ask(&network, &address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
     refused(&ask_as(&folder, &address, &["renew"]), "this identity was revoked");
     let second = network.path("second").display().to_string();

@@ -199,6 +199,8 @@ pub fn row(method: Method) -> Row {
         Method::RegistryCreateEnrolmentToken
         | Method::RegistryRevokeIdentity
         | Method::RegistryListIdentities => of_any(&[Admin]),
+        // It refuses them to everybody who calls it.
+        Method::RegistryWatchIdentities => of_any(&[Central]),
     }
 }
 

@@ -1,17 +1,20 @@
 //! `RegistryService`: what comes in is checked, given to the owner, and what was decided shown.
 
-use crate::owner::{Credentials, Office};
-use domain::{
-    Wall,
-    enrolment::{Certificate, Enrolled, TOKEN_LIFETIME, TokenHash},
+use crate::{
+    owner::{Credentials, Office},
+    view::shown,
+    watching::Watching,
 };
+use domain::enrolment::{TOKEN_LIFETIME, TokenHash};
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
+use futures_util::{Stream, stream};
 use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
 use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
     grpc::{Actor, Address, Failure},
 };
 use prost::Message as _;
+use std::pin::Pin;
 use tonic::{Request, Response, Status};
 
 /// A page is shorter where its identities have many hosts and certificates: gRPC takes 4 MiB.
@@ -26,6 +29,9 @@ pub(crate) struct RegistryApi {
 
 #[tonic::async_trait]
 impl RegistryService for RegistryApi {
+    type WatchIdentitiesStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchIdentitiesResponse, Status>> + Send>>;
+
     async fn create_enrolment_token(
         &self,
         request: Request<proto::CreateEnrolmentTokenRequest>,
@@ -85,15 +91,16 @@ impl RegistryService for RegistryApi {
         request: Request<proto::RevokeIdentityRequest>,
     ) -> Result<Response<proto::RevokeIdentityResponse>, Status> {
         let actor = Actor::of(&request);
-        let role = role_of(&request.into_inner().role)?;
+        let proto::RevokeIdentityRequest { role, now: at_once } = request.into_inner();
+        let role = role_of(&role)?;
         let path = role.to_string();
         let revoked = self.office.decide(move |rules, now, batch| {
             rules.stands(&actor)?;
-            rules.revoke(now, batch, &path)?;
+            rules.revoke(now, batch, &path, at_once)?;
             Ok(rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)))
         });
         let identity = revoked.await?;
-        tracing::warn!(%role, "revoked");
+        tracing::warn!(%role, at_once, "revoked");
         Ok(Response::new(proto::RevokeIdentityResponse { identity }))
     }
 
@@ -114,6 +121,18 @@ impl RegistryService for RegistryApi {
             Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
         });
         Ok(Response::new(page.await?))
+    }
+
+    async fn watch_identities(
+        &self,
+        _: Request<proto::WatchIdentitiesRequest>,
+    ) -> Result<Response<Self::WatchIdentitiesStream>, Status> {
+        let watching = Watching::begin(self.office.clone()).await?;
+        let messages = stream::try_unfold(watching, |mut watching| async {
+            let message = watching.next().await?;
+            Ok::<_, Status>(Some((message, watching)))
+        });
+        Ok(Response::new(Box::pin(messages)))
     }
 }
 
@@ -150,21 +169,6 @@ fn tell(what: &str, given: &Credentials) {
 
 fn credentials(Credentials { chain, core, network }: Credentials) -> proto::Credentials {
     proto::Credentials { certificate: chain, core_authorities: core, network_authorities: network }
-}
-
-fn shown(role: &str, enrolled: &Enrolled, now: Wall) -> proto::Identity {
-    let certificate = |one: &Certificate| proto::IssuedCertificate {
-        serial: one.serial.clone(),
-        expire_time: Some(timestamp(one.not_after)),
-        revoke_time: one.revoked.map(timestamp),
-    };
-    let earlier = enrolled.earlier.iter().filter(|one| one.not_after > now);
-    proto::Identity {
-        role: role.to_owned(),
-        hosts: enrolled.hosts.clone(),
-        certificates: earlier.chain([&enrolled.newest]).map(certificate).collect(),
-        issue_time: Some(timestamp(enrolled.issued)),
-    }
 }
 
 #[cfg(test)]

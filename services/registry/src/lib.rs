@@ -13,6 +13,8 @@ mod owner;
 mod rotation;
 mod service;
 mod storage;
+mod view;
+mod watching;
 
 pub use applicant::Applicant;
 pub use data::{Beginning, Data, DataError, Given, lifetime};

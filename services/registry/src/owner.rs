@@ -12,13 +12,15 @@ use mesh::{
     store::{Batch, Store, StoreError},
 };
 use std::fmt;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tonic::Code;
 
 /// At most so many calls wait.
 pub(crate) const QUEUE: usize = 256;
 /// At most so many calls share a commit: each may be a signature.
 pub(crate) const A_STEP: usize = 64;
+/// So many changes wait for whoever follows them.
+pub(crate) const CHANGES: usize = 1_024;
 
 /// Who is enrolled, and the authority that vouches for them.
 pub struct Registry {
@@ -29,6 +31,10 @@ pub struct Registry {
     core: String,
     /// Those of the network's: more than one while it is followed by another.
     network: String,
+    /// Who has changed, of those whom others refuse: once it is on disk.
+    pub(crate) changes: broadcast::Sender<RolePath>,
+    /// The same, while it is not.
+    unwritten: Vec<RolePath>,
 }
 
 impl fmt::Debug for Registry {
@@ -88,7 +94,8 @@ impl Registry {
         let authority = data.authority(Kind::Network)?;
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
-        let rules = Self { enrolments, limits: Limits::default(), authority, core, network };
+        let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
+        let rules = Self { enrolments, limits, authority, core, network, changes, unwritten: Vec::new() };
         Ok(Owner { rules, store })
     }
 
@@ -141,12 +148,30 @@ impl Registry {
         let newest = Certificate { serial: issued.serial, not_after: issued.not_after, revoked: None };
         storage::write_chain(batch, &role, &chain);
         write(batch, &self.enrolments.gave(now.wall, (role.clone(), hosts), key, token, newest));
+        if self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_refused(now.wall)) {
+            self.changed(&role);
+        }
         Ok(Settled { role, chain: Some(chain) })
     }
 
-    pub(crate) fn revoke(&mut self, now: Now, batch: &mut Batch, role: &str) -> Result<(), Failure> {
-        write(batch, &self.enrolments.revoke(now.wall, role).map_err(denied)?);
+    pub(crate) fn revoke(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        role: &str,
+        at_once: bool,
+    ) -> Result<(), Failure> {
+        let changes = self.enrolments.revoke(now.wall, role, at_once).map_err(denied)?;
+        write(batch, &changes);
+        if changes.iter().any(|change| matches!(change, Change::Identity(..))) {
+            self.changed(role);
+        }
         Ok(())
+    }
+
+    /// Who follows hears of this one, once that is on disk.
+    pub(crate) fn changed(&mut self, role: &str) {
+        self.unwritten.push(role.into());
     }
 }
 
@@ -236,7 +261,11 @@ impl Office {
         let (to, answer) = oneshot::channel();
         let input: Input = Box::new(move |registry, now, step| {
             let decided = decide(registry, now, &mut step.batch);
+            let (changed, changes) = (std::mem::take(&mut registry.unwritten), registry.changes.clone());
             step.effects.push(Box::new(move |store| {
+                for role in changed {
+                    let _ = changes.send(role); // nobody may follow
+                }
                 let answer = match decided {
                     Ok(decided) => Ok(read(decided, store)?),
                     Err(failure) => Err(failure),
@@ -246,9 +275,13 @@ impl Office {
             }));
         });
         self.0.give(Order::input(input)).await;
-        let stopping = |_| Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER);
-        answer.await.map_err(stopping)?
+        answer.await.map_err(|_| stopping())?
     }
+}
+
+/// What a caller is told once nothing is decided any more.
+pub(crate) fn stopping() -> Failure {
+    Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -305,7 +338,7 @@ mod tests {
             (0, Box::new(enrol)),
             (0, Box::new(again)),
             (1, Box::new(renew)),
-            (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE))),
+            (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE, false))),
         ]
     }
 

@@ -119,7 +119,8 @@ fn token_value(Token { role, hosts, expires, used_by }: &Token) -> StoredEnrolme
     }
 }
 
-fn identity_value(Enrolled { key, hosts, newest, issued, earlier }: &Enrolled) -> StoredIdentity {
+fn identity_value(enrolled: &Enrolled) -> StoredIdentity {
+    let Enrolled { key, hosts, newest, issued, earlier, revoked_now } = enrolled;
     let certificate = |Certificate { serial, not_after, revoked }: &Certificate| StoredCertificate {
         serial: serial.clone(),
         not_after_ms: not_after.0,
@@ -131,6 +132,7 @@ fn identity_value(Enrolled { key, hosts, newest, issued, earlier }: &Enrolled) -
         newest: Some(certificate(newest)),
         issued_ms: issued.0,
         earlier: earlier.iter().map(certificate).collect(),
+        revoked_now: *revoked_now,
     }
 }
 
@@ -143,7 +145,8 @@ fn token(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
 
 fn enrolled(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
     let role = std::str::from_utf8(key).map_err(|_| InvalidField::new("key", "must be a role"))?;
-    let StoredIdentity { key_hash, hosts, newest, issued_ms, earlier } = StoredIdentity::decode(value)?;
+    let StoredIdentity { key_hash, hosts, newest, issued_ms, earlier, revoked_now } =
+        StoredIdentity::decode(value)?;
     let certificate = |StoredCertificate { serial, not_after_ms, revoked_ms }| Certificate {
         serial,
         not_after: Wall(not_after_ms),
@@ -155,6 +158,7 @@ fn enrolled(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
         newest: certificate(given("newest", newest)?),
         issued: Wall(issued_ms),
         earlier: earlier.into_iter().map(certificate).collect(),
+        revoked_now,
     };
     Ok(Change::Identity(role.into(), Some(enrolled)))
 }

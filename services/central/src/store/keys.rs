@@ -14,6 +14,7 @@
 //! | `r` | method, 0, caller, 0, request id, 0 | `StoredAnswer` |
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
+//! | `i` | path of a SPIFFE name | `StoredRevoked` |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
@@ -40,6 +41,7 @@ pub(crate) const NOTHING: &[u8] = b"v";
 pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
+pub const REVOKED: &[u8] = b"i";
 pub const OFFSETS: &[u8] = b"k";
 pub(crate) const SEALING_SECRET: &[u8] = b"t";
 pub(crate) const MARKS: &[u8] = b"j";
@@ -47,7 +49,7 @@ pub(crate) const MARKS: &[u8] = b"j";
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
 pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 12] = [
+pub(crate) const ALL: [&[u8]; 13] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
@@ -58,6 +60,7 @@ pub(crate) const ALL: [&[u8]; 12] = [
     ANSWERS,
     NOTIFICATIONS,
     DEAD_LETTERS,
+    REVOKED,
     OFFSETS,
     MARKS,
 ];
@@ -136,6 +139,10 @@ pub(crate) fn row(kind: RowKind, number: u64) -> Vec<u8> {
 /// The number in a key of [`row`].
 pub(crate) fn row_number(key: &[u8]) -> Option<u64> {
     key.get(1..)?.try_into().map(u64::from_be_bytes).ok()
+}
+
+pub(crate) fn revoked(role: &str) -> Vec<u8> {
+    join(&[REVOKED, role.as_bytes()])
 }
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, Writer, outlet::Outlet, waiting::Awaited};
+use super::{Input, Refusals, Writer, outlet::Outlet, waiting::Awaited};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
@@ -9,6 +9,7 @@ use crate::{
 };
 use domain::SessionId;
 use domain::network::{Command, Denial, Session, Token};
+use domain::revocations::News;
 use mesh::{
     Shutdown,
     group_commit::{Order, Queue, Refused},
@@ -119,6 +120,12 @@ impl Handle {
     /// What was signed with these keys is central's word from now on: they are on disk.
     pub(crate) async fn trust(&self, keys: Vec<KnownKey>) -> Result<(), Failure> {
         self.orders.ask(Some(Input::Trust(keys)), |_, _| Ok(())).await.ok_or_else(stopping)
+    }
+
+    /// Gives the registry's news; what they come to for whoever refuses is on disk. `None`: the writer has ended.
+    pub(crate) async fn registry_told(&self, news: News) -> Option<Refusals> {
+        let refusals = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_refusals());
+        self.orders.ask(Some(Input::Registry(news)), refusals).await
     }
 
     /// Follows a session that exists: its newest state, whenever it changes. The sender goes once it is settled.

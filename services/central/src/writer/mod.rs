@@ -6,6 +6,7 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
+mod revocations;
 mod thread;
 mod waiting;
 mod watch;
@@ -15,6 +16,7 @@ pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
+pub(crate) use revocations::Refusals;
 pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
@@ -27,8 +29,9 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
-use domain::{Mono, Now, Wall};
+use domain::network::{self, Broker, Changes, Command, Effect, Event, Level, Network, Source};
+use domain::revocations::{News, Revocations};
+use domain::{ChargePointId, Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
 use mesh::{
     group_commit::{Rules, Step},
@@ -59,6 +62,8 @@ pub enum Input {
     Changelog(Found),
     /// What was signed with these keys is central's word, the operator says.
     Trust(Vec<KnownKey>),
+    /// The registry says whom it has revoked.
+    Registry(News),
 }
 
 #[derive(Debug)]
@@ -71,6 +76,12 @@ pub struct Writer {
     marks: Option<Marks>,
     standing: Standing,
     keys: Arc<Keys>,
+    revocations: Revocations,
+    /// As the rules know them; who is not here is good.
+    standings: BTreeMap<ChargePointId, network::Standing>,
+    /// They know what is on disk.
+    standings_told: bool,
+    refusals: Refusals,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
     /// As they are on disk.
@@ -90,6 +101,9 @@ impl Rules for Writer {
         input: Input,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.standings_told, true) {
+            self.tell_all_standings(now, store, step)?;
+        }
         match input {
             Input::Command(command) => self.command(now, store, command, None, step)?,
             Input::Message(incoming) => self.message(now, store, incoming, step)?,
@@ -98,6 +112,7 @@ impl Rules for Writer {
             Input::Published(versions) => self.published(now, store, &versions, step)?,
             Input::Changelog(found) => self.judge(found, step),
             Input::Trust(keys) => self.trust(now, store, &keys, step)?,
+            Input::Registry(news) => self.registry_told(now, store, news, step)?,
         }
         Ok(())
     }
@@ -174,8 +189,12 @@ impl Writer {
                 Effect::NotifyAtOnce(notice)
                     if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
                 effect => {
-                    if let Effect::Notify(notice) = &effect {
-                        self.notifications.push(messages::row(notice), &mut step.batch);
+                    match &effect {
+                        Effect::Notify(notice) => {
+                            self.notifications.push(messages::row(notice), &mut step.batch);
+                        }
+                        Effect::Cut(id) => self.cut(id, &mut step.batch),
+                        _ => {}
                     }
                     step.effects.push(effect);
                 }

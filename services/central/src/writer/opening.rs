@@ -1,13 +1,13 @@
 //! The writer at its start: what the store kept.
 
-use super::Writer;
+use super::{Refusals, Writer};
 use crate::{
     Error,
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
-        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key, signing_keys,
-        stored,
+        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key, revocations,
+        signing_keys, stored,
     },
 };
 use domain::network::{Config, Network, Source};
@@ -45,6 +45,10 @@ impl Writer {
             marks,
             standing: Standing::default(),
             keys: Arc::new(keys),
+            revocations: revocations(&store)?,
+            standings: BTreeMap::new(),
+            standings_told: false,
+            refusals: Refusals::default(),
             unkept: None,
             offsets,
             checkpointed: now.mono,

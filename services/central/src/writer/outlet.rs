@@ -7,6 +7,7 @@ use domain::network::{Effect, EngineCall};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
 use mesh::{
     group_commit::{self, Owner},
+    grpc::Refused,
     kafka::Producer,
     store::Store,
 };
@@ -27,6 +28,8 @@ pub struct Outlets {
     pub changelog: Arc<Notify>,
     /// How far the changelog is behind.
     pub lag: watch::Sender<Lag>,
+    /// Whose certificates are refused.
+    pub refused: Refused,
 }
 
 /// What lets a step's effects out, on the writer's thread.
@@ -108,8 +111,7 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
-            // Its connections are not ended here yet: what comes of it is passed over by the rules.
-            Effect::Cut(_) => {}
+            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_of(&id)),
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

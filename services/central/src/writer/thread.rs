@@ -68,6 +68,7 @@ mod tests {
             dead_letters: Arc::default(),
             changelog: Arc::default(),
             lag: Default::default(),
+            refused: Default::default(),
         }
     }
 

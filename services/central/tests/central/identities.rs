@@ -58,6 +58,7 @@ impl Central {
             dead_letters: Arc::default(),
             changelog: Arc::default(),
             lag: watch::Sender::default(),
+            refused: Default::default(),
         };
         let (handle, writer) =
             central::start(writer, outlets, Duration::from_secs(5), Peers::default()).unwrap();

@@ -44,7 +44,7 @@ impl World {
     }
 
     fn revoke(&mut self, now: Wall, role: &str) -> Result<(), Denied> {
-        let changes = self.rules.revoke(now, role)?;
+        let changes = self.rules.revoke(now, role, false)?;
         self.written.extend(changes);
         Ok(())
     }
@@ -175,6 +175,28 @@ fn a_token_that_waits_can_be_withdrawn_before_anybody_came() {
 }
 
 #[test]
+fn who_was_revoked_may_be_cut_off_at_once_and_enrolled_again_is_not_any_more() {
+    let mut world = World::default();
+    world.create(T0, 1, ENGINE).unwrap();
+    world.enrol(T0, 1, 1).unwrap();
+    let revoke = |world: &mut World, at_once| {
+        let changes = world.rules.revoke(T0, ENGINE, at_once).unwrap();
+        let identities = changes.iter().filter(|change| matches!(change, Change::Identity(..)));
+        (identities.count(), world.rules.get(ENGINE).unwrap().revoked_now)
+    };
+    assert!(!world.rules.get(ENGINE).unwrap().is_refused(T0));
+    assert_eq!(revoke(&mut world, false), (1, false));
+    assert_eq!(revoke(&mut world, false), (0, false));
+    assert_eq!(revoke(&mut world, true), (1, true));
+    assert_eq!(revoke(&mut world, false), (0, true), "it is not taken back");
+    world.create(T0, 2, ENGINE).unwrap();
+    world.enrol(T0, 2, 2).unwrap();
+    let again = world.rules.get(ENGINE).unwrap();
+    assert!(!again.revoked_now && !again.is_revoked() && again.is_refused(T0), "{again:?}");
+    assert!(!again.is_refused(T0 + LIFETIME));
+}
+
+#[test]
 fn everything_has_its_bound() {
     let limits = Limits { tokens: 2, identities: 1 };
     let mut world = World { limits, ..World::default() };
@@ -204,7 +226,8 @@ fn everything_has_its_bound() {
 #[test]
 fn a_short_certificate_may_be_renewed_in_the_middle_of_its_time() {
     let newest = Certificate { serial: "1".into(), not_after: T0 + MINUTE * 2, revoked: None };
-    let enrolled = Enrolled { key: key(1), hosts: vec![], newest, issued: T0, earlier: vec![] };
+    let (hosts, earlier, revoked_now) = (vec![], vec![], false);
+    let enrolled = Enrolled { key: key(1), hosts, newest, issued: T0, earlier, revoked_now };
     assert!(enrolled.is_fresh(T0) && !enrolled.is_fresh(T0 + MINUTE));
 }
 

@@ -81,6 +81,11 @@ pub(super) struct Revoke {
     #[arg(value_name = "ROLE")]
     role: Role,
 
+    /// Cuts a charge point off at once, in mid-supply too: its ticket may be estimated then. Also for one that was
+    /// revoked without it a moment ago.
+    #[arg(long)]
+    now: bool,
+
     #[command(flatten)]
     at: At,
 }
@@ -152,13 +157,26 @@ fn sentence(identity: &Identity) -> String {
     }
 }
 
-pub(super) async fn revoke(Revoke { role, at }: Revoke) -> Result<(), Failure> {
+pub(super) async fn revoke(Revoke { role, now, at }: Revoke) -> Result<(), Failure> {
     let remote = at.remote()?;
-    let request = RevokeIdentityRequest { role: role.to_string() };
+    let request = RevokeIdentityRequest { role: role.to_string(), now };
     let revoked = remote.waited(client(&remote).revoke_identity(request)).await;
     match remote.answer(revoked)?.identity {
-        Some(_) => output::line(&format!("{role} is revoked, and has no token")),
+        Some(identity) => output::line(&format!(
+            "{role} is revoked, and has no token; {}",
+            comes(&role, identity.revoked_now)
+        )),
         None => output::line(&format!("{role} was not enrolled, and has no token any more")),
+    }
+}
+
+/// What comes of a revocation.
+fn comes(role: &Role, at_once: bool) -> &'static str {
+    match role {
+        Role::Engine(_) | Role::Monitor(_) if !at_once => {
+            "central stops what its charge point does, within 30 s, and then refuses it ('--now': at once)"
+        }
+        _ => "central refuses it within 2 s",
     }
 }
 

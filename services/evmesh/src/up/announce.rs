@@ -51,6 +51,9 @@ fn json(network: &Network, broker: &Broker, folder: &Folder, protection: &Protec
     if let Some(identities) = protection.identities() {
         started["identities"] = identities.display().to_string().into();
     }
+    if let Some(registry) = &network.registry {
+        started["registry"] = registry.local_addr().to_string().into();
+    }
     started
 }
 
@@ -66,6 +69,9 @@ fn text(network: &Network, broker: &Broker, folder: &Folder, protection: &Protec
             "identities     {}: every connection is encrypted, but Kafka's",
             identities.display()
         );
+    }
+    if let Some(registry) = &network.registry {
+        let _ = writeln!(text, "registry       {}", registry.local_addr());
     }
     if network.bridge.is_some() {
         let _ = writeln!(text, "bridge         driver_requests of the old system is answered");
@@ -134,6 +140,11 @@ fn lines(network: &Network, protection: &Protection) -> Vec<(&'static str, Strin
             ("it breaks; ClearFault mends it", at_engine("InjectFault")),
             ("the operator's tables", status),
         ]);
+    }
+    if let Some(registry) = &network.registry {
+        let (registry, admin) = (registry.local_addr(), protection.flag(ADMIN));
+        let token = format!("evmesh registry token operator/ana --registry {registry}{admin}");
+        lines.push(("a token for one more operator: 'evmesh enrol' takes it", token));
     }
     lines
 }

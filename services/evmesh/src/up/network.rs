@@ -10,11 +10,13 @@ use super::{
 use crate::exit::{Because as _, Failure};
 use domain::{ChargePointId, Energy, Location, Power};
 use mesh::Shutdown;
-use std::{collections::BTreeMap, error::Error, net::SocketAddr};
+use std::{collections::BTreeMap, error::Error, net::SocketAddr, path::Path};
 use tokio::task::JoinSet;
 
 /// A network whose sockets are bound and whose stores are open.
 pub(super) struct Network {
+    /// Where everybody has an identity.
+    pub(super) registry: Option<registry::Service>,
     pub(super) central: central::Service,
     pub(super) points: Vec<Point>,
     pub(super) bridge: Option<bridge::Service>,
@@ -59,8 +61,15 @@ impl Network {
             ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
-        let of_central =
-            central::Options { security: protection.of("central/main")?, ..role("central", flags)? };
+        let registry = match protection.registry() {
+            Some(data) => Some(bind_registry(options, data).await?),
+            None => None,
+        };
+        let of_central = central::Options {
+            security: protection.of("central/main")?,
+            registry: registry.as_ref().map(|registry| registry.local_addr().into()),
+            ..role("central", flags)?
+        };
         let central = central::Service::bind(of_central).await.because()?;
 
         let mut points = Vec::new();
@@ -107,7 +116,7 @@ impl Network {
                 bridge::Options { security: protection.of("bridge/main")?, ..role("bridge", flags)? };
             bridge::Service::open(of_bridge).because()
         });
-        Ok(Self { central, points, bridge: bridge.transpose()? })
+        Ok(Self { registry, central, points, bridge: bridge.transpose()? })
     }
 
     /// For people's hands at the charge points.
@@ -135,11 +144,18 @@ impl Network {
             let shutdown = shutdown.clone();
             points.spawn(async move { bridge.run(shutdown).await.because() });
         }
-        let after_points = Shutdown::new();
-        let stop_central = after_points.clone();
+        let (after_points, after_central) = (Shutdown::new(), Shutdown::new());
+        let (stop_central, stop_registry) = (after_points.clone(), after_central.clone());
         let central = async {
             let ended = self.central.in_network(shutdown.clone()).run(after_points).await;
             shutdown.start();
+            stop_registry.start();
+            ended.because()
+        };
+        let registry = async {
+            let Some(registry) = self.registry else { return Ok(()) };
+            let ended = registry.run(after_central).await;
+            shutdown.start(); // it may have failed
             ended.because()
         };
         let points = async {
@@ -148,9 +164,17 @@ impl Network {
             stop_central.start();
             ended
         };
-        let (central, points) = tokio::join!(central, points);
-        central.and(points)
+        let (central, points, registry) = tokio::join!(central, points, registry);
+        central.and(points).and(registry)
     }
+}
+
+/// The registry of a network whose identities are in this folder: it is the same that made them.
+async fn bind_registry(options: &Options, data: &Path) -> Result<registry::Service, Failure> {
+    let listen = options.loopback(options.registry_port, 0)?.to_string();
+    let of_registry = role("registry", vec![("listen", listen), ("data", data.display().to_string())])?;
+    let registry = registry::Service::bind(of_registry).await;
+    registry.map_err(|error| because(&error, "--registry-port"))
 }
 
 /// Waits for every task; the first that fails stops the rest, and is returned.

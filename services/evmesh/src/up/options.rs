@@ -49,6 +49,10 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_UP_MONITOR_PORT_BASE", value_name = "PORT", default_value_t = 0)]
     pub(super) monitor_port_base: u16,
 
+    /// With --secure, the registry's port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, env = "EVMESH_UP_REGISTRY_PORT", value_name = "PORT", default_value_t = 0)]
+    pub(super) registry_port: u16,
+
     /// The folder that keeps the state for the next run. Without it, a temporary folder is removed at the end.
     #[arg(long, env = "EVMESH_UP_DATA", value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
@@ -58,7 +62,8 @@ pub(crate) struct Options {
     pub(super) bridge: bool,
 
     /// Every part of the network has an identity, made in the data folder, and every connection between them is
-    /// encrypted, both sides proving who they are. Kafka stays as it is.
+    /// encrypted, both sides proving who they are. Kafka stays as it is. A registry runs too: it gives identities to
+    /// others, and takes them back.
     #[arg(long, env = "EVMESH_UP_SECURE", conflicts_with = "insecure")]
     pub(super) secure: bool,
 

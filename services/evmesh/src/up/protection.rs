@@ -31,7 +31,7 @@ pub(super) enum Protection {
     /// In plain text, on this machine alone or anywhere.
     Plain { insecure: bool },
     /// Each part has an identity of this registry's, in a folder of its own.
-    Secured { registry: Data, identities: PathBuf, hosts: Vec<String> },
+    Secured { registry: Data, at: PathBuf, identities: PathBuf, hosts: Vec<String> },
 }
 
 impl Protection {
@@ -57,7 +57,7 @@ impl Protection {
             fs::rename(&unfinished, &at).map_err(failed)?;
         }
         let hosts = options.listen.host().map(str::to_owned).into_iter().collect();
-        let secured = Self::Secured { registry, identities: folder.of("identities"), hosts };
+        let secured = Self::Secured { registry, at, identities: folder.of("identities"), hosts };
         for name in PEOPLE {
             secured.of(name)?;
         }
@@ -69,7 +69,7 @@ impl Protection {
         let mut options = SecurityOptions::default();
         match self {
             Self::Plain { insecure } => options.insecure = *insecure,
-            Self::Secured { registry, identities, hosts } => {
+            Self::Secured { registry, identities, hosts, .. } => {
                 let role: Role = name.parse().because()?;
                 let hosts = if role.is_core() { &hosts[..] } else { &[] };
                 let folder = identities.join(name);
@@ -87,6 +87,14 @@ impl Protection {
                 SecurityOptions { insecure: *insecure, ..SecurityOptions::default() }.warning()
             }
             Self::Secured { .. } => None,
+        }
+    }
+
+    /// The registry's folder.
+    pub(super) fn registry(&self) -> Option<&Path> {
+        match self {
+            Self::Plain { .. } => None,
+            Self::Secured { at, .. } => Some(at),
         }
     }
 

@@ -183,6 +183,7 @@ impl Inside {
 
     fn state(&self) -> Option<EngineState> {
         Some(EngineState {
+            seals_telemetry: None,
             instance_id: self.instance.clone(),
             highest_authorization: self.highest,
             current: self.current.clone(),

@@ -1,12 +1,14 @@
 //! Who acts: what is known of whoever made a connection, and what that one may do.
 
-use super::{error_details::Failure, uniform};
+use super::{error_details::Failure, refused::Refused, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
     Certified, Identity, Role,
     permissions::{self, Callers},
 };
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -28,15 +30,6 @@ pub enum Actor {
     Known(Known),
 }
 
-/// Whoever had a handshake, with a certificate or without.
-impl From<Option<Certified>> for Actor {
-    fn from(certified: Option<Certified>) -> Self {
-        certified.map_or(Self::Stranger, |Certified { identity, serial, not_after }| {
-            Self::Known(Known { identity: Arc::new(identity), expires: not_after, serial: serial.into() })
-        })
-    }
-}
-
 /// Somebody with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
@@ -45,9 +38,21 @@ pub struct Known {
     pub expires: Wall,
     /// The certificate's serial number.
     pub serial: Arc<str>,
+    /// Whose certificates are refused; this one among them, its word counts for nothing.
+    pub refused: Refused,
 }
 
+/// What is said once somebody may not go on.
+pub(super) type Ends = Pin<Box<dyn Future<Output = Failure> + Send>>;
+
 impl Actor {
+    /// Whoever had a handshake, with a certificate or without.
+    pub(super) fn of_handshake(certified: Option<Certified>, refused: Refused) -> Self {
+        certified.map_or(Self::Stranger, |Certified { identity, serial, not_after: expires }| {
+            Self::Known(Known { identity: Arc::new(identity), expires, serial: serial.into(), refused })
+        })
+    }
+
     /// Who acts in a request that came in. One that the server's stack has not seen is a stranger's.
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or(Self::Stranger)
@@ -73,8 +78,11 @@ impl Actor {
             Self::Known(known) => known,
         };
         let role = &known.identity.role;
+        if known.refused.has(&known.serial) {
+            return Err(refused("revoked", revoked(role)));
+        }
         if known.expires <= now {
-            return Err(expired(role));
+            return Err(refused("expired", expired(role)));
         }
         let callers = row.ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
@@ -85,15 +93,18 @@ impl Actor {
         Err(refused("not_allowed", Failure::new(Code::PermissionDenied, "NOT_ALLOWED", message)))
     }
 
-    /// For how long it may go on with what it may do now, and who it is; `None`: without end.
-    pub(super) fn lasts(&self, now: Wall) -> Option<(Duration, Role)> {
-        match self {
-            Self::Known(known) => {
-                let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
-                Some((Duration::from_millis(left).min(A_YEAR), known.identity.role.clone()))
+    /// Waits until it may not go on with what it may do now; `None`: it may without end.
+    pub(super) fn ends(&self, now: Wall) -> Option<Ends> {
+        let Self::Known(known) = self else { return None };
+        let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
+        let (left, role) = (Duration::from_millis(left).min(A_YEAR), known.identity.role.clone());
+        let refused = known.refused.refuses(known.serial.clone());
+        Some(Box::pin(async move {
+            match tokio::time::timeout(left, refused).await {
+                Ok(()) => revoked(&role),
+                Err(_) => expired(&role),
             }
-            Self::Unchecked | Self::Stranger => None,
-        }
+        }))
     }
 
     /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this driver. It says nothing of whether there is such a one.
@@ -126,9 +137,17 @@ fn identity_required() -> Failure {
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
-pub(super) fn expired(role: &Role) -> Failure {
+fn revoked(role: &Role) -> Failure {
+    let message = format!(
+        "the certificate of {role} was revoked; enrol again, into an empty folder, with a new token of who runs the \
+         network"
+    );
+    Failure::new(Code::Unauthenticated, "IDENTITY_REVOKED", message)
+}
+
+fn expired(role: &Role) -> Failure {
     let message = format!("the certificate of {role} has expired; renew it, or enrol again");
-    refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message))
+    Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message)
 }
 
 fn refused(why: &'static str, failure: Failure) -> Failure {

@@ -2,7 +2,7 @@
 //! nobody reads, or whose server stops, is ended.
 
 use super::{
-    actor,
+    actor::Ends,
     connection::{Account, Untaken},
     error_details::{Failure, RETRY_AFTER},
     tally::Tally,
@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use identity::Role;
 use std::{
     any::Any,
     pin::Pin,
@@ -91,8 +90,8 @@ impl http_body::Body for Whole {
     }
 }
 
-/// A stream's answers. It keeps `place` until its end. It ends where its reader is `slow`, or where it may not be
-/// `silent` for longer than that.
+/// A stream's answers. It keeps `place` until its end. It ends where its reader is `slow`, where it may not be `silent`
+/// for longer than that, or with its caller's certificate.
 pub(super) fn stream(
     response: Response,
     tally: Tally,
@@ -105,32 +104,33 @@ pub(super) fn stream(
         // It waits for its reader from the beginning: one without window is not even asked for its first part.
         let handed = Some(Instant::now());
         let open = Open { inner, tally: Some(tally), handed, _place: Box::new(place) };
-        let open = Arc::new(Mutex::new(Some(open)));
-        tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow, account.clone()));
+        let open = Arc::new(Mutex::new(Ok(open)));
+        let (actor, now) = (account.shown().actor(), crate::now().wall);
+        tokio::spawn(let_go(Arc::downgrade(&open), slow, actor.ends(now), account.clone()));
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
-        let lasts = account.shown().actor().lasts(crate::now().wall);
-        let allowed = lasts.map(|(lasts, role)| (Box::pin(tokio::time::sleep(lasts)), role));
-        let rest = Pieces::default();
-        Body::new(Answers { open, stopped, silent, allowed, account, rest, untaken: None, ended: false })
+        let (ends, rest) = (actor.ends(now), Pieces::default());
+        Body::new(Answers { open, stopped, silent, ends, account, rest, untaken: None, ended: false })
     })
 }
 
 /// The body of [`stream`].
 struct Answers {
-    /// `None` once a slow reader's stream was ended.
-    open: Arc<Mutex<Option<Open>>>,
+    open: Held,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Until when its caller's certificate says who that is, and who.
-    allowed: Option<(Pin<Box<Sleep>>, Role)>,
+    /// Once its caller's certificate says nothing any more.
+    ends: Option<Ends>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.
     rest: Pieces,
     untaken: Option<Untaken>,
     ended: bool,
 }
+
+/// A stream that goes on; once [`let_go`] has ended it, why.
+type Held = Arc<Mutex<Result<Open, Option<Failure>>>>;
 
 /// What a stream holds that goes on.
 struct Open {
@@ -151,9 +151,12 @@ impl http_body::Body for Answers {
             return Poll::Ready(None);
         }
         let mut held = lock(&this.open);
-        let Some(open) = held.as_mut() else {
-            this.ended = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(last_word(slow_reader().into())))));
+        let open = match held.as_mut() {
+            Ok(open) => open,
+            Err(why) => {
+                this.ended = true;
+                return Poll::Ready(why.take().map(|why| Ok(Frame::trailers(last_word(why.into())))));
+            }
         };
         if let Some(piece) = this.rest.next() {
             open.handed = Some(Instant::now());
@@ -165,14 +168,11 @@ impl http_body::Body for Answers {
             return Poll::Pending;
         }
         open.handed = None;
-        let expired = this
-            .allowed
-            .as_mut()
-            .and_then(|(until, role)| until.as_mut().poll(cx).is_ready().then(|| actor::expired(role)));
+        let over = this.ends.as_mut().map_or(Poll::Pending, |ends| ends.as_mut().poll(cx));
         // What the stream has to say comes first, a last word on the way down included.
-        let next = match expired {
-            Some(failure) => Poll::Ready(Some(Ok(Frame::trailers(last_word(failure.into()))))),
-            None => Pin::new(&mut open.inner).poll_frame(cx),
+        let next = match over {
+            Poll::Ready(failure) => Poll::Ready(Some(Ok(Frame::trailers(last_word(failure.into()))))),
+            Poll::Pending => Pin::new(&mut open.inner).poll_frame(cx),
         };
         let end = match next {
             Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
@@ -203,30 +203,51 @@ impl http_body::Body for Answers {
             tally.done(code);
         }
         this.ended = true;
-        *held = None;
+        *held = Err(None);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 
-/// A stream whose reader has not taken what was handed over for so long is ended: its handler, and its place in the
-/// limit, are free at once. The reader finds the reason behind what it had not read.
-async fn let_go_if_slow(stream: Weak<Mutex<Option<Open>>>, timeout: Duration, account: Account) {
+/// Ends a stream whose reader has not taken what was handed over for so long, or whose caller may not go on (`ends`),
+/// whether it reads or not: its handler, and its place in the limit, are free at once. The reader finds the reason
+/// behind what it had not read.
+async fn let_go(
+    stream: Weak<Mutex<Result<Open, Option<Failure>>>>,
+    slow: Duration,
+    mut ends: Option<Ends>,
+    account: Account,
+) {
     loop {
-        tokio::time::sleep(timeout / 4).await;
+        let look = tokio::time::sleep(slow / 4);
+        let over = match &mut ends {
+            Some(ends) => tokio::select! {
+                over = ends => Some(over),
+                () = look => None,
+            },
+            None => {
+                look.await;
+                None
+            }
+        };
         let Some(stream) = stream.upgrade() else { return };
         let mut held = lock(&stream);
-        let Some(open) = held.as_mut() else { return };
-        if open.handed.is_none_or(|handed| handed.elapsed() < timeout) {
-            continue;
-        }
+        let Ok(open) = held.as_mut() else { return };
+        let is_slow = open.handed.is_some_and(|handed| handed.elapsed() >= slow);
+        let why = match over {
+            Some(over) => over,
+            None if is_slow => {
+                let method = open.tally.as_ref().map_or("", Tally::path);
+                tracing::info!(method, "a stream's reader is too slow; the stream is ended");
+                metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
+                account.was_slow();
+                slow_reader()
+            }
+            None => continue,
+        };
         if let Some(tally) = open.tally.take() {
-            let method = tally.path();
-            tracing::info!(method, "a stream's reader is too slow; the stream is ended");
-            metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
-            tally.done(Code::ResourceExhausted);
+            tally.done(why.code);
         }
-        *held = None;
-        account.was_slow();
+        *held = Err(Some(why));
         return;
     }
 }

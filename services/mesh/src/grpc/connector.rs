@@ -2,8 +2,9 @@
 
 use super::{
     names::Names,
+    proven::Proven,
+    refused::Refused,
     security::{PlainText, Security},
-    wire::Wire,
 };
 use http::Uri;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
@@ -51,6 +52,14 @@ impl Proof {
         }
     }
 
+    /// Whose certificates are refused.
+    fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Security(security) => security.refused(),
+            Self::Enrolment(_) => None,
+        }
+    }
+
     /// `None` for plain text.
     fn config(&self, expected: Expected) -> Result<Option<Arc<ClientConfig>>, TlsError> {
         Ok(match self {
@@ -76,14 +85,14 @@ impl Connector {
         }
     }
 
-    async fn secured(proof: Proof, expected: Expected, stream: TcpStream) -> Result<Wire, BoxError> {
+    async fn secured(proof: Proof, expected: Expected, stream: TcpStream) -> Result<Proven, BoxError> {
         proof.allows(stream.peer_addr()?.ip())?;
-        let Some(config) = proof.config(expected)? else { return Ok(Wire::Plain(stream)) };
+        let Some(config) = proof.config(expected)? else { return Ok(Proven::plain(stream)) };
         let connector = TlsConnector::from(config);
         // No name is sent: it is not the host's name that is checked.
         let name = ServerName::from(stream.peer_addr()?.ip());
         let stream = connector.connect(name, stream).await.map_err(in_words)?;
-        Ok(Wire::Secured(Box::new(TlsStream::from(stream))))
+        Ok(Proven::secured(TlsStream::from(stream), proof.refused())?)
     }
 }
 
@@ -107,9 +116,9 @@ fn in_words(error: io::Error) -> BoxError {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Wire>;
+    type Response = TokioIo<Proven>;
     type Error = BoxError;
-    type Future = pin::Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, BoxError>> + Send>>;
+    type Future = pin::Pin<Box<dyn Future<Output = Result<TokioIo<Proven>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.names.poll_ready(cx).map_err(BoxError::from)

@@ -1,5 +1,6 @@
 //! How a role's connections are protected: by its identity, or not at all, and then on loopback only.
 
+use super::refused::Refused;
 use identity::{Credentials, Identity, Role, UnusableIdentity};
 use std::{net::IpAddr, path::PathBuf};
 
@@ -46,7 +47,8 @@ impl SecurityOptions {
                 let (folder, wanted) = (folder.clone(), wanted.to_owned());
                 return Err(IdentityError::Other { folder, found, wanted });
             }
-            return Ok(Security::Identity { credentials, tls12: self.tls12 });
+            let refused = Refused::default();
+            return Ok(Security::Identity { credentials, tls12: self.tls12, refused });
         }
         if self.insecure {
             tracing::warn!("{INSECURE}");
@@ -79,6 +81,8 @@ pub enum Security {
         credentials: Credentials,
         /// Whether callers may speak TLS 1.2.
         tls12: bool,
+        /// Whose certificates are refused, callers' and far sides'. Empty until somebody says so.
+        refused: Refused,
     },
 }
 
@@ -95,6 +99,14 @@ impl Security {
     pub fn own(&self) -> Option<Role> {
         match self {
             Self::Identity { credentials, .. } => Some(credentials.own().identity.role),
+            Self::Loopback | Self::Insecure => None,
+        }
+    }
+
+    /// Whose certificates are refused; `None` in plain text.
+    pub fn refused(&self) -> Option<&Refused> {
+        match self {
+            Self::Identity { refused, .. } => Some(refused),
             Self::Loopback | Self::Insecure => None,
         }
     }

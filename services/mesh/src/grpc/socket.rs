@@ -5,6 +5,7 @@ use super::{
     actor::Actor,
     caller::Caller,
     connection::{Account, Connections},
+    refused::Refused,
     security::Security,
     wire::Wire,
 };
@@ -47,7 +48,8 @@ pub(super) struct Socket {
 
 enum State {
     Open(Wire),
-    Handshake(Box<Accept<TcpStream>>),
+    /// And whose certificates are refused.
+    Handshake(Box<Accept<TcpStream>>, Refused),
     /// Its handshake failed.
     Closed,
 }
@@ -56,7 +58,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open(_) => "Open",
-            Self::Handshake(_) => "Handshake",
+            Self::Handshake(..) => "Handshake",
             Self::Closed => "Closed",
         })
     }
@@ -70,10 +72,11 @@ impl Socket {
         let closed = Box::pin(account.closed());
         let first_word = Some((Box::pin(tokio::time::sleep(FIRST_WORD)), FIRST_WORD_BYTES));
         let state = match security {
-            Security::Identity { credentials, tls12 } => {
+            Security::Identity { credentials, tls12, refused } => {
                 let config = credentials.server_config(*tls12).map_err(io::Error::other)?;
                 let bounded = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(ENCRYPTED_BYTES));
-                State::Handshake(Box::new(TlsAcceptor::from(config).accept_with(stream, bounded)))
+                let accept = TlsAcceptor::from(config).accept_with(stream, bounded);
+                State::Handshake(Box::new(accept), refused.clone())
             }
             Security::Loopback | Security::Insecure => {
                 account.shown().set(Actor::Unchecked);
@@ -99,12 +102,14 @@ impl Socket {
             self.account.close("silent");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if let State::Handshake(handshake) = &mut self.state {
+        if let State::Handshake(handshake, refused) = &mut self.state {
             let shaken = ready!(Pin::new(handshake).poll(cx));
+            let refused = std::mem::take(refused);
             self.state = State::Closed;
             match shaken {
                 Ok(stream) => {
-                    self.account.shown().set(of_caller(stream.get_ref().1).into());
+                    let actor = Actor::of_handshake(of_caller(stream.get_ref().1), refused);
+                    self.account.shown().set(actor);
                     self.state = State::Open(Wire::Secured(Box::new(TlsStream::from(stream))));
                 }
                 Err(error) => {
@@ -115,7 +120,7 @@ impl Socket {
         }
         Poll::Ready(match &mut self.state {
             State::Open(wire) => Ok(Pin::new(wire)),
-            State::Handshake(_) | State::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Handshake(..) | State::Closed => Err(io::ErrorKind::ConnectionAborted.into()),
         })
     }
 }
@@ -187,7 +192,7 @@ impl AsyncWrite for Socket {
         self.poll_open(cx)?;
         match &mut self.state {
             State::Open(wire) => Pin::new(wire).poll_flush(cx),
-            State::Handshake(_) | State::Closed => Poll::Ready(Ok(())), // nothing was written yet
+            State::Handshake(..) | State::Closed => Poll::Ready(Ok(())), // nothing was written yet
         }
     }
 
@@ -195,7 +200,7 @@ impl AsyncWrite for Socket {
         self.poll_open(cx)?;
         match &mut self.state {
             State::Open(wire) => Pin::new(wire).poll_shutdown(cx),
-            State::Handshake(_) | State::Closed => Poll::Ready(Ok(())),
+            State::Handshake(..) | State::Closed => Poll::Ready(Ok(())),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Calls of whoever acts, without certificates: to a stack that has no socket.
 
-use crate::grpc::{Actor, Known, Stack};
+use crate::grpc::{Actor, Known, Refused, Stack};
 use bytes::Bytes;
 use domain::Wall;
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +20,8 @@ pub fn called_by(stack: &Stack, actor: &Actor) -> CalledBy {
 /// Whom a certificate names so that never expires: `driver/101`.
 pub fn known(path: &str) -> Actor {
     let identity = format!("spiffe://test/{path}").parse().expect("the path of a name");
-    Actor::Known(Known { identity: Arc::new(identity), expires: Wall::MAX, serial: "1".into() })
+    let identity = Arc::new(identity);
+    Actor::Known(Known { identity, expires: Wall::MAX, serial: "1".into(), refused: Refused::default() })
 }
 
 /// Sends one message (its bytes) to the method with this path: the error, if that comes before any answer does.

@@ -6,5 +6,6 @@ mod fake;
 mod half_sent;
 mod identities;
 mod permissions;
+mod revoked;
 mod server;
 mod untaken;

@@ -5,12 +5,14 @@
 
 mod answer;
 mod charge_point;
+mod revoked;
 mod session;
 mod signing_key;
 
 pub use answer::{answered, answered_value};
 pub(crate) use answer::{request_key, request_key_bytes};
 pub use charge_point::{charge_point, charge_point_value};
+pub use revoked::{revoked, revoked_value};
 pub use session::{session, session_value};
 pub use signing_key::{KnownKey, PublicKey, signing_key, signing_key_value};
 

@@ -3,6 +3,7 @@
 mod counts;
 mod lost;
 mod random;
+mod revocations;
 mod steps;
 
 use super::*;

@@ -77,6 +77,7 @@ fn central(stop: &Shutdown) -> anyhow::Result<(Stack, writer::Running)> {
         dead_letters: Arc::default(),
         changelog: Arc::default(),
         lag: watch::Sender::default(),
+        refused: Default::default(),
     };
     let (handle, running) = central::start(writer, outlets, TIMEOUT, mesh::grpc::Peers::default())?;
     let roster = roster::spawn(watch::Sender::new(Arc::new(Roster::default())), handle.clone(), stop.clone());

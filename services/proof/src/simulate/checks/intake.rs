@@ -32,6 +32,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::Broker(_)
         | Command::Copied(_)
         | Command::KeysTrusted
+        | Command::Identity { .. }
         | Command::Tick => None,
     }
 }
@@ -196,6 +197,7 @@ impl World {
             | Command::Broker(Broker::Gap)
             | Command::Copied(_)
             | Command::KeysTrusted
+            | Command::Identity { .. }
             | Command::Tick => {}
         }
     }
@@ -323,6 +325,7 @@ impl World {
             | Effect::NotifyAtOnce(_)
             | Effect::DeadLetter(_)
             | Effect::Changed(_)
+            | Effect::Cut(_)
             | Effect::Happened(_) => {}
         }
     }

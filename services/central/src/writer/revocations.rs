@@ -1,0 +1,148 @@
+//! The writer's part in revocations: what the registry says is written, told to the rules, and refused once it is on
+//! disk.
+
+use super::Writer;
+use crate::{Error, store::put_revoked};
+use domain::{
+    ChargePointId, Now,
+    enrolment::RolePath,
+    network::{Command, Effect, Event, Level, Standing},
+    revocations::{Heard, News, Serial},
+};
+use mesh::{
+    group_commit::Step,
+    grpc::Role,
+    store::{Batch, Store},
+};
+use std::collections::BTreeSet;
+
+/// So many are named one by one; more are counted.
+const NAMED: usize = 10;
+
+/// Whose certificates are refused from now on, and whose need not be any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    pub(crate) refused: Vec<Serial>,
+    pub(crate) gone: Vec<Serial>,
+}
+
+impl Writer {
+    /// Every certificate that is refused, as it is on disk.
+    pub fn refused(&self) -> impl Iterator<Item = Serial> {
+        self.revocations.refused().cloned()
+    }
+
+    /// The same, of a charge point.
+    pub(super) fn refused_of(&self, id: &ChargePointId) -> impl Iterator<Item = Serial> {
+        roles_of(id)
+            .into_iter()
+            .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
+    }
+
+    /// What has come of the registry's news since this was asked last, for whoever refuses.
+    pub(super) fn take_refusals(&mut self) -> Refusals {
+        std::mem::take(&mut self.refusals)
+    }
+
+    pub(super) fn registry_told(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        news: News,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let Self { network, revocations, standings, .. } = self;
+        // A charge point that is not known, or was cut off, has nothing to end.
+        let drains = |role: &str| {
+            point_of(role).is_some_and(|id| {
+                standings.get(&id) != Some(&Standing::Cut) && network.charge_point(&id).is_some()
+            })
+        };
+        let Heard { changed, revoked, refused, gone, dropped } = revocations.hear(now.wall, news, drains);
+        for role in &changed {
+            put_revoked(role, &self.revocations, &mut step.batch);
+        }
+        self.refusals.refused.extend(refused);
+        self.refusals.gone.extend(gone);
+        step.effects.extend(said(&revoked, dropped).map(Effect::Happened));
+        let points: BTreeSet<_> = changed.iter().filter_map(|role| point_of(role)).collect();
+        self.tell_standings(now, store, points, step)
+    }
+
+    /// What is on disk, to the rules: they begin with charge points that all are good.
+    pub(super) fn tell_all_standings(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let points: BTreeSet<_> = self.revocations.roles().filter_map(|role| point_of(role)).collect();
+        self.tell_standings(now, store, points, step)
+    }
+
+    fn tell_standings(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        points: BTreeSet<ChargePointId>,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        for charge_point in points {
+            let standing = self.standing_of(&charge_point);
+            let before = match standing {
+                Standing::Good => self.standings.remove(&charge_point),
+                _ => self.standings.insert(charge_point.clone(), standing),
+            };
+            if before.unwrap_or(Standing::Good) != standing {
+                self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A charge point stands as the worse of its engine and its monitor.
+    fn standing_of(&self, id: &ChargePointId) -> Standing {
+        let [engine, monitor] = roles_of(id).map(|role| self.revocations.standing(&role));
+        match (engine, monitor) {
+            (Standing::Cut, _) | (_, Standing::Cut) => Standing::Cut,
+            (Standing::Draining, _) | (_, Standing::Draining) => Standing::Draining,
+            (Standing::Good, Standing::Good) => Standing::Good,
+        }
+    }
+
+    /// A charge point has ended what it did: neither its engine nor its monitor is spared any more, if it was revoked.
+    pub(super) fn cut(&mut self, id: &ChargePointId, batch: &mut Batch) {
+        for role in roles_of(id) {
+            if self.revocations.cut(&role) {
+                put_revoked(&role, &self.revocations, batch);
+            }
+        }
+        self.standings.insert(id.clone(), Standing::Cut);
+    }
+}
+
+fn point_of(role: &str) -> Option<ChargePointId> {
+    match role.parse() {
+        Ok(Role::Engine(id) | Role::Monitor(id)) => Some(id),
+        _ => None,
+    }
+}
+
+fn roles_of(id: &ChargePointId) -> [RolePath; 2] {
+    [Role::Engine(id.clone()), Role::Monitor(id.clone())].map(|role| role.to_string().into())
+}
+
+fn said(revoked: &[RolePath], dropped: usize) -> impl Iterator<Item = Event> {
+    let event = |level, name, text| Event { level, name, text };
+    let one = move |text| event(Level::Warn, "identities_revoked", text);
+    let named = if revoked.len() <= NAMED { revoked } else { &[] };
+    let many = (revoked.len() > NAMED).then(|| one(format!("{} identities are revoked", revoked.len())));
+    let dropped = (dropped > 0).then(|| {
+        let text = format!(
+            "more certificates are revoked than central holds: {dropped} that have not run out are not refused any more"
+        );
+        event(Level::Error, "revocations_dropped", text)
+    });
+    let named: Vec<_> = named.iter().map(|role| one(format!("{role} is revoked"))).collect();
+    named.into_iter().chain(many).chain(dropped)
+}

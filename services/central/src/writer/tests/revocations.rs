@@ -1,0 +1,98 @@
+//! What the registry says: on disk before it is refused, and refused after every restart.
+
+use super::*;
+use domain::revocations::{News, Told};
+
+const ANA: &str = "operator/ana";
+const ENGINE: &str = "charge-point/MAD-01/engine";
+const MONITOR: &str = "charge-point/MAD-01/monitor";
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Bench {
+    fn revoked(&self, role: &str, serial: &str) -> Told {
+        let certificates = vec![(serial.into(), self.now.wall + A_DAY)];
+        Told { role: role.into(), certificates, newest: true, now: false }
+    }
+
+    fn hear(&mut self, told: Vec<Told>) -> Vec<Effect> {
+        self.writer.step(self.now, [Input::Registry(News { told, ..News::default() })]).unwrap()
+    }
+
+    fn refused(&self) -> Vec<String> {
+        self.writer.rules.refused().map(|serial| serial.to_string()).collect()
+    }
+
+    fn restart(&mut self) {
+        let disk = self.writer.store.clone();
+        self.start_on(disk);
+    }
+}
+
+fn is_cut(effects: &[Effect]) -> bool {
+    let point = "MAD-01".parse().unwrap();
+    effects.contains(&Effect::Cut(point))
+}
+
+#[test]
+fn who_is_revoked_is_refused_after_a_restart_and_until_its_certificate_runs_out() {
+    let mut bench = Bench::new();
+    bench.hear(vec![bench.revoked(ANA, "a"), bench.revoked("charge-point/BCN-09/engine", "unknown")]);
+    let all = ["unknown", "a"];
+    assert_eq!(bench.refused(), all, "a charge point that is not registered ends nothing");
+    bench.restart();
+    assert_eq!(bench.refused(), all);
+    let Refusals { refused, gone } = bench.writer.rules.take_refusals();
+    assert!(refused.is_empty() && gone.is_empty());
+    bench.pass(A_DAY);
+    bench.hear(Vec::new());
+    assert_eq!(bench.writer.rules.take_refusals().gone.len(), 2);
+    bench.restart();
+    assert_eq!(bench.refused(), [""; 0]);
+}
+
+#[test]
+fn what_is_not_on_disk_is_not_refused() {
+    let mut bench = Bench::new();
+    let disk = bench.writer.store.clone();
+    bench.writer.store.fail_after(0);
+    let news = News { told: vec![bench.revoked(ANA, "a")], ..News::default() };
+    bench.writer.step(bench.now, [Input::Registry(news)]).unwrap_err();
+    bench.start_on(disk);
+    assert_eq!(bench.refused(), [""; 0]);
+}
+
+#[test]
+fn a_charge_point_is_refused_once_the_rules_have_cut_it_and_stays_so() {
+    let mut bench = Bench::new();
+    let mut effects = bench.hear(vec![bench.revoked(ENGINE, "e")]);
+    let mut seconds = 0;
+    while !is_cut(&effects) {
+        assert_eq!(bench.refused(), [""; 0], "it ends what it does");
+        assert!(seconds < 60, "never");
+        seconds += 1;
+        bench.pass(Duration::from_secs(1));
+        effects = bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap();
+    }
+    assert_eq!(bench.refused(), ["e"]);
+    let point = "MAD-01".parse().unwrap();
+    assert_eq!(bench.writer.rules.refused_of(&point).collect::<Vec<_>>(), ["e".into()]);
+    bench.restart();
+    assert_eq!(bench.refused(), ["e"]);
+    // Told again, and its monitor too: there is nothing to end any more.
+    bench.hear(vec![bench.revoked(ENGINE, "e"), bench.revoked(MONITOR, "m")]);
+    assert_eq!(bench.refused(), ["e", "m"]);
+}
+
+#[test]
+fn the_rules_hear_how_a_charge_point_stands_again_after_a_restart_before_anything_else() {
+    let mut bench = Bench::new();
+    let at_once = Told { now: true, ..bench.revoked(MONITOR, "m") };
+    assert!(is_cut(&bench.hear(vec![at_once.clone()])));
+    assert_eq!(bench.refused(), ["m"], "at once");
+    assert!(!is_cut(&bench.hear(vec![at_once])), "it is told once");
+    bench.restart();
+    assert!(is_cut(&bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap()));
+    let again = Told { newest: false, ..bench.revoked(MONITOR, "m") };
+    bench.hear(vec![again]);
+    assert_eq!((bench.refused(), bench.writer.rules.standings.len()), (vec!["m".to_owned()], 0));
+}

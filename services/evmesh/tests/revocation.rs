@@ -1,0 +1,200 @@
+//! Who is revoked at the registry is refused by central: whole secured networks of real processes.
+
+mod common;
+
+use common::{PATIENCE, Process, broker::Broker, eventually, free_address, run};
+use evmesh_proto::operations::{
+    ListTicketsRequest, WatchNetworkRequest, WatchNetworkResponse,
+    operator_service_client::OperatorServiceClient,
+};
+use mesh::grpc::{CALL_TIMEOUT, Expected, Peer, Peers, SecurityOptions, reason};
+use std::{path::PathBuf, time::Duration};
+use tempfile::TempDir;
+use tonic::{Code, Status, Streaming};
+
+/// What is promised, from the answer to the revocation on.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// A network with a registry, whose processes a test starts.
+struct Network {
+    top: TempDir,
+    broker: Broker,
+    registry: String,
+    central: String,
+}
+
+impl Network {
+    fn begun() -> Self {
+        let top = tempfile::tempdir().expect("a folder");
+        let (broker, registry, central) = (Broker::open(), free_address(), free_address());
+        let network = Self { top, broker, registry, central };
+        let made = run(["registry", "init", "--trust-domain", "madrid", "--data", &network.path("registry")]);
+        assert_eq!(made.code, 0, "{made:?}");
+        network
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.top.path().join(name).display().to_string()
+    }
+
+    fn admin(&self) -> String {
+        self.path("registry/identities/admin")
+    }
+
+    /// The registry, serving.
+    fn registry(&self) -> Process {
+        let data = self.path("registry");
+        let registry = Process::start(["registry", "run", "--data", &data, "--listen", &self.registry]);
+        registry.line(&["registry ready"], PATIENCE);
+        registry
+    }
+
+    /// Central, serving; it has heard of the registry if that is there.
+    fn central(&self, with_registry: bool) -> Process {
+        let (identity, data) = (self.path("registry/identities/central"), self.path("central"));
+        let own = ["central", "--listen", &self.central, "--data", &data, "--identity", &identity];
+        let more = ["--registry", &self.registry, "--changelog-wait", "0"];
+        let flags = own.iter().chain(&more).map(ToString::to_string).chain(self.broker.flags());
+        let central = Process::start(flags.collect::<Vec<_>>());
+        central.line(&["central serves"], PATIENCE);
+        if with_registry {
+            central.line(&["is heard", "revoked certificates are refused"], PATIENCE);
+        }
+        central
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let asked = run(
+            [&["registry"], words, &["--registry", &self.registry, "--identity", &self.admin()]].concat()
+        );
+        assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
+        asked.stdout.trim().to_owned()
+    }
+
+    /// The folder of somebody who is enrolled with a new key.
+    fn enrol(&self, role: &str, folder: &str) -> String {
+        let (token, folder) = (self.ask(&["token", role]), self.path(folder));
+        let enrolled = run(["enrol", &token, "--identity", &folder]);
+        assert_eq!(enrolled.code, 0, "{enrolled:?}");
+        folder
+    }
+
+    /// Central as the one in this folder has it.
+    fn operator(&self, folder: &str) -> OperatorServiceClient<Peer> {
+        let options = SecurityOptions { identity: Some(PathBuf::from(folder)), ..SecurityOptions::default() };
+        let peers = Peers::new(options.open("anybody", |_| true).expect("an identity"));
+        let central = self.central.parse().expect("an address");
+        OperatorServiceClient::new(peers.peer(&central, Expected::Central, CALL_TIMEOUT))
+    }
+
+    fn charge_point(&self, role: &str, more: &[&str]) -> Process {
+        let folder = self.enrol(&format!("charge-point/MAD-01/{role}"), role);
+        let own = [role, "--charge-point", "MAD-01", "--central", &self.central, "--identity", &folder];
+        let flags = own.iter().chain(more).map(ToString::to_string);
+        let kafka = self.broker.flags().into_iter().filter(|_| role == "engine");
+        Process::start(flags.chain(kafka).collect::<Vec<_>>())
+    }
+
+    fn status(&self) -> Option<String> {
+        let words = [
+            "operator",
+            "--central",
+            &self.central,
+            "--identity",
+            &self.admin(),
+            "--output",
+            "json",
+            "status",
+        ];
+        let asked = run(words);
+        let all = (asked.code == 0).then(|| asked.json())?;
+        let one = all.as_array()?.iter().find(|one| one["charge_point_id"] == "MAD-01")?;
+        one["status"].as_str().map(str::to_owned)
+    }
+}
+
+async fn call(client: &mut OperatorServiceClient<Peer>) -> Result<(), Status> {
+    client.list_tickets(ListTicketsRequest::default()).await.map(drop)
+}
+
+/// A stream that goes on.
+async fn watch(client: &mut OperatorServiceClient<Peer>) -> Streaming<WatchNetworkResponse> {
+    let mut stream = client.watch_network(WatchNetworkRequest {}).await.expect("it may").into_inner();
+    stream.message().await.expect("it goes on").expect("a message");
+    stream
+}
+
+/// How it ends, within what is promised.
+async fn ended(stream: &mut Streaming<WatchNetworkResponse>) -> Status {
+    let ended = async {
+        while stream.message().await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    tokio::time::timeout(WITHIN, ended).await.expect("within 2 s").expect_err("with a reason")
+}
+
+fn is_revoked(refused: &Status) {
+    let found = (refused.code(), reason(refused));
+    assert_eq!(found, (Code::Unauthenticated, Some("IDENTITY_REVOKED".to_owned())), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_who_is_revoked_is_out_within_two_seconds_and_stays_out() {
+    let network = Network::begun();
+    let mut registry = network.registry();
+    let mut central = network.central(true);
+    let [ana, bob] = ["ana", "bob"].map(|name| network.enrol(&format!("operator/{name}"), name));
+    let [mut of_ana, mut of_bob] = [&ana, &bob].map(|folder| network.operator(folder));
+    let (mut stream, mut other) = (watch(&mut of_ana).await, watch(&mut of_bob).await);
+    let said = network.ask(&["revoke", "operator/ana"]);
+    assert_eq!(said, "operator/ana is revoked, and has no token; central refuses it within 2 s");
+    is_revoked(&ended(&mut stream).await);
+    is_revoked(&call(&mut of_ana).await.unwrap_err());
+    call(&mut of_bob).await.unwrap();
+
+    // The registry goes, and central with it: it knows by itself.
+    registry.kill();
+    central.line(&["nothing is heard of the registry"], PATIENCE);
+    central.kill();
+    let central = network.central(false);
+    is_revoked(&call(&mut network.operator(&ana)).await.unwrap_err());
+    call(&mut network.operator(&bob)).await.unwrap();
+    assert!(other.message().await.is_err(), "its central was killed");
+
+    // The registry is back, and is heard again.
+    let _registry = network.registry();
+    central.line(&["is back, and heard: 1 revoked certificates are refused"], PATIENCE);
+    let mut of_bob = network.operator(&bob);
+    let mut stream = watch(&mut of_bob).await;
+    network.ask(&["revoke", "operator/bob", "--now"]);
+    is_revoked(&ended(&mut stream).await);
+
+    // Enrolled again, with another key, they are served; by the key of before they are not.
+    let anew = network.enrol("operator/ana", "ana-again");
+    call(&mut network.operator(&anew)).await.unwrap();
+    is_revoked(&call(&mut network.operator(&ana)).await.unwrap_err());
+}
+
+#[test]
+fn a_charge_point_that_is_revoked_now_is_cut_off_within_two_seconds_and_charges_nobody() {
+    let network = Network::begun();
+    let _registry = network.registry();
+    let central = network.central(true);
+    let (engine, data) = (free_address(), network.path("engine-data"));
+    let _engine = network.charge_point("engine", &["--listen", &engine, "--data", &data]);
+    let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
+    let monitor = network.charge_point("monitor", &[&place[..], &["--engine", &engine]].concat());
+    eventually("MAD-01 is available", PATIENCE, || (network.status()? == "ACTIVADO").then_some(()));
+
+    network.ask(&["revoke", "charge-point/MAD-01/engine", "--now"]);
+    central.line(&["charge-point/MAD-01/engine is revoked"], WITHIN);
+    let driver = network.enrol("driver/101", "driver");
+    let asked =
+        ["--driver", "101", "--central", &network.central, "--identity", &driver, "--charge-point", "MAD-01"];
+    let asked = ["driver"].iter().chain(&asked).map(ToString::to_string).chain(network.broker.flags());
+    let denied = run(asked.collect::<Vec<_>>());
+    assert!(denied.code != 0 && !denied.stdout.contains("TICKET"), "{denied:?}");
+
+    network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
+    monitor.line(&["the certificate of charge-point/MAD-01/monitor was revoked"], WITHIN);
+}
