@@ -23,6 +23,7 @@ mod monitor;
 mod operator;
 mod plan;
 mod random;
+mod revocation;
 mod tally;
 mod truth;
 mod wire;

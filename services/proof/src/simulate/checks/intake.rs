@@ -32,6 +32,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::Broker(_)
         | Command::Copied(_)
         | Command::KeysTrusted
+        | Command::Identity { .. }
         | Command::Tick => None,
     }
 }
@@ -76,6 +77,7 @@ impl World {
                 self.took_command(command, &replies);
             }
         }
+        self.took_standings(inputs);
         for effect in effects {
             match effect {
                 Effect::Call(EngineCall { call, provisional: true, .. }) => {
@@ -90,6 +92,7 @@ impl World {
                         self.truth.life.points.entry(id).or_default().call = None;
                     }
                 }
+                Effect::Cut(id) => self.took_cut(id),
                 Effect::Reply(Reply::Registered(token, answer)) => {
                     let id = self.truth.life.registering.remove(&token.number);
                     if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer)
@@ -196,6 +199,7 @@ impl World {
             | Command::Broker(Broker::Gap)
             | Command::Copied(_)
             | Command::KeysTrusted
+            | Command::Identity { .. }
             | Command::Tick => {}
         }
     }
@@ -317,7 +321,11 @@ impl World {
                     format!("session {} is told before it is on disk as told", session.id)
                 });
             }
-            Effect::Call(EngineCall { charge_point, request, .. }) => self.check_call(charge_point, request),
+            Effect::Call(EngineCall { charge_point, request, .. }) => {
+                self.check_called(charge_point, request);
+                self.check_call(charge_point, request);
+            }
+            Effect::Cut(id) => self.check_cut(id),
             Effect::Reply(_)
             | Effect::Notify(_)
             | Effect::NotifyAtOnce(_)
