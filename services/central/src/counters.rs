@@ -7,6 +7,8 @@ const EVENTS: &[(&str, &str)] = &[
         "answers_late",
         "INV-8: answers of engines to a call that was given up, or of another instance: nothing came of them",
     ),
+    ("charge_points_cut_off", "INV-3: charge points that are revoked and had ended what they did, or had to"),
+    ("charge_points_enrolled_again", "INV-8: charge points that were revoked, and are no more"),
     ("changelogs_ahead", "INV-1: this store was found to be an older copy: its changelog knows more"),
     ("changelogs_foreign", "INV-8: the changelog was found to be another store's: it is not written"),
     ("changelogs_not_compacted", "INV-1: the broker was found to forget rows of the changelog"),
@@ -34,6 +36,7 @@ const EVENTS: &[(&str, &str)] = &[
         "kafka_clusters_changed",
         "INV-1: another Kafka under the same store: read from its beginning, every engine asked",
     ),
+    ("identities_revoked", "INV-1: charge points that began to end what they do, since they are revoked"),
     ("kafka_gaps", "INV-1: messages gone from Kafka before they were read: every engine asked"),
     ("messages_late", "INV-1: messages of sessions that are settled already"),
     (

@@ -39,6 +39,7 @@ mod reservation;
 mod review;
 mod revocation;
 mod session;
+mod standing;
 mod state;
 mod status;
 mod step;
@@ -60,7 +61,6 @@ pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
 pub use review::Verdict;
-pub use revocation::{Revoked, Standing};
 pub use session::{
     Facts, Session, Source,
     life::{
@@ -68,6 +68,7 @@ pub use session::{
     },
     ticket::Ticket,
 };
+pub use standing::{Revoked, Standing};
 pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};
 

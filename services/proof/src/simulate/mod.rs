@@ -211,6 +211,7 @@ mod tests {
             "supplies started",
             "tickets exact",
             "told TICKET",
+            "charge points cut off",
         ] {
             assert!(tally.get(what) > 20, "an idle run proves nothing: {what} {}", tally.get(what));
         }
