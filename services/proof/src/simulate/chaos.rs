@@ -213,7 +213,7 @@ impl World {
 
     /// An engine out of everybody's reach, perhaps until its session is settled without it; people may charge there
     /// meanwhile.
-    fn outage(&mut self, p: usize) {
+    pub(super) fn outage(&mut self, p: usize) {
         let until = self.at + self.random.between(30_000, 300_000);
         say!(self, "CP-{p}'s engine is out of reach until {until} ms");
         for other in [Place::Central, Place::Monitor(p), Place::Broker] {

@@ -16,6 +16,9 @@ impl World {
         let standing = if at_once { Standing::Cut } else { Standing::Draining };
         say!(self, "the identity of CP-{p} is revoked: {standing:?}");
         self.revoked.insert(p, standing);
+        if self.random.one_in(3) {
+            self.outage(p); // it was taken away, or does not want to be billed
+        }
         self.registry_tells(p);
         let most = self.random.pick(&[200, 20_000, 2 * ms(self.plan.config.revocation_drain), 300_000]);
         let again = self.random.span(most);
