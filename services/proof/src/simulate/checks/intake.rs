@@ -77,7 +77,7 @@ impl World {
                 self.took_command(command, &replies);
             }
         }
-        self.took_standings(inputs);
+        self.took_standings(inputs, effects);
         for effect in effects {
             match effect {
                 Effect::Call(EngineCall { call, provisional: true, .. }) => {
@@ -321,16 +321,13 @@ impl World {
                     format!("session {} is told before it is on disk as told", session.id)
                 });
             }
-            Effect::Call(EngineCall { charge_point, request, .. }) => {
-                self.check_called(charge_point, request);
-                self.check_call(charge_point, request);
-            }
-            Effect::Cut(id) => self.check_cut(id),
+            Effect::Call(EngineCall { charge_point, request, .. }) => self.check_call(charge_point, request),
             Effect::Reply(_)
             | Effect::Notify(_)
             | Effect::NotifyAtOnce(_)
             | Effect::DeadLetter(_)
             | Effect::Changed(_)
+            | Effect::Cut(_)
             | Effect::Happened(_) => {}
         }
     }

@@ -2,15 +2,15 @@
 
 use super::{
     super::{
-        truth::Life,
+        truth::{Life, Truth},
         world::{World, address_of},
     },
     ms,
 };
 use central::writer::Input;
 use domain::ChargePointId;
-use domain::network::{ChargePoint, Command, EngineRequest, Standing, State, Status};
-use std::collections::BTreeMap;
+use domain::network::{ChargePoint, Command, Effect, EngineCall, Standing, State, Status};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What late ticks and slow steps of this simulation add (ms).
 const LATE: u64 = 2_500;
@@ -29,17 +29,31 @@ impl World {
         });
     }
 
-    /// What the registry said of a charge point that is registered is on disk.
-    pub(in crate::simulate) fn took_standings(&mut self, inputs: &[Input]) {
-        let mut last: BTreeMap<&ChargePointId, Standing> = BTreeMap::new();
-        for input in inputs {
-            let Input::Command(Command::Identity { charge_point, standing }) = input else { continue };
-            if *standing == Standing::Good {
-                self.truth.life.cut.remove(charge_point);
-            }
-            last.insert(charge_point, *standing);
+    /// What the registry said of a charge point that is registered is on disk. One that is cut off is so once, and is
+    /// not called from then on.
+    pub(in crate::simulate) fn took_standings(&mut self, inputs: &[Input], effects: &[Effect]) {
+        let said = inputs.iter().filter_map(|input| match input {
+            Input::Command(Command::Identity { charge_point, standing }) => Some((charge_point, *standing)),
+            _ => None,
+        });
+        let good = said.clone().filter(|(_, standing)| *standing == Standing::Good);
+        let enrolled: BTreeSet<&ChargePointId> = good.map(|(id, _)| id).collect(); // before or after an effect
+        for effect in effects {
+            let known = &mut self.truth.life.cut;
+            let (id, fits) = match effect {
+                Effect::Cut(id) => (id, known.insert(id.clone())),
+                Effect::Call(EngineCall { charge_point, .. }) => {
+                    (charge_point, !known.contains(charge_point))
+                }
+                _ => continue,
+            };
+            let fits = fits || enrolled.contains(id);
+            self.expect("revoked", fits, || format!("{id} is cut off, and then {effect:?}"));
         }
-        for (id, said) in last {
+        let Truth { life, points, .. } = &mut self.truth;
+        let standing = |id: &ChargePointId| points.get(id).map(ChargePoint::standing);
+        life.cut.retain(|id| standing(id) == Some(Standing::Cut));
+        for (id, said) in said.collect::<BTreeMap<_, _>>() {
             let Some(is) = self.truth.points.get(id).map(ChargePoint::standing) else { continue };
             let as_said = match said {
                 Standing::Good | Standing::Cut => is == said,
@@ -56,20 +70,6 @@ impl World {
         let theirs = self.truth.sessions.values().filter(|session| session.charge_point == *id);
         let open = theirs.filter(|session| !session.settled()).map(|session| session.id.clone());
         self.truth.cut_off.extend(open.collect::<Vec<_>>());
-    }
-
-    pub(in crate::simulate) fn check_cut(&mut self, id: &ChargePointId) {
-        let once = self.truth.life.cut.insert(id.clone());
-        self.expect("revoked", once, || format!("{id} is cut off twice"));
-    }
-
-    /// Nothing is asked of one that is cut off.
-    pub(in crate::simulate) fn check_called(&mut self, id: &ChargePointId, request: &EngineRequest) {
-        let is = self.truth.points.get(id).map(ChargePoint::standing);
-        let cut = self.truth.life.cut.contains(id) && is == Some(Standing::Cut);
-        self.expect("revoked", !cut, || {
-            format!("the engine of {id} is called, which is cut off: {request:?}")
-        });
     }
 
     /// One that is revoked is shown as out of order, has no new session, and is cut off in its time; then it has none
