@@ -3,7 +3,7 @@
 use super::{
     cooling::Who,
     engine::{CallId, EngineRequest},
-    revocation::Revoked,
+    standing::{Revoked, Standing},
 };
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::{
@@ -87,6 +87,13 @@ pub struct ChargePoint {
     pub seals_from: Option<u64>,
     /// Its identity does not count any more; `None`: it does, or it has none.
     pub revoked: Option<Revoked>,
+}
+
+impl ChargePoint {
+    /// How its identity stands, as far as central has heard.
+    pub fn standing(&self) -> Standing {
+        self.revoked.into()
+    }
 }
 
 /// Where a free charge point stands in the choice: whether its last try failed, then its price.
@@ -232,6 +239,21 @@ impl Point {
     /// refuses: that is its own charge point's loss, for as long as it has this store.
     pub(super) fn next_number(&self) -> u64 {
         self.stored.highest_authorization.max(self.seen_authorization).saturating_add(1)
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.stored.standing() == Standing::Cut
+    }
+
+    /// Why it is out of order.
+    pub(super) fn out_of_order_because(&self) -> &'static str {
+        match self.stored.standing() {
+            Standing::Good => "the operator took it out of service",
+            Standing::Draining => {
+                "its identity was revoked: it ends what it does first, and then has to be enrolled again"
+            }
+            Standing::Cut => "its identity was revoked; it has to be enrolled again",
+        }
     }
 
     /// Its engine answers, and says that it supplies this session.

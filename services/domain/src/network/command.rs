@@ -8,8 +8,8 @@ use super::{
     provisional::Registration,
     reply::{Ordered, Registered, Reported},
     request::Asked,
-    revocation::Standing,
     session::{Session, Source, life::Outcome},
+    standing::Standing,
     step::Step,
 };
 use crate::{
@@ -115,8 +115,8 @@ pub enum Command {
     Copied(Vec<SessionId>),
     /// More of central's signatures can be verified than before.
     KeysTrusted,
-    /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no such
-    /// charge point is registered.
+    /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
+    /// such charge point is registered.
     Identity { charge_point: ChargePointId, standing: Standing },
     /// Time passes. Comes several times a second.
     Tick,

@@ -5,12 +5,12 @@ use super::{
     charge_point::{Answering, Link},
     denial::SupplyFailure,
     effect::Level,
-    revocation::Standing,
     session::{
         Session,
         life::{Life, Outcome, Settlement},
         lifecycle::Word,
     },
+    standing::Standing,
 };
 use crate::{ChargePointId, SessionId};
 use std::time::Duration;

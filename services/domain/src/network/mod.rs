@@ -40,6 +40,7 @@ mod review;
 mod revocation;
 mod sealing;
 mod session;
+mod standing;
 mod state;
 mod status;
 mod step;
@@ -61,7 +62,6 @@ pub use provisional::Registration;
 pub use reply::*;
 pub use request::*;
 pub use review::Verdict;
-pub use revocation::{Revoked, Standing};
 pub use session::{
     Facts, Session, Source,
     life::{
@@ -69,6 +69,7 @@ pub use session::{
     },
     ticket::Ticket,
 };
+pub use standing::{Revoked, Standing};
 pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};
 

@@ -11,12 +11,12 @@ use super::{
     reply::Ordered,
     request::Asked,
     review::Verdict,
-    revocation::Standing,
     session::{
         Session,
         life::{Outcome, State, Stop},
         lifecycle::Word,
     },
+    standing::Standing,
 };
 use crate::{ChargePointId, DriverId, Energy, Price, SessionId};
 use std::collections::BTreeSet;

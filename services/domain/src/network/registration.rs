@@ -16,7 +16,8 @@ use super::{
     reply::Registered,
     request::{Asked, Token},
     reservation::words,
-    revocation::{Standing, is_revoked},
+    revocation::is_revoked,
+    standing::Standing,
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
 use std::time::Duration;

@@ -1,13 +1,13 @@
 //! A charge point whose identity is revoked: it ends what it does, and is cut off; or it is cut off at once. Until it
 //! is enrolled again it is out of order, whatever else is said of it.
 //!
-//! What is to be done follows from what is stored of it, so a restart loses nothing. While it drains, what is open there
-//! is stopped as by the operator's order, and what has ended is settled with its engine as ever. A cut is like a power
-//! cut that lasts: what is open ends without its engine's word, and its ticket waits for that, should the charge point
-//! be enrolled again, up to the settlement deadline.
+//! What is to be done follows from what is stored of it, so a restart loses nothing. While it drains, what is open is
+//! stopped as by the operator's order, and what has ended is settled with its engine as ever. A cut is like a power cut
+//! that lasts: what is open ends without its engine's word, and its ticket waits for that, should the charge point be
+//! enrolled again, up to the settlement deadline.
 
 use super::{
-    ChargePoint, Network, Step,
+    Network, Step,
     charge_point::{Answering, Link, Point, Unattested},
     denial::{Denial, Reason},
     effect::{Effect, Level},
@@ -16,38 +16,9 @@ use super::{
         Session,
         life::{Deadline, Stop},
     },
+    standing::{Revoked, Standing},
 };
 use crate::ChargePointId;
-
-/// How a charge point's identity stands, as the registry says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// Its certificates count.
-    Good,
-    /// Revoked: it ends what it does first.
-    Draining,
-    /// Revoked, and at once.
-    Cut,
-}
-
-/// A charge point's identity is revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revoked {
-    /// It ends what it does, up to then.
-    Draining { deadline: Deadline },
-    /// Nothing of it is listened to, and its engine is not called.
-    Cut,
-}
-
-impl ChargePoint {
-    pub fn standing(&self) -> Standing {
-        match self.revoked {
-            None => Standing::Good,
-            Some(Revoked::Draining { .. }) => Standing::Draining,
-            Some(Revoked::Cut) => Standing::Cut,
-        }
-    }
-}
 
 impl Network {
     /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
@@ -58,23 +29,6 @@ impl Network {
     /// The registered charge points that are cut off, by id.
     pub fn cut_off(&self) -> impl Iterator<Item = &ChargePointId> {
         self.registry.points().iter().filter(|(_, point)| point.is_cut()).map(|(id, _)| id)
-    }
-}
-
-impl Point {
-    pub(super) fn is_cut(&self) -> bool {
-        self.stored.standing() == Standing::Cut
-    }
-
-    /// Why it is out of order.
-    pub(super) fn out_of_order_because(&self) -> &'static str {
-        match self.stored.standing() {
-            Standing::Good => "the operator took it out of service",
-            Standing::Draining => {
-                "its identity was revoked: it ends what it does first, and then has to be enrolled again"
-            }
-            Standing::Cut => "its identity was revoked; it has to be enrolled again",
-        }
     }
 }
 
@@ -109,7 +63,7 @@ impl Step<'_> {
                     "the identity of {id} is revoked: it ends what it does, in {} at most",
                     words(most)
                 );
-                self.happened(Level::Warn, "identities_revoked", text);
+                self.happened(Level::Warn, "charge_points_draining", text);
                 self.drain(id);
             }
             (Standing::Good | Standing::Draining, Standing::Cut) => self.cut(id),

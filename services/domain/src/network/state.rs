@@ -12,8 +12,8 @@ use super::{
     refusals::Refusals,
     registry::Registry,
     request::RequestKey,
-    revocation::{Revoked, Standing},
     session::{Session, Source},
+    standing::{Revoked, Standing},
     status::Detail,
 };
 use crate::{ChargePointId, DriverId, Mono, Now, SessionId, Wall};

@@ -110,11 +110,13 @@ impl World {
                     delivered: BTreeSet::new(),
                 };
                 self.truth.central_started(self.at, running.network().sessions());
+                self.truth.life.cut = running.network().cut_off().cloned().collect();
                 self.central.up = Some(running);
                 self.check_network();
                 self.after(TICK, move |world| world.central_ticks(life));
                 self.after(50, move |world| world.reader_polls(life));
                 self.after(50, move |world| world.central_relays(life));
+                self.registry_tells_all();
             }
             Err(error) => self.broken("INV-7", format!("central does not start from its own store: {error}")),
         }
@@ -290,6 +292,7 @@ impl World {
                 say!(self, "central says: {}", event.text);
                 self.tally.count(&format!("central: {}", event.name));
             }
+            Effect::Cut(id) => self.connections_end(&id),
             Effect::Notify(_) | Effect::DeadLetter(_) => {
                 let life = self.central.life;
                 self.after(1, move |world| world.central_relays_once(life));

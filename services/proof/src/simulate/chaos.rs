@@ -48,6 +48,7 @@ pub(super) enum Chaos {
     OldMessage,
     Garbage,
     Forgery,
+    Revoke,
 }
 
 impl Chaos {
@@ -86,6 +87,7 @@ impl Chaos {
         (Self::OldMessage, 2),
         (Self::Garbage, 1),
         (Self::Forgery, 3),
+        (Self::Revoke, 3),
     ];
 
     /// In so many of so many runs. What people do is done in each; an old copy of central's store excuses much.
@@ -185,6 +187,7 @@ impl World {
             Chaos::OldMessage => self.old_message(p),
             Chaos::Forgery => self.forges(p),
             Chaos::Garbage => self.garbage(),
+            Chaos::Revoke => self.revokes(p),
         }
     }
 
@@ -210,7 +213,7 @@ impl World {
 
     /// An engine out of everybody's reach, perhaps until its session is settled without it; people may charge there
     /// meanwhile.
-    fn outage(&mut self, p: usize) {
+    pub(super) fn outage(&mut self, p: usize) {
         let until = self.at + self.random.between(30_000, 300_000);
         say!(self, "CP-{p}'s engine is out of reach until {until} ms");
         for other in [Place::Central, Place::Monitor(p), Place::Broker] {

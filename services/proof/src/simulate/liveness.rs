@@ -43,6 +43,7 @@ impl World {
         self.cuts.clear();
         self.broker.away_until = self.at;
         self.central_starts();
+        self.enrols_all();
         for p in 0..self.points.len() {
             self.engine_starts(p);
             self.monitor_dies(p, 1);
@@ -185,7 +186,8 @@ impl World {
             let told = restored && self.truth.tickets.contains_key(&id);
             // With its engine's store it is lost only if nothing of it is on the topic, by its settlement deadline.
             let untold = !self.broker.tells_of(&id) || self.truth.given_up.contains(&id);
-            let lost = self.truth.is_lost(&id) && (restored || untold);
+            let passed_over = self.truth.cut_off.contains(&id);
+            let lost = self.truth.is_lost(&id) && (restored || untold || passed_over);
             if lost && !ticketed {
                 self.tally.count("supplies lost with their engine's store");
             }

@@ -89,6 +89,9 @@ impl World {
         let Some(ms) = self.delay(Place::Engine(p), Place::Central) else { return };
         let life = self.points[p].life;
         self.after(ms, move |world| {
+            if world.edge_refuses(p) {
+                return world.manual_answered(p, life, request, false);
+            }
             let command = world.manual_supply(p, request.driver.clone(), Some(key));
             world.central_asked(Caller::Engine { p, life, request }, command);
         });

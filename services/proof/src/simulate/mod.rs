@@ -23,6 +23,7 @@ mod monitor;
 mod operator;
 mod plan;
 mod random;
+mod revocation;
 mod tally;
 mod truth;
 mod wire;
@@ -210,6 +211,7 @@ mod tests {
             "supplies started",
             "tickets exact",
             "told TICKET",
+            "charge points cut off",
         ] {
             assert!(tally.get(what) > 20, "an idle run proves nothing: {what} {}", tally.get(what));
         }

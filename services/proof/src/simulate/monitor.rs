@@ -22,7 +22,7 @@ pub(super) struct Process {
     /// The life of central that the stream of reports goes to.
     reports_to: u64,
     /// What was reported on the stream to central that stands: the attempt and its epoch.
-    reports: Option<(Link, u64)>,
+    pub(super) reports: Option<(Link, u64)>,
     /// Messages of one stream keep their order: when the last one of each arrives.
     pings_arrive: u64,
     reports_arrive: u64,
@@ -255,6 +255,9 @@ impl World {
         }
         let Some(ms) = self.delay(Place::Monitor(p), Place::Central) else { return };
         self.after(ms, move |world| {
+            if world.edge_refuses(p) {
+                return world.central_lost(p, m, life, link, "it is revoked");
+            }
             let caller = Caller::Registers { p, m, life, link };
             if !world.central_asked(caller, |token, _| register(token, registration)) {
                 world.central_lost(p, m, life, link, "nobody is there");
@@ -262,7 +265,7 @@ impl World {
         });
     }
 
-    fn central_lost(&mut self, p: usize, m: usize, life: u64, link: Link, why: &str) {
+    pub(super) fn central_lost(&mut self, p: usize, m: usize, life: u64, link: Link, why: &str) {
         let trouble = Trouble::Unreachable { why: why.into() };
         self.monitor_takes(p, m, life, Input::CentralEnded { link, trouble });
     }
@@ -308,6 +311,9 @@ impl World {
         self.at(arrives, move |world| {
             if world.central.life != central {
                 return world.central_lost(p, m, life, link, "the connection broke"); // its far end is gone
+            }
+            if world.edge_refuses(p) {
+                return world.central_lost(p, m, life, link, "it is revoked");
             }
             let caller = Caller::Reports { p, m, life, link };
             let report = |token, _| Command::Report {

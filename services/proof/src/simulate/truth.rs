@@ -2,7 +2,7 @@
 //! promises.
 
 use super::manual::Manual;
-use super::world::{World, address_of, say};
+use super::world::{World, say};
 use central::store::codec::{KnownKey, PublicKey};
 use domain::network::{Answered, CallId, ChargePoint, Health, Outcome, RequestKey, Session, State, Ticket};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
@@ -60,6 +60,10 @@ pub(super) struct Life {
     pub(super) back: BTreeMap<u64, ChargePointId>,
     pub(super) provisional: BTreeSet<CallId>,
     pub(super) kafka_judged: Option<u64>,
+    /// Who is revoked, as its edge has heard; who is cut off; and who drains since when.
+    pub(super) revoked: BTreeSet<usize>,
+    pub(super) cut: BTreeSet<ChargePointId>,
+    pub(super) draining: BTreeMap<ChargePointId, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +99,8 @@ pub(super) struct Truth {
     pub(super) ended: BTreeMap<SessionId, u64>,
     /// Closed at the settlement deadline as never started, for all that central could know.
     pub(super) given_up: BTreeSet<SessionId>,
+    /// Not settled when their charge point was cut off: what is told of them then is not listened to.
+    pub(super) cut_off: BTreeSet<SessionId>,
     /// The sessions of which their engine told what was not so.
     pub(super) lied: BTreeSet<SessionId>,
     /// Since when sessions wait for a person.
@@ -147,6 +153,8 @@ impl Truth {
         self.points.remove(id);
         self.registered.remove(id);
         self.life.points.remove(id);
+        self.life.cut.remove(id);
+        self.life.draining.remove(id);
     }
 
     /// The sessions of a driver that central has on disk.
@@ -224,19 +232,6 @@ impl World {
         }
     }
 
-    /// What is stored of a charge point was confirmed by its own engine, whoever registered what (INV-10).
-    fn check_registered(&mut self, point: &ChargePoint) {
-        let p = self.points.iter().position(|host| host.id == point.id);
-        let its = p.is_some_and(|p| {
-            point.engine_address == address_of(p)
-                && point.instance.as_str().starts_with(&format!("store-{p}-"))
-        });
-        let (id, address, instance) = (&point.id, &point.engine_address, &point.instance);
-        self.expect("INV-10", its, || {
-            format!("{id} is stored with the engine {instance} at {address}, which is not its own")
-        });
-    }
-
     fn session_written(&mut self, session: Session) {
         let id = session.id.clone();
         self.check_not_forgotten(&id);
@@ -300,7 +295,8 @@ impl World {
             let Some(session) = self.truth.sessions.get(&id) else { continue };
             let told = session.told().map_or(Energy::ZERO, |told| told.energy);
             let unheard = session.state() == State::Ended(Outcome::Stopped); // what flows on is not central's to keep
-            let excused = unheard || self.truth.lied.contains(&id) || self.truth.given_up.contains(&id);
+            let passed_over = self.truth.cut_off.contains(&id) || self.truth.given_up.contains(&id);
+            let excused = unheard || passed_over || self.truth.lied.contains(&id);
             let open = session.ticket().is_none() && session.review().is_none();
             if session.energy().max(told) < energy && open && !excused {
                 behind = Some((id, energy, session.energy()));

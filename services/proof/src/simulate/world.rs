@@ -7,7 +7,7 @@ use super::{
     broker::Broker, central::CentralHost, driver::App, engine::PointHost, liar::Mind, plan::Plan,
     random::Random, tally::Tally, truth::Truth,
 };
-use domain::{Mono, Now, Wall};
+use domain::{Mono, Now, Wall, network::Standing};
 use std::collections::BTreeMap;
 
 /// A broken promise.
@@ -74,6 +74,8 @@ pub(super) struct World {
     /// Until when one place cannot reach another.
     pub(super) cuts: BTreeMap<(Place, Place), u64>,
     pub(super) truth: Truth,
+    /// Whose identities the registry has taken back.
+    pub(super) revoked: BTreeMap<usize, Standing>,
     pub(super) tally: Tally,
     pub(super) liar: Mind,
     trace: bool,
@@ -114,6 +116,7 @@ impl World {
             broker,
             cuts: BTreeMap::new(),
             truth: Truth::default(),
+            revoked: BTreeMap::new(),
             tally: Tally::default(),
             liar: Mind::default(),
             trace,

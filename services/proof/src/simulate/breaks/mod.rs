@@ -11,7 +11,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
-use table::BREAKS;
 
 /// A text of the product, and what stands in its place in the copy.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +38,13 @@ macro_rules! edit {
     };
 }
 
+mod revoked;
 mod table;
+
+/// Every broken variant.
+fn breaks() -> impl Iterator<Item = &'static Break> {
+    table::BREAKS.iter().chain(revoked::BREAKS)
+}
 
 /// The variable that switches one break on, in the copy.
 const SWITCH: &str = "PROOF_BREAK";
@@ -69,13 +74,13 @@ pub(super) fn run(only: Option<&str>) -> anyhow::Result<ExitCode> {
     let mut sources = read_sources(&home)?;
     apply(&mut sources)?;
     write_sources(&sources, &copy)?;
-    println!("building the copy, with {} breaks in it …", BREAKS.len());
+    println!("building the copy, with {} breaks in it …", breaks().count());
     let executable = build(&copy, &target)?;
     let sound = seeds(&executable, "", SOUND_SEEDS)?;
     ensure!(sound.violation.is_none(), "the copy breaks a promise with nothing switched on: {sound:?}");
     println!("{:>6} seeds: nothing switched on, and no promise broken", sound.seeds);
     let mut missed = Vec::new();
-    for variant in BREAKS.iter().filter(|variant| only.is_none_or(|only| only == variant.name)) {
+    for variant in breaks().filter(|variant| only.is_none_or(|only| only == variant.name)) {
         let found = seeds(&executable, variant.name, MOST_SEEDS)?;
         let Break { name, promises, .. } = variant;
         match found.violation {
@@ -130,7 +135,7 @@ fn read_tree(home: &Path, part: &Path, sources: &mut Sources) -> anyhow::Result<
 /// Puts every break into the sources. Each original text must be there exactly once: else the table is out of date,
 /// and a break that was never made would pass for caught.
 fn apply(sources: &mut Sources) -> anyhow::Result<()> {
-    for Break { name, edits, .. } in BREAKS {
+    for Break { name, edits, .. } in breaks() {
         for edit in *edits {
             let source = sources.get_mut(Path::new(edit.file));
             let source = source.with_context(|| format!("{name}: there is no {}", edit.file))?;

@@ -77,6 +77,7 @@ impl World {
                 self.took_command(command, &replies);
             }
         }
+        self.took_standings(inputs, effects);
         for effect in effects {
             match effect {
                 Effect::Call(EngineCall { call, provisional: true, .. }) => {
@@ -91,6 +92,7 @@ impl World {
                         self.truth.life.points.entry(id).or_default().call = None;
                     }
                 }
+                Effect::Cut(id) => self.took_cut(id),
                 Effect::Reply(Reply::Registered(token, answer)) => {
                     let id = self.truth.life.registering.remove(&token.number);
                     if let (Some(id), Ok(Registered { epoch, .. })) = (id, answer)

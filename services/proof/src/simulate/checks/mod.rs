@@ -3,6 +3,7 @@
 mod forgetting;
 mod intake;
 mod outside;
+mod points;
 mod state;
 mod tickets;
 
@@ -10,7 +11,7 @@ use domain::{Energy, SessionId};
 use evmesh_proto::topics::Telemetry;
 use std::time::Duration;
 
-fn ms(duration: Duration) -> u64 {
+pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -86,6 +86,7 @@ impl World {
         }
         self.check_held();
         self.check_statuses();
+        self.check_revoked();
     }
 
     /// Whoever is held by a session is held by one that central asked an engine for (INV-10).
@@ -124,6 +125,9 @@ impl World {
             let open = at_point().find(|session| session.is_open()).map(|session| session.state());
             let stopped = self.truth.points.get(&detail.id).is_some_and(|point| point.out_of_order);
             let supplies = open == Some(State::Supplying);
+            if self.truth.points.get(&detail.id).is_some_and(|point| point.revoked.is_some()) {
+                continue; // which is looked at apart
+            }
             let under_way = heard.is_some_and(|heard| heard.call.is_some());
             let status = detail.status;
             let fits = match status {
