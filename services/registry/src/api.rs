@@ -5,10 +5,7 @@ use crate::{
     view::shown,
     watching::Watching,
 };
-use domain::{
-    Wall,
-    enrolment::{TOKEN_LIFETIME, TokenHash},
-};
+use domain::enrolment::{TOKEN_LIFETIME, TokenHash};
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
 use futures_util::{Stream, stream};
 use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
