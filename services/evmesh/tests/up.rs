@@ -302,6 +302,24 @@ fn a_secured_network_serves_those_whom_it_has_named_and_nobody_else() {
         "{of_other:?}"
     );
 
+    // Its registry gives out one more identity, and takes it back.
+    let registry = network.line(&["registry "], PATIENCE);
+    let registry = registry.split_whitespace().nth(1).unwrap();
+    let ask = |words: &[&str]| {
+        let asked = run([words, &["--registry", registry, "--identity", &identity("admin/admin")]].concat());
+        assert_eq!(asked.code, 0, "{asked:?}");
+        asked.stdout.trim().to_owned()
+    };
+    let viewer = folder.path().join("viewer").display().to_string();
+    let word = ask(&["registry", "token", "viewer/ana"]);
+    assert_eq!(run(["enrol", &word, "--identity", &viewer]).code, 0);
+    let as_viewer = [&tickets[..], &["--identity", &viewer]].concat();
+    assert_eq!(run(as_viewer.clone()).code, 0);
+    ask(&["registry", "revoke", "viewer/ana"]);
+    common::eventually("it is refused", Duration::from_secs(2), || {
+        run(as_viewer.clone()).stderr.contains("the certificate of viewer/ana was revoked").then_some(())
+    });
+
     // No key is anywhere but in its file.
     let said = network.text();
     let mut keys = 0;

@@ -118,7 +118,9 @@ impl Rules for Writer {
     }
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
-        self.put_changes(now.wall, &mut step.batch);
+        for id in self.put_changes(now.wall, &mut step.batch) {
+            self.cut_forgotten(id, step);
+        }
         self.mark_old_rows(now, store, &mut step.batch)?;
         let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
         if checkpoint {
@@ -291,7 +293,8 @@ impl Writer {
     }
 
     /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
-    fn put_changes(&mut self, now: Wall, batch: &mut Batch) {
+    /// Gives the charge points that are forgotten.
+    fn put_changes(&mut self, now: Wall, batch: &mut Batch) -> Vec<ChargePointId> {
         let Changes { charge_points, forgotten_points, sessions, answers, expired_answers } =
             self.network.take_changes();
         let mut changed = Vec::new();
@@ -323,6 +326,7 @@ impl Writer {
         if let Some(marks) = &mut self.marks {
             changed.iter().for_each(|key| marks.mark(key, now));
         }
+        forgotten_points
     }
 
     /// It costs no commit of its own: where nothing was written, nothing rests on it.

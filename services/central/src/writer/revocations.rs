@@ -119,6 +119,14 @@ impl Writer {
         }
         self.standings.insert(id.clone(), Standing::Cut);
     }
+
+    /// It has nothing to end any more.
+    pub(super) fn cut_forgotten(&mut self, id: ChargePointId, step: &mut Step<Effect>) {
+        if self.standing_of(&id) == Standing::Draining {
+            self.cut(&id, &mut step.batch);
+            step.effects.push(Effect::Cut(id));
+        }
+    }
 }
 
 fn point_of(role: &str) -> Option<ChargePointId> {

@@ -9,7 +9,7 @@ use mesh::{
     Shutdown,
     grpc::{
         Deadline, Expected, Failure, GrpcServer, Listener, Peer, Peers, REQUEST_CODING, Security, ServeError,
-        ServerOptions, StreamShare,
+        ServerOptions, Stack, StreamShare,
     },
     trace,
 };
@@ -126,6 +126,12 @@ pub(crate) async fn start_with(address: SocketAddr, options: ServerOptions, secu
     let shutdown = Shutdown::new();
     let served = tokio::spawn(server.serve(listener, shutdown.clone()));
     Running { fake, address, shutdown, served }
+}
+
+/// The same without a socket.
+pub(crate) fn stack() -> Stack {
+    let service = ChargePointServiceServer::new(Service(Arc::default()));
+    GrpcServer::new(&ServerOptions::default()).add_service(service).without_socket()
 }
 
 pub(crate) type Client = ChargePointServiceClient<Peer>;

@@ -1,14 +1,14 @@
 //! Whose certificate was revoked is refused at each call, on what is open, and as a far side.
 
-use crate::fake::{Running, register, report, start_with};
+use crate::fake::{Running, register, report, stack, start_with};
 use evmesh_proto::chargepoint::{
     ReportHealthRequest, ReportHealthResponse, RequestManualSupplyRequest,
     charge_point_service_client::ChargePointServiceClient,
 };
 use identity::Certified;
 use mesh::{
-    grpc::{CALL_TIMEOUT, Expected, Peer, Peers, Security, ServerOptions, reason},
-    testing::Identities,
+    grpc::{Actor, CALL_TIMEOUT, Expected, Peer, Peers, Security, ServerOptions, reason},
+    testing::{Identities, called_by, known},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::{sync::Arc, time::Duration};
@@ -126,4 +126,18 @@ async fn a_stream_to_a_far_side_that_is_revoked_breaks() {
     let mut stream = Stream::open(&mut client(&monitor, &central)).await;
     monitor.refused().unwrap().add([serial]);
     stream.end().await;
+}
+
+/// What it sends would be heard otherwise, for as long as it does not read what is said.
+#[tokio::test]
+async fn a_stream_that_is_not_read_ends_too() {
+    let actor = known(MONITOR);
+    let Actor::Known(monitor) = &actor else { panic!("{actor:?}") };
+    let mut client = ChargePointServiceClient::new(called_by(&stack(), &actor));
+    let (reports, outgoing) = mpsc::channel(1);
+    let unread = client.report_health(ReceiverStream::new(outgoing)).await.unwrap();
+    reports.send(report("ok")).await.unwrap();
+    monitor.refused.add([monitor.serial.clone()]);
+    tokio::time::timeout(WITHIN, reports.closed()).await.expect("nobody hears it any more");
+    is_revoked(&unread.into_inner().next().await.unwrap().unwrap_err());
 }

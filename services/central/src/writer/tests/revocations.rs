@@ -96,3 +96,19 @@ fn the_rules_hear_how_a_charge_point_stands_again_after_a_restart_before_anythin
     bench.hear(vec![again]);
     assert_eq!((bench.refused(), bench.writer.rules.standings.len()), (vec!["m".to_owned()], 0));
 }
+
+#[test]
+fn a_charge_point_that_is_forgotten_has_nothing_to_end() {
+    let mut bench = Bench::new();
+    let (now, told) = (bench.now.wall, vec![bench.revoked(ENGINE, "e")]);
+    bench.writer.rules.revocations.hear(now, News { told, ..News::default() }, |_| true);
+    bench.pass(A_DAY / 2); // its monitor is lost
+    let order = Order::Forget("MAD-01".parse().unwrap());
+    bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap();
+    assert_eq!(bench.refused(), [""; 0]);
+    let forgotten = Input::Command(Command::Order { asked: asked(1), order });
+    assert!(is_cut(&bench.writer.step(bench.now, [forgotten]).unwrap()));
+    assert_eq!(bench.refused(), ["e"]);
+    bench.restart();
+    assert_eq!(bench.refused(), ["e"]);
+}
