@@ -61,7 +61,7 @@ impl Log {
         let replicas = TopicReplication::Fixed(self.options.kafka_replicas);
         let topic =
             KEPT.iter().fold(NewTopic::new(&name, 1, replicas), |topic, (key, value)| topic.set(key, value));
-        topics::create_with(&admin, vec![topic]).await?;
+        topics::create_with(&self.options, &admin, vec![topic]).await?;
         let asked = [ResourceSpecifier::Topic(&name)];
         let described = admin.describe_configs(&asked, &topics::limit()).await.map_err(Error::Ask)?;
         let found = described.into_iter().next().ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopic));

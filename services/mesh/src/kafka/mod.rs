@@ -162,7 +162,8 @@ impl KafkaOptions {
         ];
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka).set("client.id", client_id);
-        config.set_log_level(RDKafkaLogLevel::Error);
+        // That a connection is ended at once, as one in plain text that should be TLS, is no error to it.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (key, value) in common.iter().chain(own) {
             config.set(*key, *value);
         }

@@ -9,6 +9,7 @@ pub(super) enum Act {
     Write(String),
     /// To be a producer at all takes the right to write to some topic.
     WriteAny,
+    Create(String),
     Group(String),
 }
 
@@ -19,6 +20,7 @@ impl Act {
             Self::Read(topic) => format!("read topic {topic}"),
             Self::Write(topic) => format!("write topic {topic}"),
             Self::WriteAny => "write any topic".to_owned(),
+            Self::Create(topic) => format!("create topic {topic}, nor see one"),
             Self::Group(group) => format!("use group {group}"),
         }
     }
@@ -29,6 +31,9 @@ impl Act {
             Self::Read(topic) => format!("--operation Read --topic {topic}"),
             Self::Write(topic) => format!("--operation Write --topic {topic}"),
             Self::WriteAny => "--operation Write for its topics".to_owned(),
+            Self::Create(topic) => {
+                format!("--operation Create --topic {topic}, unless somebody else creates it")
+            }
             Self::Group(group) => format!("--operation Read --group {group}"),
         };
         let (kafka, who) = (&options.kafka, options.protection.principal());

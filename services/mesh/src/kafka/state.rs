@@ -148,6 +148,9 @@ impl BrokerWatch {
             return; // as nearly always
         }
         let act = act();
+        if let Act::Read(topic) | Act::Write(topic) = &act {
+            since.denied.remove(&Act::Create(topic.clone())); // somebody else did
+        }
         let any = matches!(act, Act::Write(_)) && since.denied.remove(&Act::WriteAny).is_some();
         if since.denied.remove(&act).is_some() || any {
             tracing::info!("kafka lets us now {}", act.words());

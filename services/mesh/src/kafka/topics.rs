@@ -1,6 +1,6 @@
 //! Creating the topics where they are missing.
 
-use super::{Context, Error, KafkaOptions, embedded};
+use super::{Context, Error, KafkaOptions, embedded, refusal::Act};
 use crate::{Shutdown, backoff::Backoff};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -41,7 +41,7 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
     let Some(admin) = admin(options, names.clone()).await? else { return Ok(()) };
     let replicas = || TopicReplication::Fixed(options.kafka_replicas);
     let topic = |name| NewTopic::new(name, options.kafka_partitions, replicas());
-    create_with(&admin, names.iter().map(|name| topic(name)).collect()).await
+    create_with(options, &admin, names.iter().map(|name| topic(name)).collect()).await
 }
 
 /// A client that may create topics. `None` on the embedded broker, which has no call for that: it has created these
@@ -65,12 +65,17 @@ pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<
     .await
 }
 
-pub(super) async fn create_with(admin: &Admin, wanted: Vec<NewTopic<'_>>) -> Result<(), Error> {
+pub(super) async fn create_with(
+    options: &KafkaOptions,
+    admin: &Admin,
+    wanted: Vec<NewTopic<'_>>,
+) -> Result<(), Error> {
     for result in admin.create_topics(&wanted, &limit()).await.map_err(Error::Ask)? {
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             // Not ours to create, perhaps: whoever runs the broker does it.
+            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => options.denied(Act::Create(topic)),
             Err((topic, _)) if is_there(admin, topic.clone()).await => {
                 tracing::debug!(topic, "not ours to create")
             }
