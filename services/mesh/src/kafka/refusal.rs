@@ -82,7 +82,10 @@ pub(super) fn told(options: &KafkaOptions, facility: &str, line: &str) -> Option
         format!("{kafka} does not take {who}: {}", alert.split(": ").next().unwrap_or(alert))
     } else if said.contains("connecting to a PLAINTEXT") || said.contains("wrong version number") {
         format!("{kafka} speaks no TLS at this address, and TLS is asked for")
-    } else if said.contains("incorrect security.protocol") {
+    } else if said.contains(": Disconnected")
+        && line.contains("in state APIVERSION_QUERY")
+        && !protection.is_tls()
+    {
         return Some(Told::WantsTls);
     } else {
         return None;
@@ -135,9 +138,8 @@ mod tests {
                  required",
             ),
             (
-                "[thrd:127.0.0.1:9093/bootstrap]: 127.0.0.1:9093/bootstrap: Disconnected: requesting ApiVersion: \
-                 might be caused by incorrect security.protocol configuration (connecting to a SSL listener?) or \
-                 broker version is < 0.10 (see api.version.request) (after 1ms in state APIVERSION_QUERY)",
+                "[thrd:127.0.0.1:9093/bootstrap]: 127.0.0.1:9093/bootstrap: Disconnected: connection closed by peer: \
+                 receive 0 after POLLIN (after 0ms in state APIVERSION_QUERY)",
                 "TLS?",
             ),
             ("[thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed", ""),

@@ -75,10 +75,10 @@ pub(super) async fn create_with(
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             // Not ours to create, perhaps: whoever runs the broker does it.
-            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => options.denied(Act::Create(topic)),
             Err((topic, _)) if is_there(admin, topic.clone()).await => {
                 tracing::debug!(topic, "not ours to create")
             }
+            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => options.denied(Act::Create(topic)),
             Err((topic, code)) => tracing::warn!(topic, %code, "the broker does not let us create a topic"),
         }
     }
