@@ -10,6 +10,8 @@ pub(super) enum Act {
     /// To be a producer at all takes the right to write to some topic.
     WriteAny,
     Create(String),
+    /// Either to read or to write it.
+    Use(String),
     Group(String),
 }
 
@@ -20,6 +22,7 @@ impl Act {
             Self::Read(topic) => format!("read topic {topic}"),
             Self::Write(topic) => format!("write topic {topic}"),
             Self::WriteAny => "write any topic".to_owned(),
+            Self::Use(topic) => format!("use topic {topic}"),
             Self::Create(topic) => format!("create topic {topic}, nor see one"),
             Self::Group(group) => format!("use group {group}"),
         }
@@ -31,6 +34,7 @@ impl Act {
             Self::Read(topic) => format!("--operation Read --topic {topic}"),
             Self::Write(topic) => format!("--operation Write --topic {topic}"),
             Self::WriteAny => "--operation Write for its topics".to_owned(),
+            Self::Use(topic) => format!("--operation Read, or Write, --topic {topic}"),
             Self::Create(topic) => {
                 format!("--operation Create --topic {topic}, unless somebody else creates it")
             }
