@@ -36,7 +36,7 @@ fn ask(options: &KafkaOptions, client: &Client, topic: &str, until: Instant) -> 
         }
         let Ok(metadata) = client.fetch_metadata(Some(topic), TIMEOUT) else { continue };
         if denied_by(&metadata, topic) {
-            return Err(Act::Use(topic.to_owned()).denied(options));
+            return Err(Act::Use(topic.to_owned()).denied(kafka, &options.protection));
         }
         if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
             found = format!("kafka at {kafka} has no topic {topic}");

@@ -180,7 +180,7 @@ impl KafkaOptions {
 
     /// A broker does not let us do this.
     fn denied(&self, act: Act) {
-        let sentence = act.denied(self);
+        let sentence = act.denied(&self.kafka, &self.protection);
         self.watch.denied(act, sentence);
     }
 }
@@ -194,7 +194,8 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // It repeats itself for as long as a broker is away; the watch says that once.
         tracing::debug!(target: "librdkafka", ?level, facility, message);
-        match refusal::told(&self.options, facility, message) {
+        let KafkaOptions { kafka, protection, .. } = &self.options;
+        match refusal::told(kafka, protection, facility, message) {
             Some(Told::Refused(sentence)) => self.options.watch.refused(sentence),
             Some(Told::WantsTls) => self.options.watch.wants_tls(),
             Some(Told::Denied(act)) => self.options.denied(act),

@@ -1,6 +1,5 @@
 //! How connections to Kafka are protected, and who its clients say they are.
 
-use super::Error;
 use identity::{Credentials, UnusableIdentity};
 use rdkafka::ClientConfig;
 use std::{
@@ -127,7 +126,7 @@ impl KafkaProtection {
     }
 
     /// Sets a client up.
-    pub(super) fn set(&self, config: &mut ClientConfig) -> Result<(), Error> {
+    pub(super) fn set(&self, config: &mut ClientConfig) -> Result<(), ProtectionError> {
         if !self.is_tls() {
             return Ok(());
         }

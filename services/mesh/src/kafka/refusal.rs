@@ -1,6 +1,6 @@
 //! What brokers refuse, in sentences: librdkafka has its own words for a connection, and codes for the rest.
 
-use super::KafkaOptions;
+use super::protection::KafkaProtection;
 
 /// What needs an ACL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl Act {
     }
 
     /// The sentence, with what `kafka-acls.sh` calls the ACL that is missing.
-    pub(super) fn denied(&self, options: &KafkaOptions) -> String {
+    pub(super) fn denied(&self, kafka: &str, protection: &KafkaProtection) -> String {
         let acl = match self {
             Self::Read(topic) => format!("--operation Read --topic {topic}"),
             Self::Write(topic) => format!("--operation Write --topic {topic}"),
@@ -40,7 +40,7 @@ impl Act {
             }
             Self::Group(group) => format!("--operation Read --group {group}"),
         };
-        let (kafka, who) = (&options.kafka, options.protection.principal());
+        let who = protection.principal();
         format!("kafka at {kafka} does not let {who} {}; the ACL that is missing: {acl}", self.words())
     }
 }
@@ -57,7 +57,7 @@ pub(super) enum Told {
 }
 
 /// Reads a line of librdkafka's log.
-pub(super) fn told(options: &KafkaOptions, facility: &str, line: &str) -> Option<Told> {
+pub(super) fn told(kafka: &str, protection: &KafkaProtection, facility: &str, line: &str) -> Option<Told> {
     if facility == "FATAL" && line.contains("Cluster authorization failed") {
         return Some(Told::Denied(Act::WriteAny));
     }
@@ -67,9 +67,8 @@ pub(super) fn told(options: &KafkaOptions, facility: &str, line: &str) -> Option
     let of_thread = line.starts_with('[').then(|| line.split_once("]: ")).flatten();
     let said = of_thread.map_or(line, |(_, said)| said);
     let said = said.rsplit_once(" (after ").map_or(said, |(said, _)| said);
-    let kafka = format!("kafka at {}", address(said).unwrap_or(&options.kafka));
+    let kafka = format!("kafka at {}", address(said).unwrap_or(kafka));
     let about = |words: &str| said.split_once(words).map(|(_, rest)| rest);
-    let protection = &options.protection;
     let refused = if said.contains("certificate verify failed") {
         let vouching = protection.vouching();
         format!("{kafka} shows a certificate that is of no authority {vouching}, or is for another address")
@@ -113,8 +112,8 @@ mod tests {
     /// As librdkafka 2.12 says them with OpenSSL 3, of an Apache Kafka 4.1.
     #[test]
     fn each_refusal_of_a_connection() {
-        let options = KafkaOptions::at("kafka:9093");
-        let told = |line: &str| match super::told(&options, "FAIL", line) {
+        let plain = KafkaProtection::default();
+        let told = |line: &str| match super::told("kafka:9093", &plain, "FAIL", line) {
             Some(Told::Refused(sentence)) => sentence,
             Some(Told::WantsTls) => "TLS?".to_owned(),
             Some(Told::Denied(_)) | None => String::new(),
@@ -150,8 +149,8 @@ mod tests {
         ] {
             assert_eq!(told(line), sentence, "{line}");
         }
-        assert_eq!(super::told(&options, "SSL", "alert SSL"), None);
+        assert_eq!(super::told("kafka:9093", &plain, "SSL", "alert SSL"), None);
         let fatal = "[thrd:main]: Fatal error: Broker: Cluster authorization failed: Failed to acquire idempotence PID";
-        assert_eq!(super::told(&options, "FATAL", fatal), Some(Told::Denied(Act::WriteAny)));
+        assert_eq!(super::told("kafka:9093", &plain, "FATAL", fatal), Some(Told::Denied(Act::WriteAny)));
     }
 }
