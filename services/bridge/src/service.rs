@@ -45,8 +45,9 @@ pub struct Service {
 
 impl Service {
     /// Reads how far the topic was read, and builds the producer. Neither central nor Kafka is needed.
-    pub fn open(options: Options) -> Result<Self, Error> {
+    pub fn open(mut options: Options) -> Result<Self, Error> {
         let security = options.security.open("bridge/NAME", |role| matches!(role, Role::Bridge(_)))?;
+        options.kafka.protect(options.security.identity.as_deref())?;
         let (offsets, kept) = Offsets::open(&options.data)?;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
         Ok(Self { options, peers: Peers::new(security), offsets, kept, producer })

@@ -63,8 +63,9 @@ impl Service {
     /// Opens the store and binds the socket. Kafka need not be there. Needs a tokio runtime.
     ///
     /// A store that is empty is looked for on Kafka by [`Service::run`], before anyone is served.
-    pub async fn bind(options: Options) -> Result<Self, Error> {
+    pub async fn bind(mut options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
+        options.kafka.protect(options.security.identity.as_deref())?;
         let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
         let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
         let of_store = options.clone();

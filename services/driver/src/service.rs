@@ -48,9 +48,10 @@ pub struct Service {
 
 impl Service {
     /// Reads the requests. Neither central nor Kafka is needed.
-    pub async fn bind(options: Options) -> Result<Self, Error> {
+    pub async fn bind(mut options: Options) -> Result<Self, Error> {
         let own = Role::Driver(options.driver.clone());
         let peers = Peers::new(options.security.open(&own.to_string(), |role| *role == own)?);
+        options.kafka.protect(options.security.identity.as_deref())?;
         let lines = options.lines()?;
         let lines: Vec<_> = lines.into_iter().map(|line| (line, request_id())).collect();
         let words = Words::new(&options.central);

@@ -62,12 +62,13 @@ impl Service {
 
     /// Like [`Service::bind`], on another store: `open` may block.
     pub async fn bind_on(
-        options: Options,
+        mut options: Options,
         open: impl FnOnce() -> Result<Box<dyn Store>, StoreError> + Send + 'static,
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
         let own = grpc::Role::Engine(options.charge_point.clone());
         let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        options.kafka.protect(options.security.identity.as_deref())?;
         let listener = Listener::bind(options.listen.clone(), &what, &security).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());

@@ -1,15 +1,19 @@
-//! `evmesh check`: the health probe of a container.
+//! `evmesh check`: the health probe of a container, and whether Kafka can be used.
 
 use crate::{
-    exit::Failure,
+    exit::{Because as _, Failure},
     output::{self, Output},
     remote::{security, waiting},
 };
 use evmesh_proto::{
     driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
     engine::{GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient},
+    topics,
 };
-use mesh::grpc::{Address, Expected, Peers, SecurityOptions, cause};
+use mesh::{
+    grpc::{Address, Expected, Peers, SecurityOptions, cause},
+    kafka::KafkaOptions,
+};
 use serde::Serialize;
 use std::{error::Error as _, time::Duration};
 use tonic::{Code, transport::Channel};
@@ -21,10 +25,15 @@ use tonic_health::pb::{
 ///
 /// Exit code 0 if it answers SERVING, 1 if it answers anything else or not in time.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Options {
+    /// Not a server of evmesh's.
+    #[command(subcommand)]
+    other: Option<Other>,
+
     /// The server: HOST:PORT. Central, engines and monitors all answer.
-    #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS")]
-    address: Address,
+    #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS", required = true)]
+    address: Option<Address>,
 
     /// Ask for this gRPC service alone, such as evmesh.driver.v1.DriverService; without it, for the whole server.
     #[arg(long, env = "EVMESH_CHECK_SERVICE", default_value = "", hide_default_value = true)]
@@ -46,6 +55,39 @@ pub(crate) struct Options {
     /// A sentence for people, or one JSON document for scripts, whatever the answer is.
     #[arg(long, value_enum, env = "EVMESH_CHECK_OUTPUT", default_value = "text")]
     output: Output,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Asks Kafka whether whoever has these flags, a role's own, can use it: whether it is reached where it says that
+    /// it is, takes their certificate or password, and lets them use a topic.
+    ///
+    /// Exit code 0 if all of that is so; 1, and what is wrong in a sentence, if not.
+    Kafka(OfKafka),
+}
+
+#[derive(Debug, clap::Args)]
+struct OfKafka {
+    #[command(flatten)]
+    kafka: KafkaOptions,
+
+    /// The topic, without the prefix: one that they may read or write.
+    #[arg(long, env = "EVMESH_CHECK_TOPIC", value_name = "NAME", default_value = topics::CP_TELEMETRY)]
+    topic: String,
+
+    /// How long to try, in seconds.
+    #[arg(long, env = "EVMESH_CHECK_TIMEOUT", default_value = "10", value_name = "SECONDS",
+          value_parser = mesh::seconds)]
+    timeout: Duration,
+}
+
+async fn kafka(options: OfKafka, security: &SecurityOptions) -> Result<(), Failure> {
+    let OfKafka { mut kafka, topic, timeout } = options;
+    kafka.protect(security.identity.as_deref()).because()?;
+    let address = kafka.kafka.clone();
+    let asked = mesh::kafka::check(&kafka, &topic, timeout);
+    waiting(|| format!("waiting for kafka at {address}"), asked).await.map_err(Failure::Failed)?;
+    output::line(&format!("kafka at {address}: reached, and topic {} may be used", kafka.topic(&topic)))
 }
 
 /// What came of the question, for scripts.
@@ -80,10 +122,16 @@ enum Status {
 
 /// Asks, and says what the answer was.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let (address, output) = (options.address.to_string(), options.output);
+    if let Some(Other::Kafka(of_kafka)) = options.other {
+        return kafka(of_kafka, &options.security).await;
+    }
+    let Some(server) = options.address.clone() else {
+        return Err(Failure::Usage("which server? Name its address, HOST:PORT".to_owned()));
+    };
+    let (address, output) = (server.to_string(), options.output);
     let service = options.service.clone();
     let peers = Peers::new(security(&options.security)?);
-    let asked = waiting(|| format!("waiting for {address}"), ask(peers, options)).await;
+    let asked = waiting(|| format!("waiting for {address}"), ask(peers, server, options)).await;
     let (status, problem) = match asked {
         Ok(()) => (Status::Serving, None),
         Err((status, problem)) => (status, Some(problem)),
@@ -103,8 +151,8 @@ fn named(address: &str, service: &str) -> String {
     }
 }
 
-async fn ask(peers: Peers, options: Options) -> Result<(), (Status, String)> {
-    let Options { address, service, ready, timeout, security, .. } = options;
+async fn ask(peers: Peers, address: Address, options: Options) -> Result<(), (Status, String)> {
+    let Options { service, ready, timeout, security, .. } = options;
     let plain = if security.identity.is_some() { "" } else { "-plaintext " };
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {

@@ -25,6 +25,6 @@ pub(super) type Client = BaseConsumer<Context>;
 /// A client that reads what is assigned to it; `more` are settings over the usual ones.
 pub(super) fn build(options: &KafkaOptions, group: &str, more: &[(&str, &str)]) -> Result<Client, Error> {
     let own: Vec<(&str, &str)> = SETTINGS.iter().chain(&[("group.id", group)]).chain(more).copied().collect();
-    let config = options.client(group, &own);
+    let config = options.client(group, &own)?;
     Client::from_config_and_context(&config, options.context()).map_err(Error::Client)
 }

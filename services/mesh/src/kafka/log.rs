@@ -4,7 +4,8 @@
 use super::{
     Error, KafkaOptions, Message, Producer, Record,
     consumer::{self, Client},
-    topics::{self, TIMEOUT, blocking},
+    refusal::Act,
+    topics::{self, TIMEOUT, blocking, denied_by},
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -60,7 +61,7 @@ impl Log {
         let replicas = TopicReplication::Fixed(self.options.kafka_replicas);
         let topic =
             KEPT.iter().fold(NewTopic::new(&name, 1, replicas), |topic, (key, value)| topic.set(key, value));
-        topics::create_with(&admin, vec![topic]).await?;
+        topics::create_with(&self.options, &admin, vec![topic]).await?;
         let asked = [ResourceSpecifier::Topic(&name)];
         let described = admin.describe_configs(&asked, &topics::limit()).await.map_err(Error::Ask)?;
         let found = described.into_iter().next().ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopic));
@@ -94,14 +95,18 @@ impl Log {
         let (options, topic) = (self.options.clone(), self.options.topic(self.topic));
         // What this client finds out of the broker counts for nothing.
         let client = consumer::build(&options, "evmesh-log", &[("statistics.interval.ms", "0")])?;
-        blocking(move || tail(&client, &topic, before)).await
+        blocking(move || tail(&options, &client, &topic, before)).await
     }
 }
 
-fn tail(client: &Client, topic: &str, before: Option<i64>) -> KafkaResult<Tail> {
+fn tail(options: &KafkaOptions, client: &Client, topic: &str, before: Option<i64>) -> KafkaResult<Tail> {
     let until = Instant::now() + LOOK_FOR;
     let timed_out = || KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
     let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+    if denied_by(&metadata, topic) {
+        options.denied(Act::Read(topic.to_owned())); // which is not to say that it is empty
+        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
+    }
     let cluster = client.client().fetch_cluster_id(TIMEOUT).ok_or_else(timed_out)?;
     let found = metadata.topics().iter().filter(|found| found.name() == topic);
     if !found.flat_map(|found| found.partitions()).any(|partition| partition.id() == PARTITION) {

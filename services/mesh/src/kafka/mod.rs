@@ -3,23 +3,28 @@
 //! Nothing here blocks or fails because no broker is there: clients are built without one, and work once it appears.
 //! Deliberately absent: consumer groups (partitions are assigned, offsets belong to the service) and transactions.
 
+mod check;
 mod consumer;
 pub mod embedded;
 mod log;
 mod message;
 mod probe;
 mod producer;
+mod protection;
 mod reader;
 mod reading;
+mod refusal;
 mod relay;
 mod state;
 mod statistics;
 mod topics;
 mod watchdog;
 
+pub use check::check;
 pub use log::{Log, Tail};
 pub use message::{Message, Origin, ReaderEvent};
 pub use producer::{Producer, Record};
+pub use protection::{KafkaProtection, ProtectionError};
 pub use reader::Reader;
 pub use relay::{Outbox, OutboxRow, ReadRows, Relay, StoredOutbox};
 pub use state::BrokerState;
@@ -30,8 +35,9 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
 };
+use refusal::{Act, Told};
 use state::BrokerWatch;
-use std::{net::IpAddr, str::FromStr};
+use std::{net::IpAddr, path::Path, str::FromStr};
 
 /// Where Kafka is, and how its clients behave.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,6 +67,9 @@ pub struct KafkaOptions {
         value_delimiter = ';'
     )]
     pub kafka_properties: Vec<Property>,
+
+    #[command(flatten)]
+    pub protection: KafkaProtection,
 
     /// What all clients of these options, and of their clones, find out together.
     #[arg(skip)]
@@ -109,7 +118,9 @@ impl KafkaOptions {
     /// Says in the log that these brokers are reached in plain text over a network; they belong to others, who may have
     /// protected it.
     pub fn warn_if_exposed(&self) {
-        if is_exposed(&self.kafka) {
+        let tls = |property: &Property| property.key == "security.protocol" && property.value.contains("ssl");
+        let is_plain = !self.protection.is_tls() && !self.kafka_properties.iter().any(tls);
+        if is_plain && is_exposed(&self.kafka) {
             let kafka = &self.kafka;
             tracing::warn!(
                 kafka,
@@ -118,13 +129,23 @@ impl KafkaOptions {
         }
     }
 
+    /// Reads what Kafka is shown of who this is: `identity` is the folder of the role's own, if it has one. Before the
+    /// first client is built.
+    ///
+    /// # Errors
+    ///
+    /// If what the flags say cannot be, a file cannot be used, or TLS to Kafka is not built in.
+    pub fn protect(&mut self, identity: Option<&Path>) -> Result<(), Error> {
+        Ok(self.protection.open(identity)?)
+    }
+
     /// The name that a topic has on the broker.
     pub fn topic(&self, topic: &str) -> String {
         format!("{}{topic}", self.kafka_topic_prefix)
     }
 
     /// What every client has in common, with what one kind of client adds, and what the user sets over both.
-    fn client(&self, client_id: &str, own: &[(&str, &str)]) -> ClientConfig {
+    fn client(&self, client_id: &str, own: &[(&str, &str)]) -> Result<ClientConfig, Error> {
         let common = [
             // A broker that is back is found within these, so a service is ready 10 s later at most (INV-9).
             ("reconnect.backoff.ms", "100"),
@@ -141,31 +162,45 @@ impl KafkaOptions {
         ];
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka).set("client.id", client_id);
-        config.set_log_level(RDKafkaLogLevel::Error);
+        // That a connection is ended at once, as one in plain text that should be TLS, is no error to it.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (key, value) in common.iter().chain(own) {
             config.set(*key, *value);
         }
+        self.protection.set(&mut config)?;
         for property in &self.kafka_properties {
             config.set(&property.key, &property.value);
         }
-        config
+        Ok(config)
     }
 
     fn context(&self) -> Context {
-        Context { kafka: self.kafka.clone(), watch: self.watch.clone() }
+        Context { options: self.clone() }
+    }
+
+    /// A broker does not let us do this.
+    fn denied(&self, act: Act) {
+        let sentence = act.denied(&self.kafka, &self.protection);
+        self.watch.denied(act, sentence);
     }
 }
 
 /// What librdkafka tells a client of ours.
 struct Context {
-    kafka: String,
-    watch: BrokerWatch,
+    options: KafkaOptions,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // It repeats itself for as long as a broker is away; the watch says that once.
         tracing::debug!(target: "librdkafka", ?level, facility, message);
+        let KafkaOptions { kafka, protection, .. } = &self.options;
+        match refusal::told(kafka, protection, facility, message) {
+            Some(Told::Refused(sentence)) => self.options.watch.refused(sentence),
+            Some(Told::WantsTls) => self.options.watch.wants_tls(),
+            Some(Told::Denied(act)) => self.options.denied(act),
+            None => {}
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -173,7 +208,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.watch.observe(&self.kafka, &statistics::reach(statistics));
+        self.options.watch.observe(&self.options.kafka, &statistics::reach(statistics));
     }
 }
 
@@ -182,6 +217,8 @@ impl rdkafka::consumer::ConsumerContext for Context {}
 /// Why Kafka could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Protection(#[from] ProtectionError),
     #[error("the Kafka client cannot be built; check --kafka and every --kafka-property")]
     Client(#[source] KafkaError),
     #[error("Kafka did not answer")]

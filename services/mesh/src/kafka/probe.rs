@@ -1,9 +1,13 @@
 //! What a reader asks the broker each second: whose cluster it is, and where each partition begins and ends.
 
-use super::consumer::Client;
+use super::{consumer::Client, topics::denied_by};
 use crate::clock;
 use domain::Mono;
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::Consumer as _,
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+};
 use std::{
     collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
@@ -40,6 +44,9 @@ pub(super) fn ask_on(client: &Client, topic: &str, answers: &SyncSender<Answer>,
 fn ask(client: &Client, topic: &str) -> KafkaResult<Probe> {
     let as_of = clock::now().mono;
     let metadata = client.fetch_metadata(Some(topic), PROBE_TIMEOUT)?;
+    if denied_by(&metadata, topic) {
+        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
+    }
     let partitions =
         metadata.topics().iter().filter(|found| found.name() == topic).flat_map(|found| found.partitions());
     let partitions: Vec<i32> = partitions.map(|partition| partition.id()).collect();

@@ -1,6 +1,8 @@
 //! Sending.
 
-use super::{BrokerState, Context, Error, KafkaOptions, statistics::Reach};
+use super::{
+    BrokerState, Context, Error, KafkaOptions, protection::Version, refusal::Act, statistics::Reach,
+};
 use crate::{
     backoff::Backoff,
     trace::{self, TRACEPARENT},
@@ -14,13 +16,23 @@ use rdkafka::{
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 /// The queue holds at most so many messages: seconds of a large network's telemetry. Beyond, senders wait.
 const QUEUE_MESSAGES: i32 = 20_000;
+/// How often the files that a client was built with are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A client is not given up sooner: what makes one give up may not be over.
+const BUILT_FOR: Duration = Duration::from_secs(1);
+/// A client with new files waits so long for the queue of the one before. What is in it then fails, and is sent again
+/// by whoever waits for it.
+const DRAIN: Duration = Duration::from_secs(5);
 /// Best-effort messages fill at most half of the queue, so that they never keep out the others.
 const LOSSY_MESSAGES: i32 = QUEUE_MESSAGES / 2;
 
@@ -57,10 +69,22 @@ pub struct Record<'a> {
 struct Shared {
     options: KafkaOptions,
     client_id: String,
-    client: RwLock<Arc<Client>>,
+    built: Mutex<Built>,
 }
 
 type Client = ThreadedProducer<Context>;
+
+/// The client. librdkafka reads its files once: when they change, a new one is built.
+struct Built {
+    client: Arc<Client>,
+    at: Instant,
+    version: Version,
+    /// When the files were last looked at.
+    looked: Instant,
+    /// Since when a client with other files is due, and waits for this one's queue to be empty, so that no message
+    /// overtakes another.
+    due: Option<Instant>,
+}
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,10 +101,16 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
             Ok(message) => {
-                self.watch.observe(&self.kafka, &Reach::Reached);
+                self.options.watch.observe(&self.options.kafka, &Reach::Reached);
+                self.options.watch.allowed(|| Act::Write(message.topic().to_owned()));
                 Ok(message.offset())
             }
-            Err((error, _)) => Err(error.clone()),
+            Err((error, message)) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+                    self.options.denied(Act::Write(message.topic().to_owned()));
+                }
+                Err(error.clone())
+            }
         };
         match report.0 {
             Some(waiting) => drop(waiting.send(result)), // who gave up waiting does not want it
@@ -97,8 +127,8 @@ fn dropped() {
 impl Producer {
     /// Builds the client. It never blocks and needs no broker.
     pub fn new(options: &KafkaOptions, client_id: &str) -> Result<Self, Error> {
-        let client = RwLock::new(Arc::new(build(options, client_id)?));
-        let shared = Shared { options: options.clone(), client_id: client_id.to_owned(), client };
+        let built = Mutex::new(Built::new(options, client_id)?);
+        let shared = Shared { options: options.clone(), client_id: client_id.to_owned(), built };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -135,7 +165,7 @@ impl Producer {
     /// dropped and counted. For readings and broadcasts, whose next one makes up for the last.
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
         let fits = self.shared.options.watch.get() != BrokerState::Lost
-            && self.client().is_ok_and(|client| client.in_flight_count() < LOSSY_MESSAGES);
+            && matches!(self.client(), Ok(Some(client)) if client.in_flight_count() < LOSSY_MESSAGES);
         let (key, payload) = (key.as_bytes(), Some(payload));
         let record = Record { topic, partition: None, key, payload, headers: &[] };
         if !fits || !matches!(self.enqueue(&record, Report(None)), Ok(None)) {
@@ -145,7 +175,7 @@ impl Producer {
 
     /// Waits until every message has left, at most so long; was that so?
     pub async fn flush(&self, timeout: Duration) -> bool {
-        let Ok(client) = self.client() else { return false };
+        let client = self.built().client.clone();
         tokio::task::spawn_blocking(move || client.flush(timeout).is_ok()).await.unwrap_or(false)
     }
 
@@ -166,7 +196,8 @@ impl Producer {
         let topic = self.shared.options.topic(topic);
         let mut record = BaseRecord::with_opaque_to(&topic, Box::new(report)).key(*key).headers(headers);
         (record.partition, record.payload) = (*partition, *payload);
-        match self.client()?.send(record) {
+        let Some(client) = self.client()? else { return Ok(Some(*record.delivery_opaque)) };
+        match client.send(record) {
             Ok(()) => Ok(None),
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                 Ok(Some(*record.delivery_opaque))
@@ -177,26 +208,70 @@ impl Producer {
 
     /// The client, or a new one in its place if it ended itself: an idempotent producer does that rather than break its
     /// order, when a broker has forgotten what it had acknowledged. What was in its queue fails, and its senders know.
-    fn client(&self) -> Result<Arc<Client>, Error> {
-        let current = self.shared.client.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some((code, cause)) = current.client().fatal_error() else {
-            return Ok(current);
-        };
-        let mut slot = self.shared.client.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&slot, &current) {
-            tracing::warn!(%code, cause, "the kafka producer gave up; a new one takes over");
-            let new = Arc::new(build(&self.shared.options, &self.shared.client_id)?);
-            let old = std::mem::replace(&mut *slot, new);
-            std::thread::spawn(move || drop((old, current))); // it waits for its own threads
-            return Ok(slot.clone());
+    /// So too if the files have changed that it was built with. `None`: for the moment it is as if its queue were full.
+    fn client(&self) -> Result<Option<Arc<Client>>, Error> {
+        let Shared { options, client_id, .. } = &*self.shared;
+        let (now, mut built) = (Instant::now(), self.built());
+        let fatal = built.client.client().fatal_error();
+        match &fatal {
+            None if !built.is_due(options, now) => return Ok(Some(built.client.clone())),
+            None if built.drains(now) => return Ok(None),
+            None => {
+                tracing::info!(client_id, "the kafka producer's files have changed; a new one takes over")
+            }
+            Some(_) if now.saturating_duration_since(built.at) < BUILT_FOR => return Ok(None),
+            Some((RDKafkaErrorCode::ClusterAuthorizationFailed, _)) => {} // said, for it is in its log
+            Some((code, cause)) => {
+                tracing::warn!(%code, cause, "the kafka producer gave up; a new one takes over");
+            }
         }
-        Ok(slot.clone())
+        match Built::new(options, client_id) {
+            Ok(new) => {
+                let old = std::mem::replace(&mut *built, new);
+                std::thread::spawn(move || drop(old)); // it waits for its own threads
+            }
+            Err(error) if fatal.is_some() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, client_id, "the kafka producer goes on as it was");
+                (built.version, built.due) = (options.protection.version(), None);
+            }
+        }
+        Ok(Some(built.client.clone()))
+    }
+
+    fn built(&self) -> MutexGuard<'_, Built> {
+        self.shared.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Built {
+    fn new(options: &KafkaOptions, client_id: &str) -> Result<Self, Error> {
+        let (at, version) = (Instant::now(), options.protection.version());
+        let client = Arc::new(build(options, client_id)?);
+        Ok(Self { client, at, version, looked: at, due: None })
+    }
+
+    /// Have its files changed?
+    fn is_due(&mut self, options: &KafkaOptions, now: Instant) -> bool {
+        if now.saturating_duration_since(self.looked) >= LOOK_EVERY {
+            self.looked = now;
+            if self.version != options.protection.version() {
+                self.due.get_or_insert(now);
+            }
+        }
+        self.due.is_some()
+    }
+
+    /// Is its queue waited for?
+    fn drains(&self, now: Instant) -> bool {
+        let waited = self.due.map(|since| now.saturating_duration_since(since));
+        waited.is_some_and(|waited| waited < DRAIN) && self.client.in_flight_count() > 0
     }
 }
 
 fn build(options: &KafkaOptions, client_id: &str) -> Result<Client, Error> {
     let queue = QUEUE_MESSAGES.to_string();
     let own = [SETTINGS, &[("queue.buffering.max.messages", queue.as_str())]].concat();
-    let config = options.client(client_id, &own);
+    let config = options.client(client_id, &own)?;
     Client::from_config_and_context(&config, options.context()).map_err(Error::Client)
 }

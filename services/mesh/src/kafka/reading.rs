@@ -5,13 +5,15 @@ use super::{
     consumer::{self, Client},
     message::{Message, Origin, ReaderEvent},
     probe::{Answer, Probe, ask_on},
+    protection::Version,
+    refusal::Act,
     statistics::Reach,
     watchdog::Watchdog,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,6 +54,10 @@ pub(super) struct Reading {
     positions: BTreeMap<i32, i64>,
     missed_since: Option<Instant>,
     away: bool,
+    /// Of the files that the client was built with.
+    version: Version,
+    /// What was last denied to it.
+    denied: Option<Act>,
 }
 
 struct Progress {
@@ -101,6 +107,8 @@ impl Reading {
             positions: BTreeMap::new(),
             missed_since: None,
             away: false,
+            version: options.protection.version(),
+            denied: None,
         }
     }
 
@@ -113,13 +121,14 @@ impl Reading {
         while let ControlFlow::Continue(()) = self.read(&client) {
             metrics::counter!("evmesh_kafka_clients_rebuilt_total", "topic" => self.topic.clone())
                 .increment(1);
-            client = match self.build() {
-                Ok(client) => client,
+            self.version = self.options.protection.version();
+            match self.build() {
+                Ok(new) => client = new,
+                // They were right at the start: their files have become wrong since.
                 Err(error) => {
-                    tracing::error!(%error, topic = self.topic, "the topic is read no more");
-                    return;
+                    tracing::error!(%error, topic = self.topic, "the kafka client goes on as it was")
                 }
-            };
+            }
         }
     }
 
@@ -152,8 +161,10 @@ impl Reading {
             let go_on = match answers.try_recv() {
                 Err(TryRecvError::Empty) => true,
                 Err(TryRecvError::Disconnected) => false, // it panicked
+                Ok(_) if self.version != self.options.protection.version() => false,
                 Ok((asked_at, Err(error))) => {
                     tracing::debug!(%error, topic = self.topic, "kafka does not answer");
+                    self.look_for_denial(&error);
                     progress.ends = None;
                     self.missed(asked_at)?;
                     true
@@ -167,12 +178,18 @@ impl Reading {
                 Some(Ok(message)) => {
                     let (message, came) = (Message::from(&message), Instant::now());
                     let partition = message.partition;
+                    if let Some(act @ Act::Read(_)) = &self.denied {
+                        self.options.watch.allowed(|| act.clone());
+                        self.denied = None;
+                    }
                     progress.at_end.remove(&partition);
                     self.positions.insert(partition, message.offset + 1);
                     self.tell(ReaderEvent::Message(message))?;
                     progress.watchdog.told(partition, came, Instant::now()); // the service may have held it back
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(progress.at_end.insert(partition)),
+                // Only what dashboards see is the group's.
+                Some(Err(error)) if matches!(self.look_for_denial(&error), Some(Act::Group(_))) => {}
                 Some(Err(error)) => {
                     // Out of range, most likely: the next probe finds it, and assigns the partitions anew.
                     tracing::debug!(%error, topic = self.topic, "kafka refuses to be read");
@@ -252,6 +269,17 @@ impl Reading {
         }
         progress.tails.extend(hanging);
         Ok(true)
+    }
+
+    /// Is it for want of an ACL? Says so.
+    fn look_for_denial(&mut self, error: &KafkaError) -> Option<&Act> {
+        let act = match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::TopicAuthorizationFailed => Act::Read(self.topic.clone()),
+            RDKafkaErrorCode::GroupAuthorizationFailed => Act::Group(self.group.clone()),
+            _ => return None,
+        };
+        self.options.denied(act.clone());
+        Some(self.denied.insert(act))
     }
 
     fn missed(&mut self, asked_at: Instant) -> Result<(), Stop> {

@@ -1,8 +1,9 @@
 //! Whether a broker answers: found out by every client of one [`KafkaOptions`](super::KafkaOptions) together, and
 //! logged once a change.
 
-use super::statistics::Reach;
+use super::{refusal::Act, statistics::Reach};
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,15 +38,25 @@ struct Since {
     /// When a client last reached a broker; before that, when the first client looked.
     reached: Option<Instant>,
     ever: bool,
-    /// Since it was last reached: when an address of `--kafka` first answered, and whether it was said that what is
-    /// advertised there cannot be reached.
+    /// Since it was last reached: when an address of `--kafka` first answered, whether a connection in plain text was
+    /// ended as one that should be TLS is, and what was said to stand in the way.
     answered: Option<Instant>,
-    said: bool,
+    wants_tls: bool,
+    said: Option<String>,
+    /// What it does not let us do, as it was said, until it does.
+    denied: BTreeMap<Act, String>,
 }
 
 impl Default for BrokerWatch {
     fn default() -> Self {
-        let since = Since { reached: None, ever: false, answered: None, said: false };
+        let since = Since {
+            reached: None,
+            ever: false,
+            answered: None,
+            wants_tls: false,
+            said: None,
+            denied: BTreeMap::new(),
+        };
         Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)) }
     }
 }
@@ -62,7 +73,7 @@ impl BrokerWatch {
         let state = match reach {
             Reach::Untried => return,
             Reach::Reached => {
-                (since.reached, since.answered, since.said) = (Some(now), None, false);
+                (since.reached, since.answered) = (Some(now), None);
                 BrokerState::Reached
             }
             Reach::Away | Reach::Advertised { .. } => {
@@ -76,14 +87,17 @@ impl BrokerWatch {
             }
         };
         let changed = self.state.send_replace(state) != state;
+        if changed && state == BrokerState::Reached {
+            (since.wants_tls, since.said) = (false, None);
+        }
         if let Reach::Advertised { address, .. } = reach
             && since.is_at_fault(now)
         {
-            if !std::mem::replace(&mut since.said, true) {
-                tracing::warn!(
+            if since.said.is_none() {
+                since.say(format!(
                     "kafka answers at {kafka}, but advertises {address}, which cannot be reached from here; set its \
                      advertised.listeners to an address that this host reaches"
-                );
+                ));
             }
             return;
         }
@@ -96,9 +110,57 @@ impl BrokerWatch {
             (BrokerState::Reached, false) => tracing::info!("kafka reached"),
             (BrokerState::Reached, true) => tracing::info!("kafka reached again"),
             (BrokerState::Lost, true) => tracing::warn!("kafka lost"),
-            (BrokerState::Lost, false) => tracing::warn!("kafka not reached yet"),
+            (BrokerState::Lost, false) if since.said.is_some() => {} // why was said
+            (BrokerState::Lost, false) if since.wants_tls => since.say(format!(
+                "kafka not reached yet: what listens at {kafka} ends connections in plain text; TLS takes --kafka-ca \
+                 FILE, or --kafka-tls"
+            )),
+            (BrokerState::Lost, false) => tracing::warn!("kafka not reached yet at {kafka}"),
             (BrokerState::Unknown, _) => {} // never observed
         }
+    }
+
+    /// A connection was refused: it is said once, until there is one again.
+    pub(super) fn refused(&self, sentence: String) {
+        let mut since = self.lock();
+        if since.said.as_ref() != Some(&sentence) {
+            since.say(sentence);
+        }
+    }
+
+    /// A connection in plain text was ended.
+    pub(super) fn wants_tls(&self) {
+        self.lock().wants_tls = true;
+    }
+
+    /// A broker does not let us do this: it is said once, until it does.
+    pub(super) fn denied(&self, act: Act, sentence: String) {
+        self.lock().denied.entry(act).or_insert_with(|| {
+            tracing::warn!("{sentence}");
+            sentence
+        });
+    }
+
+    /// A broker let us do this.
+    pub(super) fn allowed(&self, act: impl FnOnce() -> Act) {
+        let mut since = self.lock();
+        if since.denied.is_empty() {
+            return; // as nearly always
+        }
+        let act = act();
+        if let Act::Read(topic) | Act::Write(topic) = &act {
+            since.denied.remove(&Act::Create(topic.clone())); // somebody else did
+        }
+        let any = matches!(act, Act::Write(_)) && since.denied.remove(&Act::WriteAny).is_some();
+        if since.denied.remove(&act).is_some() || any {
+            tracing::info!("kafka lets us now {}", act.words());
+        }
+    }
+
+    /// What stands in the way, in a sentence.
+    pub(super) fn problem(&self) -> Option<String> {
+        let since = self.lock();
+        since.said.as_ref().or(since.denied.values().next()).cloned()
     }
 
     pub(super) fn get(&self) -> BrokerState {
@@ -115,6 +177,11 @@ impl BrokerWatch {
 }
 
 impl Since {
+    fn say(&mut self, sentence: String) {
+        tracing::warn!("{sentence}");
+        self.said = Some(sentence);
+    }
+
     /// Is the address at fault that a broker named and that is not reached? Before any was reached, somebody must have
     /// named it; later, one that went away was named too.
     fn is_at_fault(&self, now: Instant) -> bool {
@@ -133,6 +200,15 @@ mod tests {
 
     /// What is logged of what was found, second by second.
     fn logged(watch: &BrokerWatch, found: &[(u64, Reach)]) -> Vec<String> {
+        let start = Instant::now();
+        logged_while(|| {
+            for (second, reach) in found {
+                watch.observe_at(start + Duration::from_secs(*second), KAFKA, reach);
+            }
+        })
+    }
+
+    fn logged_while(work: impl FnOnce()) -> Vec<String> {
         let ring = LogRing::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -140,12 +216,7 @@ mod tests {
             .with_level(false)
             .with_target(false);
         let subscriber = tracing_subscriber::registry().with(layer.with_writer(ring.clone()));
-        let start = Instant::now();
-        tracing::subscriber::with_default(subscriber, || {
-            for (second, reach) in found {
-                watch.observe_at(start + Duration::from_secs(*second), KAFKA, reach);
-            }
-        });
+        tracing::subscriber::with_default(subscriber, work);
         let mut logged: Vec<String> = ring.worst_first(9).into_iter().map(|(_, text)| text).collect();
         logged.sort();
         logged
@@ -173,7 +244,7 @@ mod tests {
             WRONG,
             "kafka lost",
             "kafka lost",
-            "kafka not reached yet",
+            "kafka not reached yet at 127.0.0.1:9092",
             "kafka reached",
             "kafka reached again",
         ];
@@ -203,5 +274,51 @@ mod tests {
         found.extend((1..60).map(|second| (second, advertised(false))));
         found.extend([(60, advertised(true)), (62, advertised(true)), (63, Reach::Reached)]); // it starts again
         assert_eq!(logged(&watch, &found), ["kafka lost", "kafka reached", "kafka reached again"]);
+    }
+
+    #[test]
+    fn what_is_refused_is_said_once_and_in_the_place_of_a_guess() {
+        let watch = BrokerWatch::default();
+        let refuse = || watch.refused("kafka at 127.0.0.1:9092 does not take the password".to_owned());
+        assert_eq!(
+            logged_while(|| {
+                refuse();
+                let start = Instant::now();
+                for second in 0..60 {
+                    watch.observe_at(
+                        start + Duration::from_secs(second),
+                        KAFKA,
+                        &advertised(second % 2 == 0),
+                    );
+                    refuse();
+                }
+            }),
+            ["kafka at 127.0.0.1:9092 does not take the password"]
+        );
+        assert_eq!(watch.get(), BrokerState::Lost);
+        assert_eq!(logged(&watch, &[(61, Reach::Reached)]), ["kafka reached"]);
+        assert_eq!(watch.problem(), None);
+        let plain = BrokerWatch::default();
+        plain.wants_tls();
+        let told = logged(&plain, &[(0, Reach::Away), (3, Reach::Away)]);
+        assert!(
+            told[0].starts_with("kafka not reached yet: what listens at 127.0.0.1:9092 ends"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_denied_is_said_once_until_it_is_allowed() {
+        let watch = BrokerWatch::default();
+        let act = Act::Write("cp_telemetry".into());
+        let deny = || watch.denied(act.clone(), "it lacks the ACL".to_owned());
+        assert_eq!(logged_while(|| (0..9).for_each(|_| deny())), ["it lacks the ACL"]);
+        assert_eq!(watch.problem().as_deref(), Some("it lacks the ACL"));
+        let allow = || watch.allowed(|| act.clone());
+        assert_eq!(
+            logged_while(|| (0..9).for_each(|_| allow())),
+            ["kafka lets us now write topic cp_telemetry"]
+        );
+        assert_eq!(logged_while(deny), ["it lacks the ACL"]);
     }
 }

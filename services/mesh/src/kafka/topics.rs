@@ -1,15 +1,17 @@
 //! Creating the topics where they are missing.
 
-use super::{Context, Error, KafkaOptions, embedded};
+use super::{Context, Error, KafkaOptions, embedded, refusal::Act};
 use crate::{Shutdown, backoff::Backoff};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     config::FromClientConfigAndContext as _,
     error::{KafkaError, RDKafkaErrorCode},
+    metadata::Metadata,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-pub(super) type Admin = AdminClient<Context>;
+/// Shared with the thread that waits for librdkafka.
+pub(super) type Admin = Arc<AdminClient<Context>>;
 
 /// A broker that does not answer within this is tried again.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,15 +41,16 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
     let Some(admin) = admin(options, names.clone()).await? else { return Ok(()) };
     let replicas = || TopicReplication::Fixed(options.kafka_replicas);
     let topic = |name| NewTopic::new(name, options.kafka_partitions, replicas());
-    create_with(&admin, names.iter().map(|name| topic(name)).collect()).await
+    create_with(options, &admin, names.iter().map(|name| topic(name)).collect()).await
 }
 
 /// A client that may create topics. `None` on the embedded broker, which has no call for that: it has created these
 /// by now, as for a producer that asks for them.
 pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<Option<Admin>, Error> {
     // Just long enough to create topics: what it finds out of the broker counts for nothing.
-    let config = options.client("evmesh-topics", &[("statistics.interval.ms", "0")]);
+    let config = options.client("evmesh-topics", &[("statistics.interval.ms", "0")])?;
     let admin = AdminClient::from_config_and_context(&config, options.context()).map_err(Error::Client)?;
+    let admin = Arc::new(admin);
     blocking(move || {
         let cluster = admin.inner().fetch_cluster_id(TIMEOUT);
         let cluster = cluster.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))?;
@@ -62,16 +65,40 @@ pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<
     .await
 }
 
-pub(super) async fn create_with(admin: &Admin, wanted: Vec<NewTopic<'_>>) -> Result<(), Error> {
+pub(super) async fn create_with(
+    options: &KafkaOptions,
+    admin: &Admin,
+    wanted: Vec<NewTopic<'_>>,
+) -> Result<(), Error> {
     for result in admin.create_topics(&wanted, &limit()).await.map_err(Error::Ask)? {
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             // Not ours to create, perhaps: whoever runs the broker does it.
+            Err((topic, _)) if is_there(admin, topic.clone()).await => {
+                tracing::debug!(topic, "not ours to create")
+            }
+            Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => options.denied(Act::Create(topic)),
             Err((topic, code)) => tracing::warn!(topic, %code, "the broker does not let us create a topic"),
         }
     }
     Ok(())
+}
+
+/// A broker says who may not create a topic, before it says that there is one. Where we may not create it, the question
+/// does not either.
+async fn is_there(admin: &Admin, topic: String) -> bool {
+    let admin = admin.clone();
+    let asked = blocking(move || admin.inner().fetch_metadata(Some(&topic), TIMEOUT)).await;
+    asked.is_ok_and(|found| found.topics().iter().any(|topic| !topic.partitions().is_empty()))
+}
+
+/// Does the broker say that this topic is none of ours?
+pub(super) fn denied_by(metadata: &Metadata, topic: &str) -> bool {
+    let mut found = metadata.topics().iter().filter(|found| found.name() == topic);
+    found.any(|found| {
+        found.error().map(RDKafkaErrorCode::from) == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+    })
 }
 
 /// How long one question to the broker may take.
