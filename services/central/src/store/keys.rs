@@ -15,6 +15,7 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
+//! | `h` | number, 8 bytes big-endian | `StoredAuditEntry` |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
 use domain::{ChargePointId, DriverId, SessionId, Wall};
@@ -40,12 +41,13 @@ pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
 pub const OFFSETS: &[u8] = b"k";
+pub(crate) const AUDIT: &[u8] = b"h";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
 pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 12] = [
+pub(crate) const ALL: [&[u8]; 13] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
@@ -57,6 +59,7 @@ pub(crate) const ALL: [&[u8]; 12] = [
     NOTIFICATIONS,
     DEAD_LETTERS,
     OFFSETS,
+    AUDIT,
     MARKS,
 ];
 
@@ -138,6 +141,16 @@ pub(crate) fn row_number(key: &[u8]) -> Option<u64> {
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {
     join(&[OFFSETS, &partition.to_be_bytes()])
+}
+
+/// Where a row of the audit is.
+pub(crate) fn audit(number: u64) -> Vec<u8> {
+    join(&[AUDIT, &number.to_be_bytes()])
+}
+
+/// The number in a key of [`audit`].
+pub(crate) fn audit_number(key: &[u8]) -> Option<u64> {
+    row_number(key)
 }
 
 /// Where the marks from this version on are.

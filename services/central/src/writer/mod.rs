@@ -6,6 +6,7 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
+mod refused;
 mod thread;
 mod waiting;
 mod watch;
@@ -19,6 +20,7 @@ pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
+    audit::Chain,
     changelog::{Marks, Standing},
     messages,
     signing::Keys,
@@ -27,7 +29,7 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
+use domain::network::{Act, Broker, Came, Changes, Command, Effect, Event, Level, Network, Source};
 use domain::{Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
 use mesh::{
@@ -57,8 +59,10 @@ pub enum Input {
     Published(Vec<u64>),
     /// The changelog's publisher has looked at it: may it write?
     Changelog(Found),
-    /// What was signed with these keys is central's word, the operator says.
-    Trust(Vec<KnownKey>),
+    /// What was signed with these keys is central's word, the operator says: who that is, and how.
+    Trust(Vec<KnownKey>, Act),
+    /// What the server refused for who asked, and how many more there were.
+    Refused { acts: Vec<Act>, more: u64 },
 }
 
 #[derive(Debug)]
@@ -71,6 +75,7 @@ pub struct Writer {
     marks: Option<Marks>,
     standing: Standing,
     keys: Arc<Keys>,
+    audit: Chain,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
     /// As they are on disk.
@@ -97,18 +102,24 @@ impl Rules for Writer {
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
             Input::Changelog(found) => self.judge(found, step),
-            Input::Trust(keys) => self.trust(now, store, &keys, step)?,
+            Input::Trust(keys, act) => self.trust(now, store, &keys, act, step)?,
+            Input::Refused { acts, more } => {
+                acts.into_iter().for_each(|act| self.audit.write(act, now, &mut step.batch));
+                self.audit.counts(more, now.wall);
+            }
         }
         Ok(())
     }
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
-        self.put_changes(now.wall, &mut step.batch);
+        self.put_changes(now, &mut step.batch);
+        self.audit.minute_is_over(now.mono, &mut step.batch);
         self.mark_old_rows(now, store, &mut step.batch)?;
         let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
         if checkpoint {
             self.checkpointed = now.mono;
             self.forget_sessions(now.wall, store, &mut step.batch)?;
+            self.audit.drop_old(now.wall, store, &mut step.batch)?;
         }
         if let Some(marks) = &mut self.marks {
             marks.write(&mut step.batch);
@@ -116,16 +127,19 @@ impl Rules for Writer {
         if checkpoint {
             self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
+        self.put_ends(&mut step.batch);
         self.put_past(&mut step.batch);
         Ok(())
     }
 
     fn save_all(&mut self, batch: &mut Batch) {
-        self.put_changes(Wall::default(), batch); // the step before left none
+        self.put_changes(Now { mono: Mono::default(), wall: Wall::default() }, batch); // the step before left none
+        self.audit.write_count(batch);
         if let Some(marks) = &mut self.marks {
             marks.write(batch);
         }
         self.checkpoint(usize::MAX, batch);
+        self.put_ends(batch);
         self.put_past(batch);
     }
 }
@@ -256,8 +270,10 @@ impl Writer {
         now: Now,
         store: &dyn Store,
         trusted: &[KnownKey],
+        act: Act,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
+        let mut new = 0;
         for known in trusted {
             if self.keys.knows(&known.key) {
                 continue; // as it is known: its network too
@@ -267,14 +283,18 @@ impl Writer {
                 marks.mark(&key, now.wall);
             }
             self.keys.trust(known);
+            new += 1;
         }
+        let came = Came::Done(format!("new_key_count={new}"));
+        self.audit.write(Act { came, ..act }, now, &mut step.batch);
         self.command(now, store, Command::KeysTrusted, None, step)
     }
 
-    /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
-    fn put_changes(&mut self, now: Wall, batch: &mut Batch) {
-        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers } =
+    /// Writes who did what, and what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
+    fn put_changes(&mut self, now: Now, batch: &mut Batch) {
+        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, acts } =
             self.network.take_changes();
+        acts.into_iter().for_each(|act| self.audit.write(act, now, batch));
         let mut changed = Vec::new();
         for id in &forgotten_points {
             let key = keys::charge_point(id);
@@ -302,7 +322,15 @@ impl Writer {
             changed.push(key);
         }
         if let Some(marks) = &mut self.marks {
-            changed.iter().for_each(|key| marks.mark(key, now));
+            changed.iter().for_each(|key| marks.mark(key, now.wall));
+        }
+    }
+
+    /// Where the audit's chain begins and ends, with its rows.
+    fn put_ends(&mut self, batch: &mut Batch) {
+        if let Some(ends) = self.audit.news() {
+            self.meta.audit = Some(ends);
+            batch.put(keys::META, codec::encode(&self.meta));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
+    audit::Chain,
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
@@ -34,6 +35,7 @@ impl Writer {
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
         let offsets = offsets(&store)?;
+        let audit = Chain::restore(meta.audit.as_ref(), config.audit_ttl);
         let mut network = Network::restore(config, now, stored);
         network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
         let rules = Self {
@@ -44,6 +46,7 @@ impl Writer {
             marks,
             standing: Standing::default(),
             keys: Arc::new(keys),
+            audit,
             unkept: None,
             offsets,
             checkpointed: now.mono,

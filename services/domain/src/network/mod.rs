@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: a stored status, a session moved by a driver's message, a call made from here.
 
+mod act;
 mod adoption;
 mod answers;
 mod authorization;
@@ -45,6 +46,7 @@ mod telemetry;
 mod unattested;
 mod words;
 
+pub use act::{Act, Came};
 pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Health};
 pub use command::*;
@@ -78,8 +80,13 @@ impl Network {
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         self.remembered.sees(now);
+        let asked = Act::of(&command);
+        let token = asked.as_ref().map(|(token, _)| *token);
+        self.acts.asked(asked);
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
-        step.finish()
+        let effects = step.finish();
+        self.acts.goes_on(token);
+        effects
     }
 }

@@ -85,7 +85,7 @@ impl http_body::Body for Whole {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         Poll::Ready(this.end.take().map(|(end, tally, code)| {
-            tally.done(code);
+            tally.done(code, &end);
             Ok(Frame::trailers(end))
         }))
     }
@@ -200,7 +200,7 @@ impl http_body::Body for Answers {
         };
         let (trailers, code) = uniform::trailers(end);
         if let Some(tally) = open.tally.take() {
-            tally.done(code);
+            tally.done(code, &trailers);
         }
         this.ended = true;
         *held = None;
@@ -223,7 +223,7 @@ async fn let_go_if_slow(stream: Weak<Mutex<Option<Open>>>, timeout: Duration, ac
             let method = tally.path();
             tracing::info!(method, "a stream's reader is too slow; the stream is ended");
             metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
-            tally.done(Code::ResourceExhausted);
+            tally.done(Code::ResourceExhausted, &HeaderMap::new());
         }
         *held = None;
         account.was_slow();
