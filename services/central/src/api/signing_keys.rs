@@ -9,7 +9,7 @@ use crate::{
     store::{MAX_KEYS, codec::KnownKey, signing_keys},
     writer::Handle,
 };
-use domain::{NetworkId, network::Act};
+use domain::{NetworkId, network::Deed};
 use evmesh_proto::operations::{self as proto};
 use mesh::{
     convert,
@@ -63,8 +63,8 @@ pub(super) async fn trust(
     }
     let named: Vec<_> = keys.iter().map(|known| convert::hex(&known.key)).collect();
     let (subject, parameters) = ("signing-keys".to_owned(), format!("public_keys={}", named.join(" ")));
-    let act = Act::by(&arrived.context(OPERATOR), "TrustSigningKeys", subject, parameters);
-    handle.trust(keys, act).await?;
+    let deed = Deed::by(&arrived.context(OPERATOR), "TrustSigningKeys", subject, parameters);
+    handle.trust(keys, deed).await?;
     Ok(proto::TrustSigningKeysResponse { new_key_count: i32::try_from(new.len()).unwrap_or(i32::MAX) })
 }
 

@@ -1,4 +1,4 @@
-//! Who did what: a row for each act of a caller, in the very commit of what it changed, each with the hash of the row
+//! Who did what: a row for each deed of a caller, in the very commit of what it changed, each with the hash of the row
 //! before. So none is changed, left out or put in unseen, as long as the newest hash is known elsewhere too: that is
 //! what anchors on Kafka are for (`AUDIT_ANCHORS`), where central only appends.
 //!
@@ -18,7 +18,7 @@ use crate::{
     store::{codec, keys},
 };
 use aws_lc_rs::digest::{SHA256, digest};
-use domain::network::{Act, Came};
+use domain::network::{Came, Deed};
 use domain::{Mono, Now, Wall};
 use evmesh_proto::store::{StoredAudit, StoredAuditEntry};
 use mesh::store::{Batch, Store};
@@ -85,8 +85,8 @@ impl Chain {
     }
 
     /// Writes what somebody did. Of what was denied without a change, only so much.
-    pub(crate) fn write(&mut self, act: Act, now: Now, batch: &mut Batch) {
-        let (result, answer) = match act.came {
+    pub(crate) fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
+        let (result, answer) = match deed.came {
             Came::Begun => (BEGUN.to_owned(), String::new()),
             Came::Done(answer) => (DONE.to_owned(), answer),
             Came::Failed(reason) => (reason, String::new()),
@@ -102,7 +102,7 @@ impl Chain {
                 (reason, String::new())
             }
         };
-        let Act { actor, address, method, subject, parameters, came: _ } = act;
+        let Deed { actor, address, method, subject, parameters, came: _ } = deed;
         let entry = StoredAuditEntry {
             at_ms: now.wall.0,
             actor,

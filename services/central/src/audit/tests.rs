@@ -9,8 +9,8 @@ fn at(seconds: u64) -> Now {
     Now { mono: Mono::default() + passed, wall: Wall(1_700_000_000_000) + passed }
 }
 
-fn act(method: &str, came: Came) -> Act {
-    Act { actor: "operator/ana".into(), method: method.into(), came, ..Act::default() }
+fn deed(method: &str, came: Came) -> Deed {
+    Deed { actor: "operator/ana".into(), method: method.into(), came, ..Deed::default() }
 }
 
 /// A chain, and the disk that it is on.
@@ -31,7 +31,7 @@ impl Kept {
     }
 
     fn write(&mut self, now: Now, came: Came) {
-        self.commit(|chain, _, batch| chain.write(act("SetPrice", came), now, batch));
+        self.commit(|chain, _, batch| chain.write(deed("SetPrice", came), now, batch));
     }
 
     fn rows(&self) -> Vec<(u64, Vec<u8>)> {

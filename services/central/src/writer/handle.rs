@@ -8,7 +8,7 @@ use crate::{
     store::{Snapshot, codec::KnownKey},
 };
 use domain::SessionId;
-use domain::network::{Act, Command, Denial, Session, Token};
+use domain::network::{Command, Deed, Denial, Session, Token};
 use evmesh_proto::topics::AuditAnchor;
 use mesh::{
     Shutdown,
@@ -137,8 +137,8 @@ impl Handle {
     }
 
     /// What was signed with these keys is central's word from now on: they are on disk.
-    pub(crate) async fn trust(&self, keys: Vec<KnownKey>, act: Act) -> Result<(), Failure> {
-        self.orders.ask(Some(Input::Trust(keys, act)), |_, _| Ok(())).await.ok_or_else(stopping)
+    pub(crate) async fn trust(&self, keys: Vec<KnownKey>, deed: Deed) -> Result<(), Failure> {
+        self.orders.ask(Some(Input::Trust(keys, deed)), |_, _| Ok(())).await.ok_or_else(stopping)
     }
 
     /// Follows a session that exists: its newest state, whenever it changes. The sender goes once it is settled.

@@ -29,7 +29,7 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{Act, Broker, Came, Changes, Command, Effect, Event, Level, Network, Source};
+use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
 use domain::{Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
 use mesh::{
@@ -60,9 +60,9 @@ pub enum Input {
     /// The changelog's publisher has looked at it: may it write?
     Changelog(Found),
     /// What was signed with these keys is central's word, the operator says: who that is, and how.
-    Trust(Vec<KnownKey>, Act),
+    Trust(Vec<KnownKey>, Deed),
     /// What the server refused for who asked, and how many more there were.
-    Refused { acts: Vec<Act>, more: u64 },
+    Refused { deeds: Vec<Deed>, more: u64 },
 }
 
 #[derive(Debug)]
@@ -102,9 +102,9 @@ impl Rules for Writer {
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
             Input::Changelog(found) => self.judge(found, step),
-            Input::Trust(keys, act) => self.trust(now, store, &keys, act, step)?,
-            Input::Refused { acts, more } => {
-                acts.into_iter().for_each(|act| self.audit.write(act, now, &mut step.batch));
+            Input::Trust(keys, deed) => self.trust(now, store, &keys, deed, step)?,
+            Input::Refused { deeds, more } => {
+                deeds.into_iter().for_each(|deed| self.audit.write(deed, now, &mut step.batch));
                 self.audit.counts(more, now.wall);
             }
         }
@@ -270,7 +270,7 @@ impl Writer {
         now: Now,
         store: &dyn Store,
         trusted: &[KnownKey],
-        act: Act,
+        deed: Deed,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let mut new = 0;
@@ -286,15 +286,15 @@ impl Writer {
             new += 1;
         }
         let came = Came::Done(format!("new_key_count={new}"));
-        self.audit.write(Act { came, ..act }, now, &mut step.batch);
+        self.audit.write(Deed { came, ..deed }, now, &mut step.batch);
         self.command(now, store, Command::KeysTrusted, None, step)
     }
 
     /// Writes who did what, and what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
     fn put_changes(&mut self, now: Now, batch: &mut Batch) {
-        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, acts } =
+        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, deeds } =
             self.network.take_changes();
-        acts.into_iter().for_each(|act| self.audit.write(act, now, batch));
+        deeds.into_iter().for_each(|deed| self.audit.write(deed, now, batch));
         let mut changed = Vec::new();
         for id in &forgotten_points {
             let key = keys::charge_point(id);

@@ -2,7 +2,7 @@
 //! step, or waits for one.
 
 use super::Input;
-use domain::network::{Act, Came, Reason};
+use domain::network::{Came, Deed, Reason};
 use mesh::grpc::Refusal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ pub(super) struct Refused(Arc<Mutex<Since>>);
 /// Since the last tick.
 #[derive(Debug, Default)]
 struct Since {
-    acts: Vec<Act>,
+    deeds: Vec<Deed>,
     more: u64,
 }
 
@@ -25,23 +25,23 @@ impl Refused {
             return; // the rules' own denial: they tell of it
         }
         let mut since = self.since();
-        if since.acts.len() >= MOST {
+        if since.deeds.len() >= MOST {
             since.more += 1;
             return;
         }
-        since.acts.push(Act {
+        since.deeds.push(Deed {
             actor: refusal.actor.role().map(ToString::to_string).unwrap_or_default(),
             address: refusal.caller.map(|caller| caller.to_string()).unwrap_or_default(),
             method: refusal.path.rsplit('/').next().unwrap_or_default().to_owned(),
             came: Came::Denied(refusal.reason),
-            ..Act::default()
+            ..Deed::default()
         });
     }
 
     /// What came since the last time, if anything did.
     pub(super) fn take(&self) -> Option<Input> {
-        let Since { acts, more } = std::mem::take(&mut *self.since());
-        (!acts.is_empty()).then_some(Input::Refused { acts, more })
+        let Since { deeds, more } = std::mem::take(&mut *self.since());
+        (!deeds.is_empty()).then_some(Input::Refused { deeds, more })
     }
 
     fn since(&self) -> MutexGuard<'_, Since> {

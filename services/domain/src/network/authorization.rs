@@ -98,7 +98,7 @@ impl Step<'_> {
                     return true;
                 }
                 pending.tokens.push(asked.token);
-                self.net.acts.changes_nothing(asked.token);
+                self.net.deeds.changes_nothing(asked.token);
             }
         }
         true

@@ -6,7 +6,6 @@
 //!
 //! Deliberately absent: a stored status, a session moved by a driver's message, a call made from here.
 
-mod act;
 mod adoption;
 mod answers;
 mod authorization;
@@ -16,6 +15,7 @@ mod config;
 mod cooling;
 mod dates;
 mod deadlines;
+mod deed;
 mod denial;
 mod effect;
 mod engine;
@@ -46,11 +46,11 @@ mod telemetry;
 mod unattested;
 mod words;
 
-pub use act::{Act, Came};
 pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Health};
 pub use command::*;
 pub use config::{Config, RegistrationPolicy};
+pub use deed::{Came, Deed};
 pub use denial::*;
 pub use effect::*;
 pub use engine::*;
@@ -80,13 +80,13 @@ impl Network {
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         self.remembered.sees(now);
-        let asked = Act::of(&command);
+        let asked = Deed::of(&command);
         let token = asked.as_ref().map(|(token, _)| *token);
-        self.acts.asked(asked);
+        self.deeds.asked(asked);
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
         let effects = step.finish();
-        self.acts.goes_on(token);
+        self.deeds.goes_on(token);
         effects
     }
 }

@@ -300,7 +300,7 @@ impl Step<'_> {
         self.reply(token, Ok(answer));
     }
 
-    /// Monitors ask again each second: there is a line, and an act, when it begins and when its reason changes; the line
+    /// Monitors ask again each second: there is a line, and a deed, when it begins and when its reason changes; the line
     /// may say more than the answer does.
     fn registration_refused(
         &mut self,
@@ -311,7 +311,7 @@ impl Step<'_> {
     ) {
         let news = self.net.refusals.is_news((id.clone(), host.to_owned()), &denial.text, self.now.mono);
         if !news {
-            self.net.acts.changes_nothing(token);
+            self.net.deeds.changes_nothing(token);
         }
         let level = if news { Level::Warn } else { Level::Debug };
         self.happened(level, "registrations_refused", logged.unwrap_or_else(|| denial.text.clone()));

@@ -1,11 +1,11 @@
 //! The network as central knows it: what it is restored from, what changes of it, and what is asked of it.
 
 use super::{
-    act::{Act, Acts},
     answers::{Answered, Answers},
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
+    deed::{Deed, Deeds},
     engine::CallId,
     past::{Past, Remembered},
     pending::Pending,
@@ -52,7 +52,7 @@ pub struct Changes {
     pub answers: Vec<(RequestKey, Answered)>,
     pub expired_answers: Vec<RequestKey>,
     /// What callers did, or were denied, in order.
-    pub acts: Vec<Act>,
+    pub deeds: Vec<Deed>,
 }
 
 /// The network, as central knows it.
@@ -70,7 +70,7 @@ pub struct Network {
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) refusals: Refusals,
-    pub(super) acts: Acts,
+    pub(super) deeds: Deeds,
     pub(super) next_call: u64,
     pub(super) remembered: Remembered,
     /// Kafka was read to its end, or found away, since central started.
@@ -110,7 +110,7 @@ impl Network {
             reserving: Reserving::default(),
             provisional: BTreeMap::new(),
             refusals: Refusals::default(),
-            acts: Acts::default(),
+            deeds: Deeds::default(),
             next_call: 0,
             kafka_judged: false,
             kafka_read_to: Mono::default(),
@@ -173,7 +173,7 @@ impl Network {
             sessions: sessions.iter().map(|id| self.save(id)).chain(left).collect(),
             answers,
             expired_answers,
-            acts: self.acts.take(),
+            deeds: self.deeds.take(),
         }
     }
 

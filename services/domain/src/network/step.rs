@@ -63,7 +63,7 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn reply<A: Answer>(&mut self, token: Token<A>, answer: Result<A, Denial>) {
-        self.net.acts.answered(token, &answer);
+        self.net.deeds.answered(token, &answer);
         self.push(Effect::Reply(A::reply(token, answer)));
     }
 
@@ -146,7 +146,7 @@ impl<'a> Step<'a> {
             },
             Err(denial) => Err(denial.clone()),
         };
-        self.net.acts.changes_nothing(asked.token);
+        self.net.deeds.changes_nothing(asked.token);
         self.repeats(asked, key, answer);
         true
     }

@@ -131,15 +131,15 @@ fn keys_that_are_trusted_and_what_the_server_refused_have_rows() {
     let mut bench = Bench::new();
     let known = Keys::new(&[7; 32], bench.now, &[]).own();
     let context = Context { identity: "admin/bo".into(), ..Context::default() };
-    let act = Act::by(&context, "TrustSigningKeys", "signing-keys".into(), "public_keys=07".into());
-    bench.step(vec![Input::Trust(vec![known], act)]);
-    let refused = Act {
+    let deed = Deed::by(&context, "TrustSigningKeys", "signing-keys".into(), "public_keys=07".into());
+    bench.step(vec![Input::Trust(vec![known], deed)]);
+    let refused = Deed {
         actor: "driver/101".into(),
         method: "ListSessions".into(),
         came: Came::Denied("NOT_ALLOWED".into()),
-        ..Act::default()
+        ..Deed::default()
     };
-    bench.step(vec![Input::Refused { acts: vec![refused], more: 3 }]);
+    bench.step(vec![Input::Refused { deeds: vec![refused], more: 3 }]);
     bench.pass(Duration::from_secs(61));
     bench.give(Command::Tick);
     let found = entries(&bench);

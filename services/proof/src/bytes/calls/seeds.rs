@@ -167,6 +167,11 @@ fn by_hand() -> Vec<(&'static str, Vec<u8>)> {
             .encode_to_vec(),
         ),
         (
+            "/ListAuditEntries",
+            operations::ListAuditEntriesRequest { actor: "operator/ana".into(), ..Default::default() }
+                .encode_to_vec(),
+        ),
+        (
             "/TrustSigningKeys",
             operations::TrustSigningKeysRequest { keys: vec![signing_key] }.encode_to_vec(),
         ),

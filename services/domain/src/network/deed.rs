@@ -1,6 +1,6 @@
 //! What callers do, for who reads later who did what: each mutation that was asked for, once, with what came of it.
 //!
-//! What rules do by themselves is no act, nor what changes nothing: a repeat, a registration that goes on being refused.
+//! What rules do by themselves is no deed, nor what changes nothing: a repeat, a registration that goes on being refused.
 
 use super::{
     command::{Command, Target},
@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt::Display};
 
 /// Something that a caller did, or was denied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Act {
+pub struct Deed {
     /// Who, as it has proven: `operator/ana`; empty where nobody was asked.
     pub actor: String,
     /// The host that it came from; empty where that is not known.
@@ -33,7 +33,7 @@ pub struct Act {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Came {
-    /// It goes on, and has changed something already: another act of the same subject says what came of it.
+    /// It goes on, and has changed something already: another deed of the same subject says what came of it.
     #[default]
     Begun,
     /// It is done; with what was answered, as `name=value`.
@@ -46,21 +46,21 @@ pub enum Came {
 
 /// What was asked for and has no answer yet, and what is to be written down.
 #[derive(Debug, Default)]
-pub(super) struct Acts {
+pub(super) struct Deeds {
     /// By their tokens' numbers: as many as there are callers who wait.
     waiting: BTreeMap<u64, Waiting>,
-    new: Vec<Act>,
+    new: Vec<Deed>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    act: Act,
+    deed: Deed,
     begun: bool,
 }
 
-impl Acts {
-    pub(super) fn asked(&mut self, asked: Option<(u64, Act)>) {
-        let asked = asked.map(|(token, act)| (token, Waiting { act, begun: false }));
+impl Deeds {
+    pub(super) fn asked(&mut self, asked: Option<(u64, Deed)>) {
+        let asked = asked.map(|(token, deed)| (token, Waiting { deed, begun: false }));
         self.waiting.extend(asked);
     }
 
@@ -70,28 +70,28 @@ impl Acts {
     }
 
     pub(super) fn answered<A: Answer>(&mut self, token: Token<A>, answer: &Result<A, Denial>) {
-        let Some(Waiting { act, begun }) = self.waiting.remove(&token.number) else { return };
+        let Some(Waiting { deed, begun }) = self.waiting.remove(&token.number) else { return };
         let came = match answer {
             Ok(answer) => Came::Done(answer.told()),
             Err(Denial { reason, .. }) if begun => Came::Failed(reason.as_str().to_owned()),
             Err(Denial { reason, .. }) => Came::Denied(reason.as_str().to_owned()),
         };
-        self.new.push(Act { came, ..act });
+        self.new.push(Deed { came, ..deed });
     }
 
     /// The step is over. What has no answer by now has a session in the store if it is for a charge; a registration
     /// that waits for its engine is in memory only.
     pub(super) fn goes_on(&mut self, token: Option<u64>) {
-        let Some(Waiting { act, begun }) = token.and_then(|token| self.waiting.get_mut(&token)) else {
+        let Some(Waiting { deed, begun }) = token.and_then(|token| self.waiting.get_mut(&token)) else {
             return;
         };
-        if act.method != REGISTER {
+        if deed.method != REGISTER {
             *begun = true;
-            self.new.push(act.clone());
+            self.new.push(deed.clone());
         }
     }
 
-    pub(super) fn take(&mut self) -> Vec<Act> {
+    pub(super) fn take(&mut self) -> Vec<Deed> {
         std::mem::take(&mut self.new)
     }
 }
@@ -99,7 +99,7 @@ impl Acts {
 /// A call whose answers are not kept for repeats.
 const REGISTER: &str = "RegisterChargePoint";
 
-impl Act {
+impl Deed {
     /// Of somebody's call; what came of it is not known yet.
     pub fn by(context: &Context, method: &str, subject: String, parameters: String) -> Self {
         let (actor, address) = (context.identity.clone(), context.address.clone());
@@ -116,20 +116,20 @@ impl Act {
                 };
                 let parameters =
                     [Some(format!("session={session}")), Some(place), named("max_price", *max_price)];
-                Some(act(asked, Method::RequestCharge.as_str(), format!("driver/{driver}"), parameters))
+                Some(deed(asked, Method::RequestCharge.as_str(), format!("driver/{driver}"), parameters))
             }
             Command::RequestManualSupply { asked, session, charge_point, driver, .. } => {
                 let parameters = [Some(format!("session={session}")), Some(format!("driver={driver}"))];
                 let method = Method::RequestManualSupply.as_str();
-                Some(act(asked, method, format!("charge-point/{charge_point}"), parameters))
+                Some(deed(asked, method, format!("charge-point/{charge_point}"), parameters))
             }
             Command::StopCharge { asked, driver, session } => {
                 let parameters = [named("session", session.as_ref())];
-                Some(act(asked, Method::StopCharge.as_str(), format!("driver/{driver}"), parameters))
+                Some(deed(asked, Method::StopCharge.as_str(), format!("driver/{driver}"), parameters))
             }
             Command::Order { asked, order } => {
                 let (method, subject, parameters) = ordered(order);
-                Some(act(asked, method.as_str(), subject, parameters))
+                Some(deed(asked, method.as_str(), subject, parameters))
             }
             Command::Register { asked, registration } => {
                 let parameters = [
@@ -137,7 +137,7 @@ impl Act {
                     Some(format!("instance={}", registration.instance)),
                     Some(format!("monitor={}", registration.monitor)),
                 ];
-                Some(act(asked, REGISTER, format!("charge-point/{}", registration.charge_point), parameters))
+                Some(deed(asked, REGISTER, format!("charge-point/{}", registration.charge_point), parameters))
             }
             Command::Report { .. }
             | Command::MonitorGone { .. }
@@ -188,15 +188,15 @@ fn ordered(order: &Order) -> (Method, String, [Option<String>; 3]) {
     }
 }
 
-fn act<A>(
+fn deed<A>(
     asked: &Asked<A>,
     method: &str,
     subject: String,
     parameters: impl IntoIterator<Item = Option<String>>,
-) -> (u64, Act) {
+) -> (u64, Deed) {
     let request_id = named("request_id", asked.request.as_ref().map(|(key, _)| &key.id));
     let parameters: Vec<_> = parameters.into_iter().chain([request_id]).flatten().collect();
-    (asked.token.number, Act::by(&asked.context, method, subject, parameters.join(", ")))
+    (asked.token.number, Deed::by(&asked.context, method, subject, parameters.join(", ")))
 }
 
 fn named(name: &str, value: Option<impl Display>) -> Option<String> {
