@@ -7,7 +7,7 @@ use crate::{
 use mesh::{
     Shutdown,
     backoff::Backoff,
-    kafka::{KafkaOptions, Producer},
+    kafka::{BrokerState, KafkaOptions, Log, Producer},
 };
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -20,25 +20,10 @@ const ROOM: Duration = Duration::from_secs(1);
 /// Publishes where there are new entries: every hour, and at the order to stop. What Kafka does not take then is made
 /// up for by the next one.
 pub(crate) async fn run(handle: Handle, options: KafkaOptions, producer: Producer, shutdown: Shutdown) {
-    let log = log(&options);
-    let mut backoff = Backoff::default();
-    loop {
-        let created = tokio::select! {
-            created = log.create() => created,
-            () = shutdown.started() => return, // Kafka was never there
-        };
-        match created {
-            Ok(None) => break,
-            Ok(Some(wrong)) => {
-                tracing::error!("{wrong}: the audit's anchors go with time, and so does what they prove");
-                break;
-            }
-            Err(error) => tracing::debug!(%error, "the audit's topic could not be looked at; tried again"),
-        }
-        tokio::select! {
-            () = backoff.wait() => {}
-            () = shutdown.started() => return,
-        }
+    let (log, state) = (log(&options), producer.state());
+    tokio::select! {
+        () = create(&log) => {}
+        () = shutdown.started() => {} // the topic may be there all the same
     }
     let (mut published, mut stopping) = (0, false);
     while !stopping {
@@ -47,7 +32,8 @@ pub(crate) async fn run(handle: Handle, options: KafkaOptions, producer: Produce
             () = sleep(EVERY) => false,
         };
         let Some(anchor) = handle.anchor().await else { return };
-        if anchor.number <= published {
+        let in_vain = stopping && *state.borrow() != BrokerState::Reached; // it would hold up the end
+        if anchor.number <= published || in_vain {
             continue;
         }
         let payload = anchors::payload(&anchor);
@@ -64,5 +50,22 @@ pub(crate) async fn run(handle: Handle, options: KafkaOptions, producer: Produce
         if delivered {
             published = anchor.number;
         }
+    }
+}
+
+/// Until Kafka has answered.
+async fn create(log: &Log) {
+    let mut backoff = Backoff::default();
+    loop {
+        match log.create().await {
+            Ok(None) => return,
+            Ok(Some(wrong)) => {
+                return tracing::error!(
+                    "{wrong}: the audit's anchors go with time, and so does what they prove"
+                );
+            }
+            Err(error) => tracing::debug!(%error, "the audit's topic could not be looked at; tried again"),
+        }
+        backoff.wait().await;
     }
 }

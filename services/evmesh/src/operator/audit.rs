@@ -96,13 +96,11 @@ async fn verify(desk: &Desk, output: Output, kafka: Option<KafkaOptions>) -> Res
                 count => format!("{count} entries fit: number {first} to number {newest}"),
             };
             let against = match (kafka, anchors) {
-                (None, _) => "; nothing was read from kafka to hold against them",
-                (Some(_), 0) => "; kafka has nothing to hold against them",
-                (Some(_), _) => "",
+                (None, _) => "without --kafka nobody can tell whether all of it was written anew".to_owned(),
+                (Some(_), 0) => "kafka has nothing to hold against it".to_owned(),
+                (Some(_), anchors) => format!("anchors on kafka that agree: {anchors}"),
             };
-            let anchored =
-                if anchors > 0 { format!("; {anchors} anchors on kafka agree") } else { String::new() };
-            output::line(&format!("{which}{anchored}{against}"))
+            output::line(&format!("{which}; {against}"))
         }
     }
 }
