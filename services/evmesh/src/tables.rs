@@ -120,7 +120,7 @@ fn note(ticket: &Ticket) -> String {
     estimated.into_iter().chain(late).chain(settled).collect::<Vec<_>>().join(", ")
 }
 
-/// The audit, an entry a row; what else matters of it below it.
+/// The audit, an entry a row; what it was about below it.
 pub(crate) fn audit(entries: &[AuditEntry]) -> Table {
     Table::of(
         entries,
@@ -132,13 +132,13 @@ pub(crate) fn audit(entries: &[AuditEntry]) -> Table {
                 0 => one.method.clone(),
                 count => format!("{count} refusals"),
             }),
-            ("TO", Left, |one| one.subject.clone()),
             ("RESULT", Left, |one| one.result.clone()),
         ],
         |one| {
             let from =
                 (!one.actor.is_empty() && !one.address.is_empty()).then(|| format!("from {}", one.address));
-            let shown = [&one.parameters, &one.answer].into_iter().filter(|text| !text.is_empty()).cloned();
+            let shown = [&one.subject, &one.parameters, &one.answer].into_iter();
+            let shown = shown.filter(|text| !text.is_empty()).cloned();
             from.into_iter().chain(shown).collect::<Vec<_>>().join("; ")
         },
     )
