@@ -1,8 +1,8 @@
 //! Messages of the contracts as JSON for scripts, read off their descriptors: a field that a message gains is shown
 //! without a line here.
 //!
-//! Names are those of the protos, numbers are numbers, times RFC 3339, bytes hexadecimal. An enum's value goes without its enum's name, a
-//! status by the network's word for it. What is not set is `null`.
+//! Names are those of the protos, numbers are numbers, times RFC 3339, bytes hexadecimal. An enum's value goes without
+//! its enum's name, a status by the network's word for it. What is not set is `null`.
 
 use evmesh_proto::{FILE_DESCRIPTOR_SET, network::ChargePointStatus};
 use mesh::convert::hex;

@@ -1,4 +1,5 @@
-//! The tables of charge points, sessions, tickets and the audit, and a charge point's panel in lines, as people read them.
+//! The tables of charge points, sessions, tickets and the audit, and a charge point's panel in lines, as people read
+//! them.
 
 use evmesh_proto::{
     engine::{Panel, SupplyEnd, SupplyRecord},
@@ -325,7 +326,7 @@ mod tests {
             method: "SetPrice".into(),
             subject: format!("charge-point/{id}"),
             parameters: format!("price=0.35 EUR, reason={reason}"),
-            result: "DONE".into(),
+            result: "done".into(),
             answer: "count=1".into(),
             ..AuditEntry::default()
         };

@@ -80,7 +80,7 @@ fn who_did_what_is_listed_and_verified_against_kafka() {
     let entries = operator(&roles.central, &["audit"]);
     let prices = entries.iter().filter(|entry| entry["method"] == "SetPrice");
     let results: Vec<_> = prices.map(|entry| entry["result"].as_str().unwrap()).collect();
-    assert_eq!(results, ["DONE", "CHARGE_POINT_UNKNOWN"]);
+    assert_eq!(results, ["done", "CHARGE_POINT_UNKNOWN"]);
     let csv = order(&["audit", "--output", "csv"]).stdout;
     assert!(csv.starts_with("number,create_time,actor,address,method,"), "{csv}");
     assert_eq!(csv.lines().count(), entries.len() + 1);

@@ -31,9 +31,9 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 /// So many rows that are too old go at a time: some milliseconds.
 const AT_ONCE: usize = 500;
 
-/// What is done is `DONE`, what goes on is `BEGUN`; else there is a reason.
-const DONE: &str = "DONE";
-const BEGUN: &str = "BEGUN";
+/// What is done is `done`, what goes on is `begun`; else there is a reason.
+const DONE: &str = "done";
+const BEGUN: &str = "begun";
 
 /// What the next row has in it.
 fn hash(record: &[u8]) -> Vec<u8> {

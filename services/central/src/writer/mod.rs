@@ -290,7 +290,8 @@ impl Writer {
         self.command(now, store, Command::KeysTrusted, None, step)
     }
 
-    /// Writes who did what, and what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
+    /// Writes who did what; and what changed, in an order in which nothing comes before what it rests on: so the
+    /// changelog has it, too.
     fn put_changes(&mut self, now: Now, batch: &mut Batch) {
         let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, deeds } =
             self.network.take_changes();

@@ -273,10 +273,10 @@ async fn who_did_what_and_who_was_refused_is_written_down_under_their_names() {
     let monitor = "charge-point/MAD-01/monitor";
     let of_session = format!("session/{session}");
     let expected = [
-        [monitor, "RegisterChargePoint", "charge-point/MAD-01", "DONE"],
-        ["driver/101", "RequestCharge", "driver/101", "BEGUN"],
-        ["driver/101", "RequestCharge", "driver/101", "DONE"],
-        ["operator/ana", "EndSession", &of_session, "DONE"],
+        [monitor, "RegisterChargePoint", "charge-point/MAD-01", "done"],
+        ["driver/101", "RequestCharge", "driver/101", "begun"],
+        ["driver/101", "RequestCharge", "driver/101", "done"],
+        ["operator/ana", "EndSession", &of_session, "done"],
         ["driver/101", "ListSessions", "", "NOT_ALLOWED"],
         ["driver/101", "StopCharge", "", "NOT_YOURS"],
         [monitor, "ReportHealth", "", "NOT_YOURS"],

@@ -16,6 +16,7 @@ mod cooling;
 mod dates;
 mod deadlines;
 mod deed;
+mod deed_of;
 mod denial;
 mod effect;
 mod engine;
@@ -72,6 +73,7 @@ pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};
 
 use crate::Now;
+use deed_of::deed_of;
 use step::Step;
 use words::words;
 
@@ -80,7 +82,7 @@ impl Network {
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         self.remembered.sees(now);
-        let asked = Deed::of(&command);
+        let asked = deed_of(&command);
         let token = asked.as_ref().map(|(token, _)| *token);
         self.deeds.asked(asked);
         let mut step = Step::new(self, now, archive, command.trace());

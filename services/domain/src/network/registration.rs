@@ -300,8 +300,8 @@ impl Step<'_> {
         self.reply(token, Ok(answer));
     }
 
-    /// Monitors ask again each second: there is a line, and a deed, when it begins and when its reason changes; the line
-    /// may say more than the answer does.
+    /// Monitors ask again each second: there is a line, and a deed, when it begins and when its reason changes. The
+    /// line may say more than the answer does.
     fn registration_refused(
         &mut self,
         token: Token<Registered>,

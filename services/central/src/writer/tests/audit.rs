@@ -31,7 +31,7 @@ fn price(number: u64, charge_point: &str) -> Command {
     Command::Order { asked: by_ana(number), order: Order::SetPrice { charge_point, price } }
 }
 
-const REGISTERED: [&str; 3] = ["RegisterChargePoint", "charge-point/MAD-01", "DONE"];
+const REGISTERED: [&str; 3] = ["RegisterChargePoint", "charge-point/MAD-01", "done"];
 
 #[test]
 fn what_somebody_orders_has_a_row_with_who_that_is() {
@@ -45,7 +45,7 @@ fn what_somebody_orders_has_a_row_with_who_that_is() {
         shown(&found),
         [
             REGISTERED,
-            ["SetPrice", "charge-point/MAD-01", "DONE"],
+            ["SetPrice", "charge-point/MAD-01", "done"],
             ["SetPrice", "charge-point/NO-01", "CHARGE_POINT_UNKNOWN"],
         ]
     );
@@ -76,7 +76,7 @@ fn a_charge_is_two_rows_its_repeat_none_and_what_rules_do_none() {
     bench.report();
     let found = entries(&bench);
     let of = |result| ["RequestCharge", "driver/101", result];
-    assert_eq!(shown(&found), [REGISTERED, of("BEGUN"), of("DONE")]);
+    assert_eq!(shown(&found), [REGISTERED, of("begun"), of("done")]);
     assert_eq!(found[1].parameters, "session=s1, charge_point=MAD-01, request_id=r1");
     assert_eq!(found[2].answer, "session=s1, charge_point=MAD-01");
 }
@@ -87,7 +87,7 @@ fn what_had_begun_and_failed_says_why() {
     bench.reached = false;
     let denied = bench.request("s1").unwrap_err();
     let of = |result| ["RequestCharge", "driver/101", result];
-    assert_eq!(shown(&entries(&bench)), [REGISTERED, of("BEGUN"), of(denied.reason.as_str())]);
+    assert_eq!(shown(&entries(&bench)), [REGISTERED, of("begun"), of(denied.reason.as_str())]);
 }
 
 /// At any commit the process dies: what is on disk is the change with its row, or neither.
@@ -145,7 +145,7 @@ fn keys_that_are_trusted_and_what_the_server_refused_have_rows() {
     let found = entries(&bench);
     assert_eq!(
         shown(&found)[1..],
-        [["TrustSigningKeys", "signing-keys", "DONE"], ["ListSessions", "", "NOT_ALLOWED"], ["", "", ""],]
+        [["TrustSigningKeys", "signing-keys", "done"], ["ListSessions", "", "NOT_ALLOWED"], ["", "", ""],]
     );
     assert_eq!((found[1].answer.as_str(), found[3].refusal_count), ("new_key_count=1", 3));
 }
@@ -178,5 +178,5 @@ fn what_is_too_old_goes_at_a_tick() {
     assert_eq!(entries(&bench), []);
     bench.give(price(10, "MAD-01"));
     bench.crash();
-    assert_eq!(shown(&entries(&bench)), [["SetPrice", "charge-point/MAD-01", "DONE"]]);
+    assert_eq!(shown(&entries(&bench)), [["SetPrice", "charge-point/MAD-01", "done"]]);
 }
