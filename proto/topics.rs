@@ -27,6 +27,9 @@ pub const NETWORK_STATUS_KEY: &str = "network";
 /// Central's own: the newest of each row of its store, from which a lost store is rebuilt. Compacted, and no JSON:
 /// the keys and values are those of the store (`evmesh.store.v1`).
 pub const CENTRAL_CHANGELOG: &str = "central_changelog";
+/// From central, keyed by its store's id, in one partition that keeps everything for ever: how far the audit's chain
+/// is, so that whoever owns central's disk cannot rewrite it unseen.
+pub const AUDIT_ANCHORS: &str = "audit_anchors";
 
 /// The `reason` of a `SUPPLY_END` that central asked for; any other is a supply that was completed.
 pub const REASON_STOPPED: &str = "stopped";
@@ -281,6 +284,29 @@ pub struct NetworkStatus {
     /// Added by evmesh where one broadcast needs several messages: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<u32>,
+}
+
+/// The one type of message on [`AUDIT_ANCHORS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuditAnchorType {
+    #[serde(rename = "AUDIT_ANCHOR")]
+    Anchor,
+}
+
+/// A message on [`AUDIT_ANCHORS`], every hour in which somebody did something, and at a stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditAnchor {
+    /// `AUDIT_ANCHOR`.
+    #[serde(rename = "type")]
+    pub kind: AuditAnchorType,
+    /// Whose audit; also the key.
+    pub store_id: String,
+    /// The newest entry.
+    pub number: u64,
+    /// The SHA-256 of its record: 64 hexadecimal digits, in lower case.
+    pub hash: String,
+    /// When, in seconds since the epoch.
+    pub timestamp: f64,
 }
 
 /// A charge point in a broadcast.

@@ -13,6 +13,7 @@
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
 
 mod api;
+pub mod audit;
 mod changelog;
 mod counters;
 mod denial;

@@ -3,6 +3,7 @@
 
 use crate::{
     Error, Options,
+    audit::anchors,
     changelog::{self, Rebuild, rebuild},
     store::{Begun, begun},
     writer::Writer,
@@ -90,10 +91,15 @@ impl Opening {
                 return open(store, config).await.map(Some);
             }
         };
+        let anchor = anchors::newest(&options.kafka).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the audit's last anchor is not known");
+            None
+        });
         let what = Rebuild {
             kafka: options.kafka.clone(),
             config: config.clone(),
             last,
+            anchor,
             shutdown: shutdown.clone(),
         };
         let rebuilt = blocking(move || Ok(rebuild(&mut store, &what)?.then_some(store))).await?;

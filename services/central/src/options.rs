@@ -84,6 +84,8 @@ pub struct Options {
 /// The largest charge point that there is, 10,000 times faster than real time.
 const POWER_KW_MOST: u64 = Power::MAX.w() / 1000 * 10_000;
 
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Reads a whole number from 1 on.
 fn whole(max: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
     move |text| match text.parse() {
@@ -201,6 +203,11 @@ pub struct Rules {
           default_value_t = Config::default().max_answers)]
     pub max_answers: usize,
 
+    /// How long it is kept who did what: the audit (days, 1 to 36500).
+    #[arg(long, env = "EVMESH_CENTRAL_AUDIT_DAYS", value_name = "DAYS", default_value_t = 400,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub audit_days: u32,
+
     /// A driver, or a charge point's guests, that let so many reservations go unused within --unused-within waits
     /// before it gets another (count; 0: never). One counts that was cancelled, or not taken up, while its engine
     /// held it. A driver counts apart at each address, and waits for that charge point, or for all once three are
@@ -261,6 +268,7 @@ impl Rules {
             ask_interval: self.ask_interval,
             answer_ttl: self.answer_ttl,
             nothing_ttl: self.answer_ttl,
+            audit_ttl: A_DAY * self.audit_days,
             max_answers: self.max_answers,
             registration,
             max_charge_points: self.max_charge_points,

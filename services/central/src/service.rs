@@ -6,7 +6,7 @@ use crate::{
     changelog,
     engine_client::Calls,
     events::Events,
-    kafka::{Publisher, broadcast, read_telemetry, send_dead_letters, send_notifications},
+    kafka::{Publisher, broadcast, publish_anchors, read_telemetry, send_dead_letters, send_notifications},
     old_requests::OldRequests,
     opening::Opening,
     panel::View,
@@ -14,7 +14,6 @@ use crate::{
     roster::{self, Roster, RosterHandle},
     writer::{self, Handle, Lag, Outlets, Running, Writer},
 };
-use domain::network::Command;
 use evmesh_proto::{
     chargepoint::charge_point_service_server::ChargePointServiceServer,
     driver::driver_service_server::DriverServiceServer,
@@ -241,7 +240,9 @@ pub fn server(
         reporting: Reporting::default(),
     };
     let operators = Operators { handle: handle.clone(), roster };
+    let refused = handle.clone();
     GrpcServer::new(&options.server)
+        .tell_refusals(move |refusal| refused.refused(refusal))
         .add_service(
             DriverServiceServer::new(drivers)
                 .max_decoding_message_size(max)
@@ -277,6 +278,9 @@ impl Background<'_> {
         tasks.spawn(send_notifications(handle.clone(), producer.clone(), notifications, drained.clone()));
         tasks.spawn(send_dead_letters(handle.clone(), producer.clone(), letters, drained.clone()));
         tasks.spawn(broadcast(roster.clone(), producer.clone(), options.broadcast_interval, stop.clone()));
+        let anchors =
+            publish_anchors(handle.clone(), options.kafka.clone(), producer.clone(), drained.clone());
+        tasks.spawn(anchors);
         tasks.spawn(ensure_topics(options.kafka.clone(), TOPICS, stop.clone()));
         tasks
     }
@@ -288,7 +292,7 @@ async fn tick(handle: Handle, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.started() => return,
-            _ = ticks.tick() => handle.tell(Command::Tick).await,
+            _ = ticks.tick() => handle.tick().await,
         }
     }
 }

@@ -12,6 +12,8 @@ pub struct Context {
     pub caller: String,
     /// The host that it came from; empty where that is not known.
     pub address: String,
+    /// Who that is, as it has proven: `operator/ana`; empty where nobody was asked.
+    pub identity: String,
     /// When the caller waits no more; `None`: as long as the rules allow.
     pub deadline: Option<Mono>,
 }

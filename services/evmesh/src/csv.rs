@@ -4,7 +4,11 @@
 //! is not there is empty. A cell that a spreadsheet would compute, such as a place `=1+1`, gets a `'` in front.
 
 use crate::tables::{kwh, outcome, session_note, short, ticket_word};
-use evmesh_proto::network::{ChargePoint, ChargePointDetail, Money, Price, Session, Ticket};
+use evmesh_proto::{
+    network::{ChargePoint, ChargePointDetail, Money, Price, Session, Ticket},
+    operations::AuditEntry,
+};
+use mesh::convert::hex;
 use prost_types::Timestamp;
 use ui::{Cell, values};
 
@@ -72,6 +76,25 @@ pub(crate) fn tickets(tickets: &[Ticket]) -> String {
             ("late_kwh", |one| kwh(one.late_energy_wh)),
             ("settled_by", |one| one.settled_by.clone()),
             ("settle_reason", |one| one.settle_reason.clone()),
+        ],
+    )
+}
+
+pub(crate) fn audit(entries: &[AuditEntry]) -> String {
+    lines(
+        entries,
+        &[
+            ("number", |one| one.number.to_string()),
+            ("create_time", |one| time(one.create_time)),
+            ("actor", |one| one.actor.clone()),
+            ("address", |one| one.address.clone()),
+            ("method", |one| one.method.clone()),
+            ("subject", |one| one.subject.clone()),
+            ("parameters", |one| one.parameters.clone()),
+            ("result", |one| one.result.clone()),
+            ("answer", |one| one.answer.clone()),
+            ("refusal_count", |one| one.refusal_count.to_string()),
+            ("previous_hash", |one| hex(&one.previous_hash)),
         ],
     )
 }

@@ -1,10 +1,11 @@
 //! Messages of the contracts as JSON for scripts, read off their descriptors: a field that a message gains is shown
 //! without a line here.
 //!
-//! Names are those of the protos, numbers are numbers, times RFC 3339. An enum's value goes without its enum's name, a
-//! status by the network's word for it. What is not set is `null`.
+//! Names are those of the protos, numbers are numbers, times RFC 3339, bytes hexadecimal. An enum's value goes without
+//! its enum's name, a status by the network's word for it. What is not set is `null`.
 
 use evmesh_proto::{FILE_DESCRIPTOR_SET, network::ChargePointStatus};
+use mesh::convert::hex;
 use prost::{Message, Name};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, ReflectMessage as _, Value,
@@ -78,6 +79,7 @@ impl Serialize for Shown<'_> {
                 serializer.collect_seq(values.iter().map(|value| Shown { value, field: self.field }))
             }
             (Value::String(value), _) => serializer.serialize_str(value),
+            (Value::Bytes(bytes), _) => serializer.serialize_str(&hex(bytes)),
             (other, _) => serializer.collect_str(other),
         }
     }

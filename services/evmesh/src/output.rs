@@ -31,7 +31,8 @@ impl Format {
             Self::Text => Ok(Output::Text),
             Self::Json => Ok(Output::Json),
             Self::Csv => Err(Failure::Usage(
-                "--output csv is for lists: status, sessions and tickets; use text or json here".to_owned(),
+                "--output csv is for lists: status, sessions, tickets and audit; use text or json here"
+                    .to_owned(),
             )),
         }
     }

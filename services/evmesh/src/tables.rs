@@ -1,8 +1,10 @@
-//! The tables of charge points, sessions and tickets, and a charge point's panel in lines, as people read them.
+//! The tables of charge points, sessions, tickets and the audit, and a charge point's panel in lines, as people read
+//! them.
 
 use evmesh_proto::{
     engine::{Panel, SupplyEnd, SupplyRecord},
     network::{ChargePointDetail, Session, SessionOutcome, Ticket},
+    operations::AuditEntry,
 };
 use prost_types::Timestamp;
 use ui::{
@@ -117,6 +119,30 @@ fn note(ticket: &Ticket) -> String {
     let settled = (!ticket.settled_by.is_empty())
         .then(|| format!("settled by {}: {}", ticket.settled_by, ticket.settle_reason));
     estimated.into_iter().chain(late).chain(settled).collect::<Vec<_>>().join(", ")
+}
+
+/// The audit, an entry a row; what it was about below it.
+pub(crate) fn audit(entries: &[AuditEntry]) -> Table {
+    Table::of(
+        entries,
+        &[
+            ("NUMBER", Right, |one| one.number.to_string()),
+            ("AT (UTC)", Left, |one| minutes(one.create_time.as_ref())),
+            ("WHO", Left, |one| if one.actor.is_empty() { one.address.clone() } else { one.actor.clone() }),
+            ("DID", Left, |one| match one.refusal_count {
+                0 => one.method.clone(),
+                count => format!("{count} refusals"),
+            }),
+            ("RESULT", Left, |one| one.result.clone()),
+        ],
+        |one| {
+            let from =
+                (!one.actor.is_empty() && !one.address.is_empty()).then(|| format!("from {}", one.address));
+            let shown = [&one.subject, &one.parameters, &one.answer].into_iter();
+            let shown = shown.filter(|text| !text.is_empty()).cloned();
+            from.into_iter().chain(shown).collect::<Vec<_>>().join("; ")
+        },
+    )
 }
 
 /// The panel of one charge point: a fact a line, or several lines of at most this width.
@@ -292,7 +318,20 @@ mod tests {
             current: Some(supply()),
             last: Some(supply()),
         };
+        let entry = AuditEntry {
+            number: 12_345,
+            create_time: at,
+            actor: "operator/ana".into(),
+            address: "10.0.0.7".into(),
+            method: "SetPrice".into(),
+            subject: format!("charge-point/{id}"),
+            parameters: format!("price=0.35 EUR, reason={reason}"),
+            result: "done".into(),
+            answer: "count=1".into(),
+            ..AuditEntry::default()
+        };
         vec![
+            audit(&[entry]).render(WIDTH),
             charge_points(&[point]).render(WIDTH),
             sessions(&[session]).render(WIDTH),
             tickets(&[ticket()]).render(WIDTH),

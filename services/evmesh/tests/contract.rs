@@ -5,8 +5,8 @@ mod common;
 
 use common::{PATIENCE, Process, broker::Broker, up};
 use evmesh_proto::topics::{
-    CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, DriverRequest, NETWORK_STATUS,
-    NETWORK_STATUS_KEY, NetworkStatus, Notification, Telemetry,
+    AUDIT_ANCHORS, AuditAnchor, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS,
+    DriverRequest, NETWORK_STATUS, NETWORK_STATUS_KEY, NetworkStatus, Notification, Telemetry,
 };
 use mesh::{
     kafka::{Message, Origin, Reader, ReaderEvent},
@@ -19,8 +19,8 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
 };
 
-const TOPICS: [&str; 5] =
-    [CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, NETWORK_STATUS];
+const TOPICS: [&str; 6] =
+    [AUDIT_ANCHORS, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, NETWORK_STATUS];
 
 /// Messages that may wait between the readers and the test: more than its network publishes.
 const QUEUE: usize = 10_000;
@@ -40,6 +40,7 @@ fn every_example_is_what_the_code_reads_and_writes() {
                     contract::check_headers(topic, name, headers);
                 }
                 match topic {
+                    AUDIT_ANCHORS => again::<AuditAnchor>(topic, payload),
                     CP_TELEMETRY => again::<Telemetry>(topic, payload),
                     DRIVER_NOTIFICATIONS => again::<Notification>(topic, payload),
                     DRIVER_REQUESTS => again::<DriverRequest>(topic, payload),
@@ -129,6 +130,7 @@ fn fits(topic: &'static str, message: &Message) -> String {
     let key = match topic {
         CP_TELEMETRY => &payload["cp_id"],
         DRIVER_NOTIFICATIONS => &payload["user_id"],
+        AUDIT_ANCHORS => &payload["store_id"],
         _ => &Value::from(NETWORK_STATUS_KEY),
     };
     assert_eq!(key.as_str().expect("a text").as_bytes(), message.key, "{topic}: {payload}");

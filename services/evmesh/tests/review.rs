@@ -1,4 +1,4 @@
-//! A session whose engine is not believed, from the shell.
+//! A session whose engine is not believed, and who did what, from the shell.
 
 #![allow(clippy::unwrap_used)] // a helper of a test may fail it
 
@@ -52,4 +52,45 @@ fn what_is_not_believed_waits_for_a_person_who_settles_it_once() {
     assert!(over.code == 0 && over.stdout.contains("is over; nothing is open there"), "{over:?}");
     let unknown = order(&["end", "nobodys"]);
     assert!(unknown.code != 0 && unknown.stderr.contains("no session nobodys"), "{unknown:?}");
+}
+
+#[test]
+fn who_did_what_is_listed_and_verified_against_kafka() {
+    let roles = Roles::new(Broker::open(), &["MAD-01"]);
+    let mut central = roles.central();
+    let _point = (roles.engine("MAD-01", 600), roles.monitor("MAD-01"));
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+    let order = |more: &[&str]| -> Run { run([&["operator", "--central", &roles.central], more].concat()) };
+    assert_eq!(order(&["price", "MAD-01", "0.45", "EUR"]).code, 0);
+    assert_ne!(order(&["price", "MAD-07", "0.45", "EUR"]).code, 0);
+    let verified = order(&["audit", "verify"]);
+    assert!(
+        verified.code == 0 && verified.stdout.contains("without --kafka nobody can tell"),
+        "{verified:?}"
+    );
+    central.terminate();
+    assert_eq!(central.end(PATIENCE), 0, "{}", central.text());
+
+    let _central = roles.central();
+    becomes(&roles.central, "MAD-01", "ACTIVADO");
+    let listed = order(&["audit"]);
+    for words in ["127.0.0.1", "SetPrice", "charge-point/MAD-01", "price=0.45 EUR", "CHARGE_POINT_UNKNOWN"] {
+        assert!(listed.stdout.contains(words), "{words}: {listed:?}");
+    }
+    let entries = operator(&roles.central, &["audit"]);
+    let prices = entries.iter().filter(|entry| entry["method"] == "SetPrice");
+    let results: Vec<_> = prices.map(|entry| entry["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["done", "CHARGE_POINT_UNKNOWN"]);
+    let csv = order(&["audit", "--output", "csv"]).stdout;
+    assert!(csv.starts_with("number,create_time,actor,address,method,"), "{csv}");
+    assert_eq!(csv.lines().count(), entries.len() + 1);
+    assert_eq!(order(&["audit", "--actor", "operator/ana"]).stdout, "no entries\n");
+    assert_eq!(order(&["audit", "--from", "2999-01-01"]).stdout, "no entries\n");
+
+    let flags = roles.broker.flags();
+    let verify: Vec<&str> = ["audit", "verify"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    let verified = order(&verify);
+    assert!(verified.code == 0 && verified.stdout.contains("anchors on kafka that agree: 1"), "{verified:?}");
+    let nowhere = order(&["audit", "verify", "--kafka", &common::free_address()]);
+    assert!(nowhere.code == 1 && nowhere.stderr.contains("does not answer"), "{nowhere:?}");
 }

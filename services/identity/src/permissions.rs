@@ -189,6 +189,8 @@ pub fn row(method: Method) -> Row {
         | Method::OperatorSettleSession
         | Method::OperatorAdoptSessions
         | Method::OperatorRefuseSessions => of_any(&[Operator]),
+        // Who did what, drivers too: for those who answer for it, not for whoever looks on.
+        Method::OperatorListAuditEntries => of_any(&[Operator]),
         // Says who is of the network: whoever registers that id next gives its place and its price.
         Method::OperatorForgetChargePoint => of_any(&[Admin]),
         // Says whose word is central's, for ever: whoever has such a key authorises what is billed.

@@ -172,6 +172,14 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// What [`hex`] wrote; upper-case digits too.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
 /// Reads a reason in words; `field` is where it was.
 pub fn reason(field: &str, text: &str) -> Result<String, InvalidField> {
     text::reason(text).map_err(|problem| InvalidField::new(field, problem))

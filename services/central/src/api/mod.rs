@@ -3,6 +3,7 @@
 //!
 //! No rule is here, and nothing here touches the network or the store.
 
+mod audit;
 mod charge_point;
 mod driver;
 mod following;

@@ -1,7 +1,7 @@
 //! `OperatorService`.
 
 use super::{
-    Answers,
+    Answers, audit,
     following::Following,
     judgement,
     pages::{self, Page},
@@ -254,6 +254,13 @@ impl OperatorService for Operators {
         Ok(Response::new(proto::ListTicketsResponse { tickets, next_page_token }))
     }
 
+    async fn list_audit_entries(
+        &self,
+        request: Request<proto::ListAuditEntriesRequest>,
+    ) -> Result<Response<proto::ListAuditEntriesResponse>, Status> {
+        Ok(Response::new(audit::list(&self.handle, request.into_inner()).await?))
+    }
+
     async fn list_signing_keys(
         &self,
         request: Request<proto::ListSigningKeysRequest>,
@@ -265,6 +272,6 @@ impl OperatorService for Operators {
         &self,
         request: Request<proto::TrustSigningKeysRequest>,
     ) -> Result<Response<proto::TrustSigningKeysResponse>, Status> {
-        Ok(Response::new(signing_keys::trust(&self.handle, request.into_inner()).await?))
+        Ok(Response::new(signing_keys::trust(&self.handle, request).await?))
     }
 }

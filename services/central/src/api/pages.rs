@@ -42,15 +42,10 @@ impl<Id: FromStr + ToString> Page<Id> {
 }
 
 fn read_token<Id: FromStr>(list: &str, token: &str) -> Option<Id> {
-    if token.len() > MAX_TOKEN || !token.is_ascii() {
+    if token.len() > MAX_TOKEN {
         return None;
     }
-    let bytes: Option<Vec<u8>> = token
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    let text = String::from_utf8(bytes?).ok()?;
+    let text = String::from_utf8(convert::unhex(token)?).ok()?;
     let (of, id) = text.rsplit_once('\0')?;
     if of == list { id.parse().ok() } else { None }
 }

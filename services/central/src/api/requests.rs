@@ -68,7 +68,8 @@ impl Arrived {
     /// What a call that has no repeats brings along. `caller` has passed its own check.
     pub(super) fn context(&self, caller: &str) -> Context {
         let address = self.from.map(|from| from.to_string()).unwrap_or_default();
-        Context { trace: self.trace, caller: caller.to_owned(), address, deadline: self.deadline }
+        let identity = self.actor.role().map(ToString::to_string).unwrap_or_default();
+        Context { trace: self.trace, caller: caller.to_owned(), address, identity, deadline: self.deadline }
     }
 
     /// `rest` is the message without its `request_id`. `caller` has passed its own check.

@@ -1,18 +1,22 @@
 //! The public keys by which central knows what it authorised, for the operator: listed, and trusted.
 
-use super::pages::Page;
+use super::{
+    pages::Page,
+    requests::{Arrived, OPERATOR},
+};
 use crate::{
     signing,
     store::{MAX_KEYS, codec::KnownKey, signing_keys},
     writer::Handle,
 };
-use domain::NetworkId;
+use domain::{NetworkId, network::Deed};
 use evmesh_proto::operations::{self as proto};
 use mesh::{
     convert,
     grpc::{Failure, parse},
 };
 use std::collections::HashSet;
+use tonic::Request;
 
 /// One call trusts so many keys at most.
 const MAX_TRUSTED: usize = 1000;
@@ -41,8 +45,9 @@ pub(super) async fn list(
 
 pub(super) async fn trust(
     handle: &Handle,
-    asked: proto::TrustSigningKeysRequest,
+    request: Request<proto::TrustSigningKeysRequest>,
 ) -> Result<proto::TrustSigningKeysResponse, Failure> {
+    let (arrived, asked) = Arrived::take(request);
     if !(1..=MAX_TRUSTED).contains(&asked.keys.len()) {
         return Err(Failure::invalid("keys", format!("must be 1 to {MAX_TRUSTED}")));
     }
@@ -56,7 +61,10 @@ pub(super) async fn trust(
             format!("has {} new keys; central keeps {MAX_KEYS}, and has room for {room}", new.len());
         return Err(Failure::invalid("keys", problem));
     }
-    handle.trust(keys).await?;
+    let named: Vec<_> = keys.iter().map(|known| convert::hex(&known.key)).collect();
+    let (subject, parameters) = ("signing-keys".to_owned(), format!("public_keys={}", named.join(" ")));
+    let deed = Deed::by(&arrived.context(OPERATOR), "TrustSigningKeys", subject, parameters);
+    handle.trust(keys, deed).await?;
     Ok(proto::TrustSigningKeysResponse { new_key_count: i32::try_from(new.len()).unwrap_or(i32::MAX) })
 }
 

@@ -2,14 +2,18 @@
 
 use super::{CENTRAL_CHANGELOG, Marks, Written, marks::date_of};
 use crate::{
-    Error,
+    Error, audit,
     store::{codec, delete_session, keys, meta, new_meta, put_session, stored},
 };
 use domain::network::{Config, Session};
 use domain::{Now, Wall};
-use evmesh_proto::store::StoredMeta;
+use evmesh_proto::{
+    store::{StoredAudit, StoredMeta},
+    topics::AuditAnchor,
+};
 use mesh::{
     Shutdown,
+    convert::unhex,
     kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
     store::{Batch, Store},
 };
@@ -36,6 +40,8 @@ pub(crate) struct Rebuild {
     pub(crate) config: Config,
     /// The offset of the last message that was there when it was decided on: the end is not before it.
     pub(crate) last: i64,
+    /// The newest anchor of the audit that is on Kafka.
+    pub(crate) anchor: Option<AuditAnchor>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -72,6 +78,7 @@ pub(crate) struct Progress {
     unusable: u64,
     /// The sessions without a ticket so far, by their keys: these may be deleted further on.
     unbilled: BTreeMap<Vec<u8>, Session>,
+    anchor: Option<AuditAnchor>,
     batch: Batch,
 }
 
@@ -84,7 +91,7 @@ pub(crate) fn rebuild(store: &mut impl Store, what: &Rebuild) -> Result<bool, Er
     let _reader = Reader::spawn(&what.kafka, CENTRAL_CHANGELOG, GROUP, origin, move |event| {
         events.send(event).is_ok()
     })?;
-    let mut progress = Progress::default();
+    let mut progress = Progress { anchor: what.anchor.clone(), ..Progress::default() };
     let mut tell_at = mesh::now().mono + TELL_EVERY;
     loop {
         if what.shutdown.is_started() {
@@ -180,7 +187,7 @@ impl Progress {
 
     /// The rows are of different moments: makes them fit, and the store ready to be opened.
     pub(crate) fn finish(self, store: &mut impl Store, config: &Config, now: Now) -> Result<(), Error> {
-        let Self { cluster, written, version, rows, unusable, batch, .. } = self;
+        let Self { cluster, written, version, rows, unusable, anchor, batch, .. } = self;
         store.commit(batch)?;
         let mut stored = stored(store)?;
         stored.mend(config, now);
@@ -210,8 +217,10 @@ impl Progress {
         }
         let mut batch = Batch::default();
         let latest = date_of(version);
+        let predecessor_id = written.map(|written| written.store).unwrap_or_default();
         let page = StoredMeta {
-            predecessor_id: written.map(|written| written.store).unwrap_or_default(),
+            audit: goes_on_behind(anchor, &predecessor_id),
+            predecessor_id,
             changelog_cluster_id: cluster,
             changelog_version: version,
             rebuilt_ms: now.wall.0.max(1),
@@ -233,6 +242,23 @@ impl Progress {
         );
         Ok(())
     }
+}
+
+/// The audit itself is not in the log: its chain goes on behind what is known of it elsewhere.
+fn goes_on_behind(anchor: Option<AuditAnchor>, store: &str) -> Option<StoredAudit> {
+    let anchor = anchor.filter(|anchor| anchor.store_id == store);
+    let behind = anchor.and_then(|anchor| Some(audit::behind(anchor.number, unhex(&anchor.hash)?)));
+    match &behind {
+        Some(ends) => tracing::warn!(
+            entry = ends.newest,
+            "the audit's entries are lost with the store; its chain goes on behind the last anchor"
+        ),
+        None => tracing::warn!(
+            "the audit's entries are lost with the store, and so is what there is on kafka of them; its chain begins \
+             anew"
+        ),
+    }
+    behind
 }
 
 fn millis(time: Duration) -> i64 {
@@ -329,6 +355,7 @@ mod tests {
             kafka: broker.options(),
             config: Config { confirm_copied: true, ..Config::default() },
             last,
+            anchor: None,
             shutdown: Shutdown::new(),
         };
         tokio::task::spawn_blocking(move || {

@@ -1,11 +1,13 @@
 //! What central does with Kafka while it runs: reads telemetry, relays what waits on disk, broadcasts the network's
-//! status, publishes the changelog. What the messages say is `messages`.
+//! status, publishes the changelog and the audit's anchors. What the messages say is `messages`.
 
+mod audit_anchors;
 mod broadcast;
 mod changelog_publisher;
 mod reader;
 mod relays;
 
+pub(crate) use audit_anchors::run as publish_anchors;
 pub(crate) use broadcast::run as broadcast;
 pub(crate) use changelog_publisher::Publisher;
 pub(crate) use reader::read_telemetry;

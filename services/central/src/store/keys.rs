@@ -17,6 +17,7 @@
 //! | `i` | path of a SPIFFE name | `StoredRevoked` |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
+//! | `h` | number, 8 bytes big-endian | `StoredAuditEntry` |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
 use domain::{ChargePointId, DriverId, SessionId, Wall};
@@ -44,12 +45,13 @@ const DEAD_LETTERS: &[u8] = b"l";
 pub const REVOKED: &[u8] = b"i";
 pub const OFFSETS: &[u8] = b"k";
 pub(crate) const SEALING_SECRET: &[u8] = b"t";
+pub(crate) const AUDIT: &[u8] = b"h";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
 pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 13] = [
+pub(crate) const ALL: [&[u8]; 14] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
@@ -62,6 +64,7 @@ pub(crate) const ALL: [&[u8]; 13] = [
     DEAD_LETTERS,
     REVOKED,
     OFFSETS,
+    AUDIT,
     MARKS,
 ];
 
@@ -147,6 +150,16 @@ pub(crate) fn revoked(role: &str) -> Vec<u8> {
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {
     join(&[OFFSETS, &partition.to_be_bytes()])
+}
+
+/// Where a row of the audit is.
+pub(crate) fn audit(number: u64) -> Vec<u8> {
+    join(&[AUDIT, &number.to_be_bytes()])
+}
+
+/// The number in a key of [`audit`].
+pub(crate) fn audit_number(key: &[u8]) -> Option<u64> {
+    row_number(key)
 }
 
 /// Where the marks from this version on are.

@@ -26,7 +26,7 @@ pub(crate) fn begun(store: &dyn Store) -> Result<Begun, Error> {
     })
 }
 
-/// The page of a new store that has a changelog.
+/// The page of a new store.
 pub(crate) fn new_meta() -> StoredMeta {
     StoredMeta { format: codec::FORMAT, store_id: uuid::Uuid::new_v4().to_string(), ..StoredMeta::default() }
 }
@@ -66,17 +66,16 @@ pub(crate) fn open_meta(store: &mut impl Store, changelog: bool) -> Result<Store
     let before = store.get(keys::META)?.map(|value| read_meta(&value)).transpose()?;
     let mut meta = match &before {
         Some(meta) => meta.clone(),
-        None if changelog => new_meta(),
-        None => StoredMeta { format: codec::FORMAT, ..StoredMeta::default() },
+        None => new_meta(),
     };
     if meta.rebuilding {
         return Err(Error::HalfRebuilt);
     }
-    if meta.store_id.is_empty() && changelog {
+    if meta.store_id.is_empty() {
         // It never had a changelog, so nothing in it is marked.
         meta.store_id = new_meta().store_id;
         meta.marked_to = Some(Vec::new());
-    } else if !meta.store_id.is_empty() && !changelog {
+    } else if !changelog {
         meta.marked_to = Some(Vec::new()); // what changes from now on is not marked
     }
     if before.as_ref() != Some(&meta) {

@@ -8,7 +8,9 @@ use crate::{
 };
 use domain::network::{Command, Effect, Event, Level};
 use domain::{Now, Wall};
+use evmesh_proto::topics::{AuditAnchor, AuditAnchorType};
 use mesh::{
+    convert::hex,
     group_commit::Step,
     store::{Batch, Store},
 };
@@ -29,9 +31,21 @@ pub struct Lag {
 }
 
 impl Writer {
-    /// The store's id, by which the changelog knows it; empty where none is kept.
+    /// The store's id, by which the changelog and the audit's anchors know it.
     pub(crate) fn store_id(&self) -> &str {
         &self.meta.store_id
+    }
+
+    /// How far the audit's chain is, as it is on disk.
+    pub(super) fn anchor(&self, now: Wall) -> AuditAnchor {
+        let (number, newest) = self.audit.newest();
+        AuditAnchor {
+            kind: AuditAnchorType::Anchor,
+            store_id: self.meta.store_id.clone(),
+            number,
+            hash: hex(newest),
+            timestamp: now.seconds(),
+        }
     }
 
     /// How far the changelog is behind.

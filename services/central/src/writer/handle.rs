@@ -1,6 +1,6 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, Refusals, Writer, outlet::Outlet, waiting::Awaited};
+use super::{Input, Refusals, Writer, outlet::Outlet, refused::Refused, waiting::Awaited};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
@@ -8,12 +8,13 @@ use crate::{
     store::{Snapshot, codec::KnownKey},
 };
 use domain::SessionId;
-use domain::network::{Command, Denial, Session, Token};
+use domain::network::{Command, Deed, Denial, Session, Token};
 use domain::revocations::News;
+use evmesh_proto::topics::AuditAnchor;
 use mesh::{
     Shutdown,
-    group_commit::{Order, Queue, Refused},
-    grpc::{Failure, with_causes},
+    group_commit::{self, Order, Queue},
+    grpc::{Failure, Refusal, with_causes},
     store::Store,
 };
 use std::{
@@ -36,6 +37,7 @@ pub struct Handle {
     /// What Kafka tells: it fills its own queue only.
     pub(super) telemetry: Queue<Writer, Outlet>,
     pub(super) tokens: Arc<AtomicU64>,
+    pub(super) refused: Refused,
     pub(super) stop: Shutdown,
 }
 
@@ -47,10 +49,10 @@ impl Handle {
     ) -> Result<A, Failure> {
         let (order, answer) = self.order(command);
         self.orders.try_give(order).map_err(|refused| match refused {
-            Refused::Full => {
+            group_commit::Refused::Full => {
                 Failure::exhausted("OVERLOADED", "central has too much to do at once; ask again", RETRY_AFTER)
             }
-            Refused::Stopped => stopping(),
+            group_commit::Refused::Stopped => stopping(),
         })?;
         answer.await.map_err(|_| stopping())?.map_err(denial::failure)
     }
@@ -117,9 +119,27 @@ impl Handle {
         self.orders.ask(Some(Input::Changelog(found)), standing).await
     }
 
+    /// Time passes; and what the server refused since the last tick is written down.
+    pub async fn tick(&self) {
+        if let Some(refused) = self.refused.take() {
+            self.orders.give(Order::input(refused)).await;
+        }
+        self.tell(Command::Tick).await;
+    }
+
+    /// The server refused a call for who made it.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.refused.add(refusal);
+    }
+
+    /// How far the audit's chain is; `None`: the writer has ended.
+    pub(crate) async fn anchor(&self) -> Option<AuditAnchor> {
+        self.orders.ask(None, |writer: &mut Writer, _| Ok(writer.anchor(mesh::now().wall))).await
+    }
+
     /// What was signed with these keys is central's word from now on: they are on disk.
-    pub(crate) async fn trust(&self, keys: Vec<KnownKey>) -> Result<(), Failure> {
-        self.orders.ask(Some(Input::Trust(keys)), |_, _| Ok(())).await.ok_or_else(stopping)
+    pub(crate) async fn trust(&self, keys: Vec<KnownKey>, deed: Deed) -> Result<(), Failure> {
+        self.orders.ask(Some(Input::Trust(keys, deed)), |_, _| Ok(())).await.ok_or_else(stopping)
     }
 
     /// Gives the registry's news; what they come to for whoever refuses is on disk. `None`: the writer has ended.

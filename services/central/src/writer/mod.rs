@@ -6,6 +6,7 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
+mod refused;
 mod revocations;
 mod thread;
 mod waiting;
@@ -21,6 +22,7 @@ pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
+    audit::Chain,
     changelog::{Marks, Standing},
     messages,
     signing::Keys,
@@ -29,7 +31,9 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{self, Broker, Changes, Command, Effect, Event, Level, Network, Source};
+use domain::network::{
+    self, Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source,
+};
 use domain::revocations::{News, Revocations};
 use domain::{ChargePointId, Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
@@ -60,8 +64,10 @@ pub enum Input {
     Published(Vec<u64>),
     /// The changelog's publisher has looked at it: may it write?
     Changelog(Found),
-    /// What was signed with these keys is central's word, the operator says.
-    Trust(Vec<KnownKey>),
+    /// What was signed with these keys is central's word, the operator says: who that is, and how.
+    Trust(Vec<KnownKey>, Deed),
+    /// What the server refused for who asked, and how many more there were.
+    Refused { deeds: Vec<Deed>, more: u64 },
     /// The registry says whom it has revoked.
     Registry(News),
 }
@@ -82,6 +88,7 @@ pub struct Writer {
     /// They know what is on disk.
     standings_told: bool,
     refusals: Refusals,
+    audit: Chain,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
     /// As they are on disk.
@@ -111,21 +118,27 @@ impl Rules for Writer {
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
             Input::Changelog(found) => self.judge(found, step),
-            Input::Trust(keys) => self.trust(now, store, &keys, step)?,
+            Input::Trust(keys, deed) => self.trust(now, store, &keys, deed, step)?,
+            Input::Refused { deeds, more } => {
+                deeds.into_iter().for_each(|deed| self.audit.write(deed, now, &mut step.batch));
+                self.audit.counts(more, now.wall);
+            }
             Input::Registry(news) => self.registry_told(now, store, news, step)?,
         }
         Ok(())
     }
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
-        for id in self.put_changes(now.wall, &mut step.batch) {
+        for id in self.put_changes(now, &mut step.batch) {
             self.cut_forgotten(id, step);
         }
+        self.audit.minute_is_over(now.mono, &mut step.batch);
         self.mark_old_rows(now, store, &mut step.batch)?;
         let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
         if checkpoint {
             self.checkpointed = now.mono;
             self.forget_sessions(now.wall, store, &mut step.batch)?;
+            self.audit.drop_old(now.wall, store, &mut step.batch)?;
         }
         if let Some(marks) = &mut self.marks {
             marks.write(&mut step.batch);
@@ -133,16 +146,19 @@ impl Rules for Writer {
         if checkpoint {
             self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
+        self.put_ends(&mut step.batch);
         self.put_past(&mut step.batch);
         Ok(())
     }
 
     fn save_all(&mut self, batch: &mut Batch) {
-        self.put_changes(Wall::default(), batch); // the step before left none
+        self.put_changes(Now { mono: Mono::default(), wall: Wall::default() }, batch); // the step before left none
+        self.audit.write_count(batch);
         if let Some(marks) = &mut self.marks {
             marks.write(batch);
         }
         self.checkpoint(usize::MAX, batch);
+        self.put_ends(batch);
         self.put_past(batch);
     }
 }
@@ -277,8 +293,10 @@ impl Writer {
         now: Now,
         store: &dyn Store,
         trusted: &[KnownKey],
+        deed: Deed,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
+        let mut new = 0;
         for known in trusted {
             if self.keys.knows(&known.key) {
                 continue; // as it is known: its network too
@@ -288,15 +306,19 @@ impl Writer {
                 marks.mark(&key, now.wall);
             }
             self.keys.trust(known);
+            new += 1;
         }
+        let came = Came::Done(format!("new_key_count={new}"));
+        self.audit.write(Deed { came, ..deed }, now, &mut step.batch);
         self.command(now, store, Command::KeysTrusted, None, step)
     }
 
-    /// Writes what changed, in an order in which nothing comes before what it rests on: so the changelog has it, too.
-    /// Gives the charge points that are forgotten.
-    fn put_changes(&mut self, now: Wall, batch: &mut Batch) -> Vec<ChargePointId> {
-        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers } =
+    /// Writes who did what; and what changed, in an order in which nothing comes before what it rests on: so the
+    /// changelog has it, too. Gives the charge points that are forgotten.
+    fn put_changes(&mut self, now: Now, batch: &mut Batch) -> Vec<ChargePointId> {
+        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, deeds } =
             self.network.take_changes();
+        deeds.into_iter().for_each(|deed| self.audit.write(deed, now, batch));
         let mut changed = Vec::new();
         for id in &forgotten_points {
             let key = keys::charge_point(id);
@@ -324,9 +346,17 @@ impl Writer {
             changed.push(key);
         }
         if let Some(marks) = &mut self.marks {
-            changed.iter().for_each(|key| marks.mark(key, now));
+            changed.iter().for_each(|key| marks.mark(key, now.wall));
         }
         forgotten_points
+    }
+
+    /// Where the audit's chain begins and ends, with its rows.
+    fn put_ends(&mut self, batch: &mut Batch) {
+        if let Some(ends) = self.audit.news() {
+            self.meta.audit = Some(ends);
+            batch.put(keys::META, codec::encode(&self.meta));
+        }
     }
 
     /// It costs no commit of its own: where nothing was written, nothing rests on it.

@@ -3,6 +3,7 @@
 use super::{Refusals, Writer};
 use crate::{
     Error,
+    audit::Chain,
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
@@ -35,6 +36,7 @@ impl Writer {
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
         let offsets = offsets(&store)?;
+        let audit = Chain::restore(meta.audit.as_ref(), config.audit_ttl);
         let mut network = Network::restore(config, now, stored);
         network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
         let rules = Self {
@@ -49,6 +51,7 @@ impl Writer {
             standings: BTreeMap::new(),
             standings_told: false,
             refusals: Refusals::default(),
+            audit,
             unkept: None,
             offsets,
             checkpointed: now.mono,

@@ -3,6 +3,7 @@
 use super::{
     Handle, Writer,
     outlet::{Outlet, Outlets},
+    refused::Refused,
 };
 use crate::Error;
 use domain::network::EngineCall;
@@ -32,7 +33,13 @@ pub type Inboxes = Vec<Inbox<Writer, Outlet>>;
 pub fn queues() -> (Handle, Inboxes) {
     let (orders, orders_inbox) = queue(ORDERS, ORDERS_A_STEP);
     let (telemetry, telemetry_inbox) = queue(TELEMETRY, TELEMETRY_A_STEP);
-    let handle = Handle { orders, telemetry, tokens: Arc::new(AtomicU64::new(1)), stop: Shutdown::new() };
+    let handle = Handle {
+        orders,
+        telemetry,
+        tokens: Arc::new(AtomicU64::new(1)),
+        refused: Refused::default(),
+        stop: Shutdown::new(),
+    };
     (handle, vec![orders_inbox, telemetry_inbox])
 }
 

@@ -34,6 +34,7 @@ use tonic::{Code, Request, Status, Streaming};
 /// A central that is called without a socket.
 struct Central {
     stack: Stack,
+    handle: writer::Handle,
     stop: Shutdown,
     _writer: writer::Running,
 }
@@ -65,11 +66,15 @@ impl Central {
         let roster = watch::Sender::new(Arc::new(Roster::default()));
         let roster = roster::spawn(roster, handle.clone(), stop.clone());
         let stack = central::server(&options, &handle, roster, Default::default()).without_socket();
-        Self { stack, stop, _writer: writer }
+        Self { stack, handle, stop, _writer: writer }
     }
 
     fn drivers(&self, actor: &str) -> DriverServiceClient<CalledBy> {
         DriverServiceClient::new(called_by(&self.stack, &known(actor)))
+    }
+
+    fn operators(&self, actor: &str) -> OperatorServiceClient<CalledBy> {
+        OperatorServiceClient::new(called_by(&self.stack, &known(actor)))
     }
 
     fn points(&self, actor: &str) -> ChargePointServiceClient<CalledBy> {
@@ -232,8 +237,73 @@ async fn a_bridge_asks_for_every_driver_and_a_stranger_for_none() {
     let path = Method::DriverRequestCharge.path();
     let refused = refusal(&central.stack, &Actor::Stranger, path, &request.encode_to_vec()).await;
     assert_eq!(why(refused), "IDENTITY_REQUIRED");
-    let operator = OperatorServiceClient::new(called_by(&central.stack, &known("driver/101")));
+    let operator = central.operators("driver/101");
     let all = Request::new(operations::ListSessionsRequest::default());
     let refused = operator.clone().list_sessions(all).await.unwrap_err();
     assert_eq!(reason(&refused).as_deref(), Some("NOT_ALLOWED"), "sessions of every driver: {refused:?}");
+}
+
+#[tokio::test]
+async fn who_did_what_and_who_was_refused_is_written_down_under_their_names() {
+    let central = Central::start(Duration::from_millis(300));
+    let mut monitor = central.charge_point("MAD-01").await;
+    let session = central.session("101", "MAD-01").await;
+    let end = operations::EndSessionRequest { session_id: session.clone(), ..Default::default() };
+    central.operators("operator/ana").end_session(end).await.unwrap();
+    let all = operations::ListSessionsRequest::default();
+    central.operators("driver/101").list_sessions(all).await.unwrap_err();
+    let theirs = driver::StopChargeRequest { driver_id: "102".into(), ..Default::default() };
+    central.drivers("driver/101").stop_charge(theirs).await.unwrap_err();
+    monitor.reports.send(report("MAD-02", monitor.epoch)).await.unwrap();
+    monitor.answers.message().await.unwrap_err();
+    let list = async |actor: &str, request: &operations::ListAuditEntriesRequest| {
+        let answer = central.operators(actor).list_audit_entries(request.clone()).await;
+        answer.map(|page| page.into_inner().entries)
+    };
+    let whole = operations::ListAuditEntriesRequest::default();
+    assert_eq!(why(list("viewer/bo", &whole).await.err()), "NOT_ALLOWED");
+    central.handle.tick().await;
+
+    let entries = list("operator/ana", &whole).await.unwrap();
+    let shown = |entries: &[operations::AuditEntry]| {
+        let row = |one: &operations::AuditEntry| {
+            [&one.actor, &one.method, &one.subject, &one.result].map(String::clone)
+        };
+        entries.iter().map(row).collect::<Vec<_>>()
+    };
+    let monitor = "charge-point/MAD-01/monitor";
+    let of_session = format!("session/{session}");
+    let expected = [
+        [monitor, "RegisterChargePoint", "charge-point/MAD-01", "done"],
+        ["driver/101", "RequestCharge", "driver/101", "begun"],
+        ["driver/101", "RequestCharge", "driver/101", "done"],
+        ["operator/ana", "EndSession", &of_session, "done"],
+        ["driver/101", "ListSessions", "", "NOT_ALLOWED"],
+        ["driver/101", "StopCharge", "", "NOT_YOURS"],
+        [monitor, "ReportHealth", "", "NOT_YOURS"],
+        ["viewer/bo", "ListAuditEntries", "", "NOT_ALLOWED"],
+    ];
+    let denied = ["DRIVER_BUSY", "CHARGE_POINT_FAULTED", "CHARGE_POINT_DISCONNECTED"]; // it was not free yet
+    let decided: Vec<_> =
+        entries.iter().filter(|one| !denied.contains(&one.result.as_str())).cloned().collect();
+    assert_eq!(shown(&decided), expected.map(|row| row.map(str::to_owned)));
+    assert!(entries.iter().zip(1..).all(|(one, number)| one.number == number));
+
+    let anas = operations::ListAuditEntriesRequest { actor: "operator/ana".into(), ..Default::default() };
+    assert_eq!(shown(&list("admin/bo", &anas).await.unwrap()), [expected[3].map(str::to_owned)]);
+    let after = entries[0].create_time.map(|at| prost_types::Timestamp { seconds: at.seconds + 3600, ..at });
+    let later = operations::ListAuditEntriesRequest { from_time: after, ..Default::default() };
+    assert_eq!(list("admin/bo", &later).await.unwrap(), []);
+    let (mut paged, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = operations::ListAuditEntriesRequest { page_size: 3, page_token, ..Default::default() };
+        let page = central.operators("admin/bo").list_audit_entries(request).await.unwrap().into_inner();
+        assert!(page.entries.len() <= 3);
+        paged.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(paged, entries);
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that finds nothing there has failed
 
+mod audit;
 mod bad_input;
 mod bare_messages;
 mod calls;

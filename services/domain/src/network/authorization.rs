@@ -98,6 +98,7 @@ impl Step<'_> {
                     return true;
                 }
                 pending.tokens.push(asked.token);
+                self.net.deeds.changes_nothing(asked.token);
             }
         }
         true

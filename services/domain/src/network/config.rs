@@ -39,6 +39,8 @@ pub struct Config {
     pub answer_ttl: Duration,
     /// How long a session that came to nothing is kept after its end. Not for less long than answers are: they name it.
     pub nothing_ttl: Duration,
+    /// How long it is kept who did what.
+    pub audit_ttl: Duration,
     /// How many answers that granted something are kept at most; the oldest go first.
     pub max_answers: usize,
     /// How many denials are kept at most, beside them; the oldest go first.
@@ -82,6 +84,7 @@ impl Default for Config {
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             nothing_ttl: Duration::from_secs(24 * 3600),
+            audit_ttl: Duration::from_secs(400 * 24 * 3600),
             max_answers: 100_000,
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,

@@ -15,6 +15,8 @@ mod config;
 mod cooling;
 mod dates;
 mod deadlines;
+mod deed;
+mod deed_of;
 mod denial;
 mod effect;
 mod engine;
@@ -52,6 +54,7 @@ pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Health};
 pub use command::*;
 pub use config::{Config, RegistrationPolicy};
+pub use deed::{Came, Deed};
 pub use denial::*;
 pub use effect::*;
 pub use engine::*;
@@ -74,6 +77,7 @@ pub use state::{Archive, Changes, Network, Stored};
 pub use status::{Detail, LiveDetail, Status, status};
 
 use crate::Now;
+use deed_of::deed_of;
 use step::Step;
 use words::words;
 
@@ -82,8 +86,13 @@ impl Network {
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         self.remembered.sees(now);
+        let asked = deed_of(&command);
+        let token = asked.as_ref().map(|(token, _)| *token);
+        self.deeds.asked(asked);
         let mut step = Step::new(self, now, archive, command.trace());
         step.run(command);
-        step.finish()
+        let effects = step.finish();
+        self.deeds.goes_on(token);
+        effects
     }
 }

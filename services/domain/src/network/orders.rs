@@ -204,6 +204,7 @@ impl Step<'_> {
             return self.answer(asked, Err(Denial::new(Reason::SessionUnknown, text)));
         };
         if !found.is_open() {
+            self.net.deeds.changes_nothing(asked.token);
             return self.reply(asked.token, Ok(Box::new(found))); // a repeat is told the same, whether it is kept or not
         }
         self.stop(&found.id, Stop::Driver);

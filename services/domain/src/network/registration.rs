@@ -307,8 +307,8 @@ impl Step<'_> {
         self.reply(token, Ok(answer));
     }
 
-    /// Monitors ask again each second: there is a line when it begins and when its reason changes, which may say more
-    /// than the answer does.
+    /// Monitors ask again each second: there is a line, and a deed, when it begins and when its reason changes. The
+    /// line may say more than the answer does.
     pub(super) fn registration_refused(
         &mut self,
         token: Token<Registered>,
@@ -317,6 +317,9 @@ impl Step<'_> {
         logged: Option<String>,
     ) {
         let news = self.net.refusals.is_news((id.clone(), host.to_owned()), &denial.text, self.now.mono);
+        if !news {
+            self.net.deeds.changes_nothing(token);
+        }
         let level = if news { Level::Warn } else { Level::Debug };
         self.happened(level, "registrations_refused", logged.unwrap_or_else(|| denial.text.clone()));
         self.reply(token, Err(denial));

@@ -18,6 +18,9 @@ pub enum Reply {
 pub trait Answer: Sized {
     /// The answer on its way to its caller.
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply;
+
+    /// What of it is written down with what was asked for, as `name=value`.
+    fn told(&self) -> String;
 }
 
 /// The operator's order was carried out.
@@ -49,11 +52,19 @@ impl Answer for Box<Session> {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
         Reply::Session(token, answer)
     }
+
+    fn told(&self) -> String {
+        format!("session={}, charge_point={}", self.id, self.charge_point)
+    }
 }
 
 impl Answer for Ordered {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
         Reply::Ordered(token, answer)
+    }
+
+    fn told(&self) -> String {
+        format!("count={}", self.count)
     }
 }
 
@@ -61,10 +72,18 @@ impl Answer for Registered {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
         Reply::Registered(token, answer)
     }
+
+    fn told(&self) -> String {
+        format!("epoch={}", self.epoch)
+    }
 }
 
 impl Answer for Reported {
     fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
         Reply::Reported(token, answer)
+    }
+
+    fn told(&self) -> String {
+        String::new()
     }
 }

@@ -5,6 +5,7 @@ use super::{
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
+    deed::{Deed, Deeds},
     engine::CallId,
     past::{Past, Remembered},
     pending::Pending,
@@ -51,6 +52,8 @@ pub struct Changes {
     pub sessions: Vec<Session>,
     pub answers: Vec<(RequestKey, Answered)>,
     pub expired_answers: Vec<RequestKey>,
+    /// What callers did, or were denied, in order.
+    pub deeds: Vec<Deed>,
 }
 
 /// The network, as central knows it.
@@ -68,6 +71,7 @@ pub struct Network {
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
     pub(super) refusals: Refusals,
+    pub(super) deeds: Deeds,
     pub(super) next_call: u64,
     pub(super) remembered: Remembered,
     /// Kafka was read to its end, or found away, since central started.
@@ -107,6 +111,7 @@ impl Network {
             reserving: Reserving::default(),
             provisional: BTreeMap::new(),
             refusals: Refusals::default(),
+            deeds: Deeds::default(),
             next_call: 0,
             kafka_judged: false,
             kafka_read_to: Mono::default(),
@@ -173,6 +178,7 @@ impl Network {
             sessions: sessions.iter().map(|id| self.save(id)).chain(left).collect(),
             answers,
             expired_answers,
+            deeds: self.deeds.take(),
         }
     }
 

@@ -63,6 +63,7 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn reply<A: Answer>(&mut self, token: Token<A>, answer: Result<A, Denial>) {
+        self.net.deeds.answered(token, &answer);
         self.push(Effect::Reply(A::reply(token, answer)));
     }
 
@@ -145,6 +146,7 @@ impl<'a> Step<'a> {
             },
             Err(denial) => Err(denial.clone()),
         };
+        self.net.deeds.changes_nothing(asked.token);
         self.repeats(asked, key, answer);
         true
     }

@@ -26,7 +26,7 @@ pub(super) struct Page {
     /// At most so many entries are fetched and printed; stderr says when there are more.
     #[arg(long, env = "EVMESH_OPERATOR_LIMIT", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    limit: u32,
+    pub(super) limit: u32,
 }
 
 /// Which sessions or tickets to list.
@@ -72,7 +72,7 @@ impl Filter {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, &'static str> {
+pub(super) fn time(text: &str) -> Result<Timestamp, &'static str> {
     text.parse().map_err(|_| "must be a time such as 2026-11-23T14:30:00Z, or a day such as 2026-11-23")
 }
 

@@ -1,5 +1,6 @@
 //! `evmesh operator`: what the operator of the network asks of central.
 
+mod audit;
 mod desk;
 mod judgement;
 mod keys;
@@ -14,6 +15,7 @@ use crate::{
     output::{Format, Output},
     remote::{Remote, security},
 };
+use audit::Audit;
 use desk::Desk;
 use keys::Keys;
 use lists::List;
@@ -69,6 +71,9 @@ enum Command {
     /// The public keys by which central knows what it authorised: exported, and trusted again after a loss.
     #[command(subcommand)]
     Keys(Keys),
+
+    /// Who did what, oldest first: each call that changed something, and refusals.
+    Audit(Audit),
 }
 
 /// Runs the command to its end, or until shutdown.
@@ -81,6 +86,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     let work = async {
         match options.command {
             Command::List(list) => desk.central.waited(list.print(&desk)).await,
+            Command::Audit(audit) => desk.central.waited(audit.run(&desk)).await,
             Command::Keys(keys) => {
                 let output = desk.output.of_no_list()?;
                 desk.central.waited(keys.run(&desk, output)).await

@@ -84,7 +84,7 @@ impl http_body::Body for Whole {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         Poll::Ready(this.end.take().map(|(end, tally, code)| {
-            tally.done(code);
+            tally.done(code, &end);
             Ok(Frame::trailers(end))
         }))
     }
@@ -200,7 +200,7 @@ impl http_body::Body for Answers {
         };
         let (trailers, code) = uniform::trailers(end);
         if let Some(tally) = open.tally.take() {
-            tally.done(code);
+            tally.done(code, &trailers);
         }
         this.ended = true;
         *held = Err(None);
@@ -245,7 +245,7 @@ async fn let_go(
             None => continue,
         };
         if let Some(tally) = open.tally.take() {
-            tally.done(why.code);
+            tally.done(why.code, &HeaderMap::new());
         }
         *held = Err(Some(why));
         return;

@@ -3,6 +3,7 @@
 use super::{
     connection::Connections,
     listen::Listener,
+    refusal::{Refusal, Told},
     server_options::ServerOptions,
     stack::{READY, Stack},
 };
@@ -41,6 +42,7 @@ pub struct GrpcServer {
     options: ServerOptions,
     routes: Routes,
     names: Vec<&'static str>,
+    told: Told,
     reporter: HealthReporter,
 }
 
@@ -50,7 +52,7 @@ impl GrpcServer {
         let (reporter, health) = tonic_health::server::health_reporter();
         let health = health.max_decoding_message_size(MAX_OWN_MESSAGE).accept_compressed(REQUEST_CODING);
         let routes = Routes::new(health);
-        Self { options: options.clone(), routes, names: Vec::new(), reporter }
+        Self { options: options.clone(), routes, names: Vec::new(), told: Told::default(), reporter }
     }
 
     /// Adds a generated server. Give it `max_decoding_message_size(options.max_message_bytes)` and
@@ -70,8 +72,13 @@ impl GrpcServer {
         self
     }
 
+    /// Has each call told of that is refused for who made it: on the call's own task, which must not wait.
+    pub fn tell_refusals(self, whom: impl Fn(Refusal) + Send + Sync + 'static) -> Self {
+        Self { told: Told::to(whom), ..self }
+    }
+
     pub(crate) fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
-        Stack::new(with_reflection(self.routes, &self.names), &self.options, stopping, overdue)
+        Stack::new(with_reflection(self.routes, &self.names), &self.options, self.told, stopping, overdue)
     }
 
     /// Serves until the order to stop, then: health says not serving, streams end with `UNAVAILABLE` `SHUTTING_DOWN`,

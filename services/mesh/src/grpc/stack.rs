@@ -7,6 +7,7 @@ use super::{
     deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
     methods::{self, Method},
+    refusal::Told,
     request,
     server_options::ServerOptions,
     shares::{Held, Shares},
@@ -80,6 +81,7 @@ struct Shared {
     reports: Streams,
     slow_reader_timeout: Duration,
     max_message_bytes: usize,
+    told: Told,
     /// Streams end now.
     stopping: Shutdown,
     /// Running calls end now.
@@ -90,6 +92,7 @@ impl Stack {
     pub(super) fn new(
         routes: Routes,
         options: &ServerOptions,
+        told: Told,
         stopping: Shutdown,
         overdue: Shutdown,
     ) -> Self {
@@ -102,6 +105,7 @@ impl Stack {
             reports: Streams::new(options.max_streams, &options.many_callers),
             slow_reader_timeout: options.slow_reader_timeout,
             max_message_bytes: options.max_message_bytes,
+            told,
             stopping,
             overdue,
         };
@@ -199,8 +203,8 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     // Which method: streams have no time limit, and are counted apart.
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));
     let call = Call { path, method, arrived };
-    let tally = Tally::new(call);
     let account = request.extensions().get::<Account>().cloned().unwrap_or_else(Account::of_no_socket);
+    let tally = Tally::new(call, account.clone(), shared.told.clone());
     account.called();
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
@@ -216,7 +220,7 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     // Uniform errors: whatever refused, the caller sees one form. In the answer's head, or at the end of its body.
     let (response, code) = uniform::response(response);
     if let Some(code) = code {
-        tally.done(code);
+        tally.done(code, response.headers());
         return response;
     }
     // A call's place is free again: its answer is whole, and is counted until it is taken. A stream keeps its own.

@@ -1,6 +1,7 @@
 //! What is counted of each call.
 
-use super::{methods::Method, uniform};
+use super::{connection::Account, methods::Method, refusal::Told, uniform};
+use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -11,22 +12,26 @@ pub(super) struct Call {
     pub(super) arrived: Instant,
 }
 
-/// Counts a call, once.
+/// Counts a call, once, and tells of one that was refused for who made it.
 pub(super) struct Tally {
     call: Call,
+    account: Account,
+    told: Told,
     counted: bool,
 }
 
 impl Tally {
-    pub(super) fn new(call: Call) -> Self {
-        Self { call, counted: false }
+    pub(super) fn new(call: Call, account: Account, told: Told) -> Self {
+        Self { call, account, told, counted: false }
     }
 
     pub(super) fn path(&self) -> &'static str {
         self.call.path
     }
 
-    pub(super) fn done(mut self, code: Code) {
+    /// `end` is what its answer ends with, or has in its head.
+    pub(super) fn done(mut self, code: Code, end: &HeaderMap) {
+        self.told.ended(self.call.path, &self.account, code, end);
         self.count(code);
     }
 

@@ -1,5 +1,5 @@
-//! A log: a compacted topic of which one partition is used, so that all that is in it has one order, and the newest
-//! message of each key stays for ever.
+//! A log: a topic of which one partition is used, so that all that is in it has one order. It is compacted, so that the
+//! newest message of each key stays for ever; or every message does.
 
 use super::{
     Error, KafkaOptions, Message, Producer, Record,
@@ -21,17 +21,20 @@ use tokio::time::Instant;
 const PARTITION: i32 = 0;
 /// The last message is looked for so long at most.
 const LOOK_FOR: Duration = Duration::from_secs(10);
-/// How a topic of ours is kept: the newest message of each key for ever; in segments of 64 MiB, since only those that
-/// are full are compacted.
-const POLICY: &str = "cleanup.policy";
-const KEPT: &[(&str, &str)] =
-    &[(POLICY, "compact"), ("segment.bytes", "67108864"), ("min.cleanable.dirty.ratio", "0.3")];
+/// How a topic of ours is kept. What comes first of it must be so.
+type Kept = &'static [(&'static str, &'static str)];
+/// The newest message of each key for ever; in segments of 64 MiB, since only those that are full are compacted.
+const NEWEST: Kept =
+    &[("cleanup.policy", "compact"), ("segment.bytes", "67108864"), ("min.cleanable.dirty.ratio", "0.3")];
+/// Every message for ever. A topic that is compacted too, which nobody makes by oversight, is not looked for.
+const EVERYTHING: Kept = &[("retention.ms", "-1"), ("cleanup.policy", "delete"), ("retention.bytes", "-1")];
 
 /// A log by its topic's name. Cheap to clone; nothing is open.
 #[derive(Debug, Clone)]
 pub struct Log {
     options: KafkaOptions,
     topic: &'static str,
+    kept: Kept,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +46,14 @@ pub struct Tail {
 }
 
 impl Log {
-    /// The log under this name, with the options' prefix.
+    /// The log under this name, with the options' prefix, of which the newest message of each key is kept.
     pub fn new(options: &KafkaOptions, topic: &'static str) -> Self {
-        Self { options: options.clone(), topic }
+        Self { options: options.clone(), topic, kept: NEWEST }
+    }
+
+    /// The same, of which every message is kept.
+    pub fn of_everything(options: &KafkaOptions, topic: &'static str) -> Self {
+        Self { options: options.clone(), topic, kept: EVERYTHING }
     }
 
     /// The topic's name without the prefix.
@@ -59,8 +67,10 @@ impl Log {
         let name = self.options.topic(self.topic);
         let Some(admin) = topics::admin(&self.options, vec![name.clone()]).await? else { return Ok(None) };
         let replicas = TopicReplication::Fixed(self.options.kafka_replicas);
-        let topic =
-            KEPT.iter().fold(NewTopic::new(&name, 1, replicas), |topic, (key, value)| topic.set(key, value));
+        let topic = self
+            .kept
+            .iter()
+            .fold(NewTopic::new(&name, 1, replicas), |topic, (key, value)| topic.set(key, value));
         topics::create_with(&self.options, &admin, vec![topic]).await?;
         let asked = [ResourceSpecifier::Topic(&name)];
         let described = admin.describe_configs(&asked, &topics::limit()).await.map_err(Error::Ask)?;
@@ -69,12 +79,12 @@ impl Log {
             return Ok(None); // we may not look, so nobody can say
         };
         // A broker may not know yet how a topic is kept that has just been created: then we made it as it must be.
-        let Some(policy) =
-            found.get(POLICY).and_then(|entry| entry.value.clone()).filter(|policy| !policy.is_empty())
+        let Some((setting, must)) = self.kept.first() else { return Ok(None) };
+        let Some(is) = found.get(setting).and_then(|entry| entry.value.clone()).filter(|is| !is.is_empty())
         else {
             return Ok(None);
         };
-        Ok((policy != "compact").then(|| format!("topic {name} has {POLICY}={policy}; it must be compact")))
+        Ok((is != *must).then(|| format!("topic {name} has {setting}={is}; it must be {must}")))
     }
 
     /// Puts a message at the end, as [`Producer::delivery`] does.

@@ -64,6 +64,7 @@ fn undescribed(topic: &str, payload: &Value) -> Vec<String> {
         evmesh_proto::topics::CP_TELEMETRY => &schemas["telemetry"],
         evmesh_proto::topics::DRIVER_NOTIFICATIONS => &schemas["notification"],
         evmesh_proto::topics::DRIVER_REQUESTS => &schemas["request"],
+        evmesh_proto::topics::AUDIT_ANCHORS => &schemas["audit_anchor"],
         _ => &schemas["network_status"],
     };
     let fields = |payload: &Value, known: &Value| {

@@ -8,9 +8,9 @@ use super::{
     world::{Place, World, say},
 };
 use central::writer::Input;
-use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
+use domain::network::{Command, Deed, Method, Order, RequestKey, Target, Token, Which};
 use domain::supply::{Act, Happened};
-use domain::{ChargePointId, DriverId, Location, Mono, SessionId};
+use domain::{ChargePointId, Context, DriverId, Location, Mono, SessionId};
 use proof::engine_process::Asked;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -345,7 +345,9 @@ impl World {
             return;
         }
         say!(self, "the operator trusts {} keys", missing.len());
-        self.central_takes(Input::Trust(missing));
+        let deed =
+            Deed::by(&Context::default(), "TrustSigningKeys", "signing-keys".to_owned(), String::new());
+        self.central_takes(Input::Trust(missing, deed));
         self.after(2_000, Self::operator_trusts); // until they are on disk
     }
 }

@@ -1,5 +1,6 @@
 //! The very code that runs, over a disk in memory: crashes, commits, offsets, rows.
 
+mod audit;
 mod counts;
 mod lost;
 mod random;

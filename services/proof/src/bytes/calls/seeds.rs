@@ -32,7 +32,11 @@ pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
         // A stream takes several messages; and now and then the frames themselves are to be spoilt.
         let framed = super::frames::framed(1, &full);
         seeds.extend([[&[at, 1][..], &full].concat(), vec![at, 1], [&[at, 0][..], &framed].concat()]);
-        let by_hand = by_hand().into_iter().chain(enrolment()).filter(|(of, _)| path(method).ends_with(of));
+        let by_hand = by_hand()
+            .into_iter()
+            .chain(enrolment())
+            .chain([audit()])
+            .filter(|(of, _)| path(method).ends_with(of));
         seeds.extend(by_hand.map(|(_, message)| [&[at, 1][..], &message].concat()));
         if method.is_client_streaming() {
             seeds.push([&[at, 2][..], &full, &full].concat());
@@ -90,6 +94,11 @@ fn enrolment() -> [(&'static str, Vec<u8>); 2] {
     let renew = registry::RenewRequest { certificate_request: certificate_request.clone() };
     let enrol = registry::EnrolRequest { secret: vec![7; 32], certificate_request };
     [("/Enrol", enrol.encode_to_vec()), ("/Renew", renew.encode_to_vec())]
+}
+
+fn audit() -> (&'static str, Vec<u8>) {
+    let request = operations::ListAuditEntriesRequest { actor: "operator/ana".into(), ..Default::default() };
+    ("/ListAuditEntries", request.encode_to_vec())
 }
 
 fn by_hand() -> Vec<(&'static str, Vec<u8>)> {

@@ -1,0 +1,74 @@
+//! Who did what, for the operator.
+
+use super::pages::Page;
+use crate::{
+    audit::{Entry, Filter, MAX_BYTES},
+    writer::Handle,
+};
+use evmesh_proto::operations as proto;
+use mesh::{convert, grpc::Failure};
+
+/// One page looks at so many parts at most, 20,000 rows: it is short rather than late.
+const PARTS: usize = 40;
+/// An actor is the path of an identity: two names at most, and what is between.
+const MAX_ACTOR: usize = 128;
+
+pub(super) async fn list(
+    handle: &Handle,
+    asked: proto::ListAuditEntriesRequest,
+) -> Result<proto::ListAuditEntriesResponse, Failure> {
+    let proto::ListAuditEntriesRequest { from_time, actor, page_size, page_token } = asked;
+    let from = convert::wall("from_time", from_time.as_ref())?;
+    if actor.len() > MAX_ACTOR || actor.chars().any(char::is_control) {
+        return Err(Failure::invalid("actor", "must be the path of an identity, such as operator/ana"));
+    }
+    let name = format!("audit {}/{actor}", from.map(|from| from.0.to_string()).unwrap_or_default());
+    let page: Page<u64> = Page::new(name, page_size, &page_token)?;
+    let filter = Filter { from, actor: (!actor.is_empty()).then_some(actor) };
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let mut after = page.after.unwrap_or_default();
+    let mut looked = 0;
+    let part = loop {
+        let (filter, wanted) = (filter.clone(), page.size - entries.len());
+        let mut part = handle.read(move |snapshot| snapshot.audit(&filter, after, wanted)).await?;
+        looked += 1;
+        bytes += part.entries.iter().map(|entry| entry.record.len()).sum::<usize>();
+        entries.append(&mut part.entries);
+        match part.next {
+            Some(next) if entries.len() < page.size && bytes < MAX_BYTES && looked < PARTS => after = next,
+            _ => break part,
+        }
+    };
+    Ok(proto::ListAuditEntriesResponse {
+        entries: entries.into_iter().map(shown).collect(),
+        next_page_token: page.next_token(part.next.as_ref()),
+        store_id: part.store_id,
+        first_number: signed(part.ends.first),
+        before_first_hash: part.ends.before_first,
+        newest_number: signed(part.ends.newest),
+        newest_hash: part.ends.newest_hash,
+    })
+}
+
+fn shown(row: Entry) -> proto::AuditEntry {
+    let Entry { number, entry, record } = row;
+    proto::AuditEntry {
+        number: signed(number),
+        create_time: Some(convert::timestamp(domain::Wall(entry.at_ms))),
+        actor: entry.actor,
+        address: entry.address,
+        method: entry.method,
+        subject: entry.subject,
+        parameters: entry.parameters,
+        result: entry.result,
+        answer: entry.answer,
+        refusal_count: signed(entry.refusal_count),
+        previous_hash: entry.previous_hash,
+        record,
+    }
+}
+
+/// Numbers end long before that.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,138 @@
+//! Who did what: listed, and looked through for what was changed since.
+
+use super::{
+    desk::Desk,
+    lists::{Page, time},
+};
+use crate::{
+    csv,
+    exit::{Because as _, Failure},
+    output::{self, Output},
+    pages::Pages,
+    tables,
+};
+use central::audit::{Fits, Verifier, anchors};
+use evmesh_proto::{
+    operations::{ListAuditEntriesRequest, ListAuditEntriesResponse},
+    topics::AuditAnchor,
+};
+use mesh::kafka::KafkaOptions;
+use prost_types::Timestamp;
+use serde_json::json;
+
+/// The largest page that central gives.
+const PAGE_SIZE: i32 = 500;
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    filter: Filter,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Reads every entry that is kept, and says the first that does not fit: that was changed, left out or put in. With
+    /// --kafka, which must be given, against what was published there too: then nobody can have rewritten all of it.
+    Verify {
+        #[command(flatten)]
+        kafka: Option<KafkaOptions>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Filter {
+    /// Only what was done at this time or later: 2026-11-23T14:30:00Z, or a day, which begins at midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<Timestamp>,
+
+    /// Only what this identity did: its path, such as operator/ana or charge-point/MAD-01/monitor.
+    #[arg(long, value_name = "PATH")]
+    actor: Option<String>,
+
+    #[command(flatten)]
+    page: Page,
+}
+
+impl Audit {
+    pub(super) async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        match self.command {
+            None => list(desk, self.filter).await,
+            Some(Command::Verify { kafka }) => verify(desk, desk.output.of_no_list()?, kafka).await,
+        }
+    }
+}
+
+async fn list(desk: &Desk, filter: Filter) -> Result<(), Failure> {
+    let (mut client, central) = (desk.client(), &desk.central);
+    let pages = Pages::fetch(filter.page.limit, async |page_size, page_token| {
+        let (from_time, actor) = (filter.from, filter.actor.clone().unwrap_or_default());
+        let request = ListAuditEntriesRequest { from_time, actor, page_size, page_token };
+        let page = central.answer(client.list_audit_entries(request).await)?;
+        Ok((page.entries, page.next_page_token))
+    });
+    pages.await?.print(desk.output, tables::audit, csv::audit, "entries")
+}
+
+async fn verify(desk: &Desk, output: Output, kafka: Option<KafkaOptions>) -> Result<(), Failure> {
+    // Anchors first: what is published while entries are read may be of one behind the last that is read.
+    let anchors = match &kafka {
+        Some(kafka) => published(kafka).await?,
+        None => Vec::new(),
+    };
+    let Fits { first, newest, anchors } = entries_fit(desk, &anchors).await?;
+    let count = (newest + 1).saturating_sub(first);
+    match output {
+        Output::Json => output::json(&json!({
+            "entry_count": count, "first_number": first, "newest_number": newest, "anchor_count": anchors,
+        })),
+        Output::Text => {
+            let which = match count {
+                0 => "there are no entries".to_owned(),
+                1 => format!("1 entry fits: number {first}"),
+                count => format!("{count} entries fit: number {first} to number {newest}"),
+            };
+            let against = match (kafka, anchors) {
+                (None, _) => "without --kafka nobody can tell whether all of it was written anew".to_owned(),
+                (Some(_), 0) => "kafka has nothing to hold against it".to_owned(),
+                (Some(_), anchors) => format!("anchors on kafka that agree: {anchors}"),
+            };
+            output::line(&format!("{which}; {against}"))
+        }
+    }
+}
+
+async fn published(kafka: &KafkaOptions) -> Result<Vec<AuditAnchor>, Failure> {
+    let (options, brokers) = (kafka.clone(), kafka.kafka.clone());
+    let read = tokio::task::spawn_blocking(move || anchors::all(&options)).await.because()?.because()?;
+    read.ok_or_else(|| {
+        Failure::Failed(format!("the anchors cannot be read: kafka at {brokers} does not answer"))
+    })
+}
+
+async fn entries_fit(desk: &Desk, anchors: &[AuditAnchor]) -> Result<Fits, Failure> {
+    let (mut client, central) = (desk.client(), &desk.central);
+    let mut page_token = String::new();
+    let mut verifier = None;
+    loop {
+        let request = ListAuditEntriesRequest { page_size: PAGE_SIZE, page_token, ..Default::default() };
+        let page = central.answer(client.list_audit_entries(request).await)?;
+        let ListAuditEntriesResponse { entries, next_page_token, store_id, first_number, .. } = page;
+        let number = |number: i64| u64::try_from(number).unwrap_or(0);
+        let verifying = match verifier.take() {
+            Some(verifying) => Ok(verifying),
+            None => Verifier::new(number(first_number), page.before_first_hash, &store_id, anchors),
+        };
+        let mut verifying = verifying.because()?;
+        for entry in entries {
+            verifying.take(number(entry.number), &entry.record).because()?;
+        }
+        if next_page_token.is_empty() {
+            return verifying.end(number(page.newest_number), &page.newest_hash).because();
+        }
+        (page_token, verifier) = (next_page_token, Some(verifying));
+    }
+}
