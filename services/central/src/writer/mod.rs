@@ -31,9 +31,7 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{
-    self, Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source,
-};
+use domain::network::{self, Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
 use domain::revocations::{News, Revocations};
 use domain::{ChargePointId, Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;

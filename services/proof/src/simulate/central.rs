@@ -287,7 +287,6 @@ impl World {
                 }
             }
             Effect::Changed(session) => self.central_shows(&session),
-            Effect::Cut(_) => {}
             Effect::Happened(event) => {
                 say!(self, "central says: {}", event.text);
                 self.tally.count(&format!("central: {}", event.name));
