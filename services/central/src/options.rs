@@ -5,7 +5,7 @@ use domain::{Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
-    grpc::{Listen, SecurityOptions, ServerOptions},
+    grpc::{Listen, SecurityOptions, ServerOptions, TokenOptions},
     kafka::KafkaOptions,
     seconds,
 };
@@ -62,6 +62,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub security: SecurityOptions,
+
+    #[command(flatten)]
+    pub tokens: TokenOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

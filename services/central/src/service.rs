@@ -63,6 +63,7 @@ impl Service {
     pub async fn bind(options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
         let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
+        let security = security.taking(&options.tokens)?;
         let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
         let of_store = options.clone();
         let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));

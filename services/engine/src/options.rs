@@ -3,7 +3,7 @@
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     flags,
-    grpc::{Address, Listen, SecurityOptions, ServerOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions, TokenOptions},
     kafka::KafkaOptions,
 };
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -64,6 +64,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub security: SecurityOptions,
+
+    #[command(flatten)]
+    pub tokens: TokenOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

@@ -66,7 +66,8 @@ impl Service {
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
         let own = grpc::Role::Engine(options.charge_point.clone());
-        let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        let security =
+            options.security.open(&own.to_string(), |role| *role == own)?.taking(&options.tokens)?;
         let listener = Listener::bind(options.listen.clone(), &what, &security).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());

@@ -18,6 +18,9 @@ pub const CERTIFICATE: &str = "certificate.pem";
 /// The owner's key (PKCS #8).
 pub const KEY: &str = "key.pem";
 
+/// The owner's token, where that says who it is instead of a certificate with its key: a person's.
+pub const TOKEN: &str = "token";
+
 /// Of a mode, what lets in others than the owner.
 const OTHERS: u32 = 0o077;
 

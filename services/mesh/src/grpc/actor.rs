@@ -1,6 +1,6 @@
-//! Who acts: what is known of whoever made a connection, and what that one may do.
+//! Who acts: what is known of whoever made a connection, or a call with a token, and what that one may do.
 
-use super::{error_details::Failure, uniform};
+use super::{bearer, error_details::Failure, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
     Certified, Identity, Role,
@@ -32,19 +32,37 @@ pub enum Actor {
 impl From<Option<Certified>> for Actor {
     fn from(certified: Option<Certified>) -> Self {
         certified.map_or(Self::Stranger, |Certified { identity, serial, not_after }| {
-            Self::Known(Known { identity: Arc::new(identity), expires: not_after, serial: serial.into() })
+            Self::Known(Known {
+                identity: Arc::new(identity),
+                expires: not_after,
+                serial: Some(serial.into()),
+            })
         })
     }
 }
 
-/// Somebody with a certificate.
+/// Somebody with a certificate, or with a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub identity: Arc<Identity>,
-    /// From then on the certificate says nothing.
+    /// From then on the certificate, or the token, says nothing.
     pub expires: Wall,
-    /// The certificate's serial number.
-    pub serial: Arc<str>,
+    /// The certificate's serial number; `None` of whom a token names.
+    pub serial: Option<Arc<str>>,
+}
+
+impl Known {
+    pub(super) fn expired(&self) -> Failure {
+        match self.serial {
+            Some(_) => expired(&self.identity.role),
+            None => bearer::expired(),
+        }
+    }
+}
+
+/// May whoever reaches the server call the method with this path? Then nobody is asked who it is.
+pub(super) fn is_open(path: &str) -> bool {
+    permissions::row_of(path).is_some_and(|row| row.callers == Callers::Anyone)
 }
 
 impl Actor {
@@ -53,7 +71,7 @@ impl Actor {
         request.extensions().get().cloned().unwrap_or(Self::Stranger)
     }
 
-    /// As its certificate says; `None` where nobody showed one.
+    /// As its certificate or its token says; `None` where nobody showed one.
     pub fn role(&self) -> Option<&Role> {
         match self {
             Self::Known(known) => Some(&known.identity.role),
@@ -63,8 +81,7 @@ impl Actor {
 
     /// May it call the method with this path? What its messages name is for the handler.
     pub(super) fn may_call(&self, path: &str, now: Wall) -> Result<(), Failure> {
-        let row = permissions::row_of(path);
-        if row.is_some_and(|row| row.callers == Callers::Anyone) {
+        if is_open(path) {
             return Ok(());
         }
         let known = match self {
@@ -74,9 +91,9 @@ impl Actor {
         };
         let role = &known.identity.role;
         if known.expires <= now {
-            return Err(expired(role));
+            return Err(known.expired());
         }
-        let callers = row.ok_or_else(uniform::no_such_method)?.callers;
+        let callers = permissions::row_of(path).ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
             return Ok(());
         }
@@ -86,11 +103,11 @@ impl Actor {
     }
 
     /// For how long it may go on with what it may do now, and who it is; `None`: without end.
-    pub(super) fn lasts(&self, now: Wall) -> Option<(Duration, Role)> {
+    pub(super) fn lasts(&self, now: Wall) -> Option<(Duration, Known)> {
         match self {
             Self::Known(known) => {
                 let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
-                Some((Duration::from_millis(left).min(A_YEAR), known.identity.role.clone()))
+                Some((Duration::from_millis(left).min(A_YEAR), known.clone()))
             }
             Self::Unchecked | Self::Stranger => None,
         }
@@ -122,16 +139,17 @@ impl Actor {
 
 fn identity_required() -> Failure {
     let message = "this server asks who calls, and no identity was shown: call with a certificate, which 'evmesh enrol \
-                   TOKEN --identity DIR' gets, or with a driver's token; who runs the network gives either";
+                   TOKEN --identity DIR' gets, or with a driver's or an operator's token ('evmesh driver login'); who runs \
+                   the network gives either";
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
-pub(super) fn expired(role: &Role) -> Failure {
+fn expired(role: &Role) -> Failure {
     let message = format!("the certificate of {role} has expired; renew it, or enrol again");
     refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message))
 }
 
-fn refused(why: &'static str, failure: Failure) -> Failure {
+pub(super) fn refused(why: &'static str, failure: Failure) -> Failure {
     metrics::counter!("evmesh_server_refused_total", "why" => why).increment(1);
     failure
 }

@@ -2,7 +2,7 @@
 //! nobody reads, or whose server stops, is ended.
 
 use super::{
-    actor,
+    actor::{Actor, Known},
     connection::{Account, Untaken},
     error_details::{Failure, RETRY_AFTER},
     tally::Tally,
@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use identity::Role;
 use std::{
     any::Any,
     pin::Pin,
@@ -91,13 +90,13 @@ impl http_body::Body for Whole {
     }
 }
 
-/// A stream's answers. It keeps `place` until its end. It ends where its reader is `slow`, or where it may not be
-/// `silent` for longer than that.
+/// A stream's answers, for who opened it. It keeps `place` until its end. It ends where its reader is `slow`, or where
+/// it may not be `silent` for longer than that.
 pub(super) fn stream(
     response: Response,
     tally: Tally,
     account: Account,
-    place: impl Any + Send,
+    (place, actor): (impl Any + Send, &Actor),
     (slow, silent): (Duration, Option<Duration>),
     stopping: &Shutdown,
 ) -> Response {
@@ -109,8 +108,8 @@ pub(super) fn stream(
         tokio::spawn(let_go_if_slow(Arc::downgrade(&open), slow, account.clone()));
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
-        let lasts = account.shown().actor().lasts(crate::now().wall);
-        let allowed = lasts.map(|(lasts, role)| (Box::pin(tokio::time::sleep(lasts)), role));
+        let lasts = actor.lasts(crate::now().wall);
+        let allowed = lasts.map(|(lasts, known)| (Box::pin(tokio::time::sleep(lasts)), known));
         let rest = Pieces::default();
         Body::new(Answers { open, stopped, silent, allowed, account, rest, untaken: None, ended: false })
     })
@@ -123,8 +122,8 @@ struct Answers {
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Until when its caller's certificate says who that is, and who.
-    allowed: Option<(Pin<Box<Sleep>>, Role)>,
+    /// Until when its caller's certificate or token says who that is, and who.
+    allowed: Option<(Pin<Box<Sleep>>, Known)>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.
     rest: Pieces,
@@ -168,7 +167,7 @@ impl http_body::Body for Answers {
         let expired = this
             .allowed
             .as_mut()
-            .and_then(|(until, role)| until.as_mut().poll(cx).is_ready().then(|| actor::expired(role)));
+            .and_then(|(until, known)| until.as_mut().poll(cx).is_ready().then(|| known.expired()));
         // What the stream has to say comes first, a last word on the way down included.
         let next = match expired {
             Some(failure) => Poll::Ready(Some(Ok(Frame::trailers(last_word(failure.into()))))),

@@ -3,6 +3,7 @@
 mod actor;
 mod address;
 mod answer;
+mod bearer;
 mod call_error;
 mod caller;
 mod circuit_breaker;
@@ -37,7 +38,7 @@ pub use deadline::Deadline;
 pub use error_details::{DOMAIN, Failure, RETRY_AFTER, reason, retry_after, with_causes};
 pub use identity::{Expected, Role};
 pub use listen::{BindError, InvalidListen, Listen, Listener};
-pub use security::{IdentityError, Security, SecurityOptions};
+pub use security::{IdentityError, Security, SecurityOptions, TokenOptions};
 pub use server::{GrpcServer, REQUEST_CODING, ServeError};
 pub use server_options::ServerOptions;
 pub use stack::Stack;
