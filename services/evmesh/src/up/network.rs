@@ -59,8 +59,11 @@ impl Network {
             ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
-        let of_central =
-            central::Options { security: protection.of("central/main")?, ..role("central", flags)? };
+        let of_central = central::Options {
+            security: protection.of("central/main")?,
+            tokens: protection.tokens(),
+            ..role("central", flags)?
+        };
         let central = central::Service::bind(of_central).await.because()?;
 
         let mut points = Vec::new();
@@ -76,6 +79,7 @@ impl Network {
             flags.extend(kafka.clone());
             let of_engine = engine::Options {
                 security: protection.of(&format!("charge-point/{id}/engine"))?,
+                tokens: protection.tokens(),
                 ..role("engine", flags)?
             };
             let engine = engine::Service::bind(of_engine).await;

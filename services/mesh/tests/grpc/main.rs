@@ -7,4 +7,5 @@ mod half_sent;
 mod identities;
 mod permissions;
 mod server;
+mod tokens;
 mod untaken;
