@@ -38,7 +38,7 @@ fn begun() -> (TempDir, String) {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
 fn token(data: &str, whose: &[&str]) -> String {

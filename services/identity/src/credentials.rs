@@ -5,6 +5,7 @@ use crate::{
     Certified, Identity, Misnamed, TrustDomain,
     authority::trust_domain_of,
     folder::{CERTIFICATE, CORE, KEY, NETWORK, TOKEN},
+    stamp::{Stamp, stamp},
     token::{InvalidToken, MAX_TOKEN_BYTES, claimed},
 };
 use rustls::{
@@ -19,10 +20,8 @@ use rustls::{
 use std::{
     fmt, fs,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::SystemTime,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
@@ -69,8 +68,6 @@ struct Newest {
     unusable: Option<Stamps>,
 }
 
-/// Which file it is, when it was last written, and how long it is.
-pub(crate) type Stamp = (u64, SystemTime, u64);
 type Stamps = [Option<Stamp>; FILES.len()];
 
 /// What the files say.
@@ -160,11 +157,6 @@ impl Credentials {
 
 fn stamps(folder: &Path) -> Stamps {
     FILES.map(|file| stamp(&folder.join(file)))
-}
-
-pub(crate) fn stamp(file: &Path) -> Option<Stamp> {
-    let file = fs::metadata(file).ok()?;
-    Some((file.ino(), file.modified().ok()?, file.len()))
 }
 
 /// What all of this is encrypted with. Named, since which one is chosen by itself depends on other crates' features.

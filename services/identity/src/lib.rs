@@ -17,6 +17,7 @@ mod hosts;
 mod name;
 pub mod permissions;
 mod request;
+mod stamp;
 mod tls;
 pub mod token;
 

@@ -1,5 +1,5 @@
-//! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`), `tokens`, the key that
-//! signs people's tokens, and `identities`, those that a network begins with.
+//! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`), `tokens`, the key
+//! that signs people's tokens, and `identities`, those that a network begins with.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.

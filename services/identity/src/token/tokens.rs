@@ -3,7 +3,7 @@
 use super::{InvalidKeys, InvalidToken, Keys, MAX_KEYS_BYTES, Named, Rules};
 use crate::{
     TrustDomain,
-    credentials::{Stamp, stamp},
+    stamp::{Stamp, stamp},
 };
 use domain::Wall;
 use std::{

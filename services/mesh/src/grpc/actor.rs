@@ -1,10 +1,11 @@
 //! Who acts: what is known of whoever made a connection, or a call with a token, and what that one may do.
 
-use super::{bearer, error_details::Failure, uniform};
+use super::{error_details::Failure, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
     Certified, Identity, Role,
     permissions::{self, Callers},
+    token::InvalidToken,
 };
 use std::{
     sync::{Arc, OnceLock},
@@ -55,7 +56,7 @@ impl Known {
     pub(super) fn expired(&self) -> Failure {
         match self.serial {
             Some(_) => expired(&self.identity.role),
-            None => bearer::expired(),
+            None => bearer_refused(InvalidToken::Expired),
         }
     }
 }
@@ -139,8 +140,8 @@ impl Actor {
 
 fn identity_required() -> Failure {
     let message = "this server asks who calls, and no identity was shown: call with a certificate, which 'evmesh enrol \
-                   TOKEN --identity DIR' gets, or with a driver's or an operator's token ('evmesh driver login'); who runs \
-                   the network gives either";
+                   TOKEN --identity DIR' gets, or with a driver's or an operator's token ('evmesh driver login'); who \
+                   runs the network gives either";
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
@@ -149,7 +150,31 @@ fn expired(role: &Role) -> Failure {
     refused("expired", Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message))
 }
 
-pub(super) fn refused(why: &'static str, failure: Failure) -> Failure {
+pub(super) fn bearer_not_taken() -> Failure {
+    let message = "this server takes no tokens; call it with a certificate";
+    refused("bearer", Failure::new(Code::Unauthenticated, "BEARER_NOT_TAKEN", message))
+}
+
+pub(super) fn bearer_refused(why: InvalidToken) -> Failure {
+    use InvalidToken::{Early, Expired, Foreign, Form, Nobody, Signature};
+    let (code, reason) = match why {
+        Form | Signature | Nobody => (Code::Unauthenticated, "BEARER_INVALID"),
+        Foreign => (Code::Unauthenticated, "BEARER_FOREIGN"),
+        Expired => (Code::Unauthenticated, "BEARER_EXPIRED"),
+        Early => (Code::Unauthenticated, "BEARER_EARLY"),
+    };
+    let advice = match why {
+        Form | Signature => "get another one from who gives them, and pass it on whole",
+        Nobody => "ask who gives the tokens",
+        Foreign => "use the one that was given for this network",
+        Expired => "get another one, and log in again",
+        Early => "wait, or see to the clocks",
+    };
+    let message = format!("the token that this call came with {why}; {advice}");
+    refused("bearer", Failure::new(code, reason, message))
+}
+
+fn refused(why: &'static str, failure: Failure) -> Failure {
     metrics::counter!("evmesh_server_refused_total", "why" => why).increment(1);
     failure
 }

@@ -1,7 +1,7 @@
 //! The tokens with which calls come, on one connection whose caller shows no certificate.
 
 use super::{
-    actor::{Actor, Known, refused},
+    actor::{Actor, Known, bearer_not_taken, bearer_refused},
     error_details::Failure,
 };
 use domain::Wall;
@@ -11,7 +11,6 @@ use identity::{
     token::{InvalidToken, Keys, Tokens},
 };
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tonic::Code;
 
 const SCHEME: &str = "Bearer ";
 
@@ -51,9 +50,9 @@ impl Bearers {
         let Some(word) = words.next() else { return Ok(Actor::Stranger) };
         let Some(token) = word.to_str().ok().and_then(bearer) else { return Ok(Actor::Stranger) };
         if words.next().is_some() {
-            return Err(invalid(InvalidToken::Form));
+            return Err(bearer_refused(InvalidToken::Form));
         }
-        let Some(tokens) = self.tokens.get() else { return Err(not_taken()) };
+        let Some(tokens) = self.tokens.get() else { return Err(bearer_not_taken()) };
         let (hash, keys) = (sha256(token.as_bytes()), tokens.keys());
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(checked) = &*newest
@@ -62,7 +61,7 @@ impl Bearers {
         {
             return Ok(Actor::Known(checked.known.clone()));
         }
-        let named = tokens.verify(token, &keys, now).map_err(invalid)?;
+        let named = tokens.verify(token, &keys, now).map_err(bearer_refused)?;
         let identity = Arc::new(named.identity(tokens.trust_domain()));
         let known = Known { identity, expires: named.not_after, serial: None };
         *newest = Some(Checked { token: hash, keys, known: known.clone() });
@@ -74,28 +73,4 @@ impl Bearers {
 fn bearer(word: &str) -> Option<&str> {
     let (scheme, token) = word.split_at_checked(SCHEME.len())?;
     scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim())
-}
-
-fn not_taken() -> Failure {
-    let message = "this server takes no tokens; call it with a certificate";
-    refused("bearer", Failure::new(Code::Unauthenticated, "BEARER_NOT_TAKEN", message))
-}
-
-fn invalid(why: InvalidToken) -> Failure {
-    let (reason, advice) = match why {
-        InvalidToken::Form | InvalidToken::Signature => {
-            ("BEARER_INVALID", "get another one from who gives them, and pass it on whole")
-        }
-        InvalidToken::Nobody => ("BEARER_INVALID", "ask who gives the tokens"),
-        InvalidToken::Foreign => ("BEARER_FOREIGN", "use the one that was given for this network"),
-        InvalidToken::Expired => ("BEARER_EXPIRED", "get another one, and log in again"),
-        InvalidToken::Early => ("BEARER_EARLY", "wait, or see to the clocks"),
-    };
-    let message = format!("the token that this call came with {why}; {advice}");
-    refused("bearer", Failure::new(Code::Unauthenticated, reason, message))
-}
-
-/// It was valid, and is no more.
-pub(super) fn expired() -> Failure {
-    invalid(InvalidToken::Expired)
 }
