@@ -8,8 +8,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -85,14 +87,20 @@ func main() {
 	}
 }
 
-// protectionBy an identity, a folder of 'evmesh registry issue', which says who calls, and whom it believes; or none.
-func protectionBy(identity string) (credentials.TransportCredentials, error) {
+// bearer is the token that goes with each call.
+type bearer string
+
+func (token bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(token)}, nil
+}
+
+// RequireTransportSecurity keeps it from ever going in plain text.
+func (bearer) RequireTransportSecurity() bool { return true }
+
+// protectionBy an identity, a folder of who calls, by a certificate or by a token, and whom it believes; or none.
+func protectionBy(identity string) ([]grpc.DialOption, error) {
 	if identity == "" {
-		return insecure.NewCredentials(), nil
-	}
-	own, err := tls.LoadX509KeyPair(filepath.Join(identity, "certificate.pem"), filepath.Join(identity, "key.pem"))
-	if err != nil {
-		return nil, err
+		return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
 	}
 	core, err := os.ReadFile(filepath.Join(identity, "core.pem"))
 	if err != nil {
@@ -102,7 +110,21 @@ func protectionBy(identity string) (credentials.TransportCredentials, error) {
 	if !roots.AppendCertsFromPEM(core) {
 		return nil, fmt.Errorf("core.pem of %s has no certificate", identity)
 	}
-	return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots}), nil
+	certificate := filepath.Join(identity, "certificate.pem")
+	if _, err := os.Stat(certificate); errors.Is(err, fs.ErrNotExist) {
+		token, err := os.ReadFile(filepath.Join(identity, "token"))
+		if err != nil {
+			return nil, err
+		}
+		protection := grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots}))
+		return []grpc.DialOption{protection, grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(token))))}, nil
+	}
+	own, err := tls.LoadX509KeyPair(certificate, filepath.Join(identity, "key.pem"))
+	if err != nil {
+		return nil, err
+	}
+	protection := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots})
+	return []grpc.DialOption{grpc.WithTransportCredentials(protection)}, nil
 }
 
 func run(ctx context.Context, opts options) (result outcome, err error) {
@@ -110,7 +132,7 @@ func run(ctx context.Context, opts options) (result outcome, err error) {
 	if err != nil {
 		return result, err
 	}
-	connection, err := grpc.NewClient(opts.central, grpc.WithTransportCredentials(protection))
+	connection, err := grpc.NewClient(opts.central, protection...)
 	if err != nil {
 		return result, err
 	}

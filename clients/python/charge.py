@@ -32,11 +32,15 @@ def say(text: str) -> None:
 
 
 def channel_to(central: str, identity: str | None) -> grpc.Channel:
-    """In plain text, or with an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes."""
+    """In plain text, or with an identity: a folder of who calls, by a certificate or by a token, and whom it believes."""
     if identity is None:
         return grpc.insecure_channel(central)
     folder = pathlib.Path(identity)
-    core, key, certificate = ((folder / name).read_bytes() for name in ("core.pem", "key.pem", "certificate.pem"))
+    core = (folder / "core.pem").read_bytes()
+    if not (folder / "certificate.pem").exists():
+        token = grpc.access_token_call_credentials((folder / "token").read_text().strip())
+        return grpc.secure_channel(central, grpc.composite_channel_credentials(grpc.ssl_channel_credentials(core), token))
+    key, certificate = ((folder / name).read_bytes() for name in ("key.pem", "certificate.pem"))
     return grpc.secure_channel(central, grpc.ssl_channel_credentials(core, key, certificate))
 
 

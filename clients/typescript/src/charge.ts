@@ -3,12 +3,12 @@
 // People read stderr; the last line on stdout is one JSON object with what came of it.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { create } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { DriverService, RequestChargeRequestSchema } from "../gen/evmesh/driver/v1/driver_service_pb.js";
 import { type Session, SessionOutcome, SessionState } from "../gen/evmesh/network/v1/session_pb.js";
@@ -106,12 +106,22 @@ async function follow(central: Central, session: Session): Promise<Session> {
   return session;
 }
 
-/** In plain text, or with an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes. */
-function connection(): Pick<GrpcTransportOptions, "baseUrl" | "nodeOptions"> {
+/** In plain text, or with an identity: a folder of who calls, by a certificate or by a token, and whom it believes. */
+function connection(): Pick<GrpcTransportOptions, "baseUrl" | "nodeOptions" | "interceptors"> {
   const { central, identity } = options;
   if (identity === undefined) return { baseUrl: `http://${central}` };
-  const [ca, cert, key] = ["core.pem", "certificate.pem", "key.pem"].map((name) => readFileSync(join(identity, name)));
-  return { baseUrl: `https://${central}`, nodeOptions: { ca, cert, key } };
+  const baseUrl = `https://${central}`;
+  const read = (name: string) => readFileSync(join(identity, name), "utf8");
+  const ca = read("core.pem");
+  if (existsSync(join(identity, "certificate.pem"))) {
+    return { baseUrl, nodeOptions: { ca, cert: read("certificate.pem"), key: read("key.pem") } };
+  }
+  const token = read("token").trim();
+  const bearer: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+  return { baseUrl, nodeOptions: { ca }, interceptors: [bearer] };
 }
 
 async function main(): Promise<void> {

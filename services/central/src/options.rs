@@ -5,7 +5,7 @@ use domain::{Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
-    grpc::{Address, Listen, SecurityOptions, ServerOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions, TokenOptions},
     kafka::KafkaOptions,
     seconds,
 };
@@ -73,6 +73,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub security: SecurityOptions,
+
+    #[command(flatten)]
+    pub tokens: TokenOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

@@ -66,6 +66,7 @@ impl Service {
         options.rules.config()?; // what is wrong with it is said before anything is taken
         options.kafka.protect(options.security.identity.as_deref())?;
         let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
+        let security = security.taking(&options.tokens)?;
         let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
         let of_store = options.clone();
         let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));

@@ -3,7 +3,7 @@
 use crate::{
     csv,
     exit::Failure,
-    json,
+    json, login,
     output::{self, Format, Output},
     pages::Pages,
     remote::{Remote, order, security},
@@ -18,8 +18,9 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
-    grpc::{Address, Peer, SecurityOptions},
+    grpc::{Address, Peer, Role, SecurityOptions},
 };
+use std::path::PathBuf;
 
 /// What `evmesh driver` does. Without a word it is the app, whose flags no word takes.
 #[derive(Debug)]
@@ -78,6 +79,16 @@ pub(crate) enum Ask {
         #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
         output: Format,
     },
+
+    /// Keeps a token, read from stdin, as the driver's identity.
+    ///
+    /// Its folder has to have the network's core.pem; the token is put beside it (token, for its owner alone). It comes
+    /// from an identity provider, or from 'evmesh registry driver-token'.
+    Login {
+        /// The folder of the driver's identity.
+        #[arg(long, env = "EVMESH_IDENTITY", value_name = "DIR")]
+        identity: PathBuf,
+    },
 }
 
 /// Who asks, and where central is.
@@ -109,6 +120,9 @@ pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
         match ask {
             Ask::Stop { who, output } => stop(&who, output).await,
             Ask::Tickets { who, limit, output } => tickets(&who, limit, output).await,
+            Ask::Login { identity } => {
+                login::keep(&identity, "a driver", |role| matches!(role, Role::Driver(_)))
+            }
         }
     };
     tokio::select! {

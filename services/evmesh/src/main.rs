@@ -11,6 +11,7 @@ mod csv;
 mod driver_desk;
 mod exit;
 mod json;
+mod login;
 mod man_pages;
 mod operator;
 mod output;

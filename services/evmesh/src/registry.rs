@@ -1,6 +1,7 @@
 //! `evmesh registry`: who is who. By hand, without a server, here; what is asked of a server that runs is in `desk`.
 
 mod desk;
+mod tokens;
 
 pub(crate) use desk::{Enrol, enrol};
 
@@ -48,6 +49,17 @@ enum Command {
 
     /// Makes a token, with which somebody gets an identity: 'evmesh enrol'. It works once, for 15 minutes.
     Token(desk::Token),
+
+    /// Makes a token by which a driver calls, without a certificate: 'evmesh driver login'.
+    ///
+    /// Central takes it with --token-keys, as 'evmesh registry token-keys' prints them.
+    DriverToken(tokens::DriverToken),
+
+    /// Makes a token by which an operator or a viewer calls: 'evmesh operator login'. Admins have certificates.
+    OperatorToken(tokens::OperatorToken),
+
+    /// The public keys by which these tokens are checked: a JWKS, for --token-keys.
+    TokenKeys(tokens::TokenKeys),
 
     /// Who is enrolled, and until when.
     List(desk::List),
@@ -167,6 +179,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Command::Rotate(step) => rotate(&step),
         Command::Run(solo) => Box::pin(roles::registry(*solo)).await,
         Command::Token(token) => desk::token(token).await,
+        Command::DriverToken(token) => tokens::driver(token),
+        Command::OperatorToken(token) => tokens::operator(token),
+        Command::TokenKeys(data) => tokens::keys(data),
         Command::List(list) => desk::list(list).await,
         Command::Revoke(revoke) => desk::revoke(revoke).await,
         Command::Renew(renew) => desk::renew(renew).await,

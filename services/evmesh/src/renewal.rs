@@ -45,23 +45,24 @@ pub(crate) async fn keep_renewed(options: SecurityOptions) {
     let Ok(security) = security(&options) else { return }; // its role says so
     let Security::Identity { credentials, .. } = &security else { return };
     let credentials = credentials.clone();
+    let not_after = || credentials.not_after().unwrap_or(Wall::MAX); // whom a token names was not enrolled
     let registry = Remote::registry(&address, &Peers::new(security));
     let mut failures = 0;
-    let mut wait = at_start(mesh::now().wall, credentials.own().not_after, fastrand::f64());
+    let mut wait = at_start(mesh::now().wall, not_after(), fastrand::f64());
     loop {
         tokio::time::sleep(wait).await;
         match renew(folder, &registry).await {
             Ok(identity) => {
                 failures = 0;
-                tracing::info!(%identity, not_after = %timestamp(credentials.own().not_after), "renewed");
+                tracing::info!(%identity, not_after = %timestamp(not_after()), "renewed");
             }
             Err(failure) => {
                 failures += 1;
-                let (not_after, why) = (credentials.own().not_after, failure.sentence().unwrap_or_default());
+                let (not_after, why) = (not_after(), failure.sentence().unwrap_or_default());
                 tracing::warn!(not_after = %timestamp(not_after), "the identity is not renewed yet: {why}");
             }
         }
-        wait = next(mesh::now().wall, credentials.own().not_after, failures, fastrand::f64());
+        wait = next(mesh::now().wall, not_after(), failures, fastrand::f64());
     }
 }
 

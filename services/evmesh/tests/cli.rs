@@ -310,6 +310,8 @@ fn a_shell_completes_commands_and_flags() {
     }
     // Bash is there wherever cargo is used on Linux; the script is tried in it.
     let script = run(["completions", "bash"]).stdout;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ask");
     let complete = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let (count, word, before) = (words.len() - 1, words[words.len() - 1], words[words.len() - 2]);
@@ -317,7 +319,8 @@ fn a_shell_completes_commands_and_flags() {
             "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \
              \"${{COMPREPLY[@]}}\"\n"
         );
-        let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
+        std::fs::write(&file, ask).unwrap(); // it is longer than an argument may be
+        let output = Command::new("bash").arg("--norc").arg(&file).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };

@@ -112,7 +112,10 @@ fn serial(top: &Path, life: &Life, given: &evmesh_proto::registry::Credentials) 
     let at = top.join("given").join(&life.role);
     let files = Folder { core, network, certificate, key: life.request.key_pem() };
     folder::write(&at, &files).expect("it can be written");
-    identity::Credentials::open(&at).expect("it is whole").serial().to_string()
+    match identity::Credentials::open(&at).expect("it is whole").shows() {
+        identity::Shows::Certificate(serial) => serial.to_string(),
+        identity::Shows::Token(_) => panic!("it was enrolled"),
+    }
 }
 
 /// No answer came, or none that says whether anything was done.

@@ -148,11 +148,7 @@ impl Authority {
         let name = names.next().unwrap_or_default();
         let kind = [Kind::Core, Kind::Network].into_iter().find(|kind| name.starts_with(&name_prefix(*kind)));
         let kind = kind.ok_or(no_authority("its name does not say which one it is"))?;
-        let trust_domain = match uri_names(&certificate).unwrap_or_default()[..] {
-            [uri] => uri.strip_prefix("spiffe://").and_then(|name| name.parse().ok()),
-            _ => None,
-        };
-        let trust_domain = trust_domain.ok_or(no_authority("it names no trust domain"))?;
+        let trust_domain = trust_domain_of(&certificate).ok_or(no_authority("it names no trust domain"))?;
         let not_after = certificate.validity().not_after.timestamp();
         let key = read_key(key_pem)?;
         if key.subject_public_key_info() != certificate.public_key().raw {
@@ -263,6 +259,14 @@ fn serial() -> Result<[u8; 16], AuthorityError> {
     getrandom::fill(&mut serial)?;
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(serial)
+}
+
+/// The network of an authority's certificate.
+pub(crate) fn trust_domain_of(certificate: &X509Certificate<'_>) -> Option<TrustDomain> {
+    match uri_names(certificate).unwrap_or_default()[..] {
+        [uri] => uri.strip_prefix("spiffe://").and_then(|name| name.parse().ok()),
+        _ => None,
+    }
 }
 
 fn before(now: Wall, leeway: Duration) -> Wall {

@@ -1,10 +1,14 @@
 //! A role's own identity: a folder, as [`folder`](crate::folder) writes it, which is read again when it changes. A
-//! renewal replaces the certificate alone, so that the folder is whole at any moment.
+//! renewal replaces the certificate alone, or the token, so that the folder is whole at any moment.
 
 use crate::{
-    Certified, Identity, Misnamed,
-    folder::{CERTIFICATE, CORE, KEY, NETWORK},
+    Certified, Identity, Misnamed, TrustDomain,
+    authority::trust_domain_of,
+    folder::{CERTIFICATE, CORE, KEY, NETWORK, TOKEN},
+    stamp::{Stamp, stamp},
+    token::{InvalidToken, MAX_TOKEN_BYTES, claimed},
 };
+use domain::Wall;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -16,13 +20,13 @@ use rustls::{
 };
 use std::{
     fmt, fs,
-    os::unix::fs::MetadataExt as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::SystemTime,
 };
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-const FILES: [&str; 4] = [CERTIFICATE, KEY, CORE, NETWORK];
+const FILES: [&str; 5] = [CERTIFICATE, KEY, CORE, NETWORK, TOKEN];
 
 /// A folder is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,8 @@ enum Problem {
     OtherKey,
     #[error("{CERTIFICATE}: {0}")]
     Misnamed(#[from] Misnamed),
+    #[error("{TOKEN} {0}")]
+    Token(#[from] InvalidToken),
     #[error("it is {0} now, and a role stays who it is")]
     Another(Identity),
 }
@@ -63,18 +69,38 @@ struct Newest {
     unusable: Option<Stamps>,
 }
 
-/// Which file it is, when it was last written, and how long it is.
-type Stamps = [Option<(u64, SystemTime, u64)>; FILES.len()];
+type Stamps = [Option<Stamp>; FILES.len()];
 
 /// What the files say.
 pub(crate) struct Loaded {
-    pub(crate) own: Certified,
-    serial: Arc<str>,
-    pub(crate) key: Arc<CertifiedKey>,
+    pub(crate) own: Identity,
+    shows: Shows,
+    /// When its certificate ends; `None` of whom a token names.
+    not_after: Option<Wall>,
+    /// That of its certificate; `None` of whom a token names.
+    pub(crate) key: Option<Arc<CertifiedKey>>,
     pub(crate) core: Arc<RootCertStore>,
     pub(crate) network: Arc<RootCertStore>,
     /// By TLS 1.3 alone, and by 1.2 too.
     pub(crate) for_callers: [OnceLock<Arc<ServerConfig>>; 2],
+}
+
+/// By what a role shows who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Shows {
+    /// A certificate with this serial number, as it connects.
+    Certificate(Arc<str>),
+    /// This token, with each call.
+    Token(Arc<str>),
+}
+
+impl fmt::Debug for Shows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(serial) => f.debug_tuple("Certificate").field(serial).finish(),
+            Self::Token(_) => f.write_str("Token"),
+        }
+    }
 }
 
 impl fmt::Debug for Loaded {
@@ -93,14 +119,19 @@ impl Credentials {
         Ok(Self(Arc::new(Shared { folder: folder.to_owned(), newest })))
     }
 
-    /// Who this is, and until when.
-    pub fn own(&self) -> Certified {
+    /// Who this is.
+    pub fn own(&self) -> Identity {
         self.newest().own.clone()
     }
 
-    /// Which certificate it is.
-    pub fn serial(&self) -> Arc<str> {
-        self.newest().serial.clone()
+    /// By what it shows that now.
+    pub fn shows(&self) -> Shows {
+        self.newest().shows.clone()
+    }
+
+    /// When its certificate ends; `None` of whom a token names.
+    pub fn not_after(&self) -> Option<Wall> {
+        self.newest().not_after
     }
 
     /// As the files are now. Where they cannot be used, as they were.
@@ -108,15 +139,15 @@ impl Credentials {
         let now = stamps(&self.0.folder);
         let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.stamps != now {
-            let own = &newest.loaded.own.identity;
-            let read = Loaded::read(&self.0.folder).and_then(|loaded| match loaded.own.identity == *own {
+            let own = &newest.loaded.own;
+            let read = Loaded::read(&self.0.folder).and_then(|loaded| match loaded.own == *own {
                 true => Ok(loaded),
-                false => Err(Problem::Another(loaded.own.identity)),
+                false => Err(Problem::Another(loaded.own)),
             });
             match read {
                 Ok(loaded) => {
-                    let Certified { identity, serial, .. } = &loaded.own;
-                    tracing::info!(%identity, serial, "the identity's files have changed; they count from now on");
+                    let Loaded { own: identity, shows, .. } = &loaded;
+                    tracing::info!(%identity, ?shows, "the identity's files have changed; they count from now on");
                     *newest = Newest { stamps: now, loaded: Arc::new(loaded), unusable: None };
                 }
                 // Tried again each time: that they cannot be read may pass.
@@ -133,10 +164,7 @@ impl Credentials {
 }
 
 fn stamps(folder: &Path) -> Stamps {
-    FILES.map(|file| {
-        let file = fs::metadata(folder.join(file)).ok()?;
-        Some((file.ino(), file.modified().ok()?, file.len()))
-    })
+    FILES.map(|file| stamp(&folder.join(file)))
 }
 
 /// What all of this is encrypted with. Named, since which one is chosen by itself depends on other crates' features.
@@ -162,24 +190,60 @@ impl Loaded {
             }
             Ok::<_, Problem>(Arc::new(roots))
         };
+        // Where both are, the certificate counts, as it does at a server.
+        let by_token = folder.join(TOKEN).exists() && !folder.join(CERTIFICATE).exists();
+        if by_token {
+            let (core, token) = (certificates(CORE)?, token(folder)?);
+            // Whom a token calls is central: the other authority's certificate may be missing.
+            let network = match folder.join(NETWORK).exists() {
+                true => authority(NETWORK)?,
+                false => Arc::new(RootCertStore::empty()),
+            };
+            return Ok(Self {
+                own: claimed(&token)?.identity(&network_of(&core[0])?),
+                shows: Shows::Token(token.into()),
+                not_after: None,
+                key: None,
+                core: authority(CORE)?,
+                network,
+                for_callers: Default::default(),
+            });
+        }
         let chain = certificates(CERTIFICATE)?;
-        let own = Certified::read(&chain[0])?;
+        let Certified { identity, serial, not_after } = Certified::read(&chain[0])?;
         let key = PrivateKeyDer::from_pem_file(folder.join(KEY))
             .map_err(|error| Problem::File(KEY, words(&error)))?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => Problem::OtherKey,
             error => Problem::File(KEY, error.to_string()),
         })?;
-        let serial = own.serial.as_str().into();
         Ok(Self {
-            own,
-            serial,
-            key: Arc::new(key),
+            own: identity,
+            shows: Shows::Certificate(serial.into()),
+            not_after: Some(not_after),
+            key: Some(Arc::new(key)),
             core: authority(CORE)?,
             network: authority(NETWORK)?,
             for_callers: Default::default(),
         })
     }
+}
+
+/// A token with what a person's shell or editor put behind it left out.
+fn token(folder: &Path) -> Result<String, Problem> {
+    let read = || -> io::Result<String> {
+        let (most, mut text) = (u64::try_from(MAX_TOKEN_BYTES).unwrap_or(u64::MAX), String::new());
+        fs::File::open(folder.join(TOKEN))?.take(most.saturating_add(2)).read_to_string(&mut text)?;
+        Ok(text.trim().to_owned())
+    };
+    read().map_err(|error| Problem::File(TOKEN, error.to_string()))
+}
+
+/// The network of the core authority, which a token does not name.
+fn network_of(core: &[u8]) -> Result<TrustDomain, Problem> {
+    let certificate = X509Certificate::from_der(core).ok();
+    let named = certificate.and_then(|(_, certificate)| trust_domain_of(&certificate));
+    named.ok_or_else(|| Problem::File(CORE, "it is no authority of a network's".to_owned()))
 }
 
 /// The library's own words have a value's debugging form in them.

@@ -20,6 +20,9 @@ pub const KEY: &str = "key.pem";
 /// Where the registry is, HOST:PORT, that gave it and renews it; not there in an identity that was given by hand.
 pub const REGISTRY: &str = "registry";
 
+/// The owner's token, where that says who it is instead of a certificate with its key: a person's.
+pub const TOKEN: &str = "token";
+
 /// Of a mode, what lets in others than the owner.
 const OTHERS: u32 = 0o077;
 

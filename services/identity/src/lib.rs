@@ -4,6 +4,7 @@
 //! - [`Authority`]: vouches for names; [`Request`]: a key, and the question for a certificate over it;
 //! - [`EnrolmentToken`]: the word with which somebody gets an identity from the registry;
 //! - [`folder`]: where certificates and keys lie;
+//! - [`token`]: who somebody is by a word of an identity provider's, or of the registry's;
 //! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own;
 //! - [`SealingSecret`], [`SealingKey`]: what a charge point tells on a topic, sealed;
 //! - [`permissions`]: the one table of who may call which method, and in whose name.
@@ -18,13 +19,15 @@ mod name;
 pub mod permissions;
 mod request;
 mod seal;
+mod stamp;
 mod tls;
+pub mod token;
 
 pub use authority::{
     AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, are_authorities, is_for, named_in,
 };
 pub use certificate::{Certified, Misnamed};
-pub use credentials::{Credentials, UnusableIdentity};
+pub use credentials::{Credentials, Shows, UnusableIdentity};
 pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerprint, sha256};
 pub use hosts::{InvalidHosts, MAX_HOSTS, check_hosts};
 pub use name::{Identity, InvalidIdentity, InvalidTrustDomain, Role, TrustDomain};

@@ -1,5 +1,5 @@
 //! How both sides of a connection prove who they are: TLS 1.3, each with a certificate of its network; a caller may
-//! show none, and is a stranger then.
+//! show none, and is a stranger then, unless its calls come with a token.
 //!
 //! No session is resumed: that would skip what is checked here. Which of the two authorities vouches for a certificate
 //! must fit what it names, so that who has the registry's key makes no central. An authority signs what it vouches for
@@ -80,6 +80,8 @@ impl Credentials {
     /// `tls12`: by TLS 1.2 too, of a caller that has no newer one.
     pub fn server_config(&self, tls12: bool) -> Result<Arc<ServerConfig>, Error> {
         let loaded = self.newest();
+        let key = loaded.key.clone();
+        let key = key.ok_or_else(|| Error::General("a token names nobody who can be called".to_owned()))?;
         let made = &loaded.for_callers[usize::from(tls12)];
         if let Some(config) = made.get() {
             return Ok(config.clone());
@@ -88,7 +90,7 @@ impl Credentials {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(if tls12 { ALL_VERSIONS } else { &TLS13_ALONE })?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(loaded.key.clone())));
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -98,14 +100,15 @@ impl Credentials {
     /// For a connection that goes out, to somebody who has to be that.
     pub fn client_config(&self, expected: Expected) -> Result<Arc<ClientConfig>, Error> {
         let loaded = self.newest();
-        let builder = ClientConfig::builder_with_provider(provider());
-        let key = loaded.key.clone();
         let verifier = FarSide::new(Of::Network(Trust::of(&loaded), expected));
-        let mut config = builder
+        let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&TLS13_ALONE)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match loaded.key.clone() {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
@@ -146,7 +149,7 @@ struct Trust {
 impl Trust {
     fn of(loaded: &Loaded) -> Self {
         Self {
-            trust_domain: loaded.own.identity.trust_domain.clone(),
+            trust_domain: loaded.own.trust_domain.clone(),
             core: loaded.core.clone(),
             network: loaded.network.clone(),
         }

@@ -1,14 +1,20 @@
 //! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`; `rotation.rs` has what
-//! else there is for a while), and `identities`, those that a network begins with.
+//! else there is for a while), `tokens`, the key that signs people's tokens, and `identities`, those that a network
+//! begins with.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.
+
+mod tokens;
+
+pub use tokens::Token;
 
 use domain::{Name, Wall};
 use identity::{
     Authority, AuthorityError, Identity, KeyError, Kind, Request, Role, TrustDomain, check_hosts,
     folder::{self, CERTIFICATE, Folder, KEY, WriteError},
     named_in,
+    token::SignError,
 };
 use std::{
     fs, io,
@@ -66,6 +72,8 @@ pub enum DataError {
     Key { path: PathBuf, error: KeyError },
     #[error(transparent)]
     Issue(#[from] AuthorityError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
     #[error(transparent)]
     Write(#[from] WriteError),
 }
@@ -154,6 +162,7 @@ impl Data {
             folder::write_file(&at, KEY, &authority.key_pem())?;
             folder::write_file(&at, CERTIFICATE, authority.certificate_pem())?;
         }
+        self.signer()?;
         let first = [
             ("registry", Role::Registry, &hosts[..]),
             ("central", Role::Central(central), &hosts[..]),

@@ -17,7 +17,7 @@ mod view;
 mod watching;
 
 pub use applicant::Applicant;
-pub use data::{Beginning, Data, DataError, Given, lifetime};
+pub use data::{Beginning, Data, DataError, Given, Token, lifetime};
 pub use error::Error;
 pub use options::Options;
 pub use owner::{Office, Registry};

@@ -79,7 +79,7 @@ impl Registry {
         let Actor::Known(known) = actor else { return Ok(()) };
         let enrolled = self.enrolments().get(&known.identity.role.to_string());
         let mut certificates = enrolled.iter().flat_map(|one| one.earlier.iter().chain([&one.newest]));
-        if certificates.any(|one| one.revoked.is_some() && *one.serial == *known.serial) {
+        if certificates.any(|one| one.revoked.is_some() && known.serial.as_deref() == Some(&*one.serial)) {
             return Err(denied(Denied::IdentityRevoked));
         }
         Ok(())

@@ -12,6 +12,7 @@ mod watch_panel;
 
 use crate::{
     exit::Failure,
+    login,
     output::{Format, Output},
     remote::{Remote, security},
 };
@@ -21,7 +22,7 @@ use keys::Keys;
 use lists::List;
 use mesh::{
     Shutdown,
-    grpc::{Address, SecurityOptions},
+    grpc::{Address, Role, SecurityOptions},
 };
 use orders::Order;
 
@@ -55,6 +56,19 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     #[command(flatten)]
+    Ask(Ask),
+
+    /// Keeps a token, read from stdin, as the identity of an operator or a viewer.
+    ///
+    /// The folder of --identity has to have the network's core.pem; the token is put beside it (token, for its owner
+    /// alone). It comes from an identity provider, or from 'evmesh registry operator-token'.
+    Login,
+}
+
+/// What is asked of central.
+#[derive(Debug, clap::Subcommand)]
+enum Ask {
+    #[command(flatten)]
     List(List),
 
     /// Follows the network until Ctrl-C: a panel on a terminal; elsewhere a line for every charge point, then one for
@@ -78,24 +92,34 @@ enum Command {
 
 /// Runs the command to its end, or until shutdown.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
+    let ask = match options.command {
+        Command::Ask(ask) => ask,
+        Command::Login => {
+            let folder = options.security.identity.as_deref();
+            let folder =
+                folder.ok_or_else(|| Failure::Usage("say which folder: --identity DIR".to_owned()))?;
+            let is = |role: &Role| matches!(role, Role::Viewer(_) | Role::Operator(_));
+            return login::keep(folder, "an operator or a viewer", is);
+        }
+    };
     let desk = Desk {
         central: Remote::central(&options.central, security(&options.security)?),
         output: options.output,
     };
     let warning = options.security.warning();
     let work = async {
-        match options.command {
-            Command::List(list) => desk.central.waited(list.print(&desk)).await,
-            Command::Audit(audit) => desk.central.waited(audit.run(&desk)).await,
-            Command::Keys(keys) => {
+        match ask {
+            Ask::List(list) => desk.central.waited(list.print(&desk)).await,
+            Ask::Audit(audit) => desk.central.waited(audit.run(&desk)).await,
+            Ask::Keys(keys) => {
                 let output = desk.output.of_no_list()?;
                 desk.central.waited(keys.run(&desk, output)).await
             }
-            Command::Order(order) => {
+            Ask::Order(order) => {
                 let output = desk.output.of_no_list()?;
                 desk.central.waited(order.give(&desk, output)).await
             }
-            Command::Watch { plain } => match desk.output.of_no_list()? {
+            Ask::Watch { plain } => match desk.output.of_no_list()? {
                 Output::Text if !plain && ui::is_terminal() => {
                     watch::show(&desk.central, warning, &shutdown).await
                 }

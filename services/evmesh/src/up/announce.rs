@@ -126,6 +126,11 @@ fn lines(network: &Network, protection: &Protection) -> Vec<(&'static str, Strin
         ("the network as it changes", operator("WatchNetwork")),
         ("every ticket", operator("ListTickets")),
     ];
+    if let Some(grpcurl) = protection.grpcurl_by_token() {
+        let request = r#"-d '{"driver_id": "101"}'"#;
+        let line = format!("{grpcurl} {request} {central} evmesh.driver.v1.DriverService/ListTickets");
+        lines.push(("that driver's tickets, by a token instead of a certificate", line));
+    }
     if let Some(point) = network.points.first() {
         let (id, engine) = (&point.id, point.engine_address());
         let as_admin = protection.grpcurl(ADMIN, NETWORK);

@@ -68,6 +68,7 @@ impl Network {
         let of_central = central::Options {
             security: protection.of("central/main")?,
             registry: registry.as_ref().map(|registry| registry.local_addr().into()),
+            tokens: protection.tokens(),
             ..role("central", flags)?
         };
         let central = central::Service::bind(of_central).await.because()?;
@@ -85,6 +86,7 @@ impl Network {
             flags.extend(kafka.clone());
             let of_engine = engine::Options {
                 security: protection.of(&format!("charge-point/{id}/engine"))?,
+                tokens: protection.tokens(),
                 ..role("engine", flags)?
             };
             let engine = engine::Service::bind(of_engine).await;

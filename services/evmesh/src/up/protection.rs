@@ -4,9 +4,10 @@ use super::{folder::Folder, options::Options};
 use crate::exit::{Because as _, Failure};
 use identity::{
     Role,
-    folder::{CERTIFICATE, KEY},
+    folder::{self, CERTIFICATE, CORE, KEY, TOKEN},
+    token::MAX_TOKEN_LIFETIME,
 };
-use mesh::grpc::SecurityOptions;
+use mesh::grpc::{SecurityOptions, TokenOptions};
 use registry::{Beginning, Data};
 use std::{
     fs,
@@ -24,6 +25,10 @@ pub(super) const ADMIN: &str = "admin/admin";
 pub(super) const DRIVERS: [&str; 2] = ["driver/101", "driver/102"];
 /// Those of them who are nobody's part of the network.
 const PEOPLE: [&str; 3] = [ADMIN, DRIVERS[0], DRIVERS[1]];
+/// The first of the drivers once more, by a token.
+const BY_TOKEN: &str = "by-token/driver/101";
+/// The keys by which central and the engines check tokens.
+const TOKEN_KEYS: &str = "token-keys.json";
 
 /// How the connections of a whole network are protected.
 #[derive(Debug)]
@@ -61,7 +66,24 @@ impl Protection {
         for name in PEOPLE {
             secured.of(name)?;
         }
+        secured.make_token()?;
         Ok(secured)
+    }
+
+    /// The token of the first driver, and the keys by which it is checked. It is another one at each start.
+    fn make_token(&self) -> Result<(), Failure> {
+        let Self::Secured { registry, identities, .. } = self else { return Ok(()) };
+        let role = DRIVERS[0].parse().because()?;
+        let token = registry.token(role, MAX_TOKEN_LIFETIME, mesh::now().wall).because()?;
+        registry.put_token(&token, &identities.join(BY_TOKEN)).because()?;
+        let keys = serde_json::to_string_pretty(&registry.token_keys().because()?).because()?;
+        folder::write_file(identities, TOKEN_KEYS, &keys).because()
+    }
+
+    /// Whose tokens central and the engines take.
+    pub(super) fn tokens(&self) -> TokenOptions {
+        let token_keys = self.identities().map(|all| all.join(TOKEN_KEYS));
+        TokenOptions { token_keys, ..TokenOptions::default() }
     }
 
     /// What the part of the network with this name is to be told: `central/main`. Its identity is made, or renewed.
@@ -118,5 +140,15 @@ impl Protection {
         let Some(all) = self.identities() else { return "-plaintext".to_owned() };
         let file = |file| all.join(name).join(file).display().to_string();
         format!("-cacert {} -cert {} -key {}", file(authority), file(CERTIFICATE), file(KEY))
+    }
+
+    /// How grpcurl is started as the first driver by its token, which it reads from the environment: others see the
+    /// words of a command. `None` in plain text.
+    pub(super) fn grpcurl_by_token(&self) -> Option<String> {
+        let folder = self.identities()?.join(BY_TOKEN);
+        let (token, core) = (folder.join(TOKEN), folder.join(CORE));
+        let (token, core) = (token.display(), core.display());
+        let header = "-expand-headers -H 'authorization: Bearer ${TOKEN}'";
+        Some(format!("TOKEN=\"$(cat {token})\" grpcurl -cacert {core} {header}"))
     }
 }

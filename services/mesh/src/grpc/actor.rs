@@ -1,10 +1,11 @@
-//! Who acts: what is known of whoever made a connection, and what that one may do.
+//! Who acts: what is known of whoever made a connection, or a call with a token, and what that one may do.
 
 use super::{error_details::Failure, refused::Refused, uniform};
 use domain::{ChargePointId, DriverId, Wall};
 use identity::{
     Certified, Identity, Role,
     permissions::{self, Callers},
+    token::InvalidToken,
 };
 use std::{
     future::Future,
@@ -30,16 +31,42 @@ pub enum Actor {
     Known(Known),
 }
 
-/// Somebody with a certificate.
+/// Somebody with a certificate, or with a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub identity: Arc<Identity>,
-    /// From then on the certificate says nothing.
+    /// From then on the certificate, or the token, says nothing.
     pub expires: Wall,
-    /// The certificate's serial number.
-    pub serial: Arc<str>,
+    /// The certificate's serial number; `None` of whom a token names.
+    pub serial: Option<Arc<str>>,
     /// Whose certificates are refused; this one among them, its word counts for nothing.
     pub refused: Refused,
+}
+
+impl Known {
+    fn is_revoked(&self) -> bool {
+        self.serial.as_ref().is_some_and(|serial| self.refused.has(serial))
+    }
+
+    /// Until its certificate is refused: for ever, mostly.
+    async fn revoked(&self) {
+        match &self.serial {
+            Some(serial) => self.refused.refuses(serial.clone()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn expired(&self) -> Failure {
+        match self.serial {
+            Some(_) => expired(&self.identity.role),
+            None => bearer_refused(InvalidToken::Expired),
+        }
+    }
+}
+
+/// May whoever reaches the server call the method with this path? Then nobody is asked who it is.
+pub(super) fn is_open(path: &str) -> bool {
+    permissions::row_of(path).is_some_and(|row| row.callers == Callers::Anyone)
 }
 
 /// What is said once somebody may not go on.
@@ -49,7 +76,8 @@ impl Actor {
     /// Whoever had a handshake, with a certificate or without.
     pub(super) fn of_handshake(certified: Option<Certified>, refused: Refused) -> Self {
         certified.map_or(Self::Stranger, |Certified { identity, serial, not_after: expires }| {
-            Self::Known(Known { identity: Arc::new(identity), expires, serial: serial.into(), refused })
+            let serial = Some(serial.into());
+            Self::Known(Known { identity: Arc::new(identity), expires, serial, refused })
         })
     }
 
@@ -58,7 +86,7 @@ impl Actor {
         request.extensions().get().cloned().unwrap_or(Self::Stranger)
     }
 
-    /// As its certificate says; `None` where nobody showed one.
+    /// As its certificate or its token says; `None` where nobody showed one.
     pub fn role(&self) -> Option<&Role> {
         match self {
             Self::Known(known) => Some(&known.identity.role),
@@ -68,8 +96,7 @@ impl Actor {
 
     /// May it call the method with this path? What its messages name is for the handler.
     pub(super) fn may_call(&self, path: &str, now: Wall) -> Result<(), Failure> {
-        let row = permissions::row_of(path);
-        if row.is_some_and(|row| row.callers == Callers::Anyone) {
+        if is_open(path) {
             return Ok(());
         }
         let known = match self {
@@ -78,13 +105,17 @@ impl Actor {
             Self::Known(known) => known,
         };
         let role = &known.identity.role;
-        if known.refused.has(&known.serial) {
+        if known.is_revoked() {
             return Err(refused("revoked", revoked(role)));
         }
         if known.expires <= now {
-            return Err(refused("expired", expired(role)));
+            let failure = known.expired();
+            return Err(match known.serial {
+                Some(_) => refused("expired", failure),
+                None => failure,
+            });
         }
-        let callers = row.ok_or_else(uniform::no_such_method)?.callers;
+        let callers = permissions::row_of(path).ok_or_else(uniform::no_such_method)?.callers;
         if callers.include(role) {
             return Ok(());
         }
@@ -97,12 +128,11 @@ impl Actor {
     pub(super) fn ends(&self, now: Wall) -> Option<Ends> {
         let Self::Known(known) = self else { return None };
         let left = u64::try_from(known.expires.0.saturating_sub(now.0)).unwrap_or(0);
-        let (left, role) = (Duration::from_millis(left).min(A_YEAR), known.identity.role.clone());
-        let refused = known.refused.refuses(known.serial.clone());
+        let (left, known) = (Duration::from_millis(left).min(A_YEAR), known.clone());
         Some(Box::pin(async move {
-            match tokio::time::timeout(left, refused).await {
-                Ok(()) => revoked(&role),
-                Err(_) => expired(&role),
+            match tokio::time::timeout(left, known.revoked()).await {
+                Ok(()) => revoked(&known.identity.role),
+                Err(_) => known.expired(),
             }
         }))
     }
@@ -133,7 +163,8 @@ impl Actor {
 
 fn identity_required() -> Failure {
     let message = "this server asks who calls, and no identity was shown: call with a certificate, which 'evmesh enrol \
-                   TOKEN --identity DIR' gets, or with a driver's token; who runs the network gives either";
+                   TOKEN --identity DIR' gets, or with a driver's or an operator's token ('evmesh driver login'); who \
+                   runs the network gives either";
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
@@ -148,6 +179,30 @@ fn revoked(role: &Role) -> Failure {
 fn expired(role: &Role) -> Failure {
     let message = format!("the certificate of {role} has expired; renew it, or enrol again");
     Failure::new(Code::Unauthenticated, "CERTIFICATE_EXPIRED", message)
+}
+
+pub(super) fn bearer_not_taken() -> Failure {
+    let message = "this server takes no tokens; call it with a certificate";
+    refused("bearer", Failure::new(Code::Unauthenticated, "BEARER_NOT_TAKEN", message))
+}
+
+pub(super) fn bearer_refused(why: InvalidToken) -> Failure {
+    use InvalidToken::{Early, Expired, Foreign, Form, Nobody, Signature};
+    let (code, reason) = match why {
+        Form | Signature | Nobody => (Code::Unauthenticated, "BEARER_INVALID"),
+        Foreign => (Code::Unauthenticated, "BEARER_FOREIGN"),
+        Expired => (Code::Unauthenticated, "BEARER_EXPIRED"),
+        Early => (Code::Unauthenticated, "BEARER_EARLY"),
+    };
+    let advice = match why {
+        Form | Signature => "get another one from who gives them, and pass it on whole",
+        Nobody => "ask who gives the tokens",
+        Foreign => "use the one that was given for this network",
+        Expired => "get another one, and log in again",
+        Early => "wait, or see to the clocks",
+    };
+    let message = format!("the token that this call came with {why}; {advice}");
+    refused("bearer", Failure::new(code, reason, message))
 }
 
 fn refused(why: &'static str, failure: Failure) -> Failure {

@@ -2,7 +2,7 @@
 //! nobody reads, or whose server stops, is ended.
 
 use super::{
-    actor::Ends,
+    actor::{Actor, Ends},
     connection::{Account, Untaken},
     error_details::{Failure, RETRY_AFTER},
     tally::Tally,
@@ -90,13 +90,13 @@ impl http_body::Body for Whole {
     }
 }
 
-/// A stream's answers. It keeps `place` until its end. It ends where its reader is `slow`, where it may not be `silent`
-/// for longer than that, or with its caller's certificate.
+/// A stream's answers, for who opened it. It keeps `place` until its end. It ends where its reader is `slow`, where it
+/// may not be `silent` for longer than that, or with its caller's certificate or token.
 pub(super) fn stream(
     response: Response,
     tally: Tally,
     account: Account,
-    place: impl Any + Send,
+    (place, actor): (impl Any + Send, &Actor),
     (slow, silent): (Duration, Option<Duration>),
     stopping: &Shutdown,
 ) -> Response {
@@ -105,7 +105,7 @@ pub(super) fn stream(
         let handed = Some(Instant::now());
         let open = Open { inner, tally: Some(tally), handed, _place: Box::new(place) };
         let open = Arc::new(Mutex::new(Ok(open)));
-        let (actor, now) = (account.shown().actor(), crate::now().wall);
+        let now = crate::now().wall;
         tokio::spawn(let_go(Arc::downgrade(&open), slow, actor.ends(now), account.clone()));
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
@@ -120,7 +120,7 @@ struct Answers {
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Once its caller's certificate says nothing any more.
+    /// Once its caller's certificate or token says nothing any more.
     ends: Option<Ends>,
     account: Account,
     /// What is left of the newest answer, and what that counts until its last piece is on its way.

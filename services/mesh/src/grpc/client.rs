@@ -1,7 +1,7 @@
 //! What every call to another service passes on its way. Read `call` from top to bottom.
 
 use super::{
-    Address, Failure,
+    Address, Failure, bearer,
     call_error::CallError,
     circuit_breaker::Breaker,
     connector::{Connector, Proof},
@@ -17,9 +17,9 @@ use crate::{
     trace::{self, TRACEPARENT},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use identity::Expected;
+use identity::{Expected, Shows};
 use std::{
     error::Error,
     future::Future,
@@ -76,8 +76,8 @@ struct Shared {
     retries: TpsBudget,
     endpoint: Endpoint,
     connector: Connector,
-    /// The connection, and the certificate with which it is made: a newer one makes another connection, since on one
-    /// that is open the older one counts until its end.
+    /// The connection, and the certificate with which it is made, if it is: a newer one makes another connection, since
+    /// on one that is open the older one counts until its end.
     channel: Mutex<(Option<Arc<str>>, Channel)>,
 }
 
@@ -86,13 +86,18 @@ impl Shared {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn channel(&self) -> Channel {
-        let serial = self.connector.serial();
+    /// The connection, and the header with which each call says who makes it, where that is a token.
+    fn channel(&self) -> (Channel, Option<HeaderValue>) {
+        let (serial, bearer) = match self.connector.shows() {
+            Some(Shows::Certificate(serial)) => (Some(serial), None),
+            Some(Shows::Token(token)) => (None, bearer::header(&token)),
+            None => (None, None),
+        };
         let mut newest = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.0 != serial {
             *newest = (serial, self.endpoint.connect_with_connector_lazy(self.connector.clone()));
         }
-        newest.1.clone()
+        (newest.1.clone(), bearer)
     }
 }
 
@@ -152,10 +157,7 @@ impl Peers {
             timeout,
             breaker: Mutex::default(),
             retries: retry_budget::new(),
-            channel: Mutex::new((
-                connector.serial(),
-                endpoint.connect_with_connector_lazy(connector.clone()),
-            )),
+            channel: Mutex::new((None, endpoint.connect_with_connector_lazy(connector.clone()))),
             endpoint,
             connector,
         };
@@ -351,12 +353,15 @@ async fn guarded(
     }
 }
 
-async fn send(peer: &Peer, request: Request) -> Result<Response, Fault> {
+async fn send(peer: &Peer, mut request: Request) -> Result<Response, Fault> {
     let failed = |error: tonic::transport::Error| match error.source() {
         Some(cause) if cause.is::<tonic::TimeoutExpired>() => Fault::Late,
         _ => Fault::Theirs(CallError::unreachable(peer.address(), &error)),
     };
-    let mut channel = peer.shared.channel();
+    let (mut channel, bearer) = peer.shared.channel();
+    if let Some(bearer) = bearer {
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
     channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)
 }
 

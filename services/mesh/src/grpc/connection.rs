@@ -11,8 +11,12 @@
 
 use super::{
     actor::{Actor, Shown},
+    bearer::Bearers,
     caller::Caller,
+    error_details::Failure,
 };
+use domain::Wall;
+use http::HeaderMap;
 use std::{
     collections::HashMap,
     io,
@@ -112,6 +116,7 @@ struct Inner {
     /// `None` where it came over no socket.
     caller: Option<Caller>,
     shown: Shown,
+    bearers: Bearers,
     /// Whether it ever had a call; and when the newest came, or when it was opened.
     called: Mutex<(bool, Instant)>,
     /// How many streams are open on it.
@@ -139,6 +144,7 @@ impl Inner {
             all,
             caller,
             shown: Shown::default(),
+            bearers: Bearers::default(),
             called: Mutex::new((false, Instant::now())),
             streams: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
@@ -182,6 +188,19 @@ impl Account {
 
     pub(super) fn shown(&self) -> &Shown {
         &self.0.shown
+    }
+
+    pub(super) fn bearers(&self) -> &Bearers {
+        &self.0.bearers
+    }
+
+    /// Who acts in a call with this head. A certificate counts, whatever token comes with it: it was given to one who
+    /// has a key, and no call can be more than its connection.
+    pub(super) fn actor(&self, headers: &HeaderMap, now: Wall) -> Result<Actor, Failure> {
+        match self.0.shown.actor() {
+            Actor::Stranger => self.0.bearers.actor(headers, now),
+            shown => Ok(shown),
+        }
     }
 
     /// Its caller could not show who it is.

@@ -8,7 +8,7 @@ use super::{
 };
 use http::Uri;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use identity::{Expected, Pin};
+use identity::{Expected, Pin, Shows};
 use rustls::{
     CertificateError, ClientConfig, Error as TlsError, InvalidMessage, OtherError, pki_types::ServerName,
 };
@@ -77,10 +77,10 @@ impl Connector {
         Self { names: names.connector(timeout), proof, expected }
     }
 
-    /// Which certificate the next connection is made with; `None` without one.
-    pub(super) fn serial(&self) -> Option<Arc<str>> {
+    /// By what the next call shows who makes it; `None` for nothing, in plain text above all: no token is sent so.
+    pub(super) fn shows(&self) -> Option<Shows> {
         match &self.proof {
-            Proof::Security(Security::Identity { credentials, .. }) => Some(credentials.serial()),
+            Proof::Security(Security::Identity { credentials, .. }) => Some(credentials.shows()),
             Proof::Security(Security::Loopback | Security::Insecure) | Proof::Enrolment(_) => None,
         }
     }

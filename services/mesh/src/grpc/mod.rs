@@ -3,6 +3,7 @@
 mod actor;
 mod address;
 mod answer;
+mod bearer;
 mod call_error;
 mod caller;
 mod circuit_breaker;
@@ -42,7 +43,7 @@ pub use identity::{Expected, Role};
 pub use listen::{BindError, InvalidListen, Listen, Listener};
 pub use refusal::Refusal;
 pub use refused::Refused;
-pub use security::{IdentityError, Security, SecurityOptions};
+pub use security::{IdentityError, Security, SecurityOptions, TokenOptions};
 pub use server::{GrpcServer, REQUEST_CODING, ServeError};
 pub use server_options::ServerOptions;
 pub use stack::Stack;

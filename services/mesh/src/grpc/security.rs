@@ -1,14 +1,18 @@
 //! How a role's connections are protected: by its identity, or not at all, and then on loopback only.
 
 use super::refused::Refused;
-use identity::{Credentials, Identity, Role, UnusableIdentity};
+use identity::{
+    Credentials, Identity, Role, UnusableIdentity,
+    token::{Rules, Tokens, UnusableKeys},
+};
 use std::{net::IpAddr, path::PathBuf};
 
 /// How a role's connections are protected.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SecurityOptions {
-    /// The folder of this role's identity, from 'evmesh registry issue'. Every connection is encrypted then, and both
-    /// sides prove who they are. Without it: plain text, on loopback only.
+    /// The folder of this role's identity, from 'evmesh registry issue'; a driver's or an operator's may hold a token
+    /// ('evmesh driver login'). Every connection is encrypted then, and both sides prove who they are. Without it:
+    /// plain text, on loopback only.
     #[arg(long, env = "EVMESH_IDENTITY", value_name = "DIR", global = true, help_heading = "Identity")]
     pub identity: Option<PathBuf>,
 
@@ -28,6 +32,42 @@ pub struct SecurityOptions {
     pub tls12: bool,
 }
 
+/// Whose tokens say who a caller is, at a server that people call.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TokenOptions {
+    /// The keys of who gives tokens to drivers, viewers and operators: a JWKS with keys for ES256 or EdDSA, each with a
+    /// kid, from an identity provider or from 'evmesh registry token-keys'. It is read again when it changes. Without
+    /// it they need certificates.
+    #[arg(
+        long,
+        env = "EVMESH_TOKEN_KEYS",
+        value_name = "FILE",
+        requires = "identity",
+        help_heading = "Identity"
+    )]
+    pub token_keys: Option<PathBuf>,
+
+    /// The issuer (iss) of these tokens; without it the network's own registry, spiffe://NETWORK/registry.
+    #[arg(
+        long,
+        env = "EVMESH_TOKEN_ISSUER",
+        value_name = "TEXT",
+        requires = "token_keys",
+        help_heading = "Identity"
+    )]
+    pub token_issuer: Option<String>,
+
+    /// For whom these tokens are (aud); without it this network, spiffe://NETWORK.
+    #[arg(
+        long,
+        env = "EVMESH_TOKEN_AUDIENCE",
+        value_name = "TEXT",
+        requires = "token_keys",
+        help_heading = "Identity"
+    )]
+    pub token_audience: Option<String>,
+}
+
 /// What is said of it, at each start and in each panel: it fits on a line of 80 columns.
 const INSECURE: &str = "--insecure: plain text on every network; who reaches it reads all, may do all";
 
@@ -42,13 +82,13 @@ impl SecurityOptions {
     pub fn open(&self, wanted: &str, is: impl Fn(&Role) -> bool) -> Result<Security, IdentityError> {
         if let Some(folder) = &self.identity {
             let credentials = Credentials::open(folder)?;
-            let found = credentials.own().identity;
+            let found = credentials.own();
             if !is(&found.role) {
                 let (folder, wanted) = (folder.clone(), wanted.to_owned());
                 return Err(IdentityError::Other { folder, found, wanted });
             }
             let refused = Refused::default();
-            return Ok(Security::Identity { credentials, tls12: self.tls12, refused });
+            return Ok(Security::Identity { credentials, tls12: self.tls12, tokens: None, refused });
         }
         if self.insecure {
             tracing::warn!("{INSECURE}");
@@ -63,6 +103,10 @@ impl SecurityOptions {
 pub enum IdentityError {
     #[error(transparent)]
     Unusable(#[from] UnusableIdentity),
+    #[error(transparent)]
+    Keys(#[from] UnusableKeys),
+    #[error("tokens never come in plain text: --token-keys needs --identity")]
+    TokensInPlainText,
     #[error("the identity in {} is {found}, and that of {wanted} is needed here; name its folder with --identity",
             folder.display())]
     Other { folder: PathBuf, found: Identity, wanted: String },
@@ -81,6 +125,8 @@ pub enum Security {
         credentials: Credentials,
         /// Whether callers may speak TLS 1.2.
         tls12: bool,
+        /// By whose tokens callers may say who they are; by none, where it is not said.
+        tokens: Option<Tokens>,
         /// Whose certificates are refused, callers' and far sides'. Empty until somebody says so.
         refused: Refused,
     },
@@ -95,10 +141,23 @@ pub enum Security {
 pub(super) struct PlainText;
 
 impl Security {
+    /// The same, of a server whose callers may come with these tokens.
+    pub fn taking(self, options: &TokenOptions) -> Result<Self, IdentityError> {
+        let Some(file) = &options.token_keys else { return Ok(self) };
+        let Self::Identity { credentials, tls12, refused, .. } = self else {
+            return Err(IdentityError::TokensInPlainText);
+        };
+        let mut rules = Rules::of_registry(&credentials.own().trust_domain);
+        rules.issuer = options.token_issuer.clone().unwrap_or(rules.issuer);
+        rules.audience = options.token_audience.clone().unwrap_or(rules.audience);
+        let tokens = Some(Tokens::open(file, rules)?);
+        Ok(Self::Identity { credentials, tls12, tokens, refused })
+    }
+
     /// Who this is; `None` in plain text.
     pub fn own(&self) -> Option<Role> {
         match self {
-            Self::Identity { credentials, .. } => Some(credentials.own().identity.role),
+            Self::Identity { credentials, .. } => Some(credentials.own().role),
             Self::Loopback | Self::Insecure => None,
         }
     }

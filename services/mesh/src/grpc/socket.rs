@@ -72,7 +72,10 @@ impl Socket {
         let closed = Box::pin(account.closed());
         let first_word = Some((Box::pin(tokio::time::sleep(FIRST_WORD)), FIRST_WORD_BYTES));
         let state = match security {
-            Security::Identity { credentials, tls12, refused } => {
+            Security::Identity { credentials, tls12, tokens, refused } => {
+                if let Some(tokens) = tokens {
+                    account.bearers().take(tokens.clone());
+                }
                 let config = credentials.server_config(*tls12).map_err(io::Error::other)?;
                 let bounded = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(ENCRYPTED_BYTES));
                 let accept = TlsAcceptor::from(config).accept_with(stream, bounded);

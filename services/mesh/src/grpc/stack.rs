@@ -1,6 +1,7 @@
 //! What every call passes on its way to a handler and back. Read `serve` from top to bottom.
 
 use super::{
+    actor::{self, Actor},
     answer,
     caller::Caller,
     connection::Account,
@@ -212,9 +213,9 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
     let answered = trace::scope(trace, admit(routes, shared, request, call, &account).instrument(span)).await;
-    let (response, place) = match answered {
+    let (response, held) = match answered {
         Ok(answered) => answered,
-        Err(failure) => (Status::from(failure).into_http(), None),
+        Err(failure) => (Status::from(failure).into_http(), (None, Actor::Stranger)),
     };
 
     // Uniform errors: whatever refused, the caller sees one form. In the answer's head, or at the end of its body.
@@ -229,7 +230,8 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
         Method::Streaming => {
             let (slow, stopping) = (shared.slow_reader_timeout, &shared.stopping);
             let silent = path.starts_with(REFLECTION).then_some(shared.request_timeout);
-            answer::stream(response, tally, account, place, (slow, silent), stopping)
+            let (place, actor) = held;
+            answer::stream(response, tally, account, (place, &actor), (slow, silent), stopping)
         }
     }
 }
@@ -240,13 +242,18 @@ async fn admit(
     mut request: Request,
     call: Call,
     account: &Account,
-) -> Result<(Response, Option<Place>), Failure> {
+) -> Result<(Response, (Option<Place>, Actor)), Failure> {
     let Call { path, method, arrived } = call;
 
-    // Authorisation, by who made the connection and by the one table: who may not call takes up nothing.
-    let actor = account.shown().actor();
-    actor.may_call(path, crate::now().wall)?;
-    request.extensions_mut().insert(actor);
+    // Authorisation, by who made the connection, or by the call's token, and by the one table: who may not call takes
+    // up nothing.
+    let now = crate::now().wall;
+    let actor = match actor::is_open(path) {
+        true => account.shown().actor(),
+        false => account.actor(request.headers(), now)?,
+    };
+    actor.may_call(path, now)?;
+    request.extensions_mut().insert(actor.clone());
 
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));
@@ -291,7 +298,7 @@ async fn admit(
     let handled = AssertUnwindSafe(routes.call(request)).catch_unwind();
     let late = "the request took longer than its deadline allows";
     match shared.within(begins, late, handled).await? {
-        Ok(Ok(response)) => Ok((response, place)),
+        Ok(Ok(response)) => Ok((response, (place, actor))),
         Ok(Err(never)) => match never {},
         Err(_) => Err(Failure::internal("a handler panicked")),
     }

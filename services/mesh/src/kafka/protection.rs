@@ -1,11 +1,10 @@
 //! How connections to Kafka are protected, and who its clients say they are.
 
-use identity::{Credentials, UnusableIdentity};
+use identity::{Credentials, Shows, UnusableIdentity};
 use rdkafka::ClientConfig;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::SystemTime,
 };
 
@@ -64,7 +63,7 @@ pub enum ProtectionError {
 /// Which files a client was built with: librdkafka reads them once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Version {
-    serial: Option<Arc<str>>,
+    shows: Option<Shows>,
     written: [Option<SystemTime>; 2],
 }
 
@@ -93,6 +92,10 @@ impl KafkaProtection {
         let own = own.filter(|_| self.kafka_user.is_none());
         let shown = self.kafka_identity.as_deref().or(own);
         self.credentials = shown.map(Credentials::open).transpose()?;
+        // Whom a token names has no certificate: it has a user, or is anybody.
+        if self.kafka_identity.is_none() {
+            self.credentials.take_if(|own| matches!(own.shows(), Shows::Token(_)));
+        }
         if self.kafka_identity.is_none() && self.credentials.is_some() {
             self.kafka_identity = own.map(Path::to_owned);
         }
@@ -103,7 +106,7 @@ impl KafkaProtection {
     pub(super) fn principal(&self) -> String {
         match (&self.kafka_user, &self.credentials) {
             (Some(user), _) => format!("User:{user}"),
-            (None, Some(credentials)) => format!("User:CN={}", credentials.own().identity.role),
+            (None, Some(credentials)) => format!("User:CN={}", credentials.own().role),
             (None, None) => "User:ANONYMOUS".to_owned(),
         }
     }
@@ -120,7 +123,7 @@ impl KafkaProtection {
     pub(super) fn version(&self) -> Version {
         let written = |path: &Option<PathBuf>| fs::metadata(path.as_ref()?).ok()?.modified().ok();
         Version {
-            serial: self.credentials.as_ref().map(Credentials::serial),
+            shows: self.credentials.as_ref().map(Credentials::shows),
             written: [written(&self.kafka_ca), written(&self.kafka_password_file)],
         }
     }

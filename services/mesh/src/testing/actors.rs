@@ -20,8 +20,14 @@ pub fn called_by(stack: &Stack, actor: &Actor) -> CalledBy {
 /// Whom a certificate names so that never expires: `driver/101`.
 pub fn known(path: &str) -> Actor {
     let identity = format!("spiffe://test/{path}").parse().expect("the path of a name");
-    let identity = Arc::new(identity);
-    Actor::Known(Known { identity, expires: Wall::MAX, serial: "1".into(), refused: Refused::default() })
+    let (identity, serial) = (Arc::new(identity), Some("1".into()));
+    Actor::Known(Known { identity, expires: Wall::MAX, serial, refused: Refused::default() })
+}
+
+/// Whom a token names so that never expires.
+pub fn known_by_token(path: &str) -> Actor {
+    let Actor::Known(known) = known(path) else { unreachable!("it is known") };
+    Actor::Known(Known { serial: None, ..known })
 }
 
 /// Sends one message (its bytes) to the method with this path: the error, if that comes before any answer does.

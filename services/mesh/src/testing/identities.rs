@@ -1,9 +1,9 @@
 //! A network's authorities, and the identities that they give.
 
-use crate::grpc::{Security, SecurityOptions};
+use crate::grpc::{Security, SecurityOptions, TokenOptions};
 use domain::Wall;
-use identity::{Authority, Identity, Kind, Request, TrustDomain, folder};
-use std::{path::PathBuf, time::Duration};
+use identity::{Authority, Identity, Kind, Request, TrustDomain, folder, token::Signer};
+use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 /// As long as a test.
@@ -17,6 +17,7 @@ pub struct Identities {
     trust_domain: TrustDomain,
     core: Authority,
     network: Authority,
+    signer: Signer,
     folder: TempDir,
 }
 
@@ -27,7 +28,8 @@ impl Identities {
         let since = Wall(crate::now().wall.0 - A_YEAR_MS);
         let authority = |kind| Authority::create(&trust_domain, kind, since).expect("an authority");
         let [core, network] = [Kind::Core, Kind::Network].map(authority);
-        Self { trust_domain, core, network, folder: tempfile::tempdir().expect("a folder") }
+        let signer = Signer::new().expect("a key");
+        Self { trust_domain, core, network, signer, folder: tempfile::tempdir().expect("a folder") }
     }
 
     /// A role's folder, with an identity of that role.
@@ -52,6 +54,43 @@ impl Identities {
         let [core, network] = [&self.core, &self.network].map(|one| one.certificate_pem().to_owned());
         folder::write(&path, &folder::Folder { core, network, certificate, key }).expect("a folder");
         path
+    }
+
+    /// A role's token that was made at that time, for an hour.
+    pub fn token_since(&self, role: &str, since: Wall) -> String {
+        self.token_of(&self.trust_domain.to_string(), role, since)
+    }
+
+    /// The same, by the same key, in another network's name.
+    pub fn token_of(&self, trust_domain: &str, role: &str, since: Wall) -> String {
+        let trust_domain = trust_domain.parse().expect("a trust domain");
+        let role = role.parse().expect("a role");
+        self.signer.sign(&trust_domain, &role, LIFETIME, since).expect("a token")
+    }
+
+    /// A folder with a token instead of a certificate, and with what this network believes.
+    pub fn token_folder(&self, name: &str, token: &str) -> PathBuf {
+        let path = self.folder.path().join(format!("{name}/by-token"));
+        folder::private_folder(&path).expect("a folder");
+        let [core, network] = [&self.core, &self.network].map(|one| one.certificate_pem());
+        for (file, text) in [(folder::CORE, core), (folder::NETWORK, network), (folder::TOKEN, token)] {
+            folder::write_file(&path, file, text).expect("a file");
+        }
+        path
+    }
+
+    /// The file of the keys by which its tokens are checked.
+    pub fn token_keys(&self) -> PathBuf {
+        let path = self.folder.path().join("token-keys.json");
+        let keys = self.signer.keys().expect("a key");
+        fs::write(&path, serde_json::to_vec(&keys).expect("JSON")).expect("a file");
+        path
+    }
+
+    /// How a server's connections are protected whose callers may come with tokens.
+    pub fn taking_tokens(&self, role: &str) -> Security {
+        let options = TokenOptions { token_keys: Some(self.token_keys()), ..TokenOptions::default() };
+        self.security(role).taking(&options).expect("keys")
     }
 
     pub fn network(&self) -> &Authority {

@@ -11,7 +11,7 @@ mod miser;
 pub mod process;
 mod proxy;
 
-pub use actors::{CalledBy, called_by, known, refusal};
+pub use actors::{CalledBy, called_by, known, known_by_token, refusal};
 pub use identities::{Identities, of_folder};
 pub use memory_store::MemoryStore;
 pub use miser::Miser;

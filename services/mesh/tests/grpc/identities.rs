@@ -39,7 +39,7 @@ async fn central(identities: &Identities) -> Running {
     start_with(address, ServerOptions::default(), &identities.security("central/main")).await
 }
 
-fn peer(security: &Security, address: SocketAddr) -> Peer {
+pub(crate) fn peer(security: &Security, address: SocketAddr) -> Peer {
     Peers::new(security.clone()).peer(&address.into(), Expected::Central, CALL_TIMEOUT)
 }
 
@@ -48,7 +48,7 @@ async fn call(security: &Security, address: SocketAddr) -> Result<(), Status> {
     client.register_charge_point(register("ok")).await.map(drop)
 }
 
-fn ago(time: Duration) -> Wall {
+pub(crate) fn ago(time: Duration) -> Wall {
     Wall(mesh::now().wall.0 - i64::try_from(time.as_millis()).unwrap())
 }
 
@@ -237,7 +237,7 @@ async fn who_shows_no_certificate_hears_that_it_needs_one_and_how_the_server_is(
 
 /// A caller by TLS that is none of ours: it knows the server by its host's name, as grpcurl with `-cacert core.pem`,
 /// and shows a certificate with its key, or nothing.
-async fn by_host(
+pub(crate) async fn by_host(
     identities: &Identities,
     address: SocketAddr,
     shown: Option<[String; 2]>,

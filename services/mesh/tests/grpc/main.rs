@@ -8,4 +8,5 @@ mod identities;
 mod permissions;
 mod revoked;
 mod server;
+mod tokens;
 mod untaken;

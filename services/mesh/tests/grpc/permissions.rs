@@ -12,7 +12,7 @@ use evmesh_proto::Method;
 use identity::permissions::{Subject, row_of};
 use mesh::{
     grpc::{Actor, GrpcServer, Known, ServerOptions, Stack, reason},
-    testing::{called_by, known, refusal},
+    testing::{called_by, known, known_by_token, refusal},
 };
 use std::{fmt::Write as _, path::Path, time::Duration};
 use tonic::{Code, body::Body};
@@ -52,6 +52,9 @@ test that calls every method as everybody (`services/mesh/tests/grpc/permissions
 - **–**: is refused before anything is looked at: a stranger, who shows no identity, as `UNAUTHENTICATED`
   `IDENTITY_REQUIRED`; whose certificate has expired, whoever it is, as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`; others
   as `PERMISSION_DENIED` `NOT_ALLOWED`.
+
+A driver, a viewer and an operator may do the same by a token, at a server that takes tokens; an expired one is
+`BEARER_EXPIRED`. The registry takes none, and no token makes an admin.
 
 People's grades rise: an operator may what a viewer may, an admin what an operator may. A gateway serves many charge
 points, and central does not know yet which ones: it acts for none.
@@ -110,12 +113,29 @@ async fn row(stack: &Stack, path: &str) -> String {
     }
     assert!(of_expired.iter().all(|may| *may == of_expired[0]), "{path}: {of_expired:?}");
     cells.push(cell(of_expired[0]));
-    for (_, role) in ROLES {
+    for (head, role) in ROLES {
         let actor = known(role);
         let may = may_call(stack, &actor, path, (Code::PermissionDenied, "NOT_ALLOWED")).await;
         cells.push(if may { named(&actor, path) } else { "–" });
+        if ["driver", "viewer", "operator"].contains(&head) {
+            by_token_alike(stack, role, path, (may, of_expired[0])).await;
+        }
     }
     cells.join(" | ")
+}
+
+/// Whom a token names may do what whom a certificate names may, and no more; so too once it has expired.
+async fn by_token_alike(stack: &Stack, role: &str, path: &str, (may, once_expired): (bool, bool)) {
+    let actor = known_by_token(role);
+    assert_eq!(
+        may_call(stack, &actor, path, (Code::PermissionDenied, "NOT_ALLOWED")).await,
+        may,
+        "{role}: {path}"
+    );
+    let Actor::Known(known) = actor else { panic!("it has a name") };
+    let expired = Actor::Known(Known { expires: Wall(0), ..known });
+    let refused = (Code::Unauthenticated, "BEARER_EXPIRED");
+    assert_eq!(may_call(stack, &expired, path, refused).await, once_expired, "{role}: {path}");
 }
 
 async fn printed() -> String {

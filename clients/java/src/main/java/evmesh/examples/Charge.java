@@ -13,17 +13,20 @@ import evmesh.driver.v1.WatchSessionRequest;
 import evmesh.driver.v1.WatchSessionResponse;
 import evmesh.network.v1.ChargePoint;
 import evmesh.network.v1.Session;
-import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.protobuf.StatusProto;
+import io.grpc.stub.MetadataUtils;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -56,8 +59,7 @@ public final class Charge {
 
     public static void main(String[] arguments) throws InterruptedException {
         Options options = Options.parse(arguments);
-        ManagedChannel channel =
-                Grpc.newChannelBuilder(options.central(), credentials(options.identity())).build();
+        ManagedChannel channel = channel(options.central(), options.identity());
         try {
             Outcome outcome = new Charge(DriverServiceGrpc.newBlockingStub(channel), options).run();
             System.out.println(new Gson().toJson(outcome));
@@ -72,15 +74,23 @@ public final class Charge {
         }
     }
 
-    /** None in plain text, or an identity: a folder of 'evmesh registry issue', which says who calls, and whom it believes. */
-    private static ChannelCredentials credentials(String identity) {
+    /** In plain text, or with an identity: a folder of who calls, by a certificate or by a token, and whom it believes. */
+    private static ManagedChannel channel(String central, String identity) {
         if (identity.isEmpty()) {
-            return InsecureChannelCredentials.create();
+            return Grpc.newChannelBuilder(central, InsecureChannelCredentials.create()).build();
         }
         try {
-            return TlsChannelCredentials.newBuilder()
-                    .keyManager(new File(identity, "certificate.pem"), new File(identity, "key.pem"))
-                    .trustManager(new File(identity, "core.pem"))
+            TlsChannelCredentials.Builder tls = TlsChannelCredentials.newBuilder().trustManager(new File(identity, "core.pem"));
+            File certificate = new File(identity, "certificate.pem");
+            if (certificate.exists()) {
+                tls.keyManager(certificate, new File(identity, "key.pem"));
+                return Grpc.newChannelBuilder(central, tls.build()).build();
+            }
+            String token = Files.readString(Path.of(identity, "token")).strip();
+            Metadata bearer = new Metadata();
+            bearer.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + token);
+            return Grpc.newChannelBuilder(central, tls.build())
+                    .intercept(MetadataUtils.newAttachHeadersInterceptor(bearer))
                     .build();
         } catch (IOException error) {
             throw new UncheckedIOException(error);
