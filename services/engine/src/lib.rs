@@ -19,6 +19,7 @@ mod engine_api;
 mod error;
 mod manual;
 mod options;
+mod outbox;
 pub mod owner;
 pub mod panel;
 mod panel_api;

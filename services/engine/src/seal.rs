@@ -1,13 +1,9 @@
 //! What the engine tells on Kafka leaves it sealed, with the key that central has given it; without one nothing leaves.
 
-use crate::owner::{Engine, Outlet};
 use domain::ChargePointId;
 use evmesh_proto::engine::TelemetryKey;
 use identity::SealingKey;
-use mesh::{
-    grpc::Failure,
-    kafka::{Outbox, OutboxRow, StoredOutbox},
-};
+use mesh::grpc::Failure;
 use tokio::sync::watch;
 
 /// In which form telemetry leaves an engine.
@@ -58,29 +54,10 @@ impl Seal {
     }
 
     /// Waits for the first key, where one is needed.
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         if let Some(key) = &self.0 {
             let _ = key.subscribe().wait_for(Option::is_some).await; // its sender is here
         }
-    }
-}
-
-/// The outbox, whose rows are in plain text on the engine's own disk.
-pub(crate) struct SealedOutbox {
-    pub(crate) rows: StoredOutbox<Engine, Outlet>,
-    pub(crate) seal: Seal,
-}
-
-impl Outbox for SealedOutbox {
-    /// Once there is a key. Rows that cannot be sealed, for want of random bytes, end the page: they come with the next.
-    async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
-        self.seal.ready().await;
-        let sealed = |row: OutboxRow| Some(OutboxRow { payload: self.seal.payload(row.payload)?, ..row });
-        self.rows.fetch(after, limit).await.into_iter().map_while(sealed).collect()
-    }
-
-    async fn delivered(&self, ids: Vec<u64>) {
-        self.rows.delivered(ids).await;
     }
 }
 

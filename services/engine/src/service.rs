@@ -4,9 +4,10 @@ use crate::{
     Error, Options, Point,
     central_client::Central,
     engine_api::EngineApi,
+    outbox::SealedOutbox,
     owner::{A_STEP, Engine, Outlet, QUEUE},
     panel_api::PanelApi,
-    seal::{Seal, SealedOutbox, TelemetryForm},
+    seal::{Seal, TelemetryForm},
     storage,
 };
 use domain::{

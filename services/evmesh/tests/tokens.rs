@@ -138,6 +138,11 @@ fn whom_a_token_names_works_with_a_secured_network() {
     assert_eq!(tickets("101").code, 0, "{:?}", tickets("101"));
     refused(&tickets("102"), "driver/101 does not act for another driver");
 
+    let app = ["driver", "--driver", "101", "--plain", "--charge-point", "MAD-02", "--central", central];
+    let app = app.into_iter().chain(["--identity", &as_driver]).map(str::to_owned).chain(broker.flags());
+    let charged = run(app);
+    assert_eq!(charged.code, 0, "{charged:?}");
+
     let registry = data.join("registry").display().to_string();
     let at = folder.path().join("ana").display().to_string();
     let of_ana = ["registry", "operator-token", "ana", "--role", "viewer", "--data", &registry, "--to", &at];

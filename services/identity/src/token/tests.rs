@@ -137,6 +137,12 @@ fn what_nobody_of_the_network_signed_says_nothing() {
         assert_eq!(verify(&token), Err(InvalidToken::Signature));
     }
 
+    for at in 0..whole.len() {
+        let mut tampered = whole.clone().into_bytes();
+        tampered[at] ^= 1;
+        let tampered = String::from_utf8(tampered).unwrap();
+        assert!(verify(&tampered).is_err(), "{at}: {tampered}");
+    }
     let [head, body, signature] = <[&str; 3]>::try_from(whole.split('.').collect::<Vec<_>>()).unwrap();
     let of_102 = base64url(with("sub", "102").to_string().as_bytes());
     assert_eq!(verify(&format!("{head}.{of_102}.{signature}")), Err(InvalidToken::Signature));
