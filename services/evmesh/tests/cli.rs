@@ -217,6 +217,34 @@ fn files_are_checked_before_anything_starts() {
     }
 }
 
+#[test]
+fn what_cannot_be_said_to_kafka_is_one_sentence_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let with_tls =
+        if cfg!(feature = "kafka-tls") { "cannot read /nowhere/ca.pem" } else { "--features kafka-tls" };
+    for (flags, says) in [
+        (["--kafka-user", "central"], "need each other"),
+        (["--kafka-identity", "/nowhere"], "need TLS: give --kafka-ca FILE"),
+        (["--kafka-ca", "/nowhere/ca.pem"], with_tls),
+    ] {
+        let central = ["central", "--listen", "127.0.0.1:0", "--data", &data];
+        let engine = ["engine", "--charge-point", "A", "--listen", "127.0.0.1:0", "--data", &data];
+        for role in [
+            &["check", "kafka"][..],
+            &["bridge", "--data", &data],
+            &central,
+            &engine,
+            &["driver", "--driver", "1"],
+        ] {
+            let run = run([role, &flags[..]].concat());
+            assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{role:?} {flags:?}: {run:?}");
+            assert!(run.stderr.lines().count() == 1 && run.stderr.contains(says), "{role:?}: {run:?}");
+            assert!(!std::path::Path::new(&data).exists(), "{role:?} has made its store");
+        }
+    }
+}
+
 /// What else may listen where a server of evmesh is looked for: it greets at once, or answers whatever it reads, or is
 /// silent.
 fn another_server(greeting: &'static [u8], answer: &'static [u8]) -> String {

@@ -4,9 +4,14 @@ use crate::told::{SOON, TOPIC, Told, beginning, send, state_is, topics};
 use mesh::{
     Shutdown,
     kafka::{BrokerState, KafkaOptions, Producer, ReaderEvent, ensure_topics},
-    testing::{Proxy, embedded_broker, eventually, free_address},
+    observability::LogRing,
+    testing::{Proxy, broker, embedded_broker, eventually, free_address},
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tracing_subscriber::prelude::*;
 
 fn at(options: &KafkaOptions, address: SocketAddr) -> KafkaOptions {
     let mut moved = KafkaOptions::at(address.to_string());
@@ -124,4 +129,41 @@ async fn a_producer_that_gave_up_is_replaced() {
     let refused = tokio::time::timeout(SOON, refused).await.expect("it does not wait for ever");
     assert!(refused.is_err_and(|error| !error.is_permanent()));
     send(&producer, 5..8).await;
+}
+
+/// librdkafka reads a client's files once. Here it is one that plain text does not need.
+#[tokio::test]
+async fn a_producer_whose_files_change_is_replaced_and_loses_nothing() {
+    let broker = broker();
+    let mut options = broker.options();
+    topics(&options).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "one").unwrap();
+    options.protection.kafka_password_file = Some(file.clone());
+    let told = Told::default();
+    let _reader = told.read(&options, beginning());
+    let producer = Producer::new(&options, "test").unwrap();
+    let log = LogRing::default();
+    let layer = tracing_subscriber::fmt::layer().with_writer(log.clone());
+    let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let replaced =
+        || log.worst_first(99).iter().filter(|(_, line)| line.contains("files have changed")).count();
+    let mut sent = 0;
+    for version in ["two", "three"] {
+        std::fs::write(&file, version).unwrap();
+        let before = replaced();
+        let deadline = Instant::now() + SOON;
+        while replaced() == before {
+            assert!(Instant::now() < deadline, "{version} is not used");
+            send(&producer, sent..sent + 8).await;
+            sent += 8;
+        }
+    }
+    send(&producer, sent..sent + 8).await;
+    told.until("all are read", |told| told.messages().len() >= sent + 8).await;
+    let mut numbers: Vec<usize> = told.payloads().iter().map(|payload| payload.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..sent + 8), "{numbers:?}");
+    assert_eq!(replaced(), 2, "once a change");
 }
