@@ -11,6 +11,7 @@ mod dates;
 mod ends;
 mod engine;
 mod forgetting;
+mod identities;
 mod life;
 mod messages;
 mod monitors;
