@@ -14,8 +14,17 @@ pub struct Context {
     pub address: String,
     /// Who that is, as it has proven: `operator/ana`; empty where nobody was asked.
     pub identity: String,
+    /// It asks for many, each of whom has a name: a bridge, a gateway.
+    pub many: bool,
     /// When the caller waits no more; `None`: as long as the rules allow.
     pub deadline: Option<Mono>,
+}
+
+impl Context {
+    /// Who has to answer for what it takes up: whoever that is, from wherever; its address where nobody was asked.
+    pub fn account(&self) -> &str {
+        if self.identity.is_empty() { &self.address } else { &self.identity }
+    }
 }
 
 /// A place in a trace, as W3C's `traceparent` says it.

@@ -1,7 +1,7 @@
 //! What a person decides of sessions.
 
 use super::{
-    requests::{Arrived, MAX_NAMED, Mutation, OPERATOR},
+    requests::{Arrived, MAX_NAMED, Mutation},
     view,
 };
 use crate::writer::Handle;
@@ -42,7 +42,7 @@ pub(super) async fn settle(
         return Err(Failure::invalid("reason", "must say why"));
     }
     let request_id = std::mem::take(&mut message.request_id);
-    let mutation = arrived.mutation(Method::SettleSession, OPERATOR, &request_id, &message)?;
+    let mutation = arrived.mutation(Method::SettleSession, &arrived.operator(), &request_id, &message)?;
     let order = Order::Settle { session: session.clone(), verdict, by: arrived.name(), reason };
     handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
     as_it_is(handle, session).await
@@ -53,7 +53,7 @@ pub(super) async fn refuse(handle: &Handle, request: Request<RefuseSessionsReque
     let (arrived, mut message) = Arrived::take(request);
     let (charge_point, sessions) = claimed(&message.charge_point_id, &message.session_ids)?;
     let request_id = std::mem::take(&mut message.request_id);
-    let mutation = arrived.mutation(Method::RefuseSessions, OPERATOR, &request_id, &message)?;
+    let mutation = arrived.mutation(Method::RefuseSessions, &arrived.operator(), &request_id, &message)?;
     counted(handle, mutation, Order::Refuse { charge_point, sessions }).await
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn adopt(handle: &Handle, request: Request<AdoptSessionsRequest
     let (arrived, mut message) = Arrived::take(request);
     let (charge_point, sessions) = claimed(&message.charge_point_id, &message.session_ids)?;
     let request_id = std::mem::take(&mut message.request_id);
-    let mutation = arrived.mutation(Method::AdoptSessions, OPERATOR, &request_id, &message)?;
+    let mutation = arrived.mutation(Method::AdoptSessions, &arrived.operator(), &request_id, &message)?;
     counted(handle, mutation, Order::Adopt { charge_point, sessions }).await
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn end(
     let (arrived, mut message) = Arrived::take(request);
     let session: SessionId = parse("session_id", &message.session_id)?;
     let request_id = std::mem::take(&mut message.request_id);
-    let mutation = arrived.mutation(Method::EndSession, OPERATOR, &request_id, &message)?;
+    let mutation = arrived.mutation(Method::EndSession, &arrived.operator(), &request_id, &message)?;
     let order = Order::End(session.clone());
     handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
     as_it_is(handle, session).await

@@ -5,7 +5,7 @@ use super::{
     following::Following,
     judgement,
     pages::{self, Page},
-    requests::{Arrived, MAX_NAMED, Mutation, OPERATOR},
+    requests::{Arrived, MAX_NAMED, Mutation},
     signing_keys, view,
 };
 use crate::{
@@ -129,7 +129,8 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::StopChargePoints, OPERATOR, &request_id, &message)?;
+        let mutation =
+            arrived.mutation(Method::StopChargePoints, &arrived.operator(), &request_id, &message)?;
         let charge_point_count = self.order(mutation, which, true).await?;
         Ok(Response::new(proto::StopChargePointsResponse { charge_point_count }))
     }
@@ -141,7 +142,8 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let which = which(&message.charge_point_ids, message.all)?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::ResumeChargePoints, OPERATOR, &request_id, &message)?;
+        let mutation =
+            arrived.mutation(Method::ResumeChargePoints, &arrived.operator(), &request_id, &message)?;
         let charge_point_count = self.order(mutation, which, false).await?;
         Ok(Response::new(proto::ResumeChargePointsResponse { charge_point_count }))
     }
@@ -154,7 +156,7 @@ impl OperatorService for Operators {
         let id: ChargePointId = parse("charge_point_id", &message.charge_point_id)?;
         let price = convert::price("price", message.price.as_ref())?;
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::SetPrice, OPERATOR, &request_id, &message)?;
+        let mutation = arrived.mutation(Method::SetPrice, &arrived.operator(), &request_id, &message)?;
         let order = Order::SetPrice { charge_point: id.clone(), price };
         self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
         let detail = self.handle.query(move |snapshot| snapshot.network.charge_point(&id)).await?;
@@ -168,7 +170,8 @@ impl OperatorService for Operators {
         let (arrived, mut message) = Arrived::take(request);
         let order = Order::Forget(parse("charge_point_id", &message.charge_point_id)?);
         let request_id = std::mem::take(&mut message.request_id);
-        let mutation = arrived.mutation(Method::ForgetChargePoint, OPERATOR, &request_id, &message)?;
+        let mutation =
+            arrived.mutation(Method::ForgetChargePoint, &arrived.operator(), &request_id, &message)?;
         self.handle.ask(|token| Command::Order { asked: mutation.asked(token), order }).await?;
         Ok(Response::new(proto::ForgetChargePointResponse {}))
     }

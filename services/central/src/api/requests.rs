@@ -13,8 +13,8 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// One order names so many charge points, or sessions, at most.
 pub(super) const MAX_NAMED: usize = 1000;
-/// The operator is one caller: its `request_id`s are one namespace.
-pub(super) const OPERATOR: &str = "operator";
+/// Where nobody shows who it is, the operator is one caller: its `request_id`s are one namespace.
+const OPERATOR: &str = "operator";
 
 /// A mutation on its way to the writer: what its caller brings along, and what makes it repeatable.
 #[derive(Debug, Clone)]
@@ -40,6 +40,11 @@ impl Arrived {
         let deadline = Deadline::of(&request).map(|deadline| last_moment(deadline, mesh::now().mono));
         let (actor, from) = (Actor::of(&request), Caller::of(&request));
         (Self { actor, trace, deadline, from }, request.into_inner())
+    }
+
+    /// Whose an operator's `request_id`s are: its own, where it has shown who it is.
+    pub(super) fn operator(&self) -> String {
+        self.actor.role().map_or_else(|| OPERATOR.to_owned(), ToString::to_string)
     }
 
     /// The driver that a message names, if whoever acts may: one with a name, for a guest has no calls of its own.
@@ -69,7 +74,9 @@ impl Arrived {
     pub(super) fn context(&self, caller: &str) -> Context {
         let address = self.from.map(|from| from.to_string()).unwrap_or_default();
         let identity = self.actor.role().map(ToString::to_string).unwrap_or_default();
-        Context { trace: self.trace, caller: caller.to_owned(), address, identity, deadline: self.deadline }
+        let many = self.actor.asks_for_many();
+        let (trace, caller, deadline) = (self.trace, caller.to_owned(), self.deadline);
+        Context { trace, caller, address, identity, many, deadline }
     }
 
     /// `rest` is the message without its `request_id`. `caller` has passed its own check.

@@ -1,9 +1,6 @@
 //! The public keys by which central knows what it authorised, for the operator: listed, and trusted.
 
-use super::{
-    pages::Page,
-    requests::{Arrived, OPERATOR},
-};
+use super::{pages::Page, requests::Arrived};
 use crate::{
     signing,
     store::{MAX_KEYS, codec::KnownKey, signing_keys},
@@ -63,7 +60,7 @@ pub(super) async fn trust(
     }
     let named: Vec<_> = keys.iter().map(|known| convert::hex(&known.key)).collect();
     let (subject, parameters) = ("signing-keys".to_owned(), format!("public_keys={}", named.join(" ")));
-    let deed = Deed::by(&arrived.context(OPERATOR), "TrustSigningKeys", subject, parameters);
+    let deed = Deed::by(&arrived.context(&arrived.operator()), "TrustSigningKeys", subject, parameters);
     handle.trust(keys, deed).await?;
     Ok(proto::TrustSigningKeysResponse { new_key_count: i32::try_from(new.len()).unwrap_or(i32::MAX) })
 }

@@ -115,12 +115,12 @@ impl Step<'_> {
     ) {
         let longest = self.now.mono + self.net.config.authorize_timeout;
         let deadline = asked.context.deadline.filter(|deadline| *deadline < longest);
-        let host = self.net.config.is_one(&asked.context.address).then(|| asked.context.address.clone());
+        let address = asked.context.account().to_owned();
+        let one = !asked.context.many && self.net.config.is_one(&address);
+        let host = one.then(|| address.clone());
         let who = match &named {
-            Some(id) if driver.is_guest() => {
-                Who::Guest { charge_point: id.clone(), address: asked.context.address }
-            }
-            Some(_) | None => Who::Driver { driver: driver.clone(), address: asked.context.address },
+            Some(id) if driver.is_guest() => Who::Guest { charge_point: id.clone(), address },
+            Some(_) | None => Who::Driver { driver: driver.clone(), address },
         };
         let asker = Asker { who, host };
         if let Err(denial) = self.has_room_to_reserve(&asker) {

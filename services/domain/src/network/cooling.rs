@@ -24,14 +24,14 @@ const A_HOST: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asker {
     pub(super) who: Who,
-    /// The host that asked; `None` where it is not known, or stands for many.
+    /// The host that asked, or who that is; `None` where it is not known, or stands for many.
     pub(super) host: Option<String>,
 }
 
 /// Whose unused reservations count together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
-    /// A driver, from where it asks: whoever uses its name elsewhere does not make it wait.
+    /// A driver, from where it asks, or by whom: whoever uses its name elsewhere does not make it wait.
     Driver { driver: DriverId, address: String },
     /// A guest has no name; there is one charge point that it can ask for, whose engine asks for it.
     Guest { charge_point: ChargePointId, address: String },

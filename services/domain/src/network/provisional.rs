@@ -21,7 +21,7 @@ pub struct Registration {
 #[derive(Debug)]
 pub(super) struct Provisional {
     pub(super) token: Token<Registered>,
-    /// The host that it came from.
+    /// The host that it came from, or who that is.
     pub(super) host: String,
     pub(super) registration: Registration,
     /// What it will have: its engine is told already.

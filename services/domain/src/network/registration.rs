@@ -39,25 +39,26 @@ const TAKEN_OVER_AFTER: Duration = Duration::from_secs(600);
 
 impl Step<'_> {
     pub(super) fn register(&mut self, asked: Asked<Registered>, registration: Registration) {
-        if let Err(denial) = self.may_register(&registration, &asked.context.address) {
+        let from = asked.context.account();
+        if let Err(denial) = self.may_register(&registration, from) {
             let id = &registration.charge_point;
-            return self.registration_refused(asked.token, (id, &asked.context.address), denial, None);
+            return self.registration_refused(asked.token, (id, from), denial, None);
         }
         let epoch = self.next_epoch(&registration);
         if self.brings_nothing_new(&registration) {
-            return self.registered((asked.token, &asked.context.address), registration, epoch);
+            return self.registered((asked.token, from), registration, epoch);
         }
         let waiting = self.net.provisional.values();
-        let theirs = waiting.filter(|waiting| waiting.host == asked.context.address).count();
+        let theirs = waiting.filter(|waiting| waiting.host == from).count();
         if theirs >= PROVISIONAL_A_HOST || self.net.provisional.len() >= PROVISIONAL_MOST {
             let text = format!(
                 "{} cannot register yet: too many charge points wait for their engines to answer",
                 registration.charge_point
             );
             let (id, denial) = (&registration.charge_point, Denial::new(Reason::Overloaded, text));
-            return self.registration_refused(asked.token, (id, &asked.context.address), denial, None);
+            return self.registration_refused(asked.token, (id, from), denial, None);
         }
-        let (token, host) = (asked.token, asked.context.address);
+        let (token, host) = (asked.token, from.to_owned());
         let of_before = self.engine_of_before(&registration).is_some();
         let until = self.now.mono + PROVISIONAL_FOR;
         self.asks_its_engine(Provisional { token, host, registration, epoch, of_before, until });

@@ -12,6 +12,7 @@ mod dates;
 mod ends;
 mod engine;
 mod forgetting;
+mod identities;
 mod life;
 mod messages;
 mod monitors;

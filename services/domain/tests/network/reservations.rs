@@ -10,13 +10,20 @@ use std::time::Duration;
 
 const HOME: &str = "10.0.0.7";
 
+/// A caller there; `driver/d@10.0.0.7` has shown who it is.
+fn from(place: &str) -> Context {
+    let (identity, address) = place.split_once('@').unwrap_or(("", place));
+    let many = identity.starts_with("bridge/");
+    Context { identity: identity.into(), address: address.into(), many, ..Context::default() }
+}
+
 impl World {
     /// A request for A, from this host.
     fn asks(&mut self, who: &str, address: &str, id: Option<&str>) -> Token<Box<Session>> {
         self.asks_for(Target::Named(cp("A")), who, address, id)
     }
 
-    fn asks_for(
+    pub(crate) fn asks_for(
         &mut self,
         target: Target,
         who: &str,
@@ -29,7 +36,7 @@ impl World {
             caller: who.into(),
             id: id.parse().unwrap(),
         };
-        let context = Context { address: address.into(), ..Context::default() };
+        let context = from(address);
         self.send(Command::RequestCharge {
             asked: Asked { token, context, request: id.map(|id| (key(id), 1)) },
             session: sid(&format!("s{}", token.number)),
@@ -41,7 +48,7 @@ impl World {
     }
 
     /// A reservation there that its driver gives back.
-    fn cancels_at(&mut self, who: &str, address: &str, id: &str) {
+    pub(crate) fn cancels_at(&mut self, who: &str, address: &str, id: &str) {
         let token = self.asks_for(Target::Named(cp(id)), who, address, None);
         assert_eq!(self.granted(token), None, "{who} at {id}");
         let held = self.held(&sid(&format!("s{}", token.number)), who);
@@ -78,7 +85,7 @@ impl World {
     }
 
     /// Is it let in at A? What it gets it does not keep, and that counts for nobody.
-    fn is_let_in(&mut self, who: &str, address: &str) -> bool {
+    pub(crate) fn is_let_in(&mut self, who: &str, address: &str) -> bool {
         let token = self.asks(who, address, None);
         if self.refused(token).is_some_and(|denial| denial.reason == Reason::DriverCoolingDown) {
             return false;

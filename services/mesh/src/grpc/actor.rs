@@ -94,6 +94,11 @@ impl Actor {
         }
     }
 
+    /// Does it ask for many, each of whom has a name of its own? A bridge does, and a gateway.
+    pub fn asks_for_many(&self) -> bool {
+        matches!(self.role(), Some(Role::Bridge(_) | Role::Gateway(_)))
+    }
+
     /// May it call the method with this path? What its messages name is for the handler.
     pub(super) fn may_call(&self, path: &str, now: Wall) -> Result<(), Failure> {
         if is_open(path) {

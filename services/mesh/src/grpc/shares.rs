@@ -1,17 +1,49 @@
 //! How much of what all share each caller has under way.
 
-use super::caller::Caller;
+use super::{actor::Actor, caller::Caller};
+use identity::Identity;
 use std::{
     collections::HashMap,
+    fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// Whose share something counts in: whoever has shown who that is has one, from however many addresses, and so does an
+/// address, of those who have not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Sharer {
+    Identity(Arc<Identity>),
+    /// It asks for many: a bridge, a gateway.
+    ForMany(Arc<Identity>),
+    Address(Caller),
+}
+
+impl Sharer {
+    /// `None`: nobody is known, nor an address, as of a call that came over no socket.
+    pub(super) fn of(actor: &Actor, caller: Option<Caller>) -> Option<Self> {
+        match actor {
+            Actor::Known(known) if actor.asks_for_many() => Some(Self::ForMany(known.identity.clone())),
+            Actor::Known(known) => Some(Self::Identity(known.identity.clone())),
+            Actor::Unchecked | Actor::Stranger => caller.map(Self::Address),
+        }
+    }
+}
+
+impl fmt::Display for Sharer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity(identity) | Self::ForMany(identity) => identity.role.fmt(f),
+            Self::Address(caller) => caller.fmt(f),
+        }
+    }
+}
+
 /// What each caller holds.
 #[derive(Debug)]
 pub(super) struct Shares {
-    held: Arc<Mutex<HashMap<Caller, usize>>>,
-    /// Those that stand for many.
+    held: Arc<Mutex<HashMap<Sharer, usize>>>,
+    /// The addresses that stand for many.
     many: Vec<Caller>,
 }
 
@@ -20,17 +52,21 @@ impl Shares {
         Self { held: Arc::default(), many: many.iter().copied().map(Caller::from).collect() }
     }
 
-    pub(super) fn stands_for_many(&self, caller: Caller) -> bool {
-        self.many.contains(&caller)
+    pub(super) fn stands_for_many(&self, whose: &Sharer) -> bool {
+        match whose {
+            Sharer::Identity(_) => false,
+            Sharer::ForMany(_) => true,
+            Sharer::Address(caller) => self.many.contains(caller),
+        }
     }
 
     /// One more for this caller, if it may have that beside what it holds.
-    pub(super) fn hold(&self, caller: Caller, may: impl FnOnce(usize) -> bool) -> Option<Held> {
+    pub(super) fn hold(&self, whose: Sharer, may: impl FnOnce(usize) -> bool) -> Option<Held> {
         let mut held = lock(&self.held);
-        let theirs = held.get(&caller).copied().unwrap_or_default();
+        let theirs = held.get(&whose).copied().unwrap_or_default();
         may(theirs).then(|| {
-            held.insert(caller, theirs + 1);
-            Held { caller, all: self.held.clone() }
+            held.insert(whose.clone(), theirs + 1);
+            Held { whose, all: self.held.clone() }
         })
     }
 
@@ -43,17 +79,17 @@ impl Shares {
 /// One of its caller's share, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    caller: Caller,
-    all: Arc<Mutex<HashMap<Caller, usize>>>,
+    whose: Sharer,
+    all: Arc<Mutex<HashMap<Sharer, usize>>>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut held = lock(&self.all);
-        if let Some(theirs) = held.get_mut(&self.caller) {
+        if let Some(theirs) = held.get_mut(&self.whose) {
             *theirs -= 1;
             if *theirs == 0 {
-                held.remove(&self.caller);
+                held.remove(&self.whose);
             }
         }
     }

@@ -3,7 +3,6 @@
 use super::{
     actor::{self, Actor},
     answer,
-    caller::Caller,
     connection::Account,
     deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
@@ -11,7 +10,7 @@ use super::{
     refusal::Told,
     request,
     server_options::ServerOptions,
-    shares::{Held, Shares},
+    shares::{Held, Sharer, Shares},
     streams::{Full, Streams},
     tally::{Call, Tally},
     uniform,
@@ -123,6 +122,7 @@ impl Shared {
         path: &str,
         method: Method,
         account: &Account,
+        whose: Option<Sharer>,
         request: &mut Request,
     ) -> Result<Place, Failure> {
         let overloaded = || {
@@ -131,9 +131,9 @@ impl Shared {
         };
         if method == Method::Streaming {
             let streams = if path.starts_with(REPORTS) { &self.reports } else { &self.streams };
-            let place = streams.enter(account.caller()).map_err(|full| match full {
+            let place = streams.enter(whose).map_err(|full| match full {
                 Full::Budget => overloaded(),
-                Full::Share(caller) => too_many_streams(caller),
+                Full::Share(whose) => too_many_streams(&whose),
             })?;
             request.extensions_mut().insert(place.share());
             return Ok(Box::new((place, account.streams())));
@@ -143,8 +143,8 @@ impl Shared {
             return Err(Failure::exhausted("ANSWERS_UNTAKEN", message, RETRY_AFTER));
         }
         let free = self.calls.available_permits();
-        let hold = |caller| self.hold(caller, free).ok_or_else(overloaded);
-        let of_caller = account.caller().map(hold).transpose()?;
+        let hold = |whose| self.hold(whose, free).ok_or_else(overloaded);
+        let of_caller = whose.map(hold).transpose()?;
         let share = account.enter(free, self.max_calls).ok_or_else(overloaded)?;
         let place = self.calls.clone().try_acquire_owned().map_err(|_| overloaded())?;
         Ok(Box::new((place, share, of_caller)))
@@ -167,20 +167,25 @@ impl Shared {
         }
     }
 
-    /// An address may have more than a tenth of the calls under way, on however many connections, but for the last
-    /// places (a sixteenth): those are for the addresses that have less.
-    fn hold(&self, caller: Caller, free: usize) -> Option<Held> {
-        let many = self.callers.stands_for_many(caller);
+    /// A caller may have more than a tenth of the calls under way, on however many connections, but for the last
+    /// places (a sixteenth): those are for the callers that have less.
+    fn hold(&self, whose: Sharer, free: usize) -> Option<Held> {
+        let many = self.callers.stands_for_many(&whose);
         let (tenth, last) = ((self.max_calls / 10).max(1), self.max_calls / 16);
-        self.callers.hold(caller, |theirs| many || theirs < tenth || free > last)
+        self.callers.hold(whose, |theirs| many || theirs < tenth || free > last)
     }
 }
 
-fn too_many_streams(caller: Caller) -> Failure {
-    let message = format!(
-        "{caller} has as many streams open as one address may; close some, or have it named by --many-callers where it \
-         stands for many"
-    );
+fn too_many_streams(whose: &Sharer) -> Failure {
+    let message = match whose {
+        Sharer::Address(caller) => format!(
+            "{caller} has as many streams open as one address may; close some, or have it named by --many-callers where \
+             it stands for many"
+        ),
+        Sharer::Identity(_) | Sharer::ForMany(_) => {
+            format!("{whose} has as many streams open as one caller may; close some")
+        }
+    };
     Failure::exhausted("OVERLOADED", message, RETRY_AFTER)
 }
 
@@ -253,6 +258,7 @@ async fn admit(
         false => account.actor(request.headers(), now)?,
     };
     actor.may_call(path, now)?;
+    let whose = Sharer::of(&actor, account.caller());
     request.extensions_mut().insert(actor.clone());
 
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
@@ -287,7 +293,7 @@ async fn admit(
     // Load shedding and the limits of concurrency: who does not fit is told at once when to come back.
     let place = match path {
         HEALTH_CHECK if !asks_for_readiness(&data) => None,
-        _ => Some(shared.place(path, method, account, &mut request)?),
+        _ => Some(shared.place(path, method, account, whose, &mut request)?),
     };
 
     if let Some(caller) = account.caller() {

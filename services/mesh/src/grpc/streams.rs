@@ -1,10 +1,7 @@
 //! The places of streams: a budget, of which no caller has more than its share, so that nobody's idle streams keep
 //! everybody else out.
 
-use super::{
-    caller::Caller,
-    shares::{Held, Shares},
-};
+use super::shares::{Held, Sharer, Shares};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -25,7 +22,7 @@ pub(super) enum Full {
     /// Nobody gets one now.
     Budget,
     /// Its caller has its share.
-    Share(Caller),
+    Share(Sharer),
 }
 
 impl Streams {
@@ -34,17 +31,17 @@ impl Streams {
     }
 
     /// A tenth; all but a tenth for who stands for many.
-    fn share(&self, caller: Caller) -> usize {
+    fn share(&self, whose: &Sharer) -> usize {
         let tenth = self.most / 10;
-        if self.callers.stands_for_many(caller) { self.most - tenth } else { tenth.max(1) }
+        if self.callers.stands_for_many(whose) { self.most - tenth } else { tenth.max(1) }
     }
 
-    pub(super) fn enter(&self, caller: Option<Caller>) -> Result<Place, Full> {
-        let hold = |caller| {
-            let share = self.share(caller);
-            self.callers.hold(caller, |theirs| theirs < share).ok_or(Full::Share(caller))
+    pub(super) fn enter(&self, whose: Option<Sharer>) -> Result<Place, Full> {
+        let hold = |whose: Sharer| {
+            let share = self.share(&whose);
+            self.callers.hold(whose.clone(), |theirs| theirs < share).ok_or(Full::Share(whose))
         };
-        let share = caller.map(hold).transpose()?;
+        let share = whose.map(hold).transpose()?;
         let permit = self.places.clone().try_acquire_owned().map_err(|_| Full::Budget)?;
         Ok(Place { _permit: permit, share: Arc::new(Mutex::new(share)) })
     }
@@ -89,9 +86,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{grpc::Actor, testing::known};
 
-    fn caller(host: u8) -> Caller {
-        IpAddr::from([10, 0, 0, host]).into()
+    fn caller(host: u8) -> Sharer {
+        Sharer::Address(IpAddr::from([10, 0, 0, host]).into())
     }
 
     #[test]
@@ -111,6 +109,28 @@ mod tests {
         drop(open);
         assert!(streams.callers.is_empty());
         assert_eq!(streams.places.available_permits(), 20);
+    }
+
+    #[test]
+    fn whoever_has_shown_who_that_is_has_one_share_wherever_it_comes_from_and_takes_nobody_elses() {
+        let streams = Streams::new(20, &[]);
+        let proxy = [10, 0, 0, 1].into();
+        let whose = |path: &str, address: IpAddr| Sharer::of(&known(path), Some(address.into())).unwrap();
+        let enter = |path: &str, address: IpAddr| streams.enter(Some(whose(path, address)));
+        let mut open =
+            vec![enter("driver/101", proxy).unwrap(), enter("driver/101", [10, 0, 0, 2].into()).unwrap()];
+        let full = enter("driver/101", [10, 0, 0, 3].into()).unwrap_err();
+        assert_eq!(full, Full::Share(whose("driver/101", proxy)), "one share from three addresses");
+        for path in ["driver/102", "operator/ana"] {
+            open.extend([enter(path, proxy).unwrap(), enter(path, proxy).unwrap()]);
+            assert!(matches!(enter(path, proxy), Err(Full::Share(_))), "{path}, behind the same proxy");
+        }
+        let nobody = Sharer::of(&Actor::Stranger, Some(proxy.into()));
+        open.push(streams.enter(nobody).unwrap()); // the address's own share is left to those who show nothing
+        while let Ok(place) = enter("bridge/old", proxy) {
+            open.push(place);
+        }
+        assert_eq!(open.len(), 20, "a bridge asks for many");
     }
 
     #[test]
