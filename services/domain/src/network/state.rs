@@ -261,11 +261,6 @@ impl Network {
     }
 
     /// How many charge points there are.
-    /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
-    pub fn standing(&self, id: &ChargePointId) -> Option<super::Standing> {
-        self.registry.find_point(id).map(|_| super::Standing::Good)
-    }
-
     pub fn charge_point_count(&self) -> usize {
         self.registry.points().len()
     }

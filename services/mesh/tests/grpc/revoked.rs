@@ -137,7 +137,7 @@ async fn a_stream_that_is_not_read_ends_too() {
     let (reports, outgoing) = mpsc::channel(1);
     let unread = client.report_health(ReceiverStream::new(outgoing)).await.unwrap();
     reports.send(report("ok")).await.unwrap();
-    monitor.refused.add([monitor.serial.clone()]);
+    monitor.refused.add(monitor.serial.clone());
     tokio::time::timeout(WITHIN, reports.closed()).await.expect("nobody hears it any more");
     is_revoked(&unread.into_inner().next().await.unwrap().unwrap_err());
 }
