@@ -37,7 +37,6 @@ const EVENTS: &[(&str, &str)] = &[
         "kafka_clusters_changed",
         "INV-1: another Kafka under the same store: read from its beginning, every engine asked",
     ),
-    ("identities_revoked", "identities that the registry has revoked: central refuses them"),
     ("kafka_gaps", "INV-1: messages gone from Kafka before they were read: every engine asked"),
     ("messages_late", "INV-1: messages of sessions that are settled already"),
     (
@@ -80,6 +79,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("requests_repeated", "INV-6: repeats of a request_id: they get what was decided the first time"),
     ("requests_unbridged", "times that messages came on driver_requests and no bridge asked for a charge"),
     ("reservations_expired", "INV-3: reservations that came to nothing"),
+    ("revocations_heard", "identities that the registry has revoked: central refuses them"),
     (
         "revocations_dropped",
         "times that more certificates were revoked than central holds: some that have not run out are not refused",

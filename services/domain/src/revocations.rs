@@ -84,6 +84,8 @@ pub struct Heard {
     pub gone: Vec<Serial>,
     /// So many of those have not run out, and went because of [`MAX_REVOKED`].
     pub dropped: usize,
+    /// With this everybody has been told: who is not held is good.
+    pub all: bool,
 }
 
 /// All that is held.
@@ -150,6 +152,7 @@ impl Revocations {
         if news.complete
             && let Some(told) = self.told.take()
         {
+            heard.all = true;
             let untold = self.roles.iter_mut().filter(|(role, held)| held.newest && !told.contains(*role));
             for (role, held) in untold {
                 held.newest = false;

@@ -31,7 +31,7 @@ use crate::{
         put_signing_key,
     },
 };
-use domain::network::{self, Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
+use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
 use domain::revocations::{News, Revocations};
 use domain::{ChargePointId, Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
@@ -81,10 +81,6 @@ pub struct Writer {
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
-    /// As the rules know them; who is not here is good.
-    standings: BTreeMap<ChargePointId, network::Standing>,
-    /// They know what is on disk.
-    standings_told: bool,
     refusals: Refusals,
     audit: Chain,
     /// What is wrong with how the broker keeps the changelog.
@@ -106,9 +102,6 @@ impl Rules for Writer {
         input: Input,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        if !std::mem::replace(&mut self.standings_told, true) {
-            self.tell_all_standings(now, store, step)?;
-        }
         match input {
             Input::Command(command) => self.command(now, store, command, None, step)?,
             Input::Message(incoming) => self.message(now, store, incoming, step)?,

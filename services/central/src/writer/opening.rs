@@ -48,8 +48,6 @@ impl Writer {
             standing: Standing::default(),
             keys: Arc::new(keys),
             revocations: revocations(&store)?,
-            standings: BTreeMap::new(),
-            standings_told: false,
             refusals: Refusals::default(),
             audit,
             unkept: None,

@@ -51,51 +51,30 @@ impl Writer {
         news: News,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let Self { network, revocations, standings, .. } = self;
-        // A charge point that is not known, or was cut off, has nothing to end.
+        let Self { network, revocations, .. } = self;
+        // A charge point that is not registered, or was cut off, has nothing to end.
         let drains = |role: &str| {
-            point_of(role).is_some_and(|id| {
-                standings.get(&id) != Some(&Standing::Cut) && network.charge_point(&id).is_some()
-            })
+            let standing = point_of(role).and_then(|id| network.standing(&id));
+            matches!(standing, Some(Standing::Good | Standing::Draining))
         };
-        let Heard { changed, revoked, refused, gone, dropped } = revocations.hear(now.wall, news, drains);
+        let Heard { changed, revoked, refused, gone, dropped, all } =
+            revocations.hear(now.wall, news, drains);
         for role in &changed {
             put_revoked(role, &self.revocations, &mut step.batch);
         }
         self.refusals.refused.extend(refused);
         self.refusals.gone.extend(gone);
         step.effects.extend(said(&revoked, dropped).map(Effect::Happened));
-        let points: BTreeSet<_> = changed.iter().filter_map(|role| point_of(role)).collect();
-        self.tell_standings(now, store, points, step)
-    }
-
-    /// What is on disk, to the rules: they begin with charge points that all are good.
-    pub(super) fn tell_all_standings(
-        &mut self,
-        now: Now,
-        store: &dyn Store,
-        step: &mut Step<Effect>,
-    ) -> Result<(), Error> {
-        let points: BTreeSet<_> = self.revocations.roles().filter_map(|role| point_of(role)).collect();
-        self.tell_standings(now, store, points, step)
-    }
-
-    fn tell_standings(
-        &mut self,
-        now: Now,
-        store: &dyn Store,
-        points: BTreeSet<ChargePointId>,
-        step: &mut Step<Effect>,
-    ) -> Result<(), Error> {
+        let mut points: BTreeSet<_> = changed.iter().filter_map(|role| point_of(role)).collect();
+        if all {
+            // A rebuilt store may have the rules' part of it, and not this one.
+            let known = self.network.charge_points_after(None).map(|point| point.id);
+            points.extend(known.filter(|id| self.network.standing(id) != Some(Standing::Good)));
+            points.extend(self.revocations.roles().filter_map(|role| point_of(role)));
+        }
         for charge_point in points {
             let standing = self.standing_of(&charge_point);
-            let before = match standing {
-                Standing::Good => self.standings.remove(&charge_point),
-                _ => self.standings.insert(charge_point.clone(), standing),
-            };
-            if before.unwrap_or(Standing::Good) != standing {
-                self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
-            }
+            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
         }
         Ok(())
     }
@@ -117,7 +96,6 @@ impl Writer {
                 put_revoked(&role, &self.revocations, batch);
             }
         }
-        self.standings.insert(id.clone(), Standing::Cut);
     }
 
     /// It has nothing to end any more.
@@ -142,7 +120,7 @@ fn roles_of(id: &ChargePointId) -> [RolePath; 2] {
 
 fn said(revoked: &[RolePath], dropped: usize) -> impl Iterator<Item = Event> {
     let event = |level, name, text| Event { level, name, text };
-    let one = move |text| event(Level::Warn, "identities_revoked", text);
+    let one = move |text| event(Level::Warn, "revocations_heard", text);
     let named = if revoked.len() <= NAMED { revoked } else { &[] };
     let many = (revoked.len() > NAMED).then(|| one(format!("{} identities are revoked", revoked.len())));
     let dropped = (dropped > 0).then(|| {
