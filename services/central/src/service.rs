@@ -124,12 +124,12 @@ impl Service {
             return Ok(());
         };
         let address = listener.local_addr();
-        writer.rules.keys().tell();
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
-        let (position, store) = (writer.rules.position(), writer.rules.store_id().to_owned());
+        let (keys, position, store) =
+            (writer.rules.keys(), writer.rules.position(), writer.rules.store_id().to_owned());
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
@@ -142,7 +142,7 @@ impl Service {
             lag,
             refused: refused.unwrap_or_default(),
         };
-        let keys = writer.rules.keys();
+        keys.tell();
         let (handle, mut running) = start(writer, outlets, options.engine_timeout, peers)?;
         let reader = read_telemetry(&options.kafka, position, handle.clone(), keys)?;
         let roster = roster::spawn(roster, handle.clone(), stop.clone());

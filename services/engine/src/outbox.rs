@@ -13,7 +13,7 @@ pub(crate) struct SealedOutbox {
 }
 
 impl Outbox for SealedOutbox {
-    /// Once there is a key. Rows that cannot be sealed, for want of random bytes, end the page: they come with the next.
+    /// Once there is a key. Rows that cannot be sealed, for want of random bytes, end the page, and come with the next.
     async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
         self.seal.ready().await;
         let sealed = |row: OutboxRow| Some(OutboxRow { payload: self.seal.payload(row.payload)?, ..row });

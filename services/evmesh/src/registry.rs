@@ -40,8 +40,8 @@ enum Command {
     /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise.
     Issue(Issue),
 
-    /// Has the network's authority followed by another one while everybody goes on: 'prepare', a few days later 'switch',
-    /// four months later 'forget'. The registry is restarted after each.
+    /// Has the network's authority followed by another one while everybody goes on: 'prepare', a few days later
+    /// 'switch', four months later 'forget'. The registry is restarted after each.
     Rotate(Rotate),
 
     /// The registry itself: it gives out identities for tokens, and renews them.

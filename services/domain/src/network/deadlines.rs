@@ -57,7 +57,7 @@ impl Step<'_> {
             if point.stored.standing() == Standing::Draining {
                 draining.push(id.clone());
             }
-            if self.is_made_up(point) {
+            if self.net.is_made_up(point, self.now.mono) {
                 made_up.push(id.clone());
             } else if self.wanted_call(point).is_some() {
                 waiting.push(id.clone());

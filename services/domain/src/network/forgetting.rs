@@ -1,12 +1,22 @@
-//! Sessions that came to nothing are rows for a day, and no longer: an engine that refuses whatever it is asked makes
-//! as many of them as it likes.
+//! What is let go: sessions that came to nothing, and charge points that nobody ever used.
+//!
+//! Such a session is a row for a day, and no longer: an engine that refuses whatever it is asked makes as many of them
+//! as it likes.
 //!
 //! What is gone could be told again, with central's own signature. So where a session is let go, none that was asked
 //! for as long ago and is not known is believed any more: it is [unattested](super::unattested). A store that lacks
 //! nothing knows all the others. One that was lost, and is as old as that, waits for a person.
 
-use super::{Network, session::Session};
-use crate::Wall;
+use super::{
+    Network,
+    charge_point::{Link, Point},
+    session::Session,
+};
+use crate::{Mono, Wall};
+use std::time::Duration;
+
+/// Who was never charged at, and has been away for so long, is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 impl Network {
     /// Has what came to nothing then been kept for long enough?
@@ -23,5 +33,15 @@ impl Network {
             self.remembered.lets_go(session.created);
         }
         goes
+    }
+
+    /// Did nobody ever charge there, and has it been away for long?
+    pub(super) fn is_made_up(&self, point: &Point, now: Mono) -> bool {
+        let ordered = point.stored.out_of_order || point.stored.revoked.is_some();
+        let nothing_left = point.open.is_none() && point.ended.is_empty() && !ordered;
+        let away = |since| now.since(since) >= FORGOTTEN_AFTER;
+        point.stored.never_supplied
+            && nothing_left
+            && matches!(point.link, Link::Lost { since } if away(since))
     }
 }

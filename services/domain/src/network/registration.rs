@@ -31,8 +31,6 @@ const PROVISIONAL_A_HOST: usize = 128;
 /// So many charge points a host may have where anyone may register: one process can be the engine of any number. A
 /// large site behind one address has fewer.
 const A_HOST: usize = 100;
-/// Who was never charged at, and has been away for so long, is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Another store at another address takes a charge point over once its monitor has been away for so long: a power cut
 /// is shorter as a rule, and there is time to notice one that is not.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(600);
@@ -324,15 +322,6 @@ impl Step<'_> {
         let level = if news { Level::Warn } else { Level::Debug };
         self.happened(level, "registrations_refused", logged.unwrap_or_else(|| denial.text.clone()));
         self.reply(token, Err(denial));
-    }
-
-    pub(super) fn is_made_up(&self, point: &Point) -> bool {
-        let ordered = point.stored.out_of_order || point.stored.revoked.is_some();
-        let nothing_left = point.open.is_none() && point.ended.is_empty() && !ordered;
-        let away = |since| self.now.mono.since(since) >= FORGOTTEN_AFTER;
-        point.stored.never_supplied
-            && nothing_left
-            && matches!(point.link, Link::Lost { since } if away(since))
     }
 
     /// Nobody has charged there, its operator has given no order, and it has been away for long: it was made up, or is

@@ -2,7 +2,28 @@
 
 use crate::world::{World, cp};
 use domain::ids::{MAX_NUMBER, most_claimed};
-use domain::network::{CallOutcome, Command, EngineRequest, Health, Order, Registration, Target};
+use domain::network::{
+    CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, Health, Order, Registration, Target,
+};
+
+impl World {
+    /// An answer of an engine that claims to have seen this authorisation number.
+    pub(crate) fn answer_with(&mut self, id: &str, highest_authorization: u64, outcome: CallOutcome) {
+        let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
+        let report = EngineReport {
+            charge_point: None, // an older engine, which does not say
+            instance: call.instance,
+            rated: None,
+            seals: None,
+            plugged_in: false,
+            highest_authorization,
+            current: None,
+            unsettled: vec![],
+        };
+        let result = Ok(EngineAnswer { outcome, report });
+        self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
+    }
+}
 
 /// The number that A's engine is asked to authorise.
 fn asked(world: &World) -> u64 {

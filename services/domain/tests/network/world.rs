@@ -254,23 +254,6 @@ impl World {
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 
-    /// An answer of an engine that claims to have seen this authorisation number.
-    pub(crate) fn answer_with(&mut self, id: &str, highest_authorization: u64, outcome: CallOutcome) {
-        let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
-        let report = EngineReport {
-            charge_point: None, // an older engine, which does not say
-            instance: call.instance,
-            rated: None,
-            seals: None,
-            plugged_in: false,
-            highest_authorization,
-            current: None,
-            unsettled: vec![],
-        };
-        let result = Ok(EngineAnswer { outcome, report });
-        self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
-    }
-
     pub(crate) fn silence(&mut self, id: &str) {
         let call = self.calls.remove(&cp(id)).unwrap_or_else(|| panic!("no call waits at {id}"));
         let result = Err(CallFailed("timed out".into()));
