@@ -25,11 +25,6 @@ impl Network {
     pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
         self.registry.find_point(id).map(|point| point.stored.standing())
     }
-
-    /// The registered charge points that are cut off, by id.
-    pub fn cut_off(&self) -> impl Iterator<Item = &ChargePointId> {
-        self.registry.points().iter().filter(|(_, point)| point.is_cut()).map(|(id, _)| id)
-    }
 }
 
 /// Why a charge point that is revoked may not register, or report.

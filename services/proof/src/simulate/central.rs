@@ -110,7 +110,6 @@ impl World {
                     delivered: BTreeSet::new(),
                 };
                 self.truth.central_started(self.at, running.network().sessions());
-                self.truth.life.cut = running.network().cut_off().cloned().collect();
                 self.central.up = Some(running);
                 self.check_network();
                 self.after(TICK, move |world| world.central_ticks(life));

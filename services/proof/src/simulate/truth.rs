@@ -4,7 +4,9 @@
 use super::manual::Manual;
 use super::world::{World, say};
 use central::store::codec::{KnownKey, PublicKey};
-use domain::network::{Answered, CallId, ChargePoint, Health, Outcome, RequestKey, Session, State, Ticket};
+use domain::network::{
+    Answered, CallId, ChargePoint, Health, Outcome, RequestKey, Session, Standing, State, Ticket,
+};
 use domain::{ChargePointId, DriverId, Energy, InstanceId, Price, SessionId, SupplyRecord, SupplyState};
 use evmesh_proto::{store::StoredMessage, topics::NotificationType};
 use proof::engine_process::Page as EnginePage;
@@ -118,7 +120,9 @@ impl Truth {
     /// With what is in its memory: all of it was there before.
     pub(super) fn central_started<'a>(&mut self, at: u64, sessions: impl Iterator<Item = &'a Session>) {
         let since = sessions.map(|session| (session.id.clone(), (session.state(), at, true))).collect();
-        self.life = Life { began: at, since, ..Life::default() };
+        let cut = self.points.values().filter(|point| point.standing() == Standing::Cut);
+        let cut = cut.map(|point| point.id.clone()).collect();
+        self.life = Life { began: at, since, cut, ..Life::default() };
     }
 
     pub(super) fn clock_jumped(&mut self, at: u64) {
