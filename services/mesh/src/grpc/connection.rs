@@ -10,7 +10,7 @@
 //! Its limits are of the connection, whoever acts on it: a connection is one caller's, or a proxy's for many.
 
 use super::{
-    actor::{Actor, Shown},
+    actor::{self, Actor, Shown},
     bearer::Bearers,
     caller::Caller,
     error_details::Failure,
@@ -194,11 +194,12 @@ impl Account {
         &self.0.bearers
     }
 
-    /// Who acts in a call with this head. A certificate counts, whatever token comes with it: it was given to one who
-    /// has a key, and no call can be more than its connection.
-    pub(super) fn actor(&self, headers: &HeaderMap, now: Wall) -> Result<Actor, Failure> {
+    /// Who acts in a call of this method with this head. A certificate counts, whatever token comes with it: it was
+    /// given to one who has a key, and no call can be more than its connection. Where anyone may call, no token is
+    /// looked at.
+    pub(super) fn acts(&self, path: &str, headers: &HeaderMap, now: Wall) -> Result<Actor, Failure> {
         match self.0.shown.actor() {
-            Actor::Stranger => self.0.bearers.actor(headers, now),
+            Actor::Stranger if !actor::is_open(path) => self.0.bearers.actor(headers, now),
             shown => Ok(shown),
         }
     }

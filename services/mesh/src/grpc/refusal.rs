@@ -1,6 +1,6 @@
 //! Calls that were refused for who made them, for a service that keeps them in mind.
 
-use super::{actor::Actor, caller::Caller, connection::Account, error_details};
+use super::{actor::Actor, caller::Caller, error_details};
 use http::HeaderMap;
 use std::{fmt, sync::Arc};
 use tonic::{Code, Status};
@@ -34,10 +34,16 @@ impl Told {
     }
 
     /// A call ended so: tells of it if it was refused for who made it.
-    pub(super) fn ended(&self, path: &'static str, account: &Account, code: Code, end: &HeaderMap) {
+    pub(super) fn ended(
+        &self,
+        path: &'static str,
+        by: &(Actor, Option<Caller>),
+        code: Code,
+        end: &HeaderMap,
+    ) {
         let (Some(tell), Code::PermissionDenied | Code::Unauthenticated) = (&self.0, code) else { return };
         let reason = Status::from_header_map(end).and_then(|status| error_details::reason(&status));
-        let (actor, caller) = (account.shown().actor(), account.caller());
+        let (actor, caller) = by.clone();
         tell(Refusal { actor, caller, path, reason: reason.unwrap_or_default() });
     }
 }

@@ -1,7 +1,7 @@
 //! What every call passes on its way to a handler and back. Read `serve` from top to bottom.
 
 use super::{
-    actor::{self, Actor},
+    actor::Actor,
     answer,
     connection::Account,
     deadline::{Deadline, grpc_timeout},
@@ -210,17 +210,22 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     let (path, method) = methods::find(request.uri().path()).unwrap_or((UNKNOWN_METHOD, Method::Unary));
     let call = Call { path, method, arrived };
     let account = request.extensions().get::<Account>().cloned().unwrap_or_else(Account::of_no_socket);
-    let tally = Tally::new(call, account.clone(), shared.told.clone());
     account.called();
+
+    // Who acts: by who made the connection, or by the call's token.
+    let acts = account.acts(path, request.headers(), crate::now().wall);
+    let actor = acts.as_ref().map_or(Actor::Stranger, Actor::clone);
+    let tally = Tally::new(call, (actor.clone(), account.caller()), shared.told.clone());
 
     // Trace: a step within the caller's, or one of its own; every log line below carries it.
     let trace = trace::parent(request.headers()).map_or_else(trace::root, trace::child);
     let span = tracing::info_span!("call", method = path, trace = trace.id());
 
-    let answered = trace::scope(trace, admit(routes, shared, request, call, &account).instrument(span)).await;
-    let (response, held) = match answered {
+    let answered =
+        trace::scope(trace, admit(routes, shared, request, call, &account, acts).instrument(span)).await;
+    let (response, place) = match answered {
         Ok(answered) => answered,
-        Err(failure) => (Status::from(failure).into_http(), (None, Actor::Stranger)),
+        Err(failure) => (Status::from(failure).into_http(), None),
     };
 
     // Uniform errors: whatever refused, the caller sees one form. In the answer's head, or at the end of its body.
@@ -235,7 +240,6 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
         Method::Streaming => {
             let (slow, stopping) = (shared.slow_reader_timeout, &shared.stopping);
             let silent = path.starts_with(REFLECTION).then_some(shared.request_timeout);
-            let (place, actor) = held;
             answer::stream(response, tally, account, (place, &actor), (slow, silent), stopping)
         }
     }
@@ -247,19 +251,15 @@ async fn admit(
     mut request: Request,
     call: Call,
     account: &Account,
-) -> Result<(Response, (Option<Place>, Actor)), Failure> {
+    acts: Result<Actor, Failure>,
+) -> Result<(Response, Option<Place>), Failure> {
     let Call { path, method, arrived } = call;
 
-    // Authorisation, by who made the connection, or by the call's token, and by the one table: who may not call takes
-    // up nothing.
-    let now = crate::now().wall;
-    let actor = match actor::is_open(path) {
-        true => account.shown().actor(),
-        false => account.actor(request.headers(), now)?,
-    };
-    actor.may_call(path, now)?;
+    // Authorisation, by who acts and by the one table: who may not call takes up nothing.
+    let actor = acts?;
+    actor.may_call(path, crate::now().wall)?;
     let whose = Sharer::of(&actor, account.caller());
-    request.extensions_mut().insert(actor.clone());
+    request.extensions_mut().insert(actor);
 
     // Deadline: what the caller asks for, at most the server's own; handlers pass it on.
     let asked = grpc_timeout(request.headers()).map(|asked| asked.saturating_sub(AHEAD_OF_TONIC));
@@ -304,7 +304,7 @@ async fn admit(
     let handled = AssertUnwindSafe(routes.call(request)).catch_unwind();
     let late = "the request took longer than its deadline allows";
     match shared.within(begins, late, handled).await? {
-        Ok(Ok(response)) => Ok((response, (place, actor))),
+        Ok(Ok(response)) => Ok((response, place)),
         Ok(Err(never)) => match never {},
         Err(_) => Err(Failure::internal("a handler panicked")),
     }

@@ -1,6 +1,6 @@
 //! What is counted of each call.
 
-use super::{connection::Account, methods::Method, refusal::Told, uniform};
+use super::{actor::Actor, caller::Caller, methods::Method, refusal::Told, uniform};
 use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::Code;
@@ -15,14 +15,15 @@ pub(super) struct Call {
 /// Counts a call, once, and tells of one that was refused for who made it.
 pub(super) struct Tally {
     call: Call,
-    account: Account,
+    /// Who makes it, and from where.
+    by: (Actor, Option<Caller>),
     told: Told,
     counted: bool,
 }
 
 impl Tally {
-    pub(super) fn new(call: Call, account: Account, told: Told) -> Self {
-        Self { call, account, told, counted: false }
+    pub(super) fn new(call: Call, by: (Actor, Option<Caller>), told: Told) -> Self {
+        Self { call, by, told, counted: false }
     }
 
     pub(super) fn path(&self) -> &'static str {
@@ -31,7 +32,7 @@ impl Tally {
 
     /// `end` is what its answer ends with, or has in its head.
     pub(super) fn done(mut self, code: Code, end: &HeaderMap) {
-        self.told.ended(self.call.path, &self.account, code, end);
+        self.told.ended(self.call.path, &self.by, code, end);
         self.count(code);
     }
 
