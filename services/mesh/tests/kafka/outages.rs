@@ -7,10 +7,8 @@ use mesh::{
     observability::LogRing,
     testing::{Proxy, broker, embedded_broker, eventually, free_address},
 };
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
+use tokio::time::Instant;
 use tracing_subscriber::prelude::*;
 
 fn at(options: &KafkaOptions, address: SocketAddr) -> KafkaOptions {
