@@ -56,7 +56,7 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     #[command(flatten)]
-    Ask(Ask),
+    Ask(Box<Ask>),
 
     /// Keeps a token, read from stdin, as the identity of an operator or a viewer.
     ///
@@ -108,7 +108,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     };
     let warning = options.security.warning();
     let work = async {
-        match ask {
+        match *ask {
             Ask::List(list) => desk.central.waited(list.print(&desk)).await,
             Ask::Audit(audit) => desk.central.waited(audit.run(&desk)).await,
             Ask::Keys(keys) => {
