@@ -48,6 +48,13 @@ pub enum Standing {
     Cut,
 }
 
+impl super::Network {
+    /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
+    pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
+        self.registry.find_point(id).map(|_| Standing::Good)
+    }
+}
+
 /// Something that happened, or is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {

@@ -249,11 +249,6 @@ impl Network {
         self.under_review.len()
     }
 
-    /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
-    pub fn standing(&self, id: &ChargePointId) -> Option<super::Standing> {
-        self.registry.find_point(id).map(|_| super::Standing::Good)
-    }
-
     /// How many charge points there are.
     pub fn charge_point_count(&self) -> usize {
         self.registry.points().len()
