@@ -186,15 +186,13 @@ fn a_charge_point_that_is_revoked_now_is_cut_off_within_two_seconds_and_charges_
     let monitor = network.charge_point("monitor", &[&place[..], &["--engine", &engine]].concat());
     eventually("MAD-01 is available", PATIENCE, || (network.status()? == "ACTIVADO").then_some(()));
 
+    network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
+    monitor.line(&["the certificate of charge-point/MAD-01/monitor was revoked"], WITHIN);
     network.ask(&["revoke", "charge-point/MAD-01/engine", "--now"]);
     central.line(&["charge-point/MAD-01/engine is revoked"], WITHIN);
     let driver = network.enrol("driver/101", "driver");
-    let asked =
-        ["--driver", "101", "--central", &network.central, "--identity", &driver, "--charge-point", "MAD-01"];
-    let asked = ["driver"].iter().chain(&asked).map(ToString::to_string).chain(network.broker.flags());
-    let denied = run(asked.collect::<Vec<_>>());
+    let asked = ["--central", &network.central, "--identity", &driver, "--charge-point", "MAD-01"];
+    let asked = ["driver", "--driver", "101"].iter().chain(&asked).map(ToString::to_string);
+    let denied = run(asked.chain(network.broker.flags()).collect::<Vec<_>>());
     assert!(denied.code != 0 && !denied.stdout.contains("TICKET"), "{denied:?}");
-
-    network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
-    monitor.line(&["the certificate of charge-point/MAD-01/monitor was revoked"], WITHIN);
 }
