@@ -14,9 +14,10 @@ pub struct ServerOptions {
     #[arg(long, env = "EVMESH_MAX_STREAMS", default_value_t = 20_000, value_name = "COUNT")]
     pub max_streams: usize,
 
-    /// Addresses that stand for many callers, a proxy's say: each may hold nine tenths of the streams, where any
-    /// other may hold one, or whoever has shown who that is, wherever it comes from; at central, more than a hundred charge points too, and any number of reservations. A
-    /// monitor's stream counts in its address's share only until its first report (IP addresses).
+    /// Addresses that stand for many callers, a proxy's say, who show no identity: each may hold nine tenths of the
+    /// streams, where any other caller may hold one; at central, more than a hundred charge points too, and any number
+    /// of reservations. Whoever shows an identity counts by that, from wherever it comes. A monitor's stream counts in
+    /// its caller's share only until its first report (IP addresses).
     #[arg(
         long,
         env = "EVMESH_MANY_CALLERS",
