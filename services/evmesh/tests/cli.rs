@@ -337,18 +337,18 @@ fn a_shell_completes_commands_and_flags() {
         }
     }
     // Bash is there wherever cargo is used on Linux; the script is tried in it.
-    let script = run(["completions", "bash"]).stdout;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ask");
+    // From a file: as an argument it may be longer than the system takes.
+    let script = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(script.path(), run(["completions", "bash"]).stdout).unwrap();
     let complete = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let (count, word, before) = (words.len() - 1, words[words.len() - 1], words[words.len() - 2]);
         let ask = format!(
-            "{script}\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \
-             \"${{COMPREPLY[@]}}\"\n"
+            "source '{}'\nCOMP_WORDS=({line} )\nCOMP_CWORD={count}\n_evmesh evmesh {word} {before}\necho \
+             \"${{COMPREPLY[@]}}\"\n",
+            script.path().display()
         );
-        std::fs::write(&file, ask).unwrap(); // it is longer than an argument may be
-        let output = Command::new("bash").arg("--norc").arg(&file).output().unwrap();
+        let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
