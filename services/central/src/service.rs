@@ -123,13 +123,12 @@ impl Service {
             tracing::info!("central stopped before it served");
             return Ok(());
         };
-        let address = listener.local_addr();
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
-        let (keys, position, store) =
-            (writer.rules.keys(), writer.rules.position(), writer.rules.store_id().to_owned());
+        let (rules, store) = (&writer.rules, writer.rules.store_id().to_owned());
+        let (keys, position) = (rules.keys(), rules.position());
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
@@ -166,7 +165,7 @@ impl Service {
             tasks.spawn(hearing.run(handle.clone(), stop.clone()));
         }
         let server = server(&options, &handle, roster.clone(), old_requests);
-        tracing::info!(%address, data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
+        tracing::info!(address = %listener.local_addr(), data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
 
         let serving = server.serve(listener, stop.clone());
         tokio::pin!(serving);

@@ -1,8 +1,8 @@
 //! Sealed messages: what one charge point tells on a topic that others can write to and read.
 //!
 //! The form is a compact JWE (RFC 7516) with `alg` `dir` and `enc` `A256GCM`, so that other languages' libraries open
-//! it too. Its `kid` names the key: whose, and since which registration. Central makes every key out of one secret of its
-//! own (HKDF with SHA-256, RFC 5869), hands an engine its own by a call over TLS, and so keeps no list of them.
+//! it too. Its `kid` names the key: whose, and since which registration. Central makes every key out of one secret of
+//! its own (HKDF with SHA-256, RFC 5869), hands an engine its own by a call over TLS, and so keeps no list of them.
 
 use crate::enrolment_token::hex;
 use aws_lc_rs::{
