@@ -71,7 +71,7 @@ impl Opening {
         }
         let looked = tokio::select! {
             last = last_offset(&log) => Some(last),
-            () = shutdown.started() => return Ok(None),
+            () = shutdown.started() => return Ok(stopped()),
             () = tokio::time::sleep(options.changelog_wait), if !must => None,
         };
         let last = match looked {
@@ -105,9 +105,14 @@ impl Opening {
         let rebuilt = blocking(move || Ok(rebuild(&mut store, &what)?.then_some(store))).await?;
         match rebuilt {
             Some(store) => open(store, config).await.map(Some),
-            None => Ok(None),
+            None => Ok(stopped()),
         }
     }
+}
+
+fn stopped<T>() -> Option<T> {
+    tracing::info!("central stopped before it served");
+    None
 }
 
 /// As callers are named, and as engines' addresses name them.

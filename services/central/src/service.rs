@@ -119,10 +119,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { options, listener, peers, refused, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
-        let Some(writer) = opening.ready(&options, &shutdown).await? else {
-            tracing::info!("central stopped before it served");
-            return Ok(());
-        };
+        let Some(writer) = opening.ready(&options, &shutdown).await? else { return Ok(()) };
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
@@ -165,7 +162,8 @@ impl Service {
             tasks.spawn(hearing.run(handle.clone(), stop.clone()));
         }
         let server = server(&options, &handle, roster.clone(), old_requests);
-        tracing::info!(address = %listener.local_addr(), data = %options.data.display(), kafka = options.kafka.kafka, "central serves");
+        let (address, kafka) = (listener.local_addr(), &options.kafka.kafka);
+        tracing::info!(%address, data = %options.data.display(), kafka, "central serves");
 
         let serving = server.serve(listener, stop.clone());
         tokio::pin!(serving);
