@@ -133,6 +133,7 @@ struct Issue {
 
 #[derive(Debug, clap::Args)]
 struct Rotate {
+    /// Which of the three steps.
     #[arg(value_enum)]
     step: RotationStep,
 

@@ -12,6 +12,7 @@ use crate::{
     tables,
 };
 use central::audit::{Fits, Verifier, anchors};
+use clap::{ArgMatches, Args, FromArgMatches, parser::ValueSource};
 use evmesh_proto::{
     operations::{ListAuditEntriesRequest, ListAuditEntriesResponse},
     topics::AuditAnchor,
@@ -39,8 +40,34 @@ enum Command {
     /// --kafka, which must be given, against what was published there too: then nobody can have rewritten all of it.
     Verify {
         #[command(flatten)]
-        kafka: Option<KafkaOptions>,
+        kafka: Named,
     },
+}
+
+/// Kafka, if it was named: with options inside its own, clap cannot tell.
+#[derive(Debug)]
+struct Named(Option<KafkaOptions>);
+
+impl FromArgMatches for Named {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let named = matches.value_source("kafka").is_some_and(|source| source != ValueSource::DefaultValue);
+        named.then(|| KafkaOptions::from_arg_matches(matches)).transpose().map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Named {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        KafkaOptions::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        KafkaOptions::augment_args_for_update(command)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +88,12 @@ impl Audit {
     pub(super) async fn run(self, desk: &Desk) -> Result<(), Failure> {
         match self.command {
             None => list(desk, self.filter).await,
-            Some(Command::Verify { kafka }) => verify(desk, desk.output.of_no_list()?, kafka).await,
+            Some(Command::Verify { kafka: Named(mut kafka) }) => {
+                if let Some(kafka) = &mut kafka {
+                    kafka.protect(desk.identity.as_deref()).because()?;
+                }
+                verify(desk, desk.output.of_no_list()?, kafka).await
+            }
         }
     }
 }

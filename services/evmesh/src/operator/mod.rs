@@ -105,6 +105,7 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     let desk = Desk {
         central: Remote::central(&options.central, security(&options.security)?),
         output: options.output,
+        identity: options.security.identity.clone(),
     };
     let warning = options.security.warning();
     let work = async {
