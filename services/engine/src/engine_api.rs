@@ -78,10 +78,12 @@ impl EngineService for EngineApi {
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let without_sessions = request.get_ref().without_sessions;
-        if let Some(key) = &request.get_ref().telemetry_key {
-            self.point.seal.take(self.point.charge_point(), key)?;
-        }
+        let key = request.get_ref().telemetry_key.clone();
         let mut response = self.call(request).await?;
+        // Not from a call that was meant for another engine.
+        if let Some(key) = key.filter(|_| response.get_ref().result() == proto::CallResult::Done) {
+            self.point.seal.take(self.point.charge_point(), &key)?;
+        }
         if let Some(state) = &mut response.get_mut().state {
             state.seals_telemetry = Some(self.point.seal.seals());
             if without_sessions {

@@ -4,7 +4,7 @@ use crate::seal::TelemetryForm;
 use domain::{ChargePointId, Energy, Power, simulated::Settings};
 use mesh::{
     flags,
-    grpc::{Address, Listen, SecurityOptions, ServerOptions, TokenOptions},
+    grpc::{Address, Listen, SecurityOptions, ServerOptions},
     kafka::KafkaOptions,
 };
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -69,9 +69,6 @@ pub struct Options {
 
     #[command(flatten)]
     pub security: SecurityOptions,
-
-    #[command(flatten)]
-    pub tokens: TokenOptions,
 
     #[command(flatten)]
     pub server: ServerOptions,

@@ -68,8 +68,7 @@ impl Service {
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
         let own = grpc::Role::Engine(options.charge_point.clone());
-        let security =
-            options.security.open(&own.to_string(), |role| *role == own)?.taking(&options.tokens)?;
+        let security = options.security.open(&own.to_string(), |role| *role == own)?;
         options.kafka.protect(options.security.identity.as_deref())?;
         let listener = Listener::bind(options.listen.clone(), &what, &security).await?;
         let settings = options.settings();

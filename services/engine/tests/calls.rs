@@ -9,7 +9,7 @@ use engine::{Error, PlugIn, Service};
 use evmesh_proto::engine::{
     AuthorizeSupplyRequest, CallResult, ClearFaultRequest, ConfirmSettledRequest, GetEngineStateRequest,
     GetPanelRequest, InjectFaultRequest, PlugInRequest, RevokeAuthorizationRequest, RevokeOutcome,
-    StopSupplyRequest, SupplyEnd, SupplyState, UnplugRequest,
+    StopSupplyRequest, SupplyEnd, SupplyState, TelemetryKey, UnplugRequest,
 };
 use mesh::{grpc::reason, testing::MemoryStore};
 use prost_types::Duration as ProtoDuration;
@@ -94,7 +94,11 @@ async fn orders_are_carried_out_once() {
 #[tokio::test]
 async fn another_instance_or_charge_point_gets_this_ones_state_and_nothing_else() {
     let folder = tempdir().unwrap();
-    let engine = Engine::start(options(folder.path(), no_kafka())).await;
+    let sealed = engine::Options {
+        telemetry: Some(engine::TelemetryForm::Sealed),
+        ..options(folder.path(), no_kafka())
+    };
+    let engine = Engine::start(sealed).await;
     let _monitor = engine.attended(1).await;
     for (instance, charge_point) in [("another", "MAD-01"), (engine.instance.as_str(), "MAD-02")] {
         let (instance_id, charge_point_id) = (instance.to_owned(), charge_point.to_owned());
@@ -108,7 +112,15 @@ async fn another_instance_or_charge_point_gets_this_ones_state_and_nothing_else(
         };
         let authorized = central.authorize_supply(authorize).await.unwrap().into_inner();
         let (instance_id, charge_point_id) = (other(), point());
-        let ask = GetEngineStateRequest { instance_id, charge_point_id, epoch: 1, ..Default::default() };
+        // The key of telemetry that comes with it is not looked at: this one is none.
+        let telemetry_key = Some(TelemetryKey::default());
+        let ask = GetEngineStateRequest {
+            instance_id,
+            charge_point_id,
+            epoch: 1,
+            telemetry_key,
+            ..Default::default()
+        };
         let state = central.get_engine_state(ask).await.unwrap().into_inner();
         let stop = StopSupplyRequest {
             instance_id: other(),

@@ -35,15 +35,18 @@ fn what_an_engine_tells_is_sealed_and_nobody_else_is_heard_in_its_name() {
     let mut changed = told[0].payload.clone();
     let last = changed.len() - 1;
     changed[last] = if changed[last] == b'A' { b'Q' } else { b'A' };
-    topics::write(&broker.options(), CP_TELEMETRY, &[("MAD-01", open), ("MAD-01", changed)]);
+    let replayed = told[1].payload.clone(); // without a key it would be of no session
+    let strangers = [("MAD-01", open), ("MAD-01", changed), ("", replayed)];
+    topics::write(&broker.options(), CP_TELEMETRY, &strangers);
     let letters =
-        eventually("both are refused", PATIENCE, || Some(all(CP_TELEMETRY_DLQ)).filter(|all| all.len() == 2));
+        eventually("all are refused", PATIENCE, || Some(all(CP_TELEMETRY_DLQ)).filter(|all| all.len() == 3));
     let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.headers["reason"].as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(
         reasons,
         [
             "MAD-01 seals what it tells, and this is in plain text: somebody else wrote it",
+            "it is sealed with a key of MAD-01, and has another Kafka key",
             "its seal is broken: somebody else wrote or changed it",
         ]
     );

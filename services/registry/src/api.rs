@@ -36,7 +36,7 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::CreateEnrolmentTokenRequest>,
     ) -> Result<Response<proto::CreateEnrolmentTokenResponse>, Status> {
-        let actor = Actor::of(&request);
+        let (actor, by) = (Actor::of(&request), by(&request));
         let proto::CreateEnrolmentTokenRequest { role, hosts } = request.into_inner();
         let role = role_of(&role)?;
         if role.is_core() {
@@ -59,7 +59,7 @@ impl RegistryService for RegistryApi {
             Ok((EnrolmentToken { trust_domain, registry, core, secret }, now.wall + TOKEN_LIFETIME))
         });
         let (token, expires) = made.await?;
-        tracing::info!(%role, "a token was made");
+        tracing::info!(%role, by, "a token was made");
         let expire_time = Some(timestamp(expires));
         Ok(Response::new(proto::CreateEnrolmentTokenResponse { token: token.word(), expire_time }))
     }
@@ -90,7 +90,7 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::RevokeIdentityRequest>,
     ) -> Result<Response<proto::RevokeIdentityResponse>, Status> {
-        let actor = Actor::of(&request);
+        let (actor, by) = (Actor::of(&request), by(&request));
         let proto::RevokeIdentityRequest { role, now: at_once } = request.into_inner();
         let role = role_of(&role)?;
         let path = role.to_string();
@@ -100,7 +100,7 @@ impl RegistryService for RegistryApi {
             Ok(rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)))
         });
         let identity = revoked.await?;
-        tracing::warn!(%role, at_once, "revoked");
+        tracing::warn!(%role, at_once, by, "revoked");
         Ok(Response::new(proto::RevokeIdentityResponse { identity }))
     }
 
@@ -151,6 +151,11 @@ fn page(identities: impl Iterator<Item = proto::Identity>, size: usize) -> proto
         page.identities.push(identity);
     }
     page
+}
+
+/// Who asks, for the log.
+fn by<T>(request: &Request<T>) -> String {
+    Actor::of(request).role().map(ToString::to_string).unwrap_or_default()
 }
 
 fn role_of(path: &str) -> Result<Role, InvalidField> {

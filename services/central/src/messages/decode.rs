@@ -63,6 +63,9 @@ pub(crate) fn open_and_decode(keys: &Keys, key: &[u8], payload: &[u8]) -> Result
         return decode(key, payload);
     }
     let (sealed, plain) = keys.open(payload)?;
+    if key != sealed.charge_point.as_str().as_bytes() {
+        return Err(format!("it is sealed with a key of {}, and has another Kafka key", sealed.charge_point));
+    }
     let message = decode(key, &plain)?;
     if message.charge_point != sealed.charge_point {
         return Err(format!(

@@ -21,8 +21,8 @@ struct Since {
 
 impl Refused {
     pub(super) fn add(&self, refusal: Refusal) {
-        if Reason::ALL.iter().any(|reason| reason.as_str() == refusal.reason) {
-            return; // the rules' own denial: they tell of it
+        if refusal.reason == Reason::RegistrationClosed.as_str() {
+            return; // the rules' own denial, with such a code: they tell of it
         }
         let mut since = self.since();
         if since.deeds.len() >= MOST {

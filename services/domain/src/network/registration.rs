@@ -44,6 +44,7 @@ impl Step<'_> {
         }
         let epoch = self.next_epoch(&registration);
         if self.brings_nothing_new(&registration) {
+            self.net.deeds.changes_nothing(asked.token); // monitors come back after each broken link
             return self.registered((asked.token, from), registration, epoch);
         }
         let waiting = self.net.provisional.values();

@@ -8,8 +8,8 @@ impl Point {
     pub(super) fn refuses_as_unsealed(&self, message: &Message) -> Option<String> {
         let (id, from) = (&self.stored.id, self.stored.seals_from?);
         match message.sealed {
-            Some(epoch) if epoch >= from => None,
-            Some(_) => Some(format!("it is sealed with a key of {id} that was taken back")),
+            Some(epoch) if (from..=self.stored.epoch).contains(&epoch) => None,
+            Some(_) => Some(format!("it is sealed with a key of {id} that does not count")),
             None => {
                 Some(format!("{id} seals what it tells, and this is in plain text: somebody else wrote it"))
             }

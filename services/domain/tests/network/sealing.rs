@@ -43,7 +43,7 @@ impl World {
 }
 
 const OPEN: &str = "A seals what it tells, and this is in plain text: somebody else wrote it";
-const TAKEN_BACK: &str = "it is sealed with a key of A that was taken back";
+const NOT_THAT_KEY: &str = "it is sealed with a key of A that does not count";
 
 #[test]
 fn once_its_engine_has_said_that_it_seals_nothing_else_is_heard() {
@@ -55,7 +55,9 @@ fn once_its_engine_has_said_that_it_seals_nothing_else_is_heard() {
     assert_eq!(world.tells("A", None).as_deref(), Some(OPEN));
     world.advance(2_000, &["A"]);
     assert!(!asked(&world), "what is somebody else's makes nobody ask");
-    assert_eq!(world.tells("A", Some(epoch - 1)).as_deref(), Some(TAKEN_BACK));
+    assert_eq!(world.tells("A", Some(epoch - 1)).as_deref(), Some(NOT_THAT_KEY));
+    let later = world.tells("A", Some(epoch + 1));
+    assert_eq!(later.as_deref(), Some(NOT_THAT_KEY), "no registration of that epoch was ever admitted");
     assert_eq!(world.tells("A", Some(epoch)), None);
     assert!(asked(&world));
     world.answers_all("A");
@@ -78,6 +80,6 @@ fn what_was_revoked_writes_nothing_with_its_key() {
     assert_eq!(world.tells("A", Some(stolen)).as_deref(), Some("the identity of A was revoked"));
     world.identity("A", Standing::Good);
     world.connect("A");
-    assert_eq!(world.tells("A", Some(stolen)).as_deref(), Some(TAKEN_BACK));
+    assert_eq!(world.tells("A", Some(stolen)).as_deref(), Some(NOT_THAT_KEY));
     assert_eq!(world.tells("A", Some(world.epoch("A"))), None);
 }

@@ -86,7 +86,6 @@ impl Network {
             flags.extend(kafka.clone());
             let of_engine = engine::Options {
                 security: protection.of(&format!("charge-point/{id}/engine"))?,
-                tokens: protection.tokens(),
                 ..role("engine", flags)?
             };
             let engine = engine::Service::bind(of_engine).await;

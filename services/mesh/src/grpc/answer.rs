@@ -245,7 +245,8 @@ async fn let_go(
             None => continue,
         };
         if let Some(tally) = open.tally.take() {
-            tally.done(why.code, &HeaderMap::new());
+            let (trailers, code) = uniform::trailers(last_word(why.clone().into()));
+            tally.done(code, &trailers);
         }
         *held = Err(Some(why));
         return;

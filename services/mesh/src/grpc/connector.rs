@@ -77,10 +77,14 @@ impl Connector {
         Self { names: names.connector(timeout), proof, expected }
     }
 
-    /// By what the next call shows who makes it; `None` for nothing, in plain text above all: no token is sent so.
+    /// By what the next call shows who makes it; `None` for nothing. A token goes to central alone, over TLS: any other
+    /// far side could come to central with it.
     pub(super) fn shows(&self) -> Option<Shows> {
         match &self.proof {
-            Proof::Security(Security::Identity { credentials, .. }) => Some(credentials.shows()),
+            Proof::Security(Security::Identity { credentials, .. }) => match credentials.shows() {
+                Shows::Token(_) if self.expected != Expected::Central => None,
+                shows => Some(shows),
+            },
             Proof::Security(Security::Loopback | Security::Insecure) | Proof::Enrolment(_) => None,
         }
     }

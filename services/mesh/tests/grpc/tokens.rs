@@ -6,7 +6,7 @@ use crate::{
 };
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
-    grpc::{IdentityError, Security, ServerOptions, TokenOptions, reason},
+    grpc::{CALL_TIMEOUT, Expected, IdentityError, Peers, Security, ServerOptions, TokenOptions, reason},
     observability::LogRing,
     testing::{Identities, of_folder},
 };
@@ -57,6 +57,21 @@ async fn a_call_is_that_of_whom_its_token_names_and_the_client_sends_it() {
     assert_eq!(refused.code(), Code::PermissionDenied);
     let says = "driver/101 may not call RegisterChargePoint, which is for the charge point's monitor";
     assert_eq!(refused.message(), says);
+}
+
+/// Whoever gets one could come to central with it.
+#[tokio::test]
+async fn no_token_goes_anywhere_but_to_central() {
+    let identities = Identities::new("madrid.example");
+    let (address, options) = (([127, 0, 0, 1], 0).into(), ServerOptions::default());
+    let engine = identities.taking_tokens("charge-point/MAD-01/engine");
+    let engine = start_with(address, options, &engine).await;
+    let peers = Peers::new(of_folder(identities.token_folder(DRIVER, &token(&identities))));
+    for expected in [Expected::AnyEngine, Expected::Engine("MAD-01".parse().unwrap()), Expected::Anyone] {
+        let peer = peers.peer(&engine.address.into(), expected, CALL_TIMEOUT);
+        let refused = HealthClient::new(peer).watch(HealthCheckRequest::default()).await.unwrap_err();
+        assert_eq!(reason(&refused).as_deref(), Some("IDENTITY_REQUIRED"), "it takes them, and gets none");
+    }
 }
 
 #[tokio::test]

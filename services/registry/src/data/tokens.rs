@@ -45,7 +45,7 @@ impl Data {
         if let Some(found) = named(to)? {
             return Err(DataError::Anothers { folder: to.to_owned(), found });
         }
-        let [core, network] = [self.certificate(Kind::Core)?, self.certificate(Kind::Network)?];
+        let [core, network] = [self.certificate(Kind::Core)?, self.network_authorities()?];
         folder::private_folder(to)?;
         for (name, text) in [(CORE, core), (NETWORK, network), (TOKEN, format!("{}\n", token.word))] {
             folder::write_file(to, name, &text)?;

@@ -165,6 +165,12 @@ fn a_registration_that_goes_on_being_refused_has_one_row() {
     for number in 20..30 {
         bench.give(Command::Register { asked: by_ana(number), registration: registration.clone() });
     }
+    // Its own monitor, back after each broken link, changes nothing.
+    for number in 30..40 {
+        let monitor = "monitor-1".parse().unwrap();
+        let registration = Registration { monitor, ..registration.clone() };
+        bench.give(Command::Register { asked: by_ana(number), registration });
+    }
     let refused = ["RegisterChargePoint", "charge-point/MAD-01", "MONITOR_ALREADY_CONNECTED"];
     assert_eq!(shown(&entries(&bench)), [REGISTERED, refused]);
 }
