@@ -162,7 +162,7 @@ fn whom_a_token_names_works_with_a_secured_network() {
     let engine = network.line(&["MAD-01 ", " engine 127.0.0.1:"], PATIENCE);
     let engine = engine.split_whitespace().skip_while(|word| *word != "engine").nth(1).unwrap();
     let shown = run(["point", "show", "--engine", engine, "--identity", &at]);
-    assert_eq!(shown.code, 0, "{shown:?}");
+    refused(&shown, "no identity was shown"); // an engine that is sent a token could come to central with it
 
     // Of a registry of another network with the same name.
     let (_top, other) = begun();

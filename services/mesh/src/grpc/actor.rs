@@ -168,8 +168,8 @@ impl Actor {
 
 fn identity_required() -> Failure {
     let message = "this server asks who calls, and no identity was shown: call with a certificate, which 'evmesh enrol \
-                   TOKEN --identity DIR' gets, or with a driver's or an operator's token ('evmesh driver login'); who \
-                   runs the network gives either";
+                   TOKEN --identity DIR' gets, or, at central alone, with a driver's or an operator's token ('evmesh \
+                   driver login'); who runs the network gives either";
     refused("no_identity", Failure::new(Code::Unauthenticated, "IDENTITY_REQUIRED", message))
 }
 
