@@ -13,9 +13,9 @@ pub(crate) struct SealedOutbox {
 }
 
 impl Outbox for SealedOutbox {
-    /// Once there is a key. Rows that cannot be sealed, for want of random bytes, end the page, and come with the next.
+    /// None before there is a key, which wakes the relay. Rows that cannot be sealed, for want of random bytes, end the
+    /// page, and come with the next.
     async fn fetch(&self, after: u64, limit: usize) -> Vec<OutboxRow> {
-        self.seal.ready().await;
         let sealed = |row: OutboxRow| Some(OutboxRow { payload: self.seal.payload(row.payload)?, ..row });
         self.rows.fetch(after, limit).await.into_iter().map_while(sealed).collect()
     }

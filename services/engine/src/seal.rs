@@ -4,7 +4,8 @@ use domain::ChargePointId;
 use evmesh_proto::engine::TelemetryKey;
 use identity::SealingKey;
 use mesh::grpc::Failure;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// In which form telemetry leaves an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -18,52 +19,53 @@ pub enum TelemetryForm {
 
 /// The key of now. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Seal(Option<watch::Sender<Option<SealingKey>>>);
+pub(crate) struct Seal {
+    /// `None`: nothing is sealed.
+    key: Option<Arc<Mutex<Option<SealingKey>>>>,
+    /// There are rows that can leave.
+    pub(crate) rows: Arc<Notify>,
+}
 
 impl Seal {
     pub(crate) fn new(form: TelemetryForm) -> Self {
-        Self((form == TelemetryForm::Sealed).then(watch::Sender::default))
+        Self { key: (form == TelemetryForm::Sealed).then(Arc::default), rows: Arc::default() }
     }
 
     pub(crate) fn seals(&self) -> bool {
-        self.0.is_some()
+        self.key.is_some()
     }
 
-    /// Central gives a key, which counts from here on.
+    /// Central gives a key, which counts from here on; what has waited for the first one leaves.
     ///
     /// # Errors
     ///
     /// If it is none of this charge point's.
     pub(crate) fn take(&self, charge_point: &ChargePointId, given: &TelemetryKey) -> Result<(), Failure> {
-        let Some(key) = &self.0 else { return Ok(()) };
+        let Some(key) = &self.key else { return Ok(()) };
         let named = given.name.parse().ok().and_then(|name| SealingKey::given(name, &given.key));
         let own = named.filter(|key| key.name.charge_point == *charge_point);
         let own = own.ok_or_else(|| Failure::invalid("telemetry_key", "is no key of this charge point"))?;
-        key.send_if_modified(|before| {
-            let newer = before.as_ref() != Some(&own);
-            *before = Some(own);
-            newer
-        });
+        if lock(key).replace(own).is_none() {
+            self.rows.notify_one();
+        }
         Ok(())
     }
 
     /// A message as it leaves; `None`: it cannot, for there is no key yet.
     pub(crate) fn payload(&self, plain: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(key) = &self.0 else { return Some(plain) };
-        key.borrow().as_ref()?.seal(&plain)
+        let Some(key) = &self.key else { return Some(plain) };
+        lock(key).as_ref()?.seal(&plain)
     }
+}
 
-    /// Waits for the first key, where one is needed.
-    pub(crate) async fn ready(&self) {
-        if let Some(key) = &self.0 {
-            let _ = key.subscribe().wait_for(Option::is_some).await; // its sender is here
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use identity::{SealingSecret, is_sealed};
 
     fn given(secret: u8, charge_point: &str, epoch: u64) -> TelemetryKey {
@@ -75,8 +77,12 @@ mod tests {
     fn nothing_leaves_before_there_is_a_key_and_a_newer_one_counts_at_once() {
         let (seal, own): (_, ChargePointId) = (Seal::new(TelemetryForm::Sealed), "MAD-01".parse().unwrap());
         assert_eq!(seal.payload(b"x".to_vec()), None);
+        let waked = seal.rows.notified();
+        assert!(waked.now_or_never().is_none());
         for epoch in [1, 2] {
             seal.take(&own, &given(7, "MAD-01", epoch)).unwrap();
+            let waked = seal.rows.notified().now_or_never().is_some();
+            assert_eq!(waked, epoch == 1, "the first one wakes what has waited");
             let left = seal.payload(b"x".to_vec()).unwrap();
             let (name, plain) = SealingSecret::new([7; 32]).open(&left).unwrap();
             assert_eq!((name.epoch, plain), (epoch, b"x".to_vec()));

@@ -28,8 +28,8 @@ use mesh::{
     kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::{Notify, watch};
+use std::{net::SocketAddr, time::Duration};
+use tokio::sync::watch;
 
 /// At a stop, the last events get so long to reach Kafka; they stay on disk if they don't.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
@@ -118,7 +118,7 @@ impl Service {
         tracing::info!(%charge_point, %address, %instance, "engine ready");
 
         let (wake, wakes) = watch::channel(owner.rules.wake_at());
-        let rows = Arc::new(Notify::new());
+        let rows = point.seal.rows.clone();
         let seal = point.seal.clone();
         let outlet =
             Outlet { producer: producer.clone(), rows: rows.clone(), view, wake, seal: seal.clone() };

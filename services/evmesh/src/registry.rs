@@ -137,6 +137,10 @@ struct Rotate {
     #[arg(value_enum)]
     step: RotationStep,
 
+    /// However soon after the step before: whoever has not renewed since is locked out.
+    #[arg(long)]
+    now: bool,
+
     /// The registry's folder, as 'evmesh registry init' made it.
     #[arg(long, value_name = "DIR", env = "EVMESH_REGISTRY_DATA")]
     data: PathBuf,
@@ -220,21 +224,23 @@ fn give(Issue { role, data, to, hosts, days, output }: Issue) -> Result<(), Fail
     }
 }
 
-fn rotate(Rotate { step, data: folder }: &Rotate) -> Result<(), Failure> {
+fn rotate(Rotate { step, now: at_once, data: folder }: &Rotate) -> Result<(), Failure> {
     let data = Data::at(folder);
+    let now = mesh::now().wall;
+    let at = (!at_once).then_some(now);
     let then = match step {
         RotationStep::Prepare => {
-            data.prepare_rotation(mesh::now().wall).because()?;
+            data.prepare_rotation(now).because()?;
             "The network's next authority is made. Restart the registry: whoever renews believes it too. After two \
              days or more: 'evmesh registry rotate switch'."
         }
         RotationStep::Switch => {
-            data.switch_rotation().because()?;
+            data.switch_rotation(at).because()?;
             "The network's next authority signs from the registry's restart on; the one before is believed until \
              'evmesh registry rotate forget': 120 days from now nothing that it signed can be renewed any more."
         }
         RotationStep::Forget => {
-            data.forget_former().because()?;
+            data.forget_former(at).because()?;
             "The network's authority before this one is forgotten. Restart the registry."
         }
     };

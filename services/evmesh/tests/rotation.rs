@@ -21,10 +21,10 @@ fn enrolled(network: &Network, registry: &str, role: &str, name: &str) -> String
     folder
 }
 
-/// What `evmesh registry rotate` does, and the registry's restart after it.
+/// What `evmesh registry rotate` does, at once, and the registry's restart after it.
 fn rotated(network: &Network, registry: Process, address: &str, step: &str) -> Process {
     drop(registry);
-    let rotated = run(["registry", "rotate", step, "--data", &network.data]);
+    let rotated = run(["registry", "rotate", step, "--now", "--data", &network.data]);
     assert_eq!(rotated.code, 0, "{rotated:?}");
     let registry = started(network, address);
     // Central's identity is given by hand, and so is what it believes: here both are in the registry's own folder.

@@ -10,12 +10,23 @@ use identity::{
     Authority, Kind,
     folder::{self, CERTIFICATE, KEY, NETWORK},
 };
-use std::{fs, io, path::PathBuf};
+use mesh::convert::timestamp;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// The authority that is to come, in the folder of the one that signs.
 const NEXT: &str = "next";
 /// The certificate of the one that has gone.
 const FORMER: &str = "former.pem";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Until a prepared authority signs, roles have renewed twice, and believe it.
+const SWITCHED_AFTER: Duration = DAY.saturating_mul(2);
+/// A certificate of the one before lasts for 30 days, and can be renewed for 90 more.
+const FORGOTTEN_AFTER: Duration = DAY.saturating_mul(120);
 
 /// Why an authority is not followed by another one.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +41,11 @@ pub enum RotationError {
     FormerBelieved,
     #[error("no authority before this one is believed any more")]
     NoFormer,
+    #[error(
+        "it is too early: whoever has not renewed since the step before would be locked out; do it after {}, or with \
+         --now", timestamp(*.0)
+    )]
+    TooEarly(Wall),
     #[error(transparent)]
     Data(#[from] DataError),
 }
@@ -60,16 +76,18 @@ impl Data {
         Ok(self.tell_own()?)
     }
 
-    /// From the registry's next start on the next authority signs. The key of the one before is gone.
+    /// From the registry's next start on the next authority signs. The key of the one before is gone. `at`: when it is
+    /// now; `None`: at once, however late it was prepared.
     ///
     /// # Errors
     ///
-    /// If none is prepared.
-    pub fn switch_rotation(&self) -> Result<(), RotationError> {
+    /// If none is prepared, or that is not two days ago.
+    pub fn switch_rotation(&self, at: Option<Wall>) -> Result<(), RotationError> {
         let (network, next) = (self.authority_folder(Kind::Network), self.next());
         if !next.join(CERTIFICATE).exists() {
             return Err(RotationError::NotPrepared);
         }
+        is_time(&next.join(CERTIFICATE), SWITCHED_AFTER, at)?;
         if !network.join(FORMER).exists() {
             let former = self.certificate(Kind::Network)?;
             folder::write_file(&network, FORMER, &former).map_err(DataError::from)?;
@@ -87,13 +105,16 @@ impl Data {
         Ok(self.tell_own()?)
     }
 
-    /// The authority before this one is believed no more, by whoever renews from now on.
+    /// The authority before this one is believed no more, by whoever renews from now on. `at` as above.
     ///
     /// # Errors
     ///
-    /// If there is none.
-    pub fn forget_former(&self) -> Result<(), RotationError> {
+    /// If there is none, or it signed until less than 120 days ago.
+    pub fn forget_former(&self, at: Option<Wall>) -> Result<(), RotationError> {
         let path = self.authority_folder(Kind::Network).join(FORMER);
+        if path.exists() {
+            is_time(&path, FORGOTTEN_AFTER, at)?;
+        }
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RotationError::NoFormer),
             removed => removed.map_err(|error| DataError::Unreadable { path, error })?,
@@ -130,12 +151,21 @@ impl Data {
     }
 }
 
+/// Was this file written so long ago?
+fn is_time(file: &Path, wait: Duration, at: Option<Wall>) -> Result<(), RotationError> {
+    let Some(now) = at else { return Ok(()) };
+    let written = fs::metadata(file).and_then(|found| found.modified());
+    let written = written.map_err(|error| DataError::Unreadable { path: file.to_owned(), error })?;
+    let written = written.duration_since(UNIX_EPOCH).unwrap_or_default() + wait;
+    let from = Wall(i64::try_from(written.as_millis()).unwrap_or(i64::MAX));
+    if now < from { Err(RotationError::TooEarly(from)) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Beginning;
     use identity::{Role, are_authorities};
-    use std::{path::Path, time::Duration};
 
     const NOW: Wall = Wall(1_800_000_000_000);
 
@@ -172,17 +202,22 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let (data, to) = (begun(top.path()), top.path().join("ana"));
         let first = signs(&data, &to);
-        assert!(matches!(data.switch_rotation(), Err(RotationError::NotPrepared)));
-        assert!(matches!(data.forget_former(), Err(RotationError::NoFormer)));
+        assert!(matches!(data.switch_rotation(None), Err(RotationError::NotPrepared)));
+        assert!(matches!(data.forget_former(None), Err(RotationError::NoFormer)));
         data.prepare_rotation(NOW).unwrap();
         assert_eq!((believed(&data), signs(&data, &to)), (2, first.clone()));
         assert!(matches!(data.prepare_rotation(NOW), Err(RotationError::Prepared(_))));
-        data.switch_rotation().unwrap();
+        let made = mesh::now().wall;
+        let early = data.switch_rotation(Some(made + DAY)).unwrap_err().to_string();
+        assert!(early.starts_with("it is too early: ") && early.ends_with("Z, or with --now"), "{early}");
+        assert_eq!((believed(&data), signs(&data, &to)), (2, first.clone()));
+        data.switch_rotation(Some(made + 3 * DAY)).unwrap();
         assert_eq!(believed(&data), 2);
         let second = signs(&data, &to);
         assert_ne!(second, first);
         assert!(matches!(data.prepare_rotation(NOW), Err(RotationError::FormerBelieved)));
-        data.forget_former().unwrap();
+        assert!(matches!(data.forget_former(Some(made + 119 * DAY)), Err(RotationError::TooEarly(_))));
+        data.forget_former(Some(made + 121 * DAY)).unwrap();
         assert_eq!((believed(&data), signs(&data, &to)), (1, second));
     }
 
@@ -197,7 +232,7 @@ mod tests {
             for name in moved {
                 fs::rename(network.join(NEXT).join(name), network.join(name)).unwrap();
             }
-            match data.switch_rotation() {
+            match data.switch_rotation(None) {
                 Err(RotationError::NotPrepared) => assert_eq!(moved.len(), 2, "nothing is left to do"),
                 switched => switched.unwrap(),
             }

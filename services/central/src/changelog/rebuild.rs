@@ -171,6 +171,8 @@ impl Progress {
             codec::signing_key(&value).map(|_| self.batch.put(key.clone(), value))
         } else if key.starts_with(keys::CHARGE_POINTS) {
             codec::charge_point(&value).map(|_| self.batch.put(key.clone(), value))
+        } else if key.starts_with(keys::REVOKED) {
+            codec::revoked(&value).map(|_| self.batch.put(key.clone(), value))
         } else {
             codec::answered(&value).map(|_| self.batch.put(key.clone(), value))
         };

@@ -49,7 +49,7 @@ pub(crate) const AUDIT: &[u8] = b"h";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
-pub(crate) const LOGGED: [&[u8]; 4] = [SIGNING_KEYS, CHARGE_POINTS, ANSWERS, SESSIONS];
+pub(crate) const LOGGED: [&[u8]; 5] = [SIGNING_KEYS, CHARGE_POINTS, REVOKED, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
 pub(crate) const ALL: [&[u8]; 14] = [
     SIGNING_KEYS,

@@ -16,10 +16,12 @@ pub(crate) fn revocations(store: &dyn Store) -> Result<Revocations, Error> {
     Ok(Revocations::restore(written))
 }
 
-/// Writes one as it is held now.
-pub(crate) fn put_revoked(role: &str, held: &Revocations, batch: &mut Batch) {
+/// Writes one as it is held now; gives the key of its row.
+pub(crate) fn put_revoked(role: &str, held: &Revocations, batch: &mut Batch) -> Vec<u8> {
+    let key = keys::revoked(role);
     match held.get(role) {
-        Some(revoked) => batch.put(keys::revoked(role), codec::revoked_value(revoked)),
-        None => batch.delete(keys::revoked(role)),
+        Some(revoked) => batch.put(key.clone(), codec::revoked_value(revoked)),
+        None => batch.delete(key.clone()),
     }
+    key
 }

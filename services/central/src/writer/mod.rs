@@ -121,7 +121,7 @@ impl Rules for Writer {
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
         for id in self.put_changes(now, &mut step.batch) {
-            self.cut_forgotten(id, step);
+            self.cut_forgotten(now, id, step);
         }
         self.audit.minute_is_over(now.mono, &mut step.batch);
         self.mark_old_rows(now, store, &mut step.batch)?;
@@ -202,7 +202,7 @@ impl Writer {
                         Effect::Notify(notice) => {
                             self.notifications.push(messages::row(notice), &mut step.batch);
                         }
-                        Effect::Cut(id) => self.cut(id, &mut step.batch),
+                        Effect::Cut(id) => self.cut(now, id, &mut step.batch),
                         _ => {}
                     }
                     step.effects.push(effect);

@@ -60,7 +60,7 @@ impl Writer {
         let Heard { changed, revoked, refused, gone, dropped, all } =
             revocations.hear(now.wall, news, drains);
         for role in &changed {
-            put_revoked(role, &self.revocations, &mut step.batch);
+            self.put_revoked(now, role, &mut step.batch);
         }
         self.refusals.refused.extend(refused);
         self.refusals.gone.extend(gone);
@@ -90,18 +90,26 @@ impl Writer {
     }
 
     /// A charge point has ended what it did: neither its engine nor its monitor is spared any more, if it was revoked.
-    pub(super) fn cut(&mut self, id: &ChargePointId, batch: &mut Batch) {
+    pub(super) fn cut(&mut self, now: Now, id: &ChargePointId, batch: &mut Batch) {
         for role in roles_of(id) {
             if self.revocations.cut(&role) {
-                put_revoked(&role, &self.revocations, batch);
+                self.put_revoked(now, &role, batch);
             }
         }
     }
 
+    /// The changelog has it, too: a rebuilt central refuses whom this one does, with the registry away.
+    fn put_revoked(&mut self, now: Now, role: &str, batch: &mut Batch) {
+        let key = put_revoked(role, &self.revocations, batch);
+        if let Some(marks) = &mut self.marks {
+            marks.mark(&key, now.wall);
+        }
+    }
+
     /// It has nothing to end any more.
-    pub(super) fn cut_forgotten(&mut self, id: ChargePointId, step: &mut Step<Effect>) {
+    pub(super) fn cut_forgotten(&mut self, now: Now, id: ChargePointId, step: &mut Step<Effect>) {
         if self.standing_of(&id) == Standing::Draining {
-            self.cut(&id, &mut step.batch);
+            self.cut(now, &id, &mut step.batch);
             step.effects.push(Effect::Cut(id));
         }
     }

@@ -124,6 +124,22 @@ fn what_came_to_nothing_goes_from_the_store_and_the_log_and_stays_away_over_a_re
     }
 }
 
+#[test]
+fn whom_the_registry_revoked_a_rebuilt_central_refuses_without_it() {
+    let (mut bench, mut log) =
+        (Bench::with(Config { confirm_copied: true, ..Config::default() }), Log::default());
+    bench.hear(vec![bench.revoked("operator/ana", "a"), bench.revoked("operator/bob", "b")]);
+    log.publish(&mut bench, usize::MAX);
+    log.report(&mut bench);
+    bench.start_on(log.rebuilt(&bench));
+    assert_eq!(bench.refused(), ["a", "b"]);
+    bench.pass(Duration::from_secs(24 * 3600));
+    bench.hear(Vec::new());
+    log.publish(&mut bench, usize::MAX);
+    bench.start_on(log.rebuilt(&bench));
+    assert_eq!(bench.refused(), [""; 0], "and no longer than they last");
+}
+
 /// For a minute months ago the clock showed another year: all that was written since is numbered from there.
 #[test]
 fn a_clock_that_was_ahead_once_costs_no_session_that_the_log_lacks_its_engines_word() {

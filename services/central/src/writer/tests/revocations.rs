@@ -10,16 +10,16 @@ const MONITOR: &str = "charge-point/MAD-01/monitor";
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Bench {
-    fn revoked(&self, role: &str, serial: &str) -> Told {
+    pub(super) fn revoked(&self, role: &str, serial: &str) -> Told {
         let certificates = vec![(serial.into(), self.now.wall + A_DAY)];
         Told { role: role.into(), certificates, newest: true, now: false }
     }
 
-    fn hear(&mut self, told: Vec<Told>) -> Vec<Effect> {
+    pub(super) fn hear(&mut self, told: Vec<Told>) -> Vec<Effect> {
         self.writer.step(self.now, [Input::Registry(News { told, ..News::default() })]).unwrap()
     }
 
-    fn refused(&self) -> Vec<String> {
+    pub(super) fn refused(&self) -> Vec<String> {
         self.writer.rules.refused().map(|serial| serial.to_string()).collect()
     }
 
