@@ -68,8 +68,7 @@ impl Calls {
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall) {
         let mut request = Request::of(&self.keys, &call);
-        // Not to who only wants to register: it would have one that no revocation takes back.
-        if self.ways.are_secured() && !call.provisional {
+        if self.ways.are_secured() {
             request = request.with_telemetry_key(&self.keys, &call);
         }
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;

@@ -75,9 +75,12 @@ impl Request {
 }
 
 impl Request {
-    /// The same with the key that the engine seals its telemetry with: over TLS only.
+    /// The same with the key that the engine seals its telemetry with: over TLS only. Not to who only wants to register:
+    /// it would have one that no revocation takes back.
     pub(super) fn with_telemetry_key(mut self, keys: &Keys, call: &EngineCall) -> Self {
-        if let Self::GetState(request) = &mut self {
+        if let Self::GetState(request) = &mut self
+            && !call.provisional
+        {
             let key = keys.telemetry_key(&call.charge_point, call.epoch);
             request.telemetry_key =
                 key.map(|key| engine::TelemetryKey { name: key.name.to_string(), key: key.bytes().to_vec() });
@@ -116,5 +119,34 @@ responses!(AuthorizeSupplyResponse, StopSupplyResponse, ConfirmSettledResponse, 
 impl From<engine::RevokeAuthorizationResponse> for Response {
     fn from(answer: engine::RevokeAuthorizationResponse) -> Self {
         Self { outcome: answer::revoke_outcome(answer.result(), answer.outcome()), state: answer.state }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Now, network::CallId};
+    use identity::SealingSecret;
+
+    #[test]
+    fn who_only_wants_to_register_gets_no_key_of_telemetry() {
+        let keys = Keys::new(&[7; 32], Now::default(), &[]).with_sealing(SealingSecret::new([8; 32]));
+        for provisional in [true, false] {
+            let call = EngineCall {
+                charge_point: "MAD-01".parse().unwrap(),
+                address: String::new(),
+                call: CallId(1),
+                instance: "store-1".parse().unwrap(),
+                epoch: 4,
+                request: EngineRequest::GetState,
+                provisional,
+                trace: None,
+            };
+            let Request::GetState(asked) = Request::of(&keys, &call).with_telemetry_key(&keys, &call) else {
+                panic!("another request")
+            };
+            let name = asked.telemetry_key.map(|key| key.name);
+            assert_eq!(name.is_some_and(|name| name.starts_with("MAD-01/4/")), !provisional);
+        }
     }
 }

@@ -48,3 +48,23 @@ impl Refused {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh::testing::known;
+
+    #[test]
+    fn what_the_rules_tell_of_themselves_is_not_told_twice_and_all_else_is() {
+        let refused = Refused::default();
+        for reason in ["REGISTRATION_CLOSED", "IDENTITY_REVOKED", "NOT_ALLOWED", "BEARER_EXPIRED"] {
+            let (actor, reason) = (known("driver/101"), reason.to_owned());
+            refused.add(Refusal { actor, caller: None, path: "/a.B/C", reason });
+        }
+        let Some(Input::Refused { deeds, more: 0 }) = refused.take() else { panic!("nothing is told") };
+        let told: Vec<_> = deeds.iter().map(|deed| (deed.actor.as_str(), deed.method.as_str())).collect();
+        assert_eq!(told, [("driver/101", "C"); 3]);
+        assert_eq!(deeds[0].came, Came::Denied("IDENTITY_REVOKED".into()));
+        assert!(refused.take().is_none());
+    }
+}
