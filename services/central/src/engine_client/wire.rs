@@ -75,8 +75,8 @@ impl Request {
 }
 
 impl Request {
-    /// The same with the key that the engine seals its telemetry with: over TLS only. Not to who only wants to register:
-    /// it would have one that no revocation takes back.
+    /// The same with the key that the engine seals its telemetry with: over TLS only. Not to who only wants to
+    /// register: it would have one that no revocation takes back.
     pub(super) fn with_telemetry_key(mut self, keys: &Keys, call: &EngineCall) -> Self {
         if let Self::GetState(request) = &mut self
             && !call.provisional
