@@ -299,7 +299,7 @@ mod tests {
         for (cp, told) in [("MAD-01", "MAD-01"), ("a b", "")] {
             let denied = asked(&seed(cp)).unwrap().denied(&denial, NOW);
             let payload = serde_json::to_vec(&denied).unwrap();
-            mesh::testing::contract::check_published(evmesh_proto::topics::DRIVER_NOTIFICATIONS, &payload);
+            testing::contract::check_published(evmesh_proto::topics::DRIVER_NOTIFICATIONS, &payload);
             let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
             let expected = serde_json::json!({"type": "AUTH_DENIED", "cp_id": told, "user_id": "101",
                 "timestamp": 1_700_000_060.0, "event_id": "bridge-2-41-1700000000000-denied",

@@ -227,7 +227,7 @@ mod tests {
         Wall,
         supply::{Addressee, Call, CallResult, Happened, Ping},
     };
-    use mesh::testing::MemoryStore;
+    use mesh::store::MemoryStore;
     use std::time::Duration;
 
     fn open(store: MemoryStore) -> Owner<Engine, MemoryStore> {

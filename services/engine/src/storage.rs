@@ -184,7 +184,7 @@ mod tests {
         SupplyEnd, SupplyRecord, SupplyState, Wall,
         supply::{Event, EventKind},
     };
-    use mesh::testing::MemoryStore;
+    use mesh::store::MemoryStore;
 
     fn here() -> ChargePointId {
         "MAD-01".parse().unwrap()

@@ -88,7 +88,7 @@ mod tests {
 
     fn published(message: &Telemetry) -> Value {
         let payload = payload(message);
-        mesh::testing::contract::check_published(evmesh_proto::topics::CP_TELEMETRY, &payload);
+        testing::contract::check_published(evmesh_proto::topics::CP_TELEMETRY, &payload);
         serde_json::from_slice(&payload).unwrap()
     }
 

@@ -11,7 +11,7 @@ use evmesh_proto::engine::{
     GetPanelRequest, InjectFaultRequest, PlugInRequest, RevokeAuthorizationRequest, RevokeOutcome,
     StopSupplyRequest, SupplyEnd, SupplyState, TelemetryKey, UnplugRequest,
 };
-use mesh::{grpc::reason, testing::MemoryStore};
+use mesh::{grpc::reason, store::MemoryStore};
 use prost_types::Duration as ProtoDuration;
 use std::time::Duration;
 use tempfile::tempdir;
@@ -348,7 +348,7 @@ async fn what_is_wrong_at_the_start_is_one_plain_sentence() {
 
     let mut other = good;
     other.charge_point = "BCN-01".parse().unwrap();
-    let said = mesh::testing::eventually("the store is free", DEADLINE, || async {
+    let said = testing::eventually("the store is free", DEADLINE, || async {
         match Service::bind(other.clone()).await {
             Err(Error::Store(_)) => None,
             Err(error) => Some(error.to_string()),

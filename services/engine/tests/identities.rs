@@ -11,9 +11,9 @@ use identity::permissions::{Subject, row};
 use mesh::{
     Shutdown,
     grpc::{Actor, ServerOptions, reason},
-    testing::{known, refusal},
 };
 use tempfile::tempdir;
+use testing::{known, refusal};
 use tonic::Code;
 
 /// A method that is served, or changed, without its check is found here: those of the table are all tried.

@@ -10,15 +10,13 @@ use evmesh_proto::{
     engine::{InjectFaultRequest, SupplyEnd},
     topics::{CP_TELEMETRY, Telemetry, TelemetryType},
 };
-use mesh::{
-    kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
-    testing::{TestBroker, broker, embedded_broker, eventually},
-};
+use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 use tempfile::tempdir;
+use testing::{TestBroker, broker, embedded_broker, eventually};
 
 /// Everything on the topic, in order: one charge point is one key, and so one partition.
 struct Topic {

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_a_sentence_and_every_number_a_unit() {
-        assert_eq!(mesh::testing::flags::unexplained(&command()), Vec::<String>::new());
+        assert_eq!(testing::flags::unexplained(&command()), Vec::<String>::new());
     }
 
     #[test]

@@ -5,10 +5,7 @@ mod common;
 
 use common::{PATIENCE, becomes, broker::Broker, eventually, operator, roles::Roles, up};
 use evmesh_proto::topics::{DRIVER_NOTIFICATIONS, DRIVER_REQUESTS};
-use mesh::{
-    kafka::{KafkaOptions, Origin, Reader, ReaderEvent},
-    testing::contract,
-};
+use mesh::kafka::{KafkaOptions, Origin, Reader, ReaderEvent};
 use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer as _},
@@ -20,6 +17,7 @@ use std::{
     sync::mpsc::{Receiver, sync_channel},
     time::Duration,
 };
+use testing::contract;
 
 /// A car is full after 4.8 s.
 const FAST: u32 = 600;

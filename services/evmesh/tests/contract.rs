@@ -8,16 +8,14 @@ use evmesh_proto::topics::{
     AUDIT_ANCHORS, AuditAnchor, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS,
     DriverRequest, NETWORK_STATUS, NETWORK_STATUS_KEY, NetworkStatus, Notification, Telemetry,
 };
-use mesh::{
-    kafka::{Message, Origin, Reader, ReaderEvent},
-    testing::contract,
-};
+use mesh::kafka::{Message, Origin, Reader, ReaderEvent};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     sync::mpsc::{Receiver, sync_channel},
 };
+use testing::contract;
 
 const TOPICS: [&str; 6] =
     [AUDIT_ANCHORS, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, DRIVER_REQUESTS, NETWORK_STATUS];

@@ -14,15 +14,13 @@ use evmesh_proto::{
     driver::{StopChargeRequest, driver_service_client::DriverServiceClient},
     topics::{CP_TELEMETRY, DRIVER_NOTIFICATIONS},
 };
-use mesh::{
-    kafka::{Origin, Reader, ReaderEvent},
-    testing::Proxy,
-};
+use mesh::kafka::{Origin, Reader, ReaderEvent};
 use serde_json::Value;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::Proxy;
 use tokio::runtime::Runtime;
 
 /// Ready so long after the last dependency has appeared (INV-9).
@@ -385,9 +383,9 @@ fn messages(roles: &Roles, topic: &str, enough: impl Fn(&[String]) -> bool) -> V
     })
     .expect("its settings are right");
     let runtime = Runtime::new().expect("a runtime starts");
-    runtime.block_on(mesh::testing::eventually("the messages", READY, || async {
+    runtime.block_on(testing::eventually("the messages", READY, || async {
         let seen = seen.lock().expect("no reader panics");
-        let lifecycle = |message: &&Value| !mesh::testing::contract::is_reading(message);
+        let lifecycle = |message: &&Value| !testing::contract::is_reading(message);
         let mut last = std::collections::BTreeMap::new();
         for message in seen.iter().filter(lifecycle) {
             let (session, seq) = (message["session_id"].to_string(), message["seq"].as_u64());

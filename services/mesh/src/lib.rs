@@ -17,8 +17,6 @@ mod metrics_port;
 pub mod observability;
 pub mod shutdown;
 pub mod store;
-#[cfg(feature = "harness")]
-pub mod testing;
 pub mod trace;
 
 pub use clock::now;

@@ -9,9 +9,11 @@
 //! in one sentence, and never taken for an empty store.
 
 mod disk;
+mod memory;
 mod whole;
 
 pub use disk::SledStore;
+pub use memory::MemoryStore;
 
 use crate::files::FolderError;
 use std::{

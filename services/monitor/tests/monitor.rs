@@ -7,12 +7,10 @@ mod common;
 use common::*;
 use domain::watchdog::{CentralStatus, Health, Trouble};
 use evmesh_proto::chargepoint::EngineHealth;
-use mesh::{
-    grpc::Failure,
-    testing::{Proxy, free_address},
-};
+use mesh::grpc::Failure;
 use monitor::Service;
 use std::time::Duration;
+use testing::{Proxy, free_address};
 use tokio::time::Instant;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,

@@ -55,6 +55,6 @@ mod tests {
     #[test]
     fn every_flag_has_a_sentence_and_every_number_a_unit() {
         let command = <Cli as clap::CommandFactory>::command();
-        assert_eq!(mesh::testing::flags::unexplained(&command), Vec::<String>::new());
+        assert_eq!(testing::flags::unexplained(&command), Vec::<String>::new());
     }
 }

@@ -135,7 +135,7 @@ impl Slot {
             Kind::Driver => File::create(self.output(life.count))?,
             Kind::Central | Kind::Broker | Kind::Engine | Kind::Monitor => log.try_clone()?,
         };
-        let child = mesh::testing::process::command(&self.program)
+        let child = testing::process::command(&self.program)
             .args(&self.arguments)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -158,7 +158,7 @@ impl Slot {
 
     /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
     pub(crate) fn signal(&self, life: &Life, signal: &str) -> bool {
-        life.child.as_ref().is_some_and(|child| mesh::testing::process::signal(child.id(), signal))
+        life.child.as_ref().is_some_and(|child| testing::process::signal(child.id(), signal))
     }
 
     /// The process's id; `None` if it does not run.

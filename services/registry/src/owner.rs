@@ -290,7 +290,7 @@ mod tests {
     use crate::Beginning;
     use domain::{Mono, Wall};
     use identity::Request;
-    use mesh::testing::MemoryStore;
+    use mesh::store::MemoryStore;
     use std::time::Duration;
     use tempfile::TempDir;
 

@@ -157,7 +157,7 @@ mod tests {
             Arrived::take(request).0.name()
         };
         let from = Some([10, 0, 0, 7].into());
-        assert_eq!(name(mesh::testing::known("operator/ana"), from), "operator/ana");
+        assert_eq!(name(testing::known("operator/ana"), from), "operator/ana");
         assert_eq!(name(Actor::Unchecked, from), "10.0.0.7 (unverified)");
         assert_eq!(name(Actor::Unchecked, None), "somebody (unverified)");
     }

@@ -1,6 +1,6 @@
 use super::*;
 use evmesh_proto::topics::{AuditAnchor, AuditAnchorType};
-use mesh::{convert::hex, testing::MemoryStore};
+use mesh::{convert::hex, store::MemoryStore};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -185,7 +185,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh::testing::MemoryStore;
+    use mesh::store::MemoryStore;
 
     fn marked(marks: &mut Marks, keys: &[&str], store: &mut MemoryStore) {
         let mut batch = Batch::default();

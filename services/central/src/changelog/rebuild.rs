@@ -284,10 +284,7 @@ mod tests {
         writer::Writer,
     };
     use domain::network::{ChargePoint, Facts, Revoked, Session};
-    use mesh::{
-        kafka::Producer,
-        testing::{self, MemoryStore},
-    };
+    use mesh::{kafka::Producer, store::MemoryStore};
     use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
 
     /// Enough for several chunks.

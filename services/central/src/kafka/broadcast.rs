@@ -98,7 +98,7 @@ mod tests {
     fn a_small_network_is_the_seeds_one_message() {
         let messages = messages(&roster(2, "Madrid"), Wall(1_700_000_000_000));
         let [message] = &messages[..] else { panic!("{}", messages.len()) };
-        mesh::testing::contract::check_published(NETWORK_STATUS, message);
+        testing::contract::check_published(NETWORK_STATUS, message);
         let read: serde_json::Value = serde_json::from_slice(message).unwrap();
         let cp = |id: &str| serde_json::json!({"id": id, "status": "ACTIVADO", "location": "Madrid"});
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
         assert!(messages.len() > 1 && messages.iter().all(|message| message.len() <= MAX_BYTES));
         let parts: Vec<NetworkStatus> =
             messages.iter().map(|message| serde_json::from_slice(message).unwrap()).collect();
-        mesh::testing::contract::check_published(NETWORK_STATUS, messages.last().unwrap());
+        testing::contract::check_published(NETWORK_STATUS, messages.last().unwrap());
         for (number, part) in (1..).zip(&parts) {
             assert_eq!((part.part, part.parts), (Some(number), Some(parts.len() as u32)));
             assert_eq!(part.broadcast_id, parts[0].broadcast_id);

@@ -111,7 +111,7 @@ mod tests {
     /// The fields that each type needs: the README's table, `asyncapi.yaml` and this decoder have one truth.
     #[test]
     fn the_papers_and_the_decoder_agree_on_what_each_type_needs() {
-        use mesh::testing::contract;
+        use testing::contract;
         let readme = include_str!("../../../../README.md");
         for kind in TelemetryType::ALL {
             let word = kind.word();

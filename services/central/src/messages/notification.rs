@@ -96,7 +96,7 @@ mod tests {
             kind,
         };
         let payload = payload(&notice);
-        mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload);
+        testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload);
         serde_json::from_slice(&payload).unwrap()
     }
 
@@ -151,7 +151,7 @@ mod tests {
             at: Wall(0),
             kind: NoticeKind::Denied(Denial::new(Reason::NoChargePointFree, "none is free")),
         };
-        mesh::testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload(&notice));
+        testing::contract::check_published(DRIVER_NOTIFICATIONS, &payload(&notice));
         let told: serde_json::Value = serde_json::from_slice(&payload(&notice)).unwrap();
         let expected = json!({"type": "AUTH_DENIED", "cp_id": "", "user_id": "101",
             "code": "NO_CHARGE_POINT_FREE", "reason": "none is free", "timestamp": 0.0});

@@ -39,7 +39,7 @@ pub(crate) fn drop_oldest_keys(known: &[KnownKey], batch: &mut Batch) -> Vec<Vec
 mod tests {
     use super::*;
     use domain::Wall;
-    use mesh::testing::MemoryStore;
+    use mesh::store::MemoryStore;
 
     #[test]
     fn they_come_back_in_their_order_and_the_oldest_go_beyond_the_bound() {

@@ -52,7 +52,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh::testing::known;
+    use testing::known;
 
     #[test]
     fn what_the_rules_tell_of_themselves_is_not_told_twice_and_all_else_is() {

@@ -64,7 +64,7 @@ mod tests {
     use mesh::{
         grpc::Failure,
         kafka::{KafkaOptions, Producer},
-        testing::MemoryStore,
+        store::MemoryStore,
     };
 
     fn outlets() -> Outlets {

@@ -13,7 +13,7 @@ use evmesh_proto::{
     operations::{ListAuditEntriesRequest, ListAuditEntriesResponse, SetPriceRequest},
     topics::AUDIT_ANCHORS,
 };
-use mesh::{convert::hex, testing};
+use mesh::convert::hex;
 
 async fn audit(central: &Central) -> ListAuditEntriesResponse {
     let request = ListAuditEntriesRequest { page_size: 500, ..Default::default() };

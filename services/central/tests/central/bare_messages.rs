@@ -10,7 +10,7 @@ use evmesh_proto::{
     network::{self, ChargePointStatus, SessionOutcome, SessionState},
     topics,
 };
-use mesh::{grpc::reason, kafka::Producer, testing};
+use mesh::{grpc::reason, kafka::Producer};
 use serde_json::{Value, json};
 
 /// Fields whose value a test cannot know are checked for their form and taken out.

@@ -10,11 +10,9 @@ use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionState},
 };
 use futures_util::FutureExt as _;
-use mesh::{
-    grpc::reason,
-    testing::{Miser, Proxy},
-};
+use mesh::grpc::reason;
 use std::time::Duration;
+use testing::{Miser, Proxy};
 use tonic::{Code, Status};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
@@ -159,7 +157,7 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
         async move { central.request(&driver, &point).await }
     });
     let (denied, well) = tokio::join!(futures_util::future::join_all(requests), async {
-        mesh::testing::eventually("all are asked", PATIENCE, || async {
+        testing::eventually("all are asked", PATIENCE, || async {
             (silent.inside().calls >= 3 * COUNT).then_some(()) // each was asked for its state twice before
         })
         .await;
@@ -300,7 +298,7 @@ async fn an_engine_that_hangs_half_open_or_dies_is_found_and_found_again() {
 
     let address = proxy.address();
     drop(proxy); // as if the process had died: connections break, and new ones are refused
-    mesh::testing::eventually("it is dead", PATIENCE, || async {
+    testing::eventually("it is dead", PATIENCE, || async {
         tokio::net::TcpStream::connect(address).await.is_err().then_some(())
     })
     .await;

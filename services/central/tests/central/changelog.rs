@@ -11,12 +11,9 @@ use evmesh_proto::{
     network::{ChargePointStatus, Price, Session, SessionOutcome, SessionState, Ticket},
     operations as operator, topics,
 };
-use mesh::{
-    grpc::reason,
-    kafka::KafkaOptions,
-    testing::{self, Proxy},
-};
+use mesh::{grpc::reason, kafka::KafkaOptions};
 use std::{path::Path, time::Duration};
+use testing::Proxy;
 
 /// All that is in the folder is gone, and the folder too.
 fn lose(folder: &Path) {

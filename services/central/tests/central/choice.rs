@@ -5,7 +5,6 @@ use crate::{
     running_central::{Central, PATIENCE, no_kafka, options},
 };
 use evmesh_proto::{driver, network::ChargePointStatus};
-use mesh::testing;
 use std::time::Duration;
 
 /// With the times of production.

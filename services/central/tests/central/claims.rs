@@ -9,7 +9,7 @@ use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionState},
     operations::{self, settle_session_request::Verdict},
 };
-use mesh::{grpc::reason, testing};
+use mesh::grpc::reason;
 use tonic::Code;
 
 /// 10 MWh at 1,000 EUR a kWh.

@@ -23,10 +23,11 @@ use mesh::{
     Shutdown, flags,
     grpc::{Actor, Peers, Stack, reason},
     kafka::Producer,
-    testing::{CalledBy, MemoryStore, called_by, eventually, known, refusal},
+    store::MemoryStore,
 };
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
+use testing::{CalledBy, called_by, eventually, known, refusal};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};

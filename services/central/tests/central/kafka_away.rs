@@ -14,9 +14,9 @@ use evmesh_proto::{
 use mesh::{
     grpc::reason,
     kafka::{KafkaOptions, Producer},
-    testing::{self, Proxy},
 };
 use serde_json::json;
+use testing::Proxy;
 
 fn addresses(kafka: &KafkaOptions) -> std::net::SocketAddr {
     kafka.kafka.parse().unwrap()

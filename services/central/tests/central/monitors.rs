@@ -165,7 +165,7 @@ async fn a_registration_without_its_engine_is_refused_at_once_and_keeps_nobody_o
     let central = Central::with(options(folder.path(), no_kafka())).await;
     let engine = Engine::start("store").await;
     let mut made_up = registration("MAD-01", &engine);
-    made_up.engine_address = mesh::testing::free_address().to_string(); // nobody listens there
+    made_up.engine_address = testing::free_address().to_string(); // nobody listens there
     made_up.monitor_id = "stranger".into();
     let refused = central.points.clone().register_charge_point(made_up).await.unwrap_err();
     assert_eq!(

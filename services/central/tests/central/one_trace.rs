@@ -6,7 +6,6 @@ use evmesh_proto::{
     driver::{RequestChargeRequest, StopChargeRequest},
     topics,
 };
-use mesh::testing;
 use serde_json::Value;
 use std::time::Duration;
 use tonic::Request;

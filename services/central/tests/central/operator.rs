@@ -193,7 +193,7 @@ async fn a_charge_point_is_forgotten_for_good_and_its_tickets_stay() {
         (Code::FailedPrecondition, Some("CHARGE_POINT_CONNECTED"))
     );
     drop(monitor);
-    mesh::testing::eventually("it is forgotten", PATIENCE, || async { forget("").await.ok() }).await;
+    testing::eventually("it is forgotten", PATIENCE, || async { forget("").await.ok() }).await;
     let unknown = forget("again").await.unwrap_err();
     assert_eq!((unknown.code(), reason(&unknown).as_deref()), (Code::NotFound, Some("CHARGE_POINT_UNKNOWN")));
     let told = async {

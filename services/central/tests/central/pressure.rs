@@ -12,7 +12,7 @@ use evmesh_proto::{
     operations::{self, operator_service_client::OperatorServiceClient},
 };
 use futures_util::stream;
-use mesh::{backoff::Backoff, grpc::reason, testing};
+use mesh::{backoff::Backoff, grpc::reason};
 use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,

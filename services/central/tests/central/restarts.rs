@@ -9,7 +9,7 @@ use evmesh_proto::{
     network::{self, ChargePointStatus, SessionState},
     topics,
 };
-use mesh::{kafka::Producer, testing};
+use mesh::kafka::Producer;
 use serde_json::json;
 
 fn numbered(kind: &str, session: &str, seq: u64, kwh: f64) -> serde_json::Value {

@@ -9,7 +9,7 @@ use evmesh_proto::{
     network,
     operations::{self, operator_service_client::OperatorServiceClient},
 };
-use mesh::{Shutdown, flags, kafka::KafkaOptions, testing};
+use mesh::{Shutdown, flags, kafka::KafkaOptions};
 use ratatui::{Terminal, backend::TestBackend};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};

@@ -1,9 +1,6 @@
 //! Reading and writing the topics as others do.
 
-use mesh::{
-    kafka::{KafkaOptions, Origin, Producer, Reader, ReaderEvent},
-    testing,
-};
+use mesh::kafka::{KafkaOptions, Origin, Producer, Reader, ReaderEvent};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

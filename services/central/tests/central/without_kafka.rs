@@ -35,7 +35,7 @@ async fn a_supply_ends_in_its_one_exact_ticket() {
     assert_eq!((ticket.energy_wh, ticket.amount.as_ref().unwrap().micros), (2_345, 700_000)); // 0.7035 EUR, to the cent
     assert_eq!((ticket.outcome(), ticket.estimated), (SessionOutcome::Completed, false));
     central.status("MAD-01", ChargePointStatus::Available).await;
-    mesh::testing::eventually("the engine may forget", PATIENCE, || async {
+    testing::eventually("the engine may forget", PATIENCE, || async {
         engine.inside().unsettled.is_empty().then_some(())
     })
     .await;

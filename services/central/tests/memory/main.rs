@@ -13,7 +13,7 @@ use bytes::Bytes;
 use engine::Engine;
 use evmesh_proto::{driver::ListChargePointsResponse, operations::WatchNetworkRequest};
 use http_body_util::BodyExt as _;
-use mesh::{grpc::REQUEST_CODING, testing::Miser};
+use mesh::grpc::REQUEST_CODING;
 use running_central::{Central, no_kafka, options, registration};
 use std::{
     future::Future,
@@ -21,6 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::Miser;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tonic::body::Body;
 

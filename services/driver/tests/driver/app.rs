@@ -4,8 +4,8 @@ use crate::common::*;
 use domain::requests::Outcome;
 use driver::{Conclusion, DriverEvent, Left, Service};
 use evmesh_proto::network::SessionOutcome;
-use mesh::testing::free_address;
 use std::collections::HashSet;
+use testing::free_address;
 
 fn readings(events: &[DriverEvent]) -> Vec<u64> {
     let readings = events.iter().filter_map(|event| match event {

@@ -12,7 +12,6 @@ use mesh::{
     Shutdown, convert,
     grpc::{Failure, GrpcServer, Listener, Security, SecurityOptions, ServeError, ServerOptions},
     kafka::KafkaOptions,
-    testing::{eventually, free_address},
 };
 use std::{
     collections::BTreeMap,
@@ -22,6 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::{eventually, free_address};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,

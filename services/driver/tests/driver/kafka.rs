@@ -6,7 +6,7 @@ use evmesh_proto::{
     network::SessionOutcome,
     topics::{DRIVER_NOTIFICATIONS, NETWORK_STATUS, NETWORK_STATUS_KEY},
 };
-use mesh::{kafka::Producer, testing};
+use mesh::kafka::Producer;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::interval;

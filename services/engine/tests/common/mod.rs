@@ -17,9 +17,9 @@ use mesh::{
     Shutdown,
     grpc::{Address, CALL_TIMEOUT, Expected, Peer, Peers},
     kafka::KafkaOptions,
-    testing::{eventually, free_address},
 };
 use std::{net::SocketAddr, path::Path, time::Duration};
+use testing::{eventually, free_address};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_stream::wrappers::IntervalStream;
 use tonic::{Status, Streaming};

@@ -1,8 +1,8 @@
 //! The broker of a test, behind a door on a port that is known before it opens, so that a test can start everything
 //! else first.
 
-use mesh::testing::{self, Proxy, TestBroker};
 use std::sync::OnceLock;
+use testing::{self, Proxy, TestBroker};
 use tokio::runtime::Runtime;
 
 /// A broker that can appear late: the Apache Kafka that `EVMESH_TEST_KAFKA` names, or else an embedded one.

@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An address on loopback where nothing listens.
 pub fn free_address() -> String {
-    mesh::testing::free_address().to_string()
+    testing::free_address().to_string()
 }
 
 /// Looks until the predicate gives something. Each look is a command of its own, so that it needs no pause.

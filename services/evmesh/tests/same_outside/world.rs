@@ -160,7 +160,7 @@ impl World {
 
     /// Waits until something that central does not tell is so.
     pub(crate) async fn eventually<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
-        mesh::testing::eventually(what, PATIENCE, || async { look(self) }).await
+        testing::eventually(what, PATIENCE, || async { look(self) }).await
     }
 
     /// Waits until the operator sees that a charge point is faulted, for this reason.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::MemoryStore;
+use crate::store::MemoryStore;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 /// Counts what it is given, on disk too, and lets each count out.

@@ -263,12 +263,12 @@ impl Service<dns::Name> for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::eventually;
     use hickory_resolver::config::ConnectionConfig;
     use std::sync::{
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,
     };
+    use testing::eventually;
     use tokio::{net::UdpSocket, runtime, time::timeout};
 
     const PATIENCE: Duration = Duration::from_secs(60);

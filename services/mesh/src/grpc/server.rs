@@ -77,7 +77,13 @@ impl GrpcServer {
         Self { told: Told::to(whom), ..self }
     }
 
-    pub(crate) fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
+    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
+    /// whole server stack, and nothing stops it.
+    pub fn without_socket(self) -> Stack {
+        self.stack(Shutdown::new(), Shutdown::new())
+    }
+
+    fn stack(self, stopping: Shutdown, overdue: Shutdown) -> Stack {
         Stack::new(with_reflection(self.routes, &self.names), &self.options, self.told, stopping, overdue)
     }
 

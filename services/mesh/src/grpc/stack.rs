@@ -315,10 +315,11 @@ fn asks_for_readiness(data: &[u8]) -> bool {
     request::message::<HealthCheckRequest>(data).is_some_and(|asked| asked.service == READY)
 }
 
-#[cfg(feature = "harness")]
 impl super::Actor {
-    /// The request as if it had come over a connection of this one's.
-    pub(crate) fn calls<T>(&self, mut request: http::Request<T>) -> http::Request<T> {
+    /// The request as if it had come over a connection of this one's: for a stack [`without_socket`].
+    ///
+    /// [`without_socket`]: super::GrpcServer::without_socket
+    pub fn calls<T>(&self, mut request: http::Request<T>) -> http::Request<T> {
         let account = Account::default();
         account.shown().set(self.clone());
         request.extensions_mut().insert(account);

@@ -86,7 +86,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{grpc::Actor, testing::known};
+    use crate::grpc::{Actor, Known, Refused};
+    use domain::Wall;
+    use std::sync::Arc;
+
+    fn known(path: &str) -> Actor {
+        let identity = Arc::new(format!("spiffe://test/{path}").parse().unwrap());
+        Actor::Known(Known { identity, expires: Wall::MAX, serial: None, refused: Refused::default() })
+    }
 
     fn caller(host: u8) -> Sharer {
         Sharer::Address(IpAddr::from([10, 0, 0, host]).into())

@@ -13,6 +13,9 @@ use std::{
 /// How librdkafka names such clusters.
 pub(super) const CLUSTER_ID_PREFIX: &str = "mockCluster";
 
+/// The only broker of the cluster.
+const ONLY: i32 = 1;
+
 /// The embedded broker; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Broker {
@@ -23,7 +26,7 @@ pub struct Broker {
 
 /// What the thread of the cluster does with it, and answers.
 type Order = Box<dyn FnOnce(&Cluster) + Send>;
-pub(crate) type Cluster = MockCluster<'static, DefaultProducerContext>;
+type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 impl Broker {
     /// Starts it, with these topics (name, partitions); others are created when they are first used, with 4 partitions.
@@ -53,7 +56,23 @@ impl Broker {
         self.order(move |cluster| cluster.create_topic(&topic, partitions, 1))
     }
 
-    pub(crate) fn order(
+    /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
+    pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
+        let topic = topic.to_owned();
+        self.order(move |cluster| cluster.partition_leader(&topic, partition, led.then_some(ONLY)))
+    }
+
+    /// Closes every connection and takes no new one, as if it had died. What it holds stays.
+    pub fn down(&self) -> Result<(), Error> {
+        self.order(|cluster| cluster.broker_down(ONLY))
+    }
+
+    /// Takes connections again.
+    pub fn up(&self) -> Result<(), Error> {
+        self.order(|cluster| cluster.broker_up(ONLY))
+    }
+
+    fn order(
         &self,
         order: impl FnOnce(&Cluster) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Error> {

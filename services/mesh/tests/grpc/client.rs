@@ -4,10 +4,10 @@ use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
     grpc::{CALL_TIMEOUT, Deadline, Expected, Peers, ServerOptions, reason, with_request_id},
-    testing::{Proxy, eventually, free_address},
     trace,
 };
 use std::{sync::atomic::Ordering, time::Duration};
+use testing::{Proxy, eventually, free_address};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_stream::StreamExt as _;
 use tonic::Code;

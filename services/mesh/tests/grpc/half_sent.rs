@@ -3,12 +3,10 @@
 use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use http::HeaderName;
-use mesh::{
-    grpc::{ServerOptions, reason},
-    testing::{Miser, eventually},
-};
+use mesh::grpc::{ServerOptions, reason};
 use prost::Message as _;
 use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
+use testing::{Miser, eventually};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},

@@ -7,7 +7,6 @@ use hyper_util::rt::TokioIo;
 use mesh::{
     grpc::{Address, CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, ServerOptions, reason},
     observability::LogRing,
-    testing::{Identities, eventually, of_folder},
 };
 use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
 use rustls::{
@@ -21,6 +20,7 @@ use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
+use testing::{Identities, eventually, of_folder};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::mpsc};
 use tokio_rustls::TlsConnector;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};

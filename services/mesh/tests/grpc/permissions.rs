@@ -10,11 +10,9 @@
 use domain::Wall;
 use evmesh_proto::Method;
 use identity::permissions::{Subject, row_of};
-use mesh::{
-    grpc::{Actor, GrpcServer, Known, ServerOptions, Stack, reason},
-    testing::{called_by, known, known_by_token, refusal},
-};
+use mesh::grpc::{Actor, GrpcServer, Known, ServerOptions, Stack, reason};
 use std::{fmt::Write as _, path::Path, time::Duration};
+use testing::{called_by, known, known_by_token, refusal};
 use tonic::{Code, body::Body};
 use tower::ServiceExt as _;
 

@@ -6,12 +6,10 @@ use evmesh_proto::chargepoint::{
     charge_point_service_client::ChargePointServiceClient,
 };
 use identity::Certified;
-use mesh::{
-    grpc::{Actor, CALL_TIMEOUT, Expected, Peer, Peers, Security, ServerOptions, reason},
-    testing::{Identities, called_by, known},
-};
+use mesh::grpc::{Actor, CALL_TIMEOUT, Expected, Peer, Peers, Security, ServerOptions, reason};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::{sync::Arc, time::Duration};
+use testing::{Identities, called_by, known};
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Status, Streaming};
@@ -25,7 +23,7 @@ const ENGINE: &str = "charge-point/ok/engine";
 fn identity(identities: &Identities, role: &str) -> (Security, Arc<str>) {
     let folder = identities.folder(role);
     let der = CertificateDer::from_pem_file(folder.join("certificate.pem")).unwrap();
-    (mesh::testing::of_folder(folder), Certified::read(&der).unwrap().serial.into())
+    (testing::of_folder(folder), Certified::read(&der).unwrap().serial.into())
 }
 
 async fn central(security: &Security) -> Running {

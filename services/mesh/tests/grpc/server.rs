@@ -2,11 +2,9 @@
 
 use crate::fake::*;
 use evmesh_proto::chargepoint::{charge_point_service_client::ChargePointServiceClient, *};
-use mesh::{
-    grpc::{REQUEST_CODING, Security, ServerOptions, reason, retry_after},
-    testing::eventually,
-};
+use mesh::grpc::{REQUEST_CODING, Security, ServerOptions, reason, retry_after};
 use std::{net::IpAddr, time::Duration};
+use testing::eventually;
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status, transport::Channel};

@@ -8,9 +8,9 @@ use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceCl
 use mesh::{
     grpc::{CALL_TIMEOUT, Expected, IdentityError, Peers, Security, ServerOptions, TokenOptions, reason},
     observability::LogRing,
-    testing::{Identities, of_folder},
 };
 use std::{fs, time::Duration};
+use testing::{Identities, of_folder};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};

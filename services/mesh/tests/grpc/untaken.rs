@@ -2,11 +2,9 @@
 
 use crate::fake::*;
 use evmesh_proto::chargepoint::RegisterChargePointResponse;
-use mesh::{
-    grpc::{ServerOptions, reason},
-    testing::{Miser, eventually},
-};
+use mesh::grpc::{ServerOptions, reason};
 use std::time::Duration;
+use testing::{Miser, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Code, Status};
 

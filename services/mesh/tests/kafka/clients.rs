@@ -3,9 +3,9 @@
 use crate::told::{SOON, TOPIC, Told, beginning, send, topics};
 use mesh::{
     kafka::{Origin, Producer, Reader, ReaderEvent},
-    testing::broker,
     trace,
 };
+use testing::broker;
 
 #[tokio::test]
 async fn keys_go_to_the_partitions_of_other_clients() {

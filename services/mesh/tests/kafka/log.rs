@@ -1,9 +1,7 @@
 //! A compacted log in one order.
 
-use mesh::{
-    kafka::{Log, Producer},
-    testing::broker,
-};
+use mesh::kafka::{Log, Producer};
+use testing::broker;
 
 const TOPIC: &str = "central_changelog";
 

@@ -5,9 +5,9 @@ use mesh::{
     Shutdown,
     kafka::{BrokerState, KafkaOptions, Producer, ReaderEvent, ensure_topics},
     observability::LogRing,
-    testing::{Proxy, broker, embedded_broker, eventually, free_address},
 };
 use std::{net::SocketAddr, time::Duration};
+use testing::{Proxy, broker, embedded_broker, eventually, free_address};
 use tokio::time::Instant;
 use tracing_subscriber::prelude::*;
 

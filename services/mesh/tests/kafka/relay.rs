@@ -4,7 +4,6 @@ use domain::Trace;
 use mesh::{
     Shutdown,
     kafka::{KafkaOptions, Origin, Outbox, OutboxRow, Producer, Reader, ReaderEvent, Relay, ensure_topics},
-    testing::{TestBroker, broker, embedded_broker, eventually},
     trace::TRACEPARENT,
 };
 use std::{
@@ -12,6 +11,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::{TestBroker, broker, embedded_broker, eventually};
 use tokio::{sync::Notify, task::JoinHandle};
 
 const TOPIC: &str = "driver_notifications";

@@ -3,13 +3,13 @@
 use mesh::{
     Shutdown, clock,
     kafka::{BrokerState, KafkaOptions, Message, Origin, Producer, Reader, ReaderEvent, ensure_topics},
-    testing::eventually,
 };
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::eventually;
 
 pub(crate) const TOPIC: &str = "cp_telemetry";
 pub(crate) const SOON: Duration = Duration::from_secs(15);

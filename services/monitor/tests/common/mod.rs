@@ -13,7 +13,6 @@ use evmesh_proto::{
 use mesh::{
     Shutdown, convert,
     grpc::{Failure, GrpcServer, Listener, Security, SecurityOptions, ServeError, ServerOptions},
-    testing::eventually,
 };
 use monitor::{Options, Service, View};
 use std::{
@@ -22,6 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use testing::eventually;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};

@@ -15,10 +15,7 @@ use evmesh_proto::{
     network::ChargePointStatus,
     topics::{DriverRequest, NetworkStatus, Notification, Telemetry},
 };
-use mesh::{
-    store::{Batch, Store as _},
-    testing::MemoryStore,
-};
+use mesh::store::{Batch, MemoryStore, Store as _};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::RefCell, fmt::Debug, time::Duration};
 

@@ -2,13 +2,13 @@
 
 use crate::process::{Group, Kind, Slot};
 use anyhow::Context as _;
-use mesh::testing::free_address;
 use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
+use testing::free_address;
 
 /// Who reaches Kafka by a link of its own, so that it alone can be cut off.
 pub(super) const SIDES: [&str; 3] = ["central", "engines", "drivers"];

@@ -1,7 +1,7 @@
 //! Which faults, and when: all of it follows from the seed.
 
-use mesh::testing::Mode;
 use std::time::Duration;
+use testing::Mode;
 
 /// A process that is killed or frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

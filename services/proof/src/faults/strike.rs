@@ -13,8 +13,8 @@ use evmesh_proto::{
     network::{ChargePointStatus, Session},
     operations::{GetNetworkStatusRequest, operator_service_client::OperatorServiceClient},
 };
-use mesh::testing::Mode;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use testing::Mode;
 use tokio::{net::TcpStream, time::timeout};
 
 /// A target that is being disturbed already is waited for; then the fault is left out.

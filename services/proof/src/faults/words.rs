@@ -1,6 +1,6 @@
 //! Numbers as people and topics write them.
 
-use mesh::testing::Mode;
+use testing::Mode;
 
 /// Energy as a topic tells it, in watt-hours.
 pub(super) fn wh(kwh: f64) -> u64 {

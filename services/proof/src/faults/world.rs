@@ -6,7 +6,6 @@ use super::{
 };
 use crate::process::{Group, Slot};
 use domain::Mono;
-use mesh::testing::{Mode, Proxy, free_address};
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,6 +13,7 @@ use std::{
     path::Path,
     sync::{Mutex, PoisonError},
 };
+use testing::{Mode, Proxy, free_address};
 
 /// Supplies of 3 to 12 s; at the last two a person plugs the car in, or nobody does. The currencies have two, no and
 /// three decimals.

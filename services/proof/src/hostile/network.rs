@@ -9,15 +9,13 @@ use evmesh_proto::{
         ForgetChargePointRequest, ListTicketsRequest, operator_service_client::OperatorServiceClient,
     },
 };
-use mesh::{
-    kafka::KafkaOptions,
-    testing::{TestBroker, embedded_broker, free_address},
-};
+use mesh::kafka::KafkaOptions;
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
+use testing::{TestBroker, embedded_broker, free_address};
 use tokio::time::{Instant, sleep};
 use tonic::{Status, transport::Channel};
 

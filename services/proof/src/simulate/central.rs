@@ -14,7 +14,7 @@ use central::{
 };
 use domain::network::{CallId, Command, Config, Effect, Network, Reply, Session, State, Token};
 use domain::{ChargePointId, DriverId, Mono, SessionId};
-use mesh::{group_commit::Owner, testing::MemoryStore};
+use mesh::{group_commit::Owner, store::MemoryStore};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,

@@ -1,9 +1,6 @@
 //! A disk that outlives its process, and may fail it at the worst moment.
 
-use mesh::{
-    store::{Batch, Entry, Store, StoreError},
-    testing::MemoryStore,
-};
+use mesh::store::{Batch, Entry, MemoryStore, Store, StoreError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What becomes of the next commit that has something to write.

@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::enrolment::TokenHash;
 use identity::{AskersKey, Request};
-use mesh::{group_commit::Running, testing::MemoryStore};
+use mesh::{group_commit::Running, store::MemoryStore};
 use tempfile::TempDir;
 
 /// A registry without a socket.

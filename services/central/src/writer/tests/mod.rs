@@ -17,7 +17,7 @@ use domain::{
     Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
 };
 use evmesh_proto::topics::{Notification, NotificationType};
-use mesh::{group_commit::Owner, testing::MemoryStore};
+use mesh::{group_commit::Owner, store::MemoryStore};
 use std::collections::VecDeque;
 
 /// A stand-in engine, as far as these tests need one: it grants, supplies and ends.

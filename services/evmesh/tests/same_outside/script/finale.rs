@@ -8,9 +8,9 @@ use crate::{
 use evmesh_proto::topics::{
     CENTRAL_CHANGELOG, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS,
 };
-use mesh::testing::contract::is_reading;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use testing::contract::is_reading;
 
 pub(super) async fn play(world: &mut World) {
     world.chapter("What the scripted engines were asked");

@@ -10,8 +10,7 @@ use mesh::{
     Shutdown, flags, group_commit,
     grpc::{ServerOptions, Stack},
     kafka::{KafkaOptions, Producer},
-    store::{Batch, Store as _},
-    testing::MemoryStore,
+    store::{Batch, MemoryStore, Store as _},
 };
 use prost::Message as _;
 use prost_reflect::MethodDescriptor;

@@ -15,10 +15,7 @@ use evmesh_proto::{
     operations::WatchNetworkRequest,
     topics::CP_TELEMETRY,
 };
-use mesh::{
-    kafka::{Origin, Producer, Reader, ReaderEvent},
-    testing::Miser,
-};
+use mesh::kafka::{Origin, Producer, Reader, ReaderEvent};
 use serde_json::{Value, json};
 use std::{
     future::Future,
@@ -26,6 +23,7 @@ use std::{
     pin::Pin,
     time::Duration,
 };
+use testing::Miser;
 use tokio::{
     io::AsyncReadExt as _,
     net::TcpStream,

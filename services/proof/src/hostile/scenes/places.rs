@@ -3,7 +3,7 @@
 use crate::hostile::network::{Network, eventually};
 use anyhow::{Context as _, ensure};
 use evmesh_proto::topics::CP_TELEMETRY;
-use mesh::{kafka::Producer, testing::Miser};
+use mesh::kafka::Producer;
 use std::{
     fs,
     io::Read as _,
@@ -17,6 +17,7 @@ use std::{
     },
     time::Duration,
 };
+use testing::Miser;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -55,7 +56,7 @@ pub(super) async fn open_files(network: &Network) -> anyhow::Result<String> {
     fs::create_dir_all(&open)?;
     fs::write(open.join("planted"), "by somebody else")?;
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777))?;
-    let mut central = mesh::testing::process::command(&network.evmesh)
+    let mut central = testing::process::command(&network.evmesh)
         .args(["central", "--plain", "--listen", "127.0.0.1:0", "--data"])
         .arg(&open)
         .stderr(Stdio::piped())

@@ -1,8 +1,8 @@
 //! A network's authorities, and the identities that they give.
 
-use crate::grpc::{Security, SecurityOptions, TokenOptions};
 use domain::Wall;
 use identity::{Authority, Identity, Kind, Request, TrustDomain, folder, token::Signer};
+use mesh::grpc::{Security, SecurityOptions, TokenOptions};
 use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ impl Identities {
     /// Of a network with this name, which is a year old.
     pub fn new(trust_domain: &str) -> Self {
         let trust_domain: TrustDomain = trust_domain.parse().expect("a trust domain");
-        let since = Wall(crate::now().wall.0 - A_YEAR_MS);
+        let since = Wall(mesh::now().wall.0 - A_YEAR_MS);
         let authority = |kind| Authority::create(&trust_domain, kind, since).expect("an authority");
         let [core, network] = [Kind::Core, Kind::Network].map(authority);
         let signer = Signer::new().expect("a key");
@@ -34,7 +34,7 @@ impl Identities {
 
     /// A role's folder, with an identity of that role.
     pub fn folder(&self, role: &str) -> PathBuf {
-        self.folder_since(role, crate::now().wall)
+        self.folder_since(role, mesh::now().wall)
     }
 
     /// The same, of an identity that was given at that time, for an hour.

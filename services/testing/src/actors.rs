@@ -1,9 +1,9 @@
 //! Calls of whoever acts, without certificates: to a stack that has no socket.
 
-use crate::grpc::{Actor, Known, Refused, Stack};
 use bytes::Bytes;
 use domain::Wall;
 use http_body_util::{BodyExt as _, Full};
+use mesh::grpc::{Actor, Known, Refused, Stack};
 use std::{convert::Infallible, sync::Arc};
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, util::BoxCloneService};

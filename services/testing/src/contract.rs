@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 pub fn asyncapi() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        serde_yaml_ng::from_str(include_str!("../../../../proto/asyncapi.yaml")).expect("it is YAML")
+        serde_yaml_ng::from_str(include_str!("../../../proto/asyncapi.yaml")).expect("it is YAML")
     })
 }
 

@@ -1,27 +1,21 @@
-//! What the tests of every crate share, and the proofs. Behind the feature `harness`; with what needs more libraries,
-//! `testing`.
+//! What the tests of every crate share, and the proofs: a broker, free ports, a network to break, identities, waiting
+//! for a predicate.
 
 mod actors;
-#[cfg(feature = "testing")]
+#[cfg(feature = "contract")]
 pub mod contract;
 pub mod flags;
 mod identities;
-mod memory_store;
 mod miser;
 pub mod process;
 mod proxy;
 
 pub use actors::{CalledBy, called_by, known, known_by_token, refusal};
 pub use identities::{Identities, of_folder};
-pub use memory_store::MemoryStore;
 pub use miser::Miser;
 pub use proxy::{Mode, Proxy};
 
-use crate::{
-    Shutdown,
-    grpc::{GrpcServer, Stack},
-    kafka::{Error, KafkaOptions, embedded},
-};
+use mesh::kafka::{KafkaOptions, embedded};
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -48,36 +42,6 @@ impl TestBroker {
     /// The embedded broker, which a test may take down; `None` on a real one.
     pub fn embedded(&self) -> Option<&embedded::Broker> {
         self.embedded.as_ref()
-    }
-}
-
-/// The only broker of an embedded cluster.
-const ONLY: i32 = 1;
-
-/// What can go wrong with an embedded broker.
-impl embedded::Broker {
-    /// Takes a partition's leader away, or gives it back: without one nothing is written to it, and the others go on.
-    pub fn lead(&self, topic: &str, partition: i32, led: bool) -> Result<(), Error> {
-        let topic = topic.to_owned();
-        self.order(move |cluster| cluster.partition_leader(&topic, partition, led.then_some(ONLY)))
-    }
-
-    /// Closes every connection and takes no new one, as if it had died. What it holds stays.
-    pub fn down(&self) -> Result<(), Error> {
-        self.order(|cluster| cluster.broker_down(ONLY))
-    }
-
-    /// Takes connections again.
-    pub fn up(&self) -> Result<(), Error> {
-        self.order(|cluster| cluster.broker_up(ONLY))
-    }
-}
-
-impl GrpcServer {
-    /// What [`GrpcServer::serve`] puts behind its socket, for whoever has requests and no connection: each passes the
-    /// whole server stack, and nothing stops it.
-    pub fn without_socket(self) -> Stack {
-        self.stack(Shutdown::new(), Shutdown::new())
     }
 }
 

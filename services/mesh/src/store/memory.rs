@@ -1,6 +1,6 @@
-//! A store without a disk.
+//! A store without a disk: for tests, and for the simulation.
 
-use crate::store::{Batch, Entry, Store, StoreError};
+use super::{Batch, Entry, Store, StoreError};
 use std::{cell::Cell, collections::BTreeMap};
 
 /// A store in memory. A clone is a copy of the disk: open it to see what a crash leaves.
