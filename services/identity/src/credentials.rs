@@ -5,7 +5,7 @@ use crate::{
     Certified, Identity, Misnamed, TrustDomain,
     authority::trust_domain_of,
     folder::{CERTIFICATE, CORE, KEY, NETWORK, TOKEN},
-    stamp::{Stamp, stamp},
+    stamp::{Stamp, Unusable, second, stamp},
     token::{InvalidToken, MAX_TOKEN_BYTES, claimed},
 };
 use domain::Wall;
@@ -66,7 +66,7 @@ struct Newest {
     stamps: Stamps,
     loaded: Arc<Loaded>,
     /// Of those that could not be used, which was said.
-    unusable: Option<Stamps>,
+    unusable: Unusable<Stamps>,
 }
 
 type Stamps = [Option<Stamp>; FILES.len()];
@@ -115,7 +115,7 @@ impl Credentials {
         let stamps = stamps(folder);
         let loaded = Loaded::read(folder)
             .map_err(|problem| UnusableIdentity { folder: folder.to_owned(), problem })?;
-        let newest = Mutex::new(Newest { stamps, loaded: Arc::new(loaded), unusable: None });
+        let newest = Mutex::new(Newest { stamps, loaded: Arc::new(loaded), unusable: Unusable::default() });
         Ok(Self(Arc::new(Shared { folder: folder.to_owned(), newest })))
     }
 
@@ -136,9 +136,9 @@ impl Credentials {
 
     /// As the files are now. Where they cannot be used, as they were.
     pub(crate) fn newest(&self) -> Arc<Loaded> {
-        let now = stamps(&self.0.folder);
+        let (now, second) = (stamps(&self.0.folder), second());
         let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.stamps != now {
+        if newest.stamps != now && newest.unusable.is_due(&now, second) {
             let own = &newest.loaded.own;
             let read = Loaded::read(&self.0.folder).and_then(|loaded| match loaded.own == *own {
                 true => Ok(loaded),
@@ -148,13 +148,12 @@ impl Credentials {
                 Ok(loaded) => {
                     let Loaded { own: identity, shows, .. } = &loaded;
                     tracing::info!(%identity, ?shows, "the identity's files have changed; they count from now on");
-                    *newest = Newest { stamps: now, loaded: Arc::new(loaded), unusable: None };
+                    let unusable = Unusable::default();
+                    *newest = Newest { stamps: now, loaded: Arc::new(loaded), unusable };
                 }
-                // Tried again each time: that they cannot be read may pass.
-                Err(problem) if newest.unusable != Some(now) => {
+                Err(problem) if newest.unusable.is_news(now, second) => {
                     let folder = self.0.folder.display();
                     tracing::warn!(%folder, %problem, "the identity's files have changed, and cannot be used");
-                    newest.unusable = Some(now);
                 }
                 Err(_) => {}
             }

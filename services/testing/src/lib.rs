@@ -9,6 +9,7 @@ mod identities;
 mod miser;
 pub mod process;
 mod proxy;
+pub mod strangers;
 
 pub use actors::{CalledBy, called_by, known, known_by_token, refusal};
 pub use identities::{Identities, of_folder};

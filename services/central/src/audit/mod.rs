@@ -25,7 +25,8 @@ use mesh::store::{Batch, Store};
 use prost::Message as _;
 use std::time::Duration;
 
-/// So many refusals a minute have a row each; whoever is refused more often than that is counted.
+/// So many refusals a minute have a row each; whoever is refused more often than that is counted. As many have what had
+/// begun and came to nothing, which is a caller's to bring about too.
 const REFUSALS: u32 = 100;
 const A_MINUTE: Duration = Duration::from_secs(60);
 /// So many rows that are too old go at a time: some milliseconds.
@@ -56,7 +57,8 @@ pub(crate) struct Chain {
 #[derive(Debug, Default)]
 struct Refusals {
     since: Mono,
-    rows: u32,
+    denied: u32,
+    failed: u32,
     more: u64,
     /// When the last of those came that have no row.
     at: Wall,
@@ -84,24 +86,31 @@ impl Chain {
         std::mem::take(&mut self.moved).then(|| self.ends.clone())
     }
 
-    /// Writes what somebody did. Of what was denied without a change, only so much.
+    /// Writes what somebody did. Of what changes nothing in the end, only so much: once so many have failed in a minute,
+    /// what is begun has a row no more either, but what is done has one still, with all that the other would say.
     pub(crate) fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
+        if !matches!(deed.came, Came::Done(_)) {
+            self.minute_is_over(now.mono, batch);
+        }
+        let Refusals { denied, failed, .. } = self.refusals;
         let (result, answer) = match deed.came {
+            Came::Begun if failed >= REFUSALS => return,
             Came::Begun => (BEGUN.to_owned(), String::new()),
             Came::Done(answer) => (DONE.to_owned(), answer),
-            Came::Failed(reason) => (reason, String::new()),
+            Came::Failed(_) if failed >= REFUSALS => return self.counts(1, now.wall),
+            Came::Denied(_) if denied >= REFUSALS => return self.counts(1, now.wall),
+            Came::Failed(reason) => {
+                self.refusals.failed += 1;
+                (reason, String::new())
+            }
             Came::Denied(reason) => {
-                self.minute_is_over(now.mono, batch);
-                if self.refusals.rows >= REFUSALS {
-                    return self.counts(1, now.wall);
-                }
-                if self.refusals.rows == 0 {
-                    self.refusals.since = now.mono;
-                }
-                self.refusals.rows += 1;
+                self.refusals.denied += 1;
                 (reason, String::new())
             }
         };
+        if denied + failed == 0 && self.refusals.denied + self.refusals.failed > 0 {
+            self.refusals.since = now.mono; // the minute begins with its first
+        }
         let Deed { actor, address, method, subject, parameters, came: _ } = deed;
         let entry = StoredAuditEntry {
             at_ms: now.wall.0,

@@ -145,6 +145,27 @@ fn a_hundred_refusals_a_minute_have_a_row_and_the_rest_a_count() {
     assert!(kept.verify(&kept.rows(), &[]).is_ok());
 }
 
+/// A driver who asks again and again at a charge point that refuses.
+#[test]
+fn a_hundred_that_had_begun_and_failed_have_their_rows_and_of_the_rest_what_is_done_has_one() {
+    let mut kept = Kept::new();
+    for n in 0..150 {
+        kept.write(at(10 + n / 100), Came::Begun);
+        kept.write(at(10 + n / 100), Came::Failed("ENGINE_REFUSED".into()));
+    }
+    assert_eq!(kept.rows().len(), 200, "a hundred, two rows each");
+    kept.write(at(12), Came::Begun);
+    kept.write(at(13), Came::Done("session=s1".into()));
+    kept.write(at(13), Came::Denied("NOT_YOURS".into()));
+    let results: Vec<_> = kept.entries().into_iter().skip(200).map(|entry| entry.result).collect();
+    assert_eq!(results, ["done", "NOT_YOURS"], "a change, and what was denied, have theirs all the same");
+    kept.commit(|chain, _, batch| chain.minute_is_over(at(70).mono, batch));
+    assert_eq!(kept.entries().pop().unwrap().refusal_count, 50);
+    kept.write(at(71), Came::Begun);
+    assert_eq!(kept.entries().pop().unwrap().result, "begun", "another minute");
+    assert!(kept.verify(&kept.rows(), &[]).is_ok());
+}
+
 #[test]
 fn what_is_too_old_goes_in_bites_and_the_chain_still_holds() {
     let mut kept = Kept::new();

@@ -229,7 +229,7 @@ impl Step<'_> {
                 self.reject(id, denial, Outcome::Stopped, Word::Wanted);
             }
             State::Reserved | State::Supplying => {
-                self.stop_at_once(id);
+                self.stop_at_once(id, Stop::Operator);
             }
             State::Ended(_) => return Ok(0),
         }
@@ -238,10 +238,10 @@ impl Step<'_> {
     }
 
     /// Ends an open session by order, and nobody waits for its engine.
-    pub(super) fn stop_at_once(&mut self, id: &SessionId) {
-        self.stop(id, Stop::Operator);
+    pub(super) fn stop_at_once(&mut self, id: &SessionId, stop: Stop) {
+        self.stop(id, stop);
         if self.session(id).is_open() {
-            self.stop_unheard(id, Stop::Operator);
+            self.stop_unheard(id, stop);
         }
     }
 
@@ -250,7 +250,7 @@ impl Step<'_> {
         let (state, deadline, now) = (self.session(id).state(), self.revocation_deadline(), self.now.mono);
         let session = self.session_mut(id);
         session.order_stop(stop, deadline, now);
-        if stop == Stop::Operator {
+        if stop != Stop::Driver {
             session.live.asker = None; // not its driver's doing
         }
         if state != State::Authorizing {
@@ -262,7 +262,7 @@ impl Step<'_> {
         }
         let (reason, text) = match stop {
             Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
-            Stop::Operator => {
+            Stop::Operator | Stop::Revocation => {
                 let point = self.point(&self.session(id).charge_point);
                 let (id, why) = (&point.stored.id, point.out_of_order_because());
                 (Reason::ChargePointOutOfOrder, format!("{id} is out of order: {why}"))
@@ -332,7 +332,7 @@ impl Step<'_> {
         }
         let failure = match stop {
             Stop::Driver => SupplyFailure::ChargeStopped,
-            Stop::Operator => SupplyFailure::ChargePointOutOfOrder,
+            Stop::Operator | Stop::Revocation => SupplyFailure::ChargePointOutOfOrder,
         };
         let taken_up = Word::Given;
         self.fail(id, (Outcome::Stopped, failure), stop.to_string(), taken_up);

@@ -54,7 +54,9 @@ impl Step<'_> {
         let stop = session.stop();
         let how = match stop {
             Some(Stop::Driver) => (Outcome::Stopped, SupplyFailure::ChargeStopped),
-            Some(Stop::Operator) => (Outcome::Stopped, SupplyFailure::ChargePointOutOfOrder),
+            Some(Stop::Operator | Stop::Revocation) => {
+                (Outcome::Stopped, SupplyFailure::ChargePointOutOfOrder)
+            }
             None => (Outcome::Expired, SupplyFailure::ReservationExpired),
         };
         let reason = match stop {
@@ -72,7 +74,7 @@ impl Step<'_> {
             Some(Stop::Driver) | None if unstarted => point.fails(now), // no use to anybody
             None => point.has_lapsed(whose, now),
             Some(Stop::Driver) if point.stored.never_supplied => point.has_lapsed(whose, now),
-            Some(Stop::Driver | Stop::Operator) => {}
+            Some(Stop::Driver | Stop::Operator | Stop::Revocation) => {}
         }
         if word == Word::Given {
             self.went_unused(id);

@@ -2,9 +2,9 @@
 //! is enrolled again it is out of order, whatever else is said of it.
 //!
 //! What is to be done follows from what is stored of it, so a restart loses nothing. While it drains, what is open is
-//! stopped as by the operator's order, and what has ended is settled with its engine as ever. A cut is like a power cut
-//! that lasts: what is open ends without its engine's word, and its ticket waits for that, should the charge point be
-//! enrolled again, up to the settlement deadline.
+//! stopped, as by the operator's order but for a reason of its own, and what has ended is settled with its engine as
+//! ever. A cut is like a power cut that lasts: what is open ends without its engine's word, and its ticket waits for
+//! that, should the charge point be enrolled again, up to the settlement deadline.
 
 use super::{
     Network, Step,
@@ -89,7 +89,7 @@ impl Step<'_> {
         let goes_on = |session: &&Session| session.stop().is_none() && !session.needs_revocation();
         let open = self.net.registry.open_at(self.point(id)).filter(goes_on);
         if let Some(session) = open.map(|session| session.id.clone()) {
-            self.stop(&session, Stop::Operator);
+            self.stop(&session, Stop::Revocation);
         }
         let point = self.point(id);
         let over = match point.stored.revoked {
@@ -116,7 +116,7 @@ impl Step<'_> {
     fn cut(&mut self, id: &ChargePointId) {
         self.stands(id, Some(Revoked::Cut)); // no request goes on there
         if let Some(open) = self.point(id).open.clone() {
-            self.stop_at_once(&open);
+            self.stop_at_once(&open, Stop::Revocation);
         }
         let now = self.now.mono;
         let point = self.point_mut(id);

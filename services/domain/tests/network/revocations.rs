@@ -190,6 +190,10 @@ fn is_cut_off(world: &World, moment: Moment) {
     let reason = world.net.charge_point(&cp("A")).unwrap().status_reason;
     assert_eq!(reason, "its identity was revoked; it has to be enrolled again");
     assert!(world.net.sessions().all(|session| !session.is_open()), "{moment:?}");
+    if matches!(moment, Moment::Reserved | Moment::Supplying) {
+        let why = "stopped: the identity of its charge point was revoked";
+        assert!(world.net.sessions().all(|session| session.reason() == why), "{moment:?}");
+    }
 }
 
 #[test]

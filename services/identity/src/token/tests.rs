@@ -288,6 +288,28 @@ fn keys_in_a_file_are_the_newest_that_can_be_used() {
     assert_eq!([counts(&a), counts(&b)], [false, true]);
 }
 
+/// A stranger chooses how often they are asked for.
+#[test]
+fn keys_that_cannot_be_used_are_read_once_a_second() {
+    let (a, b) = (Issuer::new(Algorithm::ES256, "a"), Issuer::new(Algorithm::ES256, "b"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    let set = |issuer: &Issuer| json!({ "keys": [issuer.public] }).to_string();
+    let write = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let date = std::time::UNIX_EPOCH + Duration::from_secs(1_000);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(date).unwrap();
+    };
+    fs::write(&file, set(&a)).unwrap();
+    let tokens = Tokens::open(&file, rules()).unwrap();
+    let before = tokens.keys();
+    write(&" ".repeat(set(&b).len()));
+    assert!(std::sync::Arc::ptr_eq(&before, &tokens.keys_in(7)));
+    write(&set(&b)); // what a look at the file shows is the same
+    assert!(std::sync::Arc::ptr_eq(&before, &tokens.keys_in(7)), "it is read again");
+    assert!(!std::sync::Arc::ptr_eq(&before, &tokens.keys_in(8)), "it is never tried again");
+}
+
 #[test]
 fn what_is_no_token_claims_nothing_and_is_not_shown() {
     for text in ["", "evmesh1/madrid/127.0.0.1:1/00/00", "a.b.c", &"x".repeat(MAX_TOKEN_BYTES + 1)] {

@@ -3,7 +3,7 @@
 use super::{InvalidKeys, InvalidToken, Keys, MAX_KEYS_BYTES, Named, Rules};
 use crate::{
     TrustDomain,
-    stamp::{Stamp, stamp},
+    stamp::{Stamp, Unusable, second, stamp},
 };
 use domain::Wall;
 use std::{
@@ -46,7 +46,7 @@ struct Newest {
     stamp: Option<Stamp>,
     keys: Arc<Keys>,
     /// Of the one that could not be used, which was said.
-    unusable: Option<Option<Stamp>>,
+    unusable: Unusable<Option<Stamp>>,
 }
 
 impl Tokens {
@@ -58,7 +58,7 @@ impl Tokens {
     pub fn open(file: &Path, rules: Rules) -> Result<Self, UnusableKeys> {
         let stamp = stamp(file);
         let keys = read(file).map_err(|problem| UnusableKeys { file: file.to_owned(), problem })?;
-        let newest = Mutex::new(Newest { stamp, keys: Arc::new(keys), unusable: None });
+        let newest = Mutex::new(Newest { stamp, keys: Arc::new(keys), unusable: Unusable::default() });
         Ok(Self(Arc::new(Shared { file: file.to_owned(), rules, newest })))
     }
 
@@ -68,19 +68,22 @@ impl Tokens {
 
     /// As the file is now. Where it cannot be used, as it was.
     pub fn keys(&self) -> Arc<Keys> {
+        self.keys_in(second())
+    }
+
+    /// The same, in this second.
+    pub(super) fn keys_in(&self, second: u64) -> Arc<Keys> {
         let now = stamp(&self.0.file);
         let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.stamp != now {
+        if newest.stamp != now && newest.unusable.is_due(&now, second) {
             let file = self.0.file.display();
             match read(&self.0.file) {
                 Ok(keys) => {
                     tracing::info!(%file, "the keys for tokens have changed; they count from now on");
-                    *newest = Newest { stamp: now, keys: Arc::new(keys), unusable: None };
+                    *newest = Newest { stamp: now, keys: Arc::new(keys), unusable: Unusable::default() };
                 }
-                // Tried again each time: it may be half written.
-                Err(problem) if newest.unusable != Some(now) => {
+                Err(problem) if newest.unusable.is_news(now, second) => {
                     tracing::warn!(%file, %problem, "the keys for tokens have changed, and cannot be used");
-                    newest.unusable = Some(now);
                 }
                 Err(_) => {}
             }

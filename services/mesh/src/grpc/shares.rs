@@ -17,15 +17,23 @@ pub(super) enum Sharer {
     /// It asks for many: a bridge, a gateway.
     ForMany(Arc<Identity>),
     Address(Caller),
+    /// An address, of all those there who have shown who they are, but for who asks for many: else one host that has ten
+    /// names has everything.
+    Host(Caller),
 }
 
+/// Whose shares one thing counts in: in each.
+pub(super) type Sharers = [Option<Sharer>; 2];
+
 impl Sharer {
-    /// `None`: nobody is known, nor an address, as of a call that came over no socket.
-    pub(super) fn of(actor: &Actor, caller: Option<Caller>) -> Option<Self> {
+    /// None: nobody is known, nor an address, as of a call that came over no socket.
+    pub(super) fn of(actor: &Actor, caller: Option<Caller>) -> Sharers {
         match actor {
-            Actor::Known(known) if actor.asks_for_many() => Some(Self::ForMany(known.identity.clone())),
-            Actor::Known(known) => Some(Self::Identity(known.identity.clone())),
-            Actor::Unchecked | Actor::Stranger => caller.map(Self::Address),
+            Actor::Known(known) if actor.asks_for_many() => {
+                [Some(Self::ForMany(known.identity.clone())), None]
+            }
+            Actor::Known(known) => [Some(Self::Identity(known.identity.clone())), caller.map(Self::Host)],
+            Actor::Unchecked | Actor::Stranger => [caller.map(Self::Address), None],
         }
     }
 }
@@ -34,7 +42,7 @@ impl fmt::Display for Sharer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity(identity) | Self::ForMany(identity) => identity.role.fmt(f),
-            Self::Address(caller) => caller.fmt(f),
+            Self::Address(caller) | Self::Host(caller) => caller.fmt(f),
         }
     }
 }
@@ -56,12 +64,38 @@ impl Shares {
         match whose {
             Sharer::Identity(_) => false,
             Sharer::ForMany(_) => true,
-            Sharer::Address(caller) => self.many.contains(caller),
+            Sharer::Address(caller) | Sharer::Host(caller) => self.many.contains(caller),
         }
     }
 
+    /// How many of all these places this one may have: a tenth, a host half; all but a tenth who stands for many. At
+    /// least one.
+    pub(super) fn share(&self, whose: &Sharer, places: usize) -> usize {
+        let tenth = places / 10;
+        let share = match whose {
+            many if self.stands_for_many(many) => places - tenth,
+            Sharer::Host(_) => places / 2,
+            Sharer::Identity(_) | Sharer::ForMany(_) | Sharer::Address(_) => tenth,
+        };
+        share.max(1)
+    }
+
+    /// One more for each of these, if each may have that beside what it holds; else who may not.
+    pub(super) fn hold_all(
+        &self,
+        sharers: Sharers,
+        may: impl Fn(&Sharer, usize) -> bool,
+    ) -> Result<Shared, Sharer> {
+        let mut shared = Shared::default();
+        for (whose, place) in sharers.into_iter().flatten().zip(&mut shared) {
+            let held = self.hold(whose.clone(), |theirs| may(&whose, theirs));
+            *place = Some(held.ok_or(whose)?);
+        }
+        Ok(shared)
+    }
+
     /// One more for this caller, if it may have that beside what it holds.
-    pub(super) fn hold(&self, whose: Sharer, may: impl FnOnce(usize) -> bool) -> Option<Held> {
+    fn hold(&self, whose: Sharer, may: impl FnOnce(usize) -> bool) -> Option<Held> {
         let mut held = lock(&self.held);
         let theirs = held.get(&whose).copied().unwrap_or_default();
         may(theirs).then(|| {
@@ -75,6 +109,9 @@ impl Shares {
         lock(&self.held).is_empty()
     }
 }
+
+/// One of each of its callers' shares, until it is dropped.
+pub(super) type Shared = [Option<Held>; 2];
 
 /// One of its caller's share, until it is dropped.
 #[derive(Debug)]

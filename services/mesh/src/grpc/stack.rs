@@ -10,7 +10,7 @@ use super::{
     refusal::Told,
     request,
     server_options::ServerOptions,
-    shares::{Held, Sharer, Shares},
+    shares::{self, Sharer, Sharers, Shares},
     streams::{Full, Streams},
     tally::{Call, Tally},
     uniform,
@@ -122,7 +122,7 @@ impl Shared {
         path: &str,
         method: Method,
         account: &Account,
-        whose: Option<Sharer>,
+        whose: Sharers,
         request: &mut Request,
     ) -> Result<Place, Failure> {
         let overloaded = || {
@@ -143,8 +143,7 @@ impl Shared {
             return Err(Failure::exhausted("ANSWERS_UNTAKEN", message, RETRY_AFTER));
         }
         let free = self.calls.available_permits();
-        let hold = |whose| self.hold(whose, free).ok_or_else(overloaded);
-        let of_caller = whose.map(hold).transpose()?;
+        let of_caller = self.hold(whose, free).map_err(|_| overloaded())?;
         let share = account.enter(free, self.max_calls).ok_or_else(overloaded)?;
         let place = self.calls.clone().try_acquire_owned().map_err(|_| overloaded())?;
         Ok(Box::new((place, share, of_caller)))
@@ -167,18 +166,20 @@ impl Shared {
         }
     }
 
-    /// A caller may have more than a tenth of the calls under way, on however many connections, but for the last
+    /// A caller may have more than its share of the calls under way, on however many connections, but for the last
     /// places (a sixteenth): those are for the callers that have less.
-    fn hold(&self, whose: Sharer, free: usize) -> Option<Held> {
-        let many = self.callers.stands_for_many(&whose);
-        let (tenth, last) = ((self.max_calls / 10).max(1), self.max_calls / 16);
-        self.callers.hold(whose, |theirs| many || theirs < tenth || free > last)
+    fn hold(&self, whose: Sharers, free: usize) -> Result<shares::Shared, Sharer> {
+        let last = self.max_calls / 16;
+        self.callers.hold_all(whose, |whose, theirs| {
+            let many = self.callers.stands_for_many(whose);
+            many || theirs < self.callers.share(whose, self.max_calls) || free > last
+        })
     }
 }
 
 fn too_many_streams(whose: &Sharer) -> Failure {
     let message = match whose {
-        Sharer::Address(caller) => format!(
+        Sharer::Address(caller) | Sharer::Host(caller) => format!(
             "{caller} has as many streams open as one address may; close some, or have it named by --many-callers where \
              it stands for many"
         ),

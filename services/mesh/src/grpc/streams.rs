@@ -1,7 +1,7 @@
 //! The places of streams: a budget, of which no caller has more than its share, so that nobody's idle streams keep
 //! everybody else out.
 
-use super::shares::{Held, Sharer, Shares};
+use super::shares::{Shared, Sharer, Sharers, Shares};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -30,18 +30,9 @@ impl Streams {
         Self { places: Arc::new(Semaphore::new(most)), most, callers: Shares::new(many) }
     }
 
-    /// A tenth; all but a tenth for who stands for many.
-    fn share(&self, whose: &Sharer) -> usize {
-        let tenth = self.most / 10;
-        if self.callers.stands_for_many(whose) { self.most - tenth } else { tenth.max(1) }
-    }
-
-    pub(super) fn enter(&self, whose: Option<Sharer>) -> Result<Place, Full> {
-        let hold = |whose: Sharer| {
-            let share = self.share(&whose);
-            self.callers.hold(whose.clone(), |theirs| theirs < share).ok_or(Full::Share(whose))
-        };
-        let share = whose.map(hold).transpose()?;
+    pub(super) fn enter(&self, whose: Sharers) -> Result<Place, Full> {
+        let may = |whose: &Sharer, theirs| theirs < self.callers.share(whose, self.most);
+        let share = self.callers.hold_all(whose, may).map_err(Full::Share)?;
         let permit = self.places.clone().try_acquire_owned().map_err(|_| Full::Budget)?;
         Ok(Place { _permit: permit, share: Arc::new(Mutex::new(share)) })
     }
@@ -51,7 +42,7 @@ impl Streams {
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    share: Arc<Mutex<Option<Held>>>,
+    share: Arc<Mutex<Shared>>,
 }
 
 impl Place {
@@ -63,7 +54,7 @@ impl Place {
 /// That a stream counts in its caller's share: a request extension that the server sets. A site that has many charge
 /// points is one caller, and each of them has its stream: a handler that knows whose a stream is gives the share back.
 #[derive(Debug, Clone, Default)]
-pub struct StreamShare(Weak<Mutex<Option<Held>>>);
+pub struct StreamShare(Weak<Mutex<Shared>>);
 
 impl StreamShare {
     /// That of a request that came in; one that gives nothing back where the server set none.
@@ -74,7 +65,7 @@ impl StreamShare {
     /// From here on the stream counts in the server's budget alone.
     pub fn give_back(&self) {
         if let Some(share) = self.0.upgrade() {
-            lock(&share).take();
+            *lock(&share) = Shared::default();
         }
     }
 }
@@ -102,7 +93,7 @@ mod tests {
     #[test]
     fn a_caller_has_a_tenth_and_who_stands_for_many_leaves_a_tenth() {
         let streams = Streams::new(20, &[[10, 0, 0, 9].into()]);
-        let enter = |host| streams.enter(Some(caller(host)));
+        let enter = |host| streams.enter([Some(caller(host)), None]);
         let mut open = vec![enter(1).unwrap(), enter(1).unwrap()];
         assert_eq!(enter(1).unwrap_err(), Full::Share(caller(1)));
         while let Ok(place) = enter(9) {
@@ -122,12 +113,13 @@ mod tests {
     fn whoever_has_shown_who_that_is_has_one_share_wherever_it_comes_from_and_takes_nobody_elses() {
         let streams = Streams::new(20, &[]);
         let proxy = [10, 0, 0, 1].into();
-        let whose = |path: &str, address: IpAddr| Sharer::of(&known(path), Some(address.into())).unwrap();
-        let enter = |path: &str, address: IpAddr| streams.enter(Some(whose(path, address)));
+        let whose = |path: &str, address: IpAddr| Sharer::of(&known(path), Some(address.into()));
+        let enter = |path: &str, address: IpAddr| streams.enter(whose(path, address));
+        let [of_driver, _] = whose("driver/101", proxy);
         let mut open =
             vec![enter("driver/101", proxy).unwrap(), enter("driver/101", [10, 0, 0, 2].into()).unwrap()];
         let full = enter("driver/101", [10, 0, 0, 3].into()).unwrap_err();
-        assert_eq!(full, Full::Share(whose("driver/101", proxy)), "one share from three addresses");
+        assert_eq!(full, Full::Share(of_driver.unwrap()), "one share from three addresses");
         for path in ["driver/102", "operator/ana"] {
             open.extend([enter(path, proxy).unwrap(), enter(path, proxy).unwrap()]);
             assert!(matches!(enter(path, proxy), Err(Full::Share(_))), "{path}, behind the same proxy");
@@ -141,17 +133,43 @@ mod tests {
     }
 
     #[test]
+    fn a_host_with_many_names_has_half_and_one_that_stands_for_many_leaves_a_tenth() {
+        let site: IpAddr = [10, 0, 0, 9].into();
+        let streams = Streams::new(40, &[site]);
+        let enter = |n: u8, address: IpAddr| {
+            streams.enter(Sharer::of(&known(&format!("driver/{n}")), Some(address.into())))
+        };
+        let host: IpAddr = [10, 0, 0, 1].into();
+        let mut open: Vec<_> = (0..20).map(|n| enter(n / 4, host).unwrap()).collect();
+        assert_eq!(
+            enter(9, host).unwrap_err(),
+            Full::Share(Sharer::Host(host.into())),
+            "under a name of its own"
+        );
+        open.push(
+            enter(9, [10, 0, 0, 2].into()).expect("elsewhere it has its share: nothing was kept of it"),
+        );
+        open.drain(..20);
+        while let Ok(place) = enter(100 + u8::try_from(open.len()).unwrap(), site) {
+            open.push(place);
+        }
+        assert_eq!(open.len(), 1 + 36, "a proxy of many");
+        open.clear();
+        assert!(streams.callers.is_empty());
+    }
+
+    #[test]
     fn what_is_given_back_counts_in_the_budget_alone() {
         let streams = Streams::new(10, &[]);
-        let first = streams.enter(Some(caller(1))).unwrap();
-        assert_eq!(streams.enter(Some(caller(1))).unwrap_err(), Full::Share(caller(1)));
+        let first = streams.enter([Some(caller(1)), None]).unwrap();
+        assert_eq!(streams.enter([Some(caller(1)), None]).unwrap_err(), Full::Share(caller(1)));
         let share = first.share();
         share.give_back();
-        let _second = streams.enter(Some(caller(1))).unwrap();
+        let _second = streams.enter([Some(caller(1)), None]).unwrap();
         assert_eq!(streams.places.available_permits(), 8);
         drop(first);
         share.give_back(); // of a stream that is gone
         assert_eq!(streams.places.available_permits(), 9);
-        assert!(Streams::new(2, &[]).enter(None).is_ok(), "it came over no socket");
+        assert!(Streams::new(2, &[]).enter([None, None]).is_ok(), "it came over no socket");
     }
 }

@@ -3,26 +3,16 @@
 use crate::fake::{Running, register, report, start_with};
 use domain::Wall;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
-use hyper_util::rt::TokioIo;
 use mesh::{
-    grpc::{Address, CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, ServerOptions, reason},
+    grpc::{CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, ServerOptions, reason},
     observability::LogRing,
 };
-use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+use std::{fs, net::SocketAddr, path::PathBuf, sync::atomic::Ordering::SeqCst, time::Duration};
+use testing::{
+    Identities, eventually, of_folder,
+    strangers::{self, Shown},
 };
-use std::{
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
-use testing::{Identities, eventually, of_folder};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, sync::mpsc};
-use tokio_rustls::TlsConnector;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Code, Status,
@@ -76,14 +66,8 @@ async fn whose_certificate_has_expired_is_told_so_for_ninety_days() {
 }
 
 /// A certificate with these names by an authority of this network.
-fn made(identities: &Identities, names: &[&str]) -> [String; 2] {
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = names.iter().map(|name| SanType::URI((*name).try_into().unwrap())).collect();
-    let key = KeyPair::generate().unwrap();
-    let authority = identities.network();
-    let issuer = KeyPair::from_pem(&authority.key_pem()).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), issuer).unwrap();
-    [params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem()]
+fn made(identities: &Identities, names: &[&str]) -> Shown {
+    strangers::signed_by(identities.network(), names)
 }
 
 #[tokio::test]
@@ -108,6 +92,7 @@ async fn whoever_is_nobody_of_the_network_gets_no_connection_and_the_log_says_wh
         (made(&identities, &["https://madrid.example/admin/a"]), "misnamed"),
         (made(&identities, &two), "misnamed"),
         (made(&identities, &[]), "misnamed"),
+        (strangers::self_signed(&["spiffe://madrid.example/admin/a"]), "unknown_authority"),
     ];
     for (shown, why) in strangers {
         let channel = by_host(&identities, central.address, Some(shown)).await;
@@ -235,37 +220,14 @@ async fn who_shows_no_certificate_hears_that_it_needs_one_and_how_the_server_is(
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
 }
 
-/// A caller by TLS that is none of ours: it knows the server by its host's name, as grpcurl with `-cacert core.pem`,
-/// and shows a certificate with its key, or nothing.
+/// A caller by TLS that is none of ours, and shows a certificate with its key, or nothing.
 pub(crate) async fn by_host(
     identities: &Identities,
     address: SocketAddr,
-    shown: Option<[String; 2]>,
+    shown: Option<Shown>,
 ) -> Result<Channel, transport::Error> {
-    let mut roots = RootCertStore::empty();
-    let core = identities.folder(MONITOR).join("core.pem");
-    roots.add(CertificateDer::from_pem_file(core).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots);
-    let mut config = match shown {
-        None => config.with_no_client_auth(),
-        Some([certificate, key]) => {
-            let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            config.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
-    let connect = tower::service_fn(move |_: http::Uri| {
-        let connector = connector.clone();
-        async move {
-            let stream = TcpStream::connect(address).await?;
-            connector.connect(ServerName::from(address.ip()), stream).await.map(TokioIo::new)
-        }
-    });
-    Address::from(address).endpoint().connect_with_connector(connect).await
+    let core = fs::read_to_string(identities.folder(MONITOR).join("core.pem")).unwrap();
+    strangers::connect(strangers::by_host(&core, shown), address, None).await
 }
 
 #[tokio::test]

@@ -48,8 +48,11 @@ test that calls every method as everybody (`services/mesh/tests/grpc/permissions
 - **own**: may call it, and name its own charge point, or itself as the driver; another one is refused as
   `PERMISSION_DENIED` `NOT_YOURS`, whether it exists or not.
 - **–**: is refused before anything is looked at: a stranger, who shows no identity, as `UNAUTHENTICATED`
-  `IDENTITY_REQUIRED`; whose certificate has expired, whoever it is, as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`; others
-  as `PERMISSION_DENIED` `NOT_ALLOWED`.
+  `IDENTITY_REQUIRED`; whose certificate has expired, whoever it is, as `UNAUTHENTICATED` `CERTIFICATE_EXPIRED`; whose
+  certificate was revoked, whoever it is and at whatever server has heard of it, as `UNAUTHENTICATED`
+  `IDENTITY_REVOKED`; others as `PERMISSION_DENIED` `NOT_ALLOWED`.
+
+`Renew` and `Enrol` are open, and the registry decides for itself: a revoked key is renewed and enrolled no more.
 
 A driver, a viewer and an operator may do the same by a token, at a server that takes tokens; an expired one is
 `BEARER_EXPIRED`. The registry takes none, and no token makes an admin.
@@ -66,6 +69,13 @@ fn stack() -> Stack {
 fn expired(role: &str) -> Actor {
     let Actor::Known(known) = known(role) else { panic!("it has a name") };
     Actor::Known(Known { expires: Wall(0), ..known })
+}
+
+fn revoked(role: &str) -> Actor {
+    let actor = known(role);
+    let Actor::Known(known) = &actor else { panic!("it has a name") };
+    known.refused.add(known.serial.clone());
+    actor
 }
 
 /// May this one call it? Who may not is refused in this way.
@@ -103,23 +113,28 @@ async fn row(stack: &Stack, path: &str) -> String {
     let cell = |may| if may { "yes" } else { "–" };
     let required = (Code::Unauthenticated, "IDENTITY_REQUIRED");
     let mut cells = vec![cell(may_call(stack, &Actor::Stranger, path, required).await)];
-    let mut of_expired = Vec::new();
-    for (_, role) in ROLES {
-        let expired = expired(role);
-        of_expired
-            .push(may_call(stack, &expired, path, (Code::Unauthenticated, "CERTIFICATE_EXPIRED")).await);
-    }
-    assert!(of_expired.iter().all(|may| *may == of_expired[0]), "{path}: {of_expired:?}");
-    cells.push(cell(of_expired[0]));
+    let of_expired = alike(stack, path, expired, "CERTIFICATE_EXPIRED").await;
+    cells.push(cell(of_expired));
+    cells.push(cell(alike(stack, path, revoked, "IDENTITY_REVOKED").await));
     for (head, role) in ROLES {
         let actor = known(role);
         let may = may_call(stack, &actor, path, (Code::PermissionDenied, "NOT_ALLOWED")).await;
         cells.push(if may { named(&actor, path) } else { "–" });
         if ["driver", "viewer", "operator"].contains(&head) {
-            by_token_alike(stack, role, path, (may, of_expired[0])).await;
+            by_token_alike(stack, role, path, (may, of_expired)).await;
         }
     }
     cells.join(" | ")
+}
+
+/// May these call it? Whoever they are, they are treated alike.
+async fn alike(stack: &Stack, path: &str, whom: fn(&str) -> Actor, refused: &str) -> bool {
+    let mut all = Vec::new();
+    for (_, role) in ROLES {
+        all.push(may_call(stack, &whom(role), path, (Code::Unauthenticated, refused)).await);
+    }
+    assert!(all.iter().all(|may| *may == all[0]), "{path}: {all:?}");
+    all[0]
 }
 
 /// Whom a token names may do what whom a certificate names may, and no more; so too once it has expired.
@@ -143,8 +158,9 @@ async fn printed() -> String {
         if service != heading {
             heading = service;
             let heads = ROLES.map(|(head, _)| head).join(" | ");
-            write!(text, "\n## `{service}`\n\n| method | stranger | expired | {heads} |\n").unwrap();
-            writeln!(text, "|---|{}", "---|".repeat(ROLES.len() + 2)).unwrap();
+            write!(text, "\n## `{service}`\n\n| method | stranger | expired | revoked | {heads} |\n")
+                .unwrap();
+            writeln!(text, "|---|{}", "---|".repeat(ROLES.len() + 3)).unwrap();
         }
         writeln!(text, "| `{method}` | {} |", row(&stack, path).await).unwrap();
     }
@@ -173,6 +189,7 @@ async fn what_no_service_has_is_said_to_nobody_without_an_identity() {
         (Actor::Unchecked, "METHOD_UNKNOWN"),
         (Actor::Stranger, "IDENTITY_REQUIRED"),
         (expired("admin/ana"), "CERTIFICATE_EXPIRED"),
+        (revoked("admin/ana"), "IDENTITY_REVOKED"),
         (known("admin/ana"), "METHOD_UNKNOWN"),
     ] {
         let status = refusal(&stack, &actor, "/evmesh.driver.v1.DriverService/Nothing", b"").await.unwrap();

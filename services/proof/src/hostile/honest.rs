@@ -1,7 +1,7 @@
 //! Honest people beside an attack: a driver who charges again and again, and an operator who looks. Each call of theirs
 //! is answered within a second, on connections old and new, and each charge is billed to the last unit.
 
-use super::network::{BATTERY_WH, BILL, HONEST, Network};
+use super::network::{BATTERY_WH, BILL, HONEST};
 use anyhow::Context as _;
 use evmesh_proto::{
     driver::{GetSessionRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
@@ -12,6 +12,15 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
+use tonic::transport::{self, Channel};
+
+/// A network with honest people in it.
+pub(super) trait Attacked {
+    /// A new connection of the driver's, who is `honest`.
+    async fn driver(&self) -> Result<Channel, transport::Error>;
+    /// One of the operator's.
+    async fn operator(&self) -> Result<Channel, transport::Error>;
+}
 
 /// Nobody waits longer for an answer.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -44,19 +53,19 @@ impl fmt::Display for Served {
 }
 
 /// They work until `ended` says so, and finish what they have begun.
-pub(super) async fn work(network: &Network, ended: watch::Receiver<bool>) -> anyhow::Result<Served> {
+pub(super) async fn work(network: &impl Attacked, ended: watch::Receiver<bool>) -> anyhow::Result<Served> {
     let served = Mutex::default();
     tokio::try_join!(charge(network, &served, &ended), look(network, &served, &ended))?;
     Ok(served.into_inner().unwrap_or_default())
 }
 
 async fn charge(
-    network: &Network,
+    network: &impl Attacked,
     served: &Mutex<Served>,
     ended: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     while !*ended.borrow() {
-        let channel = prompt(served, "a connection", network.connect()).await?;
+        let channel = prompt(served, "a connection", network.driver()).await?;
         let mut driver = DriverServiceClient::new(channel);
         let request = RequestChargeRequest {
             driver_id: "honest".into(),
@@ -86,11 +95,11 @@ async fn charge(
 }
 
 async fn look(
-    network: &Network,
+    network: &impl Attacked,
     served: &Mutex<Served>,
     ended: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let channel = prompt(served, "a connection", network.connect()).await?;
+    let channel = prompt(served, "a connection", network.operator()).await?;
     let mut operator = OperatorServiceClient::new(channel);
     while !*ended.borrow() {
         let list = operator.list_sessions(ListSessionsRequest { page_size: 10, ..Default::default() });

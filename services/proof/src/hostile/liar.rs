@@ -11,21 +11,24 @@ use evmesh_proto::{
         AttendRequest, AttendResponse, AuthorizeSupplyRequest, AuthorizeSupplyResponse, CallResult,
         ConfirmSettledRequest, ConfirmSettledResponse, EngineState, GetEngineStateRequest,
         GetEngineStateResponse, RevokeAuthorizationRequest, RevokeAuthorizationResponse, RevokeOutcome,
-        StopSupplyRequest, StopSupplyResponse, SupplyEnd, SupplyRecord, SupplyState,
+        StopSupplyRequest, StopSupplyResponse, SupplyEnd, SupplyRecord, SupplyState, TelemetryKey,
         engine_service_server::{EngineService, EngineServiceServer},
     },
     network::Price,
+};
+use mesh::{
+    Shutdown,
+    grpc::{GrpcServer, Listener, Security, ServerOptions},
 };
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 use tonic::{
     Request, Response, Status, Streaming,
     codegen::{BoxStream, tokio_stream::wrappers::ReceiverStream},
-    transport::{Server, server::TcpIncoming},
 };
 
 /// What it answers, and what it was asked.
@@ -50,6 +53,8 @@ pub(super) struct Inside {
     pub(super) calls: u64,
     pub(super) authorizations: Vec<AuthorizeSupplyRequest>,
     pub(super) stop_calls: u64,
+    /// With which it is to seal what it tells.
+    pub(super) telemetry_key: Option<TelemetryKey>,
 }
 
 /// An engine, at an address of its own. It ends with this.
@@ -69,18 +74,28 @@ impl Drop for Liar {
 impl Liar {
     /// The engine of this charge point, with a store of this name.
     pub(super) async fn start(charge_point: &str, instance: &str) -> anyhow::Result<Self> {
+        Self::start_as(&Security::Loopback, charge_point, instance).await
+    }
+
+    /// The same, to callers who ask who it is.
+    pub(super) async fn start_as(
+        security: &Security,
+        charge_point: &str,
+        instance: &str,
+    ) -> anyhow::Result<Self> {
         let state = EngineState {
-            seals_telemetry: None,
+            seals_telemetry: security.own().map(|_| true),
             charge_point_id: charge_point.into(),
             instance_id: instance.into(),
             ..Default::default()
         };
         let inside = Inside { state, authorizes_after: Some(Duration::ZERO), ..Inside::default() };
         let inside = Arc::new(Mutex::new(inside));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+        let listener = Listener::bind(([127, 0, 0, 1], 0), "a liar", security).await?;
+        let address = listener.local_addr();
         let service = EngineServiceServer::new(Served(inside.clone()));
-        let serving = Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
+        let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
+        let serving = server.serve(listener, Shutdown::new());
         let server = tokio::spawn(async move {
             let _ = serving.await; // it ends with the scene
         });
@@ -268,6 +283,7 @@ impl EngineService for Served {
     ) -> Result<Response<GetEngineStateResponse>, Status> {
         let asked = request.into_inner();
         let mut inside = self.enter();
+        inside.telemetry_key = asked.telemetry_key.or(inside.telemetry_key.take());
         if inside.anyones {
             inside.state.charge_point_id = asked.charge_point_id;
             inside.state.instance_id = asked.instance_id;

@@ -1,31 +1,41 @@
 //! Strangers at work against real processes, beside honest people who must not notice: a scene for each thing that a
 //! peer could use up or lie about (`docs/RELIABILITY.md`).
 //!
-//! `network` is what is attacked, `liar` a charge point that is none, `honest` are a driver and an operator who are
-//! served within a second all the while and exactly billed, `scenes` are the attacks. Each says what it did, so that
-//! an idle one is seen.
+//! `network` is what is attacked, in plain text, and `secured` where everybody has an identity; `liar` is a charge point
+//! that is none, `honest` are a driver and an operator who are served within a second all the while and exactly billed,
+//! `scenes` are the attacks. Each says what it did, so that an idle one is seen.
 
 mod honest;
 mod liar;
 mod network;
 mod scenes;
+mod secured;
 
 use anyhow::Context as _;
+use honest::Attacked;
 use network::Network;
-use scenes::{SCENES, Scene};
-use std::{path::PathBuf, process::ExitCode};
+use scenes::{SCENES, Scene, identities};
+use secured::Secured;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use tokio::sync::watch;
 
 /// What strangers do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// One scene only
-    #[arg(long, value_name = "NAME", value_parser = SCENES.map(|scene| scene.name))]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(names()))]
     scene: Option<String>,
 
     /// The executable; the one beside this one by default.
     #[arg(long, value_name = "FILE")]
     evmesh: Option<PathBuf>,
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    SCENES.iter().map(|scene| scene.name).chain(identities::SCENES.iter().map(|scene| scene.name))
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -42,14 +52,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let played = runtime.block_on(async {
-        let network = Network::start(&evmesh, &folder).await?;
-        match &options.scene {
-            Some(name) => one_after_another(SCENES.iter().filter(|scene| scene.name == name), &network).await,
-            None => {
-                let (slow, others): (Vec<_>, Vec<_>) = SCENES.iter().partition(|scene| scene.slow);
-                tokio::try_join!(one_after_another(others, &network), beside(slow, &network)).map(|_| ())
-            }
+        let only = options.scene.as_deref();
+        if plays(&SCENES, only) {
+            let network = Network::start(&evmesh, &own(&folder, "plain")?).await?;
+            all(&SCENES, only, &network).await?;
         }
+        if plays(&identities::SCENES, only) {
+            let network = Secured::start(&evmesh, &own(&folder, "secured")?).await?;
+            all(&identities::SCENES, only, &network).await?;
+        }
+        Ok(())
     });
     runtime.shutdown_background();
     match &played {
@@ -59,9 +71,28 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     played.map(|()| ExitCode::SUCCESS)
 }
 
-async fn one_after_another(
-    scenes: impl IntoIterator<Item = &Scene>,
-    network: &Network,
+fn own(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    Ok(folder)
+}
+
+fn plays<N>(scenes: &[Scene<N>], only: Option<&str>) -> bool {
+    only.is_none_or(|name| scenes.iter().any(|scene| scene.name == name))
+}
+
+/// The one of this name, or all of them.
+async fn all<N: Attacked>(scenes: &[Scene<N>], only: Option<&str>, network: &N) -> anyhow::Result<()> {
+    if let Some(name) = only {
+        return one_after_another(scenes.iter().filter(|scene| scene.name == name), network).await;
+    }
+    let (slow, others): (Vec<_>, Vec<_>) = scenes.iter().partition(|scene| scene.slow);
+    tokio::try_join!(one_after_another(others, network), beside(slow, network)).map(|_| ())
+}
+
+async fn one_after_another<'a, N: Attacked + 'a>(
+    scenes: impl IntoIterator<Item = &'a Scene<N>>,
+    network: &N,
 ) -> anyhow::Result<()> {
     for scene in scenes {
         play(scene, network).await.with_context(|| scene.name)?;
@@ -70,7 +101,7 @@ async fn one_after_another(
 }
 
 /// Attacks that mostly wait, beside the others: those have the honest people.
-async fn beside(scenes: Vec<&Scene>, network: &Network) -> anyhow::Result<()> {
+async fn beside<N>(scenes: Vec<&Scene<N>>, network: &N) -> anyhow::Result<()> {
     for scene in scenes {
         let did = (scene.play)(network).await.with_context(|| scene.name)?;
         println!("{:<21} {did}; beside the others", scene.name);
@@ -79,7 +110,7 @@ async fn beside(scenes: Vec<&Scene>, network: &Network) -> anyhow::Result<()> {
 }
 
 /// One attack, and whoever was there at the time.
-async fn play(scene: &Scene, network: &Network) -> anyhow::Result<()> {
+async fn play<N: Attacked>(scene: &Scene<N>, network: &N) -> anyhow::Result<()> {
     let (end, ended) = watch::channel(false);
     let attack = async {
         let did = (scene.play)(network).await;

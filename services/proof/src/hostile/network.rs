@@ -1,5 +1,6 @@
 //! The network that is attacked: central and two charge points as processes, on a broker of their own.
 
+use super::honest::Attacked;
 use crate::process::{Group, Kind, Slot};
 use anyhow::Context as _;
 use evmesh_proto::{
@@ -208,6 +209,16 @@ impl Network {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.context("/proc has no VmRSS")? * 1024)
+    }
+}
+
+impl Attacked for Network {
+    async fn driver(&self) -> Result<Channel, tonic::transport::Error> {
+        self.connect().await
+    }
+
+    async fn operator(&self) -> Result<Channel, tonic::transport::Error> {
+        self.connect().await
     }
 }
 

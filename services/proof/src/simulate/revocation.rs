@@ -2,6 +2,7 @@
 //! enrolled again. Central's edge listens to none that is cut off, nor to a revoked one that central does not know.
 
 use super::{
+    central::state_name,
     checks::ms,
     world::{Place, World, say},
 };
@@ -56,6 +57,15 @@ impl World {
     fn hears_how_it_stands(&mut self, p: usize) {
         let standing = self.revoked.get(&p).copied().unwrap_or(Standing::Good);
         let charge_point = self.points[p].id.clone();
+        if standing != Standing::Good
+            && let Some(running) = &self.central.up
+            && running.network().standing(&charge_point) == Some(Standing::Good)
+        {
+            let of_point = running.network().sessions().filter(|one| one.charge_point == charge_point);
+            for session in of_point {
+                self.tally.count(&format!("revoked, {standing:?}: session {}", state_name(session)));
+            }
+        }
         if self.central_takes(Input::Command(Command::Identity { charge_point, standing })) {
             let heard = &mut self.truth.life.revoked;
             _ = if standing == Standing::Good { heard.remove(&p) } else { heard.insert(p) };

@@ -127,6 +127,7 @@ fn stop_stored(stop: Option<Stop>) -> StoredStop {
         None => StoredStop::Unspecified,
         Some(Stop::Driver) => StoredStop::Driver,
         Some(Stop::Operator) => StoredStop::Operator,
+        Some(Stop::Revocation) => StoredStop::Revocation,
     }
 }
 
@@ -266,7 +267,7 @@ fn word<S: PartialEq + TryFrom<i32>, D: Copy>(
 }
 
 fn stop(stored: i32) -> Result<Option<Stop>, Unreadable> {
-    word(&[None, Some(Stop::Driver), Some(Stop::Operator)], stored, stop_stored)
+    (stored != 0).then(|| word(&Stop::ALL, stored, |stop| stop_stored(Some(stop)))).transpose()
 }
 
 fn outcome(stored: i32) -> Result<Outcome, Unreadable> {

@@ -63,6 +63,12 @@ pub enum Stop {
     Driver,
     /// The operator of the network.
     Operator,
+    /// Whoever took back the identity of its charge point.
+    Revocation,
+}
+
+impl Stop {
+    pub const ALL: [Self; 3] = [Self::Driver, Self::Operator, Self::Revocation];
 }
 
 impl fmt::Display for Stop {
@@ -70,6 +76,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Self::Driver => "stopped by the driver",
             Self::Operator => "stopped by the operator",
+            Self::Revocation => "stopped: the identity of its charge point was revoked",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The attacks. A scene gives a sentence of what it did; it fails where it was let do more than its bound.
 
 mod engines;
+pub(super) mod identities;
 mod newcomers;
 mod places;
 mod requests;
@@ -35,21 +36,20 @@ use tonic::{Status, codegen::tokio_stream::wrappers::ReceiverStream};
 
 type Played<'a> = Pin<Box<dyn Future<Output = anyhow::Result<String>> + 'a>>;
 
-/// One attack.
-#[derive(Clone, Copy)]
-pub(super) struct Scene {
+/// One attack, on such a network.
+pub(super) struct Scene<N> {
     /// As `--scene` names it.
     pub(super) name: &'static str,
     /// It waits for most of its time: where all are played, it is played beside the others.
     pub(super) slow: bool,
-    pub(super) play: for<'a> fn(&'a Network) -> Played<'a>,
+    pub(super) play: for<'a> fn(&'a N) -> Played<'a>,
 }
 
-const fn scene(name: &'static str, play: for<'a> fn(&'a Network) -> Played<'a>) -> Scene {
+const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
     Scene { name, slow: false, play }
 }
 
-pub(super) const SCENES: [Scene; 22] = [
+pub(super) static SCENES: [Scene<Network>; 22] = [
     scene("untaken-answers", |network| Box::pin(untaken_answers(network))),
     scene("untaken-at-engine", |network| Box::pin(untaken_at_engine(network))),
     scene("half-sent-calls", |network| Box::pin(places::half_sent_calls(network))),

@@ -17,7 +17,7 @@ fn delivereds() -> impl Strategy<Value = Delivered> {
 }
 
 fn stops() -> impl Strategy<Value = Option<Stop>> {
-    select(&[None, Some(Stop::Driver), Some(Stop::Operator)][..])
+    option::of(select(&Stop::ALL[..]))
 }
 
 fn requests() -> impl Strategy<Value = Option<(RequestKey, u64)>> {

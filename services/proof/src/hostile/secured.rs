@@ -1,0 +1,381 @@
+//! The network that is attacked where everybody has an identity: a registry, central and a charge point as processes,
+//! on a broker of their own.
+
+use super::{
+    honest::Attacked,
+    network::{BATTERY_WH, HONEST, eventually},
+};
+use crate::process::{Group, Kind, Slot};
+use anyhow::Context as _;
+use domain::Wall;
+use evmesh_proto::{
+    driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
+    network::ChargePointStatus,
+    operations::{AuditEntry, ListAuditEntriesRequest, operator_service_client::OperatorServiceClient},
+    registry::{CreateEnrolmentTokenRequest, EnrolRequest, registry_service_client::RegistryServiceClient},
+    store::StoredEnrolmentToken,
+};
+use identity::{Authority, Credentials, EnrolmentToken, Expected, Identity, Request, sha256};
+use mesh::{
+    grpc::{CALL_TIMEOUT, Peer, Peers, Security, SecurityOptions},
+    kafka::KafkaOptions,
+    store::{Batch, Role, SledStore, Store as _},
+};
+use prost::Message as _;
+use registry::{Applicant, Beginning, Data, Registry};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use testing::{
+    TestBroker, embedded_broker, free_address,
+    strangers::{self, Shown},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tonic::{
+    Status,
+    transport::{self, Channel},
+};
+
+/// The network's name.
+pub(super) const NAME: &str = "madrid.example";
+/// The token that ran out a minute before the registry started.
+pub(super) const EXPIRED_TOKEN: [u8; 32] = [9; 32];
+/// As long as a run.
+const LIFETIME: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub(super) central: SocketAddr,
+    pub(super) registry: SocketAddr,
+    /// The port where central's metrics are.
+    metrics: SocketAddr,
+    registry_metrics: SocketAddr,
+    pub(super) kafka: KafkaOptions,
+    pub(super) evmesh: PathBuf,
+    pub(super) folder: PathBuf,
+    /// The keys by which central checks tokens.
+    pub(super) token_keys: PathBuf,
+    data: Data,
+    /// For everybody but the core.
+    pub(super) authority: Authority,
+    core: String,
+    /// The registry, central, and the charge point's two.
+    slots: Vec<Slot>,
+    _broker: TestBroker,
+    /// Last: it ends every process.
+    _group: Group,
+}
+
+impl Secured {
+    pub(super) async fn start(evmesh: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let (group, broker) = (Group::start()?, embedded_broker());
+        let kafka = broker.options();
+        let (data, authority, core) = begun(&folder.join("registry"))?;
+        let token_keys = folder.join("token-keys.json");
+        fs::write(&token_keys, serde_json::to_vec(&data.token_keys()?)?)?;
+        let [central, registry, metrics, registry_metrics] = std::array::from_fn(|_| free_address());
+        let network = Self {
+            central,
+            registry,
+            metrics,
+            registry_metrics,
+            kafka,
+            evmesh: evmesh.to_owned(),
+            folder: folder.to_owned(),
+            token_keys,
+            data,
+            authority,
+            core,
+            slots: Vec::new(),
+            _broker: broker,
+            _group: group,
+        };
+        let slots = network.processes()?;
+        for slot in &slots {
+            slot.start(&mut *slot.take().await)?;
+        }
+        let network = Self { slots, ..network };
+        network.is_free(HONEST).await?;
+        eventually("central hears the registry", async || {
+            let heard = network.metric("evmesh_central_registry_heard", "").await.ok()?;
+            (heard == 1).then_some(())
+        })
+        .await?;
+        Ok(network)
+    }
+
+    /// The registry's first: as a process it is what central is, a server whose words go into its log.
+    fn processes(&self) -> anyhow::Result<Vec<Slot>> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let own = |role: &str| Ok::<_, anyhow::Error>(self.issued(role)?.display().to_string());
+        let (central, registry) = (self.central.to_string(), self.registry.to_string());
+        let (engine, monitor) = (free_address().to_string(), free_address().to_string());
+        let (metrics, registry_metrics) = (self.metrics.to_string(), self.registry_metrics.to_string());
+        let [of_engine, of_monitor] =
+            ["engine", "monitor"].map(|role| format!("charge-point/{HONEST}/{role}"));
+        let (servers, prefix) = (self.kafka.kafka.clone(), self.kafka.kafka_topic_prefix.clone());
+        let (token_keys, power) = (self.token_keys.display().to_string(), 50_000_u64);
+        let (battery, registry_data) = (BATTERY_WH.to_string(), path("registry"));
+        let slot = |kind: Kind, name: &str, words: &[&str], flags: &[(&str, &str)]| {
+            let flags = flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]);
+            let words = words.iter().map(|word| (*word).to_owned()).chain(["--plain".to_owned()]);
+            let group = &self._group;
+            Slot::new(kind, name, &self.evmesh, words.chain(flags).collect(), &self.folder, group)
+        };
+        let on_kafka = [("kafka", servers.as_str()), ("kafka-topic-prefix", prefix.as_str())];
+        let of_registry =
+            [("data", registry_data.as_str()), ("listen", &registry), ("metrics-address", &registry_metrics)];
+        let central_power = (power * 60 / 1000).to_string();
+        let (central_identity, central_data) = (path("registry/identities/central"), path("data/central"));
+        let of_central = [
+            ("listen", central.as_str()),
+            ("data", &central_data),
+            ("charge-point-power-max", &central_power),
+            ("identity", &central_identity),
+            ("registry", &registry),
+            ("token-keys", &token_keys),
+            ("metrics-address", &metrics),
+            ("changelog-wait", "0"),
+        ];
+        let (engine_data, engine_identity, power) =
+            (path("data/engine"), own(&of_engine)?, power.to_string());
+        let of_point = [("charge-point", HONEST), ("central", &central)];
+        let of_engine = [
+            ("listen", engine.as_str()),
+            ("data", &engine_data),
+            ("power-w", &power),
+            ("battery-wh", &battery),
+            ("speed", "60"),
+            ("plug-in-after", "0"),
+            ("identity", &engine_identity),
+        ];
+        let monitor_identity = own(&of_monitor)?;
+        let of_monitor = [
+            ("listen", monitor.as_str()),
+            ("engine", &engine),
+            ("price", "0.30 EUR"),
+            ("location", "Madrid"),
+            ("identity", &monitor_identity),
+        ];
+        Ok(vec![
+            slot(Kind::Central, "registry", &["registry", "run"], &of_registry),
+            slot(Kind::Central, "central", &["central"], &[&of_central[..], &on_kafka].concat()),
+            slot(Kind::Engine, "engine", &["engine"], &[&of_point[..], &of_engine, &on_kafka].concat()),
+            slot(Kind::Monitor, "monitor", &["monitor"], &[&of_point[..], &of_monitor].concat()),
+        ])
+    }
+
+    /// A role's folder, as somebody with the registry's folder gives it out.
+    pub(super) fn issued(&self, role: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("identities").join(role);
+        self.data.issue(role.parse()?, &folder, &[], LIFETIME, mesh::now().wall)?;
+        Ok(folder)
+    }
+
+    /// Somebody's certificate, as it was given an hour's lifetime at that time.
+    pub(super) fn given_at(&self, role: &str, since: Wall) -> anyhow::Result<Shown> {
+        let identity: Identity = format!("spiffe://{NAME}/{role}").parse()?;
+        let request = Request::new()?;
+        let issued = self.authority.issue(request.csr_pem(), &identity, &[], LIFETIME, since)?;
+        Ok([issued.certificate_pem, request.key_pem()])
+    }
+
+    /// A new connection to central, of who shows this.
+    pub(super) async fn shows(
+        &self,
+        shown: Option<Shown>,
+        from: Option<IpAddr>,
+    ) -> Result<Channel, transport::Error> {
+        strangers::connect(strangers::by_host(&self.core, shown), self.central, from).await
+    }
+
+    /// The same of somebody with a folder.
+    async fn connect(&self, role: &str) -> Result<Channel, transport::Error> {
+        let folder = self.folder.join("identities").join(role);
+        let [certificate, key] =
+            ["certificate.pem", "key.pem"].map(|file| fs::read_to_string(folder.join(file)));
+        let shown = [certificate.expect("it was given out"), key.expect("it was given out")];
+        self.shows(Some(shown), None).await
+    }
+
+    /// How somebody with this folder protects its connections.
+    pub(super) fn security(folder: &Path) -> anyhow::Result<Security> {
+        let options = SecurityOptions { identity: Some(folder.to_owned()), ..SecurityOptions::default() };
+        Ok(options.open("anybody", |_| true)?)
+    }
+
+    fn admin(&self) -> PathBuf {
+        self.folder.join("registry/identities/admin")
+    }
+
+    /// The registry, as this folder has it.
+    pub(super) fn registry_as(&self, folder: &Path) -> anyhow::Result<RegistryServiceClient<Peer>> {
+        let peers = Peers::new(Self::security(folder)?);
+        let peer = peers.peer(&self.registry.into(), Expected::Registry, CALL_TIMEOUT);
+        Ok(RegistryServiceClient::new(peer))
+    }
+
+    pub(super) fn registry_as_admin(&self) -> anyhow::Result<RegistryServiceClient<Peer>> {
+        self.registry_as(&self.admin())
+    }
+
+    /// The registry, as one has it who has no identity yet.
+    pub(super) async fn registry_as_nobody(&self) -> anyhow::Result<RegistryServiceClient<Channel>> {
+        let config = strangers::by_host(&self.core, None);
+        Ok(RegistryServiceClient::new(strangers::connect(config, self.registry, None).await?))
+    }
+
+    /// A token for this role, of an admin's.
+    pub(super) async fn token(&self, role: &str) -> anyhow::Result<EnrolmentToken> {
+        let request = CreateEnrolmentTokenRequest { role: role.into(), hosts: Vec::new() };
+        let made = self.registry_as_admin()?.create_enrolment_token(request).await?.into_inner();
+        Ok(made.token.parse()?)
+    }
+
+    /// Enrols somebody: its folder.
+    pub(super) async fn enrolled(&self, role: &str) -> anyhow::Result<PathBuf> {
+        let (token, folder) = (self.token(role).await?, self.folder.join("enrolled").join(role));
+        let applicant = Applicant::new(&folder)?;
+        let certificate_request = applicant.csr_pem().to_owned();
+        let request = EnrolRequest { secret: token.secret.0.to_vec(), certificate_request };
+        let answer = self.registry_as_nobody().await?.enrol(request).await?.into_inner();
+        applicant.keep(&token, answer.credentials.context("it is enrolled")?)?;
+        Ok(folder)
+    }
+
+    /// Waits until it takes a request.
+    pub(super) async fn is_free(&self, id: &str) -> anyhow::Result<()> {
+        let available = Some(ChargePointStatus::Available);
+        eventually("it is free", async || (self.status(id).await == available).then_some(())).await
+    }
+
+    pub(super) async fn status(&self, id: &str) -> Option<ChargePointStatus> {
+        let mut drivers = DriverServiceClient::new(self.driver().await.ok()?);
+        let list = drivers.list_charge_points(ListChargePointsRequest::default()).await;
+        let points = list.ok()?.into_inner().charge_points;
+        points.iter().find(|point| point.charge_point_id == id).map(|point| point.status())
+    }
+
+    pub(super) async fn operators(&self) -> anyhow::Result<OperatorServiceClient<Channel>> {
+        Ok(OperatorServiceClient::new(self.operator().await?))
+    }
+
+    /// All that is written down of who did what.
+    pub(super) async fn audit(&self) -> anyhow::Result<Vec<AuditEntry>> {
+        let (mut operators, mut all, mut page_token) = (self.operators().await?, Vec::new(), String::new());
+        loop {
+            let request = ListAuditEntriesRequest { page_size: 500, page_token, ..Default::default() };
+            let page = operators.list_audit_entries(request).await?.into_inner();
+            all.extend(page.entries);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Waits until the audit has so many refusals for this reason, of this actor or of nobody.
+    pub(super) async fn is_written(&self, actor: &str, reason: &str, most: usize) -> anyhow::Result<()> {
+        let what = format!("the audit has {most} times that {actor:?} was refused as {reason}");
+        eventually(&what, async || {
+            let found = self.audit().await.ok()?;
+            let fits =
+                |one: &&AuditEntry| one.actor == actor && one.result == reason && !one.address.is_empty();
+            (found.iter().filter(fits).count() >= most).then_some(())
+        })
+        .await
+    }
+
+    /// What central counts under this name, of those with this label.
+    pub(super) async fn metric(&self, name: &str, label: &str) -> anyhow::Result<u64> {
+        read(self.metrics, name, label).await
+    }
+
+    pub(super) async fn registry_metric(&self, name: &str, label: &str) -> anyhow::Result<u64> {
+        read(self.registry_metrics, name, label).await
+    }
+
+    /// Waits until central has counted so many more.
+    pub(super) async fn counts(&self, name: &str, label: &str, wanted: u64) -> anyhow::Result<()> {
+        eventually(&format!("{name} {label} is {wanted}"), async || {
+            (self.metric(name, label).await.ok()? >= wanted).then_some(())
+        })
+        .await
+    }
+
+    /// What central has logged.
+    pub(super) fn log_of_central(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.slots[1].log())?).into_owned())
+    }
+
+    /// Waits until central has logged it.
+    pub(super) async fn is_logged(&self, words: &str) -> anyhow::Result<()> {
+        let logged = || self.log_of_central().is_ok_and(|log| log.contains(words)).then_some(());
+        eventually(&format!("central logs {words}"), async || logged()).await
+    }
+}
+
+impl Attacked for Secured {
+    async fn driver(&self) -> Result<Channel, transport::Error> {
+        self.connect("driver/honest").await
+    }
+
+    async fn operator(&self) -> Result<Channel, transport::Error> {
+        self.connect("operator/ana").await
+    }
+}
+
+/// The reason of a refusal.
+pub(super) fn why(refused: &Status) -> String {
+    mesh::grpc::reason(refused).unwrap_or_default()
+}
+
+/// The registry's folder, with a token in its store that has run out; its authority, and the core's certificate.
+fn begun(folder: &Path) -> anyhow::Result<(Data, Authority, String)> {
+    let (data, now) = (Data::at(folder), mesh::now().wall);
+    let beginning = Beginning {
+        trust_domain: NAME.parse()?,
+        central: "main".parse()?,
+        admin: "admin".parse()?,
+        hosts: Vec::new(),
+    };
+    data.init(beginning, now)?;
+    let role = Role { name: "registry", older_copies: true, must_exist: false };
+    let mut store = Registry::open(SledStore::open(&folder.join("store"), role)?, &data)?.store;
+    let token = StoredEnrolmentToken {
+        role: "driver/late".into(),
+        expires_ms: now.0 - 60_000,
+        ..StoredEnrolmentToken::default()
+    };
+    let mut batch = Batch::default();
+    batch.put([&b"token/"[..], &sha256(&EXPIRED_TOKEN)].concat(), token.encode_to_vec());
+    store.commit(batch)?;
+    let file = |name: &str| fs::read_to_string(folder.join(name));
+    let authority = Authority::from_pem(&file("network/certificate.pem")?, &file("network/key.pem")?)?;
+    for role in ["driver/honest", "operator/ana"] {
+        let to = folder.with_file_name("identities").join(role);
+        data.issue(role.parse()?, &to, &[], LIFETIME, now)?;
+        Credentials::open(&to)?;
+    }
+    Ok((data, authority, file("core/certificate.pem")?))
+}
+
+/// The sum of what a page of metrics has under this name, of the lines with this label.
+async fn read(port: SocketAddr, name: &str, label: &str) -> anyhow::Result<u64> {
+    let (mut stream, mut page) = (TcpStream::connect(port).await?, String::new());
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n").await?;
+    stream.read_to_string(&mut page).await?;
+    let of_name = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+    };
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    let sum: f64 = page.lines().filter(of_name).filter_map(value).sum();
+    Ok(sum as u64)
+}
