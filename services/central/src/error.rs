@@ -1,7 +1,7 @@
 //! Why central cannot start, or stopped.
 
 use crate::options::KnownError;
-use mesh::{grpc, kafka, store::StoreError};
+use mesh::{audit::AuditError, grpc, kafka, store::StoreError};
 use std::{fmt::Display, path::PathBuf};
 
 /// A stored value that cannot be read.
@@ -18,6 +18,15 @@ pub struct Unreadable {
 impl Unreadable {
     pub(crate) fn new(what: &'static str, problem: impl Display) -> Self {
         Self { what, problem: problem.to_string() }
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => error.into(),
+            AuditError::Number => Unreadable::new("an entry of the audit", error).into(),
+        }
     }
 }
 

@@ -208,7 +208,8 @@ pub fn start(
     let (handle, inboxes) = writer::queues();
     let runtime = tokio::runtime::Handle::current();
     let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, peers, runtime);
-    let running = writer::spawn(writer, outlets, move |call| calls.start(call), (&handle, inboxes))?;
+    let running =
+        writer::spawn(writer, outlets, move |call, refused| calls.start(call, refused), (&handle, inboxes))?;
     Ok((handle, running))
 }
 

@@ -94,6 +94,11 @@ impl Enrolled {
         self.valid(now).any(|certificate| certificate.revoked.is_some())
     }
 
+    /// Is it to be told to who refuses others? Until it has been enrolled again it is out, whatever has run out.
+    pub fn is_told(&self, now: Wall) -> bool {
+        self.is_revoked() || self.is_refused(now)
+    }
+
     /// The newest is too young to be followed by another one.
     fn is_fresh(&self, now: Wall) -> bool {
         let lifetime = u64::try_from(self.newest.not_after.0 - self.issued.0).unwrap_or_default();
@@ -178,7 +183,7 @@ impl Enrolments {
     }
 
     /// A token for a role, which may be enrolled already: whoever comes with it takes its place. Forgets what has run
-    /// out.
+    /// out; who was revoked only if its place is needed.
     ///
     /// # Errors
     ///
@@ -191,7 +196,7 @@ impl Enrolments {
         role: RolePath,
         hosts: Vec<String>,
     ) -> Result<Vec<Change>, Denied> {
-        let mut changes = self.forget(now);
+        let mut changes = self.forget(now, limits);
         let tokens = changes.iter().filter(|change| matches!(change, Change::Token(..))).count();
         if self.tokens.len() - tokens >= limits.tokens {
             return Err(Denied::TooManyTokens);
@@ -306,11 +311,13 @@ impl Enrolments {
         Ok(self.done(changes))
     }
 
-    /// What has run out for good.
-    fn forget(&self, now: Wall) -> Vec<Change> {
+    /// What has run out for good. Who was revoked stays so until it is enrolled again, as long as there is room.
+    fn forget(&self, now: Wall, limits: Limits) -> Vec<Change> {
+        let full = self.identities.len() >= limits.identities;
         let tokens = self.tokens.iter().filter(|(_, token)| token.expires <= now);
         let tokens = tokens.map(|(hash, _)| Change::Token(*hash, None));
-        let identities = self.identities.iter().filter(|(_, enrolled)| enrolled.is_over(now));
+        let identities =
+            self.identities.iter().filter(|(_, one)| one.is_over(now) && (full || !one.is_revoked()));
         tokens.chain(identities.map(|(role, _)| Change::Identity(role.clone(), None))).collect()
     }
 
@@ -346,5 +353,6 @@ impl Enrolments {
     }
 }
 
+mod issued;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ pub mod enrolment;
 pub mod ids;
 pub mod money;
 pub mod network;
+pub mod refusals;
 pub mod requests;
 pub mod revocations;
 pub mod simulated;

@@ -2,7 +2,8 @@
 //! from here while the registry is away.
 //!
 //! A certificate that was refused stays so until its end, whatever is told later. One of a charge point that ends what
-//! it does is *spared* until that is over.
+//! it does is *spared* until that is over. Who was revoked stays so beyond the end of its last certificate, until it has
+//! been enrolled again.
 
 use crate::{Wall, enrolment::RolePath, network::Standing};
 use std::{
@@ -11,7 +12,8 @@ use std::{
 };
 
 /// So many revoked certificates are held at most, each some 200 bytes: one for each identity that a registry may have,
-/// and as many again. Beyond it those go that run out first.
+/// and as many again. Beyond it those go that run out first. And so many who are revoked: beyond it those go of whom no
+/// certificate is left.
 pub const MAX_REVOKED: usize = 500_000;
 
 /// A certificate's number, in hexadecimal.
@@ -42,6 +44,7 @@ pub struct News {
 /// One of whom certificates were revoked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revoked {
+    /// None: all of them have run out.
     pub certificates: BTreeMap<Serial, Held>,
     pub newest: bool,
     pub now: bool,
@@ -64,6 +67,11 @@ impl Revoked {
         }
     }
 
+    /// There is nothing to refuse, and it has been enrolled again.
+    fn is_over(&self) -> bool {
+        self.certificates.is_empty() && !self.newest
+    }
+
     /// Spares none any more; those that are refused from now on.
     fn cut(&mut self) -> Vec<Serial> {
         let spared = self.certificates.iter_mut().filter(|(_, held)| held.spared);
@@ -82,7 +90,7 @@ pub struct Heard {
     pub refused: Vec<Serial>,
     /// These are not held any more.
     pub gone: Vec<Serial>,
-    /// So many of those have not run out, and went because of [`MAX_REVOKED`].
+    /// So many went because of [`MAX_REVOKED`]: certificates that have not run out, and who has none.
     pub dropped: usize,
     /// With this everybody has been told: who is not held is good.
     pub all: bool,
@@ -133,6 +141,14 @@ impl Revocations {
         self.get(role).into_iter().flat_map(refused)
     }
 
+    /// The same of all whose role begins so, each with its end.
+    pub fn refused_under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Serial, Wall)> {
+        let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
+        let roles = self.roles.range::<str, _>(from).take_while(move |(role, _)| role.starts_with(prefix));
+        let certificates = roles.flat_map(|(_, held)| &held.certificates);
+        certificates.filter(|(_, held)| !held.spared).map(|(serial, held)| (serial, held.not_after))
+    }
+
     /// Takes the registry's news; lets go what has run out. Who may `drain` ends what it does before it is refused.
     pub fn hear(&mut self, now: Wall, news: News, drains: impl Fn(&str) -> bool) -> Heard {
         self.hear_up_to(MAX_REVOKED, now, news, drains)
@@ -159,6 +175,7 @@ impl Revocations {
                 heard.refused.extend(held.cut());
                 heard.changed.insert(role.clone());
             }
+            self.roles.retain(|_, held| !held.is_over());
         }
         while let Some((not_after, _, _)) = self.ends.first()
             && (*not_after <= now || self.ends.len() > most)
@@ -166,13 +183,21 @@ impl Revocations {
             heard.dropped += usize::from(*not_after > now);
             self.drop_first(&mut heard);
         }
+        let bare = self.roles.iter().filter(|(_, held)| held.certificates.is_empty());
+        let excess = self.roles.len().saturating_sub(most);
+        let bare: Vec<_> = bare.take(excess).map(|(role, _)| role.clone()).collect();
+        heard.dropped += bare.len();
+        for role in bare {
+            self.roles.remove(&role);
+            heard.changed.insert(role);
+        }
         heard
     }
 
     fn take(&mut self, now: Wall, told: Told, drains: impl Fn(&str) -> bool, heard: &mut Heard) {
         let Told { role, certificates, newest, now: at_once } = told;
-        let known = self.roles.get(&role).cloned();
-        let mut held = known.clone().unwrap_or_default();
+        let known = self.roles.get(&role).cloned().unwrap_or_default();
+        let mut held = known.clone();
         let spared = newest && !at_once && drains(&role);
         if !spared {
             heard.refused.extend(held.cut());
@@ -191,9 +216,13 @@ impl Revocations {
             heard.revoked.push(role.clone());
         }
         (held.newest, held.now) = (newest, newest && at_once);
-        if !held.certificates.is_empty() && known.as_ref() != Some(&held) {
-            heard.changed.insert(role.clone());
-            self.roles.insert(role, held);
+        if known == held {
+            return;
+        }
+        heard.changed.insert(role.clone());
+        match held.is_over() {
+            true => drop(self.roles.remove(&role)),
+            false => drop(self.roles.insert(role, held)),
         }
     }
 
@@ -201,7 +230,7 @@ impl Revocations {
         let Some((_, serial, role)) = self.ends.pop_first() else { return };
         if let Some(held) = self.roles.get_mut(&role) {
             held.certificates.remove(&serial);
-            if held.certificates.is_empty() {
+            if held.is_over() {
                 self.roles.remove(&role);
             }
         }

@@ -79,10 +79,16 @@ impl EngineService for EngineApi {
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let without_sessions = request.get_ref().without_sessions;
         let key = request.get_ref().telemetry_key.clone();
+        let refused = wire::refused(&request.get_ref().refused_certificates)?;
         let mut response = self.call(request).await?;
         // Not from a call that was meant for another engine.
-        if let Some(key) = key.filter(|_| response.get_ref().result() == proto::CallResult::Done) {
-            self.point.seal.take(self.point.charge_point(), &key)?;
+        if response.get_ref().result() == proto::CallResult::Done {
+            if let Some(key) = key {
+                self.point.seal.take(self.point.charge_point(), &key)?;
+            }
+            if !refused.is_empty() {
+                self.point.refuse(refused).await?;
+            }
         }
         if let Some(state) = &mut response.get_mut().state {
             state.seals_telemetry = Some(self.point.seal.seals());

@@ -2,13 +2,16 @@
 
 use crate::{Error, seal::Seal, storage, telemetry};
 use domain::{
-    ChargePointId, Mono, Now, Trace,
+    ChargePointId, Mono, Now, Trace, Wall,
+    refusals::{Change, Refusals},
+    revocations::Serial,
     simulated::{self, Settings},
     supply::{Event, EventKind, Input, View, Write},
 };
 use evmesh_proto::topics::{CP_TELEMETRY, Telemetry};
 use mesh::{
     group_commit::{self, Owner, Rules, Step},
+    grpc::Refused,
     kafka::Producer,
     store::{Batch, Store},
 };
@@ -50,6 +53,8 @@ pub enum Effect {
     Event(Event),
     /// So many events were given up, because too many wait for Kafka.
     OutboxOverflow(u64),
+    /// Other certificates are refused than before.
+    Refused(Change),
 }
 
 /// An input on its way into the rules, with whoever waits for its answer: see [`Engine::input`].
@@ -60,6 +65,7 @@ pub type Applied = Box<dyn FnOnce(&mut Engine, Now, &mut Step<Effect>) + Send>;
 pub struct Engine {
     charge_point: ChargePointId,
     supply: simulated::ChargePoint,
+    refusals: Refusals,
 }
 
 impl Rules for Engine {
@@ -92,6 +98,22 @@ impl Engine {
         })
     }
 
+    /// These certificates are to be refused; who asks, hears once they are.
+    pub(crate) fn refuse(told: Vec<(Serial, Wall)>, reply: oneshot::Sender<Reply<()>>) -> Applied {
+        Box::new(|engine, now, step| {
+            let change = engine.refusals.take(now.wall, told);
+            storage::write_refusals(&mut step.batch, &change);
+            step.effects.push(Effect::Refused(change));
+            let answer = Reply { answer: (), view: engine.view() };
+            step.effects.push(Effect::Reply(Box::new((reply, answer))));
+        })
+    }
+
+    /// Those that are refused, as they are on disk.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = Serial> {
+        self.refusals.serials().cloned()
+    }
+
     /// Reads the store, closes a supply that was interrupted, and has that on disk when it returns.
     pub fn open<S: Store>(
         mut store: S,
@@ -101,8 +123,9 @@ impl Engine {
         now: Now,
     ) -> Result<Owner<Self, S>, Error> {
         let stored = storage::load(&mut store, folder, &charge_point)?;
+        let refusals = storage::refusals(&store, folder)?;
         let (supply, decided) = simulated::ChargePoint::restore(now, settings, stored);
-        let rules = Self { charge_point, supply };
+        let rules = Self { charge_point, supply, refusals };
         let mut step = Step { batch: Batch::default(), effects: Vec::new() };
         rules.sort(decided, &mut step);
         store.commit(step.batch)?;
@@ -156,6 +179,7 @@ pub(crate) struct Outlet {
     pub(crate) view: watch::Sender<View>,
     /// When time alone changes something. Sent after each commit, the same moment too.
     pub(crate) wake: watch::Sender<Option<Mono>>,
+    pub(crate) refused: Refused,
 }
 
 impl group_commit::Outlet<Engine> for Outlet {
@@ -187,6 +211,10 @@ impl Outlet {
             Effect::Event(event) => {
                 log(charge_point, &event);
                 self.rows.notify_one();
+            }
+            Effect::Refused(Change { refused, gone }) => {
+                self.refused.add(refused.into_iter().map(|(serial, _)| serial));
+                self.refused.remove(&gone);
             }
             Effect::OutboxOverflow(count) => {
                 metrics::counter!("evmesh_engine_outbox_dropped_total").increment(count);
@@ -288,10 +316,30 @@ mod tests {
                 Effect::Reading(..) => "reading".into(),
                 Effect::Event(_) => "event".into(),
                 Effect::OutboxOverflow(_) => "overflow".to_owned(),
+                Effect::Refused(_) => "refused".to_owned(),
             })
             .chain([format!("{} row", storage::rows(&owner.store, 0, 9).unwrap().len())])
             .collect();
         assert_eq!(shown, ["reply", "event", "1 row"], "the relay sees what was just committed");
+    }
+
+    #[test]
+    fn what_is_to_be_refused_is_on_disk_before_it_is_refused_and_before_the_answer() {
+        let mut owner = open(MemoryStore::new());
+        let told = |ends: i64| vec![("a".into(), Wall(ends))];
+        let (reply, _answer) = oneshot::channel();
+        let effects = owner.step(at(1), [Engine::refuse(told(5), reply)]).unwrap();
+        assert!(matches!(&effects[..], [Effect::Refused(_), Effect::Reply(_)]), "{effects:?}");
+        let refused = |owner: &Owner<Engine, MemoryStore>| owner.rules.refused().collect::<Vec<_>>();
+        let back = open(owner.store.clone());
+        assert_eq!((refused(&owner), refused(&back)), (vec!["a".into()], vec!["a".into()]));
+        owner.store.fail_after(0);
+        let (reply, _answer) = oneshot::channel();
+        owner.step(at(5), [Engine::refuse(Vec::new(), reply)]).unwrap_err();
+        let mut back = back;
+        let (reply, _answer) = oneshot::channel();
+        back.step(at(5), [Engine::refuse(Vec::new(), reply)]).unwrap();
+        assert!(refused(&back).is_empty() && refused(&open(back.store)).is_empty(), "it has run out");
     }
 
     #[test]

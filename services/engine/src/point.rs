@@ -2,11 +2,12 @@
 
 use crate::{
     central_client::Central,
-    owner::{Engine, Outlet, Reply},
+    owner::{Applied, Engine, Outlet, Reply},
     seal::Seal,
 };
 use domain::{
-    ChargePointId,
+    ChargePointId, Wall,
+    revocations::Serial,
     supply::{Act, Happened, Input, Obstacle, Refusal, View},
 };
 use mesh::{
@@ -54,15 +55,24 @@ impl Point {
     /// Asks, and waits until what is answered is on disk.
     pub(crate) async fn ask<I: Input>(&self, input: I) -> Result<Reply<I::Answer>, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.try_give(Order::input(Engine::input(input, Some(reply)))).map_err(
-            |refused| match refused {
-                Refused::Full => {
-                    Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
-                }
-                Refused::Stopped => stopping(),
-            },
-        )?;
+        self.give(Engine::input(input, Some(reply)))?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// These certificates are refused when this returns, and after a restart.
+    pub(crate) async fn refuse(&self, told: Vec<(Serial, Wall)>) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.give(Engine::refuse(told, reply))?;
+        answer.await.map(drop).map_err(|_| stopping())
+    }
+
+    fn give(&self, input: Applied) -> Result<(), Failure> {
+        self.inputs.try_give(Order::input(input)).map_err(|refused| match refused {
+            Refused::Full => {
+                Failure::exhausted("OVERLOADED", "the charge point has too much to do", RETRY_AFTER)
+            }
+            Refused::Stopped => stopping(),
+        })
     }
 
     /// Tells, and waits for nothing but a place in the queue. Without an owner there is nothing left to tell.

@@ -24,7 +24,9 @@ use mesh::{
     Shutdown,
     clock::sleep_until,
     group_commit::{self, Inbox, Owner, queue},
-    grpc::{self, CALL_TIMEOUT, Expected, GrpcServer, Listener, Peers, REQUEST_CODING, ServerOptions},
+    grpc::{
+        self, CALL_TIMEOUT, Expected, GrpcServer, Listener, Peers, REQUEST_CODING, Refused, ServerOptions,
+    },
     kafka::{BrokerState, KafkaOptions, Producer, Relay, StoredOutbox, ensure_topics},
     store::{Role, SledStore, Store, StoreError},
 };
@@ -50,6 +52,8 @@ pub struct Service {
     point: Point,
     inbox: Inbox<Engine, Outlet>,
     view: watch::Sender<View>,
+    /// Whose certificates are refused.
+    refused: Refused,
 }
 
 impl Service {
@@ -78,6 +82,8 @@ impl Service {
         });
         let owner = opening.await.map_err(|error| Error::Thread(error.into()))??;
         let producer = Producer::new(&options.kafka, &what.replace(' ', "-"))?;
+        let refused = security.refused().cloned().unwrap_or_default();
+        refused.add(owner.rules.refused());
         let central = Central(Peers::new(security).peer(&options.central, Expected::Central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
@@ -95,6 +101,7 @@ impl Service {
             point,
             inbox,
             view,
+            refused,
         })
     }
 
@@ -112,7 +119,7 @@ impl Service {
     /// The order of the stop: a running supply ends, its last events go to Kafka if it is there, central asks for its
     /// final reading; no new calls, running ones end, the store closes, the last readings leave.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { server, kafka, producer, listener, owner, point, inbox, view } = self;
+        let Self { server, kafka, producer, listener, owner, point, inbox, view, refused } = self;
         let charge_point = point.charge_point().clone();
         let (address, instance) = (listener.local_addr(), &owner.rules.view().instance);
         tracing::info!(%charge_point, %address, %instance, "engine ready");
@@ -120,8 +127,14 @@ impl Service {
         let (wake, wakes) = watch::channel(owner.rules.wake_at());
         let rows = point.seal.rows.clone();
         let seal = point.seal.clone();
-        let outlet =
-            Outlet { producer: producer.clone(), rows: rows.clone(), view, wake, seal: seal.clone() };
+        let outlet = Outlet {
+            producer: producer.clone(),
+            rows: rows.clone(),
+            view,
+            wake,
+            seal: seal.clone(),
+            refused,
+        };
         let (name, stop) = (format!("engine-{charge_point}"), Shutdown::new());
         let mut running =
             group_commit::spawn(name, owner, outlet, vec![inbox], stop).map_err(Error::Thread)?;

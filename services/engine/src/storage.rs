@@ -5,6 +5,7 @@
 //! | `engine` | `StoredEngine` |
 //! | `ended/` + authorisation number, big-endian | `StoredSupply`: an ended session that central has not confirmed |
 //! | `event/` + id, big-endian | `StoredMessage`: a row of the outbox |
+//! | `refused/` + a certificate's number | `StoredRefusedCertificate` |
 
 use crate::{
     codec,
@@ -12,11 +13,13 @@ use crate::{
     telemetry,
 };
 use domain::{
-    ChargePointId, InstanceId, SupplyState,
+    ChargePointId, InstanceId, SupplyState, Wall,
+    refusals::{Change, MAX_REFUSALS, Refusals},
+    revocations::Serial,
     supply::{MAX_OUTBOX, MAX_UNSETTLED, Stored, Write},
 };
 use evmesh_proto::{
-    store::{StoredEngine, StoredMessage, StoredSupply},
+    store::{StoredEngine, StoredMessage, StoredRefusedCertificate, StoredSupply},
     topics::CP_TELEMETRY,
 };
 use mesh::{
@@ -36,6 +39,7 @@ const ENGINE: &[u8] = b"engine";
 pub const ENDED: &[u8] = b"ended/";
 /// Before the id of a row of the outbox.
 pub const EVENT: &[u8] = b"event/";
+const REFUSED: &[u8] = b"refused/";
 
 /// Reads what was on disk; an empty store becomes this charge point's, with a random instance id of its own.
 pub(crate) fn load(
@@ -94,6 +98,32 @@ pub(crate) fn load(
         stored.outbox.push_back(id(&key).ok_or_else(|| wrong("event", ValueError::Key))?);
     }
     Ok(stored)
+}
+
+/// Which certificates are refused.
+pub(crate) fn refusals(store: &impl Store, folder: &Path) -> Result<Refusals, Error> {
+    let wrong = |source: ValueError| {
+        let (folder, what, source) = (folder.to_owned(), "refused certificate", source.into());
+        Error::Value { folder, what, source }
+    };
+    let mut written = Vec::new();
+    for (key, value) in store.range(REFUSED, REFUSED, MAX_REFUSALS)? {
+        let serial = key.strip_prefix(REFUSED).and_then(|serial| std::str::from_utf8(serial).ok());
+        let serial = serial.ok_or_else(|| wrong(ValueError::Key))?;
+        let read = StoredRefusedCertificate::decode(value.as_slice()).map_err(|error| wrong(error.into()))?;
+        written.push((Serial::from(serial), Wall(read.not_after_ms)));
+    }
+    Ok(Refusals::restore(written))
+}
+
+/// Adds a change of these to a batch.
+pub(crate) fn write_refusals(batch: &mut Batch, change: &Change) {
+    let key = |serial: &Serial| [REFUSED, serial.as_bytes()].concat();
+    for (serial, not_after) in &change.refused {
+        let stored = StoredRefusedCertificate { not_after_ms: not_after.0 };
+        batch.put(key(serial), stored.encode_to_vec());
+    }
+    change.gone.iter().for_each(|serial| batch.delete(key(serial)));
 }
 
 fn empty(charge_point: &ChargePointId, instance: InstanceId) -> Stored {

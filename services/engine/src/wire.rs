@@ -6,7 +6,9 @@ use crate::{
     owner::Reply,
 };
 use domain::{
-    Signature, SupplyState, Trace,
+    Signature, SupplyState, Trace, Wall,
+    refusals::MAX_REFUSALS,
+    revocations::Serial,
     supply::{
         Addressee, Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome,
         StaleEpoch, WrongInstance,
@@ -14,7 +16,7 @@ use domain::{
 };
 use evmesh_proto::engine as proto;
 use mesh::{
-    convert::{self, duration, price},
+    convert::{self, duration, price, wall},
     grpc::{Failure, RETRY_AFTER, parse},
 };
 use std::time::Duration;
@@ -22,6 +24,8 @@ use std::time::Duration;
 /// The bounds of an authorisation's duration, as the contract has them.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The longest number that a certificate can have, and room.
+const MAX_SERIAL: usize = 64;
 
 /// A request of one of central's calls.
 pub trait Request {
@@ -139,6 +143,23 @@ impl Request for proto::ConfirmSettledRequest {
     }
 }
 
+/// Which certificates are to be refused, and their ends.
+pub(crate) fn refused(all: &[proto::RefusedCertificate]) -> Result<Vec<(Serial, Wall)>, Failure> {
+    const FIELD: &str = "refused_certificates";
+    if all.len() > MAX_REFUSALS {
+        return Err(Failure::invalid(FIELD, format!("must be at most {MAX_REFUSALS}")));
+    }
+    let one = |one: &proto::RefusedCertificate| {
+        if one.serial.is_empty() || one.serial.len() > MAX_SERIAL {
+            return Err(Failure::invalid(FIELD, format!("a serial has from 1 to {MAX_SERIAL} bytes")));
+        }
+        let ends = wall("expire_time", one.expire_time.as_ref())?;
+        let ends = ends.ok_or_else(|| Failure::invalid(FIELD, "each needs its expire_time"))?;
+        Ok((Serial::from(one.serial.as_str()), ends))
+    };
+    all.iter().map(one).collect()
+}
+
 /// A ping on the stream with this number.
 pub fn ping(link: u64, ping: &proto::AttendRequest) -> Result<Ping, Failure> {
     let epoch = convert::number("epoch", ping.epoch)?;
@@ -180,5 +201,23 @@ fn number(number: u64) -> Result<u64, Failure> {
     match convert::number("authorization_number", number)? {
         0 => Err(Failure::invalid("authorization_number", "must be at least 1")),
         number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_refused_is_looked_at() {
+        let expire_time = Some(convert::timestamp(Wall(5)));
+        let one = proto::RefusedCertificate { serial: "a".into(), expire_time };
+        assert_eq!(refused(std::slice::from_ref(&one)).unwrap(), [("a".into(), Wall(5))]);
+        let endless = proto::RefusedCertificate { expire_time: None, ..one.clone() };
+        let [none, long] =
+            [0, 65].map(|n| proto::RefusedCertificate { serial: "a".repeat(n), ..one.clone() });
+        for wrong in [vec![endless], vec![none], vec![long], vec![one; MAX_REFUSALS + 1]] {
+            assert_eq!(refused(&wrong).unwrap_err().reason, "INVALID_FIELD");
+        }
     }
 }

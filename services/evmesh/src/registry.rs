@@ -1,5 +1,6 @@
 //! `evmesh registry`: who is who. By hand, without a server, here; what is asked of a server that runs is in `desk`.
 
+mod audit;
 mod desk;
 mod tokens;
 
@@ -37,7 +38,8 @@ enum Command {
 
     /// Gives out an identity straight from the registry's folder, without a server; renews one that is there.
     ///
-    /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise.
+    /// Those of the core (registry, central/NAME) need the core authority's key, which is kept elsewhere otherwise. The
+    /// registry that runs has all others in its list from the next 'registry list' or 'revoke' on.
     Issue(Issue),
 
     /// Has the network's authority followed by another one while everybody goes on: 'prepare', a few days later
@@ -67,9 +69,12 @@ enum Command {
     /// Takes back every certificate of somebody, and its tokens. It is for ever: enrolled again, it has another key.
     ///
     /// Central refuses it within two seconds (started with '--registry'). What stands at a charge point ends what it
-    /// does first, 30 seconds at most: its supply is stopped, and ticketed on its final reading. Other servers take its
-    /// certificate until its end.
+    /// does first, 30 seconds at most: its supply is stopped, and ticketed on its final reading. An engine refuses it
+    /// from when central has reached it.
     Revoke(desk::Revoke),
+
+    /// Who did what at the registry: who made tokens, enrolled, revoked, with what came of it.
+    Audit(audit::Audit),
 
     /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.
     Renew(desk::Renew),
@@ -189,6 +194,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Command::TokenKeys(data) => tokens::keys(data),
         Command::List(list) => desk::list(list).await,
         Command::Revoke(revoke) => desk::revoke(revoke).await,
+        Command::Audit(audit) => audit::run(audit).await,
         Command::Renew(renew) => desk::renew(renew).await,
     }
 }

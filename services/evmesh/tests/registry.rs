@@ -133,7 +133,7 @@ fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
     assert_eq!(renewed.code, 0, "{renewed:?}");
     assert_eq!(file("certificate.pem"), certificate, "it is young");
     let listed = ask(&network, &address, &["list"]).stdout;
-    assert!(listed.starts_with(&format!("{ENGINE}  until ")), "{listed}");
+    assert!(listed.contains(&format!("\n{ENGINE}  until ")), "{listed}");
 
     // Nobody has it in a log.
     let secret = word.rsplit('/').next().unwrap();
@@ -158,13 +158,14 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     assert!(revoked.stdout.starts_with(&says), "{revoked:?}");
     let at_once = ask(&network, &address, &["revoke", ENGINE, "--now"]).stdout;
     assert_eq!(at_once, format!("{ENGINE} is revoked, and has no token; central refuses it within 2 s\n"));
-    assert!(ask(&network, &address, &["list"]).stdout.starts_with(&format!("{ENGINE}  revoked ")));
+    assert!(ask(&network, &address, &["list"]).stdout.contains(&format!("\n{ENGINE}  revoked ")));
     refused(&ask_as(&folder, &address, &["renew"]), "this identity was revoked");
     let second = network.path("second").display().to_string();
     refused(&enrol(&waiting, &second), "this token is not known");
     assert_eq!(enrol(&token(&network, &address, ENGINE), &second).code, 0);
     let json = ask(&network, &address, &["list", "--output", "json"]).json();
-    let certificates = json[0]["certificates"].as_array().unwrap();
+    let engine = json.as_array().unwrap().iter().find(|one| one["role"] == ENGINE).unwrap();
+    let certificates = engine["certificates"].as_array().unwrap();
     let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
     assert_eq!(revoked, [true, false], "{json}");
     refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
@@ -205,4 +206,76 @@ fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_regist
     refused(&run(["enrol", &astray, "--identity", &x]), "no authority of this network signed it");
     let cut = run(["enrol", &word[..word.len() - 1], "--identity", &x]);
     assert!(cut.code == 2 && !cut.stderr.contains(&word[..40]), "{cut:?}");
+}
+
+#[test]
+fn what_was_given_out_by_hand_is_in_the_list_and_can_be_taken_back() {
+    let (network, address) = (begun(), free_address());
+    assert_eq!(network.issue("operator/before", "before", &[]).code, 0);
+    let mut registry = started(&network, &address);
+    assert_eq!(network.issue(ENGINE, "engine", &["--host", "10.0.0.7"]).code, 0);
+    let listed = ask(&network, &address, &["list", "--output", "json"]).json();
+    let roles: Vec<_> = listed.as_array().unwrap().iter().map(|one| one["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["admin/admin", ENGINE, "operator/before"], "those of the core are not its own");
+    assert_eq!(listed[1]["hosts"][0], "10.0.0.7");
+
+    // One that it has not been asked about since, with the same key; and its holder renews it no more.
+    let newest = network.issue(ENGINE, "engine", &["--output", "json"]).json();
+    assert_eq!(ask(&network, &address, &["revoke", ENGINE, "--now"]).code, 0);
+    let listed = ask(&network, &address, &["list", "--output", "json"]).json();
+    let certificates = listed[1]["certificates"].as_array().unwrap();
+    assert!(certificates.len() == 2 && certificates.iter().all(|one| one["revoke_time"].is_string()));
+    assert_eq!(certificates[1]["serial"], newest["serial"]);
+    let folder = network.path("engine").display().to_string();
+    refused(&ask_as(&folder, &address, &["renew"]), "this identity was revoked");
+    registry.kill();
+    let _registry = started(&network, &address);
+    assert_eq!(ask(&network, &address, &["list", "--output", "json"]).json(), listed);
+}
+
+#[test]
+fn who_did_what_is_written_down_and_fits() {
+    let (network, address) = (begun(), free_address());
+    let mut registry = started(&network, &address);
+    let folder = network.path("engine").display().to_string();
+    let word = token(&network, &address, ENGINE);
+    assert_eq!(run(["enrol", &word, "--identity", &folder]).code, 0);
+    ask_as(&folder, &address, &["list"]); // it may not
+    ask(&network, &address, &["revoke", ENGINE]);
+    ask(&network, &address, &["revoke", ENGINE]); // changes nothing
+    refused(&run(["enrol", &word, "--identity", &network.path("x").display().to_string()]), "this token");
+    registry.kill();
+    for step in ["prepare", "switch"] {
+        assert_eq!(run(["registry", "rotate", step, "--now", "--data", &network.data]).code, 0);
+    }
+    let _registry = started(&network, &address);
+    let audit = ask(&network, &address, &["audit", "--output", "json"]).json();
+    let entries = audit.as_array().unwrap();
+    let shown: Vec<_> = entries
+        .iter()
+        .map(|one| {
+            ["method", "actor", "subject", "result"].map(|field| one[field].as_str().unwrap_or_default())
+        })
+        .collect();
+    let admin = "admin/admin";
+    let wanted = [
+        ["Issue", "", admin, "done"],
+        ["CreateEnrolmentToken", admin, ENGINE, "done"],
+        ["Enrol", "", ENGINE, "done"],
+        ["ListIdentities", ENGINE, "", "NOT_ALLOWED"],
+        ["RevokeIdentity", admin, ENGINE, "done"],
+        ["Enrol", "", "", "TOKEN_USED"],
+        ["Rotate", "", "network", "done"],
+    ];
+    assert_eq!(shown, wanted, "{audit}");
+    assert!(
+        entries[1]["address"] == "127.0.0.1" && entries[2]["answer"].as_str().unwrap().starts_with("serial=")
+    );
+    assert!(!audit.to_string().contains(word.rsplit('/').next().unwrap()), "no secret");
+    let of_admin = ask(&network, &address, &["audit", "--actor", admin, "--output", "csv"]);
+    assert_eq!(of_admin.stdout.lines().count(), 3, "{of_admin:?}");
+    let verified = ask(&network, &address, &["audit", "verify"]);
+    let says = "7 entries fit: number 1 to number 7; nobody can tell whether all of it was written anew";
+    assert_eq!(verified.stdout.trim(), says, "{verified:?}");
+    refused(&ask_as(&folder, &address, &["audit"]), "");
 }

@@ -3,9 +3,15 @@
 mod common;
 
 use common::{PATIENCE, Process, broker::Broker, eventually, free_address, run};
-use evmesh_proto::operations::{
-    ListTicketsRequest, WatchNetworkRequest, WatchNetworkResponse,
-    operator_service_client::OperatorServiceClient,
+use evmesh_proto::{
+    engine::{
+        AttendRequest, GetPanelRequest, engine_panel_service_client::EnginePanelServiceClient,
+        engine_service_client::EngineServiceClient,
+    },
+    operations::{
+        ListTicketsRequest, WatchNetworkRequest, WatchNetworkResponse,
+        operator_service_client::OperatorServiceClient,
+    },
 };
 use mesh::grpc::{CALL_TIMEOUT, Expected, Peer, Peers, SecurityOptions, reason};
 use std::{path::PathBuf, time::Duration};
@@ -88,11 +94,35 @@ impl Network {
     }
 
     fn charge_point(&self, role: &str, more: &[&str]) -> Process {
-        let folder = self.enrol(&format!("charge-point/MAD-01/{role}"), role);
+        self.enrol(&format!("charge-point/MAD-01/{role}"), role);
+        self.started(role, more)
+    }
+
+    /// One that is enrolled.
+    fn started(&self, role: &str, more: &[&str]) -> Process {
+        let folder = self.path(role);
         let own = [role, "--charge-point", "MAD-01", "--central", &self.central, "--identity", &folder];
         let flags = own.iter().chain(more).map(ToString::to_string);
         let kafka = self.broker.flags().into_iter().filter(|_| role == "engine");
         Process::start(flags.chain(kafka).collect::<Vec<_>>())
+    }
+
+    /// A whole charge point, available; and where its engine is.
+    fn whole_charge_point(&self) -> (Process, Process, String) {
+        let (engine, data) = (free_address(), self.path("engine-data"));
+        let of_engine = self.charge_point("engine", &["--listen", &engine, "--data", &data]);
+        let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
+        let monitor = self.charge_point("monitor", &[&place[..], &["--engine", &engine]].concat());
+        eventually("MAD-01 is available", PATIENCE, || (self.status()? == "ACTIVADO").then_some(()));
+        (of_engine, monitor, engine)
+    }
+
+    /// The engine as the one in this folder has it.
+    fn engine(&self, folder: &str, engine: &str) -> Peer {
+        let options = SecurityOptions { identity: Some(PathBuf::from(folder)), ..SecurityOptions::default() };
+        let peers = Peers::new(options.open("anybody", |_| true).expect("an identity"));
+        let expected = Expected::Engine("MAD-01".parse().expect("an id"));
+        peers.peer(&engine.parse().expect("an address"), expected, CALL_TIMEOUT)
     }
 
     fn status(&self) -> Option<String> {
@@ -180,11 +210,7 @@ fn a_charge_point_that_is_revoked_now_is_cut_off_within_two_seconds_and_charges_
     let network = Network::begun();
     let _registry = network.registry();
     let central = network.central(true);
-    let (engine, data) = (free_address(), network.path("engine-data"));
-    let _engine = network.charge_point("engine", &["--listen", &engine, "--data", &data]);
-    let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
-    let monitor = network.charge_point("monitor", &[&place[..], &["--engine", &engine]].concat());
-    eventually("MAD-01 is available", PATIENCE, || (network.status()? == "ACTIVADO").then_some(()));
+    let (_engine, monitor, _) = network.whole_charge_point();
 
     network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
     monitor.line(&["the certificate of charge-point/MAD-01/monitor was revoked"], WITHIN);
@@ -195,4 +221,60 @@ fn a_charge_point_that_is_revoked_now_is_cut_off_within_two_seconds_and_charges_
     let asked = ["driver", "--driver", "101"].iter().chain(&asked).map(ToString::to_string);
     let denied = run(asked.chain(network.broker.flags()).collect::<Vec<_>>());
     assert!(denied.code != 0 && !denied.stdout.contains("TICKET"), "{denied:?}");
+}
+
+async fn panel(engine: &Peer) -> Result<(), Status> {
+    EnginePanelServiceClient::new(engine.clone()).get_panel(GetPanelRequest::default()).await.map(drop)
+}
+
+/// How calls are refused, within what is promised.
+async fn refused_soon(call: impl AsyncFn() -> Result<(), Status>) -> Status {
+    testing::eventually("it is refused", WITHIN, async || call().await.err()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_refuses_an_operator_within_two_seconds_and_after_its_restart() {
+    let network = Network::begun();
+    let _registry = network.registry();
+    let mut central = network.central(true);
+    let (mut engine, _monitor, at) = network.whole_charge_point();
+    let [ana, bob] = ["ana", "bob"].map(|name| network.enrol(&format!("operator/{name}"), name));
+    let [of_ana, of_bob] = [&ana, &bob].map(|folder| network.engine(folder, &at));
+    panel(&of_ana).await.unwrap();
+    panel(&of_bob).await.unwrap();
+    network.ask(&["revoke", "operator/ana"]);
+    is_revoked(&refused_soon(async || panel(&of_ana).await).await);
+    panel(&of_bob).await.unwrap();
+
+    // Nobody is left who could tell it again.
+    central.kill();
+    engine.kill();
+    let data = network.path("engine-data");
+    let _engine = network.started("engine", &["--listen", &at, "--data", &data]);
+    let back = async || panel(&network.engine(&bob, &at)).await.ok();
+    testing::eventually("the engine is back", PATIENCE, back).await;
+    is_revoked(&panel(&network.engine(&ana, &at)).await.unwrap_err());
+
+    // It was away when somebody was revoked.
+    network.ask(&["revoke", "operator/bob"]);
+    let _central = network.central(true);
+    let revoked = |refused: &Status| reason(refused).as_deref() == Some("IDENTITY_REVOKED");
+    let hears = async || panel(&network.engine(&bob, &at)).await.err().filter(revoked);
+    testing::eventually("it hears of it", PATIENCE, hears).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_refuses_a_monitor_that_is_revoked() {
+    let network = Network::begun();
+    let _registry = network.registry();
+    let _central = network.central(true);
+    let (_engine, _monitor, at) = network.whole_charge_point();
+    let of_monitor = network.engine(&network.path("monitor"), &at);
+    let attends = async || {
+        let pings = tokio_stream::pending::<AttendRequest>();
+        EngineServiceClient::new(of_monitor.clone()).attend(pings).await.map(drop)
+    };
+    attends().await.unwrap();
+    network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
+    is_revoked(&refused_soon(attends).await);
 }

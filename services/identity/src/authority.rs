@@ -6,7 +6,7 @@
 
 use crate::{
     Certified, Identity, Role, TrustDomain,
-    certificate::uri_names,
+    certificate::{hosts_in, uri_names},
     enrolment_token::hex,
     hosts::{InvalidHosts, host_names},
     request::{AskersKey, InvalidRequest, KeyError, Request, new_key, only_pem, read_key},
@@ -282,6 +282,25 @@ fn date(at: Wall) -> Result<OffsetDateTime, AuthorityError> {
 pub fn named_in(certificate_pem: &str) -> Option<Identity> {
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
     Certified::read(&pem.contents).ok().map(|certified| certified.identity)
+}
+
+/// A certificate that was given out, and what else has to be known to give out the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenOut {
+    pub certified: Certified,
+    /// Its key, as [`AskersKey::bytes`] has it.
+    pub key: Vec<u8>,
+    /// Where it is found, beside the loopback.
+    pub hosts: Vec<String>,
+}
+
+/// What the first certificate of a PEM text says. Whether anybody vouches for it is not looked at.
+pub fn given_out(certificate_pem: &str) -> Option<GivenOut> {
+    let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
+    let certified = Certified::read(&pem.contents).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    let key = certificate.public_key().subject_public_key.data.to_vec();
+    Some(GivenOut { certified, key, hosts: hosts_in(&certificate) })
 }
 
 /// Does the first certificate of a PEM text belong to this request's key?

@@ -1,7 +1,8 @@
 //! What a certificate says of whom it was given to.
 
-use crate::{Identity, InvalidIdentity};
+use crate::{Identity, InvalidIdentity, hosts::LOOPBACK};
 use domain::Wall;
+use std::net::IpAddr;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
@@ -55,4 +56,21 @@ pub(crate) fn uri_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<
         _ => None,
     };
     Ok(names.value.general_names.iter().filter_map(uri).collect())
+}
+
+/// Every host among a certificate's names, but the loopback.
+pub(crate) fn hosts_in(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let host = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        _ => None,
+    };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let hosts = names.value.general_names.iter().filter_map(host);
+    hosts.filter(|host| !LOOPBACK.contains(&host.as_str())).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }

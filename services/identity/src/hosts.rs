@@ -11,7 +11,7 @@ pub const MAX_HOSTS: usize = 16;
 const MAX_HOST_LEN: usize = 253;
 const MAX_LABEL_LEN: usize = 63;
 /// Every server is asked on its own machine too, by grpcurl and by probes.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+pub(crate) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Why a certificate cannot have these hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,8 @@ mod tls;
 pub mod token;
 
 pub use authority::{
-    AUTHORITY_LIFETIME, Authority, AuthorityError, Issued, Kind, LEEWAY, are_authorities, is_for, named_in,
+    AUTHORITY_LIFETIME, Authority, AuthorityError, GivenOut, Issued, Kind, LEEWAY, are_authorities,
+    given_out, is_for, named_in,
 };
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, Shows, UnusableIdentity};

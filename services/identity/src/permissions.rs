@@ -200,7 +200,8 @@ pub fn row(method: Method) -> Row {
         Method::RegistryEnrol | Method::RegistryRenew => any(Callers::Anyone),
         Method::RegistryCreateEnrolmentToken
         | Method::RegistryRevokeIdentity
-        | Method::RegistryListIdentities => of_any(&[Admin]),
+        | Method::RegistryListIdentities
+        | Method::RegistryListAuditEntries => of_any(&[Admin]),
         // It refuses them to everybody who calls it.
         Method::RegistryWatchIdentities => of_any(&[Central]),
     }

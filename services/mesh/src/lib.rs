@@ -4,6 +4,7 @@
 //! Nothing here is global but the log and metrics recorder of [`observability::init`], so that a whole network runs
 //! in one process.
 
+pub mod audit;
 pub mod backoff;
 pub mod clock;
 pub mod convert;

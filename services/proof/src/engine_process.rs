@@ -117,7 +117,7 @@ impl<S: Store> Engine<S> {
             match release {
                 Effect::Reply(reply) => reply.send(), // to `waiting`
                 Effect::Reading(message, _) => readings.push(telemetry::payload(&message)),
-                Effect::Event(_) | Effect::OutboxOverflow(_) => {}
+                Effect::Event(_) | Effect::OutboxOverflow(_) | Effect::Refused(_) => {}
             }
         }
         Ok(Outcome { told: waiting.into_iter().map(|told| told()).collect(), readings })

@@ -1,7 +1,8 @@
 //! `RegistryService`: what comes in is checked, given to the owner, and what was decided shown.
 
 use crate::{
-    owner::{Credentials, Office},
+    audit::{Asked, deed},
+    owner::{Credentials, Office, Registry},
     view::shown,
     watching::Watching,
 };
@@ -37,6 +38,12 @@ impl RegistryService for RegistryApi {
         request: Request<proto::CreateEnrolmentTokenRequest>,
     ) -> Result<Response<proto::CreateEnrolmentTokenResponse>, Status> {
         let (actor, by) = (Actor::of(&request), by(&request));
+        let deed = deed(
+            &request,
+            "CreateEnrolmentToken",
+            request.get_ref().role.clone(),
+            hosts_of(request.get_ref()),
+        );
         let proto::CreateEnrolmentTokenRequest { role, hosts } = request.into_inner();
         let role = role_of(&role)?;
         if role.is_core() {
@@ -50,13 +57,14 @@ impl RegistryService for RegistryApi {
         let hash = TokenHash(sha256(&secret.0));
         let path = role.to_string();
         let registry = self.address.to_string();
-        let made = self.office.decide(move |rules, now, batch| {
+        let made = self.office.does(deed, move |rules, now, batch| {
             rules.stands(&actor)?;
             rules.create_token(now, batch, (hash, path.into(), hosts))?;
             let core =
                 rules.core_fingerprint().ok_or_else(|| Failure::internal("no one core certificate"))?;
             let trust_domain = rules.trust_domain().clone();
-            Ok((EnrolmentToken { trust_domain, registry, core, secret }, now.wall + TOKEN_LIFETIME))
+            let token = EnrolmentToken { trust_domain, registry, core, secret };
+            Ok(((token, now.wall + TOKEN_LIFETIME), Some(String::new())))
         });
         let (token, expires) = made.await?;
         tracing::info!(%role, by, "a token was made");
@@ -68,11 +76,12 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::EnrolRequest>,
     ) -> Result<Response<proto::EnrolResponse>, Status> {
+        let deed = deed(&request, "Enrol", String::new(), String::new());
         let proto::EnrolRequest { secret, certificate_request } = request.into_inner();
         let secret = <[u8; 32]>::try_from(secret.as_slice());
         let secret = secret.map_err(|_| InvalidField::new("secret", "must have 32 bytes"))?;
         let asker = asker(&certificate_request)?;
-        let given = self.office.certify(Some(TokenHash(sha256(&secret))), asker).await?;
+        let given = self.office.certify(deed, Some(TokenHash(sha256(&secret))), asker).await?;
         tell("enrolled", &given);
         Ok(Response::new(proto::EnrolResponse { credentials: Some(credentials(given)) }))
     }
@@ -81,7 +90,9 @@ impl RegistryService for RegistryApi {
         &self,
         request: Request<proto::RenewRequest>,
     ) -> Result<Response<proto::RenewResponse>, Status> {
-        let given = self.office.certify(None, asker(&request.into_inner().certificate_request)?).await?;
+        let deed = deed(&request, "Renew", String::new(), String::new());
+        let asker = asker(&request.into_inner().certificate_request)?;
+        let given = self.office.certify(deed, None, asker).await?;
         tell("renewed", &given);
         Ok(Response::new(proto::RenewResponse { credentials: Some(credentials(given)) }))
     }
@@ -91,13 +102,16 @@ impl RegistryService for RegistryApi {
         request: Request<proto::RevokeIdentityRequest>,
     ) -> Result<Response<proto::RevokeIdentityResponse>, Status> {
         let (actor, by) = (Actor::of(&request), by(&request));
+        let asked = request.get_ref();
+        let deed = deed(&request, "RevokeIdentity", asked.role.clone(), format!("now={}", asked.now));
         let proto::RevokeIdentityRequest { role, now: at_once } = request.into_inner();
         let role = role_of(&role)?;
         let path = role.to_string();
-        let revoked = self.office.decide(move |rules, now, batch| {
+        let revoked = self.office.does(deed, move |rules, now, batch| {
             rules.stands(&actor)?;
-            rules.revoke(now, batch, &path, at_once)?;
-            Ok(rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)))
+            rules.take_in_issued(now, batch);
+            let told = rules.revoke(now, batch, &path, at_once)?.then(String::new);
+            Ok((rules.enrolments().get(&path).map(|enrolled| shown(&path, enrolled, now.wall)), told))
         });
         let identity = revoked.await?;
         tracing::warn!(%role, at_once, by, "revoked");
@@ -115,8 +129,9 @@ impl RegistryService for RegistryApi {
             let problem = "is not one of this list's; take next_page_token of the page before";
             return Err(InvalidField::new("page_token", problem).into());
         }
-        let page = self.office.decide(move |rules, now, _| {
+        let page = self.office.decide(move |rules, now, batch| {
             rules.stands(&actor)?;
+            rules.take_in_issued(now, batch);
             let later = rules.enrolments().after(&page_token);
             Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
         });
@@ -134,6 +149,22 @@ impl RegistryService for RegistryApi {
         });
         Ok(Response::new(Box::pin(messages)))
     }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<proto::ListAuditEntriesRequest>,
+    ) -> Result<Response<proto::ListAuditEntriesResponse>, Status> {
+        let actor = Actor::of(&request);
+        let asked = Asked::of(request.into_inner())?;
+        let stands = move |rules: &mut Registry, _, _: &mut _| rules.stands(&actor);
+        let page = self.office.decide_and_read(stands, move |(), store| Ok(asked.page(store)));
+        Ok(Response::new(page.await?.map_err(Failure::internal)?))
+    }
+}
+
+/// Where it is to be found, for who reads later what was asked for.
+fn hosts_of(asked: &proto::CreateEnrolmentTokenRequest) -> String {
+    if asked.hosts.is_empty() { String::new() } else { format!("hosts={}", asked.hosts.join(" ")) }
 }
 
 /// The first of these: so many, or as many as fit into [`MAX_PAGE_BYTES`].

@@ -5,6 +5,7 @@
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.
 
+mod issued;
 mod tokens;
 
 pub use tokens::Token;
@@ -197,6 +198,9 @@ impl Data {
         let request = request(to, &identity)?;
         let issued = authority.issue(request.csr_pem(), &identity, hosts, lifetime, now)?;
         let (core, network) = (self.certificate(Kind::Core)?, self.network_authorities()?);
+        if kind == Kind::Network {
+            self.keep_copy(&issued)?;
+        }
         let files = Folder { core, network, certificate: issued.certificate_pem, key: request.key_pem() };
         folder::write(to, &files)?;
         Ok(Given { identity, folder: to.to_owned(), serial: issued.serial, not_after: issued.not_after })

@@ -3,6 +3,7 @@
 use crate::DataError;
 use identity::TrustDomain;
 use mesh::{
+    audit::AuditError,
     convert::InvalidField,
     grpc::{BindError, IdentityError, ServeError},
     store::StoreError,
@@ -30,6 +31,8 @@ pub enum Error {
          nobody knows who is revoked"
     )]
     Value { folder: PathBuf, what: &'static str, source: ValueError },
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("the registry's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -39,7 +42,8 @@ impl Error {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Store(error) => error.needs_a_person(),
-            Self::OtherNetwork { .. } | Self::Value { .. } => true,
+            Self::Audit(AuditError::Store(error)) => error.needs_a_person(),
+            Self::OtherNetwork { .. } | Self::Value { .. } | Self::Audit(AuditError::Number) => true,
             Self::Data(error) => matches!(error, DataError::OpenToOthers(_)),
             Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Thread(_) => false,
         }

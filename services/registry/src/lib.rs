@@ -6,6 +6,7 @@
 
 mod api;
 mod applicant;
+mod audit;
 mod data;
 mod error;
 mod options;

@@ -1,11 +1,14 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, storage};
+use crate::{Data, Error, audit::Audit, storage};
 use domain::{
     Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
+    network::Deed,
 };
-use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
+use identity::{
+    AskersKey, Authority, AuthorityError, Certified, GivenOut, Identity, Kind, Role, fingerprint, sha256,
+};
 use mesh::{
     group_commit::{self, Order, Owner, Queue, Rules, Step},
     grpc::{Actor, Failure, RETRY_AFTER},
@@ -35,6 +38,9 @@ pub struct Registry {
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
     unwritten: Vec<RolePath>,
+    /// The folder, where identities are given out by hand.
+    pub(crate) data: Data,
+    pub(crate) audit: Audit,
 }
 
 impl fmt::Debug for Registry {
@@ -57,6 +63,14 @@ impl Rules for Registry {
         input(self, now, step);
         Ok(())
     }
+
+    fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Reply>) -> Result<(), Error> {
+        self.audit.seal(now, store, &mut step.batch)
+    }
+
+    fn save_all(&mut self, batch: &mut Batch) {
+        self.audit.save_all(batch);
+    }
 }
 
 /// Somebody's certificate, for its owner.
@@ -69,8 +83,10 @@ pub(crate) struct Credentials {
 
 /// Whose certificate an answer is, and the certificate if it was made in this step.
 pub(crate) struct Settled {
-    role: RolePath,
+    pub(crate) role: RolePath,
     chain: Option<String>,
+    /// Its number, likewise.
+    pub(crate) serial: Option<String>,
 }
 
 impl Registry {
@@ -95,7 +111,14 @@ impl Registry {
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
-        let rules = Self { enrolments, limits, authority, core, network, changes, unwritten: Vec::new() };
+        let (audit, data, unwritten) = (Audit::open(&store, &data.store())?, data.clone(), Vec::new());
+        let mut rules =
+            Self { enrolments, limits, authority, core, network, changes, unwritten, data, audit };
+        let (now, mut step) = (mesh::now(), Step { batch: Batch::default(), effects: Vec::new() });
+        rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
+        rules.take_in_issued(now, &mut step.batch);
+        rules.seal(now, &store, &mut step)?;
+        store.commit(step.batch)?;
         Ok(Owner { rules, store })
     }
 
@@ -137,21 +160,23 @@ impl Registry {
             None => self.enrolments.renew(now.wall, key),
         };
         let (role, hosts) = match due.map_err(denied)? {
-            Due::Again(role) => return Ok(Settled { role, chain: None }),
+            Due::Again(role) => return Ok(Settled { role, chain: None, serial: None }),
             Due::New(role, hosts) => (role, hosts),
         };
+        let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
         let parsed: Role = role.parse().map_err(Failure::internal)?;
         let lifetime = crate::lifetime(&parsed);
         let identity = Identity { trust_domain: self.authority.trust_domain().clone(), role: parsed };
         let issued = self.authority.vouch(asker, &identity, &hosts, lifetime, now.wall).map_err(failed)?;
         let chain = issued.certificate_pem;
+        let serial = Some(issued.serial.clone());
         let newest = Certificate { serial: issued.serial, not_after: issued.not_after, revoked: None };
         storage::write_chain(batch, &role, &chain);
         write(batch, &self.enrolments.gave(now.wall, (role.clone(), hosts), key, token, newest));
-        if self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_refused(now.wall)) {
+        if was_told {
             self.changed(&role);
         }
-        Ok(Settled { role, chain: Some(chain) })
+        Ok(Settled { role, chain: Some(chain), serial })
     }
 
     pub(crate) fn revoke(
@@ -160,13 +185,40 @@ impl Registry {
         batch: &mut Batch,
         role: &str,
         at_once: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let changes = self.enrolments.revoke(now.wall, role, at_once).map_err(denied)?;
         write(batch, &changes);
         if changes.iter().any(|change| matches!(change, Change::Identity(..))) {
             self.changed(role);
         }
-        Ok(())
+        Ok(!changes.is_empty())
+    }
+
+    /// What was given out by hand since this was looked at last is known from here on.
+    pub(crate) fn take_in_issued(&mut self, now: Now, batch: &mut Batch) {
+        for (GivenOut { certified, key, hosts }, chain) in self.data.issued(now.wall) {
+            let Certified { identity, serial, not_after } = certified;
+            let role: RolePath = identity.role.to_string().into();
+            let newest = Certificate { serial: serial.clone(), not_after, revoked: None };
+            let (key, who) = (KeyHash(sha256(&key)), (role.clone(), hosts));
+            let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
+            match self.enrolments.issued(now.wall, self.limits, who, key, newest) {
+                Ok(changes) if changes.is_empty() => {}
+                Ok(changes) => {
+                    write(batch, &changes);
+                    if self.enrolments.get(&role).is_some_and(|enrolled| enrolled.newest.serial == serial) {
+                        storage::write_chain(batch, &role, &chain);
+                    }
+                    if was_told {
+                        self.changed(&role);
+                    }
+                    self.audit.issued(&role, &serial, now, batch);
+                }
+                Err(why) => {
+                    tracing::warn!(%role, serial, "what was given out by hand is not in the list: {why}")
+                }
+            }
+        }
     }
 
     /// Who follows hears of this one, once that is on disk.
@@ -231,17 +283,54 @@ impl Office {
         self.decide_and_read(decide, |decided, _| Ok(decided)).await
     }
 
-    /// The same for a certificate.
+    /// The same of what is a deed of the caller's: it is written with what came of it, `Some` of what was answered. What
+    /// changed nothing is none.
+    pub(crate) async fn does<T: Send + 'static>(
+        &self,
+        deed: Deed,
+        decide: impl FnOnce(&mut Registry, Now, &mut Batch) -> Result<(T, Option<String>), Failure>
+        + Send
+        + 'static,
+    ) -> Result<T, Failure> {
+        let decide = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
+            let decided = decide(registry, now, batch);
+            registry.audit.came(deed, decided.as_ref().map(|(_, told)| told.as_deref()), now, batch);
+            decided.map(|(decided, _)| decided)
+        };
+        self.decide(decide).await
+    }
+
+    /// Somebody was refused before anything was to be decided. Where too much waits it is not written down.
+    pub(crate) fn refused(&self, deed: Deed) {
+        let input: Input = Box::new(move |registry, now, step| {
+            registry.audit.write(deed, now, &mut step.batch);
+        });
+        _ = self.0.try_give(Order::input(input));
+    }
+
+    /// The same for a certificate. That somebody renewed is not written down: each does daily.
     pub(crate) async fn certify(
         &self,
+        deed: Deed,
         token: Option<TokenHash>,
         asker: AskersKey,
     ) -> Result<Credentials, Failure> {
-        let decide = move |registry: &mut Registry, now, batch: &mut Batch| {
-            let settled = registry.certify(now, batch, token, &asker)?;
+        let decide = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
+            let settled = registry.certify(now, batch, token, &asker);
+            let role = settled.as_ref().map(|settled| settled.role.to_string()).unwrap_or_default();
+            let told = settled.as_ref().map(|settled| settled.serial.as_deref().filter(|_| token.is_some()));
+            let told = told.map(|serial| serial.map(|serial| format!("serial={serial}")));
+            let deed = Deed { subject: role, ..deed };
+            registry.audit.came(
+                deed,
+                told.as_ref().map(Option::as_deref).map_err(|failure| *failure),
+                now,
+                batch,
+            );
+            let settled = settled?;
             Ok((settled, registry.core.clone(), registry.network.clone()))
         };
-        let read = |(Settled { role, chain }, core, network): (Settled, String, String),
+        let read = |(Settled { role, chain, .. }, core, network): (Settled, String, String),
                     store: &dyn Store| {
             let chain = match chain {
                 Some(chain) => Some(chain),
@@ -253,7 +342,7 @@ impl Office {
         credentials.ok_or_else(|| Failure::internal("an identity without its certificate"))
     }
 
-    async fn decide_and_read<D: Send + 'static, T: Send + 'static>(
+    pub(crate) async fn decide_and_read<D: Send + 'static, T: Send + 'static>(
         &self,
         decide: impl FnOnce(&mut Registry, Now, &mut Batch) -> Result<D, Failure> + Send + 'static,
         read: impl FnOnce(D, &dyn Store) -> Result<T, StoreError> + Send + 'static,
@@ -285,98 +374,4 @@ pub(crate) fn stopping() -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Beginning;
-    use domain::{Mono, Wall};
-    use identity::Request;
-    use mesh::store::MemoryStore;
-    use std::time::Duration;
-    use tempfile::TempDir;
-
-    const ROLE: &str = "charge-point/MAD-01/engine";
-    const TOKEN: TokenHash = TokenHash([7; 32]);
-
-    fn at(day: u64) -> Now {
-        let day = Duration::from_secs(day * 86_400);
-        Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
-    }
-
-    fn begun() -> (TempDir, Data) {
-        let folder = tempfile::tempdir().unwrap();
-        let data = Data::at(&folder.path().join("registry"));
-        let name = |name: &str| name.parse().unwrap();
-        let beginning = Beginning {
-            trust_domain: "madrid".parse().unwrap(),
-            central: name("main"),
-            admin: name("ana"),
-            hosts: vec![],
-        };
-        data.init(beginning, at(0).wall).unwrap();
-        (folder, data)
-    }
-
-    type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + Send>;
-
-    /// A life: enrolled, asked again, renewed, revoked.
-    fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
-        let (enrolling, renewing) = (asker.clone(), asker.clone());
-        let enrol = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-            registry.certify(now, batch, Some(TOKEN), &enrolling).map(drop)
-        };
-        let again = enrol.clone();
-        let renew = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-            registry.certify(now, batch, None, &renewing).map(drop)
-        };
-        vec![
-            (
-                0,
-                Box::new(|registry, now, batch| {
-                    registry.create_token(now, batch, (TOKEN, ROLE.into(), vec![]))
-                }),
-            ),
-            (0, Box::new(enrol)),
-            (0, Box::new(again)),
-            (1, Box::new(renew)),
-            (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE, false))),
-        ]
-    }
-
-    #[test]
-    fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() {
-        let (_folder, data) = begun();
-        let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
-        for crash in 0..6 {
-            let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
-            owner.store.fail_after(crash);
-            let mut answered = owner.rules.enrolments.clone();
-            for (day, call) in life(&asker) {
-                let input: Input = Box::new(move |registry, now, step| {
-                    call(registry, now, &mut step.batch).unwrap();
-                });
-                match owner.step(at(day), [input]) {
-                    Ok(_) => answered = owner.rules.enrolments.clone(),
-                    Err(_) => break,
-                }
-            }
-            let revoked = answered.get(ROLE).is_some_and(|enrolled| enrolled.is_revoked());
-            assert_eq!(revoked, crash >= 4, "{crash}");
-            let chain = storage::chain(&owner.store, ROLE).unwrap();
-            assert_eq!(chain.is_some(), answered.get(ROLE).is_some(), "{crash}");
-            let back = Registry::open(owner.store, &data).unwrap();
-            assert_eq!(back.rules.enrolments, answered, "{crash}");
-        }
-    }
-
-    #[test]
-    fn a_store_is_of_its_network() {
-        let ((_one, data), (_two, other)) = (begun(), begun());
-        let store = Registry::open(MemoryStore::new(), &data).unwrap().store;
-        let store = Registry::open(store, &other).unwrap().store; // of the same name
-        let lisbon =
-            data.authority(Kind::Network).unwrap().trust_domain().to_string().replace("madrid", "lisbon");
-        let mut store = store;
-        let loaded = storage::load(&mut store, &data.store(), &lisbon.parse().unwrap());
-        assert!(matches!(loaded, Err(Error::OtherNetwork { .. })), "{loaded:?}");
-    }
-}
+mod tests;

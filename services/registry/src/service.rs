@@ -3,6 +3,7 @@
 use crate::{
     Data, Error, Options,
     api::RegistryApi,
+    audit,
     owner::{A_STEP, Office, Outlet, QUEUE, Registry},
 };
 use evmesh_proto::registry::registry_service_server::RegistryServiceServer;
@@ -85,9 +86,12 @@ pub fn start(owner: Owner<Registry, impl Store>) -> Result<(Office, Running<Erro
 
 /// The calls that a registry serves.
 pub fn server(options: &ServerOptions, office: Office, address: Address) -> GrpcServer {
+    let refused = office.clone();
     let api = RegistryServiceServer::new(RegistryApi { office, address });
     let api = api.max_decoding_message_size(options.max_message_bytes).accept_compressed(REQUEST_CODING);
-    GrpcServer::new(options).add_service(api)
+    GrpcServer::new(options)
+        .tell_refusals(move |refusal| refused.refused(audit::refused(refusal)))
+        .add_service(api)
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

@@ -6,6 +6,7 @@
 //! | `token/` + SHA-256 of its secret | `StoredEnrolmentToken` |
 //! | `identity/` + role | `StoredIdentity` |
 //! | `chain/` + role | its newest certificate and its authority's, in PEM |
+//! | `audit/` + number, big-endian | `StoredAuditEntry` |
 
 use crate::error::{Error, ValueError};
 use domain::{
@@ -23,7 +24,7 @@ use std::path::Path;
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
-const REGISTRY: &[u8] = b"registry";
+pub(crate) const REGISTRY: &[u8] = b"registry";
 const TOKEN: &[u8] = b"token/";
 const IDENTITY: &[u8] = b"identity/";
 const CHAIN: &[u8] = b"chain/";
@@ -39,7 +40,8 @@ pub(crate) fn load(
     let wrong = |what, source: ValueError| Error::Value { folder: folder.to_owned(), what, source };
     let Some(value) = store.get(REGISTRY)? else {
         let mut batch = Batch::default();
-        let begun = StoredRegistry { format: FORMAT, trust_domain: trust_domain.to_string() };
+        let trust_domain = trust_domain.to_string();
+        let begun = StoredRegistry { format: FORMAT, trust_domain, ..StoredRegistry::default() };
         batch.put(REGISTRY, begun.encode_to_vec());
         store.commit(batch)?;
         return Ok(Enrolments::default());

@@ -80,12 +80,12 @@ fn lagged() -> Failure {
     Failure::exhausted("WATCH_LAGGED", message, RETRY_AFTER)
 }
 
-/// The next of those who have a certificate to be refused, and behind whom it goes on.
+/// The next of those who are revoked, or have a certificate to be refused, and behind whom it goes on.
 fn page(all: &Enrolments, now: domain::Wall, after: &str) -> (WatchIdentitiesResponse, Option<String>) {
     let (mut message, mut bytes, mut looked) = (WatchIdentitiesResponse::default(), 0, 0);
     for (role, enrolled) in all.after(after) {
         looked += 1;
-        if enrolled.is_refused(now) {
+        if enrolled.is_told(now) {
             let identity = shown(role, enrolled, now);
             bytes += identity.encoded_len();
             message.identities.push(identity);

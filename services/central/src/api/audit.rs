@@ -1,12 +1,13 @@
 //! Who did what, for the operator.
 
 use super::pages::Page;
-use crate::{
-    audit::{Entry, Filter, MAX_BYTES},
-    writer::Handle,
-};
+use crate::writer::Handle;
 use evmesh_proto::operations as proto;
-use mesh::{convert, grpc::Failure};
+use mesh::{
+    audit::{Filter, MAX_BYTES, signed},
+    convert,
+    grpc::Failure,
+};
 
 /// One page looks at so many parts at most, 20,000 rows: it is short rather than late.
 const PARTS: usize = 40;
@@ -32,43 +33,20 @@ pub(super) async fn list(
         let (filter, wanted) = (filter.clone(), page.size - entries.len());
         let mut part = handle.read(move |snapshot| snapshot.audit(&filter, after, wanted)).await?;
         looked += 1;
-        bytes += part.entries.iter().map(|entry| entry.record.len()).sum::<usize>();
-        entries.append(&mut part.entries);
-        match part.next {
+        bytes += part.rows.entries.iter().map(|entry| entry.record.len()).sum::<usize>();
+        entries.append(&mut part.rows.entries);
+        match part.rows.next {
             Some(next) if entries.len() < page.size && bytes < MAX_BYTES && looked < PARTS => after = next,
             _ => break part,
         }
     };
     Ok(proto::ListAuditEntriesResponse {
-        entries: entries.into_iter().map(shown).collect(),
-        next_page_token: page.next_token(part.next.as_ref()),
+        entries: entries.into_iter().map(Into::into).collect(),
+        next_page_token: page.next_token(part.rows.next.as_ref()),
         store_id: part.store_id,
         first_number: signed(part.ends.first),
         before_first_hash: part.ends.before_first,
         newest_number: signed(part.ends.newest),
         newest_hash: part.ends.newest_hash,
     })
-}
-
-fn shown(row: Entry) -> proto::AuditEntry {
-    let Entry { number, entry, record } = row;
-    proto::AuditEntry {
-        number: signed(number),
-        create_time: Some(convert::timestamp(domain::Wall(entry.at_ms))),
-        actor: entry.actor,
-        address: entry.address,
-        method: entry.method,
-        subject: entry.subject,
-        parameters: entry.parameters,
-        result: entry.result,
-        answer: entry.answer,
-        refusal_count: signed(entry.refusal_count),
-        previous_hash: entry.previous_hash,
-        record,
-    }
-}
-
-/// Numbers end long before that.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use super::{CENTRAL_CHANGELOG, Marks, Written, marks::date_of};
 use crate::{
-    Error, audit,
+    Error,
     store::{codec, delete_session, keys, meta, new_meta, put_session, stored},
 };
 use domain::network::{Config, Session};
@@ -249,7 +249,7 @@ impl Progress {
 /// The audit itself is not in the log: its chain goes on behind what is known of it elsewhere.
 fn goes_on_behind(anchor: Option<AuditAnchor>, store: &str) -> Option<StoredAudit> {
     let anchor = anchor.filter(|anchor| anchor.store_id == store);
-    let behind = anchor.and_then(|anchor| Some(audit::behind(anchor.number, unhex(&anchor.hash)?)));
+    let behind = anchor.and_then(|anchor| Some(mesh::audit::behind(anchor.number, unhex(&anchor.hash)?)));
     match &behind {
         Some(ends) => tracing::warn!(
             entry = ends.newest,

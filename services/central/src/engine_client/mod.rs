@@ -11,15 +11,24 @@ mod wire;
 pub use wire::{Request, Response};
 
 use crate::{signing::Keys, writer::Handle};
-use domain::network::{CallFailed, Command, EngineAnswer, EngineCall};
-use domain::{ChargePointId, Mono};
+use domain::network::{CallFailed, CallOutcome, Command, EngineAnswer, EngineCall};
+use domain::{ChargePointId, Mono, Wall, revocations::Serial};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
     grpc::{Address, CallError, Expected, Peer, Peers},
     trace,
 };
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::runtime;
 
 /// The largest answer that is read: 1,000 unsettled sessions with their signatures are some 400 kB.
@@ -51,6 +60,32 @@ struct Way {
     peer: Peer,
     /// When its newest call was made.
     called: Mono,
+    refused: Refused,
+}
+
+/// Which certificates an engine has heard of that it is to refuse, in which registration of which store: as a hash.
+/// They are not sent again with each call, for there may be a thousand.
+#[derive(Debug, Clone, Default)]
+struct Refused(Arc<AtomicU64>);
+
+impl Refused {
+    /// What is to be sent, and as what it is then known. What was not answered is sent again.
+    fn wanted(
+        &self,
+        call: &EngineCall,
+        refused: Vec<(Serial, Wall)>,
+    ) -> (Vec<(Serial, Wall)>, impl FnOnce(bool) + Send + use<>) {
+        let mut hasher = DefaultHasher::new();
+        (&call.instance, call.epoch, &refused).hash(&mut hasher);
+        let (hash, known) = (hasher.finish(), self.0.clone());
+        let (any, is_known) = (!refused.is_empty(), known.load(Ordering::Relaxed) == hash);
+        let heard = move |heard: bool| {
+            if any {
+                known.store(if heard { hash } else { 0 }, Ordering::Relaxed);
+            }
+        };
+        (if is_known { Vec::new() } else { refused }, heard)
+    }
 }
 
 impl Calls {
@@ -66,17 +101,20 @@ impl Calls {
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
-    pub(crate) fn start(&mut self, call: EngineCall) {
+    pub(crate) fn start(&mut self, call: EngineCall, refused: Vec<(Serial, Wall)>) {
         let mut request = Request::of(&self.keys, &call);
-        if self.ways.are_secured() {
-            request = request.with_telemetry_key(&self.keys, &call);
-        }
-        let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
-        let peer = if provisional {
-            self.connect(&charge_point, &address)
+        let way = if call.provisional {
+            self.connect(&call.charge_point, &call.address).map(|peer| (peer, Refused::default()))
         } else {
-            self.peer(&charge_point, &address)
+            self.peer(&call.charge_point, &call.address)
         };
+        let known = way.as_ref().map(|(_, known)| known.clone()).unwrap_or_default();
+        let (refused, heard) = known.wanted(&call, refused);
+        if self.ways.are_secured() {
+            request = request.with_telemetry_key(&self.keys, &call).with_refused(refused);
+        }
+        let peer = way.map(|(peer, _)| peer);
+        let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
         let calling = async move {
             let result = match peer {
@@ -92,6 +130,7 @@ impl Calls {
                 }
                 Err(failed) => Err(failed),
             };
+            heard(result.as_ref().is_ok_and(|answer| answer.outcome == CallOutcome::Done));
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
@@ -99,7 +138,7 @@ impl Calls {
         self.runtime.spawn(trace::scope(trace.map_or_else(trace::root, trace::child), calling));
     }
 
-    fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {
+    fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<(Peer, Refused), CallFailed> {
         let now = mesh::now().mono;
         if now.since(self.looked) >= LOOK_EVERY {
             self.looked = now;
@@ -109,12 +148,13 @@ impl Calls {
             && way.address == address
         {
             way.called = now;
-            return Ok(way.peer.clone());
+            return Ok((way.peer.clone(), way.refused.clone()));
         }
-        let peer = self.connect(id, address)?;
-        let way = Way { address: address.to_owned(), peer: peer.clone(), called: now };
+        let (peer, refused) = (self.connect(id, address)?, Refused::default());
+        let way =
+            Way { address: address.to_owned(), peer: peer.clone(), called: now, refused: refused.clone() };
         self.peers.insert(id.clone(), way);
-        Ok(peer)
+        Ok((peer, refused))
     }
 
     /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.
@@ -170,6 +210,34 @@ async fn ask(mut client: EngineServiceClient<Peer>, request: Request) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_engine_is_to_refuse_is_sent_until_it_has_answered_and_to_another_store_again() {
+        let known = Refused::default();
+        let mut call = EngineCall {
+            charge_point: "MAD-01".parse().unwrap(),
+            address: String::new(),
+            call: domain::network::CallId(1),
+            instance: "store-1".parse().unwrap(),
+            epoch: 4,
+            request: domain::network::EngineRequest::GetState,
+            provisional: false,
+            trace: None,
+        };
+        let list = |count: usize| vec![(Serial::from("a"), Wall(1)); count];
+        let sent = |call: &EngineCall, count: usize, answered: bool| {
+            let (sent, heard) = known.wanted(call, list(count));
+            heard(answered);
+            sent.len()
+        };
+        assert_eq!([sent(&call, 1, false), sent(&call, 1, true), sent(&call, 1, true)], [1, 1, 0]);
+        assert_eq!([sent(&call, 0, true), sent(&call, 1, false), sent(&call, 1, true)], [0, 0, 1]);
+        assert_eq!([sent(&call, 2, true), sent(&call, 2, true)], [2, 0], "others");
+        call.epoch = 5;
+        assert_eq!([sent(&call, 2, true), sent(&call, 2, true)], [2, 0], "registered anew");
+        call.instance = "store-2".parse().unwrap();
+        assert_eq!(sent(&call, 2, true), 2);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {

@@ -3,8 +3,8 @@
 
 use super::answer;
 use crate::signing::{Authorized, Keys};
-use domain::ChargePointId;
 use domain::network::{CallOutcome, EngineAnswer, EngineCall, EngineRequest};
+use domain::{ChargePointId, Wall, revocations::Serial};
 use evmesh_proto::engine;
 use mesh::convert::{self, InvalidField};
 
@@ -68,6 +68,7 @@ impl Request {
                     epoch,
                     without_sessions,
                     telemetry_key: None,
+                    refused_certificates: Vec::new(),
                 })
             }
         }
@@ -84,6 +85,20 @@ impl Request {
             let key = keys.telemetry_key(&call.charge_point, call.epoch);
             request.telemetry_key =
                 key.map(|key| engine::TelemetryKey { name: key.name.to_string(), key: key.bytes().to_vec() });
+        }
+        self
+    }
+}
+
+impl Request {
+    /// The same with what the engine is to refuse.
+    pub(super) fn with_refused(mut self, refused: Vec<(Serial, Wall)>) -> Self {
+        if let Self::GetState(request) = &mut self {
+            let one = |(serial, ends): (Serial, Wall)| engine::RefusedCertificate {
+                serial: serial.to_string(),
+                expire_time: Some(convert::timestamp(ends)),
+            };
+            request.refused_certificates = refused.into_iter().map(one).collect();
         }
         self
     }

@@ -152,16 +152,6 @@ pub(crate) fn offset(partition: i32) -> Vec<u8> {
     join(&[OFFSETS, &partition.to_be_bytes()])
 }
 
-/// Where a row of the audit is.
-pub(crate) fn audit(number: u64) -> Vec<u8> {
-    join(&[AUDIT, &number.to_be_bytes()])
-}
-
-/// The number in a key of [`audit`].
-pub(crate) fn audit_number(key: &[u8]) -> Option<u64> {
-    row_number(key)
-}
-
 /// Where the marks from this version on are.
 pub(crate) fn marks(version: u64) -> Vec<u8> {
     join(&[MARKS, &version.to_be_bytes()])

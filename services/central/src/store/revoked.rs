@@ -1,5 +1,4 @@
-//! Whom the registry has revoked, so that they are refused while it is away. Not in the changelog: whoever rebuilds a
-//! store hears it of the registry.
+//! Whom the registry has revoked, so that they are refused while it is away.
 
 use super::{codec, keys, pages::each};
 use crate::{Error, error::Unreadable};

@@ -22,7 +22,6 @@ pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
-    audit::Chain,
     changelog::{Marks, Standing},
     messages,
     signing::Keys,
@@ -32,10 +31,11 @@ use crate::{
     },
 };
 use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
-use domain::revocations::{News, Revocations};
+use domain::revocations::{News, Revocations, Serial};
 use domain::{ChargePointId, Mono, Now, Wall};
 use evmesh_proto::store::StoredMeta;
 use mesh::{
+    audit::Chain,
     group_commit::{Rules, Step},
     store::{Batch, Store},
 };
@@ -81,6 +81,8 @@ pub struct Writer {
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
+    /// Of these, what engines refuse of people.
+    refused_people: Vec<(Serial, Wall)>,
     refusals: Refusals,
     audit: Chain,
     /// What is wrong with how the broker keeps the changelog.

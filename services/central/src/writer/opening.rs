@@ -3,7 +3,6 @@
 use super::{Refusals, Writer};
 use crate::{
     Error,
-    audit::Chain,
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
@@ -15,6 +14,7 @@ use domain::network::{Config, Network, Source};
 use domain::{Now, SessionId};
 use identity::SealingSecret;
 use mesh::{
+    audit::Chain,
     group_commit::Owner,
     store::{Batch, Store},
 };
@@ -36,9 +36,10 @@ impl Writer {
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
         let offsets = offsets(&store)?;
-        let audit = Chain::restore(meta.audit.as_ref(), config.audit_ttl);
+        let audit = Chain::restore(keys::AUDIT, meta.audit.as_ref(), config.audit_ttl);
         let mut network = Network::restore(config, now, stored);
         network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
+        let revocations = revocations(&store)?;
         let rules = Self {
             network,
             meta,
@@ -47,7 +48,8 @@ impl Writer {
             marks,
             standing: Standing::default(),
             keys: Arc::new(keys),
-            revocations: revocations(&store)?,
+            refused_people: Self::people(&revocations),
+            revocations,
             refusals: Refusals::default(),
             audit,
             unkept: None,

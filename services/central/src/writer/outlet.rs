@@ -2,8 +2,8 @@
 
 use super::{Lag, Writer, waiting::Waiting, watch::Watches};
 use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind};
-use domain::Now;
-use domain::network::{Effect, EngineCall};
+use domain::network::{Effect, EngineCall, EngineRequest};
+use domain::{Now, Wall, revocations::Serial};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
 use mesh::{
     group_commit::{self, Owner},
@@ -36,7 +36,7 @@ pub struct Outlets {
 pub struct Outlet {
     pub(super) waiting: Waiting,
     pub(super) watches: Watches,
-    calls: Box<dyn FnMut(EngineCall) + Send>,
+    calls: Box<dyn FnMut(EngineCall, Vec<(Serial, Wall)>) + Send>,
     outlets: Outlets,
 }
 
@@ -61,7 +61,10 @@ impl group_commit::Outlet<Writer> for Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall) + Send + 'static) -> Self {
+    pub(super) fn new(
+        outlets: Outlets,
+        calls: impl FnMut(EngineCall, Vec<(Serial, Wall)>) + Send + 'static,
+    ) -> Self {
         Self { waiting: Waiting::default(), watches: Watches::default(), calls: Box::new(calls), outlets }
     }
 
@@ -88,10 +91,17 @@ impl Outlet {
         self.outlets.lag.send_replace(lag);
     }
 
+    /// Calls an engine; asked what it knows, it hears whom it is to refuse.
+    fn call(&mut self, writer: &Writer, call: EngineCall) {
+        let hears = call.request == EngineRequest::GetState && !call.provisional;
+        let refused = if hears { writer.refused_at(&call.charge_point) } else { Vec::new() };
+        (self.calls)(call, refused);
+    }
+
     fn let_out(&mut self, now: Now, owner: &Owner<&Writer, &dyn Store>, effect: Effect) -> Result<(), Error> {
         match effect {
             Effect::Reply(reply) => self.waiting.tell(reply),
-            Effect::Call(call) => (self.calls)(call),
+            Effect::Call(call) => self.call(owner.rules, call),
             Effect::Notify(_) => self.outlets.notifications.notify_one(),
             Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
             Effect::NotifyAtOnce(notice) => {
@@ -111,7 +121,12 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
-            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_of(&id)),
+            Effect::Cut(id) => {
+                self.outlets.refused.add(owner.rules.refused_of(&id));
+                if let Some(last) = owner.rules.last_question(&id) {
+                    self.call(owner.rules, last);
+                }
+            }
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

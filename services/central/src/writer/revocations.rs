@@ -4,10 +4,11 @@
 use super::Writer;
 use crate::{Error, store::put_revoked};
 use domain::{
-    ChargePointId, Now,
+    ChargePointId, Now, Wall,
     enrolment::RolePath,
-    network::{Command, Effect, Event, Level, Standing},
-    revocations::{Heard, News, Serial},
+    network::{Command, Effect, EngineCall, Event, Level, Standing},
+    refusals::MAX_REFUSALS,
+    revocations::{Heard, News, Revocations, Serial},
 };
 use mesh::{
     group_commit::Step,
@@ -18,6 +19,9 @@ use std::collections::BTreeSet;
 
 /// So many are named one by one; more are counted.
 const NAMED: usize = 10;
+
+/// Of those who may call engines, what their names begin with: people, but drivers.
+const PEOPLE: [&str; 3] = ["admin/", "operator/", "viewer/"];
 
 /// Whose certificates are refused from now on, and whose need not be any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +41,30 @@ impl Writer {
         roles_of(id)
             .into_iter()
             .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
+    }
+
+    /// What an engine is to refuse: what stood at its own charge point, and people; of more than an engine holds, what
+    /// runs out last.
+    pub(super) fn refused_at(&self, id: &ChargePointId) -> Vec<(Serial, Wall)> {
+        let roles = roles_of(id);
+        let own = roles.iter().flat_map(|role| self.revocations.refused_under(role));
+        let own = own.map(|(serial, ends)| (serial.clone(), ends));
+        own.chain(self.refused_people.iter().cloned()).take(MAX_REFUSALS).collect()
+    }
+
+    /// For an engine that is not called any more: its monitor was revoked, and its own certificate was not.
+    pub(super) fn last_question(&self, id: &ChargePointId) -> Option<EngineCall> {
+        let [engine, _] = roles_of(id);
+        let stands = self.revocations.standing(&engine) == Standing::Good;
+        stands.then(|| self.network.question(id)).flatten()
+    }
+
+    pub(super) fn people(revocations: &Revocations) -> Vec<(Serial, Wall)> {
+        let people = PEOPLE.into_iter().flat_map(|prefix| revocations.refused_under(prefix));
+        let mut people: Vec<_> = people.map(|(serial, ends)| (serial.clone(), ends)).collect();
+        people.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
+        people.truncate(MAX_REFUSALS);
+        people
     }
 
     /// What has come of the registry's news since this was asked last, for whoever refuses.
@@ -65,6 +93,14 @@ impl Writer {
         self.refusals.refused.extend(refused);
         self.refusals.gone.extend(gone);
         step.effects.extend(said(&revoked, dropped).map(Effect::Happened));
+        if changed.iter().any(|role| PEOPLE.iter().any(|prefix| role.starts_with(prefix))) {
+            let people = Self::people(&self.revocations);
+            let more = people.iter().any(|one| !self.refused_people.contains(one));
+            self.refused_people = people;
+            if more {
+                self.command(now, store, Command::PeopleRevoked, None, step)?;
+            }
+        }
         let mut points: BTreeSet<_> = changed.iter().filter_map(|role| point_of(role)).collect();
         if all {
             // A rebuilt store may have the rules' part of it, and not this one.

@@ -6,7 +6,7 @@ use super::{
     refused::Refused,
 };
 use crate::Error;
-use domain::network::EngineCall;
+use domain::{Wall, network::EngineCall, revocations::Serial};
 use mesh::{
     Shutdown,
     group_commit::{self, Inbox, Owner, queue},
@@ -43,11 +43,12 @@ pub fn queues() -> (Handle, Inboxes) {
     (handle, vec![orders_inbox, telemetry_inbox])
 }
 
-/// Starts the thread; `calls` makes the calls to engines, without waiting. Needs a tokio runtime.
+/// Starts the thread; `calls` makes the calls to engines, each with the certificates that it is to refuse, without
+/// waiting. Needs a tokio runtime.
 pub fn spawn(
     writer: Owner<Writer, impl Store>,
     outlets: Outlets,
-    calls: impl FnMut(EngineCall) + Send + 'static,
+    calls: impl FnMut(EngineCall, Vec<(Serial, Wall)>) + Send + 'static,
     (handle, inboxes): (&Handle, Inboxes),
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);
@@ -83,7 +84,7 @@ mod tests {
         let writer = Writer::open(store, Config::default(), mesh::now()).unwrap();
         let (handle, inboxes) = queues();
         let (runtime, engines) = (tokio::runtime::Handle::current(), handle.clone());
-        let calls = move |call| drop(runtime.spawn(answered(engines.clone(), call)));
+        let calls = move |call, _| drop(runtime.spawn(answered(engines.clone(), call)));
         let running = spawn(writer, outlets(), calls, (&handle, inboxes)).unwrap();
         (handle, running)
     }

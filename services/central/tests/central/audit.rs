@@ -4,16 +4,16 @@ use crate::{
     running_central::{Central, PATIENCE, options},
     topics::Topic,
 };
-use central::{
-    Options,
-    audit::{Misfit, Verifier, anchors},
-};
+use central::{Options, audit::anchors};
 use evmesh_proto::{
     network::Price,
     operations::{ListAuditEntriesRequest, ListAuditEntriesResponse, SetPriceRequest},
     topics::AUDIT_ANCHORS,
 };
-use mesh::convert::hex;
+use mesh::{
+    audit::{Misfit, Verifier},
+    convert::hex,
+};
 
 async fn audit(central: &Central) -> ListAuditEntriesResponse {
     let request = ListAuditEntriesRequest { page_size: 500, ..Default::default() };

@@ -193,7 +193,22 @@ fn who_was_revoked_may_be_cut_off_at_once_and_enrolled_again_is_not_any_more() {
     world.enrol(T0, 2, 2).unwrap();
     let again = world.rules.get(ENGINE).unwrap();
     assert!(!again.revoked_now && !again.is_revoked() && again.is_refused(T0), "{again:?}");
-    assert!(!again.is_refused(T0 + LIFETIME));
+    assert!(!again.is_refused(T0 + LIFETIME) && !again.is_told(T0 + LIFETIME));
+}
+
+#[test]
+fn who_was_revoked_stays_so_until_it_is_enrolled_again_or_its_place_is_needed() {
+    for (identities, stays) in [(2, true), (1, false)] {
+        let mut world = World { limits: Limits { tokens: 2, identities }, ..World::default() };
+        world.create(T0, 1, ENGINE).unwrap();
+        world.enrol(T0, 1, 1).unwrap();
+        world.revoke(T0, ENGINE).unwrap();
+        let over = T0 + LIFETIME + RENEWABLE_FOR;
+        assert!(world.enrolled().is_told(over) && !world.enrolled().is_refused(over));
+        world.create(over, 2, "admin/ana").unwrap();
+        assert_eq!(world.rules.get(ENGINE).is_some(), stays);
+        assert_eq!(Enrolments::restore(world.written), world.rules);
+    }
 }
 
 #[test]

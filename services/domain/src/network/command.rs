@@ -115,6 +115,8 @@ pub enum Command {
     Copied(Vec<SessionId>),
     /// More of central's signatures can be verified than before.
     KeysTrusted,
+    /// Every engine is to refuse more certificates than before: it hears of them with the next question.
+    PeopleRevoked,
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
     Identity { charge_point: ChargePointId, standing: Standing },
@@ -177,6 +179,7 @@ impl Command {
             | Self::Broker(_)
             | Self::Copied(_)
             | Self::KeysTrusted
+            | Self::PeopleRevoked
             | Self::Identity { .. }
             | Self::Tick => None,
         }
@@ -207,6 +210,7 @@ impl Step<'_> {
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
+            Command::PeopleRevoked => self.ask_all(),
             Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
             Command::Tick => self.tick(),
         }

@@ -50,6 +50,7 @@ pub(super) fn deed_of(command: &Command) -> Option<(u64, Deed)> {
         | Command::Broker(_)
         | Command::Copied(_)
         | Command::KeysTrusted
+        | Command::PeopleRevoked
         | Command::Identity { .. }
         | Command::Tick => None,
     }

@@ -10,7 +10,8 @@ use super::{
     Network, Step,
     charge_point::{Answering, Link, Point, Unattested},
     denial::{Denial, Reason},
-    effect::{Effect, Level},
+    effect::{Effect, EngineCall, Level},
+    engine::{CallId, EngineRequest},
     reservation::words,
     session::{
         Session,
@@ -24,6 +25,22 @@ impl Network {
     /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
     pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
         self.registry.find_point(id).map(|point| point.stored.standing())
+    }
+
+    /// A question to an engine whose answer nobody waits for, and which touches nothing: for the sake of what it brings
+    /// along.
+    pub fn question(&self, id: &ChargePointId) -> Option<EngineCall> {
+        let stored = &self.registry.find_point(id)?.stored;
+        Some(EngineCall {
+            charge_point: id.clone(),
+            address: stored.engine_address.clone(),
+            call: CallId(0),
+            instance: stored.instance.clone(),
+            epoch: stored.epoch,
+            request: EngineRequest::GetState,
+            provisional: false,
+            trace: None,
+        })
     }
 }
 

@@ -95,6 +95,13 @@ impl<'a> Step<'a> {
         self.touch(id);
     }
 
+    /// That of every engine is.
+    pub(super) fn ask_all(&mut self) {
+        for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
+            self.ask(&id);
+        }
+    }
+
     /// A charge point's stored part has changed.
     pub(super) fn point_changed(&mut self, id: &ChargePointId) {
         self.net.changed_points.insert(id.clone());

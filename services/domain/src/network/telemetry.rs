@@ -49,9 +49,7 @@ impl Step<'_> {
             Broker::Gap => {
                 let text = "messages are missing on kafka: asking every engine";
                 self.happened(Level::Warn, "kafka_gaps", text.into());
-                for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
-                    self.ask(&id);
-                }
+                self.ask_all();
                 return;
             }
         }

@@ -77,12 +77,46 @@ fn what_has_run_out_goes_and_beyond_the_bound_what_would_run_out_first() {
     held.hear(T0, news(both), |_| false);
     let heard = held.hear(at(10), News::default(), |_| false);
     assert_eq!((heard.gone, heard.dropped), (vec!["a".into(), "e".into()], 0));
-    assert_eq!((refused(&held), held.get(ENGINE)), (vec!["b"], None));
+    assert_eq!((refused(&held), held.standing(ENGINE)), (vec!["b"], Standing::Cut));
     assert_eq!(heard.changed.len(), 2);
     let more = news(vec![told("operator/bob", &[("c", 30), ("d", 15)], true)]);
     let heard = held.hear_up_to(2, at(10), more, |_| false);
-    assert_eq!((heard.gone, heard.dropped), (vec!["d".into()], 1));
+    assert_eq!((heard.gone, heard.dropped), (vec!["d".into()], 2), "and who has none any more");
     assert_eq!(refused(&held), ["b", "c"]);
+}
+
+#[test]
+fn who_is_revoked_stays_so_after_its_certificates_until_it_is_enrolled_again() {
+    let end = |held: &mut Revocations| held.hear(at(20), News::default(), of_points);
+    let mut held = Revocations::default();
+    held.hear(T0, news(vec![told(ENGINE, &[("e", 10)], true), told(ANA, &[("a", 10)], true)]), of_points);
+    assert_eq!(end(&mut held).gone.len(), 2);
+    assert_eq!(
+        (refused(&held).len(), held.standing(ENGINE), held.standing(ANA)),
+        (0, Standing::Cut, Standing::Cut)
+    );
+    // Central was rebuilt, and hears of it only now.
+    let mut rebuilt = Revocations::default();
+    let late = news(vec![told(ENGINE, &[("e", 10)], true)]);
+    let heard = rebuilt.hear(at(20), late.clone(), of_points);
+    assert_eq!((heard.revoked, rebuilt.standing(ENGINE)), (vec![ENGINE.into()], Standing::Cut));
+    assert_eq!(rebuilt.hear(at(20), late, of_points), Heard::default());
+    // It is enrolled again, which is said of it, or it is not named any more.
+    let heard = rebuilt.hear(at(20), news(vec![told(ENGINE, &[], false)]), of_points);
+    assert_eq!((rebuilt.get(ENGINE), heard.changed), (None, [ENGINE.into()].into()));
+    let all = News { begins: true, complete: true, ..news(vec![told(ANA, &[], true)]) };
+    let heard = held.hear(at(20), all, of_points);
+    assert_eq!((held.get(ENGINE), heard.changed), (None, [ENGINE.into()].into()));
+    assert_eq!(held.standing(ANA), Standing::Cut);
+}
+
+#[test]
+fn of_those_without_certificates_only_so_many_are_held() {
+    let mut held = Revocations::default();
+    let many = (0..5).map(|n| told(&format!("operator/{n}"), &[], true));
+    let all = news(many.chain([told(ANA, &[("a", 10)], true)]).collect());
+    let heard = held.hear_up_to(3, T0, all, of_points);
+    assert_eq!((heard.dropped, held.roles().count(), held.standing(ANA)), (3, 3, Standing::Cut));
 }
 
 #[derive(Debug, Clone)]

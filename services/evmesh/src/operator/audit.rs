@@ -11,18 +11,21 @@ use crate::{
     pages::Pages,
     tables,
 };
-use central::audit::{Fits, Verifier, anchors};
+use central::audit::anchors;
 use clap::{ArgMatches, Args, FromArgMatches, parser::ValueSource};
 use evmesh_proto::{
     operations::{ListAuditEntriesRequest, ListAuditEntriesResponse},
     topics::AuditAnchor,
 };
-use mesh::kafka::KafkaOptions;
+use mesh::{
+    audit::{Fits, Verifier},
+    kafka::KafkaOptions,
+};
 use prost_types::Timestamp;
 use serde_json::json;
 
-/// The largest page that central gives.
-const PAGE_SIZE: i32 = 500;
+/// The largest page that is given.
+pub(crate) const PAGE_SIZE: i32 = 500;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -71,17 +74,17 @@ impl Args for Named {
 }
 
 #[derive(Debug, clap::Args)]
-struct Filter {
+pub(crate) struct Filter {
     /// Only what was done at this time or later: 2026-11-23T14:30:00Z, or a day, which begins at midnight in UTC.
     #[arg(long, value_name = "TIME", value_parser = time)]
-    from: Option<Timestamp>,
+    pub(crate) from: Option<Timestamp>,
 
     /// Only what this identity did: its path, such as operator/ana or charge-point/MAD-01/monitor.
     #[arg(long, value_name = "PATH")]
-    actor: Option<String>,
+    pub(crate) actor: Option<String>,
 
     #[command(flatten)]
-    page: Page,
+    pub(crate) page: Page,
 }
 
 impl Audit {
@@ -115,7 +118,22 @@ async fn verify(desk: &Desk, output: Output, kafka: Option<KafkaOptions>) -> Res
         Some(kafka) => published(kafka).await?,
         None => Vec::new(),
     };
-    let Fits { first, newest, anchors } = entries_fit(desk, &anchors).await?;
+    let (mut client, central) = (desk.client(), &desk.central);
+    let ask = async |page_token| {
+        let request = ListAuditEntriesRequest { page_size: PAGE_SIZE, page_token, ..Default::default() };
+        central.answer(client.list_audit_entries(request).await)
+    };
+    let fits = entries_fit(ask, &anchors).await?;
+    say(fits, output, |anchors| match (kafka, anchors) {
+        (None, _) => "without --kafka nobody can tell whether all of it was written anew".to_owned(),
+        (Some(_), 0) => "kafka has nothing to hold against it".to_owned(),
+        (Some(_), anchors) => format!("anchors on kafka that agree: {anchors}"),
+    })
+}
+
+/// How many entries fit, and against what.
+pub(crate) fn say(fits: Fits, output: Output, against: impl FnOnce(u64) -> String) -> Result<(), Failure> {
+    let Fits { first, newest, anchors } = fits;
     let count = (newest + 1).saturating_sub(first);
     match output {
         Output::Json => output::json(&json!({
@@ -127,12 +145,7 @@ async fn verify(desk: &Desk, output: Output, kafka: Option<KafkaOptions>) -> Res
                 1 => format!("1 entry fits: number {first}"),
                 count => format!("{count} entries fit: number {first} to number {newest}"),
             };
-            let against = match (kafka, anchors) {
-                (None, _) => "without --kafka nobody can tell whether all of it was written anew".to_owned(),
-                (Some(_), 0) => "kafka has nothing to hold against it".to_owned(),
-                (Some(_), anchors) => format!("anchors on kafka that agree: {anchors}"),
-            };
-            output::line(&format!("{which}; {against}"))
+            output::line(&format!("{which}; {}", against(anchors)))
         }
     }
 }
@@ -145,13 +158,15 @@ async fn published(kafka: &KafkaOptions) -> Result<Vec<AuditAnchor>, Failure> {
     })
 }
 
-async fn entries_fit(desk: &Desk, anchors: &[AuditAnchor]) -> Result<Fits, Failure> {
-    let (mut client, central) = (desk.client(), &desk.central);
+/// Holds every entry against the one before, and against these. A page is asked for by its token.
+pub(crate) async fn entries_fit(
+    mut ask: impl AsyncFnMut(String) -> Result<ListAuditEntriesResponse, Failure>,
+    anchors: &[AuditAnchor],
+) -> Result<Fits, Failure> {
     let mut page_token = String::new();
     let mut verifier = None;
     loop {
-        let request = ListAuditEntriesRequest { page_size: PAGE_SIZE, page_token, ..Default::default() };
-        let page = central.answer(client.list_audit_entries(request).await)?;
+        let page = ask(page_token).await?;
         let ListAuditEntriesResponse { entries, next_page_token, store_id, first_number, .. } = page;
         let number = |number: i64| u64::try_from(number).unwrap_or(0);
         let verifying = match verifier.take() {

@@ -22,11 +22,11 @@ pub(super) enum List {
 
 /// How much of a list to fetch; its pages are followed to the end.
 #[derive(Debug, clap::Args)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// At most so many entries are fetched and printed; stderr says when there are more.
     #[arg(long, env = "EVMESH_OPERATOR_LIMIT", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(super) limit: u32,
+    pub(crate) limit: u32,
 }
 
 /// Which sessions or tickets to list.

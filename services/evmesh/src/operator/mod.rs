@@ -1,6 +1,6 @@
 //! `evmesh operator`: what the operator of the network asks of central.
 
-mod audit;
+pub(crate) mod audit;
 mod desk;
 mod judgement;
 mod keys;

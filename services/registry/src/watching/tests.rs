@@ -38,7 +38,7 @@ impl World {
             .decide(move |rules, now, batch| rules.create_token(now, batch, (token, role, vec![])));
         made.await.unwrap();
         let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
-        self.office.certify(Some(token), asker).await.unwrap();
+        self.office.certify(domain::network::Deed::default(), Some(token), asker).await.unwrap();
     }
 
     async fn revoke(&self, role: &str, at_once: bool) {
@@ -121,7 +121,7 @@ async fn who_follows_hears_of_the_end_and_a_registry_that_starts_again_knows_the
     world.running.ended().await.unwrap().unwrap();
     drop(world.office);
     assert_eq!(watching.next().await.unwrap_err().reason, "SHUTTING_DOWN");
-    let (_, enrolled) = store.after("").next().unwrap();
+    let enrolled = store.get("operator/ana").unwrap();
     assert!(enrolled.revoked_now && world.data.core_key().exists());
 }
 
@@ -151,5 +151,7 @@ fn many_are_told_in_parts() {
         after = next;
     }
     assert_eq!(roles.len(), 12_500, "each once: {sizes:?}");
+    let (message, _) = page(&all, Wall::MAX, "");
+    assert!(!message.identities.is_empty(), "whose certificates have run out, too");
     assert!(sizes.len() >= 3 && sizes.iter().sum::<usize>() == roles.len(), "{sizes:?}");
 }

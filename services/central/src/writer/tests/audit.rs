@@ -1,20 +1,18 @@
 //! Who did what: in the commit of what it changed, and nowhere else.
 
 use super::*;
-use crate::{
-    audit::{Filter, Verifier},
-    signing::Keys,
-};
+use crate::signing::Keys;
 use evmesh_proto::store::StoredAuditEntry;
+use mesh::audit::{Filter, Verifier};
 
 /// Everything that is written down, after a look at the chain.
 fn entries(bench: &Bench) -> Vec<StoredAuditEntry> {
     let part = bench.ask(|snapshot| snapshot.audit(&Filter::default(), 0, 500).unwrap());
     let ends = part.ends;
     let mut verifier = Verifier::new(ends.first, ends.before_first, "", &[]).unwrap();
-    part.entries.iter().for_each(|entry| verifier.take(entry.number, &entry.record).unwrap());
+    part.rows.entries.iter().for_each(|entry| verifier.take(entry.number, &entry.record).unwrap());
     verifier.end(ends.newest, &ends.newest_hash).unwrap();
-    part.entries.into_iter().map(|entry| entry.entry).collect()
+    part.rows.entries.into_iter().map(|entry| entry.entry).collect()
 }
 
 fn shown(entries: &[StoredAuditEntry]) -> Vec<[&str; 3]> {

@@ -125,3 +125,28 @@ fn a_charge_point_that_is_forgotten_has_nothing_to_end() {
     bench.restart();
     assert_eq!(bench.refused(), ["e"]);
 }
+
+#[test]
+fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_own() {
+    let mut bench = Bench::new();
+    let asks = |effects: &[Effect]| {
+        let question = |effect: &&Effect| matches!(effect, Effect::Call(call) if call.request == domain::network::EngineRequest::GetState);
+        effects.iter().filter(question).count()
+    };
+    let now = bench.now.wall;
+    assert_eq!(asks(&bench.hear(vec![bench.revoked("driver/101", "d")])), 0, "who calls no engine");
+    assert_eq!(asks(&bench.hear(vec![bench.revoked(ANA, "a")])), 1);
+    bench.hear(vec![Told { now: true, ..bench.revoked("charge-point/BCN-09/monitor", "b") }]);
+    let at_once = Told { now: true, ..bench.revoked(MONITOR, "m") };
+    bench.hear(vec![at_once]);
+    let point = "MAD-01".parse().unwrap();
+    let heard = |bench: &Bench| bench.writer.rules.refused_at(&point);
+    let all: Vec<_> = ["m", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
+    assert_eq!(heard(&bench), all);
+    let last = bench.writer.rules.last_question(&point).unwrap();
+    assert!(!last.provisional && last.charge_point == point, "its engine is not revoked");
+    bench.restart();
+    assert_eq!(heard(&bench), all);
+    bench.hear(vec![bench.revoked(ENGINE, "e")]);
+    assert_eq!(bench.writer.rules.last_question(&point), None);
+}

@@ -32,6 +32,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::Broker(_)
         | Command::Copied(_)
         | Command::KeysTrusted
+        | Command::PeopleRevoked
         | Command::Identity { .. }
         | Command::Tick => None,
     }
@@ -199,6 +200,7 @@ impl World {
             | Command::Broker(Broker::Gap)
             | Command::Copied(_)
             | Command::KeysTrusted
+            | Command::PeopleRevoked
             | Command::Identity { .. }
             | Command::Tick => {}
         }

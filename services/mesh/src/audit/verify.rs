@@ -1,8 +1,8 @@
 //! Does the chain hold? Whoever reads the rows can tell, without trusting who keeps them.
 
 use super::hash;
+use crate::convert::hex;
 use evmesh_proto::{store::StoredAuditEntry, topics::AuditAnchor};
-use mesh::convert::hex;
 use prost::Message as _;
 use std::collections::BTreeMap;
 

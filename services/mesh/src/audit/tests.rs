@@ -1,7 +1,8 @@
 use super::*;
+use crate::{convert::hex, store::MemoryStore};
 use evmesh_proto::topics::{AuditAnchor, AuditAnchorType};
-use mesh::{convert::hex, store::MemoryStore};
 
+const PREFIX: &[u8] = b"audit/";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn at(seconds: u64) -> Now {
@@ -21,7 +22,7 @@ struct Kept {
 
 impl Kept {
     fn new() -> Self {
-        Self { chain: Chain::restore(None, DAY), disk: MemoryStore::new() }
+        Self { chain: Chain::restore(PREFIX, None, DAY), disk: MemoryStore::new() }
     }
 
     fn commit(&mut self, change: impl FnOnce(&mut Chain, &MemoryStore, &mut Batch)) {
@@ -35,8 +36,8 @@ impl Kept {
     }
 
     fn rows(&self) -> Vec<(u64, Vec<u8>)> {
-        let rows = self.disk.range(keys::AUDIT, keys::AUDIT, usize::MAX).unwrap();
-        rows.into_iter().map(|(key, record)| (keys::audit_number(&key).unwrap(), record)).collect()
+        let rows = self.disk.range(PREFIX, PREFIX, usize::MAX).unwrap();
+        rows.into_iter().map(|(key, record)| (number(PREFIX, &key).unwrap(), record)).collect()
     }
 
     fn entries(&self) -> Vec<StoredAuditEntry> {
@@ -80,7 +81,7 @@ fn what_was_changed_left_out_or_put_in_is_found() {
         let record = &mut rows[number as usize - 1].1;
         let mut entry = StoredAuditEntry::decode(record.as_slice()).unwrap();
         change(&mut entry);
-        *record = codec::encode(&entry);
+        *record = entry.encode_to_vec();
         kept.verify(&rows, &[])
     };
     assert_eq!(changed(3, |entry| entry.actor = "operator/eve".into()), Err(Misfit::Changed(4)));
@@ -192,7 +193,7 @@ fn what_is_too_old_goes_in_bites_and_the_chain_still_holds() {
     let mut cut = kept.rows();
     cut.remove(0);
     assert_eq!(kept.verify(&cut, &[]), Err(Misfit::Missing(old + 1)), "what was taken too early");
-    let another_start = Chain::restore(kept.chain.news().as_ref(), DAY);
+    let another_start = Chain::restore(PREFIX, kept.chain.news().as_ref(), DAY);
     assert_eq!(another_start.newest(), kept.chain.newest());
     kept.chain = another_start;
     kept.commit(|chain, disk, batch| chain.drop_old(at(2 * DAY.as_secs()).wall, disk, batch).unwrap());

@@ -1,0 +1,114 @@
+use super::*;
+use crate::Beginning;
+use domain::{Mono, Wall};
+use identity::Request;
+use mesh::store::MemoryStore;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const ROLE: &str = "charge-point/MAD-01/engine";
+const TOKEN: TokenHash = TokenHash([7; 32]);
+
+fn at(day: u64) -> Now {
+    let day = Duration::from_secs(day * 86_400);
+    Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
+}
+
+fn begun() -> (TempDir, Data) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Data::at(&folder.path().join("registry"));
+    let name = |name: &str| name.parse().unwrap();
+    let beginning = Beginning {
+        trust_domain: "madrid".parse().unwrap(),
+        central: name("main"),
+        admin: name("ana"),
+        hosts: vec![],
+    };
+    data.init(beginning, at(0).wall).unwrap();
+    (folder, data)
+}
+
+type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + Send>;
+
+/// A life: enrolled, asked again, renewed, revoked.
+fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
+    let (enrolling, renewing) = (asker.clone(), asker.clone());
+    let enrol = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
+        registry.certify(now, batch, Some(TOKEN), &enrolling).map(drop)
+    };
+    let again = enrol.clone();
+    let renew = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
+        registry.certify(now, batch, None, &renewing).map(drop)
+    };
+    vec![
+        (0, Box::new(|registry, now, batch| registry.create_token(now, batch, (TOKEN, ROLE.into(), vec![])))),
+        (0, Box::new(enrol)),
+        (0, Box::new(again)),
+        (1, Box::new(renew)),
+        (2, Box::new(|registry, now, batch| registry.revoke(now, batch, ROLE, false).map(drop))),
+    ]
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() {
+    let (_folder, data) = begun();
+    let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
+    for crash in 0..6 {
+        let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
+        owner.store.fail_after(crash);
+        let mut answered = owner.rules.enrolments.clone();
+        for (day, call) in life(&asker) {
+            let input: Input = Box::new(move |registry, now, step| {
+                call(registry, now, &mut step.batch).unwrap();
+            });
+            match owner.step(at(day), [input]) {
+                Ok(_) => answered = owner.rules.enrolments.clone(),
+                Err(_) => break,
+            }
+        }
+        let revoked = answered.get(ROLE).is_some_and(|enrolled| enrolled.is_revoked());
+        assert_eq!(revoked, crash >= 4, "{crash}");
+        let chain = storage::chain(&owner.store, ROLE).unwrap();
+        assert_eq!(chain.is_some(), answered.get(ROLE).is_some(), "{crash}");
+        let back = Registry::open(owner.store, &data).unwrap();
+        assert_eq!(back.rules.enrolments, answered, "{crash}");
+    }
+}
+
+#[test]
+fn a_store_is_of_its_network() {
+    let ((_one, data), (_two, other)) = (begun(), begun());
+    let store = Registry::open(MemoryStore::new(), &data).unwrap().store;
+    let store = Registry::open(store, &other).unwrap().store; // of the same name
+    let lisbon =
+        data.authority(Kind::Network).unwrap().trust_domain().to_string().replace("madrid", "lisbon");
+    let mut store = store;
+    let loaded = storage::load(&mut store, &data.store(), &lisbon.parse().unwrap());
+    assert!(matches!(loaded, Err(Error::OtherNetwork { .. })), "{loaded:?}");
+}
+
+#[test]
+fn what_was_done_is_in_the_audit_of_the_same_commit_and_the_chain_fits() {
+    use mesh::audit::Verifier;
+    let (_folder, data) = begun();
+    let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
+    let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
+    for (day, call) in life(&asker) {
+        let deed = Deed { method: format!("day {day}"), ..Deed::default() };
+        let input: Input = Box::new(move |registry, now, step| {
+            call(registry, now, &mut step.batch).unwrap();
+            registry.audit.came(deed, Ok(Some("")), now, &mut step.batch);
+        });
+        let commits = owner.store.commits();
+        owner.step(at(day), [input]).unwrap();
+        assert_eq!(owner.store.commits(), commits + 1);
+    }
+    let back = Registry::open(owner.store, &data).unwrap();
+    let asked = crate::audit::Asked::of(Default::default()).unwrap();
+    let page = asked.page(&back.store).unwrap();
+    let methods: Vec<_> = page.entries.iter().map(|entry| entry.method.as_str()).collect();
+    assert_eq!(methods, ["Issue", "day 0", "day 0", "day 0", "day 1", "day 2"]);
+    let mut verifier = Verifier::new(1, page.before_first_hash, "", &[]).unwrap();
+    page.entries.iter().for_each(|entry| verifier.take(entry.number as u64, &entry.record).unwrap());
+    assert_eq!(verifier.end(6, &page.newest_hash).unwrap().newest, 6);
+}
