@@ -105,7 +105,7 @@ fn authorization(instance: &str, driver: &str, manual: Option<&str>) -> Authoriz
 }
 
 fn start(driver: &str) -> StartManualSupplyRequest {
-    StartManualSupplyRequest { driver_id: driver.into(), request_id: "r1".into() }
+    StartManualSupplyRequest { driver_id: driver.into(), request_id: "r1".into(), ..Default::default() }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `evmesh registry`: who is who. By hand, without a server, here; what is asked of a server that runs is in `desk`.
 
+mod cards;
 mod desk;
 mod tokens;
 
@@ -63,6 +64,10 @@ enum Command {
 
     /// Who is enrolled, and until when.
     List(desk::List),
+
+    /// The cards by which drivers say who they are at charge points.
+    #[command(subcommand)]
+    Card(cards::Card),
 
     /// Takes back every certificate of somebody, and its tokens. It is for ever: enrolled again, it has another key.
     ///
@@ -188,6 +193,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Command::OperatorToken(token) => tokens::operator(token),
         Command::TokenKeys(data) => tokens::keys(data),
         Command::List(list) => desk::list(list).await,
+        Command::Card(card) => cards::run(card).await,
         Command::Revoke(revoke) => desk::revoke(revoke).await,
         Command::Renew(renew) => desk::renew(renew).await,
     }

@@ -30,6 +30,8 @@ pub enum Error {
          nobody knows who is revoked"
     )]
     Value { folder: PathBuf, what: &'static str, source: ValueError },
+    #[error("there are no random numbers for the key of the cards")]
+    Random(#[source] std::io::Error),
     #[error("the registry's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -41,7 +43,7 @@ impl Error {
             Self::Store(error) => error.needs_a_person(),
             Self::OtherNetwork { .. } | Self::Value { .. } => true,
             Self::Data(error) => matches!(error, DataError::OpenToOthers(_)),
-            Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Thread(_) => false,
+            Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Random(_) | Self::Thread(_) => false,
         }
     }
 }

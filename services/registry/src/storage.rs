@@ -6,6 +6,12 @@
 //! | `token/` + SHA-256 of its secret | `StoredEnrolmentToken` |
 //! | `identity/` + role | `StoredIdentity` |
 //! | `chain/` + role | its newest certificate and its authority's, in PEM |
+//! | `card-key` | 32 random bytes: the key of the cards' digests |
+//! | `card/` + id | `StoredRegisteredCard` |
+
+mod cards;
+
+pub(crate) use cards::{card_key, load_cards, write_card};
 
 use crate::error::{Error, ValueError};
 use domain::{

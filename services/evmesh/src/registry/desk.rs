@@ -25,7 +25,7 @@ use std::{
 
 /// Where the registry is.
 #[derive(Debug, clap::Args)]
-struct At {
+pub(super) struct At {
     /// The registry: HOST:PORT.
     #[arg(long, value_name = "ADDR", env = "EVMESH_REGISTRY", default_value = flags::REGISTRY)]
     registry: Address,
@@ -35,17 +35,17 @@ struct At {
 }
 
 impl At {
-    fn remote(&self) -> Result<Remote, Failure> {
+    pub(super) fn remote(&self) -> Result<Remote, Failure> {
         Ok(Remote::registry(&self.registry, &Peers::new(security(&self.security)?)))
     }
 }
 
 /// Sentences, or JSON.
 #[derive(Debug, clap::Args)]
-struct How {
+pub(super) struct How {
     /// Sentences for people, or one JSON document for scripts.
     #[arg(long, value_enum, default_value = "text")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ pub(crate) struct Enrol {
 /// A token has some 500 at most.
 const MAX_TOKEN_BYTES: u64 = 4096;
 
-fn client(remote: &Remote) -> RegistryServiceClient<Peer> {
+pub(super) fn client(remote: &Remote) -> RegistryServiceClient<Peer> {
     RegistryServiceClient::new(remote.peer.clone())
 }
 

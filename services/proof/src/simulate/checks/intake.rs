@@ -23,6 +23,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::RequestManualSupply { asked, .. }
         | Command::StopCharge { asked, .. } => of(asked),
         Command::Order { asked, .. } => of(asked),
+        Command::BlockCard { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
         | Command::MonitorGone { .. }
@@ -33,6 +34,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::Copied(_)
         | Command::KeysTrusted
         | Command::Identity { .. }
+        | Command::Cards(_)
         | Command::Tick => None,
     }
 }
@@ -46,6 +48,7 @@ fn gist(reply: &Reply) -> Result<String, Denial> {
             answer.as_ref().map(|Registered { epoch, .. }| format!("registered {epoch}"))
         }
         Reply::Reported(_, answer) => answer.as_ref().map(|_| "reported".into()),
+        Reply::CardBlocked(_, answer) => answer.as_ref().map(|_| "card blocked".into()),
     }
     .map_err(Denial::clone)
 }
@@ -200,6 +203,8 @@ impl World {
             | Command::Copied(_)
             | Command::KeysTrusted
             | Command::Identity { .. }
+            | Command::BlockCard { .. }
+            | Command::Cards(_)
             | Command::Tick => {}
         }
     }
