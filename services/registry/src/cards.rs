@@ -172,3 +172,6 @@ fn denied(why: Denied) -> Failure {
     };
     Failure::new(code, reason, why.to_string())
 }
+
+#[cfg(test)]
+mod tests;
