@@ -5,6 +5,16 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use std::{env, fs, path::PathBuf};
 
+/// The messages that have a card's number in them, or the key of the cards' digests.
+const SECRET: [&str; 6] = [
+    ".evmesh.chargepoint.v1.RequestManualSupplyRequest",
+    ".evmesh.engine.v1.StartManualSupplyRequest",
+    ".evmesh.registry.v1.AddCardRequest",
+    ".evmesh.registry.v1.BlockCardRequest",
+    ".evmesh.registry.v1.UnblockCardRequest",
+    ".evmesh.registry.v1.WatchIdentitiesResponse",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/evmesh");
     let files: Vec<PathBuf> = proto_files("proto/evmesh".into())?;
@@ -14,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("methods.rs"), methods(&descriptors))?;
     let mut config = prost_build::Config::new();
     config.enable_type_names(); // a message knows its descriptor
+    config.skip_debug(SECRET); // `secret.rs` shows them without it
     tonic_prost_build::configure().include_file("evmesh.rs").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -12,6 +12,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/evmesh.rs"));
 }
 
+mod secret;
+
 mod methods {
     include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 

@@ -224,6 +224,9 @@ pub struct Notification {
     /// had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Added by evmesh: `AUTH_OK`: the id of the card that was shown for it at the charge point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_id: Option<String>,
     /// Added by evmesh: the currency of `importe`, `importe_partial` and `amount_micros`, as its ISO 4217 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,

@@ -7,7 +7,7 @@ use tonic::Code;
 /// The denial as an error. Only what a retry can cure says when to retry.
 pub(crate) fn failure(denial: Denial) -> Failure {
     let (code, retry) = match denial.reason {
-        Reason::ChargePointUnknown | Reason::SessionUnknown => (Code::NotFound, false),
+        Reason::ChargePointUnknown | Reason::SessionUnknown | Reason::CardUnknown => (Code::NotFound, false),
         Reason::ChargePointDisconnected
         | Reason::ChargePointFaulted
         | Reason::ChargePointOutOfOrder
@@ -17,6 +17,10 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::PriceAboveMax
         | Reason::DriverBusy
         | Reason::DriverCoolingDown
+        | Reason::CardRequired
+        | Reason::CardsNotHeard
+        | Reason::CardBlocked
+        | Reason::CardExpired
         | Reason::EngineRefused
         | Reason::EngineSilent
         | Reason::ChargePointMismatch
@@ -27,7 +31,7 @@ pub(crate) fn failure(denial: Denial) -> Failure {
         | Reason::ChargeStopped => (Code::FailedPrecondition, false),
         Reason::RequestIdReused => (Code::InvalidArgument, false),
         Reason::RegistrationClosed => (Code::PermissionDenied, false),
-        Reason::TooManyAtAddress => (Code::ResourceExhausted, false),
+        Reason::TooManyAtAddress | Reason::TooManyCardsTried => (Code::ResourceExhausted, false),
         Reason::Overloaded => (Code::ResourceExhausted, true),
         Reason::MonitorAlreadyConnected | Reason::InstanceAlreadyConnected => (Code::Aborted, true),
         // The caller has to register again first: a retry of the same call cures nothing.

@@ -1,5 +1,7 @@
-//! What central hears of the registry: whom it has revoked. The stream is opened again whenever it ends; until it is,
+//! What central hears of the registry: whom it has revoked, and which cards there are. The stream is opened again whenever it ends; until it is,
 //! whoever was revoked before is refused all the same, from the store.
+
+mod cards;
 
 use crate::{events::Events, writer::Handle};
 use domain::{
@@ -94,7 +96,12 @@ impl Hearing {
         let (mut begins, mut heard) = (true, false);
         loop {
             let message = stream.message().await.map_err(Some).map_err(ended(heard))?;
-            let message = message.ok_or(None).map_err(ended(heard))?;
+            let mut message = message.ok_or(None).map_err(ended(heard))?;
+            if let Some((key, news)) = cards::told(&mut message)
+                && handle.cards_told(key, news).await.is_none()
+            {
+                return Ok(());
+            }
             let complete = message.complete;
             let Some(refusals) = handle.registry_told(news(message, begins)).await else {
                 return Ok(());
@@ -132,7 +139,7 @@ struct Ended {
 }
 
 fn news(message: WatchIdentitiesResponse, begins: bool) -> News {
-    let WatchIdentitiesResponse { identities, complete } = message;
+    let WatchIdentitiesResponse { identities, complete, .. } = message;
     News { begins, told: identities.into_iter().filter_map(told).collect(), complete }
 }
 
@@ -187,7 +194,7 @@ mod tests {
             identity("", vec![]),
             identity(&"r".repeat(513), vec![]),
         ];
-        let heard = news(WatchIdentitiesResponse { identities, complete: true }, false);
+        let heard = news(WatchIdentitiesResponse { identities, complete: true, ..Default::default() }, false);
         let told = |role: &str, serial: &str, newest| Told {
             role: role.into(),
             certificates: vec![(serial.into(), Wall(9_000))],

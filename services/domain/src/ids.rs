@@ -116,6 +116,10 @@ id!(
     Name
 );
 id!(
+    /// A card, by the name that is said of it: not the number that it shows.
+    CardId
+);
+id!(
     /// A caller's name for one mutation (AIP-155).
     RequestId
 );

@@ -3,6 +3,7 @@
 //! Time and ids come in, decisions go out. Nothing here does I/O, reads a clock or draws a random number, so that one
 //! test can drive the whole network. Deliberately absent: async, gRPC, Kafka, the store, logging.
 
+pub mod cards;
 pub mod context;
 pub mod energy;
 pub mod enrolment;
@@ -21,7 +22,9 @@ pub mod watchdog;
 
 pub use context::{Context, Trace};
 pub use energy::{Energy, Power};
-pub use ids::{ChargePointId, DriverId, InstanceId, MonitorId, Name, NetworkId, RequestId, SessionId};
+pub use ids::{
+    CardId, ChargePointId, DriverId, InstanceId, MonitorId, Name, NetworkId, RequestId, SessionId,
+};
 pub use money::{Currency, Money, Price};
 pub use supply_record::{Signature, SignatureTooLong, SupplyEnd, SupplyRecord, SupplyState};
 pub use text::Location;

@@ -1,6 +1,6 @@
 //! Central, as an engine calls it: for a supply asked for at the charge point itself.
 
-use domain::{ChargePointId, InstanceId, SessionId, supply::ManualRequest};
+use domain::{ChargePointId, InstanceId, SessionId, cards::CardNumber, supply::ManualRequest};
 use evmesh_proto::chargepoint::{
     RequestManualSupplyRequest, charge_point_service_client::ChargePointServiceClient,
 };
@@ -13,16 +13,17 @@ pub(crate) struct Central(pub(crate) Peer);
 impl Central {
     pub(crate) async fn request_supply(
         &self,
-        charge_point: &ChargePointId,
-        instance: &InstanceId,
+        (charge_point, instance): (&ChargePointId, &InstanceId),
         request: &ManualRequest,
+        card: Option<CardNumber>,
         deadline: Option<Deadline>,
     ) -> Result<SessionId, Status> {
         let message = RequestManualSupplyRequest {
             charge_point_id: charge_point.to_string(),
             instance_id: instance.to_string(),
-            driver_id: request.driver.to_string(),
+            driver_id: request.driver.as_ref().map(ToString::to_string).unwrap_or_default(),
             request_id: request.id.to_string(),
+            card: card.map(|number| number.reveal()).unwrap_or_default(),
         };
         let call = with_request_id(Request::new(message), request.id.as_str());
         let answer = ChargePointServiceClient::new(self.0.with_deadline(deadline))

@@ -31,6 +31,7 @@ pub mod telemetry;
 pub mod wire;
 
 pub use error::Error;
+pub use manual::Shown;
 pub use options::{Options, PlugIn};
 pub use point::Point;
 pub use seal::TelemetryForm;

@@ -1,8 +1,11 @@
 //! The charge point's screen and buttons: its meter, its state, its last ticket, and the messages, errors first.
 
-use crate::{Point, panel_api::INJECTED};
+mod card;
+
+use crate::{Point, Shown, panel_api::INJECTED};
+use card::Reading;
 use domain::{
-    DriverId, SupplyEnd, SupplyRecord, SupplyState,
+    SupplyEnd, SupplyRecord, SupplyState,
     supply::{Act, Obstacle, View},
 };
 use mesh::observability::LogRing;
@@ -18,7 +21,7 @@ use ratatui::{
 use tokio::{sync::watch, task::JoinHandle};
 use ui::KeyCode;
 
-const KEYS: &str = "p plug in   u unplug   m supply here (guest)   f fault   r repair   q quit";
+const KEYS: &str = "p plug in   u unplug   m guest   c card   f fault   r repair   q quit";
 
 /// What the screen shows, and the point that its buttons act on.
 #[derive(Debug)]
@@ -27,19 +30,21 @@ pub struct Panel {
     view: watch::Receiver<View>,
     log: LogRing,
     asking: Option<JoinHandle<()>>,
+    /// A card's number is being typed: by hand, or by a reader that types.
+    card: Option<Reading>,
 }
 
 impl Panel {
     /// The panel of this charge point, with the messages of this log.
     pub fn new(point: Point, log: LogRing) -> Self {
-        Self { view: point.watch(), point, log, asking: None }
+        Self { view: point.watch(), point, log, asking: None, card: None }
     }
 }
 
 impl ui::Panel for Panel {
     fn draw(&self, frame: &mut Frame<'_>, area: Rect) {
         let log = self.log.timed(usize::from(area.height));
-        draw(frame, area, self.point.charge_point().as_str(), &self.view.borrow(), log);
+        draw(frame, area, self.point.charge_point().as_str(), &self.view.borrow(), self.card.as_ref(), log);
     }
 
     async fn changed(&mut self) {
@@ -48,15 +53,23 @@ impl ui::Panel for Panel {
 
     /// Central may take seconds to answer: one manual supply is asked for at a time, beside the picture.
     async fn press(&mut self, key: KeyCode) {
+        if let Some(mut reading) = self.card.take() {
+            match reading.press(key) {
+                card::Read::On => self.card = Some(reading),
+                card::Read::Given(number) => self.ask(Shown::Card(number)),
+                card::Read::Wrong(why) => tracing::warn!("no supply here: a card's number {why}"),
+                card::Read::Nothing => {}
+            }
+            return;
+        }
         let act = match key {
             KeyCode::Char('p') => Act::PlugIn,
             KeyCode::Char('u') => Act::Unplug,
             KeyCode::Char('f') => Act::Break(INJECTED.to_owned()),
             KeyCode::Char('r') => Act::Repair,
-            KeyCode::Char('m') => {
-                if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
-                    self.asking = Some(tokio::spawn(manual(self.point.clone())));
-                }
+            KeyCode::Char('m') => return self.ask(Shown::Guest),
+            KeyCode::Char('c') => {
+                self.card = Some(Reading::default());
                 return;
             }
             _ => return, // the other keys of a keyboard do nothing
@@ -67,8 +80,16 @@ impl ui::Panel for Panel {
     }
 }
 
-async fn manual(point: Point) {
-    if let Err(status) = point.start_manual(DriverId::guest(), None, None).await {
+impl Panel {
+    fn ask(&mut self, shown: Shown) {
+        if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.asking = Some(tokio::spawn(manual(self.point.clone(), shown)));
+        }
+    }
+}
+
+async fn manual(point: Point, shown: Shown) {
+    if let Err(status) = point.start_manual(shown, None, None).await {
         tracing::warn!("no supply here: {}", status.message());
     }
 }
@@ -78,6 +99,7 @@ fn draw(
     area: Rect,
     charge_point: &str,
     view: &View,
+    card: Option<&Reading>,
     log: Vec<(tracing::Level, String)>,
 ) {
     let [facts, messages] = Layout::vertical([Length(10), Min(3)]).areas(area);
@@ -96,7 +118,7 @@ fn draw(
         Line::raw(around),
         Line::default(),
         ticket(view.last.as_ref()),
-        Line::styled(KEYS, Color::DarkGray),
+        card.map_or_else(|| Line::styled(KEYS, Color::DarkGray), Reading::line),
     ];
     frame.render_widget(ui::tile(format!(" charge point {charge_point} "), lines), facts);
     frame.render_widget(ui::messages(log), messages);
@@ -173,7 +195,7 @@ mod tests {
     fn painted(view: &View) -> String {
         let log = vec![(tracing::Level::WARN, "smoke".to_owned())];
         let mut terminal = Terminal::new(TestBackend::new(80, 20)).unwrap();
-        terminal.draw(|frame| draw(frame, frame.area(), "MAD-01", view, log)).unwrap();
+        terminal.draw(|frame| draw(frame, frame.area(), "MAD-01", view, None, log)).unwrap();
         terminal.backend().to_string()
     }
 

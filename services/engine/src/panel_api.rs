@@ -1,10 +1,7 @@
 //! `EnginePanelService`: what a person does at the charge point, from a shell.
 
-use crate::{Point, convert};
-use domain::{
-    DriverId,
-    supply::{Act, View},
-};
+use crate::{Point, Shown, convert};
+use domain::supply::{Act, View};
 use evmesh_proto::engine::{self as proto, engine_panel_service_server::EnginePanelService};
 use mesh::{
     convert::reason,
@@ -63,15 +60,20 @@ impl EnginePanelService for PanelApi {
         self.check(&request)?;
         let deadline = Deadline::of(&request);
         let request = request.into_inner();
-        let driver = match request.driver_id.as_str() {
-            "" => DriverId::guest(),
-            driver => parse("driver_id", driver)?,
+        let shown = match (request.driver_id.as_str(), request.card.as_str()) {
+            ("", "") => Shown::Guest,
+            (driver, "") => Shown::Driver(parse("driver_id", driver)?),
+            ("", card) => Shown::Card(parse("card", card)?),
+            (_, _) => {
+                let problem = "must not come with a driver_id: it says whose it is";
+                return Err(Failure::invalid("card", problem).into());
+            }
         };
         let request_id = match request.request_id.as_str() {
             "" => None,
             id => Some(parse("request_id", id)?),
         };
-        let (session, view) = self.0.start_manual(driver, request_id, deadline).await?;
+        let (session, view) = self.0.start_manual(shown, request_id, deadline).await?;
         let (session_id, panel) = (session.to_string(), self.panel(&view));
         Ok(Response::new(proto::StartManualSupplyResponse { session_id, panel }))
     }

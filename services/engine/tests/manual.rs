@@ -76,6 +76,7 @@ impl ChargePointService for Central {
             EngineServiceClient::new(Peers::default().peer(&engine, Expected::Anyone, CALL_TIMEOUT));
         let driver = match request.driver_id.as_str() {
             "another" => "ana",
+            "" if !request.card.is_empty() => "ana",
             driver => driver,
         };
         let authorize = authorization(&request.instance_id, driver, Some(&request.request_id));
@@ -104,8 +105,12 @@ fn authorization(instance: &str, driver: &str, manual: Option<&str>) -> Authoriz
     }
 }
 
+fn show(card: &str) -> StartManualSupplyRequest {
+    StartManualSupplyRequest { request_id: "r1".into(), card: card.into(), ..Default::default() }
+}
+
 fn start(driver: &str) -> StartManualSupplyRequest {
-    StartManualSupplyRequest { driver_id: driver.into(), request_id: "r1".into() }
+    StartManualSupplyRequest { driver_id: driver.into(), request_id: "r1".into(), ..Default::default() }
 }
 
 #[tokio::test]
@@ -144,6 +149,14 @@ async fn central_decides_and_calls_back() {
     let invalid = engine.central().authorize_supply(unnamed).await.unwrap_err();
     assert_eq!((invalid.code(), reason(&invalid).as_deref()), (Code::InvalidArgument, Some("INVALID_FIELD")));
 
+    for wrong in
+        [show("04:A1:B2"), StartManualSupplyRequest { driver_id: "101".into(), ..show("04:A1:B2:C3") }]
+    {
+        let invalid = engine.panel().start_manual_supply(wrong).await.unwrap_err();
+        assert_eq!(reason(&invalid).as_deref(), Some("INVALID_FIELD"));
+        assert!(!invalid.message().contains("A1"), "{invalid}");
+    }
+
     let granted = engine.panel().start_manual_supply(start("")).await.unwrap().into_inner();
     assert_eq!(granted.session_id, "s1");
     let current = granted.panel.unwrap().current.unwrap();
@@ -156,6 +169,30 @@ async fn central_decides_and_calls_back() {
     let busy = engine.panel().start_manual_supply(start("")).await.unwrap_err();
     assert_eq!(reason(&busy).as_deref(), Some("CHARGE_POINT_BUSY"));
     engine.supplying("s1", 1).await;
+    engine.stop().await;
+    stop.start();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_card_is_passed_on_and_central_says_whose_it_is() {
+    let folder = tempdir().unwrap();
+    let (known, engine_address) = watch::channel(None);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let listener = Listener::bind(([127, 0, 0, 1], 0), "central", &Security::default()).await.unwrap();
+    let central = Address::from(listener.local_addr());
+    let stop = Shutdown::new();
+    let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });
+    let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+
+    let engine = Engine::start(Options { central, ..options(folder.path(), no_kafka()) }).await;
+    known.send_replace(Some(Address::from(engine.address)));
+    let _monitor = engine.attended(1).await;
+    let granted = engine.panel().start_manual_supply(show("04:a1:b2:c3")).await.unwrap().into_inner();
+    assert_eq!(granted.panel.unwrap().current.unwrap().driver_id, "ana");
+    let request = asked.lock().unwrap().last().cloned().unwrap();
+    assert_eq!((request.card.as_str(), request.driver_id.as_str()), ("04A1B2C3", ""));
     engine.stop().await;
     stop.start();
     serving.await.unwrap().unwrap();

@@ -11,9 +11,11 @@ use crate::{
     tables,
 };
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
-use domain::DriverId;
+use domain::{CardId, DriverId};
 use evmesh_proto::{
-    driver::{ListTicketsRequest, StopChargeRequest, driver_service_client::DriverServiceClient},
+    driver::{
+        BlockCardRequest, ListTicketsRequest, StopChargeRequest, driver_service_client::DriverServiceClient,
+    },
     network::Session,
 };
 use mesh::{
@@ -80,6 +82,16 @@ pub(crate) enum Ask {
         output: Format,
     },
 
+    /// Makes a card of the driver's good for nothing at once; what runs by it goes on ('evmesh driver stop').
+    BlockCard {
+        /// Its id, as AUTH_OK and the session that it was shown for have it.
+        #[arg(value_name = "CARD_ID")]
+        card: CardId,
+
+        #[command(flatten)]
+        who: Who,
+    },
+
     /// Keeps a token, read from stdin, as the driver's identity.
     ///
     /// Its folder has to have the network's core.pem; the token is put beside it (token, for its owner alone). It comes
@@ -120,6 +132,7 @@ pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
         match ask {
             Ask::Stop { who, output } => stop(&who, output).await,
             Ask::Tickets { who, limit, output } => tickets(&who, limit, output).await,
+            Ask::BlockCard { card, who } => block(&who, &card).await,
             Ask::Login { identity } => {
                 login::keep(&identity, "a driver", |role| matches!(role, Role::Driver(_)))
             }
@@ -155,6 +168,15 @@ fn stopping(session: &Session, who: &Who) -> String {
         "the charge of driver {driver} at {at} is being stopped, {energy} so far; its ticket will be in 'evmesh driver \
          tickets --driver {driver} --central {central}'"
     )
+}
+
+async fn block(who: &Who, card: &CardId) -> Result<(), Failure> {
+    let (central, mut client) = who.central()?;
+    let request = BlockCardRequest { driver_id: who.driver.to_string(), card_id: card.to_string() };
+    central.answer(central.waited(client.block_card(request)).await)?;
+    output::line(&format!(
+        "{card} is blocked, until an admin makes it good again ('evmesh registry card unblock')"
+    ))
 }
 
 async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {

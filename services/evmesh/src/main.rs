@@ -4,6 +4,7 @@
 //! opens its store before it runs, so that whatever is wrong is one sentence at once), and turns the end into an exit
 //! code. Only here do services meet in one process.
 
+mod card_number;
 mod check;
 mod cli;
 mod completions;

@@ -1,6 +1,7 @@
 //! `evmesh point`: what a person does at a charge point, from a shell.
 
 use crate::{
+    card_number,
     exit::Failure,
     json,
     output::{self, Output},
@@ -16,6 +17,7 @@ use mesh::{
     Shutdown,
     grpc::{Address, SecurityOptions},
 };
+use std::path::PathBuf;
 use tonic::Status;
 
 /// What a person does at a charge point: plug in, unplug, ask for a supply, break it, mend it, look at its screen.
@@ -57,6 +59,11 @@ enum Command {
         /// Whose supply it is; without it, a guest's (INVITADO).
         #[arg(long, value_name = "ID")]
         driver: Option<DriverId>,
+
+        /// Shows a card: its number is the first line of this file; of '-', of standard input. Where central asks for
+        /// identities, this says whose the supply is, and '--driver' does not.
+        #[arg(long, value_name = "FILE", conflicts_with = "driver")]
+        card: Option<PathBuf>,
     },
 
     /// Breaks the charge point: a running supply ends with AVERIADO, new ones are refused.
@@ -75,9 +82,14 @@ enum Command {
 
 /// Does it, and prints the panel.
 pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Failure> {
+    // Before anything is waited for: somebody may type it.
+    let card = match &options.command {
+        Command::Supply { card: Some(file), .. } => card_number::read(file)?.reveal(),
+        _ => String::new(),
+    };
     let remote = Remote::engine(&options.engine, security(&options.security)?);
     let panel = tokio::select! {
-        panel = remote.waited(act(&remote, options.command)) => panel.map_err(|status| remote.failed(&status))?,
+        panel = remote.waited(act(&remote, options.command, card)) => panel.map_err(|status| remote.failed(&status))?,
         () = shutdown.started() => return Ok(()),
     };
     let panel = panel.unwrap_or_default();
@@ -87,14 +99,14 @@ pub(crate) async fn run(options: Options, shutdown: Shutdown) -> Result<(), Fail
     }
 }
 
-async fn act(remote: &Remote, command: Command) -> Result<Option<Panel>, Status> {
+async fn act(remote: &Remote, command: Command, card: String) -> Result<Option<Panel>, Status> {
     let mut engine = EnginePanelServiceClient::new(remote.peer.clone());
     Ok(match command {
         Command::Plug => engine.plug_in(PlugInRequest {}).await?.into_inner().panel,
         Command::Unplug => engine.unplug(UnplugRequest {}).await?.into_inner().panel,
-        Command::Supply { driver } => {
+        Command::Supply { driver, .. } => {
             let driver_id = driver.map(|driver| driver.to_string()).unwrap_or_default();
-            let supply = order(|request_id| StartManualSupplyRequest { driver_id, request_id });
+            let supply = order(|request_id| StartManualSupplyRequest { driver_id, request_id, card });
             engine.start_manual_supply(supply).await?.into_inner().panel
         }
         Command::Fault { reason } => {

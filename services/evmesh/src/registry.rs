@@ -1,6 +1,7 @@
 //! `evmesh registry`: who is who. By hand, without a server, here; what is asked of a server that runs is in `desk`.
 
 mod audit;
+mod cards;
 mod desk;
 mod tokens;
 
@@ -65,6 +66,10 @@ enum Command {
 
     /// Who is enrolled, and until when.
     List(desk::List),
+
+    /// The cards by which drivers say who they are at charge points.
+    #[command(subcommand)]
+    Card(cards::Card),
 
     /// Takes back every certificate of somebody, and its tokens. It is for ever: enrolled again, it has another key.
     ///
@@ -193,6 +198,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Command::OperatorToken(token) => tokens::operator(token),
         Command::TokenKeys(data) => tokens::keys(data),
         Command::List(list) => desk::list(list).await,
+        Command::Card(card) => cards::run(card).await,
         Command::Revoke(revoke) => desk::revoke(revoke).await,
         Command::Audit(audit) => audit::run(audit).await,
         Command::Renew(renew) => desk::renew(renew).await,

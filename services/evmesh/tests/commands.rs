@@ -160,6 +160,7 @@ fn a_supply_asked_for_in_an_engines_name_is_refused_and_one_asked_for_there_is_g
             instance_id: state.instance_id,
             driver_id: "42".into(),
             request_id: "once".into(),
+            card: String::new(),
         };
         let mut central = ChargePointServiceClient::connect(central).await.unwrap();
         central.request_manual_supply(request).await.unwrap_err()

@@ -7,9 +7,11 @@
 //! - [`token`]: who somebody is by a word of an identity provider's, or of the registry's;
 //! - [`Credentials`]: a role's own identity, how it proves it, and how it has the far side prove its own;
 //! - [`SealingSecret`], [`SealingKey`]: what a charge point tells on a topic, sealed;
+//! - [`CardKey`]: by which cards' numbers are looked up, and not kept;
 //! - [`permissions`]: the one table of who may call which method, and in whose name.
 
 mod authority;
+mod card;
 mod certificate;
 mod credentials;
 mod enrolment_token;
@@ -27,6 +29,7 @@ pub use authority::{
     AUTHORITY_LIFETIME, Authority, AuthorityError, GivenOut, Issued, Kind, LEEWAY, are_authorities,
     given_out, is_for, named_in,
 };
+pub use card::CardKey;
 pub use certificate::{Certified, Misnamed};
 pub use credentials::{Credentials, Shows, UnusableIdentity};
 pub use enrolment_token::{EnrolmentToken, InvalidEnrolmentToken, Secret, fingerprint, sha256};

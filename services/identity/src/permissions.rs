@@ -146,6 +146,8 @@ pub fn row(method: Method) -> Row {
         Method::DriverRequestCharge => of_driver(&[Driver, Bridge]),
         // An operator has `EndSession`, which says who ended it.
         Method::DriverStopCharge => of_driver(&[Driver]),
+        // An admin blocks it at the registry.
+        Method::DriverBlockCard => of_driver(&[Driver]),
         Method::DriverGetSession
         | Method::DriverListSessions
         | Method::DriverWatchSession
@@ -202,7 +204,12 @@ pub fn row(method: Method) -> Row {
         | Method::RegistryRevokeIdentity
         | Method::RegistryListIdentities
         | Method::RegistryListAuditEntries => of_any(&[Admin]),
-        // It refuses them to everybody who calls it.
+        // Says who is billed for what is shown at a charge point.
+        Method::RegistryAddCard
+        | Method::RegistryListCards
+        | Method::RegistryBlockCard
+        | Method::RegistryUnblockCard => of_any(&[Admin]),
+        // It refuses them to everybody who calls it, and looks cards up.
         Method::RegistryWatchIdentities => of_any(&[Central]),
     }
 }

@@ -33,6 +33,8 @@ pub enum Error {
     Value { folder: PathBuf, what: &'static str, source: ValueError },
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error("there are no random numbers for the key of the cards")]
+    Random(#[source] std::io::Error),
     #[error("the registry's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -45,7 +47,7 @@ impl Error {
             Self::Audit(AuditError::Store(error)) => error.needs_a_person(),
             Self::OtherNetwork { .. } | Self::Value { .. } | Self::Audit(AuditError::Number) => true,
             Self::Data(error) => matches!(error, DataError::OpenToOthers(_)),
-            Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Thread(_) => false,
+            Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Random(_) | Self::Thread(_) => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod api;
 mod applicant;
 mod audit;
+mod cards;
 mod data;
 mod error;
 mod options;

@@ -1,6 +1,6 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, audit::Audit, storage};
+use crate::{Data, Error, audit::Audit, cards::Cards, storage};
 use domain::{
     Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
@@ -34,6 +34,7 @@ pub struct Registry {
     core: String,
     /// Those of the network's: more than one while it is followed by another.
     network: String,
+    pub(crate) cards: Cards,
     /// Who has changed, of those whom others refuse: once it is on disk.
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
@@ -110,10 +111,11 @@ impl Registry {
         let authority = data.authority(Kind::Network)?;
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
+        let cards = Cards::open(&mut store, &data.store())?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data, unwritten) = (Audit::open(&store, &data.store())?, data.clone(), Vec::new());
         let mut rules =
-            Self { enrolments, limits, authority, core, network, changes, unwritten, data, audit };
+            Self { enrolments, limits, authority, core, network, cards, changes, unwritten, data, audit };
         let (now, mut step) = (mesh::now(), Step { batch: Batch::default(), effects: Vec::new() });
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
         rules.take_in_issued(now, &mut step.batch);
@@ -351,10 +353,12 @@ impl Office {
         let input: Input = Box::new(move |registry, now, step| {
             let decided = decide(registry, now, &mut step.batch);
             let (changed, changes) = (std::mem::take(&mut registry.unwritten), registry.changes.clone());
+            let tell_cards = registry.cards.tell();
             step.effects.push(Box::new(move |store| {
                 for role in changed {
                     let _ = changes.send(role); // nobody may follow
                 }
+                tell_cards();
                 let answer = match decided {
                     Ok(decided) => Ok(read(decided, store)?),
                     Err(failure) => Err(failure),

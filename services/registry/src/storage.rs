@@ -7,6 +7,12 @@
 //! | `identity/` + role | `StoredIdentity` |
 //! | `chain/` + role | its newest certificate and its authority's, in PEM |
 //! | `audit/` + number, big-endian | `StoredAuditEntry` |
+//! | `card-key` | 32 random bytes: the key of the cards' digests |
+//! | `card/` + id | `StoredRegisteredCard` |
+
+mod cards;
+
+pub(crate) use cards::{card_key, load_cards, write_card};
 
 use crate::error::{Error, ValueError};
 use domain::{

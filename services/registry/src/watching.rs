@@ -3,6 +3,10 @@
 //! What is sent is read when it is sent, so that nobody is told what is over. Who follows and takes nothing holds up
 //! nobody: behind [`CHANGES`](crate::owner::CHANGES) changes it has to begin anew.
 
+mod cards;
+
+pub(crate) use cards::WatchingCards;
+
 use crate::{owner::Office, view::shown};
 use domain::enrolment::{Enrolments, RolePath};
 use evmesh_proto::registry::WatchIdentitiesResponse;
@@ -52,7 +56,7 @@ impl Watching {
             let one = |role: &RolePath| Some(shown(role, rules.enrolments().get(role)?, now.wall));
             Ok(roles.iter().filter_map(one).collect())
         });
-        Ok(WatchIdentitiesResponse { identities: read.await?, complete: true })
+        Ok(WatchIdentitiesResponse { identities: read.await?, complete: true, ..Default::default() })
     }
 
     /// Who has changed; nobody for so long: nobody.

@@ -7,12 +7,12 @@ use super::{
     requests::{Arrived, new_session_id},
 };
 use crate::writer::Handle;
-use domain::DriverId;
+use domain::cards::held::Shown;
 use domain::network::{Asked, Command, Method, Registered, Registration};
 use evmesh_proto::chargepoint::{self as proto, charge_point_service_server::ChargePointService};
 use mesh::{
     convert,
-    grpc::{Address, StreamShare, parse},
+    grpc::{Address, Failure, StreamShare, parse},
 };
 use std::time::Duration;
 use tonic::{Request, Response, Status, Streaming};
@@ -22,6 +22,24 @@ pub(crate) struct ChargePoints {
     pub(crate) handle: Handle,
     pub(crate) report_interval: Duration,
     pub(crate) reporting: Reporting,
+}
+
+impl ChargePoints {
+    /// What says whose a supply is. Of a card's number nothing is left in the message but what it is looked up by, so
+    /// that the request's digest, which is kept, says nothing of the number.
+    fn shown(&self, message: &mut proto::RequestManualSupplyRequest) -> Result<Shown, Failure> {
+        let number = std::mem::take(&mut message.card);
+        match (message.driver_id.as_str(), number.as_str()) {
+            ("", "") => Ok(Shown::Guest),
+            ("", number) => {
+                let hash = self.handle.card(&parse("card", number)?);
+                message.card = hash.map(|hash| convert::hex(&hash.0)).unwrap_or_default();
+                Ok(Shown::Card(hash))
+            }
+            (id, "") => Ok(Shown::Driver(parse("driver_id", id)?)),
+            (_, _) => Err(Failure::invalid("card", "must not come with a driver_id: it says whose it is")),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -73,11 +91,8 @@ impl ChargePointService for ChargePoints {
         let (arrived, mut message) = Arrived::take(request);
         let charge_point = arrived.charge_point(&message.charge_point_id)?;
         let instance = parse("instance_id", &message.instance_id)?;
-        let driver = match message.driver_id.as_str() {
-            "" => DriverId::guest(),
-            id => parse("driver_id", id)?,
-        };
         let request_id = std::mem::take(&mut message.request_id);
+        let shown = self.shown(&mut message)?;
         let mutation =
             arrived.mutation(Method::RequestManualSupply, charge_point.as_str(), &request_id, &message)?;
         let ask = |token| Command::RequestManualSupply {
@@ -85,7 +100,7 @@ impl ChargePointService for ChargePoints {
             session: new_session_id(),
             charge_point,
             instance,
-            driver,
+            shown,
         };
         let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::RequestManualSupplyResponse { session: Some(view::session(&session)) }))

@@ -7,7 +7,7 @@ use super::{
     requests::{Arrived, new_session_id},
 };
 use crate::{old_requests::OldRequests, store::Filter, writer::Handle};
-use domain::network::{Command, Method, Session, Status as PointStatus, Target};
+use domain::network::{Asked, Command, Method, Session, Status as PointStatus, Target};
 use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -107,6 +107,19 @@ impl DriverService for Drivers {
         let ask = |token| Command::StopCharge { asked: mutation.asked(token), driver, session };
         let session = self.handle.ask(ask).await?;
         Ok(Response::new(proto::StopChargeResponse { session: Some(view::session(&session)) }))
+    }
+
+    async fn block_card(
+        &self,
+        request: Request<proto::BlockCardRequest>,
+    ) -> Result<Response<proto::BlockCardResponse>, Status> {
+        let (arrived, message) = Arrived::take(request);
+        let driver = arrived.driver(&message.driver_id)?;
+        let card = parse("card_id", &message.card_id)?;
+        let context = arrived.context(driver.as_str());
+        let block = |token| Command::BlockCard { asked: Asked::once(token, context), driver, card };
+        self.handle.ask(block).await?;
+        Ok(Response::new(proto::BlockCardResponse {}))
     }
 
     async fn get_session(

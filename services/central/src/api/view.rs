@@ -29,6 +29,7 @@ pub fn session(session: &Session) -> network::Session {
         ticket: ticket(session),
         trouble: session.trouble().to_owned(),
         review: session.review().map(|reported| reported.doubt.clone()).unwrap_or_default(),
+        card_id: session.card.as_ref().map(ToString::to_string).unwrap_or_default(),
         reported_energy_wh: session.review().map_or(0, |reported| reported.energy.wh()),
     }
 }

@@ -173,6 +173,8 @@ impl Progress {
             codec::charge_point(&value).map(|_| self.batch.put(key.clone(), value))
         } else if key.starts_with(keys::REVOKED) {
             codec::revoked(&value).map(|_| self.batch.put(key.clone(), value))
+        } else if key.starts_with(keys::CARD_BLOCKS) {
+            codec::card_block(&value).map(|_| self.batch.put(key.clone(), value))
         } else {
             codec::answered(&value).map(|_| self.batch.put(key.clone(), value))
         };

@@ -22,7 +22,7 @@ pub(crate) fn notification(notice: &Notice) -> Notification {
         ..Notification::default()
     };
     match kind {
-        NoticeKind::Authorized => {}
+        NoticeKind::Authorized { card } => message.card_id = card.as_ref().map(ToString::to_string),
         NoticeKind::Denied(denial) => {
             message.kind = NotificationType::Denied;
             message.code = Some(denial.reason.as_str().to_owned());
@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn each_notice_has_the_seeds_fields() {
         let (energy, amount) = (Energy::from_wh(1500), Money { currency: Currency::EUR, micros: 450_000 });
-        assert_eq!(told(NoticeKind::Authorized), with(json!({"type": "AUTH_OK"})));
+        let by = |card: Option<&str>| NoticeKind::Authorized { card: card.map(|id| id.parse().unwrap()) };
+        assert_eq!(told(by(None)), with(json!({"type": "AUTH_OK"})));
+        assert_eq!(told(by(Some("card-1"))), with(json!({"type": "AUTH_OK", "card_id": "card-1"})));
         let denial = Denial::new(Reason::ChargePointBusy, "MAD-01 is in use");
         assert_eq!(
             told(NoticeKind::Denied(denial)),

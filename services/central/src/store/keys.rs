@@ -15,12 +15,15 @@
 //! | `o` | number, 8 bytes big-endian | `StoredMessage` for a driver, not delivered yet |
 //! | `l` | number, 8 bytes big-endian | `StoredMessage` that is a dead letter, not delivered yet |
 //! | `i` | path of a SPIFFE name | `StoredRevoked` |
+//! | `q` | card | `StoredCard` |
+//! | `x` | card | `StoredCardBlock` |
+//! | `u` | – | 32 bytes: the registry's key, by which cards are looked up |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
 //! | `h` | number, 8 bytes big-endian | `StoredAuditEntry` |
 //! | `j` | the first one's version, 8 bytes big-endian | `StoredMarks`: rows that the changelog lacks |
 
-use domain::{ChargePointId, DriverId, SessionId, Wall};
+use domain::{CardId, ChargePointId, DriverId, SessionId, Wall};
 use mesh::convert::hex;
 
 /// Two kinds of rows, each in order.
@@ -43,15 +46,18 @@ pub const ANSWERS: &[u8] = b"r";
 const NOTIFICATIONS: &[u8] = b"o";
 const DEAD_LETTERS: &[u8] = b"l";
 pub const REVOKED: &[u8] = b"i";
+pub const CARDS: &[u8] = b"q";
+pub const CARD_BLOCKS: &[u8] = b"x";
+pub const CARD_KEY: &[u8] = b"u";
 pub const OFFSETS: &[u8] = b"k";
 pub(crate) const SEALING_SECRET: &[u8] = b"t";
 pub(crate) const AUDIT: &[u8] = b"h";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
-pub(crate) const LOGGED: [&[u8]; 5] = [SIGNING_KEYS, CHARGE_POINTS, REVOKED, ANSWERS, SESSIONS];
+pub(crate) const LOGGED: [&[u8]; 6] = [SIGNING_KEYS, CHARGE_POINTS, REVOKED, CARD_BLOCKS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 14] = [
+pub(crate) const ALL: [&[u8]; 17] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
@@ -63,6 +69,9 @@ pub(crate) const ALL: [&[u8]; 14] = [
     NOTIFICATIONS,
     DEAD_LETTERS,
     REVOKED,
+    CARDS,
+    CARD_BLOCKS,
+    CARD_KEY,
     OFFSETS,
     AUDIT,
     MARKS,
@@ -146,6 +155,14 @@ pub(crate) fn row_number(key: &[u8]) -> Option<u64> {
 
 pub(crate) fn revoked(role: &str) -> Vec<u8> {
     join(&[REVOKED, role.as_bytes()])
+}
+
+pub(crate) fn card(id: &CardId) -> Vec<u8> {
+    join(&[CARDS, id.as_str().as_bytes()])
+}
+
+pub(crate) fn card_block(id: &CardId) -> Vec<u8> {
+    join(&[CARD_BLOCKS, id.as_str().as_bytes()])
 }
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {

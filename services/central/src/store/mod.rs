@@ -1,5 +1,6 @@
 //! What is on central's disk: the keys, the values between bytes and the domain, and what is read back.
 
+mod cards;
 pub mod codec;
 mod history;
 pub mod keys;
@@ -11,6 +12,7 @@ mod rows;
 mod signing_keys;
 mod state;
 
+pub(crate) use cards::{card_key, put_card_key, put_cards};
 pub(crate) use history::StoreArchive;
 pub(crate) use history::stored_session;
 pub use history::{Filter, Part, Snapshot};

@@ -1,6 +1,6 @@
 //! The rules' state on disk: what they start from, and how a session is written.
 
-use super::{codec, history, keys, pages::each};
+use super::{cards::cards, codec, history, keys, pages::each};
 use crate::{Error, error::Unreadable};
 use domain::network::{Facts, Session, Stored};
 use mesh::store::{Batch, Store};
@@ -22,6 +22,7 @@ pub(crate) fn stored(store: &dyn Store) -> Result<Stored, Error> {
         stored.answers.push(codec::answered(value)?);
         Ok(())
     })?;
+    stored.cards = cards(store)?;
     Ok(stored)
 }
 

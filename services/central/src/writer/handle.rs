@@ -1,16 +1,22 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, Refusals, Writer, outlet::Outlet, refused::Refused, waiting::Awaited};
+use super::{
+    Input, Refusals, Writer, card_keys::CardKeys, outlet::Outlet, refused::Refused, waiting::Awaited,
+};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
     denial,
     store::{Snapshot, codec::KnownKey},
 };
-use domain::SessionId;
 use domain::network::{Command, Deed, Denial, Session, Token};
 use domain::revocations::News;
+use domain::{
+    SessionId,
+    cards::{self, CardHash, CardNumber},
+};
 use evmesh_proto::topics::AuditAnchor;
+use identity::CardKey;
 use mesh::{
     Shutdown,
     group_commit::{self, Order, Queue},
@@ -38,6 +44,7 @@ pub struct Handle {
     pub(super) telemetry: Queue<Writer, Outlet>,
     pub(super) tokens: Arc<AtomicU64>,
     pub(super) refused: Refused,
+    pub(super) card_key: CardKeys,
     pub(super) stop: Shutdown,
 }
 
@@ -146,6 +153,16 @@ impl Handle {
     pub(crate) async fn registry_told(&self, news: News) -> Option<Refusals> {
         let refusals = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_refusals());
         self.orders.ask(Some(Input::Registry(news)), refusals).await
+    }
+
+    /// Gives what the registry says of cards, with their key first. `None`: the writer has ended.
+    pub(crate) async fn cards_told(&self, key: Option<CardKey>, news: cards::held::News) -> Option<()> {
+        self.orders.ask(Some(Input::Cards(key, news)), |_, _| Ok(())).await
+    }
+
+    /// What a card is looked up by; `None`: the registry has not told all its cards yet.
+    pub(crate) fn card(&self, number: &CardNumber) -> Option<CardHash> {
+        self.card_key.hash(number)
     }
 
     /// Follows a session that exists: its newest state, whenever it changes. The sender goes once it is settled.

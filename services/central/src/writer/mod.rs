@@ -1,6 +1,7 @@
 //! The one writer: the rules of the network, and what of their state is written. [`mesh::group_commit`] gives it its
 //! store, its thread and its one commit a step (INV-6). Deliberately absent: waiting, gRPC, Kafka's clients.
 
+mod card_keys;
 mod changelog;
 mod forgetting;
 mod handle;
@@ -13,6 +14,7 @@ mod waiting;
 mod watch;
 
 pub use crate::{changelog::Found, messages::Incoming, store::RowKind};
+use card_keys::CardKeys;
 pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
@@ -26,14 +28,15 @@ use crate::{
     messages,
     signing::Keys,
     store::{
-        Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_offset, put_past, put_session,
-        put_signing_key,
+        Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_cards, put_offset, put_past,
+        put_session, put_signing_key,
     },
 };
 use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
 use domain::revocations::{News, Revocations, Serial};
-use domain::{ChargePointId, Mono, Now, Wall};
+use domain::{ChargePointId, Mono, Now, Wall, cards};
 use evmesh_proto::store::StoredMeta;
+use identity::CardKey;
 use mesh::{
     audit::Chain,
     group_commit::{Rules, Step},
@@ -68,6 +71,8 @@ pub enum Input {
     Refused { deeds: Vec<Deed>, more: u64 },
     /// The registry says whom it has revoked.
     Registry(News),
+    /// The registry says which cards there are; with their key first.
+    Cards(Option<CardKey>, cards::held::News),
 }
 
 #[derive(Debug)]
@@ -84,6 +89,7 @@ pub struct Writer {
     /// Of these, what engines refuse of people.
     refused_people: Vec<(Serial, Wall)>,
     refusals: Refusals,
+    card_key: CardKeys,
     audit: Chain,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
@@ -117,6 +123,7 @@ impl Rules for Writer {
                 self.audit.counts(more, now.wall);
             }
             Input::Registry(news) => self.registry_told(now, store, news, step)?,
+            Input::Cards(key, news) => self.cards_told(now, store, (key, news), step)?,
         }
         Ok(())
     }
@@ -309,7 +316,7 @@ impl Writer {
     /// Writes who did what; and what changed, in an order in which nothing comes before what it rests on: so the
     /// changelog has it, too. Gives the charge points that are forgotten.
     fn put_changes(&mut self, now: Now, batch: &mut Batch) -> Vec<ChargePointId> {
-        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, deeds } =
+        let Changes { charge_points, forgotten_points, sessions, answers, expired_answers, cards, deeds } =
             self.network.take_changes();
         deeds.into_iter().for_each(|deed| self.audit.write(deed, now, batch));
         let mut changed = Vec::new();
@@ -338,6 +345,7 @@ impl Writer {
             batch.delete(key.clone());
             changed.push(key);
         }
+        changed.extend(put_cards(&cards, batch));
         if let Some(marks) = &mut self.marks {
             changed.iter().for_each(|key| marks.mark(key, now.wall));
         }

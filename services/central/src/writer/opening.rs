@@ -1,13 +1,13 @@
 //! The writer at its start: what the store kept.
 
-use super::{Refusals, Writer};
+use super::{Refusals, Writer, card_keys::CardKeys};
 use crate::{
     Error,
     changelog::{Marks, Standing, is_recent},
     signing::Keys,
     store::{
-        RowKind, Rows, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key, revocations,
-        signing_keys, stored,
+        RowKind, Rows, card_key, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
+        revocations, signing_keys, stored,
     },
 };
 use domain::network::{Config, Network, Source};
@@ -51,6 +51,7 @@ impl Writer {
             refused_people: Self::people(&revocations),
             revocations,
             refusals: Refusals::default(),
+            card_key: CardKeys::known(card_key(&store)?),
             audit,
             unkept: None,
             offsets,

@@ -2,6 +2,7 @@
 
 use super::{
     Handle, Writer,
+    card_keys::CardKeys,
     outlet::{Outlet, Outlets},
     refused::Refused,
 };
@@ -38,6 +39,7 @@ pub fn queues() -> (Handle, Inboxes) {
         telemetry,
         tokens: Arc::new(AtomicU64::new(1)),
         refused: Refused::default(),
+        card_key: CardKeys::default(),
         stop: Shutdown::new(),
     };
     (handle, vec![orders_inbox, telemetry_inbox])
@@ -46,12 +48,13 @@ pub fn queues() -> (Handle, Inboxes) {
 /// Starts the thread; `calls` makes the calls to engines, each with the certificates that it is to refuse, without
 /// waiting. Needs a tokio runtime.
 pub fn spawn(
-    writer: Owner<Writer, impl Store>,
+    mut writer: Owner<Writer, impl Store>,
     outlets: Outlets,
     calls: impl FnMut(EngineCall, Vec<(Serial, Wall)>) + Send + 'static,
     (handle, inboxes): (&Handle, Inboxes),
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);
+    writer.rules.shares_card_key(&handle.card_key);
     let name = "central-writer".to_owned();
     group_commit::spawn(name, writer, outlet, inboxes, handle.stop.clone()).map_err(Error::Writer)
 }

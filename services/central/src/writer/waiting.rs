@@ -1,6 +1,6 @@
 //! The callers that wait for their answers: a map a kind, so that no answer can reach a caller of another kind.
 
-use domain::network::{Answer, Denial, Ordered, Registered, Reply, Reported, Session, Token};
+use domain::network::{Answer, CardBlocked, Denial, Ordered, Registered, Reply, Reported, Session, Token};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
@@ -16,6 +16,7 @@ pub(crate) struct Waiting {
     ordered: Callers<Ordered>,
     registered: Callers<Registered>,
     reported: Callers<Reported>,
+    cards_blocked: Callers<CardBlocked>,
 }
 
 /// An answer that a caller of the edge can wait for.
@@ -36,6 +37,7 @@ impl Waiting {
             Reply::Ordered(token, answer) => self.answer(token, answer),
             Reply::Registered(token, answer) => self.answer(token, answer),
             Reply::Reported(token, answer) => self.answer(token, answer),
+            Reply::CardBlocked(token, answer) => self.answer(token, answer),
         }
     }
 
@@ -57,5 +59,6 @@ macro_rules! awaited {
 }
 
 awaited!(
-    Box<Session> => sessions, Ordered => ordered, Registered => registered, Reported => reported
+    Box<Session> => sessions, Ordered => ordered, Registered => registered, Reported => reported,
+    CardBlocked => cards_blocked
 );

@@ -86,6 +86,7 @@ async fn what_a_stranger_asks_for_in_an_engines_name_reserves_and_bills_nobody()
         instance_id: engine.inside().instance.clone(),
         driver_id: driver.into(),
         request_id: id.into(),
+        card: String::new(),
     };
     let asked = async |request| central.points.clone().request_manual_supply(request).await;
     engine.inside().asking.push(("its-own".into(), "102".into()));

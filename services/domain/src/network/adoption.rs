@@ -71,6 +71,7 @@ impl Step<'_> {
             charge_point: point_id.clone(),
             instance: registry.point(point_id).stored.instance.clone(),
             driver: record.driver.clone(),
+            card: None,
             price: record.price,
             authorization: record.authorization,
             created: created.min(self.now.wall), // its clock may have been ahead then

@@ -12,7 +12,7 @@ use super::{
     effect::Level,
     pending::{Against, Pending},
     plausible::{GRACE, most_in},
-    request::{Asked, RequestKey},
+    request::Asked,
     session::{
         Facts, Session,
         life::{Deadline, Outcome},
@@ -20,7 +20,7 @@ use super::{
     },
     status::Status,
 };
-use crate::{ChargePointId, DriverId, InstanceId, Location, Price, SessionId};
+use crate::{ChargePointId, DriverId, Location, Price, SessionId, cards::held::Holder};
 use std::{collections::BTreeSet, time::Duration};
 
 /// While other charge points are free a try lasts so long at most: three silent ones leave an open request the time for
@@ -55,33 +55,11 @@ impl Step<'_> {
             Target::Named(id) => (Some(id), None),
             Target::Any { location_prefix } => (None, Some(location_prefix)),
         };
-        self.begin(asked, session, driver, named, choice, max_price);
-    }
-
-    pub(super) fn request_manual_supply(
-        &mut self,
-        mut asked: Asked<Box<Session>>,
-        session: SessionId,
-        charge_point: ChargePointId,
-        instance: &InstanceId,
-        driver: DriverId,
-    ) {
-        asked.request.get_or_insert_with(|| RequestKey::unnamed(&charge_point, &session));
-        if self.joined(&asked) || self.repeated(&asked) {
-            return;
-        }
-        let registered = self.net.registry.find_point(&charge_point);
-        if registered.is_some_and(|point| point.stored.instance != *instance) {
-            let text = format!(
-                "{charge_point} is registered with another engine; its monitor must register this one"
-            );
-            return self.answer(&asked, Err(Denial::new(Reason::InstanceStale, text)));
-        }
-        self.begin(asked, session, driver, Some(charge_point), None, None);
+        self.begin(asked, session, Holder::bare(driver), named, choice, max_price);
     }
 
     /// A repeat of a request that is being decided joins the wait for its answer.
-    fn joined(&mut self, asked: &Asked<Box<Session>>) -> bool {
+    pub(super) fn joined(&mut self, asked: &Asked<Box<Session>>) -> bool {
         let Some((key, digest)) = &asked.request else { return false };
         match self.net.answers.awaited(key) {
             None => return false,
@@ -104,11 +82,11 @@ impl Step<'_> {
         true
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         asked: Asked<Box<Session>>,
         base: SessionId,
-        driver: DriverId,
+        Holder { driver, card }: Holder,
         named: Option<ChargePointId>,
         choice: Option<Location>,
         max_price: Option<Price>,
@@ -132,6 +110,7 @@ impl Step<'_> {
             request: asked.request,
             trace: asked.context.trace,
             driver,
+            card,
             asker: Some(asker.clone()),
             choice,
             max_price,
@@ -267,6 +246,7 @@ impl Step<'_> {
             charge_point: charge_point.clone(),
             instance: point.stored.instance.clone(),
             driver: pending.driver.clone(),
+            card: pending.card.clone(),
             price: point.stored.price,
             authorization: point.stored.highest_authorization,
             created: now.wall,

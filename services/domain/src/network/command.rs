@@ -6,14 +6,16 @@ use super::{
     gauges::Gauges,
     orders::Order,
     provisional::Registration,
-    reply::{Ordered, Registered, Reported},
+    reply::{CardBlocked, Ordered, Registered, Reported},
     request::Asked,
     session::{Session, Source, life::Outcome},
     standing::Standing,
     step::Step,
 };
 use crate::{
-    ChargePointId, DriverId, Energy, InstanceId, Location, Mono, Price, SessionId, SupplyEnd, Trace, Wall,
+    CardId, ChargePointId, DriverId, Energy, InstanceId, Location, Mono, Price, SessionId, SupplyEnd, Trace,
+    Wall,
+    cards::held::{News, Shown},
 };
 
 /// Where a driver wants to charge.
@@ -60,8 +62,15 @@ pub enum Command {
         session: SessionId,
         charge_point: ChargePointId,
         instance: InstanceId,
-        /// Whose, or a guest's.
+        /// What says whose it is.
+        shown: Shown,
+    },
+    /// A driver wants a card of its own to be good for nothing.
+    BlockCard {
+        /// Who waits for the answer.
+        asked: Asked<CardBlocked>,
         driver: DriverId,
+        card: CardId,
     },
     /// A driver ends its session.
     StopCharge {
@@ -120,6 +129,8 @@ pub enum Command {
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
     Identity { charge_point: ChargePointId, standing: Standing },
+    /// The registry says which cards there are.
+    Cards(News),
     /// Time passes. Comes several times a second.
     Tick,
 }
@@ -172,6 +183,7 @@ impl Command {
             Self::Order { asked, .. } => asked.context.trace,
             Self::Register { asked, .. } => asked.context.trace,
             Self::Report { asked, .. } => asked.context.trace,
+            Self::BlockCard { asked, .. } => asked.context.trace,
             Self::MonitorGone { .. }
             | Self::EngineAnswered { .. }
             | Self::Telemetry { .. }
@@ -181,6 +193,7 @@ impl Command {
             | Self::KeysTrusted
             | Self::PeopleRevoked
             | Self::Identity { .. }
+            | Self::Cards(_)
             | Self::Tick => None,
         }
     }
@@ -192,9 +205,10 @@ impl Step<'_> {
             Command::RequestCharge { asked, session, driver, target, max_price } => {
                 self.request_charge(asked, session, driver, target, max_price);
             }
-            Command::RequestManualSupply { asked, session, charge_point, instance, driver } => {
-                self.request_manual_supply(asked, session, charge_point, &instance, driver);
+            Command::RequestManualSupply { asked, session, charge_point, instance, shown } => {
+                self.request_manual_supply(asked, session, charge_point, &instance, &shown);
             }
+            Command::BlockCard { asked, driver, card } => self.block_card(&asked, &driver, &card),
             Command::StopCharge { asked, driver, session } => self.stop_charge(&asked, &driver, session),
             Command::Order { asked, order } => self.order(&asked, order),
             Command::Register { asked, registration } => self.register(asked, registration),
@@ -212,6 +226,7 @@ impl Step<'_> {
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.ask_all(),
             Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
+            Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),
         }
     }

@@ -92,6 +92,8 @@ impl Deeds {
 
 /// A call whose answers are not kept for repeats.
 pub(super) const REGISTER: &str = "RegisterChargePoint";
+/// Another one: a repeat changes nothing.
+pub(super) const BLOCK_CARD: &str = "BlockCard";
 
 impl Deed {
     /// Of somebody's call; what came of it is not known yet.

@@ -2,15 +2,19 @@
 
 use super::{
     command::{Command, Target},
-    deed::{Deed, REGISTER},
+    deed::{BLOCK_CARD, Deed, REGISTER},
     orders::{Order, Which},
     request::{Asked, Method},
     review::Verdict,
 };
+use crate::{
+    DriverId,
+    cards::held::{Cards, Shown},
+};
 use std::fmt::Display;
 
 /// What a caller asks for by a command, and its token's number.
-pub(super) fn deed_of(command: &Command) -> Option<(u64, Deed)> {
+pub(super) fn deed_of(command: &Command, cards: &Cards) -> Option<(u64, Deed)> {
     match command {
         Command::RequestCharge { asked, session, driver, target, max_price } => {
             let place = match target {
@@ -21,10 +25,22 @@ pub(super) fn deed_of(command: &Command) -> Option<(u64, Deed)> {
                 [Some(format!("session={session}")), Some(place), named("max_price", *max_price)];
             Some(deed(asked, Method::RequestCharge.as_str(), format!("driver/{driver}"), parameters))
         }
-        Command::RequestManualSupply { asked, session, charge_point, driver, .. } => {
-            let parameters = [Some(format!("session={session}")), Some(format!("driver={driver}"))];
+        Command::RequestManualSupply { asked, session, charge_point, shown, .. } => {
+            let whose = match shown {
+                Shown::Guest => format!("driver={}", DriverId::guest()),
+                Shown::Driver(driver) => format!("driver={driver}"),
+                // Never the number, nor what is made of it.
+                Shown::Card(hash) => match hash.and_then(|hash| cards.find(&hash)) {
+                    Some(id) => format!("card={id}"),
+                    None => "card=unknown".to_owned(),
+                },
+            };
+            let parameters = [Some(format!("session={session}")), Some(whose)];
             let method = Method::RequestManualSupply.as_str();
             Some(deed(asked, method, format!("charge-point/{charge_point}"), parameters))
+        }
+        Command::BlockCard { asked, driver, card } => {
+            Some(deed(asked, BLOCK_CARD, format!("driver/{driver}"), [named("card", Some(card))]))
         }
         Command::StopCharge { asked, driver, session } => {
             let parameters = [named("session", session.as_ref())];
@@ -52,6 +68,7 @@ pub(super) fn deed_of(command: &Command) -> Option<(u64, Deed)> {
         | Command::KeysTrusted
         | Command::PeopleRevoked
         | Command::Identity { .. }
+        | Command::Cards(_)
         | Command::Tick => None,
     }
 }

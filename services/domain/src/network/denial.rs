@@ -42,6 +42,18 @@ super::words! {
     DriverBusy = "DRIVER_BUSY",
     /// The driver let too many reservations go unused a while ago.
     DriverCoolingDown = "DRIVER_COOLING_DOWN",
+    /// At a charge point a driver's id alone says nothing.
+    CardRequired = "CARD_REQUIRED",
+    /// No card can be looked up: the registry was not heard yet.
+    CardsNotHeard = "CARDS_NOT_HEARD",
+    /// There is no such card, or the driver has none.
+    CardUnknown = "CARD_UNKNOWN",
+    /// The registry, or its driver, has blocked it.
+    CardBlocked = "CARD_BLOCKED",
+    /// Its time is over.
+    CardExpired = "CARD_EXPIRED",
+    /// Too many cards that nobody knows were shown at the charge point.
+    TooManyCardsTried = "TOO_MANY_CARDS_TRIED",
     EngineRefused = "ENGINE_REFUSED",
     /// The engine did not answer in time.
     EngineSilent = "ENGINE_SILENT",

@@ -5,7 +5,9 @@ use super::{
     engine::{CallId, EngineRequest},
     reply::Reply,
 };
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Money, Power, RequestId, SessionId, Trace, Wall};
+use crate::{
+    CardId, ChargePointId, DriverId, Energy, InstanceId, Money, Power, RequestId, SessionId, Trace, Wall,
+};
 
 /// What the network wants done. It leaves only once the step that decided it is on disk (INV-6).
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +73,10 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq)]
 pub enum NoticeKind {
     /// `AUTH_OK`.
-    Authorized,
+    Authorized {
+        /// The card that was shown for it at the charge point.
+        card: Option<CardId>,
+    },
     /// `AUTH_DENIED`.
     Denied(Denial),
     /// `CONSUMO_UPDATE`.

@@ -9,6 +9,7 @@
 mod adoption;
 mod answers;
 mod authorization;
+mod cards;
 mod charge_point;
 mod command;
 mod config;
@@ -86,7 +87,7 @@ impl Network {
     /// rule asserts, it is of what no command can bring about: a fault of the rules, which stops before it is written.
     pub fn apply(&mut self, now: Now, archive: &dyn Archive, command: Command) -> Vec<Effect> {
         self.remembered.sees(now);
-        let asked = deed_of(&command);
+        let asked = deed_of(&command, &self.cards);
         let token = asked.as_ref().map(|(token, _)| *token);
         self.deeds.asked(asked);
         let mut step = Step::new(self, now, archive, command.trace());

@@ -17,7 +17,9 @@ use crate::{ChargePointId, RequestId, SessionId, Trace};
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
-        let mut notice = self.notice(self.session(id), Some(0), Some("auth"), NoticeKind::Authorized);
+        let session = self.session(id);
+        let kind = NoticeKind::Authorized { card: session.card.clone() };
+        let mut notice = self.notice(session, Some(0), Some("auth"), kind);
         notice.request_id = request_id(request);
         self.notify(notice);
     }

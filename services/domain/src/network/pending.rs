@@ -5,7 +5,7 @@ use super::{
     request::{Repeatable, Token},
     session::{Session, life::Life},
 };
-use crate::{ChargePointId, DriverId, Location, Mono, Price, SessionId, Trace};
+use crate::{CardId, ChargePointId, DriverId, Location, Mono, Price, SessionId, Trace};
 use std::collections::BTreeSet;
 
 /// A request whose session is being authorised.
@@ -16,6 +16,8 @@ pub(super) struct Pending {
     /// Its caller's; `None`: the first attempt's session has one of its own.
     pub(super) trace: Option<Trace>,
     pub(super) driver: DriverId,
+    /// The card by which it is that driver's.
+    pub(super) card: Option<CardId>,
     /// `None` after a start of central.
     pub(super) asker: Option<Asker>,
     /// Central chooses: among the places that start with this.
@@ -54,6 +56,7 @@ impl Pending {
             request: request.clone(),
             trace: session.trace,
             driver: session.driver.clone(),
+            card: session.card.clone(),
             asker: None,
             choice: None,
             max_price: None,

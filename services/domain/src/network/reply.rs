@@ -12,6 +12,7 @@ pub enum Reply {
     Ordered(Token<Ordered>, Result<Ordered, Denial>),
     Registered(Token<Registered>, Result<Registered, Denial>),
     Reported(Token<Reported>, Result<Reported, Denial>),
+    CardBlocked(Token<CardBlocked>, Result<CardBlocked, Denial>),
 }
 
 /// What a caller can wait for.
@@ -46,6 +47,20 @@ pub struct Registered {
 pub struct Reported {
     /// The operator's order, which the charge point shows.
     pub out_of_order: bool,
+}
+
+/// A driver's card is good for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CardBlocked;
+
+impl Answer for CardBlocked {
+    fn reply(token: Token<Self>, answer: Result<Self, Denial>) -> Reply {
+        Reply::CardBlocked(token, answer)
+    }
+
+    fn told(&self) -> String {
+        String::new()
+    }
 }
 
 impl Answer for Box<Session> {

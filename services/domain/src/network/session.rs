@@ -12,7 +12,9 @@ pub(super) mod ticket;
 pub(super) mod told;
 
 use super::{cooling::Asker, gauges::Gauges, plausible::Age, request::Method};
-use crate::{ChargePointId, DriverId, Energy, InstanceId, Mono, Price, RequestId, SessionId, Trace, Wall};
+use crate::{
+    CardId, ChargePointId, DriverId, Energy, InstanceId, Mono, Price, RequestId, SessionId, Trace, Wall,
+};
 use life::{Deadline, Delivered, Disputed, Ending, Held, Life, Settled, Settlement, State, Stop, Told};
 use std::ops::Deref;
 use ticket::Ticket;
@@ -37,6 +39,8 @@ pub struct Facts {
     pub instance: InstanceId,
     /// Whose it is, and who is billed.
     pub driver: DriverId,
+    /// The card that was shown for it at the charge point.
+    pub card: Option<CardId>,
     /// The price, fixed when it was authorised.
     pub price: Price,
     /// The number of its authorisation; it rises while the engine is still being asked.

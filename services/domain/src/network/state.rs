@@ -2,6 +2,7 @@
 
 use super::{
     answers::{Answered, Answers},
+    cards::Guesses,
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
@@ -17,7 +18,10 @@ use super::{
     standing::{Revoked, Standing},
     status::Detail,
 };
-use crate::{ChargePointId, DriverId, Mono, Now, SessionId, Wall};
+use crate::{
+    ChargePointId, DriverId, Mono, Now, SessionId, Wall,
+    cards::held::{Cards, Changed},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The sessions that left the memory.
@@ -35,6 +39,7 @@ pub struct Stored {
     pub past: Past,
     /// The answers kept for repeats.
     pub answers: Vec<(RequestKey, Answered)>,
+    pub cards: Cards,
     /// The sessions of which no copy as they are now is kept outside the store.
     pub uncopied: BTreeSet<SessionId>,
     /// The store may lack sessions that engines know: each engine is asked, whatever the store says of it.
@@ -52,6 +57,7 @@ pub struct Changes {
     pub sessions: Vec<Session>,
     pub answers: Vec<(RequestKey, Answered)>,
     pub expired_answers: Vec<RequestKey>,
+    pub cards: Changed,
     /// What callers did, or were denied, in order.
     pub deeds: Vec<Deed>,
 }
@@ -64,6 +70,9 @@ pub struct Network {
     /// Who waits for a session's authorisation.
     pub(super) pending: BTreeMap<SessionId, Pending>,
     pub(super) answers: Answers,
+    pub(super) cards: Cards,
+    /// The unknown cards that were shown a moment ago.
+    pub(super) guesses: Guesses,
     /// The reservations that went unused a while ago.
     pub(super) cooling: Cooling,
     /// Who has reservations open.
@@ -104,6 +113,8 @@ impl Network {
         let mut network = Self {
             remembered,
             answers: Answers::restore(&config, stored.answers),
+            cards: stored.cards,
+            guesses: Guesses::default(),
             config,
             registry: Registry::default(),
             pending: BTreeMap::new(),
@@ -178,6 +189,7 @@ impl Network {
             sessions: sessions.iter().map(|id| self.save(id)).chain(left).collect(),
             answers,
             expired_answers,
+            cards: self.cards.take_changes(),
             deeds: self.deeds.take(),
         }
     }

@@ -26,8 +26,8 @@ pub struct Authorization {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ManualRequest {
     pub id: RequestId,
-    /// Whose, or a guest's.
-    pub driver: DriverId,
+    /// Whose, or a guest's; `None`: a card's, and central says whose that is.
+    pub driver: Option<DriverId>,
 }
 
 /// Whom a call of central's is meant for.

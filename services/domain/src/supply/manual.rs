@@ -4,7 +4,7 @@
 //! In memory only: a process that ended waits for no answer.
 
 use super::input::{Authorization, ManualRequest};
-use crate::Mono;
+use crate::{DriverId, Mono};
 
 /// So many requests wait for central at once: one starts at most.
 pub const MAX_ASKING: usize = 16;
@@ -34,7 +34,9 @@ impl Asking {
     /// May it start, as far as that goes: it is being asked for here, or is a driver's own request?
     pub(super) fn allows(&self, now: Mono, order: &Authorization) -> bool {
         let Some(manual) = &order.manual else { return true };
-        let asks = |request: &ManualRequest| request.id == *manual && request.driver == order.driver;
+        let is_for = |driver: &DriverId| *driver == order.driver;
+        let asks =
+            |request: &ManualRequest| request.id == *manual && request.driver.as_ref().is_none_or(is_for);
         self.0.iter().any(|(request, until)| *until > now && asks(request))
     }
 }

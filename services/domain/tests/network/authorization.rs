@@ -3,6 +3,7 @@
 use crate::world::{World, attested, cp, driver, ended, price, record, sid};
 use domain::{
     Context, DriverId, Location, SupplyState,
+    cards::held::Shown,
     network::{
         Asked, CallOutcome, Command, EngineRequest, Health, Method, NoticeKind, Order, Outcome, Reason,
         RequestKey, Session, State, Status, Target, Token, Which,
@@ -260,7 +261,7 @@ fn manual_as(
         session: sid(&format!("m{}", token.number)),
         charge_point: cp(id),
         instance: instance.parse().unwrap(),
-        driver: who,
+        shown: Shown::Driver(who),
     });
     token
 }

@@ -5,7 +5,7 @@ use domain::network::{
     Asked, Broker, CallOutcome, Command, EngineRequest, Health, MessageKind, NoticeKind, Order, Outcome,
     Reason, Registration, Revoked, Standing, State, Status, SupplyFailure, Target, Which,
 };
-use domain::{Context, Location, Wall};
+use domain::{Context, Location, Wall, cards::held::Shown};
 
 impl World {
     /// A report of this epoch is denied so.
@@ -45,7 +45,7 @@ fn nobody_is_sent_to_one_that_is_revoked_and_who_waits_for_it_goes_on() {
             session,
             charge_point: cp("A"),
             instance: "i1".parse().unwrap(),
-            driver: "g".parse().unwrap(),
+            shown: Shown::Driver("g".parse().unwrap()),
         });
         assert_eq!(world.denial(manual), Reason::ChargePointOutOfOrder);
         let why = world.notices.iter().chain(&world.readings).filter_map(|notice| match &notice.kind {

@@ -5,6 +5,7 @@
 mod answers;
 mod authorization;
 mod bounds;
+mod cards;
 mod choice;
 mod claims;
 mod cut_off;

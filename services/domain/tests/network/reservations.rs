@@ -5,7 +5,7 @@ use domain::network::{
     Asked, CallOutcome, Command, Config, Denial, EngineRequest, Health, Method, NoticeKind, Order, Reason,
     Reply, RequestKey, Session, State, Target, Token, Which,
 };
-use domain::{Context, SessionId, SupplyState};
+use domain::{Context, SessionId, SupplyState, cards::held::Shown};
 use std::time::Duration;
 
 const HOME: &str = "10.0.0.7";
@@ -231,7 +231,7 @@ fn guests_wait_at_their_charge_point_alone() {
             session: sid(&format!("s{}", token.number)),
             charge_point: cp(id),
             instance: "i1".parse().unwrap(),
-            driver: domain::DriverId::guest(),
+            shown: Shown::Guest,
         });
         token
     };

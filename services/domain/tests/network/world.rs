@@ -3,10 +3,10 @@
 use domain::{
     ChargePointId, Context, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
     network::{
-        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
-        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
-        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply, RequestKey,
-        Session, Source, State, Status, Stored, Target, Token,
+        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Deed,
+        Denial, Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health,
+        Message, MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply,
+        RequestKey, Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub(crate) struct World {
     pub(crate) readings: Vec<Notice>,
     pub(crate) dead_letters: Vec<String>,
     pub(crate) events: Vec<Event>,
+    pub(crate) deeds: Vec<Deed>,
     pub(crate) cut: Vec<ChargePointId>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
@@ -83,6 +84,7 @@ impl World {
             readings: Vec::new(),
             dead_letters: Vec::new(),
             events: Vec::new(),
+            deeds: Vec::new(),
             cut: Vec::new(),
             rated: None,
             seals: None,
@@ -113,6 +115,7 @@ impl World {
             self.pages.sessions.insert(session.id.clone(), session);
         }
         self.pages.answers.extend(changes.answers);
+        self.deeds.extend(changes.deeds);
         if self.net.past().is_news(&self.pages.past) {
             self.pages.past = self.net.past();
         }
@@ -354,7 +357,7 @@ impl World {
         self.notices
             .iter()
             .map(|notice| match notice.kind {
-                NoticeKind::Authorized => "AUTH_OK",
+                NoticeKind::Authorized { .. } => "AUTH_OK",
                 NoticeKind::Denied(_) => "AUTH_DENIED",
                 NoticeKind::Reading { .. } => "CONSUMO_UPDATE",
                 NoticeKind::Error { .. } => "SUPPLY_ERROR",
@@ -385,5 +388,6 @@ fn outcome(reply: &Reply) -> (u64, Result<(), &Denial>) {
         Reply::Ordered(token, answer) => (token.number, answer.as_ref().map(drop)),
         Reply::Registered(token, answer) => (token.number, answer.as_ref().map(drop)),
         Reply::Reported(token, answer) => (token.number, answer.as_ref().map(drop)),
+        Reply::CardBlocked(token, answer) => (token.number, answer.as_ref().map(drop)),
     }
 }

@@ -7,9 +7,14 @@ use domain::{SupplyState, supply::*};
 fn what_is_said_to_be_asked_for_here_starts_only_while_it_is() {
     type Before = fn(&mut TestPoint);
     let asked: Before = |b| b.apply(ask_manual("r1", "ana", 5_000)).unwrap();
-    let cases: [(&str, Before, CallResult); 8] = [
+    let cases: [(&str, Before, CallResult); 9] = [
         ("nobody has asked", |_| {}, CallResult::NotAskedFor),
         ("it was", asked, CallResult::Done),
+        (
+            "for a card, whose driver central knows",
+            |b| b.apply(ask_card("r1", 5_000)).unwrap(),
+            CallResult::Done,
+        ),
         ("for another driver", |b| b.apply(ask_manual("r1", "eva", 5_000)).unwrap(), CallResult::NotAskedFor),
         ("by another request", |b| b.apply(ask_manual("r2", "ana", 5_000)).unwrap(), CallResult::NotAskedFor),
         (

@@ -83,12 +83,18 @@ pub(crate) fn authorize(number: u64, name: &str) -> (Addressee, Call) {
 }
 
 pub(crate) fn manual_request(id: &str, driver: &str) -> ManualRequest {
-    ManualRequest { id: id.parse().unwrap(), driver: driver.parse().unwrap() }
+    ManualRequest { id: id.parse().unwrap(), driver: Some(driver.parse().unwrap()) }
 }
 
 /// Somebody there wants a supply, and waits for it for so long.
 pub(crate) fn ask_manual(id: &str, driver: &str, ms: u64) -> Act {
     Act::AskManual { request: manual_request(id, driver), within: Duration::from_millis(ms) }
+}
+
+/// The same, and shows a card: whose it is central knows.
+pub(crate) fn ask_card(id: &str, ms: u64) -> Act {
+    let request = ManualRequest { id: id.parse().unwrap(), driver: None };
+    Act::AskManual { request, within: Duration::from_millis(ms) }
 }
 
 /// Central authorises what this request, it says, has asked for, for this driver.

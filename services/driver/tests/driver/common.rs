@@ -212,6 +212,10 @@ impl DriverService for Central {
         Ok(Response::new(StopChargeResponse { session: Some(session) }))
     }
 
+    async fn block_card(&self, _: Request<BlockCardRequest>) -> Result<Response<BlockCardResponse>, Status> {
+        Err(Status::unimplemented("the app blocks no cards"))
+    }
+
     async fn get_session(
         &self,
         request: Request<GetSessionRequest>,

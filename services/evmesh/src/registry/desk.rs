@@ -42,10 +42,10 @@ impl At {
 
 /// Sentences, or JSON.
 #[derive(Debug, clap::Args)]
-struct How {
+pub(super) struct How {
     /// Sentences for people, or one JSON document for scripts.
     #[arg(long, value_enum, default_value = "text")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Debug, clap::Args)]

@@ -257,8 +257,11 @@ pub(super) async fn repair(point: &Point) {
 
 async fn manual(desk: &Desk, point: &Point, driver: &str, request: u32) {
     let client = panel(point);
-    let message =
-        StartManualSupplyRequest { driver_id: driver.to_owned(), request_id: format!("manual-{request}") };
+    let message = StartManualSupplyRequest {
+        driver_id: driver.to_owned(),
+        request_id: format!("manual-{request}"),
+        ..Default::default()
+    };
     let ask = || {
         let (mut client, message) = (client.clone(), message.clone());
         async move { client.start_manual_supply(message).await.map(tonic::Response::into_inner) }

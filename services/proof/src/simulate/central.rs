@@ -378,6 +378,7 @@ pub(super) fn caller(reply: &Reply) -> u64 {
         Reply::Ordered(token, _) => token.number,
         Reply::Registered(token, _) => token.number,
         Reply::Reported(token, _) => token.number,
+        Reply::CardBlocked(token, _) => token.number,
     }
 }
 

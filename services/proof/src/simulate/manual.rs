@@ -9,7 +9,7 @@ use super::{
 use central::writer::Input;
 use domain::network::{Command, Method, RequestKey, Session, Token};
 use domain::supply::{Act, Happened, ManualRequest};
-use domain::{DriverId, Mono, RequestId, SessionId};
+use domain::{DriverId, Mono, RequestId, SessionId, cards::held::Shown};
 use proof::engine_process::Asked;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +48,7 @@ impl World {
         if which == 1 {
             return;
         }
-        let request = ManualRequest { id: key.0.id.clone(), driver };
+        let request = ManualRequest { id: key.0.id.clone(), driver: Some(driver) };
         let times = if self.random.one_in(2) { self.random.between(1, 3) } else { 1 };
         for n in 0..times {
             let wait = if n == 0 { 0 } else { self.random.span(60_000) };
@@ -71,7 +71,7 @@ impl World {
             session: new_session(token),
             charge_point: charge_point.clone(),
             instance: instance.clone(),
-            driver: driver.clone(),
+            shown: Shown::Driver(driver.clone()),
         }
     }
 
@@ -92,7 +92,8 @@ impl World {
             if world.edge_refuses(p) {
                 return world.manual_answered(p, life, request, false);
             }
-            let command = world.manual_supply(p, request.driver.clone(), Some(key));
+            let driver = request.driver.clone().unwrap_or_else(DriverId::guest);
+            let command = world.manual_supply(p, driver, Some(key));
             world.central_asked(Caller::Engine { p, life, request }, command);
         });
     }

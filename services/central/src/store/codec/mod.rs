@@ -4,6 +4,7 @@
 //! read is no reason to guess: the service says so and stops.
 
 mod answer;
+mod card;
 mod charge_point;
 mod revoked;
 mod session;
@@ -11,6 +12,7 @@ mod signing_key;
 
 pub use answer::{answered, answered_value};
 pub(crate) use answer::{request_key, request_key_bytes};
+pub use card::{card, card_block, card_block_value, card_value};
 pub use charge_point::{charge_point, charge_point_value};
 pub use revoked::{revoked, revoked_value};
 pub use session::{session, session_value};

@@ -18,7 +18,7 @@ use mesh::convert::{price_stored, supply_end_stored};
 const WHAT: &str = "a session";
 
 pub fn session_value(session: &Session) -> Vec<u8> {
-    let Facts { id, charge_point, instance, driver, price, authorization, created, trace } = &**session;
+    let Facts { id, charge_point, instance, driver, card, price, authorization, created, trace } = &**session;
     encode(&StoredSession {
         session_id: id.to_string(),
         charge_point_id: charge_point.to_string(),
@@ -32,6 +32,7 @@ pub fn session_value(session: &Session) -> Vec<u8> {
         told: session
             .told()
             .map(|Told { energy, since }| StoredTold { energy_wh: energy.wh(), since_ms: since.0 }),
+        card_id: card.as_ref().map(ToString::to_string).unwrap_or_default(),
     })
 }
 
@@ -149,6 +150,7 @@ pub fn session(bytes: &[u8]) -> Result<Session, Unreadable> {
         charge_point: id(WHAT, &stored.charge_point_id)?,
         instance: id(WHAT, &stored.instance_id)?,
         driver: id(WHAT, &stored.driver_id)?,
+        card: (!stored.card_id.is_empty()).then(|| id(WHAT, &stored.card_id)).transpose()?,
         price: price(WHAT, stored.price.as_ref())?,
         authorization: stored.authorization_number,
         created: Wall(stored.created_ms),

@@ -32,14 +32,14 @@ fn moves() -> impl Strategy<Value = Move> {
 }
 
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     rows: Vec<Copied>,
     /// The versions of the last round, if central has not heard of them yet.
     unreported: Vec<u64>,
 }
 
 impl Log {
-    fn publish(&mut self, bench: &mut Bench, limit: usize) {
+    pub(super) fn publish(&mut self, bench: &mut Bench, limit: usize) {
         bench.step(Vec::new());
         let Owner { rules, store } = &mut bench.writer;
         let rows = rules.next_rows(store, limit).unwrap();
@@ -47,12 +47,12 @@ impl Log {
         self.rows.extend(rows);
     }
 
-    fn report(&mut self, bench: &mut Bench) {
+    pub(super) fn report(&mut self, bench: &mut Bench) {
         bench.step(vec![Input::Published(std::mem::take(&mut self.unreported))]);
     }
 
     /// The store that the log gives.
-    fn rebuilt(&self, bench: &Bench) -> MemoryStore {
+    pub(super) fn rebuilt(&self, bench: &Bench) -> MemoryStore {
         let mut store = MemoryStore::new();
         discard(&mut store).unwrap();
         let mut progress = Progress::default();

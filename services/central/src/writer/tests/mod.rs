@@ -1,6 +1,7 @@
 //! The very code that runs, over a disk in memory: crashes, commits, offsets, rows.
 
 mod audit;
+mod cards;
 mod counts;
 mod lost;
 mod random;

@@ -324,6 +324,7 @@ mod tests {
             charge_point: "A".parse().unwrap(),
             instance: "store-1".parse().unwrap(),
             driver: "101".parse().unwrap(),
+            card: None,
             price: "0.30 EUR".parse().unwrap(),
             authorization: 1,
             created: Wall(0),

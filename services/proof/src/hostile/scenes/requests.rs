@@ -215,6 +215,7 @@ pub(super) async fn in_an_engines_name(network: &Network) -> anyhow::Result<Stri
             instance_id: instance.clone(),
             driver_id: VICTIM.into(),
             request_id: if n % 2 == 0 { String::new() } else { format!("guess-{n}") },
+            card: String::new(),
         };
         match impostor.request_manual_supply(request).await.err().as_ref().map(mesh::grpc::reason) {
             Some(Some(reason)) if reason == "ENGINE_REFUSED" => refused += 1,

@@ -23,6 +23,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::RequestManualSupply { asked, .. }
         | Command::StopCharge { asked, .. } => of(asked),
         Command::Order { asked, .. } => of(asked),
+        Command::BlockCard { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
         | Command::MonitorGone { .. }
@@ -34,6 +35,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::KeysTrusted
         | Command::PeopleRevoked
         | Command::Identity { .. }
+        | Command::Cards(_)
         | Command::Tick => None,
     }
 }
@@ -47,6 +49,7 @@ fn gist(reply: &Reply) -> Result<String, Denial> {
             answer.as_ref().map(|Registered { epoch, .. }| format!("registered {epoch}"))
         }
         Reply::Reported(_, answer) => answer.as_ref().map(|_| "reported".into()),
+        Reply::CardBlocked(_, answer) => answer.as_ref().map(|_| "card blocked".into()),
     }
     .map_err(Denial::clone)
 }
@@ -202,6 +205,8 @@ impl World {
             | Command::KeysTrusted
             | Command::PeopleRevoked
             | Command::Identity { .. }
+            | Command::BlockCard { .. }
+            | Command::Cards(_)
             | Command::Tick => {}
         }
     }

@@ -63,7 +63,7 @@ impl World {
     fn check_wanted(&mut self, p: usize, request: &AuthorizeSupplyRequest, anew: bool) {
         let (Some(id), Ok(driver)) = (&request.manual_request_id, request.driver_id.parse()) else { return };
         let Ok(id) = id.parse() else { return };
-        let wanted = (p, self.points[p].life, ManualRequest { id, driver });
+        let wanted = (p, self.points[p].life, ManualRequest { id, driver: Some(driver) });
         let since = self
             .truth
             .manual

@@ -114,6 +114,7 @@ prop_compose! {
             charge_point: ids.1.parse().unwrap(),
             instance: ids.2.parse().unwrap(),
             driver: ids.3.parse().unwrap(),
+            card: authorization.is_multiple_of(2).then(|| "card-1".parse().unwrap()),
             price: domain::Price::new(Currency::EUR, micros).unwrap(),
             authorization,
             created,

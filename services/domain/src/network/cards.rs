@@ -1,0 +1,123 @@
+//! Supplies that are asked for at the charge point itself, and cards, by which drivers say there who they are.
+//!
+//! Where callers have identities nobody is billed whose card was not shown. What is refused is not kept: a card that
+//! is registered a moment later is taken, under the same `request_id` too.
+
+use super::{
+    Step,
+    denial::{Denial, Reason},
+    effect::Level,
+    reply::{Answer, CardBlocked},
+    request::{Asked, RequestKey},
+    session::Session,
+};
+use crate::{
+    CardId, ChargePointId, Context, DriverId, InstanceId, Mono, SessionId,
+    cards::held::{Holder, Refused, Shown},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Unknown cards that may be shown at a charge point within [`WITHIN`]: then no card is looked up there. Whoever
+/// tried out the numbers of four bytes would need years for one of ten thousand cards.
+const MOST_UNKNOWN: u32 = 10;
+const WITHIN: Duration = Duration::from_secs(60);
+/// When the registry may have been heard.
+const HEARD_IN: Duration = Duration::from_secs(5);
+
+/// How many unknown cards were shown at each charge point, since when.
+#[derive(Debug, Default)]
+pub(super) struct Guesses(BTreeMap<ChargePointId, (Mono, u32)>);
+
+impl Guesses {
+    /// How long no card is looked up there.
+    fn wait(&self, now: Mono, point: &ChargePointId) -> Option<Duration> {
+        let &(since, count) = self.0.get(point)?;
+        let left = WITHIN.saturating_sub(now.since(since));
+        (count >= MOST_UNKNOWN && !left.is_zero()).then_some(left)
+    }
+
+    fn add(&mut self, now: Mono, point: &ChargePointId) {
+        self.0.retain(|_, (since, _)| now.since(*since) < WITHIN);
+        self.0.entry(point.clone()).or_insert((now, 0)).1 += 1;
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn request_manual_supply(
+        &mut self,
+        mut asked: Asked<Box<Session>>,
+        session: SessionId,
+        charge_point: ChargePointId,
+        instance: &InstanceId,
+        shown: &Shown,
+    ) {
+        if let Shown::Card(None) = shown {
+            return self.card_refused(&asked, &charge_point, Refused::NotHeard); // a repeat cannot be told either
+        }
+        asked.request.get_or_insert_with(|| RequestKey::unnamed(&charge_point, &session));
+        if self.joined(&asked) || self.repeated(&asked) {
+            return;
+        }
+        let registered = self.net.registry.find_point(&charge_point);
+        if registered.is_some_and(|point| point.stored.instance != *instance) {
+            let text = format!(
+                "{charge_point} is registered with another engine; its monitor must register this one"
+            );
+            return self.answer(&asked, Err(Denial::new(Reason::InstanceStale, text)));
+        }
+        match self.whose(&asked.context, &charge_point, shown) {
+            Ok(holder) => self.begin(asked, session, holder, Some(charge_point), None, None),
+            Err(refused) => self.card_refused(&asked, &charge_point, refused),
+        }
+    }
+
+    /// Whose a supply at this charge point is.
+    fn whose(&mut self, context: &Context, point: &ChargePointId, shown: &Shown) -> Result<Holder, Refused> {
+        let guessed = self.net.guesses.wait(self.now.mono, point);
+        if let (Shown::Card(_), Some(left)) = (shown, guessed) {
+            return Err(Refused::TooManyTried(left));
+        }
+        let whose = self.net.cards.whose(self.now.wall, shown, !context.identity.is_empty());
+        // Where anybody may name any charge point, only those that exist are counted.
+        if whose == Err(Refused::Unknown) && self.net.registry.find_point(point).is_some() {
+            self.net.guesses.add(self.now.mono, point);
+        }
+        whose
+    }
+
+    fn card_refused<A: Answer>(&mut self, asked: &Asked<A>, point: &ChargePointId, why: Refused) {
+        let (reason, retry_after) = match why {
+            Refused::NoCard => (Reason::CardRequired, None),
+            Refused::NotHeard => (Reason::CardsNotHeard, Some(HEARD_IN)),
+            Refused::Unknown => (Reason::CardUnknown, None),
+            Refused::Blocked => (Reason::CardBlocked, None),
+            Refused::Expired => (Reason::CardExpired, None),
+            Refused::TooManyTried(left) => (Reason::TooManyCardsTried, Some(left)),
+        };
+        self.happened(Level::Info, "cards_refused", format!("a supply at {point} is refused: {why}"));
+        self.reply(asked.token, Err(Denial { retry_after, ..Denial::new(reason, why.to_string()) }));
+    }
+
+    pub(super) fn block_card(&mut self, asked: &Asked<CardBlocked>, driver: &DriverId, card: &CardId) {
+        match self.net.cards.block(driver, card) {
+            Some(news) => {
+                if news {
+                    self.happened(
+                        Level::Info,
+                        "cards_blocked",
+                        format!("card {card} is blocked by its driver"),
+                    );
+                } else {
+                    self.net.deeds.changes_nothing(asked.token);
+                }
+                self.reply(asked.token, Ok(CardBlocked));
+            }
+            None => {
+                let text = format!(
+                    "driver {driver} has no card {card}; a session that a card was shown for names it"
+                );
+                self.reply(asked.token, Err(Denial::new(Reason::CardUnknown, text)));
+            }
+        }
+    }
+}
