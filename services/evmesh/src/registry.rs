@@ -71,7 +71,8 @@ enum Command {
     /// certificate until its end.
     Revoke(desk::Revoke),
 
-    /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.
+    /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again,
+    /// unless another authority signs by now.
     Renew(desk::Renew),
 }
 

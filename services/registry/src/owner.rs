@@ -123,12 +123,12 @@ impl Registry {
         Ok(())
     }
 
-    /// With a token somebody is enrolled, without one renewed.
+    /// With a token somebody is enrolled, without one renewed; `anew`, whatever it has is not given again.
     pub(crate) fn certify(
         &mut self,
         now: Now,
         batch: &mut Batch,
-        token: Option<TokenHash>,
+        (token, anew): (Option<TokenHash>, bool),
         asker: &AskersKey,
     ) -> Result<Settled, Failure> {
         let key = KeyHash(sha256(asker.bytes()));
@@ -137,7 +137,10 @@ impl Registry {
             None => self.enrolments.renew(now.wall, key),
         };
         let (role, hosts) = match due.map_err(denied)? {
-            Due::Again(role) => return Ok(Settled { role, chain: None }),
+            Due::Again(role) => match self.enrolments.get(&role).filter(|_| anew) {
+                Some(enrolled) => (role, enrolled.hosts.clone()),
+                None => return Ok(Settled { role, chain: None }),
+            },
             Due::New(role, hosts) => (role, hosts),
         };
         let parsed: Role = role.parse().map_err(Failure::internal)?;
@@ -231,26 +234,42 @@ impl Office {
         self.decide_and_read(decide, |decided, _| Ok(decided)).await
     }
 
-    /// The same for a certificate.
+    /// The same for a certificate. One of the authority before is not given again: whoever asks once this one signs can
+    /// go on when that one is forgotten.
     pub(crate) async fn certify(
         &self,
         token: Option<TokenHash>,
         asker: AskersKey,
     ) -> Result<Credentials, Failure> {
+        let (credentials, current) = self.certified((token, false), asker.clone()).await?;
+        if current { Ok(credentials) } else { Ok(self.certified((token, true), asker).await?.0) }
+    }
+
+    /// And whether the authority of now vouches for it.
+    async fn certified(
+        &self,
+        what: (Option<TokenHash>, bool),
+        asker: AskersKey,
+    ) -> Result<(Credentials, bool), Failure> {
         let decide = move |registry: &mut Registry, now, batch: &mut Batch| {
-            let settled = registry.certify(now, batch, token, &asker)?;
-            Ok((settled, registry.core.clone(), registry.network.clone()))
+            let settled = registry.certify(now, batch, what, &asker)?;
+            let authority = registry.authority.certificate_pem().to_owned();
+            Ok((settled, authority, registry.core.clone(), registry.network.clone()))
         };
-        let read = |(Settled { role, chain }, core, network): (Settled, String, String),
-                    store: &dyn Store| {
-            let chain = match chain {
-                Some(chain) => Some(chain),
-                None => storage::chain(store, &role)?,
+        let read =
+            |(Settled { role, chain }, authority, core, network): (Settled, String, String, String),
+             store: &dyn Store| {
+                let chain = match chain {
+                    Some(chain) => Some(chain),
+                    None => storage::chain(store, &role)?,
+                };
+                Ok(chain.map(|chain| {
+                    let current = chain.trim_end().ends_with(authority.trim_end());
+                    (Credentials { chain, core, network }, current)
+                }))
             };
-            Ok(chain.map(|chain| Credentials { chain, core, network }))
-        };
-        let credentials = self.decide_and_read(decide, read).await?;
-        credentials.ok_or_else(|| Failure::internal("an identity without its certificate"))
+        let certified = self.decide_and_read(decide, read).await?;
+        certified.ok_or_else(|| Failure::internal("an identity without its certificate"))
     }
 
     async fn decide_and_read<D: Send + 'static, T: Send + 'static>(
@@ -322,11 +341,11 @@ mod tests {
     fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
         let (enrolling, renewing) = (asker.clone(), asker.clone());
         let enrol = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-            registry.certify(now, batch, Some(TOKEN), &enrolling).map(drop)
+            registry.certify(now, batch, (Some(TOKEN), false), &enrolling).map(drop)
         };
         let again = enrol.clone();
         let renew = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-            registry.certify(now, batch, None, &renewing).map(drop)
+            registry.certify(now, batch, (None, false), &renewing).map(drop)
         };
         vec![
             (
