@@ -34,7 +34,7 @@ pub struct KeyHash(pub [u8; 32]);
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Tokens that have not run out.
+    /// Tokens that wait to be used. One that was used is kept beside its identity until it has run out.
     pub tokens: usize,
     pub identities: usize,
 }
@@ -196,11 +196,11 @@ impl Enrolments {
         role: RolePath,
         hosts: Vec<String>,
     ) -> Result<Vec<Change>, Denied> {
-        let mut changes = self.forget(now, limits);
-        let tokens = changes.iter().filter(|change| matches!(change, Change::Token(..))).count();
-        if self.tokens.len() - tokens >= limits.tokens {
+        let waiting = self.tokens.values().filter(|token| token.used_by.is_none() && token.expires > now);
+        if waiting.count() >= limits.tokens {
             return Err(Denied::TooManyTokens);
         }
+        let mut changes = self.forget(now, limits);
         let has_room = self.has_room(limits, &role);
         if !changes.iter().any(|change| matches!(change, Change::Identity(..))) {
             has_room?;

@@ -81,7 +81,8 @@ enum Command {
     /// Who did what at the registry: who made tokens, enrolled, revoked, with what came of it.
     Audit(audit::Audit),
 
-    /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again.
+    /// Renews an identity that was enrolled, also for 90 days after its end. Within 12 hours it gets the same again,
+    /// unless another authority signs by now.
     Renew(desk::Renew),
 }
 

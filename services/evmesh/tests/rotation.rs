@@ -64,6 +64,7 @@ fn an_authority_is_followed_by_another_one_and_no_call_is_refused() {
     let (network, at, central) = (begun(), free_address(), free_address());
     let registry = started(&network, &at);
     let viewer = enrolled(&network, &at, "viewer/ana", "viewer");
+    let renewing = enrolled(&network, &at, "viewer/eve", "renewing");
     let data = network.path("central").display().to_string();
     let identity = format!("{}/identities/central", network.data);
     let kafka = free_address(); // nobody is there
@@ -75,13 +76,18 @@ fn an_authority_is_followed_by_another_one_and_no_call_is_refused() {
 
     let (registry, later) = under_load(&central, &viewer, || {
         let registry = rotated(&network, registry, &at, "prepare");
-        let renewed = run(["registry", "renew", "--registry", &at, "--identity", &viewer]);
-        assert_eq!(renewed.code, 0, "{renewed:?}");
+        for identity in [&viewer, &renewing] {
+            let renewed = run(["registry", "renew", "--registry", &at, "--identity", identity]);
+            assert_eq!(renewed.code, 0, "{renewed:?}");
+        }
         let believed = fs::read_to_string(format!("{viewer}/network.pem")).expect("it is there");
         assert_eq!(believed.matches("BEGIN CERTIFICATE").count(), 2, "who renews believes the next one too");
         let registry = rotated(&network, registry, &at, "switch");
         let later = enrolled(&network, &at, "viewer/bob", "later");
         assert_ne!(authority(&later), authority(&viewer));
+        // However young its certificate is: it is of the authority before.
+        let renewed = run(["registry", "renew", "--registry", &at, "--identity", &renewing]);
+        assert_eq!((renewed.code, authority(&renewing)), (0, authority(&later)), "{renewed:?}");
         let called = status(&later);
         assert_eq!(called.code, 0, "{called:?}");
         // The first admin's was given by hand, and so it is renewed.
@@ -92,6 +98,8 @@ fn an_authority_is_followed_by_another_one_and_no_call_is_refused() {
     let _registry = rotated(&network, registry, &at, "forget");
     let called = under_load(&central, &later, || status(&viewer));
     assert_eq!(called.code, 1, "{called:?}");
+    let called = status(&renewing);
+    assert_eq!(called.code, 0, "{called:?}");
     let again = run(["registry", "rotate", "forget", "--data", &network.data]);
     assert!(again.code == 1 && again.stderr.contains("no authority before this one"), "{again:?}");
     let listed = ask(&network, &at, &["list"]);

@@ -7,7 +7,7 @@
 use crate::enrolment_token::hex;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf::{HKDF_SHA256, KeyType, Salt},
+    hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use domain::ChargePointId;
@@ -58,7 +58,11 @@ impl FromStr for KeyName {
 }
 
 /// The one secret that a central makes its charge points' keys of.
-pub struct SealingSecret([u8; KEY_BYTES]);
+pub struct SealingSecret {
+    /// What is the same for every key is reckoned once: each message names its key anew.
+    extracted: Prk,
+    name: Option<String>,
+}
 
 impl fmt::Debug for SealingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,24 +80,17 @@ impl KeyType for KeyLength {
 
 impl SealingSecret {
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(bytes)
+        let extracted = Salt::new(HKDF_SHA256, &[]).extract(&bytes);
+        let name = derive(&extracted, &[b"name"]).map(|bytes| hex(&bytes[..4]));
+        Self { extracted, name }
     }
 
     /// The key of a charge point from this registration on. `None`: the library's own failure, which nobody has seen.
     pub fn key(&self, charge_point: &ChargePointId, epoch: u64) -> Option<SealingKey> {
-        let secret = hex(&self.derive(&[b"name"])?[..4]);
-        let name = KeyName { charge_point: charge_point.clone(), epoch, secret };
-        let bytes =
-            self.derive(&[b"key\0", name.charge_point.as_str().as_bytes(), &[0], &epoch.to_be_bytes()])?;
+        let name = KeyName { charge_point: charge_point.clone(), epoch, secret: self.name.clone()? };
+        let what: [&[u8]; 4] = [b"key\0", name.charge_point.as_str().as_bytes(), &[0], &epoch.to_be_bytes()];
+        let bytes = derive(&self.extracted, &what)?;
         Some(SealingKey { name, bytes })
-    }
-
-    fn derive(&self, what: &[&[u8]]) -> Option<[u8; KEY_BYTES]> {
-        let info: Vec<&[u8]> = [CONTEXT].into_iter().chain(what.iter().copied()).collect();
-        let mut bytes = [0; KEY_BYTES];
-        let secret = Salt::new(HKDF_SHA256, &[]).extract(&self.0);
-        secret.expand(&info, KeyLength).and_then(|derived| derived.fill(&mut bytes)).ok()?;
-        Some(bytes)
     }
 
     /// What a sealed message says, and since which registration its charge point has had its key. The error is a
@@ -105,6 +102,13 @@ impl SealingSecret {
         let plain = key.open(sealed).ok_or("its seal is broken: somebody else wrote or changed it")?;
         Ok((named, plain))
     }
+}
+
+fn derive(extracted: &Prk, what: &[&[u8]]) -> Option<[u8; KEY_BYTES]> {
+    let info: Vec<&[u8]> = [CONTEXT].into_iter().chain(what.iter().copied()).collect();
+    let mut bytes = [0; KEY_BYTES];
+    extracted.expand(&info, KeyLength).and_then(|derived| derived.fill(&mut bytes)).ok()?;
+    Some(bytes)
 }
 
 /// One charge point's key.

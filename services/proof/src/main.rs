@@ -2,10 +2,11 @@
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
-//! would. Each looks for the opposite of what is promised, counts what it exercised, and exits 0 only if nothing was
-//! found.
+//! would; `identity` measures what identities cost. Each looks for the opposite of what is promised, counts what it
+//! exercised, and exits 0 only if nothing was found.
 
 mod faults;
+mod figures;
 mod hostile;
 mod process;
 mod simulate;
@@ -28,6 +29,8 @@ enum Command {
     Faults(faults::Options),
     /// Strangers' malice against real processes, a scene each, beside honest people who must not notice
     Hostile(hostile::Options),
+    /// What identities cost: handshakes, calls, authorisations, sealing, the audit; enrolments, and a rotation under load
+    Identity(figures::Options),
     /// Bad input by the million for every decoder
     Bytes(proof::bytes::Options),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Hostile(options) => hostile::run(&options),
+        Command::Identity(options) => figures::run(&options),
         Command::Bytes(options) => proof::bytes::run(&options),
     };
     match outcome {

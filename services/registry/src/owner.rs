@@ -148,12 +148,12 @@ impl Registry {
         Ok(())
     }
 
-    /// With a token somebody is enrolled, without one renewed.
+    /// With a token somebody is enrolled, without one renewed; `anew`, whatever it has is not given again.
     pub(crate) fn certify(
         &mut self,
         now: Now,
         batch: &mut Batch,
-        token: Option<TokenHash>,
+        (token, anew): (Option<TokenHash>, bool),
         asker: &AskersKey,
     ) -> Result<Settled, Failure> {
         let key = KeyHash(sha256(asker.bytes()));
@@ -162,7 +162,10 @@ impl Registry {
             None => self.enrolments.renew(now.wall, key),
         };
         let (role, hosts) = match due.map_err(denied)? {
-            Due::Again(role) => return Ok(Settled { role, chain: None, serial: None }),
+            Due::Again(role) => match self.enrolments.get(&role).filter(|_| anew) {
+                Some(enrolled) => (role, enrolled.hosts.clone()),
+                None => return Ok(Settled { role, chain: None, serial: None }),
+            },
             Due::New(role, hosts) => (role, hosts),
         };
         let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
@@ -310,17 +313,29 @@ impl Office {
         _ = self.0.try_give(Order::input(input));
     }
 
-    /// The same for a certificate. That somebody renewed is not written down: each does daily.
+    /// The same for a certificate. One of the authority before is not given again: whoever asks once this one signs can
+    /// go on when that one is forgotten. That somebody renewed is not written down: each does daily.
     pub(crate) async fn certify(
         &self,
         deed: Deed,
         token: Option<TokenHash>,
         asker: AskersKey,
     ) -> Result<Credentials, Failure> {
+        let (credentials, current) = self.certified(deed.clone(), (token, false), asker.clone()).await?;
+        if current { Ok(credentials) } else { Ok(self.certified(deed, (token, true), asker).await?.0) }
+    }
+
+    /// And whether the authority of now vouches for it.
+    async fn certified(
+        &self,
+        deed: Deed,
+        what: (Option<TokenHash>, bool),
+        asker: AskersKey,
+    ) -> Result<(Credentials, bool), Failure> {
         let decide = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-            let settled = registry.certify(now, batch, token, &asker);
+            let settled = registry.certify(now, batch, what, &asker);
             let role = settled.as_ref().map(|settled| settled.role.to_string()).unwrap_or_default();
-            let told = settled.as_ref().map(|settled| settled.serial.as_deref().filter(|_| token.is_some()));
+            let told = settled.as_ref().map(|settled| settled.serial.as_deref().filter(|_| what.0.is_some()));
             let told = told.map(|serial| serial.map(|serial| format!("serial={serial}")));
             let deed = Deed { subject: role, ..deed };
             registry.audit.came(
@@ -330,18 +345,23 @@ impl Office {
                 batch,
             );
             let settled = settled?;
-            Ok((settled, registry.core.clone(), registry.network.clone()))
+            let authority = registry.authority.certificate_pem().to_owned();
+            Ok((settled, authority, registry.core.clone(), registry.network.clone()))
         };
-        let read = |(Settled { role, chain, .. }, core, network): (Settled, String, String),
-                    store: &dyn Store| {
-            let chain = match chain {
-                Some(chain) => Some(chain),
-                None => storage::chain(store, &role)?,
+        let read =
+            |(Settled { role, chain, .. }, authority, core, network): (Settled, String, String, String),
+             store: &dyn Store| {
+                let chain = match chain {
+                    Some(chain) => Some(chain),
+                    None => storage::chain(store, &role)?,
+                };
+                Ok(chain.map(|chain| {
+                    let current = chain.trim_end().ends_with(authority.trim_end());
+                    (Credentials { chain, core, network }, current)
+                }))
             };
-            Ok(chain.map(|chain| Credentials { chain, core, network }))
-        };
-        let credentials = self.decide_and_read(decide, read).await?;
-        credentials.ok_or_else(|| Failure::internal("an identity without its certificate"))
+        let certified = self.decide_and_read(decide, read).await?;
+        certified.ok_or_else(|| Failure::internal("an identity without its certificate"))
     }
 
     pub(crate) async fn decide_and_read<D: Send + 'static, T: Send + 'static>(

@@ -239,6 +239,17 @@ fn everything_has_its_bound() {
 }
 
 #[test]
+fn tokens_that_were_used_keep_nobody_from_the_next_one() {
+    let limits = Limits { tokens: 2, identities: 100 };
+    let mut world = World { limits, ..World::default() };
+    for n in 0..100 {
+        world.create(T0, n, &format!("charge-point/CP-{n}/engine")).unwrap();
+        world.enrol(T0, n, n).unwrap();
+    }
+    assert_eq!(world.enrol(T0, 0, 0), Ok("1".to_owned()), "a lost answer is given again all the same");
+}
+
+#[test]
 fn a_short_certificate_may_be_renewed_in_the_middle_of_its_time() {
     let newest = Certificate { serial: "1".into(), not_after: T0 + MINUTE * 2, revoked: None };
     let (hosts, earlier, revoked_now) = (vec![], vec![], false);
@@ -308,7 +319,8 @@ proptest! {
                 let known = known.filter(|one| one.serial == *serial).collect::<Vec<_>>();
                 prop_assert!(known.len() == 1 && known[0].revoked.is_some(), "{} until {:?}", serial, until);
             }
-            prop_assert!(world.rules.tokens.len() <= limits.tokens);
+            let waiting = world.rules.tokens.values().filter(|token| token.used_by.is_none());
+            prop_assert!(waiting.count() <= limits.tokens);
             prop_assert!(world.rules.identities.len() <= limits.identities);
             prop_assert!(world.rules.by_key.len() == world.rules.identities.len());
             prop_assert_eq!(&Enrolments::restore(world.written.clone()), &world.rules);

@@ -34,11 +34,11 @@ type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + 
 fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
     let (enrolling, renewing) = (asker.clone(), asker.clone());
     let enrol = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-        registry.certify(now, batch, Some(TOKEN), &enrolling).map(drop)
+        registry.certify(now, batch, (Some(TOKEN), false), &enrolling).map(drop)
     };
     let again = enrol.clone();
     let renew = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
-        registry.certify(now, batch, None, &renewing).map(drop)
+        registry.certify(now, batch, (None, false), &renewing).map(drop)
     };
     vec![
         (0, Box::new(|registry, now, batch| registry.create_token(now, batch, (TOKEN, ROLE.into(), vec![])))),

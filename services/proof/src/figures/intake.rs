@@ -1,0 +1,156 @@
+//! What sealing costs central: telemetry of running supplies, sealed and in plain text by turns, consumed from a broker
+//! by one and the same central, opened, decided and committed.
+
+use super::{
+    ROUNDS,
+    charges::Driver,
+    point::{Kind, Point},
+    server::eventually,
+    side::Side,
+    table::{Figure, median, micros},
+};
+use anyhow::Context as _;
+use evmesh_proto::{driver::GetSessionRequest, topics::CP_TELEMETRY};
+use rdkafka::{
+    ClientConfig,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// So many supplies run in either form.
+const SUPPLIES: usize = 16;
+/// So many readings of each are a round.
+const READINGS: u64 = 1_000;
+/// More of central's computing, of the same in plain text.
+const SEALING: f64 = 0.05;
+
+type Broker = ThreadedProducer<DefaultProducerContext>;
+
+/// A supply that runs, as its engine tells of it.
+#[derive(Debug)]
+struct Supply {
+    driver: Driver,
+    session: String,
+    point: Point,
+    told: u64,
+}
+
+impl Supply {
+    async fn begin(side: &Side, name: String, kind: Kind) -> anyhow::Result<Self> {
+        let point = side.point(&name, kind).await?;
+        let mut driver = Driver { client: side.driver(&name)?, id: name.clone(), point: name };
+        let session = driver.charge().await?;
+        if kind == Kind::Sealed {
+            eventually("a key to seal with", async || point.key()).await?;
+        }
+        Ok(Self { driver, session, point, told: 1 })
+    }
+
+    /// Its next reading, a watt-hour more.
+    fn tell(&mut self) -> anyhow::Result<Vec<u8>> {
+        self.told += 1;
+        let (kwh, now) = (self.told as f64 / 1e3, mesh::now().wall.0 as f64 / 1e3);
+        let plain = json!({
+            "type": "CONSUMO", "cp_id": self.point.id, "user_id": self.driver.id, "kwh": kwh, "importe": kwh * 0.3,
+            "timestamp": now, "session_id": self.session, "seq": self.told,
+            "event_id": format!("{}-{}", self.session, self.told), "kw": 7.4, "currency": "EUR",
+        });
+        let plain = serde_json::to_vec(&plain)?;
+        match self.point.key() {
+            Some(key) => key.seal(&plain).context("the system gives no random bytes"),
+            None => Ok(plain),
+        }
+    }
+
+    /// Central has its last reading.
+    async fn is_heard(&mut self) -> anyhow::Result<()> {
+        let (driver_id, session_id) = (self.driver.id.clone(), self.session.clone());
+        let request = GetSessionRequest { driver_id, session_id };
+        let (client, told) = (&mut self.driver.client, self.told);
+        let heard = async || {
+            let session = client.get_session(request.clone()).await.ok()?.into_inner().session?;
+            (session.energy_wh >= told).then_some(())
+        };
+        eventually("every reading is heard", heard).await
+    }
+}
+
+/// The figure.
+pub(super) async fn sealing(side: &Side) -> anyhow::Result<Figure> {
+    let topic = side.kafka.topic(CP_TELEMETRY);
+    let mut forms = [Vec::new(), Vec::new()];
+    for (form, (kind, name)) in forms.iter_mut().zip([(Kind::Open, "OPEN"), (Kind::Sealed, "SEALED")]) {
+        for n in 0..SUPPLIES {
+            form.push(Supply::begin(side, format!("{name}-{n:02}"), kind).await?);
+        }
+    }
+    let broker: Broker = ClientConfig::new()
+        .set("bootstrap.servers", &side.kafka.kafka)
+        .set("partitioner", "murmur2_random")
+        .set("queue.buffering.max.messages", "100000")
+        .create()?;
+    for form in &mut forms {
+        round(side, form, &broker, &topic).await?; // the first is slower
+    }
+    let (mut cost, mut rate, mut ratios) = ([vec![], vec![]], [vec![], vec![]], vec![]);
+    for n in 0..ROUNDS {
+        let (order, mut round_cost) = (if n % 2 == 0 { [0, 1] } else { [1, 0] }, [0.0; 2]);
+        for at in order {
+            let (took, computed) = round(side, &mut forms[at], &broker, &topic).await?;
+            let messages = (SUPPLIES as u64 * READINGS) as f64;
+            round_cost[at] = micros(computed) / messages;
+            cost[at].push(round_cost[at]);
+            rate[at].push(messages / took.as_secs_f64());
+        }
+        ratios.push(round_cost[1] / round_cost[0]);
+    }
+    let more = median(&ratios) - 1.0;
+    Ok(Figure {
+        what: "a message of telemetry, what central computes",
+        plain: format!("{:.2} µs", median(&cost[0])),
+        secured: format!("{:.2} µs", median(&cost[1])),
+        bound: Some(("< 5 % more", more < SEALING)),
+        measured: format!(
+            "{:+.1} % sealed; {:.0} and {:.0} messages/s",
+            more * 100.0,
+            median(&rate[0]),
+            median(&rate[1])
+        ),
+    })
+}
+
+/// Readings that wait at the broker when central goes on: how long it takes until it has them all, and what it computes.
+async fn round(
+    side: &Side,
+    form: &mut [Supply],
+    broker: &Broker,
+    topic: &str,
+) -> anyhow::Result<(Duration, Duration)> {
+    side.central.signal("STOP");
+    let sent = send(form, broker, topic);
+    let (before, began) = (side.central.computed()?, Instant::now());
+    side.central.signal("CONT");
+    sent?;
+    for supply in form.iter_mut() {
+        supply.is_heard().await?;
+    }
+    Ok((began.elapsed(), side.central.computed()?.saturating_sub(before)))
+}
+
+fn send(form: &mut [Supply], broker: &Broker, topic: &str) -> anyhow::Result<()> {
+    for _ in 0..READINGS {
+        for supply in form.iter_mut() {
+            let (payload, key) = (supply.tell()?, supply.point.id.clone());
+            let mut record = BaseRecord::to(topic).key(&key).payload(&payload);
+            while let Err((error, back)) = broker.send(record) {
+                let full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+                anyhow::ensure!(full, "the broker takes nothing: {error}");
+                std::thread::sleep(Duration::from_millis(1));
+                record = back;
+            }
+        }
+    }
+    Ok(broker.flush(Duration::from_secs(30))?)
+}

@@ -1,0 +1,103 @@
+//! The product's own processes: started, restarted, and what they have computed.
+
+use crate::process::Group;
+use anyhow::Context as _;
+use std::{
+    fs::OpenOptions,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Whatever is waited for is there within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server of the executable's, that is started again as often as it is stopped. It ends with its group.
+#[derive(Debug)]
+pub(super) struct Server {
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    group: i32,
+    child: Child,
+}
+
+impl Server {
+    pub(super) fn start(
+        (program, log): (&Path, &Path),
+        arguments: Vec<String>,
+        group: &Group,
+    ) -> anyhow::Result<Self> {
+        let (program, log, group) = (program.to_owned(), log.to_owned(), group.id());
+        let child = spawned(&program, &arguments, &log, group)?;
+        Ok(Self { program, arguments, log, group, child })
+    }
+
+    /// Stops it in order; then the work is done, and it is started again.
+    pub(super) async fn restart<T>(
+        &mut self,
+        meanwhile: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        self.signal("TERM");
+        let stopped = async || self.child.try_wait().ok().flatten();
+        eventually(&format!("the end of {}", self.arguments[0]), stopped).await?;
+        let done = meanwhile()?;
+        self.child = spawned(&self.program, &self.arguments, &self.log, self.group)?;
+        Ok(done)
+    }
+
+    /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
+    pub(super) fn signal(&self, signal: &str) {
+        testing::process::signal(self.child.id(), signal);
+    }
+
+    pub(super) fn computed(&self) -> anyhow::Result<Duration> {
+        computed(self.child.id())
+    }
+}
+
+fn spawned(program: &Path, arguments: &[String], log: &Path, group: i32) -> anyhow::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    testing::process::command(program)
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(group)
+        .spawn()
+        .with_context(|| format!("{} cannot be started", program.display()))
+}
+
+/// A command of the executable's that ends by itself, and well.
+pub(super) fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+    let mut command: Command = testing::process::command(program);
+    let output = command.args(arguments).stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "evmesh {}: {said}", arguments.join(" "));
+    Ok(output)
+}
+
+/// How long a process has been on a core, all of its threads that run.
+pub(super) fn computed(process: u32) -> anyhow::Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let Ok(schedule) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanoseconds += schedule.split_whitespace().next().and_then(|on| on.parse().ok()).unwrap_or(0_u64);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Looks until there is something, as long as [`PATIENCE`].
+pub(super) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        anyhow::ensure!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
