@@ -7,6 +7,8 @@
 
 pub mod topics;
 
+mod secrets;
+
 #[allow(missing_debug_implementations, unreachable_pub, clippy::all)] // generated
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/evmesh.rs"));

@@ -10,7 +10,11 @@ fn what_an_engine_tells_is_sealed_and_nobody_else_is_heard_in_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (file, data) = (folder.path().join("requests"), folder.path().join("data"));
     std::fs::write(&file, "MAD-01\n").unwrap();
-    let more = ["--secure", "--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()];
+    let more = [
+        &["--secure", "--kafka-in-clear"][..],
+        &["--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()],
+    ]
+    .concat();
     let broker = Broker::open();
     let network = Process::start(up::flags(&broker, &more));
     network.line(&["1 of 1 requests concluded as expected"], PATIENCE);

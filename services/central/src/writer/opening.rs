@@ -50,6 +50,7 @@ impl Writer {
             revocations: revocations(&store)?,
             refusals: Refusals::default(),
             audit,
+            tells_kafka: true,
             unkept: None,
             offsets,
             checkpointed: now.mono,
