@@ -230,14 +230,14 @@ fn no_secret_of_a_secured_run_is_anywhere_but_in_its_place() {
     assert!(of("a sealing key") >= 3, "one a message");
 
     for secret in &secrets {
+        let belongs = |path: &PathBuf| secret.belongs.as_ref().is_some_and(|place| path.starts_with(place));
         let is_in = |all: &[u8]| secret.forms.iter().any(|form| contains(all, form));
         let places: Vec<_> =
             looked_at.iter().filter(|(_, all)| is_in(all)).map(|(place, _)| place.clone()).collect();
         assert_eq!(places, [""; 0], "{}", secret.name);
         let files = network.files().into_iter().filter(|(_, all)| is_in(all)).map(|(path, _)| path);
-        let strange: Vec<_> = files
-            .filter(|path| secret.belongs.as_ref().is_none_or(|place| !path.starts_with(place)))
-            .collect();
+        let (own, strange): (Vec<_>, Vec<_>) = files.partition(belongs);
+        assert_eq!(own.is_empty(), secret.belongs.is_none(), "{} would be found", secret.name);
         assert_eq!(strange, [PathBuf::new(); 0], "{}", secret.name);
     }
 }
