@@ -7,12 +7,12 @@
 
 pub mod topics;
 
+mod secrets;
+
 #[allow(missing_debug_implementations, unreachable_pub, clippy::all)] // generated
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/evmesh.rs"));
 }
-
-mod secret;
 
 mod methods {
     include!(concat!(env!("OUT_DIR"), "/methods.rs"));

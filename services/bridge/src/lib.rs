@@ -41,6 +41,11 @@ pub enum Error {
     Identity(#[from] mesh::grpc::IdentityError),
     #[error(transparent)]
     Kafka(#[from] mesh::kafka::Error),
+    #[error(
+        "drivers of the old system ask and are answered on Kafka, which is reached in plain text: give --kafka-ca FILE \
+         or --kafka-tls, or say --kafka-in-clear where nobody else is on the way; the same at central"
+    )]
+    InClear,
     #[error("driver_requests is read no more; start the bridge again: it goes on where it was")]
     ReaderEnded,
 }

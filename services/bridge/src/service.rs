@@ -48,6 +48,9 @@ impl Service {
     pub fn open(mut options: Options) -> Result<Self, Error> {
         let security = options.security.open("bridge/NAME", |role| matches!(role, Role::Bridge(_)))?;
         options.kafka.protect(options.security.identity.as_deref())?;
+        if options.kafka.is_discreet() {
+            return Err(Error::InClear);
+        }
         let (offsets, kept) = Offsets::open(&options.data)?;
         let producer = Producer::new(&options.kafka, CLIENT_ID)?;
         Ok(Self { options, peers: Peers::new(security), offsets, kept, producer })

@@ -60,6 +60,17 @@ pub enum Error {
          or start without --rebuild as a new network"
     )]
     NoChangelog { topic: String, kafka: String },
+    #[error(
+        "the changelog {topic} on {kafka} ended when its store went on without one, so a store that is rebuilt from it \
+         would have forgotten what came after, tickets too: put a backup in the place of the data folder; or, to begin \
+         as a new network, delete the topic"
+    )]
+    ChangelogEnded { topic: String, kafka: String },
+    #[error(
+        "the changelog on {0} says who charged where, and Kafka is reached in plain text: to rebuild from it, give \
+         --kafka-ca FILE or --kafka-tls, or say --kafka-in-clear"
+    )]
+    RebuildInClear(String),
     #[error("the store is half rebuilt; start central to have it rebuilt from the beginning")]
     HalfRebuilt,
     #[error(
@@ -88,6 +99,8 @@ impl Error {
             | Self::Newer { .. }
             | Self::NotEmpty(_)
             | Self::NoChangelog { .. }
+            | Self::ChangelogEnded { .. }
+            | Self::RebuildInClear(_)
             | Self::HalfRebuilt => true,
             Self::Random(_)
             | Self::Known(_)

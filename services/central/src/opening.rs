@@ -9,12 +9,13 @@ use crate::{
     writer::Writer,
 };
 use domain::network::Config;
+use evmesh_proto::topics::CENTRAL_CHANGELOG;
 use mesh::{
     Shutdown,
     backoff::Backoff,
     group_commit::Owner,
     grpc::Caller,
-    kafka::Log,
+    kafka::{Log, Message},
     store::{Role, SledStore},
 };
 use std::{collections::BTreeSet, io, net::IpAddr};
@@ -65,17 +66,24 @@ impl Opening {
             Self::Begins(beginning) => *beginning,
         };
         let must = options.rebuild || begun == Begun::HalfRebuilt;
+        if must && !options.kafka.may_have(CENTRAL_CHANGELOG) {
+            return Err(Error::RebuildInClear(options.kafka.kafka.clone()));
+        }
         let log = changelog::log(&options.kafka);
         if !must && !options.changelog {
             return open(store, config).await.map(Some);
         }
         let looked = tokio::select! {
-            last = last_offset(&log) => Some(last),
+            last = last_message(&log) => Some(last),
             () = shutdown.started() => return Ok(stopped()),
             () = tokio::time::sleep(options.changelog_wait), if !must => None,
         };
         let last = match looked {
-            Some(Some(last)) => last,
+            Some(Some(last)) if changelog::is_end(&last) => {
+                let (topic, kafka) = (options.kafka.topic(log.topic()), options.kafka.kafka.clone());
+                return Err(Error::ChangelogEnded { topic, kafka });
+            }
+            Some(Some(last)) => last.offset,
             Some(None) if must => {
                 let topic = options.kafka.topic(log.topic());
                 return Err(Error::NoChangelog { topic, kafka: options.kafka.kafka.clone() });
@@ -125,13 +133,13 @@ async fn open(store: SledStore, config: Config) -> Result<Owner<Writer, SledStor
     blocking(move || Writer::open(store, config, mesh::now())).await
 }
 
-/// The offset of the changelog's last message; `None`: there is none. Asks until Kafka answers.
-async fn last_offset(log: &Log) -> Option<i64> {
+/// The changelog's last message; `None`: there is none. Asks until Kafka answers.
+async fn last_message(log: &Log) -> Option<Message> {
     let mut backoff = Backoff::default();
     let mut told = false;
     loop {
         match log.tail(None).await {
-            Ok(tail) => return tail.last.map(|message| message.offset),
+            Ok(tail) => return tail.last,
             Err(error) if !std::mem::replace(&mut told, true) => {
                 tracing::warn!(%error, "the store is not there, and kafka is not reached; waiting for its changelog");
             }

@@ -6,7 +6,10 @@ use crate::{
     changelog,
     engine_client::Calls,
     events::Events,
-    kafka::{Publisher, broadcast, publish_anchors, read_telemetry, send_dead_letters, send_notifications},
+    kafka::{
+        Publisher, broadcast, end_changelog, publish_anchors, read_telemetry, send_dead_letters,
+        send_notifications,
+    },
     old_requests::OldRequests,
     opening::Opening,
     panel::View,
@@ -65,6 +68,16 @@ impl Service {
     pub async fn bind(mut options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
         options.kafka.protect(options.security.identity.as_deref())?;
+        if options.kafka.is_discreet() {
+            options.changelog = false;
+            tracing::warn!(
+                kafka = options.kafka.kafka,
+                "Kafka is reached in plain text, and others may read it: what drivers are told (driver_notifications), \
+                 dead letters (cp_telemetry.dlq) and the copy of the store (central_changelog) are left out, so drivers \
+                 hear by WatchSession alone, and a lost store cannot be rebuilt; with TLS (--kafka-ca FILE or \
+                 --kafka-tls) or with --kafka-in-clear Kafka has them all"
+            );
+        }
         let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
         let security = security.taking(&options.tokens)?;
         let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
@@ -119,15 +132,20 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { options, listener, peers, refused, opening, lag, producer, events, view, roster } = self;
         drop(view); // only views that somebody kept count as followers of the roster
-        let Some(writer) = opening.ready(&options, &shutdown).await? else { return Ok(()) };
+        let Some(mut writer) = opening.ready(&options, &shutdown).await? else { return Ok(()) };
+        writer.rules.tells_kafka(!options.kafka.is_discreet());
         // `stop` starts with the given order, or when the store fails; `drained` once nobody is served any more.
         // Running calls need time to pass, and what they decide to be published, until then.
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let (rules, store) = (&writer.rules, writer.rules.store_id().to_owned());
-        let (keys, position) = (rules.keys(), rules.position());
+        let (keys, position, end) = (rules.keys(), rules.position(), rules.changelog_end());
         let old_requests = OldRequests::default();
-        let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
+        let unbridged = options
+            .kafka
+            .may_have(topics::DRIVER_REQUESTS)
+            .then(|| old_requests.watch(&options.kafka, events.clone(), stop.clone()))
+            .transpose()?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
         let outlets = Outlets {
             events,
@@ -151,13 +169,17 @@ impl Service {
             drained: &drained,
         };
         let mut tasks = background.spawn([notifications, dead_letters]);
+        let log = changelog::log(&options.kafka);
         if options.changelog {
-            let log = changelog::log(&options.kafka);
             let (handle, producer) = (handle.clone(), producer.clone());
             let publisher = Publisher { handle, producer, log, store, wake: changelog };
             tasks.spawn(publisher.run(drained.clone()));
+        } else if let Some(end) = end {
+            tasks.spawn(end_changelog(log, producer.clone(), end, stop.clone()));
         }
-        tasks.spawn(unbridged);
+        if let Some(unbridged) = unbridged {
+            tasks.spawn(unbridged);
+        }
         if let Some(hearing) = hearing {
             tasks.spawn(hearing.run(handle.clone(), stop.clone()));
         }
@@ -274,8 +296,10 @@ impl Background<'_> {
         let Self { options, handle, producer, roster, stop, drained } = *self;
         let mut tasks = JoinSet::new();
         tasks.spawn(tick(handle.clone(), drained.clone()));
-        tasks.spawn(send_notifications(handle.clone(), producer.clone(), notifications, drained.clone()));
-        tasks.spawn(send_dead_letters(handle.clone(), producer.clone(), letters, drained.clone()));
+        if !options.kafka.is_discreet() {
+            tasks.spawn(send_notifications(handle.clone(), producer.clone(), notifications, drained.clone()));
+            tasks.spawn(send_dead_letters(handle.clone(), producer.clone(), letters, drained.clone()));
+        }
         tasks.spawn(broadcast(roster.clone(), producer.clone(), options.broadcast_interval, stop.clone()));
         let anchors =
             publish_anchors(handle.clone(), options.kafka.clone(), producer.clone(), drained.clone());

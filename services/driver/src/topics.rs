@@ -1,5 +1,5 @@
 //! The two topics that a driver reads, from *latest*, in a group of its own: in one shared group, drivers would eat
-//! each other's messages.
+//! each other's messages. Its name, which brokers are told, says nobody's.
 
 use crate::{Error, Options, decode, heard::Heard};
 use domain::{
@@ -16,27 +16,26 @@ use tokio::sync::mpsc;
 /// Both readers; they end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Topics {
-    _notifications: Reader,
+    /// `None`: what this driver is told is not for others to read on the way; it comes by `WatchSession` alone.
+    _notifications: Option<Reader>,
     _status: Reader,
 }
 
 impl Topics {
     /// Starts to read. It needs no broker; what is heard goes to `heard`.
     pub(crate) fn read(options: &Options, heard: mpsc::Sender<Heard>) -> Result<Self, Error> {
-        let group = format!("evmesh-driver-{}-{}", options.driver, uuid::Uuid::new_v4());
+        let group = format!("evmesh-driver-{}", uuid::Uuid::new_v4());
         let driver = options.driver.to_string();
         let told = sink(heard.clone(), move |payload| notification(payload, &driver).map(Heard::Input));
         let mut broadcasts = Broadcasts::default();
         let status = sink(heard, move |payload| free(payload, &mut broadcasts).map(Heard::Broadcast));
+        let kafka = &options.kafka;
+        let told = kafka
+            .may_have(DRIVER_NOTIFICATIONS)
+            .then(|| Reader::spawn(kafka, DRIVER_NOTIFICATIONS, &group, Origin::Latest, told));
         Ok(Self {
-            _notifications: Reader::spawn(
-                &options.kafka,
-                DRIVER_NOTIFICATIONS,
-                &group,
-                Origin::Latest,
-                told,
-            )?,
-            _status: Reader::spawn(&options.kafka, NETWORK_STATUS, &group, Origin::Latest, status)?,
+            _notifications: told.transpose()?,
+            _status: Reader::spawn(kafka, NETWORK_STATUS, &group, Origin::Latest, status)?,
         })
     }
 }

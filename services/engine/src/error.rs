@@ -38,6 +38,11 @@ pub enum Error {
     Value { folder: PathBuf, what: &'static str, source: Box<ValueError> },
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
+    #[error(
+        "--telemetry open would tell readings and drivers to Kafka in plain text: leave it out, or give --kafka-ca FILE \
+         or --kafka-tls, or say --kafka-in-clear where nobody else is on the way"
+    )]
+    OpenInClear,
     #[error("the engine's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
@@ -48,7 +53,12 @@ impl Error {
         match self {
             Self::Store(error) => error.needs_a_person(),
             Self::OtherChargePoint { .. } | Self::Older { .. } | Self::Value { .. } => true,
-            Self::Identity(_) | Self::Bind(_) | Self::Serve(_) | Self::Kafka(_) | Self::Thread(_) => false,
+            Self::Identity(_)
+            | Self::Bind(_)
+            | Self::Serve(_)
+            | Self::Kafka(_)
+            | Self::OpenInClear
+            | Self::Thread(_) => false,
         }
     }
 }

@@ -74,6 +74,13 @@ impl Service {
         let own = grpc::Role::Engine(options.charge_point.clone());
         let security = options.security.open(&own.to_string(), |role| *role == own)?;
         options.kafka.protect(options.security.identity.as_deref())?;
+        let form = options.telemetry.unwrap_or(match options.security.identity {
+            Some(_) => TelemetryForm::Sealed,
+            None => TelemetryForm::Open,
+        });
+        if form == TelemetryForm::Open && options.kafka.is_discreet() {
+            return Err(Error::OpenInClear);
+        }
         let listener = Listener::bind(options.listen.clone(), &what, &security).await?;
         let settings = options.settings();
         let (folder, charge_point) = (options.data.clone(), options.charge_point.clone());
@@ -87,10 +94,6 @@ impl Service {
         let central = Central(Peers::new(security).peer(&options.central, Expected::Central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
-        let form = options.telemetry.unwrap_or(match options.security.identity {
-            Some(_) => TelemetryForm::Sealed,
-            None => TelemetryForm::Open,
-        });
         let point = Point::new(options.charge_point, inputs, shown, central, Seal::new(form));
         Ok(Self {
             server: options.server,

@@ -3,14 +3,18 @@
 mod common;
 
 use common::{PATIENCE, Process, broker::Broker, eventually, topics, up};
-use evmesh_proto::topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS};
+use evmesh_proto::topics::{CENTRAL_CHANGELOG, CP_TELEMETRY, CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS};
 
 #[test]
 fn what_an_engine_tells_is_sealed_and_nobody_else_is_heard_in_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (file, data) = (folder.path().join("requests"), folder.path().join("data"));
     std::fs::write(&file, "MAD-01\n").unwrap();
-    let more = ["--secure", "--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()];
+    let more = [
+        &["--secure", "--kafka-in-clear"][..],
+        &["--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()],
+    ]
+    .concat();
     let broker = Broker::open();
     let network = Process::start(up::flags(&broker, &more));
     network.line(&["1 of 1 requests concluded as expected"], PATIENCE);
@@ -50,4 +54,27 @@ fn what_an_engine_tells_is_sealed_and_nobody_else_is_heard_in_its_name() {
             "its seal is broken: somebody else wrote or changed it",
         ]
     );
+}
+
+#[test]
+fn a_whole_network_in_one_process_leaves_out_what_names_anybody_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("requests"), folder.path().join("data"));
+    std::fs::write(&file, "MAD-01\n").unwrap();
+    let more = ["--secure", "--data", data.to_str().unwrap(), "--requests", file.to_str().unwrap()];
+    let broker = Broker::open();
+    let network = Process::start(up::flags(&broker, &more));
+    network.line(&["1 of 1 requests concluded as expected"], PATIENCE);
+    assert_eq!((network.count("are left out"), network.count("--kafka-in-clear):")), (1, 0));
+    let open = br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":9.0}"#.to_vec();
+    topics::write(&broker.options(), CP_TELEMETRY, &[("MAD-01", open)]);
+    network.line(&["MAD-01 seals what it tells, and this is in plain text"], PATIENCE);
+    assert!(
+        topics::read(&broker.options(), CP_TELEMETRY)
+            .iter()
+            .all(|it| !it.headers.contains_key("traceparent"))
+    );
+    for topic in [CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, CENTRAL_CHANGELOG] {
+        assert!(topics::read(&broker.options(), topic).is_empty(), "{topic}");
+    }
 }

@@ -2,26 +2,9 @@
 
 mod common;
 
-use common::{PATIENCE, Process, Run, broker::Broker, process, run, up};
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
+use common::{PATIENCE, Process, Run, broker::Broker, process::run_with_stdin, run, up};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use tempfile::TempDir;
-
-/// The same with something to read.
-fn with_stdin(arguments: &[&str], text: &str) -> Run {
-    let mut command = process::command(arguments);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    // One that refuses before it reads has gone.
-    let _ = child.stdin.take().expect("it reads").write_all(text.as_bytes());
-    let output = child.wait_with_output().expect("it ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    let code = output.status.code().expect("an exit code");
-    Run { code, stdout: text(output.stdout), stderr: text(output.stderr) }
-}
 
 fn refused(run: &Run, says: &str) {
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
@@ -80,7 +63,7 @@ fn a_token_is_kept_for_its_owner_alone_and_says_whose_it_is() {
     let (top, data) = begun();
     let folder = top.path().join("mine");
     let at = folder.display().to_string();
-    let login = |who: &str, token: &str| with_stdin(&[who, "login", "--identity", &at], token);
+    let login = |who: &str, token: &str| run_with_stdin([who, "login", "--identity", &at], token);
     let of_driver = token(&data, &["driver-token", "101"]);
     refused(&login("driver", &of_driver), "has no core.pem, by which central is known; copy it there");
     fs::create_dir(&folder).unwrap();
@@ -110,7 +93,7 @@ fn a_token_is_kept_for_its_owner_alone_and_says_whose_it_is() {
     assert_eq!(fs::read_to_string(folder.join("token")).unwrap(), of_driver, "nothing was changed");
     assert!(login("operator", &of_viewer).stdout.contains(" is viewer/ana, by the token in "));
     let of_admin = format!("{data}/identities/admin");
-    let over = with_stdin(&["driver", "login", "--identity", &of_admin], &of_driver);
+    let over = run_with_stdin(["driver", "login", "--identity", &of_admin], &of_driver);
     refused(&over, "says who it is by a certificate already; choose another one");
 }
 
@@ -167,7 +150,7 @@ fn whom_a_token_names_works_with_a_secured_network() {
     // Of a registry of another network with the same name.
     let (_top, other) = begun();
     let foreign = token(&other, &["operator-token", "ana", "--role", "viewer"]);
-    assert_eq!(with_stdin(&["operator", "login", "--identity", &at], &foreign).code, 0);
+    assert_eq!(run_with_stdin(["operator", "login", "--identity", &at], &foreign).code, 0);
     refused(
         &operator(&["tickets"]),
         "is signed by nobody who gives tokens for this network; get another one",

@@ -18,6 +18,7 @@ pub use memory::MemoryStore;
 use crate::files::FolderError;
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -126,9 +127,16 @@ pub struct Role {
 }
 
 /// Changes that are applied together or not at all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Some values are secrets.
+        f.debug_set().entries(self.changes.keys().map(|key| key.escape_ascii().to_string())).finish()
+    }
 }
 
 impl Batch {

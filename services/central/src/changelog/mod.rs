@@ -9,6 +9,9 @@
 //! Kafka does not have, and versions are published in order. So if any change is in the log, every row is there as it
 //! was then, or later.
 //!
+//! A store that goes on without its changelog ends it ([`ENDED`]), as soon as Kafka is there: nothing is rebuilt from what
+//! lacks all that came after, tickets too. Kept again, the log gets every row anew.
+//!
 //! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its
 //! beginning, and a driver who missed a message asks), readings between changes of a session, indexes.
 
@@ -29,6 +32,9 @@ pub(crate) const STORE: &str = "store";
 pub(crate) const VERSION: &str = "version";
 /// The header with the layout of the store that wrote it.
 pub(crate) const FORMAT: &str = "format";
+
+/// The header of the message that ends a log, which is no row.
+pub(crate) const ENDED: &str = "ended";
 
 pub(crate) fn log(options: &KafkaOptions) -> Log {
     Log::new(options, CENTRAL_CHANGELOG)
@@ -62,6 +68,19 @@ impl Written {
             format: u32::try_from(number(FORMAT)).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// What ends the changelog of a store that goes on without one.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    /// The store, and the one that it was rebuilt from: whose log it may end.
+    pub(crate) stores: [String; 2],
+    pub(crate) version: u64,
+}
+
+/// Is this the message that ended a changelog?
+pub(crate) fn is_end(message: &Message) -> bool {
+    message.header(ENDED).is_some()
 }
 
 /// What the publisher found before it writes.

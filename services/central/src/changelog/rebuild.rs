@@ -135,8 +135,11 @@ impl Progress {
                 }
                 codec::check_format(written.format)?;
                 self.version = self.version.max(written.version);
+                let is_row = !super::is_end(&message);
                 self.written = Some(written);
-                self.row(message.key, message.payload);
+                if is_row {
+                    self.row(message.key, message.payload);
+                }
             }
             ReaderEvent::ReadToEnd { .. } => return Ok(self.read_to >= Some(last)),
             ReaderEvent::NewCluster { id, .. } => self.cluster = id,

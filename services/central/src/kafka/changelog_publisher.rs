@@ -1,7 +1,7 @@
 //! Publishes what is marked, as long as the changelog is this store's.
 
 use crate::{
-    changelog::{Copied, FORMAT, Found, STORE, Standing, VERSION, Written},
+    changelog::{Copied, ENDED, End, FORMAT, Found, STORE, Standing, VERSION, Written, is_end},
     store::codec,
     writer::Handle,
 };
@@ -24,6 +24,8 @@ const ROWS_AT_ONCE: usize = 2000;
 const PACE: Duration = Duration::from_millis(50);
 /// A changelog that is another store's is looked at again after this: a person has to act in between.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The key of what ends a log: no row has such a one.
+const END_KEY: &[u8] = b"\0end";
 /// How long the last rows may take at an ordered stop.
 const LAST_ROWS: Duration = Duration::from_secs(1);
 
@@ -186,4 +188,36 @@ impl Publisher {
         metrics::counter!("evmesh_central_changelog_rows_total").increment(done.len() as u64);
         (done, disturbed)
     }
+}
+
+/// Ends the changelog of a store that goes on without one, so that nobody rebuilds a store from it; tries until Kafka has
+/// answered. Another store's is left as it is, and so is one that has ended.
+pub(crate) async fn end(log: Log, producer: Producer, end: End, stop: Shutdown) {
+    let mut backoff = Backoff::default();
+    loop {
+        let tried = tokio::select! {
+            tried = put_end(&log, &producer, &end) => tried,
+            () = stop.started() => return,
+        };
+        match tried {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%error, "the changelog could not be ended; tried again"),
+        }
+        backoff.wait().await;
+    }
+}
+
+async fn put_end(log: &Log, producer: &Producer, end: &End) -> Result<(), Error> {
+    let Some(last) = log.tail(None).await?.last else { return Ok(()) };
+    let store = Written::of(&last).store;
+    if is_end(&last) || store.is_empty() || !end.stores.contains(&store) {
+        return Ok(());
+    }
+    let (version, format) = (end.version.to_string(), codec::FORMAT.to_string());
+    let headers = [(STORE, &*end.stores[0]), (VERSION, &*version), (FORMAT, &*format), (ENDED, "true")];
+    log.append(producer, END_KEY, Some(b"ended"), &headers).await?.await?;
+    tracing::warn!(
+        "the changelog is not kept, so the one on Kafka has ended: no store can be rebuilt from it"
+    );
+    Ok(())
 }

@@ -9,6 +9,6 @@ mod relays;
 
 pub(crate) use audit_anchors::run as publish_anchors;
 pub(crate) use broadcast::run as broadcast;
-pub(crate) use changelog_publisher::Publisher;
+pub(crate) use changelog_publisher::{Publisher, end as end_changelog};
 pub(crate) use reader::read_telemetry;
 pub(crate) use relays::{send_dead_letters, send_notifications};

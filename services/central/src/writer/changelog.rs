@@ -3,12 +3,15 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{Copied, Found, Marks, Standing},
+    changelog::{Copied, End, Found, Marks, Standing},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
 use domain::{Now, Wall};
-use evmesh_proto::topics::{AuditAnchor, AuditAnchorType};
+use evmesh_proto::{
+    store::StoredMeta,
+    topics::{AuditAnchor, AuditAnchorType},
+};
 use mesh::{
     convert::hex,
     group_commit::Step,
@@ -34,6 +37,12 @@ impl Writer {
     /// The store's id, by which the changelog and the audit's anchors know it.
     pub(crate) fn store_id(&self) -> &str {
         &self.meta.store_id
+    }
+
+    /// What ends the changelog, if there ever was one of this store's or of its predecessor's.
+    pub(crate) fn changelog_end(&self) -> Option<End> {
+        let StoredMeta { store_id, predecessor_id, changelog_version: version, .. } = &self.meta;
+        (*version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version: *version })
     }
 
     /// How far the audit's chain is, as it is on disk.

@@ -91,6 +91,8 @@ pub struct Writer {
     refusals: Refusals,
     card_key: CardKeys,
     audit: Chain,
+    /// Are drivers told on Kafka, and dead letters sent there?
+    tells_kafka: bool,
     /// What is wrong with how the broker keeps the changelog.
     unkept: Option<String>,
     /// As they are on disk.
@@ -177,6 +179,11 @@ impl Writer {
         }
     }
 
+    /// Without Kafka's ear nothing is put down for it: what waited before goes on waiting.
+    pub(crate) fn tells_kafka(&mut self, tells: bool) {
+        self.tells_kafka = tells;
+    }
+
     fn rows(&mut self, kind: RowKind) -> &mut Rows {
         match kind {
             RowKind::Notification => &mut self.notifications,
@@ -198,6 +205,7 @@ impl Writer {
         archive.into_result()?;
         for effect in decided {
             match effect {
+                Effect::DeadLetter(_) | Effect::Notify(_) | Effect::NotifyAtOnce(_) if !self.tells_kafka => {}
                 Effect::DeadLetter(reason) => {
                     // Only messages go to the dead letters.
                     let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
@@ -240,8 +248,11 @@ impl Writer {
                     source.offset, source.partition
                 );
                 let event = Event { level: Level::Warn, name: "messages_unreadable", text };
-                let letter = self.dead_letter(&incoming, reason, &mut step.batch);
-                step.effects.extend([Effect::Happened(event), letter]);
+                step.effects.push(Effect::Happened(event));
+                if self.tells_kafka {
+                    let letter = self.dead_letter(&incoming, reason, &mut step.batch);
+                    step.effects.push(letter);
+                }
                 self.command(now, store, Command::Unreadable { source }, None, step)
             }
         }

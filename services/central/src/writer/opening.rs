@@ -53,6 +53,7 @@ impl Writer {
             refusals: Refusals::default(),
             card_key: CardKeys::known(card_key(&store)?),
             audit,
+            tells_kafka: true,
             unkept: None,
             offsets,
             checkpointed: now.mono,

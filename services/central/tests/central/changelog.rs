@@ -16,21 +16,21 @@ use std::{path::Path, time::Duration};
 use testing::Proxy;
 
 /// All that is in the folder is gone, and the folder too.
-fn lose(folder: &Path) {
+pub(crate) fn lose(folder: &Path) {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// With a Kafka that may take its time.
-fn options(folder: &Path, kafka: KafkaOptions) -> Options {
+pub(crate) fn options(folder: &Path, kafka: KafkaOptions) -> Options {
     Options { changelog_wait: PATIENCE, ..running_central::options(folder, kafka) }
 }
 
-fn to_rebuild(folder: &Path, kafka: KafkaOptions) -> Options {
+pub(crate) fn to_rebuild(folder: &Path, kafka: KafkaOptions) -> Options {
     Options { rebuild: true, ..options(folder, kafka) }
 }
 
 /// A whole charge, from the request to the ticket.
-async fn charge(central: &Central, engine: &Engine, driver: &str, point: &str, wh: u64) -> Ticket {
+pub(crate) async fn charge(central: &Central, engine: &Engine, driver: &str, point: &str, wh: u64) -> Ticket {
     central.status(point, ChargePointStatus::Available).await;
     central.request(driver, point).await.unwrap();
     engine.supply(wh);

@@ -9,6 +9,7 @@ mod bad_input;
 mod bare_messages;
 mod calls;
 mod changelog;
+mod changelog_end;
 mod choice;
 mod claims;
 mod crowd;

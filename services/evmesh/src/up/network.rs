@@ -49,7 +49,7 @@ impl Network {
         folder: &Folder,
         protection: &Protection,
     ) -> Result<Self, Failure> {
-        let kafka = [("kafka", kafka.to_owned()), ("kafka-topic-prefix", options.kafka_topic_prefix.clone())];
+        let kafka = options.of_kafka(kafka);
         let mut flags = vec![
             ("listen", options.listen.to_string()),
             ("data", folder.of("central").display().to_string()),

@@ -35,6 +35,11 @@ pub(crate) struct Options {
     )]
     pub(super) kafka_topic_prefix: String,
 
+    /// With --secure, tells Kafka in plain text who charges, where and how much, and the copy of central's store.
+    /// Without it that is left out, unless EVMESH_KAFKA_CA or EVMESH_KAFKA_TLS say that Kafka has TLS.
+    #[arg(long, env = "EVMESH_UP_KAFKA_IN_CLEAR")]
+    pub(super) kafka_in_clear: bool,
+
     /// The charge points, from a file: one a line, its id, its place and its price a kWh, separated by ';', such as
     /// 'MAD-01; Madrid, Atocha; 0.35 EUR'. Empty lines and lines that start with '#' are skipped; at most 500. Without
     /// it, four: MAD-01 and MAD-02 in Madrid, BCN-01 in Barcelona, VLC-01 in Valencia.
@@ -122,6 +127,13 @@ pub(super) struct Drive {
 }
 
 impl Options {
+    /// What each role is told of Kafka, which is at this address.
+    pub(super) fn of_kafka(&self, address: &str) -> Vec<(&'static str, String)> {
+        let of_all = [("kafka", address.to_owned()), ("kafka-topic-prefix", self.kafka_topic_prefix.clone())];
+        let in_clear = self.kafka_in_clear.then(|| ("kafka-in-clear", true.to_string()));
+        of_all.into_iter().chain(in_clear).collect()
+    }
+
     /// The address of the charge point with this index, where the first one has this port.
     pub(super) fn loopback(&self, base: u16, index: u16) -> Result<SocketAddr, Failure> {
         let port = if base == 0 { Some(0) } else { base.checked_add(index) };

@@ -79,14 +79,13 @@ impl Scenario {
         let drive = match &options.drive.requests {
             None => None,
             Some(file) => {
-                let flags = vec![
+                let mut flags = vec![
                     ("driver", options.drive.driver.to_string()),
                     ("central", central.to_string()),
                     ("requests", file.display().to_string()),
                     ("pause", options.drive.pause.as_secs_f64().to_string()),
-                    ("kafka", kafka.to_owned()),
-                    ("kafka-topic-prefix", options.kafka_topic_prefix.clone()),
                 ];
+                flags.extend(options.of_kafka(kafka));
                 let of_driver = driver::Options {
                     security: protection.of(&format!("driver/{}", options.drive.driver))?,
                     ..role("driver", flags)?

@@ -4,6 +4,8 @@
 
 pub mod broker;
 pub mod process;
+pub mod recorded;
+pub mod recorder;
 pub mod registry;
 pub mod roles;
 pub mod topics;

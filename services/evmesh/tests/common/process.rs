@@ -1,7 +1,7 @@
 //! A process of the executable, and what it says.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
+    io::{BufRead as _, BufReader, Read, Write as _},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex},
     time::Duration,
@@ -26,15 +26,25 @@ pub struct Run {
 
 /// Runs a command to its end.
 pub fn run<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Run {
-    let Output { status, stdout, stderr } = command(arguments).output().expect("the executable starts");
-    Run {
-        code: code(status),
-        stdout: String::from_utf8(stdout).expect("stdout is text"),
-        stderr: String::from_utf8(stderr).expect("stderr is text"),
-    }
+    Run::of(command(arguments).output().expect("the executable starts"))
+}
+
+/// The same with something to read.
+pub fn run_with_stdin<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>, text: &str) -> Run {
+    let mut command = command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the executable starts");
+    // One that refuses before it reads has gone.
+    let _ = child.stdin.take().expect("it reads").write_all(text.as_bytes());
+    Run::of(child.wait_with_output().expect("it ends"))
 }
 
 impl Run {
+    fn of(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("it is text");
+        Self { code: code(status), stdout: text(stdout), stderr: text(stderr) }
+    }
+
     /// The JSON on stdout of a command that succeeded.
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{self:?}");
@@ -164,6 +174,11 @@ impl Process {
         }
         drop(lines);
         code(self.child.wait().expect("it can be waited for"))
+    }
+
+    /// By what the system knows it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many files the system lets it have open.

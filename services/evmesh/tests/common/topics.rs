@@ -1,5 +1,6 @@
 //! The topics as any client reads and writes them: rdkafka alone, so that nothing of ours stands between.
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use mesh::kafka::KafkaOptions;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -26,6 +27,13 @@ impl Message {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.payload)
             .unwrap_or_else(|_| String::from_utf8_lossy(&self.payload).into_owned().into())
+    }
+
+    /// By which key it is sealed.
+    pub fn kid(&self) -> Option<String> {
+        let head = self.payload.split(|byte| *byte == b'.').next()?;
+        let head: serde_json::Value = serde_json::from_slice(&BASE64.decode(head).ok()?).ok()?;
+        head["kid"].as_str().map(str::to_owned)
     }
 }
 

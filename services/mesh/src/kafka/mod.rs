@@ -4,6 +4,7 @@
 //! Deliberately absent: consumer groups (partitions are assigned, offsets belong to the service) and transactions.
 
 mod check;
+mod clear;
 mod consumer;
 pub mod embedded;
 mod log;
@@ -30,6 +31,7 @@ pub use relay::{Outbox, OutboxRow, ReadRows, Relay, StoredOutbox};
 pub use state::BrokerState;
 pub use topics::ensure_topics;
 
+use clear::Reach;
 use rdkafka::{
     ClientConfig, ClientContext,
     config::RDKafkaLogLevel,
@@ -70,6 +72,17 @@ pub struct KafkaOptions {
 
     #[command(flatten)]
     pub protection: KafkaProtection,
+
+    /// Tells and hears everything on Kafka though it is reached in plain text: who charges, where and how much, and
+    /// the copy of central's store. Without it, a role with --identity leaves that out unless Kafka has TLS.
+    #[arg(long, env = "EVMESH_KAFKA_IN_CLEAR", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", hide_default_value = true,
+          hide_possible_values = true, action = clap::ArgAction::Set)]
+    pub kafka_in_clear: bool,
+
+    /// Has the role an identity of its own?
+    #[arg(skip)]
+    has_identity: bool,
 
     /// What all clients of these options, and of their clones, find out together.
     #[arg(skip)]
@@ -115,13 +128,28 @@ impl KafkaOptions {
         Self { kafka: brokers.into(), ..crate::flags::defaults(&[]) }
     }
 
+    /// How it is reached, by whoever has an identity or not.
+    fn reach(&self) -> Reach {
+        let tls = |property: &Property| property.key == "security.protocol" && property.value.contains("ssl");
+        let in_plain_text = !self.protection.is_tls() && !self.kafka_properties.iter().any(tls);
+        Reach { has_identity: self.has_identity, in_plain_text, in_clear: self.kafka_in_clear }
+    }
+
+    /// Does Kafka get less than there is to tell, since others could read it? After [`KafkaOptions::protect`].
+    pub fn is_discreet(&self) -> bool {
+        self.reach().is_discreet()
+    }
+
+    /// May Kafka have what is told on this topic, and may it be read there? After [`KafkaOptions::protect`].
+    pub fn may_have(&self, topic: &str) -> bool {
+        self.reach().may_have(topic)
+    }
+
     /// Says in the log that these brokers are reached in plain text over a network; they belong to others, who may have
     /// protected it.
     pub fn warn_if_exposed(&self) {
-        let tls = |property: &Property| property.key == "security.protocol" && property.value.contains("ssl");
-        let is_plain = !self.protection.is_tls() && !self.kafka_properties.iter().any(tls);
-        if is_plain && is_exposed(&self.kafka) {
-            let kafka = &self.kafka;
+        let kafka = &self.kafka;
+        if self.reach().in_plain_text && is_exposed(kafka) {
             tracing::warn!(
                 kafka,
                 "Kafka is reached in plain text: whoever is on the way reads all, and may write"
@@ -129,14 +157,23 @@ impl KafkaOptions {
         }
     }
 
-    /// Reads what Kafka is shown of who this is: `identity` is the folder of the role's own, if it has one. Before the
+    /// Reads what Kafka is shown of who this is, and settles what it may have: `identity` is the folder of the role's own, if it has one. Before the
     /// first client is built.
     ///
     /// # Errors
     ///
     /// If what the flags say cannot be, a file cannot be used, or TLS to Kafka is not built in.
     pub fn protect(&mut self, identity: Option<&Path>) -> Result<(), Error> {
-        Ok(self.protection.open(identity)?)
+        self.protection.open(identity)?;
+        self.has_identity = identity.is_some();
+        if self.reach().tells_all() {
+            tracing::warn!(
+                kafka = self.kafka,
+                "all is told to Kafka in plain text (--kafka-in-clear): whoever is on the way, or reads there, learns \
+                 who charges, where and how much"
+            );
+        }
+        Ok(())
     }
 
     /// The name that a topic has on the broker.

@@ -189,10 +189,12 @@ impl Producer {
         let Record { topic, partition, key, payload, headers } = record;
         let trace = trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
-        let headers =
-            headers.iter().copied().chain(trace).fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header { key, value: Some(value) })
-            });
+        // A trace is named after its session.
+        let is_discreet = self.shared.options.is_discreet();
+        let headers = headers.iter().copied().chain(trace);
+        let headers = headers
+            .filter(|(name, _)| !is_discreet || *name != TRACEPARENT)
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
         let topic = self.shared.options.topic(topic);
         let mut record = BaseRecord::with_opaque_to(&topic, Box::new(report)).key(*key).headers(headers);
         (record.partition, record.payload) = (*partition, *payload);

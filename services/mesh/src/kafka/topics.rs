@@ -16,8 +16,8 @@ pub(super) type Admin = Arc<AdminClient<Context>>;
 /// A broker that does not answer within this is tried again.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Creates the topics with `--kafka-partitions` where they are missing and the broker allows it; tries until it has
-/// reached a broker. Run it in the background: nothing waits for it.
+/// Creates those of the topics that Kafka may have with `--kafka-partitions` where they are missing and the broker
+/// allows it; tries until it has reached a broker. Run it in the background: nothing waits for it.
 pub async fn ensure_topics(options: KafkaOptions, topics: &'static [&'static str], shutdown: Shutdown) {
     let mut backoff = Backoff::default();
     loop {
@@ -37,7 +37,8 @@ pub async fn ensure_topics(options: KafkaOptions, topics: &'static [&'static str
 }
 
 async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Result<(), Error> {
-    let names: Vec<String> = topics.iter().map(|topic| options.topic(topic)).collect();
+    let may_have = topics.iter().filter(|topic| options.may_have(topic));
+    let names: Vec<String> = may_have.map(|topic| options.topic(topic)).collect();
     let Some(admin) = admin(options, names.clone()).await? else { return Ok(()) };
     let replicas = || TopicReplication::Fixed(options.kafka_replicas);
     let topic = |name| NewTopic::new(name, options.kafka_partitions, replicas());

@@ -187,6 +187,22 @@ fn what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing() {
 }
 
 #[test]
+fn what_kafka_may_not_have_is_not_put_down_for_it() {
+    let mut bench = Bench::new();
+    bench.writer.rules.tells_kafka(false);
+    bench.request("s1").unwrap();
+    bench.engine.supply(100);
+    for payload in ["{", r#"{"type":"CONSUMO","cp_id":"MAD-99","user_id":"101","kwh":1}"#, &reading(1, 0.1)] {
+        bench.message(payload);
+    }
+    bench.pass(Duration::from_secs(1));
+    bench.give(Command::Tick);
+    assert_eq!(bench.session("s1").state(), State::Supplying, "it is heard all the same");
+    let waiting = |kind| bench.writer.rules.rows_waiting(kind);
+    assert_eq!((waiting(RowKind::Notification), waiting(RowKind::DeadLetter)), (0, 0));
+}
+
+#[test]
 fn a_reading_never_overtakes_what_waits_for_its_driver() {
     let mut bench = Bench::new();
     bench.request("s1").unwrap();
