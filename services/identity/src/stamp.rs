@@ -17,8 +17,8 @@ pub(crate) fn second() -> u64 {
     UnixTime::now().as_secs()
 }
 
-/// What has changed and cannot be used. It is tried again, since it may be half written, but once a second: it is looked
-/// at for each call, and whoever calls would choose what that costs.
+/// What has changed and cannot be used. It is tried again, since it may be half written, but once a second: it is
+/// looked at for each call, and whoever calls would choose what that costs.
 #[derive(Debug)]
 pub(crate) struct Unusable<S>(Option<(S, u64)>);
 

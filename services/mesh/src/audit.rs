@@ -101,8 +101,8 @@ impl Chain {
         std::mem::take(&mut self.moved).then(|| self.ends.clone())
     }
 
-    /// Writes what somebody did. Of what changes nothing in the end, only so much: once so many have failed in a minute,
-    /// what is begun has a row no more either, but what is done has one still, with all that the other would say.
+    /// Writes what somebody did. Of what changes nothing in the end, only so much: once so many have failed in a
+    /// minute, what is begun has no row either, but what is done has one still, with all that the other would say.
     pub fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
         if !matches!(deed.came, Came::Done(_)) {
             self.minute_is_over(now.mono, batch);

@@ -46,7 +46,7 @@ pub fn request_for(names: &[&str]) -> String {
     params.serialize_request(&key).and_then(|request| request.pem()).expect("a request")
 }
 
-/// Whoever knows the server by its host's name, as grpcurl with `-cacert core.pem`, and shows a certificate, or nothing.
+/// Whoever knows the server by its host's name, as grpcurl with `-cacert core.pem`, and shows a certificate or nothing.
 pub fn by_host(core_pem: &str, shown: Option<Shown>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(core_pem.as_bytes()).expect("PEM")).expect("an authority");

@@ -15,9 +15,9 @@ pub struct ServerOptions {
     pub max_streams: usize,
 
     /// Addresses that stand for many callers, a proxy's say: each may hold nine tenths of the streams, where any other
-    /// may hold one, or whoever has shown who that is, wherever it comes from, and all those at one address half; at
-    /// central, more than a hundred charge points too, and any number of reservations. A monitor's stream counts in its address's share only until its
-    /// first report (IP addresses).
+    /// may hold one, or whoever has shown who that is, wherever it comes from, and all of those at one address half; at
+    /// central, more than a hundred charge points too, and any number of reservations. A monitor's stream counts in
+    /// these shares only until its first report (IP addresses).
     #[arg(
         long,
         env = "EVMESH_MANY_CALLERS",

@@ -17,8 +17,8 @@ pub(super) enum Sharer {
     /// It asks for many: a bridge, a gateway.
     ForMany(Arc<Identity>),
     Address(Caller),
-    /// An address, of all those there who have shown who they are, but for who asks for many: else one host that has ten
-    /// names has everything.
+    /// An address, of all those there who have shown who they are, but for who asks for many: else one host that has
+    /// ten names has everything.
     Host(Caller),
 }
 

@@ -1,9 +1,9 @@
 //! Strangers at work against real processes, beside honest people who must not notice: a scene for each thing that a
 //! peer could use up or lie about (`docs/RELIABILITY.md`).
 //!
-//! `network` is what is attacked, in plain text, and `secured` where everybody has an identity; `liar` is a charge point
-//! that is none, `honest` are a driver and an operator who are served within a second all the while and exactly billed,
-//! `scenes` are the attacks. Each says what it did, so that an idle one is seen.
+//! `network` is what is attacked, in plain text, and `secured` where everybody has an identity; `liar` is a charge
+//! point that is none, `honest` are a driver and an operator who are served within a second all the while and exactly
+//! billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen.
 
 mod honest;
 mod liar;

@@ -216,6 +216,11 @@ mod tests {
             assert!(tally.get(what) > 20, "an idle run proves nothing: {what} {}", tally.get(what));
         }
         assert!(tally.get("manual supplies granted") > 0, "an engine's own requests are granted");
+        for state in ["reserved", "supplying", "ended, unsettled"] {
+            let revoked =
+                ["Cut", "Draining"].map(|how| tally.get(&format!("revoked, {how}: session {state}")));
+            assert!(revoked.iter().sum::<u64>() > 0, "nobody is revoked whose session is {state}");
+        }
     }
 
     #[test]

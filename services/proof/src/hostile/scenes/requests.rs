@@ -106,6 +106,7 @@ async fn under_other_names(network: &Network, id: &str) -> anyhow::Result<usize>
             network.request("steady", id).await.context("another address has to wait for it")?;
             let stop = StopChargeRequest { driver_id: "steady".into(), ..Default::default() };
             network.drivers().await?.stop_charge(stop).await?;
+            network.is_free(id).await?; // its engine has heard
             return Ok(granted);
         }
         let stop = StopChargeRequest { driver_id: driver, ..Default::default() };
@@ -190,6 +191,7 @@ pub(super) async fn hurried_callers(network: &Network) -> anyhow::Result<String>
     eventually("who waits is granted", async || network.request("patient", ID).await.ok()).await?;
     let stop = StopChargeRequest { driver_id: "patient".into(), ..Default::default() };
     network.drivers().await?.stop_charge(stop).await?;
+    network.is_free(ID).await?; // its engine has heard
     drop((attended, slow));
     network.forget(ID).await?;
     Ok(format!("{hurried} callers gave an engine 200 ms of the 400 that it takes, and it stayed in service"))

@@ -1,128 +1,68 @@
-//! A charge point that was revoked, and keeps all that it had: its connections, its certificates, its key for telemetry,
-//! its way to Kafka.
+//! A charge point that was revoked, and keeps all that it had: its connections, its certificates, its key for
+//! telemetry, its way to Kafka.
 
 use super::refused;
 use crate::hostile::{
-    honest::Attacked as _,
     liar::Liar,
     network::{MICROS_PER_KWH, eventually},
     secured::{Secured, why},
 };
 use anyhow::{Context as _, bail, ensure};
 use evmesh_proto::{
-    chargepoint::{EngineHealth, ReportHealthRequest, charge_point_service_client::ChargePointServiceClient},
+    chargepoint::{
+        EngineHealth, ReportHealthRequest, ReportHealthResponse,
+        charge_point_service_client::ChargePointServiceClient,
+    },
     driver::{GetSessionRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
-    network::{ChargePointStatus, SessionOutcome},
+    network::{ChargePointStatus, Session, SessionOutcome},
     registry::{RenewRequest, RevokeIdentityRequest},
     topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ},
 };
 use identity::{Expected, SealingKey};
 use mesh::{
-    grpc::{CALL_TIMEOUT, Peers},
+    grpc::{CALL_TIMEOUT, Peer, Peers},
     kafka::{Origin, Producer, Reader, ReaderEvent},
 };
 use registry::Applicant;
 use serde_json::json;
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, timeout},
 };
-use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, codegen::tokio_stream::wrappers::ReceiverStream, transport::Channel};
 
 const ID: &str = "KEEP-01";
 /// What is promised, from the registry's answer on.
 const WITHIN: Duration = Duration::from_secs(2);
+/// A message is through Kafka and central within this.
+const WAITS: Duration = Duration::from_secs(10);
 const LETTERS: &str = "evmesh_central_dead_letters_total";
 const UNSEALED: &str = "evmesh_central_messages_unsealed_total";
 
 pub(super) async fn revoked_and_holding(network: &Secured) -> anyhow::Result<String> {
-    let [engine_role, monitor_role] = ["engine", "monitor"].map(|role| format!("charge-point/{ID}/{role}"));
-    let (engine, monitor) = (network.enrolled(&engine_role).await?, network.enrolled(&monitor_role).await?);
-    let (dead, mut letters) = mpsc::channel(100);
-    let _reader = Reader::spawn(&network.kafka, CP_TELEMETRY_DLQ, "proof", Origin::Latest, move |event| {
-        if let ReaderEvent::Message(message) = event {
-            let letter = (message.key.clone(), message.header("reason").unwrap_or_default().to_owned());
-            let _ = dead.try_send(letter); // more than there can be
-        }
-        true
-    })?;
-    let liar = Liar::start_as(&Secured::security(&engine)?, ID, "store-that-is-kept").await?;
-    liar.inside().supplies = true;
-
-    // While it is good: its stream, a supply, and what it seals.
-    let peers = Peers::new(Secured::security(&monitor)?);
-    let peer = peers.peer(&network.central.into(), Expected::Central, CALL_TIMEOUT);
-    let mut points = ChargePointServiceClient::new(peer);
-    let registration = liar.registration(MICROS_PER_KWH);
-    let epoch = points.register_charge_point(registration.clone()).await?.into_inner().epoch;
-    let (reports, stream) = mpsc::channel(1);
-    let report = || ReportHealthRequest {
-        charge_point_id: ID.into(),
-        epoch,
-        health: EngineHealth::Ok.into(),
-        reason: String::new(),
-    };
-    reports.send(report()).await?;
-    let mut answers = points.report_health(ReceiverStream::new(stream)).await?.into_inner();
-    answers.message().await?.context("a report is answered")?;
-    let mut driver = DriverServiceClient::new(
-        network.shows(Some(network.given_at("driver/held", mesh::now().wall)?), None).await?,
-    );
-    let request =
-        RequestChargeRequest { driver_id: "held".into(), charge_point_id: ID.into(), ..Default::default() };
-    let session = eventually("it is granted", async || {
-        reports.send(report()).await.ok()?;
-        answers.message().await.ok()??;
-        driver.request_charge(request.clone()).await.ok()?.into_inner().session
-    })
-    .await?;
-    let key = eventually("it has a key", async || liar.inside().telemetry_key.clone()).await?;
-    let key = SealingKey::given(key.name.parse()?, &key.key).context("a key of 32 bytes")?;
-    let producer = Producer::new(&network.kafka, "revoked")?;
-    let mut seq = 1;
-    let mut reading = || {
-        seq += 1;
-        let (session, event) = (&session.session_id, format!("kept-{seq}"));
-        json!({ "type": "CONSUMO", "cp_id": ID, "user_id": "held", "session_id": session, "seq": seq, "kwh": 0.001,
-                "kw": 1.0, "event_id": event, "timestamp": mesh::now().wall.0 as f64 / 1000.0 })
-        .to_string()
-        .into_bytes()
-    };
-    let sealed = |plain: &[u8]| key.seal(plain).context("it is sealed");
-    producer.send_lossy(CP_TELEMETRY, ID, &sealed(&reading())?);
+    let mut kept = Kept::enrolled(network).await?;
+    let session = kept.supplies().await?;
+    let mut topic = Topic::open(network, &kept.liar, &session).await?;
+    let reading = topic.sealed()?;
+    topic.producer.send_lossy(CP_TELEMETRY, ID, &reading);
     eventually("its reading is believed", async || {
-        let get = GetSessionRequest { driver_id: "held".into(), session_id: session.session_id.clone() };
-        let found = driver.get_session(get).await.ok()?.into_inner().session?;
-        (found.energy_wh >= 1).then_some(())
+        (kept.session(&session).await?.energy_wh >= 1).then_some(())
     })
     .await?;
-    ensure!(letters.try_recv().is_err(), "what it sealed while it was good is a dead letter");
+    ensure!(topic.letters.try_recv().is_err(), "what it sealed while it was good is a dead letter");
 
     let mut registry = network.registry_as_admin()?;
-    for role in [&engine_role, &monitor_role] {
+    for (role, _) in &kept.folders {
         registry.revoke_identity(RevokeIdentityRequest { role: role.clone(), now: true }).await?;
     }
-    let answered = Instant::now();
-    let status = loop {
-        match timeout(WITHIN, answers.message()).await.context("its stream goes on")? {
-            Ok(Some(_)) => ensure!(answered.elapsed() < WITHIN, "its stream goes on"),
-            Ok(None) => bail!("its stream ends without a word"),
-            Err(status) => break status,
-        }
-    };
-    let ended_ms = answered.elapsed().as_millis();
-    let said = refused("its stream", Err(status), "IDENTITY_REVOKED")?;
-    ensure!(said.contains("enrol again, into an empty folder"), "it does not say what to do: {said}");
-    let again = points.register_charge_point(registration).await.map(drop);
-    refused("a call on its connection", again, "IDENTITY_REVOKED")?;
-    network.is_written(&monitor_role, "IDENTITY_REVOKED", 2).await?;
-    let status = network.status(ID).await;
-    ensure!(status == Some(ChargePointStatus::OutOfOrder), "it is shown as {status:?}");
+    let ended_ms = kept.is_cut_off().await?;
     let stopped = eventually("its driver is free", async || {
-        let get = GetSessionRequest { driver_id: "held".into(), session_id: session.session_id.clone() };
-        let found = driver.get_session(get).await.ok()?.into_inner().session?;
-        (found.outcome() == SessionOutcome::Stopped).then_some(found)
+        kept.session(&session).await.filter(|found| found.outcome() == SessionOutcome::Stopped)
     })
     .await?;
     let because = "the identity of its charge point was revoked";
@@ -130,21 +70,11 @@ pub(super) async fn revoked_and_holding(network: &Secured) -> anyhow::Result<Str
 
     // Its client of Kafka still writes; and nothing counts by the key of before once it has enrolled again.
     let [dead, unsealed] = [network.metric(LETTERS, "").await?, network.metric(UNSEALED, "").await?];
-    let mut becomes = async |message: &[u8], reason: &str| {
-        producer.send_lossy(CP_TELEMETRY, ID, message);
-        let letter = timeout(Duration::from_secs(10), letters.recv()).await;
-        let (key, found) = letter.context("what it tells is believed")?.context("the reader ended")?;
-        ensure!(key == ID.as_bytes() && found.contains(reason), "the dead letter says: {found}");
-        Ok(())
-    };
     let revoked = format!("the identity of {ID} was revoked");
-    becomes(&sealed(&reading())?, &revoked).await?;
-    becomes(&reading(), &revoked).await?;
+    topic.is_refused(&revoked, &revoked).await?;
     network.counts(LETTERS, "", dead + 2).await?;
-    for folder in [&engine, &monitor] {
+    for (role, folder) in &kept.folders {
         renew(network, folder).await?;
-    }
-    for (role, folder) in [(&engine_role, &engine), (&monitor_role, &monitor)] {
         std::fs::rename(folder, folder.with_extension("old"))?;
         network.enrolled(role).await?;
     }
@@ -152,16 +82,162 @@ pub(super) async fn revoked_and_holding(network: &Secured) -> anyhow::Result<Str
         (network.status(ID).await != Some(ChargePointStatus::OutOfOrder)).then_some(())
     })
     .await?;
-    becomes(&sealed(&reading())?, "that does not count").await?;
-    becomes(&reading(), "this is in plain text").await?;
+    topic.is_refused("that does not count", "this is in plain text").await?;
     network.counts(UNSEALED, "", unsealed + 2).await?;
-    ensure!(driver_is_served(network).await, "nobody else is served");
-    drop((reports, liar));
     Ok(format!(
         "a charge point was revoked in mid-supply: its stream ended after {ended_ms} ms, its calls, what it put \
          on Kafka, sealed or not, and its renewals were refused, its driver was told why; enrolled again, the key of \
          before counts for nothing"
     ))
+}
+
+/// The charge point, and who charges there.
+struct Kept<'a> {
+    network: &'a Secured,
+    /// Its engine's and its monitor's role, with their identities.
+    folders: [(String, PathBuf); 2],
+    liar: Liar,
+    points: ChargePointServiceClient<Peer>,
+    epoch: u64,
+    reports: mpsc::Sender<ReportHealthRequest>,
+    answers: Streaming<ReportHealthResponse>,
+    driver: DriverServiceClient<Channel>,
+}
+
+impl<'a> Kept<'a> {
+    /// Registered, and reporting.
+    async fn enrolled(network: &'a Secured) -> anyhow::Result<Self> {
+        let [engine, monitor] = ["engine", "monitor"].map(|role| format!("charge-point/{ID}/{role}"));
+        let folders = [network.enrolled(&engine).await?, network.enrolled(&monitor).await?];
+        let liar = Liar::start_as(&Secured::security(&folders[0])?, ID, "store-that-is-kept").await?;
+        liar.inside().supplies = true;
+        let peers = Peers::new(Secured::security(&folders[1])?);
+        let peer = peers.peer(&network.central.into(), Expected::Central, CALL_TIMEOUT);
+        let mut points = ChargePointServiceClient::new(peer);
+        let registered = points.register_charge_point(liar.registration(MICROS_PER_KWH)).await?;
+        let epoch = registered.into_inner().epoch;
+        let (reports, stream) = mpsc::channel(1);
+        reports.send(report(epoch)).await?;
+        let mut answers = points.report_health(ReceiverStream::new(stream)).await?.into_inner();
+        answers.message().await?.context("a report is answered")?;
+        let shown = network.given_at("driver/held", mesh::now().wall)?;
+        let driver = DriverServiceClient::new(network.shows(Some(shown), None).await?);
+        let [of_engine, of_monitor] = folders;
+        let folders = [(engine, of_engine), (monitor, of_monitor)];
+        Ok(Self { network, folders, liar, points, epoch, reports, answers, driver })
+    }
+
+    /// Somebody charges there.
+    async fn supplies(&mut self) -> anyhow::Result<String> {
+        let request = RequestChargeRequest {
+            driver_id: "held".into(),
+            charge_point_id: ID.into(),
+            ..Default::default()
+        };
+        let granted = eventually("it is granted", async || {
+            self.reports.send(report(self.epoch)).await.ok()?;
+            self.answers.message().await.ok()??;
+            self.driver.request_charge(request.clone()).await.ok()?.into_inner().session
+        });
+        Ok(granted.await?.session_id)
+    }
+
+    async fn session(&self, id: &str) -> Option<Session> {
+        let get = GetSessionRequest { driver_id: "held".into(), session_id: id.into() };
+        self.driver.clone().get_session(get).await.ok()?.into_inner().session
+    }
+
+    /// As soon as is promised, with the reason, on its stream and on its connection: after so many milliseconds.
+    async fn is_cut_off(&mut self) -> anyhow::Result<u128> {
+        let answered = Instant::now();
+        let status = loop {
+            match timeout(WITHIN, self.answers.message()).await.context("its stream goes on")? {
+                Ok(Some(_)) => ensure!(answered.elapsed() < WITHIN, "its stream goes on"),
+                Ok(None) => bail!("its stream ends without a word"),
+                Err(status) => break status,
+            }
+        };
+        let ended_ms = answered.elapsed().as_millis();
+        let said = refused("its stream", Err(status), "IDENTITY_REVOKED")?;
+        ensure!(said.contains("enrol again, into an empty folder"), "it does not say what to do: {said}");
+        let again = self.points.register_charge_point(self.liar.registration(MICROS_PER_KWH)).await;
+        refused("a call on its connection", again.map(drop), "IDENTITY_REVOKED")?;
+        let (monitor, _) = &self.folders[1];
+        self.network.is_written(monitor, "IDENTITY_REVOKED", 2).await?;
+        let status = self.network.status(ID).await;
+        ensure!(status == Some(ChargePointStatus::OutOfOrder), "it is shown as {status:?}");
+        Ok(ended_ms)
+    }
+}
+
+fn report(epoch: u64) -> ReportHealthRequest {
+    let health = EngineHealth::Ok.into();
+    ReportHealthRequest { charge_point_id: ID.into(), epoch, health, reason: String::new() }
+}
+
+/// Its way to Kafka.
+struct Topic {
+    producer: Producer,
+    key: SealingKey,
+    session: String,
+    seq: u64,
+    /// Dead letters: each one's key, and the reason.
+    letters: mpsc::Receiver<(Vec<u8>, String)>,
+    _reader: Reader,
+}
+
+impl Topic {
+    /// With the key that central has given the engine by now.
+    async fn open(network: &Secured, liar: &Liar, session: &str) -> anyhow::Result<Self> {
+        let (dead, letters) = mpsc::channel(100);
+        let reads = Arc::new(Notify::new());
+        let reader = Reader::spawn(&network.kafka, CP_TELEMETRY_DLQ, "proof", Origin::Latest, {
+            let reads = reads.clone();
+            move |event| {
+                match event {
+                    ReaderEvent::Message(message) => {
+                        let reason = message.header("reason").unwrap_or_default().to_owned();
+                        let _ = dead.try_send((message.key, reason)); // more than there can be
+                    }
+                    ReaderEvent::ReadToEnd { .. } => reads.notify_one(),
+                    _ => {}
+                }
+                true
+            }
+        })?;
+        timeout(WAITS, reads.notified()).await.context("dead letters are not read")?;
+        let key = eventually("it has a key", async || liar.inside().telemetry_key.clone()).await?;
+        let key = SealingKey::given(key.name.parse()?, &key.key).context("a key of 32 bytes")?;
+        let producer = Producer::new(&network.kafka, "revoked")?;
+        Ok(Self { producer, key, session: session.to_owned(), seq: 1, letters, _reader: reader })
+    }
+
+    /// Another reading.
+    fn open_text(&mut self) -> Vec<u8> {
+        self.seq += 1;
+        let (seq, timestamp) = (self.seq, mesh::now().wall.0 as f64 / 1000.0);
+        let event = format!("kept-{seq}");
+        json!({ "type": "CONSUMO", "cp_id": ID, "user_id": "held", "session_id": self.session, "seq": seq,
+                "kwh": 0.001, "kw": 1.0, "event_id": event, "timestamp": timestamp })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn sealed(&mut self) -> anyhow::Result<Vec<u8>> {
+        let text = self.open_text();
+        self.key.seal(&text).context("it is sealed")
+    }
+
+    /// What it seals, and what it does not, are dead letters for these reasons.
+    async fn is_refused(&mut self, sealed: &str, open: &str) -> anyhow::Result<()> {
+        for (message, reason) in [(self.sealed()?, sealed), (self.open_text(), open)] {
+            self.producer.send_lossy(CP_TELEMETRY, ID, &message);
+            let letter = timeout(WAITS, self.letters.recv()).await;
+            let (key, found) = letter.context("what it tells is believed")?.context("the reader ended")?;
+            ensure!(key == ID.as_bytes() && found.contains(reason), "the dead letter says: {found}");
+        }
+        Ok(())
+    }
 }
 
 /// Whoever has its certificate and its key gets no newer one.
@@ -171,9 +247,4 @@ async fn renew(network: &Secured, folder: &Path) -> anyhow::Result<()> {
     let status = network.registry_as(folder)?.renew(request).await.err().context("it is renewed")?;
     ensure!(why(&status) == "IDENTITY_REVOKED", "its renewal is refused otherwise: {status}");
     Ok(())
-}
-
-async fn driver_is_served(network: &Secured) -> bool {
-    let Ok(channel) = network.driver().await else { return false };
-    super::call(channel, None).await.is_ok()
 }
