@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// point before. Beyond it those go that run out first.
 pub const MAX_REFUSALS: usize = 1_000;
 
+/// Certificates that are to be refused, each with its end.
+pub type List = Vec<(Serial, Wall)>;
+
 /// All that an engine refuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusals(BTreeMap<Serial, Wall>);
@@ -15,7 +18,7 @@ pub struct Refusals(BTreeMap<Serial, Wall>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// These are refused from now on, and until when they would be valid.
-    pub refused: Vec<(Serial, Wall)>,
+    pub refused: List,
     /// These are not refused any more.
     pub gone: Vec<Serial>,
 }

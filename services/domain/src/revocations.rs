@@ -2,8 +2,8 @@
 //! from here while the registry is away.
 //!
 //! A certificate that was refused stays so until its end, whatever is told later. One of a charge point that ends what
-//! it does is *spared* until that is over. Who was revoked stays so beyond the end of its last certificate, until it has
-//! been enrolled again.
+//! it does is *spared* until that is over. Who was revoked stays so beyond the end of its last certificate, until it
+//! has been enrolled again.
 
 use crate::{Wall, enrolment::RolePath, network::Standing};
 use std::{

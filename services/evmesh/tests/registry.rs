@@ -264,7 +264,7 @@ fn who_did_what_is_written_down_and_fits() {
         ["Enrol", "", ENGINE, "done"],
         ["ListIdentities", ENGINE, "", "NOT_ALLOWED"],
         ["RevokeIdentity", admin, ENGINE, "done"],
-        ["Enrol", "", "", "TOKEN_USED"],
+        ["Enrol", "", "", "TOKEN_UNKNOWN"],
         ["Rotate", "", "network", "done"],
     ];
     assert_eq!(shown, wanted, "{audit}");

@@ -1,6 +1,6 @@
 //! Who did what: a row for each deed of a caller, in the very commit of what it changed, each with the hash of the row
-//! before. So none is changed, left out or put in unseen, as long as the newest hash is known elsewhere too: central has
-//! anchors on Kafka for that (`AUDIT_ANCHORS`), where it only appends; the registry has none.
+//! before. So none is changed, left out or put in unseen, as long as the newest hash is known elsewhere too: central
+//! has anchors on Kafka for that (`AUDIT_ANCHORS`), where it only appends; the registry has none.
 //!
 //! Deliberately absent: rows in central's changelog (a rebuilt store's chain begins with the last anchor), queries,
 //! reports of health, and what rules do by themselves.

@@ -288,8 +288,8 @@ impl Office {
         self.decide_and_read(decide, |decided, _| Ok(decided)).await
     }
 
-    /// The same of what is a deed of the caller's: it is written with what came of it, `Some` of what was answered. What
-    /// changed nothing is none.
+    /// The same of what is a deed of the caller's: it is written with what came of it, `Some` of what was answered.
+    /// What changed nothing is none.
     pub(crate) async fn does<T: Send + 'static>(
         &self,
         deed: Deed,

@@ -3,7 +3,7 @@
 use super::{Lag, Writer, waiting::Waiting, watch::Watches};
 use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind};
 use domain::network::{Effect, EngineCall, EngineRequest};
-use domain::{Now, Wall, revocations::Serial};
+use domain::{Now, refusals::List};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
 use mesh::{
     group_commit::{self, Owner},
@@ -36,7 +36,7 @@ pub struct Outlets {
 pub struct Outlet {
     pub(super) waiting: Waiting,
     pub(super) watches: Watches,
-    calls: Box<dyn FnMut(EngineCall, Vec<(Serial, Wall)>) + Send>,
+    calls: Box<dyn FnMut(EngineCall, List) + Send>,
     outlets: Outlets,
 }
 
@@ -61,10 +61,7 @@ impl group_commit::Outlet<Writer> for Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(
-        outlets: Outlets,
-        calls: impl FnMut(EngineCall, Vec<(Serial, Wall)>) + Send + 'static,
-    ) -> Self {
+    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall, List) + Send + 'static) -> Self {
         Self { waiting: Waiting::default(), watches: Watches::default(), calls: Box::new(calls), outlets }
     }
 

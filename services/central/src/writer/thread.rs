@@ -7,7 +7,7 @@ use super::{
     refused::Refused,
 };
 use crate::Error;
-use domain::{Wall, network::EngineCall, revocations::Serial};
+use domain::{network::EngineCall, refusals::List};
 use mesh::{
     Shutdown,
     group_commit::{self, Inbox, Owner, queue},
@@ -50,7 +50,7 @@ pub fn queues() -> (Handle, Inboxes) {
 pub fn spawn(
     mut writer: Owner<Writer, impl Store>,
     outlets: Outlets,
-    calls: impl FnMut(EngineCall, Vec<(Serial, Wall)>) + Send + 'static,
+    calls: impl FnMut(EngineCall, List) + Send + 'static,
     (handle, inboxes): (&Handle, Inboxes),
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);

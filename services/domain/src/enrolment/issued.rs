@@ -5,12 +5,13 @@ use crate::Wall;
 
 impl Enrolments {
     /// A certificate that was given out by hand, for this key at these hosts. One that is known, or has run out,
-    /// changes nothing. Where somebody else has the name, and was not revoked, that one keeps it; where this key was
-    /// revoked, so is what it was given since.
+    /// changes nothing; one that ends before the newest of its key is an earlier one. Where somebody else has the name,
+    /// and was not revoked, that one keeps it; where this key was revoked, so is what it was given since. Of more than
+    /// [`MAX_CERTIFICATES`] that one goes that runs out first.
     ///
     /// # Errors
     ///
-    /// If the key is another name's, or there are too many identities, or certificates of this one.
+    /// If the key is another name's, or there are too many identities, or revoked certificates of this one.
     pub fn issued(
         &mut self,
         now: Wall,
@@ -30,14 +31,28 @@ impl Enrolments {
             return Err(Denied::KeyTaken);
         }
         self.has_room(limits, &role)?;
-        let valid: Vec<_> = before.iter().flat_map(|one| one.valid(now).cloned()).collect();
+        let mut valid: Vec<_> = before.iter().flat_map(|one| one.valid(now).cloned()).collect();
         if valid.len() >= MAX_CERTIFICATES {
-            return Err(Denied::TooManyCertificates);
+            let newest = before.as_ref().map(|one| &one.newest.serial);
+            let may_go = |one: &&Certificate| one.revoked.is_none() && Some(&one.serial) != newest;
+            let first = valid.iter().filter(may_go).min_by_key(|one| one.not_after);
+            let first = first.ok_or(Denied::TooManyCertificates)?;
+            if certificate.not_after <= first.not_after {
+                return Ok(Vec::new());
+            }
+            let first = first.serial.clone();
+            valid.retain(|one| one.serial != first);
         }
+        let goes_before = |one: &Enrolled| match (one.key == key, one.is_revoked()) {
+            (true, true) | (false, false) => true,
+            (true, false) => certificate.not_after < one.newest.not_after,
+            (false, true) => false,
+        };
         let enrolled = match before {
-            Some(mut one) if (one.key == key) == one.is_revoked() => {
+            Some(mut one) if goes_before(&one) => {
                 let revoked = one.is_revoked().then_some(now);
-                one.earlier.retain(|earlier| earlier.not_after > now);
+                valid.retain(|earlier| earlier.serial != one.newest.serial);
+                one.earlier = valid;
                 one.earlier.push(Certificate { revoked, ..certificate });
                 one
             }
@@ -80,6 +95,22 @@ mod tests {
         issue(&mut all, 2, "d").unwrap(); // enrolled again
         assert!(!all.get(ROLE).unwrap().is_revoked());
         assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(crate::enrolment::Due::Again(ROLE.into())));
+    }
+
+    #[test]
+    fn of_many_that_one_goes_that_runs_out_first_and_does_not_come_back() {
+        let mut all = Enrolments::default();
+        let mut issue = |n: usize| {
+            let not_after = NOW + Duration::from_secs(60 + n as u64);
+            let certificate = Certificate { serial: n.to_string(), not_after, revoked: None };
+            let who = (ROLE.into(), vec![]);
+            all.issued(NOW, Limits::default(), who, KeyHash([1; 32]), certificate).unwrap().len()
+        };
+        assert!((0..MAX_CERTIFICATES + 5).all(|n| issue(n) == 1));
+        assert_eq!((issue(0), issue(MAX_CERTIFICATES)), (0, 0));
+        let held = held(&all);
+        assert_eq!((held.len(), held[0].0), (MAX_CERTIFICATES, "5"));
+        all.revoke(NOW, ROLE, false).unwrap();
     }
 
     #[test]

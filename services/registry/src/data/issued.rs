@@ -8,12 +8,15 @@ use identity::{
     folder::{private_folder, write_file},
     given_out,
 };
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
+
+/// In the registry's folder.
+const ISSUED: &str = "issued";
 
 impl Data {
     /// Until it has run out.
     pub(super) fn keep_copy(&self, issued: &Issued) -> Result<(), DataError> {
-        let folder = self.folder.join("issued");
+        let folder = self.folder.join(ISSUED);
         private_folder(&folder)?;
         Ok(write_file(&folder, &format!("{}.pem", issued.serial), &issued.certificate_pem)?)
     }
@@ -21,7 +24,15 @@ impl Data {
     /// Those that have not run out, each with its PEM text; the others' copies go. One that cannot be read is said, and
     /// holds up nobody.
     pub(crate) fn issued(&self, now: Wall) -> Vec<(GivenOut, String)> {
-        let Ok(all) = fs::read_dir(self.folder.join("issued")) else { return Vec::new() }; // none yet
+        let folder = self.folder.join(ISSUED);
+        let all = match fs::read_dir(&folder) {
+            Ok(all) => all,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(), // none yet
+            Err(error) => {
+                tracing::warn!(path = %folder.display(), %error, "what was given out by hand cannot be read");
+                return Vec::new();
+            }
+        };
         let mut copies: Vec<_> = all.filter_map(|entry| Some(entry.ok()?.path())).collect();
         copies.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
         copies.sort();

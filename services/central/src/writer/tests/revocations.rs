@@ -1,7 +1,7 @@
 //! What the registry says: on disk before it is refused, and refused after every restart.
 
 use super::*;
-use domain::network::Standing;
+use domain::network::{EngineRequest, Standing};
 use domain::revocations::{News, Told};
 
 const ANA: &str = "operator/ana";
@@ -130,7 +130,7 @@ fn a_charge_point_that_is_forgotten_has_nothing_to_end() {
 fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_own() {
     let mut bench = Bench::new();
     let asks = |effects: &[Effect]| {
-        let question = |effect: &&Effect| matches!(effect, Effect::Call(call) if call.request == domain::network::EngineRequest::GetState);
+        let question = |effect: &&Effect| matches!(effect, Effect::Call(call) if call.request == EngineRequest::GetState);
         effects.iter().filter(question).count()
     };
     let now = bench.now.wall;
@@ -149,4 +149,24 @@ fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_
     assert_eq!(heard(&bench), all);
     bench.hear(vec![bench.revoked(ENGINE, "e")]);
     assert_eq!(bench.writer.rules.last_question(&point), None);
+}
+
+#[test]
+fn a_charge_point_stays_revoked_after_its_certificates_ran_out_until_it_is_enrolled_again() {
+    let mut bench = Bench::new();
+    let at_once = Told { now: true, ..bench.revoked(ENGINE, "e") };
+    bench.hear(vec![at_once.clone()]);
+    bench.pass(A_DAY);
+    bench.hear(Vec::new());
+    let point = "MAD-01".parse().unwrap();
+    let standing = |bench: &Bench| bench.ask(|snapshot| snapshot.network.standing(&point));
+    // Whoever begins to hear is told everybody, and of this one no certificate is left.
+    let all = News { begins: true, told: vec![at_once.clone()], complete: true };
+    for _ in 0..2 {
+        bench.writer.step(bench.now, [Input::Registry(all.clone())]).unwrap();
+        assert_eq!((bench.refused().len(), standing(&bench)), (0, Some(Standing::Cut)));
+        bench.restart();
+    }
+    bench.hear(vec![Told { certificates: vec![], newest: false, ..at_once }]);
+    assert_eq!(standing(&bench), Some(Standing::Good));
 }
