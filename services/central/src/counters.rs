@@ -7,6 +7,11 @@ const EVENTS: &[(&str, &str)] = &[
         "answers_late",
         "INV-8: answers of engines to a call that was given up, or of another instance: nothing came of them",
     ),
+    ("cards_blocked", "INV-10: cards that their drivers blocked"),
+    (
+        "cards_refused",
+        "INV-10: supplies at charge points that were refused for the card that was shown, or for none",
+    ),
     ("charge_points_cut_off", "INV-3: charge points that are revoked and had ended what they did, or had to"),
     ("charge_points_draining", "INV-1: charge points that began to end what they do, since they are revoked"),
     ("charge_points_enrolled_again", "INV-8: charge points that were revoked, and are no more"),

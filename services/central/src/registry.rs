@@ -1,5 +1,6 @@
-//! What central hears of the registry: whom it has revoked, and which cards there are. The stream is opened again whenever it ends; until it is,
-//! whoever was revoked before is refused all the same, from the store.
+//! What central hears of the registry: whom it has revoked, and which cards there are. The stream is opened again
+//! whenever it ends; until it is, whoever was revoked before is refused all the same, and a card that was told before
+//! is taken, from the store.
 
 mod cards;
 

@@ -1,6 +1,6 @@
 //! The registry's cards, their key, and what is asked of them.
 
-use crate::{Error, owner::CHANGES, storage};
+use crate::{Error, storage};
 use domain::{
     CardId, DriverId, Now, Wall,
     cards::{
@@ -78,10 +78,11 @@ impl Named {
 }
 
 impl Cards {
-    pub(crate) fn open(store: &mut impl Store, folder: &Path) -> Result<Self, Error> {
+    /// So many changes wait for whoever follows them.
+    pub(crate) fn open(store: &mut impl Store, folder: &Path, changes: usize) -> Result<Self, Error> {
         let key = storage::card_key(store, folder)?;
         let all = registered::Cards::restore(storage::load_cards(store, folder)?);
-        Ok(Self { all, key, changes: broadcast::Sender::new(CHANGES), unwritten: Vec::new() })
+        Ok(Self { all, key, changes: broadcast::Sender::new(changes), unwritten: Vec::new() })
     }
 
     pub(crate) fn all(&self) -> &registered::Cards {

@@ -111,7 +111,7 @@ impl Registry {
         let authority = data.authority(Kind::Network)?;
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
-        let cards = Cards::open(&mut store, &data.store())?;
+        let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data, unwritten) = (Audit::open(&store, &data.store())?, data.clone(), Vec::new());
         let mut rules =

@@ -10,6 +10,7 @@ mod outlet;
 mod refused;
 mod revocations;
 mod thread;
+mod told_cards;
 mod waiting;
 mod watch;
 

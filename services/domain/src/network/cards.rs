@@ -12,35 +12,13 @@ use super::{
     session::Session,
 };
 use crate::{
-    CardId, ChargePointId, Context, DriverId, InstanceId, Mono, SessionId,
+    CardId, ChargePointId, Context, DriverId, InstanceId, SessionId,
     cards::held::{Holder, Refused, Shown},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-/// Unknown cards that may be shown at a charge point within [`WITHIN`]: then no card is looked up there. Whoever
-/// tried out the numbers of four bytes would need years for one of ten thousand cards.
-const MOST_UNKNOWN: u32 = 10;
-const WITHIN: Duration = Duration::from_secs(60);
 /// When the registry may have been heard.
 const HEARD_IN: Duration = Duration::from_secs(5);
-
-/// How many unknown cards were shown at each charge point, since when.
-#[derive(Debug, Default)]
-pub(super) struct Guesses(BTreeMap<ChargePointId, (Mono, u32)>);
-
-impl Guesses {
-    /// How long no card is looked up there.
-    fn wait(&self, now: Mono, point: &ChargePointId) -> Option<Duration> {
-        let &(since, count) = self.0.get(point)?;
-        let left = WITHIN.saturating_sub(now.since(since));
-        (count >= MOST_UNKNOWN && !left.is_zero()).then_some(left)
-    }
-
-    fn add(&mut self, now: Mono, point: &ChargePointId) {
-        self.0.retain(|_, (since, _)| now.since(*since) < WITHIN);
-        self.0.entry(point.clone()).or_insert((now, 0)).1 += 1;
-    }
-}
 
 impl Step<'_> {
     pub(super) fn request_manual_supply(

@@ -25,6 +25,7 @@ mod engine_calls;
 mod evidence;
 mod forgetting;
 mod gauges;
+mod guesses;
 mod monitor_link;
 mod notices;
 mod orders;

@@ -2,12 +2,12 @@
 
 use super::{
     answers::{Answered, Answers},
-    cards::Guesses,
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
     deed::{Deed, Deeds},
     engine::CallId,
+    guesses::Guesses,
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,

@@ -184,7 +184,7 @@ async fn who_was_revoked_changes_no_card() {
 fn a_registry_that_starts_again_knows_its_cards_and_their_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = MemoryStore::new();
-    let mut cards = Cards::open(&mut store, folder.path()).unwrap();
+    let mut cards = Cards::open(&mut store, folder.path(), 1).unwrap();
     let now = mesh::now();
     let new = |number: &str| {
         New::read(proto::AddCardRequest {
@@ -202,8 +202,8 @@ fn a_registry_that_starts_again_knows_its_cards_and_their_key() {
     let contains =
         |bytes: &[u8]| rows.iter().any(|(_, value)| value.windows(bytes.len()).any(|part| part == bytes));
     assert!(!contains(&[0x04, 0xa1, 0xb2, 0xc3]) && !contains(b"04A1B2C3") && contains(b"gym"));
-    let again = Cards::open(&mut store, folder.path()).unwrap();
+    let again = Cards::open(&mut store, folder.path(), 1).unwrap();
     assert_eq!((&again.all, &again.key), (&cards.all, &cards.key));
     assert!(again.all.get(&card.card_id.parse().unwrap()).unwrap().blocked.is_some());
-    assert_ne!(Cards::open(&mut MemoryStore::new(), folder.path()).unwrap().key, cards.key);
+    assert_ne!(Cards::open(&mut MemoryStore::new(), folder.path(), 1).unwrap().key, cards.key);
 }
