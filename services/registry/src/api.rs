@@ -1,10 +1,6 @@
 //! `RegistryService`: what comes in is checked, given to the owner, and what was decided shown.
 
-use crate::{
-    owner::{Credentials, Office},
-    view::shown,
-    watching::Watching,
-};
+use crate::{credentials::Credentials, owner::Office, view::shown, watching::Watching};
 use domain::enrolment::{TOKEN_LIFETIME, TokenHash};
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
 use futures_util::{Stream, stream};

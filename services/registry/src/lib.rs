@@ -6,6 +6,7 @@
 
 mod api;
 mod applicant;
+mod credentials;
 mod data;
 mod error;
 mod options;
