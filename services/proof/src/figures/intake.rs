@@ -41,7 +41,7 @@ impl Supply {
     async fn begin(side: &Side, name: String, kind: Kind) -> anyhow::Result<Self> {
         let point = side.point(&name, kind).await?;
         let mut driver = Driver { client: side.driver(&name)?, id: name.clone(), point: name };
-        let session = driver.charge().await?;
+        let session = eventually("a supply begins", async || driver.charge().await.ok()).await?;
         if kind == Kind::Sealed {
             eventually("a key to seal with", async || point.key()).await?;
         }
