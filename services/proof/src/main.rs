@@ -29,7 +29,7 @@ enum Command {
     Faults(faults::Options),
     /// Strangers' malice against real processes, a scene each, beside honest people who must not notice
     Hostile(hostile::Options),
-    /// What identities cost: handshakes, calls, authorisations, sealing, the audit; enrolments, and a rotation under load
+    /// What identities cost: connections, calls, charges, sealing, the audit; enrolments, a rotation under load
     Identity(figures::Options),
     /// Bad input by the million for every decoder
     Bytes(proof::bytes::Options),

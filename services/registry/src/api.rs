@@ -3,7 +3,8 @@
 use crate::{
     audit::{Asked, deed},
     cards::{self, Named, New},
-    owner::{Credentials, Office, Registry},
+    credentials::Credentials,
+    owner::{Office, Registry},
     view::shown,
     watching::{Watching, WatchingCards},
 };

@@ -8,6 +8,7 @@ mod api;
 mod applicant;
 mod audit;
 mod cards;
+mod credentials;
 mod data;
 mod error;
 mod options;

@@ -1,6 +1,6 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, audit::Audit, cards::Cards, storage};
+use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
 use domain::{
     Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
@@ -72,14 +72,6 @@ impl Rules for Registry {
     fn save_all(&mut self, batch: &mut Batch) {
         self.audit.save_all(batch);
     }
-}
-
-/// Somebody's certificate, for its owner.
-#[derive(Debug, Clone)]
-pub(crate) struct Credentials {
-    pub(crate) chain: String,
-    pub(crate) core: String,
-    pub(crate) network: String,
 }
 
 /// Whose certificate an answer is, and the certificate if it was made in this step.
@@ -321,17 +313,16 @@ impl Office {
         token: Option<TokenHash>,
         asker: AskersKey,
     ) -> Result<Credentials, Failure> {
-        let (credentials, current) = self.certified(deed.clone(), (token, false), asker.clone()).await?;
-        if current { Ok(credentials) } else { Ok(self.certified(deed, (token, true), asker).await?.0) }
+        let given = self.certified(deed.clone(), (token, false), asker.clone()).await?;
+        if given.is_current() { Ok(given) } else { self.certified(deed, (token, true), asker).await }
     }
 
-    /// And whether the authority of now vouches for it.
     async fn certified(
         &self,
         deed: Deed,
         what: (Option<TokenHash>, bool),
         asker: AskersKey,
-    ) -> Result<(Credentials, bool), Failure> {
+    ) -> Result<Credentials, Failure> {
         let decide = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
             let settled = registry.certify(now, batch, what, &asker);
             let role = settled.as_ref().map(|settled| settled.role.to_string()).unwrap_or_default();
@@ -344,24 +335,18 @@ impl Office {
                 now,
                 batch,
             );
-            let settled = settled?;
-            let authority = registry.authority.certificate_pem().to_owned();
-            Ok((settled, authority, registry.core.clone(), registry.network.clone()))
+            Ok((settled?, registry.core.clone(), registry.network.clone()))
         };
-        let read =
-            |(Settled { role, chain, .. }, authority, core, network): (Settled, String, String, String),
-             store: &dyn Store| {
-                let chain = match chain {
-                    Some(chain) => Some(chain),
-                    None => storage::chain(store, &role)?,
-                };
-                Ok(chain.map(|chain| {
-                    let current = chain.trim_end().ends_with(authority.trim_end());
-                    (Credentials { chain, core, network }, current)
-                }))
+        let read = |(Settled { role, chain, .. }, core, network): (Settled, String, String),
+                    store: &dyn Store| {
+            let chain = match chain {
+                Some(chain) => Some(chain),
+                None => storage::chain(store, &role)?,
             };
-        let certified = self.decide_and_read(decide, read).await?;
-        certified.ok_or_else(|| Failure::internal("an identity without its certificate"))
+            Ok(chain.map(|chain| Credentials { chain, core, network }))
+        };
+        let credentials = self.decide_and_read(decide, read).await?;
+        credentials.ok_or_else(|| Failure::internal("an identity without its certificate"))
     }
 
     pub(crate) async fn decide_and_read<D: Send + 'static, T: Send + 'static>(

@@ -4,7 +4,7 @@
 use super::{
     ROUNDS,
     point::{Kind, Point},
-    server::computed,
+    server::{computed, eventually},
     side::Side,
     table::{Figure, median, micros},
 };
@@ -64,6 +64,12 @@ impl Driver {
         }
     }
 
+    /// Its charge point is free: its engine has answered central by then. It charged there once.
+    pub(super) async fn begins(&mut self) -> anyhow::Result<()> {
+        eventually("a first charge", async || self.charge().await.ok()).await?;
+        Ok(self.stop().await?)
+    }
+
     pub(super) async fn stop(&mut self) -> Result<(), Status> {
         let request = StopChargeRequest { driver_id: self.id.clone(), ..StopChargeRequest::default() };
         self.client.stop_charge(request).await.map(drop)
@@ -87,7 +93,9 @@ impl Crowd {
         for n in 0..AT_ONCE * BY_TURNS {
             let (id, point) = (format!("d{n}"), format!("CP-{n:03}"));
             points.push(side.point(&point, Kind::Reserved).await?);
-            drivers.push(Driver { client: side.driver(&id)?, id, point });
+            let mut driver = Driver { client: side.driver(&id)?, id, point };
+            driver.begins().await?;
+            drivers.push(driver);
         }
         Ok(Self { drivers, _points: points })
     }
@@ -172,14 +180,15 @@ impl Audit {
         let peer = peers.peer(&Address::from(side.address), Expected::Central, CALL_TIMEOUT);
         let request = ListAuditEntriesRequest { page_size: ROWS, ..ListAuditEntriesRequest::default() };
         let page = OperatorServiceClient::new(peer).list_audit_entries(request).await?.into_inner();
-        let rows = page.entries.into_iter().map(|entry| entry.record).collect();
+        let charges = page.entries.into_iter().filter(|entry| entry.method.ends_with("Charge"));
+        let rows = charges.map(|entry| entry.record).collect();
         Ok(Self { rows, newest: page.newest_number })
     }
 
-    /// What one row takes: made, hashed and put into a store of its own, as many to a commit as crowds have. There is no
-    /// central without an audit to compare with.
+    /// What one row takes: made, hashed and put into a store of its own, as many to a commit as a crowd has. There is
+    /// no central without an audit to compare with.
     fn figure(&self, rows: f64, charge: f64, folder: &Path) -> anyhow::Result<Figure> {
-        anyhow::ensure!(!self.rows.is_empty(), "the audit has no rows");
+        anyhow::ensure!(!self.rows.is_empty(), "the audit has no rows of charges");
         let role = Role { name: "figures", older_copies: true, must_exist: false };
         let mut store = SledStore::open(&folder.join("audit"), role)?;
         let entries: Vec<StoredAuditEntry> =
@@ -208,7 +217,7 @@ impl Audit {
             secured: format!("{charge:.0} µs"),
             bound: None,
             measured: format!(
-                "{share:.1} %; {rows:.1} rows of {} bytes, each {made:.1} µs to make and hash, {written:.1} µs to write",
+                "{share:.1} %; {rows:.1} rows of {} bytes, {made:.1} µs each to make and hash, {written:.1} µs to write",
                 bytes / self.rows.len()
             ),
         })

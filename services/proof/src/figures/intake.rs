@@ -41,7 +41,7 @@ impl Supply {
     async fn begin(side: &Side, name: String, kind: Kind) -> anyhow::Result<Self> {
         let point = side.point(&name, kind).await?;
         let mut driver = Driver { client: side.driver(&name)?, id: name.clone(), point: name };
-        let session = driver.charge().await?;
+        let session = eventually("a supply begins", async || driver.charge().await.ok()).await?;
         if kind == Kind::Sealed {
             eventually("a key to seal with", async || point.key()).await?;
         }
@@ -121,15 +121,22 @@ pub(super) async fn sealing(side: &Side) -> anyhow::Result<Figure> {
     })
 }
 
-/// Readings that wait at the broker when central goes on: how long it takes until it has them all, and what it computes.
+/// Readings that wait at the broker when central goes on: how long it takes until it has them all, and what it
+/// computes.
 async fn round(
     side: &Side,
     form: &mut [Supply],
     broker: &Broker,
     topic: &str,
 ) -> anyhow::Result<(Duration, Duration)> {
+    let mut readings = Vec::new();
+    for _ in 0..READINGS {
+        for supply in form.iter_mut() {
+            readings.push((supply.point.id.clone(), supply.tell()?));
+        }
+    }
     side.central.signal("STOP");
-    let sent = send(form, broker, topic);
+    let sent = tokio::task::block_in_place(|| send(&readings, broker, topic));
     let (before, began) = (side.central.computed()?, Instant::now());
     side.central.signal("CONT");
     sent?;
@@ -139,17 +146,14 @@ async fn round(
     Ok((began.elapsed(), side.central.computed()?.saturating_sub(before)))
 }
 
-fn send(form: &mut [Supply], broker: &Broker, topic: &str) -> anyhow::Result<()> {
-    for _ in 0..READINGS {
-        for supply in form.iter_mut() {
-            let (payload, key) = (supply.tell()?, supply.point.id.clone());
-            let mut record = BaseRecord::to(topic).key(&key).payload(&payload);
-            while let Err((error, back)) = broker.send(record) {
-                let full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
-                anyhow::ensure!(full, "the broker takes nothing: {error}");
-                std::thread::sleep(Duration::from_millis(1));
-                record = back;
-            }
+fn send(readings: &[(String, Vec<u8>)], broker: &Broker, topic: &str) -> anyhow::Result<()> {
+    for (key, payload) in readings {
+        let mut record = BaseRecord::to(topic).key(key).payload(payload);
+        while let Err((error, back)) = broker.send(record) {
+            let full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+            anyhow::ensure!(full, "the broker takes nothing: {error}");
+            std::thread::sleep(Duration::from_millis(1));
+            record = back;
         }
     }
     Ok(broker.flush(Duration::from_secs(30))?)

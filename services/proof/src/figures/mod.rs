@@ -30,7 +30,8 @@ const ROUNDS: u32 = 8;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many charge points are enrolled, each with a token of its own (count, 1 to 200000)
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=200_000))]
     enrolments: u32,
 
     /// How long connections, calls and authorisations are measured, together (seconds)

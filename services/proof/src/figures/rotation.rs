@@ -59,6 +59,8 @@ impl Load {
             let (over, calls, connections) =
                 (load.over.clone(), load.calls.clone(), load.connections.clone());
             let central = side.address;
+            let first = client(&Peers::new(driver.clone()), central);
+            Driver { client: first, id: id.clone(), point: point.clone() }.begins().await?;
             load.drivers.spawn(async move {
                 while !over.load(Relaxed) {
                     let client = client(&Peers::new(driver.clone()), central);
