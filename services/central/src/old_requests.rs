@@ -59,7 +59,10 @@ impl OldRequests {
             }
             true
         };
-        let reader = Reader::spawn(options, DRIVER_REQUESTS, GROUP, Origin::Latest, sink)?;
+        // Where others could read on the way there is no bridge either.
+        let may_read = options.may_have(DRIVER_REQUESTS);
+        let reader = may_read.then(|| Reader::spawn(options, DRIVER_REQUESTS, GROUP, Origin::Latest, sink));
+        let reader = reader.transpose()?;
         Ok(async move {
             tokio::select! {
                 () = told.tell(events) => {}

@@ -3,7 +3,7 @@
 use crate::{
     Error, Options,
     api::{ChargePoints, Drivers, Operators, Reporting},
-    changelog,
+    changelog::{self, End},
     engine_client::Calls,
     events::Events,
     kafka::{
@@ -73,9 +73,9 @@ impl Service {
             tracing::warn!(
                 kafka = options.kafka.kafka,
                 "Kafka is reached in plain text, and others may read it: what drivers are told (driver_notifications), \
-                 dead letters (cp_telemetry.dlq) and the copy of the store (central_changelog) are left out, so drivers \
-                 hear by WatchSession alone, and a lost store cannot be rebuilt; with TLS (--kafka-ca FILE or \
-                 --kafka-tls) or with --kafka-in-clear Kafka has them all"
+                 dead letters (cp_telemetry.dlq) and the copy of the store (central_changelog) are left out, so \
+                 drivers hear by WatchSession alone, and a lost store cannot be rebuilt; with TLS (--kafka-ca FILE \
+                 or --kafka-tls) or with --kafka-in-clear Kafka has them all"
             );
         }
         let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
@@ -141,11 +141,7 @@ impl Service {
         let (rules, store) = (&writer.rules, writer.rules.store_id().to_owned());
         let (keys, position, end) = (rules.keys(), rules.position(), rules.changelog_end());
         let old_requests = OldRequests::default();
-        let unbridged = options
-            .kafka
-            .may_have(topics::DRIVER_REQUESTS)
-            .then(|| old_requests.watch(&options.kafka, events.clone(), stop.clone()))
-            .transpose()?;
+        let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
         let outlets = Outlets {
             events,
@@ -169,17 +165,8 @@ impl Service {
             drained: &drained,
         };
         let mut tasks = background.spawn([notifications, dead_letters]);
-        let log = changelog::log(&options.kafka);
-        if options.changelog {
-            let (handle, producer) = (handle.clone(), producer.clone());
-            let publisher = Publisher { handle, producer, log, store, wake: changelog };
-            tasks.spawn(publisher.run(drained.clone()));
-        } else if let Some(end) = end {
-            tasks.spawn(end_changelog(log, producer.clone(), end, stop.clone()));
-        }
-        if let Some(unbridged) = unbridged {
-            tasks.spawn(unbridged);
-        }
+        background.copy(&mut tasks, (store, changelog), end);
+        tasks.spawn(unbridged);
         if let Some(hearing) = hearing {
             tasks.spawn(hearing.run(handle.clone(), stop.clone()));
         }
@@ -306,6 +293,20 @@ impl Background<'_> {
         tasks.spawn(anchors);
         tasks.spawn(ensure_topics(options.kafka.clone(), TOPICS, stop.clone()));
         tasks
+    }
+}
+
+impl Background<'_> {
+    /// Keeps the changelog of this store; where none is kept any more, ends it.
+    fn copy(&self, tasks: &mut JoinSet<()>, (store, wake): (String, Arc<Notify>), end: Option<End>) {
+        let (log, handle) = (changelog::log(&self.options.kafka), self.handle.clone());
+        let producer = self.producer.clone();
+        if self.options.changelog {
+            let publisher = Publisher { handle, producer, log, store, wake };
+            tasks.spawn(publisher.run(self.drained.clone()));
+        } else if let Some(end) = end {
+            tasks.spawn(end_changelog(log, producer, end, self.stop.clone()));
+        }
     }
 }
 

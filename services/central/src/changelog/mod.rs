@@ -9,8 +9,8 @@
 //! Kafka does not have, and versions are published in order. So if any change is in the log, every row is there as it
 //! was then, or later.
 //!
-//! A store that goes on without its changelog ends it ([`ENDED`]), as soon as Kafka is there: nothing is rebuilt from what
-//! lacks all that came after, tickets too. Kept again, the log gets every row anew.
+//! A store that goes on without its changelog ends it ([`ENDED`]), as soon as Kafka is there: nothing is rebuilt from
+//! what lacks all that came after, tickets too. Kept again, the log gets every row anew.
 //!
 //! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its
 //! beginning, and a driver who missed a message asks), readings between changes of a session, indexes.

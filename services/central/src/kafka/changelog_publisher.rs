@@ -190,8 +190,8 @@ impl Publisher {
     }
 }
 
-/// Ends the changelog of a store that goes on without one, so that nobody rebuilds a store from it; tries until Kafka has
-/// answered. Another store's is left as it is, and so is one that has ended.
+/// Ends the changelog of a store that goes on without one, so that nobody rebuilds a store from it; tries until Kafka
+/// has answered. Another store's is left as it is, and so is one that has ended.
 pub(crate) async fn end(log: Log, producer: Producer, end: End, stop: Shutdown) {
     let mut backoff = Backoff::default();
     loop {

@@ -157,8 +157,8 @@ impl KafkaOptions {
         }
     }
 
-    /// Reads what Kafka is shown of who this is, and settles what it may have: `identity` is the folder of the role's own, if it has one. Before the
-    /// first client is built.
+    /// Reads what Kafka is shown of who this is, and settles what it may have: `identity` is the folder of the role's
+    /// own, if it has one. Before the first client is built.
     ///
     /// # Errors
     ///
