@@ -130,8 +130,11 @@ fn a_charge_point_that_is_forgotten_has_nothing_to_end() {
 fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_own() {
     let mut bench = Bench::new();
     let asks = |effects: &[Effect]| {
-        let question = |effect: &&Effect| matches!(effect, Effect::Call(call) if call.request == EngineRequest::GetState);
-        effects.iter().filter(question).count()
+        let requests = effects.iter().filter_map(|effect| match effect {
+            Effect::Call(call) => Some(&call.request),
+            _ => None,
+        });
+        requests.filter(|request| **request == EngineRequest::GetState).count()
     };
     let now = bench.now.wall;
     assert_eq!(asks(&bench.hear(vec![bench.revoked("driver/101", "d")])), 0, "who calls no engine");
