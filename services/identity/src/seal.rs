@@ -2,7 +2,7 @@
 //!
 //! The form is a compact JWE (RFC 7516) with `alg` `dir` and `enc` `A256GCM`, so that other languages' libraries open
 //! it too. Its `kid` names the key: whose, and since which registration. Central makes every key out of one secret of
-//! its own (HKDF with SHA-256, RFC 5869), hands an engine its own by a call over TLS, and so keeps no list of them.
+//! its own (HKDF with SHA-256, RFC 5869), hands an engine its own by a call over TLS, and so needs no list of them.
 
 use crate::enrolment_token::hex;
 use aws_lc_rs::{
@@ -12,12 +12,19 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use domain::ChargePointId;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{
+    collections::HashMap,
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// What every key is derived for, so that no other use of the secret gives the same bytes.
 const CONTEXT: &[u8] = b"evmesh telemetry 1\0";
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
+/// So many keys are kept ready to open with, some 20 MB.
+const READY: usize = 16_384;
 /// What every sealed message begins with: the JSON of its header does with `{"`.
 const BEGINS: &[u8] = b"eyJ";
 
@@ -59,9 +66,11 @@ impl FromStr for KeyName {
 
 /// The one secret that a central makes its charge points' keys of.
 pub struct SealingSecret {
-    /// What is the same for every key is reckoned once: each message names its key anew.
+    /// What is the same for every key is reckoned once.
     extracted: Prk,
     name: Option<String>,
+    /// Keys that have opened something, by the header that names them: all messages under one key have the same.
+    ready: Mutex<HashMap<Vec<u8>, Arc<ReadyKey>>>,
 }
 
 impl fmt::Debug for SealingSecret {
@@ -82,7 +91,7 @@ impl SealingSecret {
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(&bytes);
         let name = derive(&extracted, &[b"name"]).map(|bytes| hex(&bytes[..4]));
-        Self { extracted, name }
+        Self { extracted, name, ready: Mutex::default() }
     }
 
     /// The key of a charge point from this registration on. `None`: the library's own failure, which nobody has seen.
@@ -96,11 +105,52 @@ impl SealingSecret {
     /// What a sealed message says, and since which registration its charge point has had its key. The error is a
     /// sentence for people.
     pub fn open(&self, sealed: &[u8]) -> Result<(KeyName, Vec<u8>), &'static str> {
-        let named = named(sealed).ok_or("it is no sealed message of the form that evmesh reads")?;
+        const FORM: &str = "it is no sealed message of the form that evmesh reads";
+        const BROKEN: &str = "its seal is broken: somebody else wrote or changed it";
+        let parts = parts(sealed).ok_or(FORM)?;
+        let ready = self.ready().get(parts[0]).cloned();
+        if let Some(ready) = ready {
+            return Ok((ready.name.clone(), ready.open(parts).ok_or(BROKEN)?));
+        }
+        let named = named(parts).ok_or(FORM)?;
         let key = self.key(&named.charge_point, named.epoch).filter(|key| key.name == named);
-        let key = key.ok_or("it is sealed with a key that this central never gave")?;
-        let plain = key.open(sealed).ok_or("its seal is broken: somebody else wrote or changed it")?;
+        let cipher =
+            key.and_then(|key| key.cipher()).ok_or("it is sealed with a key that this central never gave")?;
+        let ready = ReadyKey { name: named.clone(), cipher };
+        let plain = ready.open(parts).ok_or(BROKEN)?;
+        let mut all = self.ready();
+        if all.len() >= READY {
+            all.clear(); // those that are still used come back with their next message
+        }
+        all.insert(parts[0].to_vec(), Arc::new(ready));
         Ok((named, plain))
+    }
+
+    fn ready(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<ReadyKey>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A key that opens, and needs nothing reckoned for that any more.
+struct ReadyKey {
+    name: KeyName,
+    cipher: LessSafeKey,
+}
+
+impl ReadyKey {
+    fn open(&self, [header, encrypted_key, nonce, text, tag]: Parts<'_>) -> Option<Vec<u8>> {
+        let mut bytes = [0; NONCE_LEN];
+        let whole = BASE64.decode_slice(nonce, &mut bytes).ok()? == NONCE_LEN && encrypted_key.is_empty();
+        let mut all = Vec::with_capacity(text.len() + tag.len());
+        BASE64.decode_vec(text, &mut all).ok()?;
+        let text = all.len();
+        BASE64.decode_vec(tag, &mut all).ok()?;
+        if !whole || all.len() != text + TAG_BYTES {
+            return None;
+        }
+        self.cipher.open_in_place(Nonce::assume_unique_for_key(bytes), Aad::from(header), &mut all).ok()?;
+        all.truncate(text);
+        Some(all)
     }
 }
 
@@ -163,18 +213,6 @@ impl SealingKey {
         let (nonce, text, tag) = (BASE64.encode(nonce), BASE64.encode(text), BASE64.encode(tag.ok()?));
         Some(format!("{header}..{nonce}.{text}.{tag}").into_bytes())
     }
-
-    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let [header, _, nonce, text, tag] = parts(sealed)?;
-        let nonce = Nonce::try_assume_unique_for_key(&BASE64.decode(nonce).ok()?).ok()?;
-        let (mut text, tag) = (BASE64.decode(text).ok()?, BASE64.decode(tag).ok()?);
-        if tag.len() != TAG_BYTES {
-            return None;
-        }
-        text.extend(tag);
-        let plain = self.cipher()?.open_in_place(nonce, Aad::from(header.as_bytes()), &mut text).ok()?;
-        Some(plain.to_vec())
-    }
 }
 
 /// Does a message look sealed? One that is not is JSON.
@@ -182,14 +220,16 @@ pub fn is_sealed(message: &[u8]) -> bool {
     message.starts_with(BEGINS)
 }
 
-fn parts(sealed: &[u8]) -> Option<[&str; 5]> {
-    let parts: Vec<&str> = std::str::from_utf8(sealed).ok()?.split('.').collect();
-    parts.try_into().ok()
+type Parts<'a> = [&'a [u8]; 5];
+
+fn parts(sealed: &[u8]) -> Option<Parts<'_>> {
+    let mut parts = sealed.split(|byte| *byte == b'.');
+    let all = [parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(all)
 }
 
 /// The key that a sealed message says it was sealed with.
-fn named(sealed: &[u8]) -> Option<KeyName> {
-    let [header, encrypted_key, ..] = parts(sealed)?;
+fn named([header, encrypted_key, ..]: Parts<'_>) -> Option<KeyName> {
     let Header { alg, enc, kid } = serde_json::from_slice(&BASE64.decode(header).ok()?).ok()?;
     let own = alg == "dir" && enc == "A256GCM" && encrypted_key.is_empty();
     own.then(|| kid.parse().ok())?
@@ -243,13 +283,19 @@ mod tests {
     #[test]
     fn whatever_is_changed_opens_nothing() {
         let sealed = key("MAD-01", 4).seal(b"{}").unwrap();
-        for at in 0..sealed.len() {
-            for bit in [1, 4, 0x20] {
-                let mut changed = sealed.clone();
-                changed[at] ^= bit;
-                assert!(secret().open(&changed).is_err(), "{at}");
+        let used = secret();
+        used.open(&sealed).unwrap();
+        for opens in [&used, &secret()] {
+            for at in 0..sealed.len() {
+                for bit in [1, 4, 0x20] {
+                    let mut changed = sealed.clone();
+                    changed[at] ^= bit;
+                    assert!(opens.open(&changed).is_err(), "{at}");
+                }
+                assert!(opens.open(&sealed[..at]).is_err(), "{at}");
             }
-            assert!(secret().open(&sealed[..at]).is_err(), "{at}");
+            let with_a_key = String::from_utf8(sealed.clone()).unwrap().replace("..", ".AAAA.");
+            assert!(opens.open(with_a_key.as_bytes()).is_err());
         }
         // Another charge point's name over it.
         let mut parts: Vec<&str> = std::str::from_utf8(&sealed).unwrap().split('.').collect();

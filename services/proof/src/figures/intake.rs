@@ -5,24 +5,30 @@ use super::{
     ROUNDS,
     charges::Driver,
     point::{Kind, Point},
-    server::eventually,
+    server::{computed, eventually},
     side::Side,
     table::{Figure, median, micros},
 };
 use anyhow::Context as _;
 use evmesh_proto::{driver::GetSessionRequest, topics::CP_TELEMETRY};
+use identity::SealingSecret;
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 /// So many supplies run in either form.
 const SUPPLIES: usize = 16;
 /// So many readings of each are a round.
 const READINGS: u64 = 1_000;
+/// So often one message is opened alone.
+const OPENINGS: u32 = 20_000;
 /// More of central's computing, of the same in plain text.
 const SEALING: f64 = 0.05;
 
@@ -48,8 +54,16 @@ impl Supply {
         Ok(Self { driver, session, point, told: 1 })
     }
 
-    /// Its next reading, a watt-hour more.
+    /// Its next reading, a watt-hour more, as it leaves.
     fn tell(&mut self) -> anyhow::Result<Vec<u8>> {
+        let plain = self.reading()?;
+        match self.point.key() {
+            Some(key) => key.seal(&plain).context("the system gives no random bytes"),
+            None => Ok(plain),
+        }
+    }
+
+    fn reading(&mut self) -> anyhow::Result<Vec<u8>> {
         self.told += 1;
         let (kwh, now) = (self.told as f64 / 1e3, mesh::now().wall.0 as f64 / 1e3);
         let plain = json!({
@@ -57,11 +71,7 @@ impl Supply {
             "timestamp": now, "session_id": self.session, "seq": self.told,
             "event_id": format!("{}-{}", self.session, self.told), "kw": 7.4, "currency": "EUR",
         });
-        let plain = serde_json::to_vec(&plain)?;
-        match self.point.key() {
-            Some(key) => key.seal(&plain).context("the system gives no random bytes"),
-            None => Ok(plain),
-        }
+        Ok(serde_json::to_vec(&plain)?)
     }
 
     /// Central has its last reading.
@@ -113,12 +123,26 @@ pub(super) async fn sealing(side: &Side) -> anyhow::Result<Figure> {
         secured: format!("{:.2} µs", median(&cost[1])),
         bound: Some(("< 5 % more", more < SEALING)),
         measured: format!(
-            "{:+.1} % sealed; {:.0} and {:.0} messages/s",
+            "{:+.1} % sealed, {:.2} µs to open; {:.0} and {:.0} messages/s",
             more * 100.0,
+            opening(&mut forms[1][0])?,
             median(&rate[0]),
             median(&rate[1])
         ),
     })
+}
+
+/// What opening one of these messages takes, alone and without a broker (microseconds).
+fn opening(supply: &mut Supply) -> anyhow::Result<f64> {
+    let plain = supply.reading()?;
+    let secret = SealingSecret::new([7; 32]);
+    let key = secret.key(&supply.point.id.parse()?, 1).context("a key")?;
+    let sealed = key.seal(&plain).context("a sealed message")?;
+    let before = computed(std::process::id())?;
+    for _ in 0..OPENINGS {
+        black_box(secret.open(black_box(&sealed))).map_err(anyhow::Error::msg)?;
+    }
+    Ok(micros(computed(std::process::id())?.saturating_sub(before)) / f64::from(OPENINGS))
 }
 
 /// Readings that wait at the broker when central goes on: how long it takes until it has them all, and what it
