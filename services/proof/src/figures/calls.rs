@@ -7,7 +7,8 @@ use super::{
 };
 use evmesh_proto::driver::driver_service_client::DriverServiceClient;
 use mesh::grpc::Peer;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const DRIVER: &str = "caller";
 /// A handshake and its first call (microseconds).

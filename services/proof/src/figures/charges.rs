@@ -18,11 +18,8 @@ use mesh::{
     store::{Batch, Role, SledStore, Store as _},
 };
 use prost::Message as _;
-use std::{
-    hint::black_box,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, path::Path, time::Duration};
+use tokio::time::Instant;
 use tokio::{task::JoinSet, time::sleep};
 use tonic::Status;
 

@@ -18,10 +18,11 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use testing::of_folder;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// So many are at it at once: installers with a list, or chargers that come back after a power cut.
 const AT_ONCE: usize = 32;

@@ -18,10 +18,8 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use serde_json::json;
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Duration};
+use tokio::time::Instant;
 
 /// So many supplies run in either form.
 const SUPPLIES: usize = 16;

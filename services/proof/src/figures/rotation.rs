@@ -17,9 +17,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// So many charge points, each with a driver.
 const PAIRS: usize = 8;
