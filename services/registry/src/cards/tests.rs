@@ -5,6 +5,7 @@ use crate::{
     owner::{Office, Registry},
     service::start,
 };
+use domain::network::Deed;
 use evmesh_proto::registry::registry_service_server::RegistryService as _;
 use futures_util::StreamExt as _;
 use mesh::{group_commit::Running, grpc::reason, store::MemoryStore};
@@ -165,7 +166,7 @@ async fn who_was_revoked_changes_no_card() {
     };
     world.office().decide(enrol).await.unwrap();
     let asker = identity::AskersKey::of_request(identity::Request::new().unwrap().csr_pem()).unwrap();
-    world.office().certify(Some(token), asker).await.unwrap();
+    world.office().certify(Deed::default(), Some(token), asker).await.unwrap();
     let serial = |rules: &mut Registry, now, batch: &mut Batch| {
         rules.revoke(now, batch, "admin/eve", true)?;
         Ok(rules.enrolments().get("admin/eve").unwrap().newest.serial.clone())
