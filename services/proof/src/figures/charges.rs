@@ -5,7 +5,7 @@ use super::{
     ROUNDS,
     point::{Kind, Point},
     server::{computed, eventually},
-    side::Side,
+    side::{ADMIN, Side},
     table::{Figure, median, micros},
 };
 use evmesh_proto::{
@@ -173,7 +173,7 @@ struct Audit {
 
 impl Audit {
     async fn of(side: &Side) -> anyhow::Result<Self> {
-        let peers = Peers::new(side.protection.of("admin/figures")?);
+        let peers = Peers::new(side.protection.of(ADMIN)?);
         let peer = peers.peer(&Address::from(side.address), Expected::Central, CALL_TIMEOUT);
         let request = ListAuditEntriesRequest { page_size: ROWS, ..ListAuditEntriesRequest::default() };
         let page = OperatorServiceClient::new(peer).list_audit_entries(request).await?.into_inner();

@@ -18,7 +18,7 @@ use crate::process::Group;
 use anyhow::Context as _;
 use enrolments::Desk;
 use server::Server;
-use side::{Place, Protection, Side};
+use side::{ADMIN, Place, Protection, Side};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use table::Figure;
 use testing::{embedded_broker, free_address};
@@ -87,7 +87,7 @@ async fn measure(options: &Options, place: &Place) -> anyhow::Result<Vec<Figure>
     let plain = Side::start("plain", place, Protection::Plain, &broker.options()).await?;
     let protection = Protection::Secured { data: data.clone(), registry: at };
     let secured = Side::start("secured", place, protection, &broker.options()).await?;
-    let mut desk = Desk::of(secured.protection.of("admin/figures")?, at);
+    let mut desk = Desk::of(secured.protection.of(ADMIN)?, at);
     desk.serves().await?;
 
     let mut all = Vec::new();

@@ -6,7 +6,7 @@ use super::{
     enrolments::{self, Crowd, Desk},
     point::{Kind, Point},
     server::{Server, eventually, run},
-    side::{Place, Side, believed, client, tickets},
+    side::{ADMIN, Place, Side, believed, client, tickets},
     table::Figure,
 };
 use anyhow::Context as _;
@@ -140,16 +140,16 @@ pub(super) async fn rotation(
     load.goes_on().await?;
     let former = std::fs::read_to_string(data.join("network/certificate.pem"))?;
     let all = desk.admin.clone();
-    step((&mut *registry, data), "prepare", desk, place).await?;
+    step((&mut *registry, data), "prepare", (side, &mut *desk), place).await?;
     load.renew(desk, 2).await?;
     let (none, first) = enrolments::renew(&all, crowd, &former).await?;
     anyhow::ensure!(none == 0, "{none} certificates are of an authority that does not sign yet");
     load.goes_on().await?;
-    step((&mut *registry, data), "switch", desk, place).await?;
+    step((&mut *registry, data), "switch", (side, &mut *desk), place).await?;
     load.renew(desk, 2).await?;
     let (renewed, second) = enrolments::renew(&all, crowd, &former).await?;
     load.goes_on().await?;
-    step((&mut *registry, data), "forget", desk, place).await?;
+    step((&mut *registry, data), "forget", (side, &mut *desk), place).await?;
     load.renew(desk, 1).await?;
     load.goes_on().await?;
     let refused = client(&Peers::new(late), side.address).list_tickets(tickets("late")).await;
@@ -179,11 +179,12 @@ pub(super) async fn rotation(
 async fn step(
     (registry, data): (&mut Server, &Path),
     step: &str,
-    desk: &mut Desk,
+    (side, desk): (&Side, &mut Desk),
     place: &Place,
 ) -> anyhow::Result<()> {
     let data = data.display().to_string();
     let words = ["registry", "rotate", step, "--now", "--data", &data];
     registry.restart(|| run(&place.evmesh, &words)).await?;
+    side.protection.of(ADMIN)?; // it was given by hand, and so it is renewed
     desk.serves().await
 }

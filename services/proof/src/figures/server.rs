@@ -40,17 +40,12 @@ impl Server {
         &mut self,
         meanwhile: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.signal("TERM");
+        testing::process::signal(self.child.id(), "TERM");
         let stopped = async || self.child.try_wait().ok().flatten();
         eventually(&format!("the end of {}", self.arguments[0]), stopped).await?;
         let done = meanwhile()?;
         self.child = spawned(&self.program, &self.arguments, &self.log, self.group)?;
         Ok(done)
-    }
-
-    /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
-    pub(super) fn signal(&self, signal: &str) {
-        testing::process::signal(self.child.id(), signal);
     }
 
     pub(super) fn computed(&self) -> anyhow::Result<Duration> {

@@ -19,6 +19,9 @@ use std::{
 };
 use testing::{free_address, of_folder};
 
+/// Who makes tokens, and reads the audit.
+pub(super) const ADMIN: &str = "admin/figures";
+
 /// Where a run's things are.
 #[derive(Debug)]
 pub(super) struct Place {
