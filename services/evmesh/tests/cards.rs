@@ -45,7 +45,16 @@ impl Secured {
 
     fn central(&self) -> Process {
         let (identity, data) = (format!("{}/identities/central", self.network.data), self.path("central"));
-        let own = ["central", "--listen", &self.central, "--data", &data, "--identity", &identity];
+        let own = [
+            "central",
+            "--kafka-in-clear",
+            "--listen",
+            &self.central,
+            "--data",
+            &data,
+            "--identity",
+            &identity,
+        ];
         let central = self.start(&[&own[..], &["--registry", &self.registry]].concat());
         central.line(&["central serves"], PATIENCE);
         central

@@ -102,7 +102,7 @@ fn no_color_is_honoured_by_panels_and_logs() {
             (&["operator", "watch", "--central", &network.central][..], Some("ACTIVADO")),
             (&driver, None),
             (&up, None),
-            (&engine, Some("(guest)")),
+            (&engine, Some("guest")),
             (&logs, Some("engine ready")),
             (&monitor, Some("quits")),
         ] {

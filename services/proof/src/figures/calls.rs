@@ -3,7 +3,7 @@
 use super::{
     ROUNDS,
     side::{Side, client, tickets},
-    table::{Figure, median, micros, quantile},
+    table::{Bound, Figure, median, micros, quantile},
 };
 use evmesh_proto::driver::driver_service_client::DriverServiceClient;
 use mesh::grpc::Peer;
@@ -35,7 +35,7 @@ pub(super) async fn handshakes(sides: [&Side; 2], time: Duration) -> anyhow::Res
         what: "a new connection and its first call, p50",
         plain: format!("{:.2} ms", median(&plain) / 1e3),
         secured: format!("{:.2} ms", p50 / 1e3),
-        bound: Some(("<= 3 ms", p50 <= HANDSHAKE)),
+        bound: Some(Bound::Time("<= 3 ms", p50 <= HANDSHAKE)),
         measured: format!("{:.2} ms; p99 {:.2} ms; {count} of each", p50 / 1e3, p99 / 1e3),
     })
 }
@@ -67,7 +67,7 @@ pub(super) async fn over_open_connections(sides: [&Side; 2], time: Duration) -> 
         what: "a call over an open connection, p50",
         plain: p50(&plain),
         secured: p50(&secured),
-        bound: Some(("<= 1.15 x", ratio <= CALL)),
+        bound: Some(Bound::Time("<= 1.15 x", ratio <= CALL)),
         measured: format!("{ratio:.3} x; p99 {:.0} and {:.0} µs; {count} of each", p99[0], p99[1]),
     })
 }

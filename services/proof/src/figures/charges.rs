@@ -6,7 +6,7 @@ use super::{
     point::{Kind, Point},
     server::{computed, eventually},
     side::{ADMIN, Side},
-    table::{Figure, median, micros},
+    table::{Bound, Figure, median, micros},
 };
 use evmesh_proto::{
     driver::{RequestChargeRequest, StopChargeRequest, driver_service_client::DriverServiceClient},
@@ -157,7 +157,7 @@ pub(super) async fn authorisations(
         what: "charges authorised, 16 drivers at once",
         plain,
         secured,
-        bound: Some((">= 0.85 x", ratio >= AUTHORISATIONS)),
+        bound: Some(Bound::Time(">= 0.85 x", ratio >= AUTHORISATIONS)),
         measured: format!("{ratio:.3} x; the median of {ROUNDS} rounds of each, by turns"),
     };
     let audit = Audit::of(sides[1]).await?;

@@ -2,7 +2,7 @@
 
 use super::{
     server::eventually,
-    table::{Figure, median, micros},
+    table::{Bound, Figure, median, micros},
 };
 use evmesh_proto::registry::{
     CreateEnrolmentTokenRequest, Credentials, EnrolRequest, ListIdentitiesRequest, RenewRequest,
@@ -128,7 +128,7 @@ pub(super) async fn enrol(desk: &Desk, count: u32) -> anyhow::Result<(Crowd, Fig
         what: "charge points enrolled, a token each",
         plain: String::new(),
         secured: format!("{:.0}/s", keys.len() as f64 / took),
-        bound: Some(("all", keys.len() == count)),
+        bound: Some(Bound::Done("all", keys.len() == count)),
         measured: format!("{} in {took:.1} s, none refused; p50 {:.1} ms", keys.len(), median(&taken) / 1e3),
     };
     Ok((Arc::new(keys), figure))

@@ -7,7 +7,7 @@ use super::{
     point::{Kind, Point},
     server::{computed, eventually},
     side::Side,
-    table::{Figure, median, micros},
+    table::{Bound, Figure, median, micros},
 };
 use anyhow::Context as _;
 use evmesh_proto::{driver::GetSessionRequest, topics::CP_TELEMETRY};
@@ -119,7 +119,7 @@ pub(super) async fn sealing(side: &Side) -> anyhow::Result<Figure> {
         what: "a message of telemetry, what central computes",
         plain: format!("{:.2} µs", median(&cost[0])),
         secured: format!("{:.2} µs", median(&cost[1])),
-        bound: Some(("< 5 % more", more < SEALING)),
+        bound: Some(Bound::Time("< 5 % more", more < SEALING)),
         measured: format!("{:+.1} % sealed, {opening:.2} µs to open; 8,000 a second", more * 100.0),
     })
 }

@@ -7,7 +7,7 @@ use super::{
     point::{Kind, Point},
     server::{Server, eventually, run},
     side::{ADMIN, Place, Side, believed, client, tickets},
-    table::Figure,
+    table::{Bound, Figure},
 };
 use anyhow::Context as _;
 use mesh::grpc::{Peers, Security};
@@ -160,14 +160,14 @@ pub(super) async fn rotation(
         what: "renewals, the authority followed by another",
         plain: String::new(),
         secured: format!("{:.0}/s", 2.0 * crowd.len() as f64 / took),
-        bound: Some(("all", renewed == crowd.len())),
+        bound: Some(Bound::Done("all", renewed == crowd.len())),
         measured: format!("{renewed} of {} by the next authority", crowd.len()),
     };
     let figure = Figure {
         what: "calls meanwhile, prepare, switch and forget",
         plain: String::new(),
         secured: calls.to_string(),
-        bound: Some(("0 refused", true)),
+        bound: Some(Bound::Done("0 refused", true)),
         measured: format!(
             "0 refused, over {connections} connections of {PAIRS} drivers, {PAIRS} charge points"
         ),

@@ -35,6 +35,7 @@ pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
         let by_hand = by_hand()
             .into_iter()
             .chain(enrolment())
+            .chain(cards())
             .chain([audit()])
             .filter(|(of, _)| path(method).ends_with(of));
         seeds.extend(by_hand.map(|(_, message)| [&[at, 1][..], &message].concat()));
@@ -94,6 +95,38 @@ fn enrolment() -> [(&'static str, Vec<u8>); 2] {
     let renew = registry::RenewRequest { certificate_request: certificate_request.clone() };
     let enrol = registry::EnrolRequest { secret: vec![7; 32], certificate_request };
     [("/Enrol", enrol.encode_to_vec()), ("/Renew", renew.encode_to_vec())]
+}
+
+/// A card is named by its id or by its number, and at a charge point whose a supply is by a card or a driver.
+fn cards() -> [(&'static str, Vec<u8>); 5] {
+    let (card_id, number) = ("card-0123456789".to_owned(), "04:A1:B2:C3".to_owned());
+    let manual = chargepoint::RequestManualSupplyRequest {
+        charge_point_id: "MAD-01".into(),
+        instance_id: "store".into(),
+        driver_id: "101".into(),
+        request_id: "r1".into(),
+        ..Default::default()
+    };
+    let shown = chargepoint::RequestManualSupplyRequest {
+        driver_id: String::new(),
+        card: number.clone(),
+        ..manual.clone()
+    };
+    let add = registry::AddCardRequest {
+        number: number.clone(),
+        driver_id: "101".into(),
+        label: "gym".into(),
+        ..Default::default()
+    };
+    let block = registry::BlockCardRequest { card_id, ..Default::default() };
+    let unblock = registry::UnblockCardRequest { number, ..Default::default() };
+    [
+        ("/RequestManualSupply", manual.encode_to_vec()),
+        ("/RequestManualSupply", shown.encode_to_vec()),
+        ("/AddCard", add.encode_to_vec()),
+        ("RegistryService/BlockCard", block.encode_to_vec()),
+        ("/UnblockCard", unblock.encode_to_vec()),
+    ]
 }
 
 fn audit() -> (&'static str, Vec<u8>) {
