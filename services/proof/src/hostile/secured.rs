@@ -165,7 +165,12 @@ impl Secured {
         ];
         Ok(vec![
             slot(Kind::Central, "registry", &["registry", "run"], &of_registry),
-            slot(Kind::Central, "central", &["central"], &[&of_central[..], &on_kafka].concat()),
+            slot(
+                Kind::Central,
+                "central",
+                &["central", "--kafka-in-clear"],
+                &[&of_central[..], &on_kafka].concat(),
+            ),
             slot(Kind::Engine, "engine", &["engine"], &[&of_point[..], &of_engine, &on_kafka].concat()),
             slot(Kind::Monitor, "monitor", &["monitor"], &[&of_point[..], &of_monitor].concat()),
         ])
