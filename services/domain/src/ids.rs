@@ -1,6 +1,6 @@
 //! Names of things. A value of one of these types is valid: it was checked where it came in.
 
-use crate::Wall;
+use crate::{Wall, cards::CardNumber};
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// The longest id, in bytes.
@@ -36,6 +36,8 @@ pub enum InvalidId {
     Character(char),
     #[error("{GUEST} is the name of guests at a charge point; choose another")]
     Guest,
+    #[error("reads as a card's number, which is a secret; name the card by its id, card-…")]
+    CardNumber,
 }
 
 fn check(text: &str) -> Result<(), InvalidId> {
@@ -51,8 +53,18 @@ fn check(text: &str) -> Result<(), InvalidId> {
     }
 }
 
+fn check_card(text: &str) -> Result<(), InvalidId> {
+    match text.replace(['.', '_'], "-").parse::<CardNumber>() {
+        Ok(_) => Err(InvalidId::CardNumber),
+        Err(_) => check(text),
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
+        id!($(#[$doc])* $name, check);
+    };
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         ///
         /// 1 to 64 ASCII letters, digits, `-`, `_` or `.`; cheap to clone.
@@ -68,7 +80,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                check(text)?;
+                $check(text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -116,8 +128,10 @@ id!(
     Name
 );
 id!(
-    /// A card, by the name that is said of it: not the number that it shows.
-    CardId
+    /// A card, by the name that is said of it: never what reads as the number that it shows, which would be written
+    /// where ids are.
+    CardId,
+    check_card
 );
 id!(
     /// A caller's name for one mutation (AIP-155).
@@ -162,5 +176,9 @@ mod tests {
         assert_eq!("x".repeat(65).parse::<DriverId>(), Err(InvalidId::TooLong(65)));
         assert_eq!(DriverId::named("INVITADO"), Err(InvalidId::Guest));
         assert!(DriverId::guest().is_guest());
+        assert!("card-0123456789".parse::<CardId>().is_ok() && "04A1B2C3".parse::<DriverId>().is_ok());
+        for number in ["04A1B2C3", "04-a1-b2-c3", "04:A1:B2:C3", "04.A1_B2.C3", "0011223344556677889A"] {
+            assert_eq!(number.parse::<CardId>(), Err(InvalidId::CardNumber), "{number}");
+        }
     }
 }

@@ -60,8 +60,10 @@ impl New {
                 InvalidField::new("label", format!("must have at most {MAX_LABEL} characters")).into()
             );
         }
-        if label.parse().as_ref() == Ok(&number) {
-            return Err(InvalidField::new("label", "must not be the card's number, which is a secret").into());
+        if number.is_in(&label) {
+            return Err(
+                InvalidField::new("label", "must not have the card's number, which is a secret").into()
+            );
         }
         Ok(Self { number, driver, label, expires: wall("expire_time", expire_time.as_ref())? })
     }
@@ -99,7 +101,7 @@ impl Cards {
             return Err(InvalidField::new("expire_time", "must not be past").into());
         }
         let (hash, added) = (self.key.hash(&number), now.wall);
-        let card = Registered { hash, driver, label, expires, added, blocked: None, registration: 1 };
+        let card = Registered { hash, driver, label, expires, added, blocked: None, good: now.wall };
         let id = self.new_id()?;
         let changes = self.all.add(now.wall, id.clone(), card).map_err(denied)?;
         Ok(self.changed(batch, &id, changes))
@@ -110,8 +112,13 @@ impl Cards {
         Ok(self.changed(batch, &id, changes))
     }
 
-    pub(crate) fn unblock(&mut self, batch: &mut Batch, card: Named) -> Result<proto::Card, Failure> {
-        let (id, changes) = self.all.unblock(&self.which(card)).map_err(denied)?;
+    pub(crate) fn unblock(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        card: Named,
+    ) -> Result<proto::Card, Failure> {
+        let (id, changes) = self.all.unblock(now.wall, &self.which(card)).map_err(denied)?;
         Ok(self.changed(batch, &id, changes))
     }
 
@@ -154,7 +161,7 @@ impl Cards {
 
 /// A card as admins see it.
 pub(crate) fn shown(id: &CardId, card: &Registered) -> proto::Card {
-    let Registered { hash: _, driver, label, expires, added, blocked, registration: _ } = card;
+    let Registered { hash: _, driver, label, expires, added, blocked, good: _ } = card;
     proto::Card {
         card_id: id.to_string(),
         driver_id: driver.to_string(),

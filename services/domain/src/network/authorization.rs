@@ -121,10 +121,14 @@ impl Step<'_> {
             against: Against::Nobody,
         };
         if let Some(open) = self.net.open_session(&pending.driver) {
-            let text = format!(
-                "driver {} has session {} open at {}; end it first",
-                pending.driver, open.id, open.charge_point
-            );
+            // Whoever shows a copy of a card learns neither who its driver is, nor where it charges.
+            let text = match &pending.card {
+                Some(_) => "this card's driver has another session open; end it first".to_owned(),
+                None => format!(
+                    "driver {} has session {} open at {}; end it first",
+                    pending.driver, open.id, open.charge_point
+                ),
+            };
             return self.deny(pending, named, &base, false, Denial::new(Reason::DriverBusy, text));
         }
         if let Err(denial) = self.may_reserve(&asker, named.as_ref()) {
