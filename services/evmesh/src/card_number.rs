@@ -1,4 +1,4 @@
-//! A card's number, as a command reads it: never as a word of its own, which others see; and the id that is one.
+//! A card's number, as a command reads it: never as a word of its own, which others see; and its id.
 
 use crate::exit::Failure;
 use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
@@ -31,7 +31,7 @@ fn first_line(from: impl Read) -> io::Result<String> {
     Ok(line)
 }
 
-/// Reads a card's id, and does not say again what is none, as clap would: it may be the card's number.
+/// Reads a card's id. Of what is none it says nothing again, as clap would: it may be the card's number.
 #[derive(Clone)]
 pub(crate) struct Id;
 

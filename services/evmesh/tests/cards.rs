@@ -178,7 +178,7 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     for mistaken in mistaken {
         assert_eq!(mistaken.code, 2, "{mistaken:?}");
         let said = mistaken.stderr.to_lowercase();
-        assert!(said.contains("reads as a card's number") && !said.contains("04a1"), "{mistaken:?}");
+        assert!(said.contains("must be a card's id") && !said.contains("04a1"), "{mistaken:?}");
     }
     let given_back = secured.driver(&driver, &["stop"]);
     assert_eq!(given_back.code, 0, "{given_back:?}");

@@ -7,6 +7,7 @@ use domain::{
         CardNumber,
         registered::{self, Change, Denied, MAX_LABEL, Registered, Which},
     },
+    ids::CARD,
     text,
 };
 use evmesh_proto::registry as proto;
@@ -60,10 +61,11 @@ impl New {
                 InvalidField::new("label", format!("must have at most {MAX_LABEL} characters")).into()
             );
         }
-        if number.is_in(&label) {
-            return Err(
-                InvalidField::new("label", "must not have the card's number, which is a secret").into()
-            );
+        if let Some((field, _)) = [("driver_id", driver.as_str()), ("label", &label)]
+            .into_iter()
+            .find(|(_, text)| number.is_in(text))
+        {
+            return Err(InvalidField::new(field, "must not have the card's number, which is a secret").into());
         }
         Ok(Self { number, driver, label, expires: wall("expire_time", expire_time.as_ref())? })
     }
@@ -133,7 +135,7 @@ impl Cards {
     fn new_id(&self) -> Result<CardId, Failure> {
         loop {
             let random = Secret::random().map_err(Failure::internal)?;
-            let id = format!("card-{}", hex(&random.0[..ID_BYTES])).parse().map_err(Failure::internal)?;
+            let id = format!("{CARD}{}", hex(&random.0[..ID_BYTES])).parse().map_err(Failure::internal)?;
             if self.all.get(&id).is_none() {
                 return Ok(id);
             }

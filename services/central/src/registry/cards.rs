@@ -53,13 +53,13 @@ mod tests {
             blocked: true,
             good_time: Some(timestamp(Wall(8_000))),
         };
-        let cards = vec![card("a", 32), card("b", 31), card("", 32)];
+        let cards = vec![card("card-a", 32), card("card-b", 31), card("", 32), card("04A1B2C3", 32)];
         let mut message = WatchIdentitiesResponse { cards, card_key: vec![8; 32], ..Default::default() };
         let (key, news) = told(&mut message).unwrap();
         assert_eq!(key, Some(CardKey::new([8; 32])));
         let (hash, driver) = (CardHash([7; 32]), "101".parse().unwrap());
         let held = Card { hash, driver, expires: Some(Wall(9_000)), blocked: true, good: Wall(8_000) };
-        let all = vec![("a".parse().unwrap(), held)];
+        let all = vec![("card-a".parse().unwrap(), held)];
         assert_eq!(news, News { begins: true, told: all, complete: false });
         assert_eq!(told(&mut message), None, "it is taken out");
         let mut nothing = WatchIdentitiesResponse { complete: true, ..Default::default() };

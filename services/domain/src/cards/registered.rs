@@ -184,7 +184,7 @@ mod tests {
     const T0: Wall = Wall(1_800_000_000_000);
 
     fn id(text: &str) -> CardId {
-        text.parse().unwrap()
+        format!("card-{text}").parse().unwrap()
     }
 
     fn card(hash: u8, driver: &str) -> Registered {
@@ -218,7 +218,7 @@ mod tests {
         assert!(all.add(T0, id("d"), card(2, "104")).is_err());
         let late = T0 + Duration::from_secs(1);
         all.add(late, id("d"), card(2, "104")).unwrap();
-        assert_eq!(all.after("").map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b", "d"]);
+        assert_eq!(all.after("").map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["card-b", "card-d"]);
         assert_eq!(all.after("b").count(), 1);
         let all_again = Cards::restore(all.after("").map(|(id, card)| (id.clone(), card.clone())));
         assert_eq!(all_again, all);

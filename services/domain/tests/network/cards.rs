@@ -1,8 +1,11 @@
 //! Supplies at the charge point: where callers have identities, whose card is shown.
 
-use crate::world::{World, cp, sid};
+use crate::{
+    values::record,
+    world::{World, cp, sid},
+};
 use domain::{
-    CardId, Context, DriverId, Wall,
+    CardId, Context, DriverId, SupplyState, Wall,
     cards::CardHash,
     cards::held::{Card, News, Shown},
     network::{
@@ -185,4 +188,24 @@ fn whoever_shows_a_card_does_not_learn_where_its_driver_charges() {
     let typed = world.shown("", Shown::Driver("101".parse().unwrap()), None);
     let text = world.denial_text(typed);
     assert!(text.contains(session.as_str()) && text.contains(" at A;"), "who asks by name is told: {text}");
+}
+
+#[test]
+fn nor_who_that_is_where_too_many_reservations_went_unused() {
+    let mut world = World::with_cards();
+    for _ in 0..5 {
+        let token = world.shown(ENGINE, shows(1), None);
+        let held = record(&sid(&format!("m{}", token.number)), "101", SupplyState::Authorized, 0, 0);
+        world.answer("A", CallOutcome::Done, Some(held), vec![]);
+        assert_eq!(world.granted(token), Some(true));
+        world.stop_charge("101");
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+    }
+    let token = world.shown(ENGINE, shows(1), None);
+    assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+    let text = world.denial_text(token);
+    assert!(
+        text.starts_with("this card's driver has let 5 reservations within") && !text.contains("101"),
+        "{text}"
+    );
 }

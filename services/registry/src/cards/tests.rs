@@ -111,9 +111,10 @@ async fn what_cannot_be_a_card_is_refused_without_its_number() {
     for (field, wrong) in [
         ("number", proto::AddCardRequest { number: "04:A1:B2".into(), ..good.clone() }),
         ("driver_id", proto::AddCardRequest { driver_id: "INVITADO".into(), ..good.clone() }),
+        ("driver_id", proto::AddCardRequest { driver_id: "04-a1-b2-c3".into(), ..good.clone() }),
         ("label", proto::AddCardRequest { label: "x".repeat(65), ..good.clone() }),
         ("label", proto::AddCardRequest { label: "04a1b2c3".into(), ..good.clone() }),
-        ("label", proto::AddCardRequest { label: "gym (04_A1.B2 / c3)".into(), ..good.clone() }),
+        ("label", proto::AddCardRequest { label: "gym (04_a1.b2 / c3)".into(), ..good.clone() }),
         ("expire_time", proto::AddCardRequest { expire_time: past, ..good.clone() }),
     ] {
         assert!(!format!("{wrong:?}").contains("A1"), "{wrong:?}");

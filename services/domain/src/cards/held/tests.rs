@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const T0: Wall = Wall(1_800_000_000_000);
 
 fn id(text: &str) -> CardId {
-    text.parse().unwrap()
+    format!("card-{text}").parse().unwrap()
 }
 
 fn driver(text: &str) -> DriverId {
