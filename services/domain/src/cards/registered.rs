@@ -219,7 +219,7 @@ mod tests {
         let late = T0 + Duration::from_secs(1);
         all.add(late, id("d"), card(2, "104")).unwrap();
         assert_eq!(all.after("").map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["card-b", "card-d"]);
-        assert_eq!(all.after("b").count(), 1);
+        assert_eq!(all.after("card-b").count(), 1);
         let all_again = Cards::restore(all.after("").map(|(id, card)| (id.clone(), card.clone())));
         assert_eq!(all_again, all);
     }
