@@ -127,8 +127,8 @@ id!(
     Name
 );
 id!(
-    /// A card, by the name that is said of it, which begins with `card-`: so it is never the number that the card shows,
-    /// nor that with a digit too few, which would be written where ids are.
+    /// A card, by the name that is said of it, which begins with `card-`: so it is never the number that the card
+    /// shows, nor that with a digit too few, which would be written where ids are.
     CardId,
     check_card
 );
