@@ -3,26 +3,22 @@
 use crate::{Error, error::ValueError, storage};
 use domain::{
     Context, Now,
-    network::{Came, Deed},
+    network::{AUDIT_KEPT, Came, Deed},
 };
 use evmesh_proto::{registry as proto, store::StoredRegistry};
 use identity::sha256;
 use mesh::{
     audit::{self, Chain, Filter, signed},
-    convert::{hex, page_size, wall},
+    convert::{hex, page_size},
     grpc::{Actor, Caller, Failure, Refusal},
     store::{Batch, Store},
 };
 use prost::Message as _;
-use std::{path::Path, time::Duration};
+use std::path::Path;
 use tonic::Request;
 
 /// What the keys of its rows begin with.
 const PREFIX: &[u8] = b"audit/";
-/// Rows are kept for so long, as central's are unless told otherwise.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// An actor is the path of an identity: two names at most, and what is between.
-const MAX_ACTOR: usize = 128;
 
 /// A call as a deed; what came of it is not known yet.
 pub(crate) fn deed<T>(request: &Request<T>, method: &str, subject: String, parameters: String) -> Deed {
@@ -57,7 +53,7 @@ impl Audit {
             what: "registry",
             source: ValueError::from(error),
         })?;
-        Ok(Self { chain: Chain::restore(PREFIX, row.audit.as_ref(), KEPT), row })
+        Ok(Self { chain: Chain::restore(PREFIX, row.audit.as_ref(), AUDIT_KEPT), row })
     }
 
     pub(crate) fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
@@ -137,15 +133,9 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(request: proto::ListAuditEntriesRequest) -> Result<Self, Failure> {
         let proto::ListAuditEntriesRequest { from_time, actor, page_size: size, page_token } = request;
-        if actor.len() > MAX_ACTOR || actor.chars().any(char::is_control) {
-            return Err(Failure::invalid("actor", "must be the path of an identity, such as admin/ana"));
-        }
+        let filter = Filter::asked(from_time.as_ref(), actor)?;
         let problem = "must be a next_page_token of the same list, or empty";
         let after = if page_token.is_empty() { Some(0) } else { page_token.parse().ok() };
-        let filter = Filter {
-            from: wall("from_time", from_time.as_ref())?,
-            actor: (!actor.is_empty()).then_some(actor),
-        };
         let after = after.ok_or_else(|| Failure::invalid("page_token", problem))?;
         Ok(Self { filter, after, size: page_size(size)? })
     }

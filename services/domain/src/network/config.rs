@@ -67,6 +67,11 @@ pub enum RegistrationPolicy {
     Known(BTreeSet<ChargePointId>),
 }
 
+/// How long it is kept who did what, at central unless told otherwise, and at the registry: 400 days.
+pub const AUDIT_KEPT: Duration = Duration::from_secs(AUDIT_DAYS as u64 * 24 * 3600);
+/// See [`AUDIT_KEPT`].
+pub const AUDIT_DAYS: u32 = 400;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -84,7 +89,7 @@ impl Default for Config {
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             nothing_ttl: Duration::from_secs(24 * 3600),
-            audit_ttl: Duration::from_secs(400 * 24 * 3600),
+            audit_ttl: AUDIT_KEPT,
             max_answers: 100_000,
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,

@@ -55,7 +55,7 @@ mod words;
 pub use answers::{Answered, Recorded};
 pub use charge_point::{ChargePoint, Health};
 pub use command::*;
-pub use config::{Config, RegistrationPolicy};
+pub use config::{AUDIT_DAYS, AUDIT_KEPT, Config, RegistrationPolicy};
 pub use deed::{Came, Deed};
 pub use denial::*;
 pub use effect::*;

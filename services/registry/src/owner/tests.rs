@@ -1,10 +1,9 @@
 use super::*;
-use crate::Beginning;
+use crate::begun;
 use domain::{Mono, Wall};
 use identity::Request;
 use mesh::store::MemoryStore;
 use std::time::Duration;
-use tempfile::TempDir;
 
 const ROLE: &str = "charge-point/MAD-01/engine";
 const TOKEN: TokenHash = TokenHash([7; 32]);
@@ -12,20 +11,6 @@ const TOKEN: TokenHash = TokenHash([7; 32]);
 fn at(day: u64) -> Now {
     let day = Duration::from_secs(day * 86_400);
     Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
-}
-
-fn begun() -> (TempDir, Data) {
-    let folder = tempfile::tempdir().unwrap();
-    let data = Data::at(&folder.path().join("registry"));
-    let name = |name: &str| name.parse().unwrap();
-    let beginning = Beginning {
-        trust_domain: "madrid".parse().unwrap(),
-        central: name("main"),
-        admin: name("ana"),
-        hosts: vec![],
-    };
-    data.init(beginning, at(0).wall).unwrap();
-    (folder, data)
 }
 
 type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + Send>;
@@ -51,7 +36,7 @@ fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
 
 #[test]
 fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() {
-    let (_folder, data) = begun();
+    let (_folder, data) = begun::folder(at(0).wall);
     let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
     for crash in 0..6 {
         let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
@@ -77,7 +62,7 @@ fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() 
 
 #[test]
 fn a_store_is_of_its_network() {
-    let ((_one, data), (_two, other)) = (begun(), begun());
+    let ((_one, data), (_two, other)) = (begun::folder(at(0).wall), begun::folder(at(0).wall));
     let store = Registry::open(MemoryStore::new(), &data).unwrap().store;
     let store = Registry::open(store, &other).unwrap().store; // of the same name
     let lisbon =
@@ -90,7 +75,7 @@ fn a_store_is_of_its_network() {
 #[test]
 fn what_was_done_is_in_the_audit_of_the_same_commit_and_the_chain_fits() {
     use mesh::audit::Verifier;
-    let (_folder, data) = begun();
+    let (_folder, data) = begun::folder(at(0).wall);
     let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
     let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
     for (day, call) in life(&asker) {
