@@ -2,8 +2,8 @@
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
-//! would; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite of what is promised, counts what it
-//! exercised, and exits 0 only if nothing was found.
+//! would; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite of
+//! what is promised, counts what it exercised, and exits 0 only if nothing was found.
 
 mod faults;
 mod figures;
