@@ -1,5 +1,5 @@
-//! A stand-in for a charge point: an engine without a meter, behind the product's own server, that answers as it is told
-//! to, and a monitor, the product's own client, that says that it is well.
+//! A stand-in for a charge point: an engine without a meter, behind the product's own server, that answers as it is
+//! told to, and a monitor, the product's own client, that says that it is well.
 
 use anyhow::Context as _;
 use evmesh_proto::{
