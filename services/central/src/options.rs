@@ -1,7 +1,7 @@
 //! Central's command line and environment.
 
-use domain::network::{AUDIT_DAYS, Config, RegistrationPolicy};
-use domain::{Energy, Power, Price};
+use domain::network::{Config, RegistrationPolicy};
+use domain::{AUDIT_DAYS, Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},

@@ -2,9 +2,8 @@
 
 use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
 use domain::{
-    Now,
+    Deed, Now,
     enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
-    network::Deed,
 };
 use identity::{
     AskersKey, Authority, AuthorityError, Certified, GivenOut, Identity, Kind, Role, fingerprint, sha256,

@@ -9,10 +9,10 @@ use crate::{
     denial,
     store::{Snapshot, codec::KnownKey},
 };
-use domain::network::{Command, Deed, Denial, Session, Token};
+use domain::network::{Command, Denial, Session, Token};
 use domain::revocations::News;
 use domain::{
-    SessionId,
+    Deed, SessionId,
     cards::{self, CardHash, CardNumber},
 };
 use evmesh_proto::topics::AuditAnchor;

@@ -33,9 +33,9 @@ use crate::{
         put_session, put_signing_key,
     },
 };
-use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
+use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
 use domain::revocations::{News, Revocations, Serial};
-use domain::{ChargePointId, Mono, Now, Wall, cards};
+use domain::{Came, ChargePointId, Deed, Mono, Now, Wall, cards};
 use evmesh_proto::store::StoredMeta;
 use identity::CardKey;
 use mesh::{

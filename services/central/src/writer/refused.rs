@@ -2,7 +2,7 @@
 //! step, or waits for one.
 
 use super::Input;
-use domain::network::{Came, Deed, Reason};
+use domain::{Came, Deed, network::Reason};
 use mesh::grpc::Refusal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Bounds and durations of central's rules, each with its default.
 
 use super::denial::{Denial, Reason};
-use crate::{ChargePointId, Energy, Power, Price};
+use crate::{AUDIT_KEPT, ChargePointId, Energy, Power, Price};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Bounds and durations of the rules.
@@ -66,11 +66,6 @@ pub enum RegistrationPolicy {
     /// Only these, and those that are registered already.
     Known(BTreeSet<ChargePointId>),
 }
-
-/// How long it is kept who did what, at central unless told otherwise, and at the registry: 400 days.
-pub const AUDIT_KEPT: Duration = Duration::from_secs(AUDIT_DAYS as u64 * 24 * 3600);
-/// See [`AUDIT_KEPT`].
-pub const AUDIT_DAYS: u32 = 400;
 
 impl Default for Config {
     fn default() -> Self {

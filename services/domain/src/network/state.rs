@@ -5,21 +5,21 @@ use super::{
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
-    deed::{Deed, Deeds},
+    deeds::Deeds,
     engine::CallId,
     guesses::Guesses,
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,
-    refusals::Refusals,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
+    refusals::Refusals,
 };
 use crate::{
-    ChargePointId, DriverId, Mono, Now, SessionId, Wall,
+    ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
     cards::held::{Cards, Changed},
 };
 use std::collections::{BTreeMap, BTreeSet};

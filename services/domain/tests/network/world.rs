@@ -1,12 +1,12 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
 use domain::{
-    ChargePointId, Context, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
+    ChargePointId, Context, Deed, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
     network::{
-        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Deed,
-        Denial, Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health,
-        Message, MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply,
-        RequestKey, Session, Source, State, Status, Stored, Target, Token,
+        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
+        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
+        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply, RequestKey,
+        Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;

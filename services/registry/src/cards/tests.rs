@@ -4,7 +4,7 @@ use crate::{
     begun::Begun,
     owner::{Office, Registry},
 };
-use domain::network::Deed;
+use domain::Deed;
 use evmesh_proto::registry::registry_service_server::RegistryService as _;
 use futures_util::StreamExt as _;
 use mesh::{grpc::reason, store::MemoryStore};

@@ -25,7 +25,7 @@ impl World {
             .decide(move |rules, now, batch| rules.create_token(now, batch, (token, role, vec![])));
         made.await.unwrap();
         let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
-        self.begun.office.certify(domain::network::Deed::default(), Some(token), asker).await.unwrap();
+        self.begun.office.certify(domain::Deed::default(), Some(token), asker).await.unwrap();
     }
 
     async fn revoke(&self, role: &str, at_once: bool) {
