@@ -1,7 +1,7 @@
 //! The way to the writer. It hides the queues.
 
 use super::{
-    Input, Refusals, Writer, card_keys::CardKeys, outlet::Outlet, refused::Refused, waiting::Awaited,
+    Input, ToRefuse, Writer, card_keys::CardKeys, outlet::Outlet, refused::Refused, waiting::Awaited,
 };
 use crate::{
     Error,
@@ -150,9 +150,9 @@ impl Handle {
     }
 
     /// Gives the registry's news; what they come to for whoever refuses is on disk. `None`: the writer has ended.
-    pub(crate) async fn registry_told(&self, news: News) -> Option<Refusals> {
-        let refusals = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_refusals());
-        self.orders.ask(Some(Input::Registry(news)), refusals).await
+    pub(crate) async fn registry_told(&self, news: News) -> Option<ToRefuse> {
+        let to_refuse = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_to_refuse());
+        self.orders.ask(Some(Input::Registry(news)), to_refuse).await
     }
 
     /// Gives what the registry says of cards, with their key first. `None`: the writer has ended.

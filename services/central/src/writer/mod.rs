@@ -20,7 +20,7 @@ pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
-pub(crate) use revocations::Refusals;
+pub(crate) use revocations::ToRefuse;
 pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
@@ -89,7 +89,7 @@ pub struct Writer {
     revocations: Revocations,
     /// Of these, what engines refuse of people.
     refused_people: Vec<(Serial, Wall)>,
-    refusals: Refusals,
+    to_refuse: ToRefuse,
     card_key: CardKeys,
     audit: Chain,
     /// Are drivers told on Kafka, and dead letters sent there?

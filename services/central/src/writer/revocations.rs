@@ -25,7 +25,7 @@ const PEOPLE: [&str; 3] = ["admin/", "operator/", "viewer/"];
 
 /// Whose certificates are refused from now on, and whose need not be any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Refusals {
+pub(crate) struct ToRefuse {
     pub(crate) refused: Vec<Serial>,
     pub(crate) gone: Vec<Serial>,
 }
@@ -68,8 +68,8 @@ impl Writer {
     }
 
     /// What has come of the registry's news since this was asked last, for whoever refuses.
-    pub(super) fn take_refusals(&mut self) -> Refusals {
-        std::mem::take(&mut self.refusals)
+    pub(super) fn take_to_refuse(&mut self) -> ToRefuse {
+        std::mem::take(&mut self.to_refuse)
     }
 
     pub(super) fn registry_told(
@@ -90,8 +90,8 @@ impl Writer {
         for role in &changed {
             self.put_revoked(now, role, &mut step.batch);
         }
-        self.refusals.refused.extend(refused);
-        self.refusals.gone.extend(gone);
+        self.to_refuse.refused.extend(refused);
+        self.to_refuse.gone.extend(gone);
         step.effects.extend(said(&revoked, dropped).map(Effect::Happened));
         if changed.iter().any(|role| PEOPLE.iter().any(|prefix| role.starts_with(prefix))) {
             let people = Self::people(&self.revocations);

@@ -34,7 +34,6 @@ mod pending;
 mod plausible;
 mod provisional;
 mod rebuild;
-mod refusals;
 mod registration;
 mod registry;
 mod reply;
@@ -49,6 +48,7 @@ mod state;
 mod status;
 mod step;
 mod telemetry;
+mod turned_away;
 mod unattested;
 mod words;
 

@@ -16,7 +16,7 @@ use super::{
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
-    refusals::Refusals,
+    turned_away::TurnedAway,
 };
 use crate::{
     ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
@@ -79,7 +79,7 @@ pub struct Network {
     pub(super) reserving: Reserving,
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
-    pub(super) refusals: Refusals,
+    pub(super) turned_away: TurnedAway,
     pub(super) deeds: Deeds,
     pub(super) next_call: u64,
     pub(super) remembered: Remembered,
@@ -121,7 +121,7 @@ impl Network {
             cooling: Cooling::default(),
             reserving: Reserving::default(),
             provisional: BTreeMap::new(),
-            refusals: Refusals::default(),
+            turned_away: TurnedAway::default(),
             deeds: Deeds::default(),
             next_call: 0,
             kafka_judged: false,

@@ -42,11 +42,11 @@ fn who_is_revoked_is_refused_after_a_restart_and_until_its_certificate_runs_out(
     assert_eq!(bench.refused(), all, "a charge point that is not registered ends nothing");
     bench.restart();
     assert_eq!(bench.refused(), all);
-    let Refusals { refused, gone } = bench.writer.rules.take_refusals();
+    let ToRefuse { refused, gone } = bench.writer.rules.take_to_refuse();
     assert!(refused.is_empty() && gone.is_empty());
     bench.pass(A_DAY);
     bench.hear(Vec::new());
-    assert_eq!(bench.writer.rules.take_refusals().gone.len(), 2);
+    assert_eq!(bench.writer.rules.take_to_refuse().gone.len(), 2);
     bench.restart();
     assert_eq!(bench.refused(), [""; 0]);
 }
