@@ -90,8 +90,8 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
     let early = network.shows(Some(early), None).await?;
     call(early, None).await.context("a clock that is five minutes ahead is not borne with")?;
     Ok(format!(
-        "{count} certificates got no connection, each counted, logged and in the audit with its reason; one had expired, \
-         and was told to renew; one of a clock that is {} s ahead was taken",
+        "{count} certificates got no connection, each counted, logged and in the audit with its reason; one had \
+         expired, and was told to renew; one of a clock that is {} s ahead was taken",
         LEEWAY.as_secs()
     ))
 }
