@@ -7,7 +7,6 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
-mod refused;
 mod revocations;
 mod thread;
 mod told_cards;

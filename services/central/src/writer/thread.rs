@@ -4,12 +4,12 @@ use super::{
     Handle, Writer,
     card_keys::CardKeys,
     outlet::{Outlet, Outlets},
-    refused::Refused,
 };
 use crate::Error;
 use domain::{network::EngineCall, refusals::List};
 use mesh::{
     Shutdown,
+    audit::Untold,
     group_commit::{self, Inbox, Owner, queue},
     store::Store,
 };
@@ -38,7 +38,7 @@ pub fn queues() -> (Handle, Inboxes) {
         orders,
         telemetry,
         tokens: Arc::new(AtomicU64::new(1)),
-        refused: Refused::default(),
+        untold: Untold::default(),
         card_key: CardKeys::default(),
         stop: Shutdown::new(),
     };
