@@ -3,7 +3,9 @@
 use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
 use domain::{
     Now, Wall,
-    enrolment::{Certificate, Change, Denied, Due, Enrolled, Enrolments, KeyHash, Limits, RolePath, TokenHash},
+    enrolment::{
+        Certificate, Change, Denied, Due, Enrolled, Enrolments, KeyHash, Limits, RolePath, TokenHash,
+    },
     network::Deed,
 };
 use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};

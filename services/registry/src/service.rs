@@ -99,9 +99,7 @@ pub fn server(options: &ServerOptions, office: Office, address: Address) -> Grpc
     let untold = office.untold.clone();
     let api = RegistryServiceServer::new(RegistryApi { office, address });
     let api = api.max_decoding_message_size(options.max_message_bytes).accept_compressed(REQUEST_CODING);
-    GrpcServer::new(options)
-        .tell_refusals(move |refusal| untold.add(refusal))
-        .add_service(api)
+    GrpcServer::new(options).tell_refusals(move |refusal| untold.add(refusal)).add_service(api)
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

@@ -31,9 +31,10 @@ use crate::{
         Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_cards, put_offset, put_past,
         put_session, put_signing_key,
     },
+    told::People,
 };
 use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
-use domain::revocations::{News, Revocations, Serial};
+use domain::revocations::{News, Revocations};
 use domain::{ChargePointId, Mono, Now, Wall, cards};
 use evmesh_proto::store::StoredMeta;
 use identity::CardKey;
@@ -86,8 +87,8 @@ pub struct Writer {
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
-    /// Of these, what engines refuse of people.
-    refused_people: Vec<(Serial, Wall)>,
+    /// Of these, what engines are to refuse of people.
+    people: Arc<People>,
     refusals: Refusals,
     card_key: CardKeys,
     audit: Chain,

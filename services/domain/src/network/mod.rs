@@ -49,6 +49,7 @@ mod state;
 mod status;
 mod step;
 mod telemetry;
+mod telling;
 mod unattested;
 mod words;
 

@@ -222,7 +222,11 @@ impl EngineService for Served {
         {
             inside.key = given.name.parse().ok().and_then(|name| SealingKey::given(name, &given.key));
         }
-        Ok(Response::new(GetEngineStateResponse { result: DONE, state: Some(inside.state.clone()) }))
+        Ok(Response::new(GetEngineStateResponse {
+            result: DONE,
+            state: Some(inside.state.clone()),
+            ..Default::default()
+        }))
     }
 
     async fn confirm_settled(

@@ -77,7 +77,8 @@ impl Data {
         for copy in self.issued().into_iter().filter(|copy| copy.revoked.is_none()) {
             let serial = &copy.given.certified.serial;
             let Some((_, Wall(at))) = revoked.iter().find(|(one, _)| one == serial) else { continue };
-            if let Err(error) = fs::rename(&copy.path, copy.path.with_file_name(format!("{serial}.{at}.revoked")))
+            if let Err(error) =
+                fs::rename(&copy.path, copy.path.with_file_name(format!("{serial}.{at}.revoked")))
             {
                 let path = copy.path.display();
                 tracing::warn!(%path, %error, "the copy of a revoked certificate cannot be marked");

@@ -20,8 +20,7 @@ impl Registry {
             let GivenOut { certified, key, hosts, made } = &copy.given;
             let Certified { identity, serial, not_after } = certified;
             let role: RolePath = identity.role.to_string().into();
-            let newest =
-                Certificate { serial: serial.clone(), not_after: *not_after, revoked: copy.revoked };
+            let newest = Certificate { serial: serial.clone(), not_after: *not_after, revoked: copy.revoked };
             let (key, who) = (KeyHash(sha256(key)), (role.clone(), hosts.clone()));
             let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
             match self.enrolments.issued(now.wall, self.limits, who, key, *made, newest) {

@@ -120,7 +120,7 @@ fn who_is_refused_is_written_down_with_what_is_decided_next_and_counted_beyond()
     let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
     let commits = owner.store.commits();
     for _ in 0..1_000 {
-        let (actor, reason) = (Actor::Unknown, "NOT_ALLOWED".to_owned());
+        let (actor, reason) = (Actor::Stranger, "NOT_ALLOWED".to_owned());
         owner.rules.untold.add(Refusal { actor, caller: None, path: "/a.B/Renew", reason });
     }
     let tick = || -> [Input; 1] { [Box::new(|_, _, _| {})] };
@@ -128,7 +128,8 @@ fn who_is_refused_is_written_down_with_what_is_decided_next_and_counted_beyond()
     owner.step(at(0), tick()).unwrap();
     assert_eq!(owner.store.commits(), commits + 1);
     owner.step(at(1), tick()).unwrap(); // its minute is over, though nobody calls
-    let page = crate::audit::Asked::of(Default::default()).unwrap().page(&owner.store).unwrap();
+    let asked = evmesh_proto::registry::ListAuditEntriesRequest { page_size: 200, ..Default::default() };
+    let page = crate::audit::Asked::of(asked).unwrap().page(&owner.store).unwrap();
     let refused: Vec<_> = page.entries.iter().filter(|entry| entry.method == "Renew").collect();
     assert_eq!((refused.len(), refused[0].result.as_str()), (100, "NOT_ALLOWED"));
     assert_eq!(page.entries.last().unwrap().refusal_count, 900);
