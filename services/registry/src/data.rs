@@ -208,7 +208,7 @@ impl Data {
             // The key first: by a copy its key gets the name, and has to be somebody's.
             folder::private_folder(to)?;
             folder::write_file(to, KEY, &request.key_pem())?;
-            self.keep_copy(&issued)?;
+            self.keep_copy(&issued, now)?;
         }
         let files = Folder { core, network, certificate: issued.certificate_pem, key: request.key_pem() };
         folder::write(to, &files)?;

@@ -183,4 +183,22 @@ mod tests {
             assert_eq!(name.is_some_and(|name| name.starts_with("MAD-01/4/")), !provisional);
         }
     }
+
+    #[test]
+    fn an_engine_has_heard_once_it_says_that_it_refuses_all_that_was_named() {
+        let named = [("a".into(), Wall(5)), ("b".into(), Wall(6))];
+        let told = Told::new(named.into_iter(), &Default::default());
+        let has_heard = |refused_digest: Vec<u8>| {
+            let answer = engine::GetEngineStateResponse { refused_digest, ..Default::default() };
+            Response::from(answer).has_heard(&told)
+        };
+        let of = |all: &[(&'static str, i64)]| {
+            let all = all.iter().map(|(serial, ends)| (*serial, Wall(*ends)));
+            identity::RefusedDigest::of(all).as_bytes().to_vec()
+        };
+        assert!(has_heard(of(&[("b", 6), ("a", 5)])));
+        for wrong in [Vec::new(), of(&[]), of(&[("a", 5)]), of(&[("a", 5), ("b", 7)])] {
+            assert!(!has_heard(wrong), "an older one says nothing");
+        }
+    }
 }

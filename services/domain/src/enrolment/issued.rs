@@ -5,7 +5,8 @@ use crate::Wall;
 
 impl Enrolments {
     /// A certificate that was given out by hand, for this key at these hosts, `made` then; `revoked` says that its copy
-    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news. What was
+    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news: with it was
+    /// revoked whatever had been given by then. What was
     /// made before the last revocation is revoked by it, and so is what its key was given since. Of two good ones the
     /// one that ends later has the name; one that was made after a revocation is an enrolment. Of more than
     /// [`MAX_CERTIFICATES`] that one goes that runs out first.
@@ -26,16 +27,21 @@ impl Enrolments {
             return Ok(Vec::new());
         }
         let mut before = self.get(&role).cloned();
-        let mut all = before.iter_mut().flat_map(|one| one.earlier.iter_mut().chain([&mut one.newest]));
-        if let Some(known) = all.find(|known| known.serial == certificate.serial) {
-            if known.revoked.is_some() || certificate.revoked.is_none() {
-                return Ok(Vec::new());
+        let known = before.as_ref().and_then(|one| one.certificate(&certificate.serial));
+        let is_known = known.is_some();
+        if known.is_some_and(|known| known.revoked.is_some() || certificate.revoked.is_none()) {
+            return Ok(Vec::new());
+        }
+        if let (Some(one), Some(at)) = (&mut before, certificate.revoked) {
+            let with_it = one.issued <= at;
+            let all = one.earlier.iter_mut().chain([&mut one.newest]);
+            for held in all.filter(|held| with_it || held.serial == certificate.serial) {
+                held.revoked.get_or_insert(at);
             }
-            known.revoked = certificate.revoked;
-            drop(all);
+        }
+        if is_known {
             return Ok(self.done([Change::Identity(role, before)]));
         }
-        drop(all);
         if self.by_key.get(&key).is_some_and(|of| *of != role) {
             return Err(Denied::KeyTaken);
         }
@@ -174,5 +180,20 @@ mod tests {
         assert_eq!(take_in(&mut all, 1, "a", 0, Some(NOW)).unwrap().len(), 1); // an older copy
         assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityRevoked));
         assert_eq!(take_in(&mut all, 1, "a", 0, Some(NOW)), Ok(vec![]));
+    }
+
+    #[test]
+    fn with_what_is_marked_whatever_had_been_given_by_then_was_revoked_and_nothing_since() {
+        let after = |seconds| NOW + Duration::from_secs(seconds);
+        for (at, revoked) in [(after(6), true), (after(4), false)] {
+            let mut all = Enrolments::default();
+            issue(&mut all, 1, "a").unwrap();
+            let renewed = Certificate { serial: "b".into(), not_after: after(90), revoked: None };
+            all.gave(after(5), (ROLE.into(), vec![]), KeyHash([1; 32]), None, renewed);
+            take_in(&mut all, 1, "a", 0, Some(at)).unwrap();
+            assert_eq!(held(&all), [("a", true), ("b", revoked)]); // this store is an older copy, or it knows better
+            take_in(&mut all, 2, "c", 1, Some(at)).unwrap();
+            assert_eq!(all.get(ROLE).unwrap().is_revoked(), revoked);
+        }
     }
 }

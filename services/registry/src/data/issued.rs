@@ -1,13 +1,14 @@
 //! Copies of the certificates that are given out by hand: the registry that runs takes them into its list, so that they
 //! can be taken back.
 //!
-//! A copy is `SERIAL.pem`; once its certificate is revoked, `SERIAL.MILLISECONDS.revoked`, with the time of that. So it
-//! is known where the registry's store was lost.
+//! A copy is `SERIAL.MILLISECONDS.pem`, with the time when it was made, which is in the certificate as a whole second;
+//! once its certificate is revoked, `SERIAL.MILLISECONDS.revoked`, with the time of that. So it is known where the
+//! registry's store was lost. Of any other name that ends so, it counts as well.
 
 use super::{Data, DataError};
 use domain::Wall;
 use identity::{
-    AskersKey, GivenOut, Issued, Request,
+    AskersKey, GivenOut, Issued, Kind, Request,
     folder::{private_folder, write_file},
     given_out,
 };
@@ -38,10 +39,10 @@ impl Copied {
 }
 
 impl Data {
-    pub(super) fn keep_copy(&self, issued: &Issued) -> Result<(), DataError> {
+    pub(super) fn keep_copy(&self, issued: &Issued, Wall(now): Wall) -> Result<(), DataError> {
         let folder = self.folder.join(ISSUED);
         private_folder(&folder)?;
-        Ok(write_file(&folder, &format!("{}.pem", issued.serial), &issued.certificate_pem)?)
+        Ok(write_file(&folder, &format!("{}.{now}.pem", issued.serial), &issued.certificate_pem)?)
     }
 
     /// All of them: those that are marked as revoked, then the others, as they were made. One that cannot be read, or
@@ -107,18 +108,23 @@ fn read(path: PathBuf, authorities: &str) -> Option<Copied> {
             return None;
         }
     };
-    let Some(given) = given_out(&chain, authorities) else {
+    let given = given_out(&chain, authorities);
+    let Some(mut given) = given.filter(|given| Kind::of(&given.certified.identity.role) == Kind::Network)
+    else {
         tracing::warn!(
             path = %path.display(),
             "is no certificate of this network's authority for others than its core, and not taken in: remove it"
         );
         return None;
     };
+    let named = time_in(&path);
     // One whose time was lost was revoked at its beginning at the earliest.
-    let revoked = is_marked.then(|| marked_at(&path).unwrap_or(given.made));
+    let revoked = is_marked.then(|| named.unwrap_or(given.made));
+    let of_that_second = |at: &Wall| (0..1000).contains(&at.0.saturating_sub(given.made.0));
+    given.made = named.filter(|_| !is_marked).filter(of_that_second).unwrap_or(given.made);
     Some(Copied { given, chain, revoked, path })
 }
 
-fn marked_at(path: &Path) -> Option<Wall> {
+fn time_in(path: &Path) -> Option<Wall> {
     Path::new(path.file_stem()?).extension()?.to_str()?.parse().ok().map(Wall)
 }

@@ -132,6 +132,26 @@ fn who_is_issued_again_renews_and_a_key_is_in_its_folder_before_it_has_the_name(
 }
 
 #[test]
+fn who_is_issued_again_in_the_second_of_the_revocation_is_good() {
+    let (top, data) = begun();
+    let [first, second, third] = ["first", "second", "third"].map(|name| top.path().join(name));
+    let moment = |millis: u64| {
+        let (now, millis) = (after(0), Duration::from_millis(millis));
+        Now { mono: now.mono + millis, wall: now.wall + millis }
+    };
+    issue(&data, &first, moment(0)).unwrap();
+    let mut owner = open(MemoryStore::new(), &data);
+    issue(&data, &second, moment(100)).unwrap();
+    decide(&mut owner, moment(200), |rules, now, batch| {
+        rules.revoke(now, batch, ROLE, false).unwrap(); // the second copy was not read yet
+    });
+    issue(&data, &third, moment(300)).unwrap();
+    look(&mut owner, moment(400));
+    assert!(renews(&mut owner, &second, moment(500)).is_err());
+    assert_eq!(renews(&mut owner, &third, moment(500)), Ok(()));
+}
+
+#[test]
 fn what_another_authority_signed_is_not_taken_in() {
     let ((top, data), (_elsewhere, other)) = (begun(), begun());
     issue(&data, &top.path().join("one"), after(0)).unwrap();
