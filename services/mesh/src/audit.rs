@@ -6,9 +6,11 @@
 //! reports of health, and what rules do by themselves.
 
 mod list;
+mod untold;
 mod verify;
 
 pub use list::{Entry, Filter, MAX_BYTES, Part, read, signed};
+pub use untold::Untold;
 pub use verify::{Fits, Misfit, Verifier};
 
 use crate::store::{Batch, Store, StoreError};

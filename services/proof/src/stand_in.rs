@@ -322,12 +322,20 @@ impl EngineService for Served {
             // It wants to be registered, and more than a little is not read of it until then.
             let (current, unsettled) = (None, Vec::new());
             let state = EngineState { current, unsettled, ..inside.state.clone() };
-            return Ok(Response::new(GetEngineStateResponse { result: DONE, state: Some(state) }));
+            return Ok(Response::new(GetEngineStateResponse {
+                result: DONE,
+                state: Some(state),
+                ..Default::default()
+            }));
         }
         if let Some(current) = inside.state.current.as_mut().filter(|current| current.seq > 0) {
             current.seq += 1;
         }
-        Ok(Response::new(GetEngineStateResponse { result: DONE, state: Some(inside.state.clone()) }))
+        Ok(Response::new(GetEngineStateResponse {
+            result: DONE,
+            state: Some(inside.state.clone()),
+            ..Default::default()
+        }))
     }
 
     async fn confirm_settled(

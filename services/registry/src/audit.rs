@@ -7,7 +7,7 @@ use identity::sha256;
 use mesh::{
     audit::{self, Chain, Filter, signed},
     convert::{hex, page_size},
-    grpc::{Actor, Caller, Failure, Refusal},
+    grpc::{Actor, Caller, Failure},
     store::{Batch, Store},
 };
 use prost::Message as _;
@@ -22,17 +22,6 @@ pub(crate) fn deed<T>(request: &Request<T>, method: &str, subject: String, param
     let identity = Actor::of(request).role().map(ToString::to_string).unwrap_or_default();
     let address = Caller::of(request).map(|caller| caller.to_string()).unwrap_or_default();
     Deed::by(&Context { identity, address, ..Context::default() }, method, subject, parameters)
-}
-
-/// A call that the server's stack refused.
-pub(crate) fn refused(refusal: Refusal) -> Deed {
-    Deed {
-        actor: refusal.actor.role().map(ToString::to_string).unwrap_or_default(),
-        address: refusal.caller.map(|caller| caller.to_string()).unwrap_or_default(),
-        method: refusal.path.rsplit('/').next().unwrap_or_default().to_owned(),
-        came: Came::Denied(refusal.reason),
-        ..Deed::default()
-    }
 }
 
 /// The chain, and the row with both its ends.
@@ -55,6 +44,12 @@ impl Audit {
 
     pub(crate) fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
         self.chain.write(deed, now, batch);
+    }
+
+    /// Calls that the server's stack refused, and how many more.
+    pub(crate) fn refused(&mut self, deeds: Vec<Deed>, more: u64, now: Now, batch: &mut Batch) {
+        deeds.into_iter().for_each(|deed| self.write(deed, now, batch));
+        self.chain.counts(more, now.wall);
     }
 
     /// What came of a deed: what was answered, or `None`, where nothing has changed.

@@ -7,7 +7,6 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
-mod refused;
 mod revocations;
 mod thread;
 mod told_cards;
@@ -32,9 +31,10 @@ use crate::{
         Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_cards, put_offset, put_past,
         put_session, put_signing_key,
     },
+    told::People,
 };
 use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
-use domain::revocations::{News, Revocations, Serial};
+use domain::revocations::{News, Revocations};
 use domain::{Came, ChargePointId, Deed, Mono, Now, Wall, cards};
 use evmesh_proto::store::StoredMeta;
 use identity::CardKey;
@@ -87,8 +87,8 @@ pub struct Writer {
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
-    /// Of these, what engines refuse of people.
-    refused_people: Vec<(Serial, Wall)>,
+    /// Of these, what engines are to refuse of people.
+    people: Arc<People>,
     to_refuse: ToRefuse,
     card_key: CardKeys,
     audit: Chain,

@@ -48,7 +48,7 @@ impl Writer {
             marks,
             standing: Standing::default(),
             keys: Arc::new(keys),
-            refused_people: Self::people(&revocations),
+            people: Self::people(&revocations),
             revocations,
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),

@@ -48,6 +48,7 @@ mod state;
 mod status;
 mod step;
 mod telemetry;
+mod telling;
 mod turned_away;
 mod unattested;
 mod words;

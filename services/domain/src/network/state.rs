@@ -16,6 +16,7 @@ use super::{
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
+    telling::Untold,
     turned_away::TurnedAway,
 };
 use crate::{
@@ -142,7 +143,8 @@ impl Network {
             let cut = point.standing() == Standing::Cut; // nobody waits for its engine
             let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
             let id = point.id.clone();
-            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, cut) };
+            let untold = cut.then(|| Untold::at_once(now.mono)); // who registers is asked
+            let point = Point { ask: stored.ask_every_engine, untold, ..Point::new(point, now.mono, cut) };
             network.registry.add_point(point);
             network.registry.is_at(&id, hosts);
         }

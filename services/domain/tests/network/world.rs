@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) deeds: Vec<Deed>,
     pub(crate) cut: Vec<ChargePointId>,
+    /// What engines were asked whose charge point is cut off.
+    pub(crate) told_cut: Vec<EngineCall>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
     /// What engines say of their telemetry.
@@ -86,6 +88,7 @@ impl World {
             events: Vec::new(),
             deeds: Vec::new(),
             cut: Vec::new(),
+            told_cut: Vec::new(),
             rated: None,
             seals: None,
             plugged_in: false,
@@ -141,6 +144,7 @@ impl World {
                 Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
                 Effect::Changed(_) => {}
+                Effect::Tell(call) => self.told_cut.push(call),
                 Effect::Cut(id) => {
                     self.calls.remove(&id); // its connections end
                     self.cut.push(id);
@@ -253,7 +257,7 @@ impl World {
             current,
             unsettled,
         };
-        let result = Ok(EngineAnswer { outcome, report });
+        let result = Ok(EngineAnswer { outcome, heard: true, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 

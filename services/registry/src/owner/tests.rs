@@ -8,7 +8,7 @@ use std::time::Duration;
 const ROLE: &str = "charge-point/MAD-01/engine";
 const TOKEN: TokenHash = TokenHash([7; 32]);
 
-fn at(day: u64) -> Now {
+pub(super) fn at(day: u64) -> Now {
     let day = Duration::from_secs(day * 86_400);
     Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
 }
@@ -96,4 +96,26 @@ fn what_was_done_is_in_the_audit_of_the_same_commit_and_the_chain_fits() {
     let mut verifier = Verifier::new(1, page.before_first_hash, "", &[]).unwrap();
     page.entries.iter().for_each(|entry| verifier.take(entry.number as u64, &entry.record).unwrap());
     assert_eq!(verifier.end(6, &page.newest_hash).unwrap().newest, 6);
+}
+
+#[test]
+fn who_is_refused_is_written_down_with_what_is_decided_next_and_counted_beyond() {
+    use mesh::grpc::{Actor, Refusal};
+    let (_folder, data) = begun::folder(at(0).wall);
+    let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
+    let commits = owner.store.commits();
+    for _ in 0..1_000 {
+        let (actor, reason) = (Actor::Stranger, "NOT_ALLOWED".to_owned());
+        owner.rules.untold.add(Refusal { actor, caller: None, path: "/a.B/Renew", reason });
+    }
+    let tick = || -> [Input; 1] { [Box::new(|_, _, _| {})] };
+    owner.step(at(0), tick()).unwrap();
+    owner.step(at(0), tick()).unwrap();
+    assert_eq!(owner.store.commits(), commits + 1);
+    owner.step(at(1), tick()).unwrap(); // its minute is over, though nobody calls
+    let asked = evmesh_proto::registry::ListAuditEntriesRequest { page_size: 200, ..Default::default() };
+    let page = crate::audit::Asked::of(asked).unwrap().page(&owner.store).unwrap();
+    let refused: Vec<_> = page.entries.iter().filter(|entry| entry.method == "Renew").collect();
+    assert_eq!((refused.len(), refused[0].result.as_str()), (100, "NOT_ALLOWED"));
+    assert_eq!(page.entries.last().unwrap().refusal_count, 900);
 }
