@@ -32,6 +32,12 @@ impl CardNumber {
     pub fn reveal(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02X}")).collect()
     }
+
+    /// Does a text have it, whatever is written between its digits?
+    pub fn is_in(&self, text: &str) -> bool {
+        let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+        plain.to_ascii_uppercase().contains(&self.reveal())
+    }
 }
 
 impl fmt::Debug for CardNumber {
@@ -89,5 +95,10 @@ mod tests {
         }
         assert!(read(&"00".repeat(11)).is_err() && read("٠٤٠٤٠٤٠٤").is_err());
         assert!(!InvalidCardNumber.to_string().contains("04A1"));
+        for with in ["04a1b2c3", "gym 04:A1:b2:C3", "(04_a1.b2 / c3)!", "№04 – a1 – b2 – c3", "x04A1B2C3D4"]
+        {
+            assert!(number.is_in(with), "{with}");
+        }
+        assert!(!number.is_in("gym 04, door A1, B2") && !number.is_in(""));
     }
 }

@@ -3,6 +3,8 @@
 use crate::Wall;
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
+/// What a card's id begins with.
+pub const CARD: &str = "card-";
 /// The longest id, in bytes.
 pub const MAX_ID_LEN: usize = 64;
 
@@ -36,6 +38,8 @@ pub enum InvalidId {
     Character(char),
     #[error("{GUEST} is the name of guests at a charge point; choose another")]
     Guest,
+    #[error("must be a card's id, card-…; its number is a secret, and names no card here")]
+    NoCard,
 }
 
 fn check(text: &str) -> Result<(), InvalidId> {
@@ -51,8 +55,15 @@ fn check(text: &str) -> Result<(), InvalidId> {
     }
 }
 
+fn check_card(text: &str) -> Result<(), InvalidId> {
+    if text.is_empty() || text.starts_with(CARD) { check(text) } else { Err(InvalidId::NoCard) }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
+        id!($(#[$doc])* $name, check);
+    };
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         ///
         /// 1 to 64 ASCII letters, digits, `-`, `_` or `.`; cheap to clone.
@@ -68,7 +79,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                check(text)?;
+                $check(text)?;
                 Ok(Self(text.into()))
             }
         }
@@ -116,8 +127,10 @@ id!(
     Name
 );
 id!(
-    /// A card, by the name that is said of it: not the number that it shows.
-    CardId
+    /// A card, by the name that is said of it, which begins with `card-`: so it is never the number that the card
+    /// shows, nor that with a digit too few, which would be written where ids are.
+    CardId,
+    check_card
 );
 id!(
     /// A caller's name for one mutation (AIP-155).
@@ -162,5 +175,10 @@ mod tests {
         assert_eq!("x".repeat(65).parse::<DriverId>(), Err(InvalidId::TooLong(65)));
         assert_eq!(DriverId::named("INVITADO"), Err(InvalidId::Guest));
         assert!(DriverId::guest().is_guest());
+        assert!("card-0123456789".parse::<CardId>().is_ok() && "04A1B2C3".parse::<DriverId>().is_ok());
+        assert_eq!("card-é".parse::<CardId>(), Err(InvalidId::Character('é')));
+        for number in ["04A1B2C3", "04-a1-b2-c3", "04:A1:B2:C3", "04.A1_B2.C3", "04A1B2C", "O4A1B2C3"] {
+            assert_eq!(number.parse::<CardId>(), Err(InvalidId::NoCard), "{number}");
+        }
     }
 }

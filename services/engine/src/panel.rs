@@ -3,7 +3,7 @@
 mod card;
 
 use crate::{Point, Shown, panel_api::INJECTED};
-use card::Reading;
+use card::TypedCard;
 use domain::{
     SupplyEnd, SupplyRecord, SupplyState,
     supply::{Act, Obstacle, View},
@@ -21,7 +21,8 @@ use ratatui::{
 use tokio::{sync::watch, task::JoinHandle};
 use ui::KeyCode;
 
-const KEYS: &str = "p plug in   u unplug   m guest   c card   f fault   r repair   q quit";
+/// None is a hexadecimal digit: a reader of cards that is a keyboard types those, whether a card was asked for or not.
+const KEYS: &str = "p plug in   u unplug   m guest   s show card   x fault   r repair   q quit";
 
 /// What the screen shows, and the point that its buttons act on.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub struct Panel {
     log: LogRing,
     asking: Option<JoinHandle<()>>,
     /// A card's number is being typed: by hand, or by a reader that types.
-    card: Option<Reading>,
+    card: Option<TypedCard>,
 }
 
 impl Panel {
@@ -48,36 +49,55 @@ impl ui::Panel for Panel {
     }
 
     async fn changed(&mut self) {
-        ui::changed(&mut self.view).await;
+        tokio::select! {
+            () = ui::changed(&mut self.view) => {}
+            () = TypedCard::left(&mut self.card) => {}
+        }
     }
 
     /// Central may take seconds to answer: one manual supply is asked for at a time, beside the picture.
     async fn press(&mut self, key: KeyCode) {
-        if let Some(mut reading) = self.card.take() {
-            match reading.press(key) {
-                card::Read::On => self.card = Some(reading),
+        if let Some(mut card) = self.card.take() {
+            match card.press(key) {
+                card::Read::On => self.card = Some(card),
                 card::Read::Given(number) => self.ask(Shown::Card(number)),
                 card::Read::Wrong(why) => tracing::warn!("no supply here: a card's number {why}"),
                 card::Read::Nothing => {}
             }
             return;
         }
-        let act = match key {
-            KeyCode::Char('p') => Act::PlugIn,
-            KeyCode::Char('u') => Act::Unplug,
-            KeyCode::Char('f') => Act::Break(INJECTED.to_owned()),
-            KeyCode::Char('r') => Act::Repair,
-            KeyCode::Char('m') => return self.ask(Shown::Guest),
-            KeyCode::Char('c') => {
-                self.card = Some(Reading::default());
-                return;
+        match button(key) {
+            Some(Button::Act(act)) => {
+                if let Err(failure) = self.point.act(act).await {
+                    tracing::warn!("{failure}");
+                }
             }
-            _ => return, // the other keys of a keyboard do nothing
-        };
-        if let Err(failure) = self.point.act(act).await {
-            tracing::warn!("{failure}");
+            Some(Button::Guest) => self.ask(Shown::Guest),
+            Some(Button::Card) => self.card = Some(TypedCard::default()),
+            None => {}
         }
     }
+}
+
+/// What a key of [`KEYS`] is for.
+#[derive(Debug)]
+enum Button {
+    Act(Act),
+    Guest,
+    Card,
+}
+
+/// The other keys of a keyboard do nothing.
+fn button(key: KeyCode) -> Option<Button> {
+    Some(match key {
+        KeyCode::Char('p') => Button::Act(Act::PlugIn),
+        KeyCode::Char('u') => Button::Act(Act::Unplug),
+        KeyCode::Char('x') => Button::Act(Act::Break(INJECTED.to_owned())),
+        KeyCode::Char('r') => Button::Act(Act::Repair),
+        KeyCode::Char('m') => Button::Guest,
+        KeyCode::Char('s') => Button::Card,
+        _ => return None,
+    })
 }
 
 impl Panel {
@@ -99,7 +119,7 @@ fn draw(
     area: Rect,
     charge_point: &str,
     view: &View,
-    card: Option<&Reading>,
+    card: Option<&TypedCard>,
     log: Vec<(tracing::Level, String)>,
 ) {
     let [facts, messages] = Layout::vertical([Length(10), Min(3)]).areas(area);
@@ -118,7 +138,7 @@ fn draw(
         Line::raw(around),
         Line::default(),
         ticket(view.last.as_ref()),
-        card.map_or_else(|| Line::styled(KEYS, Color::DarkGray), Reading::line),
+        card.map_or_else(|| Line::styled(KEYS, Color::DarkGray), TypedCard::line),
     ];
     frame.render_widget(ui::tile(format!(" charge point {charge_point} "), lines), facts);
     frame.render_widget(ui::messages(log), messages);
@@ -217,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn no_key_is_one_that_a_reader_of_cards_types() {
+        for key in
+            (0..=u8::MAX).map(char::from).filter(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '-' | ' '))
+        {
+            assert!(button(KeyCode::Char(key)).is_none(), "{key}");
+        }
+        assert!(button(KeyCode::Enter).is_none());
+        for said in KEYS.split("   ") {
+            let key = said.chars().next().unwrap();
+            assert!(
+                !key.is_ascii_hexdigit() && (key == 'q' || button(KeyCode::Char(key)).is_some()),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn each_state_is_shown_in_eighty_columns() {
         let ended = SupplyRecord {
             state: SupplyState::Ended(SupplyEnd::EngineFault),
@@ -225,7 +262,7 @@ mod tests {
         };
         let reserved = SupplyRecord { state: SupplyState::Authorized, ..running() };
         for (view, shown) in [
-            (free(), vec!["charge point MAD-01", "free", "no ticket yet", "p plug in", "smoke"]),
+            (free(), vec!["charge point MAD-01", "free", "no ticket yet", KEYS, "smoke"]),
             (
                 View { current: Some(running()), plugged_in: true, ..free() },
                 vec!["supplying ana", "50.0 kW   0.300 kWh   0.09 EUR", "session s1", "car plugged in"],

@@ -1,8 +1,10 @@
-//! A card's number, as a command reads it: never as a word of its own, which others see.
+//! A card's number, as a command reads it: never as a word of its own, which others see; and its id.
 
 use crate::exit::Failure;
-use domain::cards::CardNumber;
+use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
+use domain::{CardId, cards::CardNumber};
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, BufRead as _, BufReader, IsTerminal as _, Read},
     path::Path,
@@ -27,6 +29,21 @@ fn first_line(from: impl Read) -> io::Result<String> {
     let mut line = String::new();
     BufReader::new(from.take(MAX_BYTES)).read_line(&mut line)?;
     Ok(line)
+}
+
+/// Reads a card's id. Of what is none it says nothing again, as clap would: it may be the card's number.
+#[derive(Clone)]
+pub(crate) struct Id;
+
+impl TypedValueParser for Id {
+    type Value = CardId;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, word: &OsStr) -> Result<CardId, clap::Error> {
+        word.to_string_lossy().parse().map_err(|problem| {
+            let text = format!("CARD_ID {problem}");
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        })
+    }
 }
 
 #[cfg(test)]

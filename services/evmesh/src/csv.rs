@@ -53,6 +53,7 @@ pub(crate) fn sessions(sessions: &[Session]) -> String {
             ("ticket", |one| ticket_word(one).to_owned()),
             ("reason", session_note),
             ("reported_kwh", reported),
+            ("card_id", |one| one.card_id.clone()),
         ],
     )
 }
@@ -217,10 +218,11 @@ mod tests {
              s1,MAD-01,'-7,2026-11-23T14:30:05.678Z,,2026-11-23T14:30:05.678Z,40.000,0.333333,13.33,EUR,COMPLETED,\
              false,0.000,,\r\n"
         );
-        let reviewed = Session { review: "too much".into(), reported_energy_wh: 7_000, ..Session::default() };
+        let (review, card_id) = ("too much".into(), "card-0123456789".into());
+        let reviewed = Session { review, card_id, reported_energy_wh: 7_000, ..Session::default() };
         let rows = read(&sessions(&[Session::default(), reviewed]));
-        let last: Vec<_> = rows.iter().map(|row| row.last().unwrap().as_str()).collect();
-        assert_eq!(last, ["reported_kwh", "", "7.000"]);
+        let last: Vec<_> = rows.iter().map(|row| &row[row.len() - 2..]).collect();
+        assert_eq!(last, [["reported_kwh", "card_id"], ["", ""], ["7.000", "card-0123456789"]]);
         let points = [ChargePointDetail::default(), ChargePointDetail::default()];
         assert_eq!(read(&charge_points(&points)).iter().map(Vec::len).collect::<Vec<_>>(), [9, 9, 9]);
         assert_eq!(read(&tickets(&[])).len(), 1, "the head is always there");

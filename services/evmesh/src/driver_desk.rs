@@ -1,7 +1,7 @@
 //! `evmesh driver`: the app, or one question or order of the driver's.
 
 use crate::{
-    csv,
+    card_number, csv,
     exit::Failure,
     json, login,
     output::{self, Format, Output},
@@ -14,7 +14,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use domain::{CardId, DriverId};
 use evmesh_proto::{
     driver::{
-        BlockCardRequest, ListTicketsRequest, StopChargeRequest, driver_service_client::DriverServiceClient,
+        BlockCardRequest, ListSessionsRequest, ListTicketsRequest, StopChargeRequest,
+        driver_service_client::DriverServiceClient,
     },
     network::Session,
 };
@@ -82,10 +83,24 @@ pub(crate) enum Ask {
         output: Format,
     },
 
+    /// The driver's sessions, oldest first, and the card that was shown for each.
+    Sessions {
+        #[command(flatten)]
+        who: Who,
+
+        /// At most so many entries are fetched and printed; stderr says when there are more.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        limit: u32,
+
+        /// A table for people, one JSON document for scripts, or CSV as of `operator sessions`.
+        #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
+        output: Format,
+    },
+
     /// Makes a card of the driver's good for nothing at once; what runs by it goes on ('evmesh driver stop').
     BlockCard {
-        /// Its id, as AUTH_OK and the session that it was shown for have it.
-        #[arg(value_name = "CARD_ID")]
+        /// Its id, as 'evmesh driver sessions' has it, and AUTH_OK.
+        #[arg(value_name = "CARD_ID", value_parser = card_number::Id)]
         card: CardId,
 
         #[command(flatten)]
@@ -132,6 +147,7 @@ pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
         match ask {
             Ask::Stop { who, output } => stop(&who, output).await,
             Ask::Tickets { who, limit, output } => tickets(&who, limit, output).await,
+            Ask::Sessions { who, limit, output } => sessions(&who, limit, output).await,
             Ask::BlockCard { card, who } => block(&who, &card).await,
             Ask::Login { identity } => {
                 login::keep(&identity, "a driver", |role| matches!(role, Role::Driver(_)))
@@ -187,6 +203,16 @@ async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
         Ok((page.tickets, page.next_page_token))
     });
     central.waited(pages).await?.print(output, tables::tickets, csv::tickets, "tickets")
+}
+
+async fn sessions(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
+    let (central, mut client) = who.central()?;
+    let pages = Pages::fetch(limit, async |page_size, page_token| {
+        let request = ListSessionsRequest { driver_id: who.driver.to_string(), page_size, page_token };
+        let page = central.answer(client.list_sessions(request).await)?;
+        Ok((page.sessions, page.next_page_token))
+    });
+    central.waited(pages).await?.print(output, tables::own_sessions, csv::sessions, "sessions")
 }
 
 #[cfg(test)]

@@ -59,16 +59,36 @@ pub(crate) fn sessions(sessions: &[Session]) -> Table {
             ("CREATED (UTC)", Left, |one| minutes(one.create_time.as_ref())),
             ("AT", Left, |one| one.charge_point_id.clone()),
             ("DRIVER", Left, |one| one.driver_id.clone()),
-            ("STATE", Left, |one| {
-                let state = short(one.state().as_str_name(), "SESSION_STATE_");
-                outcome(one.outcome()).unwrap_or(state).to_owned()
-            }),
+            ("STATE", Left, state),
             ("kWh", Right, |one| kwh(one.energy_wh)),
             ("AMOUNT", Right, |one| money(one.amount.as_ref())),
             ("TICKET", Left, |one| ticket_word(one).to_owned()),
         ],
         session_note,
     )
+}
+
+/// One driver's: whose they are is known; which card was shown is not.
+pub(crate) fn own_sessions(sessions: &[Session]) -> Table {
+    Table::of(
+        sessions,
+        &[
+            ("SESSION", Left, |one| short_id(&one.session_id)),
+            ("CREATED (UTC)", Left, |one| minutes(one.create_time.as_ref())),
+            ("AT", Left, |one| one.charge_point_id.clone()),
+            ("STATE", Left, state),
+            ("kWh", Right, |one| kwh(one.energy_wh)),
+            ("AMOUNT", Right, |one| money(one.amount.as_ref())),
+            ("CARD", Left, |one| one.card_id.clone()),
+        ],
+        session_note,
+    )
+}
+
+/// How it ended, or how far it is.
+fn state(one: &Session) -> String {
+    let state = short(one.state().as_str_name(), "SESSION_STATE_");
+    outcome(one.outcome()).unwrap_or(state).to_owned()
 }
 
 /// Why it is as it is.
@@ -294,6 +314,7 @@ mod tests {
             end_time: at,
             settled: true,
             ticket: Some(ticket()),
+            card_id: if reason.is_empty() { "card-0123456789".into() } else { id.clone() },
             ..Session::default()
         };
         let supply = || SupplyRecord {
@@ -333,7 +354,8 @@ mod tests {
         vec![
             audit(&[entry]).render(WIDTH),
             charge_points(&[point]).render(WIDTH),
-            sessions(&[session]).render(WIDTH),
+            sessions(std::slice::from_ref(&session)).render(WIDTH),
+            own_sessions(&[session]).render(WIDTH),
             tickets(&[ticket()]).render(WIDTH),
             panel(&screen, WIDTH),
         ]

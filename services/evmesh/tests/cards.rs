@@ -161,6 +161,25 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
         told.into_iter().map(|message| message.json()).find(|message| message["type"] == "AUTH_OK")
     });
     assert_eq!((&told["user_id"], &told["card_id"]), (&"101".into(), &card.as_str().into()));
+    let sessions = secured.driver(&driver, &["sessions", "--output", "json"]).json();
+    let session = &sessions.as_array().unwrap()[0];
+    assert_eq!((&session["charge_point_id"], &session["card_id"]), (&"MAD-01".into(), &card.as_str().into()));
+    assert!(session["state"].is_string() && session["energy_wh"].is_number(), "{session}");
+    let (table, csv) =
+        (secured.driver(&driver, &["sessions"]), secured.driver(&driver, &["sessions", "--output", "csv"]));
+    assert!(table.stdout.contains("MAD-01") && table.stdout.contains(&card), "{table:?}");
+    assert!(csv.stdout.trim_end().ends_with(&format!(",{card}")), "{csv:?}");
+    let one = secured.driver(&driver, &["sessions", "--limit", "1"]);
+    assert_eq!(one.stdout, table.stdout);
+    let mistaken = [
+        secured.driver(&driver, &["block-card", "04A1B2C3D4E5F6"]),
+        secured.card(&["block", "04a1b2c3d4e5f6"]),
+    ];
+    for mistaken in mistaken {
+        assert_eq!(mistaken.code, 2, "{mistaken:?}");
+        let said = mistaken.stderr.to_lowercase();
+        assert!(said.contains("must be a card's id") && !said.contains("04a1"), "{mistaken:?}");
+    }
     let given_back = secured.driver(&driver, &["stop"]);
     assert_eq!(given_back.code, 0, "{given_back:?}");
 

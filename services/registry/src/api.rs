@@ -205,9 +205,9 @@ impl RegistryService for RegistryApi {
         let deed = deed(&request, "UnblockCard", request.get_ref().card_id.clone(), String::new());
         let proto::UnblockCardRequest { card_id, number } = request.into_inner();
         let named = Named::read(&card_id, &number)?;
-        let unblocked = self.office.does(deed, move |rules, _, batch| {
+        let unblocked = self.office.does(deed, move |rules, now, batch| {
             rules.stands(&actor)?;
-            let card = rules.cards.unblock(batch, named)?;
+            let card = rules.cards.unblock(now, batch, named)?;
             let told = format!("card={}", card.card_id);
             Ok((card, Some(told)))
         });

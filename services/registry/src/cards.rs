@@ -7,6 +7,7 @@ use domain::{
         CardNumber,
         registered::{self, Change, Denied, MAX_LABEL, Registered, Which},
     },
+    ids::CARD,
     text,
 };
 use evmesh_proto::registry as proto;
@@ -60,8 +61,11 @@ impl New {
                 InvalidField::new("label", format!("must have at most {MAX_LABEL} characters")).into()
             );
         }
-        if label.parse().as_ref() == Ok(&number) {
-            return Err(InvalidField::new("label", "must not be the card's number, which is a secret").into());
+        if let Some((field, _)) = [("driver_id", driver.as_str()), ("label", &label)]
+            .into_iter()
+            .find(|(_, text)| number.is_in(text))
+        {
+            return Err(InvalidField::new(field, "must not have the card's number, which is a secret").into());
         }
         Ok(Self { number, driver, label, expires: wall("expire_time", expire_time.as_ref())? })
     }
@@ -99,7 +103,7 @@ impl Cards {
             return Err(InvalidField::new("expire_time", "must not be past").into());
         }
         let (hash, added) = (self.key.hash(&number), now.wall);
-        let card = Registered { hash, driver, label, expires, added, blocked: None, registration: 1 };
+        let card = Registered { hash, driver, label, expires, added, blocked: None, good: now.wall };
         let id = self.new_id()?;
         let changes = self.all.add(now.wall, id.clone(), card).map_err(denied)?;
         Ok(self.changed(batch, &id, changes))
@@ -110,8 +114,13 @@ impl Cards {
         Ok(self.changed(batch, &id, changes))
     }
 
-    pub(crate) fn unblock(&mut self, batch: &mut Batch, card: Named) -> Result<proto::Card, Failure> {
-        let (id, changes) = self.all.unblock(&self.which(card)).map_err(denied)?;
+    pub(crate) fn unblock(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        card: Named,
+    ) -> Result<proto::Card, Failure> {
+        let (id, changes) = self.all.unblock(now.wall, &self.which(card)).map_err(denied)?;
         Ok(self.changed(batch, &id, changes))
     }
 
@@ -126,7 +135,7 @@ impl Cards {
     fn new_id(&self) -> Result<CardId, Failure> {
         loop {
             let random = Secret::random().map_err(Failure::internal)?;
-            let id = format!("card-{}", hex(&random.0[..ID_BYTES])).parse().map_err(Failure::internal)?;
+            let id = format!("{CARD}{}", hex(&random.0[..ID_BYTES])).parse().map_err(Failure::internal)?;
             if self.all.get(&id).is_none() {
                 return Ok(id);
             }
@@ -154,7 +163,7 @@ impl Cards {
 
 /// A card as admins see it.
 pub(crate) fn shown(id: &CardId, card: &Registered) -> proto::Card {
-    let Registered { hash: _, driver, label, expires, added, blocked, registration: _ } = card;
+    let Registered { hash: _, driver, label, expires, added, blocked, good: _ } = card;
     proto::Card {
         card_id: id.to_string(),
         driver_id: driver.to_string(),

@@ -1,7 +1,7 @@
 //! What the registry says of cards.
 
 use domain::{
-    CardId,
+    CardId, Wall,
     cards::{
         CardHash,
         held::{Card, News},
@@ -31,16 +31,16 @@ fn readable(card: WatchedCard) -> Option<(CardId, Card)> {
 }
 
 fn read(card: WatchedCard) -> Result<(CardId, Card), InvalidField> {
-    let WatchedCard { card_id, hash, driver_id, expire_time, blocked, registration } = card;
+    let WatchedCard { card_id, hash, driver_id, expire_time, blocked, good_time } = card;
     let hash = hash.try_into().map_err(|_| InvalidField::new("hash", "must have 32 bytes"))?;
     let (driver, expires) = (parse("driver_id", &driver_id)?, wall("expire_time", expire_time.as_ref())?);
-    Ok((parse("card_id", &card_id)?, Card { hash: CardHash(hash), driver, expires, blocked, registration }))
+    let good = wall("good_time", good_time.as_ref())?.unwrap_or(Wall(0));
+    Ok((parse("card_id", &card_id)?, Card { hash: CardHash(hash), driver, expires, blocked, good }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Wall;
     use mesh::convert::timestamp;
 
     #[test]
@@ -51,15 +51,15 @@ mod tests {
             driver_id: "101".into(),
             expire_time: Some(timestamp(Wall(9_000))),
             blocked: true,
-            registration: 2,
+            good_time: Some(timestamp(Wall(8_000))),
         };
-        let cards = vec![card("a", 32), card("b", 31), card("", 32)];
+        let cards = vec![card("card-a", 32), card("card-b", 31), card("", 32), card("04A1B2C3", 32)];
         let mut message = WatchIdentitiesResponse { cards, card_key: vec![8; 32], ..Default::default() };
         let (key, news) = told(&mut message).unwrap();
         assert_eq!(key, Some(CardKey::new([8; 32])));
         let (hash, driver) = (CardHash([7; 32]), "101".parse().unwrap());
-        let held = Card { hash, driver, expires: Some(Wall(9_000)), blocked: true, registration: 2 };
-        let all = vec![("a".parse().unwrap(), held)];
+        let held = Card { hash, driver, expires: Some(Wall(9_000)), blocked: true, good: Wall(8_000) };
+        let all = vec![("card-a".parse().unwrap(), held)];
         assert_eq!(news, News { begins: true, told: all, complete: false });
         assert_eq!(told(&mut message), None, "it is taken out");
         let mut nothing = WatchIdentitiesResponse { complete: true, ..Default::default() };

@@ -18,15 +18,14 @@ pub struct Card {
     pub expires: Option<Wall>,
     /// The registry has blocked it.
     pub blocked: bool,
-    /// It rises each time that the registry says that it is good.
-    pub registration: u64,
+    /// When the registry said last that it is good.
+    pub good: Wall,
 }
 
-/// A driver's own block. It holds until the registry tells a newer registration of the card.
+/// A driver's own block. It holds until the registry says later than that that the card is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// The card's, when it was blocked.
-    pub registration: u64,
+    pub at: Wall,
 }
 
 /// A part of what the registry says.
@@ -160,16 +159,13 @@ impl Cards {
         self.blocks.contains_key(id)
     }
 
-    /// Its driver wants it to be good for nothing. Whether that changed anything; `None`: this driver has no such card.
-    pub fn block(&mut self, driver: &DriverId, id: &CardId) -> Option<bool> {
+    /// Its driver wants it to be good for nothing. Whether it was good; `None`: this driver has no such card. Said
+    /// again it holds from then on: the registry may have made it good in between, and not be heard yet.
+    pub fn block(&mut self, now: Wall, driver: &DriverId, id: &CardId) -> Option<bool> {
         let card = self.cards.get(id).filter(|card| card.driver == *driver)?;
-        let block = Block { registration: card.registration };
-        let news = !self.is_blocked(id);
-        if news {
-            self.blocks.insert(id.clone(), block);
-            self.changed_blocks.insert(id.clone());
-        }
-        Some(news)
+        let at = now.max(card.good); // the registry's clock may be ahead
+        self.changed_blocks.insert(id.clone());
+        Some(self.blocks.insert(id.clone(), Block { at }).is_none())
     }
 
     /// Takes the registry's news.
@@ -197,7 +193,7 @@ impl Cards {
         if self.cards.get(&id) == Some(&card) {
             return;
         }
-        if self.blocks.get(&id).is_some_and(|block| block.registration < card.registration) {
+        if self.blocks.get(&id).is_some_and(|block| block.at < card.good) {
             self.unblock(&id);
         }
         // A number that was given out anew is another card's from now on.

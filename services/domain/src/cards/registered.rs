@@ -13,6 +13,8 @@ pub const MAX_CARDS: usize = 250_000;
 pub const MAX_LABEL: usize = 64;
 /// A card is forgotten so long after its end: then its number is as unknown as any.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 3600);
+/// What tells two times apart.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// A card, as the registry has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +30,8 @@ pub struct Registered {
     pub added: Wall,
     /// Since when it is blocked.
     pub blocked: Option<Wall>,
-    /// How often it was said to be good: when it was added, and each time that it was unblocked. What a driver blocked
-    /// stays so until this rises.
-    pub registration: u64,
+    /// When it was said to be good last: added, or unblocked. What its driver blocked later than that stays so.
+    pub good: Wall,
 }
 
 impl Registered {
@@ -139,16 +140,17 @@ impl Cards {
         Ok((id, self.done(change)))
     }
 
-    /// It is good again, also if it was its driver who blocked it, at central: so each time is a new registration.
+    /// It is good again, also if it was its driver who blocked it, at central, of which nothing is known here: so it is
+    /// said anew each time, and later than before, whatever the clock says.
     ///
     /// # Errors
     ///
     /// If there is none.
-    pub fn unblock(&mut self, which: &Which) -> Result<(CardId, Vec<Change>), Denied> {
+    pub fn unblock(&mut self, now: Wall, which: &Which) -> Result<(CardId, Vec<Change>), Denied> {
         let id = self.find(which).ok_or(Denied::Unknown)?.clone();
         let card = self.cards.get(&id).cloned().ok_or(Denied::Unknown)?;
-        let registration = card.registration + 1;
-        let change = (id.clone(), Some(Registered { blocked: None, registration, ..card }));
+        let good = now.max(card.good + A_MOMENT);
+        let change = (id.clone(), Some(Registered { blocked: None, good, ..card }));
         Ok((id, self.done([change])))
     }
 
@@ -182,7 +184,7 @@ mod tests {
     const T0: Wall = Wall(1_800_000_000_000);
 
     fn id(text: &str) -> CardId {
-        text.parse().unwrap()
+        format!("card-{text}").parse().unwrap()
     }
 
     fn card(hash: u8, driver: &str) -> Registered {
@@ -193,7 +195,7 @@ mod tests {
             expires: None,
             added: T0,
             blocked: None,
-            registration: 1,
+            good: T0,
         }
     }
 
@@ -216,24 +218,24 @@ mod tests {
         assert!(all.add(T0, id("d"), card(2, "104")).is_err());
         let late = T0 + Duration::from_secs(1);
         all.add(late, id("d"), card(2, "104")).unwrap();
-        assert_eq!(all.after("").map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["b", "d"]);
-        assert_eq!(all.after("b").count(), 1);
+        assert_eq!(all.after("").map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["card-b", "card-d"]);
+        assert_eq!(all.after("card-b").count(), 1);
         let all_again = Cards::restore(all.after("").map(|(id, card)| (id.clone(), card.clone())));
         assert_eq!(all_again, all);
     }
 
     #[test]
-    fn each_unblocking_is_a_new_registration_and_what_is_over_for_long_is_forgotten() {
+    fn each_unblocking_says_anew_that_it_is_good_and_what_is_over_for_long_is_forgotten() {
         let mut all = Cards::default();
         let expires = Some(T0);
         all.add(T0, id("a"), Registered { expires, ..card(1, "101") }).unwrap();
         all.block(T0, &Which::Id(id("a"))).unwrap();
-        for registration in [2, 3] {
-            all.unblock(&Which::Id(id("a"))).unwrap();
+        for (now, good) in [(T0 + A_MOMENT * 9, 9), (T0 + A_MOMENT * 20, 20), (T0, 21)] {
+            let (_, changes) = all.unblock(now, &Which::Id(id("a"))).unwrap();
             let card = all.get(&id("a")).unwrap();
-            assert_eq!((card.registration, card.blocked), (registration, None));
+            assert_eq!((card.good, card.blocked, changes.len()), (T0 + A_MOMENT * good, None, 1));
         }
-        assert_eq!(all.unblock(&Which::Id(id("z"))), Err(Denied::Unknown));
+        assert_eq!(all.unblock(T0, &Which::Id(id("z"))), Err(Denied::Unknown));
         assert_eq!(all.block(T0, &Which::Hash(CardHash([9; 32]))), Err(Denied::Unknown));
         let changes = all.add(T0 + FORGOTTEN_AFTER, id("b"), card(2, "102")).unwrap();
         assert_eq!((changes[0].clone(), all.len()), ((id("a"), None), 1));

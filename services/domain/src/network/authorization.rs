@@ -120,14 +120,19 @@ impl Step<'_> {
             hurried: deadline.is_some(),
             against: Against::Nobody,
         };
+        // Whoever shows a copy of a card learns neither who its driver is, nor where it charges.
+        let said = match &pending.card {
+            Some(_) => "this card's driver".to_owned(),
+            None => asker.who.to_string(),
+        };
         if let Some(open) = self.net.open_session(&pending.driver) {
-            let text = format!(
-                "driver {} has session {} open at {}; end it first",
-                pending.driver, open.id, open.charge_point
-            );
+            let text = match &pending.card {
+                Some(_) => format!("{said} has another session open; end it first"),
+                None => format!("{said} has session {} open at {}; end it first", open.id, open.charge_point),
+            };
             return self.deny(pending, named, &base, false, Denial::new(Reason::DriverBusy, text));
         }
-        if let Err(denial) = self.may_reserve(&asker, named.as_ref()) {
+        if let Err(denial) = self.may_reserve(&asker, &said, named.as_ref()) {
             return self.deny(pending, named, &base, false, denial);
         }
         match self.pick(&pending, named.as_ref()) {

@@ -43,21 +43,25 @@ impl Step<'_> {
             );
             return self.answer(&asked, Err(Denial::new(Reason::InstanceStale, text)));
         }
+        // Before any card is looked up: nobody tries numbers out at a charge point that is none.
+        if registered.is_none() && matches!(shown, Shown::Card(_)) {
+            let text = format!("no charge point {charge_point} is registered");
+            return self.reply(asked.token, Err(Denial::new(Reason::ChargePointUnknown, text)));
+        }
         match self.whose(&asked.context, &charge_point, shown) {
             Ok(holder) => self.begin(asked, session, holder, Some(charge_point), None, None),
             Err(refused) => self.card_refused(&asked, &charge_point, refused),
         }
     }
 
-    /// Whose a supply at this charge point is.
+    /// Whose a supply at this charge point is, which is registered where a card is shown.
     fn whose(&mut self, context: &Context, point: &ChargePointId, shown: &Shown) -> Result<Holder, Refused> {
         let guessed = self.net.guesses.wait(self.now.mono, point);
         if let (Shown::Card(_), Some(left)) = (shown, guessed) {
             return Err(Refused::TooManyTried(left));
         }
         let whose = self.net.cards.whose(self.now.wall, shown, !context.identity.is_empty());
-        // Where anybody may name any charge point, only those that exist are counted.
-        if whose == Err(Refused::Unknown) && self.net.registry.find_point(point).is_some() {
+        if whose == Err(Refused::Unknown) {
             self.net.guesses.add(self.now.mono, point);
         }
         whose
@@ -77,7 +81,7 @@ impl Step<'_> {
     }
 
     pub(super) fn block_card(&mut self, asked: &Asked<CardBlocked>, driver: &DriverId, card: &CardId) {
-        match self.net.cards.block(driver, card) {
+        match self.net.cards.block(self.now.wall, driver, card) {
             Some(news) => {
                 if news {
                     self.happened(

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 const MOST_UNKNOWN: u32 = 10;
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// How many unknown cards were shown at each charge point, since when.
+/// How many unknown cards were shown at each charge point, since when: at those that are registered alone.
 #[derive(Debug, Default)]
 pub(super) struct Guesses(BTreeMap<ChargePointId, (Mono, u32)>);
 

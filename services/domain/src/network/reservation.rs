@@ -126,13 +126,19 @@ impl Step<'_> {
         point.ended.len() >= REVIEWS_MOST && reviews().count() >= REVIEWS_MOST
     }
 
-    /// May it have a reservation, at this charge point if it names one?
-    pub(super) fn may_reserve(&self, asker: &Asker, at: Option<&ChargePointId>) -> Result<(), Denial> {
-        let host = asker.host.clone().map(Who::Host);
-        [asker.who.clone()].iter().chain(&host).try_for_each(|who| self.has_cooled_down(who, at))
+    /// May it, of whom this is `said`, have a reservation, at this charge point if it names one?
+    pub(super) fn may_reserve(
+        &self,
+        asker: &Asker,
+        said: &str,
+        at: Option<&ChargePointId>,
+    ) -> Result<(), Denial> {
+        self.has_cooled_down(&asker.who, said, at)?;
+        let Some(host) = &asker.host else { return Ok(()) };
+        self.has_cooled_down(&Who::Host(host.clone()), host, at)
     }
 
-    fn has_cooled_down(&self, who: &Who, at: Option<&ChargePointId>) -> Result<(), Denial> {
+    fn has_cooled_down(&self, who: &Who, said: &str, at: Option<&ChargePointId>) -> Result<(), Denial> {
         let config = &self.net.config;
         let Some((unused, left)) = self.net.cooling.wait(self.now.mono, who, at, config) else {
             return Ok(());
@@ -142,7 +148,7 @@ impl Step<'_> {
             Who::Driver { .. } | Who::Guest { .. } => "",
         };
         let text = format!(
-            "{who} has let {unused} reservations within {} go unused; ask again in {}{many}",
+            "{said} has let {unused} reservations within {} go unused; ask again in {}{many}",
             words(config.unused_within),
             words(left)
         );
@@ -181,7 +187,7 @@ impl Step<'_> {
     pub(super) fn counts_for(&mut self, who: Who, point: &ChargePointId) {
         let host = self.point(point).hosts.first().cloned();
         self.net.cooling.add(self.now.mono, who.clone(), point.clone(), host);
-        if let Err(denial) = self.has_cooled_down(&who, Some(point)) {
+        if let Err(denial) = self.has_cooled_down(&who, &who.to_string(), Some(point)) {
             self.happened(Level::Warn, "drivers_cooling_down", denial.text);
         }
     }

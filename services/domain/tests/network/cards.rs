@@ -1,8 +1,11 @@
 //! Supplies at the charge point: where callers have identities, whose card is shown.
 
-use crate::world::{World, cp, sid};
+use crate::{
+    values::record,
+    world::{World, cp, sid},
+};
 use domain::{
-    Came, CardId, Context, Deed, DriverId,
+    Came, CardId, Context, Deed, DriverId, SupplyState, Wall,
     cards::CardHash,
     cards::held::{Card, News, Shown},
     network::{
@@ -15,7 +18,7 @@ const ENGINE: &str = "charge-point/A/engine";
 
 fn card(id: &str, hash: u8, driver: &str) -> (CardId, Card) {
     let (hash, driver) = (CardHash([hash; 32]), driver.parse().unwrap());
-    (id.parse().unwrap(), Card { hash, driver, expires: None, blocked: false, registration: 1 })
+    (id.parse().unwrap(), Card { hash, driver, expires: None, blocked: false, good: Wall(0) })
 }
 
 fn shows(hash: u8) -> Shown {
@@ -32,17 +35,27 @@ impl World {
 
     /// The charge point's engine asks, as what it has proven to be.
     fn shown(&mut self, identity: &str, shown: Shown, request: Option<&str>) -> Token<Box<Session>> {
+        self.shown_at("A", identity, shown, request)
+    }
+
+    fn shown_at(
+        &mut self,
+        point: &str,
+        identity: &str,
+        shown: Shown,
+        request: Option<&str>,
+    ) -> Token<Box<Session>> {
         let token = self.token();
         let context = Context { identity: identity.into(), ..Context::default() };
         let key = |name: &str| RequestKey {
             method: Method::RequestManualSupply,
-            caller: "A".into(),
+            caller: point.into(),
             id: name.parse().unwrap(),
         };
         self.send(Command::RequestManualSupply {
             asked: Asked { token, context, request: request.map(|name| (key(name), 7)) },
             session: sid(&format!("m{}", token.number)),
-            charge_point: cp("A"),
+            charge_point: cp(point),
             instance: "i1".parse().unwrap(),
             shown,
         });
@@ -146,4 +159,52 @@ fn whoever_tries_numbers_out_has_to_wait_and_guests_have_not() {
     let token = world.shown(ENGINE, shows(1), None);
     world.answer("A", CallOutcome::Done, None, vec![]);
     assert_eq!(world.granted(token), Some(true));
+}
+
+#[test]
+fn at_a_charge_point_that_is_not_registered_no_card_is_looked_up() {
+    let mut world = World::with_cards();
+    let engine = "charge-point/Z/engine"; // enrolled, and its monitor never registers it
+    for hash in (1..=30).map(|n| n % 3) {
+        let token = world.shown_at("Z", engine, shows(hash), Some("r1"));
+        assert_eq!(world.denial(token), Reason::ChargePointUnknown, "card 1 is one, and the others are none");
+    }
+    assert!(world.calls.is_empty() && world.pages.answers.is_empty() && world.notices.is_empty());
+    let typed = world.shown_at("Z", "", Shown::Driver("101".parse().unwrap()), None);
+    assert_eq!(world.denial(typed), Reason::ChargePointUnknown);
+}
+
+#[test]
+fn whoever_shows_a_card_does_not_learn_where_its_driver_charges() {
+    let mut world = World::with_cards();
+    let first = world.shown(ENGINE, shows(1), None);
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.granted(first), Some(true));
+    let session = world.told_session(first).id.clone();
+    let copied = world.shown(ENGINE, shows(1), None);
+    assert_eq!(world.denial(copied), Reason::DriverBusy);
+    assert_eq!(world.denial_text(copied), "this card's driver has another session open; end it first");
+    let typed = world.shown("", Shown::Driver("101".parse().unwrap()), None);
+    let text = world.denial_text(typed);
+    assert!(text.contains(session.as_str()) && text.contains(" at A;"), "who asks by name is told: {text}");
+}
+
+#[test]
+fn nor_who_that_is_where_too_many_reservations_went_unused() {
+    let mut world = World::with_cards();
+    for _ in 0..5 {
+        let token = world.shown(ENGINE, shows(1), None);
+        let held = record(&sid(&format!("m{}", token.number)), "101", SupplyState::Authorized, 0, 0);
+        world.answer("A", CallOutcome::Done, Some(held), vec![]);
+        assert_eq!(world.granted(token), Some(true));
+        world.stop_charge("101");
+        world.answer("A", CallOutcome::Revoked, None, vec![]);
+    }
+    let token = world.shown(ENGINE, shows(1), None);
+    assert_eq!(world.denial(token), Reason::DriverCoolingDown);
+    let text = world.denial_text(token);
+    assert!(
+        text.starts_with("this card's driver has let 5 reservations within") && !text.contains("101"),
+        "{text}"
+    );
 }

@@ -356,6 +356,10 @@ impl World {
         outcome(&self.replies[&token.number]).1.unwrap_err().reason
     }
 
+    pub(crate) fn denial_text<A>(&self, token: Token<A>) -> String {
+        outcome(&self.replies[&token.number]).1.unwrap_err().text.clone()
+    }
+
     /// The words of the notices so far, as the topic has them.
     pub(crate) fn told(&self) -> Vec<&'static str> {
         self.notices

@@ -65,7 +65,7 @@ pub(super) enum Card {
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
     /// Its id, as 'card list' and sessions have it.
-    #[arg(value_name = "CARD_ID", required_unless_present = "number_file")]
+    #[arg(value_name = "CARD_ID", value_parser = card_number::Id, required_unless_present = "number_file")]
     card: Option<CardId>,
 
     /// Instead of its id, where its number is: the first line of this file; '-': of standard input.

@@ -53,7 +53,7 @@ pub(crate) fn write_card(batch: &mut Batch, (id, card): &Change) {
 }
 
 fn card_value(card: &Registered) -> StoredRegisteredCard {
-    let Registered { hash, driver, label, expires, added, blocked, registration } = card;
+    let Registered { hash, driver, label, expires, added, blocked, good } = card;
     StoredRegisteredCard {
         hash: hash.0.to_vec(),
         driver_id: driver.to_string(),
@@ -61,20 +61,13 @@ fn card_value(card: &Registered) -> StoredRegisteredCard {
         expires_ms: expires.map(|at| at.0),
         added_ms: added.0,
         blocked_ms: blocked.map(|at| at.0),
-        registration: *registration,
+        good_ms: good.0,
     }
 }
 
 fn card(key: &[u8], value: &[u8]) -> Result<(CardId, Registered), ValueError> {
-    let StoredRegisteredCard {
-        hash: digest,
-        driver_id,
-        label,
-        expires_ms,
-        added_ms,
-        blocked_ms,
-        registration,
-    } = StoredRegisteredCard::decode(value)?;
+    let StoredRegisteredCard { hash: digest, driver_id, label, expires_ms, added_ms, blocked_ms, good_ms } =
+        StoredRegisteredCard::decode(value)?;
     let card = Registered {
         hash: CardHash(hash("hash", &digest)?),
         driver: parse("driver_id", &driver_id)?,
@@ -82,7 +75,7 @@ fn card(key: &[u8], value: &[u8]) -> Result<(CardId, Registered), ValueError> {
         expires: expires_ms.map(Wall),
         added: Wall(added_ms),
         blocked: blocked_ms.map(Wall),
-        registration,
+        good: Wall(good_ms),
     };
     Ok((parse("key", &String::from_utf8_lossy(key))?, card))
 }

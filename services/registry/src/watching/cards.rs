@@ -76,6 +76,6 @@ fn watched((id, card): (&CardId, &Registered)) -> WatchedCard {
         driver_id: card.driver.to_string(),
         expire_time: card.expires.map(timestamp),
         blocked: card.blocked.is_some(),
-        registration: card.registration,
+        good_time: Some(timestamp(card.good)),
     }
 }

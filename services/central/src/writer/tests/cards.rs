@@ -2,7 +2,7 @@
 
 use super::*;
 use domain::{
-    CardId,
+    CardId, Wall,
     cards::held::{Card, News, Shown},
     network::Reason,
 };
@@ -16,7 +16,7 @@ fn key() -> CardKey {
 
 fn card(number: &str, driver: &str) -> Card {
     let (hash, driver) = (key().hash(&number.parse().unwrap()), driver.parse().unwrap());
-    Card { hash, driver, expires: None, blocked: false, registration: 1 }
+    Card { hash, driver, expires: None, blocked: false, good: Wall(1) }
 }
 
 fn id(text: &str) -> CardId {
@@ -158,6 +158,10 @@ fn what_its_driver_blocked_stays_so_and_no_rebuilt_store_forgets_it() {
     assert_eq!(bench.shows("s2", NUMBER), Err(Reason::CardsNotHeard));
     bench.told_cards(&all);
     assert_eq!(bench.shows("s3", NUMBER), Err(Reason::CardBlocked));
-    bench.told_cards(&[("card-a", Card { registration: 2, ..card(NUMBER, "101") })]);
+    // The registry made it good before that, and was away; then once more.
+    let good = |good: Wall| [("card-a", Card { good, ..card(NUMBER, "101") })];
+    bench.told_cards(&good(Wall(2)));
+    assert_eq!(bench.shows("s3", NUMBER), Err(Reason::CardBlocked));
+    bench.told_cards(&good(bench.now.wall + Duration::from_secs(1)));
     assert!(bench.shows("s4", NUMBER).is_ok());
 }

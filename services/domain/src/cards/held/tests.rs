@@ -4,15 +4,19 @@ use proptest::prelude::*;
 const T0: Wall = Wall(1_800_000_000_000);
 
 fn id(text: &str) -> CardId {
-    text.parse().unwrap()
+    format!("card-{text}").parse().unwrap()
 }
 
 fn driver(text: &str) -> DriverId {
     text.parse().unwrap()
 }
 
+fn later(ms: u64) -> Wall {
+    T0 + Duration::from_millis(ms)
+}
+
 fn card(hash: u8, of: &str) -> Card {
-    Card { hash: CardHash([hash; 32]), driver: driver(of), expires: None, blocked: false, registration: 1 }
+    Card { hash: CardHash([hash; 32]), driver: driver(of), expires: None, blocked: false, good: T0 }
 }
 
 fn told(cards: &[(&str, Card)]) -> News {
@@ -60,32 +64,43 @@ fn no_refusal_says_whose_a_card_is() {
 }
 
 #[test]
-fn a_driver_s_block_holds_until_the_registry_has_a_newer_registration() {
+fn a_driver_s_block_holds_until_the_registry_says_later_that_the_card_is_good() {
     let mut cards = Cards::default();
     cards.hear(told(&[("a", card(1, "101"))]));
     cards.take_changes();
-    assert_eq!(cards.block(&driver("102"), &id("a")), None, "another's is as unknown as none");
-    assert_eq!(cards.block(&driver("101"), &id("z")), None);
-    assert_eq!(cards.block(&driver("101"), &id("a")), Some(true));
-    assert_eq!(cards.block(&driver("101"), &id("a")), Some(false));
-    let block = Block { registration: 1 };
-    assert_eq!(cards.take_changes().blocks, [(id("a"), Some(block))]);
-    // Told again as it was, blocked at the registry too, or from an older copy of it, it stays so.
-    for same in
-        [card(1, "101"), Card { blocked: true, ..card(1, "101") }, Card { registration: 0, ..card(1, "101") }]
-    {
-        cards.hear(told(&[("a", same)]));
+    assert_eq!(cards.block(later(5), &driver("102"), &id("a")), None, "another's is as unknown as none");
+    assert_eq!(cards.block(later(5), &driver("101"), &id("z")), None);
+    assert_eq!(cards.block(later(5), &driver("101"), &id("a")), Some(true));
+    assert_eq!(cards.block(later(7), &driver("101"), &id("a")), Some(false));
+    let block = Block { at: later(7) };
+    assert_eq!(cards.take_changes().blocks, [(id("a"), Some(block))], "as it was said last");
+    // Blocked at the registry too, told from an older copy of it, or made good before its driver blocked it.
+    for older in [
+        card(1, "101"),
+        Card { blocked: true, ..card(1, "101") },
+        Card { good: Wall(0), ..card(1, "101") },
+        Card { good: later(6), ..card(1, "101") },
+        Card { good: later(7), ..card(1, "101") },
+    ] {
+        cards.hear(told(&[("a", older)]));
         assert_eq!(cards.whose(T0, &shown(1), true), Err(Refused::Blocked));
     }
-    cards.hear(told(&[("a", Card { registration: 2, ..card(1, "101") })]));
+    cards.hear(told(&[("a", Card { good: later(8), ..card(1, "101") })]));
     assert!(cards.whose(T0, &shown(1), true).is_ok());
     assert_eq!(cards.take_changes().blocks, [(id("a"), None)]);
+
+    // The registry's clock is ahead: what it said before is no later word.
+    cards.block(later(2), &driver("101"), &id("a"));
+    let mut again = Cards::restore(cards.cards.clone(), cards.blocks.clone());
+    assert_eq!(again.whose(T0, &shown(1), true), Err(Refused::Blocked));
+    again.hear(told(&[("a", Card { good: later(9), ..card(1, "101") })]));
+    assert!(again.whose(T0, &shown(1), true).is_ok());
 }
 
 #[test]
 fn a_rebuilt_store_s_blocks_wait_for_the_registry_s_cards() {
     let mut cards =
-        Cards::restore([], [(id("a"), Block { registration: 1 }), (id("z"), Block { registration: 7 })]);
+        Cards::restore([], [(id("a"), Block { at: later(1) }), (id("z"), Block { at: later(7) })]);
     let part = News { complete: false, ..told(&[("a", card(1, "101"))]) };
     cards.hear(part);
     assert_eq!(cards.whose(T0, &shown(1), true), Err(Refused::Blocked));
@@ -98,7 +113,7 @@ fn a_rebuilt_store_s_blocks_wait_for_the_registry_s_cards() {
 fn a_number_given_out_anew_is_the_new_driver_s_and_what_is_not_told_any_more_is_gone() {
     let mut cards = Cards::default();
     cards.hear(told(&[("a", card(1, "101")), ("b", card(2, "102"))]));
-    cards.block(&driver("101"), &id("a"));
+    cards.block(T0, &driver("101"), &id("a"));
     cards.hear(News { told: vec![(id("c"), card(1, "103"))], complete: true, ..News::default() });
     assert_eq!(cards.whose(T0, &shown(1), true).unwrap().driver, driver("103"));
     assert_eq!(cards.find(&CardHash([1; 32])), Some(&id("c")));
@@ -116,10 +131,10 @@ proptest! {
         (0..5_u8, 0..4_u8, 0..3_u64, any::<bool>(), any::<bool>(), any::<bool>()), 1..40
     )) {
         let (mut cards, mut written, mut blocks) = (Cards::default(), BTreeMap::new(), BTreeMap::new());
-        for (name, hash, registration, begins, complete, block) in moves {
-            let one = (id(&name.to_string()), Card { registration, ..card(hash, "101") });
+        for (name, hash, good, begins, complete, block) in moves {
+            let one = (id(&name.to_string()), Card { good: later(good), ..card(hash, "101") });
             if block {
-                cards.block(&driver("101"), &one.0);
+                cards.block(later(1), &driver("101"), &one.0);
             } else {
                 cards.hear(News { begins, told: vec![one], complete });
             }

@@ -82,6 +82,7 @@ fn text(field: &str) -> &'static str {
         "instance_id" => "store",
         "monitor_id" => "monitor",
         "page_token" => "",
+        "card_id" => "card-0123456789",
         "role" => "charge-point/MAD-01/engine",
         "hosts" => "10.0.0.7",
         name if name.ends_with("address") => "127.0.0.1:1",
