@@ -51,6 +51,7 @@ mod step;
 mod telemetry;
 mod telling;
 mod unattested;
+mod untold;
 mod words;
 
 pub use answers::{Answered, Recorded};

@@ -17,7 +17,7 @@ use super::{
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
-    telling::Untold,
+    untold::Untold,
 };
 use crate::{
     ChargePointId, DriverId, Mono, Now, SessionId, Wall,
