@@ -16,7 +16,7 @@ use prost::Message as _;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::{sync::watch, time::timeout};
@@ -100,7 +100,7 @@ impl Keys {
     }
 
     /// What a sealed message says, and whose key that was; the error is a sentence for people.
-    pub(crate) fn open(&self, sealed: &[u8]) -> Result<(KeyName, Vec<u8>), &'static str> {
+    pub(crate) fn open(&self, sealed: &[u8]) -> Result<(Arc<KeyName>, Vec<u8>), &'static str> {
         self.sealing.as_ref().ok_or("it is sealed, and this central gave nobody a key")?.open(sealed)
     }
 

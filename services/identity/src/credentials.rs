@@ -22,7 +22,8 @@ use std::{
     fmt, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::SystemTime,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
@@ -65,11 +66,14 @@ struct Newest {
     /// Of the files that were read.
     stamps: Stamps,
     loaded: Arc<Loaded>,
+    /// The folder, and the second, when they were looked at last; `None`: they have to be looked at again.
+    looked: Option<Looked>,
     /// Of those that could not be used, which was said.
     unusable: Unusable<Stamps>,
 }
 
 type Stamps = [Option<Stamp>; FILES.len()];
+type Looked = (Stamp, u64);
 
 /// What the files say.
 pub(crate) struct Loaded {
@@ -112,10 +116,11 @@ impl fmt::Debug for Loaded {
 impl Credentials {
     /// Reads a folder.
     pub fn open(folder: &Path) -> Result<Self, UnusableIdentity> {
-        let stamps = stamps(folder);
+        let (looked, stamps) = (looked(folder), stamps(folder));
         let loaded = Loaded::read(folder)
             .map_err(|problem| UnusableIdentity { folder: folder.to_owned(), problem })?;
-        let newest = Mutex::new(Newest { stamps, loaded: Arc::new(loaded), unusable: Unusable::default() });
+        let (loaded, unusable) = (Arc::new(loaded), Unusable::default());
+        let newest = Mutex::new(Newest { stamps, loaded, looked, unusable });
         Ok(Self(Arc::new(Shared { folder: folder.to_owned(), newest })))
     }
 
@@ -124,8 +129,15 @@ impl Credentials {
         self.newest().own.clone()
     }
 
-    /// By what it shows that now.
+    /// By what it shows that now. Each call asks: a file that was put there by a rename counts at once, and one that was
+    /// written in place within a second.
     pub fn shows(&self) -> Shows {
+        let now = looked(&self.0.folder);
+        let newest = self.lock();
+        if now.is_some() && newest.looked == now {
+            return newest.loaded.shows.clone();
+        }
+        drop(newest);
         self.newest().shows.clone()
     }
 
@@ -136,8 +148,9 @@ impl Credentials {
 
     /// As the files are now. Where they cannot be used, as they were.
     pub(crate) fn newest(&self) -> Arc<Loaded> {
-        let (now, second) = (stamps(&self.0.folder), second());
-        let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (looked, now, second) = (looked(&self.0.folder), stamps(&self.0.folder), second());
+        let mut newest = self.lock();
+        newest.looked = looked;
         if newest.stamps != now && newest.unusable.is_due(&now, second) {
             let own = &newest.loaded.own;
             let read = Loaded::read(&self.0.folder).and_then(|loaded| match loaded.own == *own {
@@ -149,7 +162,7 @@ impl Credentials {
                     let Loaded { own: identity, shows, .. } = &loaded;
                     tracing::info!(%identity, ?shows, "the identity's files have changed; they count from now on");
                     let unusable = Unusable::default();
-                    *newest = Newest { stamps: now, loaded: Arc::new(loaded), unusable };
+                    *newest = Newest { stamps: now, loaded: Arc::new(loaded), looked, unusable };
                 }
                 Err(problem) if newest.unusable.is_news(now, second) => {
                     let folder = self.0.folder.display();
@@ -160,6 +173,18 @@ impl Credentials {
         }
         newest.loaded.clone()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Newest> {
+        self.0.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Before [`stamps`]: what comes between is looked at again. `None` of a folder that has changed in this second: it may
+/// change once more and look the same, since a file system's clock ticks slowly.
+fn looked(folder: &Path) -> Option<Looked> {
+    let (stamp, second) = (stamp(folder)?, second());
+    let changed = stamp.1.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    (changed < second).then_some((stamp, second))
 }
 
 fn stamps(folder: &Path) -> Stamps {

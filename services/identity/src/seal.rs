@@ -23,6 +23,9 @@ use std::{
 const CONTEXT: &[u8] = b"evmesh telemetry 1\0";
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
+/// In base64 without padding.
+const NONCE_LETTERS: usize = (NONCE_LEN * 4).div_ceil(3);
+const TAG_LETTERS: usize = (TAG_BYTES * 4).div_ceil(3);
 /// So many keys are kept ready to open with, some 20 MB.
 const READY: usize = 16_384;
 /// What every sealed message begins with: the JSON of its header does with `{"`.
@@ -112,29 +115,30 @@ impl SealingSecret {
 
     /// What a sealed message says, and since which registration its charge point has had its key. The error is a
     /// sentence for people.
-    pub fn open(&self, sealed: &[u8]) -> Result<(KeyName, Vec<u8>), &'static str> {
+    pub fn open(&self, sealed: &[u8]) -> Result<(Arc<KeyName>, Vec<u8>), &'static str> {
         const FORM: &str = "it is no sealed message of the form that evmesh reads";
         const BROKEN: &str = "its seal is broken: somebody else wrote or changed it";
-        let parts = parts(sealed).ok_or(FORM)?;
-        let ready = self.ready().get(parts[0]).cloned();
+        let parts = Parts::of(sealed).ok_or(FORM)?;
+        let ready = self.ready().get(parts.header).cloned();
         if let Some(ready) = ready {
-            return Ok((ready.name.clone(), ready.open(parts).ok_or(BROKEN)?));
+            return Ok((ready.name.clone(), ready.open(&parts).ok_or(BROKEN)?));
         }
-        let named = named(parts).ok_or(FORM)?;
+        let named = parts.named().ok_or(FORM)?;
         let key = self.key(&named.charge_point, named.epoch).filter(|key| key.name == named);
         let cipher =
             key.and_then(|key| key.cipher()).ok_or("it is sealed with a key that this central never gave")?;
-        let ready = ReadyKey { name: named.clone(), cipher };
-        let plain = ready.open(parts).ok_or(BROKEN)?;
         // Only under the header that evmesh itself writes: a key has one place, however else its owner may write it.
-        if named.header().is_some_and(|header| header.as_bytes() == parts[0]) {
+        let is_own = named.header().is_some_and(|header| header.as_bytes() == parts.header);
+        let ready = Arc::new(ReadyKey { name: Arc::new(named), cipher });
+        let plain = ready.open(&parts).ok_or(BROKEN)?;
+        if is_own {
             let mut all = self.ready();
             if all.len() >= READY {
                 all.clear(); // those that are still used come back with their next message
             }
-            all.insert(parts[0].to_vec(), Arc::new(ready));
+            all.insert(parts.header.to_vec(), ready.clone());
         }
-        Ok((named, plain))
+        Ok((ready.name.clone(), plain))
     }
 
     fn ready(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<ReadyKey>>> {
@@ -144,22 +148,20 @@ impl SealingSecret {
 
 /// A key that opens, and needs nothing reckoned for that any more.
 struct ReadyKey {
-    name: KeyName,
+    name: Arc<KeyName>,
     cipher: LessSafeKey,
 }
 
 impl ReadyKey {
-    fn open(&self, [header, encrypted_key, nonce, text, tag]: Parts<'_>) -> Option<Vec<u8>> {
-        let mut bytes = [0; NONCE_LEN];
-        let whole = BASE64.decode_slice(nonce, &mut bytes).ok()? == NONCE_LEN && encrypted_key.is_empty();
-        let mut all = Vec::with_capacity(text.len() + tag.len());
-        BASE64.decode_vec(text, &mut all).ok()?;
+    fn open(&self, parts: &Parts<'_>) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        BASE64.decode_slice(parts.nonce, &mut nonce).ok()?;
+        let mut all = Vec::with_capacity(parts.text.len() + TAG_BYTES);
+        BASE64.decode_vec(parts.text, &mut all).ok()?;
         let text = all.len();
-        BASE64.decode_vec(tag, &mut all).ok()?;
-        if !whole || all.len() != text + TAG_BYTES {
-            return None;
-        }
-        self.cipher.open_in_place(Nonce::assume_unique_for_key(bytes), Aad::from(header), &mut all).ok()?;
+        BASE64.decode_vec(parts.tag, &mut all).ok()?;
+        let header = Aad::from(parts.header);
+        self.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), header, &mut all).ok()?;
         all.truncate(text);
         Some(all)
     }
@@ -230,19 +232,30 @@ pub fn is_sealed(message: &[u8]) -> bool {
     message.starts_with(BEGINS)
 }
 
-type Parts<'a> = [&'a [u8]; 5];
-
-fn parts(sealed: &[u8]) -> Option<Parts<'_>> {
-    let mut parts = sealed.split(|byte| *byte == b'.');
-    let all = [parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?];
-    parts.next().is_none().then_some(all)
+/// `HEADER..NONCE.TEXT.TAG`, each in base64; between the two dots would be a key that is encrypted itself.
+struct Parts<'a> {
+    header: &'a [u8],
+    nonce: &'a [u8],
+    text: &'a [u8],
+    tag: &'a [u8],
 }
 
-/// The key that a sealed message says it was sealed with.
-fn named([header, encrypted_key, ..]: Parts<'_>) -> Option<KeyName> {
-    let Header { alg, enc, kid } = serde_json::from_slice(&BASE64.decode(header).ok()?).ok()?;
-    let own = alg == "dir" && enc == "A256GCM" && encrypted_key.is_empty();
-    own.then(|| kid.parse().ok())?
+impl<'a> Parts<'a> {
+    /// The lengths of all but the header and the text are known: the text, which is long, is not looked through.
+    fn of(sealed: &'a [u8]) -> Option<Self> {
+        let header = sealed.split(|byte| *byte == b'.').next()?;
+        let rest = sealed[header.len()..].strip_prefix(b"..")?;
+        let (nonce, rest) = rest.split_at_checked(NONCE_LETTERS)?;
+        let rest = rest.strip_prefix(b".")?;
+        let (text, tag) = rest.split_at_checked(rest.len().checked_sub(TAG_LETTERS)?)?;
+        Some(Self { header, nonce, text: text.strip_suffix(b".")?, tag })
+    }
+
+    /// The key that it says it was sealed with.
+    fn named(&self) -> Option<KeyName> {
+        let Header { alg, enc, kid } = serde_json::from_slice(&BASE64.decode(self.header).ok()?).ok()?;
+        (alg == "dir" && enc == "A256GCM").then(|| kid.parse().ok())?
+    }
 }
 
 #[cfg(test)]
@@ -262,7 +275,7 @@ mod tests {
         let (own, plain) = (key("MAD-01", 4), b"{\"type\":\"CONSUMO\",\"user_id\":\"ana\"}");
         let sealed = own.seal(plain).unwrap();
         assert!(is_sealed(&sealed) && !is_sealed(plain));
-        assert_eq!(secret().open(&sealed), Ok((own.name.clone(), plain.to_vec())));
+        assert_eq!(secret().open(&sealed), Ok((own.name.clone().into(), plain.to_vec())));
         assert_ne!(own.seal(plain).unwrap(), sealed, "no nonce is used twice");
         assert!(!String::from_utf8(sealed.clone()).unwrap().contains("ana"));
         assert!(own.name.to_string().starts_with("MAD-01/4/"));
@@ -286,7 +299,7 @@ mod tests {
     #[test]
     fn what_another_library_sealed_is_opened() {
         let (name, plain) = secret().open(ANOTHERS.concat().as_bytes()).unwrap();
-        assert_eq!(name, key("MAD-01", 4).name);
+        assert_eq!(*name, key("MAD-01", 4).name);
         assert_eq!(plain, br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3}"#);
     }
 
@@ -302,7 +315,7 @@ mod tests {
             let [nonce, text, tag] =
                 [&[1; NONCE_LEN][..], &text, tag.as_ref()].map(|part| BASE64.encode(part));
             let sealed = format!("{header}..{nonce}.{text}.{tag}");
-            assert_eq!(opens.open(sealed.as_bytes()), Ok((key.name.clone(), b"{}".to_vec())));
+            assert_eq!(opens.open(sealed.as_bytes()), Ok((key.name.clone().into(), b"{}".to_vec())));
             opens.open(&key.seal(b"{}").unwrap()).unwrap();
         }
         assert_eq!(opens.ready().len(), 1);

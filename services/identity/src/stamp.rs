@@ -3,7 +3,7 @@
 use rustls::pki_types::UnixTime;
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::SystemTime};
 
-/// Which file it is, when it was last written, and how long it is.
+/// Which file or folder it is, when it was last written, and how long it is.
 pub(crate) type Stamp = (u64, SystemTime, u64);
 
 /// `None` where it is not there.

@@ -14,6 +14,7 @@ use super::{
     bearer::Bearers,
     caller::Caller,
     error_details::Failure,
+    refusal::Told,
 };
 use domain::Wall;
 use http::HeaderMap;
@@ -56,17 +57,18 @@ struct All {
     untaken: AtomicUsize,
     next: AtomicU64,
     open: Mutex<HashMap<u64, Weak<Inner>>>,
+    told: Told,
 }
 
 impl Connections {
     /// At most so many, and never more than nine tenths of what this process may open besides what it has: the rest is
-    /// for the calls that it makes itself, and for its broker.
-    pub(super) fn new(most: usize) -> Self {
+    /// for the calls that it makes itself, and for its broker. Of certificates that are refused is `told`.
+    pub(super) fn new(most: usize, told: Told) -> Self {
         let has = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let files = rlimit::Resource::NOFILE.get_soft().map_or(usize::MAX, |files| {
             usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(has) / 10 * 9
         });
-        Self(Arc::new(All { most: most.min(files), ..All::default() }))
+        Self(Arc::new(All { most: most.min(files), told, ..All::default() }))
     }
 
     /// A connection that was accepted. Where there are too many, the one that has been longest without a call goes: of
@@ -204,11 +206,14 @@ impl Account {
         }
     }
 
-    /// Its caller could not show who it is.
-    pub(super) fn refused(&self, why: &'static str, error: &io::Error) {
+    /// Its caller could not show who it is; `by_certificate`: it tried.
+    pub(super) fn refused(&self, why: &'static str, by_certificate: bool, error: &io::Error) {
         let caller = self.0.caller.map(|caller| caller.to_string());
         tracing::info!(caller, why, %error, "a connection is refused: its caller could not show who it is");
         metrics::counter!("evmesh_server_handshakes_refused_total", "why" => why).increment(1);
+        if by_certificate {
+            self.0.all.told.unconnected(self.0.caller, why);
+        }
     }
 
     /// A call came on it.

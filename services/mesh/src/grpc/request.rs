@@ -71,13 +71,13 @@ impl http_body::Body for Whole {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::Connections;
+    use super::super::{connection::Connections, refusal::Told};
     use futures_util::FutureExt as _;
 
     #[test]
     fn of_too_many_calls_half_sent_the_connection_that_holds_most_is_closed() {
         const MOST: usize = 8_192;
-        let connections = Connections::new(100);
+        let connections = Connections::new(100, Told::default());
         let (most, less) = (connections.account(None), connections.account(None));
         drop((0..MOST).map(|_| less.unsent()).collect::<Vec<_>>()); // of what is gone nothing counts
         let mut one = less.unsent();

@@ -72,7 +72,8 @@ impl GrpcServer {
         self
     }
 
-    /// Has each call told of that is refused for who made it: on the call's own task, which must not wait.
+    /// Has each call told of that is refused for who made it, and each connection whose certificate is: on its own task,
+    /// which must not wait.
     pub fn tell_refusals(self, whom: impl Fn(Refusal) + Send + Sync + 'static) -> Self {
         Self { told: Told::to(whom), ..self }
     }
@@ -93,7 +94,7 @@ impl GrpcServer {
         let (stopping, overdue) = (Shutdown::new(), Shutdown::new());
         let (reporter, names) = (self.reporter.clone(), self.names.clone());
         let drain_timeout = self.options.drain_timeout;
-        let connections = Connections::new(self.options.max_connections);
+        let connections = Connections::new(self.options.max_connections, self.told.clone());
         let stack = self.stack(stopping.clone(), overdue.clone());
         if shutdown.is_started() {
             return Ok(());

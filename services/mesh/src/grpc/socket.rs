@@ -116,7 +116,8 @@ impl Socket {
                     self.state = State::Open(Wire::Secured(Box::new(TlsStream::from(stream))));
                 }
                 Err(error) => {
-                    self.account.refused(why(&error), &error);
+                    let (why, by_certificate) = why(&error);
+                    self.account.refused(why, by_certificate, &error);
                     return Poll::Ready(Err(error));
                 }
             }
@@ -133,10 +134,10 @@ fn of_caller(connection: &ServerConnection) -> Option<Certified> {
     Certified::read(connection.peer_certificates()?.first()?).ok() // it was read once, to be accepted
 }
 
-/// Why a handshake failed, as metrics count it.
-fn why(error: &io::Error) -> &'static str {
-    match error.get_ref().and_then(|cause| cause.downcast_ref::<TlsError>()) {
-        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => "plain_text",
+/// Why a handshake failed, as metrics count it; and whether a certificate was shown, which is refused.
+fn why(error: &io::Error) -> (&'static str, bool) {
+    let why = match error.get_ref().and_then(|cause| cause.downcast_ref::<TlsError>()) {
+        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => return ("plain_text", false),
         Some(TlsError::InvalidCertificate(why)) => match why {
             CertificateError::UnknownIssuer => "unknown_authority",
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
@@ -144,8 +145,9 @@ fn why(error: &io::Error) -> &'static str {
             CertificateError::Other(_) => "misnamed",
             _ => "invalid",
         },
-        _ => "handshake",
-    }
+        _ => return ("handshake", false),
+    };
+    (why, true)
 }
 
 impl Connected for Socket {

@@ -8,8 +8,8 @@ use evmesh_proto::chargepoint::{
 use mesh::{
     Shutdown,
     grpc::{
-        Deadline, Expected, Failure, GrpcServer, Listener, Peer, Peers, REQUEST_CODING, Security, ServeError,
-        ServerOptions, Stack, StreamShare,
+        Deadline, Expected, Failure, GrpcServer, Listener, Peer, Peers, REQUEST_CODING, Refusal, Security,
+        ServeError, ServerOptions, Stack, StreamShare,
     },
     trace,
 };
@@ -17,7 +17,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -34,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) failures: AtomicU64,
     /// `held` waits for it.
     pub(crate) release: Notify,
+    /// Of calls and connections that were refused for who made them: the path, and why.
+    pub(crate) refused: Mutex<Vec<(&'static str, String)>>,
 }
 
 /// The service itself.
@@ -122,7 +124,9 @@ pub(crate) async fn start_with(address: SocketAddr, options: ServerOptions, secu
     let service = ChargePointServiceServer::new(Service(fake.clone()))
         .max_decoding_message_size(options.max_message_bytes)
         .accept_compressed(REQUEST_CODING);
-    let server = GrpcServer::new(&options).add_service(service);
+    let told = fake.clone();
+    let told = move |refusal: Refusal| told.refused.lock().unwrap().push((refusal.path, refusal.reason));
+    let server = GrpcServer::new(&options).tell_refusals(told).add_service(service);
     let shutdown = Shutdown::new();
     let served = tokio::spawn(server.serve(listener, shutdown.clone()));
     Running { fake, address, shutdown, served }

@@ -94,6 +94,7 @@ async fn whoever_is_nobody_of_the_network_gets_no_connection_and_the_log_says_wh
         (made(&identities, &[]), "misnamed"),
         (strangers::self_signed(&["spiffe://madrid.example/admin/a"]), "unknown_authority"),
     ];
+    let told = strangers.each_ref().map(|(_, why)| ("/connect", why.to_uppercase()));
     for (shown, why) in strangers {
         let channel = by_host(&identities, central.address, Some(shown)).await;
         let refused = match channel {
@@ -109,6 +110,11 @@ async fn whoever_is_nobody_of_the_network_gets_no_connection_and_the_log_says_wh
     call(&Security::Loopback, central.address).await.unwrap_err();
     heard(&ring, "plain_text").await;
     assert_eq!(central.fake.calls.load(SeqCst), 0);
+    assert_eq!(
+        *central.fake.refused.lock().unwrap(),
+        told,
+        "and who showed no certificate is nobody to tell of"
+    );
 }
 
 async fn heard(ring: &LogRing, why: &str) {

@@ -9,8 +9,8 @@ use mesh::{
     grpc::{CALL_TIMEOUT, Expected, IdentityError, Peers, Security, ServerOptions, TokenOptions, reason},
     observability::LogRing,
 };
-use std::{fs, time::Duration};
-use testing::{Identities, of_folder};
+use std::{fs, path::Path, time::Duration};
+use testing::{Identities, eventually, of_folder};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -160,6 +160,26 @@ async fn a_stream_ends_with_its_token_and_the_next_call_is_by_the_newer_one() {
     assert_eq!(reason(&refused).unwrap(), "BEARER_EXPIRED", "a client stays who it is");
     identities.token_folder(DRIVER, &token(&identities));
     health.watch(watch()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_written_in_place_counts_too() {
+    let identities = Identities::new("madrid.example");
+    let central = central(&identities).await;
+    let folder = identities.token_folder(DRIVER, &identities.token_since(DRIVER, ago(120 * MINUTE)));
+    let health = HealthClient::new(peer(&of_folder(folder.clone()), central.address));
+    let watch = async || health.clone().watch(HealthCheckRequest::default()).await;
+    let settled = async || watch().await.err().filter(|_| is_of_an_earlier_second(&folder));
+    let refused =
+        eventually("the folder has not changed for a second", Duration::from_secs(10), settled).await;
+    assert_eq!(reason(&refused).unwrap(), "BEARER_EXPIRED");
+    fs::write(folder.join("token"), token(&identities)).unwrap();
+    eventually("the newer one counts", Duration::from_secs(10), async || watch().await.ok()).await;
+}
+
+fn is_of_an_earlier_second(folder: &Path) -> bool {
+    let changed = fs::metadata(folder).unwrap().modified().unwrap();
+    changed.elapsed().is_ok_and(|age| age > Duration::from_secs(1))
 }
 
 #[tokio::test]

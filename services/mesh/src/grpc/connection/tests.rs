@@ -14,7 +14,7 @@ fn a_connection_has_its_share_and_more_but_not_the_last_places() {
 
 #[test]
 fn at_the_bound_for_all_the_one_that_holds_most_is_closed() {
-    let connections = Connections::new(100);
+    let connections = Connections::new(100, Told::default());
     let (most, less) = (connections.account(None), connections.account(None));
     let (_most, _less) = (most.charge(UNTAKEN_BY_ALL / 2 + 1), less.charge(UNTAKEN_BY_ALL / 2 - 1));
     assert!(!most.0.closed.is_cancelled());
@@ -24,7 +24,7 @@ fn at_the_bound_for_all_the_one_that_holds_most_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn of_too_many_the_one_longest_without_a_call_goes() {
-    let connections = Connections::new(2);
+    let connections = Connections::new(2, Told::default());
     let (first, second) = (connections.account(None), connections.account(None));
     tokio::time::advance(Duration::from_secs(1)).await;
     first.called();
@@ -41,7 +41,7 @@ async fn of_too_many_the_one_longest_without_a_call_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn who_never_called_goes_first_and_who_has_a_stream_open_last() {
-    let connections = Connections::new(3);
+    let connections = Connections::new(3, Told::default());
     let mut all: Vec<_> = (0..3).map(|_| connections.account(None)).collect();
     let [monitor, idle, _silent] = &all[..] else { panic!() };
     monitor.called();
@@ -71,7 +71,7 @@ async fn who_never_called_goes_first_and_who_has_a_stream_open_last() {
 
 #[test]
 fn what_was_taken_counts_no_more() {
-    let connections = Connections::new(100);
+    let connections = Connections::new(100, Told::default());
     let account = connections.account(None);
     let (untaken, cx) = (account.charge(UNTAKEN_STREAMS), Context::from_waker(Waker::noop()));
     assert!(account.takes_nothing() && account.poll_room(&cx).is_pending());

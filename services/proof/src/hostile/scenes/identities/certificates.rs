@@ -18,7 +18,7 @@ use evmesh_proto::{
 };
 use identity::{Authority, Expected, Kind, LEEWAY};
 use mesh::grpc::{CALL_TIMEOUT, Peers};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use testing::strangers::{Shown, self_signed, signed_by};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
         ("with a name of the web", by(&["https://madrid.example/admin/eve"]), "misnamed"),
         ("without a name", by(&[]), "misnamed"),
     ];
-    let count = strangers.len();
+    let (count, mut rows) = (strangers.len(), BTreeMap::new());
     for (what, shown, reason) in strangers {
         let label = format!("why=\"{reason}\"");
         let before = network.metric(HANDSHAKES, &label).await?;
@@ -63,6 +63,8 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
         ensure!(!said.contains(NAME), "a stranger hears of the network: {said}");
         network.counts(HANDSHAKES, &label, before + 1).await.with_context(|| what.to_owned())?;
         network.is_logged(&format!("why=\"{reason}\"")).await?;
+        *rows.entry(reason).or_insert(0) += 1;
+        network.is_written("", &reason.to_uppercase(), rows[reason]).await?;
     }
 
     let before = network.metric(REFUSED, "why=\"expired\"").await?;
@@ -82,7 +84,7 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
     let early = network.shows(Some(early), None).await?;
     call(early, None).await.context("a clock that is five minutes ahead is not borne with")?;
     Ok(format!(
-        "{count} certificates got no connection, each counted and logged with its reason; one had expired, and was told \
+        "{count} certificates got no connection, each counted, logged and in the audit with its reason; one had expired, and was told \
          to renew; one of a clock that is {} s ahead was taken",
         LEEWAY.as_secs()
     ))
