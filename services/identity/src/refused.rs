@@ -3,8 +3,8 @@
 use crate::sha256;
 use domain::Wall;
 
-/// Of certificates, each with its end: the SHA-256 of `SERIAL MILLISECONDS`, all of them put together by exclusive or. So
-/// it is quickly reckoned of a few more, or a few less, in any order.
+/// Of certificates, each with its end: the SHA-256 of `SERIAL MILLISECONDS`, all of them put together by exclusive or.
+/// So it is quickly reckoned of a few more, or a few less, in any order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct RefusedDigest([u8; 32]);
 

@@ -123,8 +123,7 @@ impl Response {
     }
 
     /// Nothing of it is believed before it is what the contract says, and no session that central does not know
-    /// without its own signature for this very charge point. It has heard what it was told with the call, as if that was
-    /// nothing.
+    /// without its own signature for this very charge point. Whether it has heard what it was told is not looked at.
     pub fn read(self, keys: &Keys, charge_point: &ChargePointId) -> Result<EngineAnswer, InvalidField> {
         answer::read(self.outcome, self.state, keys, charge_point)
     }

@@ -53,7 +53,7 @@ impl Writer {
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// May the engine of a charge point that is cut off be called? Its own certificate was not revoked: its monitor's was.
+    /// May the engine of a charge point that is cut off be called? Not its certificate was revoked then: its monitor's.
     pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
         let [engine, _] = roles_of(id);
         self.revocations.standing(&engine) == Standing::Good

@@ -5,11 +5,10 @@ use crate::Wall;
 
 impl Enrolments {
     /// A certificate that was given out by hand, for this key at these hosts, `made` then; `revoked` says that its copy
-    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news: with it was
-    /// revoked whatever had been given by then. What was
-    /// made before the last revocation is revoked by it, and so is what its key was given since. Of two good ones the
-    /// one that ends later has the name; one that was made after a revocation is an enrolment. Of more than
-    /// [`MAX_CERTIFICATES`] that one goes that runs out first.
+    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news: with it
+    /// was revoked whatever had been given by then. What was made before the last revocation is revoked by it, and
+    /// what its key was given since, too. Of two good ones the one that ends later has the name; one that was made
+    /// after a revocation is an enrolment. Of more than [`MAX_CERTIFICATES`] that one goes that runs out first.
     ///
     /// # Errors
     ///

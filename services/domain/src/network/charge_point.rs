@@ -4,7 +4,7 @@ use super::{
     cooling::Who,
     engine::{CallId, EngineRequest},
     standing::{Revoked, Standing},
-    telling::Untold,
+    untold::Untold,
 };
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::{

@@ -51,6 +51,7 @@ mod telemetry;
 mod telling;
 mod turned_away;
 mod unattested;
+mod untold;
 mod words;
 
 pub use answers::{Answered, Recorded};

@@ -17,7 +17,7 @@ use super::{
         life::{Deadline, Stop},
     },
     standing::{Revoked, Standing},
-    telling::Untold,
+    untold::Untold,
 };
 use crate::ChargePointId;
 

@@ -16,8 +16,8 @@ use super::{
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
-    telling::Untold,
     turned_away::TurnedAway,
+    untold::Untold,
 };
 use crate::{
     ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
