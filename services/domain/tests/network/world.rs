@@ -1,5 +1,6 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
+pub(crate) use crate::values::*;
 use domain::{
     ChargePointId, Context, Deed, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
     network::{
@@ -10,8 +11,6 @@ use domain::{
     },
 };
 use std::collections::BTreeMap;
-
-pub(crate) use crate::values::*;
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
