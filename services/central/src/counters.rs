@@ -72,6 +72,10 @@ const EVENTS: &[(&str, &str)] = &[
         "readings_implausible",
         "INV-10: readings, of engines and on cp_telemetry, above what can have been delivered by then: they move nothing",
     ),
+    (
+        "refusals_unheard",
+        "engines that do not say that they refuse who was revoked: older ones, which do not",
+    ),
     ("registries_heard", "times that the registry was heard, for the first time or again"),
     ("registries_lost", "times that the registry was not heard any more: until it is back, no revocation is"),
     ("registrations", "charge points registered, for the first time or again"),

@@ -32,6 +32,7 @@ pub mod roster;
 mod service;
 pub mod signing;
 pub mod store;
+mod told;
 pub mod writer;
 
 pub use api::view;

@@ -1,7 +1,7 @@
 //! Central's command line and environment.
 
 use domain::network::{Config, RegistrationPolicy};
-use domain::{Energy, Power, Price};
+use domain::{AUDIT_DAYS, Energy, Power, Price};
 use mesh::{
     files::{TextError, read_text},
     flags::{self, in_seconds, positive_seconds},
@@ -207,7 +207,7 @@ pub struct Rules {
     pub max_answers: usize,
 
     /// How long it is kept who did what: the audit (days, 1 to 36500).
-    #[arg(long, env = "EVMESH_CENTRAL_AUDIT_DAYS", value_name = "DAYS", default_value_t = 400,
+    #[arg(long, env = "EVMESH_CENTRAL_AUDIT_DAYS", value_name = "DAYS", default_value_t = AUDIT_DAYS,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub audit_days: u32,
 

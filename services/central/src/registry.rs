@@ -104,11 +104,11 @@ impl Hearing {
                 return Ok(());
             }
             let complete = message.complete;
-            let Some(refusals) = handle.registry_told(news(message, begins)).await else {
+            let Some(to_refuse) = handle.registry_told(news(message, begins)).await else {
                 return Ok(());
             };
-            self.refused.add(refusals.refused);
-            self.refused.remove(&refusals.gone);
+            self.refused.add(to_refuse.refused);
+            self.refused.remove(&to_refuse.gone);
             begins = false;
             if complete && !std::mem::replace(&mut heard, true) {
                 metrics::gauge!("evmesh_central_registry_heard").set(1.0);

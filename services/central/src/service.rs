@@ -218,7 +218,7 @@ pub fn start(
     let runtime = tokio::runtime::Handle::current();
     let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, peers, runtime);
     let running =
-        writer::spawn(writer, outlets, move |call, refused| calls.start(call, refused), (&handle, inboxes))?;
+        writer::spawn(writer, outlets, move |call, told| calls.start(call, told), (&handle, inboxes))?;
     Ok((handle, running))
 }
 

@@ -84,9 +84,18 @@ impl Enrolled {
         self.newest.revoked.is_some()
     }
 
+    /// Every certificate of it that is kept, the newest last.
+    pub fn all(&self) -> impl Iterator<Item = &Certificate> {
+        self.earlier.iter().chain([&self.newest])
+    }
+
+    pub fn certificate(&self, serial: &str) -> Option<&Certificate> {
+        self.all().find(|certificate| certificate.serial == serial)
+    }
+
     /// Every certificate of it that is valid now but for being revoked, the newest last.
     pub fn valid(&self, now: Wall) -> impl Iterator<Item = &Certificate> {
-        self.earlier.iter().chain([&self.newest]).filter(move |certificate| certificate.not_after > now)
+        self.all().filter(move |certificate| certificate.not_after > now)
     }
 
     /// Is there a certificate of it that has to be refused because it was revoked?

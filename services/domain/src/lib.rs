@@ -5,6 +5,7 @@
 
 pub mod cards;
 pub mod context;
+mod deed;
 pub mod energy;
 pub mod enrolment;
 pub mod ids;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod watchdog;
 
 pub use context::{Context, Trace};
+pub use deed::{AUDIT_DAYS, AUDIT_KEPT, Came, Deed};
 pub use energy::{Energy, Power};
 pub use ids::{
     CardId, ChargePointId, DriverId, InstanceId, MonitorId, Name, NetworkId, RequestId, SessionId,

@@ -33,6 +33,11 @@ impl Refusals {
         self.0.keys()
     }
 
+    /// Those of them that are refused, or have run out.
+    pub fn held<'a>(&'a self, now: Wall, told: &'a List) -> impl Iterator<Item = &'a (Serial, Wall)> {
+        told.iter().filter(move |(serial, ends)| *ends <= now || self.0.get(serial) == Some(ends))
+    }
+
     /// Takes what is told, of which nothing is taken back by not being told again; lets go what has run out.
     pub fn take(&mut self, now: Wall, told: impl IntoIterator<Item = (Serial, Wall)>) -> Change {
         let known = self.0.clone();
@@ -86,6 +91,10 @@ mod tests {
         let mut held = Refusals::default();
         held.take(Wall(1), many(0));
         let change = held.take(Wall(1), many(2));
+        let told: List = many(0).collect();
+        let kept = |now| held.held(Wall(now), &told).map(|(serial, _)| serial.as_ref()).collect::<Vec<_>>();
+        assert_eq!((kept(1).len(), kept(1)[0]), (MAX_REFUSALS - 2, "2"));
+        assert_eq!(kept(9).len(), MAX_REFUSALS - 1, "the first has run out: nobody can show it");
         assert_eq!((change.gone, held.serials().count()), (vec!["0".into(), "1".into()], MAX_REFUSALS));
         assert_eq!(change.refused.len(), 2);
     }

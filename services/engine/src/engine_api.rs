@@ -3,6 +3,7 @@
 
 use crate::{Point, attend, wire};
 use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
+use identity::RefusedDigest;
 use mesh::{grpc::Actor, trace};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -87,7 +88,9 @@ impl EngineService for EngineApi {
                 self.point.seal.take(self.point.charge_point(), &key)?;
             }
             if !refused.is_empty() {
-                self.point.refuse(refused).await?;
+                let held = self.point.refuse(refused).await?;
+                let held = held.iter().map(|(serial, ends)| (serial.as_ref(), *ends));
+                response.get_mut().refused_digest = RefusedDigest::of(held).as_bytes().to_vec();
             }
         }
         if let Some(state) = &mut response.get_mut().state {

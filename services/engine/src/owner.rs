@@ -2,8 +2,8 @@
 
 use crate::{Error, seal::Seal, storage, telemetry};
 use domain::{
-    ChargePointId, Mono, Now, Trace, Wall,
-    refusals::{Change, Refusals},
+    ChargePointId, Mono, Now, Trace,
+    refusals::{Change, List, Refusals},
     revocations::Serial,
     simulated::{self, Settings},
     supply::{Event, EventKind, Input, View, Write},
@@ -98,13 +98,14 @@ impl Engine {
         })
     }
 
-    /// These certificates are to be refused; who asks, hears once they are.
-    pub(crate) fn refuse(told: Vec<(Serial, Wall)>, reply: oneshot::Sender<Reply<()>>) -> Applied {
-        Box::new(|engine, now, step| {
-            let change = engine.refusals.take(now.wall, told);
+    /// These certificates are to be refused; who asks, hears once they are, and of which it is so.
+    pub(crate) fn refuse(told: List, reply: oneshot::Sender<Reply<List>>) -> Applied {
+        Box::new(move |engine, now, step| {
+            let change = engine.refusals.take(now.wall, told.iter().cloned());
             storage::write_refusals(&mut step.batch, &change);
             step.effects.push(Effect::Refused(change));
-            let answer = Reply { answer: (), view: engine.view() };
+            let held = engine.refusals.held(now.wall, &told).cloned().collect();
+            let answer = Reply { answer: held, view: engine.view() };
             step.effects.push(Effect::Reply(Box::new((reply, answer))));
         })
     }
@@ -327,9 +328,12 @@ mod tests {
     fn what_is_to_be_refused_is_on_disk_before_it_is_refused_and_before_the_answer() {
         let mut owner = open(MemoryStore::new());
         let told = |ends: i64| vec![("a".into(), Wall(ends))];
-        let (reply, _answer) = oneshot::channel();
-        let effects = owner.step(at(1), [Engine::refuse(told(5), reply)]).unwrap();
+        let (reply, mut answer) = oneshot::channel();
+        let mut effects = owner.step(at(1), [Engine::refuse(told(5), reply)]).unwrap();
         assert!(matches!(&effects[..], [Effect::Refused(_), Effect::Reply(_)]), "{effects:?}");
+        let Some(Effect::Reply(reply)) = effects.pop() else { panic!("no answer") };
+        reply.send();
+        assert_eq!(answer.try_recv().unwrap().answer, told(5));
         let refused = |owner: &Owner<Engine, MemoryStore>| owner.rules.refused().collect::<Vec<_>>();
         let back = open(owner.store.clone());
         assert_eq!((refused(&owner), refused(&back)), (vec!["a".into()], vec!["a".into()]));

@@ -6,8 +6,8 @@ use crate::{
     seal::Seal,
 };
 use domain::{
-    ChargePointId, Wall,
-    revocations::Serial,
+    ChargePointId,
+    refusals::List,
     supply::{Act, Happened, Input, Obstacle, Refusal, View},
 };
 use mesh::{
@@ -59,11 +59,11 @@ impl Point {
         answer.await.map_err(|_| stopping())
     }
 
-    /// These certificates are refused when this returns, and after a restart.
-    pub(crate) async fn refuse(&self, told: Vec<(Serial, Wall)>) -> Result<(), Failure> {
+    /// Those of these certificates that are refused when this returns, and after a restart; or have run out.
+    pub(crate) async fn refuse(&self, told: List) -> Result<List, Failure> {
         let (reply, answer) = oneshot::channel();
         self.give(Engine::refuse(told, reply))?;
-        answer.await.map(drop).map_err(|_| stopping())
+        answer.await.map(|reply| reply.answer).map_err(|_| stopping())
     }
 
     fn give(&self, input: Applied) -> Result<(), Failure> {

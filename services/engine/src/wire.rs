@@ -6,8 +6,8 @@ use crate::{
     owner::Reply,
 };
 use domain::{
-    Signature, SupplyState, Trace, Wall,
-    refusals::MAX_REFUSALS,
+    Signature, SupplyState, Trace,
+    refusals::{List, MAX_REFUSALS},
     revocations::Serial,
     supply::{
         Addressee, Authorization, Call, CallResult, Input, MAX_UNSETTLED, Ping, Revoke, RevokeOutcome,
@@ -114,7 +114,7 @@ impl Request for proto::GetEngineStateRequest {
 
     fn response(reply: Reply<CallResult>) -> Self::Response {
         let (result, state) = answered(&reply);
-        Self::Response { result, state }
+        Self::Response { result, state, refused_digest: Vec::new() }
     }
 }
 
@@ -144,7 +144,7 @@ impl Request for proto::ConfirmSettledRequest {
 }
 
 /// Which certificates are to be refused, and their ends.
-pub(crate) fn refused(all: &[proto::RefusedCertificate]) -> Result<Vec<(Serial, Wall)>, Failure> {
+pub(crate) fn refused(all: &[proto::RefusedCertificate]) -> Result<List, Failure> {
     const FIELD: &str = "refused_certificates";
     if all.len() > MAX_REFUSALS {
         return Err(Failure::invalid(FIELD, format!("must be at most {MAX_REFUSALS}")));
@@ -207,6 +207,7 @@ fn number(number: u64) -> Result<u64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Wall;
 
     #[test]
     fn what_is_to_be_refused_is_looked_at() {

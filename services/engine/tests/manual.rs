@@ -21,16 +21,16 @@ use evmesh_proto::{
 use mesh::{
     Shutdown,
     grpc::{
-        Address, CALL_TIMEOUT, Expected, Failure, GrpcServer, Listener, Peers, Security, ServerOptions,
-        reason,
+        Address, CALL_TIMEOUT, Expected, Failure, GrpcServer, Listener, Peers, Security, ServeError,
+        ServerOptions, reason,
     },
 };
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
-use tempfile::tempdir;
-use tokio::sync::watch;
+use tempfile::{TempDir, tempdir};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_stream::Empty;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
@@ -91,6 +91,32 @@ impl ChargePointService for Central {
     }
 }
 
+/// An engine, and the central that it asks.
+struct Begun {
+    engine: Engine,
+    asked: Arc<Mutex<Vec<RequestManualSupplyRequest>>>,
+    stop: Shutdown,
+    serving: JoinHandle<Result<(), ServeError>>,
+    _folder: TempDir,
+}
+
+impl Begun {
+    async fn new() -> Self {
+        let folder = tempdir().unwrap();
+        let (known, engine_address) = watch::channel(None);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let listener = Listener::bind(([127, 0, 0, 1], 0), "central", &Security::default()).await.unwrap();
+        let central = Address::from(listener.local_addr());
+        let stop = Shutdown::new();
+        let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });
+        let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
+        let serving = tokio::spawn(server.serve(listener, stop.clone()));
+        let engine = Engine::start(Options { central, ..options(folder.path(), no_kafka()) }).await;
+        known.send_replace(Some(Address::from(engine.address)));
+        Self { engine, asked, stop, serving, _folder: folder }
+    }
+}
+
 /// What central asks of the engine, for a request for a supply there.
 fn authorization(instance: &str, driver: &str, manual: Option<&str>) -> AuthorizeSupplyRequest {
     AuthorizeSupplyRequest {
@@ -115,18 +141,7 @@ fn start(driver: &str) -> StartManualSupplyRequest {
 
 #[tokio::test]
 async fn central_decides_and_calls_back() {
-    let folder = tempdir().unwrap();
-    let (known, engine_address) = watch::channel(None);
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener::bind(([127, 0, 0, 1], 0), "central", &Security::default()).await.unwrap();
-    let central = Address::from(listener.local_addr());
-    let stop = Shutdown::new();
-    let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });
-    let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
-    let serving = tokio::spawn(server.serve(listener, stop.clone()));
-
-    let engine = Engine::start(Options { central, ..options(folder.path(), no_kafka()) }).await;
-    known.send_replace(Some(Address::from(engine.address)));
+    let Begun { engine, asked, stop, serving, _folder } = Begun::new().await;
     let refused = engine.panel().start_manual_supply(start("")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_deref()), (Code::FailedPrecondition, Some("UNATTENDED")));
     assert!(asked.lock().unwrap().is_empty(), "central is not even asked");
@@ -176,18 +191,7 @@ async fn central_decides_and_calls_back() {
 
 #[tokio::test]
 async fn a_card_is_passed_on_and_central_says_whose_it_is() {
-    let folder = tempdir().unwrap();
-    let (known, engine_address) = watch::channel(None);
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener::bind(([127, 0, 0, 1], 0), "central", &Security::default()).await.unwrap();
-    let central = Address::from(listener.local_addr());
-    let stop = Shutdown::new();
-    let service = ChargePointServiceServer::new(Central { engine: engine_address, asked: asked.clone() });
-    let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
-    let serving = tokio::spawn(server.serve(listener, stop.clone()));
-
-    let engine = Engine::start(Options { central, ..options(folder.path(), no_kafka()) }).await;
-    known.send_replace(Some(Address::from(engine.address)));
+    let Begun { engine, asked, stop, serving, _folder } = Begun::new().await;
     let _monitor = engine.attended(1).await;
     let granted = engine.panel().start_manual_supply(show("04:a1:b2:c3")).await.unwrap().into_inner();
     assert_eq!(granted.panel.unwrap().current.unwrap().driver_id, "ana");

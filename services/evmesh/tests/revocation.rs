@@ -264,11 +264,11 @@ async fn an_engine_refuses_an_operator_within_two_seconds_and_after_its_restart(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_refuses_a_monitor_that_is_revoked() {
+async fn an_engine_refuses_a_monitor_that_is_revoked_and_hears_of_others_after_that() {
     let network = Network::begun();
     let _registry = network.registry();
-    let _central = network.central(true);
-    let (_engine, _monitor, at) = network.whole_charge_point();
+    let central = network.central(true);
+    let (mut engine, _monitor, at) = network.whole_charge_point();
     let of_monitor = network.engine(&network.path("monitor"), &at);
     let attends = async || {
         let pings = tokio_stream::pending::<AttendRequest>();
@@ -277,4 +277,16 @@ async fn an_engine_refuses_a_monitor_that_is_revoked() {
     attends().await.unwrap();
     network.ask(&["revoke", "charge-point/MAD-01/monitor", "--now"]);
     is_revoked(&refused_soon(attends).await);
+
+    // From here on it is called for nothing else; and it is away when somebody else is revoked.
+    let eva = network.enrol("operator/eva", "eva");
+    panel(&network.engine(&eva, &at)).await.unwrap();
+    engine.kill();
+    network.ask(&["revoke", "operator/eva"]);
+    central.line(&["operator/eva is revoked"], WITHIN);
+    let data = network.path("engine-data");
+    let _engine = network.started("engine", &["--listen", &at, "--data", &data]);
+    let revoked = |refused: &Status| reason(refused).as_deref() == Some("IDENTITY_REVOKED");
+    let hears = async || panel(&network.engine(&eva, &at)).await.err().filter(revoked);
+    testing::eventually("it is told again", PATIENCE, hears).await;
 }

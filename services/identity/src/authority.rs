@@ -292,15 +292,26 @@ pub struct GivenOut {
     pub key: Vec<u8>,
     /// Where it is found, beside the loopback.
     pub hosts: Vec<String>,
+    /// When it was made; a whole second, and not after the true moment.
+    pub made: Wall,
 }
 
-/// What the first certificate of a PEM text says. Whether anybody vouches for it is not looked at.
-pub fn given_out(certificate_pem: &str) -> Option<GivenOut> {
+/// What the first certificate of a PEM text says, if one of these authorities signed it.
+pub fn given_out(certificate_pem: &str, authorities_pem: &str) -> Option<GivenOut> {
     let pem = Pem::iter_from_buffer(certificate_pem.as_bytes()).next()?.ok()?;
     let certified = Certified::read(&pem.contents).ok()?;
     let certificate = pem.parse_x509().ok()?;
-    let key = certificate.public_key().subject_public_key.data.to_vec();
-    Some(GivenOut { certified, key, hosts: hosts_in(&certificate) })
+    let signed = |authority: Result<Pem, _>| {
+        authority.is_ok_and(|authority: Pem| {
+            let authority = authority.parse_x509();
+            authority.is_ok_and(|by| certificate.verify_signature(Some(by.public_key())).is_ok())
+        })
+    };
+    Pem::iter_from_buffer(authorities_pem.as_bytes()).any(signed).then(|| {
+        let key = certificate.public_key().subject_public_key.data.to_vec();
+        let made = Wall(certificate.validity().not_before.timestamp().saturating_mul(1000)) + LEEWAY;
+        GivenOut { certified, key, hosts: hosts_in(&certificate), made }
+    })
 }
 
 /// Does the first certificate of a PEM text belong to this request's key?

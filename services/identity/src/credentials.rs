@@ -129,8 +129,8 @@ impl Credentials {
         self.newest().own.clone()
     }
 
-    /// By what it shows that now. Each call asks: a file that was put there by a rename counts at once, and one that was
-    /// written in place within a second.
+    /// By what it shows that now. Each call asks: a file that was put there by a rename counts at once, and one that
+    /// was written in place within a second.
     pub fn shows(&self) -> Shows {
         let now = looked(&self.0.folder);
         let newest = self.lock();

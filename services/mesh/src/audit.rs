@@ -6,14 +6,15 @@
 //! reports of health, and what rules do by themselves.
 
 mod list;
+mod untold;
 mod verify;
 
 pub use list::{Entry, Filter, MAX_BYTES, Part, read, signed};
+pub use untold::Untold;
 pub use verify::{Fits, Misfit, Verifier};
 
 use crate::store::{Batch, Store, StoreError};
-use domain::network::{Came, Deed};
-use domain::{Mono, Now, Wall};
+use domain::{Came, Deed, Mono, Now, Wall};
 use evmesh_proto::store::{StoredAudit, StoredAuditEntry};
 use prost::Message as _;
 use std::time::Duration;

@@ -2,14 +2,15 @@
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
-//! would; `identity` measures what identities cost. Each looks for the opposite of what is promised, counts what it
-//! exercised, and exits 0 only if nothing was found.
+//! would; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite
+//! of what is promised, counts what it exercised, and exits 0 only if nothing was found.
 
 mod faults;
-mod figures;
 mod hostile;
+mod identity;
 mod process;
 mod simulate;
+mod stand_in;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ enum Command {
     /// Strangers' malice against real processes, a scene each, beside honest people who must not notice
     Hostile(hostile::Options),
     /// What identities cost: connections, calls, charges, sealing, the audit; enrolments, a rotation under load
-    Identity(figures::Options),
+    Identity(identity::Options),
     /// Bad input by the million for every decoder
     Bytes(proof::bytes::Options),
 }
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Hostile(options) => hostile::run(&options),
-        Command::Identity(options) => figures::run(&options),
+        Command::Identity(options) => identity::run(&options),
         Command::Bytes(options) => proof::bytes::run(&options),
     };
     match outcome {

@@ -4,11 +4,18 @@ use anyhow::Context as _;
 use std::{
     fs::{File, OpenOptions},
     io::Write as _,
+    net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Mutex, MutexGuard},
+    time::{Instant, sleep},
+};
 
 /// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it
 /// went.
@@ -40,10 +47,42 @@ impl Drop for Group {
     }
 }
 
+/// The executable of this name, or the one beside this one.
+pub(crate) fn executable(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let evmesh = match named {
+        Some(evmesh) => evmesh.to_owned(),
+        None => std::env::current_exe()?.with_file_name("evmesh"),
+    };
+    anyhow::ensure!(
+        evmesh.exists(),
+        "{} is not there: build it with 'cargo build --release -p evmesh', or name it with --evmesh",
+        evmesh.display()
+    );
+    Ok(evmesh)
+}
+
+/// A program with its arguments, as a member of a group; where it writes, on stdout and on stderr.
+pub(crate) fn spawned(
+    (program, arguments): (&Path, &[String]),
+    [stdout, stderr]: [File; 2],
+    group: i32,
+) -> anyhow::Result<Child> {
+    testing::process::command(program)
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(group)
+        .spawn()
+        .with_context(|| format!("{} cannot be started", program.display()))
+}
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Central,
+    Registry,
     Broker,
     Engine,
     Monitor,
@@ -51,12 +90,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
+    /// What `faults` kills and freezes: its network has no registry.
+    pub(crate) const DISTURBED: [Self; 5] =
         [Self::Central, Self::Broker, Self::Engine, Self::Monitor, Self::Driver];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Central => "central",
+            Self::Registry => "registry",
             Self::Broker => "broker",
             Self::Engine => "engine",
             Self::Monitor => "monitor",
@@ -133,18 +174,11 @@ impl Slot {
         writeln!(log, "--- life {} at {}", life.count, clock(mesh::now().wall.0))?;
         let output = match self.kind {
             Kind::Driver => File::create(self.output(life.count))?,
-            Kind::Central | Kind::Broker | Kind::Engine | Kind::Monitor => log.try_clone()?,
+            Kind::Central | Kind::Registry | Kind::Broker | Kind::Engine | Kind::Monitor => {
+                log.try_clone()?
+            }
         };
-        let child = testing::process::command(&self.program)
-            .args(&self.arguments)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(log)
-            .process_group(self.group)
-            .spawn()
-            .with_context(|| format!("{} cannot be started", self.program.display()))?;
-        life.child = Some(child);
+        life.child = Some(spawned((&self.program, &self.arguments), [output, log], self.group)?);
         Ok(())
     }
 
@@ -172,6 +206,41 @@ impl Slot {
         life.child = None;
         Some(status)
     }
+}
+
+/// Looks until there is something: for so long, with such a pause between two looks.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    (within, pause): (Duration, Duration),
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> anyhow::Result<T> {
+    let until = Instant::now() + within;
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        anyhow::ensure!(Instant::now() < until, "not within {within:?}: {what}");
+        sleep(pause).await;
+    }
+}
+
+/// The page of metrics that a process has there.
+pub(crate) async fn metrics(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await?;
+    Ok(page)
+}
+
+/// The sum of what such a page has under this name, of the lines with this label.
+pub(crate) fn sum(page: &str, name: &str, label: &str) -> f64 {
+    let of_name = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+    };
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    page.lines().filter(of_name).filter_map(value).sum()
 }
 
 /// A wall clock's time of day, to the millisecond, for people who read logs beside it.

@@ -1,45 +1,27 @@
 //! Who did what at the registry: [`mesh::audit`]'s chain in its store, in the commit of what was done.
 
 use crate::{Error, error::ValueError, storage};
-use domain::{
-    Context, Now,
-    network::{Came, Deed},
-};
+use domain::{AUDIT_KEPT, Came, Context, Deed, Now};
 use evmesh_proto::{registry as proto, store::StoredRegistry};
 use identity::sha256;
 use mesh::{
     audit::{self, Chain, Filter, signed},
-    convert::{hex, page_size, wall},
-    grpc::{Actor, Caller, Failure, Refusal},
+    convert::{hex, page_size},
+    grpc::{Actor, Caller, Failure},
     store::{Batch, Store},
 };
 use prost::Message as _;
-use std::{path::Path, time::Duration};
+use std::path::Path;
 use tonic::Request;
 
 /// What the keys of its rows begin with.
 const PREFIX: &[u8] = b"audit/";
-/// Rows are kept for so long, as central's are unless told otherwise.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// An actor is the path of an identity: two names at most, and what is between.
-const MAX_ACTOR: usize = 128;
 
 /// A call as a deed; what came of it is not known yet.
 pub(crate) fn deed<T>(request: &Request<T>, method: &str, subject: String, parameters: String) -> Deed {
     let identity = Actor::of(request).role().map(ToString::to_string).unwrap_or_default();
     let address = Caller::of(request).map(|caller| caller.to_string()).unwrap_or_default();
     Deed::by(&Context { identity, address, ..Context::default() }, method, subject, parameters)
-}
-
-/// A call that the server's stack refused.
-pub(crate) fn refused(refusal: Refusal) -> Deed {
-    Deed {
-        actor: refusal.actor.role().map(ToString::to_string).unwrap_or_default(),
-        address: refusal.caller.map(|caller| caller.to_string()).unwrap_or_default(),
-        method: refusal.path.rsplit('/').next().unwrap_or_default().to_owned(),
-        came: Came::Denied(refusal.reason),
-        ..Deed::default()
-    }
 }
 
 /// The chain, and the row with both its ends.
@@ -57,11 +39,17 @@ impl Audit {
             what: "registry",
             source: ValueError::from(error),
         })?;
-        Ok(Self { chain: Chain::restore(PREFIX, row.audit.as_ref(), KEPT), row })
+        Ok(Self { chain: Chain::restore(PREFIX, row.audit.as_ref(), AUDIT_KEPT), row })
     }
 
     pub(crate) fn write(&mut self, deed: Deed, now: Now, batch: &mut Batch) {
         self.chain.write(deed, now, batch);
+    }
+
+    /// Calls that the server's stack refused, and how many more.
+    pub(crate) fn refused(&mut self, deeds: Vec<Deed>, more: u64, now: Now, batch: &mut Batch) {
+        deeds.into_iter().for_each(|deed| self.write(deed, now, batch));
+        self.chain.counts(more, now.wall);
     }
 
     /// What came of a deed: what was answered, or `None`, where nothing has changed.
@@ -137,15 +125,9 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(request: proto::ListAuditEntriesRequest) -> Result<Self, Failure> {
         let proto::ListAuditEntriesRequest { from_time, actor, page_size: size, page_token } = request;
-        if actor.len() > MAX_ACTOR || actor.chars().any(char::is_control) {
-            return Err(Failure::invalid("actor", "must be the path of an identity, such as admin/ana"));
-        }
+        let filter = Filter::asked(from_time.as_ref(), actor)?;
         let problem = "must be a next_page_token of the same list, or empty";
         let after = if page_token.is_empty() { Some(0) } else { page_token.parse().ok() };
-        let filter = Filter {
-            from: wall("from_time", from_time.as_ref())?,
-            actor: (!actor.is_empty()).then_some(actor),
-        };
         let after = after.ok_or_else(|| Failure::invalid("page_token", problem))?;
         Ok(Self { filter, after, size: page_size(size)? })
     }

@@ -65,6 +65,8 @@ pub enum DataError {
         folder.display()
     )]
     Enrolled { folder: PathBuf, found: Identity },
+    #[error("the key in {} was revoked; issue into an empty folder", .0.display())]
+    Revoked(PathBuf),
     #[error("the folder {} is no identity: it has no certificate and key; 'evmesh enrol' gets them", .0.display())]
     NoIdentity(PathBuf),
     #[error("what answered is not the registry that was meant: {0}")]
@@ -182,7 +184,8 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// If the authority or its key is not there, the folder is another's identity, or it cannot be written.
+    /// If the authority or its key is not there, the folder is another's identity, its key was revoked, as far as that
+    /// is known without the registry's store, or it cannot be written.
     pub fn issue(
         &self,
         role: Role,
@@ -196,10 +199,16 @@ impl Data {
         let authority = self.authority(kind)?;
         let identity = Identity { trust_domain: authority.trust_domain().clone(), role };
         let request = request(to, &identity)?;
+        if kind == Kind::Network && self.has_revoked(&request) {
+            return Err(DataError::Revoked(to.to_owned()));
+        }
         let issued = authority.issue(request.csr_pem(), &identity, hosts, lifetime, now)?;
         let (core, network) = (self.certificate(Kind::Core)?, self.network_authorities()?);
         if kind == Kind::Network {
-            self.keep_copy(&issued)?;
+            // The key first: by a copy its key gets the name, and has to be somebody's.
+            folder::private_folder(to)?;
+            folder::write_file(to, KEY, &request.key_pem())?;
+            self.keep_copy(&issued, now)?;
         }
         let files = Folder { core, network, certificate: issued.certificate_pem, key: request.key_pem() };
         folder::write(to, &files)?;

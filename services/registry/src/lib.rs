@@ -7,6 +7,8 @@
 mod api;
 mod applicant;
 mod audit;
+#[cfg(test)]
+mod begun;
 mod cards;
 mod credentials;
 mod data;

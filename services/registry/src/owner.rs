@@ -2,14 +2,14 @@
 
 use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
 use domain::{
-    Now,
-    enrolment::{Certificate, Change, Denied, Due, Enrolments, KeyHash, Limits, RolePath, TokenHash},
-    network::Deed,
+    Deed, Now, Wall,
+    enrolment::{
+        Certificate, Change, Denied, Due, Enrolled, Enrolments, KeyHash, Limits, RolePath, TokenHash,
+    },
 };
-use identity::{
-    AskersKey, Authority, AuthorityError, Certified, GivenOut, Identity, Kind, Role, fingerprint, sha256,
-};
+use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
 use mesh::{
+    audit::Untold,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
     grpc::{Actor, Failure, RETRY_AFTER},
     store::{Batch, Store, StoreError},
@@ -39,9 +39,13 @@ pub struct Registry {
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
     unwritten: Vec<RolePath>,
+    /// Serials that were revoked then, whose copies in the folder are marked so once that is on disk.
+    unmarked: Vec<(String, Wall)>,
     /// The folder, where identities are given out by hand.
     pub(crate) data: Data,
     pub(crate) audit: Audit,
+    /// Who was refused before anything was to be decided.
+    pub(crate) untold: Untold,
 }
 
 impl fmt::Debug for Registry {
@@ -61,6 +65,9 @@ impl Rules for Registry {
     type Error = Error;
 
     fn apply(&mut self, now: Now, _: &dyn Store, input: Input, step: &mut Step<Reply>) -> Result<(), Error> {
+        if let Some((deeds, more)) = self.untold.take() {
+            self.audit.refused(deeds, more, now, &mut step.batch);
+        }
         input(self, now, step);
         Ok(())
     }
@@ -87,8 +94,8 @@ impl Registry {
     pub(crate) fn stands(&self, actor: &Actor) -> Result<(), Failure> {
         let Actor::Known(known) = actor else { return Ok(()) };
         let enrolled = self.enrolments().get(&known.identity.role.to_string());
-        let mut certificates = enrolled.iter().flat_map(|one| one.earlier.iter().chain([&one.newest]));
-        if certificates.any(|one| one.revoked.is_some() && known.serial.as_deref() == Some(&*one.serial)) {
+        let shown = enrolled.zip(known.serial.as_deref()).and_then(|(one, serial)| one.certificate(serial));
+        if shown.is_some_and(|one| one.revoked.is_some()) {
             return Err(denied(Denied::IdentityRevoked));
         }
         Ok(())
@@ -105,14 +112,28 @@ impl Registry {
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
-        let (audit, data, unwritten) = (Audit::open(&store, &data.store())?, data.clone(), Vec::new());
-        let mut rules =
-            Self { enrolments, limits, authority, core, network, cards, changes, unwritten, data, audit };
+        let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
+        let (unwritten, unmarked, untold) = (Vec::new(), Vec::new(), Untold::default());
+        let mut rules = Self {
+            enrolments,
+            limits,
+            authority,
+            core,
+            network,
+            cards,
+            changes,
+            unwritten,
+            unmarked,
+            data,
+            audit,
+            untold,
+        };
         let (now, mut step) = (mesh::now(), Step { batch: Batch::default(), effects: Vec::new() });
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
         rules.take_in_issued(now, &mut step.batch);
         rules.seal(now, &store, &mut step)?;
         store.commit(step.batch)?;
+        rules.data.mark_revoked(&std::mem::take(&mut rules.unmarked));
         Ok(Owner { rules, store })
     }
 
@@ -187,34 +208,24 @@ impl Registry {
         write(batch, &changes);
         if changes.iter().any(|change| matches!(change, Change::Identity(..))) {
             self.changed(role);
+            let all = self.enrolments.get(role).into_iter().flat_map(Enrolled::all);
+            let revoked = all.filter_map(|one| Some((one.serial.clone(), one.revoked?)));
+            self.unmarked.extend(revoked);
         }
         Ok(!changes.is_empty())
     }
 
-    /// What was given out by hand since this was looked at last is known from here on.
-    pub(crate) fn take_in_issued(&mut self, now: Now, batch: &mut Batch) {
-        for (GivenOut { certified, key, hosts }, chain) in self.data.issued(now.wall) {
-            let Certified { identity, serial, not_after } = certified;
-            let role: RolePath = identity.role.to_string().into();
-            let newest = Certificate { serial: serial.clone(), not_after, revoked: None };
-            let (key, who) = (KeyHash(sha256(&key)), (role.clone(), hosts));
-            let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
-            match self.enrolments.issued(now.wall, self.limits, who, key, newest) {
-                Ok(changes) if changes.is_empty() => {}
-                Ok(changes) => {
-                    write(batch, &changes);
-                    if self.enrolments.get(&role).is_some_and(|enrolled| enrolled.newest.serial == serial) {
-                        storage::write_chain(batch, &role, &chain);
-                    }
-                    if was_told {
-                        self.changed(&role);
-                    }
-                    self.audit.issued(&role, &serial, now, batch);
-                }
-                Err(why) => {
-                    tracing::warn!(%role, serial, "what was given out by hand is not in the list: {why}")
-                }
+    /// What is to be done once all that was decided is on disk.
+    fn let_out(&mut self) -> impl FnOnce() + Send + use<> {
+        let (changed, changes) = (std::mem::take(&mut self.unwritten), self.changes.clone());
+        let (unmarked, data) = (std::mem::take(&mut self.unmarked), self.data.clone());
+        let tell_cards = self.cards.tell();
+        move || {
+            for role in changed {
+                let _ = changes.send(role); // nobody may follow
             }
+            tell_cards();
+            data.mark_revoked(&unmarked);
         }
     }
 
@@ -269,7 +280,10 @@ impl group_commit::Outlet<Registry> for Outlet {
 
 /// The way to the registry's owner. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Office(pub(crate) Queue<Registry, Outlet>);
+pub struct Office {
+    pub(crate) queue: Queue<Registry, Outlet>,
+    pub(crate) untold: Untold,
+}
 
 impl Office {
     /// Has something decided, and waits until it is on disk.
@@ -297,12 +311,13 @@ impl Office {
         self.decide(decide).await
     }
 
-    /// Somebody was refused before anything was to be decided. Where too much waits it is not written down.
-    pub(crate) fn refused(&self, deed: Deed) {
-        let input: Input = Box::new(move |registry, now, step| {
-            registry.audit.write(deed, now, &mut step.batch);
-        });
-        _ = self.0.try_give(Order::input(input));
+    /// Has it written down who was refused since something was decided, and once a minute is over, its count.
+    ///
+    /// # Errors
+    ///
+    /// If the registry is stopping.
+    pub(crate) async fn tick(&self) -> Result<(), Failure> {
+        self.decide(|_, _, _| Ok(())).await
     }
 
     /// The same for a certificate. One of the authority before is not given again: whoever asks once this one signs can
@@ -357,13 +372,9 @@ impl Office {
         let (to, answer) = oneshot::channel();
         let input: Input = Box::new(move |registry, now, step| {
             let decided = decide(registry, now, &mut step.batch);
-            let (changed, changes) = (std::mem::take(&mut registry.unwritten), registry.changes.clone());
-            let tell_cards = registry.cards.tell();
+            let let_out = registry.let_out();
             step.effects.push(Box::new(move |store| {
-                for role in changed {
-                    let _ = changes.send(role); // nobody may follow
-                }
-                tell_cards();
+                let_out();
                 let answer = match decided {
                     Ok(decided) => Ok(read(decided, store)?),
                     Err(failure) => Err(failure),
@@ -372,7 +383,7 @@ impl Office {
                 Ok(())
             }));
         });
-        self.0.give(Order::input(input)).await;
+        self.queue.give(Order::input(input)).await;
         answer.await.map_err(|_| stopping())?
     }
 }
@@ -382,5 +393,6 @@ pub(crate) fn stopping() -> Failure {
     Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
 }
 
+mod issued;
 #[cfg(test)]
 mod tests;

@@ -164,19 +164,10 @@ fn is_time(file: &Path, wait: Duration, at: Option<Wall>) -> Result<(), Rotation
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Beginning;
+    use crate::begun;
     use identity::{Role, are_authorities};
 
     const NOW: Wall = Wall(1_800_000_000_000);
-
-    fn begun(top: &Path) -> Data {
-        let data = Data::at(&top.join("registry"));
-        let name = |name: &str| name.parse().unwrap();
-        let trust_domain = "madrid".parse().unwrap();
-        data.init(Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts: vec![] }, NOW)
-            .unwrap();
-        data
-    }
 
     fn believed(data: &Data) -> usize {
         let all = data.network_authorities().unwrap();
@@ -199,8 +190,8 @@ mod tests {
 
     #[test]
     fn an_authority_is_followed_by_another_one_in_three_steps() {
-        let top = tempfile::tempdir().unwrap();
-        let (data, to) = (begun(top.path()), top.path().join("ana"));
+        let (top, data) = begun::folder(NOW);
+        let to = top.path().join("ana");
         let first = signs(&data, &to);
         assert!(matches!(data.switch_rotation(None), Err(RotationError::NotPrepared)));
         assert!(matches!(data.forget_former(None), Err(RotationError::NoFormer)));
@@ -224,8 +215,7 @@ mod tests {
     #[test]
     fn a_switch_that_was_cut_off_is_done_again() {
         for moved in [&[][..], &[KEY], &[KEY, CERTIFICATE]] {
-            let top = tempfile::tempdir().unwrap();
-            let data = begun(top.path());
+            let (_top, data) = begun::folder(NOW);
             data.prepare_rotation(NOW).unwrap();
             let network = data.authority_folder(Kind::Network);
             fs::copy(network.join(CERTIFICATE), network.join(FORMER)).unwrap();

@@ -3,7 +3,6 @@
 use crate::{
     Data, Error, Options,
     api::RegistryApi,
-    audit,
     owner::{A_STEP, Office, Outlet, QUEUE, Registry},
 };
 use evmesh_proto::registry::registry_service_server::RegistryServiceServer;
@@ -13,7 +12,10 @@ use mesh::{
     grpc::{Address, GrpcServer, Listener, REQUEST_CODING, SecurityOptions, ServerOptions},
     store::{Role, SledStore, Store},
 };
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
+
+/// How often who was refused is written down at least.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A registry whose socket is bound and whose store is open.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Service {
         );
         let (office, mut running) = start(owner)?;
         let serving = shutdown.child();
-        let served = self::server(&server, office, address).serve(listener, serving.clone());
+        let served = self::server(&server, office.clone(), address).serve(listener, serving.clone());
         tokio::pin!(served);
         let result = tokio::select! {
             result = &mut served => result,
@@ -66,6 +68,7 @@ impl Service {
                 return stopped(outcome);
             }
         };
+        let _ = office.tick().await; // the last ones that were refused; a store that failed is told below
         running.stop();
         let outcome = stopped(running.ended().await);
         tracing::info!("registry stopped");
@@ -80,18 +83,23 @@ impl Service {
 /// If there is no thread.
 pub fn start(owner: Owner<Registry, impl Store>) -> Result<(Office, Running<Error>), Error> {
     let (inputs, inbox) = queue(QUEUE, A_STEP);
+    let office = Office { queue: inputs, untold: owner.rules.untold.clone() };
     let running = group_commit::spawn("registry".to_owned(), owner, Outlet, vec![inbox], Shutdown::new());
-    Ok((Office(inputs), running.map_err(Error::Thread)?))
+    let (running, ticking) = (running.map_err(Error::Thread)?, office.clone());
+    tokio::spawn(async move {
+        while ticking.tick().await.is_ok() {
+            tokio::time::sleep(TICK).await;
+        }
+    });
+    Ok((office, running))
 }
 
 /// The calls that a registry serves.
 pub fn server(options: &ServerOptions, office: Office, address: Address) -> GrpcServer {
-    let refused = office.clone();
+    let untold = office.untold.clone();
     let api = RegistryServiceServer::new(RegistryApi { office, address });
     let api = api.max_decoding_message_size(options.max_message_bytes).accept_compressed(REQUEST_CODING);
-    GrpcServer::new(options)
-        .tell_refusals(move |refusal| refused.refused(audit::refused(refusal)))
-        .add_service(api)
+    GrpcServer::new(options).tell_refusals(move |refusal| untold.add(refusal)).add_service(api)
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

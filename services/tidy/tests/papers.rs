@@ -41,13 +41,17 @@ fn same(rule: &str, code: &BTreeMap<String, String>, paper: &BTreeMap<String, St
     none(rule, &[only(code, paper), only(paper, code)].concat());
 }
 
-/// Names in backquotes in the map that are paths: with a folder, or with the ending of a file.
-fn named_in_the_map() -> Vec<(String, usize)> {
-    let map = paper("docs/ARCHITECTURE.md");
+/// The papers that say where things are in the repository.
+const OF_THE_SOURCE: [&str; 2] = ["docs/ARCHITECTURE.md", "docs/RELIABILITY.md"];
+
+/// Names in backquotes that are paths: with a folder, or with the ending of a file. What begins with a slash is a
+/// machine's.
+fn paths_in(paper: &File) -> Vec<(String, usize)> {
     let quoted = Regex::new(r"`([^`\n]+)`").expect("a pattern");
-    let path = Regex::new(r"^[\w.\-/]+(/|\.(rs|md|proto|yaml|toml|binpb|sh))$").expect("a pattern");
+    let path = r"^[\w.\-][\w.\-/]*(/[\w.\-]*|\.(rs|md|proto|yaml|toml|binpb|sh))$";
+    let path = Regex::new(path).expect("a pattern");
     let mut named = Vec::new();
-    for (at, line) in map.text.lines().enumerate() {
+    for (at, line) in paper.text.lines().enumerate() {
         let names = quoted.captures_iter(line).map(|captures| captures[1].to_owned());
         named.extend(names.filter(|name| path.is_match(name)).map(|name| (name, at + 1)));
     }
@@ -55,17 +59,19 @@ fn named_in_the_map() -> Vec<(String, usize)> {
 }
 
 #[test]
-fn every_file_that_the_map_names_exists() {
-    let there: Vec<String> = paths("").into_iter().map(|path| format!("/{path}")).collect();
+fn every_path_that_a_paper_on_the_source_names_exists() {
+    let there: Vec<String> = paths("").into_iter().map(|path| format!("/{path}/")).collect();
     let exists = |name: &str| {
-        let inside = format!("/{}", name.trim_start_matches('/'));
-        there
-            .iter()
-            .any(|path| if name.ends_with('/') { path.contains(&inside) } else { path.ends_with(&inside) })
+        let whole = format!("/{}/", name.trim_end_matches('/'));
+        let folder = name.ends_with('/');
+        there.iter().any(|path| path.contains(&whole) && !(folder && path.ends_with(&whole)))
     };
-    let gone = named_in_the_map().into_iter().filter(|(name, _)| !exists(name));
-    let gone: Vec<String> = gone.map(|(name, line)| format!("docs/ARCHITECTURE.md:{line} {name}")).collect();
-    none("every file that docs/ARCHITECTURE.md names exists", &gone);
+    let mut gone = Vec::new();
+    for name in OF_THE_SOURCE {
+        let named = paths_in(&paper(name)).into_iter().filter(|(path, _)| !exists(path));
+        gone.extend(named.map(|(path, line)| format!("{name}:{line} {path}")));
+    }
+    none("every path that docs/ARCHITECTURE.md and docs/RELIABILITY.md name exists", &gone);
 }
 
 #[test]

@@ -5,27 +5,21 @@ use crate::writer::Handle;
 use evmesh_proto::operations as proto;
 use mesh::{
     audit::{Filter, MAX_BYTES, signed},
-    convert,
     grpc::Failure,
 };
 
 /// One page looks at so many parts at most, 20,000 rows: it is short rather than late.
 const PARTS: usize = 40;
-/// An actor is the path of an identity: two names at most, and what is between.
-const MAX_ACTOR: usize = 128;
 
 pub(super) async fn list(
     handle: &Handle,
     asked: proto::ListAuditEntriesRequest,
 ) -> Result<proto::ListAuditEntriesResponse, Failure> {
     let proto::ListAuditEntriesRequest { from_time, actor, page_size, page_token } = asked;
-    let from = convert::wall("from_time", from_time.as_ref())?;
-    if actor.len() > MAX_ACTOR || actor.chars().any(char::is_control) {
-        return Err(Failure::invalid("actor", "must be the path of an identity, such as operator/ana"));
-    }
-    let name = format!("audit {}/{actor}", from.map(|from| from.0.to_string()).unwrap_or_default());
+    let filter = Filter::asked(from_time.as_ref(), actor)?;
+    let from = filter.from.map(|from| from.0.to_string()).unwrap_or_default();
+    let name = format!("audit {from}/{}", filter.actor.as_deref().unwrap_or_default());
     let page: Page<u64> = Page::new(name, page_size, &page_token)?;
-    let filter = Filter { from, actor: (!actor.is_empty()).then_some(actor) };
     let (mut entries, mut bytes) = (Vec::new(), 0);
     let mut after = page.after.unwrap_or_default();
     let mut looked = 0;

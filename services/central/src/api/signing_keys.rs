@@ -6,7 +6,7 @@ use crate::{
     store::{MAX_KEYS, codec::KnownKey, signing_keys},
     writer::Handle,
 };
-use domain::{NetworkId, network::Deed};
+use domain::{Deed, NetworkId};
 use evmesh_proto::operations::{self as proto};
 use mesh::{
     convert,

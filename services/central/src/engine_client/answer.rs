@@ -83,7 +83,7 @@ pub(super) fn read(
         current,
         unsettled,
     };
-    Ok(EngineAnswer { outcome, report })
+    Ok(EngineAnswer { outcome, heard: true, report })
 }
 
 /// Whose answer it is, and how much of it was false so far.

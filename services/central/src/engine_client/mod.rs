@@ -10,9 +10,9 @@ mod wire;
 
 pub use wire::{Request, Response};
 
-use crate::{signing::Keys, writer::Handle};
+use crate::{signing::Keys, told::Told, writer::Handle};
 use domain::network::{CallFailed, CallOutcome, Command, EngineAnswer, EngineCall};
-use domain::{ChargePointId, Mono, Wall, revocations::Serial};
+use domain::{ChargePointId, Mono};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
 use futures_util::FutureExt as _;
 use mesh::{
@@ -69,22 +69,19 @@ struct Way {
 struct Refused(Arc<AtomicU64>);
 
 impl Refused {
-    /// What is to be sent, and as what it is then known. What was not answered is sent again.
-    fn wanted(
-        &self,
-        call: &EngineCall,
-        refused: Vec<(Serial, Wall)>,
-    ) -> (Vec<(Serial, Wall)>, impl FnOnce(bool) + Send + use<>) {
+    /// Whether it is to be sent, and what is to be said of that call: did it hear? Until then it is sent again.
+    fn wanted(&self, call: &EngineCall, told: &Told) -> (bool, impl FnOnce(bool) + Send + use<>) {
+        let any = !told.is_empty();
         let mut hasher = DefaultHasher::new();
-        (&call.instance, call.epoch, &refused).hash(&mut hasher);
+        (&call.instance, call.epoch, any.then(|| told.digest())).hash(&mut hasher);
         let (hash, known) = (hasher.finish(), self.0.clone());
-        let (any, is_known) = (!refused.is_empty(), known.load(Ordering::Relaxed) == hash);
+        let is_known = known.load(Ordering::Relaxed) == hash;
         let heard = move |heard: bool| {
             if any {
                 known.store(if heard { hash } else { 0 }, Ordering::Relaxed);
             }
         };
-        (if is_known { Vec::new() } else { refused }, heard)
+        (any && !is_known, heard)
     }
 }
 
@@ -101,7 +98,7 @@ impl Calls {
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
-    pub(crate) fn start(&mut self, call: EngineCall, refused: Vec<(Serial, Wall)>) {
+    pub(crate) fn start(&mut self, call: EngineCall, told: Told) {
         let mut request = Request::of(&self.keys, &call);
         let way = if call.provisional {
             self.connect(&call.charge_point, &call.address).map(|peer| (peer, Refused::default()))
@@ -109,10 +106,12 @@ impl Calls {
             self.peer(&call.charge_point, &call.address)
         };
         let known = way.as_ref().map(|(_, known)| known.clone()).unwrap_or_default();
-        let (refused, heard) = known.wanted(&call, refused);
-        if self.ways.are_secured() {
-            request = request.with_telemetry_key(&self.keys, &call).with_refused(refused);
+        let (wanted, heard) = known.wanted(&call, &told);
+        let secured = self.ways.are_secured();
+        if secured {
+            request = request.with_telemetry_key(&self.keys, &call);
         }
+        let told = (secured && wanted).then_some(told);
         let peer = way.map(|(peer, _)| peer);
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
@@ -123,14 +122,14 @@ impl Calls {
                     let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
                     let (address, charge_point) = (&address, &charge_point);
                     let call = Call { address, keys: &keys, charge_point, timeout, most };
-                    AssertUnwindSafe(call.perform(peer, request))
+                    AssertUnwindSafe(call.perform(peer, request, told))
                         .catch_unwind()
                         .await
                         .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned())))
                 }
                 Err(failed) => Err(failed),
             };
-            heard(result.as_ref().is_ok_and(|answer| answer.outcome == CallOutcome::Done));
+            heard(result.as_ref().is_ok_and(|answer| answer.outcome == CallOutcome::Done && answer.heard));
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
@@ -177,18 +176,30 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn perform(self, peer: Peer, request: Request) -> Result<EngineAnswer, CallFailed> {
+    async fn perform(
+        self,
+        peer: Peer,
+        mut request: Request,
+        told: Option<Told>,
+    ) -> Result<EngineAnswer, CallFailed> {
         let Self { address, keys, charge_point, timeout, most } = self;
         if matches!(request, Request::Authorize(_)) {
             keys.ready().await;
+        }
+        if let Some(told) = &told {
+            request = request.with_refused(told);
         }
         let client = EngineServiceClient::new(peer).max_decoding_message_size(most);
         let engine = || format!("the engine at {address}");
         // The peer sets the call's deadline; this one holds whatever a far side does with it.
         match tokio::time::timeout(timeout, ask(client, request)).await {
-            Ok(Ok(response)) => response
-                .read(keys, charge_point)
-                .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine()))),
+            Ok(Ok(response)) => {
+                let heard = told.is_none_or(|told| response.has_heard(&told));
+                let answer = response.read(keys, charge_point);
+                let answer = answer.map(|answer| EngineAnswer { heard, ..answer });
+                answer
+                    .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine())))
+            }
             Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&engine()))),
             Err(_) => {
                 Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
@@ -212,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_engine_is_to_refuse_is_sent_until_it_has_answered_and_to_another_store_again() {
+    fn what_an_engine_is_to_refuse_is_sent_until_it_has_heard_and_to_another_store_again() {
         let known = Refused::default();
         let mut call = EngineCall {
             charge_point: "MAD-01".parse().unwrap(),
@@ -224,11 +235,11 @@ mod tests {
             provisional: false,
             trace: None,
         };
-        let list = |count: usize| vec![(Serial::from("a"), Wall(1)); count];
-        let sent = |call: &EngineCall, count: usize, answered: bool| {
-            let (sent, heard) = known.wanted(call, list(count));
-            heard(answered);
-            sent.len()
+        let list = |count: usize| (0..count).map(|n| (n.to_string().into(), domain::Wall(1)));
+        let sent = |call: &EngineCall, count: usize, hears: bool| {
+            let (sent, heard) = known.wanted(call, &Told::new(list(count), &Arc::default()));
+            heard(hears);
+            if sent { count } else { 0 }
         };
         assert_eq!([sent(&call, 1, false), sent(&call, 1, true), sent(&call, 1, true)], [1, 1, 0]);
         assert_eq!([sent(&call, 0, true), sent(&call, 1, false), sent(&call, 1, true)], [0, 0, 1]);

@@ -2,7 +2,10 @@
 //! response.
 
 use super::answer;
-use crate::signing::{Authorized, Keys};
+use crate::{
+    signing::{Authorized, Keys},
+    told::Told,
+};
 use domain::network::{CallOutcome, EngineAnswer, EngineCall, EngineRequest};
 use domain::{ChargePointId, Wall, revocations::Serial};
 use evmesh_proto::engine;
@@ -92,13 +95,13 @@ impl Request {
 
 impl Request {
     /// The same with what the engine is to refuse.
-    pub(super) fn with_refused(mut self, refused: Vec<(Serial, Wall)>) -> Self {
+    pub(super) fn with_refused(mut self, told: &Told) -> Self {
         if let Self::GetState(request) = &mut self {
-            let one = |(serial, ends): (Serial, Wall)| engine::RefusedCertificate {
+            let one = |(serial, ends): &(Serial, Wall)| engine::RefusedCertificate {
                 serial: serial.to_string(),
-                expire_time: Some(convert::timestamp(ends)),
+                expire_time: Some(convert::timestamp(*ends)),
             };
-            request.refused_certificates = refused.into_iter().map(one).collect();
+            request.refused_certificates = told.all().map(one).collect();
         }
         self
     }
@@ -109,11 +112,18 @@ impl Request {
 pub struct Response {
     outcome: Option<CallOutcome>,
     state: Option<engine::EngineState>,
+    /// Which certificates it says that it refuses.
+    refused: Vec<u8>,
 }
 
 impl Response {
+    /// Does it say that the engine refuses what it was told to? A liar may say so, too.
+    pub(super) fn has_heard(&self, told: &Told) -> bool {
+        self.refused == told.digest().as_bytes()
+    }
+
     /// Nothing of it is believed before it is what the contract says, and no session that central does not know
-    /// without its own signature for this very charge point.
+    /// without its own signature for this very charge point. Whether it has heard what it was told is not looked at.
     pub fn read(self, keys: &Keys, charge_point: &ChargePointId) -> Result<EngineAnswer, InvalidField> {
         answer::read(self.outcome, self.state, keys, charge_point)
     }
@@ -123,17 +133,25 @@ macro_rules! responses {
     ($($response:ident),*) => {
         $(impl From<engine::$response> for Response {
             fn from(answer: engine::$response) -> Self {
-                Self { outcome: answer::outcome(answer.result()), state: answer.state }
+                Self { outcome: answer::outcome(answer.result()), state: answer.state, refused: Vec::new() }
             }
         })*
     };
 }
 
-responses!(AuthorizeSupplyResponse, StopSupplyResponse, ConfirmSettledResponse, GetEngineStateResponse);
+responses!(AuthorizeSupplyResponse, StopSupplyResponse, ConfirmSettledResponse);
 
 impl From<engine::RevokeAuthorizationResponse> for Response {
     fn from(answer: engine::RevokeAuthorizationResponse) -> Self {
-        Self { outcome: answer::revoke_outcome(answer.result(), answer.outcome()), state: answer.state }
+        let outcome = answer::revoke_outcome(answer.result(), answer.outcome());
+        Self { outcome, state: answer.state, refused: Vec::new() }
+    }
+}
+
+impl From<engine::GetEngineStateResponse> for Response {
+    fn from(answer: engine::GetEngineStateResponse) -> Self {
+        let outcome = answer::outcome(answer.result());
+        Self { outcome, state: answer.state, refused: answer.refused_digest }
     }
 }
 
@@ -162,6 +180,24 @@ mod tests {
             };
             let name = asked.telemetry_key.map(|key| key.name);
             assert_eq!(name.is_some_and(|name| name.starts_with("MAD-01/4/")), !provisional);
+        }
+    }
+
+    #[test]
+    fn an_engine_has_heard_once_it_says_that_it_refuses_all_that_was_named() {
+        let named = [("a".into(), Wall(5)), ("b".into(), Wall(6))];
+        let told = Told::new(named.into_iter(), &Default::default());
+        let has_heard = |refused_digest: Vec<u8>| {
+            let answer = engine::GetEngineStateResponse { refused_digest, ..Default::default() };
+            Response::from(answer).has_heard(&told)
+        };
+        let of = |all: &[(&'static str, i64)]| {
+            let all = all.iter().map(|(serial, ends)| (*serial, Wall(*ends)));
+            identity::RefusedDigest::of(all).as_bytes().to_vec()
+        };
+        assert!(has_heard(of(&[("b", 6), ("a", 5)])));
+        for wrong in [Vec::new(), of(&[]), of(&[("a", 5)]), of(&[("a", 5), ("b", 7)])] {
+            assert!(!has_heard(wrong), "an older one says nothing");
         }
     }
 }

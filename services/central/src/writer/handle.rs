@@ -1,24 +1,23 @@
 //! The way to the writer. It hides the queues.
 
-use super::{
-    Input, Refusals, Writer, card_keys::CardKeys, outlet::Outlet, refused::Refused, waiting::Awaited,
-};
+use super::{Input, ToRefuse, Writer, card_keys::CardKeys, outlet::Outlet, waiting::Awaited};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
     denial,
     store::{Snapshot, codec::KnownKey},
 };
-use domain::network::{Command, Deed, Denial, Session, Token};
+use domain::network::{Command, Denial, Reason, Session, Token};
 use domain::revocations::News;
 use domain::{
-    SessionId,
+    Deed, SessionId,
     cards::{self, CardHash, CardNumber},
 };
 use evmesh_proto::topics::AuditAnchor;
 use identity::CardKey;
 use mesh::{
     Shutdown,
+    audit::Untold,
     group_commit::{self, Order, Queue},
     grpc::{Failure, Refusal, with_causes},
     store::Store,
@@ -43,7 +42,7 @@ pub struct Handle {
     /// What Kafka tells: it fills its own queue only.
     pub(super) telemetry: Queue<Writer, Outlet>,
     pub(super) tokens: Arc<AtomicU64>,
-    pub(super) refused: Refused,
+    pub(super) untold: Untold,
     pub(super) card_key: CardKeys,
     pub(super) stop: Shutdown,
 }
@@ -128,15 +127,17 @@ impl Handle {
 
     /// Time passes; and what the server refused since the last tick is written down.
     pub async fn tick(&self) {
-        if let Some(refused) = self.refused.take() {
-            self.orders.give(Order::input(refused)).await;
+        if let Some((deeds, more)) = self.untold.take() {
+            self.orders.give(Order::input(Input::Refused { deeds, more })).await;
         }
         self.tell(Command::Tick).await;
     }
 
-    /// The server refused a call for who made it.
+    /// The server refused a call for who made it. Of their own denials with such a code the rules tell.
     pub(crate) fn refused(&self, refusal: Refusal) {
-        self.refused.add(refusal);
+        if refusal.reason != Reason::RegistrationClosed.as_str() {
+            self.untold.add(refusal);
+        }
     }
 
     /// How far the audit's chain is; `None`: the writer has ended.
@@ -150,9 +151,9 @@ impl Handle {
     }
 
     /// Gives the registry's news; what they come to for whoever refuses is on disk. `None`: the writer has ended.
-    pub(crate) async fn registry_told(&self, news: News) -> Option<Refusals> {
-        let refusals = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_refusals());
-        self.orders.ask(Some(Input::Registry(news)), refusals).await
+    pub(crate) async fn registry_told(&self, news: News) -> Option<ToRefuse> {
+        let to_refuse = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_to_refuse());
+        self.orders.ask(Some(Input::Registry(news)), to_refuse).await
     }
 
     /// Gives what the registry says of cards, with their key first. `None`: the writer has ended.
@@ -196,4 +197,25 @@ pub(crate) fn stopping() -> Failure {
         "central is stopping; ask again once it is back",
         mesh::grpc::RETRY_AFTER,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Came;
+    use testing::known;
+
+    #[test]
+    fn what_the_rules_tell_of_themselves_is_not_told_twice_and_all_else_is() {
+        let (handle, _inboxes) = crate::writer::queues();
+        for reason in ["REGISTRATION_CLOSED", "IDENTITY_REVOKED", "NOT_ALLOWED", "BEARER_EXPIRED"] {
+            let (actor, reason) = (known("driver/101"), reason.to_owned());
+            handle.refused(Refusal { actor, caller: None, path: "/a.B/C", reason });
+        }
+        let Some((deeds, 0)) = handle.untold.take() else { panic!("nothing is told") };
+        let told: Vec<_> = deeds.iter().map(|deed| (deed.actor.as_str(), deed.method.as_str())).collect();
+        assert_eq!(told, [("driver/101", "C"); 3]);
+        assert_eq!(deeds[0].came, Came::Denied("IDENTITY_REVOKED".into()));
+        assert!(handle.untold.take().is_none());
+    }
 }

@@ -7,7 +7,6 @@ mod forgetting;
 mod handle;
 mod opening;
 mod outlet;
-mod refused;
 mod revocations;
 mod thread;
 mod told_cards;
@@ -20,7 +19,7 @@ pub use changelog::Lag;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
-pub(crate) use revocations::Refusals;
+pub(crate) use revocations::ToRefuse;
 pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
@@ -32,10 +31,11 @@ use crate::{
         Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_cards, put_offset, put_past,
         put_session, put_signing_key,
     },
+    told::People,
 };
-use domain::network::{Broker, Came, Changes, Command, Deed, Effect, Event, Level, Network, Source};
-use domain::revocations::{News, Revocations, Serial};
-use domain::{ChargePointId, Mono, Now, Wall, cards};
+use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
+use domain::revocations::{News, Revocations};
+use domain::{Came, ChargePointId, Deed, Mono, Now, Wall, cards};
 use evmesh_proto::store::StoredMeta;
 use identity::CardKey;
 use mesh::{
@@ -87,9 +87,9 @@ pub struct Writer {
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
-    /// Of these, what engines refuse of people.
-    refused_people: Vec<(Serial, Wall)>,
-    refusals: Refusals,
+    /// Of these, what engines are to refuse of people.
+    people: Arc<People>,
+    to_refuse: ToRefuse,
     card_key: CardKeys,
     audit: Chain,
     /// Are drivers told on Kafka, and dead letters sent there?

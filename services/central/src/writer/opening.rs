@@ -1,6 +1,6 @@
 //! The writer at its start: what the store kept.
 
-use super::{Refusals, Writer, card_keys::CardKeys};
+use super::{ToRefuse, Writer, card_keys::CardKeys};
 use crate::{
     Error,
     changelog::{Marks, Standing, is_recent},
@@ -48,9 +48,9 @@ impl Writer {
             marks,
             standing: Standing::default(),
             keys: Arc::new(keys),
-            refused_people: Self::people(&revocations),
+            people: Self::people(&revocations),
             revocations,
-            refusals: Refusals::default(),
+            to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
             audit,
             tells_kafka: true,

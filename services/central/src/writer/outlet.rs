@@ -1,9 +1,9 @@
 //! What leaves the writer after each commit, and to whom: callers, engines, drivers, those who watch.
 
 use super::{Lag, Writer, waiting::Waiting, watch::Watches};
-use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind};
+use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind, told::Told};
+use domain::Now;
 use domain::network::{Effect, EngineCall, EngineRequest};
-use domain::{Now, refusals::List};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
 use mesh::{
     group_commit::{self, Owner},
@@ -36,7 +36,7 @@ pub struct Outlets {
 pub struct Outlet {
     pub(super) waiting: Waiting,
     pub(super) watches: Watches,
-    calls: Box<dyn FnMut(EngineCall, List) + Send>,
+    calls: Box<dyn FnMut(EngineCall, Told) + Send>,
     outlets: Outlets,
 }
 
@@ -61,7 +61,7 @@ impl group_commit::Outlet<Writer> for Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall, List) + Send + 'static) -> Self {
+    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall, Told) + Send + 'static) -> Self {
         Self { waiting: Waiting::default(), watches: Watches::default(), calls: Box::new(calls), outlets }
     }
 
@@ -91,14 +91,18 @@ impl Outlet {
     /// Calls an engine; asked what it knows, it hears whom it is to refuse.
     fn call(&mut self, writer: &Writer, call: EngineCall) {
         let hears = call.request == EngineRequest::GetState && !call.provisional;
-        let refused = if hears { writer.refused_at(&call.charge_point) } else { Vec::new() };
-        (self.calls)(call, refused);
+        let told = if hears { writer.told_at(&call.charge_point) } else { Told::default() };
+        (self.calls)(call, told);
     }
 
     fn let_out(&mut self, now: Now, owner: &Owner<&Writer, &dyn Store>, effect: Effect) -> Result<(), Error> {
         match effect {
             Effect::Reply(reply) => self.waiting.tell(reply),
             Effect::Call(call) => self.call(owner.rules, call),
+            Effect::Tell(call) if owner.rules.engine_stands(&call.charge_point) => {
+                self.call(owner.rules, call)
+            }
+            Effect::Tell(_) => {} // the rules wait for no answer
             Effect::Notify(_) => self.outlets.notifications.notify_one(),
             Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
             Effect::NotifyAtOnce(notice) => {
@@ -118,12 +122,7 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
-            Effect::Cut(id) => {
-                self.outlets.refused.add(owner.rules.refused_of(&id));
-                if let Some(last) = owner.rules.last_question(&id) {
-                    self.call(owner.rules, last);
-                }
-            }
+            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_of(&id)),
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

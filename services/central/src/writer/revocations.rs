@@ -2,12 +2,15 @@
 //! disk.
 
 use super::Writer;
-use crate::{Error, store::put_revoked};
+use crate::{
+    Error,
+    store::put_revoked,
+    told::{People, Told},
+};
 use domain::{
-    ChargePointId, Now, Wall,
+    ChargePointId, Now,
     enrolment::RolePath,
-    network::{Command, Effect, EngineCall, Event, Level, Standing},
-    refusals::MAX_REFUSALS,
+    network::{Command, Effect, Event, Level, Standing},
     revocations::{Heard, News, Revocations, Serial},
 };
 use mesh::{
@@ -15,7 +18,7 @@ use mesh::{
     grpc::Role,
     store::{Batch, Store},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// So many are named one by one; more are counted.
 const NAMED: usize = 10;
@@ -25,7 +28,7 @@ const PEOPLE: [&str; 3] = ["admin/", "operator/", "viewer/"];
 
 /// Whose certificates are refused from now on, and whose need not be any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Refusals {
+pub(crate) struct ToRefuse {
     pub(crate) refused: Vec<Serial>,
     pub(crate) gone: Vec<Serial>,
 }
@@ -43,33 +46,27 @@ impl Writer {
             .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
     }
 
-    /// What an engine is to refuse: what stood at its own charge point, and people; of more than an engine holds, what
-    /// runs out last.
-    pub(super) fn refused_at(&self, id: &ChargePointId) -> Vec<(Serial, Wall)> {
+    /// What an engine is to refuse: what stood at its own charge point, and people.
+    pub(super) fn told_at(&self, id: &ChargePointId) -> Told {
         let roles = roles_of(id);
         let own = roles.iter().flat_map(|role| self.revocations.refused_under(role));
-        let own = own.map(|(serial, ends)| (serial.clone(), ends));
-        own.chain(self.refused_people.iter().cloned()).take(MAX_REFUSALS).collect()
+        Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// For an engine that is not called any more: its monitor was revoked, and its own certificate was not.
-    pub(super) fn last_question(&self, id: &ChargePointId) -> Option<EngineCall> {
+    /// May the engine of a charge point that is cut off be called? Not its certificate was revoked then: its monitor's.
+    pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
         let [engine, _] = roles_of(id);
-        let stands = self.revocations.standing(&engine) == Standing::Good;
-        stands.then(|| self.network.question(id)).flatten()
+        self.revocations.standing(&engine) == Standing::Good
     }
 
-    pub(super) fn people(revocations: &Revocations) -> Vec<(Serial, Wall)> {
+    pub(super) fn people(revocations: &Revocations) -> Arc<People> {
         let people = PEOPLE.into_iter().flat_map(|prefix| revocations.refused_under(prefix));
-        let mut people: Vec<_> = people.map(|(serial, ends)| (serial.clone(), ends)).collect();
-        people.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
-        people.truncate(MAX_REFUSALS);
-        people
+        Arc::new(People::new(people.map(|(serial, ends)| (serial.clone(), ends)).collect()))
     }
 
     /// What has come of the registry's news since this was asked last, for whoever refuses.
-    pub(super) fn take_refusals(&mut self) -> Refusals {
-        std::mem::take(&mut self.refusals)
+    pub(super) fn take_to_refuse(&mut self) -> ToRefuse {
+        std::mem::take(&mut self.to_refuse)
     }
 
     pub(super) fn registry_told(
@@ -90,14 +87,12 @@ impl Writer {
         for role in &changed {
             self.put_revoked(now, role, &mut step.batch);
         }
-        self.refusals.refused.extend(refused);
-        self.refusals.gone.extend(gone);
+        self.to_refuse.refused.extend(refused);
+        self.to_refuse.gone.extend(gone);
         step.effects.extend(said(&revoked, dropped).map(Effect::Happened));
         if changed.iter().any(|role| PEOPLE.iter().any(|prefix| role.starts_with(prefix))) {
-            let people = Self::people(&self.revocations);
-            let more = people.iter().any(|one| !self.refused_people.contains(one));
-            self.refused_people = people;
-            if more {
+            let before = std::mem::replace(&mut self.people, Self::people(&self.revocations));
+            if self.people.has_more_than(&before) {
                 self.command(now, store, Command::PeopleRevoked, None, step)?;
             }
         }

@@ -4,12 +4,12 @@ use super::{
     Handle, Writer,
     card_keys::CardKeys,
     outlet::{Outlet, Outlets},
-    refused::Refused,
 };
-use crate::Error;
-use domain::{network::EngineCall, refusals::List};
+use crate::{Error, told::Told};
+use domain::network::EngineCall;
 use mesh::{
     Shutdown,
+    audit::Untold,
     group_commit::{self, Inbox, Owner, queue},
     store::Store,
 };
@@ -38,7 +38,7 @@ pub fn queues() -> (Handle, Inboxes) {
         orders,
         telemetry,
         tokens: Arc::new(AtomicU64::new(1)),
-        refused: Refused::default(),
+        untold: Untold::default(),
         card_key: CardKeys::default(),
         stop: Shutdown::new(),
     };
@@ -50,7 +50,7 @@ pub fn queues() -> (Handle, Inboxes) {
 pub fn spawn(
     mut writer: Owner<Writer, impl Store>,
     outlets: Outlets,
-    calls: impl FnMut(EngineCall, List) + Send + 'static,
+    calls: impl FnMut(EngineCall, Told) + Send + 'static,
     (handle, inboxes): (&Handle, Inboxes),
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);
@@ -105,7 +105,7 @@ mod tests {
             current: None,
             unsettled: Vec::new(),
         };
-        let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+        let result = Ok(EngineAnswer { outcome: CallOutcome::Done, heard: true, report });
         handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
     }
 

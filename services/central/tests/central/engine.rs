@@ -289,7 +289,11 @@ impl EngineService for Served {
         if let Some(state) = state.as_mut().filter(|_| request.without_sessions && !inside.older) {
             (state.current, state.unsettled) = (None, Vec::new());
         }
-        Ok(Response::new(proto::GetEngineStateResponse { result: result.into(), state }))
+        Ok(Response::new(proto::GetEngineStateResponse {
+            result: result.into(),
+            state,
+            ..Default::default()
+        }))
     }
 
     async fn confirm_settled(

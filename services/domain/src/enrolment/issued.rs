@@ -4,10 +4,11 @@ use super::{Certificate, Change, Denied, Enrolled, Enrolments, KeyHash, Limits, 
 use crate::Wall;
 
 impl Enrolments {
-    /// A certificate that was given out by hand, for this key at these hosts. One that is known, or has run out,
-    /// changes nothing; one that ends before the newest of its key is an earlier one. Where somebody else has the name,
-    /// and was not revoked, that one keeps it; where this key was revoked, so is what it was given since. Of more than
-    /// [`MAX_CERTIFICATES`] that one goes that runs out first.
+    /// A certificate that was given out by hand, for this key at these hosts, `made` then; `revoked` says that its copy
+    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news: with it
+    /// was revoked whatever had been given by then. What was made before the last revocation is revoked by it, and
+    /// what its key was given since, too. Of two good ones the one that ends later has the name; one that was made
+    /// after a revocation is an enrolment. Of more than [`MAX_CERTIFICATES`] that one goes that runs out first.
     ///
     /// # Errors
     ///
@@ -18,14 +19,27 @@ impl Enrolments {
         limits: Limits,
         (role, hosts): (RolePath, Vec<String>),
         key: KeyHash,
+        made: Wall,
         certificate: Certificate,
     ) -> Result<Vec<Change>, Denied> {
-        let before = self.get(&role).cloned();
-        let knows = |one: &Enrolled| {
-            one.earlier.iter().chain([&one.newest]).any(|known| known.serial == certificate.serial)
-        };
-        if certificate.not_after <= now || before.as_ref().is_some_and(knows) {
+        if certificate.not_after <= now {
             return Ok(Vec::new());
+        }
+        let mut before = self.get(&role).cloned();
+        let known = before.as_ref().and_then(|one| one.certificate(&certificate.serial));
+        let is_known = known.is_some();
+        if known.is_some_and(|known| known.revoked.is_some() || certificate.revoked.is_none()) {
+            return Ok(Vec::new());
+        }
+        if let (Some(one), Some(at)) = (&mut before, certificate.revoked) {
+            let with_it = one.issued <= at;
+            let all = one.earlier.iter_mut().chain([&mut one.newest]);
+            for held in all.filter(|held| with_it || held.serial == certificate.serial) {
+                held.revoked.get_or_insert(at);
+            }
+        }
+        if is_known {
+            return Ok(self.done([Change::Identity(role, before)]));
         }
         if self.by_key.get(&key).is_some_and(|of| *of != role) {
             return Err(Denied::KeyTaken);
@@ -43,17 +57,18 @@ impl Enrolments {
             let first = first.serial.clone();
             valid.retain(|one| one.serial != first);
         }
-        let goes_before = |one: &Enrolled| match (one.key == key, one.is_revoked()) {
-            (true, true) | (false, false) => true,
-            (true, false) => certificate.not_after < one.newest.not_after,
-            (false, true) => false,
+        let last = before.iter().flat_map(Enrolled::all).filter_map(|one| one.revoked).max();
+        let of_revoked = before.as_ref().is_some_and(|one| one.key == key && one.is_revoked());
+        let revoked = certificate.revoked.or(last.filter(|at| made <= *at || of_revoked));
+        let certificate = Certificate { revoked, ..certificate };
+        let goes_before = |one: &Enrolled| {
+            revoked.is_some() || (!one.is_revoked() && certificate.not_after < one.newest.not_after)
         };
         let enrolled = match before {
             Some(mut one) if goes_before(&one) => {
-                let revoked = one.is_revoked().then_some(now);
                 valid.retain(|earlier| earlier.serial != one.newest.serial);
                 one.earlier = valid;
-                one.earlier.push(Certificate { revoked, ..certificate });
+                one.earlier.push(certificate);
                 one
             }
             _ => {
@@ -73,9 +88,21 @@ mod tests {
     const ROLE: &str = "operator/ana";
 
     fn issue(all: &mut Enrolments, key: u8, serial: &str) -> Result<Vec<Change>, Denied> {
-        let not_after = NOW + Duration::from_secs(60);
-        let certificate = Certificate { serial: serial.into(), not_after, revoked: None };
-        all.issued(NOW, Limits::default(), (ROLE.into(), vec![]), KeyHash([key; 32]), certificate)
+        take_in(all, key, serial, 0, None)
+    }
+
+    /// Made so many seconds after now, for a minute.
+    fn take_in(
+        all: &mut Enrolments,
+        key: u8,
+        serial: &str,
+        made: u64,
+        revoked: Option<Wall>,
+    ) -> Result<Vec<Change>, Denied> {
+        let made = NOW + Duration::from_secs(made);
+        let not_after = made + Duration::from_secs(60);
+        let certificate = Certificate { serial: serial.into(), not_after, revoked };
+        all.issued(NOW, Limits::default(), (ROLE.into(), vec![]), KeyHash([key; 32]), made, certificate)
     }
 
     fn held(all: &Enrolments) -> Vec<(&str, bool)> {
@@ -92,7 +119,7 @@ mod tests {
         all.revoke(NOW, ROLE, false).unwrap();
         issue(&mut all, 1, "c").unwrap(); // with the key that was revoked
         assert_eq!(held(&all), [("a", true), ("c", true), ("b", true)]);
-        issue(&mut all, 2, "d").unwrap(); // enrolled again
+        take_in(&mut all, 2, "d", 1, None).unwrap(); // enrolled again
         assert!(!all.get(ROLE).unwrap().is_revoked());
         assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(crate::enrolment::Due::Again(ROLE.into())));
     }
@@ -104,7 +131,7 @@ mod tests {
             let not_after = NOW + Duration::from_secs(60 + n as u64);
             let certificate = Certificate { serial: n.to_string(), not_after, revoked: None };
             let who = (ROLE.into(), vec![]);
-            all.issued(NOW, Limits::default(), who, KeyHash([1; 32]), certificate).unwrap().len()
+            all.issued(NOW, Limits::default(), who, KeyHash([1; 32]), NOW, certificate).unwrap().len()
         };
         assert!((0..MAX_CERTIFICATES + 5).all(|n| issue(n) == 1));
         assert_eq!((issue(0), issue(MAX_CERTIFICATES)), (0, 0));
@@ -114,12 +141,58 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_name_keeps_it_and_both_are_taken_back_together() {
+    fn of_two_good_ones_the_one_that_ends_later_has_the_name_and_both_are_taken_back_together() {
+        use crate::enrolment::Due::Again;
+        let mut all = Enrolments::default();
+        take_in(&mut all, 1, "a", 1, None).unwrap();
+        take_in(&mut all, 2, "b", 2, None).unwrap();
+        assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(Again(ROLE.into())));
+        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityUnknown));
+        issue(&mut all, 3, "c").unwrap();
+        assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(Again(ROLE.into())));
+        all.revoke(NOW, ROLE, true).unwrap();
+        assert_eq!(held(&all), [("a", true), ("c", true), ("b", true)]);
+    }
+
+    #[test]
+    fn what_was_made_before_a_revocation_and_is_read_after_it_takes_nothing_back() {
         let mut all = Enrolments::default();
         issue(&mut all, 1, "a").unwrap();
+        all.revoke(NOW, ROLE, false).unwrap();
         issue(&mut all, 2, "b").unwrap();
-        assert_eq!(all.get(ROLE).unwrap().key, KeyHash([1; 32]));
-        all.revoke(NOW, ROLE, true).unwrap();
         assert_eq!(held(&all), [("b", true), ("a", true)]);
+        assert!(all.get(ROLE).unwrap().is_revoked());
+        take_in(&mut all, 3, "c", 1, None).unwrap(); // enrolled again
+        issue(&mut all, 4, "d").unwrap();
+        assert_eq!(held(&all), [("b", true), ("a", true), ("d", true), ("c", false)]);
+    }
+
+    #[test]
+    fn what_is_marked_as_revoked_is_so_in_a_store_that_has_not_heard_of_it() {
+        let mut all = Enrolments::default();
+        take_in(&mut all, 1, "a", 0, Some(NOW)).unwrap(); // lost
+        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityRevoked));
+        issue(&mut all, 2, "b").unwrap(); // its mark was not written any more
+        assert_eq!(held(&all), [("b", true), ("a", true)]);
+        let mut all = Enrolments::default();
+        issue(&mut all, 1, "a").unwrap();
+        assert_eq!(take_in(&mut all, 1, "a", 0, Some(NOW)).unwrap().len(), 1); // an older copy
+        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityRevoked));
+        assert_eq!(take_in(&mut all, 1, "a", 0, Some(NOW)), Ok(vec![]));
+    }
+
+    #[test]
+    fn with_what_is_marked_whatever_had_been_given_by_then_was_revoked_and_nothing_since() {
+        let after = |seconds| NOW + Duration::from_secs(seconds);
+        for (at, revoked) in [(after(6), true), (after(4), false)] {
+            let mut all = Enrolments::default();
+            issue(&mut all, 1, "a").unwrap();
+            let renewed = Certificate { serial: "b".into(), not_after: after(90), revoked: None };
+            all.gave(after(5), (ROLE.into(), vec![]), KeyHash([1; 32]), None, renewed);
+            take_in(&mut all, 1, "a", 0, Some(at)).unwrap();
+            assert_eq!(held(&all), [("a", true), ("b", revoked)]); // this store is an older copy, or it knows better
+            take_in(&mut all, 2, "c", 1, Some(at)).unwrap();
+            assert_eq!(all.get(ROLE).unwrap().is_revoked(), revoked);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     cooling::Who,
     engine::{CallId, EngineRequest},
     standing::{Revoked, Standing},
+    untold::Untold,
 };
 use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
 use std::{
@@ -153,6 +154,8 @@ pub(super) struct Point {
     pub(super) not_before: Mono,
     /// The engine's state is wanted.
     pub(super) ask: bool,
+    /// It is to be told again which certificates it is to refuse; `None`: it has heard, as far as it was told.
+    pub(super) untold: Option<Untold>,
     /// Telemetry told something that only the engine can confirm.
     pub(super) told: bool,
     /// Up to when the questions that telemetry caused are paid for, each with a second.
@@ -195,6 +198,7 @@ impl Point {
             failures: 0,
             not_before: now,
             ask: false,
+            untold: None,
             told: false,
             paid: now,
             paced: now,

@@ -224,7 +224,7 @@ impl Step<'_> {
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
-            Command::PeopleRevoked => self.ask_all(),
+            Command::PeopleRevoked => self.tell_all(),
             Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),

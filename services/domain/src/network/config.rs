@@ -1,7 +1,7 @@
 //! Bounds and durations of central's rules, each with its default.
 
 use super::denial::{Denial, Reason};
-use crate::{ChargePointId, Energy, Power, Price};
+use crate::{AUDIT_KEPT, ChargePointId, Energy, Power, Price};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Bounds and durations of the rules.
@@ -84,7 +84,7 @@ impl Default for Config {
             ask_interval: Duration::from_secs(60),
             answer_ttl: Duration::from_secs(24 * 3600),
             nothing_ttl: Duration::from_secs(24 * 3600),
-            audit_ttl: Duration::from_secs(400 * 24 * 3600),
+            audit_ttl: AUDIT_KEPT,
             max_answers: 100_000,
             max_denials: 20_000,
             registration: RegistrationPolicy::Open,

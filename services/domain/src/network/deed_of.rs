@@ -2,13 +2,13 @@
 
 use super::{
     command::{Command, Target},
-    deed::{BLOCK_CARD, Deed, REGISTER},
+    deeds::{BLOCK_CARD, REGISTER},
     orders::{Order, Which},
     request::{Asked, Method},
     review::Verdict,
 };
 use crate::{
-    DriverId,
+    Deed, DriverId,
     cards::held::{Cards, Shown},
 };
 use std::fmt::Display;

@@ -15,6 +15,9 @@ pub enum Effect {
     Reply(Reply),
     /// Call an engine, and give the result back as [`Command::EngineAnswered`](super::Command::EngineAnswered), always.
     Call(EngineCall),
+    /// The same of an engine whose charge point is cut off, unless it was revoked itself: only for the certificates
+    /// that it hears of with the question. No answer is waited for.
+    Tell(EngineCall),
     /// Tell a driver: kept in the outbox until Kafka has it.
     Notify(Notice),
     /// Tell a driver at once or never: of a reading, or of a denial that no session stands behind.

@@ -49,6 +49,8 @@ impl EngineRequest {
 pub struct EngineAnswer {
     /// What came of the call.
     pub outcome: CallOutcome,
+    /// It refuses the certificates that it was told with the call, or was told none.
+    pub heard: bool,
     pub report: EngineReport,
 }
 

@@ -42,7 +42,7 @@ const RENUMBER_MOST: u32 = 3;
 impl Step<'_> {
     /// Makes the call that the charge point's state asks for, if none is under way.
     pub(super) fn call_engine(&mut self, id: &ChargePointId) {
-        let Some(request) = self.wanted_call(self.point(id)) else { return };
+        let Some(request) = self.wanted_call(self.point(id)) else { return self.tell_cut(id) };
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
         let now = self.now.mono;
@@ -107,7 +107,8 @@ impl Step<'_> {
         if self.now.mono < point.not_before || point.paced > self.now.mono + CALLS_AHEAD {
             return None;
         }
-        let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
+        let told_again = point.untold.is_some_and(|untold| untold.is_due(self.now.mono));
+        let asks = point.ask || told_again || point.told && point.paid <= self.now.mono + ASK_EVERY;
         let (stray, refused) = (&point.unattested.current, &point.refused);
         let nothing_is_owed = !asks
             && point.ended.is_empty()
@@ -175,6 +176,9 @@ impl Step<'_> {
             return;
         }
         self.touch(id);
+        if self.is_answer_of_cut(id, call, &result) {
+            return;
+        }
         let point = self.point_mut(id);
         let Some(made) = point.call.take_if(|awaited| awaited.id == call) else {
             return self.late_answer(id); // an older call's answer touches nothing (INV-8)
@@ -233,7 +237,8 @@ impl Step<'_> {
                 point.refused.retain(|refused| !sessions.contains(refused));
                 point.closed.retain(|closed| !sessions.contains(closed));
             }
-            EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } | EngineRequest::GetState => {}
+            EngineRequest::GetState => self.was_told(id, answer.heard),
+            EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } => {}
         }
     }
 
@@ -339,6 +344,7 @@ impl Step<'_> {
         // An abandoned charge point is left alone: whoever brings it back registers, and then its engine is asked.
         point.ask = point.connected() || point.open.is_some() || !point.ended.is_empty();
         point.forget_stray(); // told again once it answers
+        point.untold = None; // with the question that it answers then
         let silenced = point.answering != Answering::No;
         if point.connection == made.connection {
             point.answering = Answering::No;

@@ -302,7 +302,7 @@ impl Step<'_> {
         if replaced {
             self.instance_replaced(&id);
         }
-        self.net.refusals.over(&(id.clone(), from.to_owned()));
+        self.net.turned_away.over(&(id.clone(), from.to_owned()));
         self.happened(Level::Info, "registrations", format!("{id} registered"));
         self.reply(token, Ok(answer));
     }
@@ -316,7 +316,7 @@ impl Step<'_> {
         denial: Denial,
         logged: Option<String>,
     ) {
-        let news = self.net.refusals.is_news((id.clone(), host.to_owned()), &denial.text, self.now.mono);
+        let news = self.net.turned_away.is_news((id.clone(), host.to_owned()), &denial.text, self.now.mono);
         if !news {
             self.net.deeds.changes_nothing(token);
         }

@@ -10,14 +10,14 @@ use super::{
     Network, Step,
     charge_point::{Answering, Link, Point, Unattested},
     denial::{Denial, Reason},
-    effect::{Effect, EngineCall, Level},
-    engine::{CallId, EngineRequest},
+    effect::{Effect, Level},
     reservation::words,
     session::{
         Session,
         life::{Deadline, Stop},
     },
     standing::{Revoked, Standing},
+    untold::Untold,
 };
 use crate::ChargePointId;
 
@@ -25,22 +25,6 @@ impl Network {
     /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
     pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
         self.registry.find_point(id).map(|point| point.stored.standing())
-    }
-
-    /// A question to an engine whose answer nobody waits for, and which touches nothing: for the sake of what it brings
-    /// along.
-    pub fn question(&self, id: &ChargePointId) -> Option<EngineCall> {
-        let stored = &self.registry.find_point(id)?.stored;
-        Some(EngineCall {
-            charge_point: id.clone(),
-            address: stored.engine_address.clone(),
-            call: CallId(0),
-            instance: stored.instance.clone(),
-            epoch: stored.epoch,
-            request: EngineRequest::GetState,
-            provisional: false,
-            trace: None,
-        })
     }
 }
 
@@ -64,9 +48,8 @@ impl Step<'_> {
         }
         let Some(point) = self.net.registry.find_point(id) else { return };
         match (point.stored.standing(), standing) {
-            (Standing::Good, Standing::Good)
-            | (Standing::Draining, Standing::Draining)
-            | (Standing::Cut, Standing::Draining | Standing::Cut) => {}
+            (Standing::Good, Standing::Good) | (Standing::Draining, Standing::Draining) => {}
+            (Standing::Cut, Standing::Draining | Standing::Cut) => self.tell(id), // of more certificates, perhaps
             (Standing::Good, Standing::Draining) => {
                 let most = self.net.config.revocation_drain;
                 let deadline = Deadline::after(self.now, most);
@@ -149,6 +132,7 @@ impl Step<'_> {
         point.unattested = Unattested::default();
         point.closed.clear();
         point.judged = true; // nobody waits for its engine
+        point.untold = Some(Untold::at_once(now)); // its monitor's certificate, for one
         self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
         self.push(Effect::Cut(id.clone()));
     }
@@ -160,6 +144,7 @@ impl Step<'_> {
         let point = self.point_mut(id);
         point.not_before = now;
         point.failures = 0;
+        point.untold = None; // it is asked once it has registered
         point.ask |= !point.ended.is_empty();
         self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
     }

@@ -5,21 +5,22 @@ use super::{
     charge_point::{ChargePoint, Point},
     config::Config,
     cooling::{Cooling, Reserving},
-    deed::{Deed, Deeds},
+    deeds::Deeds,
     engine::CallId,
     guesses::Guesses,
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,
-    refusals::Refusals,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
     standing::{Revoked, Standing},
     status::Detail,
+    turned_away::TurnedAway,
+    untold::Untold,
 };
 use crate::{
-    ChargePointId, DriverId, Mono, Now, SessionId, Wall,
+    ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
     cards::held::{Cards, Changed},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,7 @@ pub struct Network {
     pub(super) reserving: Reserving,
     /// The registrations whose engines have not been heard yet, by the calls that ask them.
     pub(super) provisional: BTreeMap<CallId, Provisional>,
-    pub(super) refusals: Refusals,
+    pub(super) turned_away: TurnedAway,
     pub(super) deeds: Deeds,
     pub(super) next_call: u64,
     pub(super) remembered: Remembered,
@@ -121,7 +122,7 @@ impl Network {
             cooling: Cooling::default(),
             reserving: Reserving::default(),
             provisional: BTreeMap::new(),
-            refusals: Refusals::default(),
+            turned_away: TurnedAway::default(),
             deeds: Deeds::default(),
             next_call: 0,
             kafka_judged: false,
@@ -142,7 +143,8 @@ impl Network {
             let cut = point.standing() == Standing::Cut; // nobody waits for its engine
             let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
             let id = point.id.clone();
-            let point = Point { ask: stored.ask_every_engine, ..Point::new(point, now.mono, cut) };
+            let untold = cut.then(|| Untold::at_once(now.mono)); // who registers is asked
+            let point = Point { ask: stored.ask_every_engine, untold, ..Point::new(point, now.mono, cut) };
             network.registry.add_point(point);
             network.registry.is_at(&id, hosts);
         }

@@ -168,7 +168,7 @@ fn authorisations_are_numbered_and_rise_over_what_the_engine_has_seen() {
         current: None,
         unsettled: vec![],
     };
-    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::NumberStale, report });
+    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::NumberStale, heard: true, report });
     world.send(Command::EngineAnswered { charge_point: cp("A"), call: call.id, result });
     let EngineRequest::Authorize { number, session: asked, .. } = world.call("A").clone() else { panic!() };
     assert_eq!((number, asked), (42, session));
@@ -197,7 +197,7 @@ fn a_late_answer_touches_nothing() {
         current: Some(attested(record(&session, "d", SupplyState::Authorized, 0, 0))),
         unsettled: vec![],
     };
-    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::Done, report });
+    let result = Ok(domain::network::EngineAnswer { outcome: CallOutcome::Done, heard: true, report });
     world.send(Command::EngineAnswered { charge_point: cp("A"), call: late.id, result });
     assert_eq!(world.state(&session), ended(Outcome::Rejected));
     world.answer("A", CallOutcome::Revoked, None, vec![]);

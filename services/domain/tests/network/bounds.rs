@@ -83,7 +83,7 @@ fn of_a_thousand_records_sixty_four_are_looked_for_and_the_signed_ones_all_come_
         current: None,
         unsettled: records(1_000).map(unattested).collect(),
     };
-    let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+    let result = Ok(EngineAnswer { outcome: CallOutcome::Done, heard: true, report });
     let answered = Command::EngineAnswered { charge_point: cp("A"), call: call.id, result };
     let counted = Counted(std::cell::Cell::default());
     world.net.apply(world.now, &counted, answered);

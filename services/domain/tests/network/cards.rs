@@ -5,12 +5,12 @@ use crate::{
     world::{World, cp, sid},
 };
 use domain::{
-    CardId, Context, DriverId, SupplyState, Wall,
+    Came, CardId, Context, Deed, DriverId, SupplyState, Wall,
     cards::CardHash,
     cards::held::{Card, News, Shown},
     network::{
-        Asked, CallOutcome, Came, CardBlocked, Command, EngineRequest, Method, NoticeKind, Reason,
-        RequestKey, Session, Token,
+        Asked, CallOutcome, CardBlocked, Command, EngineRequest, Method, NoticeKind, Reason, RequestKey,
+        Session, Token,
     },
 };
 
@@ -134,8 +134,7 @@ fn a_driver_blocks_its_own_card_and_nobody_else_s() {
     let shown = world.shown(ENGINE, shows(1), None);
     assert_eq!(world.denial(shown), Reason::CardBlocked);
     let deeds: Vec<_> = world.deeds.iter().filter(|deed| deed.method == "BlockCard").collect();
-    let told =
-        |deed: &domain::network::Deed| (deed.subject.clone(), deed.parameters.clone(), deed.came.clone());
+    let told = |deed: &Deed| (deed.subject.clone(), deed.parameters.clone(), deed.came.clone());
     let of = |driver: &str, came| (format!("driver/{driver}"), "card=card-a".to_owned(), came);
     let all = [of("102", Came::Denied("CARD_UNKNOWN".into())), of("101", Came::Done(String::new()))];
     assert_eq!(deeds.into_iter().map(told).collect::<Vec<_>>(), all, "a repeat is none");

@@ -24,7 +24,7 @@ impl World {
             current,
             unsettled,
         };
-        let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+        let result = Ok(EngineAnswer { outcome: CallOutcome::Done, heard: true, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 

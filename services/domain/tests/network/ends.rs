@@ -166,7 +166,7 @@ fn a_session_signed_by_a_clock_that_is_ahead_is_judged_by_the_bound_alone() {
         current: None,
         unsettled: vec![claim],
     };
-    let result = Ok(EngineAnswer { outcome: CallOutcome::Done, report });
+    let result = Ok(EngineAnswer { outcome: CallOutcome::Done, heard: true, report });
     world.send(Command::EngineAnswered { charge_point: cp("A"), call: call.id, result });
     assert_eq!(billed(&world.find(&session)), Some(60_000));
     assert_eq!((world.status("A"), world.state(&session)), (Status::Available, ended(Outcome::Completed)));

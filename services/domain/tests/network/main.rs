@@ -31,5 +31,6 @@ mod sealing;
 mod silent_engines;
 mod status;
 mod telemetry;
+mod telling;
 mod values;
 mod world;

@@ -20,7 +20,7 @@ impl World {
             current: None,
             unsettled: vec![],
         };
-        let result = Ok(EngineAnswer { outcome, report });
+        let result = Ok(EngineAnswer { outcome, heard: true, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 }

@@ -56,7 +56,8 @@ impl World {
             current: None,
             unsettled: vec![],
         };
-        let (charge_point, result) = (call.charge_point.clone(), Ok(EngineAnswer { outcome, report }));
+        let (charge_point, result) =
+            (call.charge_point.clone(), Ok(EngineAnswer { outcome, heard: true, report }));
         self.send(Command::EngineAnswered { charge_point, call: call.call, result });
     }
 

@@ -1,17 +1,16 @@
 //! A network with its store and its callers as plain data, one step at a time.
 
+pub(crate) use crate::values::*;
 use domain::{
-    ChargePointId, Context, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
+    ChargePointId, Context, Deed, Energy, InstanceId, Mono, Now, Power, SessionId, SupplyRecord, Trace, Wall,
     network::{
-        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Deed,
-        Denial, Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health,
-        Message, MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply,
-        RequestKey, Session, Source, State, Status, Stored, Target, Token,
+        Answered, Archive, Asked, CallFailed, CallId, CallOutcome, ChargePoint, Command, Config, Denial,
+        Effect, EngineAnswer, EngineCall, EngineReport, EngineRequest, Event, Gauges, Health, Message,
+        MessageKind, Method, Network, Notice, NoticeKind, Order, Ordered, Past, Reason, Reply, RequestKey,
+        Session, Source, State, Status, Stored, Target, Token,
     },
 };
 use std::collections::BTreeMap;
-
-pub(crate) use crate::values::*;
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +52,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) deeds: Vec<Deed>,
     pub(crate) cut: Vec<ChargePointId>,
+    /// What engines were asked whose charge point is cut off.
+    pub(crate) told_cut: Vec<EngineCall>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
     /// What engines say of their telemetry.
@@ -86,6 +87,7 @@ impl World {
             events: Vec::new(),
             deeds: Vec::new(),
             cut: Vec::new(),
+            told_cut: Vec::new(),
             rated: None,
             seals: None,
             plugged_in: false,
@@ -141,6 +143,7 @@ impl World {
                 Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
                 Effect::Changed(_) => {}
+                Effect::Tell(call) => self.told_cut.push(call),
                 Effect::Cut(id) => {
                     self.calls.remove(&id); // its connections end
                     self.cut.push(id);
@@ -253,7 +256,7 @@ impl World {
             current,
             unsettled,
         };
-        let result = Ok(EngineAnswer { outcome, report });
+        let result = Ok(EngineAnswer { outcome, heard: true, report });
         self.send(Command::EngineAnswered { charge_point: cp(id), call: call.id, result });
     }
 

@@ -305,7 +305,11 @@ impl EngineService for Served {
         let mut inside = self.inside();
         inside.questions += 1;
         let result = inside.result(&request.into_inner().instance_id);
-        Ok(Response::new(proto::GetEngineStateResponse { result, state: inside.state() }))
+        Ok(Response::new(proto::GetEngineStateResponse {
+            result,
+            state: inside.state(),
+            ..Default::default()
+        }))
     }
 
     async fn confirm_settled(

@@ -1,15 +1,23 @@
 //! The audit as it is read back: a part at a time, as it is on disk.
 
 use super::{AuditError, key, number};
-use crate::{convert::timestamp, store::Store};
+use crate::{
+    convert::{timestamp, wall},
+    grpc::Failure,
+    store::Store,
+};
 use domain::Wall;
 use evmesh_proto::{operations::AuditEntry, store::StoredAuditEntry};
 use prost::Message as _;
+use prost_types::Timestamp;
 
 /// One query looks at so many rows at most, so that it holds the owner of the store up for some milliseconds only.
 const MAX_LOOKED_AT: usize = 500;
 /// A part ends behind the row by which it has so many bytes: an order may name a thousand charge points.
 pub const MAX_BYTES: usize = 512 * 1024;
+
+/// An actor is the path of an identity: two names at most, and what is between (bytes).
+const MAX_ACTOR: usize = 128;
 
 /// Which rows are listed: those that pass everything that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +25,18 @@ pub struct Filter {
     /// From this moment on.
     pub from: Option<Wall>,
     pub actor: Option<String>,
+}
+
+impl Filter {
+    /// As it is asked for: `from_time`, and an `actor` that is empty where anybody's rows are wanted.
+    /// `INVALID_FIELD` where a time is not from 1970 to 9999, or an actor can be nobody's path.
+    pub fn asked(from_time: Option<&Timestamp>, actor: String) -> Result<Self, Failure> {
+        let from = wall("from_time", from_time)?;
+        if actor.len() > MAX_ACTOR || actor.chars().any(char::is_control) {
+            return Err(Failure::invalid("actor", "must be the path of an identity, such as operator/ana"));
+        }
+        Ok(Self { from, actor: (!actor.is_empty()).then_some(actor) })
+    }
 }
 
 /// A row, where it stands.

@@ -72,8 +72,8 @@ impl GrpcServer {
         self
     }
 
-    /// Has each call told of that is refused for who made it, and each connection whose certificate is: on its own task,
-    /// which must not wait.
+    /// Has each call told of that is refused for who made it, and each connection whose certificate is: on its own
+    /// task, which must not wait.
     pub fn tell_refusals(self, whom: impl Fn(Refusal) + Send + Sync + 'static) -> Self {
         Self { told: Told::to(whom), ..self }
     }

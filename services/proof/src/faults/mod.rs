@@ -21,6 +21,7 @@ mod watch;
 mod words;
 mod world;
 
+use crate::process;
 use anyhow::Context as _;
 use clients::{Client, Desk};
 use journal::Journal;
@@ -87,15 +88,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 async fn whole(options: &Options) -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-    let evmesh = match &options.evmesh {
-        Some(evmesh) => evmesh.clone(),
-        None => std::env::current_exe()?.with_file_name("evmesh"),
-    };
-    anyhow::ensure!(
-        evmesh.exists(),
-        "{} is not there: build it with 'cargo build --release -p evmesh', or name it with --evmesh",
-        evmesh.display()
-    );
+    let evmesh = process::executable(options.evmesh.as_deref())?;
     let jars = kafka::jars(options.kafka_home.as_deref())?;
     let folder = match &options.folder {
         Some(folder) => folder.clone(),

@@ -65,6 +65,7 @@ pub(super) mod least {
             Kind::Engine => 6.7,
             Kind::Monitor => 6.0,
             Kind::Driver => 5.0,
+            Kind::Registry => 0.0, // there is none
         }
     }
 

@@ -24,12 +24,12 @@ pub(super) fn idle(facts: &Facts, minutes: f64) -> Vec<String> {
         }
     };
     least("kills", least::KILLS, facts.killed.values().sum());
-    for kind in Kind::ALL {
+    for kind in Kind::DISTURBED {
         let got = facts.killed.get(&kind).copied().unwrap_or_default();
         least(&format!("kills of a {}", kind.word()), least::of(kind), got);
     }
     for moment in Moment::ALL {
-        let got = Kind::ALL.iter().filter_map(|kind| facts.kills.get(&(*kind, moment))).sum();
+        let got = Kind::DISTURBED.iter().filter_map(|kind| facts.kills.get(&(*kind, moment))).sum();
         least(&format!("kills with a session {}", moment.word()), least::in_state(moment), got);
     }
     let tickets = u64::try_from(facts.tickets.len()).unwrap_or(u64::MAX);
@@ -88,9 +88,9 @@ fn table<K: Ord + Clone>(
 }
 
 fn of_processes(title: &str, of: &BTreeMap<(Kind, Moment), u64>, totals: &BTreeMap<Kind, u64>) -> String {
-    let rows: Vec<_> = Kind::ALL.iter().map(|kind| (kind, kind.word())).collect();
+    let rows: Vec<_> = Kind::DISTURBED.iter().map(|kind| (kind, kind.word())).collect();
     let totals: Vec<u64> =
-        Kind::ALL.iter().map(|kind| totals.get(kind).copied().unwrap_or_default()).collect();
+        Kind::DISTURBED.iter().map(|kind| totals.get(kind).copied().unwrap_or_default()).collect();
     table(title, &rows, of, &totals)
 }
 
@@ -210,7 +210,7 @@ pub(super) fn machine(facts: &Facts, seed: u64, minutes: f64, missing: &[String]
             let cell = |moment: Moment| (moment.word(), of.get(&(kind, moment)).copied().unwrap_or_default());
             (kind.word(), Moment::ALL.map(cell).into_iter().collect::<BTreeMap<_, _>>())
         };
-        Kind::ALL.map(row).into_iter().collect::<BTreeMap<_, _>>()
+        Kind::DISTURBED.map(row).into_iter().collect::<BTreeMap<_, _>>()
     };
     let totals = |of: &BTreeMap<Kind, u64>| {
         of.iter().map(|(kind, count)| (kind.word(), *count)).collect::<BTreeMap<_, _>>()

@@ -143,7 +143,7 @@ impl Striker {
             }
             (Kind::Monitor, Some(point)) => listens(point.monitor_address).await,
             (Kind::Broker, _) => listens(world.kafka.direct).await,
-            (Kind::Driver | Kind::Engine | Kind::Monitor, _) => {} // an app serves nobody
+            (Kind::Driver | Kind::Engine | Kind::Monitor | Kind::Registry, _) => {} // an app serves nobody
         }
     }
 

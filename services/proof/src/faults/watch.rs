@@ -5,6 +5,7 @@ use super::{
     roles::{AUTHORIZE_S, MARGIN_S, RESERVATION_S},
     world::World,
 };
+use crate::process;
 use domain::Mono;
 use evmesh_proto::{
     network::{ChargePointDetail, ChargePointStatus, Session, SessionState},
@@ -18,11 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -219,15 +216,13 @@ impl Watch {
 
     /// How many messages central has not brought to Kafka yet.
     pub(super) async fn rows_waiting(&self) -> Option<u64> {
-        let text = timeout(PATIENCE, scrape(self.world.metrics_address)).await.ok()?.ok()?;
-        let rows = text.lines().filter(|line| line.starts_with("evmesh_central_rows_waiting"));
-        let counts = rows.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-        Some(counts.sum::<f64>() as u64)
+        let text = timeout(PATIENCE, process::metrics(self.world.metrics_address)).await.ok()?.ok()?;
+        Some(process::sum(&text, "evmesh_central_rows_waiting", "") as u64)
     }
 
     /// Central's counters start again with each of its lives: what is kept is their sum.
     async fn metrics(&self) {
-        let text = timeout(PATIENCE, scrape(self.world.metrics_address)).await;
+        let text = timeout(PATIENCE, process::metrics(self.world.metrics_address)).await;
         let Ok(Ok(text)) = text else { return };
         let life = self.world.central.try_take().map(|life| life.count);
         let Some(life) = life else { return };
@@ -243,14 +238,6 @@ impl Watch {
             }
         }
     }
-}
-
-async fn scrape(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await?;
-    Ok(text)
 }
 
 /// INV-3, as far as it can be seen from outside: deadlines are counted from the session's creation.

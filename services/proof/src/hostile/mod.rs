@@ -11,6 +11,7 @@ mod network;
 mod scenes;
 mod secured;
 
+use crate::process;
 use anyhow::Context as _;
 use honest::Attacked;
 use network::Network;
@@ -39,15 +40,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let evmesh = match &options.evmesh {
-        Some(evmesh) => evmesh.clone(),
-        None => std::env::current_exe()?.with_file_name("evmesh"),
-    };
-    anyhow::ensure!(
-        evmesh.exists(),
-        "{} is not there: build it with 'cargo build --release -p evmesh', or name it with --evmesh",
-        evmesh.display()
-    );
+    let evmesh = process::executable(options.evmesh.as_deref())?;
     let folder = std::env::temp_dir().join(format!("evmesh-hostile-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -1,7 +1,7 @@
 //! The network that is attacked: central and two charge points as processes, on a broker of their own.
 
 use super::honest::Attacked;
-use crate::process::{Group, Kind, Slot};
+use crate::process::{self, Group, Kind, Slot};
 use anyhow::Context as _;
 use evmesh_proto::{
     driver::{ListChargePointsRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
@@ -17,7 +17,6 @@ use std::{
     time::Duration,
 };
 use testing::{TestBroker, embedded_broker, free_address};
-use tokio::time::{Instant, sleep};
 use tonic::{Status, transport::Channel};
 
 /// Everything is up within this.
@@ -223,13 +222,6 @@ impl Attacked for Network {
 }
 
 /// Looks until there is something, as long as [`READY`].
-pub(super) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
-    let until = Instant::now() + READY;
-    loop {
-        if let Some(found) = look().await {
-            return Ok(found);
-        }
-        anyhow::ensure!(Instant::now() < until, "not within {READY:?}: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
+pub(super) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+    process::eventually(what, (READY, Duration::from_millis(50)), look).await
 }

@@ -5,7 +5,7 @@ use super::{
     honest::Attacked,
     network::{BATTERY_WH, HONEST, eventually},
 };
-use crate::process::{Group, Kind, Slot};
+use crate::process::{self, Group, Kind, Slot};
 use anyhow::Context as _;
 use domain::Wall;
 use evmesh_proto::{
@@ -17,7 +17,7 @@ use evmesh_proto::{
 };
 use identity::{Authority, Credentials, EnrolmentToken, Expected, Identity, Request, sha256};
 use mesh::{
-    grpc::{CALL_TIMEOUT, Peer, Peers, Security, SecurityOptions},
+    grpc::{CALL_TIMEOUT, Peer, Peers},
     kafka::KafkaOptions,
     store::{Batch, Role, SledStore, Store as _},
 };
@@ -30,12 +30,8 @@ use std::{
     time::Duration,
 };
 use testing::{
-    TestBroker, embedded_broker, free_address,
+    TestBroker, embedded_broker, free_address, of_folder,
     strangers::{self, Shown},
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
 };
 use tonic::{
     Status,
@@ -110,7 +106,7 @@ impl Secured {
         Ok(network)
     }
 
-    /// The registry's first: as a process it is what central is, a server whose words go into its log.
+    /// The registry's first.
     fn processes(&self) -> anyhow::Result<Vec<Slot>> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let own = |role: &str| Ok::<_, anyhow::Error>(self.issued(role)?.display().to_string());
@@ -164,7 +160,7 @@ impl Secured {
             ("identity", &monitor_identity),
         ];
         Ok(vec![
-            slot(Kind::Central, "registry", &["registry", "run"], &of_registry),
+            slot(Kind::Registry, "registry", &["registry", "run"], &of_registry),
             slot(
                 Kind::Central,
                 "central",
@@ -209,24 +205,17 @@ impl Secured {
         self.shows(Some(shown), None).await
     }
 
-    /// How somebody with this folder protects its connections.
-    pub(super) fn security(folder: &Path) -> anyhow::Result<Security> {
-        let options = SecurityOptions { identity: Some(folder.to_owned()), ..SecurityOptions::default() };
-        Ok(options.open("anybody", |_| true)?)
-    }
-
     fn admin(&self) -> PathBuf {
         self.folder.join("registry/identities/admin")
     }
 
     /// The registry, as this folder has it.
-    pub(super) fn registry_as(&self, folder: &Path) -> anyhow::Result<RegistryServiceClient<Peer>> {
-        let peers = Peers::new(Self::security(folder)?);
-        let peer = peers.peer(&self.registry.into(), Expected::Registry, CALL_TIMEOUT);
-        Ok(RegistryServiceClient::new(peer))
+    pub(super) fn registry_as(&self, folder: &Path) -> RegistryServiceClient<Peer> {
+        let peers = Peers::new(of_folder(folder.to_owned()));
+        RegistryServiceClient::new(peers.peer(&self.registry.into(), Expected::Registry, CALL_TIMEOUT))
     }
 
-    pub(super) fn registry_as_admin(&self) -> anyhow::Result<RegistryServiceClient<Peer>> {
+    pub(super) fn registry_as_admin(&self) -> RegistryServiceClient<Peer> {
         self.registry_as(&self.admin())
     }
 
@@ -239,7 +228,7 @@ impl Secured {
     /// A token for this role, of an admin's.
     pub(super) async fn token(&self, role: &str) -> anyhow::Result<EnrolmentToken> {
         let request = CreateEnrolmentTokenRequest { role: role.into(), hosts: Vec::new() };
-        let made = self.registry_as_admin()?.create_enrolment_token(request).await?.into_inner();
+        let made = self.registry_as_admin().create_enrolment_token(request).await?.into_inner();
         Ok(made.token.parse()?)
     }
 
@@ -299,11 +288,11 @@ impl Secured {
 
     /// What central counts under this name, of those with this label.
     pub(super) async fn metric(&self, name: &str, label: &str) -> anyhow::Result<u64> {
-        read(self.metrics, name, label).await
+        Ok(process::sum(&process::metrics(self.metrics).await?, name, label) as u64)
     }
 
     pub(super) async fn registry_metric(&self, name: &str, label: &str) -> anyhow::Result<u64> {
-        read(self.registry_metrics, name, label).await
+        Ok(process::sum(&process::metrics(self.registry_metrics).await?, name, label) as u64)
     }
 
     /// Waits until central has counted so many more.
@@ -369,18 +358,4 @@ fn begun(folder: &Path) -> anyhow::Result<(Data, Authority, String)> {
         Credentials::open(&to)?;
     }
     Ok((data, authority, file("core/certificate.pem")?))
-}
-
-/// The sum of what a page of metrics has under this name, of the lines with this label.
-async fn read(port: SocketAddr, name: &str, label: &str) -> anyhow::Result<u64> {
-    let (mut stream, mut page) = (TcpStream::connect(port).await?, String::new());
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n").await?;
-    stream.read_to_string(&mut page).await?;
-    let of_name = |line: &&str| {
-        let rest = line.strip_prefix(name);
-        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
-    };
-    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
-    let sum: f64 = page.lines().filter(of_name).filter_map(value).sum();
-    Ok(sum as u64)
 }

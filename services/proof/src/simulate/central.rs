@@ -291,6 +291,7 @@ impl World {
                 self.tally.count(&format!("central: {}", event.name));
             }
             Effect::Cut(id) => self.connections_end(&id),
+            Effect::Tell(_) => {} // of no certificate: there are none here
             Effect::Notify(_) | Effect::DeadLetter(_) => {
                 let life = self.central.life;
                 self.after(1, move |world| world.central_relays_once(life));

@@ -8,9 +8,9 @@ use super::{
     world::{Place, World, say},
 };
 use central::writer::Input;
-use domain::network::{Command, Deed, Method, Order, RequestKey, Target, Token, Which};
+use domain::network::{Command, Method, Order, RequestKey, Target, Token, Which};
 use domain::supply::{Act, Happened};
-use domain::{ChargePointId, Context, DriverId, Location, Mono, SessionId};
+use domain::{ChargePointId, Context, Deed, DriverId, Location, Mono, SessionId};
 use proof::engine_process::Asked;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,39 +1,29 @@
 use super::*;
 use crate::{
-    Beginning, Data,
     api::RegistryApi,
+    begun::Begun,
     owner::{Office, Registry},
-    service::start,
 };
-use domain::network::Deed;
+use domain::Deed;
 use evmesh_proto::registry::registry_service_server::RegistryService as _;
 use futures_util::StreamExt as _;
-use mesh::{group_commit::Running, grpc::reason, store::MemoryStore};
-use tempfile::TempDir;
+use mesh::{grpc::reason, store::MemoryStore};
 use testing::known;
 use tonic::{Request, Status};
 
 const NUMBER: &str = "04:A1:B2:C3";
 const OTHER: &str = "04:A1:B2:C4";
 
-/// A registry without a socket.
 struct World {
-    _folder: TempDir,
     api: RegistryApi,
-    _running: Running<Error>,
+    _begun: Begun,
 }
 
 impl World {
     fn begun() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = Data::at(&folder.path().join("registry"));
-        let name = |name: &str| name.parse().unwrap();
-        let (trust_domain, hosts) = ("madrid".parse().unwrap(), vec![]);
-        let beginning = Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts };
-        data.init(beginning, mesh::now().wall).unwrap();
-        let (office, running) = start(Registry::open(MemoryStore::new(), &data).unwrap()).unwrap();
-        let address = "127.0.0.1:1".parse().unwrap();
-        Self { _folder: folder, api: RegistryApi { office, address }, _running: running }
+        let begun = Begun::new();
+        let api = RegistryApi { office: begun.office.clone(), address: "127.0.0.1:1".parse().unwrap() };
+        Self { api, _begun: begun }
     }
 
     fn office(&self) -> &Office {

@@ -1,31 +1,16 @@
 use super::*;
-use crate::Beginning;
+use crate::begun;
 use domain::{Mono, Wall};
 use identity::Request;
 use mesh::store::MemoryStore;
 use std::time::Duration;
-use tempfile::TempDir;
 
 const ROLE: &str = "charge-point/MAD-01/engine";
 const TOKEN: TokenHash = TokenHash([7; 32]);
 
-fn at(day: u64) -> Now {
+pub(super) fn at(day: u64) -> Now {
     let day = Duration::from_secs(day * 86_400);
     Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
-}
-
-fn begun() -> (TempDir, Data) {
-    let folder = tempfile::tempdir().unwrap();
-    let data = Data::at(&folder.path().join("registry"));
-    let name = |name: &str| name.parse().unwrap();
-    let beginning = Beginning {
-        trust_domain: "madrid".parse().unwrap(),
-        central: name("main"),
-        admin: name("ana"),
-        hosts: vec![],
-    };
-    data.init(beginning, at(0).wall).unwrap();
-    (folder, data)
 }
 
 type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + Send>;
@@ -51,7 +36,7 @@ fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
 
 #[test]
 fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() {
-    let (_folder, data) = begun();
+    let (_folder, data) = begun::folder(at(0).wall);
     let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
     for crash in 0..6 {
         let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
@@ -77,7 +62,7 @@ fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() 
 
 #[test]
 fn a_store_is_of_its_network() {
-    let ((_one, data), (_two, other)) = (begun(), begun());
+    let ((_one, data), (_two, other)) = (begun::folder(at(0).wall), begun::folder(at(0).wall));
     let store = Registry::open(MemoryStore::new(), &data).unwrap().store;
     let store = Registry::open(store, &other).unwrap().store; // of the same name
     let lisbon =
@@ -90,7 +75,7 @@ fn a_store_is_of_its_network() {
 #[test]
 fn what_was_done_is_in_the_audit_of_the_same_commit_and_the_chain_fits() {
     use mesh::audit::Verifier;
-    let (_folder, data) = begun();
+    let (_folder, data) = begun::folder(at(0).wall);
     let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
     let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
     for (day, call) in life(&asker) {
@@ -111,4 +96,26 @@ fn what_was_done_is_in_the_audit_of_the_same_commit_and_the_chain_fits() {
     let mut verifier = Verifier::new(1, page.before_first_hash, "", &[]).unwrap();
     page.entries.iter().for_each(|entry| verifier.take(entry.number as u64, &entry.record).unwrap());
     assert_eq!(verifier.end(6, &page.newest_hash).unwrap().newest, 6);
+}
+
+#[test]
+fn who_is_refused_is_written_down_with_what_is_decided_next_and_counted_beyond() {
+    use mesh::grpc::{Actor, Refusal};
+    let (_folder, data) = begun::folder(at(0).wall);
+    let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
+    let commits = owner.store.commits();
+    for _ in 0..1_000 {
+        let (actor, reason) = (Actor::Stranger, "NOT_ALLOWED".to_owned());
+        owner.rules.untold.add(Refusal { actor, caller: None, path: "/a.B/Renew", reason });
+    }
+    let tick = || -> [Input; 1] { [Box::new(|_, _, _| {})] };
+    owner.step(at(0), tick()).unwrap();
+    owner.step(at(0), tick()).unwrap();
+    assert_eq!(owner.store.commits(), commits + 1);
+    owner.step(at(1), tick()).unwrap(); // its minute is over, though nobody calls
+    let asked = evmesh_proto::registry::ListAuditEntriesRequest { page_size: 200, ..Default::default() };
+    let page = crate::audit::Asked::of(asked).unwrap().page(&owner.store).unwrap();
+    let refused: Vec<_> = page.entries.iter().filter(|entry| entry.method == "Renew").collect();
+    assert_eq!((refused.len(), refused[0].result.as_str()), (100, "NOT_ALLOWED"));
+    assert_eq!(page.entries.last().unwrap().refusal_count, 900);
 }

@@ -1,53 +1,42 @@
 use super::*;
 use crate::{
-    Beginning, Data,
+    begun::Begun,
     owner::{CHANGES, Registry},
-    service::start,
 };
 use domain::enrolment::TokenHash;
 use identity::{AskersKey, Request};
-use mesh::{group_commit::Running, store::MemoryStore};
-use tempfile::TempDir;
 
-/// A registry without a socket.
 struct World {
-    _folder: TempDir,
-    data: Data,
-    office: Office,
-    running: Running<crate::Error>,
+    begun: Begun,
     tokens: u8,
 }
 
 impl World {
     fn begun() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = Data::at(&folder.path().join("registry"));
-        let name = |name: &str| name.parse().unwrap();
-        let (trust_domain, hosts) = ("madrid".parse().unwrap(), vec![]);
-        let beginning = Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts };
-        data.init(beginning, mesh::now().wall).unwrap();
-        let (office, running) = start(Registry::open(MemoryStore::new(), &data).unwrap()).unwrap();
-        Self { _folder: folder, data, office, running, tokens: 0 }
+        Self { begun: Begun::new(), tokens: 0 }
     }
 
     async fn enrol(&mut self, role: &str) {
         self.tokens += 1;
         let (token, role) = (TokenHash([self.tokens; 32]), RolePath::from(role));
         let made = self
+            .begun
             .office
             .decide(move |rules, now, batch| rules.create_token(now, batch, (token, role, vec![])));
         made.await.unwrap();
         let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
-        self.office.certify(domain::network::Deed::default(), Some(token), asker).await.unwrap();
+        self.begun.office.certify(domain::Deed::default(), Some(token), asker).await.unwrap();
     }
 
     async fn revoke(&self, role: &str, at_once: bool) {
         let role = role.to_owned();
-        self.office.decide(move |rules, now, batch| rules.revoke(now, batch, &role, at_once)).await.unwrap();
+        let revoked =
+            self.begun.office.decide(move |rules, now, batch| rules.revoke(now, batch, &role, at_once));
+        revoked.await.unwrap();
     }
 
     async fn watch(&self) -> Watching {
-        Watching::begin(self.office.clone()).await.unwrap()
+        Watching::begin(self.begun.office.clone()).await.unwrap()
     }
 }
 
@@ -101,7 +90,7 @@ async fn who_takes_nothing_begins_anew_and_holds_nobody_up() {
             rules.changed("operator/ana");
             Ok(())
         };
-        world.office.decide(changed).await.unwrap();
+        world.begun.office.decide(changed).await.unwrap();
     }
     let lagged = watching.next().await.unwrap_err();
     assert_eq!(lagged.reason, "WATCH_LAGGED");
@@ -116,13 +105,14 @@ async fn who_follows_hears_of_the_end_and_a_registry_that_starts_again_knows_the
     world.revoke("operator/ana", true).await;
     let mut watching = world.watch().await;
     next(&mut watching).await;
-    let store = world.office.decide(|rules, _, _| Ok(rules.enrolments().clone())).await.unwrap();
-    world.running.stop();
-    world.running.ended().await.unwrap().unwrap();
-    drop(world.office);
+    let Begun { data, office, mut running, .. } = world.begun;
+    let store = office.decide(|rules, _, _| Ok(rules.enrolments().clone())).await.unwrap();
+    running.stop();
+    running.ended().await.unwrap().unwrap();
+    drop(office);
     assert_eq!(watching.next().await.unwrap_err().reason, "SHUTTING_DOWN");
     let enrolled = store.get("operator/ana").unwrap();
-    assert!(enrolled.revoked_now && world.data.core_key().exists());
+    assert!(enrolled.revoked_now && data.core_key().exists());
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Engine {
             current: self.current.clone().filter(|_| !self.mute).map(attested),
             unsettled: unsettled.into_iter().map(attested).collect(),
         };
-        EngineAnswer { outcome, report }
+        EngineAnswer { outcome, heard: true, report }
     }
 
     fn supplying(&self) -> bool {
@@ -230,6 +230,7 @@ impl Bench {
                     | Effect::NotifyAtOnce(_)
                     | Effect::DeadLetter(_)
                     | Effect::Changed(_)
+                    | Effect::Tell(_)
                     | Effect::Cut(_)
                     | Effect::Happened(_) => {}
                 }

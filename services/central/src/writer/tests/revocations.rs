@@ -42,11 +42,11 @@ fn who_is_revoked_is_refused_after_a_restart_and_until_its_certificate_runs_out(
     assert_eq!(bench.refused(), all, "a charge point that is not registered ends nothing");
     bench.restart();
     assert_eq!(bench.refused(), all);
-    let Refusals { refused, gone } = bench.writer.rules.take_refusals();
+    let ToRefuse { refused, gone } = bench.writer.rules.take_to_refuse();
     assert!(refused.is_empty() && gone.is_empty());
     bench.pass(A_DAY);
     bench.hear(Vec::new());
-    assert_eq!(bench.writer.rules.take_refusals().gone.len(), 2);
+    assert_eq!(bench.writer.rules.take_to_refuse().gone.len(), 2);
     bench.restart();
     assert_eq!(bench.refused(), [""; 0]);
 }
@@ -141,17 +141,23 @@ fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_
     assert_eq!(asks(&bench.hear(vec![bench.revoked(ANA, "a")])), 1);
     bench.hear(vec![Told { now: true, ..bench.revoked("charge-point/BCN-09/monitor", "b") }]);
     let at_once = Told { now: true, ..bench.revoked(MONITOR, "m") };
-    bench.hear(vec![at_once]);
     let point = "MAD-01".parse().unwrap();
-    let heard = |bench: &Bench| bench.writer.rules.refused_at(&point);
+    let tells = |effects: &[Effect]| {
+        let one = |effect: &Effect| matches!(effect, Effect::Tell(call) if call.charge_point == point);
+        effects.iter().any(one)
+    };
+    assert!(tells(&bench.hear(vec![at_once])));
+    let told = |bench: &Bench| bench.writer.rules.told_at(&point).all().cloned().collect::<Vec<_>>();
     let all: Vec<_> = ["m", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
-    assert_eq!(heard(&bench), all);
-    let last = bench.writer.rules.last_question(&point).unwrap();
-    assert!(!last.provisional && last.charge_point == point, "its engine is not revoked");
+    assert_eq!(told(&bench), all);
+    assert!(bench.writer.rules.engine_stands(&point), "its engine is not revoked");
+    assert!(tells(&bench.hear(vec![bench.revoked("viewer/eva", "v")])));
     bench.restart();
-    assert_eq!(heard(&bench), all);
+    let all: Vec<_> = ["m", "v", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
+    assert_eq!(told(&bench), all);
+    assert!(tells(&bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap()));
     bench.hear(vec![bench.revoked(ENGINE, "e")]);
-    assert_eq!(bench.writer.rules.last_question(&point), None);
+    assert!(!bench.writer.rules.engine_stands(&point));
 }
 
 #[test]

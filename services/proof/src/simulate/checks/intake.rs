@@ -334,6 +334,7 @@ impl World {
             | Effect::NotifyAtOnce(_)
             | Effect::DeadLetter(_)
             | Effect::Changed(_)
+            | Effect::Tell(_)
             | Effect::Cut(_)
             | Effect::Happened(_) => {}
         }

@@ -1,11 +1,14 @@
 //! Certificates that are none of the network's, and one that is used for what it is not.
 
 use super::{call, refused};
-use crate::hostile::{
-    liar::Liar,
-    network::{HONEST, MICROS_PER_KWH},
-    scenes::STRANGER,
-    secured::{NAME, Secured, why},
+use crate::{
+    hostile::{
+        liar::Liar,
+        network::{HONEST, MICROS_PER_KWH},
+        scenes::STRANGER,
+        secured::{NAME, Secured, why},
+    },
+    stand_in::points_client,
 };
 use anyhow::{Context as _, ensure};
 use domain::Wall;
@@ -19,7 +22,10 @@ use evmesh_proto::{
 use identity::{Authority, Expected, Kind, LEEWAY};
 use mesh::grpc::{CALL_TIMEOUT, Peers};
 use std::{collections::BTreeMap, time::Duration};
-use testing::strangers::{Shown, self_signed, signed_by};
+use testing::{
+    of_folder,
+    strangers::{Shown, self_signed, signed_by},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -84,8 +90,8 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
     let early = network.shows(Some(early), None).await?;
     call(early, None).await.context("a clock that is five minutes ahead is not borne with")?;
     Ok(format!(
-        "{count} certificates got no connection, each counted, logged and in the audit with its reason; one had expired, and was told \
-         to renew; one of a clock that is {} s ahead was taken",
+        "{count} certificates got no connection, each counted, logged and in the audit with its reason; one had \
+         expired, and was told to renew; one of a clock that is {} s ahead was taken",
         LEEWAY.as_secs()
     ))
 }
@@ -94,7 +100,7 @@ pub(super) async fn bad_certificates(network: &Secured) -> anyhow::Result<String
 pub(super) async fn stolen_engine(network: &Secured) -> anyhow::Result<String> {
     const OTHERS: &str = "LEFT-01";
     let (thief, victim) = (format!("charge-point/{HONEST}/engine"), format!("charge-point/{OTHERS}/monitor"));
-    let stolen = Secured::security(&network.folder.join("identities").join(&thief))?;
+    let stolen = of_folder(network.folder.join("identities").join(&thief));
     let peer = Peers::new(stolen.clone()).peer(&network.central.into(), Expected::Central, CALL_TIMEOUT);
     let before = network.metric(REFUSED, "why=\"not_allowed\"").await?;
 
@@ -128,10 +134,8 @@ pub(super) async fn stolen_engine(network: &Secured) -> anyhow::Result<String> {
     network.is_written(&thief, "NOT_YOURS", 1).await?;
 
     // As the engine of another charge point it is not believed, whoever registers it.
-    let monitor = Peers::new(Secured::security(&network.issued(&victim)?)?);
-    let monitor = monitor.peer(&network.central.into(), Expected::Central, CALL_TIMEOUT);
-    let registration = engine.registration(MICROS_PER_KWH);
-    let answer = ChargePointServiceClient::new(monitor).register_charge_point(registration).await;
+    let mut monitor = points_client(of_folder(network.issued(&victim)?), network.central);
+    let answer = monitor.register_charge_point(engine.registration(MICROS_PER_KWH)).await;
     let status = answer.err().context("another's engine is believed")?;
     let reason = why(&status);
     ensure!(reason == "ENGINE_SILENT", "refused as {reason}: {status}");

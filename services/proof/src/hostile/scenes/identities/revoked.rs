@@ -2,27 +2,23 @@
 //! telemetry, its way to Kafka.
 
 use super::refused;
-use crate::hostile::{
-    liar::Liar,
-    network::{MICROS_PER_KWH, eventually},
-    secured::{Secured, why},
+use crate::{
+    hostile::{
+        liar::Liar,
+        network::{MICROS_PER_KWH, eventually},
+        secured::{Secured, why},
+    },
+    stand_in::{Points, Reports, points_client},
 };
 use anyhow::{Context as _, bail, ensure};
 use evmesh_proto::{
-    chargepoint::{
-        EngineHealth, ReportHealthRequest, ReportHealthResponse,
-        charge_point_service_client::ChargePointServiceClient,
-    },
     driver::{GetSessionRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
     network::{ChargePointStatus, Session, SessionOutcome},
     registry::{RenewRequest, RevokeIdentityRequest},
     topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ},
 };
-use identity::{Expected, SealingKey};
-use mesh::{
-    grpc::{CALL_TIMEOUT, Peer, Peers},
-    kafka::{Origin, Producer, Reader, ReaderEvent},
-};
+use identity::SealingKey;
+use mesh::kafka::{Origin, Producer, Reader, ReaderEvent};
 use registry::Applicant;
 use serde_json::json;
 use std::{
@@ -30,11 +26,12 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use testing::of_folder;
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, timeout},
 };
-use tonic::{Streaming, codegen::tokio_stream::wrappers::ReceiverStream, transport::Channel};
+use tonic::transport::Channel;
 
 const ID: &str = "KEEP-01";
 /// What is promised, from the registry's answer on.
@@ -56,7 +53,7 @@ pub(super) async fn revoked_and_holding(network: &Secured) -> anyhow::Result<Str
     .await?;
     ensure!(topic.letters.try_recv().is_err(), "what it sealed while it was good is a dead letter");
 
-    let mut registry = network.registry_as_admin()?;
+    let mut registry = network.registry_as_admin();
     for (role, _) in &kept.folders {
         registry.revoke_identity(RevokeIdentityRequest { role: role.clone(), now: true }).await?;
     }
@@ -97,10 +94,8 @@ struct Kept<'a> {
     /// Its engine's and its monitor's role, with their identities.
     folders: [(String, PathBuf); 2],
     liar: Liar,
-    points: ChargePointServiceClient<Peer>,
-    epoch: u64,
-    reports: mpsc::Sender<ReportHealthRequest>,
-    answers: Streaming<ReportHealthResponse>,
+    points: Points,
+    reports: Reports,
     driver: DriverServiceClient<Channel>,
 }
 
@@ -109,22 +104,16 @@ impl<'a> Kept<'a> {
     async fn enrolled(network: &'a Secured) -> anyhow::Result<Self> {
         let [engine, monitor] = ["engine", "monitor"].map(|role| format!("charge-point/{ID}/{role}"));
         let folders = [network.enrolled(&engine).await?, network.enrolled(&monitor).await?];
-        let liar = Liar::start_as(&Secured::security(&folders[0])?, ID, "store-that-is-kept").await?;
+        let liar = Liar::start_as(&of_folder(folders[0].clone()), ID, "store-that-is-kept").await?;
         liar.inside().supplies = true;
-        let peers = Peers::new(Secured::security(&folders[1])?);
-        let peer = peers.peer(&network.central.into(), Expected::Central, CALL_TIMEOUT);
-        let mut points = ChargePointServiceClient::new(peer);
+        let mut points = points_client(of_folder(folders[1].clone()), network.central);
         let registered = points.register_charge_point(liar.registration(MICROS_PER_KWH)).await?;
-        let epoch = registered.into_inner().epoch;
-        let (reports, stream) = mpsc::channel(1);
-        reports.send(report(epoch)).await?;
-        let mut answers = points.report_health(ReceiverStream::new(stream)).await?.into_inner();
-        answers.message().await?.context("a report is answered")?;
+        let reports = Reports::begin(&mut points, ID, registered.into_inner().epoch).await?;
         let shown = network.given_at("driver/held", mesh::now().wall)?;
         let driver = DriverServiceClient::new(network.shows(Some(shown), None).await?);
         let [of_engine, of_monitor] = folders;
         let folders = [(engine, of_engine), (monitor, of_monitor)];
-        Ok(Self { network, folders, liar, points, epoch, reports, answers, driver })
+        Ok(Self { network, folders, liar, points, reports, driver })
     }
 
     /// Somebody charges there.
@@ -135,8 +124,7 @@ impl<'a> Kept<'a> {
             ..Default::default()
         };
         let granted = eventually("it is granted", async || {
-            self.reports.send(report(self.epoch)).await.ok()?;
-            self.answers.message().await.ok()??;
+            self.reports.again().await?;
             self.driver.request_charge(request.clone()).await.ok()?.into_inner().session
         });
         Ok(granted.await?.session_id)
@@ -151,7 +139,7 @@ impl<'a> Kept<'a> {
     async fn is_cut_off(&mut self) -> anyhow::Result<u128> {
         let answered = Instant::now();
         let status = loop {
-            match timeout(WITHIN, self.answers.message()).await.context("its stream goes on")? {
+            match timeout(WITHIN, self.reports.answers.message()).await.context("its stream goes on")? {
                 Ok(Some(_)) => ensure!(answered.elapsed() < WITHIN, "its stream goes on"),
                 Ok(None) => bail!("its stream ends without a word"),
                 Err(status) => break status,
@@ -168,11 +156,6 @@ impl<'a> Kept<'a> {
         ensure!(status == Some(ChargePointStatus::OutOfOrder), "it is shown as {status:?}");
         Ok(ended_ms)
     }
-}
-
-fn report(epoch: u64) -> ReportHealthRequest {
-    let health = EngineHealth::Ok.into();
-    ReportHealthRequest { charge_point_id: ID.into(), epoch, health, reason: String::new() }
 }
 
 /// Its way to Kafka.
@@ -206,8 +189,7 @@ impl Topic {
             }
         })?;
         timeout(WAITS, reads.notified()).await.context("dead letters are not read")?;
-        let key = eventually("it has a key", async || liar.inside().telemetry_key.clone()).await?;
-        let key = SealingKey::given(key.name.parse()?, &key.key).context("a key of 32 bytes")?;
+        let key = eventually("it has a key", async || liar.inside().key.clone()).await?;
         let producer = Producer::new(&network.kafka, "revoked")?;
         Ok(Self { producer, key, session: session.to_owned(), seq: 1, letters, _reader: reader })
     }
@@ -244,7 +226,7 @@ impl Topic {
 async fn renew(network: &Secured, folder: &Path) -> anyhow::Result<()> {
     let certificate_request = Applicant::again(folder)?.csr_pem().to_owned();
     let request = RenewRequest { certificate_request };
-    let status = network.registry_as(folder)?.renew(request).await.err().context("it is renewed")?;
+    let status = network.registry_as(folder).renew(request).await.err().context("it is renewed")?;
     ensure!(why(&status) == "IDENTITY_REVOKED", "its renewal is refused otherwise: {status}");
     Ok(())
 }

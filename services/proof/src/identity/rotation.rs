@@ -3,7 +3,7 @@
 
 use super::{
     charges::Driver,
-    enrolments::{self, Crowd, Desk},
+    enrolments::{self, Desk, Keys},
     point::{Kind, Point},
     server::{Server, eventually, run},
     side::{ADMIN, Place, Side, believed, client, tickets},
@@ -131,7 +131,7 @@ pub(super) async fn rotation(
     side: &Side,
     (registry, data): (&mut Server, &Path),
     desk: &mut Desk,
-    crowd: &Crowd,
+    keys: &Keys,
     place: &Place,
 ) -> anyhow::Result<[Figure; 2]> {
     let folder = place.folder.join("enrolled");
@@ -142,12 +142,12 @@ pub(super) async fn rotation(
     let all = desk.admin.clone();
     step((&mut *registry, data), "prepare", (side, &mut *desk), place).await?;
     load.renew(desk, 2).await?;
-    let (none, first) = enrolments::renew(&all, crowd, &former).await?;
+    let (none, first) = enrolments::renew(&all, keys, &former).await?;
     anyhow::ensure!(none == 0, "{none} certificates are of an authority that does not sign yet");
     load.goes_on().await?;
     step((&mut *registry, data), "switch", (side, &mut *desk), place).await?;
     load.renew(desk, 2).await?;
-    let (renewed, second) = enrolments::renew(&all, crowd, &former).await?;
+    let (renewed, second) = enrolments::renew(&all, keys, &former).await?;
     load.goes_on().await?;
     step((&mut *registry, data), "forget", (side, &mut *desk), place).await?;
     load.renew(desk, 1).await?;
@@ -159,9 +159,9 @@ pub(super) async fn rotation(
     let renewals = Figure {
         what: "renewals, the authority followed by another",
         plain: String::new(),
-        secured: format!("{:.0}/s", 2.0 * crowd.len() as f64 / took),
-        bound: Some(Bound::Done("all", renewed == crowd.len())),
-        measured: format!("{renewed} of {} by the next authority", crowd.len()),
+        secured: format!("{:.0}/s", 2.0 * keys.len() as f64 / took),
+        bound: Some(Bound::Done("all", renewed == keys.len())),
+        measured: format!("{renewed} of {} by the next authority", keys.len()),
     };
     let figure = Figure {
         what: "calls meanwhile, prepare, switch and forget",

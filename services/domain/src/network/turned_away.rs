@@ -12,7 +12,7 @@ const OVER_AFTER: Duration = Duration::from_secs(300);
 type Who = (ChargePointId, String);
 
 #[derive(Debug, Default)]
-pub(super) struct Refusals(BTreeMap<Who, Refusal>);
+pub(super) struct TurnedAway(BTreeMap<Who, Refusal>);
 
 #[derive(Debug)]
 struct Refusal {
@@ -20,7 +20,7 @@ struct Refusal {
     newest: Mono,
 }
 
-impl Refusals {
+impl TurnedAway {
     /// It is refused; is that new, or the reason another?
     pub(super) fn is_news(&mut self, who: Who, why: &str, now: Mono) -> bool {
         if !self.0.contains_key(&who) && self.0.len() >= MOST {
@@ -43,20 +43,20 @@ mod tests {
 
     #[test]
     fn a_reason_is_news_once_and_a_thousand_are_remembered() {
-        let mut refusals = Refusals::default();
+        let mut turned_away = TurnedAway::default();
         let who = |n: u64| (format!("X-{n}").parse().unwrap(), "host".to_owned());
-        assert!(refusals.is_news(who(0), "closed", Mono(0)));
-        assert!((1..300).all(|second| !refusals.is_news(who(0), "closed", Mono(second * 1000))));
-        assert!(refusals.is_news(who(0), "full", Mono(300_000)), "another reason");
+        assert!(turned_away.is_news(who(0), "closed", Mono(0)));
+        assert!((1..300).all(|second| !turned_away.is_news(who(0), "closed", Mono(second * 1000))));
+        assert!(turned_away.is_news(who(0), "full", Mono(300_000)), "another reason");
         let from_elsewhere = (who(0).0, "another".to_owned());
-        assert!(refusals.is_news(from_elsewhere, "full", Mono(300_000)), "another monitor's");
-        refusals.over(&who(0));
-        assert!(refusals.is_news(who(0), "full", Mono(301_000)), "it was registered meanwhile");
-        assert!(refusals.is_news(who(0), "full", Mono(601_000)), "it was away for long");
+        assert!(turned_away.is_news(from_elsewhere, "full", Mono(300_000)), "another monitor's");
+        turned_away.over(&who(0));
+        assert!(turned_away.is_news(who(0), "full", Mono(301_000)), "it was registered meanwhile");
+        assert!(turned_away.is_news(who(0), "full", Mono(601_000)), "it was away for long");
         for n in 1..5000 {
-            assert!(refusals.is_news(who(n), "full", Mono(700_000 + n)));
+            assert!(turned_away.is_news(who(n), "full", Mono(700_000 + n)));
         }
-        assert_eq!(refusals.0.len(), MOST);
-        assert!(!refusals.is_news(who(4999), "full", Mono(706_000)));
+        assert_eq!(turned_away.0.len(), MOST);
+        assert!(!turned_away.is_news(who(4999), "full", Mono(706_000)));
     }
 }

@@ -91,10 +91,10 @@ pub(super) fn registry(peers: &Peers, address: SocketAddr) -> Registry {
 }
 
 /// The keys of those who are enrolled.
-pub(super) type Crowd = Arc<Vec<Request>>;
+pub(super) type Keys = Arc<Vec<Request>>;
 
 /// So many charge points, all of them enrolled.
-pub(super) async fn enrol(desk: &Desk, count: u32) -> anyhow::Result<(Crowd, Figure)> {
+pub(super) async fn enrol(desk: &Desk, count: u32) -> anyhow::Result<(Keys, Figure)> {
     let (began, mut enrolling) = (Instant::now(), JoinSet::new());
     let next = Arc::new(AtomicUsize::new(0));
     let count = usize::try_from(count)?;
@@ -137,17 +137,17 @@ pub(super) async fn enrol(desk: &Desk, count: u32) -> anyhow::Result<(Crowd, Fig
 /// All of them renew; how many got a certificate of an authority that this one is not, and how long it took.
 pub(super) async fn renew(
     registry: &Registry,
-    crowd: &Crowd,
+    keys: &Keys,
     former: &str,
 ) -> anyhow::Result<(usize, Duration)> {
     let (began, mut renewing) = (Instant::now(), JoinSet::new());
     let next = Arc::new(AtomicUsize::new(0));
     for _ in 0..AT_ONCE {
-        let (mut registry, crowd, next) = (registry.clone(), crowd.clone(), next.clone());
+        let (mut registry, keys, next) = (registry.clone(), keys.clone(), next.clone());
         let former = former.to_owned();
         renewing.spawn(async move {
             let mut renewed = 0;
-            while let Some(key) = crowd.get(next.fetch_add(1, Relaxed)) {
+            while let Some(key) = keys.get(next.fetch_add(1, Relaxed)) {
                 let request = RenewRequest { certificate_request: key.csr_pem().to_owned() };
                 let given = registry.renew(request).await?.into_inner().credentials.unwrap_or_default();
                 anyhow::ensure!(identity::is_for(&given.certificate, key), "another's certificate");

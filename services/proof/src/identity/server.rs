@@ -1,15 +1,12 @@
 //! The product's own processes: started, restarted, and what they have computed.
 
-use crate::process::Group;
-use anyhow::Context as _;
+use crate::process::{self, Group};
 use std::{
     fs::OpenOptions,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
 
 /// Whatever is waited for is there within this.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,15 +52,7 @@ impl Server {
 
 fn spawned(program: &Path, arguments: &[String], log: &Path, group: i32) -> anyhow::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(log)?;
-    testing::process::command(program)
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(group)
-        .spawn()
-        .with_context(|| format!("{} cannot be started", program.display()))
+    process::spawned((program, arguments), [log.try_clone()?, log], group)
 }
 
 /// A command of the executable's that ends by itself, and well.
@@ -86,13 +75,6 @@ pub(super) fn computed(process: u32) -> anyhow::Result<Duration> {
 }
 
 /// Looks until there is something, as long as [`PATIENCE`].
-pub(super) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return Ok(found);
-        }
-        anyhow::ensure!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
-        sleep(Duration::from_millis(5)).await;
-    }
+pub(super) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+    process::eventually(what, (PATIENCE, Duration::from_millis(5)), look).await
 }

@@ -1,42 +1,11 @@
-//! What callers do, for who reads later who did what: each mutation that was asked for, once, with what came of it.
+//! Each deed of central's callers, once, with what came of it.
 //!
 //! What rules do by themselves is no deed, nor what changes nothing: a repeat, a registration that goes on being
 //! refused.
 
 use super::{denial::Denial, reply::Answer, request::Token};
-use crate::Context;
+use crate::{Came, Deed};
 use std::collections::BTreeMap;
-
-/// Something that a caller did, or was denied.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Deed {
-    /// Who, as it has proven: `operator/ana`; empty where nobody was asked.
-    pub actor: String,
-    /// The host that it came from; empty where that is not known.
-    pub address: String,
-    /// The call, by its name in the contract.
-    pub method: String,
-    /// What it was about, as identities are named: `driver/101`, `charge-point/MAD-01`, `session/…`; several with
-    /// spaces between.
-    pub subject: String,
-    /// What else matters of it, as `name=value`; several with `, ` between.
-    pub parameters: String,
-    pub came: Came,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Came {
-    /// It goes on, and has changed something already: another deed of the same subject says what came of it.
-    #[default]
-    Begun,
-    /// It is done; with what was answered, as `name=value`.
-    Done(String),
-    /// It had begun, and came to nothing, for this reason.
-    Failed(String),
-    /// It was denied, for this reason, and nothing has changed.
-    Denied(String),
-}
 
 /// What was asked for and has no answer yet, and what is to be written down.
 #[derive(Debug, Default)]
@@ -94,11 +63,3 @@ impl Deeds {
 pub(super) const REGISTER: &str = "RegisterChargePoint";
 /// Another one: a repeat changes nothing.
 pub(super) const BLOCK_CARD: &str = "BlockCard";
-
-impl Deed {
-    /// Of somebody's call; what came of it is not known yet.
-    pub fn by(context: &Context, method: &str, subject: String, parameters: String) -> Self {
-        let (actor, address) = (context.identity.clone(), context.address.clone());
-        Self { actor, address, method: method.to_owned(), subject, parameters, came: Came::Begun }
-    }
-}

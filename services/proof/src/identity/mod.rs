@@ -14,7 +14,7 @@ mod server;
 mod side;
 mod table;
 
-use crate::process::Group;
+use crate::process::{self, Group};
 use anyhow::Context as _;
 use enrolments::Desk;
 use server::Server;
@@ -48,15 +48,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let evmesh = match &options.evmesh {
-        Some(evmesh) => evmesh.clone(),
-        None => std::env::current_exe()?.with_file_name("evmesh"),
-    };
-    anyhow::ensure!(
-        evmesh.exists(),
-        "{} is not there: build it with 'cargo build --release -p evmesh', or name it with --evmesh",
-        evmesh.display()
-    );
+    let evmesh = process::executable(options.evmesh.as_deref())?;
     let folder = std::env::temp_dir().join(format!("evmesh-identity-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -106,9 +98,9 @@ async fn measure(options: &Options, place: &Place) -> anyhow::Result<Vec<Figure>
     let charges = charges::authorisations(sides, options.seconds.mul_f64(0.6), &place.folder).await?;
     charges.into_iter().for_each(&mut tell);
     tell(intake::sealing(&secured).await?);
-    let (crowd, enrolled) = enrolments::enrol(&desk, options.enrolments).await?;
+    let (keys, enrolled) = enrolments::enrol(&desk, options.enrolments).await?;
     tell(enrolled);
-    let rotated = rotation::rotation(&secured, (&mut registry, &data), &mut desk, &crowd, place).await?;
+    let rotated = rotation::rotation(&secured, (&mut registry, &data), &mut desk, &keys, place).await?;
     rotated.into_iter().for_each(tell);
     Ok(all)
 }

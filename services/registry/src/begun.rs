@@ -1,0 +1,37 @@
+//! A registry without a socket, as tests begin with it.
+
+use crate::{
+    Beginning, Data, Error,
+    owner::{Office, Registry},
+    service::start,
+};
+use domain::Wall;
+use mesh::{group_commit::Running, store::MemoryStore};
+use tempfile::TempDir;
+
+/// A network's folder, inside one that goes with this.
+pub(crate) fn folder(now: Wall) -> (TempDir, Data) {
+    let top = tempfile::tempdir().unwrap();
+    let data = Data::at(&top.path().join("registry"));
+    let name = |name: &str| name.parse().unwrap();
+    let (trust_domain, hosts) = ("madrid".parse().unwrap(), vec![]);
+    let beginning = Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts };
+    data.init(beginning, now).unwrap();
+    (top, data)
+}
+
+/// Its owner, at work.
+pub(crate) struct Begun {
+    _top: TempDir,
+    pub(crate) data: Data,
+    pub(crate) office: Office,
+    pub(crate) running: Running<Error>,
+}
+
+impl Begun {
+    pub(crate) fn new() -> Self {
+        let (top, data) = folder(mesh::now().wall);
+        let (office, running) = start(Registry::open(MemoryStore::new(), &data).unwrap()).unwrap();
+        Self { _top: top, data, office, running }
+    }
+}
