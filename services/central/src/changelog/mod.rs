@@ -10,7 +10,9 @@
 //! was then, or later.
 //!
 //! A store that goes on without its changelog ends it ([`ENDED`]), as soon as Kafka is there: nothing is rebuilt from
-//! what lacks all that came after, tickets too. Kept again, the log gets every row anew.
+//! what lacks all that came after, tickets too. Kept again, the log gets every row anew, each with that header, until a
+//! message says that it is whole ([`WHOLE_KEY`]). What is before an end counts for nothing then: rows may have been
+//! deleted meanwhile.
 //!
 //! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its
 //! beginning, and a driver who missed a message asks), readings between changes of a session, indexes.
@@ -21,9 +23,10 @@ mod rebuild;
 pub(crate) use marks::Marks;
 #[cfg(test)]
 pub(crate) use rebuild::{Progress, discard};
-pub(crate) use rebuild::{Rebuild, is_recent, rebuild};
+pub(crate) use rebuild::{Rebuild, rebuild};
 
-use evmesh_proto::topics::CENTRAL_CHANGELOG;
+use domain::Wall;
+use evmesh_proto::{store::StoredMeta, topics::CENTRAL_CHANGELOG};
 use mesh::kafka::{KafkaOptions, Log, Message};
 
 /// The header with the random id of the store that wrote the message.
@@ -33,8 +36,16 @@ pub(crate) const VERSION: &str = "version";
 /// The header with the layout of the store that wrote it.
 pub(crate) const FORMAT: &str = "format";
 
-/// The header of the message that ends a log, which is no row.
+/// The header of the message that ends a log, and of each after it until it is whole again.
 pub(crate) const ENDED: &str = "ended";
+/// The key of what ends a log: no row has such a one.
+pub(crate) const END_KEY: &[u8] = b"\0end";
+/// The key of what says that it is whole again: another one, since compaction must leave the end where it is.
+pub(crate) const WHOLE_KEY: &[u8] = b"\0whole";
+/// What is said of a store that is [`Standing::Ahead`].
+pub(crate) const AHEAD: &str = "this store is an older copy: its changelog on Kafka knows more, so it is not written: \
+     to have it all, stop central, move the data folder away and start with --rebuild; to go on with the copy, delete \
+     the topic";
 
 pub(crate) fn log(options: &KafkaOptions) -> Log {
     Log::new(options, CENTRAL_CHANGELOG)
@@ -43,6 +54,7 @@ pub(crate) fn log(options: &KafkaOptions) -> Log {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copied {
     pub(crate) version: u64,
+    /// Of its row; or [`WHOLE_KEY`].
     pub(crate) key: Vec<u8>,
     /// As it is on disk; `None`: it is deleted.
     pub(crate) value: Option<Vec<u8>>,
@@ -75,12 +87,26 @@ impl Written {
 pub(crate) struct End {
     /// The store, and the one that it was rebuilt from: whose log it may end.
     pub(crate) stores: [String; 2],
+    /// The highest that the log may have of them.
     pub(crate) version: u64,
+}
+
+/// With this as its last message, does the changelog lack what its store knew without it?
+pub(crate) fn has_ended(message: &Message) -> bool {
+    message.header(ENDED).is_some()
 }
 
 /// Is this the message that ended a changelog?
 pub(crate) fn is_end(message: &Message) -> bool {
-    message.header(ENDED).is_some()
+    message.key == END_KEY
+}
+
+/// A rebuilt store lacks what was younger than the changelog: for so long every start asks every engine.
+const ASK_FOR_MS: i64 = 24 * 3600 * 1000;
+
+/// Was this store rebuilt so lately that engines may know more?
+pub(crate) fn is_recent(meta: &StoredMeta, now: Wall) -> bool {
+    meta.rebuilt_ms != 0 && (now.0 - meta.rebuilt_ms).abs() < ASK_FOR_MS
 }
 
 /// What the publisher found before it writes.
@@ -91,6 +117,10 @@ pub struct Found {
     pub(crate) last: Option<Written>,
     /// It is who wrote among this store's own messages.
     pub(crate) disturbed: bool,
+    /// It has ended, and is not whole again.
+    pub(crate) ended: bool,
+    /// Nothing came after its end.
+    pub(crate) at_end: bool,
     /// What is wrong with how the broker keeps the topic.
     pub(crate) unkept: Option<String>,
 }

@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{Copied, End, Found, Marks, Standing},
+    changelog::{AHEAD, Copied, End, Found, Marks, Standing, WHOLE_KEY},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
@@ -40,9 +40,11 @@ impl Writer {
     }
 
     /// What ends the changelog, if there ever was one of this store's or of its predecessor's.
-    pub(crate) fn changelog_end(&self) -> Option<End> {
-        let StoredMeta { store_id, predecessor_id, changelog_version: version, .. } = &self.meta;
-        (*version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version: *version })
+    pub(crate) fn changelog_end(&self, store: &impl Store) -> Result<Option<End>, Error> {
+        let StoredMeta { store_id, predecessor_id, changelog_version, .. } = &self.meta;
+        // Kafka may have more than it was heard of: what was marked before, too.
+        let version = Marks::restore(store, *changelog_version)?.highest();
+        Ok((version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version }))
     }
 
     /// How far the audit's chain is, as it is on disk.
@@ -61,7 +63,8 @@ impl Writer {
     pub(crate) fn lag(&self, now: Wall) -> Lag {
         let (rows, seconds) =
             self.marks.as_ref().map_or((0, 0.0), |marks| (marks.len(), marks.oldest_seconds(now)));
-        Lag { rows, seconds, standing: self.standing }
+        // That it is whole again is one of them.
+        Lag { rows: rows + usize::from(self.whole_behind.is_some()), seconds, standing: self.standing }
     }
 
     /// Kafka has rows: engines may forget the sessions among them.
@@ -89,10 +92,15 @@ impl Writer {
         self.command(now, store, Command::Copied(sessions), None, step)
     }
 
-    /// The next rows, at most so many, as they are on disk.
+    /// The next rows, at most so many, as they are on disk; or, by itself, that the log is whole again.
     pub(super) fn next_rows(&mut self, store: &dyn Store, limit: usize) -> Result<Vec<Copied>, Error> {
-        let taken = self.marks.as_mut().map(|marks| marks.take(limit)).unwrap_or_default();
-        let copied = taken.into_iter().map(|(version, key)| {
+        let Some(marks) = &mut self.marks else { return Ok(Vec::new()) };
+        let is_refilled = |behind| self.meta.marked_to.is_none() && marks.are_published_to(behind);
+        if self.whole_behind.is_some_and(is_refilled) {
+            let (version, key) = (marks.highest(), WHOLE_KEY.to_vec());
+            return Ok(vec![Copied { version, key, value: Some(b"whole".to_vec()) }]);
+        }
+        let copied = marks.take(limit).into_iter().map(|(version, key)| {
             let value = store.get(&key)?;
             Ok(Copied { version, key: key.to_vec(), value })
         });
@@ -106,7 +114,7 @@ impl Writer {
 
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
     pub(super) fn judge(&mut self, found: Found, step: &mut Step<Effect>) {
-        let Found { cluster, last, disturbed, unkept } = found;
+        let Found { cluster, last, disturbed, ended, at_end, unkept } = found;
         let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
             step.effects.push(Effect::Happened(Event { level, name, text }));
@@ -130,14 +138,7 @@ impl Writer {
                      delete the topic, or choose another --kafka-topic-prefix"
                         .into(),
                 ),
-                Standing::Ahead => happened(
-                    "changelogs_ahead",
-                    Level::Error,
-                    "this store is an older copy: its changelog on Kafka knows more, so it is not written: to \
-                     have it all, stop central, move the data folder away and start with --rebuild; to go on with \
-                     the copy, delete the topic"
-                        .into(),
-                ),
+                Standing::Ahead => happened("changelogs_ahead", Level::Error, AHEAD.into()),
                 Standing::Ours | Standing::Unknown => {}
             }
         }
@@ -149,16 +150,18 @@ impl Writer {
             happened("changelogs_not_compacted", Level::Error, text);
         }
         self.unkept = unkept;
+        self.whole_behind = None;
         if standing != Standing::Ours {
             return;
         }
         let another = self.meta.changelog_cluster_id != cluster;
-        if (another || last.is_none() || disturbed) && self.meta.changelog_version > 0 {
+        if at_end || (another || last.is_none() || disturbed) && self.meta.changelog_version > 0 {
             self.meta.marked_to = Some(Vec::new());
             let text =
                 "the changelog lacks rows that it had, or may have older ones: every row is published again";
             happened("changelogs_refilled", Level::Warn, text.into());
         }
+        self.whole_behind = ended.then(|| self.marks.as_ref().map_or(0, Marks::last));
         self.meta.changelog_cluster_id = cluster;
         step.batch.put(keys::META, codec::encode(&self.meta));
     }
@@ -184,6 +187,9 @@ impl Writer {
             }
         }
         self.meta.marked_to = next;
+        if let Some(behind) = &mut self.whole_behind {
+            *behind = marks.last();
+        }
         batch.put(keys::META, codec::encode(&self.meta));
         Ok(())
     }

@@ -84,6 +84,8 @@ pub struct Writer {
     dead_letters: Rows,
     /// Which rows the changelog lacks; `None` where none is kept.
     marks: Option<Marks>,
+    /// The changelog has ended, and is whole again once it has what was marked up to this version.
+    whole_behind: Option<u64>,
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,

@@ -46,6 +46,7 @@ impl Writer {
             notifications: Rows::restore(RowKind::Notification, &store)?,
             dead_letters: Rows::restore(RowKind::DeadLetter, &store)?,
             marks,
+            whole_behind: None,
             standing: Standing::default(),
             keys: Arc::new(keys),
             refused_people: Self::people(&revocations),
