@@ -37,8 +37,10 @@ const WORDS: [&str; 12] = [
 /// How TLS begins on a connection, and how what is told within it does.
 const HANDSHAKE: &[u8] = &[0x16, 3];
 const APPLICATION_DATA: &[u8] = &[0x17, 3, 3];
-/// Central's row with the secret of which sealing keys are made.
+/// Central's row with the secret of which sealing keys are made, and both stores' with the key of cards' digests.
 const SEALING_SECRET: &[u8] = b"t";
+const CARD_KEY_AT: [(&str, &str, &[u8]); 2] =
+    [("central", "central", b"u"), ("registry/store", "registry", b"card-key")];
 
 /// A text as it would be on the way: a string of JSON or protobuf is its own bytes; in base64, whatever comes before.
 fn encoded(text: &str) -> Vec<Vec<u8>> {
@@ -69,6 +71,10 @@ fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network()
     let mut network = Recorded::charged(true, &[]);
     let central = network.processes.iter().position(|it| it.text().contains("central serves")).unwrap();
     assert_eq!(network.processes[central].count("are left out"), 1);
+    let shown = network.shown();
+    for what in [DRIVER, &network.session] {
+        assert_eq!(where_is(what, &shown), [""; 0], "{what}");
+    }
     network.stopped();
     let bytes = network.bytes();
     for what in [DRIVER, &network.session].into_iter().chain(WORDS) {
@@ -153,11 +159,11 @@ fn who_could_not_but_tell_all_in_plain_text_does_not_start() {
     }
 }
 
-/// A secret in one of the forms in which it could be found, and the file where it belongs.
+/// A secret in one of the forms in which it could be found, and the files or folders where it belongs.
 struct Secret {
     name: String,
     forms: Vec<Vec<u8>>,
-    belongs: Option<PathBuf>,
+    belongs: Vec<PathBuf>,
 }
 
 /// The secret number of an ECDSA P-256 key is here in its PKCS #8.
@@ -169,7 +175,7 @@ fn of_key(path: PathBuf, pem: &str) -> Secret {
     assert_eq!(der.len(), 138, "{path:?} is another kind of key: where is its secret?");
     let whole = lines.iter().filter(|line| line.len() == 64).map(|line| line.as_bytes().to_vec());
     let forms = whole.chain(of_bytes(&der[NUMBER])).collect();
-    Secret { name: path.display().to_string(), forms, belongs: Some(path) }
+    Secret { name: path.display().to_string(), forms, belongs: vec![path] }
 }
 
 fn of_bytes(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -190,7 +196,7 @@ fn secrets(network: &Recorded) -> Vec<Secret> {
                 let token = text.trim();
                 let signature = token.rsplit('.').next().expect("a JWT");
                 let forms = vec![token.as_bytes().to_vec(), signature.as_bytes().to_vec()];
-                secrets.push(Secret { name: path.display().to_string(), forms, belongs: Some(path) });
+                secrets.push(Secret { name: path.display().to_string(), forms, belongs: vec![path] });
             }
             _ => assert!(!text.contains("PRIVATE KEY"), "{path:?} has a key"),
         }
@@ -198,20 +204,26 @@ fn secrets(network: &Recorded) -> Vec<Secret> {
     for token in &network.enrolment_tokens {
         let secret = unhex(token.rsplit('/').next().expect("a token")).expect("hex");
         let forms = [vec![token.clone().into_bytes()], of_bytes(&secret)].concat();
-        secrets.push(Secret { name: "a token to enrol by".into(), forms, belongs: None });
+        secrets.push(Secret { name: "a token to enrol by".into(), forms, belongs: vec![] });
     }
-    let folder = network.path("central");
-    let role = Role { name: "central", older_copies: true, must_exist: true };
-    let store = SledStore::open(&folder, role).expect("central has ended");
-    let secret = store.get(SEALING_SECRET).expect("it is read").expect("it seals");
-    let forms = of_bytes(&secret);
-    secrets.push(Secret { name: "central's secret".into(), forms, belongs: Some(folder) });
+    let row = |folder: &str, name, key: &[u8]| {
+        let role = Role { name, older_copies: true, must_exist: true };
+        let store = SledStore::open(&network.path(folder), role).expect("its process has ended");
+        store.get(key).expect("it is read").expect("it is there")
+    };
+    let secret = row("central", "central", SEALING_SECRET);
+    let (forms, belongs) = (of_bytes(&secret), vec![network.path("central")]);
+    secrets.push(Secret { name: "central's secret".into(), forms, belongs });
+    let card_keys = CARD_KEY_AT.map(|(folder, name, key)| row(folder, name, key));
+    assert_eq!(card_keys[0], card_keys[1], "the registry's");
+    let belongs = CARD_KEY_AT.map(|(folder, ..)| network.path(folder)).to_vec();
+    secrets.push(Secret { name: "the key of cards".into(), forms: of_bytes(&card_keys[0]), belongs });
     let of_all = SealingSecret::new(secret.try_into().expect("32 bytes"));
     for message in topics::read(&network.broker.options(), CP_TELEMETRY) {
         let name: KeyName = message.kid().expect("it is sealed").parse().expect("a key's name");
         let key = of_all.key(&name.charge_point, name.epoch).expect("a key");
         assert_eq!(key.name, name, "central's");
-        secrets.push(Secret { name: "a sealing key".into(), forms: of_bytes(key.bytes()), belongs: None });
+        secrets.push(Secret { name: "a sealing key".into(), forms: of_bytes(key.bytes()), belongs: vec![] });
     }
     secrets
 }
@@ -230,14 +242,15 @@ fn no_secret_of_a_secured_run_is_anywhere_but_in_its_place() {
     assert!(of("a sealing key") >= 3, "one a message");
 
     for secret in &secrets {
-        let belongs = |path: &PathBuf| secret.belongs.as_ref().is_some_and(|place| path.starts_with(place));
+        let belongs = |path: &PathBuf| secret.belongs.iter().any(|place| path.starts_with(place));
         let is_in = |all: &[u8]| secret.forms.iter().any(|form| contains(all, form));
         let places: Vec<_> =
             looked_at.iter().filter(|(_, all)| is_in(all)).map(|(place, _)| place.clone()).collect();
         assert_eq!(places, [""; 0], "{}", secret.name);
         let files = network.files().into_iter().filter(|(_, all)| is_in(all)).map(|(path, _)| path);
         let (own, strange): (Vec<_>, Vec<_>) = files.partition(belongs);
-        assert_eq!(own.is_empty(), secret.belongs.is_none(), "{} would be found", secret.name);
+        let found = |place: &PathBuf| own.iter().any(|path| path.starts_with(place));
+        assert!(secret.belongs.iter().all(found), "{} would be found", secret.name);
         assert!(strange.is_empty(), "{} is in {strange:?}", secret.name);
     }
 }

@@ -38,6 +38,14 @@ pub struct KeyName {
     pub secret: String,
 }
 
+impl KeyName {
+    /// That of each message which is sealed with this key here.
+    fn header(&self) -> Option<String> {
+        let header = Header { alg: "dir".into(), enc: "A256GCM".into(), kid: self.to_string() };
+        Some(BASE64.encode(serde_json::to_vec(&header).ok()?))
+    }
+}
+
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.charge_point, self.epoch, self.secret)
@@ -118,11 +126,14 @@ impl SealingSecret {
             key.and_then(|key| key.cipher()).ok_or("it is sealed with a key that this central never gave")?;
         let ready = ReadyKey { name: named.clone(), cipher };
         let plain = ready.open(parts).ok_or(BROKEN)?;
-        let mut all = self.ready();
-        if all.len() >= READY {
-            all.clear(); // those that are still used come back with their next message
+        // Only under the header that evmesh itself writes: a key has one place, however else its owner may write it.
+        if named.header().is_some_and(|header| header.as_bytes() == parts[0]) {
+            let mut all = self.ready();
+            if all.len() >= READY {
+                all.clear(); // those that are still used come back with their next message
+            }
+            all.insert(parts[0].to_vec(), Arc::new(ready));
         }
-        all.insert(parts[0].to_vec(), Arc::new(ready));
         Ok((named, plain))
     }
 
@@ -202,8 +213,7 @@ impl SealingKey {
     pub fn seal(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
-        let header = Header { alg: "dir".into(), enc: "A256GCM".into(), kid: self.name.to_string() };
-        let header = BASE64.encode(serde_json::to_vec(&header).ok()?);
+        let header = self.name.header()?;
         let mut text = plain.to_vec();
         let tag = self.cipher()?.seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
@@ -278,6 +288,24 @@ mod tests {
         let (name, plain) = secret().open(ANOTHERS.concat().as_bytes()).unwrap();
         assert_eq!(name, key("MAD-01", 4).name);
         assert_eq!(plain, br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3}"#);
+    }
+
+    #[test]
+    fn a_key_is_kept_ready_once_however_its_owner_writes_the_header() {
+        let (opens, key) = (secret(), key("MAD-01", 4));
+        for spaces in 0..20 {
+            let header =
+                format!(r#"{{"kid":"{}",{}"alg":"dir","enc":"A256GCM"}}"#, key.name, " ".repeat(spaces));
+            let (header, mut text) = (BASE64.encode(header), b"{}".to_vec());
+            let (nonce, aad) = (Nonce::assume_unique_for_key([1; NONCE_LEN]), Aad::from(header.as_bytes()));
+            let tag = key.cipher().unwrap().seal_in_place_separate_tag(nonce, aad, &mut text).unwrap();
+            let [nonce, text, tag] =
+                [&[1; NONCE_LEN][..], &text, tag.as_ref()].map(|part| BASE64.encode(part));
+            let sealed = format!("{header}..{nonce}.{text}.{tag}");
+            assert_eq!(opens.open(sealed.as_bytes()), Ok((key.name.clone(), b"{}".to_vec())));
+            opens.open(&key.seal(b"{}").unwrap()).unwrap();
+        }
+        assert_eq!(opens.ready().len(), 1);
     }
 
     #[test]

@@ -133,7 +133,9 @@ impl RegistryService for RegistryApi {
         }
         let page = self.office.decide(move |rules, now, batch| {
             rules.stands(&actor)?;
-            rules.take_in_issued(now, batch);
+            if page_token.is_empty() {
+                rules.take_in_issued(now, batch); // a list is begun: its other pages are of the same moment, or later
+            }
             let later = rules.enrolments().after(&page_token);
             Ok(page(later.map(|(role, enrolled)| shown(role, enrolled, now.wall)), size))
         });

@@ -5,7 +5,7 @@ use identity::Authority;
 use mesh::grpc::Address;
 use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use std::{
@@ -48,11 +48,20 @@ pub fn request_for(names: &[&str]) -> String {
 
 /// Whoever knows the server by its host's name, as grpcurl with `-cacert core.pem`, and shows a certificate or nothing.
 pub fn by_host(core_pem: &str, shown: Option<Shown>) -> Arc<ClientConfig> {
+    by_versions(rustls::DEFAULT_VERSIONS, core_pem, shown)
+}
+
+/// The same, by these versions of TLS.
+pub fn by_versions(
+    versions: &[&'static SupportedProtocolVersion],
+    core_pem: &str,
+    shown: Option<Shown>,
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(core_pem.as_bytes()).expect("PEM")).expect("an authority");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("TLS 1.3").with_root_certificates(roots);
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    let config = config.expect("versions of its own").with_root_certificates(roots);
     let mut config = match shown {
         None => config.with_no_client_auth(),
         Some([certificate, key]) => {

@@ -4,7 +4,7 @@ use crate::fake::{Running, register, report, start_with};
 use domain::Wall;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
 use mesh::{
-    grpc::{CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, ServerOptions, reason},
+    grpc::{CALL_TIMEOUT, Expected, Listener, Peer, Peers, Security, SecurityOptions, ServerOptions, reason},
     observability::LogRing,
 };
 use std::{fs, net::SocketAddr, path::PathBuf, sync::atomic::Ordering::SeqCst, time::Duration};
@@ -218,6 +218,27 @@ async fn who_shows_no_certificate_hears_that_it_needs_one_and_how_the_server_is(
         (Code::Unauthenticated, "IDENTITY_REQUIRED")
     );
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_1_2_is_taken_only_where_that_is_said() {
+    let identities = Identities::new("madrid.example");
+    let core = fs::read_to_string(identities.folder(MONITOR).join("core.pem")).unwrap();
+    for tls12 in [false, true] {
+        let options =
+            SecurityOptions { identity: Some(identities.folder("central/main")), tls12, insecure: false };
+        let security = options.open("central", |_| true).unwrap();
+        let server = start_with(([127, 0, 0, 1], 0).into(), ServerOptions::default(), &security).await;
+        for (version, is_taken) in [(&rustls::version::TLS12, tls12), (&rustls::version::TLS13, true)] {
+            let by = strangers::by_versions(&[version], &core, None);
+            let connected = strangers::connect(by, server.address, None).await;
+            let called = match connected {
+                Ok(channel) => HealthClient::new(channel).check(HealthCheckRequest::default()).await.is_ok(),
+                Err(_) => false,
+            };
+            assert_eq!(called, is_taken, "--tls12 {tls12}, by {version:?}");
+        }
+    }
 }
 
 /// A caller by TLS that is none of ours, and shows a certificate with its key, or nothing.
