@@ -9,10 +9,10 @@
 //! Kafka does not have, and versions are published in order. So if any change is in the log, every row is there as it
 //! was then, or later.
 //!
-//! A store that goes on without its changelog ends it ([`ENDED`]), as soon as Kafka is there: nothing is rebuilt from
-//! what lacks all that came after, tickets too. Kept again, the log gets every row anew, each with that header, until a
-//! message says that it is whole ([`WHOLE_KEY`]). What is before an end counts for nothing then: rows may have been
-//! deleted meanwhile.
+//! A store that goes on without its changelog ends it ([`END_KEY`]), as soon as Kafka is there: nothing is rebuilt from
+//! what lacks all that came after, tickets too. Kept again, or found to lack what it had, the log gets every row anew:
+//! behind an end, since some of those before it may be of what was deleted meanwhile, and each with the header
+//! [`ENDED`], until a message says that the log is whole ([`WHOLE_KEY`]).
 //!
 //! Deliberately absent: offsets and rows that wait for Kafka (a rebuilt store reads `cp_telemetry` from its
 //! beginning, and a driver who missed a message asks), readings between changes of a session, indexes.
@@ -54,7 +54,7 @@ pub(crate) fn log(options: &KafkaOptions) -> Log {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copied {
     pub(crate) version: u64,
-    /// Of its row; or [`WHOLE_KEY`].
+    /// Of its row; or [`END_KEY`], or [`WHOLE_KEY`].
     pub(crate) key: Vec<u8>,
     /// As it is on disk; `None`: it is deleted.
     pub(crate) value: Option<Vec<u8>>,
@@ -109,6 +109,34 @@ pub(crate) fn is_recent(meta: &StoredMeta, now: Wall) -> bool {
     meta.rebuilt_ms != 0 && (now.0 - meta.rebuilt_ms).abs() < ASK_FOR_MS
 }
 
+/// How much of a store a changelog has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All, as far as its last message says.
+    Whole,
+    /// All: that is what the last message says.
+    WholeAgain,
+    /// Nothing came after its end.
+    Ended,
+    /// Some of what is published again.
+    Refilled,
+}
+
+impl Reach {
+    pub(crate) fn of(last: Option<&Message>) -> Self {
+        match last {
+            Some(last) if is_end(last) => Self::Ended,
+            Some(last) if has_ended(last) => Self::Refilled,
+            Some(last) if last.key == WHOLE_KEY => Self::WholeAgain,
+            Some(_) | None => Self::Whole,
+        }
+    }
+
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Self::Ended | Self::Refilled)
+    }
+}
+
 /// What the publisher found before it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -117,10 +145,8 @@ pub struct Found {
     pub(crate) last: Option<Written>,
     /// It is who wrote among this store's own messages.
     pub(crate) disturbed: bool,
-    /// It has ended, and is not whole again.
-    pub(crate) ended: bool,
-    /// Nothing came after its end.
-    pub(crate) at_end: bool,
+    /// How far it is from having ended to being whole again.
+    pub(crate) reach: Reach,
     /// What is wrong with how the broker keeps the topic.
     pub(crate) unkept: Option<String>,
 }

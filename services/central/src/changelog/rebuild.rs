@@ -76,6 +76,8 @@ pub(crate) struct Progress {
     read_to: Option<i64>,
     rows: u64,
     unusable: u64,
+    /// It has ended, and is not whole again so far.
+    ended: bool,
     /// The sessions without a ticket so far, by their keys: these may be deleted further on.
     unbilled: BTreeMap<Vec<u8>, Session>,
     anchor: Option<AuditAnchor>,
@@ -118,6 +120,11 @@ pub(crate) fn rebuild(store: &mut impl Store, what: &Rebuild) -> Result<bool, Er
             );
         }
     }
+    if progress.ended {
+        // Of before anybody noticed that it has: a row that was under way when another process ended it.
+        let (topic, kafka) = (what.kafka.topic(CENTRAL_CHANGELOG), what.kafka.kafka.clone());
+        return Err(Error::ChangelogEnded { topic, kafka });
+    }
     progress.finish(store, &what.config, mesh::now())?;
     Ok(true)
 }
@@ -137,10 +144,13 @@ impl Progress {
                 self.version = self.version.max(written.version);
                 self.written = Some(written);
                 if super::is_end(&message) {
-                    // What is not told again after it was deleted meanwhile.
+                    // Some of it may have been deleted before all was told again.
                     (self.rows, self.unbilled, self.batch) = Default::default();
+                    self.ended = true;
                     discard(store)?;
-                } else if message.key != WHOLE_KEY {
+                } else if message.key == WHOLE_KEY {
+                    self.ended = false;
+                } else {
                     self.row(message.key, message.payload);
                 }
             }

@@ -2,8 +2,8 @@
 
 use crate::{
     changelog::{
-        AHEAD, Copied, END_KEY, ENDED, End, FORMAT, Found, STORE, Standing, VERSION, WHOLE_KEY, Written,
-        has_ended, is_end,
+        AHEAD, Copied, END_KEY, ENDED, End, FORMAT, Found, Reach, STORE, Standing, VERSION, WHOLE_KEY,
+        Written, is_end,
     },
     events::Events,
     store::codec,
@@ -51,8 +51,8 @@ struct Place {
 
 /// Why it cannot go on publishing.
 enum Halt {
-    /// Whose the changelog is must be found out anew: Kafka was away, somebody wrote just before this offset, or it is
-    /// whole again.
+    /// Whose the changelog is must be found out anew: Kafka was away, somebody wrote just before this offset, or it has
+    /// ended, or is whole again.
     Look(Option<i64>),
     Ended,
 }
@@ -63,11 +63,11 @@ impl Publisher {
         let state = self.producer.state();
         let mut disturbed = None;
         loop {
-            let next = tokio::select! {
-                next = self.until_ours(disturbed) => next,
+            let place = tokio::select! {
+                place = self.until_ours(disturbed) => place,
                 () = shutdown.started() => return,
             };
-            let Some(mut place) = next else { return };
+            let Some(mut place) = place else { return };
             let halt = tokio::select! {
                 halt = self.publish(&mut place, state.clone()) => halt,
                 () = shutdown.started() => {
@@ -110,11 +110,10 @@ impl Publisher {
         let tail = self.log.tail(disturbed).await?;
         // What came after a disturbance is not looked at: what comes next is not known then.
         let next = tail.last.as_ref().map(|message| message.offset + 1).filter(|_| disturbed.is_none());
-        let [ended, at_end] = [has_ended, is_end].map(|is| tail.last.as_ref().is_some_and(is));
+        let reach = Reach::of(tail.last.as_ref());
         let last = tail.last.as_ref().map(Written::of);
-        let found =
-            Found { cluster: tail.cluster, last, disturbed: disturbed.is_some(), ended, at_end, unkept };
-        Ok((self.handle.changelog(found).await, Place { next, ended }))
+        let found = Found { cluster: tail.cluster, last, disturbed: disturbed.is_some(), reach, unkept };
+        Ok((self.handle.changelog(found).await, Place { next, ended: reach.has_ended() }))
     }
 
     async fn publish(&self, place: &mut Place, mut state: watch::Receiver<BrokerState>) -> Halt {
@@ -161,15 +160,15 @@ impl Publisher {
     }
 
     /// Publishes rows, each behind the one before. Returns the versions that are done, up to the first that failed, and
-    /// the offset before which somebody else wrote. What says that the log is whole never is among them: it is no row,
-    /// and what comes after it is not of a log that has ended.
+    /// the offset before which somebody else wrote. What ends the log, or says that it is whole, never is among them: it
+    /// is no row, and how the log goes on is to be looked at.
     async fn round(&self, rows: &[Copied], place: &mut Place) -> (Vec<u64>, Option<i64>) {
         let format = codec::FORMAT.to_string();
         let mut under_way = Vec::with_capacity(rows.len());
         for row in rows {
             let version = row.version.to_string();
             let all = [(STORE, &*self.store), (VERSION, &*version), (FORMAT, &*format), (ENDED, "true")];
-            let ended = place.ended && row.key != WHOLE_KEY;
+            let ended = row.key == END_KEY || place.ended && row.key != WHOLE_KEY;
             let headers = if ended { &all[..] } else { &all[..3] };
             match self.log.append(&self.producer, &row.key, row.value.as_deref(), headers).await {
                 Ok(delivery) => under_way.push(delivery),
@@ -199,7 +198,7 @@ impl Publisher {
                     break;
                 }
             }
-            if row.key != WHOLE_KEY {
+            if row.key != END_KEY && row.key != WHOLE_KEY {
                 done.push(row.version);
             }
         }
@@ -238,7 +237,7 @@ async fn put_end(log: &Log, producer: &Producer, end: &End, events: &mut Events)
     }
     let (version, format) = (end.version.to_string(), codec::FORMAT.to_string());
     let headers = [(STORE, &*end.stores[0]), (VERSION, &*version), (FORMAT, &*format), (ENDED, "true")];
-    log.append(producer, END_KEY, Some(b"ended"), &headers).await?.await?;
+    log.append(producer, END_KEY, Some(END_KEY), &headers).await?.await?;
     tracing::warn!(
         "the changelog is not kept, so the one on Kafka has ended: no store can be rebuilt from it"
     );

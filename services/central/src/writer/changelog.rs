@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{AHEAD, Copied, End, Found, Marks, Standing, WHOLE_KEY},
+    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Standing, WHOLE_KEY},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
@@ -22,6 +22,21 @@ use mesh::{
 const OLD_ROWS_A_STEP: usize = 500;
 /// With so many marks waiting, no more old rows are marked: they would only fill the memory.
 const ENOUGH_MARKS: usize = 10_000;
+
+/// So far is the marking of every row once all are marked: no row has a key like this.
+const ALL_MARKED: &[u8] = b"\xff";
+
+/// What is to be done before a log is whole that gets every row again (`marked_to` in [`StoredMeta`]).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) enum Refill {
+    /// Nothing, as far as is known.
+    #[default]
+    Done,
+    /// What is in the log has to be ended.
+    ToEnd,
+    /// It has ended, and has to have what is marked up to this version.
+    Behind(u64),
+}
 
 /// How far the changelog is behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -61,13 +76,14 @@ impl Writer {
 
     /// How far the changelog is behind.
     pub(crate) fn lag(&self, now: Wall) -> Lag {
-        let (rows, seconds) =
-            self.marks.as_ref().map_or((0, 0.0), |marks| (marks.len(), marks.oldest_seconds(now)));
         // That it is whole again is one of them.
-        Lag { rows: rows + usize::from(self.whole_behind.is_some()), seconds, standing: self.standing }
+        let whole = usize::from(self.meta.marked_to.is_some());
+        let waiting = |marks: &Marks| (marks.len() + whole, marks.oldest_seconds(now));
+        let (rows, seconds) = self.marks.as_ref().map_or((0, 0.0), waiting);
+        Lag { rows, seconds, standing: self.standing }
     }
 
-    /// Kafka has rows: engines may forget the sessions among them.
+    /// Kafka has rows: engines may forget the sessions among them, if nothing else is missing.
     pub(super) fn published(
         &mut self,
         now: Now,
@@ -86,19 +102,24 @@ impl Writer {
         self.meta.changelog_version = self.meta.changelog_version.max(*highest);
         step.batch.put(keys::META, codec::encode(&self.meta));
         let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();
-        if sessions.is_empty() {
+        if sessions.is_empty() || self.meta.marked_to.is_some() {
             return Ok(());
         }
         self.command(now, store, Command::Copied(sessions), None, step)
     }
 
-    /// The next rows, at most so many, as they are on disk; or, by itself, that the log is whole again.
+    /// The next rows, at most so many, as they are on disk; or, by itself, what ends the log, or says that it is whole.
     pub(super) fn next_rows(&mut self, store: &dyn Store, limit: usize) -> Result<Vec<Copied>, Error> {
+        let is_refilled = self.is_refilled();
         let Some(marks) = &mut self.marks else { return Ok(Vec::new()) };
-        let is_refilled = |behind| self.meta.marked_to.is_none() && marks.are_published_to(behind);
-        if self.whole_behind.is_some_and(is_refilled) {
-            let (version, key) = (marks.highest(), WHOLE_KEY.to_vec());
-            return Ok(vec![Copied { version, key, value: Some(b"whole".to_vec()) }]);
+        let sign = match self.refill {
+            Refill::ToEnd => Some(END_KEY),
+            Refill::Behind(_) if is_refilled => Some(WHOLE_KEY),
+            Refill::Behind(_) | Refill::Done => None,
+        };
+        if let Some(key) = sign {
+            let (version, key) = (marks.highest(), key.to_vec());
+            return Ok(vec![Copied { version, value: Some(key.clone()), key }]);
         }
         let copied = marks.take(limit).into_iter().map(|(version, key)| {
             let value = store.get(&key)?;
@@ -107,14 +128,27 @@ impl Writer {
         copied.collect()
     }
 
+    /// Does the log have every row behind its end?
+    fn is_refilled(&self) -> bool {
+        let Refill::Behind(version) = self.refill else { return false };
+        let is_published = |marks: &Marks| marks.are_published_to(version);
+        self.meta.marked_to.as_deref() == Some(ALL_MARKED) && self.marks.as_ref().is_some_and(is_published)
+    }
+
     /// Whose the changelog is, as it was last judged.
     pub(super) fn standing(&self) -> Standing {
         self.standing
     }
 
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
-    pub(super) fn judge(&mut self, found: Found, step: &mut Step<Effect>) {
-        let Found { cluster, last, disturbed, ended, at_end, unkept } = found;
+    pub(super) fn judge(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        found: Found,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let Found { cluster, last, disturbed, reach, unkept } = found;
         let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
             step.effects.push(Effect::Happened(Event { level, name, text }));
@@ -150,23 +184,43 @@ impl Writer {
             happened("changelogs_not_compacted", Level::Error, text);
         }
         self.unkept = unkept;
-        self.whole_behind = None;
+        // Nobody but this process knows that nothing is missing before such a message.
+        let is_whole = reach == Reach::WholeAgain && !disturbed && self.is_refilled();
+        self.refill = Refill::Done;
         if standing != Standing::Ours {
-            return;
+            return Ok(());
         }
         let another = self.meta.changelog_cluster_id != cluster;
-        if at_end || (another || last.is_none() || disturbed) && self.meta.changelog_version > 0 {
+        let lacks = (another || last.is_none() || disturbed) && self.meta.changelog_version > 0
+            || reach == Reach::Refilled && self.meta.marked_to.is_none();
+        if is_whole {
+            self.meta.marked_to = None;
+        } else if lacks || reach == Reach::Ended {
             self.meta.marked_to = Some(Vec::new());
-            let text =
-                "the changelog lacks rows that it had, or may have older ones: every row is published again";
+        }
+        if let Some(marked_to) = &self.meta.marked_to {
+            // One that has not begun may follow a time without the log, of which that end knew nothing.
+            let goes_on =
+                reach == Reach::Ended || reach == Reach::Refilled && !lacks && !marked_to.is_empty();
+            let behind = Refill::Behind(self.marks.as_ref().map_or(0, Marks::last));
+            self.refill = if goes_on { behind } else { Refill::ToEnd };
+        }
+        if reach == Reach::Ended {
+            let text = "the changelog lacks rows, or may have older ones: every row is published again";
             happened("changelogs_refilled", Level::Warn, text.into());
         }
-        self.whole_behind = ended.then(|| self.marks.as_ref().map_or(0, Marks::last));
         self.meta.changelog_cluster_id = cluster;
         step.batch.put(keys::META, codec::encode(&self.meta));
+        if is_whole {
+            let is_marked = |key: Vec<u8>| self.marks.as_ref().is_some_and(|marks| marks.has(&key));
+            let ids = self.network.sessions().map(|session| session.id.clone());
+            let copied = ids.filter(|id| !is_marked(keys::session(id))).collect();
+            self.command(now, store, Command::Copied(copied), None, step)?;
+        }
+        Ok(())
     }
 
-    /// Marks some of the rows that no change will mark, where there are any.
+    /// Marks some of the rows that no change will mark, where there are any, once what was in the log has ended.
     pub(super) fn mark_old_rows(
         &mut self,
         now: Now,
@@ -174,22 +228,21 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<(), Error> {
         let (Some(marks), Some(from)) = (&mut self.marks, &self.meta.marked_to) else { return Ok(()) };
-        if marks.len() >= ENOUGH_MARKS {
+        let Refill::Behind(behind) = &mut self.refill else { return Ok(()) };
+        if marks.len() >= ENOUGH_MARKS || from == ALL_MARKED {
             return Ok(());
         }
-        let mut next = None;
+        let mut next = ALL_MARKED.to_vec();
         for prefix in keys::LOGGED {
             let page = store.range(from, prefix, OLD_ROWS_A_STEP)?;
             page.iter().for_each(|(key, _)| marks.mark(key, now.wall));
             if let Some((last, _)) = page.into_iter().next_back() {
-                next = Some(keys::after(last));
+                next = keys::after(last);
                 break;
             }
         }
-        self.meta.marked_to = next;
-        if let Some(behind) = &mut self.whole_behind {
-            *behind = marks.last();
-        }
+        self.meta.marked_to = Some(next);
+        *behind = marks.last();
         batch.put(keys::META, codec::encode(&self.meta));
         Ok(())
     }

@@ -17,6 +17,7 @@ mod watch;
 pub use crate::{changelog::Found, messages::Incoming, store::RowKind};
 use card_keys::CardKeys;
 pub use changelog::Lag;
+use changelog::Refill;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
@@ -84,8 +85,7 @@ pub struct Writer {
     dead_letters: Rows,
     /// Which rows the changelog lacks; `None` where none is kept.
     marks: Option<Marks>,
-    /// The changelog has ended, and is whole again once it has what was marked up to this version.
-    whole_behind: Option<u64>,
+    refill: Refill,
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
@@ -121,7 +121,7 @@ impl Rules for Writer {
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
-            Input::Changelog(found) => self.judge(found, step),
+            Input::Changelog(found) => self.judge(now, store, found, step)?,
             Input::Trust(keys, deed) => self.trust(now, store, &keys, deed, step)?,
             Input::Refused { deeds, more } => {
                 deeds.into_iter().for_each(|deed| self.audit.write(deed, now, &mut step.batch));

@@ -1,6 +1,6 @@
 //! The writer at its start: what the store kept.
 
-use super::{Refusals, Writer, card_keys::CardKeys};
+use super::{Refusals, Writer, card_keys::CardKeys, changelog::Refill};
 use crate::{
     Error,
     changelog::{Marks, Standing, is_recent},
@@ -31,7 +31,8 @@ impl Writer {
         stored.ask_every_engine = is_recent(&meta, now.wall);
         stored.past = past(&meta);
         if let Some(marks) = &marks {
-            let marked = |id: &SessionId| marks.has(&keys::session(id));
+            // A log that is not whole is no copy of anything.
+            let marked = |id: &SessionId| meta.marked_to.is_some() || marks.has(&keys::session(id));
             stored.uncopied =
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
@@ -46,7 +47,7 @@ impl Writer {
             notifications: Rows::restore(RowKind::Notification, &store)?,
             dead_letters: Rows::restore(RowKind::DeadLetter, &store)?,
             marks,
-            whole_behind: None,
+            refill: Refill::default(),
             standing: Standing::default(),
             keys: Arc::new(keys),
             refused_people: Self::people(&revocations),

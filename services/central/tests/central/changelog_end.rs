@@ -90,6 +90,15 @@ async fn a_changelog_that_a_store_went_on_without_rebuilds_nothing_until_it_is_w
         let headers = [&of_row[..], &[("ended", "true")]].concat();
         log.append(&producer, &row.key, Some(&row.payload), &headers).await.unwrap().await.unwrap();
     }
+    let (row, _) = around_the_end(&log).await;
+    let headers = ["store", "version", "format"].map(|name| (name, row.header(name).unwrap()));
+    log.append(&producer, &row.key, Some(&row.payload), &headers).await.unwrap().await.unwrap();
+    let of_under_way = to_rebuild(&folder, broker.options());
+    let refused = Service::bind(of_under_way).await.unwrap().run(Shutdown::new()).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::ChangelogEnded { .. }),
+        "a row was under way when it was ended: {refused}"
+    );
     lose(&folder);
     std::fs::rename(&kept, &folder).unwrap();
     let central = Central::with(options(&folder, broker.options())).await;
