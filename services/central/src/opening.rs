@@ -54,8 +54,8 @@ impl Opening {
 
     /// Rebuilds the store if it has to be, and opens it. `None`: stopped before that.
     ///
-    /// An empty store waits a moment for Kafka, to see whether there is a changelog, or was one that has ended; one that
-    /// is to be rebuilt waits for ever.
+    /// An empty store waits a moment for Kafka, to see whether there is a changelog, or was one that has ended; one
+    /// that is to be rebuilt waits for ever.
     pub(crate) async fn ready(
         self,
         options: &Options,

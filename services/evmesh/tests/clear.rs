@@ -66,11 +66,11 @@ fn where_is(what: &str, bytes: &[(String, Vec<u8>)]) -> Vec<String> {
     bytes.iter().filter(has).map(|(place, _)| place.clone()).collect()
 }
 
-/// Somebody writes what is no reading; its central says so with these words.
-fn spoil(network: &Recorded, says: &str) {
+/// Somebody writes what is no reading, and central has read it.
+fn spoil(network: &Recorded) {
     topics::write(&network.broker.options(), CP_TELEMETRY, &[(POINT, b"\xff".to_vec())]);
     let central = network.processes.iter().find(|it| it.text().contains("central serves")).unwrap();
-    central.line(&[says], PATIENCE);
+    central.line(&["cannot be read: it is not in UTF-8"], PATIENCE);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network()
     for what in [DRIVER, &network.session] {
         assert_eq!(where_is(what, &shown), [""; 0], "{what}");
     }
-    spoil(&network, "seals what it tells, and this is in plain text");
+    spoil(&network);
     network.stopped();
     let bytes = network.bytes();
     for what in [DRIVER, &network.session].into_iter().chain(WORDS) {
@@ -120,7 +120,7 @@ fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network()
 #[test]
 fn the_same_eyes_see_all_of_it_in_plain_text() {
     let mut network = Recorded::charged(false, &[]);
-    spoil(&network, "it is not in UTF-8");
+    spoil(&network);
     network.stopped();
     let letters = topics::read(&network.broker.options(), CP_TELEMETRY_DLQ);
     assert_eq!(letters.len(), 1, "{letters:?}");

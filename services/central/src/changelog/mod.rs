@@ -137,6 +137,18 @@ impl Reach {
     }
 }
 
+/// What is to be done before a log is whole that gets every row again (`marked_to` in [`StoredMeta`]).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) enum Refill {
+    /// Nothing, as far as is known.
+    #[default]
+    Done,
+    /// What is in the log has to be ended.
+    ToEnd,
+    /// It has ended, and has to have what is marked up to this version.
+    Behind(u64),
+}
+
 /// What the publisher found before it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {

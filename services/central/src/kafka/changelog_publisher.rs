@@ -160,8 +160,8 @@ impl Publisher {
     }
 
     /// Publishes rows, each behind the one before. Returns the versions that are done, up to the first that failed, and
-    /// the offset before which somebody else wrote. What ends the log, or says that it is whole, never is among them: it
-    /// is no row, and how the log goes on is to be looked at.
+    /// the offset before which somebody else wrote. What ends the log, or says that it is whole, never is among them:
+    /// it is no row, and how the log goes on is to be looked at.
     async fn round(&self, rows: &[Copied], place: &mut Place) -> (Vec<u64>, Option<i64>) {
         let format = codec::FORMAT.to_string();
         let mut under_way = Vec::with_capacity(rows.len());

@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Standing, WHOLE_KEY},
+    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Refill, Standing, WHOLE_KEY},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
@@ -25,18 +25,6 @@ const ENOUGH_MARKS: usize = 10_000;
 
 /// So far is the marking of every row once all are marked: no row has a key like this.
 const ALL_MARKED: &[u8] = b"\xff";
-
-/// What is to be done before a log is whole that gets every row again (`marked_to` in [`StoredMeta`]).
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) enum Refill {
-    /// Nothing, as far as is known.
-    #[default]
-    Done,
-    /// What is in the log has to be ended.
-    ToEnd,
-    /// It has ended, and has to have what is marked up to this version.
-    Behind(u64),
-}
 
 /// How far the changelog is behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -199,7 +187,7 @@ impl Writer {
             self.meta.marked_to = Some(Vec::new());
         }
         if let Some(marked_to) = &self.meta.marked_to {
-            // One that has not begun may follow a time without the log, of which that end knew nothing.
+            // One that has not begun may follow a time without the log, of which the end knew nothing.
             let goes_on =
                 reach == Reach::Ended || reach == Reach::Refilled && !lacks && !marked_to.is_empty();
             let behind = Refill::Behind(self.marks.as_ref().map_or(0, Marks::last));

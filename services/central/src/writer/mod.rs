@@ -17,7 +17,6 @@ mod watch;
 pub use crate::{changelog::Found, messages::Incoming, store::RowKind};
 use card_keys::CardKeys;
 pub use changelog::Lag;
-use changelog::Refill;
 pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
@@ -26,7 +25,7 @@ pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
-    changelog::{Marks, Standing},
+    changelog::{Marks, Refill, Standing},
     messages,
     signing::Keys,
     store::{

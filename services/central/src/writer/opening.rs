@@ -1,9 +1,9 @@
 //! The writer at its start: what the store kept.
 
-use super::{Refusals, Writer, card_keys::CardKeys, changelog::Refill};
+use super::{Refusals, Writer, card_keys::CardKeys};
 use crate::{
     Error,
-    changelog::{Marks, Standing, is_recent},
+    changelog::{Marks, Refill, Standing, is_recent},
     signing::Keys,
     store::{
         RowKind, Rows, card_key, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
