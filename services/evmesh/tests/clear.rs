@@ -69,7 +69,7 @@ fn where_is(what: &str, bytes: &[(String, Vec<u8>)]) -> Vec<String> {
 /// Somebody writes what is no reading, and central has read it.
 fn spoil(network: &Recorded) {
     topics::write(&network.broker.options(), CP_TELEMETRY, &[(POINT, b"\xff".to_vec())]);
-    let central = network.processes.iter().find(|it| it.text().contains("central serves")).unwrap();
+    let central = network.processes.iter().find(|it| it.text().contains("central serves")).expect("it runs");
     central.line(&["cannot be read: it is not in UTF-8"], PATIENCE);
 }
 
