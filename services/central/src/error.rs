@@ -61,9 +61,9 @@ pub enum Error {
     )]
     NoChangelog { topic: String, kafka: String },
     #[error(
-        "the changelog {topic} on {kafka} ended when its store went on without one, so a store that is rebuilt from it \
-         would have forgotten what came after, tickets too: put a backup in the place of the data folder; or, to begin \
-         as a new network, delete the topic"
+        "the changelog {topic} on {kafka} has ended, since its store went on without one or was about to publish every \
+         row again, so a store that is rebuilt from it would have forgotten much, tickets too: put a backup in the \
+         place of the data folder; or, to begin as a new network, delete the topic"
     )]
     ChangelogEnded { topic: String, kafka: String },
     #[error(

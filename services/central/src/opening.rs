@@ -54,8 +54,8 @@ impl Opening {
 
     /// Rebuilds the store if it has to be, and opens it. `None`: stopped before that.
     ///
-    /// An empty store waits a moment for Kafka, to see whether there is a changelog; one that is to be rebuilt waits
-    /// for ever.
+    /// An empty store waits a moment for Kafka, to see whether there is a changelog, or was one that has ended; one
+    /// that is to be rebuilt waits for ever.
     pub(crate) async fn ready(
         self,
         options: &Options,
@@ -70,31 +70,28 @@ impl Opening {
             return Err(Error::RebuildInClear(options.kafka.kafka.clone()));
         }
         let log = changelog::log(&options.kafka);
-        if !must && !options.changelog {
-            return open(store, config).await.map(Some);
-        }
         let looked = tokio::select! {
             last = last_message(&log) => Some(last),
             () = shutdown.started() => return Ok(stopped()),
             () = tokio::time::sleep(options.changelog_wait), if !must => None,
         };
         let last = match looked {
-            Some(Some(last)) if changelog::is_end(&last) => {
+            Some(Some(last)) if changelog::has_ended(&last) => {
                 let (topic, kafka) = (options.kafka.topic(log.topic()), options.kafka.kafka.clone());
                 return Err(Error::ChangelogEnded { topic, kafka });
             }
-            Some(Some(last)) => last.offset,
+            Some(Some(last)) if must || options.changelog => last.offset,
             Some(None) if must => {
                 let topic = options.kafka.topic(log.topic());
                 return Err(Error::NoChangelog { topic, kafka: options.kafka.kafka.clone() });
             }
-            Some(None) => return open(store, config).await.map(Some),
+            Some(_) => return open(store, config).await.map(Some),
             None => {
                 tracing::warn!(
                     kafka = options.kafka.kafka,
                     "the store is empty, and kafka was not reached to see whether there is a changelog: it begins \
                      as a new network; if there was one before, stop central, move the data folder away and start \
-                     with --rebuild"
+                     with --rebuild, or put a backup in its place"
                 );
                 return open(store, config).await.map(Some);
             }

@@ -139,7 +139,9 @@ impl Service {
         let (stop, drained) = (shutdown.child(), Shutdown::new());
         let [notifications, dead_letters, changelog] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let (rules, store) = (&writer.rules, writer.rules.store_id().to_owned());
-        let (keys, position, end) = (rules.keys(), rules.position(), rules.changelog_end());
+        let (keys, position) = (rules.keys(), rules.position());
+        let end = if options.changelog { None } else { rules.changelog_end(&writer.store)? };
+        let end = end.map(|end| (end, events.clone()));
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
@@ -298,7 +300,12 @@ impl Background<'_> {
 
 impl Background<'_> {
     /// Keeps the changelog of this store; where none is kept any more, ends it.
-    fn copy(&self, tasks: &mut JoinSet<()>, (store, wake): (String, Arc<Notify>), end: Option<End>) {
+    fn copy(
+        &self,
+        tasks: &mut JoinSet<()>,
+        (store, wake): (String, Arc<Notify>),
+        end: Option<(End, Events)>,
+    ) {
         let (log, handle) = (changelog::log(&self.options.kafka), self.handle.clone());
         let producer = self.producer.clone();
         if self.options.changelog {

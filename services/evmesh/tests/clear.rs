@@ -5,9 +5,9 @@ mod common;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use common::{
-    free_address,
+    PATIENCE, free_address,
     recorded::{DRIVER, POINT, Recorded},
-    recorder::contains,
+    recorder::{Renames, contains},
     registry::begun,
     run, topics,
 };
@@ -66,6 +66,25 @@ fn where_is(what: &str, bytes: &[(String, Vec<u8>)]) -> Vec<String> {
     bytes.iter().filter(has).map(|(place, _)| place.clone()).collect()
 }
 
+/// Somebody writes what is no reading, and central has read it.
+fn spoil(network: &Recorded) {
+    topics::write(&network.broker.options(), CP_TELEMETRY, &[(POINT, b"\xff".to_vec())]);
+    let central = network.processes.iter().find(|it| it.text().contains("central serves")).expect("it runs");
+    central.line(&["cannot be read: it is not in UTF-8"], PATIENCE);
+}
+
+#[test]
+fn a_broker_is_renamed_in_its_answers_however_they_come() {
+    let [is, shall] = [5_u16, 7].map(|port| format!("127.0.0.1:{port}"));
+    let answer = |port: u8| [&[0, 0, 0, 15][..], b"1127.0.0.1", &[0, 0, 0, port, 9]].concat();
+    let all = [answer(5), answer(8), vec![0, 0, 0, 0]].concat();
+    for size in 1..=all.len() {
+        let mut renames = Renames::new(&is, &shall);
+        let told: Vec<u8> = all.chunks(size).flat_map(|chunk| renames.take(chunk)).collect();
+        assert_eq!(told, [answer(7), answer(8), vec![0, 0, 0, 0]].concat(), "in chunks of {size}");
+    }
+}
+
 #[test]
 fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network() {
     let mut network = Recorded::charged(true, &[]);
@@ -75,6 +94,7 @@ fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network()
     for what in [DRIVER, &network.session] {
         assert_eq!(where_is(what, &shown), [""; 0], "{what}");
     }
+    spoil(&network);
     network.stopped();
     let bytes = network.bytes();
     for what in [DRIVER, &network.session].into_iter().chain(WORDS) {
@@ -100,7 +120,10 @@ fn nobody_on_the_way_sees_a_session_a_driver_or_a_reading_of_a_secured_network()
 #[test]
 fn the_same_eyes_see_all_of_it_in_plain_text() {
     let mut network = Recorded::charged(false, &[]);
+    spoil(&network);
     network.stopped();
+    let letters = topics::read(&network.broker.options(), CP_TELEMETRY_DLQ);
+    assert_eq!(letters.len(), 1, "{letters:?}");
     let bytes = network.bytes();
     for what in [DRIVER, &network.session] {
         let places = where_is(what, &bytes);

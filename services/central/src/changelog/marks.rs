@@ -180,6 +180,16 @@ impl Marks {
     pub(crate) fn highest(&self) -> u64 {
         self.given
     }
+
+    /// The newest version of any mark there ever was.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Are all published that were marked up to this version?
+    pub(crate) fn are_published_to(&self, version: u64) -> bool {
+        self.queue.first_key_value().is_none_or(|(oldest, _)| *oldest > version)
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! A store out of its changelog: durable in chunks, and served only once it is whole.
 
-use super::{CENTRAL_CHANGELOG, Marks, Written, marks::date_of};
+use super::{CENTRAL_CHANGELOG, Marks, WHOLE_KEY, Written, marks::date_of};
 use crate::{
     Error,
     store::{codec, delete_session, keys, meta, new_meta, put_session, stored},
 };
+use domain::Now;
 use domain::network::{Config, Session};
-use domain::{Now, Wall};
 use evmesh_proto::{
     store::{StoredAudit, StoredMeta},
     topics::AuditAnchor,
@@ -76,6 +76,8 @@ pub(crate) struct Progress {
     read_to: Option<i64>,
     rows: u64,
     unusable: u64,
+    /// It has ended, and is not whole again so far.
+    ended: bool,
     /// The sessions without a ticket so far, by their keys: these may be deleted further on.
     unbilled: BTreeMap<Vec<u8>, Session>,
     anchor: Option<AuditAnchor>,
@@ -99,7 +101,7 @@ pub(crate) fn rebuild(store: &mut impl Store, what: &Rebuild) -> Result<bool, Er
         }
         match told.recv_timeout(LISTEN_EVERY) {
             Ok(event) => {
-                if progress.take(event, what.last)? {
+                if progress.take(event, what.last, store)? {
                     break;
                 }
             }
@@ -118,13 +120,18 @@ pub(crate) fn rebuild(store: &mut impl Store, what: &Rebuild) -> Result<bool, Er
             );
         }
     }
+    if progress.ended {
+        // Of before anybody noticed that it has: a row that was under way when another process ended it.
+        let (topic, kafka) = (what.kafka.topic(CENTRAL_CHANGELOG), what.kafka.kafka.clone());
+        return Err(Error::ChangelogEnded { topic, kafka });
+    }
     progress.finish(store, &what.config, mesh::now())?;
     Ok(true)
 }
 
 impl Progress {
     /// Takes what the reader tells; true: that was all.
-    fn take(&mut self, event: ReaderEvent, last: i64) -> Result<bool, Error> {
+    fn take(&mut self, event: ReaderEvent, last: i64, store: &mut impl Store) -> Result<bool, Error> {
         match event {
             ReaderEvent::Message(message) => {
                 let written = Written::of(&message);
@@ -135,9 +142,15 @@ impl Progress {
                 }
                 codec::check_format(written.format)?;
                 self.version = self.version.max(written.version);
-                let is_row = !super::is_end(&message);
                 self.written = Some(written);
-                if is_row {
+                if super::is_end(&message) {
+                    // Some of it may have been deleted before all was told again.
+                    (self.rows, self.unbilled, self.batch) = Default::default();
+                    self.ended = true;
+                    discard(store)?;
+                } else if message.key == WHOLE_KEY {
+                    self.ended = false;
+                } else {
                     self.row(message.key, message.payload);
                 }
             }
@@ -270,14 +283,6 @@ fn goes_on_behind(anchor: Option<AuditAnchor>, store: &str) -> Option<StoredAudi
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A rebuilt store lacks what was younger than the changelog: for so long every start asks every engine.
-const ASK_FOR_MS: i64 = 24 * 3600 * 1000;
-
-/// Was this store rebuilt so lately that engines may know more?
-pub(crate) fn is_recent(meta: &StoredMeta, now: Wall) -> bool {
-    meta.rebuilt_ms != 0 && (now.0 - meta.rebuilt_ms).abs() < ASK_FOR_MS
 }
 
 #[cfg(test)]

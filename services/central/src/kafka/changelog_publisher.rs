@@ -1,10 +1,15 @@
 //! Publishes what is marked, as long as the changelog is this store's.
 
 use crate::{
-    changelog::{Copied, ENDED, End, FORMAT, Found, STORE, Standing, VERSION, Written, is_end},
+    changelog::{
+        AHEAD, Copied, END_KEY, ENDED, End, FORMAT, Found, Reach, STORE, Standing, VERSION, WHOLE_KEY,
+        Written, is_end,
+    },
+    events::Events,
     store::codec,
     writer::Handle,
 };
+use domain::network::{Event, Level};
 use futures_util::future::join_all;
 use mesh::{
     Shutdown,
@@ -24,8 +29,6 @@ const ROWS_AT_ONCE: usize = 2000;
 const PACE: Duration = Duration::from_millis(50);
 /// A changelog that is another store's is looked at again after this: a person has to act in between.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// The key of what ends a log: no row has such a one.
-const END_KEY: &[u8] = b"\0end";
 /// How long the last rows may take at an ordered stop.
 const LAST_ROWS: Duration = Duration::from_secs(1);
 
@@ -38,9 +41,18 @@ pub(crate) struct Publisher {
     pub(crate) wake: Arc<Notify>,
 }
 
+/// Where the log is written on.
+struct Place {
+    /// The offset that comes next, if it is known.
+    next: Option<i64>,
+    /// The log has ended, and is not whole again.
+    ended: bool,
+}
+
 /// Why it cannot go on publishing.
 enum Halt {
-    /// Whose the changelog is must be found out anew: Kafka was away, or somebody wrote just before this offset.
+    /// Whose the changelog is must be found out anew: Kafka was away, somebody wrote just before this offset, or it has
+    /// ended, or is whole again.
     Look(Option<i64>),
     Ended,
 }
@@ -51,15 +63,15 @@ impl Publisher {
         let state = self.producer.state();
         let mut disturbed = None;
         loop {
-            let next = tokio::select! {
-                next = self.until_ours(disturbed) => next,
+            let place = tokio::select! {
+                place = self.until_ours(disturbed) => place,
                 () = shutdown.started() => return,
             };
-            let Some(mut next) = next else { return };
+            let Some(mut place) = place else { return };
             let halt = tokio::select! {
-                halt = self.publish(&mut next, state.clone()) => halt,
+                halt = self.publish(&mut place, state.clone()) => halt,
                 () = shutdown.started() => {
-                    let rest = self.rest(&mut next);
+                    let rest = self.rest(&mut place);
                     if *state.borrow() == BrokerState::Reached && timeout(LAST_ROWS, rest).await.is_err() {
                         tracing::info!("the changelog lacks some rows; they are published at the next start");
                     }
@@ -73,13 +85,13 @@ impl Publisher {
         }
     }
 
-    /// Waits until the changelog is this store's to write. Returns the offset that comes next, if it is known.
-    async fn until_ours(&self, disturbed: Option<i64>) -> Option<Option<i64>> {
+    /// Waits until the changelog is this store's to write.
+    async fn until_ours(&self, disturbed: Option<i64>) -> Option<Place> {
         let mut backoff = Backoff::default();
         loop {
             match self.look(disturbed).await {
                 Ok((None, _)) => return None,
-                Ok((Some(Standing::Ours), next)) => return Some(next),
+                Ok((Some(Standing::Ours), place)) => return Some(place),
                 Ok((Some(Standing::Foreign | Standing::Ahead | Standing::Unknown), _)) => {
                     backoff.reset();
                     sleep(LOOK_AGAIN).await;
@@ -93,17 +105,18 @@ impl Publisher {
     }
 
     /// Finds out who wrote last, or just before an offset, and lets the writer judge.
-    async fn look(&self, disturbed: Option<i64>) -> Result<(Option<Standing>, Option<i64>), Error> {
+    async fn look(&self, disturbed: Option<i64>) -> Result<(Option<Standing>, Place), Error> {
         let unkept = self.log.create().await?;
         let tail = self.log.tail(disturbed).await?;
         // What came after a disturbance is not looked at: what comes next is not known then.
         let next = tail.last.as_ref().map(|message| message.offset + 1).filter(|_| disturbed.is_none());
+        let reach = Reach::of(tail.last.as_ref());
         let last = tail.last.as_ref().map(Written::of);
-        let found = Found { cluster: tail.cluster, last, disturbed: disturbed.is_some(), unkept };
-        Ok((self.handle.changelog(found).await, next))
+        let found = Found { cluster: tail.cluster, last, disturbed: disturbed.is_some(), reach, unkept };
+        Ok((self.handle.changelog(found).await, Place { next, ended: reach.has_ended() }))
     }
 
-    async fn publish(&self, next: &mut Option<i64>, mut state: watch::Receiver<BrokerState>) -> Halt {
+    async fn publish(&self, place: &mut Place, mut state: watch::Receiver<BrokerState>) -> Halt {
         let mut published = Vec::new();
         state.mark_unchanged();
         loop {
@@ -117,7 +130,7 @@ impl Publisher {
             if state.has_changed().unwrap_or(true) {
                 return Halt::Look(None);
             }
-            let (done, disturbed) = self.round(&rows, next).await;
+            let (done, disturbed) = self.round(&rows, place).await;
             if done.len() < rows.len() || disturbed.is_some() {
                 // What was delivered is delivered, whoever wrote in between.
                 let told = self.handle.copies(done, 0).await;
@@ -131,12 +144,12 @@ impl Publisher {
     }
 
     /// Publishes what is there, at once, until nothing is.
-    async fn rest(&self, next: &mut Option<i64>) {
+    async fn rest(&self, place: &mut Place) {
         let mut published = Vec::new();
         while let Some(rows) = self.handle.copies(std::mem::take(&mut published), ROWS_AT_ONCE).await
             && !rows.is_empty()
         {
-            let (done, disturbed) = self.round(&rows, next).await;
+            let (done, disturbed) = self.round(&rows, place).await;
             let whole = disturbed.is_none() && done.len() == rows.len();
             published = done;
             if !whole {
@@ -147,15 +160,17 @@ impl Publisher {
     }
 
     /// Publishes rows, each behind the one before. Returns the versions that are done, up to the first that failed, and
-    /// the offset before which somebody else wrote.
-    async fn round(&self, rows: &[Copied], next: &mut Option<i64>) -> (Vec<u64>, Option<i64>) {
+    /// the offset before which somebody else wrote. What ends the log, or says that it is whole, never is among them:
+    /// it is no row, and how the log goes on is to be looked at.
+    async fn round(&self, rows: &[Copied], place: &mut Place) -> (Vec<u64>, Option<i64>) {
         let format = codec::FORMAT.to_string();
         let mut under_way = Vec::with_capacity(rows.len());
         for row in rows {
             let version = row.version.to_string();
-            let headers =
-                [(STORE, self.store.as_str()), (VERSION, version.as_str()), (FORMAT, format.as_str())];
-            match self.log.append(&self.producer, &row.key, row.value.as_deref(), &headers).await {
+            let all = [(STORE, &*self.store), (VERSION, &*version), (FORMAT, &*format), (ENDED, "true")];
+            let ended = row.key == END_KEY || place.ended && row.key != WHOLE_KEY;
+            let headers = if ended { &all[..] } else { &all[..3] };
+            match self.log.append(&self.producer, &row.key, row.value.as_deref(), headers).await {
                 Ok(delivery) => under_way.push(delivery),
                 Err(error) => {
                     tracing::debug!(%error, "a row for the changelog was not sent; tried again");
@@ -167,10 +182,10 @@ impl Publisher {
         for (row, result) in rows.iter().zip(join_all(under_way).await) {
             match result {
                 Ok(offset) => {
-                    if next.is_some_and(|next| next != offset) {
+                    if place.next.is_some_and(|next| next != offset) {
                         disturbed = disturbed.or(Some(offset));
                     }
-                    *next = Some(offset + 1);
+                    place.next = Some(offset + 1);
                 }
                 Err(error) if error.is_permanent() => {
                     // It would hold up every later row for ever.
@@ -183,7 +198,9 @@ impl Publisher {
                     break;
                 }
             }
-            done.push(row.version);
+            if row.key != END_KEY && row.key != WHOLE_KEY {
+                done.push(row.version);
+            }
         }
         metrics::counter!("evmesh_central_changelog_rows_total").increment(done.len() as u64);
         (done, disturbed)
@@ -191,12 +208,12 @@ impl Publisher {
 }
 
 /// Ends the changelog of a store that goes on without one, so that nobody rebuilds a store from it; tries until Kafka
-/// has answered. Another store's is left as it is, and so is one that has ended.
-pub(crate) async fn end(log: Log, producer: Producer, end: End, stop: Shutdown) {
+/// has answered. Another store's is left as it is, and so is one that has ended, or that knows more.
+pub(crate) async fn end(log: Log, producer: Producer, (end, mut events): (End, Events), stop: Shutdown) {
     let mut backoff = Backoff::default();
     loop {
         let tried = tokio::select! {
-            tried = put_end(&log, &producer, &end) => tried,
+            tried = put_end(&log, &producer, &end, &mut events) => tried,
             () = stop.started() => return,
         };
         match tried {
@@ -207,15 +224,20 @@ pub(crate) async fn end(log: Log, producer: Producer, end: End, stop: Shutdown) 
     }
 }
 
-async fn put_end(log: &Log, producer: &Producer, end: &End) -> Result<(), Error> {
+async fn put_end(log: &Log, producer: &Producer, end: &End, events: &mut Events) -> Result<(), Error> {
     let Some(last) = log.tail(None).await?.last else { return Ok(()) };
-    let store = Written::of(&last).store;
+    let Written { store, version, .. } = Written::of(&last);
     if is_end(&last) || store.is_empty() || !end.stores.contains(&store) {
+        return Ok(());
+    }
+    if version > end.version {
+        let event = Event { level: Level::Error, name: "changelogs_ahead", text: AHEAD.into() };
+        events.happened(mesh::now().wall, event);
         return Ok(());
     }
     let (version, format) = (end.version.to_string(), codec::FORMAT.to_string());
     let headers = [(STORE, &*end.stores[0]), (VERSION, &*version), (FORMAT, &*format), (ENDED, "true")];
-    log.append(producer, END_KEY, Some(b"ended"), &headers).await?.await?;
+    log.append(producer, END_KEY, Some(END_KEY), &headers).await?.await?;
     tracing::warn!(
         "the changelog is not kept, so the one on Kafka has ended: no store can be rebuilt from it"
     );

@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{Copied, End, Found, Marks, Standing},
+    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Refill, Standing, WHOLE_KEY},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
@@ -23,6 +23,9 @@ const OLD_ROWS_A_STEP: usize = 500;
 /// With so many marks waiting, no more old rows are marked: they would only fill the memory.
 const ENOUGH_MARKS: usize = 10_000;
 
+/// So far is the marking of every row once all are marked: no row has a key like this.
+const ALL_MARKED: &[u8] = b"\xff";
+
 /// How far the changelog is behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Lag {
@@ -40,9 +43,11 @@ impl Writer {
     }
 
     /// What ends the changelog, if there ever was one of this store's or of its predecessor's.
-    pub(crate) fn changelog_end(&self) -> Option<End> {
-        let StoredMeta { store_id, predecessor_id, changelog_version: version, .. } = &self.meta;
-        (*version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version: *version })
+    pub(crate) fn changelog_end(&self, store: &impl Store) -> Result<Option<End>, Error> {
+        let StoredMeta { store_id, predecessor_id, changelog_version, .. } = &self.meta;
+        // Kafka may have more than it was heard of: what was marked before, too.
+        let version = Marks::restore(store, *changelog_version)?.highest();
+        Ok((version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version }))
     }
 
     /// How far the audit's chain is, as it is on disk.
@@ -59,12 +64,14 @@ impl Writer {
 
     /// How far the changelog is behind.
     pub(crate) fn lag(&self, now: Wall) -> Lag {
-        let (rows, seconds) =
-            self.marks.as_ref().map_or((0, 0.0), |marks| (marks.len(), marks.oldest_seconds(now)));
+        // That it is whole again is one of them.
+        let whole = usize::from(self.meta.marked_to.is_some());
+        let waiting = |marks: &Marks| (marks.len() + whole, marks.oldest_seconds(now));
+        let (rows, seconds) = self.marks.as_ref().map_or((0, 0.0), waiting);
         Lag { rows, seconds, standing: self.standing }
     }
 
-    /// Kafka has rows: engines may forget the sessions among them.
+    /// Kafka has rows: engines may forget the sessions among them, if nothing else is missing.
     pub(super) fn published(
         &mut self,
         now: Now,
@@ -83,20 +90,37 @@ impl Writer {
         self.meta.changelog_version = self.meta.changelog_version.max(*highest);
         step.batch.put(keys::META, codec::encode(&self.meta));
         let sessions: Vec<_> = settled.iter().filter_map(|key| keys::session_of(key)).collect();
-        if sessions.is_empty() {
+        if sessions.is_empty() || self.meta.marked_to.is_some() {
             return Ok(());
         }
         self.command(now, store, Command::Copied(sessions), None, step)
     }
 
-    /// The next rows, at most so many, as they are on disk.
+    /// The next rows, at most so many, as they are on disk; or, by itself, what ends the log, or says that it is whole.
     pub(super) fn next_rows(&mut self, store: &dyn Store, limit: usize) -> Result<Vec<Copied>, Error> {
-        let taken = self.marks.as_mut().map(|marks| marks.take(limit)).unwrap_or_default();
-        let copied = taken.into_iter().map(|(version, key)| {
+        let is_refilled = self.is_refilled();
+        let Some(marks) = &mut self.marks else { return Ok(Vec::new()) };
+        let sign = match self.refill {
+            Refill::ToEnd => Some(END_KEY),
+            Refill::Behind(_) if is_refilled => Some(WHOLE_KEY),
+            Refill::Behind(_) | Refill::Done => None,
+        };
+        if let Some(key) = sign {
+            let (version, key) = (marks.highest(), key.to_vec());
+            return Ok(vec![Copied { version, value: Some(key.clone()), key }]);
+        }
+        let copied = marks.take(limit).into_iter().map(|(version, key)| {
             let value = store.get(&key)?;
             Ok(Copied { version, key: key.to_vec(), value })
         });
         copied.collect()
+    }
+
+    /// Does the log have every row behind its end?
+    fn is_refilled(&self) -> bool {
+        let Refill::Behind(version) = self.refill else { return false };
+        let is_published = |marks: &Marks| marks.are_published_to(version);
+        self.meta.marked_to.as_deref() == Some(ALL_MARKED) && self.marks.as_ref().is_some_and(is_published)
     }
 
     /// Whose the changelog is, as it was last judged.
@@ -105,8 +129,14 @@ impl Writer {
     }
 
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
-    pub(super) fn judge(&mut self, found: Found, step: &mut Step<Effect>) {
-        let Found { cluster, last, disturbed, unkept } = found;
+    pub(super) fn judge(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        found: Found,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let Found { cluster, last, disturbed, reach, unkept } = found;
         let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
             step.effects.push(Effect::Happened(Event { level, name, text }));
@@ -130,14 +160,7 @@ impl Writer {
                      delete the topic, or choose another --kafka-topic-prefix"
                         .into(),
                 ),
-                Standing::Ahead => happened(
-                    "changelogs_ahead",
-                    Level::Error,
-                    "this store is an older copy: its changelog on Kafka knows more, so it is not written: to \
-                     have it all, stop central, move the data folder away and start with --rebuild; to go on with \
-                     the copy, delete the topic"
-                        .into(),
-                ),
+                Standing::Ahead => happened("changelogs_ahead", Level::Error, AHEAD.into()),
                 Standing::Ours | Standing::Unknown => {}
             }
         }
@@ -149,21 +172,43 @@ impl Writer {
             happened("changelogs_not_compacted", Level::Error, text);
         }
         self.unkept = unkept;
+        // Nobody but this process knows that nothing is missing before such a message.
+        let is_whole = reach == Reach::WholeAgain && !disturbed && self.is_refilled();
+        self.refill = Refill::Done;
         if standing != Standing::Ours {
-            return;
+            return Ok(());
         }
         let another = self.meta.changelog_cluster_id != cluster;
-        if (another || last.is_none() || disturbed) && self.meta.changelog_version > 0 {
+        let lacks = (another || last.is_none() || disturbed) && self.meta.changelog_version > 0
+            || reach == Reach::Refilled && self.meta.marked_to.is_none();
+        if is_whole {
+            self.meta.marked_to = None;
+        } else if lacks || reach == Reach::Ended {
             self.meta.marked_to = Some(Vec::new());
-            let text =
-                "the changelog lacks rows that it had, or may have older ones: every row is published again";
+        }
+        if let Some(marked_to) = &self.meta.marked_to {
+            // One that has not begun may follow a time without the log, of which the end knew nothing.
+            let goes_on =
+                reach == Reach::Ended || reach == Reach::Refilled && !lacks && !marked_to.is_empty();
+            let behind = Refill::Behind(self.marks.as_ref().map_or(0, Marks::last));
+            self.refill = if goes_on { behind } else { Refill::ToEnd };
+        }
+        if reach == Reach::Ended {
+            let text = "the changelog lacks rows, or may have older ones: every row is published again";
             happened("changelogs_refilled", Level::Warn, text.into());
         }
         self.meta.changelog_cluster_id = cluster;
         step.batch.put(keys::META, codec::encode(&self.meta));
+        if is_whole {
+            let is_marked = |key: Vec<u8>| self.marks.as_ref().is_some_and(|marks| marks.has(&key));
+            let ids = self.network.sessions().map(|session| session.id.clone());
+            let copied = ids.filter(|id| !is_marked(keys::session(id))).collect();
+            self.command(now, store, Command::Copied(copied), None, step)?;
+        }
+        Ok(())
     }
 
-    /// Marks some of the rows that no change will mark, where there are any.
+    /// Marks some of the rows that no change will mark, where there are any, once what was in the log has ended.
     pub(super) fn mark_old_rows(
         &mut self,
         now: Now,
@@ -171,19 +216,21 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<(), Error> {
         let (Some(marks), Some(from)) = (&mut self.marks, &self.meta.marked_to) else { return Ok(()) };
-        if marks.len() >= ENOUGH_MARKS {
+        let Refill::Behind(behind) = &mut self.refill else { return Ok(()) };
+        if marks.len() >= ENOUGH_MARKS || from == ALL_MARKED {
             return Ok(());
         }
-        let mut next = None;
+        let mut next = ALL_MARKED.to_vec();
         for prefix in keys::LOGGED {
             let page = store.range(from, prefix, OLD_ROWS_A_STEP)?;
             page.iter().for_each(|(key, _)| marks.mark(key, now.wall));
             if let Some((last, _)) = page.into_iter().next_back() {
-                next = Some(keys::after(last));
+                next = keys::after(last);
                 break;
             }
         }
-        self.meta.marked_to = next;
+        self.meta.marked_to = Some(next);
+        *behind = marks.last();
         batch.put(keys::META, codec::encode(&self.meta));
         Ok(())
     }

@@ -24,7 +24,7 @@ pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
-    changelog::{Marks, Standing},
+    changelog::{Marks, Refill, Standing},
     messages,
     signing::Keys,
     store::{
@@ -84,6 +84,7 @@ pub struct Writer {
     dead_letters: Rows,
     /// Which rows the changelog lacks; `None` where none is kept.
     marks: Option<Marks>,
+    refill: Refill,
     standing: Standing,
     keys: Arc<Keys>,
     revocations: Revocations,
@@ -119,7 +120,7 @@ impl Rules for Writer {
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
-            Input::Changelog(found) => self.judge(found, step),
+            Input::Changelog(found) => self.judge(now, store, found, step)?,
             Input::Trust(keys, deed) => self.trust(now, store, &keys, deed, step)?,
             Input::Refused { deeds, more } => {
                 deeds.into_iter().for_each(|deed| self.audit.write(deed, now, &mut step.batch));

@@ -3,7 +3,7 @@
 use super::{ToRefuse, Writer, card_keys::CardKeys};
 use crate::{
     Error,
-    changelog::{Marks, Standing, is_recent},
+    changelog::{Marks, Refill, Standing, is_recent},
     signing::Keys,
     store::{
         RowKind, Rows, card_key, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
@@ -31,7 +31,8 @@ impl Writer {
         stored.ask_every_engine = is_recent(&meta, now.wall);
         stored.past = past(&meta);
         if let Some(marks) = &marks {
-            let marked = |id: &SessionId| marks.has(&keys::session(id));
+            // A log that is not whole is no copy of anything.
+            let marked = |id: &SessionId| meta.marked_to.is_some() || marks.has(&keys::session(id));
             stored.uncopied =
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
@@ -46,6 +47,7 @@ impl Writer {
             notifications: Rows::restore(RowKind::Notification, &store)?,
             dead_letters: Rows::restore(RowKind::DeadLetter, &store)?,
             marks,
+            refill: Refill::default(),
             standing: Standing::default(),
             keys: Arc::new(keys),
             people: Self::people(&revocations),

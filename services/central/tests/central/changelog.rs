@@ -350,7 +350,7 @@ async fn an_older_copy_of_the_store_does_not_overwrite_what_came_after_it() {
     central.stop().await;
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     mesh::files::private_folder(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (entry, to) = (entry.unwrap(), to.to_owned());

@@ -33,14 +33,14 @@ impl Recorder {
         let address = listener.local_addr().expect("it is bound").to_string();
         let ways = Arc::new(Mutex::new(Vec::new()));
         let (all, server) = (ways.clone(), server.to_owned());
-        let names = renamed.then(|| (advertised(&server), advertised(&address)));
+        let renames = renamed.then(|| Renames::new(&server, &address));
         // It ends with the test's process.
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(&server) else { continue };
                 let there = (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
                 pump(there, &all, None);
-                pump((far, near), &all, names.clone());
+                pump((far, near), &all, renames.clone());
             }
         });
         Self { address, ways }
@@ -78,23 +78,50 @@ fn advertised(address: &str) -> Vec<u8> {
     [host.as_bytes(), &port.to_be_bytes()].concat()
 }
 
-fn pump(
-    (mut from, mut to): (TcpStream, TcpStream),
-    ways: &Mutex<Vec<Way>>,
-    names: Option<(Vec<u8>, Vec<u8>)>,
-) {
+/// Changes a broker's address in its answers, each of which begins with its length: in whole ones alone, however they
+/// come.
+#[derive(Clone)]
+pub struct Renames {
+    is: Vec<u8>,
+    shall: Vec<u8>,
+    held: Vec<u8>,
+}
+
+impl Renames {
+    pub fn new(is: &str, shall: &str) -> Self {
+        Self { is: advertised(is), shall: advertised(shall), held: Vec::new() }
+    }
+
+    /// What goes on by these bytes.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(bytes);
+        let mut end = 0;
+        while let Some((size, rest)) = self.held[end..].split_first_chunk() {
+            let size = u32::from_be_bytes(*size) as usize;
+            if rest.len() < size {
+                break;
+            }
+            end += 4 + size;
+        }
+        let rest = self.held.split_off(end);
+        let mut whole = std::mem::replace(&mut self.held, rest);
+        let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at..].starts_with(&self.is)).collect();
+        places.into_iter().for_each(|at| whole[at..at + self.is.len()].copy_from_slice(&self.shall));
+        whole
+    }
+}
+
+fn pump((mut from, mut to): (TcpStream, TcpStream), ways: &Mutex<Vec<Way>>, mut renames: Option<Renames>) {
     let way = Way::default();
     ways.lock().expect("nobody panics").push(way.clone());
     thread::spawn(move || {
         let mut chunk = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from.read(&mut chunk) {
-            let bytes = &mut chunk[..read];
-            if let Some((is, shall)) = &names {
-                let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(is)).collect();
-                places.into_iter().for_each(|at| bytes[at..at + is.len()].copy_from_slice(shall));
-            }
+            let bytes = &chunk[..read];
+            let on = renames.as_mut().map_or_else(|| bytes.to_vec(), |renames| renames.take(bytes));
+            // As it came, so that nothing is missed that is held for ever.
             way.lock().expect("nobody panics").extend_from_slice(bytes);
-            if to.write_all(bytes).is_err() {
+            if to.write_all(&on).is_err() {
                 break;
             }
         }

@@ -130,9 +130,18 @@ impl KafkaOptions {
 
     /// How it is reached, by whoever has an identity or not.
     fn reach(&self) -> Reach {
-        let tls = |property: &Property| property.key == "security.protocol" && property.value.contains("ssl");
-        let in_plain_text = !self.protection.is_tls() && !self.kafka_properties.iter().any(tls);
-        Reach { has_identity: self.has_identity, in_plain_text, in_clear: self.kafka_in_clear }
+        Reach {
+            has_identity: self.has_identity,
+            in_plain_text: !self.is_tls(),
+            in_clear: self.kafka_in_clear,
+        }
+    }
+
+    /// Is it TLS, by the setting that counts? The last property does, over what our own flags say; in capitals, too.
+    fn is_tls(&self) -> bool {
+        let set = self.kafka_properties.iter().rfind(|property| property.key == "security.protocol");
+        let protocol = set.map_or(self.protection.protocol(), |property| property.value.trim());
+        ["ssl", "sasl_ssl"].iter().any(|tls| protocol.eq_ignore_ascii_case(tls))
     }
 
     /// Does Kafka get less than there is to tell, since others could read it? After [`KafkaOptions::protect`].
@@ -233,6 +242,7 @@ impl ClientContext for Context {
         tracing::debug!(target: "librdkafka", ?level, facility, message);
         let KafkaOptions { kafka, protection, .. } = &self.options;
         match refusal::told(kafka, protection, facility, message) {
+            Some(Told::WantsTls) if self.options.is_tls() => {}
             Some(Told::Refused(sentence)) => self.options.watch.refused(sentence),
             Some(Told::WantsTls) => self.options.watch.wants_tls(),
             Some(Told::Denied(act)) => self.options.denied(act),
@@ -290,6 +300,23 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_protocol_that_counts_says_whether_it_is_tls() {
+        let is_tls = |flags: &[&str]| crate::flags::defaults::<KafkaOptions>(flags).is_tls();
+        let [plain, tls, capitals] = ["plaintext", "ssl", "SASL_SSL"]
+            .map(|protocol| format!("--kafka-property=security.protocol={protocol}"));
+        for flags in [&["--kafka-tls"][..], &["--kafka-ca", "ca.pem"], &[&tls], &[&capitals], &[&plain, &tls]]
+        {
+            assert!(is_tls(flags), "{flags:?}");
+        }
+        let no_tls = "--kafka-property=security.protocol=sasl_plaintext";
+        for flags in
+            [&[][..], &["--kafka-tls", &plain], &[&capitals, no_tls], &["--kafka-property=ssl.ca.location=a"]]
+        {
+            assert!(!is_tls(flags), "{flags:?}");
+        }
+    }
 
     #[test]
     fn only_a_broker_of_this_machine_is_out_of_others_reach() {

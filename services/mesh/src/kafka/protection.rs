@@ -68,9 +68,18 @@ pub(super) struct Version {
 }
 
 impl KafkaProtection {
-    /// Is it TLS?
-    pub(super) fn is_tls(&self) -> bool {
+    /// Do these flags ask for TLS?
+    fn is_tls(&self) -> bool {
         self.kafka_tls || self.kafka_ca.is_some()
+    }
+
+    /// As librdkafka names what these flags ask for.
+    pub(super) fn protocol(&self) -> &'static str {
+        match (self.is_tls(), &self.kafka_user) {
+            (false, _) => "plaintext",
+            (true, None) => "ssl",
+            (true, Some(_)) => "sasl_ssl",
+        }
     }
 
     /// Reads what Kafka is shown; `own` is the role's own identity. What cannot work is an error here and now.
@@ -133,7 +142,7 @@ impl KafkaProtection {
         if !self.is_tls() {
             return Ok(());
         }
-        config.set("security.protocol", "ssl");
+        config.set("security.protocol", self.protocol());
         if let Some(path) = &self.kafka_ca {
             config.set("ssl.ca.location", path.to_string_lossy());
         }
@@ -143,7 +152,7 @@ impl KafkaProtection {
             config.set("ssl.key.location", file(identity::folder::KEY));
         }
         if let (Some(user), Some(password)) = (&self.kafka_user, self.password()?) {
-            config.set("security.protocol", "sasl_ssl").set("sasl.mechanism", "SCRAM-SHA-512");
+            config.set("sasl.mechanism", "SCRAM-SHA-512");
             config.set("sasl.username", user).set("sasl.password", password);
         }
         Ok(())

@@ -85,10 +85,7 @@ pub(super) fn told(kafka: &str, protection: &KafkaProtection, facility: &str, li
         format!("{kafka} does not take {who}: {}", alert.split(": ").next().unwrap_or(alert))
     } else if said.contains("connecting to a PLAINTEXT") || said.contains("wrong version number") {
         format!("{kafka} speaks no TLS at this address, and TLS is asked for")
-    } else if said.contains(": Disconnected")
-        && line.contains("in state APIVERSION_QUERY")
-        && !protection.is_tls()
-    {
+    } else if said.contains(": Disconnected") && line.contains("in state APIVERSION_QUERY") {
         return Some(Told::WantsTls);
     } else {
         return None;

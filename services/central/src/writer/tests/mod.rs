@@ -3,6 +3,7 @@
 mod audit;
 mod cards;
 mod counts;
+mod ended;
 mod lost;
 mod random;
 mod revocations;
