@@ -12,6 +12,7 @@ use mesh::{
 };
 use std::path::Path;
 use testing::eventually;
+use tokio::time::timeout;
 
 /// From now on the store goes on without its changelog.
 fn without(folder: &Path, kafka: KafkaOptions) -> Options {
@@ -31,6 +32,12 @@ async fn around_the_end(log: &Log) -> (Message, Vec<Message>) {
         behind.insert(0, std::mem::replace(&mut last, before));
     }
     (log.tail(Some(last.offset)).await.unwrap().last.unwrap(), behind)
+}
+
+/// Why a central with these options ends, which would serve for ever otherwise.
+async fn refused(options: Options) -> Error {
+    let running = Service::bind(options).await.unwrap().run(Shutdown::new());
+    timeout(PATIENCE, running).await.expect("it ends").unwrap_err()
 }
 
 async fn forget(central: &Central, point: &str) {
@@ -82,7 +89,7 @@ async fn a_changelog_that_a_store_went_on_without_rebuilds_nothing_until_it_is_w
     for _ in ["at its end", "when it gets every row anew"] {
         let kept = options(&folder, broker.options());
         for of_lost in [kept, to_rebuild(&folder, broker.options()), without.clone()] {
-            let refused = Service::bind(of_lost).await.unwrap().run(Shutdown::new()).await.unwrap_err();
+            let refused = refused(of_lost).await;
             assert!(matches!(refused, Error::ChangelogEnded { .. }) && refused.needs_a_person(), "{refused}");
         }
         let (row, _) = around_the_end(&log).await;
@@ -94,7 +101,7 @@ async fn a_changelog_that_a_store_went_on_without_rebuilds_nothing_until_it_is_w
     let headers = ["store", "version", "format"].map(|name| (name, row.header(name).unwrap()));
     log.append(&producer, &row.key, Some(&row.payload), &headers).await.unwrap().await.unwrap();
     let of_under_way = to_rebuild(&folder, broker.options());
-    let refused = Service::bind(of_under_way).await.unwrap().run(Shutdown::new()).await.unwrap_err();
+    let refused = refused(of_under_way).await;
     assert!(
         matches!(refused, Error::ChangelogEnded { .. }),
         "a row was under way when it was ended: {refused}"
