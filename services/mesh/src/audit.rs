@@ -19,8 +19,9 @@ use evmesh_proto::store::{StoredAudit, StoredAuditEntry};
 use prost::Message as _;
 use std::time::Duration;
 
-/// So many refusals a minute have a row each; whoever is refused more often than that is counted. As many have what had
-/// begun and came to nothing, which is a caller's to bring about too.
+/// So many refusals a minute have a row each, of who shows an identity, and as many of who shows none: strangers, who
+/// cost nothing, take no row from those who are known. Whoever is refused more often than that is counted. As many have
+/// what had begun and came to nothing, which is a caller's to bring about too.
 const REFUSALS: u32 = 100;
 const A_MINUTE: Duration = Duration::from_secs(60);
 /// So many rows that are too old go at a time: some milliseconds.
@@ -73,7 +74,8 @@ pub struct Chain {
 #[derive(Debug, Default)]
 struct Refusals {
     since: Mono,
-    denied: u32,
+    /// Of who is known, and of strangers.
+    denied: [u32; 2],
     failed: u32,
     more: u64,
     /// When the last of those came that have no row.
@@ -108,23 +110,25 @@ impl Chain {
         if !matches!(deed.came, Came::Done(_)) {
             self.minute_is_over(now.mono, batch);
         }
-        let Refusals { denied, failed, .. } = self.refusals;
+        let Refusals { denied: before, failed, .. } = self.refusals;
+        let whose = usize::from(deed.actor.is_empty());
         let (result, answer) = match deed.came {
             Came::Begun if failed >= REFUSALS => return,
             Came::Begun => (BEGUN.to_owned(), String::new()),
             Came::Done(answer) => (DONE.to_owned(), answer),
             Came::Failed(_) if failed >= REFUSALS => return self.counts(1, now.wall),
-            Came::Denied(_) if denied >= REFUSALS => return self.counts(1, now.wall),
+            Came::Denied(_) if before[whose] >= REFUSALS => return self.counts(1, now.wall),
             Came::Failed(reason) => {
                 self.refusals.failed += 1;
                 (reason, String::new())
             }
             Came::Denied(reason) => {
-                self.refusals.denied += 1;
+                self.refusals.denied[whose] += 1;
                 (reason, String::new())
             }
         };
-        if denied + failed == 0 && self.refusals.denied + self.refusals.failed > 0 {
+        let Refusals { denied, failed: failed_now, .. } = self.refusals;
+        if (before, failed) == ([0; 2], 0) && (denied, failed_now) != ([0; 2], 0) {
             self.refusals.since = now.mono; // the minute begins with its first
         }
         let Deed { actor, address, method, subject, parameters, came: _ } = deed;

@@ -68,9 +68,15 @@ impl Audit {
         self.write(Deed { came, ..deed }, now, batch);
     }
 
-    /// One that was given out by hand, where nobody was asked, is known.
-    pub(crate) fn issued(&mut self, role: &str, serial: &str, now: Now, batch: &mut Batch) {
-        let came = Came::Done(format!("serial={serial}"));
+    /// One that was given out by hand, where nobody was asked, is known: a good one, or one that is revoked.
+    pub(crate) fn issued(
+        &mut self,
+        role: &str,
+        (serial, revoked): (&str, bool),
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let came = Came::Done(format!("serial={serial}{}", if revoked { ", revoked=yes" } else { "" }));
         let (method, subject) = ("Issue".to_owned(), role.to_owned());
         self.write(Deed { method, subject, came, ..Deed::default() }, now, batch);
     }

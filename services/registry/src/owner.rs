@@ -94,8 +94,10 @@ impl Registry {
     pub(crate) fn stands(&self, actor: &Actor) -> Result<(), Failure> {
         let Actor::Known(known) = actor else { return Ok(()) };
         let enrolled = self.enrolments().get(&known.identity.role.to_string());
-        let shown = enrolled.zip(known.serial.as_deref()).and_then(|(one, serial)| one.certificate(serial));
-        if shown.is_some_and(|one| one.revoked.is_some()) {
+        // One that the list lacks, since its store was lost or is an older copy, is as good as its owner.
+        let is_revoked =
+            |(one, shown): (&Enrolled, &str)| one.certificate(shown).unwrap_or(&one.newest).revoked.is_some();
+        if enrolled.zip(known.serial.as_deref()).is_some_and(is_revoked) {
             return Err(denied(Denied::IdentityRevoked));
         }
         Ok(())

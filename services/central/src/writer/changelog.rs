@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::{
     Error,
-    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Refill, Standing, WHOLE_KEY},
+    changelog::{AHEAD, Copied, END_KEY, End, Found, Marks, Reach, Refill, Standing, WHOLE_KEY, Written},
     store::{codec, keys},
 };
 use domain::network::{Command, Effect, Event, Level};
@@ -44,9 +44,12 @@ impl Writer {
 
     /// What ends the changelog, if there ever was one of this store's or of its predecessor's.
     pub(crate) fn changelog_end(&self, store: &impl Store) -> Result<Option<End>, Error> {
-        let StoredMeta { store_id, predecessor_id, changelog_version, .. } = &self.meta;
-        // Kafka may have more than it was heard of: what was marked before, too.
-        let version = Marks::restore(store, *changelog_version)?.highest();
+        let StoredMeta { store_id, predecessor_id, changelog_version, changelog_ahead, .. } = &self.meta;
+        // Kafka may have more than it was heard of: what was marked before, too, but for what an older copy marked.
+        let version = match changelog_ahead {
+            true => *changelog_version,
+            false => Marks::restore(store, *changelog_version)?.highest(),
+        };
         Ok((version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version }))
     }
 
@@ -128,6 +131,23 @@ impl Writer {
         self.standing
     }
 
+    /// Whose a log is that has this as its last message.
+    fn standing_by(&self, last: Option<&Written>, disturbed: bool) -> Standing {
+        let StoredMeta { store_id, predecessor_id, changelog_ahead, .. } = &self.meta;
+        // Of an older copy all that it marked since is newer than the log, and says nothing at its next start.
+        let is_older =
+            |last: &Written| *changelog_ahead || last.version > self.marks.as_ref().map_or(0, Marks::highest);
+        match last {
+            None => Standing::Ours,
+            Some(last) if last.store == *store_id && is_older(last) => Standing::Ahead,
+            Some(last) if last.store == *store_id => Standing::Ours,
+            Some(last) if !last.store.is_empty() && last.store == *predecessor_id && !disturbed => {
+                Standing::Ours
+            }
+            Some(_) => Standing::Foreign,
+        }
+    }
+
     /// Says whether the changelog may be written, and makes it whole where it lacks what it once had.
     pub(super) fn judge(
         &mut self,
@@ -137,19 +157,10 @@ impl Writer {
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let Found { cluster, last, disturbed, reach, unkept } = found;
-        let highest = self.marks.as_ref().map_or(0, Marks::highest);
         let mut happened = |name, level, text: String| {
             step.effects.push(Effect::Happened(Event { level, name, text }));
         };
-        let standing = match &last {
-            None => Standing::Ours,
-            Some(last) if last.store == self.meta.store_id && last.version > highest => Standing::Ahead,
-            Some(last) if last.store == self.meta.store_id => Standing::Ours,
-            Some(last) if !last.store.is_empty() && last.store == self.meta.predecessor_id && !disturbed => {
-                Standing::Ours
-            }
-            Some(_) => Standing::Foreign,
-        };
+        let standing = self.standing_by(last.as_ref(), disturbed);
         if standing != std::mem::replace(&mut self.standing, standing) {
             match standing {
                 Standing::Foreign => happened(
@@ -175,7 +186,11 @@ impl Writer {
         // Nobody but this process knows that nothing is missing before such a message.
         let is_whole = reach == Reach::WholeAgain && !disturbed && self.is_refilled();
         self.refill = Refill::Done;
+        let was_ahead = std::mem::replace(&mut self.meta.changelog_ahead, standing == Standing::Ahead);
         if standing != Standing::Ours {
+            if self.meta.changelog_ahead != was_ahead {
+                step.batch.put(keys::META, codec::encode(&self.meta));
+            }
             return Ok(());
         }
         let another = self.meta.changelog_cluster_id != cluster;

@@ -218,4 +218,16 @@ mod tests {
         assert_eq!(deeds[0].came, Came::Denied("IDENTITY_REVOKED".into()));
         assert!(handle.untold.take().is_none());
     }
+
+    #[test]
+    fn strangers_take_no_place_from_those_who_are_known() {
+        use mesh::grpc::Actor;
+        let (handle, _inboxes) = crate::writer::queues();
+        let refusal =
+            |actor| Refusal { actor, caller: None, path: "/connect", reason: "MISNAMED".to_owned() };
+        (0..150).for_each(|_| handle.refused(refusal(Actor::Stranger)));
+        handle.refused(refusal(known("operator/ana")));
+        let (deeds, more) = handle.untold.take().unwrap();
+        assert_eq!((deeds.len(), deeds[100].actor.as_str(), more), (101, "operator/ana", 50));
+    }
 }

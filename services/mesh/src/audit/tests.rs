@@ -146,6 +146,17 @@ fn a_hundred_refusals_a_minute_have_a_row_and_the_rest_a_count() {
     assert!(kept.verify(&kept.rows(), &[]).is_ok());
 }
 
+#[test]
+fn strangers_take_no_row_from_those_who_are_known() {
+    let mut kept = Kept::new();
+    for _ in 0..150 {
+        let stranger = Deed { actor: String::new(), ..deed("connect", Came::Denied("MISNAMED".into())) };
+        kept.commit(|chain, _, batch| chain.write(stranger, at(10), batch));
+    }
+    kept.write(at(11), Came::Denied("IDENTITY_REVOKED".into()));
+    assert_eq!((kept.rows().len(), kept.entries()[100].result.as_str()), (101, "IDENTITY_REVOKED"));
+}
+
 /// A driver who asks again and again at a charge point that refuses.
 #[test]
 fn a_hundred_that_had_begun_and_failed_have_their_rows_and_of_the_rest_what_is_done_has_one() {

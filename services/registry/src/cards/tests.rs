@@ -175,13 +175,16 @@ async fn who_was_revoked_changes_no_card() {
         Ok(rules.enrolments().get("admin/eve").unwrap().newest.serial.clone())
     };
     let serial = world.office().decide(serial).await.unwrap();
-    let mesh::grpc::Actor::Known(mut eve) = known("admin/eve") else { panic!("she is known") };
-    eve.serial = Some(serial.as_str().into());
-    let request =
-        proto::AddCardRequest { number: NUMBER.into(), driver_id: "1".into(), ..Default::default() };
-    let mut request = Request::new(request);
-    request.extensions_mut().insert(mesh::grpc::Actor::Known(eve));
-    assert_eq!(why(world.api.add_card(request).await), "IDENTITY_REVOKED");
+    // Nor by one that the list lacks, since it was lost.
+    for shown in [serial.as_str(), "unlisted"] {
+        let mesh::grpc::Actor::Known(mut eve) = known("admin/eve") else { panic!("she is known") };
+        eve.serial = Some(shown.into());
+        let request =
+            proto::AddCardRequest { number: NUMBER.into(), driver_id: "1".into(), ..Default::default() };
+        let mut request = Request::new(request);
+        request.extensions_mut().insert(mesh::grpc::Actor::Known(eve));
+        assert_eq!(why(world.api.add_card(request).await), "IDENTITY_REVOKED", "{shown}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ use std::{
 
 /// In the registry's folder.
 const ISSUED: &str = "issued";
+/// How the file of a copy ends whose certificate was revoked.
+const REVOKED: &str = "revoked";
 
 /// A copy of what was given out by hand.
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl Data {
     /// All of them: those that are marked as revoked, then the others, as they were made. One that cannot be read, or
     /// that no authority of the network signed, is said, and holds up nobody.
     pub(crate) fn issued(&self) -> Vec<Copied> {
+        self.copies(|_| true)
+    }
+
+    /// Those among them whose file is wanted; the others are not read.
+    fn copies(&self, wanted: impl Fn(&Path) -> bool) -> Vec<Copied> {
         let folder = self.folder.join(ISSUED);
         let unreadable = |error: &dyn fmt::Display| {
             tracing::warn!(path = %folder.display(), %error, "what was given out by hand cannot be read");
@@ -63,7 +70,8 @@ impl Data {
             Err(error) => return unreadable(&error),
         };
         let paths = all.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut copies: Vec<_> = paths.filter_map(|path| read(path, &authorities)).collect();
+        let wanted = paths.filter(|path| wanted(path));
+        let mut copies: Vec<_> = wanted.filter_map(|path| read(path, &authorities)).collect();
         copies.sort_by_cached_key(|one| {
             (one.revoked.is_none(), one.given.made, one.given.certified.serial.clone())
         });
@@ -79,7 +87,7 @@ impl Data {
             let serial = &copy.given.certified.serial;
             let Some((_, Wall(at))) = revoked.iter().find(|(one, _)| one == serial) else { continue };
             if let Err(error) =
-                fs::rename(&copy.path, copy.path.with_file_name(format!("{serial}.{at}.revoked")))
+                fs::rename(&copy.path, copy.path.with_file_name(format!("{serial}.{at}.{REVOKED}")))
             {
                 let path = copy.path.display();
                 tracing::warn!(%path, %error, "the copy of a revoked certificate cannot be marked");
@@ -91,14 +99,15 @@ impl Data {
     pub(super) fn has_revoked(&self, request: &Request) -> bool {
         let key = AskersKey::of_request(request.csr_pem());
         let is_its = |copy: &Copied| key.as_ref().is_ok_and(|key| key.bytes() == copy.given.key);
-        self.issued().iter().any(|copy| copy.revoked.is_some() && is_its(copy))
+        let marked = |path: &Path| path.extension().is_some_and(|of| of == REVOKED);
+        self.copies(marked).iter().any(is_its)
     }
 }
 
 fn read(path: PathBuf, authorities: &str) -> Option<Copied> {
     let is_marked = match path.extension()?.to_str()? {
         "pem" => false,
-        "revoked" => true,
+        REVOKED => true,
         _ => return None, // not written to its end
     };
     let chain = match fs::read_to_string(&path) {

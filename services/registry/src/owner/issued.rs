@@ -34,7 +34,9 @@ impl Registry {
                     if was_told || enrolled.is_some_and(|enrolled| enrolled.is_told(now.wall)) {
                         self.changed(&role);
                     }
-                    self.audit.issued(&role, serial, now, batch);
+                    let listed = self.enrolments.get(&role).and_then(|one| one.certificate(serial));
+                    let revoked = listed.is_some_and(|one| one.revoked.is_some());
+                    self.audit.issued(&role, (serial, revoked), now, batch);
                 }
                 Err(why) => {
                     tracing::warn!(%role, serial, "what was given out by hand is not in the list: {why}")

@@ -2,7 +2,7 @@
 //! again.
 
 use super::*;
-use crate::changelog::{END_KEY, Found, Reach, WHOLE_KEY, Written};
+use crate::changelog::{END_KEY, Found, Marks, Reach, Standing, WHOLE_KEY, Written};
 use std::collections::BTreeSet;
 
 fn copied() -> Bench {
@@ -172,4 +172,27 @@ fn an_engine_keeps_its_record_until_the_log_that_has_it_is_whole() {
     assert_eq!(keys(&rows), [WHOLE_KEY.to_vec()].into());
     looked(&mut bench, Some(Reach::WholeAgain), false);
     assert!(bench.engine.unsettled.is_empty());
+}
+
+#[test]
+fn an_older_copy_stays_one_at_its_next_start_whatever_it_marked() {
+    let (mut bench, _) = whole();
+    let known = bench.writer.rules.meta.changelog_version + 1;
+    let looked = |bench: &mut Bench| {
+        let store = bench.writer.rules.meta.store_id.clone();
+        let last = Some(Written { store, version: known, format: 2 });
+        let (cluster, reach) = ("one".to_owned(), Reach::Whole);
+        bench.step(vec![Input::Changelog(Found { cluster, last, disturbed: false, reach, unkept: None })]);
+        bench.writer.rules.standing()
+    };
+    assert_eq!(looked(&mut bench), Standing::Ahead);
+    bench.request("two").unwrap();
+    bench.crash();
+    let Owner { rules, store } = &bench.writer;
+    assert!(Marks::restore(store, 0).unwrap().highest() >= known);
+    assert!(rules.changelog_end(store).unwrap().unwrap().version < known, "it ends no log that knows more");
+    assert_eq!(looked(&mut bench), Standing::Ahead);
+    bench.crash();
+    self::looked(&mut bench, None, false);
+    assert_eq!(bench.writer.rules.standing(), Standing::Ours, "the topic was deleted");
 }
