@@ -170,7 +170,7 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     assert!(table.stdout.contains("MAD-01") && table.stdout.contains(&card), "{table:?}");
     assert!(csv.stdout.trim_end().ends_with(&format!(",{card}")), "{csv:?}");
     let one = secured.driver(&driver, &["sessions", "--limit", "1"]);
-    assert_eq!(one.stdout, table.stdout);
+    assert_eq!(one.stdout.lines().count(), 2, "its head, and one that goes on: {one:?}");
     let mistaken = [
         secured.driver(&driver, &["block-card", "04A1B2C3D4E5F6"]),
         secured.card(&["block", "04a1b2c3d4e5f6"]),
