@@ -7,11 +7,12 @@ use serde_json::json;
 const FAST: &[&str] = &["--speed", "1200", "--battery-wh", "20000", "--plug-in-after", "0.2"];
 /// A car takes them in 2.4 s, once a person plugs it in.
 const BY_HAND: &[&str] = &["--speed", "600", "--battery-wh", "20000", "--plug-in-after", "never"];
-/// A car does not get full within the script. With its first reading it costs more than any exact supply.
-const SLOW: &[&str] = &["--speed", "1200", "--battery-wh", "9000000", "--plug-in-after", "0.2"];
+/// A car does not get full within the script. With its first reading it costs more than any exact supply, and no number
+/// of ticks of its meter is as much energy as one: at 1200, twelve tenths of a second were.
+const SLOW: &[&str] = &["--speed", "1210", "--battery-wh", "9000000", "--plug-in-after", "0.2"];
 /// The same; and its engine does not wait long for its monitor.
 const IMPATIENT: &[&str] =
-    &["--speed", "1200", "--battery-wh", "9000000", "--plug-in-after", "0.2", "--monitor-grace", "2"];
+    &["--speed", "1210", "--battery-wh", "9000000", "--plug-in-after", "0.2", "--monitor-grace", "2"];
 
 /// The ids of the real ones.
 pub(super) const REAL: [&str; 5] = ["MAD-01", "MAD-02", "VLC-01", "VLC-02", "VLC-03"];
