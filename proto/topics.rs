@@ -144,6 +144,11 @@ impl Telemetry {
         }
     }
 
+    /// The same without what is for other readers than central: as a reading is sealed, which nobody else reads.
+    pub fn for_central(self) -> Self {
+        Self { importe: None, event_id: None, currency: None, ..self }
+    }
+
     /// The first field that its type needs and that is not there.
     pub fn missing(&self) -> Option<&'static str> {
         let there = |field: &str| match field {

@@ -99,9 +99,9 @@ impl Keys {
         self.sealing.as_ref()?.key(charge_point, epoch)
     }
 
-    /// What a sealed message says, and whose key that was; the error is a sentence for people.
-    pub(crate) fn open(&self, sealed: &[u8]) -> Result<(Arc<KeyName>, Vec<u8>), &'static str> {
-        self.sealing.as_ref().ok_or("it is sealed, and this central gave nobody a key")?.open(sealed)
+    /// Writes what a sealed message says into `plain`, see [`SealingSecret::open`].
+    pub(crate) fn open(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<Arc<KeyName>, &'static str> {
+        self.sealing.as_ref().ok_or("it is sealed, and this central gave nobody a key")?.open(sealed, plain)
     }
 
     /// The row of the key that it signs with.

@@ -205,7 +205,7 @@ impl Outlet {
         match effect {
             Effect::Reply(reply) => reply.send(),
             Effect::Reading(message, trace) => mesh::trace::within(trace, || {
-                if let Some(payload) = self.seal.payload(telemetry::payload(&message)) {
+                if let Some(payload) = self.seal.reading(*message) {
                     self.producer.send_lossy(CP_TELEMETRY, charge_point.as_str(), &payload);
                 }
             }),

@@ -1,7 +1,8 @@
 //! What the engine tells on Kafka leaves it sealed, with the key that central has given it; without one nothing leaves.
 
+use crate::telemetry;
 use domain::ChargePointId;
-use evmesh_proto::engine::TelemetryKey;
+use evmesh_proto::{engine::TelemetryKey, topics::Telemetry};
 use identity::SealingKey;
 use mesh::grpc::Failure;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,13 @@ impl Seal {
         Ok(())
     }
 
+    /// A reading as it leaves. Sealed, it has nothing that is there for other readers than central: those cannot open
+    /// it, and central has less to open, which it does each second of each supply.
+    pub(crate) fn reading(&self, message: Telemetry) -> Option<Vec<u8>> {
+        let message = if self.seals() { message.for_central() } else { message };
+        self.payload(telemetry::payload(&message))
+    }
+
     /// A message as it leaves; `None`: it cannot, for there is no key yet.
     pub(crate) fn payload(&self, plain: Vec<u8>) -> Option<Vec<u8>> {
         let Some(key) = &self.key else { return Some(plain) };
@@ -84,7 +92,8 @@ mod tests {
             let waked = seal.rows.notified().now_or_never().is_some();
             assert_eq!(waked, epoch == 1, "the first one wakes what has waited");
             let left = seal.payload(b"x".to_vec()).unwrap();
-            let (name, plain) = SealingSecret::new([7; 32]).open(&left).unwrap();
+            let mut plain = Vec::new();
+            let name = SealingSecret::new([7; 32]).open(&left, &mut plain).unwrap();
             assert_eq!((name.epoch, plain), (epoch, b"x".to_vec()));
         }
         let short = TelemetryKey { key: vec![1; 31], ..given(7, "MAD-01", 3) };
@@ -92,6 +101,27 @@ mod tests {
             seal.take(&own, &wrong).unwrap_err();
         }
         assert!(is_sealed(&seal.payload(b"x".to_vec()).unwrap()));
+    }
+
+    #[test]
+    fn a_sealed_reading_has_what_central_reads_and_no_more() {
+        let own: ChargePointId = "MAD-01".parse().unwrap();
+        let whole = telemetry::reading(&own, &crate::codec::tests::running());
+        let open = Seal::new(TelemetryForm::Open).reading(whole.clone()).unwrap();
+        assert_eq!(serde_json::from_slice::<Telemetry>(&open).unwrap(), whole);
+        let seal = Seal::new(TelemetryForm::Sealed);
+        assert_eq!(seal.reading(whole.clone()), None, "there is no key yet");
+        seal.take(&own, &given(7, "MAD-01", 1)).unwrap();
+        let mut plain = Vec::new();
+        SealingSecret::new([7; 32]).open(&seal.reading(whole).unwrap(), &mut plain).unwrap();
+        testing::contract::check_published(evmesh_proto::topics::CP_TELEMETRY, &plain);
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&plain).unwrap(),
+            serde_json::json!({
+                "type": "CONSUMO", "cp_id": "MAD-01", "user_id": "ana", "kwh": 0.3, "timestamp": 1_700_000_002.0,
+                "session_id": "s1", "seq": 3, "kw": 50.0,
+            })
+        );
     }
 
     #[test]

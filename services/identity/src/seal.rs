@@ -81,7 +81,7 @@ pub struct SealingSecret {
     extracted: Prk,
     name: Option<String>,
     /// Keys that have opened something, by the header that names them: all messages under one key have the same.
-    ready: Mutex<HashMap<Vec<u8>, Arc<ReadyKey>>>,
+    ready: Mutex<HashMap<Vec<u8>, ReadyKey>>,
 }
 
 impl fmt::Debug for SealingSecret {
@@ -113,15 +113,15 @@ impl SealingSecret {
         Some(SealingKey { name, bytes })
     }
 
-    /// What a sealed message says, and since which registration its charge point has had its key. The error is a
-    /// sentence for people.
-    pub fn open(&self, sealed: &[u8]) -> Result<(Arc<KeyName>, Vec<u8>), &'static str> {
+    /// Writes what a sealed message says into `plain`, whose room is used again for the next one, and gives back whose
+    /// key that was, and since which registration. After an error, which is a sentence for people, `plain` is nothing
+    /// that anybody said.
+    pub fn open(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<Arc<KeyName>, &'static str> {
         const FORM: &str = "it is no sealed message of the form that evmesh reads";
         const BROKEN: &str = "its seal is broken: somebody else wrote or changed it";
         let parts = Parts::of(sealed).ok_or(FORM)?;
-        let ready = self.ready().get(parts.header).cloned();
-        if let Some(ready) = ready {
-            return Ok((ready.name.clone(), ready.open(&parts).ok_or(BROKEN)?));
+        if let Some(ready) = self.ready().get(parts.header) {
+            return ready.open(&parts, plain).ok_or(BROKEN);
         }
         let named = parts.named().ok_or(FORM)?;
         let key = self.key(&named.charge_point, named.epoch).filter(|key| key.name == named);
@@ -129,19 +129,19 @@ impl SealingSecret {
             key.and_then(|key| key.cipher()).ok_or("it is sealed with a key that this central never gave")?;
         // Only under the header that evmesh itself writes: a key has one place, however else its owner may write it.
         let is_own = named.header().is_some_and(|header| header.as_bytes() == parts.header);
-        let ready = Arc::new(ReadyKey { name: Arc::new(named), cipher });
-        let plain = ready.open(&parts).ok_or(BROKEN)?;
+        let ready = ReadyKey { name: Arc::new(named), cipher };
+        let name = ready.open(&parts, plain).ok_or(BROKEN)?;
         if is_own {
             let mut all = self.ready();
             if all.len() >= READY {
                 all.clear(); // those that are still used come back with their next message
             }
-            all.insert(parts.header.to_vec(), ready.clone());
+            all.insert(parts.header.to_vec(), ready);
         }
-        Ok((ready.name.clone(), plain))
+        Ok(name)
     }
 
-    fn ready(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<ReadyKey>>> {
+    fn ready(&self) -> MutexGuard<'_, HashMap<Vec<u8>, ReadyKey>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,17 +153,18 @@ struct ReadyKey {
 }
 
 impl ReadyKey {
-    fn open(&self, parts: &Parts<'_>) -> Option<Vec<u8>> {
+    fn open(&self, parts: &Parts<'_>, plain: &mut Vec<u8>) -> Option<Arc<KeyName>> {
         let mut nonce = [0; NONCE_LEN];
         BASE64.decode_slice(parts.nonce, &mut nonce).ok()?;
-        let mut all = Vec::with_capacity(parts.text.len() + TAG_BYTES);
-        BASE64.decode_vec(parts.text, &mut all).ok()?;
-        let text = all.len();
-        BASE64.decode_vec(parts.tag, &mut all).ok()?;
-        let header = Aad::from(parts.header);
-        self.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), header, &mut all).ok()?;
-        all.truncate(text);
-        Some(all)
+        plain.clear();
+        BASE64.decode_vec(parts.text, plain).ok()?;
+        let text = plain.len();
+        BASE64.decode_vec(parts.tag, plain).ok()?;
+        self.cipher
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(parts.header), plain)
+            .ok()?;
+        plain.truncate(text);
+        Some(self.name.clone())
     }
 }
 
@@ -270,17 +271,23 @@ mod tests {
         secret().key(&point.parse().unwrap(), epoch).unwrap()
     }
 
+    /// Into a place that holds what was opened before.
+    fn opened(secret: &SealingSecret, sealed: &[u8]) -> Result<(Arc<KeyName>, Vec<u8>), &'static str> {
+        let mut plain = b"of before".to_vec();
+        secret.open(sealed, &mut plain).map(|name| (name, plain))
+    }
+
     #[test]
     fn what_is_sealed_is_opened_by_central_alone_and_shows_nothing() {
         let (own, plain) = (key("MAD-01", 4), b"{\"type\":\"CONSUMO\",\"user_id\":\"ana\"}");
         let sealed = own.seal(plain).unwrap();
         assert!(is_sealed(&sealed) && !is_sealed(plain));
-        assert_eq!(secret().open(&sealed), Ok((own.name.clone().into(), plain.to_vec())));
+        assert_eq!(opened(&secret(), &sealed), Ok((own.name.clone().into(), plain.to_vec())));
         assert_ne!(own.seal(plain).unwrap(), sealed, "no nonce is used twice");
         assert!(!String::from_utf8(sealed.clone()).unwrap().contains("ana"));
         assert!(own.name.to_string().starts_with("MAD-01/4/"));
         assert!(!format!("{own:?} {:?}", secret()).contains('['), "no bytes of a key");
-        let other = SealingSecret::new([8; 32]).open(&sealed);
+        let other = opened(&SealingSecret::new([8; 32]), &sealed);
         assert_eq!(other.unwrap_err(), "it is sealed with a key that this central never gave");
         assert_ne!(key("MAD-01", 5).bytes, own.bytes);
         assert_ne!(key("MAD-02", 4).bytes, own.bytes);
@@ -298,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_another_library_sealed_is_opened() {
-        let (name, plain) = secret().open(ANOTHERS.concat().as_bytes()).unwrap();
+        let (name, plain) = opened(&secret(), ANOTHERS.concat().as_bytes()).unwrap();
         assert_eq!(*name, key("MAD-01", 4).name);
         assert_eq!(plain, br#"{"type":"CONSUMO","cp_id":"MAD-01","user_id":"101","kwh":0.3}"#);
     }
@@ -315,8 +322,8 @@ mod tests {
             let [nonce, text, tag] =
                 [&[1; NONCE_LEN][..], &text, tag.as_ref()].map(|part| BASE64.encode(part));
             let sealed = format!("{header}..{nonce}.{text}.{tag}");
-            assert_eq!(opens.open(sealed.as_bytes()), Ok((key.name.clone().into(), b"{}".to_vec())));
-            opens.open(&key.seal(b"{}").unwrap()).unwrap();
+            assert_eq!(opened(&opens, sealed.as_bytes()), Ok((key.name.clone().into(), b"{}".to_vec())));
+            opened(&opens, &key.seal(b"{}").unwrap()).unwrap();
         }
         assert_eq!(opens.ready().len(), 1);
     }
@@ -325,32 +332,32 @@ mod tests {
     fn whatever_is_changed_opens_nothing() {
         let sealed = key("MAD-01", 4).seal(b"{}").unwrap();
         let used = secret();
-        used.open(&sealed).unwrap();
+        opened(&used, &sealed).unwrap();
         for opens in [&used, &secret()] {
             for at in 0..sealed.len() {
                 for bit in [1, 4, 0x20] {
                     let mut changed = sealed.clone();
                     changed[at] ^= bit;
-                    assert!(opens.open(&changed).is_err(), "{at}");
+                    assert!(opened(opens, &changed).is_err(), "{at}");
                 }
-                assert!(opens.open(&sealed[..at]).is_err(), "{at}");
+                assert!(opened(opens, &sealed[..at]).is_err(), "{at}");
             }
             let with_a_key = String::from_utf8(sealed.clone()).unwrap().replace("..", ".AAAA.");
-            assert!(opens.open(with_a_key.as_bytes()).is_err());
+            assert!(opened(opens, with_a_key.as_bytes()).is_err());
         }
         // Another charge point's name over it.
         let mut parts: Vec<&str> = std::str::from_utf8(&sealed).unwrap().split('.').collect();
         let header =
             BASE64.encode(format!(r#"{{"alg":"dir","enc":"A256GCM","kid":"{}"}}"#, key("MAD-02", 4).name));
         parts[0] = &header;
-        let said = secret().open(parts.join(".").as_bytes());
+        let said = opened(&secret(), parts.join(".").as_bytes());
         assert_eq!(said.unwrap_err(), "its seal is broken: somebody else wrote or changed it");
         for header in
             [r#"{"alg":"none","enc":"A256GCM","kid":"MAD-01/4/00000000"}"#, r#"{"alg":"dir"}"#, "{", ""]
         {
             let (header, mut parts) = (BASE64.encode(header), parts.clone());
             parts[0] = &header;
-            let said = secret().open(parts.join(".").as_bytes()).unwrap_err();
+            let said = opened(&secret(), parts.join(".").as_bytes()).unwrap_err();
             assert_eq!(said, "it is no sealed message of the form that evmesh reads");
         }
     }

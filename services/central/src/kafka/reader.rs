@@ -24,15 +24,17 @@ pub(crate) fn read_telemetry(
     keys: Arc<Keys>,
 ) -> Result<Reader, Error> {
     let origin = Origin::Stored { cluster_id, offsets };
-    let sink = move |event| handle.telemetry(input(&keys, event));
+    let mut plain = Vec::new();
+    let sink = move |event| handle.telemetry(input((&keys, &mut plain), event));
     Ok(Reader::spawn(options, topics::CP_TELEMETRY, GROUP, origin, sink)?)
 }
 
-fn input(keys: &Keys, event: ReaderEvent) -> Input {
+/// `opens` are the keys that open what is sealed, and where to.
+fn input(opens: (&Keys, &mut Vec<u8>), event: ReaderEvent) -> Input {
     match event {
         ReaderEvent::Message(message) => {
             let source = Source { partition: message.partition, offset: message.offset };
-            Input::Message(Incoming::opened(keys, source, (message.key, message.payload), message.trace))
+            Input::Message(Incoming::opened(opens, source, (message.key, message.payload), message.trace))
         }
         ReaderEvent::ReadToEnd { as_of } => Input::Command(Command::Broker(Broker::ReadTo(as_of))),
         ReaderEvent::Away => Input::Command(Command::Broker(Broker::Away)),

@@ -24,14 +24,14 @@ impl Incoming {
         Self { source, key, payload, message, trace }
     }
 
-    /// The same of one that may be sealed. What is kept of it, for the dead letters, stays sealed.
+    /// The same of one that may be sealed, opened into `plain`. What is kept of it, for the dead letters, stays sealed.
     pub(crate) fn opened(
-        keys: &Keys,
+        (keys, plain): (&Keys, &mut Vec<u8>),
         source: Source,
         (key, payload): (Vec<u8>, Vec<u8>),
         trace: Option<Trace>,
     ) -> Self {
-        let message = Some(open_and_decode(keys, &key, &payload));
+        let message = Some(open_and_decode(keys, &key, &payload, plain));
         Self { source, key, payload, message, trace }
     }
 

@@ -57,16 +57,23 @@ pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
     })
 }
 
-/// The same of one that may be sealed.
-pub(crate) fn open_and_decode(keys: &Keys, key: &[u8], payload: &[u8]) -> Result<Message, String> {
+/// The same of one that may be sealed; it is opened into `plain`, see [`SealingSecret::open`].
+///
+/// [`SealingSecret::open`]: identity::SealingSecret::open
+pub(crate) fn open_and_decode(
+    keys: &Keys,
+    key: &[u8],
+    payload: &[u8],
+    plain: &mut Vec<u8>,
+) -> Result<Message, String> {
     if !is_sealed(payload) || payload.len() > MAX_BYTES {
         return decode(key, payload);
     }
-    let (sealed, plain) = keys.open(payload)?;
+    let sealed = keys.open(payload, plain)?;
     if key != sealed.charge_point.as_str().as_bytes() {
         return Err(format!("it is sealed with a key of {}, and has another Kafka key", sealed.charge_point));
     }
-    let message = decode(key, &plain)?;
+    let message = decode(key, plain)?;
     if message.charge_point != sealed.charge_point {
         return Err(format!(
             "its cp_id is {}, and it is sealed with a key of {}",

@@ -10,13 +10,18 @@ use super::{
     table::{Bound, Figure, median, micros},
 };
 use anyhow::Context as _;
-use evmesh_proto::{driver::GetSessionRequest, topics::CP_TELEMETRY};
-use identity::SealingSecret;
+use domain::Trace;
+use evmesh_proto::{
+    driver::GetSessionRequest,
+    topics::{CP_TELEMETRY, Telemetry, TelemetryType},
+};
+use identity::{SealingKey, SealingSecret};
+use mesh::trace::TRACEPARENT;
 use rdkafka::{
     ClientConfig,
+    message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, ThreadedProducer},
 };
-use serde_json::json;
 use std::{hint::black_box, time::Duration};
 
 /// So many supplies run in either form.
@@ -39,6 +44,8 @@ struct Supply {
     driver: Driver,
     session: String,
     point: Point,
+    /// What its engine puts beside each reading.
+    trace: String,
     told: u64,
 }
 
@@ -50,27 +57,36 @@ impl Supply {
         if kind == Kind::Sealed {
             eventually("a key to seal with", async || point.key()).await?;
         }
-        Ok(Self { driver, session, point, told: 1 })
+        let trace = Trace::of(&session).to_string();
+        Ok(Self { driver, session, point, trace, told: 1 })
     }
 
-    /// Its next reading, a watt-hour more, as it leaves.
+    /// Its next reading, a watt-hour more, as an engine lets it out.
     fn tell(&mut self) -> anyhow::Result<Vec<u8>> {
-        let plain = self.reading()?;
+        let reading = self.reading();
         match self.point.key() {
-            Some(key) => key.seal(&plain).context("the system gives no random bytes"),
-            None => Ok(plain),
+            Some(key) => sealed(&key, reading),
+            None => Ok(serde_json::to_vec(&reading)?),
         }
     }
 
-    fn reading(&mut self) -> anyhow::Result<Vec<u8>> {
+    fn reading(&mut self) -> Telemetry {
         self.told += 1;
-        let (kwh, now) = (self.told as f64 / 1e3, mesh::now().wall.0 as f64 / 1e3);
-        let plain = json!({
-            "type": "CONSUMO", "cp_id": self.point.id, "user_id": self.driver.id, "kwh": kwh, "importe": kwh * 0.3,
-            "timestamp": now, "session_id": self.session, "seq": self.told,
-            "event_id": format!("{}-{}", self.session, self.told), "kw": 7.4, "currency": "EUR",
-        });
-        Ok(serde_json::to_vec(&plain)?)
+        let kwh = self.told as f64 / 1e3;
+        Telemetry {
+            kind: TelemetryType::Consumption,
+            cp_id: self.point.id.clone(),
+            user_id: Some(self.driver.id.clone()),
+            kwh: Some(kwh),
+            importe: Some(kwh * 0.3),
+            reason: None,
+            timestamp: Some(mesh::now().wall.seconds()),
+            session_id: Some(self.session.clone()),
+            seq: Some(self.told),
+            event_id: Some(format!("{}-{}", self.session, self.told)),
+            kw: Some(7.4),
+            currency: Some("EUR".to_owned()),
+        }
     }
 
     /// Central has its last reading.
@@ -84,6 +100,11 @@ impl Supply {
         };
         eventually("every reading is heard", heard).await
     }
+}
+
+fn sealed(key: &SealingKey, reading: Telemetry) -> anyhow::Result<Vec<u8>> {
+    let plain = serde_json::to_vec(&reading.for_central())?;
+    key.seal(&plain).context("the system gives no random bytes")
 }
 
 /// The figure.
@@ -126,13 +147,12 @@ pub(super) async fn sealing(side: &Side) -> anyhow::Result<Figure> {
 
 /// What opening one of these messages takes, alone and without a broker (microseconds).
 fn opening(supply: &mut Supply) -> anyhow::Result<f64> {
-    let plain = supply.reading()?;
     let secret = SealingSecret::new([7; 32]);
     let key = secret.key(&supply.point.id.parse()?, 1).context("a key")?;
-    let sealed = key.seal(&plain).context("a sealed message")?;
+    let (sealed, mut plain) = (sealed(&key, supply.reading())?, Vec::new());
     let before = computed(std::process::id())?;
     for _ in 0..OPENINGS {
-        black_box(secret.open(black_box(&sealed))).map_err(anyhow::Error::msg)?;
+        black_box(secret.open(black_box(&sealed), &mut plain)).map_err(anyhow::Error::msg)?;
     }
     Ok(micros(computed(std::process::id())?.saturating_sub(before)) / f64::from(OPENINGS))
 }
@@ -144,7 +164,8 @@ async fn round(side: &Side, form: &mut [Supply], broker: &Broker, topic: &str) -
         pace.tick().await;
         for supply in form.iter_mut() {
             let (key, payload) = (supply.point.id.clone(), supply.tell()?);
-            let sent = broker.send(BaseRecord::to(topic).key(&key).payload(&payload));
+            let trace = OwnedHeaders::new().insert(Header { key: TRACEPARENT, value: Some(&supply.trace) });
+            let sent = broker.send(BaseRecord::to(topic).key(&key).payload(&payload).headers(trace));
             sent.map_err(|(error, _)| error).context("the broker takes nothing")?;
         }
     }
