@@ -41,9 +41,8 @@ pub struct Options {
     #[arg(long, env = "EVMESH_CENTRAL_REBUILD")]
     pub rebuild: bool,
 
-    /// Begin a new network in an empty folder, whatever changelog there is: for one start, and an error where there is a
-    /// store. A changelog that is there is left alone, and the new network has none until that topic is deleted or
-    /// --kafka-topic-prefix is another one.
+    /// Begin a new network in an empty folder, whatever changelog there is: for one start, and an error where there is
+    /// a store. A changelog that is there is left alone, and the new network has none until that topic is deleted.
     #[arg(long, env = "EVMESH_CENTRAL_BEGIN_ANEW", conflicts_with = "rebuild")]
     pub begin_anew: bool,
 

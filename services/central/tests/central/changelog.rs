@@ -12,10 +12,7 @@ use evmesh_proto::{
     operations as operator, topics,
 };
 use mesh::{grpc::reason, kafka::KafkaOptions};
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use testing::Proxy;
 
 /// All that is in the folder is gone, and the folder too.
@@ -58,7 +55,7 @@ fn billed(ticket: &Ticket) -> (String, String, String, u64, Option<Price>, i64, 
     )
 }
 
-async fn forgotten(engine: &Engine) {
+pub(crate) async fn forgotten(engine: &Engine) {
     testing::eventually("the engine may forget", PATIENCE, || async {
         engine.inside().unsettled.is_empty().then_some(())
     })
@@ -320,69 +317,6 @@ async fn a_store_of_before_the_changelog_is_copied_row_by_row() {
     let central = Central::with(options(&folder, broker.options())).await;
     assert_eq!(central.ticket("101").await, ticket);
     central.stop().await;
-}
-
-/// In the place of a store there is a copy of it that is older than a charge, which the changelog has.
-pub(crate) struct OlderCopy {
-    folder: PathBuf,
-    ticket: Ticket,
-}
-
-impl OlderCopy {
-    /// Of the store in this folder, which is not there yet.
-    pub(crate) async fn of(folder: PathBuf, kafka: KafkaOptions) -> Self {
-        let copy = folder.with_extension("copy");
-        let central = Central::with(options(&folder, kafka.clone())).await;
-        let (engine, monitor) = central.charge_point("MAD-01").await;
-        central.copied().await;
-        drop(monitor);
-        central.stop().await;
-        copy_folder(&folder, &copy);
-        let central = Central::with(options(&folder, kafka)).await;
-        let monitor = Monitor::connect(&central, "MAD-01", &engine).await;
-        let ticket = charge(&central, &engine, "101", "MAD-01", 900).await;
-        forgotten(&engine).await;
-        central.copied().await;
-        drop(monitor);
-        central.stop().await;
-        lose(&folder);
-        std::fs::rename(copy, &folder).unwrap();
-        Self { folder, ticket }
-    }
-
-    /// Central with these options says that it is one, and the changelog has everything afterwards.
-    pub(crate) async fn is_known(self, options: Options) {
-        let kafka = options.kafka.clone();
-        let central = Central::with(options).await;
-        central.says("older copy").await;
-        assert!(central.tickets("101").await.is_empty());
-        central.stop().await;
-        lose(&self.folder);
-        let central = Central::with(to_rebuild(&self.folder, kafka)).await;
-        assert_eq!(central.ticket("101").await, self.ticket);
-        central.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_of_the_store_does_not_overwrite_what_came_after_it() {
-    let broker = testing::broker();
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().join("central");
-    let copy = OlderCopy::of(folder.clone(), broker.options()).await;
-    copy.is_known(options(&folder, broker.options())).await;
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    mesh::files::private_folder(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (entry, to) = (entry.unwrap(), to.to_owned());
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A store goes on without its changelog: what there is of before is not taken for all there was.
 
 use crate::{
-    changelog::{OlderCopy, charge, lose, options, to_rebuild},
+    changelog::{charge, lose, options, to_rebuild},
     running_central::{self, Central, Monitor, PATIENCE, no_kafka},
 };
 use central::{Error, Options, Service};
@@ -15,7 +15,7 @@ use testing::eventually;
 use tokio::time::timeout;
 
 /// From now on the store goes on without its changelog.
-fn without(folder: &Path, kafka: KafkaOptions) -> Options {
+pub(crate) fn without(folder: &Path, kafka: KafkaOptions) -> Options {
     Options { changelog: false, ..options(folder, kafka) }
 }
 
@@ -123,29 +123,6 @@ async fn a_changelog_that_a_store_went_on_without_rebuilds_nothing_until_it_is_w
     assert_eq!((central.ticket("101").await, central.ticket("102").await), (first, second));
     assert_eq!(points(&central).await, ["MAD-01"], "what was deleted meanwhile stays so");
     central.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_without_its_changelog_does_not_end_what_knows_more() {
-    let broker = testing::broker();
-    let top = tempfile::tempdir().unwrap();
-    let folder = top.path().join("central");
-    let copy = OlderCopy::of(folder.clone(), broker.options()).await;
-    copy.is_known(without(&folder, broker.options())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_that_began_without_kafka_is_known_once_it_is_there() {
-    let broker = testing::broker();
-    let top = tempfile::tempdir().unwrap();
-    let folder = top.path().join("central");
-    let copy = OlderCopy::of(folder.clone(), broker.options()).await;
-    for _ in ["it marks", "and marks again"] {
-        let central = Central::with(options(&folder, no_kafka())).await;
-        let (_engine, _monitor) = central.charge_point("MAD-09").await;
-        central.stop().await;
-    }
-    copy.is_known(options(&folder, broker.options())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
