@@ -18,6 +18,10 @@ const EVENTS: &[(&str, &str)] = &[
     ("changelogs_ahead", "INV-1: this store was found to be an older copy: its changelog knows more"),
     ("changelogs_foreign", "INV-8: the changelog was found to be another store's: it is not written"),
     ("changelogs_not_compacted", "INV-1: the broker was found to forget rows of the changelog"),
+    (
+        "changelogs_not_taken",
+        "INV-1: times that Kafka was there and began to refuse what is for the changelog: rows, or its end",
+    ),
     ("changelogs_refilled", "INV-1: every row is published to the changelog again, which lacks some"),
     (
         "claims_unattested",

@@ -55,6 +55,11 @@ pub enum Error {
     )]
     NotEmpty(PathBuf),
     #[error(
+        "--begin-anew was given, but the folder {0} has a store, or one that is half rebuilt; move it away to begin \
+         as a new network, or start without --begin-anew"
+    )]
+    NotNew(PathBuf),
+    #[error(
         "there is no changelog to rebuild the store from: topic {topic} on {kafka} is empty or missing; \
          check --kafka and --kafka-topic-prefix, put a backup in the place of the data folder, \
          or start without --rebuild as a new network"
@@ -63,7 +68,8 @@ pub enum Error {
     #[error(
         "the changelog {topic} on {kafka} has ended, since its store went on without one or was about to publish every \
          row again, so a store that is rebuilt from it would have forgotten much, tickets too: put a backup in the \
-         place of the data folder; or, to begin as a new network, delete the topic"
+         place of the data folder; or, to begin as a new network, start once with --begin-anew, give every role \
+         another --kafka-topic-prefix, or delete the topic"
     )]
     ChangelogEnded { topic: String, kafka: String },
     #[error(
@@ -98,6 +104,7 @@ impl Error {
             | Self::Older { .. }
             | Self::Newer { .. }
             | Self::NotEmpty(_)
+            | Self::NotNew(_)
             | Self::NoChangelog { .. }
             | Self::ChangelogEnded { .. }
             | Self::RebuildInClear(_)

@@ -41,12 +41,15 @@ impl Opening {
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
         let many_callers = hosts(&options.server.many_callers);
         let config = Config { confirm_copied: options.changelog, many_callers, ..options.rules.config()? };
-        // To be rebuilt is why it is not there.
-        let must_exist = options.store_must_exist && !options.rebuild;
+        // To be rebuilt, or begun anew, is why it is not there.
+        let must_exist = options.store_must_exist && !options.rebuild && !options.begin_anew;
         let role = Role { name: "central", older_copies: true, must_exist };
         let store = SledStore::open(&options.data, role)?;
         match begun(&store)? {
             Begun::Whole if options.rebuild => Err(Error::NotEmpty(options.data.clone())),
+            Begun::Whole | Begun::HalfRebuilt if options.begin_anew => {
+                Err(Error::NotNew(options.data.clone()))
+            }
             Begun::Whole => Ok(Self::Ready(Box::new(Writer::open(store, config, mesh::now())?))),
             begun => Ok(Self::Begins(Box::new(Beginning { store, begun, config }))),
         }
@@ -55,7 +58,8 @@ impl Opening {
     /// Rebuilds the store if it has to be, and opens it. `None`: stopped before that.
     ///
     /// An empty store waits a moment for Kafka, to see whether there is a changelog, or was one that has ended; one
-    /// that is to be rebuilt waits for ever.
+    /// that is to be rebuilt waits for ever. One that is to begin anew asks nobody: whoever may write to Kafka could
+    /// keep it from that.
     pub(crate) async fn ready(
         self,
         options: &Options,
@@ -65,6 +69,13 @@ impl Opening {
             Self::Ready(writer) => return Ok(Some(*writer)),
             Self::Begins(beginning) => *beginning,
         };
+        if options.begin_anew {
+            tracing::warn!(
+                "the store begins as a new network, whatever changelog there is, for --begin-anew was given; start \
+                 without it from now on"
+            );
+            return open(store, config).await.map(Some);
+        }
         let must = options.rebuild || begun == Begun::HalfRebuilt;
         if must && !options.kafka.may_have(CENTRAL_CHANGELOG) {
             return Err(Error::RebuildInClear(options.kafka.kafka.clone()));

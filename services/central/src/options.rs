@@ -41,6 +41,11 @@ pub struct Options {
     #[arg(long, env = "EVMESH_CENTRAL_REBUILD")]
     pub rebuild: bool,
 
+    /// Begin a new network in an empty folder, whatever changelog there is: for one start, and an error where there is
+    /// a store. A changelog that is there is left alone, and the new network has none until that topic is deleted.
+    #[arg(long, env = "EVMESH_CENTRAL_BEGIN_ANEW", conflicts_with = "rebuild")]
+    pub begin_anew: bool,
+
     /// How long the first start of an empty store waits for Kafka, to see whether there is a changelog (seconds);
     /// then it begins as a new network.
     #[arg(long, env = "EVMESH_CENTRAL_CHANGELOG_WAIT", value_name = "SECONDS", default_value = "3",

@@ -141,7 +141,7 @@ impl Service {
         let (rules, store) = (&writer.rules, writer.rules.store_id().to_owned());
         let (keys, position) = (rules.keys(), rules.position());
         let end = if options.changelog { None } else { rules.changelog_end(&writer.store)? };
-        let end = end.map(|end| (end, events.clone()));
+        let of_changelog = (store, changelog.clone(), events.clone());
         let old_requests = OldRequests::default();
         let unbridged = old_requests.watch(&options.kafka, events.clone(), stop.clone())?;
         let hearing = Hearing::of(options.registry.as_ref(), &peers, refused.as_ref(), &events);
@@ -150,7 +150,7 @@ impl Service {
             producer: producer.clone(),
             notifications: notifications.clone(),
             dead_letters: dead_letters.clone(),
-            changelog: changelog.clone(),
+            changelog,
             lag,
             refused: refused.unwrap_or_default(),
         };
@@ -167,7 +167,7 @@ impl Service {
             drained: &drained,
         };
         let mut tasks = background.spawn([notifications, dead_letters]);
-        background.copy(&mut tasks, (store, changelog), end);
+        background.copy(&mut tasks, of_changelog, end);
         tasks.spawn(unbridged);
         if let Some(hearing) = hearing {
             tasks.spawn(hearing.run(handle.clone(), stop.clone()));
@@ -303,16 +303,16 @@ impl Background<'_> {
     fn copy(
         &self,
         tasks: &mut JoinSet<()>,
-        (store, wake): (String, Arc<Notify>),
-        end: Option<(End, Events)>,
+        (store, wake, events): (String, Arc<Notify>, Events),
+        end: Option<End>,
     ) {
         let (log, handle) = (changelog::log(&self.options.kafka), self.handle.clone());
         let producer = self.producer.clone();
         if self.options.changelog {
-            let publisher = Publisher { handle, producer, log, store, wake };
+            let publisher = Publisher { handle, producer, log, store, wake, events };
             tasks.spawn(publisher.run(self.drained.clone()));
         } else if let Some(end) = end {
-            tasks.spawn(end_changelog(log, producer, end, self.stop.clone()));
+            tasks.spawn(end_changelog(log, producer, (end, events), self.stop.clone()));
         }
     }
 }

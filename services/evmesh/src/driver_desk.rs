@@ -72,11 +72,7 @@ pub(crate) enum Ask {
     /// The driver's tickets, oldest session first.
     Tickets {
         #[command(flatten)]
-        who: Who,
-
-        /// At most so many entries are fetched and printed; stderr says when there are more.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-        limit: u32,
+        listing: Listing,
 
         /// A table for people, one JSON document for scripts, or CSV as of `operator tickets`.
         #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
@@ -86,11 +82,7 @@ pub(crate) enum Ask {
     /// The driver's sessions, oldest first, and the card that was shown for each.
     Sessions {
         #[command(flatten)]
-        who: Who,
-
-        /// At most so many entries are fetched and printed; stderr says when there are more.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-        limit: u32,
+        listing: Listing,
 
         /// A table for people, one JSON document for scripts, or CSV as of `operator sessions`.
         #[arg(long, value_enum, env = "EVMESH_DRIVER_OUTPUT", default_value = "text")]
@@ -141,13 +133,24 @@ impl Who {
     }
 }
 
+/// Who asks for a list, and how much of it to fetch; its pages are followed to the end.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    #[command(flatten)]
+    who: Who,
+
+    /// At most so many entries are fetched and printed; stderr says when there are more.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    limit: u32,
+}
+
 /// Asks central, and prints what it answers.
 pub(crate) async fn run(ask: Ask, shutdown: Shutdown) -> Result<(), Failure> {
     let work = async {
         match ask {
             Ask::Stop { who, output } => stop(&who, output).await,
-            Ask::Tickets { who, limit, output } => tickets(&who, limit, output).await,
-            Ask::Sessions { who, limit, output } => sessions(&who, limit, output).await,
+            Ask::Tickets { listing, output } => tickets(&listing, output).await,
+            Ask::Sessions { listing, output } => sessions(&listing, output).await,
             Ask::BlockCard { card, who } => block(&who, &card).await,
             Ask::Login { identity } => {
                 login::keep(&identity, "a driver", |role| matches!(role, Role::Driver(_)))
@@ -195,9 +198,9 @@ async fn block(who: &Who, card: &CardId) -> Result<(), Failure> {
     ))
 }
 
-async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
+async fn tickets(Listing { who, limit }: &Listing, output: Format) -> Result<(), Failure> {
     let (central, mut client) = who.central()?;
-    let pages = Pages::fetch(limit, async |page_size, page_token| {
+    let pages = Pages::fetch(*limit, async |page_size, page_token| {
         let request = ListTicketsRequest { driver_id: who.driver.to_string(), page_size, page_token };
         let page = central.answer(client.list_tickets(request).await)?;
         Ok((page.tickets, page.next_page_token))
@@ -205,9 +208,9 @@ async fn tickets(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
     central.waited(pages).await?.print(output, tables::tickets, csv::tickets, "tickets")
 }
 
-async fn sessions(who: &Who, limit: u32, output: Format) -> Result<(), Failure> {
+async fn sessions(Listing { who, limit }: &Listing, output: Format) -> Result<(), Failure> {
     let (central, mut client) = who.central()?;
-    let pages = Pages::fetch(limit, async |page_size, page_token| {
+    let pages = Pages::fetch(*limit, async |page_size, page_token| {
         let request = ListSessionsRequest { driver_id: who.driver.to_string(), page_size, page_token };
         let page = central.answer(client.list_sessions(request).await)?;
         Ok((page.sessions, page.next_page_token))

@@ -6,7 +6,7 @@ use crate::{
     store::{codec, keys},
 };
 use domain::Wall;
-use evmesh_proto::store::StoredMarks;
+use evmesh_proto::store::{StoredMarks, StoredMeta};
 use mesh::store::{Batch, Store};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -53,6 +53,14 @@ pub(super) fn date_of(version: u64) -> Wall {
 }
 
 impl Marks {
+    /// Those of a store, as far as its own page says that the log may have them.
+    pub(crate) fn of(store: &impl Store, meta: &StoredMeta) -> Result<Self, Error> {
+        let marks = Self::restore(store, meta.changelog_version)?;
+        // What was marked while nobody knew whose the log is was never published.
+        let given = meta.changelog_given_to.unwrap_or(marks.given);
+        Ok(Self { given, ..marks })
+    }
+
     /// Reads those of an earlier process. New versions are above `published`.
     pub(crate) fn restore(store: &impl Store, published: u64) -> Result<Self, Error> {
         let mut marks = Self { last: published, ..Self::default() };

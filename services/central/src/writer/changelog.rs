@@ -44,12 +44,9 @@ impl Writer {
 
     /// What ends the changelog, if there ever was one of this store's or of its predecessor's.
     pub(crate) fn changelog_end(&self, store: &impl Store) -> Result<Option<End>, Error> {
-        let StoredMeta { store_id, predecessor_id, changelog_version, changelog_ahead, .. } = &self.meta;
-        // Kafka may have more than it was heard of: what was marked before, too, but for what an older copy marked.
-        let version = match changelog_ahead {
-            true => *changelog_version,
-            false => Marks::restore(store, *changelog_version)?.highest(),
-        };
+        let StoredMeta { store_id, predecessor_id, .. } = &self.meta;
+        // Kafka may have more than it was heard of: what was marked before, too.
+        let version = Marks::of(store, &self.meta)?.highest();
         Ok((version > 0).then(|| End { stores: [store_id.clone(), predecessor_id.clone()], version }))
     }
 
@@ -131,15 +128,17 @@ impl Writer {
         self.standing
     }
 
+    /// The highest version that the log may have of this store.
+    fn given_to(&self) -> u64 {
+        self.marks.as_ref().map_or(0, Marks::highest)
+    }
+
     /// Whose a log is that has this as its last message.
     fn standing_by(&self, last: Option<&Written>, disturbed: bool) -> Standing {
-        let StoredMeta { store_id, predecessor_id, changelog_ahead, .. } = &self.meta;
-        // Of an older copy all that it marked since is newer than the log, and says nothing at its next start.
-        let is_older =
-            |last: &Written| *changelog_ahead || last.version > self.marks.as_ref().map_or(0, Marks::highest);
+        let StoredMeta { store_id, predecessor_id, .. } = &self.meta;
         match last {
             None => Standing::Ours,
-            Some(last) if last.store == *store_id && is_older(last) => Standing::Ahead,
+            Some(last) if last.store == *store_id && last.version > self.given_to() => Standing::Ahead,
             Some(last) if last.store == *store_id => Standing::Ours,
             Some(last) if !last.store.is_empty() && last.store == *predecessor_id && !disturbed => {
                 Standing::Ours
@@ -186,9 +185,11 @@ impl Writer {
         // Nobody but this process knows that nothing is missing before such a message.
         let is_whole = reach == Reach::WholeAgain && !disturbed && self.is_refilled();
         self.refill = Refill::Done;
-        let was_ahead = std::mem::replace(&mut self.meta.changelog_ahead, standing == Standing::Ahead);
+        // What is marked while it is not written is newer than the log, and would say nothing at the next start.
+        let given_to = (standing != Standing::Ours).then(|| self.given_to());
+        let was_given_to = std::mem::replace(&mut self.meta.changelog_given_to, given_to);
         if standing != Standing::Ours {
-            if self.meta.changelog_ahead != was_ahead {
+            if given_to != was_given_to {
                 step.batch.put(keys::META, codec::encode(&self.meta));
             }
             return Ok(());

@@ -6,12 +6,13 @@ use crate::{
     changelog::{Marks, Refill, Standing, is_recent},
     signing::Keys,
     store::{
-        RowKind, Rows, card_key, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
+        RowKind, Rows, card_key, codec, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
         revocations, signing_keys, stored,
     },
 };
 use domain::network::{Config, Network, Source};
 use domain::{Now, SessionId};
+use evmesh_proto::store::StoredMeta;
 use identity::SealingSecret;
 use mesh::{
     audit::Chain,
@@ -23,10 +24,12 @@ use std::{collections::BTreeMap, io, sync::Arc};
 impl Writer {
     /// Reads what the store kept. A new store gets its format.
     pub fn open<S: Store>(mut store: S, config: Config, now: Now) -> Result<Owner<Self, S>, Error> {
-        let meta = open_meta(&mut store, config.confirm_copied)?;
-        let mut marks =
-            config.confirm_copied.then(|| Marks::restore(&store, meta.changelog_version)).transpose()?;
-        let keys = begin_signing(&mut store, marks.as_mut(), now)?;
+        let mut meta = open_meta(&mut store, config.confirm_copied)?;
+        let mut marks = config.confirm_copied.then(|| Marks::of(&store, &meta)).transpose()?;
+        if let Some(marks) = &marks {
+            meta.changelog_given_to = Some(marks.highest());
+        }
+        let keys = begin_signing(&mut store, marks.as_mut(), &meta, now)?;
         let mut stored = stored(&store)?;
         stored.ask_every_engine = is_recent(&meta, now.wall);
         stored.past = past(&meta);
@@ -89,8 +92,13 @@ fn sealing_secret(store: &impl Store, batch: &mut Batch) -> Result<SealingSecret
     Ok(SealingSecret::new(secret))
 }
 
-/// The key of this start, on disk before anything is signed with it.
-fn begin_signing(store: &mut impl Store, marks: Option<&mut Marks>, now: Now) -> Result<Keys, Error> {
+/// The key of this start, on disk before anything is signed with it. The page goes with the first mark.
+fn begin_signing(
+    store: &mut impl Store,
+    marks: Option<&mut Marks>,
+    meta: &StoredMeta,
+    now: Now,
+) -> Result<Keys, Error> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Error::Random(io::Error::other(error.to_string())))?;
     let known = signing_keys(store)?;
@@ -101,6 +109,7 @@ fn begin_signing(store: &mut impl Store, marks: Option<&mut Marks>, now: Now) ->
     if let Some(marks) = marks {
         changed.iter().for_each(|key| marks.mark(key, now.wall));
         marks.write(&mut batch);
+        batch.put(keys::META, codec::encode(meta));
     } else {
         keys.is_copied(); // as far as it ever is
     }

@@ -148,9 +148,14 @@ async fn two_hundred_silent_engines_hold_up_nobody() {
         one.charge_point_id = format!("CP-{n:03}");
         monitors.push(Monitor::register(&central, one).await);
     }
-    for n in 0..COUNT {
-        central.status(&format!("CP-{n:03}"), ChargePointStatus::Available).await;
-    }
+    testing::eventually("all are free", PATIENCE, || async {
+        let page = driver::ListChargePointsRequest { page_size: 500, ..Default::default() };
+        let points =
+            central.drivers.clone().list_charge_points(page).await.unwrap().into_inner().charge_points;
+        let free = points.iter().filter(|point| point.status() == ChargePointStatus::Available);
+        (free.count() == COUNT).then_some(())
+    })
+    .await;
     let (_engine, _monitor) = central.charge_point("WELL").await;
     silent.set(Mood::SilentWhenAsked);
     let requests = (0..COUNT).map(|n| {

@@ -55,7 +55,7 @@ fn billed(ticket: &Ticket) -> (String, String, String, u64, Option<Price>, i64, 
     )
 }
 
-async fn forgotten(engine: &Engine) {
+pub(crate) async fn forgotten(engine: &Engine) {
     testing::eventually("the engine may forget", PATIENCE, || async {
         engine.inside().unsettled.is_empty().then_some(())
     })
@@ -317,49 +317,6 @@ async fn a_store_of_before_the_changelog_is_copied_row_by_row() {
     let central = Central::with(options(&folder, broker.options())).await;
     assert_eq!(central.ticket("101").await, ticket);
     central.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_of_the_store_does_not_overwrite_what_came_after_it() {
-    let broker = testing::broker();
-    let folder = tempfile::tempdir().unwrap();
-    let (folder, copy) = (folder.path().join("central"), folder.path().join("copy"));
-    let central = Central::with(options(&folder, broker.options())).await;
-    let (engine, monitor) = central.charge_point("MAD-01").await;
-    central.copied().await;
-    drop(monitor);
-    central.stop().await;
-    copy_folder(&folder, &copy);
-    let central = Central::with(options(&folder, broker.options())).await;
-    let monitor = Monitor::connect(&central, "MAD-01", &engine).await;
-    let ticket = charge(&central, &engine, "101", "MAD-01", 900).await;
-    forgotten(&engine).await;
-    central.copied().await;
-    drop(monitor);
-    central.stop().await;
-    lose(&folder);
-
-    copy_folder(&copy, &folder);
-    let central = Central::with(options(&folder, broker.options())).await;
-    central.says("older copy").await;
-    assert!(central.tickets("101").await.is_empty());
-    central.stop().await;
-    lose(&folder);
-    let central = Central::with(to_rebuild(&folder, broker.options())).await;
-    assert_eq!(central.ticket("101").await, ticket);
-    central.stop().await;
-}
-
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    mesh::files::private_folder(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (entry, to) = (entry.unwrap(), to.to_owned());
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A store goes on without its changelog: what there is of before is not taken for all there was.
 
 use crate::{
-    changelog::{charge, copy_folder, lose, options, to_rebuild},
+    changelog::{charge, lose, options, to_rebuild},
     running_central::{self, Central, Monitor, PATIENCE, no_kafka},
 };
 use central::{Error, Options, Service};
@@ -15,7 +15,7 @@ use testing::eventually;
 use tokio::time::timeout;
 
 /// From now on the store goes on without its changelog.
-fn without(folder: &Path, kafka: KafkaOptions) -> Options {
+pub(crate) fn without(folder: &Path, kafka: KafkaOptions) -> Options {
     Options { changelog: false, ..options(folder, kafka) }
 }
 
@@ -126,38 +126,39 @@ async fn a_changelog_that_a_store_went_on_without_rebuilds_nothing_until_it_is_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_without_its_changelog_does_not_end_what_knows_more() {
-    let broker = testing::broker();
-    let top = tempfile::tempdir().unwrap();
-    let (folder, copy) = (top.path().join("central"), top.path().join("copy"));
-    let central = Central::with(options(&folder, broker.options())).await;
-    let (engine, monitor) = central.charge_point("MAD-01").await;
-    central.copied().await;
-    drop(monitor);
-    central.stop().await;
-    copy_folder(&folder, &copy);
-    let central = Central::with(options(&folder, broker.options())).await;
-    let _monitor = Monitor::connect(&central, "MAD-01", &engine).await;
-    let ticket = charge(&central, &engine, "101", "MAD-01", 900).await;
-    central.copied().await;
-    central.stop().await;
-    lose(&folder);
-
-    copy_folder(&copy, &folder);
-    let central = Central::with(without(&folder, broker.options())).await;
-    central.says("older copy").await;
-    central.stop().await;
-    lose(&folder);
-    let central = Central::with(to_rebuild(&folder, broker.options())).await;
-    assert_eq!(central.ticket("101").await, ticket);
-    central.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_new_network_without_a_changelog_waits_for_kafka_no_longer_than_it_is_told() {
     let top = tempfile::tempdir().unwrap();
     let short = running_central::options(&top.path().join("central"), no_kafka());
     let central = Central::with(Options { changelog: false, ..short }).await;
     assert!(points(&central).await.is_empty());
     central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_a_changelog_keeps_no_new_network_from_its_beginning() {
+    let broker = testing::broker();
+    let top = tempfile::tempdir().unwrap();
+    let folder = top.path().join("central");
+    let log = Log::new(&broker.options(), CENTRAL_CHANGELOG);
+    log.create().await.unwrap();
+    let producer = Producer::new(&broker.options(), "test").unwrap();
+    let headers = [("store", "a-stranger's"), ("version", "1"), ("format", "2"), ("ended", "true")];
+    log.append(&producer, b"\0end", Some(b"\0end"), &headers).await.unwrap().await.unwrap();
+    let kept = options(&folder, broker.options());
+    let told = refused(kept.clone()).await;
+    let ways = ["central_changelog", "backup", "--begin-anew", "--kafka-topic-prefix", "delete the topic"];
+    assert!(ways.iter().all(|way| told.to_string().contains(way)), "{told}");
+
+    let anew = Options { begin_anew: true, ..kept.clone() };
+    for (options, driver) in [(anew.clone(), "101"), (kept, "102")] {
+        let central = Central::with(options).await;
+        let (engine, monitor) = central.charge_point("MAD-01").await;
+        charge(&central, &engine, driver, "MAD-01", 900).await;
+        central.says("another store's").await;
+        drop(monitor);
+        central.stop().await;
+    }
+    assert_eq!(log.tail(None).await.unwrap().last.unwrap().header("store"), Some("a-stranger's"));
+    let told = Service::bind(anew).await.unwrap_err();
+    assert!(matches!(told, Error::NotNew(_)) && told.needs_a_person(), "{told}");
 }

@@ -2,6 +2,7 @@
 //! mid-supply loses nothing.
 
 use crate::{
+    changelog::{self, charge, lose, to_rebuild},
     engine::Mood,
     running_central::{Central, options},
     topics::{Topic, publish},
@@ -101,5 +102,30 @@ async fn what_kafka_has_not_taken_outlives_a_restart_word_for_word() {
     let (_, told) = notifications.of_type("AUTH_DENIED").await;
     let expected = (json!(reason(&denied)), json!(denied.message()), json!("r-2"));
     assert_eq!((told["code"].clone(), told["reason"].clone(), told["request_id"].clone()), expected);
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kafka_that_takes_nothing_holds_up_no_charge_and_has_the_changelog_once_it_does() {
+    let broker = testing::embedded_broker();
+    let embedded = broker.embedded().unwrap();
+    embedded.refuse_writes(10_000).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("central");
+    let central = Central::with(changelog::options(&folder, broker.options())).await;
+    let (engine, monitor) = central.charge_point("MAD-01").await;
+    central.says("does not take what is for the changelog").await;
+    let tickets = [
+        charge(&central, &engine, "101", "MAD-01", 900).await,
+        charge(&central, &engine, "102", "MAD-01", 700).await,
+    ];
+    assert!(central.lag().0 > 0 && engine.inside().unsettled.len() == 2, "the engine keeps what it lacks");
+    embedded.refuse_writes(0).unwrap();
+    central.copied().await;
+    drop(monitor);
+    central.stop().await;
+    lose(&folder);
+    let central = Central::with(to_rebuild(&folder, broker.options())).await;
+    assert_eq!([central.ticket("101").await, central.ticket("102").await], tickets);
     central.stop().await;
 }

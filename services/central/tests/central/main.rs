@@ -17,6 +17,7 @@ mod engine;
 mod identities;
 mod kafka_away;
 mod monitors;
+mod older_copies;
 mod one_trace;
 mod operator;
 mod pressure;

@@ -1,6 +1,6 @@
 //! The operator's calls.
 
-use crate::running_central::{Central, PATIENCE, no_kafka, options, registration};
+use crate::running_central::{Central, PATIENCE, no_kafka, options};
 use evmesh_proto::{
     network::{ChargePointStatus, Price, SessionOutcome},
     operations as proto,
@@ -48,11 +48,7 @@ async fn an_order_to_all_reaches_more_than_one_part_and_its_repeat_orders_nothin
     let central = Central::start(no_kafka()).await;
     // With a thousand that nobody attends: three parts.
     let (engine, _monitor) = central.charge_point("AAA-01").await;
-    for n in 0..1050 {
-        let mut one = registration("", &engine);
-        one.charge_point_id = format!("CP-{n:04}");
-        central.points.clone().register_charge_point(one).await.unwrap();
-    }
+    central.register(1050, &engine).await;
     let mut operators = central.operators.clone();
     let stop = proto::StopChargePointsRequest { all: true, request_id: "once".into(), ..Default::default() };
     let resume = proto::ResumeChargePointsRequest { all: true, ..Default::default() };

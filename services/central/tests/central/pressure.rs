@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{Engine, Mood},
-    running_central::{Central, PATIENCE, no_kafka, options, registration},
+    running_central::{Central, PATIENCE, REGISTERING, no_kafka, options, registration},
 };
 use central::Options;
 use evmesh_proto::{
@@ -47,10 +47,6 @@ fn large(folder: &std::path::Path) -> Options {
 fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).unwrap()
 }
-
-/// So many register at once in the test of silent engines: half of what central takes from one host, so that what is
-/// measured is the engines'.
-const REGISTERING: usize = 64;
 
 /// A monitor: it registers and reports once an interval, and begins again whenever that ends, as a monitor does.
 async fn monitor(
@@ -155,7 +151,7 @@ async fn engines_that_time_out_at_once_hold_up_nobody() {
     let silent = Engine::start("silent").await;
     silent.set(Mood::SilentOnceHeard);
     let mut monitors = JoinSet::new();
-    let registering = Arc::new(Semaphore::new(REGISTERING));
+    let registering = Arc::new(Semaphore::new(REGISTERING)); // so that what is measured is the engines'
     let mut channel = endpoint(central.address).connect_lazy();
     for n in 0..engines {
         if n % STREAMS_A_CONNECTION == 0 {
@@ -207,6 +203,10 @@ async fn two_thousand_monitors_come_back_within_a_second_and_all_are_seen() {
     const COUNT: usize = 2000;
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::start("store").await;
+    let central = Central::with(large(folder.path())).await;
+    central.register(COUNT, &engine).await;
+    central.stop().await;
+
     let storm = async |address: SocketAddr| {
         let mut monitors = JoinSet::new();
         let nobody_waits = Arc::new(Semaphore::new(COUNT));
@@ -220,12 +220,6 @@ async fn two_thousand_monitors_come_back_within_a_second_and_all_are_seen() {
         }
         monitors
     };
-    let central = Central::with(large(folder.path())).await;
-    let monitors = storm(central.address).await;
-    all(COUNT, &central, |status| status == ChargePointStatus::Available).await;
-    central.stop().await;
-    drop(monitors);
-
     let central = Central::with(large(folder.path())).await;
     let start = Instant::now();
     let monitors = storm(central.address).await;

@@ -9,6 +9,7 @@ use evmesh_proto::{
     network,
     operations::{self, operator_service_client::OperatorServiceClient},
 };
+use futures_util::StreamExt as _;
 use mesh::{Shutdown, flags, kafka::KafkaOptions};
 use ratatui::{Terminal, backend::TestBackend};
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -18,6 +19,9 @@ use ui::Panel as _;
 
 /// How long anything may take that is not measured: two cores run everything at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many register at once: half of what central takes from one host.
+pub(crate) const REGISTERING: usize = 64;
 
 /// A running central.
 pub(crate) struct Central {
@@ -116,6 +120,20 @@ impl Central {
         let monitor = Monitor::connect(self, id, &engine).await;
         self.status(id, network::ChargePointStatus::Available).await;
         (engine, monitor)
+    }
+
+    /// So many charge points `CP-00000`, … of this engine register, with nobody to attend them.
+    pub(crate) async fn register(&self, count: usize, engine: &Engine) {
+        let registered = futures_util::stream::iter(0..count).for_each_concurrent(REGISTERING, async |n| {
+            let mut one = registration("", engine);
+            one.charge_point_id = format!("CP-{n:05}");
+            // Beside a compiler the engine's answer may be late; a monitor would ask again, too.
+            testing::eventually("it is registered", PATIENCE, || async {
+                self.points.clone().register_charge_point(one.clone()).await.ok()
+            })
+            .await;
+        });
+        registered.await;
     }
 
     /// The keys by which it knows what it authorised.

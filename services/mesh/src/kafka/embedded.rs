@@ -4,7 +4,12 @@
 //! never for keeping.
 
 use super::Error;
-use rdkafka::{error::KafkaError, mocking::MockCluster, producer::DefaultProducerContext};
+use rdkafka::{
+    error::KafkaError,
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -70,6 +75,16 @@ impl Broker {
     /// Takes connections again.
     pub fn up(&self) -> Result<(), Error> {
         self.order(|cluster| cluster.broker_up(ONLY))
+    }
+
+    /// Refuses so many writes from now on, to whatever topic, as a broker does where the right to write is missing.
+    pub fn refuse_writes(&self, count: usize) -> Result<(), Error> {
+        self.order(move |cluster| {
+            cluster.clear_request_errors(RDKafkaApiKey::Produce);
+            let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+            cluster.request_errors(RDKafkaApiKey::Produce, &vec![refused; count]);
+            Ok(())
+        })
     }
 
     fn order(

@@ -67,6 +67,7 @@ fn refilled(bench: &mut Bench, all: &BTreeSet<Vec<u8>>) {
 fn what_kafka_may_have_when_it_ends_is_all_that_was_ever_marked() {
     let mut bench = copied();
     bench.request("one").unwrap();
+    looked(&mut bench, None, false);
     let rows = published(&mut bench);
     bench.config.confirm_copied = false;
     bench.crash(); // before it has heard that Kafka has them
@@ -174,25 +175,62 @@ fn an_engine_keeps_its_record_until_the_log_that_has_it_is_whole() {
     assert!(bench.engine.unsettled.is_empty());
 }
 
+/// How it stands to a log of its own that has this version last.
+fn standing(bench: &mut Bench, version: u64) -> Standing {
+    let store = bench.writer.rules.meta.store_id.clone();
+    let last = Some(Written { store, version, format: 2 });
+    let (cluster, reach) = ("one".to_owned(), Reach::Whole);
+    bench.step(vec![Input::Changelog(Found { cluster, last, disturbed: false, reach, unkept: None })]);
+    bench.writer.rules.standing()
+}
+
+/// It has marked more than this version, and ends no log that has it.
+fn marked_beyond(bench: &Bench, known: u64) {
+    let Owner { rules, store } = &bench.writer;
+    assert!(Marks::restore(store, 0).unwrap().highest() >= known);
+    assert!(rules.changelog_end(store).unwrap().unwrap().version < known, "it ends no log that knows more");
+}
+
 #[test]
 fn an_older_copy_stays_one_at_its_next_start_whatever_it_marked() {
     let (mut bench, _) = whole();
     let known = bench.writer.rules.meta.changelog_version + 1;
-    let looked = |bench: &mut Bench| {
-        let store = bench.writer.rules.meta.store_id.clone();
-        let last = Some(Written { store, version: known, format: 2 });
-        let (cluster, reach) = ("one".to_owned(), Reach::Whole);
-        bench.step(vec![Input::Changelog(Found { cluster, last, disturbed: false, reach, unkept: None })]);
-        bench.writer.rules.standing()
-    };
-    assert_eq!(looked(&mut bench), Standing::Ahead);
+    assert_eq!(standing(&mut bench, known), Standing::Ahead);
     bench.request("two").unwrap();
     bench.crash();
-    let Owner { rules, store } = &bench.writer;
-    assert!(Marks::restore(store, 0).unwrap().highest() >= known);
-    assert!(rules.changelog_end(store).unwrap().unwrap().version < known, "it ends no log that knows more");
-    assert_eq!(looked(&mut bench), Standing::Ahead);
+    marked_beyond(&bench, known);
+    assert_eq!(standing(&mut bench, known), Standing::Ahead);
     bench.crash();
     self::looked(&mut bench, None, false);
     assert_eq!(bench.writer.rules.standing(), Standing::Ours, "the topic was deleted");
+}
+
+#[test]
+fn an_older_copy_is_known_whatever_it_marked_before_anybody_looked() {
+    let (mut bench, _) = whole();
+    let known = bench.writer.rules.meta.changelog_version + 1;
+    for _ in ["with kafka away", "and still"] {
+        bench.crash();
+        bench.request("two").unwrap();
+    }
+    marked_beyond(&bench, known);
+    bench.config.confirm_copied = false;
+    bench.crash();
+    marked_beyond(&bench, known);
+    bench.config.confirm_copied = true;
+    bench.crash();
+    assert_eq!(standing(&mut bench, known), Standing::Ahead);
+}
+
+#[test]
+fn what_kafka_may_have_and_was_not_heard_of_makes_no_older_copy() {
+    let (mut bench, _) = whole();
+    bench.crash();
+    looked(&mut bench, Some(Reach::Whole), false);
+    let rows = published(&mut bench);
+    let newest = rows.iter().map(|(version, _)| *version).max().unwrap();
+    for _ in ["before it has heard", "before anybody looked"] {
+        bench.crash();
+    }
+    assert_eq!(standing(&mut bench, newest), Standing::Ours);
 }
