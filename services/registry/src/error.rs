@@ -46,7 +46,7 @@ impl Error {
             Self::Store(error) => error.needs_a_person(),
             Self::Audit(AuditError::Store(error)) => error.needs_a_person(),
             Self::OtherNetwork { .. } | Self::Value { .. } | Self::Audit(AuditError::Number) => true,
-            Self::Data(error) => matches!(error, DataError::OpenToOthers(_)),
+            Self::Data(error) => matches!(error, DataError::OpenToOthers(_) | DataError::Mark(_)),
             Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Random(_) | Self::Thread(_) => false,
         }
     }

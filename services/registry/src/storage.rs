@@ -17,9 +17,11 @@ pub(crate) use cards::{card_key, load_cards, write_card};
 use crate::error::{Error, ValueError};
 use domain::{
     Wall,
-    enrolment::{Certificate, Change, Enrolled, Enrolments, KeyHash, Token, TokenHash},
+    enrolment::{Certificate, Change, Enrolled, Enrolments, KeyHash, Mark, RolePath, Token, TokenHash},
 };
-use evmesh_proto::store::{StoredCertificate, StoredEnrolmentToken, StoredIdentity, StoredRegistry};
+use evmesh_proto::store::{
+    StoredCertificate, StoredEnrolmentToken, StoredIdentity, StoredRegistry, StoredRevocation,
+};
 use identity::TrustDomain;
 use mesh::{
     convert::{InvalidField, given},
@@ -153,22 +155,36 @@ fn token(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
 
 fn enrolled(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
     let role = std::str::from_utf8(key).map_err(|_| InvalidField::new("key", "must be a role"))?;
-    let StoredIdentity { key_hash, hosts, newest, issued_ms, earlier, revoked_now } =
-        StoredIdentity::decode(value)?;
+    Ok(Change::Identity(role.into(), Some(identity(StoredIdentity::decode(value)?)?)))
+}
+
+fn identity(stored: StoredIdentity) -> Result<Enrolled, ValueError> {
+    let StoredIdentity { key_hash, hosts, newest, issued_ms, earlier, revoked_now } = stored;
     let certificate = |StoredCertificate { serial, not_after_ms, revoked_ms }| Certificate {
         serial,
         not_after: Wall(not_after_ms),
         revoked: revoked_ms.map(Wall),
     };
-    let enrolled = Enrolled {
+    Ok(Enrolled {
         key: KeyHash(hash("key_hash", &key_hash)?),
         hosts,
         newest: certificate(given("newest", newest)?),
         issued: Wall(issued_ms),
         earlier: earlier.into_iter().map(certificate).collect(),
         revoked_now,
-    };
-    Ok(Change::Identity(role.into(), Some(enrolled)))
+    })
+}
+
+/// What is in the file of a mark.
+pub(crate) fn mark_value(role: &str, Mark { revoked, until, enrolled }: &Mark) -> Vec<u8> {
+    let (role, identity) = (role.to_owned(), Some(identity_value(enrolled)));
+    StoredRevocation { role, revoked_ms: revoked.0, until_ms: until.0, identity }.encode_to_vec()
+}
+
+pub(crate) fn mark(value: &[u8]) -> Result<(RolePath, Mark), ValueError> {
+    let StoredRevocation { role, revoked_ms, until_ms, identity: stored } = StoredRevocation::decode(value)?;
+    let enrolled = identity(given("identity", stored)?)?;
+    Ok((role.into(), Mark { revoked: Wall(revoked_ms), until: Wall(until_ms), enrolled }))
 }
 
 fn hash(field: &str, bytes: &[u8]) -> Result<[u8; 32], InvalidField> {
