@@ -71,13 +71,13 @@ pub enum DataError {
     #[error("the key in {} was revoked; issue into an empty folder", .0.display())]
     Revoked(PathBuf),
     #[error(
-        "{role} was revoked at {}, which is yet to come by this clock: until then whatever is issued counts as revoked; \
-         set the clock right, or enrol it with a token ('evmesh registry token {role}')", timestamp(*at)
+        "{role} was revoked at {}, which is yet to come by this clock: until then whatever is issued counts as \
+         revoked; set the clock right, or enrol it with a token ('evmesh registry token {role}')", timestamp(*at)
     )]
     RevokedAhead { role: Role, at: Wall },
     #[error(
-        "the mark of a revocation in {} is damaged: put its backup in its place; or remove it, and if the store is lost, \
-         too, or an older copy, revoke once more whoever was revoked", .0.display()
+        "the mark of a revocation in {} is damaged: put its backup in its place; or remove it, and if the store is \
+         lost, too, or an older copy, revoke once more whoever was revoked", .0.display()
     )]
     Mark(PathBuf),
     #[error("the folder {} is no identity: it has no certificate and key; 'evmesh enrol' gets them", .0.display())]

@@ -388,6 +388,7 @@ pub(crate) fn stopping() -> Failure {
 }
 
 mod issued;
+mod marked;
 mod marks;
 mod refusals;
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Marks of revocations: what a registry keeps of them apart from its list, against a list that was lost, or is an older
-//! copy.
+//! Marks of revocations: what a registry keeps of them apart from its list, against a list that was lost, or is an
+//! older copy.
 //!
-//! A mark is the whole entry of a role, as it was when it was revoked last, or enrolled anew since: so it takes back what
-//! had been given by then, with its keys, and nobody who came later. It is kept while anything that was revoked could be
-//! renewed by a registry that does not know.
+//! A mark is the whole entry of a role, as it was when it was revoked last, or enrolled anew since: so it takes back
+//! what had been given by then, with its keys, and nobody who came later. It is kept while anything that was revoked
+//! could be renewed by a registry that does not know.
 
 use super::{Change, Enrolled, Enrolments, KeyHash, RENEWABLE_FOR, RolePath};
 use crate::Wall;

@@ -111,7 +111,8 @@ impl Copies {
             }
         }
         if more > 0 {
-            tracing::error!(folder = %folder.display(), more, "more than {MAX_COPIES} copies: the rest is not in the list");
+            let path = folder.display();
+            tracing::error!(%path, more, "more than {MAX_COPIES} copies: the rest is not in the list");
         }
         read_now
     }

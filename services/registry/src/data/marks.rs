@@ -2,7 +2,7 @@
 //! lost one, knows nothing. [`domain::enrolment::Mark`] says what they are.
 
 use super::{Data, DataError};
-use crate::storage;
+use crate::stored;
 use domain::{
     Wall,
     enrolment::{KeyHash, Mark, RolePath},
@@ -57,7 +57,7 @@ impl Data {
             return Ok(());
         };
         private_folder(&folder)?;
-        write_file(&folder, &name(role), &storage::mark_value(role, mark))
+        write_file(&folder, &name(role), &stored::mark_value(role, mark))
     }
 
     /// May this role be issued into a folder whose key this is, by the marks?
@@ -91,7 +91,7 @@ impl Data {
 
 fn read(path: &Path) -> Result<Option<(RolePath, Mark)>, DataError> {
     match fs::read(path) {
-        Ok(value) => storage::mark(&value).map(Some).map_err(|_| DataError::Mark(path.to_owned())),
+        Ok(value) => stored::mark(&value).map(Some).map_err(|_| DataError::Mark(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(DataError::Unreadable { path: path.to_owned(), error }),
     }

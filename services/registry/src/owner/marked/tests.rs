@@ -1,7 +1,7 @@
 use super::super::tests::{BY_HAND, after, at, decide, held, issue, look, open, renews};
 use super::*;
 use crate::{
-    Error, begun,
+    Data, Error, begun,
     owner::{Input, TokenHash},
 };
 use domain::Now;
