@@ -15,8 +15,8 @@ impl Enrolments {
     /// does one that is known, unless its mark is news: with it was revoked whatever had been given by then; by a mark
     /// of a time to come it alone. What was made before the last revocation is revoked by it, and what its key was
     /// given since, too. Of two good ones the one that ends later has the name; one that was made after a revocation is
-    /// an enrolment. Of more than [`MAX_CERTIFICATES`] good ones that one goes that runs out first. What is revoked takes
-    /// its place whatever else is there, and the key with it.
+    /// an enrolment. Of more than [`MAX_CERTIFICATES`] good ones that one goes that runs out first. What is revoked
+    /// takes its place whatever else is there, and the key with it.
     ///
     /// # Errors
     ///
