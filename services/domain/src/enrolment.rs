@@ -98,6 +98,10 @@ impl Enrolled {
         self.all().filter(move |certificate| certificate.not_after > now)
     }
 
+    fn good(&self, now: Wall) -> impl Iterator<Item = &Certificate> {
+        self.valid(now).filter(|certificate| certificate.revoked.is_none())
+    }
+
     /// Is there a certificate of it that has to be refused because it was revoked?
     pub fn is_refused(&self, now: Wall) -> bool {
         self.valid(now).any(|certificate| certificate.revoked.is_some())
@@ -185,6 +189,11 @@ impl Enrolments {
         self.identities.get(role)
     }
 
+    /// The same, with its role.
+    pub fn get_key_value(&self, role: &str) -> Option<(&RolePath, &Enrolled)> {
+        self.identities.get_key_value(role)
+    }
+
     /// Identities in the order of their roles, from the one after this role on.
     pub fn after(&self, role: &str) -> impl Iterator<Item = (&RolePath, &Enrolled)> {
         let later = (std::ops::Bound::Excluded(role), std::ops::Bound::Unbounded);
@@ -268,7 +277,7 @@ impl Enrolments {
         if enrolled.is_fresh(now) {
             return Ok(Due::Again(role.clone()));
         }
-        if enrolled.valid(now).count() >= MAX_CERTIFICATES {
+        if enrolled.good(now).count() >= MAX_CERTIFICATES {
             return Err(Denied::TooManyCertificates);
         }
         Ok(Due::New(role.clone(), enrolled.hosts.clone()))
@@ -337,6 +346,12 @@ impl Enrolments {
         Err(Denied::TooManyIdentities)
     }
 
+    /// Of two with one key the one that was revoked has it: nobody renews with it.
+    fn is_revoked_elsewhere(&self, role: &RolePath, enrolled: &Enrolled) -> bool {
+        let other = self.by_key.get(&enrolled.key).filter(|of| *of != role).and_then(|of| self.get(of));
+        !enrolled.is_revoked() && other.is_some_and(Enrolled::is_revoked)
+    }
+
     fn done(&mut self, changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
         let changes: Vec<Change> = changes.into_iter().collect();
         changes.iter().cloned().for_each(|change| self.put(change));
@@ -350,18 +365,25 @@ impl Enrolments {
             Change::Identity(role, enrolled) => {
                 let before = match enrolled {
                     Some(enrolled) => {
-                        self.by_key.insert(enrolled.key, role.clone());
-                        let (key, before) = (enrolled.key, self.identities.insert(role, enrolled));
+                        if !self.is_revoked_elsewhere(&role, &enrolled) {
+                            self.by_key.insert(enrolled.key, role.clone());
+                        }
+                        let (key, before) = (enrolled.key, self.identities.insert(role.clone(), enrolled));
                         before.filter(|before| before.key != key)
                     }
                     None => self.identities.remove(&role),
                 };
-                before.map(|before| self.by_key.remove(&before.key));
+                if let Some(before) = before.filter(|before| self.by_key.get(&before.key) == Some(&role)) {
+                    self.by_key.remove(&before.key);
+                }
             }
         }
     }
 }
 
 mod issued;
+mod marks;
+pub use marks::{Gist, MARK_MARGIN, Mark};
+
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use identity::{
 };
 use mesh::grpc::{Address, CALL_TIMEOUT, Expected, Peer, Peers, SecurityOptions, reason};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -293,6 +293,18 @@ async fn whatever_is_under_way_when_a_registry_is_killed_is_done_or_not() {
     }
     let listed = world.listed().await;
     lives.iter().for_each(|life| check_listed(life, &listed));
+    // Whoever was revoked by then has a mark: without the store, too.
+    registry.kill();
+    std::fs::remove_dir_all(PathBuf::from(&world.data).join("store")).expect("a store");
+    let _registry = world.start();
+    let listed = world.listed().await;
+    let revoked = lives.iter().filter(|life| life.revoked && life.given.is_some());
+    let revoked: Vec<_> = revoked.map(|life| life.role.as_str()).collect();
+    let known = listed.values().filter(|identity| identity.certificates[0].revoke_time.is_some());
+    assert_eq!(
+        known.map(|identity| identity.role.as_str()).collect::<BTreeSet<_>>(),
+        revoked.into_iter().collect()
+    );
     let took = mesh::now().mono.since(began);
     println!("{kills} kills in {took:?}: {} lives, {unanswered} calls under way, of {kinds:?}", lives.len());
     assert_eq!(kinds.len(), KINDS, "of some kind nothing was under way at any kill: {kinds:?}");

@@ -97,7 +97,7 @@ pub fn private_folder(folder: &Path) -> Result<(), WriteError> {
 /// # Errors
 ///
 /// If it cannot be written.
-pub fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
+pub fn write_file(folder: &Path, name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), WriteError> {
     let path = folder.join(name);
     let unfinished = folder.join(format!(".{name}.new"));
     let write = || -> io::Result<()> {
@@ -106,7 +106,7 @@ pub fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), WriteErro
             _ => {} // a try before this one was cut off
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text.as_ref())?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(folder)?.sync_all()

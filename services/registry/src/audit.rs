@@ -1,6 +1,6 @@
 //! Who did what at the registry: [`mesh::audit`]'s chain in its store, in the commit of what was done.
 
-use crate::{Error, error::ValueError, storage};
+use crate::{Error, storage, stored::ValueError};
 use domain::{AUDIT_KEPT, Came, Context, Deed, Now};
 use evmesh_proto::{registry as proto, store::StoredRegistry};
 use identity::sha256;

@@ -1,13 +1,15 @@
 //! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`; `rotation.rs` has what
-//! else there is for a while), `tokens`, the key that signs people's tokens, and `identities`, those that a network
-//! begins with.
+//! else there is for a while), `tokens`, the key that signs people's tokens, `identities`, those that a network begins
+//! with, `issued`, copies of what was given out by hand, and `revoked`, marks of who was revoked.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.
 
 mod issued;
+mod marks;
 mod tokens;
 
+pub(crate) use issued::{Copied, Copies};
 pub use tokens::Token;
 
 use domain::{Name, Wall};
@@ -17,6 +19,7 @@ use identity::{
     named_in,
     token::SignError,
 };
+use mesh::convert::timestamp;
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
@@ -67,6 +70,16 @@ pub enum DataError {
     Enrolled { folder: PathBuf, found: Identity },
     #[error("the key in {} was revoked; issue into an empty folder", .0.display())]
     Revoked(PathBuf),
+    #[error(
+        "{role} was revoked at {}, which is yet to come by this clock: until then whatever is issued counts as \
+         revoked; set the clock right, or enrol it with a token ('evmesh registry token {role}')", timestamp(*at)
+    )]
+    RevokedAhead { role: Role, at: Wall },
+    #[error(
+        "the mark of a revocation in {} is damaged: put its backup in its place; or remove it, and if the store is \
+         lost, too, or an older copy, revoke once more whoever was revoked", .0.display()
+    )]
+    Mark(PathBuf),
     #[error("the folder {} is no identity: it has no certificate and key; 'evmesh enrol' gets them", .0.display())]
     NoIdentity(PathBuf),
     #[error("what answered is not the registry that was meant: {0}")]
@@ -185,7 +198,7 @@ impl Data {
     /// # Errors
     ///
     /// If the authority or its key is not there, the folder is another's identity, its key was revoked, as far as that
-    /// is known without the registry's store, or it cannot be written.
+    /// is known without the registry's store, or by a clock that was ahead, or it cannot be written.
     pub fn issue(
         &self,
         role: Role,
@@ -199,8 +212,8 @@ impl Data {
         let authority = self.authority(kind)?;
         let identity = Identity { trust_domain: authority.trust_domain().clone(), role };
         let request = request(to, &identity)?;
-        if kind == Kind::Network && self.has_revoked(&request) {
-            return Err(DataError::Revoked(to.to_owned()));
+        if kind == Kind::Network {
+            self.is_not_revoked(&identity.role, to, &request, now)?;
         }
         let issued = authority.issue(request.csr_pem(), &identity, hosts, lifetime, now)?;
         let (core, network) = (self.certificate(Kind::Core)?, self.network_authorities()?);
@@ -288,106 +301,4 @@ fn read_private(path: &Path) -> Result<Option<String>, DataError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Wall = Wall(1_800_000_000_000);
-
-    fn beginning(host: &str) -> Beginning {
-        let name = |name: &str| name.parse().unwrap();
-        let trust_domain = "madrid.example".parse().unwrap();
-        Beginning { trust_domain, central: name("main"), admin: name("ana"), hosts: vec![host.to_owned()] }
-    }
-
-    fn init(folder: &Path) -> Data {
-        let data = Data::at(&folder.join("registry"));
-        let given = data.init(beginning("central.example"), NOW).unwrap();
-        let names: Vec<String> = given.iter().map(|given| given.identity.to_string()).collect();
-        let spiffe = |path: &str| format!("spiffe://madrid.example/{path}");
-        assert_eq!(names, [spiffe("registry"), spiffe("central/main"), spiffe("admin/ana")]);
-        let days: Vec<i64> = given.iter().map(|given| (given.not_after.0 - NOW.0) / 86_400_000).collect();
-        assert_eq!(days, [397, 397, 30]);
-        data
-    }
-
-    fn issue(data: &Data, role: &str, to: &Path) -> Result<Given, DataError> {
-        let role: Role = role.parse().unwrap();
-        let lifetime = lifetime(&role);
-        data.issue(role, to, &[], lifetime, NOW)
-    }
-
-    #[test]
-    fn a_network_begins_once_in_a_folder() {
-        let top = tempfile::tempdir().unwrap();
-        let data = init(top.path());
-        let key = fs::read(data.core_key()).unwrap();
-        let again = data.init(beginning("central.example"), NOW);
-        assert!(matches!(again, Err(DataError::NotEmpty(_))), "{again:?}");
-        assert_eq!(fs::read(data.core_key()).unwrap(), key);
-        let elsewhere = Data::at(&top.path().join("b"));
-        let badly = elsewhere.init(beginning("*"), NOW);
-        assert!(badly.is_err() && !elsewhere.folder.exists(), "{badly:?}");
-    }
-
-    #[test]
-    fn a_folder_is_renewed_with_its_key_and_is_nobody_elses() {
-        let top = tempfile::tempdir().unwrap();
-        let data = init(top.path());
-        let to = top.path().join("engine");
-        let file = |name: &str| fs::read_to_string(to.join(name)).unwrap();
-        let first = issue(&data, "charge-point/MAD-01/engine", &to).unwrap();
-        let before = (file(KEY), file(CERTIFICATE));
-        let second = issue(&data, "charge-point/MAD-01/engine", &to).unwrap();
-        assert_ne!(first.serial, second.serial);
-        assert_eq!(file(KEY), before.0);
-        assert_ne!(file(CERTIFICATE), before.1);
-        let other = issue(&data, "charge-point/MAD-02/engine", &to).unwrap_err().to_string();
-        let says =
-            "is the identity of spiffe://madrid.example/charge-point/MAD-01/engine; choose another one";
-        assert!(other.ends_with(says), "{other}");
-    }
-
-    #[test]
-    fn without_the_cores_key_the_network_still_gives_out_its_own() {
-        let top = tempfile::tempdir().unwrap();
-        let data = init(top.path());
-        let offline = top.path().join("usb");
-        fs::rename(data.core_key(), &offline).unwrap();
-        let said = issue(&data, "central/second", &top.path().join("second")).unwrap_err().to_string();
-        let path = data.core_key();
-        let says = format!("the core authority is not there; bring it back as {} while", path.display());
-        assert!(said.contains(&says), "{said}");
-        assert!(!top.path().join("second").exists());
-        issue(&data, "operator/ana", &top.path().join("ana")).unwrap();
-        fs::rename(&offline, &path).unwrap();
-        issue(&data, "central/second", &top.path().join("second")).unwrap();
-        let file = |folder: &str, name: &str| fs::read_to_string(top.path().join(folder).join(name)).unwrap();
-        for name in [folder::CORE, folder::NETWORK] {
-            assert_eq!(file("ana", name), file("second", name));
-            let authority = name.trim_end_matches(".pem");
-            assert_eq!(file("ana", name), file(&format!("registry/{authority}"), CERTIFICATE));
-        }
-    }
-
-    #[test]
-    fn what_is_not_right_in_the_folder_is_said() {
-        let top = tempfile::tempdir().unwrap();
-        let to = top.path().join("to");
-        let none = issue(&Data::at(&top.path().join("none")), "viewer/ana", &to).unwrap_err().to_string();
-        assert!(none.ends_with("none: make one with 'evmesh registry init'"), "{none}");
-        let data = init(top.path());
-        let network = data.authority_folder(Kind::Network);
-        let key = network.join(KEY);
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-        let open = issue(&data, "viewer/ana", &to).unwrap_err().to_string();
-        assert!(open.ends_with(&format!("close it with: chmod go= '{}'", key.display())), "{open}");
-        for name in [KEY, CERTIFICATE] {
-            fs::copy(data.authority_folder(Kind::Core).join(name), network.join(name)).unwrap();
-            fs::set_permissions(network.join(name), fs::Permissions::from_mode(0o600)).unwrap();
-            let said = issue(&data, "viewer/ana", &to).unwrap_err().to_string();
-            let says = if name == KEY { "the key is another's" } else { "is the core one" };
-            assert!(said.contains(says), "{said}");
-        }
-        assert!(!to.exists());
-    }
-}
+mod tests;

@@ -1,10 +1,9 @@
 //! Why a registry cannot start, or ended.
 
-use crate::DataError;
+use crate::{DataError, stored::ValueError};
 use identity::TrustDomain;
 use mesh::{
     audit::AuditError,
-    convert::InvalidField,
     grpc::{BindError, IdentityError, ServeError},
     store::StoreError,
 };
@@ -46,17 +45,8 @@ impl Error {
             Self::Store(error) => error.needs_a_person(),
             Self::Audit(AuditError::Store(error)) => error.needs_a_person(),
             Self::OtherNetwork { .. } | Self::Value { .. } | Self::Audit(AuditError::Number) => true,
-            Self::Data(error) => matches!(error, DataError::OpenToOthers(_)),
+            Self::Data(error) => matches!(error, DataError::OpenToOthers(_) | DataError::Mark(_)),
             Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Random(_) | Self::Thread(_) => false,
         }
     }
-}
-
-/// What is wrong with a stored value.
-#[derive(Debug, thiserror::Error)]
-pub enum ValueError {
-    #[error(transparent)]
-    Form(#[from] prost::DecodeError),
-    #[error(transparent)]
-    Field(#[from] InvalidField),
 }

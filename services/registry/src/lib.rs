@@ -18,6 +18,7 @@ mod owner;
 mod rotation;
 mod service;
 mod storage;
+mod stored;
 mod view;
 mod watching;
 

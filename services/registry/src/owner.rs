@@ -1,22 +1,23 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
+use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, data::Copies, storage};
 use domain::{
-    Deed, Now, Wall,
+    Deed, Now,
     enrolment::{
         Certificate, Change, Denied, Due, Enrolled, Enrolments, KeyHash, Limits, RolePath, TokenHash,
     },
 };
-use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
+use identity::{AskersKey, Authority, Identity, Kind, Role, fingerprint, sha256};
+use marks::Marks;
 use mesh::{
     audit::Untold,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
     grpc::{Actor, Failure, RETRY_AFTER},
     store::{Batch, Store, StoreError},
 };
+use refusals::{denied, failed};
 use std::fmt;
 use tokio::sync::{broadcast, oneshot};
-use tonic::Code;
 
 /// At most so many calls wait.
 pub(crate) const QUEUE: usize = 256;
@@ -39,8 +40,10 @@ pub struct Registry {
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
     unwritten: Vec<RolePath>,
-    /// Serials that were revoked then, whose copies in the folder are marked so once that is on disk.
-    unmarked: Vec<(String, Wall)>,
+    /// Who was revoked, beside the store.
+    marks: Marks,
+    /// What was given out by hand, as it was found last.
+    copies: Copies,
     /// The folder, where identities are given out by hand.
     pub(crate) data: Data,
     pub(crate) audit: Audit,
@@ -108,14 +111,19 @@ impl Registry {
     /// # Errors
     ///
     /// If something is not there, or not what it should be.
-    pub fn open<S: Store>(mut store: S, data: &Data) -> Result<Owner<Self, S>, Error> {
+    pub fn open<S: Store>(store: S, data: &Data) -> Result<Owner<Self, S>, Error> {
+        Self::open_at(mesh::now(), store, data)
+    }
+
+    fn open_at<S: Store>(now: Now, mut store: S, data: &Data) -> Result<Owner<Self, S>, Error> {
         let authority = data.authority(Kind::Network)?;
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
-        let (unwritten, unmarked, untold) = (Vec::new(), Vec::new(), Untold::default());
+        let (unwritten, untold) = (Vec::new(), Untold::default());
+        let (marks, copies) = (Marks::default(), Copies::default());
         let mut rules = Self {
             enrolments,
             limits,
@@ -125,17 +133,20 @@ impl Registry {
             cards,
             changes,
             unwritten,
-            unmarked,
+            marks,
+            copies,
             data,
             audit,
             untold,
         };
-        let (now, mut step) = (mesh::now(), Step { batch: Batch::default(), effects: Vec::new() });
+        let mut step = Step { batch: Batch::default(), effects: Vec::new() };
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
+        rules.take_in_marks(now.wall, &mut step.batch)?;
         rules.take_in_issued(now, &mut step.batch);
+        rules.mark_all(now.wall);
         rules.seal(now, &store, &mut step)?;
         store.commit(step.batch)?;
-        rules.data.mark_revoked(&std::mem::take(&mut rules.unmarked));
+        rules.let_out()();
         Ok(Owner { rules, store })
     }
 
@@ -196,6 +207,7 @@ impl Registry {
         if was_told {
             self.changed(&role);
         }
+        self.mark(now.wall, &role);
         Ok(Settled { role, chain: Some(chain), serial })
     }
 
@@ -210,9 +222,8 @@ impl Registry {
         write(batch, &changes);
         if changes.iter().any(|change| matches!(change, Change::Identity(..))) {
             self.changed(role);
-            let all = self.enrolments.get(role).into_iter().flat_map(Enrolled::all);
-            let revoked = all.filter_map(|one| Some((one.serial.clone(), one.revoked?)));
-            self.unmarked.extend(revoked);
+            self.offer_issued(now, batch, Some(role)); // those of it that had no place in the list
+            self.mark(now.wall, role);
         }
         Ok(!changes.is_empty())
     }
@@ -220,14 +231,14 @@ impl Registry {
     /// What is to be done once all that was decided is on disk.
     fn let_out(&mut self) -> impl FnOnce() + Send + use<> {
         let (changed, changes) = (std::mem::take(&mut self.unwritten), self.changes.clone());
-        let (unmarked, data) = (std::mem::take(&mut self.unmarked), self.data.clone());
+        let write_marks = self.marks.write(&self.data);
         let tell_cards = self.cards.tell();
         move || {
             for role in changed {
                 let _ = changes.send(role); // nobody may follow
             }
             tell_cards();
-            data.mark_revoked(&unmarked);
+            write_marks();
         }
     }
 
@@ -239,29 +250,6 @@ impl Registry {
 
 fn write(batch: &mut Batch, changes: &[Change]) {
     changes.iter().for_each(|change| storage::write(batch, change));
-}
-
-fn failed(error: AuthorityError) -> Failure {
-    match error {
-        AuthorityError::Expired => Failure::precondition("AUTHORITY_EXPIRED", error.to_string()),
-        error => Failure::internal(error),
-    }
-}
-
-fn denied(why: Denied) -> Failure {
-    let (code, reason) = match why {
-        Denied::TokenUnknown => (Code::NotFound, "TOKEN_UNKNOWN"),
-        Denied::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
-        Denied::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
-        Denied::KeyTaken => (Code::FailedPrecondition, "KEY_TAKEN"),
-        Denied::IdentityUnknown => (Code::NotFound, "IDENTITY_UNKNOWN"),
-        Denied::IdentityRevoked => (Code::FailedPrecondition, "IDENTITY_REVOKED"),
-        Denied::IdentityExpired => (Code::FailedPrecondition, "IDENTITY_EXPIRED"),
-        Denied::TooManyTokens => (Code::ResourceExhausted, "TOO_MANY_TOKENS"),
-        Denied::TooManyIdentities => (Code::ResourceExhausted, "TOO_MANY_IDENTITIES"),
-        Denied::TooManyCertificates => (Code::ResourceExhausted, "TOO_MANY_CERTIFICATES"),
-    };
-    Failure::new(code, reason, why.to_string())
 }
 
 /// Where the owner's thread lets answers out.
@@ -330,8 +318,13 @@ impl Office {
         token: Option<TokenHash>,
         asker: AskersKey,
     ) -> Result<Credentials, Failure> {
+        // Of an entry that is known by its mark alone, there is none to give again.
         let given = self.certified(deed.clone(), (token, false), asker.clone()).await?;
-        if given.is_current() { Ok(given) } else { self.certified(deed, (token, true), asker).await }
+        if let Some(given) = given.filter(Credentials::is_current) {
+            return Ok(given);
+        }
+        let given = self.certified(deed, (token, true), asker).await?;
+        given.ok_or_else(|| Failure::internal("an identity without its certificate"))
     }
 
     async fn certified(
@@ -339,7 +332,7 @@ impl Office {
         deed: Deed,
         what: (Option<TokenHash>, bool),
         asker: AskersKey,
-    ) -> Result<Credentials, Failure> {
+    ) -> Result<Option<Credentials>, Failure> {
         let decide = move |registry: &mut Registry, now: Now, batch: &mut Batch| {
             let settled = registry.certify(now, batch, what, &asker);
             let role = settled.as_ref().map(|settled| settled.role.to_string()).unwrap_or_default();
@@ -362,8 +355,7 @@ impl Office {
             };
             Ok(chain.map(|chain| Credentials { chain, core, network }))
         };
-        let credentials = self.decide_and_read(decide, read).await?;
-        credentials.ok_or_else(|| Failure::internal("an identity without its certificate"))
+        self.decide_and_read(decide, read).await
     }
 
     pub(crate) async fn decide_and_read<D: Send + 'static, T: Send + 'static>(
@@ -396,5 +388,8 @@ pub(crate) fn stopping() -> Failure {
 }
 
 mod issued;
+mod marked;
+mod marks;
+mod refusals;
 #[cfg(test)]
 mod tests;

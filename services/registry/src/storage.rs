@@ -14,15 +14,18 @@ mod cards;
 
 pub(crate) use cards::{card_key, load_cards, write_card};
 
-use crate::error::{Error, ValueError};
+use crate::{
+    error::Error,
+    stored::{ValueError, hash, identity, identity_value},
+};
 use domain::{
     Wall,
-    enrolment::{Certificate, Change, Enrolled, Enrolments, KeyHash, Token, TokenHash},
+    enrolment::{Change, Enrolments, KeyHash, Token, TokenHash},
 };
-use evmesh_proto::store::{StoredCertificate, StoredEnrolmentToken, StoredIdentity, StoredRegistry};
+use evmesh_proto::store::{StoredEnrolmentToken, StoredIdentity, StoredRegistry};
 use identity::TrustDomain;
 use mesh::{
-    convert::{InvalidField, given},
+    convert::InvalidField,
     store::{Batch, Entry, Store, StoreError},
 };
 use prost::Message as _;
@@ -127,23 +130,6 @@ fn token_value(Token { role, hosts, expires, used_by }: &Token) -> StoredEnrolme
     }
 }
 
-fn identity_value(enrolled: &Enrolled) -> StoredIdentity {
-    let Enrolled { key, hosts, newest, issued, earlier, revoked_now } = enrolled;
-    let certificate = |Certificate { serial, not_after, revoked }: &Certificate| StoredCertificate {
-        serial: serial.clone(),
-        not_after_ms: not_after.0,
-        revoked_ms: revoked.map(|at| at.0),
-    };
-    StoredIdentity {
-        key_hash: key.0.to_vec(),
-        hosts: hosts.clone(),
-        newest: Some(certificate(newest)),
-        issued_ms: issued.0,
-        earlier: earlier.iter().map(certificate).collect(),
-        revoked_now: *revoked_now,
-    }
-}
-
 fn token(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
     let StoredEnrolmentToken { role, hosts, expires_ms, used_by } = StoredEnrolmentToken::decode(value)?;
     let used_by = if used_by.is_empty() { None } else { Some(KeyHash(hash("used_by", &used_by)?)) };
@@ -153,24 +139,5 @@ fn token(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
 
 fn enrolled(key: &[u8], value: &[u8]) -> Result<Change, ValueError> {
     let role = std::str::from_utf8(key).map_err(|_| InvalidField::new("key", "must be a role"))?;
-    let StoredIdentity { key_hash, hosts, newest, issued_ms, earlier, revoked_now } =
-        StoredIdentity::decode(value)?;
-    let certificate = |StoredCertificate { serial, not_after_ms, revoked_ms }| Certificate {
-        serial,
-        not_after: Wall(not_after_ms),
-        revoked: revoked_ms.map(Wall),
-    };
-    let enrolled = Enrolled {
-        key: KeyHash(hash("key_hash", &key_hash)?),
-        hosts,
-        newest: certificate(given("newest", newest)?),
-        issued: Wall(issued_ms),
-        earlier: earlier.into_iter().map(certificate).collect(),
-        revoked_now,
-    };
-    Ok(Change::Identity(role.into(), Some(enrolled)))
-}
-
-fn hash(field: &str, bytes: &[u8]) -> Result<[u8; 32], InvalidField> {
-    bytes.try_into().map_err(|_| InvalidField::new(field, "must have 32 bytes"))
+    Ok(Change::Identity(role.into(), Some(identity(StoredIdentity::decode(value)?)?)))
 }

@@ -1,18 +1,27 @@
 //! Identities that were given out by hand, without a server: the registry takes them in once it runs.
 
-use super::{Certificate, Change, Denied, Enrolled, Enrolments, KeyHash, Limits, MAX_CERTIFICATES, RolePath};
+use super::{
+    Certificate, Change, Denied, Enrolled, Enrolments, KeyHash, Limits, MAX_CERTIFICATES, RENEWABLE_FOR,
+    RolePath,
+};
 use crate::Wall;
+
+/// So many certificates of one identity are valid at once at most, with those that were revoked.
+const MAX_WITH_REVOKED: usize = 10 * MAX_CERTIFICATES;
 
 impl Enrolments {
     /// A certificate that was given out by hand, for this key at these hosts, `made` then; `revoked` says that its copy
-    /// is marked so. One that has run out changes nothing, nor does one that is known, unless its mark is news: with it
-    /// was revoked whatever had been given by then. What was made before the last revocation is revoked by it, and
-    /// what its key was given since, too. Of two good ones the one that ends later has the name; one that was made
-    /// after a revocation is an enrolment. Of more than [`MAX_CERTIFICATES`] that one goes that runs out first.
+    /// is marked so. One that has run out changes nothing, but that such a mark counts while it could be renewed, nor
+    /// does one that is known, unless its mark is news: with it was revoked whatever had been given by then; by a mark
+    /// of a time to come it alone. What was made before the last revocation is revoked by it, and what its key was
+    /// given since, too. Of two good ones the one that ends later has the name; one that was made after a revocation is
+    /// an enrolment. Of more than [`MAX_CERTIFICATES`] good ones that one goes that runs out first. What is revoked
+    /// takes its place whatever else is there, and the key with it.
     ///
     /// # Errors
     ///
-    /// If the key is another name's, or there are too many identities, or revoked certificates of this one.
+    /// If it is good, and the key is another name's, or there are too many identities; if it is revoked, and ten times
+    /// [`MAX_CERTIFICATES`] of this one are valid.
     pub fn issued(
         &mut self,
         now: Wall,
@@ -22,44 +31,55 @@ impl Enrolments {
         made: Wall,
         certificate: Certificate,
     ) -> Result<Vec<Change>, Denied> {
-        if certificate.not_after <= now {
+        let has_run_out = certificate.not_after <= now;
+        if has_run_out && (certificate.revoked.is_none() || certificate.not_after + RENEWABLE_FOR <= now) {
             return Ok(Vec::new());
         }
-        let mut before = self.get(&role).cloned();
-        let known = before.as_ref().and_then(|one| one.certificate(&certificate.serial));
-        let is_known = known.is_some();
+        let entry = self.get(&role);
+        let known = entry.and_then(|one| one.certificate(&certificate.serial));
         if known.is_some_and(|known| known.revoked.is_some() || certificate.revoked.is_none()) {
             return Ok(Vec::new());
         }
+        let (is_known, mut before, mut is_news) = (known.is_some(), entry.cloned(), false);
         if let (Some(one), Some(at)) = (&mut before, certificate.revoked) {
-            let with_it = one.issued <= at;
+            let with_it = one.issued <= at && at <= now;
             let all = one.earlier.iter_mut().chain([&mut one.newest]);
             for held in all.filter(|held| with_it || held.serial == certificate.serial) {
+                is_news |= held.revoked.is_none();
                 held.revoked.get_or_insert(at);
             }
         }
-        if is_known {
-            return Ok(self.done([Change::Identity(role, before)]));
-        }
-        if self.by_key.get(&key).is_some_and(|of| *of != role) {
-            return Err(Denied::KeyTaken);
-        }
-        self.has_room(limits, &role)?;
-        let mut valid: Vec<_> = before.iter().flat_map(|one| one.valid(now).cloned()).collect();
-        if valid.len() >= MAX_CERTIFICATES {
-            let newest = before.as_ref().map(|one| &one.newest.serial);
-            let may_go = |one: &&Certificate| one.revoked.is_none() && Some(&one.serial) != newest;
-            let first = valid.iter().filter(may_go).min_by_key(|one| one.not_after);
-            let first = first.ok_or(Denied::TooManyCertificates)?;
-            if certificate.not_after <= first.not_after {
-                return Ok(Vec::new());
-            }
-            let first = first.serial.clone();
-            valid.retain(|one| one.serial != first);
+        if is_known || (has_run_out && before.is_some()) {
+            return Ok(self.done(is_news.then_some(Change::Identity(role, before))));
         }
         let last = before.iter().flat_map(Enrolled::all).filter_map(|one| one.revoked).max();
         let of_revoked = before.as_ref().is_some_and(|one| one.key == key && one.is_revoked());
         let revoked = certificate.revoked.or(last.filter(|at| made <= *at || of_revoked));
+        let mut valid: Vec<_> = before.iter().flat_map(|one| one.valid(now).cloned()).collect();
+        if revoked.is_some() {
+            if valid.len() >= MAX_WITH_REVOKED && is_news {
+                return Ok(self.done([Change::Identity(role, before)])); // the rest is said the next time
+            }
+            if valid.len() >= MAX_WITH_REVOKED {
+                return Err(Denied::TooManyCertificates);
+            }
+        } else {
+            if self.by_key.get(&key).is_some_and(|of| *of != role) {
+                return Err(Denied::KeyTaken);
+            }
+            self.has_room(limits, &role)?;
+            let newest = before.as_ref().map(|one| &one.newest.serial);
+            let may_go = |one: &&Certificate| one.revoked.is_none() && Some(&one.serial) != newest;
+            if before.as_ref().is_some_and(|one| one.good(now).count() >= MAX_CERTIFICATES)
+                && let Some(first) = valid.iter().filter(may_go).min_by_key(|one| one.not_after)
+            {
+                if certificate.not_after <= first.not_after {
+                    return Ok(Vec::new());
+                }
+                let first = first.serial.clone();
+                valid.retain(|one| one.serial != first);
+            }
+        }
         let certificate = Certificate { revoked, ..certificate };
         let goes_before = |one: &Enrolled| {
             revoked.is_some() || (!one.is_revoked() && certificate.not_after < one.newest.not_after)
@@ -138,6 +158,65 @@ mod tests {
         let held = held(&all);
         assert_eq!((held.len(), held[0].0), (MAX_CERTIFICATES, "5"));
         all.revoke(NOW, ROLE, false).unwrap();
+        // Whatever had no place in the list is in it now.
+        let mut offer = |n: usize, now| {
+            let not_after = NOW + Duration::from_secs(60 + n as u64);
+            let certificate = Certificate { serial: n.to_string(), not_after, revoked: None };
+            all.issued(now, Limits::default(), (ROLE.into(), vec![]), KeyHash([1; 32]), NOW, certificate)
+        };
+        assert!((0..5).all(|n| offer(n, NOW).unwrap().len() == 1));
+        (200..MAX_WITH_REVOKED + 95).for_each(|n| drop(offer(n, NOW).unwrap()));
+        assert_eq!(offer(5_000, NOW), Err(Denied::TooManyCertificates));
+        assert_eq!(
+            all.get(ROLE).unwrap().all().filter(|one| one.revoked.is_some()).count(),
+            MAX_WITH_REVOKED
+        );
+    }
+
+    #[test]
+    fn what_was_revoked_is_refused_though_the_list_has_no_place_and_its_key_another_name() {
+        let mut all = Enrolments::default();
+        issue(&mut all, 1, "a").unwrap();
+        let limits = Limits { tokens: 1, identities: 1 };
+        let certificate =
+            |revoked| Certificate { serial: "b".into(), not_after: NOW + RENEWABLE_FOR, revoked };
+        let mut other = |key, revoked| {
+            all.issued(
+                NOW,
+                limits,
+                ("operator/eva".into(), vec![]),
+                KeyHash([key; 32]),
+                NOW,
+                certificate(revoked),
+            )
+        };
+        assert_eq!(other(1, None), Err(Denied::KeyTaken));
+        assert_eq!(other(2, None), Err(Denied::TooManyIdentities));
+        assert_eq!(other(1, Some(NOW)).unwrap().len(), 1);
+        assert!(all.get("operator/eva").unwrap().is_refused(NOW));
+        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityRevoked));
+    }
+
+    #[test]
+    fn a_mark_counts_after_the_end_while_there_may_be_a_renewal_and_takes_back_nothing_since() {
+        let end = NOW + Duration::from_secs(60);
+        let marked = |all: &mut Enrolments, now| {
+            let certificate = Certificate { serial: "a".into(), not_after: end, revoked: Some(NOW) };
+            all.issued(now, Limits::default(), (ROLE.into(), vec![]), KeyHash([1; 32]), NOW, certificate)
+                .unwrap()
+        };
+        let over = end + RENEWABLE_FOR;
+        let mut with_another = Enrolments::default();
+        issue(&mut with_another, 1, "b").unwrap();
+        for mut all in [Enrolments::default(), with_another] {
+            assert_eq!(marked(&mut all, over), []);
+            assert_eq!(marked(&mut all, Wall(over.0 - 1)).len(), 1);
+            assert_eq!(all.renew(Wall(over.0 - 1), KeyHash([1; 32])), Err(Denied::IdentityRevoked));
+            let newest = Certificate { serial: "c".into(), not_after: over, revoked: None };
+            all.gave(end, (ROLE.into(), vec![]), KeyHash([2; 32]), None, newest); // enrolled again
+            assert_eq!(marked(&mut all, end), []);
+            assert!(!all.get(ROLE).unwrap().is_revoked());
+        }
     }
 
     #[test]
@@ -189,7 +268,9 @@ mod tests {
             issue(&mut all, 1, "a").unwrap();
             let renewed = Certificate { serial: "b".into(), not_after: after(90), revoked: None };
             all.gave(after(5), (ROLE.into(), vec![]), KeyHash([1; 32]), None, renewed);
-            take_in(&mut all, 1, "a", 0, Some(at)).unwrap();
+            let who = (ROLE.into(), vec![]);
+            let marked = Certificate { serial: "a".into(), not_after: after(60), revoked: Some(at) };
+            all.issued(after(10), Limits::default(), who, KeyHash([1; 32]), NOW, marked).unwrap();
             assert_eq!(held(&all), [("a", true), ("b", revoked)]); // this store is an older copy, or it knows better
             take_in(&mut all, 2, "c", 1, Some(at)).unwrap();
             assert_eq!(all.get(ROLE).unwrap().is_revoked(), revoked);

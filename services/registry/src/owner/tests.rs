@@ -1,9 +1,9 @@
 use super::*;
-use crate::begun;
+use crate::{DataError, begun};
 use domain::{Mono, Wall};
-use identity::Request;
+use identity::{Request, folder::KEY};
 use mesh::store::MemoryStore;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 const ROLE: &str = "charge-point/MAD-01/engine";
 const TOKEN: TokenHash = TokenHash([7; 32]);
@@ -11,6 +11,63 @@ const TOKEN: TokenHash = TokenHash([7; 32]);
 pub(super) fn at(day: u64) -> Now {
     let day = Duration::from_secs(day * 86_400);
     Now { mono: Mono::default() + day, wall: Wall(1_800_000_000_000) + day }
+}
+
+/// Who is given out by hand.
+pub(super) const BY_HAND: &str = "operator/ana";
+
+/// So many seconds after the network began.
+pub(super) fn after(seconds: u64) -> Now {
+    let (now, seconds) = (at(0), Duration::from_secs(seconds));
+    Now { mono: now.mono + seconds, wall: now.wall + seconds }
+}
+
+pub(super) fn issue(data: &Data, to: &Path, now: Now) -> Result<(), DataError> {
+    data.issue(BY_HAND.parse().unwrap(), to, &[], Duration::from_secs(30 * 86_400), now.wall).map(drop)
+}
+
+/// At the network's beginning.
+pub(super) fn open(store: MemoryStore, data: &Data) -> Owner<Registry, MemoryStore> {
+    Registry::open_at(at(0), store, data).unwrap()
+}
+
+/// As the calls have it: what is decided is on disk, then let out.
+pub(super) fn decide(
+    owner: &mut Owner<Registry, MemoryStore>,
+    now: Now,
+    decide: impl FnOnce(&mut Registry, Now, &mut Batch) + Send + 'static,
+) {
+    let input: Input = Box::new(move |registry, now, step| {
+        decide(registry, now, &mut step.batch);
+        let let_out = registry.let_out();
+        step.effects.push(Box::new(move |_| {
+            let_out();
+            Ok(())
+        }));
+    });
+    let effects = owner.step(now, [input]).unwrap();
+    effects.into_iter().for_each(|effect| effect(&owner.store).unwrap());
+}
+
+pub(super) fn look(owner: &mut Owner<Registry, MemoryStore>, now: Now) {
+    decide(owner, now, Registry::take_in_issued);
+}
+
+pub(super) fn held(owner: &Owner<Registry, MemoryStore>) -> Vec<bool> {
+    let all = owner.rules.enrolments.get(BY_HAND).into_iter().flat_map(|one| one.all());
+    all.map(|one| one.revoked.is_some()).collect()
+}
+
+/// What the holder of this folder's key would be told.
+pub(super) fn renews(
+    owner: &mut Owner<Registry, MemoryStore>,
+    folder: &Path,
+    now: Now,
+) -> Result<(), String> {
+    let request = Request::with_key(&fs::read_to_string(folder.join(KEY)).unwrap()).unwrap();
+    let asker = AskersKey::of_request(request.csr_pem()).unwrap();
+    let renewed = owner.rules.certify(now, &mut Batch::default(), (None, false), &asker);
+    renewed.map(drop).map_err(|failure| failure.reason.to_string())
 }
 
 type Call = Box<dyn Fn(&mut Registry, Now, &mut Batch) -> Result<(), Failure> + Send>;
@@ -36,9 +93,9 @@ fn life(asker: &AskersKey) -> Vec<(u64, Call)> {
 
 #[test]
 fn what_was_answered_is_there_after_a_crash_at_any_commit_and_nothing_else_is() {
-    let (_folder, data) = begun::folder(at(0).wall);
     let asker = AskersKey::of_request(Request::new().unwrap().csr_pem()).unwrap();
     for crash in 0..6 {
+        let (_folder, data) = begun::folder(at(0).wall);
         let mut owner = Registry::open(MemoryStore::new(), &data).unwrap();
         owner.store.fail_after(crash);
         let mut answered = owner.rules.enrolments.clone();

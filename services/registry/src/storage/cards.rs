@@ -1,7 +1,7 @@
 //! Cards, and the key of their digests.
 
 use super::{hash, rows};
-use crate::error::{Error, ValueError};
+use crate::{error::Error, stored::ValueError};
 use domain::{
     CardId, Wall,
     cards::{

@@ -1,67 +1,16 @@
-use super::super::tests::at;
+use super::super::tests::{BY_HAND, after, at, decide, held, issue, look, open, renews};
 use super::*;
-use crate::{Data, DataError, begun, owner::Input};
+use crate::{Data, begun, data::Copies};
 use domain::Wall;
-use identity::{AskersKey, folder::KEY};
-use mesh::{group_commit::Owner, store::MemoryStore};
-use std::{fs, path::Path};
-
-const ROLE: &str = "operator/ana";
-
-/// So many seconds after the network began.
-fn after(seconds: u64) -> Now {
-    let (now, seconds) = (at(0), Duration::from_secs(seconds));
-    Now { mono: now.mono + seconds, wall: now.wall + seconds }
-}
-
-fn issue(data: &Data, to: &Path, now: Now) -> Result<(), DataError> {
-    data.issue(ROLE.parse().unwrap(), to, &[], 30 * KEPT, now.wall).map(drop)
-}
-
-fn open(store: MemoryStore, data: &Data) -> Owner<Registry, MemoryStore> {
-    Registry::open(store, data).unwrap()
-}
-
-/// As the calls have it: what is decided is on disk, then let out.
-fn decide(
-    owner: &mut Owner<Registry, MemoryStore>,
-    now: Now,
-    decide: impl FnOnce(&mut Registry, Now, &mut Batch) + Send + 'static,
-) {
-    let input: Input = Box::new(move |registry, now, step| {
-        decide(registry, now, &mut step.batch);
-        let let_out = registry.let_out();
-        step.effects.push(Box::new(move |_| {
-            let_out();
-            Ok(())
-        }));
-    });
-    let effects = owner.step(now, [input]).unwrap();
-    effects.into_iter().for_each(|effect| effect(&owner.store).unwrap());
-}
-
-fn look(owner: &mut Owner<Registry, MemoryStore>, now: Now) {
-    decide(owner, now, Registry::take_in_issued);
-}
+use identity::folder::KEY;
+use mesh::store::MemoryStore;
+use std::fs;
 
 fn names(data: &Data) -> Vec<String> {
     let copies = fs::read_dir(data.store().with_file_name("issued")).unwrap();
     let mut names: Vec<_> = copies.map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-fn held(owner: &Owner<Registry, MemoryStore>) -> Vec<bool> {
-    let all = owner.rules.enrolments.get(ROLE).into_iter().flat_map(|one| one.all());
-    all.map(|one| one.revoked.is_some()).collect()
-}
-
-/// What the holder of this folder's key would be told.
-fn renews(owner: &mut Owner<Registry, MemoryStore>, folder: &Path, now: Now) -> Result<(), String> {
-    let request = identity::Request::with_key(&fs::read_to_string(folder.join(KEY)).unwrap()).unwrap();
-    let asker = AskersKey::of_request(request.csr_pem()).unwrap();
-    let renewed = owner.rules.certify(now, &mut Batch::default(), (None, false), &asker);
-    renewed.map(drop).map_err(|failure| failure.reason.to_string())
 }
 
 #[test]
@@ -72,12 +21,10 @@ fn who_was_revoked_stays_so_with_a_copy_from_before_and_without_the_store() {
     let mut owner = open(MemoryStore::new(), &data);
     issue(&data, &folders[1], after(1)).unwrap();
     decide(&mut owner, after(2), |rules, now, batch| {
-        rules.revoke(now, batch, ROLE, false).unwrap(); // the second copy was not read yet
+        rules.revoke(now, batch, BY_HAND, false).unwrap(); // the second copy was not read yet
     });
     look(&mut owner, after(3));
     assert_eq!(held(&owner), [true, true]);
-    let marked = names(&data).iter().filter(|name| name.ends_with(".revoked")).count();
-    assert_eq!((marked, names(&data).len()), (2, 3), "the first admin was not");
     look(&mut owner, after(3));
     assert!(issue(&data, &folders[0], after(4)).unwrap_err().to_string().contains("was revoked"));
     issue(&data, &folders[2], after(4)).unwrap();
@@ -95,21 +42,27 @@ fn who_was_revoked_stays_so_with_a_copy_from_before_and_without_the_store() {
 }
 
 #[test]
-fn a_copy_whose_mark_a_crash_cut_off_is_marked_at_the_next_look_whatever_its_name() {
+fn what_an_older_version_marked_counts_for_a_certificate_that_ran_out_while_it_could_be_renewed() {
     let (top, data) = begun::folder(at(0).wall);
+    let thief = top.path().join("thief");
+    issue(&data, &thief, at(0)).unwrap();
+    let before = open(MemoryStore::new(), &data);
     let copies = data.store().with_file_name("issued");
-    fs::remove_dir_all(&copies).unwrap(); // the first admin's
-    issue(&data, &top.path().join("one"), after(0)).unwrap();
-    fs::rename(copies.join(&names(&data)[0]), copies.join("older.pem")).unwrap();
-    let mut owner = open(MemoryStore::new(), &data);
-    let input: Input = Box::new(|rules, now, step| {
-        rules.revoke(now, &mut step.batch, ROLE, false).unwrap();
+    let name = names(&data).into_iter().find(|name| {
+        let text = fs::read_to_string(copies.join(name)).unwrap();
+        identity::named_in(&text).unwrap().role.to_string() == BY_HAND
     });
-    owner.step(after(1), [input]).unwrap(); // nothing of it was let out
-    assert_eq!(names(&data), ["older.pem"]);
-    let owner = open(owner.store, &data);
-    let (Some(one), Wall(at)) = (owner.rules.enrolments.get(ROLE), after(1).wall) else { panic!("nobody") };
-    assert_eq!(names(&data), [format!("{}.{at}.revoked", one.newest.serial)]);
+    let (Some(name), Wall(revoked)) = (name, at(1).wall) else { panic!("no copy") };
+    let serial = name.split('.').next().unwrap();
+    fs::rename(copies.join(&name), copies.join(format!("{serial}.{revoked}.revoked"))).unwrap();
+    // It renewed before, and what it has by then is not known; the store is an older copy, or lost.
+    for store in [before.store, MemoryStore::new()] {
+        let mut owner = Registry::open_at(at(100), store, &data).unwrap();
+        look(&mut owner, at(100));
+        assert_eq!(renews(&mut owner, &thief, at(100)), Err("IDENTITY_REVOKED".into()));
+        assert!(issue(&data, &thief, at(100)).unwrap_err().to_string().contains("was revoked"));
+        assert!(!names(&data).iter().any(|name| name.ends_with(".revoked")), "a mark of its own has it now");
+    }
 }
 
 #[test]
@@ -143,7 +96,7 @@ fn who_is_issued_again_in_the_second_of_the_revocation_is_good() {
     let mut owner = open(MemoryStore::new(), &data);
     issue(&data, &second, moment(100)).unwrap();
     decide(&mut owner, moment(200), |rules, now, batch| {
-        rules.revoke(now, batch, ROLE, false).unwrap(); // the second copy was not read yet
+        rules.revoke(now, batch, BY_HAND, false).unwrap(); // the second copy was not read yet
     });
     issue(&data, &third, moment(300)).unwrap();
     look(&mut owner, moment(400));
@@ -160,8 +113,10 @@ fn what_another_authority_signed_is_not_taken_in() {
     let central = data.own_identity().with_file_name("central").join("certificate.pem");
     fs::copy(central, copies.join("central.pem")).unwrap();
     fs::copy(top.path().join("another/certificate.pem"), copies.join("another.pem")).unwrap();
-    assert_eq!(data.issued().len(), 2, "the first admin's too");
-    assert_eq!(names(&data).len(), 4);
+    let mut known = Copies::default();
+    assert_eq!(known.look(&data), 4);
+    assert_eq!(known.in_order().len(), 2, "the first admin's too");
+    assert_eq!((known.look(&data), names(&data).len()), (0, 4), "what it is was said once");
 }
 
 #[test]
@@ -177,4 +132,44 @@ fn a_clock_that_runs_ahead_costs_no_copy_that_is_known_nowhere_else() {
     assert_eq!(names(&data).len(), 1, "it ended a moment ago");
     look(&mut owner, at(31));
     assert_eq!(names(&data).len(), 0);
+}
+
+#[test]
+fn each_copy_is_read_once_however_many_there_are_and_however_often_they_are_looked_at() {
+    let (top, data) = begun::folder(at(0).wall);
+    issue(&data, &top.path().join("one"), after(0)).unwrap();
+    let copies = data.store().with_file_name("issued");
+    let many = std::env::var("COPIES").ok().and_then(|many| many.parse().ok()).unwrap_or(500);
+    let first = copies.join(&names(&data)[0]);
+    for n in 2..many {
+        fs::copy(&first, copies.join(format!("copy-{n}.pem"))).unwrap();
+    }
+    let mut owner = open(MemoryStore::new(), &data); // they are read here
+    let mut look = |reads| {
+        decide(&mut owner, after(1), move |rules, now, batch| {
+            assert_eq!(rules.copies.look(&rules.data), reads);
+            rules.take_in_issued(now, batch);
+        });
+    };
+    look(0);
+    issue(&data, &top.path().join("two"), after(1)).unwrap();
+    look(1);
+    fs::write(copies.join("copy-2.pem"), "another").unwrap();
+    fs::remove_file(copies.join("copy-3.pem")).unwrap();
+    look(1);
+    look(0);
+    assert_eq!(owner.rules.copies.in_order().len(), many - 1);
+}
+
+#[test]
+fn the_copy_of_who_renewed_online_since_goes_when_it_has_run_out() {
+    let (top, data) = begun::folder(at(0).wall);
+    let one = top.path().join("one");
+    issue(&data, &one, at(0)).unwrap();
+    let mut owner = open(MemoryStore::new(), &data);
+    assert_eq!(renews(&mut owner, &one, at(20)), Ok(()));
+    assert_eq!(renews(&mut owner, &one, at(40)), Ok(()), "the first is in the list no more");
+    assert!(owner.rules.enrolments.get(BY_HAND).unwrap().all().count() == 2);
+    look(&mut owner, at(40));
+    assert_eq!(names(&data), Vec::<String>::new());
 }

@@ -1,0 +1,212 @@
+use super::super::*;
+use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+const T0: Wall = Wall(1_800_000_000_000);
+const ROLES: [&str; 3] = ["admin/ana", "admin/bea", "admin/eva"];
+
+fn token(n: u64) -> TokenHash {
+    TokenHash([n as u8; 32])
+}
+
+fn key(n: u64) -> KeyHash {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&n.to_le_bytes());
+    KeyHash(key)
+}
+
+/// A registry, every state that its store was in, and its marks, which are in no store.
+#[derive(Default)]
+struct World {
+    rules: Enrolments,
+    copies: Vec<Enrolments>,
+    marks: HashMap<String, Mark>,
+    given: u64,
+}
+
+impl World {
+    fn serial(&mut self) -> String {
+        self.given += 1;
+        self.given.to_string()
+    }
+
+    fn is_done(&mut self, role: &str) {
+        self.copies.push(self.rules.clone());
+        let before = self.marks.get(role).map(Mark::gist);
+        let Some(enrolled) = self.rules.get(role) else { return };
+        if let Some(gist) = Gist::of(enrolled, before).filter(|gist| before != Some(*gist)) {
+            self.marks.insert(role.to_owned(), Mark::new(gist, enrolled.clone()));
+        }
+    }
+
+    /// With a key that nobody had before.
+    fn enrol(&mut self, now: Wall, role: &str) -> KeyHash {
+        let (limits, token) = (Limits::default(), token(self.given));
+        self.rules.create_token(now, limits, token, role.into(), vec![]).unwrap();
+        let key = key(self.given);
+        let due = self.rules.enrol(now, limits, token, key);
+        let Ok(Due::New(role, hosts)) = due else { panic!("{due:?}") };
+        let newest = Certificate { serial: self.serial(), not_after: now + LIFETIME, revoked: None };
+        self.rules.gave(now, (role.clone(), hosts), key, Some(token), newest);
+        self.is_done(&role);
+        key
+    }
+
+    fn renew(&mut self, now: Wall, key: KeyHash) -> Result<RolePath, Denied> {
+        let (Due::Again(role) | Due::New(role, _)) = self.rules.renew(now, key)?;
+        let newest = Certificate { serial: self.serial(), not_after: now + LIFETIME, revoked: None };
+        self.rules.gave(now, (role.clone(), vec![]), key, None, newest);
+        self.is_done(&role);
+        Ok(role)
+    }
+
+    fn revoke(&mut self, now: Wall, role: &str) {
+        self.rules.revoke(now, role, false).unwrap();
+        self.is_done(role);
+    }
+
+    /// The store is what it was so many changes ago, or nothing, and the registry starts.
+    fn start(&mut self, now: Wall, back: Option<usize>) {
+        let at = back.and_then(|back| self.copies.len().checked_sub(back + 1));
+        self.rules = at.map(|at| self.copies[at].clone()).unwrap_or_default();
+        for (role, mark) in &self.marks {
+            self.rules.marked(now, role.as_str().into(), mark.clone());
+        }
+        self.marks.retain(|_, mark| mark.until > now);
+        self.copies.push(self.rules.clone());
+    }
+}
+
+#[test]
+fn who_was_revoked_stays_so_for_an_older_list_and_for_none_until_nothing_can_be_renewed() {
+    for back in [None, Some(0), Some(1), Some(2)] {
+        let mut world = World::default();
+        let key = world.enrol(T0, ROLES[0]);
+        world.renew(T0 + DAY, key).unwrap();
+        world.revoke(T0 + DAY * 2, ROLES[0]);
+        let end = T0 + DAY + LIFETIME + RENEWABLE_FOR;
+        for now in [T0 + DAY * 3, T0 + LIFETIME + DAY * 2, Wall(end.0 - 1)] {
+            world.start(now, back);
+            assert_eq!(world.rules.renew(now, key), Err(Denied::IdentityRevoked), "{back:?}");
+            assert!(world.rules.get(ROLES[0]).unwrap().is_told(now));
+        }
+        assert_eq!(world.marks.len(), 1);
+        world.start(end + MARK_MARGIN, Some(world.copies.len() - 1)); // of the day when it was enrolled
+        assert_eq!(world.rules.renew(end, key), Err(Denied::IdentityExpired));
+        assert_eq!(world.marks.len(), 0);
+    }
+}
+
+#[test]
+fn who_was_enrolled_anew_is_good_for_an_older_list_whatever_the_clock_said_at_the_revocation() {
+    let (before, year) = (T0 + DAY, DAY * 365);
+    for revoked in [before + DAY, T0, before + year] {
+        for back in [None, Some(1), Some(2), Some(3)] {
+            let mut world = World::default();
+            let thief = world.enrol(T0, ROLES[0]);
+            world.renew(before, thief).unwrap();
+            world.revoke(revoked, ROLES[0]);
+            let now = before + DAY * 2;
+            let good = world.enrol(now, ROLES[0]);
+            world.start(now + DAY, back);
+            assert_eq!(world.renew(now + DAY, good), Ok(ROLES[0].into()), "{revoked:?} {back:?}");
+            assert!(world.renew(now + DAY, thief).is_err());
+            let serials: Vec<_> = world.rules.get(ROLES[0]).unwrap().all().collect();
+            assert!(serials.iter().filter(|one| one.revoked.is_some()).count() == 2 || revoked.0 > now.0);
+            // Its own mark takes nothing from it later either: not once its first certificate has run out.
+            world.renew(now + DAY * 20, good).unwrap();
+            world.renew(now + DAY * 45, good).unwrap();
+            let list = world.rules.clone();
+            world.start(now + DAY * 46, Some(0));
+            assert_eq!(world.rules, list);
+        }
+    }
+}
+
+#[test]
+fn a_token_of_before_the_revocation_does_not_come_back_with_an_older_list() {
+    let mut world = World::default();
+    world.enrol(T0, ROLES[0]);
+    world.rules.create_token(T0, Limits::default(), token(9), ROLES[0].into(), vec![]).unwrap();
+    world.copies.push(world.rules.clone());
+    world.revoke(T0, ROLES[0]);
+    world.start(T0, Some(1));
+    assert_eq!(world.rules.enrol(T0, Limits::default(), token(9), key(9)), Err(Denied::TokenUnknown));
+}
+
+#[test]
+fn of_two_names_with_one_key_the_revoked_one_has_it() {
+    let certificate =
+        |serial: &str, revoked| Certificate { serial: serial.into(), not_after: T0 + DAY, revoked };
+    let issue = |all: &mut Enrolments, role: &str, revoked| {
+        let who = (role.into(), vec![]);
+        all.issued(T0, Limits::default(), who, key(1), T0, certificate(role, revoked)).unwrap()
+    };
+    for roles in [[ROLES[0], ROLES[1]], [ROLES[1], ROLES[0]]] {
+        let mut all = Enrolments::default();
+        let mut written = issue(&mut all, roles[0], None);
+        written.extend(issue(&mut all, roles[1], Some(T0)));
+        assert!(all.get(roles[1]).unwrap().is_refused(T0), "its certificate is refused all the same");
+        for all in [all, Enrolments::restore(written.clone()), Enrolments::restore(written.into_iter().rev())]
+        {
+            assert_eq!(all.renew(T0, key(1)), Err(Denied::IdentityRevoked));
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Move {
+    Enrol(usize),
+    Renew(usize),
+    Revoke(usize),
+    Start(Option<usize>),
+    Wait(u32),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        (0..3_usize).prop_map(Move::Enrol),
+        (0..3_usize).prop_map(Move::Renew),
+        (0..3_usize).prop_map(Move::Revoke),
+        prop::option::of(0..12_usize).prop_map(Move::Start),
+        prop_oneof![1..20_u32, 20..130_u32].prop_map(Move::Wait),
+    ];
+    prop::collection::vec(one, 1..50)
+}
+
+proptest! {
+    /// Whatever store is put back, and whenever: no key that was revoked renews any more, and who was enrolled anew
+    /// since its name was revoked is not revoked.
+    #[test]
+    fn no_store_gives_back_what_was_revoked(moves in moves()) {
+        let (mut world, mut now) = (World::default(), T0);
+        let mut holders: HashMap<usize, KeyHash> = HashMap::new();
+        let mut revoked: HashSet<KeyHash> = HashSet::new();
+        for step in moves {
+            now = now + Duration::from_secs(1);
+            match step {
+                Move::Wait(days) => now = now + DAY * days,
+                Move::Enrol(role) => drop(holders.insert(role, world.enrol(now, ROLES[role]))),
+                Move::Renew(role) => {
+                    let _ = holders.get(&role).map(|key| world.renew(now, *key));
+                }
+                Move::Revoke(role) if world.rules.get(ROLES[role]).is_some() => {
+                    world.revoke(now, ROLES[role]);
+                    revoked.extend(world.rules.get(ROLES[role]).map(|one| one.key));
+                    holders.remove(&role); // one that this list does not know is another matter
+                }
+                Move::Revoke(_) => {}
+                Move::Start(back) => world.start(now, back),
+            }
+            for key in &revoked {
+                prop_assert!(world.rules.renew(now, *key).is_err());
+            }
+            for (role, key) in &holders {
+                let entry = world.rules.get(ROLES[*role]).filter(|entry| entry.key == *key);
+                prop_assert!(!entry.is_some_and(Enrolled::is_revoked));
+            }
+        }
+    }
+}
