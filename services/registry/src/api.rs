@@ -4,13 +4,14 @@ use crate::{
     audit::{Asked, deed},
     cards::{self, Named, New},
     credentials::Credentials,
+    gateways::{self, Gateways, Said},
     owner::{Office, Registry},
     view::shown,
-    watching::{Watching, WatchingCards},
+    watching::{Watching, WatchingCards, WatchingGateways},
 };
 use domain::enrolment::{TOKEN_LIFETIME, TokenHash};
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
 use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
@@ -216,6 +217,41 @@ impl RegistryService for RegistryApi {
         Ok(Response::new(proto::UnblockCardResponse { card: Some(card) }))
     }
 
+    async fn add_gateway_charge_points(
+        &self,
+        request: Request<proto::AddGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::AddGatewayChargePointsResponse>, Status> {
+        let proto::AddGatewayChargePointsRequest { gateway, charge_point_ids } = request.get_ref();
+        let said = Said::read(gateway, charge_point_ids)?;
+        let changed_count = self.gateway(&request, "AddGatewayChargePoints", said, Gateways::add).await?;
+        Ok(Response::new(proto::AddGatewayChargePointsResponse { changed_count }))
+    }
+
+    async fn remove_gateway_charge_points(
+        &self,
+        request: Request<proto::RemoveGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::RemoveGatewayChargePointsResponse>, Status> {
+        let proto::RemoveGatewayChargePointsRequest { gateway, charge_point_ids } = request.get_ref();
+        let said = Said::read(gateway, charge_point_ids)?;
+        let changed_count =
+            self.gateway(&request, "RemoveGatewayChargePoints", said, Gateways::remove).await?;
+        Ok(Response::new(proto::RemoveGatewayChargePointsResponse { changed_count }))
+    }
+
+    async fn list_gateway_charge_points(
+        &self,
+        request: Request<proto::ListGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::ListGatewayChargePointsResponse>, Status> {
+        let actor = Actor::of(&request);
+        let proto::ListGatewayChargePointsRequest { page_size: size, page_token } = request.into_inner();
+        let size = page_size(size)?;
+        let page = self.office.decide(move |rules, _, _| {
+            rules.stands(&actor)?;
+            Ok(gateways::page(rules.gateways.all(), size, &page_token))
+        });
+        Ok(Response::new(page.await?))
+    }
+
     async fn watch_identities(
         &self,
         request: Request<proto::WatchIdentitiesRequest>,
@@ -235,7 +271,17 @@ impl RegistryService for RegistryApi {
             let message = watching.next().await?;
             Ok::<_, Status>(Some((message, watching)))
         });
-        Ok(Response::new(Box::pin(stream::select(messages, cards))))
+        let mut watching = WatchingGateways::begin(self.office.clone()).await?;
+        let mut first = Vec::new();
+        while let Some(message) = watching.first().await? {
+            first.push(Ok(message));
+        }
+        let gateways = stream::try_unfold(watching, |mut watching| async {
+            let message = watching.next().await?;
+            Ok::<_, Status>(Some((message, watching)))
+        });
+        let rest = stream::select(stream::select(messages, cards), gateways);
+        Ok(Response::new(Box::pin(stream::iter(first).chain(rest))))
     }
 
     async fn list_audit_entries(
@@ -273,7 +319,7 @@ fn page(identities: impl Iterator<Item = proto::Identity>, size: usize) -> proto
 }
 
 /// Who asks, for the log.
-fn by<T>(request: &Request<T>) -> String {
+pub(crate) fn by<T>(request: &Request<T>) -> String {
     Actor::of(request).role().map(ToString::to_string).unwrap_or_default()
 }
 

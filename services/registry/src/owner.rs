@@ -1,13 +1,14 @@
 //! The rules of enrolment in mesh's group commit (INV-6): who asks hears once what was decided is on disk.
 
-use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, storage};
+use self::denied::{denied, failed};
+use crate::{Data, Error, audit::Audit, cards::Cards, credentials::Credentials, gateways::Gateways, storage};
 use domain::{
     Deed, Now, Wall,
     enrolment::{
         Certificate, Change, Denied, Due, Enrolled, Enrolments, KeyHash, Limits, RolePath, TokenHash,
     },
 };
-use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
+use identity::{AskersKey, Authority, Identity, Kind, Role, fingerprint, sha256};
 use mesh::{
     audit::Untold,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
@@ -16,7 +17,6 @@ use mesh::{
 };
 use std::fmt;
 use tokio::sync::{broadcast, oneshot};
-use tonic::Code;
 
 /// At most so many calls wait.
 pub(crate) const QUEUE: usize = 256;
@@ -35,6 +35,7 @@ pub struct Registry {
     /// Those of the network's: more than one while it is followed by another.
     network: String,
     pub(crate) cards: Cards,
+    pub(crate) gateways: Gateways,
     /// Who has changed, of those whom others refuse: once it is on disk.
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
@@ -113,6 +114,7 @@ impl Registry {
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
+        let gateways = Gateways::open(&store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
         let (unwritten, unmarked, untold) = (Vec::new(), Vec::new(), Untold::default());
@@ -123,6 +125,7 @@ impl Registry {
             core,
             network,
             cards,
+            gateways,
             changes,
             unwritten,
             unmarked,
@@ -159,8 +162,7 @@ impl Registry {
         (hash, role, hosts): (TokenHash, RolePath, Vec<String>),
     ) -> Result<(), Failure> {
         let changes = self.enrolments.create_token(now.wall, self.limits, hash, role, hosts);
-        write(batch, &changes.map_err(denied)?);
-        Ok(())
+        changes.map(|changes| write(batch, &changes)).map_err(denied)
     }
 
     /// With a token somebody is enrolled, without one renewed; `anew`, whatever it has is not given again.
@@ -221,11 +223,12 @@ impl Registry {
     fn let_out(&mut self) -> impl FnOnce() + Send + use<> {
         let (changed, changes) = (std::mem::take(&mut self.unwritten), self.changes.clone());
         let (unmarked, data) = (std::mem::take(&mut self.unmarked), self.data.clone());
-        let tell_cards = self.cards.tell();
+        let (tell_cards, tell_gateways) = (self.cards.tell(), self.gateways.tell());
         move || {
             for role in changed {
                 let _ = changes.send(role); // nobody may follow
             }
+            tell_gateways();
             tell_cards();
             data.mark_revoked(&unmarked);
         }
@@ -239,29 +242,6 @@ impl Registry {
 
 fn write(batch: &mut Batch, changes: &[Change]) {
     changes.iter().for_each(|change| storage::write(batch, change));
-}
-
-fn failed(error: AuthorityError) -> Failure {
-    match error {
-        AuthorityError::Expired => Failure::precondition("AUTHORITY_EXPIRED", error.to_string()),
-        error => Failure::internal(error),
-    }
-}
-
-fn denied(why: Denied) -> Failure {
-    let (code, reason) = match why {
-        Denied::TokenUnknown => (Code::NotFound, "TOKEN_UNKNOWN"),
-        Denied::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
-        Denied::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
-        Denied::KeyTaken => (Code::FailedPrecondition, "KEY_TAKEN"),
-        Denied::IdentityUnknown => (Code::NotFound, "IDENTITY_UNKNOWN"),
-        Denied::IdentityRevoked => (Code::FailedPrecondition, "IDENTITY_REVOKED"),
-        Denied::IdentityExpired => (Code::FailedPrecondition, "IDENTITY_EXPIRED"),
-        Denied::TooManyTokens => (Code::ResourceExhausted, "TOO_MANY_TOKENS"),
-        Denied::TooManyIdentities => (Code::ResourceExhausted, "TOO_MANY_IDENTITIES"),
-        Denied::TooManyCertificates => (Code::ResourceExhausted, "TOO_MANY_CERTIFICATES"),
-    };
-    Failure::new(code, reason, why.to_string())
 }
 
 /// Where the owner's thread lets answers out.
@@ -395,6 +375,7 @@ pub(crate) fn stopping() -> Failure {
     Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
 }
 
+mod denied;
 mod issued;
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,8 @@ pub(crate) struct Calls {
 #[derive(Debug)]
 struct Way {
     address: String,
+    /// As whom it is called.
+    expected: Expected,
     peer: Peer,
     /// When its newest call was made.
     called: Mono,
@@ -101,7 +103,8 @@ impl Calls {
     pub(crate) fn start(&mut self, call: EngineCall, told: Told) {
         let mut request = Request::of(&self.keys, &call);
         let way = if call.provisional {
-            self.connect(&call.charge_point, &call.address).map(|peer| (peer, Refused::default()))
+            self.connect(self.expected(&call.charge_point), &call.address)
+                .map(|peer| (peer, Refused::default()))
         } else {
             self.peer(&call.charge_point, &call.address)
         };
@@ -143,25 +146,33 @@ impl Calls {
             self.looked = now;
             self.peers.retain(|_, way| now.since(way.called) < IDLE);
         }
+        let expected = self.expected(id);
         if let Some(way) = self.peers.get_mut(id)
             && way.address == address
+            && way.expected == expected
         {
             way.called = now;
             return Ok((way.peer.clone(), way.refused.clone()));
         }
-        let (peer, refused) = (self.connect(id, address)?, Refused::default());
-        let way =
-            Way { address: address.to_owned(), peer: peer.clone(), called: now, refused: refused.clone() };
+        let (peer, refused) = (self.connect(expected.clone(), address)?, Refused::default());
+        let (address, called) = (address.to_owned(), now);
+        let way = Way { address, expected, peer: peer.clone(), called, refused: refused.clone() };
         self.peers.insert(id.clone(), way);
         Ok((peer, refused))
     }
 
+    /// Whose engine is called: the charge point's own, or its gateway's.
+    fn expected(&self, id: &ChargePointId) -> Expected {
+        let gateway = self.handle.served().of(id);
+        gateway.map_or_else(|| Expected::Engine(id.clone()), Expected::Gateway)
+    }
+
     /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.
-    fn connect(&self, charge_point: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {
+    fn connect(&self, expected: Expected, address: &str) -> Result<Peer, CallFailed> {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        Ok(self.ways.peer(&parsed, Expected::Engine(charge_point.clone()), self.timeout))
+        Ok(self.ways.peer(&parsed, expected, self.timeout))
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod cards;
 mod counts;
 mod ended;
+mod gateways;
 mod lost;
 mod random;
 mod revocations;

@@ -1,0 +1,29 @@
+//! Why nothing was done, as a caller is told it.
+
+use domain::enrolment::Denied;
+use identity::AuthorityError;
+use mesh::grpc::Failure;
+use tonic::Code;
+
+pub(super) fn failed(error: AuthorityError) -> Failure {
+    match error {
+        AuthorityError::Expired => Failure::precondition("AUTHORITY_EXPIRED", error.to_string()),
+        error => Failure::internal(error),
+    }
+}
+
+pub(super) fn denied(why: Denied) -> Failure {
+    let (code, reason) = match why {
+        Denied::TokenUnknown => (Code::NotFound, "TOKEN_UNKNOWN"),
+        Denied::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
+        Denied::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
+        Denied::KeyTaken => (Code::FailedPrecondition, "KEY_TAKEN"),
+        Denied::IdentityUnknown => (Code::NotFound, "IDENTITY_UNKNOWN"),
+        Denied::IdentityRevoked => (Code::FailedPrecondition, "IDENTITY_REVOKED"),
+        Denied::IdentityExpired => (Code::FailedPrecondition, "IDENTITY_EXPIRED"),
+        Denied::TooManyTokens => (Code::ResourceExhausted, "TOO_MANY_TOKENS"),
+        Denied::TooManyIdentities => (Code::ResourceExhausted, "TOO_MANY_IDENTITIES"),
+        Denied::TooManyCertificates => (Code::ResourceExhausted, "TOO_MANY_CERTIFICATES"),
+    };
+    Failure::new(code, reason, why.to_string())
+}
