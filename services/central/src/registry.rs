@@ -100,8 +100,8 @@ impl Hearing {
             let message = stream.message().await.map_err(Some).map_err(ended(heard))?;
             let mut message = message.ok_or(None).map_err(ended(heard))?;
             if let Some(news) = gateways::told(&mut message, begins) {
-                let Some(to_refuse) = handle.gateways_told(news).await else { return Ok(()) };
-                self.refused.add(to_refuse.refused);
+                let Some(refused) = handle.gateways_told(news).await else { return Ok(()) };
+                self.refused.add(refused);
             }
             if let Some((key, news)) = cards::told(&mut message)
                 && handle.cards_told(key, news).await.is_none()

@@ -261,6 +261,26 @@ mod tests {
         assert_eq!(sent(&call, 2, true), 2);
     }
 
+    #[tokio::test]
+    async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_the_next_call_on() {
+        let (handle, _inboxes) = crate::writer::queues();
+        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
+        let (ways, runtime) = (Peers::default(), runtime::Handle::current());
+        let mut calls = Calls::new(handle.clone(), keys, Duration::from_secs(1), ways, runtime);
+        let id: ChargePointId = "MAD-01".parse().unwrap();
+        let mut called = |gateway: Option<&str>| {
+            let told = vec![(id.clone(), gateway.map(|name| name.parse().unwrap()))];
+            handle.served().hear(domain::gateways::News { told, ..Default::default() });
+            calls.peer(&id, "127.0.0.1:1").unwrap();
+            (calls.peers[&id].expected.clone(), calls.peers.len())
+        };
+        let gateway = |name: &str| Expected::Gateway(name.parse().unwrap());
+        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
+        assert_eq!(called(Some("site-7")), (gateway("site-7"), 1));
+        assert_eq!(called(Some("site-8")), (gateway("site-8"), 1));
+        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
         let (handle, _inboxes) = crate::writer::queues();

@@ -8,7 +8,7 @@ use crate::{
     store::{Snapshot, codec::KnownKey},
 };
 use domain::network::{Command, Denial, Reason, Session, Token};
-use domain::revocations::News;
+use domain::revocations::{News, Serial};
 use domain::{
     Deed, SessionId,
     cards::{self, CardHash, CardNumber},
@@ -163,10 +163,11 @@ impl Handle {
         self.orders.ask(Some(Input::Cards(key, news)), |_, _| Ok(())).await
     }
 
-    /// Gives what the registry says of gateways; who is to be refused for it is on disk. `None`: the writer has ended.
-    pub(crate) async fn gateways_told(&self, news: gateways::News) -> Option<ToRefuse> {
-        let to_refuse = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_to_refuse());
-        self.orders.ask(Some(Input::Gateways(news)), to_refuse).await
+    /// Gives what the registry says of gateways; it is on disk. The certificates that are refused from now on are those
+    /// of who was spared for the sake of what it served before. `None`: the writer has ended.
+    pub async fn gateways_told(&self, news: gateways::News) -> Option<Vec<Serial>> {
+        let refused = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_to_refuse().refused);
+        self.orders.ask(Some(Input::Gateways(news)), refused).await
     }
 
     /// What gateways serve.

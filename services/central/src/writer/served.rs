@@ -25,7 +25,7 @@ impl Served {
         self.0.borrow().all().points_of(gateway).cloned().collect()
     }
 
-    pub(super) fn hear(&self, news: News) -> Vec<Moved> {
+    pub(crate) fn hear(&self, news: News) -> Vec<Moved> {
         let mut moved = Vec::new();
         self.0.send_if_modified(|held| {
             moved = held.hear(news);

@@ -153,6 +153,7 @@ fn a_gateway_is_cut_off_at_once_where_that_is_said_and_its_charge_points_with_it
 fn a_gateway_without_charge_points_has_nothing_to_end() {
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7")]);
+    bench.request("s1").unwrap();
     bench.hear(vec![bench.revoked(SITE, "g")]);
     assert_eq!(bench.refused(), [""; 0]);
     bench.serves(&[("MAD-01", "")]);
@@ -164,6 +165,7 @@ fn a_gateway_without_charge_points_has_nothing_to_end() {
 #[test]
 fn behind_a_gateway_a_charge_point_s_own_identity_says_nothing() {
     let mut bench = Bench::new();
+    bench.request("s1").unwrap();
     bench.hear(vec![bench.revoked(OWN, "e")]);
     assert_eq!((bench.standing("MAD-01"), bench.refused()), (Some(Standing::Draining), vec![]));
     bench.serves(&[("MAD-01", "site-7")]);
