@@ -16,6 +16,7 @@ use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
 use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
     grpc::{Actor, Address, Failure},
+    store::Batch,
 };
 use prost::Message as _;
 use std::pin::Pin;
@@ -296,6 +297,29 @@ impl RegistryService for RegistryApi {
     }
 }
 
+impl RegistryApi {
+    /// What an admin says of what a gateway serves.
+    async fn gateway<T>(
+        &self,
+        request: &Request<T>,
+        method: &'static str,
+        said: Said,
+        change: fn(&mut Gateways, &mut Batch, Said) -> Result<i32, Failure>,
+    ) -> Result<i32, Failure> {
+        let (actor, by) = (Actor::of(request), by(request));
+        let (role, parameters) = (Role::Gateway(said.gateway.clone()), said.parameters());
+        let deed = deed(request, method, role.to_string(), parameters.clone());
+        let changed = self.office.does(deed, move |rules, _, batch| {
+            rules.stands(&actor)?;
+            let changed = change(&mut rules.gateways, batch, said)?;
+            Ok((changed, (changed > 0).then(|| format!("changed={changed}"))))
+        });
+        let changed = changed.await?;
+        tracing::warn!(%role, %parameters, changed, by, "{method}");
+        Ok(changed)
+    }
+}
+
 /// Where it is to be found, for who reads later what was asked for.
 fn hosts_of(asked: &proto::CreateEnrolmentTokenRequest) -> String {
     if asked.hosts.is_empty() { String::new() } else { format!("hosts={}", asked.hosts.join(" ")) }
@@ -319,7 +343,7 @@ fn page(identities: impl Iterator<Item = proto::Identity>, size: usize) -> proto
 }
 
 /// Who asks, for the log.
-pub(crate) fn by<T>(request: &Request<T>) -> String {
+fn by<T>(request: &Request<T>) -> String {
     Actor::of(request).role().map(ToString::to_string).unwrap_or_default()
 }
 

@@ -1,25 +1,19 @@
 //! What gateways serve, and what is asked of that.
 
-use crate::{
-    Error,
-    api::{RegistryApi, by},
-    audit::deed,
-    storage,
-};
+use crate::{Error, storage};
 use domain::{
     ChargePointId, Name,
     gateways::{self, Denied, MAX_OF_GATEWAY},
 };
 use evmesh_proto::registry as proto;
-use identity::Role;
 use mesh::{
     convert::{InvalidField, parse},
-    grpc::{Actor, Failure},
+    grpc::Failure,
     store::{Batch, Store},
 };
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 use tokio::sync::broadcast;
-use tonic::{Code, Request};
+use tonic::Code;
 
 /// So many are named to who reads later what was done; more are counted.
 const NAMED: usize = 10;
@@ -105,29 +99,6 @@ impl Gateways {
                 let _ = changes.send(points); // nobody may follow
             }
         }
-    }
-}
-
-impl RegistryApi {
-    /// What an admin says of what a gateway serves.
-    pub(crate) async fn gateway<T>(
-        &self,
-        request: &Request<T>,
-        method: &'static str,
-        said: Said,
-        change: fn(&mut Gateways, &mut Batch, Said) -> Result<i32, Failure>,
-    ) -> Result<i32, Failure> {
-        let (actor, by) = (Actor::of(request), by(request));
-        let (role, parameters) = (Role::Gateway(said.gateway.clone()), said.parameters());
-        let deed = deed(request, method, role.to_string(), parameters.clone());
-        let changed = self.office.does(deed, move |rules, _, batch| {
-            rules.stands(&actor)?;
-            let changed = change(&mut rules.gateways, batch, said)?;
-            Ok((changed, (changed > 0).then(|| format!("changed={changed}"))))
-        });
-        let changed = changed.await?;
-        tracing::warn!(%role, %parameters, changed, by, "{method}");
-        Ok(changed)
     }
 }
 

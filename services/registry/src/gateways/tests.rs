@@ -1,10 +1,10 @@
 use super::*;
-use crate::begun::Begun;
+use crate::{api::RegistryApi, begun::Begun};
 use evmesh_proto::registry::registry_service_server::RegistryService as _;
 use futures_util::StreamExt as _;
 use mesh::{grpc::reason, store::MemoryStore};
 use testing::known;
-use tonic::Status;
+use tonic::{Request, Status};
 
 struct World {
     api: RegistryApi,

@@ -27,7 +27,7 @@ impl Bench {
         self.ask(move |snapshot| snapshot.network.standing(&point))
     }
 
-    fn to_refuse(&mut self) -> Vec<String> {
+    fn newly_refused(&mut self) -> Vec<String> {
         let refused = self.writer.rules.take_to_refuse().refused;
         refused.into_iter().map(|serial| serial.to_string()).collect()
     }
@@ -105,7 +105,7 @@ fn a_gateway_that_is_revoked_drains_each_of_its_charge_points_before_it_is_refus
     bench.hear(vec![bench.revoked(SITE, "g")]);
     assert_eq!(bench.standing("MAD-01"), Some(Standing::Draining));
     assert_eq!(bench.standing("MAD-09"), Some(Standing::Good), "another gateway's");
-    assert_eq!((bench.refused(), bench.to_refuse()), (vec![], vec![]), "they end what they do");
+    assert_eq!((bench.refused(), bench.newly_refused()), (vec![], vec![]), "they end what they do");
     // One that comes only now has nothing to end.
     bench.register("MAD-03");
     assert_eq!(bench.standing("MAD-03"), Some(Standing::Cut));
@@ -141,7 +141,7 @@ fn a_gateway_is_cut_off_at_once_where_that_is_said_and_its_charge_points_with_it
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7")]);
     bench.hear(vec![Told { now: true, ..bench.revoked(SITE, "g") }]);
-    assert_eq!((bench.standing("MAD-01"), bench.to_refuse()), (Some(Standing::Cut), vec!["g".into()]));
+    assert_eq!((bench.standing("MAD-01"), bench.newly_refused()), (Some(Standing::Cut), vec!["g".into()]));
     // Taken from the gateway, it is what its own identity is: nobody revoked that.
     bench.serves(&[("MAD-01", "")]);
     assert_eq!(bench.standing("MAD-01"), Some(Standing::Good));
@@ -157,7 +157,7 @@ fn a_gateway_without_charge_points_has_nothing_to_end() {
     bench.hear(vec![bench.revoked(SITE, "g")]);
     assert_eq!(bench.refused(), [""; 0]);
     bench.serves(&[("MAD-01", "")]);
-    assert_eq!((bench.refused(), bench.to_refuse()), (vec!["g".into()], vec!["g".into()]));
+    assert_eq!((bench.refused(), bench.newly_refused()), (vec!["g".into()], vec!["g".into()]));
     bench.crash();
     assert_eq!(bench.refused(), ["g"]);
 }
@@ -169,7 +169,7 @@ fn behind_a_gateway_a_charge_point_s_own_identity_says_nothing() {
     bench.hear(vec![bench.revoked(OWN, "e")]);
     assert_eq!((bench.standing("MAD-01"), bench.refused()), (Some(Standing::Draining), vec![]));
     bench.serves(&[("MAD-01", "site-7")]);
-    assert_eq!((bench.standing("MAD-01"), bench.to_refuse()), (Some(Standing::Good), vec!["e".into()]));
+    assert_eq!((bench.standing("MAD-01"), bench.newly_refused()), (Some(Standing::Good), vec!["e".into()]));
     let at_once = Told { now: true, ..bench.revoked("charge-point/MAD-01/monitor", "m") };
     bench.hear(vec![at_once]);
     assert_eq!(
