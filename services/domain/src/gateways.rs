@@ -2,8 +2,8 @@
 //! ([`Gateways`]), and central holds what it was told ([`Held`]).
 //!
 //! A charge point that a gateway serves is served by that alone: its own engine's and monitor's certificates, of before
-//! perhaps, count for nothing meanwhile. So one word of the registry's says who a charge point is, and whoever still has
-//! a certificate of before takes no place.
+//! perhaps, count for nothing meanwhile. So one word of the registry's says who a charge point is, and whoever still
+//! has a certificate of before takes no place.
 
 use crate::{ChargePointId, Name};
 use std::collections::{BTreeMap, BTreeSet};

@@ -64,8 +64,8 @@ impl Writer {
         cut
     }
 
-    /// A command of somebody's, or of time. A charge point that is admitted by it while its gateway is revoked, and ends
-    /// what it does at others, has nothing to end: it is cut off at once.
+    /// A command of somebody's, or of time. A charge point that is admitted by it while its gateway is revoked, and
+    /// ends what it does at others, has nothing to end: it is cut off at once.
     pub(super) fn commanded(
         &mut self,
         now: Now,

@@ -147,8 +147,8 @@ impl Actor {
         self.acts_for("driver", |role| permissions::acts_for_driver(role, driver))
     }
 
-    /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this charge point, which is served by this gateway, if by one.
-    /// It says nothing of whether there is one. Its own engine, or monitor, is told of the gateway:
+    /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this charge point, which is served by this gateway, if by
+    /// one. It says nothing of whether there is one. Its own engine, or monitor, is told of the gateway:
     /// `SERVED_BY_GATEWAY`.
     pub fn acts_for_charge_point(
         &self,
