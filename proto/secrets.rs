@@ -23,7 +23,9 @@ shown! {
     registry::CreateEnrolmentTokenResponse: "CreateEnrolmentTokenResponse" expire_time;
     registry::EnrolRequest: "EnrolRequest" certificate_request;
     registry::UnblockCardRequest: "UnblockCardRequest" card_id;
-    registry::WatchIdentitiesResponse: "WatchIdentitiesResponse" identities complete cards cards_complete;
+    registry::WatchIdentitiesResponse:
+        "WatchIdentitiesResponse" identities complete cards cards_complete gateway_charge_points
+        gateway_charge_points_complete;
 }
 
 #[cfg(test)]

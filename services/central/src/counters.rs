@@ -41,6 +41,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("engines_answering", "INV-9: engines that answer central, for the first time or again"),
     ("engines_silent", "INV-3: calls to engines that decided something by not being answered"),
     ("faults", "messages that say that a charge point broke; each makes central ask its engine"),
+    ("gateways_heard", "times that the registry gave a charge point to a gateway, or took it from one"),
     ("health_changes", "reports of monitors that brought news"),
     (
         "kafka_clusters_changed",

@@ -1,8 +1,9 @@
-//! What central hears of the registry: whom it has revoked, and which cards there are. The stream is opened again
-//! whenever it ends; until it is, whoever was revoked before is refused all the same, and a card that was told before
-//! is taken, from the store.
+//! What central hears of the registry: whom it has revoked, which cards there are, and what gateways serve. The stream
+//! is opened again whenever it ends; until it is, whoever was revoked before is refused all the same, and a card or a
+//! gateway that was told before is taken, from the store.
 
 mod cards;
+mod gateways;
 
 use crate::{events::Events, writer::Handle};
 use domain::{
@@ -98,6 +99,10 @@ impl Hearing {
         loop {
             let message = stream.message().await.map_err(Some).map_err(ended(heard))?;
             let mut message = message.ok_or(None).map_err(ended(heard))?;
+            if let Some(news) = gateways::told(&mut message, begins) {
+                let Some(refused) = handle.gateways_told(news).await else { return Ok(()) };
+                self.refused.add(refused);
+            }
             if let Some((key, news)) = cards::told(&mut message)
                 && handle.cards_told(key, news).await.is_none()
             {

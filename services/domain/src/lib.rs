@@ -8,6 +8,7 @@ pub mod context;
 mod deed;
 pub mod energy;
 pub mod enrolment;
+pub mod gateways;
 pub mod ids;
 pub mod money;
 pub mod network;

@@ -141,7 +141,13 @@ impl Revocations {
         self.get(role).into_iter().flat_map(refused)
     }
 
-    /// The same of all whose role begins so, each with its end.
+    /// The same, each with its end.
+    pub fn refused_with_ends(&self, role: &str) -> impl Iterator<Item = (&Serial, Wall)> {
+        let all = self.get(role).into_iter().flat_map(|held| &held.certificates);
+        all.filter(|(_, held)| !held.spared).map(|(serial, held)| (serial, held.not_after))
+    }
+
+    /// The same of all whose role begins so.
     pub fn refused_under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Serial, Wall)> {
         let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
         let roles = self.roles.range::<str, _>(from).take_while(move |(role, _)| role.starts_with(prefix));

@@ -116,7 +116,7 @@ impl EngineService for EngineApi {
         request: Request<Streaming<proto::AttendRequest>>,
     ) -> Result<Response<Self::AttendStream>, Status> {
         // Of each ping: one that names another charge point attends nothing.
-        Actor::of(&request).acts_for_charge_point(self.point.charge_point())?;
+        self.point.is_named_by(&Actor::of(&request))?;
         let link = self.links.fetch_add(1, Ordering::Relaxed);
         let (answers, stream) = mpsc::channel(attend::ANSWERS);
         tokio::spawn(attend::attend(self.point.clone(), link, request.into_inner(), answers));

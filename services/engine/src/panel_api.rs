@@ -18,7 +18,7 @@ pub(crate) struct PanelApi(pub(crate) Point);
 impl PanelApi {
     /// Every call is about this charge point, whatever it says.
     fn check<T>(&self, request: &Request<T>) -> Result<(), Failure> {
-        Actor::of(request).acts_for_charge_point(self.0.charge_point())
+        self.0.is_named_by(&Actor::of(request))
     }
 
     fn panel(&self, view: &View) -> Option<proto::Panel> {

@@ -6,13 +6,13 @@ use crate::{
     seal::Seal,
 };
 use domain::{
-    ChargePointId,
+    ChargePointId, Name,
     refusals::List,
     supply::{Act, Happened, Input, Obstacle, Refusal, View},
 };
 use mesh::{
     group_commit::{Order, Queue, Refused},
-    grpc::{Failure, RETRY_AFTER},
+    grpc::{Actor, Failure, RETRY_AFTER},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -20,6 +20,8 @@ use tokio::sync::{oneshot, watch};
 #[derive(Debug, Clone)]
 pub struct Point {
     charge_point: ChargePointId,
+    /// Whose identity this engine has, if not its own: then its monitor has that one, too.
+    gateway: Option<Name>,
     pub(crate) inputs: Queue<Engine, Outlet>,
     view: watch::Receiver<View>,
     pub(crate) central: Central,
@@ -28,17 +30,23 @@ pub struct Point {
 
 impl Point {
     pub(crate) fn new(
-        charge_point: ChargePointId,
+        (charge_point, gateway): (ChargePointId, Option<Name>),
         inputs: Queue<Engine, Outlet>,
         view: watch::Receiver<View>,
         central: Central,
         seal: Seal,
     ) -> Self {
-        Self { charge_point, inputs, view, central, seal }
+        Self { charge_point, gateway, inputs, view, central, seal }
     }
 
     pub fn charge_point(&self) -> &ChargePointId {
         &self.charge_point
+    }
+
+    /// May whoever acts name this charge point? Of those that stand there, whoever has the identity that this engine
+    /// runs under, or its monitor's.
+    pub(crate) fn is_named_by(&self, actor: &Actor) -> Result<(), Failure> {
+        actor.acts_for_charge_point(&self.charge_point, self.gateway.as_ref())
     }
 
     /// The engine after each change and each reading.

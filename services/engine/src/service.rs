@@ -72,7 +72,9 @@ impl Service {
     ) -> Result<Self, Error> {
         let what = format!("engine {}", options.charge_point);
         let own = grpc::Role::Engine(options.charge_point.clone());
-        let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        let stands_there = |role: &grpc::Role| *role == own || matches!(role, grpc::Role::Gateway(_));
+        let security = options.security.open(&own.to_string(), stands_there)?;
+        let gateway = security.gateway();
         options.kafka.protect(options.security.identity.as_deref())?;
         let form = options.telemetry.unwrap_or(match options.security.identity {
             Some(_) => TelemetryForm::Sealed,
@@ -94,7 +96,7 @@ impl Service {
         let central = Central(Peers::new(security).peer(&options.central, Expected::Central, CALL_TIMEOUT));
         let (inputs, inbox) = queue(QUEUE, A_STEP);
         let (view, shown) = watch::channel(owner.rules.view());
-        let point = Point::new(options.charge_point, inputs, shown, central, Seal::new(form));
+        let point = Point::new((options.charge_point, gateway), inputs, shown, central, Seal::new(form));
         Ok(Self {
             server: options.server,
             kafka: options.kafka,

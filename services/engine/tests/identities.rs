@@ -22,7 +22,7 @@ use mesh::{
 };
 use std::time::Duration;
 use tempfile::tempdir;
-use testing::{known, refusal};
+use testing::{Identities, known, refusal};
 use tonic::Code;
 
 /// A method that is served, or changed, without its check is found here: those of the table are all tried.
@@ -53,7 +53,7 @@ async fn an_engine_is_used_by_its_own_charge_point_central_and_people() {
                 "{method:?}: {passed:?}"
             );
             let refused = why(&known(others), method).await;
-            let of_a_charge_point = others.starts_with("charge-point/");
+            let of_a_charge_point = row(method).callers.include(&others.parse().unwrap());
             let expected = if of_a_charge_point { "NOT_YOURS" } else { "NOT_ALLOWED" };
             assert_eq!(refused, (Code::PermissionDenied, expected.to_owned()), "{method:?} {others}");
             assert!(!of_a_charge_point || row(method).subject == Subject::OwnChargePoint, "{method:?}");
@@ -63,6 +63,41 @@ async fn an_engine_is_used_by_its_own_charge_point_central_and_people() {
         assert_eq!(stranger, (Code::Unauthenticated, "IDENTITY_REQUIRED".to_owned()), "{method:?}");
     }
     assert!(tried >= 18, "{tried}");
+    stop.start();
+    running.await.unwrap().unwrap();
+}
+
+/// One identity for all that stands behind it: what has another, the charge point's own too, is refused.
+#[tokio::test]
+async fn an_engine_behind_a_gateway_is_used_by_that_gateway_and_nobody_else_who_stands_there() {
+    let (folder, stop, identities) = (tempdir().unwrap(), Shutdown::new(), Identities::new("madrid"));
+    let mut options = options(folder.path(), no_kafka());
+    options.security.identity = Some(identities.folder("gateway/site-7"));
+    let service = Service::bind(options).await.unwrap();
+    let stack = engine::server(&ServerOptions::default(), &service.point()).without_socket();
+    let running = tokio::spawn(service.run(stop.clone()));
+    let own = |method: &&Method| row(**method).subject == Subject::OwnChargePoint;
+    let methods: Vec<_> = Method::ALL.iter().filter(own).collect();
+    let methods = methods.into_iter().filter(|method| method.path().starts_with("/evmesh.engine."));
+    for &method in methods {
+        for (role, expected) in [
+            ("gateway/site-7", ""),
+            ("gateway/site-8", "NOT_YOURS"),
+            ("charge-point/MAD-01/monitor", "SERVED_BY_GATEWAY"),
+            ("charge-point/MAD-01/engine", "SERVED_BY_GATEWAY"),
+            ("charge-point/MAD-02/monitor", "NOT_YOURS"),
+        ] {
+            if row(method).callers.include(&role.parse().unwrap()) {
+                let refused = refusal(&stack, &known(role), method.path(), b"").await;
+                let refused = refused.filter(|status| status.code() == Code::PermissionDenied);
+                assert_eq!(
+                    refused.and_then(|status| reason(&status)).unwrap_or_default(),
+                    expected,
+                    "{method:?} {role}"
+                );
+            }
+        }
+    }
     stop.start();
     running.await.unwrap().unwrap();
 }

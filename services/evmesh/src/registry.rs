@@ -3,6 +3,7 @@
 mod audit;
 mod cards;
 mod desk;
+mod gateways;
 mod tokens;
 
 pub(crate) use desk::{Enrol, enrol};
@@ -70,6 +71,10 @@ enum Command {
     /// The cards by which drivers say who they are at charge points.
     #[command(subcommand)]
     Card(cards::Card),
+
+    /// The charge points that gateways serve: gateway/NAME acts for them, and nobody else.
+    #[command(subcommand)]
+    Gateway(gateways::Gateway),
 
     /// Takes back every certificate of somebody, and its tokens. It is for ever: enrolled again, it has another key.
     ///
@@ -200,6 +205,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Command::TokenKeys(data) => tokens::keys(data),
         Command::List(list) => desk::list(list).await,
         Command::Card(card) => cards::run(card).await,
+        Command::Gateway(gateway) => gateways::run(gateway).await,
         Command::Revoke(revoke) => desk::revoke(revoke).await,
         Command::Audit(audit) => audit::run(audit).await,
         Command::Renew(renew) => desk::renew(renew).await,

@@ -60,6 +60,7 @@ impl Remote {
         // On a charge point's own machine its identity is at hand, and says which engine it is.
         let expected = match security.own() {
             Some(Role::Engine(point)) => Expected::Engine(point),
+            Some(Role::Gateway(name)) => Expected::Gateway(name),
             _ => Expected::AnyEngine,
         };
         Self {

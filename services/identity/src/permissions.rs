@@ -4,7 +4,7 @@
 //! handler holds the subject of every message against [`acts_for_driver`] or [`acts_for_charge_point`].
 
 use crate::Role;
-use domain::{ChargePointId, DriverId};
+use domain::{ChargePointId, DriverId, Name};
 use evmesh_proto::Method;
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub enum Kind {
     Central,
     Engine,
     Monitor,
+    /// Of a charge point that it serves.
+    Gateway,
     Bridge,
     Driver,
     /// And whoever may do more: operators and admins.
@@ -29,6 +31,7 @@ impl Kind {
             Self::Central => matches!(role, Role::Central(_)),
             Self::Engine => matches!(role, Role::Engine(_)),
             Self::Monitor => matches!(role, Role::Monitor(_)),
+            Self::Gateway => matches!(role, Role::Gateway(_)),
             Self::Bridge => matches!(role, Role::Bridge(_)),
             Self::Driver => matches!(role, Role::Driver(_)),
             Self::Viewer => matches!(role, Role::Viewer(_) | Role::Operator(_) | Role::Admin(_)),
@@ -44,6 +47,7 @@ impl fmt::Display for Kind {
             Self::Central => "central",
             Self::Engine => "the charge point's engine",
             Self::Monitor => "the charge point's monitor",
+            Self::Gateway => "the charge point's gateway",
             Self::Bridge => "a bridge",
             Self::Driver => "the driver",
             Self::Viewer => "a viewer",
@@ -138,9 +142,9 @@ pub fn row_of(path: &str) -> Option<Row> {
     }
 }
 
-/// The row of a method. Gateways are in none: each serves many charge points, and nothing here knows yet which ones.
+/// The row of a method. A gateway may what an engine and a monitor may: it stands for both.
 pub fn row(method: Method) -> Row {
-    use Kind::{Admin, Bridge, Central, Driver, Engine, Monitor, Operator, Viewer};
+    use Kind::{Admin, Bridge, Central, Driver, Engine, Gateway, Monitor, Operator, Viewer};
     match method {
         // A bridge asks in the name of every driver of the system before, and does nothing else for them.
         Method::DriverRequestCharge => of_driver(&[Driver, Bridge]),
@@ -157,25 +161,25 @@ pub fn row(method: Method) -> Row {
         Method::DriverListChargePoints => any(Callers::Identified),
 
         Method::ChargePointRegisterChargePoint | Method::ChargePointReportHealth => {
-            of_charge_point(&[Monitor])
+            of_charge_point(&[Monitor, Gateway])
         }
-        Method::ChargePointRequestManualSupply => of_charge_point(&[Engine]),
+        Method::ChargePointRequestManualSupply => of_charge_point(&[Engine, Gateway]),
 
         Method::EngineAuthorizeSupply
         | Method::EngineRevokeAuthorization
         | Method::EngineStopSupply
         | Method::EngineGetEngineState
         | Method::EngineConfirmSettled => of_any(&[Central]),
-        Method::EngineAttend => of_charge_point(&[Monitor]),
+        Method::EngineAttend => of_charge_point(&[Monitor, Gateway]),
 
-        // Whoever stands at the charge point: the machine there has the engine's certificate.
-        Method::EnginePanelGetPanel => of_charge_point(&[Engine, Viewer]),
+        // Whoever stands at the charge point: the machine there has the engine's certificate, or its gateway's.
+        Method::EnginePanelGetPanel => of_charge_point(&[Engine, Gateway, Viewer]),
         // From afar it is an operator who tries a charge point out.
         Method::EnginePanelPlugIn
         | Method::EnginePanelUnplug
         | Method::EnginePanelStartManualSupply
         | Method::EnginePanelInjectFault
-        | Method::EnginePanelClearFault => of_charge_point(&[Engine, Operator]),
+        | Method::EnginePanelClearFault => of_charge_point(&[Engine, Gateway, Operator]),
 
         Method::OperatorGetNetworkStatus
         | Method::OperatorWatchNetwork
@@ -209,7 +213,11 @@ pub fn row(method: Method) -> Row {
         | Method::RegistryListCards
         | Method::RegistryBlockCard
         | Method::RegistryUnblockCard => of_any(&[Admin]),
-        // It refuses them to everybody who calls it, and looks cards up.
+        // Says whose word counts for a charge point.
+        Method::RegistryAddGatewayChargePoints
+        | Method::RegistryRemoveGatewayChargePoints
+        | Method::RegistryListGatewayChargePoints => of_any(&[Admin]),
+        // It refuses them to everybody who calls it, looks cards up, and knows each gateway's charge points.
         Method::RegistryWatchIdentities => of_any(&[Central]),
     }
 }
@@ -223,13 +231,14 @@ pub fn acts_for_driver(role: &Role, driver: &DriverId) -> bool {
     }
 }
 
-/// May this one name this charge point? What stands at one names that one; people and central, any.
-pub fn acts_for_charge_point(role: &Role, charge_point: &ChargePointId) -> bool {
+/// May this one name this charge point, which is served by this gateway, if by one? What stands at one names that one,
+/// unless a gateway serves it: then that gateway alone does. People and central name any.
+pub fn acts_for_charge_point(role: &Role, charge_point: &ChargePointId, gateway: Option<&Name>) -> bool {
     match role {
-        Role::Engine(own) | Role::Monitor(own) => own == charge_point,
+        Role::Engine(own) | Role::Monitor(own) => own == charge_point && gateway.is_none(),
+        Role::Gateway(own) => gateway == Some(own),
         Role::Central(_) | Role::Viewer(_) | Role::Operator(_) | Role::Admin(_) => true,
-        // A gateway serves many, and until the registry says which ones it stands at none.
-        Role::Gateway(_) | Role::Registry | Role::Bridge(_) | Role::Driver(_) => false,
+        Role::Registry | Role::Bridge(_) | Role::Driver(_) => false,
     }
 }
 
@@ -261,7 +270,7 @@ mod tests {
             for kind in kinds {
                 let own = match kind {
                     Kind::Driver => Subject::OwnDriver,
-                    Kind::Engine | Kind::Monitor => Subject::OwnChargePoint,
+                    Kind::Engine | Kind::Monitor | Kind::Gateway => Subject::OwnChargePoint,
                     _ => row.subject,
                 };
                 assert_eq!(row.subject, own, "{method:?}: {kind}");
@@ -272,13 +281,17 @@ mod tests {
     #[test]
     fn whoever_may_call_may_name_something() {
         let own = ["central/main", "charge-point/MAD-01/engine", "charge-point/MAD-01/monitor", "bridge/old"];
+        let own = own.into_iter().chain(["gateway/site-7"]);
         let people = ["viewer/ana", "operator/ana", "admin/ana", "driver/101"];
         for &method in Method::ALL {
-            for path in own.into_iter().chain(people).filter(|path| may(path, method)) {
+            for path in own.clone().chain(people).filter(|path| may(path, method)) {
                 let names = match row(method).subject {
                     Subject::Any => true,
                     Subject::OwnDriver => acts_for_driver(&role(path), &"101".parse().unwrap()),
-                    Subject::OwnChargePoint => acts_for_charge_point(&role(path), &"MAD-01".parse().unwrap()),
+                    Subject::OwnChargePoint => {
+                        let gateway = path.strip_prefix("gateway/").map(|name| name.parse().unwrap());
+                        acts_for_charge_point(&role(path), &"MAD-01".parse().unwrap(), gateway.as_ref())
+                    }
                 };
                 assert!(names, "{path} may call {method:?}, and name nothing in it");
             }
@@ -302,8 +315,25 @@ mod tests {
             ("viewer/ana", [true, true]),
         ] {
             let role = role(path);
-            let found = [acts_for_driver(&role, &driver), acts_for_charge_point(&role, &point)];
+            let found = [acts_for_driver(&role, &driver), acts_for_charge_point(&role, &point, None)];
             assert_eq!(found, names, "{path}");
+        }
+    }
+
+    #[test]
+    fn for_a_charge_point_that_a_gateway_serves_that_one_acts_alone_of_what_stands_there() {
+        let (point, gateway) = ("MAD-01".parse().unwrap(), "site-7".parse().unwrap());
+        for (path, may) in [
+            ("gateway/site-7", true),
+            ("gateway/site-8", false),
+            ("charge-point/MAD-01/engine", false),
+            ("charge-point/MAD-01/monitor", false),
+            ("charge-point/MAD-02/monitor", false),
+            ("central/main", true),
+            ("operator/ana", true),
+            ("bridge/old", false),
+        ] {
+            assert_eq!(acts_for_charge_point(&role(path), &point, Some(&gateway)), may, "{path}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     credentials::{Credentials, Loaded, provider},
     enrolment_token::sha256,
 };
-use domain::{ChargePointId, enrolment::RENEWABLE_FOR};
+use domain::{ChargePointId, Name, enrolment::RENEWABLE_FOR};
 use rustls::{
     ALL_VERSIONS, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
@@ -41,7 +41,9 @@ pub enum Expected {
     Registry,
     /// The engine of this charge point.
     Engine(ChargePointId),
-    /// The engine of any: of who asks at an address which one it is.
+    /// What stands behind this gateway: engines of charge points that it serves.
+    Gateway(Name),
+    /// The engine of any, behind a gateway too: of who asks at an address which one it is.
     AnyEngine,
     /// Anybody of the network: of who asks whether somebody is there.
     Anyone,
@@ -52,9 +54,10 @@ impl Expected {
         match (self, role) {
             (Self::Central, Role::Central(_))
             | (Self::Registry, Role::Registry)
-            | (Self::AnyEngine, Role::Engine(_))
+            | (Self::AnyEngine, Role::Engine(_) | Role::Gateway(_))
             | (Self::Anyone, _) => true,
             (Self::Engine(expected), Role::Engine(point)) => expected == point,
+            (Self::Gateway(expected), Role::Gateway(name)) => expected == name,
             _ => false,
         }
     }
@@ -66,6 +69,7 @@ impl fmt::Display for Expected {
             Self::Central => f.write_str("a central"),
             Self::Registry => f.write_str("the registry"),
             Self::Engine(point) => write!(f, "the engine of {point}"),
+            Self::Gateway(name) => write!(f, "gateway/{name}"),
             Self::AnyEngine => f.write_str("an engine"),
             Self::Anyone => f.write_str("anybody"),
         }

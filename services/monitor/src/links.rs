@@ -53,11 +53,10 @@ impl Links {
     /// None is open yet. What comes in goes to `inputs`.
     pub(crate) fn new(
         options: Options,
-        peers: &Peers,
+        (peers, engine): (&Peers, Expected),
         monitor: MonitorId,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
-        let engine = Expected::Engine(options.charge_point.clone());
         Self {
             engine: peers.peer(&options.engine, engine, CALL_TIMEOUT),
             engine_task: JoinSet::new(),

@@ -8,7 +8,7 @@ use domain::{
 use mesh::{
     Shutdown,
     clock::sleep_until,
-    grpc::{GrpcServer, Listener, Peers, Role},
+    grpc::{Expected, GrpcServer, Listener, Peers, Role},
 };
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, watch};
@@ -24,19 +24,24 @@ pub struct Service {
     watchdog: Watchdog,
     view: watch::Sender<View>,
     peers: Peers,
+    engine: Expected,
 }
 
 impl Service {
     /// Binds the monitor's own address. Neither engine nor central is needed.
     pub async fn bind(options: Options) -> Result<Self, Error> {
         let own = Role::Monitor(options.charge_point.clone());
-        let security = options.security.open(&own.to_string(), |role| *role == own)?;
+        let stands_there = |role: &Role| *role == own || matches!(role, Role::Gateway(_));
+        let security = options.security.open(&own.to_string(), stands_there)?;
+        // Its engine has its own name, or the same gateway's.
+        let engine = security.gateway();
+        let engine = engine.map_or_else(|| Expected::Engine(options.charge_point.clone()), Expected::Gateway);
         let listener = Listener::bind(options.listen.clone(), "the monitor", &security).await?;
         let watchdog = Watchdog::new(options.settings());
         let (listen, status) = (listener.local_addr(), watchdog.status());
         let view = View { options: options.clone(), listen, status };
         let peers = Peers::new(security);
-        Ok(Self { options, listener, peers, watchdog, view: watch::Sender::new(view) })
+        Ok(Self { options, listener, peers, engine, watchdog, view: watch::Sender::new(view) })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -51,7 +56,7 @@ impl Service {
     /// Watches until the order to stop; then both streams end, and central counts the charge point as disconnected.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let server = GrpcServer::new(&self.options.server).serve(self.listener, shutdown.clone());
-        let watching = watch(self.options, self.peers, self.watchdog, self.view, shutdown);
+        let watching = watch(self.options, (self.peers, self.engine), self.watchdog, self.view, shutdown);
         let (served, ()) = tokio::join!(server, watching);
         Ok(served?)
     }
@@ -59,13 +64,13 @@ impl Service {
 
 async fn watch(
     options: Options,
-    peers: Peers,
+    (peers, engine): (Peers, Expected),
     mut watchdog: Watchdog,
     view: watch::Sender<View>,
     shutdown: Shutdown,
 ) {
     let (sender, mut inputs) = mpsc::channel(INPUTS);
-    let mut links = Links::new(options, &peers, monitor_id(), sender);
+    let mut links = Links::new(options, (&peers, engine), monitor_id(), sender);
     let mut input = Input::Started;
     loop {
         for effect in watchdog.apply(mesh::now().mono, input) {

@@ -4,17 +4,19 @@ use crate::{
     audit::{Asked, deed},
     cards::{self, Named, New},
     credentials::Credentials,
+    gateways::{self, Gateways, Said},
     owner::{Office, Registry},
     view::shown,
-    watching::{Watching, WatchingCards},
+    watching::{Watching, WatchingCards, WatchingGateways},
 };
 use domain::enrolment::{TOKEN_LIFETIME, TokenHash};
 use evmesh_proto::registry::{self as proto, registry_service_server::RegistryService};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use identity::{AskersKey, EnrolmentToken, Role, Secret, check_hosts, sha256};
 use mesh::{
     convert::{InvalidField, page_size, parse, timestamp},
     grpc::{Actor, Address, Failure},
+    store::Batch,
 };
 use prost::Message as _;
 use std::pin::Pin;
@@ -216,6 +218,41 @@ impl RegistryService for RegistryApi {
         Ok(Response::new(proto::UnblockCardResponse { card: Some(card) }))
     }
 
+    async fn add_gateway_charge_points(
+        &self,
+        request: Request<proto::AddGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::AddGatewayChargePointsResponse>, Status> {
+        let proto::AddGatewayChargePointsRequest { gateway, charge_point_ids } = request.get_ref();
+        let said = Said::read(gateway, charge_point_ids)?;
+        let changed_count = self.gateway(&request, "AddGatewayChargePoints", said, Gateways::add).await?;
+        Ok(Response::new(proto::AddGatewayChargePointsResponse { changed_count }))
+    }
+
+    async fn remove_gateway_charge_points(
+        &self,
+        request: Request<proto::RemoveGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::RemoveGatewayChargePointsResponse>, Status> {
+        let proto::RemoveGatewayChargePointsRequest { gateway, charge_point_ids } = request.get_ref();
+        let said = Said::read(gateway, charge_point_ids)?;
+        let changed_count =
+            self.gateway(&request, "RemoveGatewayChargePoints", said, Gateways::remove).await?;
+        Ok(Response::new(proto::RemoveGatewayChargePointsResponse { changed_count }))
+    }
+
+    async fn list_gateway_charge_points(
+        &self,
+        request: Request<proto::ListGatewayChargePointsRequest>,
+    ) -> Result<Response<proto::ListGatewayChargePointsResponse>, Status> {
+        let actor = Actor::of(&request);
+        let proto::ListGatewayChargePointsRequest { page_size: size, page_token } = request.into_inner();
+        let size = page_size(size)?;
+        let page = self.office.decide(move |rules, _, _| {
+            rules.stands(&actor)?;
+            Ok(gateways::page(rules.gateways.all(), size, &page_token))
+        });
+        Ok(Response::new(page.await?))
+    }
+
     async fn watch_identities(
         &self,
         request: Request<proto::WatchIdentitiesRequest>,
@@ -235,7 +272,17 @@ impl RegistryService for RegistryApi {
             let message = watching.next().await?;
             Ok::<_, Status>(Some((message, watching)))
         });
-        Ok(Response::new(Box::pin(stream::select(messages, cards))))
+        let mut watching = WatchingGateways::begin(self.office.clone()).await?;
+        let mut first = Vec::new();
+        while let Some(message) = watching.first().await? {
+            first.push(Ok(message));
+        }
+        let gateways = stream::try_unfold(watching, |mut watching| async {
+            let message = watching.next().await?;
+            Ok::<_, Status>(Some((message, watching)))
+        });
+        let rest = stream::select(stream::select(messages, cards), gateways);
+        Ok(Response::new(Box::pin(stream::iter(first).chain(rest))))
     }
 
     async fn list_audit_entries(
@@ -247,6 +294,29 @@ impl RegistryService for RegistryApi {
         let stands = move |rules: &mut Registry, _, _: &mut _| rules.stands(&actor);
         let page = self.office.decide_and_read(stands, move |(), store| Ok(asked.page(store)));
         Ok(Response::new(page.await?.map_err(Failure::internal)?))
+    }
+}
+
+impl RegistryApi {
+    /// What an admin says of what a gateway serves.
+    async fn gateway<T>(
+        &self,
+        request: &Request<T>,
+        method: &'static str,
+        said: Said,
+        change: fn(&mut Gateways, &mut Batch, Said) -> Result<i32, Failure>,
+    ) -> Result<i32, Failure> {
+        let (actor, by) = (Actor::of(request), by(request));
+        let (role, parameters) = (Role::Gateway(said.gateway.clone()), said.parameters());
+        let deed = deed(request, method, role.to_string(), parameters.clone());
+        let changed = self.office.does(deed, move |rules, _, batch| {
+            rules.stands(&actor)?;
+            let changed = change(&mut rules.gateways, batch, said)?;
+            Ok((changed, (changed > 0).then(|| format!("changed={changed}"))))
+        });
+        let changed = changed.await?;
+        tracing::warn!(%role, %parameters, changed, by, "{method}");
+        Ok(changed)
     }
 }
 

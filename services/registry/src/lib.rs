@@ -13,6 +13,7 @@ mod cards;
 mod credentials;
 mod data;
 mod error;
+mod gateways;
 mod options;
 mod owner;
 mod rotation;

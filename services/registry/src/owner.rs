@@ -36,6 +36,7 @@ pub struct Registry {
     /// Those of the network's: more than one while it is followed by another.
     network: String,
     pub(crate) cards: Cards,
+    pub(crate) gateways: crate::gateways::Gateways,
     /// Who has changed, of those whom others refuse: once it is on disk.
     pub(crate) changes: broadcast::Sender<RolePath>,
     /// The same, while it is not.
@@ -120,6 +121,7 @@ impl Registry {
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
+        let gateways = crate::gateways::Gateways::open(&store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
         let (unwritten, untold) = (Vec::new(), Untold::default());
@@ -131,6 +133,7 @@ impl Registry {
             core,
             network,
             cards,
+            gateways,
             changes,
             unwritten,
             marks,
@@ -170,8 +173,7 @@ impl Registry {
         (hash, role, hosts): (TokenHash, RolePath, Vec<String>),
     ) -> Result<(), Failure> {
         let changes = self.enrolments.create_token(now.wall, self.limits, hash, role, hosts);
-        write(batch, &changes.map_err(denied)?);
-        Ok(())
+        changes.map(|changes| write(batch, &changes)).map_err(denied)
     }
 
     /// With a token somebody is enrolled, without one renewed; `anew`, whatever it has is not given again.
@@ -232,11 +234,12 @@ impl Registry {
     fn let_out(&mut self) -> impl FnOnce() + Send + use<> {
         let (changed, changes) = (std::mem::take(&mut self.unwritten), self.changes.clone());
         let write_marks = self.marks.write(&self.data);
-        let tell_cards = self.cards.tell();
+        let (tell_cards, tell_gateways) = (self.cards.tell(), self.gateways.tell());
         move || {
             for role in changed {
                 let _ = changes.send(role); // nobody may follow
             }
+            tell_gateways();
             tell_cards();
             write_marks();
         }

@@ -9,10 +9,13 @@
 //! | `audit/` + number, big-endian | `StoredAuditEntry` |
 //! | `card-key` | 32 random bytes: the key of the cards' digests |
 //! | `card/` + id | `StoredRegisteredCard` |
+//! | `served/` + charge point | `StoredRegisteredServed` |
 
 mod cards;
+mod gateways;
 
 pub(crate) use cards::{card_key, load_cards, write_card};
+pub(crate) use gateways::{load_gateways, write_served};
 
 use crate::{
     error::Error,

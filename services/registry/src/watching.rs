@@ -4,8 +4,10 @@
 //! nobody: behind [`CHANGES`](crate::owner::CHANGES) changes it has to begin anew.
 
 mod cards;
+mod gateways;
 
 pub(crate) use cards::WatchingCards;
+pub(crate) use gateways::WatchingGateways;
 
 use crate::{owner::Office, view::shown};
 use domain::enrolment::{Enrolments, RolePath};
@@ -77,6 +79,26 @@ impl Watching {
         }
         Ok(changed)
     }
+}
+
+/// What has changed, of one change at least.
+async fn news<T: Clone, K: Ord, I: IntoIterator<Item = K>>(
+    changes: &mut Receiver<T>,
+    of: impl Fn(T) -> I,
+) -> Result<BTreeSet<K>, Failure> {
+    let first = changes.recv().await.map_err(|error| match error {
+        RecvError::Lagged(_) => lagged(),
+        RecvError::Closed => crate::owner::stopping(),
+    });
+    let mut changed: BTreeSet<K> = of(first?).into_iter().collect();
+    while changed.len() < A_MESSAGE {
+        match changes.try_recv() {
+            Ok(more) => changed.extend(of(more)),
+            Err(TryRecvError::Lagged(_)) => return Err(lagged()),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+    Ok(changed)
 }
 
 fn lagged() -> Failure {

@@ -51,7 +51,7 @@ impl ChargePointService for ChargePoints {
         request: Request<proto::RegisterChargePointRequest>,
     ) -> Result<Response<proto::RegisterChargePointResponse>, Status> {
         let (arrived, message) = Arrived::take(request);
-        let charge_point = arrived.charge_point(&message.charge_point_id)?;
+        let charge_point = arrived.charge_point(&message.charge_point_id, self.handle.served())?;
         let address: Address = parse("engine_address", &message.engine_address)?;
         let registration = Registration {
             charge_point,
@@ -89,7 +89,7 @@ impl ChargePointService for ChargePoints {
         request: Request<proto::RequestManualSupplyRequest>,
     ) -> Result<Response<proto::RequestManualSupplyResponse>, Status> {
         let (arrived, mut message) = Arrived::take(request);
-        let charge_point = arrived.charge_point(&message.charge_point_id)?;
+        let charge_point = arrived.charge_point(&message.charge_point_id, self.handle.served())?;
         let instance = parse("instance_id", &message.instance_id)?;
         let request_id = std::mem::take(&mut message.request_id);
         let shown = self.shown(&mut message)?;

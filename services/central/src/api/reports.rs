@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -76,6 +76,8 @@ pub(super) struct Reports {
     answers: mpsc::Sender<Result<proto::ReportHealthResponse, Status>>,
     /// The charge point and the epoch of its first report.
     holds: Option<Holds>,
+    /// Where that charge point is said, once.
+    names: Option<oneshot::Sender<ChargePointId>>,
 }
 
 impl Reports {
@@ -88,17 +90,30 @@ impl Reports {
         (reports, share): (Streaming<proto::ReportHealthRequest>, StreamShare),
     ) -> ReceiverStream<Result<proto::ReportHealthResponse, Status>> {
         let (answers, stream) = mpsc::channel(ANSWERS);
-        let following = Self { handle, reporting, interval, arrived, share, answers, holds: None };
-        tokio::spawn(following.run(reports));
+        let (names, named) = oneshot::channel();
+        let (holds, names) = (None, Some(names));
+        let following = Self { handle, reporting, interval, arrived, share, answers, holds, names };
+        tokio::spawn(following.run(reports, named));
         ReceiverStream::new(stream)
     }
 
-    async fn run(mut self, mut reports: Streaming<proto::ReportHealthRequest>) {
-        let (answers, handle) = (self.answers.clone(), self.handle.clone());
+    async fn run(
+        mut self,
+        mut reports: Streaming<proto::ReportHealthRequest>,
+        named: oneshot::Receiver<ChargePointId>,
+    ) {
+        let (answers, handle, arrived) = (self.answers.clone(), self.handle.clone(), self.arrived.clone());
+        let is_anothers = async {
+            match named.await {
+                Ok(charge_point) => arrived.is_anothers(&charge_point, handle.served()).await,
+                Err(_) => std::future::pending().await, // it has not reported yet
+            }
+        };
         let end = tokio::select! {
             end = self.take(&mut reports) => end,
             () = answers.closed() => Ok(()), // the monitor is gone, or the server stops
             () = handle.stopped() => Err(crate::writer::stopping().into()),
+            failure = is_anothers => Err(failure.into()),
         };
         if let Err(status) = end {
             let _ = answers.try_send(Err(status)); // a monitor that does not read is told nothing
@@ -149,7 +164,7 @@ impl Reports {
         &mut self,
         report: proto::ReportHealthRequest,
     ) -> Result<proto::ReportHealthResponse, Status> {
-        let charge_point = self.arrived.charge_point(&report.charge_point_id)?;
+        let charge_point = self.arrived.charge_point(&report.charge_point_id, self.handle.served())?;
         let health = match report.health() {
             proto::EngineHealth::Unspecified => {
                 return Err(Failure::invalid("health", "must be OK, FAULTED or UNREACHABLE").into());
@@ -162,7 +177,12 @@ impl Reports {
         let reason = convert::reason("reason", &report.reason)?;
         let holds = match &self.holds {
             Some(holds) => holds,
-            None => self.holds.insert(self.reporting.hold(charge_point.clone(), epoch)?),
+            None => {
+                if let Some(names) = self.names.take() {
+                    let _ = names.send(charge_point.clone()); // its other end goes with this stream
+                }
+                self.holds.insert(self.reporting.hold(charge_point.clone(), epoch)?)
+            }
         };
         if holds.what.0 != charge_point {
             let problem = format!("must be {} in every report of this stream", holds.what.0);

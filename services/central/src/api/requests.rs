@@ -1,7 +1,8 @@
 //! What requests have in common: their `request_id`, their digest, their deadline, new ids.
 
+use crate::writer::Served;
 use domain::network::{self, Asked, Method, RequestKey, Token};
-use domain::{ChargePointId, Context, DriverId, Mono, RequestId, SessionId};
+use domain::{ChargePointId, Context, DriverId, Mono, Name, RequestId, SessionId};
 use mesh::{
     grpc::{Actor, Caller, Deadline, Failure, parse},
     trace,
@@ -55,10 +56,19 @@ impl Arrived {
     }
 
     /// The charge point that a message names, if whoever acts may.
-    pub(super) fn charge_point(&self, text: &str) -> Result<ChargePointId, Failure> {
+    pub(super) fn charge_point(&self, text: &str, served: &Served) -> Result<ChargePointId, Failure> {
         let charge_point = parse("charge_point_id", text)?;
-        self.actor.acts_for_charge_point(&charge_point)?;
+        self.actor.acts_for_charge_point(&charge_point, served.of(&charge_point).as_ref())?;
         Ok(charge_point)
+    }
+
+    /// Waits until whoever acts may not name this charge point any more: for ever, mostly.
+    pub(super) async fn is_anothers(&self, charge_point: &ChargePointId, served: &Served) -> Failure {
+        let ends = |gateway: Option<&Name>| self.actor.acts_for_charge_point(charge_point, gateway).err();
+        match served.once(charge_point, ends).await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
     }
 
     /// Who settles something, for whoever reads it later. Without an identity an address is all that is known.

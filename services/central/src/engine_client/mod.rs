@@ -57,6 +57,8 @@ pub(crate) struct Calls {
 #[derive(Debug)]
 struct Way {
     address: String,
+    /// As whom it is called.
+    expected: Expected,
     peer: Peer,
     /// When its newest call was made.
     called: Mono,
@@ -101,7 +103,8 @@ impl Calls {
     pub(crate) fn start(&mut self, call: EngineCall, told: Told) {
         let mut request = Request::of(&self.keys, &call);
         let way = if call.provisional {
-            self.connect(&call.charge_point, &call.address).map(|peer| (peer, Refused::default()))
+            self.connect(self.expected(&call.charge_point), &call.address)
+                .map(|peer| (peer, Refused::default()))
         } else {
             self.peer(&call.charge_point, &call.address)
         };
@@ -143,25 +146,33 @@ impl Calls {
             self.looked = now;
             self.peers.retain(|_, way| now.since(way.called) < IDLE);
         }
+        let expected = self.expected(id);
         if let Some(way) = self.peers.get_mut(id)
             && way.address == address
+            && way.expected == expected
         {
             way.called = now;
             return Ok((way.peer.clone(), way.refused.clone()));
         }
-        let (peer, refused) = (self.connect(id, address)?, Refused::default());
-        let way =
-            Way { address: address.to_owned(), peer: peer.clone(), called: now, refused: refused.clone() };
+        let (peer, refused) = (self.connect(expected.clone(), address)?, Refused::default());
+        let (address, called) = (address.to_owned(), now);
+        let way = Way { address, expected, peer: peer.clone(), called, refused: refused.clone() };
         self.peers.insert(id.clone(), way);
         Ok((peer, refused))
     }
 
+    /// Whose engine is called: the charge point's own, or its gateway's.
+    fn expected(&self, id: &ChargePointId) -> Expected {
+        let gateway = self.handle.served().of(id);
+        gateway.map_or_else(|| Expected::Engine(id.clone()), Expected::Gateway)
+    }
+
     /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.
-    fn connect(&self, charge_point: &ChargePointId, address: &str) -> Result<Peer, CallFailed> {
+    fn connect(&self, expected: Expected, address: &str) -> Result<Peer, CallFailed> {
         let parsed: Address = address
             .parse()
             .map_err(|problem| CallFailed(format!("the engine's address '{address}' {problem}")))?;
-        Ok(self.ways.peer(&parsed, Expected::Engine(charge_point.clone()), self.timeout))
+        Ok(self.ways.peer(&parsed, expected, self.timeout))
     }
 }
 
@@ -248,6 +259,26 @@ mod tests {
         assert_eq!([sent(&call, 2, true), sent(&call, 2, true)], [2, 0], "registered anew");
         call.instance = "store-2".parse().unwrap();
         assert_eq!(sent(&call, 2, true), 2);
+    }
+
+    #[tokio::test]
+    async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_the_next_call_on() {
+        let (handle, _inboxes) = crate::writer::queues();
+        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
+        let (ways, runtime) = (Peers::default(), runtime::Handle::current());
+        let mut calls = Calls::new(handle.clone(), keys, Duration::from_secs(1), ways, runtime);
+        let id: ChargePointId = "MAD-01".parse().unwrap();
+        let mut called = |gateway: Option<&str>| {
+            let told = vec![(id.clone(), gateway.map(|name| name.parse().unwrap()))];
+            handle.served().hear(domain::gateways::News { told, ..Default::default() });
+            calls.peer(&id, "127.0.0.1:1").unwrap();
+            (calls.peers[&id].expected.clone(), calls.peers.len())
+        };
+        let gateway = |name: &str| Expected::Gateway(name.parse().unwrap());
+        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
+        assert_eq!(called(Some("site-7")), (gateway("site-7"), 1));
+        assert_eq!(called(Some("site-8")), (gateway("site-8"), 1));
+        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
     }
 
     #[tokio::test(start_paused = true)]

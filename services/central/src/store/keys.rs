@@ -18,6 +18,7 @@
 //! | `q` | card | `StoredCard` |
 //! | `x` | card | `StoredCardBlock` |
 //! | `u` | – | 32 bytes: the registry's key, by which cards are looked up |
+//! | `g` | charge point | `StoredServed`: the gateway that serves it |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
 //! | `h` | number, 8 bytes big-endian | `StoredAuditEntry` |
@@ -49,6 +50,7 @@ pub const REVOKED: &[u8] = b"i";
 pub const CARDS: &[u8] = b"q";
 pub const CARD_BLOCKS: &[u8] = b"x";
 pub const CARD_KEY: &[u8] = b"u";
+pub const SERVED: &[u8] = b"g";
 pub const OFFSETS: &[u8] = b"k";
 pub(crate) const SEALING_SECRET: &[u8] = b"t";
 pub(crate) const AUDIT: &[u8] = b"h";
@@ -57,7 +59,7 @@ pub(crate) const MARKS: &[u8] = b"j";
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.
 pub(crate) const LOGGED: [&[u8]; 6] = [SIGNING_KEYS, CHARGE_POINTS, REVOKED, CARD_BLOCKS, ANSWERS, SESSIONS];
 /// Every prefix of a row but [`META`].
-pub(crate) const ALL: [&[u8]; 17] = [
+pub(crate) const ALL: [&[u8]; 18] = [
     SIGNING_KEYS,
     CHARGE_POINTS,
     SESSIONS,
@@ -72,6 +74,7 @@ pub(crate) const ALL: [&[u8]; 17] = [
     CARDS,
     CARD_BLOCKS,
     CARD_KEY,
+    SERVED,
     OFFSETS,
     AUDIT,
     MARKS,
@@ -163,6 +166,10 @@ pub(crate) fn card(id: &CardId) -> Vec<u8> {
 
 pub(crate) fn card_block(id: &CardId) -> Vec<u8> {
     join(&[CARD_BLOCKS, id.as_str().as_bytes()])
+}
+
+pub(crate) fn served(id: &ChargePointId) -> Vec<u8> {
+    join(&[SERVED, id.as_str().as_bytes()])
 }
 
 pub(crate) fn offset(partition: i32) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 mod cards;
 pub mod codec;
+mod gateways;
 mod history;
 pub mod keys;
 mod meta;
@@ -13,6 +14,7 @@ mod signing_keys;
 mod state;
 
 pub(crate) use cards::{card_key, put_card_key, put_cards};
+pub(crate) use gateways::{gateways, put_served};
 pub(crate) use history::StoreArchive;
 pub(crate) use history::stored_session;
 pub use history::{Filter, Part, Snapshot};

@@ -1,6 +1,6 @@
 //! The way to the writer. It hides the queues.
 
-use super::{Input, ToRefuse, Writer, card_keys::CardKeys, outlet::Outlet, waiting::Awaited};
+use super::{Input, Served, ToRefuse, Writer, card_keys::CardKeys, outlet::Outlet, waiting::Awaited};
 use crate::{
     Error,
     changelog::{Copied, Found, Standing},
@@ -8,10 +8,11 @@ use crate::{
     store::{Snapshot, codec::KnownKey},
 };
 use domain::network::{Command, Denial, Reason, Session, Token};
-use domain::revocations::News;
+use domain::revocations::{News, Serial};
 use domain::{
     Deed, SessionId,
     cards::{self, CardHash, CardNumber},
+    gateways,
 };
 use evmesh_proto::topics::AuditAnchor;
 use identity::CardKey;
@@ -44,6 +45,7 @@ pub struct Handle {
     pub(super) tokens: Arc<AtomicU64>,
     pub(super) untold: Untold,
     pub(super) card_key: CardKeys,
+    pub(super) served: Served,
     pub(super) stop: Shutdown,
 }
 
@@ -159,6 +161,18 @@ impl Handle {
     /// Gives what the registry says of cards, with their key first. `None`: the writer has ended.
     pub(crate) async fn cards_told(&self, key: Option<CardKey>, news: cards::held::News) -> Option<()> {
         self.orders.ask(Some(Input::Cards(key, news)), |_, _| Ok(())).await
+    }
+
+    /// Gives what the registry says of gateways; it is on disk. The certificates that are refused from now on are those
+    /// of who was spared for the sake of what it served before. `None`: the writer has ended.
+    pub async fn gateways_told(&self, news: gateways::News) -> Option<Vec<Serial>> {
+        let refused = |writer: &mut Writer, _: &dyn Store| Ok(writer.take_to_refuse().refused);
+        self.orders.ask(Some(Input::Gateways(news)), refused).await
+    }
+
+    /// What gateways serve.
+    pub(crate) fn served(&self) -> &Served {
+        &self.served
     }
 
     /// What a card is looked up by; `None`: the registry has not told all its cards yet.

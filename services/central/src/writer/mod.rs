@@ -8,8 +8,11 @@ mod handle;
 mod opening;
 mod outlet;
 mod revocations;
+mod served;
 mod thread;
 mod told_cards;
+mod told_gateways;
+mod trusted;
 mod waiting;
 mod watch;
 
@@ -20,6 +23,7 @@ pub use handle::Handle;
 pub(crate) use handle::stopping;
 pub use outlet::Outlets;
 pub(crate) use revocations::ToRefuse;
+pub(crate) use served::Served;
 pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
@@ -29,13 +33,13 @@ use crate::{
     signing::Keys,
     store::{
         Rows, Snapshot, StoreArchive, codec, codec::KnownKey, keys, past, put_cards, put_offset, put_past,
-        put_session, put_signing_key,
+        put_session,
     },
     told::People,
 };
 use domain::network::{Broker, Changes, Command, Effect, Event, Level, Network, Source};
 use domain::revocations::{News, Revocations};
-use domain::{Came, ChargePointId, Deed, Mono, Now, Wall, cards};
+use domain::{ChargePointId, Deed, Mono, Now, Wall, cards, gateways};
 use evmesh_proto::store::StoredMeta;
 use identity::CardKey;
 use mesh::{
@@ -74,6 +78,8 @@ pub enum Input {
     Registry(News),
     /// The registry says which cards there are; with their key first.
     Cards(Option<CardKey>, cards::held::News),
+    /// The registry says what gateways serve.
+    Gateways(gateways::News),
 }
 
 #[derive(Debug)]
@@ -92,6 +98,7 @@ pub struct Writer {
     people: Arc<People>,
     to_refuse: ToRefuse,
     card_key: CardKeys,
+    served: Served,
     audit: Chain,
     /// Are drivers told on Kafka, and dead letters sent there?
     tells_kafka: bool,
@@ -115,7 +122,7 @@ impl Rules for Writer {
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         match input {
-            Input::Command(command) => self.command(now, store, command, None, step)?,
+            Input::Command(command) => self.commanded(now, store, command, step)?,
             Input::Message(incoming) => self.message(now, store, incoming, step)?,
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
@@ -128,6 +135,7 @@ impl Rules for Writer {
             }
             Input::Registry(news) => self.registry_told(now, store, news, step)?,
             Input::Cards(key, news) => self.cards_told(now, store, (key, news), step)?,
+            Input::Gateways(news) => self.gateways_told(now, store, news, step)?,
         }
         Ok(())
     }
@@ -298,32 +306,6 @@ impl Writer {
         let (level, name, text) = (Level::Warn, "kafka_clusters_changed", text.to_owned());
         step.effects.push(Effect::Happened(Event { level, name, text }));
         self.command(now, store, Command::Broker(Broker::Gap), None, step)
-    }
-
-    /// The keys are rows from now on, and those who claim what they may have signed are asked again.
-    fn trust(
-        &mut self,
-        now: Now,
-        store: &dyn Store,
-        trusted: &[KnownKey],
-        deed: Deed,
-        step: &mut Step<Effect>,
-    ) -> Result<(), Error> {
-        let mut new = 0;
-        for known in trusted {
-            if self.keys.knows(&known.key) {
-                continue; // as it is known: its network too
-            }
-            let key = put_signing_key(known, &mut step.batch);
-            if let Some(marks) = &mut self.marks {
-                marks.mark(&key, now.wall);
-            }
-            self.keys.trust(known);
-            new += 1;
-        }
-        let came = Came::Done(format!("new_key_count={new}"));
-        self.audit.write(Deed { came, ..deed }, now, &mut step.batch);
-        self.command(now, store, Command::KeysTrusted, None, step)
     }
 
     /// Writes who did what; and what changed, in an order in which nothing comes before what it rests on: so the

@@ -1,17 +1,17 @@
 //! The writer at its start: what the store kept.
 
-use super::{ToRefuse, Writer, card_keys::CardKeys};
+use super::{Served, ToRefuse, Writer, card_keys::CardKeys};
 use crate::{
     Error,
     changelog::{Marks, Refill, Standing, is_recent},
     signing::Keys,
     store::{
-        RowKind, Rows, card_key, codec, drop_oldest_keys, keys, offsets, open_meta, past, put_signing_key,
-        revocations, signing_keys, stored,
+        RowKind, Rows, card_key, codec, drop_oldest_keys, gateways, keys, offsets, open_meta, past,
+        put_signing_key, revocations, signing_keys, stored,
     },
 };
 use domain::network::{Config, Network, Source};
-use domain::{Now, SessionId};
+use domain::{Now, SessionId, gateways::Held};
 use evmesh_proto::store::StoredMeta;
 use identity::SealingSecret;
 use mesh::{
@@ -57,6 +57,7 @@ impl Writer {
             revocations,
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
+            served: Served::known(Held::new(gateways(&store)?)),
             audit,
             tells_kafka: true,
             unkept: None,

@@ -1,7 +1,7 @@
 //! The writer's part in revocations: what the registry says is written, told to the rules, and refused once it is on
 //! disk.
 
-use super::Writer;
+use super::{Writer, told_gateways::points_of};
 use crate::{
     Error,
     store::put_revoked,
@@ -15,7 +15,6 @@ use domain::{
 };
 use mesh::{
     group_commit::Step,
-    grpc::Role,
     store::{Batch, Store},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -41,22 +40,23 @@ impl Writer {
 
     /// The same, of a charge point.
     pub(super) fn refused_of(&self, id: &ChargePointId) -> impl Iterator<Item = Serial> {
-        roles_of(id)
+        self.roles_of(id)
             .into_iter()
             .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
     }
 
     /// What an engine is to refuse: what stood at its own charge point, and people.
     pub(super) fn told_at(&self, id: &ChargePointId) -> Told {
-        let roles = roles_of(id);
-        let own = roles.iter().flat_map(|role| self.revocations.refused_under(role));
+        let roles = self.roles_of(id);
+        let own = roles.iter().flat_map(|role| self.revocations.refused_with_ends(role));
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// May the engine of a charge point that is cut off be called? Not its certificate was revoked then: its monitor's.
+    /// May the engine of a charge point that is cut off be called? Not its certificate, nor its gateway's, was revoked
+    /// then: its monitor's.
     pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
-        let [engine, _] = roles_of(id);
-        self.revocations.standing(&engine) == Standing::Good
+        let engine = self.roles_of(id).into_iter().next();
+        engine.is_some_and(|engine| self.revocations.standing(&engine) == Standing::Good)
     }
 
     pub(super) fn people(revocations: &Revocations) -> Arc<People> {
@@ -76,12 +76,11 @@ impl Writer {
         news: News,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let Self { network, revocations, .. } = self;
+        let Self { network, revocations, served, .. } = self;
         // A charge point that is not registered, or was cut off, has nothing to end.
-        let drains = |role: &str| {
-            let standing = point_of(role).and_then(|id| network.standing(&id));
-            matches!(standing, Some(Standing::Good | Standing::Draining))
-        };
+        let ends =
+            |id: &ChargePointId| matches!(network.standing(id), Some(Standing::Good | Standing::Draining));
+        let drains = |role: &str| points_of(served, role).iter().any(ends);
         let Heard { changed, revoked, refused, gone, dropped, all } =
             revocations.hear(now.wall, news, drains);
         for role in &changed {
@@ -96,12 +95,12 @@ impl Writer {
                 self.command(now, store, Command::PeopleRevoked, None, step)?;
             }
         }
-        let mut points: BTreeSet<_> = changed.iter().filter_map(|role| point_of(role)).collect();
+        let mut points: BTreeSet<_> = changed.iter().flat_map(|role| points_of(&self.served, role)).collect();
         if all {
             // A rebuilt store may have the rules' part of it, and not this one.
             let known = self.network.charge_points_after(None).map(|point| point.id);
             points.extend(known.filter(|id| self.network.standing(id) != Some(Standing::Good)));
-            points.extend(self.revocations.roles().filter_map(|role| point_of(role)));
+            points.extend(self.revocations.roles().flat_map(|role| points_of(&self.served, role)));
         }
         for charge_point in points {
             let standing = self.standing_of(&charge_point);
@@ -110,27 +109,23 @@ impl Writer {
         Ok(())
     }
 
-    /// A charge point stands as the worse of its engine and its monitor.
-    fn standing_of(&self, id: &ChargePointId) -> Standing {
-        let [engine, monitor] = roles_of(id).map(|role| self.revocations.standing(&role));
-        match (engine, monitor) {
-            (Standing::Cut, _) | (_, Standing::Cut) => Standing::Cut,
-            (Standing::Draining, _) | (_, Standing::Draining) => Standing::Draining,
-            (Standing::Good, Standing::Good) => Standing::Good,
-        }
+    /// A charge point stands as its gateway does, or as the worse of its engine and its monitor.
+    pub(super) fn standing_of(&self, id: &ChargePointId) -> Standing {
+        let all: Vec<_> = self.roles_of(id).iter().map(|role| self.revocations.standing(role)).collect();
+        let worst = [Standing::Cut, Standing::Draining].into_iter().find(|standing| all.contains(standing));
+        worst.unwrap_or(Standing::Good)
     }
 
-    /// A charge point has ended what it did: neither its engine nor its monitor is spared any more, if it was revoked.
+    /// A charge point has ended what it did: neither its engine nor its monitor is spared any more, if it was revoked,
+    /// nor its gateway, once all of its charge points have.
     pub(super) fn cut(&mut self, now: Now, id: &ChargePointId, batch: &mut Batch) {
-        for role in roles_of(id) {
-            if self.revocations.cut(&role) {
-                self.put_revoked(now, &role, batch);
-            }
+        for role in self.roles_of(id) {
+            self.cut_role(now, &role, batch);
         }
     }
 
     /// The changelog has it, too: a rebuilt central refuses whom this one does, with the registry away.
-    fn put_revoked(&mut self, now: Now, role: &str, batch: &mut Batch) {
+    pub(super) fn put_revoked(&mut self, now: Now, role: &str, batch: &mut Batch) {
         let key = put_revoked(role, &self.revocations, batch);
         if let Some(marks) = &mut self.marks {
             marks.mark(&key, now.wall);
@@ -144,17 +139,6 @@ impl Writer {
             step.effects.push(Effect::Cut(id));
         }
     }
-}
-
-fn point_of(role: &str) -> Option<ChargePointId> {
-    match role.parse() {
-        Ok(Role::Engine(id) | Role::Monitor(id)) => Some(id),
-        _ => None,
-    }
-}
-
-fn roles_of(id: &ChargePointId) -> [RolePath; 2] {
-    [Role::Engine(id.clone()), Role::Monitor(id.clone())].map(|role| role.to_string().into())
 }
 
 fn said(revoked: &[RolePath], dropped: usize) -> impl Iterator<Item = Event> {

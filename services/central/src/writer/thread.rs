@@ -1,7 +1,7 @@
 //! The writer's thread: its queues, and its start.
 
 use super::{
-    Handle, Writer,
+    Handle, Served, Writer,
     card_keys::CardKeys,
     outlet::{Outlet, Outlets},
 };
@@ -40,6 +40,7 @@ pub fn queues() -> (Handle, Inboxes) {
         tokens: Arc::new(AtomicU64::new(1)),
         untold: Untold::default(),
         card_key: CardKeys::default(),
+        served: Served::default(),
         stop: Shutdown::new(),
     };
     (handle, vec![orders_inbox, telemetry_inbox])
@@ -55,6 +56,7 @@ pub fn spawn(
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);
     writer.rules.shares_card_key(&handle.card_key);
+    writer.rules.shares_served(&handle.served);
     let name = "central-writer".to_owned();
     group_commit::spawn(name, writer, outlet, inboxes, handle.stop.clone()).map_err(Error::Writer)
 }

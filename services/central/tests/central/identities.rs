@@ -33,9 +33,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
 /// A central that is called without a socket.
-struct Central {
-    stack: Stack,
-    handle: writer::Handle,
+pub(crate) struct Central {
+    pub(crate) stack: Stack,
+    pub(crate) handle: writer::Handle,
     stop: Shutdown,
     _writer: writer::Running,
 }
@@ -48,7 +48,7 @@ impl Drop for Central {
 
 impl Central {
     /// Its monitors need not report again for three of these intervals, and may in half of one.
-    fn start(report_interval: Duration) -> Self {
+    pub(crate) fn start(report_interval: Duration) -> Self {
         let (stop, mut options) =
             (Shutdown::new(), central::Options { kafka: no_kafka(), ..flags::defaults(&[]) });
         options.rules.report_interval = report_interval;
@@ -78,14 +78,19 @@ impl Central {
         OperatorServiceClient::new(called_by(&self.stack, &known(actor)))
     }
 
-    fn points(&self, actor: &str) -> ChargePointServiceClient<CalledBy> {
+    pub(crate) fn points(&self, actor: &str) -> ChargePointServiceClient<CalledBy> {
         ChargePointServiceClient::new(called_by(&self.stack, &known(actor)))
     }
 
     /// Registers a charge point, as its own monitor, and reports once that it is well.
-    async fn charge_point(&self, id: &str) -> Monitor {
+    pub(crate) async fn charge_point(&self, id: &str) -> Monitor {
+        self.charge_point_of(&format!("charge-point/{id}/monitor"), id).await
+    }
+
+    /// The same, as this one.
+    pub(crate) async fn charge_point_of(&self, actor: &str, id: &str) -> Monitor {
         let engine = Engine::start(&format!("store-of-{id}")).await;
-        let mut points = self.points(&format!("charge-point/{id}/monitor"));
+        let mut points = self.points(actor);
         let epoch = points.register_charge_point(registration(id, &engine)).await.unwrap().into_inner().epoch;
         let (reports, stream) = mpsc::channel(4);
         reports.send(report(id, epoch)).await.unwrap();
@@ -111,29 +116,29 @@ impl Central {
 }
 
 /// Longer than any test.
-const NEVER: Duration = Duration::from_secs(60);
+pub(crate) const NEVER: Duration = Duration::from_secs(60);
 
 /// A monitor that reports when its test does.
-struct Monitor {
-    epoch: u64,
-    reports: mpsc::Sender<ReportHealthRequest>,
-    answers: Streaming<ReportHealthResponse>,
+pub(crate) struct Monitor {
+    pub(crate) epoch: u64,
+    pub(crate) reports: mpsc::Sender<ReportHealthRequest>,
+    pub(crate) answers: Streaming<ReportHealthResponse>,
     _engine: Engine,
 }
 
-fn report(id: &str, epoch: u64) -> ReportHealthRequest {
+pub(crate) fn report(id: &str, epoch: u64) -> ReportHealthRequest {
     let health = EngineHealth::Ok.into();
     ReportHealthRequest { charge_point_id: id.into(), epoch, health, reason: String::new() }
 }
 
 /// The first field of every message that is about a driver, or a charge point, is its id.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Named {
+pub(crate) struct Named {
     #[prost(string, tag = "1")]
-    id: String,
+    pub(crate) id: String,
 }
 
-fn why(refused: Option<Status>) -> String {
+pub(crate) fn why(refused: Option<Status>) -> String {
     refused.and_then(|status| reason(&status)).unwrap_or_default()
 }
 

@@ -14,6 +14,7 @@ mod choice;
 mod claims;
 mod crowd;
 mod engine;
+mod gateways;
 mod identities;
 mod kafka_away;
 mod monitors;

@@ -176,6 +176,9 @@ fn comes(role: &Role, at_once: bool) -> &'static str {
         Role::Engine(_) | Role::Monitor(_) if !at_once => {
             "central stops what its charge point does, within 30 s, and then refuses it ('--now': at once)"
         }
+        Role::Gateway(_) if !at_once => {
+            "central stops what its charge points do, within 30 s, and then refuses it ('--now': at once)"
+        }
         _ => "central refuses it within 2 s",
     }
 }

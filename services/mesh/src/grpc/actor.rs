@@ -1,7 +1,7 @@
 //! Who acts: what is known of whoever made a connection, or a call with a token, and what that one may do.
 
 use super::{error_details::Failure, refused::Refused, uniform};
-use domain::{ChargePointId, DriverId, Wall};
+use domain::{ChargePointId, DriverId, Name, Wall};
 use identity::{
     Certified, Identity, Role,
     permissions::{self, Callers},
@@ -147,9 +147,28 @@ impl Actor {
         self.acts_for("driver", |role| permissions::acts_for_driver(role, driver))
     }
 
-    /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this charge point. It says nothing of whether there is one.
-    pub fn acts_for_charge_point(&self, charge_point: &ChargePointId) -> Result<(), Failure> {
-        self.acts_for("charge point", |role| permissions::acts_for_charge_point(role, charge_point))
+    /// `PERMISSION_DENIED` `NOT_YOURS` unless it may name this charge point, which is served by this gateway, if by
+    /// one. It says nothing of whether there is one. Its own engine, or monitor, is told of the gateway:
+    /// `SERVED_BY_GATEWAY`.
+    pub fn acts_for_charge_point(
+        &self,
+        charge_point: &ChargePointId,
+        gateway: Option<&Name>,
+    ) -> Result<(), Failure> {
+        if let (Some(Role::Engine(own) | Role::Monitor(own)), Some(gateway)) = (self.role(), gateway)
+            && own == charge_point
+        {
+            let message = format!(
+                "gateway/{gateway} serves {own}, and nobody else acts for it: start its engine and its monitor with \
+                 that identity, or take it from there: 'evmesh registry gateway remove {gateway} {own}'"
+            );
+            return Err(refused(
+                "not_yours",
+                Failure::new(Code::PermissionDenied, "SERVED_BY_GATEWAY", message),
+            ));
+        }
+        let may = |role: &Role| permissions::acts_for_charge_point(role, charge_point, gateway);
+        self.acts_for("charge point", may)
     }
 
     fn acts_for(&self, what: &str, may: impl FnOnce(&Role) -> bool) -> Result<(), Failure> {

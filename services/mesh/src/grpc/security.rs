@@ -1,6 +1,7 @@
 //! How a role's connections are protected: by its identity, or not at all, and then on loopback only.
 
 use super::refused::Refused;
+use domain::Name;
 use identity::{
     Credentials, Identity, Role, UnusableIdentity,
     token::{Rules, Tokens, UnusableKeys},
@@ -159,6 +160,14 @@ impl Security {
         match self {
             Self::Identity { credentials, .. } => Some(credentials.own().role),
             Self::Loopback | Self::Insecure => None,
+        }
+    }
+
+    /// The gateway that this is, if it is one.
+    pub fn gateway(&self) -> Option<Name> {
+        match self.own()? {
+            Role::Gateway(name) => Some(name),
+            _ => None,
         }
     }
 

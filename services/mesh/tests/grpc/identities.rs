@@ -138,6 +138,25 @@ async fn a_far_side_has_to_be_who_is_expected_there() {
                   MAD-01 was expected";
     assert!(of_another.contains(wanted), "{of_another}");
 
+    // Behind a gateway engines have its name: that one exactly, and nothing else has it.
+    let (address, site) = (([127, 0, 0, 1], 0).into(), identities.security("gateway/site-7"));
+    let behind = start_with(address, ServerOptions::default(), &site).await;
+    let gateway = |name: &str| Expected::Gateway(name.parse().unwrap());
+    let own = Expected::Engine("MAD-01".parse().unwrap());
+    for (address, expected, is) in [
+        (behind.address, gateway("site-7"), true),
+        (behind.address, Expected::AnyEngine, true),
+        (behind.address, gateway("site-8"), false),
+        (behind.address, own, false),
+        (behind.address, Expected::Central, false),
+        (central.address, gateway("site-7"), false),
+    ] {
+        let peer = peers.peer(&address.into(), expected.clone(), CALL_TIMEOUT);
+        let answer = ChargePointServiceClient::new(peer).register_charge_point(register("ok")).await;
+        let refused = answer.err().map(|status| status.message().to_owned()).unwrap_or_default();
+        assert_eq!(refused.contains(&format!("where {expected} was expected")), !is, "{expected}: {refused}");
+    }
+
     let others = Identities::new("madrid.example");
     let of_others = said(peer(&others.security(MONITOR), central.address)).await;
     assert!(of_others.contains("no authority of this network signed it"), "{of_others}");

@@ -10,7 +10,7 @@
 use domain::Wall;
 use evmesh_proto::Method;
 use identity::permissions::{Subject, row_of};
-use mesh::grpc::{Actor, GrpcServer, Known, ServerOptions, Stack, reason};
+use mesh::grpc::{Actor, GrpcServer, Known, Role, ServerOptions, Stack, reason};
 use std::{fmt::Write as _, path::Path, time::Duration};
 use testing::{called_by, known, known_by_token, refusal};
 use tonic::{Code, body::Body};
@@ -57,8 +57,10 @@ test that calls every method as everybody (`services/mesh/tests/grpc/permissions
 A driver, a viewer and an operator may do the same by a token, at a server that takes tokens; an expired one is
 `BEARER_EXPIRED`. The registry takes none, and no token makes an admin.
 
-People's grades rise: an operator may what a viewer may, an admin what an operator may. A gateway serves many charge
-points, and central does not know yet which ones: it acts for none.
+People's grades rise: an operator may what a viewer may, an admin what an operator may. A gateway's own charge points
+are those that the registry says it serves, as central has heard; for these nobody else acts, neither their own engines'
+nor their own monitors' certificates: refused as `PERMISSION_DENIED` `SERVED_BY_GATEWAY`. At an engine, own is the
+gateway that it runs under.
 ";
 
 /// A server that serves health and reflection: a call of another method that is not refused finds no such method here.
@@ -93,9 +95,10 @@ fn named(actor: &Actor, path: &str) -> &'static str {
     let [own, another] = match row_of(path).unwrap().subject {
         Subject::Any => return "yes",
         Subject::OwnDriver => ["101", "102"].map(|id| actor.acts_for_driver(&id.parse().unwrap())),
-        Subject::OwnChargePoint => {
-            ["MAD-01", "MAD-02"].map(|id| actor.acts_for_charge_point(&id.parse().unwrap()))
-        }
+        Subject::OwnChargePoint => [("MAD-01", "site-7"), ("MAD-02", "site-8")].map(|(id, gateway)| {
+            let gateway = matches!(actor.role(), Some(Role::Gateway(_))).then(|| gateway.parse().unwrap());
+            actor.acts_for_charge_point(&id.parse().unwrap(), gateway.as_ref())
+        }),
     };
     own.expect("who may call it may name something");
     match another {
@@ -180,6 +183,22 @@ async fn the_paper_says_what_the_stack_does() {
         assert_eq!(before, now, "docs/PERMISSIONS.md says otherwise; see this test's file");
     }
     assert_eq!(before, now);
+}
+
+#[test]
+fn what_stands_at_a_charge_point_is_told_of_the_gateway_that_serves_it() {
+    let (point, gateway) = ("MAD-01".parse().unwrap(), "site-7".parse().unwrap());
+    for (role, refused) in [
+        ("charge-point/MAD-01/monitor", "SERVED_BY_GATEWAY"),
+        ("charge-point/MAD-01/engine", "SERVED_BY_GATEWAY"),
+        ("charge-point/MAD-02/engine", "NOT_YOURS"),
+        ("gateway/site-8", "NOT_YOURS"),
+    ] {
+        let failure = known(role).acts_for_charge_point(&point, Some(&gateway)).unwrap_err();
+        assert_eq!((failure.code, failure.reason.as_str()), (Code::PermissionDenied, refused), "{role}");
+        let says = failure.message.contains("'evmesh registry gateway remove site-7 MAD-01'");
+        assert_eq!(says, refused == "SERVED_BY_GATEWAY", "a stranger hears of no gateway: {failure:?}");
+    }
 }
 
 #[tokio::test]

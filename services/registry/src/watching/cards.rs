@@ -1,15 +1,11 @@
 //! Who follows the cards: all of them at first, a part at a time, and then each that changes.
 
-use super::{A_MESSAGE, lagged};
-use crate::owner::{Office, stopping};
+use super::news;
+use crate::owner::Office;
 use domain::{CardId, cards::registered::Registered};
 use evmesh_proto::registry::{WatchIdentitiesResponse, WatchedCard};
 use mesh::{convert::timestamp, grpc::Failure};
-use std::collections::BTreeSet;
-use tokio::sync::broadcast::{
-    Receiver,
-    error::{RecvError, TryRecvError},
-};
+use tokio::sync::broadcast::Receiver;
 
 /// So many share a message, each of some 200 bytes at most: gRPC takes 4 MiB.
 const A_PAGE: usize = 5_000;
@@ -44,28 +40,12 @@ impl WatchingCards {
             self.after = last.filter(|_| !message.cards_complete);
             return Ok(message);
         }
-        let ids = self.changed().await?;
+        let ids = news(&mut self.changes, |id| [id]).await?;
         let read = self.office.decide(move |rules, _, _| {
             let one = |id: &CardId| Some(watched((id, rules.cards.all().get(id)?)));
             Ok(ids.iter().filter_map(one).collect())
         });
         Ok(WatchIdentitiesResponse { cards: read.await?, cards_complete: true, ..Default::default() })
-    }
-
-    async fn changed(&mut self) -> Result<BTreeSet<CardId>, Failure> {
-        let first = self.changes.recv().await.map_err(|error| match error {
-            RecvError::Lagged(_) => lagged(),
-            RecvError::Closed => stopping(),
-        });
-        let mut changed = BTreeSet::from([first?]);
-        while changed.len() < A_MESSAGE {
-            match self.changes.try_recv() {
-                Ok(id) => changed.insert(id),
-                Err(TryRecvError::Lagged(_)) => return Err(lagged()),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            };
-        }
-        Ok(changed)
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod card;
 mod charge_point;
 mod revoked;
+mod served;
 mod session;
 mod signing_key;
 
@@ -15,6 +16,7 @@ pub(crate) use answer::{request_key, request_key_bytes};
 pub use card::{card, card_block, card_block_value, card_value};
 pub use charge_point::{charge_point, charge_point_value};
 pub use revoked::{revoked, revoked_value};
+pub use served::{served, served_value};
 pub use session::{session, session_value};
 pub use signing_key::{KnownKey, PublicKey, signing_key, signing_key_value};
 

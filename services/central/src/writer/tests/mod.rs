@@ -4,6 +4,7 @@ mod audit;
 mod cards;
 mod counts;
 mod ended;
+mod gateways;
 mod lost;
 mod random;
 mod revocations;
@@ -16,7 +17,7 @@ use domain::network::{
     EngineRequest, Health, Method, Order, Registration, Reply, RequestKey, Session, Target, Token, Which,
 };
 use domain::{
-    Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
+    Came, Context, DriverId, Energy, Power, Price, SessionId, SupplyEnd, SupplyRecord, SupplyState, Wall,
 };
 use evmesh_proto::topics::{Notification, NotificationType};
 use mesh::{group_commit::Owner, store::MemoryStore};

@@ -36,6 +36,7 @@ pub(in super::super) fn seeds() -> Vec<Vec<u8>> {
             .into_iter()
             .chain(enrolment())
             .chain(cards())
+            .chain(gateways())
             .chain([audit()])
             .filter(|(of, _)| path(method).ends_with(of));
         seeds.extend(by_hand.map(|(_, message)| [&[at, 1][..], &message].concat()));
@@ -128,6 +129,18 @@ fn cards() -> [(&'static str, Vec<u8>); 5] {
         ("RegistryService/BlockCard", block.encode_to_vec()),
         ("/UnblockCard", unblock.encode_to_vec()),
     ]
+}
+
+/// A gateway is given charge points, of which one is named twice; the same are taken from it.
+fn gateways() -> [(&'static str, Vec<u8>); 2] {
+    let (gateway, charge_point_ids) =
+        ("site-7".to_owned(), ["MAD-01", "MAD-02", "MAD-01"].map(str::to_owned).to_vec());
+    let add = registry::AddGatewayChargePointsRequest {
+        gateway: gateway.clone(),
+        charge_point_ids: charge_point_ids.clone(),
+    };
+    let remove = registry::RemoveGatewayChargePointsRequest { gateway, charge_point_ids };
+    [("/AddGatewayChargePoints", add.encode_to_vec()), ("/RemoveGatewayChargePoints", remove.encode_to_vec())]
 }
 
 fn audit() -> (&'static str, Vec<u8>) {

@@ -1,0 +1,119 @@
+//! The writer's part in gateways: what the registry says is written, counts at once, and each charge point stands from
+//! then on as whoever serves it.
+
+use super::{Writer, served::Served};
+use crate::{Error, store::put_served};
+use domain::{
+    ChargePointId, Name, Now,
+    enrolment::RolePath,
+    gateways::{Moved, News},
+    network::{Command, Effect, Event, Level, Standing},
+};
+use mesh::{
+    group_commit::Step,
+    grpc::Role,
+    store::{Batch, Store},
+};
+use std::collections::BTreeSet;
+
+/// So many are named one by one; more are counted.
+const NAMED: usize = 10;
+
+impl Writer {
+    /// Whoever has this knows what gateways serve from now on, as this writer does.
+    pub(super) fn shares_served(&mut self, with: &Served) {
+        self.served.share(with);
+    }
+
+    pub(super) fn gateways_told(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        news: News,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let moved = self.served.hear(news);
+        step.effects.extend(said(&moved).map(Effect::Happened));
+        moved.iter().for_each(|moved| put_served(moved, &mut step.batch));
+        for Moved { point, .. } in &moved {
+            let (charge_point, standing) = (point.clone(), self.standing_of(point));
+            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+        }
+        // Whoever served them ends nothing there any more: of those that are revoked none is spared for their sake.
+        let before = moved.iter().flat_map(|Moved { point, before, .. }| roles_of(point, before.as_ref()));
+        for role in before.collect::<BTreeSet<_>>() {
+            if self.cut_role(now, &role, &mut step.batch) {
+                self.to_refuse.refused.extend(self.revocations.refused_of(&role).cloned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Who stands at a charge point: its gateway alone, or else its engine and its monitor.
+    pub(super) fn roles_of(&self, id: &ChargePointId) -> Vec<RolePath> {
+        roles_of(id, self.served.of(id).as_ref())
+    }
+
+    /// Of a role that was revoked nothing is spared any more, unless a charge point of its goes on ending what it does.
+    pub(super) fn cut_role(&mut self, now: Now, role: &RolePath, batch: &mut Batch) -> bool {
+        let drains = |id: &ChargePointId| self.network.standing(id) == Some(Standing::Draining);
+        let cut = !points_of(&self.served, role).iter().any(drains) && self.revocations.cut(role);
+        if cut {
+            self.put_revoked(now, role, batch);
+        }
+        cut
+    }
+
+    /// A command of somebody's, or of time. A charge point that is admitted by it while its gateway is revoked, and
+    /// ends what it does at others, has nothing to end: it is cut off at once.
+    pub(super) fn commanded(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        command: Command,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let answered = match &command {
+            Command::EngineAnswered { charge_point, .. } => Some(charge_point.clone()),
+            _ => None,
+        };
+        self.command(now, store, command, None, step)?;
+        let is_good = |id: &ChargePointId| self.network.standing(id) == Some(Standing::Good);
+        let behind = |id: &ChargePointId| self.served.of(id).is_some();
+        let admitted =
+            answered.filter(|id| is_good(id) && behind(id) && self.standing_of(id) != Standing::Good);
+        let Some(charge_point) = admitted else { return Ok(()) };
+        let standing = Standing::Cut;
+        self.command(now, store, Command::Identity { charge_point, standing }, None, step)
+    }
+}
+
+fn roles_of(id: &ChargePointId, gateway: Option<&Name>) -> Vec<RolePath> {
+    let roles = match gateway {
+        Some(gateway) => vec![Role::Gateway(gateway.clone())],
+        None => vec![Role::Engine(id.clone()), Role::Monitor(id.clone())],
+    };
+    roles.iter().map(|role| role.to_string().into()).collect()
+}
+
+/// The charge points at which a role stands.
+pub(super) fn points_of(served: &Served, role: &str) -> Vec<ChargePointId> {
+    match role.parse() {
+        Ok(Role::Gateway(name)) => served.points_of(&name),
+        Ok(Role::Engine(id) | Role::Monitor(id)) if served.of(&id).is_none() => vec![id],
+        _ => Vec::new(),
+    }
+}
+
+fn said(moved: &[Moved]) -> impl Iterator<Item = Event> {
+    let one = |text| Event { level: Level::Info, name: "gateways_heard", text };
+    let named = if moved.len() <= NAMED { moved } else { &[] };
+    let many = (moved.len() > NAMED)
+        .then(|| one(format!("{} charge points are served by another gateway, or by none", moved.len())));
+    let sentence = |Moved { point, after, .. }: &Moved| match after {
+        Some(gateway) => format!("gateway/{gateway} serves {point}, and nobody else acts for it"),
+        None => format!("no gateway serves {point}: its own engine and monitor act for it"),
+    };
+    let named: Vec<_> = named.iter().map(|moved| one(sentence(moved))).collect();
+    named.into_iter().chain(many)
+}

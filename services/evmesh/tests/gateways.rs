@@ -1,0 +1,138 @@
+//! A site behind a gateway: several engine processes and their monitors under one identity, in a whole secured network
+//! of real processes.
+
+mod common;
+
+use common::{
+    PATIENCE, Process,
+    broker::Broker,
+    eventually, free_address,
+    registry::{Network, ask, begun, started, token},
+    run, topics,
+};
+use evmesh_proto::topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ};
+use std::time::Duration;
+
+/// What is promised of what the registry says, and a little for who looks on.
+const SOON: Duration = Duration::from_secs(4);
+
+struct Site {
+    network: Network,
+    broker: Broker,
+    registry: String,
+    central: String,
+}
+
+impl Site {
+    fn path(&self, name: &str) -> String {
+        self.network.path(name).display().to_string()
+    }
+
+    fn enrol(&self, role: &str, folder: &str) -> String {
+        let (token, folder) = (token(&self.network, &self.registry, role), self.path(folder));
+        let enrolled = run(["enrol", &token, "--identity", &folder]);
+        assert_eq!(enrolled.code, 0, "{enrolled:?}");
+        folder
+    }
+
+    fn start(&self, words: &[&str]) -> Process {
+        Process::start(words.iter().map(ToString::to_string).chain(self.broker.flags()).collect::<Vec<_>>())
+    }
+
+    fn central(&self) -> Process {
+        let (identity, data) = (format!("{}/identities/central", self.network.data), self.path("central"));
+        let own = ["central", "--kafka-in-clear", "--listen", &self.central, "--data", &data];
+        let central =
+            self.start(&[&own[..], &["--identity", &identity, "--registry", &self.registry]].concat());
+        central.line(&["central serves"], PATIENCE);
+        central
+    }
+
+    /// A charge point of the site, at which a car is full after some seconds.
+    fn charge_point(&self, id: &str, identity: &str) -> [Process; 2] {
+        let (engine, data) = (free_address(), self.path(id));
+        let own = ["--charge-point", id, "--central", &self.central, "--identity", identity];
+        let of_engine = ["--listen", &engine, "--data", &data, "--battery-wh", "50"];
+        let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
+        let monitor = [&["monitor"], &own[..], &place, &["--engine", &engine]].concat();
+        [self.start(&[&["engine"], &own[..], &of_engine].concat()), Process::start(monitor)]
+    }
+
+    fn gateway(&self, words: &[&str]) -> String {
+        let asked = ask(&self.network, &self.registry, &[&["gateway"], words].concat());
+        assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
+        asked.stdout.trim().to_owned()
+    }
+
+    fn operator(&self, words: &[&str]) -> Option<serde_json::Value> {
+        let own = ["operator", "--central", &self.central, "--identity", &self.network.admin()];
+        let asked = run([&own[..], &["--output", "json"], words].concat());
+        (asked.code == 0).then(|| asked.json())
+    }
+
+    fn becomes(&self, id: &str, status: &str, within: Duration) {
+        eventually(&format!("{id} is {status}"), within, || {
+            let all = self.operator(&["status"])?;
+            let one = all.as_array()?.iter().find(|one| one["charge_point_id"] == id)?.clone();
+            (one["status"] == status).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_site_of_several_charge_points_charges_under_one_identity() {
+    let (network, broker, registry, central) = (begun(), Broker::open(), free_address(), free_address());
+    let site = Site { network, broker, registry, central };
+    let mut registry = started(&site.network, &site.registry);
+    let mut central = site.central();
+    let said = site.gateway(&["add", "site-7", "MAD-01", "MAD-02"]);
+    assert_eq!(said, "gateway/site-7 serves them, 2 of them newly");
+    assert_eq!(site.gateway(&["list"]), "gateway/site-7  MAD-01 MAD-02");
+    let other = ask(&site.network, &site.registry, &["gateway", "add", "site-8", "MAD-02"]);
+    assert!(other.code == 1 && other.stderr.contains("gateway remove site-7 MAD-02"), "{other:?}");
+    let identity = site.enrol("gateway/site-7", "site");
+    let _one = site.charge_point("MAD-01", &identity);
+    let _two = site.charge_point("MAD-02", &identity);
+    let _foreign = site.charge_point("MAD-03", &identity);
+    site.becomes("MAD-01", "ACTIVADO", PATIENCE);
+    site.becomes("MAD-02", "ACTIVADO", PATIENCE);
+
+    // A charge, to its ticket; what its engine tells is sealed with the key that central gave it.
+    let driver = site.enrol("driver/101", "driver");
+    let own = ["driver", "--driver", "101", "--central", &site.central, "--identity", &driver];
+    let charged = run([&own[..], &["--charge-point", "MAD-01"]].concat());
+    assert_eq!(charged.code, 0, "{charged:?}");
+    let ticket = eventually("there is its ticket", PATIENCE, || {
+        site.operator(&["tickets"])?.as_array()?.first().cloned()
+    });
+    assert_eq!((&ticket["charge_point_id"], &ticket["driver_id"]), (&"MAD-01".into(), &"101".into()));
+    let told = topics::read(&site.broker.options(), CP_TELEMETRY);
+    assert!(told.len() >= 2 && told.iter().all(|message| message.payload.starts_with(b"eyJ")), "{told:?}");
+    let letters = topics::read(&site.broker.options(), CP_TELEMETRY_DLQ);
+    assert!(letters.is_empty(), "{letters:?}");
+
+    // The registry goes, and central with it: it knows by itself.
+    registry.kill();
+    central.kill();
+    let central = site.central();
+    site.becomes("MAD-01", "ACTIVADO", PATIENCE);
+    site.becomes("MAD-02", "ACTIVADO", PATIENCE);
+    let status = site.operator(&["status"]).expect("central answers");
+    assert_eq!(
+        status.as_array().map(Vec::len),
+        Some(2),
+        "a charge point that is not the gateway's: {status}"
+    );
+
+    // One is taken from the gateway; the other goes on, until the gateway is revoked.
+    let _registry = started(&site.network, &site.registry);
+    central.line(&["is back, and heard"], PATIENCE);
+    site.gateway(&["remove", "site-7", "MAD-02"]);
+    site.becomes("MAD-02", "DESCONECTADO", SOON);
+    site.becomes("MAD-01", "ACTIVADO", SOON);
+    let revoked = ask(&site.network, &site.registry, &["revoke", "gateway/site-7"]);
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    central.line(&["MAD-01 is revoked, and cut off"], PATIENCE);
+    site.becomes("MAD-01", "PARADO", SOON);
+    site.becomes("MAD-02", "DESCONECTADO", SOON);
+}
