@@ -320,7 +320,7 @@ mod tests {
     };
     use domain::network::Config;
     use mesh::{kafka::KafkaOptions, observability::LogRing, store::MemoryStore};
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use tokio::time::Instant;
 
     /// How long anything may take that is not measured.
@@ -376,7 +376,7 @@ mod tests {
     fn what_kafka_refuses_is_tried_again_after_a_pause_and_said_once() {
         let broker = testing::embedded_broker();
         broker.embedded().unwrap().refuse_writes(REFUSED).unwrap();
-        let (done, waited) = channel();
+        let (done, waited) = sync_channel(1);
         let kafka = broker.options();
         std::thread::spawn(move || done.send(until_it_is_published(&kafka)));
         let (paused, said) = waited.recv_timeout(PATIENCE).expect("it is published once it is taken");
