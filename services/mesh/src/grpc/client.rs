@@ -23,6 +23,7 @@ use identity::{Expected, Shows};
 use std::{
     error::Error,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -106,6 +107,8 @@ impl Shared {
 pub struct Peers {
     proof: Proof,
     names: Names,
+    /// The address that it calls from, if not whichever the system takes.
+    from: Option<IpAddr>,
 }
 
 impl Default for Peers {
@@ -116,12 +119,17 @@ impl Default for Peers {
 
 impl Peers {
     pub fn new(security: Security) -> Self {
-        Self { proof: Proof::Security(security), names: Names::default() }
+        Self { proof: Proof::Security(security), names: Names::default(), from: None }
     }
 
     /// Of who has no identity yet, and calls the registry for one.
     pub fn enrolling(pin: identity::Pin) -> Self {
-        Self { proof: Proof::Enrolment(pin), names: Names::default() }
+        Self { proof: Proof::Enrolment(pin), names: Names::default(), from: None }
+    }
+
+    /// The same, calling from this address of this machine: of who stands for callers in many places.
+    pub fn calling_from(self, address: IpAddr) -> Self {
+        Self { from: Some(address), ..self }
     }
 
     /// Is everything that is said to them encrypted, and do they prove who they are?
@@ -139,7 +147,8 @@ impl Peers {
     }
 
     fn connector(&self, expected: Expected) -> Connector {
-        Connector::new(&self.names, CONNECT_TIMEOUT, self.proof.clone(), expected)
+        let names = self.names.connector(CONNECT_TIMEOUT, self.from);
+        Connector::new(names, self.proof.clone(), expected)
     }
 
     /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.
