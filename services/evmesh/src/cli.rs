@@ -66,8 +66,8 @@ pub(crate) enum Role {
 
     /// Charge points by the thousand in this one process, and drivers who come to them: to see a large network live.
     ///
-    /// It stands beside a network that runs, whose central has no identity, and ends at Ctrl-C. Each of its charge points
-    /// does what an engine and a monitor do, and keeps nothing on a disk.
+    /// It stands beside a network that runs, whose central has no identity, and ends at Ctrl-C. Each charge point does
+    /// what an engine and a monitor do, and keeps nothing on a disk.
     Fleet(Box<Solo<fleet::Options>>),
 
     /// Prints a script that completes these commands and their flags in a shell.

@@ -1,6 +1,6 @@
 //! A charge point's monitor: it registers it, reports, and begins again whenever that ends.
 
-use crate::{site::Site, tally::Tally};
+use crate::{point::Points, tally::Tally};
 use domain::ChargePointId;
 use evmesh_proto::{
     chargepoint::{
@@ -31,7 +31,7 @@ const PRICE: i64 = 300_000;
 const TOWNS: usize = 20;
 
 pub(crate) struct Monitor {
-    pub(crate) site: Arc<Site>,
+    pub(crate) points: Arc<Points>,
     pub(crate) id: ChargePointId,
     /// Its site's.
     pub(crate) address: SocketAddr,
@@ -53,7 +53,7 @@ impl Monitor {
                     tokio::time::sleep(after).await;
                 }
             }
-            if let Some(mut point) = self.site.point(&self.id) {
+            if let Some(mut point) = self.points.get(&self.id) {
                 point.registered(0);
             }
             backoff.wait().await;
@@ -70,7 +70,7 @@ impl Monitor {
     ) -> Result<(), Status> {
         storms.mark_unchanged();
         let registered = central.register_charge_point(self.registration()).await?.into_inner();
-        if let Some(mut point) = self.site.point(&self.id) {
+        if let Some(mut point) = self.points.get(&self.id) {
             point.registered(registered.epoch);
         }
         let interval = convert::duration("report_interval", registered.report_interval.as_ref());
@@ -96,7 +96,7 @@ impl Monitor {
     }
 
     fn registration(&self) -> RegisterChargePointRequest {
-        let instance = self.site.point(&self.id).map(|point| point.instance().to_string());
+        let instance = self.points.get(&self.id).map(|point| point.instance().to_string());
         let town = self.id.as_str().bytes().fold(0, |sum, byte| sum * 31 + usize::from(byte)) % TOWNS;
         RegisterChargePointRequest {
             charge_point_id: self.id.to_string(),
@@ -110,7 +110,7 @@ impl Monitor {
     }
 
     fn report(&self, epoch: u64) -> ReportHealthRequest {
-        let fault = self.site.point(&self.id).and_then(|point| point.fault());
+        let fault = self.points.get(&self.id).and_then(|point| point.fault());
         let health = if fault.is_some() { EngineHealth::Faulted } else { EngineHealth::Ok };
         ReportHealthRequest {
             charge_point_id: self.id.to_string(),

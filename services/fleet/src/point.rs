@@ -7,10 +7,32 @@ use domain::{
 };
 use engine::{owner::Reply, telemetry};
 use evmesh_proto::topics::Telemetry;
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// A broken one is repaired after this.
 const REPAIRED_AFTER: Duration = Duration::from_secs(10);
+
+/// The charge points of a site.
+#[derive(Debug)]
+pub(crate) struct Points(HashMap<ChargePointId, Mutex<Point>>);
+
+impl Points {
+    pub(crate) fn new(points: impl IntoIterator<Item = Point>) -> Self {
+        Self(points.into_iter().map(|point| (point.id.clone(), Mutex::new(point))).collect())
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &ChargePointId> {
+        self.0.keys()
+    }
+
+    pub(crate) fn get(&self, id: &ChargePointId) -> Option<MutexGuard<'_, Point>> {
+        Some(self.0.get(id)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// What a charge point tells on Kafka, of which trace.
 #[derive(Debug)]

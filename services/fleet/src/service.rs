@@ -3,7 +3,7 @@
 use crate::{
     crowd,
     options::Options,
-    site::Site,
+    site,
     tally::{Counts, Tally},
 };
 use evmesh_proto::topics::CP_TELEMETRY;
@@ -54,7 +54,7 @@ impl Fleet {
         tokio::spawn(ensure_topics(options.kafka.clone(), &[CP_TELEMETRY], shutdown.clone()));
         let (tally, (storms, lost)) = (Arc::new(Tally::default()), watch::channel(0));
         for number in 0..options.sites() {
-            Site::start(number, &options, (&producer, &tally), &lost, &shutdown).await?;
+            site::start(number, &options, (&producer, &tally), &lost, &shutdown).await?;
         }
         crowd::start(&options, &tally, &shutdown);
         Ok(Self { options, tally, producer, storms, shutdown })

@@ -3,8 +3,7 @@
 use crate::{
     monitor::Monitor,
     options::{Options, SITE},
-    point::{Point, Told},
-    service::Error,
+    point::{Point, Points, Told},
     tally::Tally,
 };
 use domain::{ChargePointId, SupplyState};
@@ -19,14 +18,16 @@ use evmesh_proto::{
 };
 use mesh::{
     Shutdown,
-    grpc::{CALL_TIMEOUT, Expected, Failure, GrpcServer, Listener, Peer, Peers, Security, ServerOptions},
+    grpc::{
+        BindError, CALL_TIMEOUT, Expected, Failure, GrpcServer, Listener, Peer, Peers, Security,
+        ServerOptions,
+    },
     kafka::{Producer, Record},
     trace,
 };
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -35,58 +36,45 @@ use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 /// The first address of `127.0.0.0/8` that sites have: what lies below is often taken.
 const FIRST: u32 = u32::from_be_bytes([127, 16, 0, 1]);
 
-/// The charge points of a site.
-#[derive(Debug)]
-pub(crate) struct Site {
-    points: HashMap<ChargePointId, Mutex<Point>>,
-}
+/// Starts the site with this number, from 0: it lives until the shutdown.
+pub(crate) async fn start(
+    number: u32,
+    options: &Options,
+    (producer, tally): (&Producer, &Arc<Tally>),
+    storms: &watch::Receiver<u64>,
+    shutdown: &Shutdown,
+) -> Result<(), BindError> {
+    let now = mesh::now();
+    let first = number * SITE;
+    let ids = (first..options.charge_points.min(first + SITE)).map(charge_point);
+    let points = ids.map(|id| Point::new(id, now, options.settings()));
+    let points = Arc::new(Points::new(points));
 
-impl Site {
-    /// Builds the site with this number, from 0, and starts it: it lives until the shutdown.
-    pub(crate) async fn start(
-        number: u32,
-        options: &Options,
-        (producer, tally): (&Producer, &Arc<Tally>),
-        storms: &watch::Receiver<u64>,
-        shutdown: &Shutdown,
-    ) -> Result<(), Error> {
-        let now = mesh::now();
-        let first = number * SITE;
-        let ids = (first..options.charge_points.min(first + SITE)).map(charge_point);
-        let points = ids.map(|id| (id.clone(), Mutex::new(Point::new(id, now, options.settings()))));
-        let site = Arc::new(Self { points: points.collect() });
-
-        let own = address(number);
-        let at = SocketAddr::new(options.host.unwrap_or(own), 0);
-        let listener = Listener::bind(at, "a site", &Security::default()).await?;
-        let address = listener.local_addr();
-        let server = GrpcServer::new(&ServerOptions::default());
-        let server = server.add_service(EngineServiceServer::new(Served(site.clone())));
-        let stop = shutdown.clone();
-        tokio::spawn(async move {
-            if let Err(error) = server.serve(listener, stop).await {
-                tracing::error!(%address, %error, "a site serves no more");
-            }
-        });
-
-        let mut peers = Peers::default();
-        if options.host.is_none() {
-            peers = peers.calling_from(own);
+    let own = address(number);
+    let at = SocketAddr::new(options.host.unwrap_or(own), 0);
+    let listener = Listener::bind(at, "a site", &Security::default()).await?;
+    let address = listener.local_addr();
+    let server = GrpcServer::new(&ServerOptions::default());
+    let server = server.add_service(EngineServiceServer::new(Served(points.clone())));
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        if let Err(error) = server.serve(listener, stop).await {
+            tracing::error!(%address, %error, "a site serves no more");
         }
-        let central = peers.peer(&options.central, Expected::Central, CALL_TIMEOUT);
-        for id in site.points.keys() {
-            let central: ChargePointServiceClient<Peer> = ChargePointServiceClient::new(central.clone());
-            let monitor = Monitor { site: site.clone(), id: id.clone(), address, tally: tally.clone() };
-            tokio::spawn(monitor.run(central, storms.clone(), shutdown.clone()));
-        }
-        tokio::spawn(seconds(site, producer.clone(), tally.clone(), options.faults, shutdown.clone()));
-        Ok(())
-    }
+    });
 
-    /// The charge point; it is there.
-    pub(crate) fn point(&self, id: &ChargePointId) -> Option<MutexGuard<'_, Point>> {
-        Some(self.points.get(id)?.lock().unwrap_or_else(PoisonError::into_inner))
+    let mut peers = Peers::default();
+    if options.host.is_none() {
+        peers = peers.calling_from(own);
     }
+    let central = peers.peer(&options.central, Expected::Central, CALL_TIMEOUT);
+    for id in points.ids() {
+        let central: ChargePointServiceClient<Peer> = ChargePointServiceClient::new(central.clone());
+        let monitor = Monitor { points: points.clone(), id: id.clone(), address, tally: tally.clone() };
+        tokio::spawn(monitor.run(central, storms.clone(), shutdown.clone()));
+    }
+    tokio::spawn(seconds(points, producer.clone(), tally.clone(), options.faults, shutdown.clone()));
+    Ok(())
 }
 
 /// The charge point with this number, from 0.
@@ -101,7 +89,7 @@ pub(crate) fn address(site: u32) -> IpAddr {
 
 /// Each second of a site: its charge points read their meters, and tell.
 async fn seconds(
-    site: Arc<Site>,
+    points: Arc<Points>,
     producer: Producer,
     tally: Arc<Tally>,
     faults: Option<Duration>,
@@ -116,8 +104,8 @@ async fn seconds(
         seconds.tick().await;
         let now = mesh::now();
         let (mut told, mut supplying) = (Vec::new(), 0);
-        for id in site.points.keys() {
-            let Some(mut point) = site.point(id) else { continue };
+        for id in points.ids() {
+            let Some(mut point) = points.get(id) else { continue };
             if faults.is_some_and(|mean| fastrand::f64() * mean.as_secs_f64() < 1.0) {
                 point.breaks(now);
                 tally.broke();
@@ -149,7 +137,7 @@ async fn seconds(
 }
 
 #[derive(Debug)]
-struct Served(Arc<Site>);
+struct Served(Arc<Points>);
 
 impl Served {
     fn call<R: wire::Request>(
@@ -160,7 +148,7 @@ impl Served {
         let trace = trace::parent(request.metadata().as_ref());
         let input = request.into_inner().input(trace)?;
         let id = charge_point.parse().ok();
-        let point = id.as_ref().and_then(|id| self.0.point(id));
+        let point = id.as_ref().and_then(|id| self.0.get(id));
         let mut point =
             point.ok_or_else(|| Failure::invalid("charge_point_id", "names no charge point of this site"))?;
         Ok(Response::new(R::response(point.apply(mesh::now(), input))))

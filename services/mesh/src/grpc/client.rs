@@ -6,6 +6,7 @@ use super::{
     circuit_breaker::Breaker,
     connector::{Connector, Proof},
     deadline::{self, Deadline},
+    error_details,
     methods::{self, Method},
     names::Names,
     retry_budget,
@@ -33,7 +34,6 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{
     Code, Status,
     body::Body,
-    metadata::MetadataMap,
     transport::{self, Channel, Endpoint},
 };
 use tower::{
@@ -237,7 +237,7 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
 async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
     guarded(peer, async {
         let mut response = send(peer, request).await?;
-        sanitize(response.headers_mut());
+        error_details::sanitize(response.headers_mut());
         Ok(response)
     })
     .await
@@ -307,10 +307,10 @@ async fn attempt(
         // An error may come at the end of the body: in the head, one place is enough to look for it.
         let at_end =
             body.trailers().filter(|trailers| code(trailers).is_some_and(|code| code != Code::Ok)).cloned();
-        sanitize(&mut head.headers);
+        error_details::sanitize(&mut head.headers);
         Ok(match at_end {
             Some(mut trailers) => {
-                sanitize(&mut trailers);
+                error_details::sanitize(&mut trailers);
                 head.headers.extend(trailers);
                 Response::from_parts(head, Body::empty())
             }
@@ -377,29 +377,4 @@ async fn send(peer: &Peer, mut request: Request) -> Result<Response, Fault> {
 /// The code in a head or a trailer, if there is one.
 fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
-}
-
-/// tonic panics on details that are not base64: a far side's nonsense must not do that to us.
-fn sanitize(headers: &mut HeaderMap) {
-    const DETAILS: &str = "grpc-status-details-bin";
-    let metadata = MetadataMap::from_headers(std::mem::take(headers));
-    let broken = metadata.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err());
-    *headers = metadata.into_headers();
-    if broken {
-        headers.remove(DETAILS);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn broken_details_are_dropped() {
-        let mut headers = HeaderMap::new();
-        headers.insert("grpc-status-details-bin", HeaderValue::from_static("not base64!"));
-        headers.insert("grpc-status", HeaderValue::from_static("5"));
-        sanitize(&mut headers);
-        assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::NotFound);
-    }
 }
