@@ -7,14 +7,15 @@ use domain::{
 use evmesh_proto::topics::{Telemetry, TelemetryType};
 
 /// What a running supply tells each second: nothing of it is kept.
-pub(crate) fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
+pub fn reading(charge_point: &ChargePointId, record: &SupplyRecord) -> Telemetry {
     Telemetry {
         timestamp: record.read_at.map(domain::Wall::seconds),
         ..of_session(charge_point, TelemetryType::Consumption, record)
     }
 }
 
-pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
+/// A lifecycle event: a beginning, an end, a fault.
+pub fn event(charge_point: &ChargePointId, instance: &InstanceId, event: &Event) -> Telemetry {
     let without_session = |kind, reason| Telemetry {
         kind,
         cp_id: charge_point.to_string(),
@@ -46,7 +47,7 @@ pub(crate) fn event(charge_point: &ChargePointId, instance: &InstanceId, event: 
 }
 
 /// All that is told of a session is one trace: that of the call that authorised it, if it had one.
-pub(crate) fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace {
+pub fn trace(record: Option<&SupplyRecord>, message: &Telemetry) -> Trace {
     match record {
         Some(record) => record.trace.unwrap_or_else(|| Trace::of(record.session.as_str())),
         None => message.event_id.as_deref().map_or_else(mesh::trace::root, Trace::of),

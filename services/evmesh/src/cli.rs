@@ -64,6 +64,12 @@ pub(crate) enum Role {
     /// It prints where everything is, and lines to paste into another shell.
     Up(Box<up::Options>),
 
+    /// Charge points by the thousand in this one process, and drivers who come to them: to see a large network live.
+    ///
+    /// It stands beside a network that runs, whose central has no identity, and ends at Ctrl-C. Each charge point does
+    /// what an engine and a monitor do, and keeps nothing on a disk.
+    Fleet(Box<Solo<fleet::Options>>),
+
     /// Prints a script that completes these commands and their flags in a shell.
     Completions(completions::Options),
 
@@ -154,8 +160,10 @@ mod tests {
     #[test]
     fn every_flag_is_explained_and_every_setting_of_a_process_has_a_variable() {
         for role in command().get_subcommands() {
-            let process =
-                matches!(role.get_name(), "central" | "engine" | "monitor" | "driver" | "bridge" | "up");
+            let process = matches!(
+                role.get_name(),
+                "central" | "engine" | "monitor" | "driver" | "bridge" | "up" | "fleet"
+            );
             let flags =
                 role.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
             for flag in flags {

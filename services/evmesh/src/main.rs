@@ -67,6 +67,7 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Registry(options) => Box::pin(registry::run(*options)).await,
         Role::Enrol(options) => registry::enrol(*options).await,
         Role::Check(options) => check::run(*options).await,
+        Role::Fleet(solo) => Box::pin(roles::fleet(*solo)).await,
         Role::Completions(options) => completions::print(&options, cli::command()),
         Role::Man(options) => man_pages::print(&options, cli::command()),
         Role::Up(options) => Box::pin(up::run(*options)).await,

@@ -61,6 +61,30 @@ pub(crate) async fn registry(solo: Solo<registry::Options>) -> Result<(), Failur
     service.run(stage.shutdown).await.because()
 }
 
+/// `evmesh fleet`: a line every few seconds says how it is.
+pub(crate) async fn fleet(solo: Solo<fleet::Options>) -> Result<(), Failure> {
+    let stage = solo.process.without_panel().begin()?;
+    let (charge_points, every) = (solo.role.charge_points, solo.role.every);
+    let fleet = fleet::Fleet::start(solo.role, stage.shutdown.clone()).await.because()?;
+    let begun = fleet.counts();
+    let lines = async {
+        let mut before = begun.clone();
+        loop {
+            tokio::time::sleep(every).await;
+            let now = fleet.counts();
+            let words = fleet::Words { charge_points, before: &before, now: &now, time: every };
+            // Nobody may be reading: the fleet goes on all the same.
+            let _ = output::line(&words.to_string());
+            before = now;
+        }
+    };
+    tokio::select! {
+        () = fleet.run() => {}
+        () = lines => {}
+    }
+    Ok(())
+}
+
 /// `evmesh driver`: ends by itself, with the table of what came of its requests.
 pub(crate) async fn driver(solo: Solo<driver::Options>) -> Result<(), Failure> {
     let output = solo.role.output;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use tidy::{files, none};
 
-/// The crates that put services together: the executable, and what looks for a broken promise of the whole network.
-const ABOVE_SERVICES: [&str; 2] = ["evmesh", "proof"];
+/// The crates that put services together: the executable, what looks for a broken promise of the whole network, and a
+/// fleet, whose engines speak as the one engine does.
+const ABOVE_SERVICES: [&str; 3] = ["evmesh", "fleet", "proof"];
 const SERVICES: [&str; 6] = ["central", "engine", "monitor", "driver", "bridge", "registry"];
 
 /// Each crate of the workspace, and the line of each of its dependencies, those for tests and builds too.

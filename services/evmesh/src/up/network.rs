@@ -9,6 +9,7 @@ use super::{
 };
 use crate::exit::{Because as _, Failure};
 use domain::{ChargePointId, Energy, Location, Power};
+use fleet::Fleet;
 use mesh::Shutdown;
 use std::{collections::BTreeMap, error::Error, net::SocketAddr, path::Path};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ pub(super) struct Network {
     pub(super) central: central::Service,
     pub(super) points: Vec<Point>,
     pub(super) bridge: Option<bridge::Service>,
+    fleet: Option<fleet::Options>,
 }
 
 /// A charge point: its engine and its monitor.
@@ -117,7 +119,8 @@ impl Network {
                 bridge::Options { security: protection.of("bridge/main")?, ..role("bridge", flags)? };
             bridge::Service::open(of_bridge).because()
         });
-        Ok(Self { registry, central, points, bridge: bridge.transpose()? })
+        let fleet = options.fleet.map(|count| of_fleet(count, central.local_addr(), kafka.clone()));
+        Ok(Self { registry, central, points, bridge: bridge.transpose()?, fleet: fleet.transpose()? })
     }
 
     /// For people's hands at the charge points.
@@ -145,6 +148,13 @@ impl Network {
             let shutdown = shutdown.clone();
             points.spawn(async move { bridge.run(shutdown).await.because() });
         }
+        if let Some(fleet) = self.fleet {
+            let shutdown = shutdown.clone();
+            points.spawn(async move {
+                Fleet::start(fleet, shutdown).await.because()?.run().await;
+                Ok(())
+            });
+        }
         let (after_points, after_central) = (Shutdown::new(), Shutdown::new());
         let (stop_central, stop_registry) = (after_points.clone(), after_central.clone());
         let central = async {
@@ -168,6 +178,21 @@ impl Network {
         let (central, points, registry) = tokio::join!(central, points, registry);
         central.and(points).and(registry)
     }
+}
+
+/// A fleet of so many charge points, and of half as many drivers.
+fn of_fleet(
+    count: u32,
+    central: SocketAddr,
+    kafka: Vec<(&'static str, String)>,
+) -> Result<fleet::Options, Failure> {
+    let mut flags = vec![
+        ("central", central.to_string()),
+        ("charge-points", count.to_string()),
+        ("drivers", count.div_ceil(2).to_string()),
+    ];
+    flags.extend(kafka);
+    role("fleet", flags)
 }
 
 /// The registry of a network whose identities are in this folder: it is the same that made them.

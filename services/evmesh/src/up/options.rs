@@ -76,6 +76,12 @@ pub(crate) struct Options {
     #[arg(long, env = "EVMESH_INSECURE")]
     pub(super) insecure: bool,
 
+    /// So many charge points more, in memory, and half as many drivers who come to them: what 'evmesh fleet' does, to
+    /// see a large network (count, 1 to 1000000).
+    #[arg(long, env = "EVMESH_UP_FLEET", value_name = "COUNT", conflicts_with = "secure",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) fleet: Option<u32>,
+
     /// How many times faster than real time energy flows; readings stay one a real second. At 600, the simulated cars
     /// (40 kWh at 50 kW) are full after 5 s; choose 60 to watch them for a minute.
     #[arg(long, env = "EVMESH_UP_SPEED", value_name = "FACTOR", default_value_t = 600)]

@@ -6,6 +6,7 @@ use super::{
     circuit_breaker::Breaker,
     connector::{Connector, Proof},
     deadline::{self, Deadline},
+    error_details,
     methods::{self, Method},
     names::Names,
     retry_budget,
@@ -23,6 +24,7 @@ use identity::{Expected, Shows};
 use std::{
     error::Error,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -32,7 +34,6 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{
     Code, Status,
     body::Body,
-    metadata::MetadataMap,
     transport::{self, Channel, Endpoint},
 };
 use tower::{
@@ -106,6 +107,8 @@ impl Shared {
 pub struct Peers {
     proof: Proof,
     names: Names,
+    /// The address that it calls from, if not whichever the system takes.
+    from: Option<IpAddr>,
 }
 
 impl Default for Peers {
@@ -116,12 +119,17 @@ impl Default for Peers {
 
 impl Peers {
     pub fn new(security: Security) -> Self {
-        Self { proof: Proof::Security(security), names: Names::default() }
+        Self { proof: Proof::Security(security), names: Names::default(), from: None }
     }
 
     /// Of who has no identity yet, and calls the registry for one.
     pub fn enrolling(pin: identity::Pin) -> Self {
-        Self { proof: Proof::Enrolment(pin), names: Names::default() }
+        Self { proof: Proof::Enrolment(pin), names: Names::default(), from: None }
+    }
+
+    /// The same, calling from this address of this machine: of who stands for callers in many places.
+    pub fn calling_from(self, address: IpAddr) -> Self {
+        Self { from: Some(address), ..self }
     }
 
     /// Is everything that is said to them encrypted, and do they prove who they are?
@@ -139,7 +147,8 @@ impl Peers {
     }
 
     fn connector(&self, expected: Expected) -> Connector {
-        Connector::new(&self.names, CONNECT_TIMEOUT, self.proof.clone(), expected)
+        let names = self.names.connector(CONNECT_TIMEOUT, self.from);
+        Connector::new(names, self.proof.clone(), expected)
     }
 
     /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.
@@ -228,7 +237,7 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
 async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
     guarded(peer, async {
         let mut response = send(peer, request).await?;
-        sanitize(response.headers_mut());
+        error_details::sanitize(response.headers_mut());
         Ok(response)
     })
     .await
@@ -298,10 +307,10 @@ async fn attempt(
         // An error may come at the end of the body: in the head, one place is enough to look for it.
         let at_end =
             body.trailers().filter(|trailers| code(trailers).is_some_and(|code| code != Code::Ok)).cloned();
-        sanitize(&mut head.headers);
+        error_details::sanitize(&mut head.headers);
         Ok(match at_end {
             Some(mut trailers) => {
-                sanitize(&mut trailers);
+                error_details::sanitize(&mut trailers);
                 head.headers.extend(trailers);
                 Response::from_parts(head, Body::empty())
             }
@@ -368,29 +377,4 @@ async fn send(peer: &Peer, mut request: Request) -> Result<Response, Fault> {
 /// The code in a head or a trailer, if there is one.
 fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
-}
-
-/// tonic panics on details that are not base64: a far side's nonsense must not do that to us.
-fn sanitize(headers: &mut HeaderMap) {
-    const DETAILS: &str = "grpc-status-details-bin";
-    let metadata = MetadataMap::from_headers(std::mem::take(headers));
-    let broken = metadata.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err());
-    *headers = metadata.into_headers();
-    if broken {
-        headers.remove(DETAILS);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn broken_details_are_dropped() {
-        let mut headers = HeaderMap::new();
-        headers.insert("grpc-status-details-bin", HeaderValue::from_static("not base64!"));
-        headers.insert("grpc-status", HeaderValue::from_static("5"));
-        sanitize(&mut headers);
-        assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::NotFound);
-    }
 }

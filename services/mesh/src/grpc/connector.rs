@@ -20,7 +20,6 @@ use std::{
     pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -73,8 +72,8 @@ impl Proof {
 }
 
 impl Connector {
-    pub(super) fn new(names: &Names, timeout: Duration, proof: Proof, expected: Expected) -> Self {
-        Self { names: names.connector(timeout), proof, expected }
+    pub(super) fn new(names: HttpConnector<Names>, proof: Proof, expected: Expected) -> Self {
+        Self { names, proof, expected }
     }
 
     /// By what the next call shows who makes it; `None` for nothing. A token goes to central alone, over TLS: any other

@@ -1,8 +1,9 @@
 //! The one form of every error that leaves a service: a code, a reason for programs, a sentence for people.
 
 use crate::convert::InvalidField;
+use http::HeaderMap;
 use std::{collections::HashMap, error::Error, fmt::Display, iter, time::Duration};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// The domain of every `google.rpc.ErrorInfo` of ours.
@@ -160,11 +161,23 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
+/// tonic panics on details that are not base64: a far side's nonsense must not do that to us.
+pub(super) fn sanitize(headers: &mut HeaderMap) {
+    const DETAILS: &str = "grpc-status-details-bin";
+    let metadata = MetadataMap::from_headers(std::mem::take(headers));
+    let broken = metadata.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err());
+    *headers = metadata.into_headers();
+    if broken {
+        headers.remove(DETAILS);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::convert::parse;
     use domain::DriverId;
+    use http::HeaderValue;
 
     #[test]
     fn a_wrong_field_is_named() {
@@ -189,5 +202,14 @@ mod tests {
     fn an_internal_cause_does_not_leave() {
         let status = Status::from(Failure::internal("sled: /secret/path broke"));
         assert_eq!((status.code(), status.message()), (Code::Internal, INTERNAL_MESSAGE));
+    }
+
+    #[test]
+    fn broken_details_are_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-status-details-bin", HeaderValue::from_static("not base64!"));
+        headers.insert("grpc-status", HeaderValue::from_static("5"));
+        sanitize(&mut headers);
+        assert_eq!(Status::from_header_map(&headers).unwrap().code(), Code::NotFound);
     }
 }

@@ -78,12 +78,13 @@ struct System {
 }
 
 impl Names {
-    /// Connects to far sides by their names.
-    pub(super) fn connector(&self, timeout: Duration) -> HttpConnector<Self> {
+    /// Connects to far sides by their names, from this address where it is one of this machine's many.
+    pub(super) fn connector(&self, timeout: Duration, from: Option<IpAddr>) -> HttpConnector<Self> {
         let mut connector = HttpConnector::new_with_resolver(self.clone());
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(timeout));
+        connector.set_local_address(from);
         connector
     }
 

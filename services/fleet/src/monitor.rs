@@ -1,0 +1,122 @@
+//! A charge point's monitor: it registers it, reports, and begins again whenever that ends.
+
+use crate::{point::Points, tally::Tally};
+use domain::ChargePointId;
+use evmesh_proto::{
+    chargepoint::{
+        EngineHealth, RegisterChargePointRequest, ReportHealthRequest,
+        charge_point_service_client::ChargePointServiceClient,
+    },
+    network::Price,
+};
+use mesh::{
+    Shutdown,
+    backoff::Backoff,
+    convert,
+    grpc::{Failure, Peer},
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Where central names no interval.
+const REPORTS: Duration = Duration::from_secs(1);
+/// What a kWh costs everywhere: 0.30 EUR.
+const PRICE: i64 = 300_000;
+/// So many towns have a name of their own.
+const TOWNS: usize = 20;
+
+pub(crate) struct Monitor {
+    pub(crate) points: Arc<Points>,
+    pub(crate) id: ChargePointId,
+    /// Its site's.
+    pub(crate) address: SocketAddr,
+    pub(crate) tally: Arc<Tally>,
+}
+
+type Central = ChargePointServiceClient<Peer>;
+
+impl Monitor {
+    /// `storms` changes when all monitors lose central.
+    pub(crate) async fn run(self, mut central: Central, storms: watch::Receiver<u64>, shutdown: Shutdown) {
+        let mut backoff = Backoff::default();
+        while !shutdown.is_started() {
+            if let Err(status) = self.registered(&mut central, &mut backoff, storms.clone(), &shutdown).await
+            {
+                let failure = Failure::from(&status);
+                self.tally.refused(&failure.reason);
+                if let Some(after) = failure.retry_after {
+                    tokio::time::sleep(after).await;
+                }
+            }
+            if let Some(mut point) = self.points.get(&self.id) {
+                point.registered(0);
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Registers, and reports until that ends.
+    async fn registered(
+        &self,
+        central: &mut Central,
+        backoff: &mut Backoff,
+        mut storms: watch::Receiver<u64>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Status> {
+        storms.mark_unchanged();
+        let registered = central.register_charge_point(self.registration()).await?.into_inner();
+        if let Some(mut point) = self.points.get(&self.id) {
+            point.registered(registered.epoch);
+        }
+        let interval = convert::duration("report_interval", registered.report_interval.as_ref());
+        let (reports, stream) = mpsc::channel(2);
+        let _ = reports.try_send(self.report(registered.epoch)); // there is room for the first
+        let mut answers = central.report_health(ReceiverStream::new(stream)).await?.into_inner();
+        let _connected = self.tally.connected();
+        backoff.reset();
+        let mut ticks = tokio::time::interval(interval.unwrap_or(REPORTS));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await; // the first report is on its way
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    // Full: central takes none, and counts its silence.
+                    let _ = reports.try_send(self.report(registered.epoch));
+                }
+                answer = answers.message() => if answer?.is_none() { return Ok(()) },
+                _ = storms.changed() => return Ok(()),
+                () = shutdown.started() => return Ok(()),
+            }
+        }
+    }
+
+    fn registration(&self) -> RegisterChargePointRequest {
+        let instance = self.points.get(&self.id).map(|point| point.instance().to_string());
+        let town = self.id.as_str().bytes().fold(0, |sum, byte| sum * 31 + usize::from(byte)) % TOWNS;
+        RegisterChargePointRequest {
+            charge_point_id: self.id.to_string(),
+            location: format!("Town {}, site {}", town + 1, self.address),
+            price: Some(Price { currency_code: "EUR".into(), micros_per_kwh: PRICE }),
+            engine_address: self.address.to_string(),
+            monitor_id: format!("monitor-of-{}", self.id),
+            instance_id: instance.unwrap_or_default(),
+            newest_epoch: 0,
+        }
+    }
+
+    fn report(&self, epoch: u64) -> ReportHealthRequest {
+        let fault = self.points.get(&self.id).and_then(|point| point.fault());
+        let health = if fault.is_some() { EngineHealth::Faulted } else { EngineHealth::Ok };
+        ReportHealthRequest {
+            charge_point_id: self.id.to_string(),
+            epoch,
+            health: health.into(),
+            reason: fault.unwrap_or_default(),
+        }
+    }
+}
