@@ -9,7 +9,7 @@ use domain::{
 };
 use identity::{AskersKey, Authority, AuthorityError, Identity, Kind, Role, fingerprint, sha256};
 use mesh::{
-    audit::Untold,
+    audit::Unaudited,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
     grpc::{Actor, Failure, RETRY_AFTER},
     store::{Batch, Store, StoreError},
@@ -45,7 +45,7 @@ pub struct Registry {
     pub(crate) data: Data,
     pub(crate) audit: Audit,
     /// Who was refused before anything was to be decided.
-    pub(crate) untold: Untold,
+    pub(crate) unaudited: Unaudited,
 }
 
 impl fmt::Debug for Registry {
@@ -65,7 +65,7 @@ impl Rules for Registry {
     type Error = Error;
 
     fn apply(&mut self, now: Now, _: &dyn Store, input: Input, step: &mut Step<Reply>) -> Result<(), Error> {
-        if let Some((deeds, more)) = self.untold.take() {
+        if let Some((deeds, more)) = self.unaudited.take() {
             self.audit.refused(deeds, more, now, &mut step.batch);
         }
         input(self, now, step);
@@ -115,7 +115,7 @@ impl Registry {
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
-        let (unwritten, unmarked, untold) = (Vec::new(), Vec::new(), Untold::default());
+        let (unwritten, unmarked, unaudited) = (Vec::new(), Vec::new(), Unaudited::default());
         let mut rules = Self {
             enrolments,
             limits,
@@ -128,7 +128,7 @@ impl Registry {
             unmarked,
             data,
             audit,
-            untold,
+            unaudited,
         };
         let (now, mut step) = (mesh::now(), Step { batch: Batch::default(), effects: Vec::new() });
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
@@ -284,7 +284,7 @@ impl group_commit::Outlet<Registry> for Outlet {
 #[derive(Debug, Clone)]
 pub struct Office {
     pub(crate) queue: Queue<Registry, Outlet>,
-    pub(crate) untold: Untold,
+    pub(crate) unaudited: Unaudited,
 }
 
 impl Office {

@@ -53,7 +53,8 @@ impl Writer {
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// May the engine of a charge point that is cut off be called? Not its certificate was revoked then: its monitor's.
+    /// May an engine be told anything? Not one that was revoked itself; of a charge point that is cut off, the monitor may
+    /// have been.
     pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
         let [engine, _] = roles_of(id);
         self.revocations.standing(&engine) == Standing::Good
@@ -101,7 +102,8 @@ impl Writer {
             // A rebuilt store may have the rules' part of it, and not this one.
             let known = self.network.charge_points_after(None).map(|point| point.id);
             points.extend(known.filter(|id| self.network.standing(id) != Some(Standing::Good)));
-            points.extend(self.revocations.roles().filter_map(|role| point_of(role)));
+            let bad = |role: &&RolePath| self.revocations.standing(role) != Standing::Good;
+            points.extend(self.revocations.roles().filter(bad).filter_map(|role| point_of(role)));
         }
         for charge_point in points {
             let standing = self.standing_of(&charge_point);
