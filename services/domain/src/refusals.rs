@@ -1,7 +1,7 @@
 //! Certificates that an engine refuses, as central told it.
 //!
-//! Deliberately absent: a clock. By the engine's own, which may be far ahead, one would have run out that everybody takes
-//! again once that clock is right. What has run out goes when there is no room for it.
+//! Deliberately absent: a clock. By the engine's own, which may be far ahead, one would have run out that everybody
+//! takes again once that clock is right. What has run out goes when there is no room for it.
 
 use crate::{Wall, revocations::Serial};
 use std::collections::{BTreeMap, BTreeSet};

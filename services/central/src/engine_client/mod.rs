@@ -2,8 +2,9 @@
 //!
 //! The rules ask for one call at a time per engine and one that tells it whom to refuse, and for so many registrations
 //! at most, so there are little more than two tasks a charge point: that is their bound, and a smaller one would let
-//! silent engines take the places of others. Only what weighs much, a list of certificates, waits for a place. Every call comes back to the rules, answered or not: what an engine answers is checked here, and a
-//! malformed answer is none.
+//! silent engines take the places of others. Only what weighs much, a list of certificates, waits for a place. Every
+//! call comes back to the rules, answered or not: what an engine answers is checked here, and a malformed answer is
+//! none.
 
 mod answer;
 mod wire;

@@ -119,8 +119,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Does it say that the engine refuses this, which it was told just now or before? A liar may say so, too. `None`: it
-    /// says nothing of it.
+    /// Does it say that the engine refuses this, which it was told just now or before? A liar may say so, too. `None`:
+    /// it says nothing of it.
     pub(super) fn has_heard(&self, told: &Told) -> Option<bool> {
         (!self.refused.is_empty()).then(|| self.refused == told.digest().as_bytes())
     }

@@ -53,8 +53,8 @@ impl Writer {
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// May an engine be told anything? Not one that was revoked itself; of a charge point that is cut off, the monitor may
-    /// have been.
+    /// May an engine be told anything? Not one that was revoked itself; of a charge point that is cut off, the monitor
+    /// may have been.
     pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
         let [engine, _] = roles_of(id);
         self.revocations.standing(&engine) == Standing::Good

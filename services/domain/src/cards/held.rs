@@ -169,8 +169,8 @@ impl Cards {
         self.blocks.contains_key(id)
     }
 
-    /// Its driver wants it to be good for nothing. What that changes; `None`: this driver has no such card. Said again it
-    /// holds from then on: the registry may have made it good in between, and not be heard yet.
+    /// Its driver wants it to be good for nothing. What that changes; `None`: this driver has no such card. Said again
+    /// it holds from then on: the registry may have made it good in between, and not be heard yet.
     pub fn block(&mut self, now: Wall, driver: &DriverId, id: &CardId) -> Option<Blocked> {
         let card = self.cards.get(id).filter(|card| card.driver == *driver)?;
         let at = now.max(card.good); // the registry's clock may be ahead
