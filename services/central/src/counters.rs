@@ -79,7 +79,7 @@ const EVENTS: &[(&str, &str)] = &[
     ),
     (
         "refusals_unheard",
-        "engines that do not say that they refuse who was revoked: older ones, which do not",
+        "engines that were told whom to refuse, and do not say that they do: older ones, which do it all the same",
     ),
     ("registries_heard", "times that the registry was heard, for the first time or again"),
     ("registries_lost", "times that the registry was not heard any more: until it is back, no revocation is"),

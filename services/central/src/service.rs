@@ -220,7 +220,7 @@ pub fn start(
     let runtime = tokio::runtime::Handle::current();
     let mut calls = Calls::new(handle.clone(), writer.rules.keys(), engine_timeout, peers, runtime);
     let running =
-        writer::spawn(writer, outlets, move |call, told| calls.start(call, told), (&handle, inboxes))?;
+        writer::spawn(writer, outlets, move |call, telling| calls.start(call, telling), (&handle, inboxes))?;
     Ok((handle, running))
 }
 

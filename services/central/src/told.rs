@@ -61,6 +61,18 @@ impl Told {
     }
 }
 
+/// What a call to an engine has to do with what that is to refuse.
+#[derive(Debug, Clone)]
+pub enum Telling {
+    Nothing,
+    /// The answer says whether it has heard all of this.
+    Asks(Told),
+    /// It is told all of this.
+    Tells(Told),
+    /// It would be told, but was revoked itself: it is not called.
+    Revoked,
+}
+
 fn digest(list: &[(Serial, Wall)]) -> RefusedDigest {
     RefusedDigest::of(list.iter().map(|(serial, ends)| (serial.as_ref(), *ends)))
 }

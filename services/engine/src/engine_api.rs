@@ -6,7 +6,7 @@ use evmesh_proto::engine::{self as proto, engine_service_server::EngineService};
 use identity::RefusedDigest;
 use mesh::{grpc::Actor, trace};
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -15,11 +15,14 @@ pub(crate) struct EngineApi {
     point: Point,
     /// Streams are numbered, so that an older one is told from a newer one.
     links: AtomicU64,
+    /// Of which certificates central told it last, and it refuses them. Not over a restart: its store may be another
+    /// copy then, and central tells them anew.
+    told: Mutex<RefusedDigest>,
 }
 
 impl EngineApi {
     pub(crate) fn new(point: Point) -> Self {
-        Self { point, links: AtomicU64::new(1) }
+        Self { point, links: AtomicU64::new(1), told: Mutex::default() }
     }
 
     async fn call<R: wire::Request>(&self, request: Request<R>) -> Result<Response<R::Response>, Status> {
@@ -87,11 +90,12 @@ impl EngineService for EngineApi {
             if let Some(key) = key {
                 self.point.seal.take(self.point.charge_point(), &key)?;
             }
+            let mut told = self.told.lock().await;
             if !refused.is_empty() {
                 let held = self.point.refuse(refused).await?;
-                let held = held.iter().map(|(serial, ends)| (serial.as_ref(), *ends));
-                response.get_mut().refused_digest = RefusedDigest::of(held).as_bytes().to_vec();
+                *told = RefusedDigest::of(held.iter().map(|(serial, ends)| (serial.as_ref(), *ends)));
             }
+            response.get_mut().refused_digest = told.as_bytes().to_vec();
         }
         if let Some(state) = &mut response.get_mut().state {
             state.seals_telemetry = Some(self.point.seal.seals());

@@ -100,11 +100,11 @@ impl Engine {
 
     /// These certificates are to be refused; who asks, hears once they are, and of which it is so.
     pub(crate) fn refuse(told: List, reply: oneshot::Sender<Reply<List>>) -> Applied {
-        Box::new(move |engine, now, step| {
-            let change = engine.refusals.take(now.wall, told.iter().cloned());
+        Box::new(move |engine, _, step| {
+            let change = engine.refusals.take(&told);
             storage::write_refusals(&mut step.batch, &change);
             step.effects.push(Effect::Refused(change));
-            let held = engine.refusals.held(now.wall, &told).cloned().collect();
+            let held = engine.refusals.held(&told).cloned().collect();
             let answer = Reply { answer: held, view: engine.view() };
             step.effects.push(Effect::Reply(Box::new((reply, answer))));
         })
@@ -339,11 +339,11 @@ mod tests {
         assert_eq!((refused(&owner), refused(&back)), (vec!["a".into()], vec!["a".into()]));
         owner.store.fail_after(0);
         let (reply, _answer) = oneshot::channel();
-        owner.step(at(5), [Engine::refuse(Vec::new(), reply)]).unwrap_err();
+        owner.step(at(5), [Engine::refuse(told(6), reply)]).unwrap_err();
         let mut back = back;
         let (reply, _answer) = oneshot::channel();
-        back.step(at(5), [Engine::refuse(Vec::new(), reply)]).unwrap();
-        assert!(refused(&back).is_empty() && refused(&open(back.store)).is_empty(), "it has run out");
+        back.step(at(9), [Engine::refuse(Vec::new(), reply)]).unwrap();
+        assert_eq!((refused(&back), refused(&open(back.store))), (vec!["a".into()], vec!["a".into()]));
     }
 
     #[test]

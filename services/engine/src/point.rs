@@ -67,7 +67,7 @@ impl Point {
         answer.await.map_err(|_| stopping())
     }
 
-    /// Those of these certificates that are refused when this returns, and after a restart; or have run out.
+    /// Those of these certificates that are refused when this returns, and after a restart.
     pub(crate) async fn refuse(&self, told: List) -> Result<List, Failure> {
         let (reply, answer) = oneshot::channel();
         self.give(Engine::refuse(told, reply))?;

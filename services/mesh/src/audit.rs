@@ -6,11 +6,11 @@
 //! reports of health, and what rules do by themselves.
 
 mod list;
-mod untold;
+mod unaudited;
 mod verify;
 
 pub use list::{Entry, Filter, MAX_BYTES, Part, read, signed};
-pub use untold::Untold;
+pub use unaudited::Unaudited;
 pub use verify::{Fits, Misfit, Verifier};
 
 use crate::store::{Batch, Store, StoreError};
@@ -67,12 +67,12 @@ pub struct Chain {
     /// When the first row that is kept was written; `None`: it is to be looked up.
     first_at: Option<Wall>,
     keep: Duration,
-    refusals: Refusals,
+    minute: Minute,
 }
 
-/// Those of this minute.
+/// What was refused, or failed, in this minute.
 #[derive(Debug, Default)]
-struct Refusals {
+struct Minute {
     since: Mono,
     /// Of who is known, and of strangers.
     denied: [u32; 2],
@@ -91,7 +91,7 @@ impl Chain {
     /// As the store's page has it; rows are kept for so long, under keys that begin so.
     pub fn restore(prefix: &'static [u8], ends: Option<&StoredAudit>, keep: Duration) -> Self {
         let ends = ends.cloned().unwrap_or_else(|| behind(0, Vec::new()));
-        Self { prefix, ends, moved: false, first_at: None, keep, refusals: Refusals::default() }
+        Self { prefix, ends, moved: false, first_at: None, keep, minute: Minute::default() }
     }
 
     /// The number and the hash of the newest row.
@@ -110,7 +110,7 @@ impl Chain {
         if !matches!(deed.came, Came::Done(_)) {
             self.minute_is_over(now.mono, batch);
         }
-        let Refusals { denied: before, failed, .. } = self.refusals;
+        let Minute { denied: before, failed, .. } = self.minute;
         let whose = usize::from(deed.actor.is_empty());
         let (result, answer) = match deed.came {
             Came::Begun if failed >= REFUSALS => return,
@@ -119,17 +119,17 @@ impl Chain {
             Came::Failed(_) if failed >= REFUSALS => return self.counts(1, now.wall),
             Came::Denied(_) if before[whose] >= REFUSALS => return self.counts(1, now.wall),
             Came::Failed(reason) => {
-                self.refusals.failed += 1;
+                self.minute.failed += 1;
                 (reason, String::new())
             }
             Came::Denied(reason) => {
-                self.refusals.denied[whose] += 1;
+                self.minute.denied[whose] += 1;
                 (reason, String::new())
             }
         };
-        let Refusals { denied, failed: failed_now, .. } = self.refusals;
+        let Minute { denied, failed: failed_now, .. } = self.minute;
         if (before, failed) == ([0; 2], 0) && (denied, failed_now) != ([0; 2], 0) {
-            self.refusals.since = now.mono; // the minute begins with its first
+            self.minute.since = now.mono; // the minute begins with its first
         }
         let Deed { actor, address, method, subject, parameters, came: _ } = deed;
         let entry = StoredAuditEntry {
@@ -148,21 +148,21 @@ impl Chain {
 
     /// So many more were refused, and have no row.
     pub fn counts(&mut self, more: u64, at: Wall) {
-        self.refusals.more += more;
-        self.refusals.at = at;
+        self.minute.more += more;
+        self.minute.at = at;
     }
 
     /// Where the minute is over, its count is a row.
     pub fn minute_is_over(&mut self, now: Mono, batch: &mut Batch) {
-        if now.since(self.refusals.since) >= A_MINUTE {
+        if now.since(self.minute.since) >= A_MINUTE {
             self.write_count(batch);
-            self.refusals = Refusals { since: now, ..Refusals::default() };
+            self.minute = Minute { since: now, ..Minute::default() };
         }
     }
 
     /// The last thing before the end: what was only counted so far.
     pub fn write_count(&mut self, batch: &mut Batch) {
-        let (refusal_count, at) = (std::mem::take(&mut self.refusals.more), self.refusals.at);
+        let (refusal_count, at) = (std::mem::take(&mut self.minute.more), self.minute.at);
         if refusal_count > 0 {
             let entry = StoredAuditEntry { at_ms: at.0, refusal_count, ..StoredAuditEntry::default() };
             self.append(entry, batch);

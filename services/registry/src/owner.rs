@@ -10,7 +10,7 @@ use domain::{
 use identity::{AskersKey, Authority, Identity, Kind, Role, fingerprint, sha256};
 use marks::Marks;
 use mesh::{
-    audit::Untold,
+    audit::Unaudited,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
     grpc::{Actor, Failure, RETRY_AFTER},
     store::{Batch, Store, StoreError},
@@ -49,7 +49,7 @@ pub struct Registry {
     pub(crate) data: Data,
     pub(crate) audit: Audit,
     /// Who was refused before anything was to be decided.
-    pub(crate) untold: Untold,
+    pub(crate) unaudited: Unaudited,
 }
 
 impl fmt::Debug for Registry {
@@ -69,7 +69,7 @@ impl Rules for Registry {
     type Error = Error;
 
     fn apply(&mut self, now: Now, _: &dyn Store, input: Input, step: &mut Step<Reply>) -> Result<(), Error> {
-        if let Some((deeds, more)) = self.untold.take() {
+        if let Some((deeds, more)) = self.unaudited.take() {
             self.audit.refused(deeds, more, now, &mut step.batch);
         }
         input(self, now, step);
@@ -124,7 +124,7 @@ impl Registry {
         let gateways = crate::gateways::Gateways::open(&store, &data.store(), CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
-        let (unwritten, untold) = (Vec::new(), Untold::default());
+        let (unwritten, unaudited) = (Vec::new(), Unaudited::default());
         let (marks, copies) = (Marks::default(), Copies::default());
         let mut rules = Self {
             enrolments,
@@ -140,7 +140,7 @@ impl Registry {
             copies,
             data,
             audit,
-            untold,
+            unaudited,
         };
         let mut step = Step { batch: Batch::default(), effects: Vec::new() };
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
@@ -275,7 +275,7 @@ impl group_commit::Outlet<Registry> for Outlet {
 #[derive(Debug, Clone)]
 pub struct Office {
     pub(crate) queue: Queue<Registry, Outlet>,
-    pub(crate) untold: Untold,
+    pub(crate) unaudited: Unaudited,
 }
 
 impl Office {

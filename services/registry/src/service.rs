@@ -83,7 +83,7 @@ impl Service {
 /// If there is no thread.
 pub fn start(owner: Owner<Registry, impl Store>) -> Result<(Office, Running<Error>), Error> {
     let (inputs, inbox) = queue(QUEUE, A_STEP);
-    let office = Office { queue: inputs, untold: owner.rules.untold.clone() };
+    let office = Office { queue: inputs, unaudited: owner.rules.unaudited.clone() };
     let running = group_commit::spawn("registry".to_owned(), owner, Outlet, vec![inbox], Shutdown::new());
     let (running, ticking) = (running.map_err(Error::Thread)?, office.clone());
     tokio::spawn(async move {
@@ -96,10 +96,10 @@ pub fn start(owner: Owner<Registry, impl Store>) -> Result<(Office, Running<Erro
 
 /// The calls that a registry serves.
 pub fn server(options: &ServerOptions, office: Office, address: Address) -> GrpcServer {
-    let untold = office.untold.clone();
+    let unaudited = office.unaudited.clone();
     let api = RegistryServiceServer::new(RegistryApi { office, address });
     let api = api.max_decoding_message_size(options.max_message_bytes).accept_compressed(REQUEST_CODING);
-    GrpcServer::new(options).tell_refusals(move |refusal| untold.add(refusal)).add_service(api)
+    GrpcServer::new(options).tell_refusals(move |refusal| unaudited.add(refusal)).add_service(api)
 }
 
 /// The owner's thread ended: with its result, or without one if it panicked, which is as fatal as a failed store.

@@ -1,16 +1,21 @@
 //! Calls to engines: each is a task of its own, so that ten thousand silent engines hold up nobody else.
 //!
-//! The rules ask for one call at a time per engine, and for so many registrations at most, so there are little more
-//! tasks than charge points: that is their bound, and a smaller one would let silent engines take the places of
-//! others. Every call comes back to the rules, answered or not: what an engine answers is checked here, and a
-//! malformed answer is none.
+//! The rules ask for one call at a time per engine and one that tells it whom to refuse, and for so many registrations
+//! at most, so there are little more than two tasks a charge point: that is their bound, and a smaller one would let
+//! silent engines take the places of others. Only what weighs much, a list of certificates, waits for a place. Every
+//! call comes back to the rules, answered or not: what an engine answers is checked here, and a malformed answer is
+//! none.
 
 mod answer;
 mod wire;
 
 pub use wire::{Request, Response};
 
-use crate::{signing::Keys, told::Told, writer::Handle};
+use crate::{
+    signing::Keys,
+    told::{Telling, Told},
+    writer::Handle,
+};
 use domain::network::{CallFailed, CallOutcome, Command, EngineAnswer, EngineCall};
 use domain::{ChargePointId, Mono};
 use evmesh_proto::engine::engine_service_client::EngineServiceClient;
@@ -29,12 +34,15 @@ use std::{
     },
     time::Duration,
 };
-use tokio::runtime;
+use tokio::{runtime, sync::Semaphore};
 
 /// The largest answer that is read: 1,000 unsettled sessions with their signatures are some 400 kB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// And that of an engine whose registration waits for it, which may be made up: the answer has no sessions.
 const MAX_PROVISIONAL_BYTES: usize = 64 * 1024;
+/// So many calls that carry a list of certificates are under way at most, each with some 200 kB: once somebody is
+/// revoked, every engine is told. The others wait in the order in which they came; calls that carry none never do.
+const LISTS: usize = 128;
 /// A way to an engine that had no call for so long is let go, with its connection; the next call makes another.
 const IDLE: Duration = Duration::from_secs(3600);
 /// So often at most they are looked through.
@@ -51,6 +59,9 @@ pub(crate) struct Calls {
     keys: Arc<Keys>,
     timeout: Duration,
     runtime: runtime::Handle,
+    secured: bool,
+    /// Those of [`LISTS`].
+    places: Arc<Semaphore>,
 }
 
 /// The way to one engine.
@@ -65,25 +76,24 @@ struct Way {
     refused: Refused,
 }
 
-/// Which certificates an engine has heard of that it is to refuse, in which registration of which store: as a hash.
-/// They are not sent again with each call, for there may be a thousand.
+/// Which certificates an engine said that it refuses, in which registration of which store: as a hash. An older one
+/// says so only when it is told some.
 #[derive(Debug, Clone, Default)]
 struct Refused(Arc<AtomicU64>);
 
 impl Refused {
-    /// Whether it is to be sent, and what is to be said of that call: did it hear? Until then it is sent again.
-    fn wanted(&self, call: &EngineCall, told: &Told) -> (bool, impl FnOnce(bool) + Send + use<>) {
-        let any = !told.is_empty();
+    /// What comes of a call: has the engine heard all this, by what it says, or, where it does not say, as before?
+    fn judge(&self, call: &EngineCall, told: &Told) -> impl Fn(Option<bool>) -> bool + Send + use<> {
         let mut hasher = DefaultHasher::new();
-        (&call.instance, call.epoch, any.then(|| told.digest())).hash(&mut hasher);
-        let (hash, known) = (hasher.finish(), self.0.clone());
-        let is_known = known.load(Ordering::Relaxed) == hash;
-        let heard = move |heard: bool| {
+        (&call.instance, call.epoch, told.digest()).hash(&mut hasher);
+        let (hash, known, any) = (hasher.finish(), self.0.clone(), !told.is_empty());
+        move |says: Option<bool>| {
+            let heard = says.unwrap_or_else(|| known.load(Ordering::Relaxed) == hash);
             if any {
                 known.store(if heard { hash } else { 0 }, Ordering::Relaxed);
             }
-        };
-        (any && !is_known, heard)
+            heard || !any
+        }
     }
 }
 
@@ -96,43 +106,57 @@ impl Calls {
         runtime: runtime::Handle,
     ) -> Self {
         let (peers, looked) = (HashMap::new(), mesh::now().mono);
-        Self { peers, looked, ways, handle, keys, timeout, runtime }
+        let (secured, places) = (ways.are_secured(), Arc::new(Semaphore::new(LISTS)));
+        Self { peers, looked, ways, handle, keys, timeout, runtime, secured, places }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
-    pub(crate) fn start(&mut self, call: EngineCall, told: Told) {
+    pub(crate) fn start(&mut self, call: EngineCall, telling: Telling) {
         let mut request = Request::of(&self.keys, &call);
-        let way = if call.provisional {
-            self.connect(self.expected(&call.charge_point), &call.address)
-                .map(|peer| (peer, Refused::default()))
-        } else {
-            self.peer(&call.charge_point, &call.address)
+        let way = match telling {
+            Telling::Revoked => Err(CallFailed("the engine was revoked itself".to_owned())),
+            Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) if call.provisional => {
+                let expected = self.expected(&call.charge_point);
+                self.connect(expected, &call.address).map(|peer| (peer, Refused::default()))
+            }
+            Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) => {
+                self.peer(&call.charge_point, &call.address)
+            }
         };
-        let known = way.as_ref().map(|(_, known)| known.clone()).unwrap_or_default();
-        let (wanted, heard) = known.wanted(&call, &told);
-        let secured = self.ways.are_secured();
-        if secured {
+        if self.secured {
             request = request.with_telemetry_key(&self.keys, &call);
         }
-        let told = (secured && wanted).then_some(told);
+        let (told, tells) = match telling {
+            Telling::Asks(told) if self.secured => (told, false),
+            Telling::Tells(told) if self.secured => (told, true),
+            Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) | Telling::Revoked => {
+                (Told::default(), false) // without identities nobody is refused for a certificate
+            }
+        };
+        let known = way.as_ref().map(|(_, known)| known.clone()).unwrap_or_default();
+        let judge = known.judge(&call, &told);
         let peer = way.map(|(peer, _)| peer);
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
+        let places = self.places.clone();
         let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
                 Ok(peer) => {
                     let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
-                    let (address, charge_point) = (&address, &charge_point);
-                    let call = Call { address, keys: &keys, charge_point, timeout, most };
-                    AssertUnwindSafe(call.perform(peer, request, told))
+                    let (address, charge_point, told, places) = (&address, &charge_point, &told, &*places);
+                    let list = tells.then_some(places).filter(|_| !told.is_empty());
+                    let call = Call { address, keys: &keys, charge_point, timeout, most, told, list };
+                    AssertUnwindSafe(call.perform(peer, request, &judge))
                         .catch_unwind()
                         .await
                         .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned())))
                 }
                 Err(failed) => Err(failed),
             };
-            heard(result.as_ref().is_ok_and(|answer| answer.outcome == CallOutcome::Done && answer.heard));
+            if result.as_ref().map_or(true, |answer| answer.outcome != CallOutcome::Done) {
+                judge(Some(false)); // it may come back with another store
+            }
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
@@ -184,6 +208,10 @@ struct Call<'a> {
     timeout: Duration,
     /// The largest answer that is read (bytes).
     most: usize,
+    /// What the engine is to refuse, as far as the answer is to say whether it does.
+    told: &'a Told,
+    /// It is told that: where the call gets its place.
+    list: Option<&'a Semaphore>,
 }
 
 impl Call<'_> {
@@ -191,21 +219,26 @@ impl Call<'_> {
         self,
         peer: Peer,
         mut request: Request,
-        told: Option<Told>,
+        judge: impl Fn(Option<bool>) -> bool,
     ) -> Result<EngineAnswer, CallFailed> {
-        let Self { address, keys, charge_point, timeout, most } = self;
+        let Self { address, keys, charge_point, timeout, most, told, list } = self;
         if matches!(request, Request::Authorize(_)) {
             keys.ready().await;
         }
-        if let Some(told) = &told {
+        let mut place = None; // until the answer is there
+        if let Some(places) = list {
+            place = places.acquire().await.ok(); // they are never closed
             request = request.with_refused(told);
         }
         let client = EngineServiceClient::new(peer).max_decoding_message_size(most);
         let engine = || format!("the engine at {address}");
         // The peer sets the call's deadline; this one holds whatever a far side does with it.
-        match tokio::time::timeout(timeout, ask(client, request)).await {
+        let asked = tokio::time::timeout(timeout, ask(client, request)).await;
+        drop(place);
+        match asked {
             Ok(Ok(response)) => {
-                let heard = told.is_none_or(|told| response.has_heard(&told));
+                let says = response.has_heard(told);
+                let heard = judge(if list.is_some() { Some(says == Some(true)) } else { says });
                 let answer = response.read(keys, charge_point);
                 let answer = answer.map(|answer| EngineAnswer { heard, ..answer });
                 answer
@@ -230,77 +263,4 @@ async fn ask(mut client: EngineServiceClient<Peer>, request: Request) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_engine_is_to_refuse_is_sent_until_it_has_heard_and_to_another_store_again() {
-        let known = Refused::default();
-        let mut call = EngineCall {
-            charge_point: "MAD-01".parse().unwrap(),
-            address: String::new(),
-            call: domain::network::CallId(1),
-            instance: "store-1".parse().unwrap(),
-            epoch: 4,
-            request: domain::network::EngineRequest::GetState,
-            provisional: false,
-            trace: None,
-        };
-        let list = |count: usize| (0..count).map(|n| (n.to_string().into(), domain::Wall(1)));
-        let sent = |call: &EngineCall, count: usize, hears: bool| {
-            let (sent, heard) = known.wanted(call, &Told::new(list(count), &Arc::default()));
-            heard(hears);
-            if sent { count } else { 0 }
-        };
-        assert_eq!([sent(&call, 1, false), sent(&call, 1, true), sent(&call, 1, true)], [1, 1, 0]);
-        assert_eq!([sent(&call, 0, true), sent(&call, 1, false), sent(&call, 1, true)], [0, 0, 1]);
-        assert_eq!([sent(&call, 2, true), sent(&call, 2, true)], [2, 0], "others");
-        call.epoch = 5;
-        assert_eq!([sent(&call, 2, true), sent(&call, 2, true)], [2, 0], "registered anew");
-        call.instance = "store-2".parse().unwrap();
-        assert_eq!(sent(&call, 2, true), 2);
-    }
-
-    #[tokio::test]
-    async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_the_next_call_on() {
-        let (handle, _inboxes) = crate::writer::queues();
-        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
-        let (ways, runtime) = (Peers::default(), runtime::Handle::current());
-        let mut calls = Calls::new(handle.clone(), keys, Duration::from_secs(1), ways, runtime);
-        let id: ChargePointId = "MAD-01".parse().unwrap();
-        let mut called = |gateway: Option<&str>| {
-            let told = vec![(id.clone(), gateway.map(|name| name.parse().unwrap()))];
-            handle.served().hear(domain::gateways::News { told, ..Default::default() });
-            calls.peer(&id, "127.0.0.1:1").unwrap();
-            (calls.peers[&id].expected.clone(), calls.peers.len())
-        };
-        let gateway = |name: &str| Expected::Gateway(name.parse().unwrap());
-        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
-        assert_eq!(called(Some("site-7")), (gateway("site-7"), 1));
-        assert_eq!(called(Some("site-8")), (gateway("site-8"), 1));
-        assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
-        let (handle, _inboxes) = crate::writer::queues();
-        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
-        let mut calls =
-            Calls::new(handle, keys, Duration::from_secs(1), Peers::default(), runtime::Handle::current());
-        let mut call = async |id: &str, after: Duration| {
-            tokio::time::advance(after).await;
-            calls.peer(&id.parse().unwrap(), "127.0.0.1:1").unwrap();
-            let mut known: Vec<_> = calls.peers.keys().map(ToString::to_string).collect();
-            known.sort();
-            known.join(" ")
-        };
-        assert_eq!(call("A", Duration::ZERO).await, "A");
-        assert_eq!(call("B", IDLE / 2).await, "A B");
-        assert_eq!(call("C", IDLE / 2 - LOOK_EVERY / 2).await, "A B C");
-        assert_eq!(call("C", LOOK_EVERY / 2).await, "A B C", "they were looked through a moment ago");
-        assert_eq!(call("C", LOOK_EVERY / 2).await, "B C");
-        assert_eq!(call("B", Duration::ZERO).await, "B C");
-        assert_eq!(call("C", IDLE - LOOK_EVERY).await, "B C", "its calls keep it");
-        assert_eq!(call("B", 2 * IDLE).await, "B");
-    }
-}
+mod tests;

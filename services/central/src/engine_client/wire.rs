@@ -94,9 +94,10 @@ impl Request {
 }
 
 impl Request {
-    /// The same with what the engine is to refuse.
+    /// The same with what the engine is to refuse, and for nothing else.
     pub(super) fn with_refused(mut self, told: &Told) -> Self {
         if let Self::GetState(request) = &mut self {
+            request.without_sessions = true;
             let one = |(serial, ends): &(Serial, Wall)| engine::RefusedCertificate {
                 serial: serial.to_string(),
                 expire_time: Some(convert::timestamp(*ends)),
@@ -112,14 +113,16 @@ impl Request {
 pub struct Response {
     outcome: Option<CallOutcome>,
     state: Option<engine::EngineState>,
-    /// Which certificates it says that it refuses.
+    /// Of which certificates it says that it was told them last, and refuses them; empty: an older one, which says so
+    /// only where it is told some, or never.
     refused: Vec<u8>,
 }
 
 impl Response {
-    /// Does it say that the engine refuses what it was told to? A liar may say so, too.
-    pub(super) fn has_heard(&self, told: &Told) -> bool {
-        self.refused == told.digest().as_bytes()
+    /// Does it say that the engine refuses this, which it was told just now or before? A liar may say so, too. `None`:
+    /// it says nothing of it.
+    pub(super) fn has_heard(&self, told: &Told) -> Option<bool> {
+        (!self.refused.is_empty()).then(|| self.refused == told.digest().as_bytes())
     }
 
     /// Nothing of it is believed before it is what the contract says, and no session that central does not know
@@ -195,9 +198,10 @@ mod tests {
             let all = all.iter().map(|(serial, ends)| (*serial, Wall(*ends)));
             identity::RefusedDigest::of(all).as_bytes().to_vec()
         };
-        assert!(has_heard(of(&[("b", 6), ("a", 5)])));
-        for wrong in [Vec::new(), of(&[]), of(&[("a", 5)]), of(&[("a", 5), ("b", 7)])] {
-            assert!(!has_heard(wrong), "an older one says nothing");
+        assert_eq!(has_heard(of(&[("b", 6), ("a", 5)])), Some(true));
+        for wrong in [of(&[]), of(&[("a", 5)]), of(&[("a", 5), ("b", 7)])] {
+            assert_eq!(has_heard(wrong), Some(false));
         }
+        assert_eq!(has_heard(Vec::new()), None, "an older one");
     }
 }

@@ -18,7 +18,7 @@ use evmesh_proto::topics::AuditAnchor;
 use identity::CardKey;
 use mesh::{
     Shutdown,
-    audit::Untold,
+    audit::Unaudited,
     group_commit::{self, Order, Queue},
     grpc::{Failure, Refusal, with_causes},
     store::Store,
@@ -43,7 +43,7 @@ pub struct Handle {
     /// What Kafka tells: it fills its own queue only.
     pub(super) telemetry: Queue<Writer, Outlet>,
     pub(super) tokens: Arc<AtomicU64>,
-    pub(super) untold: Untold,
+    pub(super) unaudited: Unaudited,
     pub(super) card_key: CardKeys,
     pub(super) served: Served,
     pub(super) stop: Shutdown,
@@ -129,7 +129,7 @@ impl Handle {
 
     /// Time passes; and what the server refused since the last tick is written down.
     pub async fn tick(&self) {
-        if let Some((deeds, more)) = self.untold.take() {
+        if let Some((deeds, more)) = self.unaudited.take() {
             self.orders.give(Order::input(Input::Refused { deeds, more })).await;
         }
         self.tell(Command::Tick).await;
@@ -138,7 +138,7 @@ impl Handle {
     /// The server refused a call for who made it. Of their own denials with such a code the rules tell.
     pub(crate) fn refused(&self, refusal: Refusal) {
         if refusal.reason != Reason::RegistrationClosed.as_str() {
-            self.untold.add(refusal);
+            self.unaudited.add(refusal);
         }
     }
 
@@ -226,11 +226,11 @@ mod tests {
             let (actor, reason) = (known("driver/101"), reason.to_owned());
             handle.refused(Refusal { actor, caller: None, path: "/a.B/C", reason });
         }
-        let Some((deeds, 0)) = handle.untold.take() else { panic!("nothing is told") };
+        let Some((deeds, 0)) = handle.unaudited.take() else { panic!("nothing is told") };
         let told: Vec<_> = deeds.iter().map(|deed| (deed.actor.as_str(), deed.method.as_str())).collect();
         assert_eq!(told, [("driver/101", "C"); 3]);
         assert_eq!(deeds[0].came, Came::Denied("IDENTITY_REVOKED".into()));
-        assert!(handle.untold.take().is_none());
+        assert!(handle.unaudited.take().is_none());
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             |actor| Refusal { actor, caller: None, path: "/connect", reason: "MISNAMED".to_owned() };
         (0..150).for_each(|_| handle.refused(refusal(Actor::Stranger)));
         handle.refused(refusal(known("operator/ana")));
-        let (deeds, more) = handle.untold.take().unwrap();
+        let (deeds, more) = handle.unaudited.take().unwrap();
         assert_eq!((deeds.len(), deeds[100].actor.as_str(), more), (101, "operator/ana", 50));
     }
 }

@@ -1,7 +1,7 @@
 //! What leaves the writer after each commit, and to whom: callers, engines, drivers, those who watch.
 
 use super::{Lag, Writer, waiting::Waiting, watch::Watches};
-use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind, told::Told};
+use crate::{Error, changelog::Standing, events::Events, messages, store::RowKind, told::Telling};
 use domain::Now;
 use domain::network::{Effect, EngineCall, EngineRequest};
 use evmesh_proto::topics::DRIVER_NOTIFICATIONS;
@@ -36,7 +36,7 @@ pub struct Outlets {
 pub struct Outlet {
     pub(super) waiting: Waiting,
     pub(super) watches: Watches,
-    calls: Box<dyn FnMut(EngineCall, Told) + Send>,
+    calls: Box<dyn FnMut(EngineCall, Telling) + Send>,
     outlets: Outlets,
 }
 
@@ -61,7 +61,7 @@ impl group_commit::Outlet<Writer> for Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall, Told) + Send + 'static) -> Self {
+    pub(super) fn new(outlets: Outlets, calls: impl FnMut(EngineCall, Telling) + Send + 'static) -> Self {
         Self { waiting: Waiting::default(), watches: Watches::default(), calls: Box::new(calls), outlets }
     }
 
@@ -88,21 +88,24 @@ impl Outlet {
         self.outlets.lag.send_replace(lag);
     }
 
-    /// Calls an engine; asked what it knows, it hears whom it is to refuse.
+    /// Calls an engine; asked what it knows, it says too whether it has heard whom it is to refuse.
     fn call(&mut self, writer: &Writer, call: EngineCall) {
-        let hears = call.request == EngineRequest::GetState && !call.provisional;
-        let told = if hears { writer.told_at(&call.charge_point) } else { Told::default() };
-        (self.calls)(call, told);
+        let says = call.request == EngineRequest::GetState && !call.provisional;
+        let telling = if says { Telling::Asks(writer.told_at(&call.charge_point)) } else { Telling::Nothing };
+        (self.calls)(call, telling);
+    }
+
+    fn tell(&mut self, writer: &Writer, call: EngineCall) {
+        let stands = writer.engine_stands(&call.charge_point);
+        let told = stands.then(|| writer.told_at(&call.charge_point));
+        (self.calls)(call, told.map_or(Telling::Revoked, Telling::Tells));
     }
 
     fn let_out(&mut self, now: Now, owner: &Owner<&Writer, &dyn Store>, effect: Effect) -> Result<(), Error> {
         match effect {
             Effect::Reply(reply) => self.waiting.tell(reply),
             Effect::Call(call) => self.call(owner.rules, call),
-            Effect::Tell(call) if owner.rules.engine_stands(&call.charge_point) => {
-                self.call(owner.rules, call)
-            }
-            Effect::Tell(_) => {} // the rules wait for no answer
+            Effect::Tell(call) => self.tell(owner.rules, call),
             Effect::Notify(_) => self.outlets.notifications.notify_one(),
             Effect::DeadLetter(_) => self.outlets.dead_letters.notify_one(),
             Effect::NotifyAtOnce(notice) => {

@@ -52,8 +52,8 @@ impl Writer {
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
     }
 
-    /// May the engine of a charge point that is cut off be called? Not its certificate, nor its gateway's, was revoked
-    /// then: its monitor's.
+    /// May an engine be told anything? Not one that was revoked itself, or whose gateway was; of a charge point that is
+    /// cut off, the monitor may have been.
     pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
         let engine = self.roles_of(id).into_iter().next();
         engine.is_some_and(|engine| self.revocations.standing(&engine) == Standing::Good)
@@ -100,7 +100,9 @@ impl Writer {
             // A rebuilt store may have the rules' part of it, and not this one.
             let known = self.network.charge_points_after(None).map(|point| point.id);
             points.extend(known.filter(|id| self.network.standing(id) != Some(Standing::Good)));
-            points.extend(self.revocations.roles().flat_map(|role| points_of(&self.served, role)));
+            let bad = |role: &&RolePath| self.revocations.standing(role) != Standing::Good;
+            let bad = self.revocations.roles().filter(bad);
+            points.extend(bad.flat_map(|role| points_of(&self.served, role)));
         }
         for charge_point in points {
             let standing = self.standing_of(&charge_point);

@@ -5,11 +5,11 @@ use super::{
     card_keys::CardKeys,
     outlet::{Outlet, Outlets},
 };
-use crate::{Error, told::Told};
+use crate::{Error, told::Telling};
 use domain::network::EngineCall;
 use mesh::{
     Shutdown,
-    audit::Untold,
+    audit::Unaudited,
     group_commit::{self, Inbox, Owner, queue},
     store::Store,
 };
@@ -38,7 +38,7 @@ pub fn queues() -> (Handle, Inboxes) {
         orders,
         telemetry,
         tokens: Arc::new(AtomicU64::new(1)),
-        untold: Untold::default(),
+        unaudited: Unaudited::default(),
         card_key: CardKeys::default(),
         served: Served::default(),
         stop: Shutdown::new(),
@@ -51,7 +51,7 @@ pub fn queues() -> (Handle, Inboxes) {
 pub fn spawn(
     mut writer: Owner<Writer, impl Store>,
     outlets: Outlets,
-    calls: impl FnMut(EngineCall, Told) + Send + 'static,
+    calls: impl FnMut(EngineCall, Telling) + Send + 'static,
     (handle, inboxes): (&Handle, Inboxes),
 ) -> Result<Running, Error> {
     let outlet = Outlet::new(outlets, calls);

@@ -28,6 +28,16 @@ pub struct Block {
     pub at: Wall,
 }
 
+/// What a driver's word changes of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocked {
+    Newly,
+    /// It was blocked, and is so from now on.
+    Again,
+    /// Nothing.
+    Already,
+}
+
 /// A part of what the registry says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
@@ -159,13 +169,18 @@ impl Cards {
         self.blocks.contains_key(id)
     }
 
-    /// Its driver wants it to be good for nothing. Whether it was good; `None`: this driver has no such card. Said
-    /// again it holds from then on: the registry may have made it good in between, and not be heard yet.
-    pub fn block(&mut self, now: Wall, driver: &DriverId, id: &CardId) -> Option<bool> {
+    /// Its driver wants it to be good for nothing. What that changes; `None`: this driver has no such card. Said again
+    /// it holds from then on: the registry may have made it good in between, and not be heard yet.
+    pub fn block(&mut self, now: Wall, driver: &DriverId, id: &CardId) -> Option<Blocked> {
         let card = self.cards.get(id).filter(|card| card.driver == *driver)?;
         let at = now.max(card.good); // the registry's clock may be ahead
+        let before = self.blocks.get(id).copied();
+        if before.is_some_and(|before| at <= before.at) {
+            return Some(Blocked::Already);
+        }
         self.changed_blocks.insert(id.clone());
-        Some(self.blocks.insert(id.clone(), Block { at }).is_none())
+        self.blocks.insert(id.clone(), Block { at });
+        Some(if before.is_none() { Blocked::Newly } else { Blocked::Again })
     }
 
     /// Takes the registry's news.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     CardId, ChargePointId, Context, DriverId, InstanceId, SessionId,
-    cards::held::{Holder, Refused, Shown},
+    cards::held::{Blocked, Holder, Refused, Shown},
 };
 use std::time::Duration;
 
@@ -82,15 +82,14 @@ impl Step<'_> {
 
     pub(super) fn block_card(&mut self, asked: &Asked<CardBlocked>, driver: &DriverId, card: &CardId) {
         match self.net.cards.block(self.now.wall, driver, card) {
-            Some(news) => {
-                if news {
-                    self.happened(
-                        Level::Info,
-                        "cards_blocked",
-                        format!("card {card} is blocked by its driver"),
-                    );
-                } else {
-                    self.net.deeds.changes_nothing(asked.token);
+            Some(blocked) => {
+                match blocked {
+                    Blocked::Newly => {
+                        let text = format!("card {card} is blocked by its driver");
+                        self.happened(Level::Info, "cards_blocked", text);
+                    }
+                    Blocked::Again => {}
+                    Blocked::Already => self.net.deeds.changes_nothing(asked.token),
                 }
                 self.reply(asked.token, Ok(CardBlocked));
             }

@@ -154,7 +154,7 @@ pub(super) struct Point {
     pub(super) not_before: Mono,
     /// The engine's state is wanted.
     pub(super) ask: bool,
-    /// It is to be told again which certificates it is to refuse; `None`: it has heard, as far as it was told.
+    /// It is to be told which certificates it is to refuse; `None`: it has heard, as far as is known.
     pub(super) untold: Option<Untold>,
     /// Telemetry told something that only the engine can confirm.
     pub(super) told: bool,

@@ -59,7 +59,7 @@ impl Step<'_> {
             }
             if self.net.is_made_up(point, self.now.mono) {
                 made_up.push(id.clone());
-            } else if self.wanted_call(point).is_some() || self.tells_cut(point) {
+            } else if self.wanted_call(point).is_some() || point.is_to_be_told(now) {
                 waiting.push(id.clone());
             }
         }

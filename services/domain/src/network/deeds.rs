@@ -61,5 +61,5 @@ impl Deeds {
 
 /// A call whose answers are not kept for repeats.
 pub(super) const REGISTER: &str = "RegisterChargePoint";
-/// Another one: a repeat changes nothing.
+/// Another one: a repeat holds from then on.
 pub(super) const BLOCK_CARD: &str = "BlockCard";

@@ -15,8 +15,7 @@ pub enum Effect {
     Reply(Reply),
     /// Call an engine, and give the result back as [`Command::EngineAnswered`](super::Command::EngineAnswered), always.
     Call(EngineCall),
-    /// The same of an engine whose charge point is cut off, unless it was revoked itself: only for the certificates
-    /// that it hears of with the question. No answer is waited for.
+    /// The same, beside the call that the engine may have under way: it is told which certificates it is to refuse.
     Tell(EngineCall),
     /// Tell a driver: kept in the outbox until Kafka has it.
     Notify(Notice),
@@ -35,7 +34,7 @@ pub enum Effect {
 /// A call to an engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineCall {
-    /// The charge point, which has one call under way at a time.
+    /// The charge point, which has one call of each kind under way at a time.
     pub charge_point: ChargePointId,
     /// Where its engine is, as its monitor registered it.
     pub address: String,

@@ -49,7 +49,7 @@ impl EngineRequest {
 pub struct EngineAnswer {
     /// What came of the call.
     pub outcome: CallOutcome,
-    /// It refuses the certificates that it was told with the call, or was told none.
+    /// Where it was told which certificates it is to refuse, or asked for its state: it refuses all of them.
     pub heard: bool,
     pub report: EngineReport,
 }

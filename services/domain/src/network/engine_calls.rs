@@ -42,7 +42,8 @@ const RENUMBER_MOST: u32 = 3;
 impl Step<'_> {
     /// Makes the call that the charge point's state asks for, if none is under way.
     pub(super) fn call_engine(&mut self, id: &ChargePointId) {
-        let Some(request) = self.wanted_call(self.point(id)) else { return self.tell_cut(id) };
+        self.tell_engine(id);
+        let Some(request) = self.wanted_call(self.point(id)) else { return };
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
         let now = self.now.mono;
@@ -107,8 +108,7 @@ impl Step<'_> {
         if self.now.mono < point.not_before || point.paced > self.now.mono + CALLS_AHEAD {
             return None;
         }
-        let told_again = point.untold.is_some_and(|untold| untold.is_due(self.now.mono));
-        let asks = point.ask || told_again || point.told && point.paid <= self.now.mono + ASK_EVERY;
+        let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
         let (stray, refused) = (&point.unattested.current, &point.refused);
         let nothing_is_owed = !asks
             && point.ended.is_empty()
@@ -176,7 +176,7 @@ impl Step<'_> {
             return;
         }
         self.touch(id);
-        if self.is_answer_of_cut(id, call, &result) {
+        if self.was_told(id, call, &result) {
             return;
         }
         let point = self.point_mut(id);
@@ -237,7 +237,7 @@ impl Step<'_> {
                 point.refused.retain(|refused| !sessions.contains(refused));
                 point.closed.retain(|closed| !sessions.contains(closed));
             }
-            EngineRequest::GetState => self.was_told(id, answer.heard),
+            EngineRequest::GetState => self.has_heard(id, answer.heard),
             EngineRequest::Confirm { .. } | EngineRequest::Stop { .. } => {}
         }
     }
@@ -344,7 +344,7 @@ impl Step<'_> {
         // An abandoned charge point is left alone: whoever brings it back registers, and then its engine is asked.
         point.ask = point.connected() || point.open.is_some() || !point.ended.is_empty();
         point.forget_stray(); // told again once it answers
-        point.untold = None; // with the question that it answers then
+        point.tell_anew(now); // once it answers
         let silenced = point.answering != Answering::No;
         if point.connection == made.connection {
             point.answering = Answering::No;

@@ -41,15 +41,17 @@ fn is_owed(session: &Session) -> bool {
 
 impl Step<'_> {
     /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
-    /// less than an enrolment.
+    /// less than an enrolment. However it stands, its engine may have more certificates to refuse: of one that was
+    /// revoked, and enrolled again, before that was heard, for one.
     pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
         if standing != Standing::Good {
             self.refuse_newcomers(id);
         }
         let Some(point) = self.net.registry.find_point(id) else { return };
         match (point.stored.standing(), standing) {
-            (Standing::Good, Standing::Good) | (Standing::Draining, Standing::Draining) => {}
-            (Standing::Cut, Standing::Draining | Standing::Cut) => self.tell(id), // of more certificates, perhaps
+            (Standing::Good, Standing::Good)
+            | (Standing::Draining, Standing::Draining)
+            | (Standing::Cut, Standing::Draining | Standing::Cut) => {}
             (Standing::Good, Standing::Draining) => {
                 let most = self.net.config.revocation_drain;
                 let deadline = Deadline::after(self.now, most);
@@ -64,6 +66,7 @@ impl Step<'_> {
             (Standing::Good | Standing::Draining, Standing::Cut) => self.cut(id),
             (Standing::Draining | Standing::Cut, Standing::Good) => self.enrolled_again(id),
         }
+        self.tell(id);
     }
 
     fn stands(&mut self, id: &ChargePointId, revoked: Option<Revoked>) {
@@ -144,7 +147,6 @@ impl Step<'_> {
         let point = self.point_mut(id);
         point.not_before = now;
         point.failures = 0;
-        point.untold = None; // it is asked once it has registered
         point.ask |= !point.ended.is_empty();
         self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
     }

@@ -1,22 +1,36 @@
-//! Engines hear with each question which certificates they are to refuse. One that does not say that it does is told
-//! again, ever more seldom: an older one never says so. One whose charge point is cut off is asked for nothing else.
+//! Engines are told which certificates they are to refuse, each by a call beside its others, which none of those waits
+//! for. Whenever one is asked, its answer says whether it has heard: one that has not, since its store or its
+//! registration is another, or since the word was lost, is told, and again, ever more seldom: an older one never says
+//! that it has. One that does not answer is told once it does.
 
 use super::{
     Step,
-    charge_point::Point,
+    charge_point::{Answering, Point},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},
     untold::Untold,
 };
-use crate::ChargePointId;
+use crate::{ChargePointId, Mono};
+
+impl Point {
+    /// It is due. Only one that is cut off is told whether its engine answers or not: that is asked for nothing else.
+    pub(super) fn is_to_be_told(&self, now: Mono) -> bool {
+        let answers = self.answering == Answering::Yes || self.is_cut();
+        answers && self.untold.is_some_and(|untold| untold.is_due(now))
+    }
+
+    /// If it is to be told still, then without waiting.
+    pub(super) fn tell_anew(&mut self, now: Mono) {
+        self.untold = self.untold.map(|untold| untold.anew(now));
+    }
+}
 
 impl Step<'_> {
     /// Its engine may have more to refuse.
     pub(super) fn tell(&mut self, id: &ChargePointId) {
-        if !self.point(id).is_cut() {
-            return self.ask(id);
-        }
-        self.point_mut(id).untold = Some(Untold::at_once(self.now.mono));
+        let now = self.now.mono;
+        let point = self.point_mut(id);
+        point.untold = Some(point.untold.map_or(Untold::at_once(now), |untold| untold.anew(now)));
         self.touch(id);
     }
 
@@ -27,37 +41,24 @@ impl Step<'_> {
         }
     }
 
-    /// An engine was asked, and says whether it refuses what it was told.
-    pub(super) fn was_told(&mut self, id: &ChargePointId, heard: bool) {
+    /// An engine was asked, and says whether it refuses what it is to refuse.
+    pub(super) fn has_heard(&mut self, id: &ChargePointId, heard: bool) {
         let now = self.now.mono;
-        let point = self.point_mut(id);
-        let before = point.untold.take();
-        if heard {
-            return;
-        }
-        point.untold = Some(before.unwrap_or_else(|| Untold::at_once(now)).later(now, None));
-        if before.is_none() {
-            let text = format!(
-                "the engine of {id} does not say that it refuses who was revoked: is it an older one?"
-            );
-            self.happened(Level::Warn, "refusals_unheard", text);
+        if !heard {
+            self.point_mut(id).untold.get_or_insert(Untold::at_once(now)); // else it is told, or soon
         }
     }
 
-    /// It is cut off, and its engine is to be told now.
-    pub(super) fn tells_cut(&self, point: &Point) -> bool {
-        point.is_cut() && point.untold.is_some_and(|untold| untold.is_due(self.now.mono))
-    }
-
-    pub(super) fn tell_cut(&mut self, id: &ChargePointId) {
+    /// Tells it, if that is due.
+    pub(super) fn tell_engine(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if !self.tells_cut(self.point(id)) {
+        if !self.point(id).is_to_be_told(now) {
             return;
         }
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
         let point = self.point_mut(id);
-        point.untold = point.untold.map(|untold| untold.later(now, Some(call)));
+        point.untold = point.untold.map(|untold| untold.told(call));
         let stored = &point.stored;
         let (address, instance, epoch) =
             (stored.engine_address.clone(), stored.instance.clone(), stored.epoch);
@@ -73,24 +74,38 @@ impl Step<'_> {
         }));
     }
 
-    /// The answer to what an engine was told whose charge point is cut off touches nothing else.
-    pub(super) fn is_answer_of_cut(
+    /// The answer to what an engine was told touches nothing else. False: it is another call's.
+    pub(super) fn was_told(
         &mut self,
         id: &ChargePointId,
         call: CallId,
         result: &Result<EngineAnswer, CallFailed>,
     ) -> bool {
+        let now = self.now.mono;
         let point = self.point_mut(id);
-        if point.untold.is_none_or(|untold| untold.call != Some(call)) {
-            return false;
-        }
-        if let Ok(answer) = result
-            && answer.is_of(id, &point.stored.instance)
-            && answer.outcome == CallOutcome::Done
-            && answer.heard
-        {
-            point.untold = None;
+        let Some(untold) = point.untold.filter(|untold| untold.is_told_by(call)) else { return false };
+        let of_it = |answer: &&EngineAnswer| {
+            answer.is_of(id, &point.stored.instance) && answer.outcome == CallOutcome::Done
+        };
+        let answer = result.as_ref().ok().filter(of_it);
+        point.untold = untold.answered(now, answer.is_some_and(|answer| answer.heard));
+        let cut = point.is_cut();
+        match answer {
+            Some(answer) if answer.heard => {}
+            Some(_) => self.does_not_say(id),
+            None if cut => {}
+            None => self.ask(id), // does it answer?
         }
         true
+    }
+
+    fn does_not_say(&mut self, id: &ChargePointId) {
+        let Some(untold) = &mut self.point_mut(id).untold else { return };
+        if !std::mem::replace(&mut untold.said, true) {
+            let text = format!(
+                "the engine of {id} does not say that it refuses who was revoked: is it an older one?"
+            );
+            self.happened(Level::Warn, "refusals_unheard", text);
+        }
     }
 }

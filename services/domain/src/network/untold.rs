@@ -1,4 +1,4 @@
-//! When an engine is told again which certificates it is to refuse.
+//! When an engine is told which certificates it is to refuse, and told again.
 
 use super::engine::CallId;
 use crate::Mono;
@@ -9,27 +9,50 @@ const AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// … up to this.
 const AGAIN_MOST: Duration = Duration::from_secs(600);
 
-/// An engine that is to be told again.
+/// An engine that is to be told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Untold {
     again: Mono,
     /// So often it was told, and did not say that it heard.
     times: u32,
-    /// The newest question, where the charge point is cut off: another one's answer says nothing of what is told now.
-    pub(super) call: Option<CallId>,
+    /// The call that tells it now: there is one at a time, however much comes meanwhile.
+    call: Option<CallId>,
+    /// It may have more to refuse than that call told.
+    more: bool,
+    /// It was said of it that it does not say whether it hears.
+    pub(super) said: bool,
 }
 
 impl Untold {
     pub(super) fn at_once(now: Mono) -> Self {
-        Self { again: now, times: 0, call: None }
+        Self { again: now, times: 0, call: None, more: false, said: false }
+    }
+
+    /// It may have more to refuse, or is another one: it does not wait for what was told before.
+    pub(super) fn anew(self, now: Mono) -> Self {
+        let (call, more) = (self.call, self.call.is_some());
+        Self { call, more, said: self.said, ..Self::at_once(now) }
     }
 
     pub(super) fn is_due(&self, now: Mono) -> bool {
-        self.again <= now
+        self.again <= now && self.call.is_none()
     }
 
-    pub(super) fn later(self, now: Mono, call: Option<CallId>) -> Self {
-        let again = now + AGAIN_FIRST.saturating_mul(1 << self.times.min(16)).min(AGAIN_MOST);
-        Self { again, times: self.times.saturating_add(1), call }
+    pub(super) fn is_told_by(&self, call: CallId) -> bool {
+        self.call == Some(call)
+    }
+
+    pub(super) fn told(self, call: CallId) -> Self {
+        Self { call: Some(call), more: false, ..self }
+    }
+
+    /// The call is over. `None`: it has heard all.
+    pub(super) fn answered(self, now: Mono, heard: bool) -> Option<Self> {
+        let over = Self { call: None, more: false, ..self };
+        if self.more {
+            return Some(over); // at once
+        }
+        let wait = AGAIN_FIRST.saturating_mul(1 << self.times.min(16)).min(AGAIN_MOST);
+        (!heard).then(|| Self { again: now + wait, times: self.times.saturating_add(1), ..over })
     }
 }

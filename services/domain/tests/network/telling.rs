@@ -4,6 +4,7 @@ use crate::world::{World, cp};
 use domain::InstanceId;
 use domain::network::{
     CallFailed, CallId, CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, Health, Standing,
+    Target,
 };
 
 impl World {
@@ -30,32 +31,42 @@ impl World {
         self.says_of_told(call, "i1", CallOutcome::Done, heard);
     }
 
-    /// So many seconds pass; the question's time, of each that is asked, and its number.
-    fn asked_in(&mut self, seconds: u64, heard: bool) -> Vec<u64> {
-        let begun = self.now.mono;
-        let mut asked = Vec::new();
-        for _ in 0..4 * seconds {
-            self.advance(250, &["A"]);
-            if self.is_called("A") {
-                asked.push(self.now.mono.since(begun).as_secs());
-                self.asked_says(heard);
-            }
-        }
-        asked
+    /// The call that tells A's engine now, if there is one; it is taken out.
+    fn tell(&mut self) -> Option<CallId> {
+        let call = self.tells.pop();
+        assert!(self.tells.is_empty(), "two at once");
+        call.map(|call| call.call)
     }
 
-    /// The same of one that is cut off, which does not answer.
-    fn told_in(&mut self, seconds: u64) -> Vec<u64> {
+    /// A's engine is told, and says whether it heard.
+    fn told_says(&mut self, heard: bool) {
+        let call = self.tell().expect("it is told");
+        self.says_of_told(call, "i1", CallOutcome::Done, heard);
+    }
+
+    fn silent(&mut self, call: CallId) {
+        let failed = Err(CallFailed("timed out".into()));
+        self.send(Command::EngineAnswered { charge_point: cp("A"), call, result: failed });
+    }
+
+    /// So many seconds pass; the time of each call that told the engine, which says so of it, or, `None`, nothing.
+    fn told_in(&mut self, seconds: u64, alive: &[&str], heard: Option<bool>) -> Vec<u64> {
         let begun = self.now.mono;
         let mut told = Vec::new();
         for _ in 0..4 * seconds {
-            let before = self.told_cut.len();
-            self.advance(250, &[]);
-            if self.told_cut.len() > before {
-                told.push(self.now.mono.since(begun).as_secs());
+            self.advance(250, alive);
+            let Some(call) = self.tell() else { continue };
+            told.push(self.now.mono.since(begun).as_secs());
+            match heard {
+                Some(heard) => self.says_of_told(call, "i1", CallOutcome::Done, heard),
+                None => self.silent(call),
             }
         }
         told
+    }
+
+    fn unheard(&self) -> usize {
+        self.events.iter().filter(|event| event.name == "refusals_unheard").count()
     }
 }
 
@@ -71,63 +82,123 @@ fn begun() -> World {
 fn an_engine_that_does_not_say_that_it_heard_is_told_again_ever_more_seldom_and_nobody_twice() {
     let mut world = begun();
     world.send(Command::PeopleRevoked);
-    world.asked_says(true);
-    assert_eq!(world.asked_in(60, true), [0; 0]);
+    world.told_says(true);
+    assert_eq!(world.told_in(60, &["A"], Some(true)), [0; 0]);
     world.send(Command::PeopleRevoked);
-    world.asked_says(false); // an older one
-    assert_eq!(world.asked_in(70, false), [1, 3, 7, 15, 31, 63]);
-    let hours = world.asked_in(3 * 3600, false);
+    world.told_says(false); // an older one
+    assert_eq!(world.told_in(70, &["A"], Some(false)), [1, 3, 7, 15, 31, 63]);
+    let hours = world.told_in(3 * 3600, &["A"], Some(false));
     assert!(hours.len() < 30 && hours.windows(2).all(|two| two[1] - two[0] <= 601), "{hours:?}");
-    let unheard =
-        |world: &World| world.events.iter().filter(|event| event.name == "refusals_unheard").count();
-    assert_eq!(unheard(&world), 1, "it is said once");
-    assert_eq!(world.asked_in(601, true).len(), 1);
-    assert_eq!(world.asked_in(1_300, true), [0; 0], "it has heard");
+    world.send(Command::PeopleRevoked);
+    world.told_says(false);
+    assert_eq!(world.unheard(), 1, "it is said once");
+    assert_eq!(world.told_in(2, &["A"], Some(true)).len(), 1);
+    assert_eq!(world.told_in(1_300, &["A"], Some(true)), [0; 0], "it has heard");
+    assert!(world.calls.is_empty(), "nothing else is asked for it");
 }
 
 #[test]
-fn an_engine_that_is_told_and_is_silent_is_left_alone_once_its_monitor_is_gone() {
+fn an_engine_that_says_when_it_is_asked_that_it_lacks_some_is_told_and_one_that_has_all_is_not() {
+    let mut world = begun();
+    world.report("A", Health::Faulted);
+    world.report("A", Health::Ok);
+    world.asked_says(true);
+    assert_eq!(world.tell(), None);
+    world.report("A", Health::Faulted);
+    world.asked_says(false); // its store is another copy
+    world.told_says(true);
+    assert_eq!((world.told_in(1_300, &["A"], Some(true)), world.unheard()), (vec![], 0));
+}
+
+#[test]
+fn an_authorisation_waits_for_no_telling_and_there_is_one_at_a_time() {
     let mut world = begun();
     world.send(Command::PeopleRevoked);
-    world.asked_says(false);
+    let call = world.tell().unwrap();
+    let (token, _) = world.request("d", Target::Named(cp("A")));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.granted(token), Some(true));
+    world.send(Command::PeopleRevoked);
+    world.identity("A", Standing::Good);
+    assert_eq!(world.tell(), None);
+    world.says_of_told(call, "i1", CallOutcome::Done, true);
+    world.told_says(true); // of what came meanwhile, at once
+    assert_eq!(world.told_in(1_300, &["A"], Some(true)), [0; 0]);
+}
+
+#[test]
+fn an_engine_that_is_told_and_is_silent_is_left_alone_until_it_answers_and_then_told_at_once() {
+    let mut world = begun();
+    world.send(Command::PeopleRevoked);
+    world.told_says(false);
     world.advance(60_000, &[]); // its monitor is lost
+    let call = world.tell().unwrap();
+    world.silent(call);
     while world.is_called("A") {
         world.silence("A");
         world.advance(5_000, &[]);
     }
-    world.advance(1_300_000, &[]);
-    assert!(!world.is_called("A"));
+    assert_eq!(world.told_in(1_300, &[], None), [0; 0]);
+    world.send(Command::PeopleRevoked);
+    assert!(world.tell().is_none() && !world.is_called("A"));
     world.report("A", Health::Ok);
-    world.asked_says(true);
+    world.asked_says(true); // as far as it was judged by then
+    world.told_says(true);
+    assert_eq!(world.told_in(1_300, &["A"], Some(true)), [0; 0]);
+}
+
+/// Its certificates of before are refused, and it goes on: its engine hears of them.
+#[test]
+fn whoever_is_enrolled_again_before_it_is_cut_off_or_before_that_is_heard_has_its_engine_told_at_once() {
+    let mut world = begun();
+    world.identity("A", Standing::Good); // revoked, and enrolled again, while the registry was not heard
+    world.told_says(false);
+    // Nor is what is to be told again forgotten.
+    world.reserved("d", "A");
+    world.identity("A", Standing::Draining);
+    world.told_says(false);
+    world.identity("A", Standing::Good);
+    world.told_says(false);
+    assert_eq!(world.told_in(5, &["A"], Some(true)).len(), 1);
 }
 
 #[test]
 fn the_engine_of_a_charge_point_that_is_cut_off_is_told_until_it_says_so_and_nothing_else_comes_of_it() {
     let mut world = begun();
     world.identity("A", Standing::Cut);
-    assert_eq!((world.told_cut.len(), world.is_called("A")), (1, false));
-    assert_eq!(world.told_in(70), [1, 3, 7, 15, 31, 63]);
-    let newest = world.told_cut.last().unwrap().clone();
+    let newest = world.tells.last().unwrap().clone();
     assert_eq!((&newest.request, newest.provisional), (&EngineRequest::GetState, false));
-    let (call, first) = (newest.call, world.told_cut[0].call);
-    let failed = Err(CallFailed("timed out".into()));
-    world.send(Command::EngineAnswered { charge_point: cp("A"), call, result: failed });
-    world.says_of_told(call, "i1", CallOutcome::Done, false);
-    world.says_of_told(call, "i1", CallOutcome::WrongInstance, true);
-    world.says_of_told(call, "another", CallOutcome::Done, true);
-    world.says_of_told(first, "i1", CallOutcome::Done, true); // of what was told before
-    assert_eq!(world.told_in(130).len(), 1, "none of these counts");
-    let call = world.told_cut.last().unwrap().call;
-    world.says_of_told(call, "i1", CallOutcome::Done, true);
-    assert_eq!(world.told_in(1_300), [0; 0]);
+    let first = world.tell().unwrap();
+    world.silent(first);
+    assert!(!world.is_called("A"));
+    assert_eq!(world.told_in(70, &[], None), [1, 3, 7, 15, 31, 63]);
+    for (instance, outcome, heard) in [
+        ("i1", CallOutcome::Done, false),
+        ("i1", CallOutcome::WrongInstance, true),
+        ("another", CallOutcome::Done, true),
+    ] {
+        world.send(Command::PeopleRevoked);
+        let call = world.tell().unwrap();
+        world.says_of_told(first, "i1", CallOutcome::Done, true); // of what was told before
+        world.says_of_told(call, instance, outcome, heard);
+        assert_eq!(world.told_in(1, &[], None).len(), 1, "{instance} {outcome:?}");
+    }
+    assert!(!world.is_called("A"));
+    world.send(Command::PeopleRevoked);
+    world.told_says(true);
+    assert_eq!(world.told_in(1_300, &[], None), [0; 0]);
     // More is revoked while the answer to what was told before is on its way.
     world.send(Command::PeopleRevoked);
-    let call = world.told_cut.last().unwrap().call;
+    let call = world.tell().unwrap();
     world.send(Command::PeopleRevoked);
     world.says_of_told(call, "i1", CallOutcome::Done, true);
-    assert_eq!(world.told_in(2), [1]);
+    world.told_says(true);
     world.restart();
-    assert!(!world.told_in(1).is_empty(), "after a restart, too");
+    assert_eq!(world.told_in(1, &[], None).len(), 1, "after a restart, too");
     world.identity("A", Standing::Good);
-    assert_eq!(world.told_in(1_300), [0; 0], "enrolled again, it is asked as any other");
+    assert_eq!(world.told_in(1_300, &[], None), [0; 0], "enrolled again, it is told once it answers");
+    world.register(World::registration("A")).unwrap();
+    world.report("A", Health::Ok);
+    world.asked_says(false);
+    world.told_says(true);
 }

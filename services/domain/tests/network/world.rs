@@ -52,8 +52,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     pub(crate) deeds: Vec<Deed>,
     pub(crate) cut: Vec<ChargePointId>,
-    /// What engines were asked whose charge point is cut off.
-    pub(crate) told_cut: Vec<EngineCall>,
+    /// The calls by which engines were told whom to refuse.
+    pub(crate) tells: Vec<EngineCall>,
     /// What its engines say that they deliver at most.
     pub(crate) rated: Option<Power>,
     /// What engines say of their telemetry.
@@ -87,7 +87,7 @@ impl World {
             events: Vec::new(),
             deeds: Vec::new(),
             cut: Vec::new(),
-            told_cut: Vec::new(),
+            tells: Vec::new(),
             rated: None,
             seals: None,
             plugged_in: false,
@@ -143,7 +143,7 @@ impl World {
                 Effect::NotifyAtOnce(notice) => self.readings.push(notice),
                 Effect::DeadLetter(reason) => self.dead_letters.push(reason),
                 Effect::Changed(_) => {}
-                Effect::Tell(call) => self.told_cut.push(call),
+                Effect::Tell(call) => self.tells.push(call),
                 Effect::Cut(id) => {
                     self.calls.remove(&id); // its connections end
                     self.cut.push(id);

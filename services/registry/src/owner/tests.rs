@@ -163,7 +163,7 @@ fn who_is_refused_is_written_down_with_what_is_decided_next_and_counted_beyond()
     let commits = owner.store.commits();
     for _ in 0..1_000 {
         let (actor, reason) = (Actor::Stranger, "NOT_ALLOWED".to_owned());
-        owner.rules.untold.add(Refusal { actor, caller: None, path: "/a.B/Renew", reason });
+        owner.rules.unaudited.add(Refusal { actor, caller: None, path: "/a.B/Renew", reason });
     }
     let tick = || -> [Input; 1] { [Box::new(|_, _, _| {})] };
     owner.step(at(0), tick()).unwrap();

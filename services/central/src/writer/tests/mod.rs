@@ -219,7 +219,8 @@ impl Bench {
             for effect in self.writer.step(self.now, inputs).unwrap() {
                 match effect {
                     Effect::Reply(reply) => self.replies.push(reply),
-                    Effect::Call(EngineCall { charge_point, call, request, .. }) => {
+                    Effect::Call(EngineCall { charge_point, call, request, .. })
+                    | Effect::Tell(EngineCall { charge_point, call, request, .. }) => {
                         let result = if self.reached {
                             Ok(self.engine.answer(request))
                         } else {
@@ -232,7 +233,6 @@ impl Bench {
                     | Effect::NotifyAtOnce(_)
                     | Effect::DeadLetter(_)
                     | Effect::Changed(_)
-                    | Effect::Tell(_)
                     | Effect::Cut(_)
                     | Effect::Happened(_) => {}
                 }

@@ -1,7 +1,7 @@
 //! What the registry says: on disk before it is refused, and refused after every restart.
 
 use super::*;
-use domain::network::{EngineRequest, Standing};
+use domain::network::Standing;
 use domain::revocations::{News, Told};
 
 const ANA: &str = "operator/ana";
@@ -15,8 +15,19 @@ impl Bench {
         Told { role: role.into(), certificates, newest: true, now: false }
     }
 
+    /// The registry says this; whoever is told of it has heard.
     pub(super) fn hear(&mut self, told: Vec<Told>) -> Vec<Effect> {
-        self.writer.step(self.now, [Input::Registry(News { told, ..News::default() })]).unwrap()
+        let news = News { told, ..News::default() };
+        let effects = self.writer.step(self.now, [Input::Registry(news)]).unwrap();
+        for effect in &effects {
+            if let Effect::Tell(EngineCall { charge_point, call, request, .. }) = effect {
+                let result = Ok(self.engine.answer(request.clone()));
+                let (charge_point, call) = (charge_point.clone(), *call);
+                let answered = Command::EngineAnswered { charge_point, call, result };
+                self.writer.step(self.now, [Input::Command(answered)]).unwrap();
+            }
+        }
+        effects
     }
 
     pub(super) fn refused(&self) -> Vec<String> {
@@ -27,6 +38,13 @@ impl Bench {
         let disk = self.writer.store.clone();
         self.start_on(disk);
     }
+}
+
+/// Is its engine told whom to refuse?
+fn tells(effects: &[Effect]) -> bool {
+    let point = "MAD-01".parse().unwrap();
+    let one = |effect: &Effect| matches!(effect, Effect::Tell(call) if call.charge_point == point);
+    effects.iter().any(one)
 }
 
 fn is_cut(effects: &[Effect]) -> bool {
@@ -127,25 +145,14 @@ fn a_charge_point_that_is_forgotten_has_nothing_to_end() {
 }
 
 #[test]
-fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_own() {
+fn engines_are_told_when_people_are_revoked_and_each_hears_of_those_and_of_its_own() {
     let mut bench = Bench::new();
-    let asks = |effects: &[Effect]| {
-        let requests = effects.iter().filter_map(|effect| match effect {
-            Effect::Call(call) => Some(&call.request),
-            _ => None,
-        });
-        requests.filter(|request| **request == EngineRequest::GetState).count()
-    };
     let now = bench.now.wall;
-    assert_eq!(asks(&bench.hear(vec![bench.revoked("driver/101", "d")])), 0, "who calls no engine");
-    assert_eq!(asks(&bench.hear(vec![bench.revoked(ANA, "a")])), 1);
+    assert!(!tells(&bench.hear(vec![bench.revoked("driver/101", "d")])), "who calls no engine");
+    assert!(tells(&bench.hear(vec![bench.revoked(ANA, "a")])));
     bench.hear(vec![Told { now: true, ..bench.revoked("charge-point/BCN-09/monitor", "b") }]);
     let at_once = Told { now: true, ..bench.revoked(MONITOR, "m") };
     let point = "MAD-01".parse().unwrap();
-    let tells = |effects: &[Effect]| {
-        let one = |effect: &Effect| matches!(effect, Effect::Tell(call) if call.charge_point == point);
-        effects.iter().any(one)
-    };
     assert!(tells(&bench.hear(vec![at_once])));
     let told = |bench: &Bench| bench.writer.rules.told_at(&point).all().cloned().collect::<Vec<_>>();
     let all: Vec<_> = ["m", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
@@ -158,6 +165,19 @@ fn engines_are_asked_when_people_are_revoked_and_each_hears_of_those_and_of_its_
     assert!(tells(&bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap()));
     bench.hear(vec![bench.revoked(ENGINE, "e")]);
     assert!(!bench.writer.rules.engine_stands(&point));
+}
+
+/// What was revoked, and enrolled again, before central heard of either.
+#[test]
+fn an_engine_hears_at_once_of_a_certificate_of_before_and_not_again_whenever_the_registry_is_back() {
+    let mut bench = Bench::new();
+    let before = Told { newest: false, ..bench.revoked(MONITOR, "m") };
+    assert!(tells(&bench.hear(vec![before.clone()])));
+    let point = "MAD-01".parse().unwrap();
+    assert_eq!(bench.ask(|snapshot| snapshot.network.standing(&point)), Some(Standing::Good));
+    assert_eq!(bench.writer.rules.told_at(&point).all().count(), 1);
+    let all = News { begins: true, told: vec![before], complete: true };
+    assert!(!tells(&bench.writer.step(bench.now, [Input::Registry(all)]).unwrap()));
 }
 
 #[test]

@@ -70,8 +70,11 @@ fn a_driver_s_block_holds_until_the_registry_says_later_that_the_card_is_good() 
     cards.take_changes();
     assert_eq!(cards.block(later(5), &driver("102"), &id("a")), None, "another's is as unknown as none");
     assert_eq!(cards.block(later(5), &driver("101"), &id("z")), None);
-    assert_eq!(cards.block(later(5), &driver("101"), &id("a")), Some(true));
-    assert_eq!(cards.block(later(7), &driver("101"), &id("a")), Some(false));
+    for (at, changes) in
+        [(5, Blocked::Newly), (7, Blocked::Again), (7, Blocked::Already), (6, Blocked::Already)]
+    {
+        assert_eq!(cards.block(later(at), &driver("101"), &id("a")), Some(changes), "{at}");
+    }
     let block = Block { at: later(7) };
     assert_eq!(cards.take_changes().blocks, [(id("a"), Some(block))], "as it was said last");
     // Blocked at the registry too, told from an older copy of it, or made good before its driver blocked it.

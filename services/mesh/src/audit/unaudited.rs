@@ -10,7 +10,7 @@ const MOST: usize = 100;
 
 /// What was not told yet. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Untold(Arc<Mutex<Since>>);
+pub struct Unaudited(Arc<Mutex<Since>>);
 
 #[derive(Debug, Default)]
 struct Since {
@@ -19,7 +19,7 @@ struct Since {
     more: u64,
 }
 
-impl Untold {
+impl Unaudited {
     pub fn add(&self, refusal: Refusal) {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let actor = refusal.actor.role().map(ToString::to_string).unwrap_or_default();
