@@ -1,7 +1,7 @@
 //! What gateways serve.
 
 use super::rows;
-use crate::error::{Error, ValueError};
+use crate::{error::Error, stored::ValueError};
 use domain::{ChargePointId, Name, gateways::Gateways};
 use evmesh_proto::store::StoredRegisteredServed;
 use mesh::{
