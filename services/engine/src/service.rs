@@ -73,7 +73,7 @@ impl Service {
         let what = format!("engine {}", options.charge_point);
         let own = grpc::Role::Engine(options.charge_point.clone());
         let stands_there = |role: &grpc::Role| *role == own || matches!(role, grpc::Role::Gateway(_));
-        let security = options.security.open(&own.to_string(), stands_there)?;
+        let security = options.security.open(&format!("{own}, or of its gateway,"), stands_there)?;
         let gateway = security.gateway();
         options.kafka.protect(options.security.identity.as_deref())?;
         let form = options.telemetry.unwrap_or(match options.security.identity {

@@ -32,7 +32,7 @@ impl Service {
     pub async fn bind(options: Options) -> Result<Self, Error> {
         let own = Role::Monitor(options.charge_point.clone());
         let stands_there = |role: &Role| *role == own || matches!(role, Role::Gateway(_));
-        let security = options.security.open(&own.to_string(), stands_there)?;
+        let security = options.security.open(&format!("{own}, or of its gateway,"), stands_there)?;
         // Its engine has its own name, or the same gateway's.
         let engine = security.gateway();
         let engine = engine.map_or_else(|| Expected::Engine(options.charge_point.clone()), Expected::Gateway);
