@@ -98,8 +98,10 @@ impl TelemetryType {
 pub struct Telemetry {
     #[serde(rename = "type")]
     pub kind: TelemetryType,
+    /// The charge point; only a sealed reading has none, whose key is its charge point's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cp_id: String,
-    /// The driver; absent in a fault without a session.
+    /// The driver; absent in a fault without a session, and in a sealed reading, whose session says who it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// Energy of the supply so far, in kilowatt-hours: a running total.
@@ -144,15 +146,17 @@ impl Telemetry {
         }
     }
 
-    /// The same without what is for other readers than central: as a reading is sealed, which nobody else reads.
+    /// A reading as it is sealed, for central alone: without what central does not read, and what its key and its
+    /// session say.
     pub fn for_central(self) -> Self {
-        Self { importe: None, event_id: None, currency: None, ..self }
+        let (cp_id, user_id) = (String::new(), None);
+        Self { cp_id, user_id, importe: None, event_id: None, currency: None, ..self }
     }
 
-    /// The first field that its type needs and that is not there.
-    pub fn missing(&self) -> Option<&'static str> {
+    /// The first field that its type needs and that is not there; `sealed`: its session says whose it is.
+    pub fn missing(&self, sealed: bool) -> Option<&'static str> {
         let there = |field: &str| match field {
-            "user_id" => self.user_id.is_some(),
+            "user_id" => self.user_id.is_some() || (sealed && self.session_id.is_some()),
             "kwh" => self.kwh.is_some(),
             _ => unreachable!("no type needs {field}"),
         };

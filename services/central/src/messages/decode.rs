@@ -9,7 +9,7 @@ use domain::{
     text::{cut_reason, short_number},
 };
 use evmesh_proto::topics::{Telemetry, TelemetryType};
-use identity::is_sealed;
+use identity::{KeyName, is_sealed};
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
 
@@ -19,6 +19,11 @@ pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// Reads a message and the key that it came under. The error says what is wrong with it, as a sentence for people.
 pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
+    read(key, payload, None)
+}
+
+/// `sealed` is with whose key it was.
+fn read(key: &[u8], payload: &[u8], sealed: Option<&KeyName>) -> Result<Message, String> {
     if payload.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", payload.len()));
     }
@@ -33,10 +38,14 @@ pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
     }
     let driver = telemetry.user_id.as_deref().map(|id| id_of("user_id", id)).transpose()?;
     let energy = telemetry.kwh.map(energy).transpose()?;
-    if let Some(field) = telemetry.missing() {
+    if let Some(field) = telemetry.missing(sealed.is_some()) {
         return Err(format!("{field} is missing"));
     }
-    let charge_point = id_of("cp_id", &telemetry.cp_id)?;
+    let charge_point = match (telemetry.cp_id.as_str(), sealed) {
+        ("", Some(sealed)) => sealed.charge_point.clone(),
+        ("", None) => return Err("cp_id is missing".to_owned()),
+        (id, _) => id_of("cp_id", id)?,
+    };
     let session = session.filter(|_| !key.is_empty()); // nobody sends that but the old system's producers: it is bare
     check_key(key, &charge_point)?;
     Ok(Message {
@@ -50,7 +59,7 @@ pub fn decode(key: &[u8], payload: &[u8]) -> Result<Message, String> {
         session,
         energy,
         gauges: gauges::told(&telemetry)?,
-        sealed: None,
+        sealed: sealed.map(|key| key.epoch),
         reason: cut_reason(telemetry.reason.as_deref().unwrap_or_default()),
         // The sender's clock may be wrong: a date that is none is left out rather than the reading.
         at: telemetry.timestamp.and_then(Wall::from_seconds),
@@ -73,14 +82,14 @@ pub(crate) fn open_and_decode(
     if key != sealed.charge_point.as_str().as_bytes() {
         return Err(format!("it is sealed with a key of {}, and has another Kafka key", sealed.charge_point));
     }
-    let message = decode(key, plain)?;
+    let message = read(key, plain, Some(&sealed))?;
     if message.charge_point != sealed.charge_point {
         return Err(format!(
             "its cp_id is {}, and it is sealed with a key of {}",
             message.charge_point, sealed.charge_point
         ));
     }
-    Ok(Message { sealed: Some(sealed.epoch), ..message })
+    Ok(message)
 }
 
 /// Who publishes for a charge point uses its id as the key.
@@ -172,6 +181,26 @@ mod tests {
         }
         let error = decode_under(&[0xff; 9_000], payload).unwrap_err();
         assert!(error.chars().count() < 256, "{error}");
+    }
+
+    #[test]
+    fn a_sealed_reading_is_of_its_keys_charge_point_and_of_its_sessions_driver() {
+        let key: KeyName = "MAD-01/4/0a0b0c0d".parse().unwrap();
+        let payload = br#"{"type":"CONSUMO","kwh":1,"session_id":"s","seq":2}"#;
+        let message = read(b"MAD-01", payload, Some(&key)).unwrap();
+        assert_eq!(
+            (message.charge_point.as_str(), message.driver, message.sealed),
+            ("MAD-01", None, Some(4))
+        );
+        assert_eq!(message.session, Some(("s".parse().unwrap(), 2)));
+        for (sealed, payload, why) in [
+            (Some(&key), &br#"{"type":"CONSUMO","kwh":1}"#[..], "user_id is missing"),
+            (Some(&key), br#"{"type":"CONSUMO","session_id":"s","seq":2}"#, "kwh is missing"),
+            (None, payload, "user_id is missing"),
+            (None, br#"{"type":"FAULT","session_id":"s","seq":2}"#, "cp_id is missing"),
+        ] {
+            assert_eq!(read(b"MAD-01", payload, sealed).unwrap_err(), why);
+        }
     }
 
     #[test]
