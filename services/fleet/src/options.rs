@@ -17,49 +17,49 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub charge_points: u32,
 
-    /// How many drivers come to them, again and again (count, 0 to 1000000)
+    /// How many drivers come to them, again and again (count, 0 to 1000000).
     #[arg(long, value_name = "COUNT", env = "EVMESH_FLEET_DRIVERS", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub drivers: u32,
 
-    /// A driver asks for its next charge so long after the last one, in the mean (seconds)
+    /// A driver asks for its next charge so long after the last one, in the mean (seconds).
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_PAUSE", default_value = "30",
           value_parser = flags::positive_seconds)]
     pub pause: Duration,
 
-    /// How long a car stays at most, in the mean; each by chance from half to one and a half times that (seconds)
+    /// How long a car stays at most, in the mean; each by chance from half to one and a half times that (seconds).
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_STAY", default_value = "60",
           value_parser = flags::positive_seconds)]
     pub stay: Duration,
 
-    /// How long it takes in the mean until a charge point breaks, for ten seconds; without it, none does (seconds)
+    /// How long it takes in the mean until a charge point breaks, for ten seconds; without it, none does (seconds).
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_FAULTS", value_parser = flags::positive_seconds)]
     pub faults: Option<Duration>,
 
-    /// So often all monitors lose central at once, and come back (seconds); without it, never
+    /// So often all monitors lose central at once, and come back (seconds); without it, never.
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_STORMS", value_parser = flags::positive_seconds)]
     pub storms: Option<Duration>,
 
-    /// Power of a supply (watts)
+    /// Power of a supply (watts).
     #[arg(long, value_name = "WATTS", env = "EVMESH_FLEET_POWER_W", default_value_t = 50_000,
           value_parser = clap::value_parser!(u64).range(1..=Power::MAX.w()))]
     pub power_w: u64,
 
-    /// Central
+    /// Central, for its monitors and its drivers.
     #[arg(long, value_name = "HOST:PORT", env = "EVMESH_FLEET_CENTRAL", default_value = flags::CENTRAL)]
     pub central: Address,
 
     /// The address at which central reaches all sites, each at a port of its own; without it, each has an address of
-    /// its own of this machine's loopback
+    /// its own of this machine's loopback.
     #[arg(long, value_name = "ADDRESS", env = "EVMESH_FLEET_HOST")]
     pub host: Option<IpAddr>,
 
-    /// So often a line says how the fleet is (seconds)
+    /// So often a line says how the fleet is (seconds).
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_EVERY", default_value = "5",
           value_parser = flags::positive_seconds)]
     pub every: Duration,
 
-    /// It ends by itself after this (seconds); without it, at Ctrl-C
+    /// It ends by itself after this (seconds); without it, at Ctrl-C.
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_RUNS", value_parser = flags::positive_seconds)]
     pub runs: Option<Duration>,
 

@@ -47,7 +47,7 @@ impl fmt::Display for Kind {
             Self::Central => "central",
             Self::Engine => "the charge point's engine",
             Self::Monitor => "the charge point's monitor",
-            Self::Gateway => "the charge point's gateway",
+            Self::Gateway => "its gateway",
             Self::Bridge => "a bridge",
             Self::Driver => "the driver",
             Self::Viewer => "a viewer",

@@ -12,7 +12,7 @@ mod tokens;
 pub(crate) use issued::{Copied, Copies};
 pub use tokens::Token;
 
-use domain::{Name, Wall};
+use domain::{Name, Wall, enrolment::GIVEN_FOR};
 use identity::{
     Authority, AuthorityError, Identity, KeyError, Kind, Request, Role, TrustDomain, check_hosts,
     folder::{self, CERTIFICATE, Folder, KEY, WriteError},
@@ -35,7 +35,7 @@ const OTHERS: u32 = 0o077;
 pub fn lifetime(role: &Role) -> Duration {
     match Kind::of(role) {
         Kind::Core => 397 * DAY,
-        Kind::Network => 30 * DAY,
+        Kind::Network => GIVEN_FOR,
     }
 }
 

@@ -12,6 +12,10 @@ use std::time::Duration;
 /// So much longer than anything that was revoked could be renewed its mark is kept: clocks differ.
 pub const MARK_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What is given online is good for so long. A list that was an older copy when somebody was revoked may not have
+/// known the last of it: that had been given by then.
+pub const GIVEN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// That somebody was revoked, and who has the name since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -39,7 +43,8 @@ impl Gist {
     pub fn of(enrolled: &Enrolled, before: Option<Self>) -> Option<Self> {
         let before = before.map(|before| (before.revoked, before.until));
         let ends = |not_after: Wall| not_after + RENEWABLE_FOR + MARK_MARGIN;
-        let all = enrolled.all().filter_map(|one| Some((one.revoked?, ends(one.not_after))));
+        let revoked = enrolled.all().filter_map(|one| Some((one.revoked?, one.not_after)));
+        let all = revoked.map(|(at, not_after)| (at, ends(not_after.max(at + GIVEN_FOR))));
         let later = |one: (Wall, Wall), other: (Wall, Wall)| (one.0.max(other.0), one.1.max(other.1));
         let (revoked, until) = all.chain(before).reduce(later)?;
         let (key, is_revoked, at_once) = (enrolled.key, enrolled.is_revoked(), enrolled.revoked_now);

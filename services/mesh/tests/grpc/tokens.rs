@@ -55,7 +55,8 @@ async fn a_call_is_that_of_whom_its_token_names_and_the_client_sends_it() {
     let refused =
         ChargePointServiceClient::new(peer).register_charge_point(register("ok")).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
-    let says = "driver/101 may not call RegisterChargePoint, which is for the charge point's monitor";
+    let says =
+        "driver/101 may not call RegisterChargePoint, which is for the charge point's monitor or its gateway";
     assert_eq!(refused.message(), says);
 }
 

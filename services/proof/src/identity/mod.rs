@@ -34,7 +34,7 @@ pub(crate) struct Options {
           value_parser = clap::value_parser!(u32).range(1..=200_000))]
     enrolments: u32,
 
-    /// How long connections, calls and authorisations are measured, together (seconds)
+    /// How long connections, calls and authorisations are measured, together, and sealing again (seconds)
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = mesh::seconds)]
     seconds: Duration,
 
@@ -97,7 +97,7 @@ async fn measure(options: &Options, place: &Place) -> anyhow::Result<Vec<Figure>
     tell(calls::over_open_connections(sides, options.seconds.mul_f64(0.2)).await?);
     let charges = charges::authorisations(sides, options.seconds.mul_f64(0.6), &place.folder).await?;
     charges.into_iter().for_each(&mut tell);
-    tell(intake::sealing(&secured).await?);
+    tell(intake::sealing(&secured, options.seconds).await?);
     let (keys, enrolled) = enrolments::enrol(&desk, options.enrolments).await?;
     tell(enrolled);
     let rotated = rotation::rotation(&secured, (&mut registry, &data), &mut desk, &keys, place).await?;

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn no_promise_breaks_whatever_is_lost_repeated_late_or_killed() {
         let mut tally = Tally::default();
-        for seed in 1..=20 {
+        for seed in 1..=30 {
             let outcome = play(seed, false);
             assert_eq!(outcome.violation, None, "proof simulate --seed {seed} --trace");
             tally.merge(&outcome.tally);

@@ -93,10 +93,25 @@ fn who_was_revoked_stays_so_for_an_older_list_and_for_none_until_nothing_can_be_
             assert!(world.rules.get(ROLES[0]).unwrap().is_told(now));
         }
         assert_eq!(world.marks.len(), 1);
-        world.start(end + MARK_MARGIN, Some(world.copies.len() - 1)); // of the day when it was enrolled
+        // What its newest certificate could be that this list does not know of ends a day later.
+        world.start(end + DAY + MARK_MARGIN, Some(world.copies.len() - 1)); // of the day when it was enrolled
         assert_eq!(world.rules.renew(end, key), Err(Denied::IdentityExpired));
         assert_eq!(world.marks.len(), 0);
     }
+}
+
+#[test]
+fn what_a_list_did_not_know_of_when_it_revoked_comes_back_by_no_other_list() {
+    let mut world = World::default();
+    let key = world.enrol(T0, ROLES[0]);
+    world.renew(T0 + DAY * 10, key).unwrap();
+    let knows = world.copies.len() - 1;
+    world.start(T0 + DAY * 10, Some(1)); // of before the renewal
+    world.revoke(T0 + DAY * 10, ROLES[0]);
+    let renewable = T0 + DAY * 10 + LIFETIME + RENEWABLE_FOR;
+    world.start(Wall(renewable.0 - 1), Some(world.copies.len() - 1 - knows));
+    assert!(world.rules.get(ROLES[0]).is_some_and(|one| one.key == key && one.is_revoked()));
+    assert_eq!(world.rules.renew(Wall(renewable.0 - 1), key), Err(Denied::IdentityRevoked));
 }
 
 #[test]
