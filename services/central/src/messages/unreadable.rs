@@ -27,7 +27,7 @@ const FIELDS: [(&str, Kind); 12] = [
     ("currency", Kind::Text),
 ];
 
-/// The fields that every message needs.
+/// The fields that are never null. That `cp_id` is missing is no matter of form: a sealed reading has none.
 const NEEDED: [&str; 2] = ["type", "cp_id"];
 
 /// What is wrong with a message that is none.
@@ -48,7 +48,7 @@ pub(super) fn unreadable(payload: &[u8]) -> String {
 }
 
 fn wrong(name: &str, kind: Kind, value: Option<&Value>) -> Option<String> {
-    let value = value.unwrap_or(&Value::Null);
+    let Some(value) = value else { return (name == "type").then(|| format!("{name} is missing")) };
     let (fits, must) = match kind {
         Kind::Text => (value.is_string(), "a text"),
         Kind::Number => (value.is_number(), "a number"),
@@ -149,7 +149,8 @@ mod tests {
             ("\"AVERIADO\"", "it must be one JSON object, and is a text"),
             ("null", "it must be one JSON object, and is null"),
             ("{}", "type is missing"),
-            (r#"{"type":"FAULT"}"#, "cp_id is missing"),
+            (r#"{"type":"FAULT","cp_id":null}"#, "cp_id is missing"),
+            (r#"{"type":"CONSUMO","kwh":"much"}"#, "kwh must be a number, and is a text"),
             (r#"{"type":null,"cp_id":"A"}"#, "type is missing"),
             (r#"{"type":"FAULT","cp_id":"A","cp_id":"B"}"#, "it has a field twice"),
             (

@@ -54,10 +54,13 @@ impl Writer {
         roles_of(id, self.served.of(id).as_ref())
     }
 
-    /// Of a role that was revoked nothing is spared any more, unless a charge point of its goes on ending what it does.
+    /// Of a role that was revoked nothing is spared any more, unless a charge point of its has to end what it does: one
+    /// that is good yet hears of it in this very step.
     pub(super) fn cut_role(&mut self, now: Now, role: &RolePath, batch: &mut Batch) -> bool {
-        let drains = |id: &ChargePointId| self.network.standing(id) == Some(Standing::Draining);
-        let cut = !points_of(&self.served, role).iter().any(drains) && self.revocations.cut(role);
+        let ends = |id: &ChargePointId| {
+            matches!(self.network.standing(id), Some(Standing::Good | Standing::Draining))
+        };
+        let cut = !points_of(&self.served, role).iter().any(ends) && self.revocations.cut(role);
         if cut {
             self.put_revoked(now, role, batch);
         }

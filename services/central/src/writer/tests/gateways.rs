@@ -99,11 +99,16 @@ fn what_gateways_serve_is_known_after_a_restart_until_the_registry_says_otherwis
 fn a_gateway_that_is_revoked_drains_each_of_its_charge_points_before_it_is_refused() {
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7"), ("MAD-02", "site-7"), ("MAD-03", "site-7"), ("MAD-09", "site-8")]);
-    bench.register("MAD-02");
-    bench.register("MAD-09");
+    bench.serves(&[("AAA-01", "site-7")]);
+    // The first that hears of it has nothing to end, and is cut off in that very step.
+    ["AAA-01", "MAD-02", "MAD-09"].iter().for_each(|point| bench.register(point));
     bench.request("s1").unwrap();
     bench.hear(vec![bench.revoked(SITE, "g")]);
-    assert_eq!(bench.standing("MAD-01"), Some(Standing::Draining));
+    assert_eq!(
+        bench.standing("MAD-01"),
+        Some(Standing::Draining),
+        "the others end what they do all the same"
+    );
     assert_eq!(bench.standing("MAD-09"), Some(Standing::Good), "another gateway's");
     assert_eq!((bench.refused(), bench.newly_refused()), (vec![], vec![]), "they end what they do");
     // One that comes only now has nothing to end.
