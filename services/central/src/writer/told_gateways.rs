@@ -36,6 +36,7 @@ impl Writer {
         step.effects.extend(said(&moved).map(Effect::Happened));
         moved.iter().for_each(|moved| put_served(moved, &mut step.batch));
         for Moved { point, .. } in &moved {
+            self.command(now, store, Command::Moved { charge_point: point.clone() }, None, step)?;
             let (charge_point, standing) = (point.clone(), self.standing_of(point));
             self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
         }

@@ -129,6 +129,8 @@ pub enum Command {
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
     Identity { charge_point: ChargePointId, standing: Standing },
+    /// The registry says that somebody else acts for a charge point from now on: how that one stands follows.
+    Moved { charge_point: ChargePointId },
     /// The registry says which cards there are.
     Cards(News),
     /// Time passes. Comes several times a second.
@@ -193,6 +195,7 @@ impl Command {
             | Self::KeysTrusted
             | Self::PeopleRevoked
             | Self::Identity { .. }
+            | Self::Moved { .. }
             | Self::Cards(_)
             | Self::Tick => None,
         }
@@ -226,6 +229,7 @@ impl Step<'_> {
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.tell_all(),
             Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
+            Command::Moved { charge_point } => self.moved(&charge_point),
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),
         }

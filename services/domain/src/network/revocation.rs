@@ -45,7 +45,7 @@ impl Step<'_> {
     /// revoked, and enrolled again, before that was heard, for one.
     pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
         if standing != Standing::Good {
-            self.refuse_newcomers(id);
+            self.refuse_newcomers(id, &is_revoked(id));
         }
         let Some(point) = self.net.registry.find_point(id) else { return };
         match (point.stored.standing(), standing) {
@@ -76,12 +76,12 @@ impl Step<'_> {
     }
 
     /// Whose engine answers only now is not admitted any more, registered or not.
-    fn refuse_newcomers(&mut self, id: &ChargePointId) {
+    fn refuse_newcomers(&mut self, id: &ChargePointId, why: &Denial) {
         let waiting = self.net.provisional.iter();
         let theirs = waiting.filter(|(_, waiting)| waiting.registration.charge_point == *id);
         for call in theirs.map(|(call, _)| *call).collect::<Vec<_>>() {
             if let Some(waiting) = self.net.provisional.remove(&call) {
-                self.registration_refused(waiting.token, (id, &waiting.host), is_revoked(id), None);
+                self.registration_refused(waiting.token, (id, &waiting.host), why.clone(), None);
             }
         }
     }
@@ -115,8 +115,29 @@ impl Step<'_> {
             && !self.net.registry.ended_at(point).any(is_owed)
     }
 
+    /// Somebody else acts for it from now on. Whoever did is not listened to any more, and what it tells by its keys
+    /// counts for nothing: as where it is cut off, but that it is good again at once. What is open ends with it; of that
+    /// the engine has the last word once it has registered under its new name.
+    pub(super) fn moved(&mut self, id: &ChargePointId) {
+        let why = format!("another acts for {id} from now on, as the registry says; register it anew");
+        self.refuse_newcomers(id, &Denial::new(Reason::IdentityRevoked, why));
+        if self.net.registry.find_point(id).is_some() {
+            self.let_go(id);
+            self.comes_back(id);
+        }
+    }
+
     /// From here on nothing of it is listened to, and its engine is not called.
     fn cut(&mut self, id: &ChargePointId) {
+        self.let_go(id);
+        let now = self.now.mono;
+        self.point_mut(id).untold = Some(Untold::at_once(now)); // its monitor's certificate, for one
+        self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
+        self.push(Effect::Cut(id.clone()));
+    }
+
+    /// What is of the registration that it has is over.
+    fn let_go(&mut self, id: &ChargePointId) {
         self.stands(id, Some(Revoked::Cut)); // no request goes on there
         if let Some(open) = self.point(id).open.clone() {
             self.stop_at_once(&open, Stop::Revocation);
@@ -135,19 +156,20 @@ impl Step<'_> {
         point.unattested = Unattested::default();
         point.closed.clear();
         point.judged = true; // nobody waits for its engine
-        point.untold = Some(Untold::at_once(now)); // its monitor's certificate, for one
-        self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
-        self.push(Effect::Cut(id.clone()));
+    }
+
+    fn enrolled_again(&mut self, id: &ChargePointId) {
+        self.comes_back(id);
+        self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
     }
 
     /// It is what its monitor and its engine make of it; what waits for its engine is asked for.
-    fn enrolled_again(&mut self, id: &ChargePointId) {
+    fn comes_back(&mut self, id: &ChargePointId) {
         self.stands(id, None);
         let now = self.now.mono;
         let point = self.point_mut(id);
         point.not_before = now;
         point.failures = 0;
         point.ask |= !point.ended.is_empty();
-        self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
     }
 }

@@ -17,6 +17,7 @@ mod identities;
 mod life;
 mod messages;
 mod monitors;
+mod moved;
 mod numbers;
 mod offsets;
 mod orders;

@@ -35,6 +35,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::KeysTrusted
         | Command::PeopleRevoked
         | Command::Identity { .. }
+        | Command::Moved { .. }
         | Command::Cards(_)
         | Command::Tick => None,
     }
@@ -205,6 +206,7 @@ impl World {
             | Command::KeysTrusted
             | Command::PeopleRevoked
             | Command::Identity { .. }
+            | Command::Moved { .. }
             | Command::BlockCard { .. }
             | Command::Cards(_)
             | Command::Tick => {}
