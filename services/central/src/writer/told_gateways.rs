@@ -35,8 +35,9 @@ impl Writer {
         let moved = self.served.hear(news);
         step.effects.extend(said(&moved).map(Effect::Happened));
         moved.iter().for_each(|moved| put_served(moved, &mut step.batch));
-        for Moved { point, .. } in &moved {
-            self.command(now, store, Command::Moved { charge_point: point.clone() }, None, step)?;
+        for Moved { point, before, .. } in &moved {
+            let moves = Command::Moved { charge_point: point.clone(), from_gateway: before.is_some() };
+            self.command(now, store, moves, None, step)?;
             let (charge_point, standing) = (point.clone(), self.standing_of(point));
             self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
         }

@@ -130,7 +130,11 @@ pub enum Command {
     /// such charge point is registered.
     Identity { charge_point: ChargePointId, standing: Standing },
     /// The registry says that somebody else acts for a charge point from now on: how that one stands follows.
-    Moved { charge_point: ChargePointId },
+    Moved {
+        charge_point: ChargePointId,
+        /// A gateway did before.
+        from_gateway: bool,
+    },
     /// The registry says which cards there are.
     Cards(News),
     /// Time passes. Comes several times a second.
@@ -229,7 +233,7 @@ impl Step<'_> {
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.tell_all(),
             Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
-            Command::Moved { charge_point } => self.moved(&charge_point),
+            Command::Moved { charge_point, from_gateway } => self.moved(&charge_point, from_gateway),
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),
         }

@@ -7,6 +7,7 @@ use domain::{
     revocations::{self, Told},
 };
 
+const POINT: &str = "MAD-01";
 const SITE: &str = "gateway/site-7";
 const OWN: &str = "charge-point/MAD-01/engine";
 
@@ -100,6 +101,7 @@ fn a_gateway_that_is_revoked_drains_each_of_its_charge_points_before_it_is_refus
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7"), ("MAD-02", "site-7"), ("MAD-03", "site-7"), ("MAD-09", "site-8")]);
     bench.serves(&[("AAA-01", "site-7")]);
+    bench.connect();
     // The first that hears of it has nothing to end, and is cut off in that very step.
     ["AAA-01", "MAD-02", "MAD-09"].iter().for_each(|point| bench.register(point));
     bench.request("s1").unwrap();
@@ -142,6 +144,26 @@ fn a_gateway_that_is_revoked_drains_each_of_its_charge_points_before_it_is_refus
 }
 
 #[test]
+fn a_charge_point_that_changes_hands_begins_anew_over_a_restart_too() {
+    for (before, after) in [("", "site-7"), ("site-7", ""), ("site-7", "site-8")] {
+        let mut bench = Bench::new();
+        bench.serves(&[("MAD-01", before)]);
+        bench.connect();
+        let session = bench.request("s1").unwrap();
+        let epoch =
+            |bench: &Bench| bench.ask(|all| all.network.charge_point(&POINT.parse().unwrap()).unwrap().epoch);
+        let epoch_before = epoch(&bench);
+        bench.serves(&[("MAD-01", after)]);
+        bench.crash();
+        assert!(epoch(&bench) > epoch_before, "{before} {after}");
+        let open =
+            bench.ask(move |all| all.session(&session.id).unwrap().is_some_and(|session| session.is_open()));
+        assert!(!open, "{before} {after}");
+        assert_eq!(bench.standing("MAD-01"), Some(Standing::Good));
+    }
+}
+
+#[test]
 fn a_gateway_is_cut_off_at_once_where_that_is_said_and_its_charge_points_with_it() {
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7")]);
@@ -158,6 +180,7 @@ fn a_gateway_is_cut_off_at_once_where_that_is_said_and_its_charge_points_with_it
 fn a_gateway_without_charge_points_has_nothing_to_end() {
     let mut bench = Bench::new();
     bench.serves(&[("MAD-01", "site-7")]);
+    bench.connect();
     bench.request("s1").unwrap();
     bench.hear(vec![bench.revoked(SITE, "g")]);
     assert_eq!(bench.refused(), [""; 0]);
