@@ -16,10 +16,8 @@ pub(crate) fn start(options: &Options, tally: &Arc<Tally>, shutdown: &Shutdown) 
     let mut peer: Option<Peer> = None;
     for number in 0..options.drivers {
         if number % A_CONNECTION == 0 {
-            let mut peers = Peers::default();
-            if options.host.is_none() {
-                peers = peers.calling_from(site::address(options.sites() + number / A_CONNECTION));
-            }
+            let peers = Peers::default();
+            let peers = peers.calling_from(site::address(options.sites() + number / A_CONNECTION));
             peer = Some(peers.peer(&options.central, Expected::Central, CALL_TIMEOUT));
         }
         let Some(central) = peer.clone() else { continue };

@@ -2,7 +2,7 @@
 
 use domain::{Energy, Power, simulated::Settings};
 use mesh::{flags, grpc::Address, kafka::KafkaOptions};
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 /// Charge points at one site: central takes a hundred from one address where anyone may register.
 pub(crate) const SITE: u32 = 100;
@@ -45,14 +45,9 @@ pub struct Options {
           value_parser = clap::value_parser!(u64).range(1..=Power::MAX.w()))]
     pub power_w: u64,
 
-    /// Central, for its monitors and its drivers.
+    /// Central, for its monitors and its drivers: on this machine, as each site's address is.
     #[arg(long, value_name = "HOST:PORT", env = "EVMESH_FLEET_CENTRAL", default_value = flags::CENTRAL)]
     pub central: Address,
-
-    /// The address at which central reaches all sites, each at a port of its own; without it, each has an address of
-    /// its own of this machine's loopback.
-    #[arg(long, value_name = "ADDRESS", env = "EVMESH_FLEET_HOST")]
-    pub host: Option<IpAddr>,
 
     /// So often a line says how the fleet is (seconds).
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_EVERY", default_value = "5",

@@ -51,8 +51,7 @@ pub(crate) async fn start(
     let points = Arc::new(Points::new(points));
 
     let own = address(number);
-    let at = SocketAddr::new(options.host.unwrap_or(own), 0);
-    let listener = Listener::bind(at, "a site", &Security::default()).await?;
+    let listener = Listener::bind(SocketAddr::new(own, 0), "a site", &Security::default()).await?;
     let address = listener.local_addr();
     let server = GrpcServer::new(&ServerOptions::default());
     let server = server.add_service(EngineServiceServer::new(Served(points.clone())));
@@ -63,11 +62,7 @@ pub(crate) async fn start(
         }
     });
 
-    let mut peers = Peers::default();
-    if options.host.is_none() {
-        peers = peers.calling_from(own);
-    }
-    let central = peers.peer(&options.central, Expected::Central, CALL_TIMEOUT);
+    let central = Peers::default().calling_from(own).peer(&options.central, Expected::Central, CALL_TIMEOUT);
     for id in points.ids() {
         let central: ChargePointServiceClient<Peer> = ChargePointServiceClient::new(central.clone());
         let monitor = Monitor { points: points.clone(), id: id.clone(), address, tally: tally.clone() };
