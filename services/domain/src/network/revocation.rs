@@ -116,11 +116,11 @@ impl Step<'_> {
     }
 
     /// Somebody else acts for it from now on. Whoever did is not listened to any more, and what it tells by its keys
-    /// counts for nothing: as where it is cut off, but that it is good again at once. What is open ends with it; of that
-    /// the engine has the last word once it has registered under its new name.
+    /// counts for nothing: as where it is cut off, but that it is good again at once. What is open ends with it; of
+    /// that the engine has the last word once it has registered under its new name.
     ///
-    /// To a rebuilt central all of it is news, although nobody moved: where it knows of no gateway before, and nobody is
-    /// connected, nothing is over.
+    /// To a rebuilt central all of it is news, although nobody moved: where it knows of no gateway before, and nobody
+    /// is connected, nothing is over.
     pub(super) fn moved(&mut self, id: &ChargePointId, from_gateway: bool) {
         let why = format!("another acts for {id} from now on, as the registry says; register it anew");
         self.refuse_newcomers(id, &Denial::new(Reason::IdentityRevoked, why));

@@ -172,14 +172,13 @@ impl World {
             Command::EngineAnswered { call, .. } if self.truth.life.provisional.contains(call) => {}
             Command::EngineAnswered { charge_point, call, result } => {
                 let instance = self.truth.points.get(charge_point).map(|point| point.instance.clone());
-                let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
-                heard.asked.get_or_insert(at);
                 if let Ok(answer) = result {
                     for claim in answer.report.current.iter().chain(&answer.report.unsettled) {
                         self.truth.life.signs.insert(claim.record.session.clone(), at);
                     }
                 }
                 let heard = self.truth.life.points.entry(charge_point.clone()).or_default();
+                heard.asked.get_or_insert(at);
                 if heard.call == Some(*call) {
                     heard.call = None;
                     heard.answered = Some(result.as_ref().is_ok_and(|answer| {
