@@ -2,7 +2,7 @@
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
-//! would; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite
+//! would; `crowds` have thousands of them fail at once; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite
 //! of what is promised, counts what it exercised, and exits 0 only if nothing was found.
 
 mod faults;
@@ -30,6 +30,8 @@ enum Command {
     Faults(faults::Options),
     /// Strangers' malice against real processes, a scene each, beside honest people who must not notice
     Hostile(hostile::Options),
+    /// Thousands at once: engines that fall silent, beside honest people who must not notice; monitors that come back
+    Crowds(hostile::crowds::Options),
     /// What identities cost: connections, calls, charges, sealing, the audit; enrolments, a rotation under load
     Identity(identity::Options),
     /// Bad input by the million for every decoder
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options),
         Command::Faults(options) => faults::run(&options),
         Command::Hostile(options) => hostile::run(&options),
+        Command::Crowds(options) => hostile::crowds::run(&options),
         Command::Identity(options) => identity::run(&options),
         Command::Bytes(options) => proof::bytes::run(&options),
     };

@@ -22,6 +22,7 @@ use mesh::{
     grpc::{Address, CALL_TIMEOUT, Expected, GrpcServer, Listener, Peer, Peers, Security, ServerOptions},
 };
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -51,6 +52,8 @@ pub(crate) struct Inside {
     pub(crate) stops: bool,
     /// It is the engine of whichever charge point it is asked about.
     pub(crate) anyones: bool,
+    /// Of each charge point, the first question for its state is answered, and none after it.
+    pub(crate) heard: Option<HashSet<String>>,
     /// What it says that it supplies has another id at each call.
     pub(crate) restless: bool,
     /// What was asked of it, in all and by kind.
@@ -89,7 +92,9 @@ impl StandIn {
         let listener = Listener::bind(([127, 0, 0, 1], 0), "a stand-in", security).await?;
         let address = listener.local_addr();
         let service = EngineServiceServer::new(Served(inside.clone()));
-        let server = GrpcServer::new(&ServerOptions::default()).add_service(service);
+        // Whoever asks it waits as long as it likes.
+        let options = ServerOptions { max_concurrent_requests: 100_000, ..ServerOptions::default() };
+        let server = GrpcServer::new(&options).add_service(service);
         let serving = Ongoing(tokio::spawn(async move {
             let ended = server.serve(listener, Shutdown::new()).await;
             Status::internal(ended.err().map(|error| error.to_string()).unwrap_or_default())
@@ -205,6 +210,12 @@ impl Served {
         }
         inside
     }
+
+    /// It is asked for its state; will it answer?
+    fn hears(&self, charge_point: &str) -> bool {
+        let heard = &mut self.enter().heard;
+        heard.as_mut().is_none_or(|heard| heard.insert(charge_point.to_owned()))
+    }
 }
 
 /// What every call but an authorisation comes to.
@@ -310,7 +321,11 @@ impl EngineService for Served {
         request: Request<GetEngineStateRequest>,
     ) -> Result<Response<GetEngineStateResponse>, Status> {
         let asked = request.into_inner();
-        let mut inside = self.enter();
+        let answers = self.hears(&asked.charge_point_id);
+        if !answers {
+            return std::future::pending().await;
+        }
+        let mut inside = lock(&self.0);
         if let Some(given) = asked.telemetry_key {
             inside.key = given.name.parse().ok().and_then(|name| SealingKey::given(name, &given.key));
         }

@@ -6,7 +6,6 @@ use evmesh_proto::engine::{
 };
 use mesh::Shutdown;
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -29,8 +28,6 @@ pub(crate) enum Mood {
     AnotherInstance,
     /// Answers without a state.
     Malformed,
-    /// Each charge point's first call is answered, and none after it.
-    SilentOnceHeard,
 }
 
 #[derive(Debug)]
@@ -46,7 +43,6 @@ pub(crate) struct Inside {
     /// Whose it is; empty: whichever is registered with it, as if it were as many.
     pub(crate) charge_point: String,
     /// The charge points that were asked about.
-    pub(crate) heard: BTreeSet<String>,
     pub(crate) highest: u64,
     pub(crate) current: Option<proto::SupplyRecord>,
     pub(crate) unsettled: Vec<proto::SupplyRecord>,
@@ -84,7 +80,6 @@ impl Engine {
             older: false,
             instance: instance.to_owned(),
             charge_point: String::new(),
-            heard: BTreeSet::new(),
             highest: 0,
             current: None,
             unsettled: Vec::new(),
@@ -275,11 +270,6 @@ impl EngineService for Served {
         request: Request<proto::GetEngineStateRequest>,
     ) -> Result<Response<proto::GetEngineStateResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let first = self.0.lock().unwrap().heard.insert(request.charge_point_id.clone());
-        let silent = !first && self.0.lock().unwrap().mood == Mood::SilentOnceHeard;
-        if silent {
-            std::future::pending::<()>().await;
-        }
         let inside = self.enter("GetEngineState", &metadata, false).await;
         let result = inside.result(&request.instance_id, &request.charge_point_id);
         let mut state = inside.state();

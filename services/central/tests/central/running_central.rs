@@ -21,7 +21,7 @@ use ui::Panel as _;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So many register at once: half of what central takes from one host.
-pub(crate) const REGISTERING: usize = 64;
+const REGISTERING: usize = 64;
 
 /// A running central.
 pub(crate) struct Central {

@@ -98,7 +98,7 @@ impl Stack {
     ) -> Self {
         let shared = Shared {
             request_timeout: options.request_timeout,
-            calls: Arc::new(Semaphore::new(options.max_concurrent_requests)),
+            calls: Arc::new(Semaphore::new(options.max_concurrent_requests.min(Semaphore::MAX_PERMITS))),
             max_calls: options.max_concurrent_requests,
             callers: Shares::new(&options.many_callers),
             streams: Streams::new(options.max_streams, &options.many_callers),

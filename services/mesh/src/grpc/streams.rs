@@ -27,7 +27,8 @@ pub(super) enum Full {
 
 impl Streams {
     pub(super) fn new(most: usize, many: &[IpAddr]) -> Self {
-        Self { places: Arc::new(Semaphore::new(most)), most, callers: Shares::new(many) }
+        let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Self { places, most, callers: Shares::new(many) }
     }
 
     pub(super) fn enter(&self, whose: Sharers) -> Result<Place, Full> {
@@ -88,6 +89,12 @@ mod tests {
 
     fn caller(host: u8) -> Sharer {
         Sharer::Address(IpAddr::from([10, 0, 0, host]).into())
+    }
+
+    #[test]
+    fn no_number_is_too_large() {
+        let streams = Streams::new(usize::MAX, &[]);
+        assert!(streams.enter([Some(caller(1)), None]).is_ok());
     }
 
     #[test]

@@ -245,7 +245,7 @@ async fn health_is_told_and_changes() {
 
 #[tokio::test]
 async fn a_server_without_a_place_for_its_callers_lives_and_is_not_ready() {
-    for (max_concurrent_requests, ready) in [(0, false), (1, true)] {
+    for (max_concurrent_requests, ready) in [(0, false), (1, true), (usize::MAX, true)] {
         let running = start(ServerOptions { max_concurrent_requests, ..Default::default() }).await;
         let mut health = HealthClient::new(channel(&running).await);
         let check = |service: &str| HealthCheckRequest { service: service.into() };

@@ -3,8 +3,10 @@
 //!
 //! `network` is what is attacked, in plain text, and `secured` where everybody has an identity; `liar` is a charge
 //! point that is none, `honest` are a driver and an operator who are served within a second all the while and exactly
-//! billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen.
+//! billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen. `crowds` mean no harm, and have
+//! a command of their own.
 
+pub(crate) mod crowds;
 mod honest;
 mod liar;
 mod network;
@@ -41,21 +43,26 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let evmesh = process::executable(options.evmesh.as_deref())?;
-    let folder = std::env::temp_dir().join(format!("evmesh-hostile-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let played = runtime.block_on(async {
+    in_a_folder("hostile", async |folder| {
         let only = options.scene.as_deref();
         if plays(&SCENES, only) {
-            let network = Network::start(&evmesh, &own(&folder, "plain")?).await?;
+            let network = Network::start(&evmesh, &own(folder, "plain")?, &[]).await?;
             all(&SCENES, only, &network).await?;
         }
         if plays(&identities::SCENES, only) {
-            let network = Secured::start(&evmesh, &own(&folder, "secured")?).await?;
+            let network = Secured::start(&evmesh, &own(folder, "secured")?).await?;
             all(&identities::SCENES, only, &network).await?;
         }
         Ok(())
-    });
+    })
+}
+
+/// Plays with a folder of its own, for data and logs: it stays where something failed.
+fn in_a_folder(name: &str, plays: impl AsyncFnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("evmesh-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let played = runtime.block_on(plays(&folder));
     runtime.shutdown_background();
     match &played {
         Ok(()) => std::fs::remove_dir_all(&folder)?,

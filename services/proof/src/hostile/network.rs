@@ -51,7 +51,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) async fn start(evmesh: &Path, folder: &Path) -> anyhow::Result<Self> {
+    /// With more of central's flags than it has in any case.
+    pub(super) async fn start(evmesh: &Path, folder: &Path, rules: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (group, broker) = (Group::start()?, embedded_broker());
         let kafka = broker.options();
         let (servers, prefix) = (kafka.kafka.clone(), kafka.kafka_topic_prefix.clone());
@@ -69,7 +70,8 @@ impl Network {
             ("data", data("central")),
             ("charge-point-power-max", (power * speed / 1000).to_string()),
         ];
-        let mut slots = vec![slot(Kind::Central, "central", &[&flags[..], &broker_flags].concat())];
+        let rules: Vec<_> = rules.iter().map(|(flag, value)| (*flag, (*value).to_owned())).collect();
+        let mut slots = vec![slot(Kind::Central, "central", &[&flags[..], &rules, &broker_flags].concat())];
         let engines = [free_address(), free_address()];
         for (id, engine, place) in [(HONEST, engines[0], "Madrid"), (OTHER, engines[1], ELSEWHERE)] {
             let (engine, monitor) = (engine.to_string(), free_address().to_string());
@@ -189,10 +191,11 @@ impl Network {
 
     /// Its monitor dies and comes back.
     pub(super) async fn restart_monitor_of_other(&self) -> anyhow::Result<()> {
-        let monitor = &self.slots[4];
-        let mut life = monitor.take().await;
-        anyhow::ensure!(monitor.kill(&mut life), "the monitor of {OTHER} does not run");
-        monitor.start(&mut life)
+        restart(&self.slots[4]).await
+    }
+
+    pub(super) async fn restart_central(&self) -> anyhow::Result<()> {
+        restart(&self.slots[0]).await
     }
 
     /// What central has logged.
@@ -209,6 +212,12 @@ impl Network {
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.context("/proc has no VmRSS")? * 1024)
     }
+}
+
+async fn restart(process: &Slot) -> anyhow::Result<()> {
+    let mut life = process.take().await;
+    anyhow::ensure!(process.kill(&mut life), "{} does not run", process.name);
+    process.start(&mut life)
 }
 
 impl Attacked for Network {

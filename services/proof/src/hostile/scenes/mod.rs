@@ -45,7 +45,7 @@ pub(super) struct Scene<N> {
     pub(super) play: for<'a> fn(&'a N) -> Played<'a>,
 }
 
-const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
+pub(super) const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
     Scene { name, slow: false, play }
 }
 
