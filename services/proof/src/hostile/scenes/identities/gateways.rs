@@ -46,7 +46,7 @@ const OTHERS: &str = "PAR-01";
 pub(super) async fn stolen_gateway(network: &Secured) -> anyhow::Result<String> {
     network.serves(OTHER_GATEWAY, OTHERS).await?;
     tokio::select! {
-        seen = is_always_there(network) => seen.and_then(|never| match never {}),
+        seen = is_always_there(network) => seen.map(|never| match never {}),
         did = attack(network) => did,
     }
 }
