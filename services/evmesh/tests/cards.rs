@@ -3,11 +3,11 @@
 mod common;
 
 use common::{
-    PATIENCE, Process, Run,
-    broker::Broker,
-    eventually, free_address,
-    registry::{Network, ask, begun, started, token},
-    run, topics,
+    PATIENCE, Process, Run, eventually, free_address,
+    registry::{ask, started},
+    run,
+    secured::Secured,
+    topics,
 };
 use evmesh_proto::topics::{CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS};
 use std::{fs, path::Path};
@@ -17,79 +17,13 @@ const NUMBER: &str = "04:A1:B2:C3:D4:E5:F6";
 const WRITTEN: [&str; 4] =
     ["04A1B2C3D4E5F6", "04a1b2c3d4e5f6", "04:A1:B2:C3:D4:E5:F6", "04:a1:b2:c3:d4:e5:f6"];
 
-/// A network of one charge point, in which everybody has an identity.
-struct Secured {
-    network: Network,
-    broker: Broker,
-    registry: String,
-    central: String,
-    engine: String,
-}
-
 impl Secured {
-    fn path(&self, name: &str) -> String {
-        self.network.path(name).display().to_string()
-    }
-
-    fn enrol(&self, role: &str, folder: &str) -> String {
-        let (token, folder) = (token(&self.network, &self.registry, role), self.path(folder));
-        let enrolled = run(["enrol", &token, "--identity", &folder]);
-        assert_eq!(enrolled.code, 0, "{enrolled:?}");
-        folder
-    }
-
-    fn start(&self, words: &[&str]) -> Process {
-        let flags = words.iter().map(ToString::to_string).chain(self.broker.flags());
-        Process::start(flags.chain(["--log".to_owned(), "debug".to_owned()]).collect::<Vec<_>>())
-    }
-
-    fn central(&self) -> Process {
-        let (identity, data) = (format!("{}/identities/central", self.network.data), self.path("central"));
-        let own = [
-            "central",
-            "--kafka-in-clear",
-            "--listen",
-            &self.central,
-            "--data",
-            &data,
-            "--identity",
-            &identity,
-        ];
-        let central = self.start(&[&own[..], &["--registry", &self.registry]].concat());
-        central.line(&["central serves"], PATIENCE);
-        central
-    }
-
-    fn engine(&self, identity: &str) -> Process {
-        let data = self.path("engine-data");
-        let own = ["engine", "--charge-point", "MAD-01", "--central", &self.central, "--identity", identity];
-        self.start(&[&own[..], &["--listen", &self.engine, "--data", &data]].concat())
-    }
-
-    fn monitor(&self, identity: &str) -> Process {
-        let own = ["monitor", "--charge-point", "MAD-01", "--central", &self.central, "--identity", identity];
-        let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
-        let words = [&own[..], &place, &["--engine", &self.engine, "--log", "debug"]].concat();
-        Process::start(words)
-    }
-
     fn card(&self, words: &[&str]) -> Run {
         ask(&self.network, &self.registry, &[&["card"], words].concat())
     }
 
     fn free(&self) {
-        let words = ["operator", "--central", &self.central, "--output", "json", "status"];
-        eventually("MAD-01 is free", PATIENCE, || {
-            let asked = run([&words[..], &["--identity", &self.network.admin()]].concat());
-            let all = (asked.code == 0).then(|| asked.json())?;
-            (all.as_array()?.first()?["status"] == "ACTIVADO").then_some(())
-        });
-    }
-
-    /// What somebody shows at the charge point.
-    fn supply(&self, identity: &str, words: &[&str]) -> Run {
-        let own = ["point", "--engine", &self.engine, "--identity", identity, "supply"];
-        run([&own[..], words].concat())
+        self.becomes("MAD-01", "ACTIVADO", PATIENCE);
     }
 
     fn driver(&self, identity: &str, words: &[&str]) -> Run {
@@ -120,29 +54,27 @@ fn is_nowhere_in(folder: &Path, texts: &[&[u8]]) {
 
 #[test]
 fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
-    let network = begun();
-    let (broker, registry, central, engine) =
-        (Broker::open(), free_address(), free_address(), free_address());
-    let secured = Secured { network, broker, registry, central, engine };
+    let (secured, address) = (Secured::begun(), free_address());
     let mut registry = started(&secured.network, &secured.registry);
     let mut central = secured.central();
     let at_the_point = secured.enrol("charge-point/MAD-01/engine", "engine");
     let driver = secured.enrol("driver/101", "driver");
-    let engine = secured.engine(&at_the_point);
-    let monitor = secured.monitor(&secured.enrol("charge-point/MAD-01/monitor", "monitor"));
+    let engine = secured.engine("MAD-01", &address, &at_the_point, &[]);
+    let of_monitor = secured.enrol("charge-point/MAD-01/monitor", "monitor");
+    let monitor = secured.monitor("MAD-01", &address, &of_monitor);
     secured.free();
+    // What somebody shows at the charge point.
+    let at_point = ["point", "--engine", &address, "--identity", &at_the_point, "supply"];
+    let supply = |words: &[&str]| run([&at_point[..], words].concat());
 
     // What is typed there bills nobody any more; a guest is one as ever.
-    refused(
-        &secured.supply(&at_the_point, &["--driver", "101"]),
-        "show the driver's card, or ask as a guest",
-    );
+    refused(&supply(&["--driver", "101"]), "show the driver's card, or ask as a guest");
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("number").display().to_string();
     fs::write(&file, format!("{NUMBER}\n")).unwrap();
     let shown = ["--card", file.as_str()];
     eventually("the registry is heard", PATIENCE, || {
-        let asked = secured.supply(&at_the_point, &shown);
+        let asked = supply(&shown);
         asked.stderr.contains("this card is not known").then_some(())
     });
 
@@ -153,7 +85,7 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     let listed = secured.card(&["list"]);
     assert_eq!(listed.stdout.trim(), format!("{card}  driver/101  good  gym"));
     eventually("the card is taken", PATIENCE, || {
-        let asked = secured.supply(&at_the_point, &[&shown[..], &["--output", "json"]].concat());
+        let asked = supply(&[&shown[..], &["--output", "json"]].concat());
         (asked.code == 0).then(|| assert_eq!(asked.json()["current"]["driver_id"], "101", "{asked:?}"))
     });
     let told = eventually("its driver hears of it", PATIENCE, || {
@@ -188,7 +120,7 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     central.kill();
     let central = secured.central();
     secured.free();
-    let again = secured.supply(&at_the_point, &shown);
+    let again = supply(&shown);
     assert_eq!(again.code, 0, "{again:?}");
     assert_eq!(secured.driver(&driver, &["stop"]).code, 0);
     let foreign = secured.driver(&driver, &["block-card", "card-0000000000"]);
@@ -196,17 +128,15 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     let blocked = secured.driver(&driver, &["block-card", &card]);
     assert!(blocked.code == 0 && blocked.stdout.starts_with(&format!("{card} is blocked")), "{blocked:?}");
     secured.free();
-    refused(&secured.supply(&at_the_point, &shown), "this card is blocked");
+    refused(&supply(&shown), "this card is blocked");
 
     // It stays so once the registry is back, until an admin says otherwise.
     let registry = started(&secured.network, &secured.registry);
     central.line(&["is back, and heard"], PATIENCE);
-    refused(&secured.supply(&at_the_point, &shown), "this card is blocked");
+    refused(&supply(&shown), "this card is blocked");
     let unblocked = secured.card(&["unblock", "--number-file", &file]);
     assert_eq!(unblocked.stdout.trim(), format!("{card}  driver/101  good  gym"), "{unblocked:?}");
-    eventually("it is good again", PATIENCE, || {
-        (secured.supply(&at_the_point, &shown).code == 0).then_some(())
-    });
+    eventually("it is good again", PATIENCE, || (supply(&shown).code == 0).then_some(()));
 
     let audit = ["operator", "--central", &secured.central, "--identity", &secured.network.admin(), "audit"];
     let audit = run(audit).stdout;

@@ -4,11 +4,11 @@
 mod common;
 
 use common::{
-    PATIENCE, Process,
-    broker::Broker,
-    eventually, free_address,
-    registry::{Network, ask, begun, started, token},
-    run, topics,
+    PATIENCE, Process, eventually, free_address,
+    registry::{ask, started},
+    run,
+    secured::Secured,
+    topics,
 };
 use evmesh_proto::topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ};
 use std::time::Duration;
@@ -16,46 +16,11 @@ use std::time::Duration;
 /// What is promised of what the registry says, and a little for who looks on.
 const SOON: Duration = Duration::from_secs(4);
 
-struct Site {
-    network: Network,
-    broker: Broker,
-    registry: String,
-    central: String,
-}
-
-impl Site {
-    fn path(&self, name: &str) -> String {
-        self.network.path(name).display().to_string()
-    }
-
-    fn enrol(&self, role: &str, folder: &str) -> String {
-        let (token, folder) = (token(&self.network, &self.registry, role), self.path(folder));
-        let enrolled = run(["enrol", &token, "--identity", &folder]);
-        assert_eq!(enrolled.code, 0, "{enrolled:?}");
-        folder
-    }
-
-    fn start(&self, words: &[&str]) -> Process {
-        Process::start(words.iter().map(ToString::to_string).chain(self.broker.flags()).collect::<Vec<_>>())
-    }
-
-    fn central(&self) -> Process {
-        let (identity, data) = (format!("{}/identities/central", self.network.data), self.path("central"));
-        let own = ["central", "--kafka-in-clear", "--listen", &self.central, "--data", &data];
-        let central =
-            self.start(&[&own[..], &["--identity", &identity, "--registry", &self.registry]].concat());
-        central.line(&["central serves"], PATIENCE);
-        central
-    }
-
+impl Secured {
     /// A charge point of the site, at which a car is full after some seconds.
     fn charge_point(&self, id: &str, identity: &str) -> [Process; 2] {
-        let (engine, data) = (free_address(), self.path(id));
-        let own = ["--charge-point", id, "--central", &self.central, "--identity", identity];
-        let of_engine = ["--listen", &engine, "--data", &data, "--battery-wh", "50"];
-        let place = ["--location", "Madrid", "--price", "0.35 EUR", "--listen", "127.0.0.1:0"];
-        let monitor = [&["monitor"], &own[..], &place, &["--engine", &engine]].concat();
-        [self.start(&[&["engine"], &own[..], &of_engine].concat()), Process::start(monitor)]
+        let engine = free_address();
+        [self.engine(id, &engine, identity, &["--battery-wh", "50"]), self.monitor(id, &engine, identity)]
     }
 
     fn gateway(&self, words: &[&str]) -> String {
@@ -63,26 +28,11 @@ impl Site {
         assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
         asked.stdout.trim().to_owned()
     }
-
-    fn operator(&self, words: &[&str]) -> Option<serde_json::Value> {
-        let own = ["operator", "--central", &self.central, "--identity", &self.network.admin()];
-        let asked = run([&own[..], &["--output", "json"], words].concat());
-        (asked.code == 0).then(|| asked.json())
-    }
-
-    fn becomes(&self, id: &str, status: &str, within: Duration) {
-        eventually(&format!("{id} is {status}"), within, || {
-            let all = self.operator(&["status"])?;
-            let one = all.as_array()?.iter().find(|one| one["charge_point_id"] == id)?.clone();
-            (one["status"] == status).then_some(())
-        });
-    }
 }
 
 #[test]
 fn a_site_of_several_charge_points_charges_under_one_identity() {
-    let (network, broker, registry, central) = (begun(), Broker::open(), free_address(), free_address());
-    let site = Site { network, broker, registry, central };
+    let site = Secured::begun();
     let mut registry = started(&site.network, &site.registry);
     let mut central = site.central();
     let said = site.gateway(&["add", "site-7", "MAD-01", "MAD-02"]);

@@ -135,7 +135,7 @@ pub(crate) fn points_client(monitor: Security, central: SocketAddr) -> Points {
 pub(crate) struct Reports {
     report: ReportHealthRequest,
     sender: mpsc::Sender<ReportHealthRequest>,
-    pub(crate) answers: Streaming<ReportHealthResponse>,
+    answers: Streaming<ReportHealthResponse>,
 }
 
 impl Reports {
@@ -150,13 +150,7 @@ impl Reports {
         Ok(Self { report, sender, answers })
     }
 
-    /// Says once more that all is well; `None` if nobody answers.
-    pub(crate) async fn again(&mut self) -> Option<()> {
-        self.sender.send(self.report.clone()).await.ok()?;
-        self.answers.message().await.ok()?.map(drop)
-    }
-
-    /// The same each second, from now on.
+    /// Says the same each second, from now on.
     pub(crate) fn go_on(self) -> Ongoing {
         let Self { report, sender, mut answers } = self;
         Ongoing(tokio::spawn(async move {

@@ -8,6 +8,7 @@ pub mod recorded;
 pub mod recorder;
 pub mod registry;
 pub mod roles;
+pub mod secured;
 pub mod topics;
 pub mod up;
 

@@ -1,7 +1,7 @@
 //! Honest people beside an attack: a driver who charges again and again, and an operator who looks. Each call of theirs
 //! is answered within a second, on connections old and new, and each charge is billed to the last unit.
 
-use super::network::{BATTERY_WH, BILL, HONEST};
+use super::network::{BATTERY_WH, BILL};
 use anyhow::Context as _;
 use evmesh_proto::{
     driver::{GetSessionRequest, RequestChargeRequest, driver_service_client::DriverServiceClient},
@@ -52,15 +52,20 @@ impl fmt::Display for Served {
     }
 }
 
-/// They work until `ended` says so, and finish what they have begun.
-pub(super) async fn work(network: &impl Attacked, ended: watch::Receiver<bool>) -> anyhow::Result<Served> {
+/// They work until `ended` says so, and finish what they have begun. The driver charges here.
+pub(super) async fn work(
+    network: &impl Attacked,
+    charge_point: &str,
+    ended: watch::Receiver<bool>,
+) -> anyhow::Result<Served> {
     let served = Mutex::default();
-    tokio::try_join!(charge(network, &served, &ended), look(network, &served, &ended))?;
+    tokio::try_join!(charge(network, charge_point, &served, &ended), look(network, &served, &ended))?;
     Ok(served.into_inner().unwrap_or_default())
 }
 
 async fn charge(
     network: &impl Attacked,
+    charge_point: &str,
     served: &Mutex<Served>,
     ended: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
@@ -69,7 +74,7 @@ async fn charge(
         let mut driver = DriverServiceClient::new(channel);
         let request = RequestChargeRequest {
             driver_id: "honest".into(),
-            charge_point_id: HONEST.into(),
+            charge_point_id: charge_point.into(),
             ..Default::default()
         };
         let granted = prompt(served, "RequestCharge", driver.request_charge(request)).await?;

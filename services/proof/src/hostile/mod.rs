@@ -117,7 +117,7 @@ async fn play<N: Attacked>(scene: &Scene<N>, network: &N) -> anyhow::Result<()> 
         end.send_replace(true);
         did
     };
-    let (did, served) = tokio::join!(attack, honest::work(network, ended));
+    let (did, served) = tokio::join!(attack, honest::work(network, scene.charges_at, ended));
     let (did, served) = (did?, served.context("an honest caller noticed")?);
     println!("{:<21} {did}; meanwhile {served}", scene.name);
     served.enough()

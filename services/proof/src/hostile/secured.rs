@@ -1,18 +1,23 @@
-//! The network that is attacked where everybody has an identity: a registry, central and a charge point as processes,
-//! on a broker of their own.
+//! The network that is attacked where everybody has an identity: a registry, central and two charge points as
+//! processes, on a broker of their own.
+
+mod processes;
 
 use super::{
     honest::Attacked,
-    network::{BATTERY_WH, HONEST, eventually},
+    network::{HONEST, eventually},
 };
-use crate::process::{self, Group, Kind, Slot};
+use crate::process::{self, Group, Slot};
 use anyhow::Context as _;
 use domain::Wall;
 use evmesh_proto::{
     driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
     network::ChargePointStatus,
     operations::{AuditEntry, ListAuditEntriesRequest, operator_service_client::OperatorServiceClient},
-    registry::{CreateEnrolmentTokenRequest, EnrolRequest, registry_service_client::RegistryServiceClient},
+    registry::{
+        AddGatewayChargePointsRequest, CreateEnrolmentTokenRequest, EnrolRequest,
+        registry_service_client::RegistryServiceClient,
+    },
     store::StoredEnrolmentToken,
 };
 use identity::{Authority, Credentials, EnrolmentToken, Expected, Identity, Request, sha256};
@@ -40,6 +45,10 @@ use tonic::{
 
 /// The network's name.
 pub(super) const NAME: &str = "madrid.example";
+/// Where honest people charge behind a gateway, which serves nothing else.
+pub(super) const SITE: &str = "MAD-02";
+/// See [`SITE`].
+pub(super) const GATEWAY: &str = "gateway/site-7";
 /// The token that ran out a minute before the registry started.
 pub(super) const EXPIRED_TOKEN: [u8; 32] = [9; 32];
 /// As long as a run.
@@ -52,6 +61,8 @@ pub(super) struct Secured {
     /// The port where central's metrics are.
     metrics: SocketAddr,
     registry_metrics: SocketAddr,
+    /// The engine of [`SITE`].
+    pub(super) site_engine: SocketAddr,
     pub(super) kafka: KafkaOptions,
     pub(super) evmesh: PathBuf,
     pub(super) folder: PathBuf,
@@ -61,7 +72,7 @@ pub(super) struct Secured {
     /// For everybody but the core.
     pub(super) authority: Authority,
     core: String,
-    /// The registry, central, and the charge point's two.
+    /// The registry, central, and each charge point's two.
     slots: Vec<Slot>,
     _broker: TestBroker,
     /// Last: it ends every process.
@@ -75,12 +86,14 @@ impl Secured {
         let (data, authority, core) = begun(&folder.join("registry"))?;
         let token_keys = folder.join("token-keys.json");
         fs::write(&token_keys, serde_json::to_vec(&data.token_keys()?)?)?;
-        let [central, registry, metrics, registry_metrics] = std::array::from_fn(|_| free_address());
+        let [central, registry, metrics, registry_metrics, site_engine] =
+            std::array::from_fn(|_| free_address());
         let network = Self {
             central,
             registry,
             metrics,
             registry_metrics,
+            site_engine,
             kafka,
             evmesh: evmesh.to_owned(),
             folder: folder.to_owned(),
@@ -97,79 +110,15 @@ impl Secured {
             slot.start(&mut *slot.take().await)?;
         }
         let network = Self { slots, ..network };
+        network.serves(GATEWAY, SITE).await?;
         network.is_free(HONEST).await?;
+        network.is_free(SITE).await?;
         eventually("central hears the registry", async || {
             let heard = network.metric("evmesh_central_registry_heard", "").await.ok()?;
             (heard == 1).then_some(())
         })
         .await?;
         Ok(network)
-    }
-
-    /// The registry's first.
-    fn processes(&self) -> anyhow::Result<Vec<Slot>> {
-        let path = |name: &str| self.folder.join(name).display().to_string();
-        let own = |role: &str| Ok::<_, anyhow::Error>(self.issued(role)?.display().to_string());
-        let (central, registry) = (self.central.to_string(), self.registry.to_string());
-        let (engine, monitor) = (free_address().to_string(), free_address().to_string());
-        let (metrics, registry_metrics) = (self.metrics.to_string(), self.registry_metrics.to_string());
-        let [of_engine, of_monitor] =
-            ["engine", "monitor"].map(|role| format!("charge-point/{HONEST}/{role}"));
-        let (servers, prefix) = (self.kafka.kafka.clone(), self.kafka.kafka_topic_prefix.clone());
-        let (token_keys, power) = (self.token_keys.display().to_string(), 50_000_u64);
-        let (battery, registry_data) = (BATTERY_WH.to_string(), path("registry"));
-        let slot = |kind: Kind, name: &str, words: &[&str], flags: &[(&str, &str)]| {
-            let flags = flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]);
-            let words = words.iter().map(|word| (*word).to_owned()).chain(["--plain".to_owned()]);
-            let group = &self._group;
-            Slot::new(kind, name, &self.evmesh, words.chain(flags).collect(), &self.folder, group)
-        };
-        let on_kafka = [("kafka", servers.as_str()), ("kafka-topic-prefix", prefix.as_str())];
-        let of_registry =
-            [("data", registry_data.as_str()), ("listen", &registry), ("metrics-address", &registry_metrics)];
-        let central_power = (power * 60 / 1000).to_string();
-        let (central_identity, central_data) = (path("registry/identities/central"), path("data/central"));
-        let of_central = [
-            ("listen", central.as_str()),
-            ("data", &central_data),
-            ("charge-point-power-max", &central_power),
-            ("identity", &central_identity),
-            ("registry", &registry),
-            ("token-keys", &token_keys),
-            ("metrics-address", &metrics),
-            ("changelog-wait", "0"),
-        ];
-        let (engine_data, engine_identity, power) =
-            (path("data/engine"), own(&of_engine)?, power.to_string());
-        let of_point = [("charge-point", HONEST), ("central", &central)];
-        let of_engine = [
-            ("listen", engine.as_str()),
-            ("data", &engine_data),
-            ("power-w", &power),
-            ("battery-wh", &battery),
-            ("speed", "60"),
-            ("plug-in-after", "0"),
-            ("identity", &engine_identity),
-        ];
-        let monitor_identity = own(&of_monitor)?;
-        let of_monitor = [
-            ("listen", monitor.as_str()),
-            ("engine", &engine),
-            ("price", "0.30 EUR"),
-            ("location", "Madrid"),
-            ("identity", &monitor_identity),
-        ];
-        Ok(vec![
-            slot(Kind::Registry, "registry", &["registry", "run"], &of_registry),
-            slot(
-                Kind::Central,
-                "central",
-                &["central", "--kafka-in-clear"],
-                &[&of_central[..], &on_kafka].concat(),
-            ),
-            slot(Kind::Engine, "engine", &["engine"], &[&of_point[..], &of_engine, &on_kafka].concat()),
-            slot(Kind::Monitor, "monitor", &["monitor"], &[&of_point[..], &of_monitor].concat()),
-        ])
     }
 
     /// A role's folder, as somebody with the registry's folder gives it out.
@@ -223,6 +172,17 @@ impl Secured {
     pub(super) async fn registry_as_nobody(&self) -> anyhow::Result<RegistryServiceClient<Channel>> {
         let config = strangers::by_host(&self.core, None);
         Ok(RegistryServiceClient::new(strangers::connect(config, self.registry, None).await?))
+    }
+
+    /// The registry gives a gateway a charge point, once it is up.
+    pub(super) async fn serves(&self, gateway: &str, charge_point: &str) -> anyhow::Result<()> {
+        let request = AddGatewayChargePointsRequest {
+            gateway: gateway.trim_start_matches("gateway/").into(),
+            charge_point_ids: vec![charge_point.into()],
+        };
+        let add = async || self.registry_as_admin().add_gateway_charge_points(request.clone()).await.ok();
+        eventually(&format!("{gateway} serves {charge_point}"), add).await?;
+        Ok(())
     }
 
     /// A token for this role, of an admin's.

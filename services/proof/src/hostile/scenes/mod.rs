@@ -7,7 +7,7 @@ mod places;
 mod requests;
 mod words;
 
-use super::network::Network;
+use super::network::{HONEST, Network};
 use anyhow::Context as _;
 use evmesh_proto::{
     chargepoint::{ReportHealthRequest, charge_point_service_client::ChargePointServiceClient},
@@ -42,11 +42,13 @@ pub(super) struct Scene<N> {
     pub(super) name: &'static str,
     /// It waits for most of its time: where all are played, it is played beside the others.
     pub(super) slow: bool,
+    /// Where the honest driver charges meanwhile.
+    pub(super) charges_at: &'static str,
     pub(super) play: for<'a> fn(&'a N) -> Played<'a>,
 }
 
 pub(super) const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
-    Scene { name, slow: false, play }
+    Scene { name, slow: false, charges_at: HONEST, play }
 }
 
 pub(super) static SCENES: [Scene<Network>; 22] = [

@@ -2,21 +2,31 @@
 
 mod certificates;
 mod enrolments;
+mod gateways;
+mod kept;
 mod revoked;
 mod tokens;
 
 use super::{Scene, scene};
-use crate::hostile::secured::{Secured, why};
+use crate::hostile::secured::{SITE, Secured, why};
 use anyhow::Context as _;
 use evmesh_proto::driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient};
 use tonic::{Request, Status, transport::Channel};
 
-pub(in crate::hostile) static SCENES: [Scene<Secured>; 6] = [
+pub(in crate::hostile) static SCENES: [Scene<Secured>; 8] = [
     scene("bad-certificates", |network| Box::pin(certificates::bad_certificates(network))),
     scene("stolen-engine", |network| Box::pin(certificates::stolen_engine(network))),
+    Scene {
+        charges_at: SITE,
+        ..scene("stolen-gateway", |network| Box::pin(gateways::stolen_gateway(network)))
+    },
     scene("bad-enrolments", |network| Box::pin(enrolments::bad_enrolments(network))),
     scene("bad-tokens", |network| Box::pin(tokens::bad_tokens(network))),
     scene("revoked-and-holding", |network| Box::pin(revoked::revoked_and_holding(network))),
+    Scene {
+        charges_at: SITE,
+        ..scene("revoked-gateway", |network| Box::pin(revoked::revoked_gateway(network)))
+    },
     // The last: of so many refusals the audit of its minute has but a count.
     scene("refused-in-bulk", |network| Box::pin(tokens::refused_in_bulk(network))),
 ];
