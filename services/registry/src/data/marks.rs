@@ -79,11 +79,13 @@ impl Data {
                 return Err(DataError::RevokedAhead { role: role.clone(), at: mark.revoked });
             }
             let key = AskersKey::of_request(request.csr_pem()).map(|key| KeyHash(sha256(key.bytes())));
-            is_revoked |= mark.enrolled.is_revoked() && key.is_ok_and(|key| key == mark.enrolled.key);
-            // It may have been given another key before: the folder says when.
+            is_revoked |= key.is_ok_and(|key| mark.has_revoked(&key));
+            // It may have been given another key before: the folder says which, and when.
             let before = super::read(&to.join(CERTIFICATE))?.unwrap_or_default();
-            let before = given_out(&before, &self.network_authorities()?);
-            is_revoked |= before.is_some_and(|before| before.made <= mark.revoked);
+            if let Some(before) = given_out(&before, &self.network_authorities()?) {
+                let known = mark.enrolled.certificate(&before.certified.serial);
+                is_revoked |= before.made <= mark.revoked || known.is_some_and(|one| one.revoked.is_some());
+            }
         }
         if is_revoked { Err(DataError::Revoked(to.to_owned())) } else { Ok(()) }
     }
