@@ -80,12 +80,10 @@ impl Data {
             }
             let key = AskersKey::of_request(request.csr_pem()).map(|key| KeyHash(sha256(key.bytes())));
             is_revoked |= key.is_ok_and(|key| mark.has_revoked(&key));
-            // It may have been given another key before: the folder says which, and when.
+            // It may have been given another key before: the folder says when.
             let before = super::read(&to.join(CERTIFICATE))?.unwrap_or_default();
-            if let Some(before) = given_out(&before, &self.network_authorities()?) {
-                let known = mark.enrolled.certificate(&before.certified.serial);
-                is_revoked |= before.made <= mark.revoked || known.is_some_and(|one| one.revoked.is_some());
-            }
+            let before = given_out(&before, &self.network_authorities()?);
+            is_revoked |= before.is_some_and(|before| before.made <= mark.revoked);
         }
         if is_revoked { Err(DataError::Revoked(to.to_owned())) } else { Ok(()) }
     }
