@@ -1,6 +1,6 @@
 //! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`; `rotation.rs` has what
 //! else there is for a while), `tokens`, the key that signs people's tokens, `identities`, those that a network begins
-//! with, `issued`, copies of what was given out by hand, `revoked`, marks of who was revoked, and `gateways`, what those
+//! with, `issued`, copies of what was given out by hand, `revoked`, marks of who was revoked, and `gateways`, what they
 //! serve.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its

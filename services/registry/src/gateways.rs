@@ -86,7 +86,7 @@ impl Gateways {
             );
             (filed.clone(), of_file)
         } else if version == 0 && stored != filed {
-            storage::write_gateways_version(batch, 1); // an older version of this program wrote none
+            storage::write_gateways_version(batch, 1); // an older version wrote none
             (stored, 1)
         } else {
             (stored, version)

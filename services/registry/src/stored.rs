@@ -1,5 +1,5 @@
-//! What is on disk in the store and beside it: an entry of the list, in the mark of a revocation, too, and what gateways
-//! serve.
+//! What is on disk in the store and beside it: an entry of the list, which is in the mark of a revocation, too; and
+//! what gateways serve.
 
 use domain::{
     Name, Wall,

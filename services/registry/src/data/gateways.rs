@@ -1,5 +1,5 @@
-//! What gateways serve, beside the registry's store: all of it in a file, of which an older copy of the store, or a lost
-//! one, knows nothing. The file has a version, which the store has, too: so one tells which of them is behind.
+//! What gateways serve, beside the registry's store: all of it in a file, against an older copy of the store, or a lost
+//! one. The file has a version, which the store has, too: so one tells which of them is behind.
 
 use super::{Data, DataError};
 use crate::stored::{gateways, gateways_value};

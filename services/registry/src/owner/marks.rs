@@ -51,11 +51,11 @@ impl Marks {
     }
 
     pub(super) fn put(&mut self, role: &RolePath, gist: Gist) {
-        self.by_end.insert((gist.until, role.clone()));
         let until = gist.until;
-        if let Some(before) = self.kept.insert(role.clone(), gist).filter(|before| before.until != until) {
+        if let Some(before) = self.kept.insert(role.clone(), gist) {
             self.by_end.remove(&(before.until, role.clone()));
         }
+        self.by_end.insert((until, role.clone()));
     }
 
     fn drop_first(&mut self) {

@@ -1,4 +1,5 @@
 use super::super::*;
+use super::MAX_KEYS;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -167,6 +168,22 @@ fn an_older_list_that_a_clock_since_set_back_made_look_newer_is_known_by_what_wa
     world.enrol(T0 + DAY * 41, ROLES[2]);
     world.enrol(Wall(T0.0 - 1), ROLES[2]);
     renews_nowhere(&mut world, T0, back, thief);
+}
+
+#[test]
+fn of_many_keys_that_were_revoked_a_mark_knows_the_last_ones() {
+    let mut world = World::default();
+    let life = |world: &mut World, n: usize| {
+        let now = T0 + DAY * 31 * u32::try_from(n).unwrap(); // its certificate of before has run out
+        let key = world.enrol(now, ROLES[0]);
+        world.revoke(now, ROLES[0]);
+        key
+    };
+    let keys: Vec<_> = (0..MAX_KEYS + 3).map(|n| life(&mut world, n)).collect();
+    let mark = &world.marks[ROLES[0]];
+    assert_eq!(mark.keys, keys[2..MAX_KEYS + 2]);
+    let known: Vec<_> = keys.iter().map(|key| mark.has_revoked(key)).collect();
+    assert!(known[2..].iter().all(|known| *known) && !known[0] && !known[1]);
 }
 
 #[test]
