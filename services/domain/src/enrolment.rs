@@ -383,7 +383,7 @@ impl Enrolments {
 
 mod issued;
 mod marks;
-pub use marks::{GIVEN_FOR, Gist, MARK_MARGIN, Mark};
+pub use marks::{GIVEN_FOR, Gist, Mark};
 
 #[cfg(test)]
 mod tests;

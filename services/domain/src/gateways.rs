@@ -54,6 +54,11 @@ impl Gateways {
         self.by_gateway.get(gateway).into_iter().flatten()
     }
 
+    /// Each gateway that serves any, with those.
+    pub fn by_gateway(&self) -> impl Iterator<Item = (&Name, &BTreeSet<ChargePointId>)> {
+        self.by_gateway.iter()
+    }
+
     /// Served charge points in the order of their ids, from the one after this on; of an empty text: all.
     pub fn after(&self, point: &str) -> impl Iterator<Item = (&ChargePointId, &Name)> {
         let later = (std::ops::Bound::Excluded(point), std::ops::Bound::Unbounded);

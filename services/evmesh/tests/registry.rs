@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    free_address,
+    PATIENCE, free_address,
     registry::{ask, ask_as, begun, started, token},
     run,
 };
@@ -231,6 +231,31 @@ fn what_was_given_out_by_hand_is_in_the_list_and_can_be_taken_back() {
     registry.kill();
     let _registry = started(&network, &address);
     assert_eq!(ask(&network, &address, &["list", "--output", "json"]).json(), listed);
+}
+
+#[test]
+fn what_gateways_serve_is_known_without_the_store_and_by_an_older_copy_of_it() {
+    let (network, address) = (begun(), free_address());
+    let gateway = |words: &[&str]| {
+        let asked = ask(&network, &address, &[&["gateway"], words].concat());
+        assert_eq!(asked.code, 0, "{asked:?}");
+        asked.stdout.trim().to_owned()
+    };
+    let mut registry = started(&network, &address);
+    gateway(&["add", "site-7", "MAD-01", "MAD-02"]);
+    registry.kill();
+    let (store, older) = (Path::new(&network.data).join("store"), network.path("older"));
+    fs::rename(&store, &older).unwrap();
+    let mut registry = started(&network, &address);
+    registry.line(&["the store was lost, or is an older copy: what gateways serve is known"], PATIENCE);
+    assert_eq!(gateway(&["list"]), "gateway/site-7  MAD-01 MAD-02");
+    gateway(&["remove", "site-7", "MAD-01"]);
+    gateway(&["add", "site-8", "MAD-01"]);
+    registry.kill();
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&older, &store).unwrap();
+    let _registry = started(&network, &address);
+    assert_eq!(gateway(&["list"]), "gateway/site-7  MAD-02\ngateway/site-8  MAD-01");
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use crate::{
     Beginning, Data, Error,
+    api::RegistryApi,
     owner::{Office, Registry},
     service::start,
 };
 use domain::Wall;
 use mesh::{group_commit::Running, store::MemoryStore};
 use tempfile::TempDir;
+use testing::known;
+use tonic::Request;
 
 /// A network's folder, inside one that goes with this.
 pub(crate) fn folder(now: Wall) -> (TempDir, Data) {
@@ -34,4 +37,25 @@ impl Begun {
         let (office, running) = start(Registry::open(MemoryStore::new(), &data).unwrap()).unwrap();
         Self { _top: top, data, office, running }
     }
+}
+
+/// Its calls.
+pub(crate) struct World {
+    pub(crate) api: RegistryApi,
+    pub(crate) begun: Begun,
+}
+
+impl World {
+    pub(crate) fn begun() -> Self {
+        let begun = Begun::new();
+        let api = RegistryApi { office: begun.office.clone(), address: "127.0.0.1:1".parse().unwrap() };
+        Self { api, begun }
+    }
+}
+
+/// A call of somebody's.
+pub(crate) fn by<T>(who: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(known(who));
+    request
 }

@@ -1,10 +1,12 @@
 //! The registry's folder: `core` and `network`, an authority each (`certificate.pem`, `key.pem`; `rotation.rs` has what
 //! else there is for a while), `tokens`, the key that signs people's tokens, `identities`, those that a network begins
-//! with, `issued`, copies of what was given out by hand, and `revoked`, marks of who was revoked.
+//! with, `issued`, copies of what was given out by hand, `revoked`, marks of who was revoked, and `gateways`, what they
+//! serve.
 //!
 //! All of it works without a server: a network is begun so, and the identities of its core, whose authority has its
 //! key elsewhere, are renewed so.
 
+mod gateways;
 mod issued;
 mod marks;
 mod tokens;
@@ -80,6 +82,12 @@ pub enum DataError {
          lost, too, or an older copy, revoke once more whoever was revoked", .0.display()
     )]
     Mark(PathBuf),
+    #[error(
+        "what gateways serve, in {}, is damaged: put its backup in its place; or remove it, and if the store is lost, \
+         too, or an older copy, say again what was changed since ('evmesh registry gateway list' shows what is known)",
+        .0.display()
+    )]
+    Gateways(PathBuf),
     #[error("the folder {} is no identity: it has no certificate and key; 'evmesh enrol' gets them", .0.display())]
     NoIdentity(PathBuf),
     #[error("what answered is not the registry that was meant: {0}")]

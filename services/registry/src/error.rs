@@ -45,7 +45,9 @@ impl Error {
             Self::Store(error) => error.needs_a_person(),
             Self::Audit(AuditError::Store(error)) => error.needs_a_person(),
             Self::OtherNetwork { .. } | Self::Value { .. } | Self::Audit(AuditError::Number) => true,
-            Self::Data(error) => matches!(error, DataError::OpenToOthers(_) | DataError::Mark(_)),
+            Self::Data(error) => {
+                matches!(error, DataError::OpenToOthers(_) | DataError::Mark(_) | DataError::Gateways(_))
+            }
             Self::Bind(_) | Self::Identity(_) | Self::Serve(_) | Self::Random(_) | Self::Thread(_) => false,
         }
     }

@@ -1,6 +1,6 @@
 //! What gateways serve, and what is asked of that.
 
-use crate::{Error, storage};
+use crate::{Data, Error, storage};
 use domain::{
     ChargePointId, Name,
     gateways::{self, Denied, MAX_OF_GATEWAY},
@@ -11,7 +11,7 @@ use mesh::{
     grpc::Failure,
     store::{Batch, Store},
 };
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::broadcast;
 use tonic::Code;
 
@@ -20,6 +20,10 @@ const NAMED: usize = 10;
 
 pub(crate) struct Gateways {
     all: gateways::Gateways,
+    /// Higher with each change, in the store and in the file beside it.
+    version: u64,
+    /// That file is behind.
+    is_behind: bool,
     /// Which charge points are served by another than before, once that is on disk: those of one call together.
     pub(crate) changes: broadcast::Sender<Arc<[ChargePointId]>>,
     /// The same, while it is not.
@@ -56,10 +60,40 @@ impl Said {
 }
 
 impl Gateways {
-    /// So many changes wait for whoever follows them.
-    pub(crate) fn open(store: &impl Store, folder: &Path, changes: usize) -> Result<Self, Error> {
-        let all = storage::load_gateways(store, folder)?;
-        Ok(Self { all, changes: broadcast::Sender::new(changes), unwritten: Vec::new() })
+    /// Of the store and the file beside it that one counts which has the higher version: a store that does not was
+    /// lost, or is an older copy. So many changes wait for whoever follows them.
+    ///
+    /// # Errors
+    ///
+    /// If one of the two cannot be read, or is damaged.
+    pub(crate) fn open(
+        store: &impl Store,
+        data: &Data,
+        batch: &mut Batch,
+        changes: usize,
+    ) -> Result<Self, Error> {
+        let (stored, version) = storage::load_gateways(store, &data.store())?;
+        let (filed, of_file) = data.gateways()?;
+        let (all, version) = if of_file > version {
+            let points = || stored.after("").chain(filed.after("")).map(|(point, _)| point);
+            let changed = points().filter(|point| stored.of(point) != filed.of(point));
+            changed.for_each(|point| storage::write_served(batch, point, filed.of(point)));
+            storage::write_gateways_version(batch, of_file);
+            tracing::warn!(
+                version,
+                of_file,
+                "the store was lost, or is an older copy: what gateways serve is known by the file beside it"
+            );
+            (filed.clone(), of_file)
+        } else if version == 0 && stored != filed {
+            storage::write_gateways_version(batch, 1); // an older version wrote none
+            (stored, 1)
+        } else {
+            (stored, version)
+        };
+        let is_behind = (&filed, of_file) != (&all, version);
+        let (changes, unwritten) = (broadcast::Sender::new(changes), Vec::new());
+        Ok(Self { all, version, is_behind, changes, unwritten })
     }
 
     pub(crate) fn all(&self) -> &gateways::Gateways {
@@ -86,9 +120,25 @@ impl Gateways {
         changed.iter().for_each(|point| storage::write_served(batch, point, self.all.of(point)));
         let count = i32::try_from(changed.len()).unwrap_or(i32::MAX);
         if count > 0 {
+            self.version += 1;
+            storage::write_gateways_version(batch, self.version);
+            self.is_behind = true;
             self.unwritten.push(changed.into());
         }
         count
+    }
+
+    /// Writes the file beside the store, if it is behind, once what has changed is on disk in the store.
+    pub(crate) fn keep(&mut self, data: &Data) {
+        if !std::mem::take(&mut self.is_behind) {
+            return;
+        }
+        if let Err(error) = data.write_gateways(&self.all, self.version) {
+            tracing::error!(
+                %error,
+                "until the next change, or the registry's next start, the store alone has what gateways serve"
+            );
+        }
     }
 
     /// What tells those who follow, once it is on disk.

@@ -12,9 +12,10 @@ use marks::Marks;
 use mesh::{
     audit::Unaudited,
     group_commit::{self, Order, Owner, Queue, Rules, Step},
-    grpc::{Actor, Failure, RETRY_AFTER},
+    grpc::{Actor, Failure},
     store::{Batch, Store, StoreError},
 };
+pub(crate) use refusals::stopping;
 use refusals::{denied, failed};
 use std::fmt;
 use tokio::sync::{broadcast, oneshot};
@@ -121,7 +122,8 @@ impl Registry {
         let (core, network) = (data.certificate(Kind::Core)?, data.network_authorities()?);
         let enrolments = storage::load(&mut store, &data.store(), authority.trust_domain())?;
         let cards = Cards::open(&mut store, &data.store(), CHANGES)?;
-        let gateways = crate::gateways::Gateways::open(&store, &data.store(), CHANGES)?;
+        let mut step = Step { batch: Batch::default(), effects: Vec::new() };
+        let gateways = crate::gateways::Gateways::open(&store, data, &mut step.batch, CHANGES)?;
         let (limits, changes) = (Limits::default(), broadcast::Sender::new(CHANGES));
         let (audit, data) = (Audit::open(&store, &data.store())?, data.clone());
         let (unwritten, unaudited) = (Vec::new(), Unaudited::default());
@@ -142,13 +144,13 @@ impl Registry {
             audit,
             unaudited,
         };
-        let mut step = Step { batch: Batch::default(), effects: Vec::new() };
         rules.audit.authorities(now, &[rules.authority.certificate_pem(), &rules.network], &mut step.batch);
         rules.take_in_marks(now.wall, &mut step.batch)?;
         rules.take_in_issued(now, &mut step.batch);
         rules.mark_all(now.wall);
         rules.seal(now, &store, &mut step)?;
         store.commit(step.batch)?;
+        rules.gateways.keep(&rules.data);
         rules.let_out()();
         Ok(Owner { rules, store })
     }
@@ -380,14 +382,13 @@ impl Office {
                 Ok(())
             }));
         });
-        self.queue.give(Order::input(input)).await;
+        let order = Order::input(input).then(|rules: &mut Registry, _, _| {
+            rules.gateways.keep(&rules.data); // of all that was decided, once
+            Ok(())
+        });
+        self.queue.give(order).await;
         answer.await.map_err(|_| stopping())?
     }
-}
-
-/// What a caller is told once nothing is decided any more.
-pub(crate) fn stopping() -> Failure {
-    Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
 }
 
 mod issued;

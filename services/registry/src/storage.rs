@@ -10,12 +10,13 @@
 //! | `card-key` | 32 random bytes: the key of the cards' digests |
 //! | `card/` + id | `StoredRegisteredCard` |
 //! | `served/` + charge point | `StoredRegisteredServed` |
+//! | `gateways` | `StoredGateways`, its version alone |
 
 mod cards;
 mod gateways;
 
 pub(crate) use cards::{card_key, load_cards, write_card};
-pub(crate) use gateways::{load_gateways, write_served};
+pub(crate) use gateways::{load_gateways, write_gateways_version, write_served};
 
 use crate::{
     error::Error,

@@ -1,8 +1,7 @@
 use super::*;
 use crate::{
-    api::RegistryApi,
-    begun::Begun,
-    owner::{Office, Registry},
+    begun::{World, by},
+    owner::Registry,
 };
 use domain::Deed;
 use evmesh_proto::registry::registry_service_server::RegistryService as _;
@@ -14,23 +13,8 @@ use tonic::{Request, Status};
 const NUMBER: &str = "04:A1:B2:C3";
 const OTHER: &str = "04:A1:B2:C4";
 
-struct World {
-    api: RegistryApi,
-    _begun: Begun,
-}
-
 impl World {
-    fn begun() -> Self {
-        let begun = Begun::new();
-        let api = RegistryApi { office: begun.office.clone(), address: "127.0.0.1:1".parse().unwrap() };
-        Self { api, _begun: begun }
-    }
-
-    fn office(&self) -> &Office {
-        &self.api.office
-    }
-
-    async fn add(&self, number: &str, driver: &str) -> Result<proto::Card, Status> {
+    async fn add_card(&self, number: &str, driver: &str) -> Result<proto::Card, Status> {
         let (number, driver_id) = (number.to_owned(), driver.to_owned());
         let request = proto::AddCardRequest { number, driver_id, ..Default::default() };
         Ok(self.api.add_card(by("admin/ana", request)).await?.into_inner().card.unwrap())
@@ -46,16 +30,10 @@ impl World {
         self.api.unblock_card(by("admin/ana", request)).await.unwrap().into_inner().card.unwrap()
     }
 
-    async fn list(&self, page_size: i32, page_token: &str) -> proto::ListCardsResponse {
+    async fn list_cards(&self, page_size: i32, page_token: &str) -> proto::ListCardsResponse {
         let request = proto::ListCardsRequest { page_size, page_token: page_token.into() };
         self.api.list_cards(by("admin/ana", request)).await.unwrap().into_inner()
     }
-}
-
-fn by<T>(who: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.extensions_mut().insert(known(who));
-    request
 }
 
 fn why<T: std::fmt::Debug>(refused: Result<T, Status>) -> String {
@@ -65,10 +43,10 @@ fn why<T: std::fmt::Debug>(refused: Result<T, Status>) -> String {
 #[tokio::test]
 async fn a_card_is_added_listed_blocked_and_made_good_again() {
     let world = World::begun();
-    let card = world.add(NUMBER, "101").await.unwrap();
+    let card = world.add_card(NUMBER, "101").await.unwrap();
     assert!(card.card_id.starts_with("card-") && card.card_id.len() == 15, "{card:?}");
     assert_eq!((card.driver_id.as_str(), card.block_time, card.expire_time), ("101", None, None));
-    let duplicate = world.add("04a1b2c3", "102").await.unwrap_err();
+    let duplicate = world.add_card("04a1b2c3", "102").await.unwrap_err();
     assert_eq!(reason(&duplicate).as_deref(), Some("CARD_DUPLICATE"));
     let says = format!("this number is that of card {}, which is driver 101's", card.card_id);
     assert!(duplicate.message().starts_with(&says) && !duplicate.message().contains("A1"), "{duplicate}");
@@ -84,12 +62,12 @@ async fn a_card_is_added_listed_blocked_and_made_good_again() {
     assert_eq!(reason(&mistaken).as_deref(), Some("INVALID_FIELD"));
     assert!(!mistaken.message().contains("a1"), "{mistaken}");
 
-    let other = world.add(OTHER, "102").await.unwrap();
+    let other = world.add_card(OTHER, "102").await.unwrap();
     let mut ids = [card.card_id, other.card_id];
     ids.sort();
-    let first = world.list(1, "").await;
+    let first = world.list_cards(1, "").await;
     assert_eq!((&first.cards[0].card_id, &first.next_page_token), (&ids[0], &ids[0]));
-    let second = world.list(1, &ids[0]).await;
+    let second = world.list_cards(1, &ids[0]).await;
     assert_eq!((&second.cards[0].card_id, second.next_page_token.as_str()), (&ids[1], ""));
 }
 
@@ -112,13 +90,13 @@ async fn what_cannot_be_a_card_is_refused_without_its_number() {
         assert_eq!(reason(&refused).as_deref(), Some("INVALID_FIELD"), "{refused}");
         assert!(refused.message().contains(field) && !refused.message().contains("A1"), "{refused}");
     }
-    assert!(world.list(0, "").await.cards.is_empty());
+    assert!(world.list_cards(0, "").await.cards.is_empty());
 }
 
 #[tokio::test]
 async fn central_hears_of_every_card_and_of_each_change_and_nobody_else_of_any() {
     let world = World::begun();
-    let first = world.add(NUMBER, "101").await.unwrap();
+    let first = world.add_card(NUMBER, "101").await.unwrap();
     let watch = async |who: &str| {
         let request = by(who, proto::WatchIdentitiesRequest {});
         world.api.watch_identities(request).await.unwrap().into_inner()
@@ -167,14 +145,14 @@ async fn who_was_revoked_changes_no_card() {
     let enrol = move |rules: &mut Registry, now, batch: &mut Batch| {
         rules.create_token(now, batch, (token, "admin/eve".into(), vec![]))
     };
-    world.office().decide(enrol).await.unwrap();
+    world.api.office.decide(enrol).await.unwrap();
     let asker = identity::AskersKey::of_request(identity::Request::new().unwrap().csr_pem()).unwrap();
-    world.office().certify(Deed::default(), Some(token), asker).await.unwrap();
+    world.api.office.certify(Deed::default(), Some(token), asker).await.unwrap();
     let serial = |rules: &mut Registry, now, batch: &mut Batch| {
         rules.revoke(now, batch, "admin/eve", true)?;
         Ok(rules.enrolments().get("admin/eve").unwrap().newest.serial.clone())
     };
-    let serial = world.office().decide(serial).await.unwrap();
+    let serial = world.api.office.decide(serial).await.unwrap();
     // Nor by one that the list lacks, since it was lost.
     for shown in [serial.as_str(), "unlisted"] {
         let mesh::grpc::Actor::Known(mut eve) = known("admin/eve") else { panic!("she is known") };

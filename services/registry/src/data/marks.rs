@@ -79,7 +79,7 @@ impl Data {
                 return Err(DataError::RevokedAhead { role: role.clone(), at: mark.revoked });
             }
             let key = AskersKey::of_request(request.csr_pem()).map(|key| KeyHash(sha256(key.bytes())));
-            is_revoked |= mark.enrolled.is_revoked() && key.is_ok_and(|key| key == mark.enrolled.key);
+            is_revoked |= key.is_ok_and(|key| mark.has_revoked(&key));
             // It may have been given another key before: the folder says when.
             let before = super::read(&to.join(CERTIFICATE))?.unwrap_or_default();
             let before = given_out(&before, &self.network_authorities()?);

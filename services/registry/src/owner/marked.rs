@@ -31,7 +31,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Whoever the store says was revoked has a mark: a crash came before it, or an older version wrote none.
+    /// Whoever the store says was revoked has a mark, while that is needed: a crash came before it, or an older version
+    /// wrote none.
     pub(super) fn mark_all(&mut self, now: Wall) {
         let all = self.enrolments.after("").filter_map(|(role, enrolled)| {
             let gist = Gist::of(enrolled, None).filter(|gist| gist.until > now)?;
@@ -40,14 +41,12 @@ impl Registry {
         let mut all: Vec<_> = all.collect();
         all.sort_unstable_by(|one, other| other.cmp(one)); // that those which are kept are written once
         all.iter().for_each(|(_, role)| self.mark(now, role));
-        self.marks.drop_over(now);
     }
 
     /// Something of this one has changed: so does its mark, if it was revoked, or ever was.
     pub(super) fn mark(&mut self, now: Wall, role: &str) {
-        self.marks.drop_over(now);
         if let Some((role, enrolled)) = self.enrolments.get_key_value(role) {
-            self.marks.keep(role, enrolled);
+            self.marks.keep(now, role, enrolled);
         }
     }
 }

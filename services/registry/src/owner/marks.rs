@@ -28,44 +28,40 @@ impl Default for Marks {
 
 impl Marks {
     /// The mark of a role is this one from here on, if it is another one than before. Where there are too many, that
-    /// one goes which ends first.
-    pub(super) fn keep(&mut self, role: &RolePath, enrolled: &Enrolled) {
-        let before = self.kept.get(role).copied();
-        let Some(gist) = Gist::of(enrolled, before).filter(|gist| before != Some(*gist)) else { return };
+    /// one goes which ends first: no other does, since a clock that is ahead for once would end them all.
+    pub(super) fn keep(&mut self, now: Wall, role: &RolePath, enrolled: &Enrolled) {
+        let before = self.kept.get(role);
+        let Some(gist) = Gist::of(enrolled, before).filter(|gist| before != Some(gist)) else { return };
         if before.is_none() && self.kept.len() >= self.most {
             let first = self.by_end.first().filter(|(until, _)| *until < gist.until);
-            let goes = first.map_or(role, |(_, first)| first).clone();
-            tracing::error!(
-                role = %goes, most = self.most,
-                "too many marks of revocations: that this one was revoked is in the store alone"
-            );
+            let (until, goes) = first.cloned().unwrap_or((gist.until, role.clone()));
+            if until > now {
+                tracing::error!(
+                    role = %goes, most = self.most,
+                    "too many marks of revocations: that this one was revoked is in the store alone"
+                );
+            }
             if goes == *role {
                 return;
             }
             self.drop_first();
         }
-        self.put(role, gist);
+        self.put(role, gist.clone());
         self.unwritten.push((role.clone(), Some(Mark::new(gist, enrolled.clone()))));
     }
 
     pub(super) fn put(&mut self, role: &RolePath, gist: Gist) {
+        let until = gist.until;
         if let Some(before) = self.kept.insert(role.clone(), gist) {
             self.by_end.remove(&(before.until, role.clone()));
         }
-        self.by_end.insert((gist.until, role.clone()));
+        self.by_end.insert((until, role.clone()));
     }
 
     fn drop_first(&mut self) {
         if let Some((_, role)) = self.by_end.pop_first() {
             self.kept.remove(&role);
             self.unwritten.push((role, None));
-        }
-    }
-
-    /// Those that are over are kept no more.
-    pub(super) fn drop_over(&mut self, now: Wall) {
-        while self.by_end.first().is_some_and(|(until, _)| *until <= now) {
-            self.drop_first();
         }
     }
 

@@ -2,8 +2,13 @@
 
 use domain::enrolment::Denied;
 use identity::AuthorityError;
-use mesh::grpc::Failure;
+use mesh::grpc::{Failure, RETRY_AFTER};
 use tonic::Code;
+
+/// What a caller is told once nothing is decided any more.
+pub(crate) fn stopping() -> Failure {
+    Failure::unavailable("SHUTTING_DOWN", "the registry is stopping", RETRY_AFTER)
+}
 
 pub(super) fn failed(error: AuthorityError) -> Failure {
     match error {

@@ -3,7 +3,7 @@
 use super::rows;
 use crate::{error::Error, stored::ValueError};
 use domain::{ChargePointId, Name, gateways::Gateways};
-use evmesh_proto::store::StoredRegisteredServed;
+use evmesh_proto::store::{StoredGateways, StoredRegisteredServed};
 use mesh::{
     convert::parse,
     store::{Batch, Store},
@@ -12,13 +12,21 @@ use prost::Message as _;
 use std::path::Path;
 
 const SERVED: &[u8] = b"served/";
+const VERSION: &[u8] = b"gateways";
 
-pub(crate) fn load_gateways(store: &impl Store, folder: &Path) -> Result<Gateways, Error> {
+/// With their version; 0: none was written yet.
+pub(crate) fn load_gateways(store: &impl Store, folder: &Path) -> Result<(Gateways, u64), Error> {
+    let wrong = |what, source| Error::Value { folder: folder.to_owned(), what, source };
     let read = |(key, value): (Vec<u8>, Vec<u8>)| served(&key[SERVED.len()..], &value);
     let all = rows(store, SERVED)?.into_iter().map(read).collect::<Result<Vec<_>, _>>();
-    let wrong =
-        |source| Error::Value { folder: folder.to_owned(), what: "charge point of a gateway", source };
-    Ok(Gateways::restore(all.map_err(wrong)?))
+    let all = all.map_err(|source| wrong("charge point of a gateway", source))?;
+    let version = StoredGateways::decode(store.get(VERSION)?.unwrap_or_default().as_slice());
+    let version = version.map_err(|error| wrong("version of gateways", error.into()))?.version;
+    Ok((Gateways::restore(all), version))
+}
+
+pub(crate) fn write_gateways_version(batch: &mut Batch, version: u64) {
+    batch.put(VERSION, StoredGateways { version, gateways: Vec::new() }.encode_to_vec());
 }
 
 /// `None`: no gateway serves it.

@@ -49,26 +49,48 @@ fn marks(data: &Data) -> Vec<PathBuf> {
 }
 
 #[test]
-fn who_was_revoked_renews_by_no_older_copy_and_without_the_store_long_after_its_end() {
+fn who_was_revoked_renews_by_no_older_copy_and_without_the_store_whatever_the_clock_says() {
     let (top, data) = begun::folder(at(0).wall);
     let mut owner = open(MemoryStore::new(), &data);
     let thief = enrol(&mut owner, &top, "thief", at(0));
     let older = copy_of(&owner.store);
     revoke(&mut owner, at(10), ROLE);
     assert_eq!(marks(&data).len(), 1);
-    for day in [11, 31, 119] {
+    for day in [11, 31, 119, 2_000, 12, 0] {
         for store in [copy_of(&older), MemoryStore::new()] {
             let mut owner = Registry::open_at(at(day), store, &data).unwrap();
             assert_eq!(renews(&mut owner, &thief, at(day)), Err("IDENTITY_REVOKED".into()), "{day}");
             assert!(owner.rules.enrolments.get(ROLE).unwrap().is_told(at(day).wall));
         }
     }
-    // What another list may have given it on the day of its revocation: 30 days, 90 more, and a week.
-    Registry::open_at(at(136), copy_of(&older), &data).unwrap();
-    assert_eq!(marks(&data).len(), 1);
-    let mut owner = Registry::open_at(at(138), older, &data).unwrap();
-    assert_eq!(marks(&data).len(), 0);
-    assert_eq!(renews(&mut owner, &thief, at(138)), Err("IDENTITY_EXPIRED".into()));
+    // A registry that runs while its clock is ahead forgets nothing either.
+    let mut owner = Registry::open_at(at(12), copy_of(&older), &data).unwrap();
+    issue(&data, &top.path().join("ana"), at(2_000)).unwrap();
+    look(&mut owner, at(2_000));
+    revoke(&mut owner, at(2_000), BY_HAND);
+    let mut owner = Registry::open_at(at(12), older, &data).unwrap();
+    assert_eq!(renews(&mut owner, &thief, at(12)), Err("IDENTITY_REVOKED".into()));
+    assert_eq!(marks(&data).len(), 2);
+}
+
+#[test]
+fn what_was_issued_by_a_clock_since_set_right_and_revoked_then_renews_by_no_older_copy_and_by_no_hand() {
+    let (top, data) = begun::folder(at(0).wall);
+    let mut owner = open(MemoryStore::new(), &data);
+    let [thief, good] = ["thief", "good"].map(|name| top.path().join(name));
+    issue(&data, &thief, at(365)).unwrap();
+    look(&mut owner, at(365));
+    let older = copy_of(&owner.store);
+    revoke(&mut owner, at(1), BY_HAND);
+    issue(&data, &good, at(2)).unwrap();
+    look(&mut owner, at(2));
+    for store in [older, MemoryStore::new(), owner.store] {
+        let mut owner = Registry::open_at(at(3), store, &data).unwrap();
+        assert!(renews(&mut owner, &thief, at(3)).is_err());
+        assert_eq!(renews(&mut owner, &good, at(3)), Ok(()));
+    }
+    let said = issue(&data, &thief, at(3)).unwrap_err().to_string();
+    assert!(said.ends_with("was revoked; issue into an empty folder"), "{said}");
 }
 
 #[test]
