@@ -69,8 +69,6 @@ pub enum Telling {
     Asks(Told),
     /// It is told all of this.
     Tells(Told),
-    /// It would be told, but was revoked itself: it is not called.
-    Revoked,
 }
 
 fn digest(list: &[(Serial, Wall)]) -> RefusedDigest {

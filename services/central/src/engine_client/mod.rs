@@ -2,9 +2,9 @@
 //!
 //! The rules ask for one call at a time per engine and one that tells it whom to refuse, and for so many registrations
 //! at most, so there are little more than two tasks a charge point: that is their bound, and a smaller one would let
-//! silent engines take the places of others. Only what weighs much, a list of certificates, waits for a place. Every
-//! call comes back to the rules, answered or not: what an engine answers is checked here, and a malformed answer is
-//! none.
+//! silent engines take the places of others. Only what weighs much, a list of certificates, waits for a place; and only
+//! for an engine that answers, so a silent one has none. Every call comes back to the rules, answered or not: what an
+//! engine answers is checked here, and a malformed answer is none.
 
 mod answer;
 mod wire;
@@ -43,6 +43,8 @@ const MAX_PROVISIONAL_BYTES: usize = 64 * 1024;
 /// So many calls that carry a list of certificates are under way at most, each with some 200 kB: once somebody is
 /// revoked, every engine is told. The others wait in the order in which they came; calls that carry none never do.
 const LISTS: usize = 128;
+/// An engine that answered within this time is told without being asked before.
+const LATELY: Duration = Duration::from_secs(5);
 /// A way to an engine that had no call for so long is let go, with its connection; the next call makes another.
 const IDLE: Duration = Duration::from_secs(3600);
 /// So often at most they are looked through.
@@ -73,20 +75,35 @@ struct Way {
     peer: Peer,
     /// When its newest call was made.
     called: Mono,
-    refused: Refused,
+    known: Known,
 }
 
-/// Which certificates an engine said that it refuses, in which registration of which store: as a hash. An older one
-/// says so only when it is told some.
+/// What is known of an engine by its answers.
 #[derive(Debug, Clone, Default)]
-struct Refused(Arc<AtomicU64>);
+struct Known {
+    /// Which certificates it said that it refuses, in which registration of which store: as a hash. An older one says
+    /// so only when it is told some.
+    refused: Arc<AtomicU64>,
+    /// When it answered last, in milliseconds; 0: it did not, the last time that it was called.
+    answered: Arc<AtomicU64>,
+}
 
-impl Refused {
+impl Known {
+    fn comes_of(&self, result: &Result<EngineAnswer, CallFailed>) {
+        let at = result.as_ref().map_or(0, |_| mesh::now().mono.0);
+        self.answered.store(at, Ordering::Relaxed);
+    }
+
+    fn has_answered_lately(&self) -> bool {
+        let at = self.answered.load(Ordering::Relaxed);
+        at > 0 && mesh::now().mono.since(Mono(at)) < LATELY
+    }
+
     /// What comes of a call: has the engine heard all this, by what it says, or, where it does not say, as before?
     fn judge(&self, call: &EngineCall, told: &Told) -> impl Fn(Option<bool>) -> bool + Send + use<> {
         let mut hasher = DefaultHasher::new();
         (&call.instance, call.epoch, told.digest()).hash(&mut hasher);
-        let (hash, known, any) = (hasher.finish(), self.0.clone(), !told.is_empty());
+        let (hash, known, any) = (hasher.finish(), self.refused.clone(), !told.is_empty());
         move |says: Option<bool>| {
             let heard = says.unwrap_or_else(|| known.load(Ordering::Relaxed) == hash);
             if any {
@@ -114,10 +131,9 @@ impl Calls {
     pub(crate) fn start(&mut self, call: EngineCall, telling: Telling) {
         let mut request = Request::of(&self.keys, &call);
         let way = match telling {
-            Telling::Revoked => Err(CallFailed("the engine was revoked itself".to_owned())),
             Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) if call.provisional => {
                 let expected = self.expected(&call.charge_point);
-                self.connect(expected, &call.address).map(|peer| (peer, Refused::default()))
+                self.connect(expected, &call.address).map(|peer| (peer, Known::default()))
             }
             Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) => {
                 self.peer(&call.charge_point, &call.address)
@@ -129,7 +145,7 @@ impl Calls {
         let (told, tells) = match telling {
             Telling::Asks(told) if self.secured => (told, false),
             Telling::Tells(told) if self.secured => (told, true),
-            Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) | Telling::Revoked => {
+            Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) => {
                 (Told::default(), false) // without identities nobody is refused for a certificate
             }
         };
@@ -146,8 +162,10 @@ impl Calls {
                     let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
                     let (address, charge_point, told, places) = (&address, &charge_point, &told, &*places);
                     let list = tells.then_some(places).filter(|_| !told.is_empty());
-                    let call = Call { address, keys: &keys, charge_point, timeout, most, told, list };
-                    AssertUnwindSafe(call.perform(peer, request, &judge))
+                    let answers = known.has_answered_lately();
+                    let call =
+                        Call { peer, address, keys: &keys, charge_point, timeout, most, told, list, answers };
+                    AssertUnwindSafe(call.perform(request, &judge))
                         .catch_unwind()
                         .await
                         .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned())))
@@ -157,6 +175,7 @@ impl Calls {
             if result.as_ref().map_or(true, |answer| answer.outcome != CallOutcome::Done) {
                 judge(Some(false)); // it may come back with another store
             }
+            known.comes_of(&result);
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
@@ -164,7 +183,7 @@ impl Calls {
         self.runtime.spawn(trace::scope(trace.map_or_else(trace::root, trace::child), calling));
     }
 
-    fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<(Peer, Refused), CallFailed> {
+    fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<(Peer, Known), CallFailed> {
         let now = mesh::now().mono;
         if now.since(self.looked) >= LOOK_EVERY {
             self.looked = now;
@@ -176,13 +195,13 @@ impl Calls {
             && way.expected == expected
         {
             way.called = now;
-            return Ok((way.peer.clone(), way.refused.clone()));
+            return Ok((way.peer.clone(), way.known.clone()));
         }
-        let (peer, refused) = (self.connect(expected.clone(), address)?, Refused::default());
+        let (peer, known) = (self.connect(expected.clone(), address)?, Known::default());
         let (address, called) = (address.to_owned(), now);
-        let way = Way { address, expected, peer: peer.clone(), called, refused: refused.clone() };
+        let way = Way { address, expected, peer: peer.clone(), called, known: known.clone() };
         self.peers.insert(id.clone(), way);
-        Ok((peer, refused))
+        Ok((peer, known))
     }
 
     /// Whose engine is called: the charge point's own, or its gateway's.
@@ -202,6 +221,7 @@ impl Calls {
 
 /// Where a call goes.
 struct Call<'a> {
+    peer: Peer,
     address: &'a str,
     keys: &'a Keys,
     charge_point: &'a ChargePointId,
@@ -212,43 +232,72 @@ struct Call<'a> {
     told: &'a Told,
     /// It is told that: where the call gets its place.
     list: Option<&'a Semaphore>,
+    /// It has answered lately.
+    answers: bool,
 }
 
 impl Call<'_> {
     async fn perform(
         self,
-        peer: Peer,
-        mut request: Request,
+        request: Request,
         judge: impl Fn(Option<bool>) -> bool,
     ) -> Result<EngineAnswer, CallFailed> {
-        let Self { address, keys, charge_point, timeout, most, told, list } = self;
         if matches!(request, Request::Authorize(_)) {
-            keys.ready().await;
+            self.keys.ready().await;
         }
-        let mut place = None; // until the answer is there
-        if let Some(places) = list {
-            place = places.acquire().await.ok(); // they are never closed
-            request = request.with_refused(told);
+        if let Some(places) = self.list {
+            return self.tell(request.without_sessions(), places, judge).await;
         }
-        let client = EngineServiceClient::new(peer).max_decoding_message_size(most);
-        let engine = || format!("the engine at {address}");
-        // The peer sets the call's deadline; this one holds whatever a far side does with it.
-        let asked = tokio::time::timeout(timeout, ask(client, request)).await;
+        let response = self.ask(request).await?;
+        let heard = judge(response.has_heard(self.told));
+        self.read(response, heard)
+    }
+
+    /// Of an engine that is silent it is only this that waits: whether it answers is asked without a place.
+    async fn tell(
+        self,
+        request: Request,
+        places: &Semaphore,
+        judge: impl Fn(Option<bool>) -> bool,
+    ) -> Result<EngineAnswer, CallFailed> {
+        let has_heard = |response: &Response| response.has_heard(self.told) == Some(true);
+        if !self.answers {
+            let response = self.ask(request.clone()).await?;
+            let heard = has_heard(&response);
+            if heard || !response.is_done() {
+                return self.read(response, judge(Some(heard)));
+            }
+        }
+        let place = places.acquire().await; // until the answer is there; they are never closed
+        let response = self.ask(request.with_refused(self.told)).await;
         drop(place);
-        match asked {
-            Ok(Ok(response)) => {
-                let says = response.has_heard(told);
-                let heard = judge(if list.is_some() { Some(says == Some(true)) } else { says });
-                let answer = response.read(keys, charge_point);
-                let answer = answer.map(|answer| EngineAnswer { heard, ..answer });
-                answer
-                    .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", engine())))
-            }
-            Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&engine()))),
+        let response = response?;
+        let heard = judge(Some(has_heard(&response)));
+        self.read(response, heard)
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, CallFailed> {
+        let client = EngineServiceClient::new(self.peer.clone()).max_decoding_message_size(self.most);
+        // The peer sets the call's deadline; this one holds whatever a far side does with it.
+        match tokio::time::timeout(self.timeout, ask(client, request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(status)) => Err(CallFailed(CallError::from(&status).explain(&self.engine()))),
             Err(_) => {
-                Err(CallFailed(format!("{} did not answer within {:.1} s", engine(), timeout.as_secs_f64())))
+                let seconds = self.timeout.as_secs_f64();
+                Err(CallFailed(format!("{} did not answer within {seconds:.1} s", self.engine())))
             }
         }
+    }
+
+    fn read(&self, response: Response, heard: bool) -> Result<EngineAnswer, CallFailed> {
+        let answer = response.read(self.keys, self.charge_point);
+        answer
+            .map(|answer| EngineAnswer { heard, ..answer })
+            .map_err(|failure| CallFailed(format!("{} gave a malformed answer: {failure}", self.engine())))
+    }
+
+    fn engine(&self) -> String {
+        format!("the engine at {}", self.address)
     }
 }
 

@@ -31,7 +31,7 @@ fn told(count: usize) -> Told {
 
 #[test]
 fn an_engine_that_does_not_say_what_it_refuses_has_heard_what_it_once_said_in_that_store_and_registration() {
-    let known = Refused::default();
+    let known = Known::default();
     let mut call = call("MAD-01", "");
     let judge = |call: &EngineCall, count: usize, says| known.judge(call, &told(count))(says);
     assert_eq!(
@@ -55,8 +55,10 @@ fn an_engine_that_does_not_say_what_it_refuses_has_heard_what_it_once_said_in_th
     assert!(!judge(&call, 2, None));
 }
 
-/// An engine that keeps whoever names certificates waiting.
+/// Engines that keep whoever names certificates waiting, and those called `silent-` everybody.
 struct Slow {
+    /// So often they were called without.
+    asked: Arc<AtomicU64>,
     /// How many wait, and how many did at most.
     waiting: watch::Sender<(usize, usize)>,
     /// So many may go.
@@ -77,12 +79,21 @@ impl EngineService for Slow {
         &self,
         request: Asked<proto::GetEngineStateRequest>,
     ) -> Answered<proto::GetEngineStateResponse> {
-        if !request.get_ref().refused_certificates.is_empty() {
+        let proto::GetEngineStateRequest { charge_point_id, instance_id, refused_certificates, .. } =
+            request.into_inner();
+        if charge_point_id.starts_with("silent-") {
+            return std::future::pending().await;
+        }
+        if refused_certificates.is_empty() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        } else {
             self.waiting.send_modify(|(now, most)| (*now, *most) = (*now + 1, (*most).max(*now + 1)));
             self.go.acquire().await.unwrap().forget();
             self.waiting.send_modify(|(now, _)| *now -= 1);
         }
-        Err(Status::unavailable("that is all"))
+        let state = Some(proto::EngineState { instance_id, charge_point_id, ..Default::default() });
+        let result = proto::CallResult::Done.into();
+        Ok(Answer::new(proto::GetEngineStateResponse { result, state, ..Default::default() }))
     }
 
     async fn authorize_supply(
@@ -115,39 +126,72 @@ impl EngineService for Slow {
     }
 }
 
-#[tokio::test]
-async fn however_many_engines_are_told_at_once_few_lists_are_made_and_no_other_call_waits_for_one() {
-    const MORE: usize = 40;
-    let (waiting, mut seen) = watch::channel((0, 0));
-    let go = Arc::new(Semaphore::new(0));
+/// Central's calls to them, their address, who waits, who may go, and how often they were called without a list.
+async fn slow() -> (Calls, String, watch::Receiver<(usize, usize)>, Arc<Semaphore>, Arc<AtomicU64>) {
+    let (waiting, seen) = watch::channel((0, 0));
+    let (go, asked) = (Arc::new(Semaphore::new(0)), Arc::<AtomicU64>::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let slow = EngineServiceServer::new(Slow { waiting, go: go.clone() });
+    let slow = EngineServiceServer::new(Slow { asked: asked.clone(), waiting, go: go.clone() });
     let serving = tonic::transport::Server::builder()
         .add_service(slow)
         .serve_with_incoming(TcpListenerStream::new(listener));
-    let serving = tokio::spawn(serving);
-    let (handle, _inboxes) = crate::writer::queues();
+    tokio::spawn(serving);
+    let (handle, _) = crate::writer::queues(); // nobody listens
     let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
     let (timeout, runtime) = (Duration::from_secs(600), runtime::Handle::current());
     let mut calls = Calls::new(handle, keys, timeout, Peers::default(), runtime);
     calls.secured = true;
+    (calls, address, seen, go, asked)
+}
+
+#[tokio::test]
+async fn however_many_engines_are_told_at_once_few_lists_are_made_and_no_other_call_waits_for_one() {
+    const MORE: usize = 40;
+    let (mut calls, address, mut seen, go, asked) = slow().await;
     for n in 0..LISTS + MORE {
         calls.start(call(&format!("P{n}"), &address), Telling::Tells(told(9)));
     }
     within(seen.wait_for(|(now, _)| *now == LISTS)).await.unwrap();
-    // The others' tasks have all been begun: they wait, and this one does not.
+    let all_answer = async {
+        while asked.load(Ordering::Relaxed) < (LISTS + MORE) as u64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(all_answer).await;
+    // The others have all answered: they wait to be told, and this call does not.
     let (done, mut other) =
         (calls.peers.len(), calls.connect(Expected::Engine("P0".parse().unwrap()), &address));
     let client = EngineServiceClient::new(other.as_mut().unwrap().clone());
     let asked = Request::of(&calls.keys, &call("P0", &address));
-    within(ask(client, asked)).await.unwrap_err();
+    within(ask(client, asked)).await.unwrap();
     assert_eq!((done, *seen.borrow()), (LISTS + MORE, (LISTS, LISTS)));
     go.add_permits(LISTS + MORE);
     within(seen.wait_for(|(now, _)| *now == 0)).await.unwrap();
     within(calls.places.acquire_many(LISTS as u32)).await.unwrap().forget(); // all are over
     assert_eq!(seen.borrow().1, LISTS, "never more at once");
-    serving.abort();
+}
+
+#[tokio::test]
+async fn silent_engines_keep_no_place_from_one_that_answers_and_who_has_answered_lately_is_not_asked_before()
+{
+    let (mut calls, address, mut seen, go, asked) = slow().await;
+    for n in 0..2 * LISTS {
+        calls.start(call(&format!("silent-{n}"), &address), Telling::Tells(told(9)));
+    }
+    for time in ["after so many silent ones", "a moment later"] {
+        calls.start(call("MAD-01", &address), Telling::Tells(told(9)));
+        let told = seen.wait_for(|(now, _)| *now == 1);
+        assert!(tokio::time::timeout(Duration::from_secs(20), told).await.is_ok(), "{time}");
+        go.add_permits(1);
+        within(calls.places.acquire_many(LISTS as u32)).await.unwrap().forget(); // it is over
+        calls.places.add_permits(LISTS);
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "{time}");
+    }
+    calls.peers["MAD-01"].known.comes_of(&Err(CallFailed("silent".into())));
+    calls.start(call("MAD-01", &address), Telling::Tells(told(9)));
+    within(seen.wait_for(|(now, _)| *now == 1)).await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "after a call that failed");
 }
 
 #[tokio::test]

@@ -94,10 +94,17 @@ impl Request {
 }
 
 impl Request {
-    /// The same with what the engine is to refuse, and for nothing else.
-    pub(super) fn with_refused(mut self, told: &Told) -> Self {
+    /// The same, where of its sessions nothing is wanted.
+    pub(super) fn without_sessions(mut self) -> Self {
         if let Self::GetState(request) = &mut self {
             request.without_sessions = true;
+        }
+        self
+    }
+
+    /// The same with what the engine is to refuse.
+    pub(super) fn with_refused(mut self, told: &Told) -> Self {
+        if let Self::GetState(request) = &mut self {
             let one = |(serial, ends): &(Serial, Wall)| engine::RefusedCertificate {
                 serial: serial.to_string(),
                 expire_time: Some(convert::timestamp(*ends)),
@@ -119,6 +126,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// Was it the engine that is meant?
+    pub(super) fn is_done(&self) -> bool {
+        self.outcome == Some(CallOutcome::Done)
+    }
+
     /// Does it say that the engine refuses this, which it was told just now or before? A liar may say so, too. `None`:
     /// it says nothing of it.
     pub(super) fn has_heard(&self, told: &Told) -> Option<bool> {

@@ -1,6 +1,6 @@
 //! The writer at its start: what the store kept.
 
-use super::{Served, ToRefuse, Writer, card_keys::CardKeys};
+use super::{Served, ToRefuse, Writer, card_keys::CardKeys, revocations::engine_stands};
 use crate::{
     Error,
     changelog::{Marks, Refill, Standing, is_recent},
@@ -39,11 +39,14 @@ impl Writer {
             stored.uncopied =
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
+        let (revocations, served) = (revocations(&store)?, Held::new(gateways(&store)?));
+        let revoked = stored.charge_points.iter().map(|point| &point.id);
+        let revoked = revoked.filter(|id| !engine_stands(&revocations, id, served.all().of(id)));
+        stored.revoked_engines = revoked.cloned().collect();
         let offsets = offsets(&store)?;
         let audit = Chain::restore(keys::AUDIT, meta.audit.as_ref(), config.audit_ttl);
         let mut network = Network::restore(config, now, stored);
         network.resume_at(offsets.iter().map(|(&partition, &offset)| Source { partition, offset }));
-        let revocations = revocations(&store)?;
         let rules = Self {
             network,
             meta,
@@ -57,7 +60,7 @@ impl Writer {
             revocations,
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
-            served: Served::known(Held::new(gateways(&store)?)),
+            served: Served::known(served),
             audit,
             tells_kafka: true,
             unkept: None,

@@ -96,9 +96,8 @@ impl Outlet {
     }
 
     fn tell(&mut self, writer: &Writer, call: EngineCall) {
-        let stands = writer.engine_stands(&call.charge_point);
-        let told = stands.then(|| writer.told_at(&call.charge_point));
-        (self.calls)(call, told.map_or(Telling::Revoked, Telling::Tells));
+        let told = writer.told_at(&call.charge_point);
+        (self.calls)(call, Telling::Tells(told));
     }
 
     fn let_out(&mut self, now: Now, owner: &Owner<&Writer, &dyn Store>, effect: Effect) -> Result<(), Error> {

@@ -1,14 +1,17 @@
 //! The writer's part in revocations: what the registry says is written, told to the rules, and refused once it is on
 //! disk.
 
-use super::{Writer, told_gateways::points_of};
+use super::{
+    Writer,
+    told_gateways::{points_of, roles_of},
+};
 use crate::{
     Error,
     store::put_revoked,
     told::{People, Told},
 };
 use domain::{
-    ChargePointId, Now,
+    ChargePointId, Name, Now,
     enrolment::RolePath,
     network::{Command, Effect, Event, Level, Standing},
     revocations::{Heard, News, Revocations, Serial},
@@ -50,13 +53,6 @@ impl Writer {
         let roles = self.roles_of(id);
         let own = roles.iter().flat_map(|role| self.revocations.refused_with_ends(role));
         Told::new(own.map(|(serial, ends)| (serial.clone(), ends)), &self.people)
-    }
-
-    /// May an engine be told anything? Not one that was revoked itself, or whose gateway was; of a charge point that is
-    /// cut off, the monitor may have been.
-    pub(super) fn engine_stands(&self, id: &ChargePointId) -> bool {
-        let engine = self.roles_of(id).into_iter().next();
-        engine.is_some_and(|engine| self.revocations.standing(&engine) == Standing::Good)
     }
 
     pub(super) fn people(revocations: &Revocations) -> Arc<People> {
@@ -105,10 +101,17 @@ impl Writer {
             points.extend(bad.flat_map(|role| points_of(&self.served, role)));
         }
         for charge_point in points {
-            let standing = self.standing_of(&charge_point);
-            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+            let identity = self.identity_of(charge_point);
+            self.command(now, store, identity, None, step)?;
         }
         Ok(())
+    }
+
+    /// What the registry has said of a charge point, for the rules.
+    pub(super) fn identity_of(&self, charge_point: ChargePointId) -> Command {
+        let (standing, gateway) = (self.standing_of(&charge_point), self.served.of(&charge_point));
+        let engine_stands = engine_stands(&self.revocations, &charge_point, gateway.as_ref());
+        Command::Identity { charge_point, standing, engine_stands }
     }
 
     /// A charge point stands as its gateway does, or as the worse of its engine and its monitor.
@@ -141,6 +144,11 @@ impl Writer {
             step.effects.push(Effect::Cut(id));
         }
     }
+}
+
+/// Was neither the engine of a charge point revoked, nor its gateway? Of one that is cut off the monitor may have been.
+pub(super) fn engine_stands(revocations: &Revocations, id: &ChargePointId, gateway: Option<&Name>) -> bool {
+    roles_of(id, gateway).first().is_some_and(|engine| revocations.standing(engine) == Standing::Good)
 }
 
 fn said(revoked: &[RolePath], dropped: usize) -> impl Iterator<Item = Event> {

@@ -38,8 +38,8 @@ impl Writer {
         for Moved { point, before, .. } in &moved {
             let moves = Command::Moved { charge_point: point.clone(), from_gateway: before.is_some() };
             self.command(now, store, moves, None, step)?;
-            let (charge_point, standing) = (point.clone(), self.standing_of(point));
-            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+            let identity = self.identity_of(point.clone());
+            self.command(now, store, identity, None, step)?;
         }
         // Whoever served them ends nothing there any more: of those that are revoked none is spared for their sake.
         let before = moved.iter().flat_map(|Moved { point, before, .. }| roles_of(point, before.as_ref()));
@@ -88,12 +88,13 @@ impl Writer {
         let admitted =
             answered.filter(|id| is_good(id) && behind(id) && self.standing_of(id) != Standing::Good);
         let Some(charge_point) = admitted else { return Ok(()) };
-        let standing = Standing::Cut;
-        self.command(now, store, Command::Identity { charge_point, standing }, None, step)
+        let (standing, engine_stands) = (Standing::Cut, false);
+        self.command(now, store, Command::Identity { charge_point, standing, engine_stands }, None, step)
     }
 }
 
-fn roles_of(id: &ChargePointId, gateway: Option<&Name>) -> Vec<RolePath> {
+/// Who stands at a charge point; its engine comes first.
+pub(super) fn roles_of(id: &ChargePointId, gateway: Option<&Name>) -> Vec<RolePath> {
     let roles = match gateway {
         Some(gateway) => vec![Role::Gateway(gateway.clone())],
         None => vec![Role::Engine(id.clone()), Role::Monitor(id.clone())],

@@ -154,6 +154,8 @@ pub(super) struct Point {
     pub(super) not_before: Mono,
     /// The engine's state is wanted.
     pub(super) ask: bool,
+    /// Neither the engine is revoked, nor its gateway: one that is does not hear whom to refuse.
+    pub(super) engine_stands: bool,
     /// It is to be told which certificates it is to refuse; `None`: it has heard, as far as is known.
     pub(super) untold: Option<Untold>,
     /// Telemetry told something that only the engine can confirm.
@@ -198,6 +200,7 @@ impl Point {
             failures: 0,
             not_before: now,
             ask: false,
+            engine_stands: true,
             untold: None,
             told: false,
             paid: now,

@@ -124,11 +124,17 @@ pub enum Command {
     Copied(Vec<SessionId>),
     /// More of central's signatures can be verified than before.
     KeysTrusted,
-    /// Every engine is to refuse more certificates than before: it hears of them with the next question.
+    /// Every engine is to refuse more certificates than before: they are told in turns, so many a step.
     PeopleRevoked,
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
-    Identity { charge_point: ChargePointId, standing: Standing },
+    Identity {
+        charge_point: ChargePointId,
+        standing: Standing,
+        /// Neither its engine was revoked, nor its gateway: that engine is told whom to refuse, however the charge
+        /// point stands.
+        engine_stands: bool,
+    },
     /// The registry says that somebody else acts for a charge point from now on: how that one stands follows.
     Moved {
         charge_point: ChargePointId,
@@ -232,7 +238,9 @@ impl Step<'_> {
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.tell_all(),
-            Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
+            Command::Identity { charge_point, standing, engine_stands } => {
+                self.identity(&charge_point, standing, engine_stands);
+            }
             Command::Moved { charge_point, from_gateway } => self.moved(&charge_point, from_gateway),
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),

@@ -11,6 +11,7 @@ use super::{
         lifecycle::Word,
     },
     standing::Standing,
+    telling::in_turn,
 };
 use crate::{ChargePointId, SessionId};
 use std::time::Duration;
@@ -49,6 +50,7 @@ impl Step<'_> {
         let mut waiting: Vec<ChargePointId> = Vec::new();
         let mut made_up: Vec<ChargePointId> = Vec::new();
         let mut draining: Vec<ChargePointId> = Vec::new();
+        let mut untold = Vec::new();
         for (id, point) in self.net.registry.points() {
             match point.link {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
@@ -59,10 +61,13 @@ impl Step<'_> {
             }
             if self.net.is_made_up(point, self.now.mono) {
                 made_up.push(id.clone());
-            } else if self.wanted_call(point).is_some() || point.is_to_be_told(now) {
+            } else if self.wanted_call(point).is_some() {
                 waiting.push(id.clone());
+            } else if let Some(since) = point.is_to_be_told_since(now) {
+                untold.push((since, id));
             }
         }
+        waiting.extend(in_turn(untold));
         self.forget_the_made_up(made_up);
         for id in &lost {
             self.link_lost(id);

@@ -77,6 +77,10 @@ impl Registry {
         &self.points
     }
 
+    pub(super) fn points_mut(&mut self) -> impl Iterator<Item = &mut Point> {
+        self.points.values_mut()
+    }
+
     pub(super) fn points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = &Point> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.points.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|(_, point)| point)

@@ -43,11 +43,15 @@ impl Step<'_> {
     /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
     /// less than an enrolment. However it stands, its engine may have more certificates to refuse: of one that was
     /// revoked, and enrolled again, before that was heard, for one.
-    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
+    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing, engine_stands: bool) {
         if standing != Standing::Good {
             self.refuse_newcomers(id, &is_revoked(id));
         }
-        let Some(point) = self.net.registry.find_point(id) else { return };
+        if self.net.registry.find_point(id).is_none() {
+            return;
+        }
+        let point = self.point_mut(id);
+        point.engine_stands = engine_stands;
         match (point.stored.standing(), standing) {
             (Standing::Good, Standing::Good)
             | (Standing::Draining, Standing::Draining)

@@ -45,6 +45,8 @@ pub struct Stored {
     pub uncopied: BTreeSet<SessionId>,
     /// The store may lack sessions that engines know: each engine is asked, whatever the store says of it.
     pub ask_every_engine: bool,
+    /// The charge points whose engine is revoked, or whose gateway is.
+    pub revoked_engines: BTreeSet<ChargePointId>,
 }
 
 /// What has to be on disk before the effects of the same step leave.
@@ -144,7 +146,8 @@ impl Network {
             let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
             let id = point.id.clone();
             let untold = cut.then(|| Untold::at_once(now.mono)); // who registers is asked
-            let point = Point { ask: stored.ask_every_engine, untold, ..Point::new(point, now.mono, cut) };
+            let (ask, engine_stands) = (stored.ask_every_engine, !stored.revoked_engines.contains(&id));
+            let point = Point { ask, engine_stands, untold, ..Point::new(point, now.mono, cut) };
             network.registry.add_point(point);
             network.registry.is_at(&id, hosts);
         }

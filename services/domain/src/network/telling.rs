@@ -1,7 +1,10 @@
 //! Engines are told which certificates they are to refuse, each by a call beside its others, which none of those waits
 //! for. Whenever one is asked, its answer says whether it has heard: one that has not, since its store or its
 //! registration is another, or since the word was lost, is told, and again, ever more seldom: an older one never says
-//! that it has. One that does not answer is told once it does.
+//! that it has. One that does not answer is told once it does; one that was revoked itself never is.
+//!
+//! What makes all of them due at once tells them in turns, those first that have waited longest: a step of a hundred
+//! thousand calls would hold up whatever else is asked meanwhile.
 
 use super::{
     Step,
@@ -12,11 +15,26 @@ use super::{
 };
 use crate::{ChargePointId, Mono};
 
+/// So many engines are told in one turn, of which each tick has one: it takes some milliseconds.
+const A_TURN: usize = 1_000;
+
+/// Whose turn it is, of those that are due, each since then.
+pub(super) fn in_turn(mut due: Vec<(Mono, &ChargePointId)>) -> Vec<ChargePointId> {
+    due.sort_by_key(|(since, _)| *since);
+    due.into_iter().take(A_TURN).map(|(_, id)| id.clone()).collect()
+}
+
 impl Point {
-    /// It is due. Only one that is cut off is told whether its engine answers or not: that is asked for nothing else.
-    pub(super) fn is_to_be_told(&self, now: Mono) -> bool {
+    /// Since when it is due, if it is. Only one that is cut off is told whether its engine answers or not: that is
+    /// asked for nothing else.
+    pub(super) fn is_to_be_told_since(&self, now: Mono) -> Option<Mono> {
         let answers = self.answering == Answering::Yes || self.is_cut();
-        answers && self.untold.is_some_and(|untold| untold.is_due(now))
+        self.untold.filter(|_| answers && self.engine_stands).and_then(|untold| untold.due_since(now))
+    }
+
+    /// Its engine may have more to refuse.
+    fn has_more_to_hear(&mut self, now: Mono) {
+        self.untold = Some(self.untold.map_or(Untold::at_once(now), |untold| untold.anew(now)));
     }
 
     /// If it is to be told still, then without waiting.
@@ -29,15 +47,18 @@ impl Step<'_> {
     /// Its engine may have more to refuse.
     pub(super) fn tell(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        let point = self.point_mut(id);
-        point.untold = Some(point.untold.map_or(Untold::at_once(now), |untold| untold.anew(now)));
+        self.point_mut(id).has_more_to_hear(now);
         self.touch(id);
     }
 
-    /// Every engine has.
+    /// Every engine has: the first turn of them is told at once.
     pub(super) fn tell_all(&mut self) {
-        for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
-            self.tell(&id);
+        let now = self.now.mono;
+        self.net.registry.points_mut().for_each(|point| point.has_more_to_hear(now));
+        let points = self.net.registry.points().iter();
+        let due = points.filter_map(|(id, point)| Some((point.is_to_be_told_since(now)?, id)));
+        for id in in_turn(due.collect()) {
+            self.touch(&id);
         }
     }
 
@@ -52,7 +73,7 @@ impl Step<'_> {
     /// Tells it, if that is due.
     pub(super) fn tell_engine(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if !self.point(id).is_to_be_told(now) {
+        if self.point(id).is_to_be_told_since(now).is_none() {
             return;
         }
         self.net.next_call += 1;

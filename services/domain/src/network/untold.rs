@@ -12,6 +12,7 @@ const AGAIN_MOST: Duration = Duration::from_secs(600);
 /// An engine that is to be told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Untold {
+    /// Due since then, or only then.
     again: Mono,
     /// So often it was told, and did not say that it heard.
     times: u32,
@@ -28,14 +29,15 @@ impl Untold {
         Self { again: now, times: 0, call: None, more: false, said: false }
     }
 
-    /// It may have more to refuse, or is another one: it does not wait for what was told before.
+    /// It may have more to refuse, or is another one: it does not wait for what was told before. One whose turn has not
+    /// come yet keeps its place.
     pub(super) fn anew(self, now: Mono) -> Self {
         let (call, more) = (self.call, self.call.is_some());
-        Self { call, more, said: self.said, ..Self::at_once(now) }
+        Self { again: self.again.min(now), times: 0, call, more, said: self.said }
     }
 
-    pub(super) fn is_due(&self, now: Mono) -> bool {
-        self.again <= now && self.call.is_none()
+    pub(super) fn due_since(&self, now: Mono) -> Option<Mono> {
+        (self.again <= now && self.call.is_none()).then_some(self.again)
     }
 
     pub(super) fn is_told_by(&self, call: CallId) -> bool {

@@ -50,8 +50,9 @@ impl Engine {
 }
 
 impl World {
+    /// Said of its monitor, where it is revoked.
     pub(crate) fn identity(&mut self, id: &str, standing: Standing) {
-        self.send(Command::Identity { charge_point: cp(id), standing });
+        self.send(Command::Identity { charge_point: cp(id), standing, engine_stands: true });
     }
 
     pub(crate) fn is_called(&self, id: &str) -> bool {

@@ -1,17 +1,28 @@
 //! Engines are told which certificates to refuse until they say that they do.
 
 use crate::world::{World, cp};
-use domain::InstanceId;
 use domain::network::{
-    CallFailed, CallId, CallOutcome, Command, EngineAnswer, EngineReport, EngineRequest, Health, Standing,
-    Target,
+    CallFailed, CallId, CallOutcome, Command, Config, EngineAnswer, EngineReport, EngineRequest, Health,
+    Standing, Target,
 };
+use domain::{ChargePointId, InstanceId};
 
 impl World {
     /// What an engine says when it was asked, with whether it heard what it was told.
     fn says_of_told(&mut self, call: CallId, instance: &str, outcome: CallOutcome, heard: bool) {
+        self.says_at(cp("A"), call, instance, outcome, heard);
+    }
+
+    fn says_at(
+        &mut self,
+        charge_point: ChargePointId,
+        call: CallId,
+        instance: &str,
+        outcome: CallOutcome,
+        heard: bool,
+    ) {
         let report = EngineReport {
-            charge_point: Some(cp("A")),
+            charge_point: Some(charge_point.clone()),
             instance: instance.parse::<InstanceId>().unwrap(),
             rated: None,
             seals: None,
@@ -21,7 +32,7 @@ impl World {
             unsettled: Vec::new(),
         };
         let result = Ok(EngineAnswer { outcome, heard, report });
-        self.send(Command::EngineAnswered { charge_point: cp("A"), call, result });
+        self.send(Command::EngineAnswered { charge_point, call, result });
     }
 
     /// A's engine is asked, and answers so.
@@ -63,6 +74,16 @@ impl World {
             }
         }
         told
+    }
+
+    /// What one step told, to engines that all say that they have heard: by their names.
+    fn turn(&mut self, command: Command) -> Vec<ChargePointId> {
+        self.send(command);
+        let told = std::mem::take(&mut self.tells);
+        for call in &told {
+            self.says_at(call.charge_point.clone(), call.call, "i1", CallOutcome::Done, true);
+        }
+        told.into_iter().map(|call| call.charge_point).collect()
     }
 
     fn unheard(&self) -> usize {
@@ -201,4 +222,44 @@ fn the_engine_of_a_charge_point_that_is_cut_off_is_told_until_it_says_so_and_not
     world.report("A", Health::Ok);
     world.asked_says(false);
     world.told_says(true);
+}
+
+/// Its monitor's certificates of before are refused by an engine; its own, by whom it calls.
+#[test]
+fn an_engine_that_was_revoked_itself_is_not_told_before_it_is_enrolled_again() {
+    let revoked = |standing| Command::Identity { charge_point: cp("A"), standing, engine_stands: false };
+    let mut world = begun();
+    world.reserved("d", "A");
+    world.send(revoked(Standing::Draining));
+    world.send(Command::PeopleRevoked);
+    assert_eq!(world.told_in(2, &["A"], None), [0; 0]);
+    world.answer("A", CallOutcome::Revoked, None, vec![]);
+    world.advance(250, &["A"]);
+    assert!(!world.is_called("A") && world.cut == [cp("A")], "nothing holds up its drain");
+    world.send(Command::PeopleRevoked);
+    assert_eq!(world.told_in(1_300, &[], None), [0; 0], "nor is it told once it is cut off");
+    world.identity("A", Standing::Cut); // what stood was another's: it is at no gateway any more
+    assert_eq!(world.told_in(1, &[], None).len(), 1);
+
+    let mut world = begun();
+    world.reserved("d", "A");
+    world.send(revoked(Standing::Draining));
+    world.identity("A", Standing::Good);
+    world.told_says(true);
+}
+
+#[test]
+fn a_thousand_engines_are_told_in_one_turn_and_those_that_have_waited_longest_come_first() {
+    const ALL: usize = 2_500;
+    let config = Config { many_callers: ["host".to_owned()].into(), ..Config::default() };
+    let mut world = World::with(config);
+    let ids: Vec<_> = (0..ALL).map(|n| cp(&format!("CP-{n:04}"))).collect();
+    ids.iter().for_each(|id| world.connect(id.as_str()));
+    assert_eq!(world.turn(Command::PeopleRevoked), ids[..1_000]);
+    // More is revoked, so those have more to hear, and the others wait since before.
+    world.now.mono.0 += 1;
+    assert_eq!(world.turn(Command::PeopleRevoked), ids[1_000..2_000]);
+    assert_eq!(world.turn(Command::Tick), [&ids[..500], &ids[2_000..]].concat());
+    assert_eq!(world.turn(Command::Tick), ids[500..1_000]);
+    assert_eq!(world.turn(Command::Tick), []);
 }

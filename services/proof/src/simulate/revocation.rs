@@ -66,7 +66,8 @@ impl World {
                 self.tally.count(&format!("revoked, {standing:?}: session {}", state_name(session)));
             }
         }
-        if self.central_takes(Input::Command(Command::Identity { charge_point, standing })) {
+        let engine_stands = standing == Standing::Good;
+        if self.central_takes(Input::Command(Command::Identity { charge_point, standing, engine_stands })) {
             let heard = &mut self.truth.life.revoked;
             _ = if standing == Standing::Good { heard.remove(&p) } else { heard.insert(p) };
         }

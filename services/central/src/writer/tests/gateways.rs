@@ -127,8 +127,10 @@ fn a_gateway_that_is_revoked_drains_each_of_its_charge_points_before_it_is_refus
     assert_eq!(bench.refused(), ["g"]);
     let point = "MAD-02".parse().unwrap();
     assert_eq!(bench.writer.rules.refused_of(&point).collect::<Vec<_>>(), ["g".into()]);
-    assert!(!bench.writer.rules.engine_stands(&point));
     bench.crash();
+    let effects = bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap();
+    let told = effects.iter().find(|effect| matches!(effect, Effect::Tell(_)));
+    assert_eq!(told, None, "it was revoked itself");
     assert_eq!((bench.refused(), bench.standing("MAD-02")), (vec!["g".into()], Some(Standing::Cut)));
     // Enrolled again, they are good; the certificate of before is not.
     bench.hear(vec![Told { newest: false, ..bench.revoked(SITE, "g") }]);

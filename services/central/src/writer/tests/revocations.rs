@@ -121,7 +121,8 @@ fn who_is_to_be_cut_at_once_is_and_enrolled_again_is_good() {
 #[test]
 fn once_everybody_was_told_the_rules_know_how_each_charge_point_stands() {
     let mut bench = Bench::new();
-    bench.give(Command::Identity { charge_point: "MAD-01".parse().unwrap(), standing: Standing::Cut });
+    let charge_point = "MAD-01".parse().unwrap();
+    bench.give(Command::Identity { charge_point, standing: Standing::Cut, engine_stands: true });
     let all = News { begins: true, complete: true, ..News::default() };
     bench.writer.step(bench.now, [Input::Registry(all)]).unwrap();
     let point = "MAD-01".parse().unwrap();
@@ -157,14 +158,17 @@ fn engines_are_told_when_people_are_revoked_and_each_hears_of_those_and_of_its_o
     let told = |bench: &Bench| bench.writer.rules.told_at(&point).all().cloned().collect::<Vec<_>>();
     let all: Vec<_> = ["m", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
     assert_eq!(told(&bench), all);
-    assert!(bench.writer.rules.engine_stands(&point), "its engine is not revoked");
     assert!(tells(&bench.hear(vec![bench.revoked("viewer/eva", "v")])));
     bench.restart();
     let all: Vec<_> = ["m", "v", "a"].map(|serial| (serial.into(), now + A_DAY)).into();
     assert_eq!(told(&bench), all);
     assert!(tells(&bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap()));
-    bench.hear(vec![bench.revoked(ENGINE, "e")]);
-    assert!(!bench.writer.rules.engine_stands(&point));
+    bench.restart();
+    let engine = bench.revoked(ENGINE, "e");
+    assert!(!tells(&bench.hear(vec![engine.clone()])), "it was revoked itself");
+    bench.restart();
+    assert!(!tells(&bench.writer.step(bench.now, [Input::Command(Command::Tick)]).unwrap()));
+    assert!(tells(&bench.hear(vec![Told { newest: false, ..engine }])), "its monitor is revoked still");
 }
 
 /// What was revoked, and enrolled again, before central heard of either.

@@ -33,7 +33,9 @@ impl World {
     /// not called from then on.
     pub(in crate::simulate) fn took_standings(&mut self, inputs: &[Input], effects: &[Effect]) {
         let said = inputs.iter().filter_map(|input| match input {
-            Input::Command(Command::Identity { charge_point, standing }) => Some((charge_point, *standing)),
+            Input::Command(Command::Identity { charge_point, standing, .. }) => {
+                Some((charge_point, *standing))
+            }
             _ => None,
         });
         let good = said.clone().filter(|(_, standing)| *standing == Standing::Good);
