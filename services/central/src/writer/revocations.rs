@@ -64,6 +64,11 @@ impl Writer {
         Arc::new(People::new(people.map(|(serial, ends)| (serial.clone(), ends)).collect()))
     }
 
+    /// Those of which that is news since it was asked last.
+    pub(super) fn newly_refused(&self) -> impl Iterator<Item = Serial> {
+        self.to_refuse.refused.iter().cloned()
+    }
+
     /// What has come of the registry's news since this was asked last, for whoever refuses.
     pub(super) fn take_to_refuse(&mut self) -> ToRefuse {
         std::mem::take(&mut self.to_refuse)
@@ -106,6 +111,9 @@ impl Writer {
         }
         for charge_point in points {
             let standing = self.standing_of(&charge_point);
+            if standing != Standing::Cut && self.served.waits(&charge_point) {
+                continue; // it ends what it does as it is
+            }
             self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
         }
         Ok(())
