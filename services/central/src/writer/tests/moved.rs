@@ -15,7 +15,7 @@ impl Bench {
     /// MAD-01 supplies, and the registry says that another is to act for it. Its epoch of before.
     fn moving(before: &str, after: &str) -> (Self, u64) {
         let mut bench = Self::new();
-        bench.serves(&[("MAD-01", before)]);
+        bench.says_all(before);
         bench.connect();
         bench.supplies();
         let epoch = bench.epoch;
@@ -104,7 +104,7 @@ fn an_engine_that_is_silent_holds_a_move_up_for_30_s_and_with_nothing_to_end_it_
             "its engine still has something to say"
         );
         let mut idle = Bench::new();
-        idle.says(before);
+        idle.says_all(before);
         idle.connect();
         idle.says(after);
         assert_eq!(idle.is(), (after.to_owned(), Standing::Good), "at once");
@@ -170,8 +170,9 @@ fn a_move_that_was_made_while_central_was_away_ends_what_runs_too() {
     bench.supplies();
     bench.crash(); // nobody is connected
     bench.says_all("site-7");
-    assert_eq!(bench.is(), ("site-7".to_owned(), Standing::Good), "its engine obeyed in this very step");
-    assert_eq!(bench.ticket(), Some((500, false)));
+    assert_eq!(bench.is(), (String::new(), Standing::Draining));
+    bench.has_moved();
+    assert_eq!((bench.is().0.as_str(), bench.ticket()), ("site-7", Some((500, false))));
 }
 
 #[test]
