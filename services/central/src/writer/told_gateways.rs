@@ -65,7 +65,7 @@ impl Writer {
             match self.network.standing(&point) {
                 Some(Standing::Draining) => continue,
                 Some(Standing::Cut) => {
-                    // At once, while it ended what it did.
+                    // It was cut off meanwhile, and has nothing to end any more.
                     let moves = Command::Moves { charge_point: point.clone(), known: true };
                     self.command(now, store, moves, None, step)?;
                 }

@@ -57,8 +57,8 @@ fn is_owed(session: &Session) -> bool {
 
 impl Step<'_> {
     /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
-    /// less than an enrolment; that another is to act for it is taken back by this. However it stands, its engine may have more certificates to refuse: of one that was
-    /// revoked, and enrolled again, before that was heard, for one.
+    /// less than an enrolment; that another is to act for it is taken back by this. However it stands, its engine may
+    /// have more certificates to refuse: of one that was revoked, and enrolled again, before that was heard, for one.
     pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
         if standing != Standing::Good {
             self.refuse_newcomers(id, &is_revoked(id));
@@ -76,8 +76,8 @@ impl Step<'_> {
     /// Somebody else is to act for it. What it does it ends first, under the name that it has: nobody could stop it
     /// under another.
     ///
-    /// To a rebuilt central all of it is news, although nobody moved: where it does not know who acts for it, and nobody
-    /// is connected, nothing is over.
+    /// To a rebuilt central all of it is news, although nobody moved: where it does not know who acts for it, and
+    /// nobody is connected, nothing is over.
     pub(super) fn moves(&mut self, id: &ChargePointId, known: bool) {
         self.refuse_newcomers(id, &is_to_move(id));
         let point = self.net.registry.find_point(id).filter(|point| known || point.connected());
