@@ -125,10 +125,7 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
-            Effect::Cut(id) => {
-                let of_before = owner.rules.newly_refused(); // another may act for it now
-                self.outlets.refused.add(owner.rules.refused_of(&id).chain(of_before));
-            }
+            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_by_cut(&id)),
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

@@ -45,6 +45,11 @@ impl Writer {
             .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
     }
 
+    /// The same, once it is cut off: also of who acted for it before, and is not spared for its sake any more.
+    pub(super) fn refused_by_cut(&self, id: &ChargePointId) -> impl Iterator<Item = Serial> {
+        self.refused_of(id).chain(self.to_refuse.refused.iter().cloned())
+    }
+
     /// What an engine is to refuse: what stood at its own charge point, and people.
     pub(super) fn told_at(&self, id: &ChargePointId) -> Told {
         let roles = self.roles_of(id);
@@ -62,11 +67,6 @@ impl Writer {
     pub(super) fn people(revocations: &Revocations) -> Arc<People> {
         let people = PEOPLE.into_iter().flat_map(|prefix| revocations.refused_under(prefix));
         Arc::new(People::new(people.map(|(serial, ends)| (serial.clone(), ends)).collect()))
-    }
-
-    /// Those of which that is news since it was asked last.
-    pub(super) fn newly_refused(&self) -> impl Iterator<Item = Serial> {
-        self.to_refuse.refused.iter().cloned()
     }
 
     /// What has come of the registry's news since this was asked last, for whoever refuses.
