@@ -58,6 +58,7 @@ const EVENTS: &[(&str, &str)] = &[
         "INV-10: messages in the name of a charge point that seals its own, and not sealed by it: dead letters",
     ),
     ("messages_unreadable", "INV-7: messages on cp_telemetry that cannot be read"),
+    ("moves_taken_back", "charge points that stay with whom they were, though another was to act for them"),
     ("monitors_lost", "INV-3: monitors whose stream ended or fell silent"),
     (
         "numbers_cut",

@@ -152,50 +152,91 @@ pub struct Moved {
 }
 
 /// Central's: as the registry told it. It is known from here while the registry is away.
+///
+/// What the registry says of a charge point *waits* until that one has ended what it does under the name that it has:
+/// only then it [counts](Self::counts).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
     all: Gateways,
+    /// Those that another is to serve, each with its gateway; `None`: with none.
+    waiting: BTreeMap<ChargePointId, Option<Name>>,
     /// Those told since the registry began to tell all; `None`: it has told.
     told: Option<BTreeSet<ChargePointId>>,
 }
 
 impl Held {
-    pub fn new(all: Gateways) -> Self {
-        Self { all, told: None }
+    /// From what was written: of each charge point the gateway that counts, and the one that the registry says.
+    pub fn restore(written: impl IntoIterator<Item = (ChargePointId, [Option<Name>; 2])>) -> Self {
+        let mut held = Self::default();
+        for (point, [counts, said]) in written {
+            if counts != said {
+                held.waiting.insert(point.clone(), said);
+            }
+            held.all.put(&point, counts);
+        }
+        held
     }
 
+    /// What counts.
     pub fn all(&self) -> &Gateways {
         &self.all
     }
 
-    /// Takes the registry's news; gives what has changed.
-    pub fn hear(&mut self, news: News) -> Vec<Moved> {
+    /// The gateway of a charge point, as the registry says.
+    pub fn said(&self, point: &ChargePointId) -> Option<&Name> {
+        self.waiting.get(point).map_or_else(|| self.all.of(point), Option::as_ref)
+    }
+
+    /// The charge points of which the registry's word does not count yet.
+    pub fn waiting(&self) -> impl Iterator<Item = &ChargePointId> {
+        self.waiting.keys()
+    }
+
+    /// Is another to serve it?
+    pub fn waits(&self, point: &ChargePointId) -> bool {
+        self.waiting.contains_key(point)
+    }
+
+    /// Takes the registry's news; gives the charge points of which it says something else than before. Of these some
+    /// wait from now on, or for something else; the others stay where they are.
+    pub fn hear(&mut self, news: News) -> Vec<ChargePointId> {
         if news.begins {
             self.told = Some(BTreeSet::new());
         }
-        let mut moved = Vec::new();
-        for (point, after) in news.told {
+        let mut changed = Vec::new();
+        for (point, said) in news.told {
             if let Some(told) = &mut self.told {
                 told.insert(point.clone());
             }
-            self.put(point, after, &mut moved);
+            self.says(point, said, &mut changed);
         }
         if news.complete
             && let Some(told) = self.told.take()
         {
-            let untold = self.all.by_point.keys().filter(|point| !told.contains(*point));
-            for point in untold.cloned().collect::<Vec<_>>() {
-                self.put(point, None, &mut moved);
+            let known = self.all.by_point.keys().chain(self.waiting.keys());
+            for point in known.filter(|point| !told.contains(*point)).cloned().collect::<BTreeSet<_>>() {
+                self.says(point, None, &mut changed);
             }
         }
-        moved
+        changed
     }
 
-    fn put(&mut self, point: ChargePointId, after: Option<Name>, moved: &mut Vec<Moved>) {
-        if self.all.of(&point) != after.as_ref() {
-            let before = self.all.put(&point, after.clone());
-            moved.push(Moved { point, before, after });
+    fn says(&mut self, point: ChargePointId, said: Option<Name>, changed: &mut Vec<ChargePointId>) {
+        if self.said(&point) == said.as_ref() {
+            return;
         }
+        match self.all.of(&point) == said.as_ref() {
+            true => self.waiting.remove(&point),
+            false => self.waiting.insert(point.clone(), said),
+        };
+        changed.push(point);
+    }
+
+    /// From now on the registry's word of it counts; `None`: it did before.
+    pub fn counts(&mut self, point: &ChargePointId) -> Option<Moved> {
+        let after = self.waiting.remove(point)?;
+        let before = self.all.put(point, after.clone());
+        Some(Moved { point: point.clone(), before, after })
     }
 }
 
@@ -263,11 +304,24 @@ mod tests {
         all.add(&name("more"), points(&["B"])).unwrap();
     }
 
+    /// Whatever waits counts.
+    fn all_count(held: &mut Held) -> Vec<Moved> {
+        let waiting: Vec<_> = held.waiting().cloned().collect();
+        waiting.iter().filter_map(|point| held.counts(point)).collect()
+    }
+
+    fn told(all: &[(&str, Option<&str>)]) -> Vec<(ChargePointId, Option<Name>)> {
+        all.iter().map(|(id, by)| (point(id), by.map(name))).collect()
+    }
+
     #[test]
     fn central_holds_what_it_was_told_and_lets_go_what_is_told_no_more() {
         let mut held = Held::default();
-        let told = |all: &[(&str, Option<&str>)]| {
-            all.iter().map(|(id, by)| (point(id), by.map(name))).collect::<Vec<_>>()
+        let mut hear = |news| {
+            let changed = held.hear(news);
+            let moved = all_count(&mut held);
+            assert_eq!(changed, moved.iter().map(|moved| moved.point.clone()).collect::<Vec<_>>());
+            moved
         };
         let moved = |id: &str, before: Option<&str>, after: Option<&str>| Moved {
             point: point(id),
@@ -275,17 +329,48 @@ mod tests {
             after: after.map(name),
         };
         let begins = News { begins: true, told: told(&[("A", Some("7"))]), complete: false };
-        assert_eq!(held.hear(begins.clone()), [moved("A", None, Some("7"))]);
+        assert_eq!(hear(begins.clone()), [moved("A", None, Some("7"))]);
         let rest = News { begins: false, told: told(&[("B", Some("7"))]), complete: true };
-        assert_eq!(held.hear(rest), [moved("B", None, Some("7"))]);
+        assert_eq!(hear(rest), [moved("B", None, Some("7"))]);
         let change = News { told: told(&[("A", Some("8")), ("B", None), ("C", None)]), ..News::default() };
-        assert_eq!(held.hear(change), [moved("A", Some("7"), Some("8")), moved("B", Some("7"), None)]);
+        assert_eq!(hear(change), [moved("A", Some("7"), Some("8")), moved("B", Some("7"), None)]);
         // A stream that ends before all were told lets nothing go.
         let anew = News { told: told(&[("C", Some("7"))]), ..begins.clone() };
-        assert_eq!(held.hear(anew), [moved("C", None, Some("7"))]);
-        assert_eq!(held.hear(begins), [moved("A", Some("8"), Some("7"))]);
-        assert_eq!(held.hear(News { complete: true, ..News::default() }), [moved("C", Some("7"), None)]);
+        assert_eq!(hear(anew), [moved("C", None, Some("7"))]);
+        assert_eq!(hear(begins), [moved("A", Some("8"), Some("7"))]);
+        assert_eq!(hear(News { complete: true, ..News::default() }), [moved("C", Some("7"), None)]);
+        assert_eq!(hear(News { complete: true, ..News::default() }), [], "they were told before");
         assert_eq!(held.all().after("").count(), 1);
-        assert_eq!(held.hear(News { complete: true, ..News::default() }), [], "they were told before");
+    }
+
+    #[test]
+    fn what_the_registry_says_waits_until_it_is_said_to_count_and_its_last_word_is_what_counts() {
+        let all = |told| News { begins: true, told, complete: true };
+        let says = |told| News { told, ..News::default() };
+        let mut held = Held::default();
+        held.hear(all(told(&[("A", Some("7")), ("B", Some("7"))])));
+        all_count(&mut held);
+        assert_eq!(held.hear(says(told(&[("A", Some("8")), ("C", Some("7"))]))), [point("A"), point("C")]);
+        assert_eq!(
+            (served(held.all(), "7"), served(held.all(), "8").len()),
+            (vec!["A".into(), "B".into()], 0)
+        );
+        assert_eq!((held.said(&point("A")), held.said(&point("B"))), (Some(&name("8")), Some(&name("7"))));
+        // Known over a restart, and said again.
+        let row = |id: &str| {
+            (point(id), [held.all().of(&point(id)), held.said(&point(id))].map(Option::<&_>::cloned))
+        };
+        assert_eq!(Held::restore(["A", "B", "C"].map(row)), held);
+        assert_eq!(held.hear(says(told(&[("A", Some("8")), ("B", Some("7"))]))), []);
+        // Taken back before it counted: both are what they were, one of them by being told no more.
+        assert_eq!(held.hear(all(told(&[("A", Some("7")), ("B", Some("7"))]))), [point("A"), point("C")]);
+        assert!(
+            !held.waits(&point("A")) && held.counts(&point("A")).is_none() && held.waiting().count() == 0
+        );
+        // Another word meanwhile.
+        held.hear(says(told(&[("A", Some("8"))])));
+        assert_eq!(held.hear(says(told(&[("A", None)]))), [point("A")]);
+        let moved = Moved { point: point("A"), before: Some(name("7")), after: None };
+        assert_eq!((held.counts(&point("A")), held.counts(&point("A"))), (Some(moved), None));
     }
 }

@@ -19,8 +19,14 @@ const SOON: Duration = Duration::from_secs(4);
 impl Secured {
     /// A charge point of the site, at which a car is full after some seconds.
     fn charge_point(&self, id: &str, identity: &str) -> [Process; 2] {
+        self.charge_point_as(id, [identity, identity], "50")
+    }
+
+    /// A charge point whose engine and monitor have these identities, and a car with a battery of so many Wh.
+    fn charge_point_as(&self, id: &str, [of_engine, of_monitor]: [&str; 2], battery: &str) -> [Process; 2] {
         let engine = free_address();
-        [self.engine(id, &engine, identity, &["--battery-wh", "50"]), self.monitor(id, &engine, identity)]
+        let car = ["--battery-wh", battery];
+        [self.engine(id, &engine, of_engine, &car), self.monitor(id, &engine, of_monitor)]
     }
 
     fn gateway(&self, words: &[&str]) -> String {
@@ -85,4 +91,41 @@ fn a_site_of_several_charge_points_charges_under_one_identity() {
     central.line(&["MAD-01 is revoked, and cut off"], PATIENCE);
     site.becomes("MAD-01", "PARADO", SOON);
     site.becomes("MAD-02", "DESCONECTADO", SOON);
+}
+
+#[test]
+fn a_supply_under_way_ends_under_the_name_of_before_and_then_the_gateway_serves() {
+    let (network, broker, registry, central) = (begun(), Broker::open(), free_address(), free_address());
+    let site = Site { network, broker, registry, central };
+    let mut registry = started(&site.network, &site.registry);
+    let mut central = site.central();
+    let own = ["engine", "monitor"].map(|role| site.enrol(&format!("charge-point/MAD-01/{role}"), role));
+    let old = site.charge_point_as("MAD-01", [&own[0], &own[1]], "50000");
+    site.becomes("MAD-01", "ACTIVADO", PATIENCE);
+    let driver = site.enrol("driver/101", "driver");
+    let charge = ["driver", "--driver", "101", "--central", &site.central, "--identity", &driver];
+    let _driver = site.start(&[&charge[..], &["--charge-point", "MAD-01"]].concat());
+    site.becomes("MAD-01", "SUMINISTRANDO", PATIENCE);
+
+    site.gateway(&["add", "site-7", "MAD-01"]);
+    central.line(&["another is to act for MAD-01: it ends what it does"], SOON);
+    central.line(&["gateway/site-7 serves MAD-01, and nobody else acts for it"], SOON * 2);
+    let tickets = site.operator(&["tickets"]).expect("central answers");
+    assert_eq!(tickets.as_array().map(Vec::len), Some(1), "{tickets}");
+    assert_eq!(
+        (&tickets[0]["outcome"], &tickets[0]["estimated"]),
+        (&"STOPPED".into(), &false.into()),
+        "{tickets}"
+    );
+    old[0].line(&["supply ended"], SOON);
+    site.becomes("MAD-01", "DESCONECTADO", SOON);
+    drop(old);
+
+    // That is known by central alone, too.
+    let identity = site.enrol("gateway/site-7", "site");
+    registry.kill();
+    central.kill();
+    let _central = site.central();
+    let _new = site.charge_point("MAD-01", &identity);
+    site.becomes("MAD-01", "ACTIVADO", PATIENCE);
 }

@@ -204,6 +204,7 @@ async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_t
     let mut called = |gateway: Option<&str>| {
         let told = vec![(id.clone(), gateway.map(|name| name.parse().unwrap()))];
         handle.served().hear(domain::gateways::News { told, ..Default::default() });
+        handle.served().counts(&id);
         calls.peer(&id, "127.0.0.1:1").unwrap();
         (calls.peers[&id].expected.clone(), calls.peers.len())
     };

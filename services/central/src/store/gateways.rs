@@ -3,13 +3,10 @@
 
 use super::{codec, keys, pages::each};
 use crate::{Error, error::Unreadable};
-use domain::{
-    ChargePointId,
-    gateways::{Gateways, Moved},
-};
+use domain::{ChargePointId, gateways::Held};
 use mesh::store::{Batch, Store};
 
-pub(crate) fn gateways(store: &dyn Store) -> Result<Gateways, Error> {
+pub(crate) fn gateways(store: &dyn Store) -> Result<Held, Error> {
     let mut written = Vec::new();
     each(store, keys::SERVED, |id, value| {
         let id = std::str::from_utf8(id).ok().and_then(|text| text.parse::<ChargePointId>().ok());
@@ -17,13 +14,14 @@ pub(crate) fn gateways(store: &dyn Store) -> Result<Gateways, Error> {
         written.push((id, codec::served(value)?));
         Ok(())
     })?;
-    Ok(Gateways::restore(written))
+    Ok(Held::restore(written))
 }
 
-pub(crate) fn put_served(Moved { point, after, .. }: &Moved, batch: &mut Batch) {
+/// Writes who serves one, and who is to, as it is held now.
+pub(crate) fn put_served(point: &ChargePointId, held: &Held, batch: &mut Batch) {
     let key = keys::served(point);
-    match after {
-        Some(gateway) => batch.put(key, codec::served_value(gateway)),
-        None => batch.delete(key),
+    match [held.all().of(point), held.said(point)] {
+        [None, None] => batch.delete(key),
+        row => batch.put(key, codec::served_value(row)),
     }
 }

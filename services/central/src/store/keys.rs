@@ -18,7 +18,7 @@
 //! | `q` | card | `StoredCard` |
 //! | `x` | card | `StoredCardBlock` |
 //! | `u` | – | 32 bytes: the registry's key, by which cards are looked up |
-//! | `g` | charge point | `StoredServed`: the gateway that serves it |
+//! | `g` | charge point | `StoredServed`: the gateway that serves it, or is to |
 //! | `k` | partition, 4 bytes big-endian | `StoredOffset` |
 //! | `t` | – | 32 random bytes, out of which the keys of sealed telemetry are made |
 //! | `h` | number, 8 bytes big-endian | `StoredAuditEntry` |

@@ -141,6 +141,7 @@ impl Rules for Writer {
     }
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
+        self.moves_count(now, store, step)?;
         for id in self.put_changes(now, &mut step.batch) {
             self.cut_forgotten(now, id, step);
         }

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use domain::network::{Config, Network, Source};
-use domain::{Now, SessionId, gateways::Held};
+use domain::{Now, SessionId};
 use evmesh_proto::store::StoredMeta;
 use identity::SealingSecret;
 use mesh::{
@@ -60,7 +60,11 @@ impl Writer {
             revocations,
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
+<<<<<<< HEAD
             served: Served::known(served),
+=======
+            served: Served::known(gateways(&store)?),
+>>>>>>> moved
             audit,
             tells_kafka: true,
             unkept: None,

@@ -124,7 +124,7 @@ impl Outlet {
                     self.watches.changed(session);
                 }
             }
-            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_of(&id)),
+            Effect::Cut(id) => self.outlets.refused.add(owner.rules.refused_by_cut(&id)),
             Effect::Happened(event) => self.outlets.events.happened(now.wall, event),
         }
         Ok(())

@@ -48,6 +48,11 @@ impl Writer {
             .flat_map(|role| self.revocations.refused_of(&role).cloned().collect::<Vec<_>>())
     }
 
+    /// The same, once it is cut off: also of who acted for it before, and is not spared for its sake any more.
+    pub(super) fn refused_by_cut(&self, id: &ChargePointId) -> impl Iterator<Item = Serial> {
+        self.refused_of(id).chain(self.to_refuse.refused.iter().cloned())
+    }
+
     /// What an engine is to refuse: what stood at its own charge point, and people.
     pub(super) fn told_at(&self, id: &ChargePointId) -> Told {
         let roles = self.roles_of(id);
@@ -101,8 +106,16 @@ impl Writer {
             points.extend(bad.flat_map(|role| points_of(&self.served, role)));
         }
         for charge_point in points {
+<<<<<<< HEAD
             let identity = self.identity_of(charge_point);
             self.command(now, store, identity, None, step)?;
+=======
+            let standing = self.standing_of(&charge_point);
+            if standing != Standing::Cut && self.served.waits(&charge_point) {
+                continue; // it ends what it does as it is
+            }
+            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+>>>>>>> moved
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Which gateway serves which charge points: the writer has it, and whoever is asked in a gateway's name.
 
+use crate::store::put_served;
 use domain::{
     ChargePointId, Name,
     gateways::{Held, Moved, News},
 };
+use mesh::store::Batch;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -25,13 +27,40 @@ impl Served {
         self.0.borrow().all().points_of(gateway).cloned().collect()
     }
 
-    pub(crate) fn hear(&self, news: News) -> Vec<Moved> {
-        let mut moved = Vec::new();
+    /// Takes the registry's news; gives the charge points of which it says something else than before. Nothing of it
+    /// counts yet.
+    pub(crate) fn hear(&self, news: News) -> Vec<ChargePointId> {
+        let mut changed = Vec::new();
         self.0.send_if_modified(|held| {
-            moved = held.hear(news);
-            !moved.is_empty()
+            changed = held.hear(news);
+            false
+        });
+        changed
+    }
+
+    /// The charge points of which the registry's word does not count yet.
+    pub(super) fn waiting(&self) -> Vec<ChargePointId> {
+        self.0.borrow().waiting().cloned().collect()
+    }
+
+    /// Is another to serve it?
+    pub(super) fn waits(&self, point: &ChargePointId) -> bool {
+        self.0.borrow().waits(point)
+    }
+
+    /// From now on the registry's word of it counts; `None`: it did before.
+    pub(crate) fn counts(&self, point: &ChargePointId) -> Option<Moved> {
+        let mut moved = None;
+        self.0.send_if_modified(|held| {
+            moved = held.counts(point);
+            moved.is_some()
         });
         moved
+    }
+
+    /// Writes what is held of one.
+    pub(super) fn put(&self, point: &ChargePointId, batch: &mut Batch) {
+        put_served(point, &self.0.borrow(), batch);
     }
 
     /// Whoever has `with` knows what this one does, and what it hears from now on.

@@ -1,8 +1,11 @@
-//! The writer's part in gateways: what the registry says is written, counts at once, and each charge point stands from
-//! then on as whoever serves it.
+//! The writer's part in gateways: what the registry says is written, and counts once a charge point has ended what it
+//! does: it stands from then on as whoever serves it.
 
 use super::{Writer, served::Served};
-use crate::{Error, store::put_served};
+use crate::{
+    Error,
+    store::{codec, keys},
+};
 use domain::{
     ChargePointId, Name, Now,
     enrolment::RolePath,
@@ -14,7 +17,7 @@ use mesh::{
     grpc::Role,
     store::{Batch, Store},
 };
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// So many are named one by one; more are counted.
 const NAMED: usize = 10;
@@ -25,6 +28,8 @@ impl Writer {
         self.served.share(with);
     }
 
+    /// Each charge point that moves ends what it does first, under the name that it has; one that is to stay after all
+    /// goes on.
     pub(super) fn gateways_told(
         &mut self,
         now: Now,
@@ -32,6 +37,7 @@ impl Writer {
         news: News,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
+<<<<<<< HEAD
         let moved = self.served.hear(news);
         step.effects.extend(said(&moved).map(Effect::Happened));
         moved.iter().for_each(|moved| put_served(moved, &mut step.batch));
@@ -40,12 +46,57 @@ impl Writer {
             self.command(now, store, moves, None, step)?;
             let identity = self.identity_of(point.clone());
             self.command(now, store, identity, None, step)?;
+=======
+        let complete = news.complete;
+        for point in self.served.hear(news) {
+            self.served.put(&point, &mut step.batch);
+            let known = self.meta.gateways_heard || self.served.of(&point).is_some();
+            let command = match self.served.waits(&point) {
+                true => Command::Moves { charge_point: point, known },
+                false => Command::Identity { standing: self.standing_of(&point), charge_point: point },
+            };
+            self.command(now, store, command, None, step)?;
+>>>>>>> moved
         }
+        if complete && !std::mem::replace(&mut self.meta.gateways_heard, true) {
+            step.batch.put(keys::META, codec::encode(&self.meta));
+        }
+        Ok(())
+    }
+
+    /// Of those that have ended what they did, the registry's word counts: whoever serves them now acts for them.
+    pub(super) fn moves_count(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let (mut all, mut before) = (Vec::new(), BTreeMap::new());
+        for point in self.served.waiting() {
+            match self.network.standing(&point) {
+                Some(Standing::Draining) => continue,
+                Some(Standing::Cut) => {
+                    // It was cut off meanwhile, and has nothing to end any more.
+                    let moves = Command::Moves { charge_point: point.clone(), known: true };
+                    self.command(now, store, moves, None, step)?;
+                }
+                Some(Standing::Good) | None => {}
+            }
+            let Some(moved) = self.served.counts(&point) else { continue };
+            self.served.put(&point, &mut step.batch);
+            before.extend(
+                roles_of(&point, moved.before.as_ref()).into_iter().map(|role| (role, point.clone())),
+            );
+            let (charge_point, standing) = (point.clone(), self.standing_of(&point));
+            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+            all.push(moved);
+        }
+        step.effects.extend(said(&all).map(Effect::Happened));
         // Whoever served them ends nothing there any more: of those that are revoked none is spared for their sake.
-        let before = moved.iter().flat_map(|Moved { point, before, .. }| roles_of(point, before.as_ref()));
-        for role in before.collect::<BTreeSet<_>>() {
+        for (role, point) in before {
             if self.cut_role(now, &role, &mut step.batch) {
                 self.to_refuse.refused.extend(self.revocations.refused_of(&role).cloned());
+                step.effects.push(Effect::Cut(point));
             }
         }
         Ok(())

@@ -86,7 +86,7 @@ pub struct ChargePoint {
     pub rated: Option<Power>,
     /// It seals what it tells on `cp_telemetry`: by keys that were given in this epoch or later. `None`: it does not.
     pub seals_from: Option<u64>,
-    /// Its identity does not count any more; `None`: it does, or it has none.
+    /// Its identity does not count any more, or not for long; `None`: it does, or it has none.
     pub revoked: Option<Revoked>,
 }
 
@@ -254,12 +254,15 @@ impl Point {
 
     /// Why it is out of order.
     pub(super) fn out_of_order_because(&self) -> &'static str {
-        match self.stored.standing() {
-            Standing::Good => "the operator took it out of service",
-            Standing::Draining => {
+        match self.stored.revoked {
+            None => "the operator took it out of service",
+            Some(Revoked::Draining { moves: false, .. }) => {
                 "its identity was revoked: it ends what it does first, and then has to be enrolled again"
             }
-            Standing::Cut => "its identity was revoked; it has to be enrolled again",
+            Some(Revoked::Draining { moves: true, .. }) => {
+                "another is to act for it, as the registry says: it ends what it does first"
+            }
+            Some(Revoked::Cut) => "its identity was revoked; it has to be enrolled again",
         }
     }
 

@@ -128,6 +128,7 @@ pub enum Command {
     PeopleRevoked,
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
+<<<<<<< HEAD
     Identity {
         charge_point: ChargePointId,
         standing: Standing,
@@ -137,9 +138,15 @@ pub enum Command {
     },
     /// The registry says that somebody else acts for a charge point from now on: how that one stands follows.
     Moved {
+=======
+    Identity { charge_point: ChargePointId, standing: Standing },
+    /// The registry says that somebody else is to act for a charge point. It does from now on, unless that is
+    /// [`Draining`](Standing::Draining) after this: then once it is not any more.
+    Moves {
+>>>>>>> moved
         charge_point: ChargePointId,
-        /// A gateway did before.
-        from_gateway: bool,
+        /// Who acts for it now is known. Where it is not, all that the registry says is news.
+        known: bool,
     },
     /// The registry says which cards there are.
     Cards(News),
@@ -205,7 +212,7 @@ impl Command {
             | Self::KeysTrusted
             | Self::PeopleRevoked
             | Self::Identity { .. }
-            | Self::Moved { .. }
+            | Self::Moves { .. }
             | Self::Cards(_)
             | Self::Tick => None,
         }
@@ -238,10 +245,15 @@ impl Step<'_> {
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.tell_all(),
+<<<<<<< HEAD
             Command::Identity { charge_point, standing, engine_stands } => {
                 self.identity(&charge_point, standing, engine_stands);
             }
             Command::Moved { charge_point, from_gateway } => self.moved(&charge_point, from_gateway),
+=======
+            Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
+            Command::Moves { charge_point, known } => self.moves(&charge_point, known),
+>>>>>>> moved
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),
         }

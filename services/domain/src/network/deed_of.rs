@@ -68,7 +68,7 @@ pub(super) fn deed_of(command: &Command, cards: &Cards) -> Option<(u64, Deed)> {
         | Command::KeysTrusted
         | Command::PeopleRevoked
         | Command::Identity { .. }
-        | Command::Moved { .. }
+        | Command::Moves { .. }
         | Command::Cards(_)
         | Command::Tick => None,
     }

@@ -262,7 +262,7 @@ impl Step<'_> {
         }
         let (reason, text) = match stop {
             Stop::Driver => (Reason::ChargeStopped, "stopped by the driver before it was authorised".into()),
-            Stop::Operator | Stop::Revocation => {
+            Stop::Operator | Stop::Revocation | Stop::Move => {
                 let point = self.point(&self.session(id).charge_point);
                 let (id, why) = (&point.stored.id, point.out_of_order_because());
                 (Reason::ChargePointOutOfOrder, format!("{id} is out of order: {why}"))
@@ -332,7 +332,7 @@ impl Step<'_> {
         }
         let failure = match stop {
             Stop::Driver => SupplyFailure::ChargeStopped,
-            Stop::Operator | Stop::Revocation => SupplyFailure::ChargePointOutOfOrder,
+            Stop::Operator | Stop::Revocation | Stop::Move => SupplyFailure::ChargePointOutOfOrder,
         };
         let taken_up = Word::Given;
         self.fail(id, (Outcome::Stopped, failure), stop.to_string(), taken_up);

@@ -16,8 +16,7 @@ use super::{
     reply::Registered,
     request::{Asked, Token},
     reservation::words,
-    revocation::is_revoked,
-    standing::Standing,
+    revocation::may_not_register,
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
 use std::time::Duration;
@@ -131,8 +130,8 @@ impl Step<'_> {
             self.net.config.takes_price(registration.price)?; // it counts the first time
             return self.has_room_for(registration, host);
         };
-        if point.stored.standing() != Standing::Good {
-            return Err(is_revoked(id));
+        if let Some(revoked) = point.stored.revoked {
+            return Err(may_not_register(id, revoked));
         }
         if point.stored.never_supplied && point.stored.instance != registration.instance {
             self.net.config.takes_price(registration.price)?;

@@ -54,7 +54,7 @@ impl Step<'_> {
         let stop = session.stop();
         let how = match stop {
             Some(Stop::Driver) => (Outcome::Stopped, SupplyFailure::ChargeStopped),
-            Some(Stop::Operator | Stop::Revocation) => {
+            Some(Stop::Operator | Stop::Revocation | Stop::Move) => {
                 (Outcome::Stopped, SupplyFailure::ChargePointOutOfOrder)
             }
             None => (Outcome::Expired, SupplyFailure::ReservationExpired),
@@ -74,7 +74,7 @@ impl Step<'_> {
             Some(Stop::Driver) | None if unstarted => point.fails(now), // no use to anybody
             None => point.has_lapsed(whose, now),
             Some(Stop::Driver) if point.stored.never_supplied => point.has_lapsed(whose, now),
-            Some(Stop::Driver | Stop::Operator | Stop::Revocation) => {}
+            Some(Stop::Driver | Stop::Operator | Stop::Revocation | Stop::Move) => {}
         }
         if word == Word::Given {
             self.went_unused(id);

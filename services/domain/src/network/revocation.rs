@@ -1,5 +1,6 @@
 //! A charge point whose identity is revoked: it ends what it does, and is cut off; or it is cut off at once. Until it
-//! is enrolled again it is out of order, whatever else is said of it.
+//! is enrolled again it is out of order, whatever else is said of it. One for which another is to act ends what it does
+//! in the same way, under the name that it has, and then begins anew.
 //!
 //! What is to be done follows from what is stored of it, so a restart loses nothing. While it drains, what is open is
 //! stopped, as by the operator's order but for a reason of its own, and what has ended is settled with its engine as
@@ -33,6 +34,21 @@ pub(super) fn is_revoked(id: &ChargePointId) -> Denial {
     Denial::new(Reason::IdentityRevoked, format!("the identity of {id} was revoked; enrol it again"))
 }
 
+/// Why it may not, now that it is so.
+pub(super) fn may_not_register(id: &ChargePointId, revoked: Revoked) -> Denial {
+    match revoked {
+        Revoked::Draining { moves: true, .. } => is_to_move(id),
+        Revoked::Draining { moves: false, .. } | Revoked::Cut => is_revoked(id),
+    }
+}
+
+/// Why whoever acts for a charge point may not register it, if another is to.
+fn is_to_move(id: &ChargePointId) -> Denial {
+    let text =
+        format!("another is to act for {id}, as the registry says; it is registered under that one's name");
+    Denial::new(Reason::IdentityRevoked, text)
+}
+
 /// Is something of it still to come from its engine, or to be said to it?
 fn is_owed(session: &Session) -> bool {
     let over = session.review().is_some_and(|reported| reported.end.is_some()); // a person's word is waited for
@@ -41,9 +57,15 @@ fn is_owed(session: &Session) -> bool {
 
 impl Step<'_> {
     /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
+<<<<<<< HEAD
     /// less than an enrolment. However it stands, its engine may have more certificates to refuse: of one that was
     /// revoked, and enrolled again, before that was heard, for one.
     pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing, engine_stands: bool) {
+=======
+    /// less than an enrolment; that another is to act for it is taken back by this. However it stands, its engine may
+    /// have more certificates to refuse: of one that was revoked, and enrolled again, before that was heard, for one.
+    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
+>>>>>>> moved
         if standing != Standing::Good {
             self.refuse_newcomers(id, &is_revoked(id));
         }
@@ -53,24 +75,45 @@ impl Step<'_> {
         let point = self.point_mut(id);
         point.engine_stands = engine_stands;
         match (point.stored.standing(), standing) {
-            (Standing::Good, Standing::Good)
-            | (Standing::Draining, Standing::Draining)
-            | (Standing::Cut, Standing::Draining | Standing::Cut) => {}
-            (Standing::Good, Standing::Draining) => {
-                let most = self.net.config.revocation_drain;
-                let deadline = Deadline::after(self.now, most);
-                self.stands(id, Some(Revoked::Draining { deadline }));
-                let text = format!(
-                    "the identity of {id} is revoked: it ends what it does, in {} at most",
-                    words(most)
-                );
-                self.happened(Level::Warn, "charge_points_draining", text);
-                self.drain(id);
-            }
+            (Standing::Good, Standing::Good) | (Standing::Cut, Standing::Draining | Standing::Cut) => {}
+            (Standing::Good | Standing::Draining, Standing::Draining) => self.drains(id, false),
             (Standing::Good | Standing::Draining, Standing::Cut) => self.cut(id),
-            (Standing::Draining | Standing::Cut, Standing::Good) => self.enrolled_again(id),
+            (Standing::Draining | Standing::Cut, Standing::Good) => self.is_good_again(id),
         }
         self.tell(id);
+    }
+
+    /// Somebody else is to act for it. What it does it ends first, under the name that it has: nobody could stop it
+    /// under another.
+    ///
+    /// To a rebuilt central all of it is news, although nobody moved: where it does not know who acts for it, and
+    /// nobody is connected, nothing is over.
+    pub(super) fn moves(&mut self, id: &ChargePointId, known: bool) {
+        self.refuse_newcomers(id, &is_to_move(id));
+        let point = self.net.registry.find_point(id).filter(|point| known || point.connected());
+        let Some(point) = point else { return };
+        if point.is_cut() || self.has_ended(point) {
+            return self.begins_anew(id);
+        }
+        self.drains(id, true);
+    }
+
+    /// It is to end what it does. Another reason for it gives it no more time.
+    fn drains(&mut self, id: &ChargePointId, moves: bool) {
+        let most = self.net.config.revocation_drain;
+        let deadline = match self.point(id).stored.revoked {
+            Some(Revoked::Draining { moves: before, .. }) if before == moves => return,
+            Some(Revoked::Draining { deadline, .. }) => deadline,
+            Some(Revoked::Cut) | None => Deadline::after(self.now, most),
+        };
+        self.stands(id, Some(Revoked::Draining { deadline, moves }));
+        let why = match moves {
+            true => format!("another is to act for {id}"),
+            false => format!("the identity of {id} is revoked"),
+        };
+        let text = format!("{why}: it ends what it does, in {} at most", words(most));
+        self.happened(Level::Warn, "charge_points_draining", text);
+        self.drain(id);
     }
 
     fn stands(&mut self, id: &ChargePointId, revoked: Option<Revoked>) {
@@ -91,52 +134,47 @@ impl Step<'_> {
     }
 
     /// One that is to end what it does: what is open stops; it is cut off once nothing is left to do at its engine, or
-    /// its time is over.
+    /// its time is over. If it moves, it begins anew then.
     pub(super) fn drain(&mut self, id: &ChargePointId) {
+        let Some(Revoked::Draining { deadline, moves }) = self.point(id).stored.revoked else { return };
         let goes_on = |session: &&Session| session.stop().is_none() && !session.needs_revocation();
         let open = self.net.registry.open_at(self.point(id)).filter(goes_on);
         if let Some(session) = open.map(|session| session.id.clone()) {
-            self.stop(&session, Stop::Revocation);
+            self.stop(&session, if moves { Stop::Move } else { Stop::Revocation });
         }
-        let point = self.point(id);
-        let over = match point.stored.revoked {
-            Some(Revoked::Draining { deadline }) => deadline.passed(self.now),
-            Some(Revoked::Cut) | None => false,
-        };
-        if over || self.has_drained(point) {
+        let (point, over) = (self.point(id), deadline.passed(self.now));
+        if moves && (over || self.has_ended(point)) {
+            self.begins_anew(id);
+        } else if !moves && (over || self.has_drained(point)) {
             self.cut(id);
         }
     }
 
-    fn has_drained(&self, point: &Point) -> bool {
+    /// What it did is over, and so is what is to be said to its engine of that.
+    fn has_ended(&self, point: &Point) -> bool {
         point.open.is_none()
-            && point.call.is_none()
-            && !point.ask
             && point.supplies.is_none()
             && point.unattested.current.is_none()
-            && point.refused.is_empty()
-            && point.closed.is_empty()
             && !self.net.registry.ended_at(point).any(is_owed)
     }
 
+    /// And nothing else is to be said to its engine, or asked.
+    fn has_drained(&self, point: &Point) -> bool {
+        let asked = point.call.is_some() || point.ask;
+        self.has_ended(point) && !asked && point.refused.is_empty() && point.closed.is_empty()
+    }
+
     /// Somebody else acts for it from now on. Whoever did is not listened to any more, and what it tells by its keys
-    /// counts for nothing: as where it is cut off, but that it is good again at once. What is open ends with it; of
-    /// that the engine has the last word once it has registered under its new name.
-    ///
-    /// To a rebuilt central all of it is news, although nobody moved: where it knows of no gateway before, and nobody
-    /// is connected, nothing is over.
-    pub(super) fn moved(&mut self, id: &ChargePointId, from_gateway: bool) {
-        let why = format!("another acts for {id} from now on, as the registry says; register it anew");
-        self.refuse_newcomers(id, &Denial::new(Reason::IdentityRevoked, why));
-        if self.net.registry.find_point(id).is_some_and(|point| from_gateway || point.connected()) {
-            self.let_go(id);
-            self.comes_back(id);
-        }
+    /// counts for nothing: as where it is cut off, but that it is good again at once. Of what did not end in its time
+    /// the engine has the last word once it has registered under its new name.
+    fn begins_anew(&mut self, id: &ChargePointId) {
+        self.let_go(id, Stop::Move);
+        self.comes_back(id);
     }
 
     /// From here on nothing of it is listened to, and its engine is not called.
     fn cut(&mut self, id: &ChargePointId) {
-        self.let_go(id);
+        self.let_go(id, Stop::Revocation);
         let now = self.now.mono;
         self.point_mut(id).untold = Some(Untold::at_once(now)); // its monitor's certificate, for one
         self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
@@ -144,10 +182,10 @@ impl Step<'_> {
     }
 
     /// What is of the registration that it has is over.
-    fn let_go(&mut self, id: &ChargePointId) {
+    fn let_go(&mut self, id: &ChargePointId, stop: Stop) {
         self.stands(id, Some(Revoked::Cut)); // no request goes on there
         if let Some(open) = self.point(id).open.clone() {
-            self.stop_at_once(&open, Stop::Revocation);
+            self.stop_at_once(&open, stop);
         }
         let now = self.now.mono;
         let point = self.point_mut(id);
@@ -165,9 +203,14 @@ impl Step<'_> {
         point.judged = true; // nobody waits for its engine
     }
 
-    fn enrolled_again(&mut self, id: &ChargePointId) {
+    fn is_good_again(&mut self, id: &ChargePointId) {
+        let moved = matches!(self.point(id).stored.revoked, Some(Revoked::Draining { moves: true, .. }));
         self.comes_back(id);
-        self.happened(Level::Info, "charge_points_enrolled_again", format!("{id} is enrolled again"));
+        let (name, text) = match moved {
+            true => ("moves_taken_back", format!("nobody else is to act for {id} any more")),
+            false => ("charge_points_enrolled_again", format!("{id} is enrolled again")),
+        };
+        self.happened(Level::Info, name, text);
     }
 
     /// It is what its monitor and its engine make of it; what waits for its engine is asked for.

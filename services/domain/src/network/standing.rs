@@ -7,17 +7,21 @@ use super::session::life::Deadline;
 pub enum Standing {
     /// Its certificates count.
     Good,
-    /// Revoked: it ends what it does first.
+    /// Revoked, or another is to act for it: it ends what it does first.
     Draining,
     /// Revoked, and at once.
     Cut,
 }
 
-/// A charge point's identity is revoked.
+/// A charge point's identity is revoked, or is not its identity for much longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoked {
     /// It ends what it does, up to then.
-    Draining { deadline: Deadline },
+    Draining {
+        deadline: Deadline,
+        /// Nobody took its identity back, but another is to act for it, and does from then on.
+        moves: bool,
+    },
     /// Nothing of it is listened to, and its engine is not called.
     Cut,
 }

@@ -139,7 +139,7 @@ impl Network {
             left: Vec::new(),
         };
         for mut point in stored.charge_points {
-            if let Some(Revoked::Draining { deadline }) = &mut point.revoked {
+            if let Some(Revoked::Draining { deadline, .. }) = &mut point.revoked {
                 *deadline = deadline.restored(now, network.config.revocation_drain);
             }
             let cut = point.standing() == Standing::Cut; // nobody waits for its engine

@@ -17,7 +17,7 @@ pub enum Status {
     Faulted,
     /// `SUMINISTRANDO`: it is supplying.
     Supplying,
-    /// `PARADO`: the operator took it out of service, or its identity is revoked.
+    /// `PARADO`: the operator took it out of service, or its identity is revoked, or is about to be another.
     OutOfOrder,
     /// `RESERVADO`: a session is being authorised, or waits for its car.
     Reserved,

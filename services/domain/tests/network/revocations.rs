@@ -10,8 +10,8 @@ use domain::{Energy, SessionId, SupplyEnd, SupplyRecord, SupplyState};
 
 /// An engine that does as it is told.
 #[derive(Default)]
-struct Engine {
-    current: Option<SupplyRecord>,
+pub(crate) struct Engine {
+    pub(crate) current: Option<SupplyRecord>,
     unsettled: Vec<SupplyRecord>,
 }
 
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// The engine of A answers whatever waits there.
-    fn attend(&mut self, engine: &mut Engine) {
+    pub(crate) fn attend(&mut self, engine: &mut Engine) {
         while let Some(call) = self.calls.get(&cp("A")).map(|call| call.request.clone()) {
             let outcome = engine.does(&call);
             self.answer("A", outcome, engine.current.clone(), engine.unsettled.clone());
@@ -103,7 +103,7 @@ impl World {
 
 /// Where a session at A may be when its charge point is revoked.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Moment {
+pub(crate) enum Moment {
     None,
     Authorising,
     Reserved,
@@ -115,7 +115,7 @@ enum Moment {
     Unconfirmed,
 }
 
-const MOMENTS: [Moment; 9] = [
+pub(crate) const MOMENTS: [Moment; 9] = [
     Moment::None,
     Moment::Authorising,
     Moment::Reserved,
@@ -128,12 +128,12 @@ const MOMENTS: [Moment; 9] = [
 ];
 
 impl Moment {
-    fn started(self) -> bool {
+    pub(crate) fn started(self) -> bool {
         !matches!(self, Self::None | Self::Authorising | Self::Reserved | Self::Revoking)
     }
 
     /// A network in which it is so, with what A's engine knows.
-    fn world(self) -> (World, Engine, Option<SessionId>) {
+    pub(crate) fn world(self) -> (World, Engine, Option<SessionId>) {
         let mut world = World::with(Config::default());
         ["A", "B"].iter().for_each(|id| world.connect(id));
         let mut engine = Engine::default();

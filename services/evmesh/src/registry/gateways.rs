@@ -19,11 +19,12 @@ pub(super) enum Gateway {
     /// A gateway serves these charge points too: all of them, or none. It need not be enrolled yet.
     ///
     /// Central takes gateway/NAME for them within two seconds (started with '--registry'), and nobody else: a charge
-    /// point's own engine and monitor are refused from then on. A gateway serves 1,000 at most, and a charge point is
-    /// at one gateway at most.
+    /// point's own engine and monitor are refused from then on. A supply that runs there ends first, in 30 seconds at
+    /// most. A gateway serves 1,000 at most, and a charge point is at one gateway at most.
     Add(Points),
 
-    /// A gateway serves these charge points no more: central refuses it for them within two seconds.
+    /// A gateway serves these charge points no more: central refuses it for them within two seconds, or once a supply
+    /// that runs there has ended, in 30 seconds at most.
     Remove(Points),
 
     /// Every gateway, and the charge points that it serves.

@@ -6,7 +6,7 @@ use domain::{
     Location, Power,
     network::{ChargePoint, Revoked},
 };
-use evmesh_proto::store::{StoredChargePoint, stored_charge_point};
+use evmesh_proto::store::{StoredChargePoint, stored_charge_point::Revoked as Stored};
 use mesh::convert::price_stored;
 
 const WHAT: &str = "a charge point";
@@ -41,8 +41,9 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         rated_power_w: rated.map_or(0, Power::w),
         seals_from_epoch: *seals_from,
         revoked: revoked.map(|revoked| match revoked {
-            Revoked::Draining { deadline } => stored_charge_point::Revoked::DrainDeadlineMs(deadline.wall.0),
-            Revoked::Cut => stored_charge_point::Revoked::Cut(true),
+            Revoked::Draining { deadline, moves: false } => Stored::DrainDeadlineMs(deadline.wall.0),
+            Revoked::Draining { deadline, moves: true } => Stored::MoveDeadlineMs(deadline.wall.0),
+            Revoked::Cut => Stored::Cut(true),
         }),
     })
 }
@@ -63,8 +64,9 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         rated: Some(Power::from_w(stored.rated_power_w)).filter(|rated| *rated > Power::ZERO),
         seals_from: stored.seals_from_epoch,
         revoked: stored.revoked.map(|revoked| match revoked {
-            stored_charge_point::Revoked::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms) },
-            stored_charge_point::Revoked::Cut(_) => Revoked::Cut,
+            Stored::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: false },
+            Stored::MoveDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: true },
+            Stored::Cut(_) => Revoked::Cut,
         }),
     })
 }
@@ -82,7 +84,7 @@ mod tests {
             micros in 0..=10_000_000_000_000_u64,
             instance in "[a-z0-9]{1,64}",
             numbers in any::<(u64, u64, bool, bool, u32)>(),
-            revoked in (0..3, 0..4_000_000_000_000_i64),
+            revoked in (0..4, 0..4_000_000_000_000_i64),
         ) {
             let point = ChargePoint {
                 id: id.parse().unwrap(),
@@ -100,7 +102,7 @@ mod tests {
                 revoked: match revoked {
                     (0, _) => None,
                     (1, _) => Some(Revoked::Cut),
-                    (_, ms) => Some(Revoked::Draining { deadline: deadline(ms) }),
+                    (drains, ms) => Some(Revoked::Draining { deadline: deadline(ms), moves: drains > 2 }),
                 },
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);

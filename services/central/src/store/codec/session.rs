@@ -129,6 +129,7 @@ fn stop_stored(stop: Option<Stop>) -> StoredStop {
         Some(Stop::Driver) => StoredStop::Driver,
         Some(Stop::Operator) => StoredStop::Operator,
         Some(Stop::Revocation) => StoredStop::Revocation,
+        Some(Stop::Move) => StoredStop::Move,
     }
 }
 

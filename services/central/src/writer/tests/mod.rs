@@ -6,6 +6,7 @@ mod counts;
 mod ended;
 mod gateways;
 mod lost;
+mod moved;
 mod random;
 mod revocations;
 mod steps;

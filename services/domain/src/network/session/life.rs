@@ -65,10 +65,12 @@ pub enum Stop {
     Operator,
     /// Whoever took back the identity of its charge point.
     Revocation,
+    /// Whoever gave its charge point to another gateway, or took it from one.
+    Move,
 }
 
 impl Stop {
-    pub const ALL: [Self; 3] = [Self::Driver, Self::Operator, Self::Revocation];
+    pub const ALL: [Self; 4] = [Self::Driver, Self::Operator, Self::Revocation, Self::Move];
 }
 
 impl fmt::Display for Stop {
@@ -77,6 +79,7 @@ impl fmt::Display for Stop {
             Self::Driver => "stopped by the driver",
             Self::Operator => "stopped by the operator",
             Self::Revocation => "stopped: the identity of its charge point was revoked",
+            Self::Move => "stopped: another is to act for its charge point",
         })
     }
 }

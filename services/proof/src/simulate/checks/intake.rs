@@ -35,7 +35,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         | Command::KeysTrusted
         | Command::PeopleRevoked
         | Command::Identity { .. }
-        | Command::Moved { .. }
+        | Command::Moves { .. }
         | Command::Cards(_)
         | Command::Tick => None,
     }
@@ -205,7 +205,7 @@ impl World {
             | Command::KeysTrusted
             | Command::PeopleRevoked
             | Command::Identity { .. }
-            | Command::Moved { .. }
+            | Command::Moves { .. }
             | Command::BlockCard { .. }
             | Command::Cards(_)
             | Command::Tick => {}
