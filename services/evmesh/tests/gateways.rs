@@ -95,8 +95,7 @@ fn a_site_of_several_charge_points_charges_under_one_identity() {
 
 #[test]
 fn a_supply_under_way_ends_under_the_name_of_before_and_then_the_gateway_serves() {
-    let (network, broker, registry, central) = (begun(), Broker::open(), free_address(), free_address());
-    let site = Site { network, broker, registry, central };
+    let site = Secured::begun();
     let mut registry = started(&site.network, &site.registry);
     let mut central = site.central();
     let own = ["engine", "monitor"].map(|role| site.enrol(&format!("charge-point/MAD-01/{role}"), role));
@@ -104,7 +103,7 @@ fn a_supply_under_way_ends_under_the_name_of_before_and_then_the_gateway_serves(
     site.becomes("MAD-01", "ACTIVADO", PATIENCE);
     let driver = site.enrol("driver/101", "driver");
     let charge = ["driver", "--driver", "101", "--central", &site.central, "--identity", &driver];
-    let _driver = site.start(&[&charge[..], &["--charge-point", "MAD-01"]].concat());
+    let _driver = site.start(&[&charge[..], &["--charge-point", "MAD-01"]].concat(), true);
     site.becomes("MAD-01", "SUMINISTRANDO", PATIENCE);
 
     site.gateway(&["add", "site-7", "MAD-01"]);

@@ -152,19 +152,22 @@ impl Reports {
 
     /// Says the same each second, from now on.
     pub(crate) fn go_on(self) -> Ongoing {
+        Ongoing(tokio::spawn(self.goes_on(REPORTS)))
+    }
+
+    /// Says the same so often, and at its end why it has ended.
+    pub(crate) async fn goes_on(self, every: Duration) -> Status {
         let Self { report, sender, mut answers } = self;
-        Ongoing(tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = sleep(REPORTS) => { let _ = sender.send(report.clone()).await; } // central says why not
-                    answer = answers.message() => match answer {
-                        Ok(Some(_)) => {}
-                        Ok(None) => return Status::internal("the stream of reports ended"),
-                        Err(status) => return status,
-                    },
-                }
+        loop {
+            tokio::select! {
+                () = sleep(every) => { let _ = sender.send(report.clone()).await; } // central says why not
+                answer = answers.message() => match answer {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Status::internal("the stream of reports ended"),
+                    Err(status) => return status,
+                },
             }
-        }))
+        }
     }
 }
 

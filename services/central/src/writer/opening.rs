@@ -39,7 +39,7 @@ impl Writer {
             stored.uncopied =
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
-        let (revocations, served) = (revocations(&store)?, Held::new(gateways(&store)?));
+        let (revocations, served) = (revocations(&store)?, gateways(&store)?);
         let revoked = stored.charge_points.iter().map(|point| &point.id);
         let revoked = revoked.filter(|id| !engine_stands(&revocations, id, served.all().of(id)));
         stored.revoked_engines = revoked.cloned().collect();
@@ -60,11 +60,7 @@ impl Writer {
             revocations,
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
-<<<<<<< HEAD
             served: Served::known(served),
-=======
-            served: Served::known(gateways(&store)?),
->>>>>>> moved
             audit,
             tells_kafka: true,
             unkept: None,

@@ -106,16 +106,11 @@ impl Writer {
             points.extend(bad.flat_map(|role| points_of(&self.served, role)));
         }
         for charge_point in points {
-<<<<<<< HEAD
-            let identity = self.identity_of(charge_point);
-            self.command(now, store, identity, None, step)?;
-=======
-            let standing = self.standing_of(&charge_point);
-            if standing != Standing::Cut && self.served.waits(&charge_point) {
+            if self.standing_of(&charge_point) != Standing::Cut && self.served.waits(&charge_point) {
                 continue; // it ends what it does as it is
             }
-            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
->>>>>>> moved
+            let identity = self.identity_of(charge_point);
+            self.command(now, store, identity, None, step)?;
         }
         Ok(())
     }

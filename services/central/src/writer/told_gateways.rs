@@ -37,26 +37,15 @@ impl Writer {
         news: News,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-<<<<<<< HEAD
-        let moved = self.served.hear(news);
-        step.effects.extend(said(&moved).map(Effect::Happened));
-        moved.iter().for_each(|moved| put_served(moved, &mut step.batch));
-        for Moved { point, before, .. } in &moved {
-            let moves = Command::Moved { charge_point: point.clone(), from_gateway: before.is_some() };
-            self.command(now, store, moves, None, step)?;
-            let identity = self.identity_of(point.clone());
-            self.command(now, store, identity, None, step)?;
-=======
         let complete = news.complete;
         for point in self.served.hear(news) {
             self.served.put(&point, &mut step.batch);
             let known = self.meta.gateways_heard || self.served.of(&point).is_some();
             let command = match self.served.waits(&point) {
                 true => Command::Moves { charge_point: point, known },
-                false => Command::Identity { standing: self.standing_of(&point), charge_point: point },
+                false => self.identity_of(point),
             };
             self.command(now, store, command, None, step)?;
->>>>>>> moved
         }
         if complete && !std::mem::replace(&mut self.meta.gateways_heard, true) {
             step.batch.put(keys::META, codec::encode(&self.meta));
@@ -87,8 +76,8 @@ impl Writer {
             before.extend(
                 roles_of(&point, moved.before.as_ref()).into_iter().map(|role| (role, point.clone())),
             );
-            let (charge_point, standing) = (point.clone(), self.standing_of(&point));
-            self.command(now, store, Command::Identity { charge_point, standing }, None, step)?;
+            let identity = self.identity_of(point);
+            self.command(now, store, identity, None, step)?;
             all.push(moved);
         }
         step.effects.extend(said(&all).map(Effect::Happened));

@@ -39,7 +39,6 @@ async fn is_told<T: std::fmt::Debug>(mut stream: tonic::Streaming<T>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_a_stream_is_dropped_with_a_clear_status_and_keeps_no_place() {
-    let _alone = ALONE.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path(), no_kafka());
     options.server.slow_reader_timeout = Duration::from_millis(400);

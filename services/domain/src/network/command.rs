@@ -128,7 +128,6 @@ pub enum Command {
     PeopleRevoked,
     /// The registry says how a charge point's identity stands. Said again, it changes nothing; nor does it where no
     /// such charge point is registered.
-<<<<<<< HEAD
     Identity {
         charge_point: ChargePointId,
         standing: Standing,
@@ -136,14 +135,9 @@ pub enum Command {
         /// point stands.
         engine_stands: bool,
     },
-    /// The registry says that somebody else acts for a charge point from now on: how that one stands follows.
-    Moved {
-=======
-    Identity { charge_point: ChargePointId, standing: Standing },
     /// The registry says that somebody else is to act for a charge point. It does from now on, unless that is
     /// [`Draining`](Standing::Draining) after this: then once it is not any more.
     Moves {
->>>>>>> moved
         charge_point: ChargePointId,
         /// Who acts for it now is known. Where it is not, all that the registry says is news.
         known: bool,
@@ -245,15 +239,10 @@ impl Step<'_> {
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),
             Command::PeopleRevoked => self.tell_all(),
-<<<<<<< HEAD
             Command::Identity { charge_point, standing, engine_stands } => {
                 self.identity(&charge_point, standing, engine_stands);
             }
-            Command::Moved { charge_point, from_gateway } => self.moved(&charge_point, from_gateway),
-=======
-            Command::Identity { charge_point, standing } => self.identity(&charge_point, standing),
             Command::Moves { charge_point, known } => self.moves(&charge_point, known),
->>>>>>> moved
             Command::Cards(news) => self.net.cards.hear(news),
             Command::Tick => self.tick(),
         }

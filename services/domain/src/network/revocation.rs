@@ -57,15 +57,9 @@ fn is_owed(session: &Session) -> bool {
 
 impl Step<'_> {
     /// What the registry says of a charge point. That it is revoked is not said anew by a repeat, nor taken back by
-<<<<<<< HEAD
-    /// less than an enrolment. However it stands, its engine may have more certificates to refuse: of one that was
-    /// revoked, and enrolled again, before that was heard, for one.
-    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing, engine_stands: bool) {
-=======
     /// less than an enrolment; that another is to act for it is taken back by this. However it stands, its engine may
     /// have more certificates to refuse: of one that was revoked, and enrolled again, before that was heard, for one.
-    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing) {
->>>>>>> moved
+    pub(super) fn identity(&mut self, id: &ChargePointId, standing: Standing, engine_stands: bool) {
         if standing != Standing::Good {
             self.refuse_newcomers(id, &is_revoked(id));
         }

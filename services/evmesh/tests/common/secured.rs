@@ -37,7 +37,7 @@ impl Secured {
     }
 
     /// It says all that it can, so that a test sees what is never said.
-    fn start(&self, words: &[&str], with_kafka: bool) -> Process {
+    pub fn start(&self, words: &[&str], with_kafka: bool) -> Process {
         let flags = words.iter().chain(&["--log", "debug"]).map(ToString::to_string);
         let kafka = self.broker.flags().into_iter().filter(|_| with_kafka);
         Process::start(flags.chain(kafka).collect::<Vec<_>>())

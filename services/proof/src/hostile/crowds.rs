@@ -29,7 +29,7 @@ use std::{
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, interval},
 };
 use tonic::transport::Channel;
 
@@ -138,16 +138,8 @@ async fn monitor(mut points: Points, registration: RegisterChargePointRequest, t
     let mut backoff = Backoff::default();
     loop {
         let epoch = register(points.clone(), registration.clone(), turns.clone()).await;
-        if let Ok(mut reports) = Reports::begin(&mut points, &registration.charge_point_id, epoch).await {
-            let mut often = interval(REPORTS);
-            often.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            often.tick().await; // the first has been made
-            loop {
-                often.tick().await;
-                if reports.again().await.is_none() {
-                    break;
-                }
-            }
+        if let Ok(reports) = Reports::begin(&mut points, &registration.charge_point_id, epoch).await {
+            reports.goes_on(REPORTS).await;
             backoff.reset();
         }
         backoff.wait().await;
