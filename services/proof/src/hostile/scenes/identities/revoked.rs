@@ -65,7 +65,8 @@ pub(super) async fn revoked_gateway(network: &Secured) -> anyhow::Result<String>
     kept.supplies().await?;
     Ok(format!(
         "a gateway was revoked in mid-supply, which ended with its engine's reading on the ticket: {ended_ms} ms later \
-         its stream ended; its calls, telemetry and renewals were refused; enrolled again, both its charge points are back"
+         its stream ended; its calls, telemetry and renewals were refused; enrolled again, both its charge points are \
+         back"
     ))
 }
 
