@@ -64,6 +64,13 @@ impl<'a> Kept<'a> {
         Ok(Self { network, id, folders, liar, points, reports, driver })
     }
 
+    /// Another charge point under the same identity, registered and reporting.
+    pub(super) async fn beside(&self, id: &'static str) -> anyhow::Result<Self> {
+        let (liar, points, reports) = registered(self.network, id, &self.folders).await?;
+        let (network, folders, driver) = (self.network, self.folders.clone(), self.driver.clone());
+        Ok(Self { network, id, folders, liar, points, reports, driver })
+    }
+
     /// Somebody charges there.
     pub(super) async fn supplies(&mut self) -> anyhow::Result<String> {
         let request = RequestChargeRequest {
@@ -155,7 +162,7 @@ async fn registered(
     let ([(_, engine), ..], Some((_, monitor))) = (folders, folders.last()) else {
         anyhow::bail!("{id} has no identity");
     };
-    let liar = Liar::start_as(&of_folder(engine.clone()), id, "store-that-is-kept").await?;
+    let liar = Liar::start_as(&of_folder(engine.clone()), id, &format!("store-of-{id}")).await?;
     liar.inside().supplies = true;
     let mut points = points_client(of_folder(monitor.clone()), network.central);
     let registration = liar.registration(MICROS_PER_KWH);

@@ -5,7 +5,7 @@ use super::kept::{Kept, Topic};
 use crate::hostile::{network::eventually, secured::Secured};
 use anyhow::{Context as _, ensure};
 use evmesh_proto::{
-    network::{Session, SessionOutcome},
+    network::{ChargePointStatus, Session, SessionOutcome},
     registry::RevokeIdentityRequest,
 };
 
@@ -32,11 +32,15 @@ pub(super) async fn revoked_and_holding(network: &Secured) -> anyhow::Result<Str
     ))
 }
 
-/// A gateway, which ends what it does first.
+/// A gateway of two charge points, at one of which it ends what it does first.
 pub(super) async fn revoked_gateway(network: &Secured) -> anyhow::Result<String> {
     const ROLE: &str = "gateway/kept";
+    const IDLE: &str = "KEEP-03";
     network.serves(ROLE, "KEEP-02").await?;
+    network.serves(ROLE, IDLE).await?;
     let mut kept = Kept::enrolled(network, "KEEP-02", &[ROLE]).await?;
+    let _idle = kept.beside(IDLE).await?;
+    network.is_free(IDLE).await?;
     kept.liar.inside().stops = true;
     let session = kept.supplies().await?;
     let mut topic = kept.topic(&session).await?;
@@ -49,15 +53,20 @@ pub(super) async fn revoked_gateway(network: &Secured) -> anyhow::Result<String>
     .await?;
     let ended_ms = kept.is_cut_off().await?;
     network.counts(REFUSED, "why=\"revoked\"", before + 1).await?;
+    let status = network.status(IDLE).await;
+    ensure!(status == Some(ChargePointStatus::OutOfOrder), "{IDLE} is shown as {status:?}");
     let ended = driver_is_free(&kept, &session).await?;
     let ticket = ended.ticket.context("it ended what it did, and there is no ticket")?;
     ensure!(!ticket.estimated, "its engine's last word is not what is billed: {ticket:?}");
     nothing_counts(&mut kept, &mut topic).await?;
+    let _again = kept.beside(IDLE).await?;
+    network.is_free(IDLE).await?;
     network.is_free("KEEP-02").await?;
     kept.supplies().await?;
     Ok(format!(
         "a gateway was revoked in mid-supply, which ended with its engine's reading on the ticket: {ended_ms} ms later \
-         its stream ended; its calls, telemetry and renewals were refused; enrolled again, its charge point supplies"
+         its stream ended; its calls, telemetry and renewals were refused; enrolled again, both its charge points are \
+         back"
     ))
 }
 
