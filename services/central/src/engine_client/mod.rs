@@ -89,6 +89,7 @@ struct Known {
 }
 
 impl Known {
+    /// A call has ended so.
     fn comes_of(&self, result: &Result<EngineAnswer, CallFailed>) {
         let at = result.as_ref().map_or(0, |_| mesh::now().mono.0);
         self.answered.store(at, Ordering::Relaxed);
@@ -253,7 +254,7 @@ impl Call<'_> {
         self.read(response, heard)
     }
 
-    /// Of an engine that is silent it is only this that waits: whether it answers is asked without a place.
+    /// Whether the engine answers is found out without a place: a silent one would keep that from the others.
     async fn tell(
         self,
         request: Request,
