@@ -2,8 +2,9 @@
 //!
 //! `simulate` drives the rules of every role, with central's real writer, under one clock and one random source;
 //! `faults` kills, freezes and cuts off real processes on a real Kafka; `hostile` attacks real processes as strangers
-//! would; `crowds` have thousands of them fail at once; `identity` measures what identities cost; `bytes` gives every decoder bad input. Each looks for the opposite
-//! of what is promised, counts what it exercised, and exits 0 only if nothing was found.
+//! would; `crowds` has thousands of them fail at once; `identity` measures what identities cost; `bytes` gives every
+//! decoder bad input. Each looks for the opposite of what is promised, counts what it exercised, and exits 0 only if
+//! nothing was found.
 
 mod faults;
 mod hostile;

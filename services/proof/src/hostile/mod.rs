@@ -3,8 +3,8 @@
 //!
 //! `network` is what is attacked, in plain text, and `secured` where everybody has an identity; `liar` is a charge
 //! point that is none, `honest` are a driver and an operator who are served within a second all the while and exactly
-//! billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen. `crowds` mean no harm, and have
-//! a command of their own.
+//! billed, `scenes` are the attacks. Each says what it did, so that an idle one is seen. `crowds` mean no harm, and
+//! have a command of their own.
 
 pub(crate) mod crowds;
 mod honest;
