@@ -109,16 +109,25 @@ async fn beside<N>(scenes: Vec<&Scene<N>>, network: &N) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One attack, and whoever was there at the time.
 async fn play<N: Attacked>(scene: &Scene<N>, network: &N) -> anyhow::Result<()> {
+    beside_honest_people(scene.name, network, scene.charges_at, (scene.play)(network)).await
+}
+
+/// One attack, and whoever was there at the time.
+async fn beside_honest_people(
+    name: &str,
+    network: &impl Attacked,
+    charges_at: &str,
+    attack: impl Future<Output = anyhow::Result<String>>,
+) -> anyhow::Result<()> {
     let (end, ended) = watch::channel(false);
     let attack = async {
-        let did = (scene.play)(network).await;
+        let did = attack.await;
         end.send_replace(true);
         did
     };
-    let (did, served) = tokio::join!(attack, honest::work(network, scene.charges_at, ended));
+    let (did, served) = tokio::join!(attack, honest::work(network, charges_at, ended));
     let (did, served) = (did?, served.context("an honest caller noticed")?);
-    println!("{:<21} {did}; meanwhile {served}", scene.name);
+    println!("{name:<21} {did}; meanwhile {served}");
     served.enough()
 }

@@ -47,7 +47,7 @@ pub(super) struct Scene<N> {
     pub(super) play: for<'a> fn(&'a N) -> Played<'a>,
 }
 
-pub(super) const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
+const fn scene<N>(name: &'static str, play: for<'a> fn(&'a N) -> Played<'a>) -> Scene<N> {
     Scene { name, slow: false, charges_at: HONEST, play }
 }
 
