@@ -84,7 +84,8 @@ async fn silent_engines(network: &Network) -> anyhow::Result<()> {
         monitors.spawn(monitor(points.clone(), crowd(&registration, n), turns.clone()));
     }
     counted(network, SILENT, |_| true).await?;
-    beside_honest_people("silent-engines", network, HONEST, asked_again(network, &silent)).await
+    let asked = Box::pin(asked_again(network, &silent)); // its future is large
+    beside_honest_people("silent-engines", network, HONEST, asked).await
 }
 
 async fn asked_again(network: &Network, silent: &Liar) -> anyhow::Result<String> {
