@@ -283,7 +283,8 @@ fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
             let run = run(&command);
             assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
             let sentence = run.stderr.trim_end();
-            let says = ["something else listens there, or a server with TLS", server.as_str(), next];
+            let says =
+                ["which wants an identity (--identity DIR)", "something else listens there", server, next];
             assert!(says.iter().all(|text| sentence.contains(text)), "{command:?}: {sentence}");
             assert!(!sentence.contains('\n'), "{command:?}: {sentence}");
         }

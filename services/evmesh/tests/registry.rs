@@ -196,7 +196,7 @@ fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_regist
     refused(&ask_as(&viewer, &address, &["list"]), "may not call ListIdentities");
     refused(
         &run(["registry", "list", "--registry", &address]),
-        "something else listens there, or a server with TLS",
+        "a server with TLS, which wants an identity (--identity DIR)",
     );
     // The registry of another network is not the one that its token means.
     let (other, elsewhere) = (begun(), free_address());
