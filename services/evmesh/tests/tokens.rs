@@ -146,6 +146,12 @@ fn whom_a_token_names_works_with_a_secured_network() {
     let engine = engine.split_whitespace().skip_while(|word| *word != "engine").nth(1).unwrap();
     let shown = run(["point", "show", "--engine", engine, "--identity", &at]);
     refused(&shown, "no identity was shown"); // an engine that is sent a token could come to central with it
+    let checked = run(["check", central, "--ready", "--identity", &at]);
+    refused(
+        &checked,
+        "does not say whether it is ready: this server asks who calls, and no identity was shown",
+    );
+    assert!(checked.stderr.ends_with("; 'check' shows no token\n"), "{checked:?}");
 
     // Of a registry of another network with the same name.
     let (_top, other) = begun();
