@@ -31,7 +31,7 @@ pub(crate) struct Options {
     #[command(subcommand)]
     other: Option<Other>,
 
-    /// The server: HOST:PORT. Central, engines and monitors all answer.
+    /// The server: HOST:PORT. Central, the registry, engines and monitors all answer.
     #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS", required = true)]
     address: Option<Address>,
 
@@ -157,7 +157,8 @@ async fn ask(peers: Peers, address: Address, options: Options) -> Result<(), (St
     let plain = if security.identity.is_some() { "" } else { "-plaintext " };
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
-        let advice = "is it started, and is this the address of central, an engine or a monitor?";
+        let advice =
+            "is it started, and is this the address of central, the registry, an engine or a monitor?";
         (Status::Unreachable, format!("cannot reach {address}: {cause}; {advice}"))
     };
     let ask = async {

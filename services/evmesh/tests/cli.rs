@@ -275,7 +275,7 @@ fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
     let tls = another_server(b"", b"\x15\x03\x01\x00\x02\x02\x16");
     for server in [&http, &ssh, &tls] {
         for (command, next) in [
-            (vec!["check", server], "is this the address of central, an engine or a monitor?"),
+            (vec!["check", server], "is this the address of central, the registry, an engine or a monitor?"),
             (vec!["operator", "--central", server, "status"], "name another with --central"),
             (vec!["operator", "--central", server, "watch"], "name another with --central"),
             (vec!["point", "--engine", server, "show"], "name another with --engine"),
