@@ -245,6 +245,18 @@ fn what_cannot_be_said_to_kafka_is_one_sentence_before_anything_starts() {
     }
 }
 
+#[test]
+fn where_no_identity_is_it_says_how_one_gets_there() {
+    let top = tempfile::tempdir().unwrap();
+    for folder in [top.path().to_owned(), top.path().join("nowhere")] {
+        let said = run(["operator", "status", "--identity", folder.to_str().unwrap()]);
+        let problem = "cannot be used: it has neither certificate.pem nor token; name another folder with --identity, \
+                       or let 'evmesh enrol' make it";
+        let sentence = format!("evmesh: the identity in {} {problem}\n", folder.display());
+        assert_eq!((said.code, said.stderr), (1, sentence));
+    }
+}
+
 /// What else may listen where a server of evmesh is looked for: it greets at once, or answers whatever it reads, or is
 /// silent.
 fn another_server(greeting: &'static [u8], answer: &'static [u8]) -> String {
