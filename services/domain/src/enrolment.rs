@@ -148,7 +148,9 @@ pub enum Denied {
     TokenUsed,
     #[error("this key is another identity's; make another one")]
     KeyTaken,
-    #[error("nobody is enrolled so")]
+    #[error(
+        "nobody is enrolled so, or not any more: 'evmesh registry list' says who is, and a new token enrols anew"
+    )]
     IdentityUnknown,
     #[error("this identity was revoked; it has to be enrolled again, with another key")]
     IdentityRevoked,
