@@ -98,7 +98,7 @@ impl Step<'_> {
         self.refuse_newcomers(id, &is_to_move(id));
         let Some(point) = self.net.registry.find_point(id) else { return };
         if !known && !point.connected() {
-            self.next_epoch(id);
+            self.takes_an_epoch(id);
             return self.point_changed(id);
         }
         if point.is_cut() || self.has_ended(point) {
@@ -219,11 +219,11 @@ impl Step<'_> {
         point.unattested = Unattested::default();
         point.closed.clear();
         point.judged = true; // nobody waits for its engine
-        self.next_epoch(id);
+        self.takes_an_epoch(id);
     }
 
     /// Its monitor registers anew (INV-8), and whoever has a key of before writes nothing with it.
-    fn next_epoch(&mut self, id: &ChargePointId) {
+    fn takes_an_epoch(&mut self, id: &ChargePointId) {
         let stored = &mut self.point_mut(id).stored;
         stored.epoch = stored.epoch.saturating_add(1);
         stored.seals_from = stored.seals_from.map(|_| stored.epoch);
