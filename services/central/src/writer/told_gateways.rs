@@ -68,10 +68,12 @@ impl Writer {
             false => self.network.changed_points().filter(|id| self.served.waits(id)).cloned().collect(),
         };
         let ended: Vec<_> = waiting.into_iter().filter(|id| !self.network.moves(id)).collect();
-        for charge_point in ended.iter().filter(|id| self.network.standing(id) == Some(Standing::Cut)) {
-            // It was cut off meanwhile, and has nothing to end any more.
-            let moves = Command::Moves { charge_point: charge_point.clone(), known: true };
-            self.command(now, store, moves, None, step)?;
+        for id in &ended {
+            if self.network.standing(id) == Some(Standing::Cut) {
+                // It was cut off meanwhile, and has nothing to end any more.
+                let moves = Command::Moves { charge_point: id.clone(), known: true };
+                self.command(now, store, moves, None, step)?;
+            }
         }
         let (moved, mut before) = (self.served.count(&ended), BTreeMap::new());
         for Moved { point, before: gateway, .. } in &moved {
