@@ -168,7 +168,9 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     let certificates = engine["certificates"].as_array().unwrap();
     let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
     assert_eq!(revoked, [true, false], "{json}");
-    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+    let nobody =
+        "nobody is enrolled so, or not any more: 'evmesh registry list' says who is, and a new token enrols";
+    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), nobody);
 
     // Its key comes back by no token and by no hand, though another one has its place; nor after a restart.
     refused(&ask_as(&folder, &address, &["renew"]), "enrol into an empty folder, with a new token");
@@ -208,7 +210,7 @@ fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_regist
     refused(&ask_as(&viewer, &address, &["list"]), "may not call ListIdentities");
     refused(
         &run(["registry", "list", "--registry", &address]),
-        "something else listens there, or a server with TLS",
+        "a server with TLS, which wants an identity (--identity DIR)",
     );
     // The registry of another network is not the one that its token means.
     let (other, elsewhere) = (begun(), free_address());

@@ -332,7 +332,8 @@ fn a_secured_network_serves_those_whom_it_has_named_and_nobody_else() {
     let asked = run([&tickets[..], &["--identity", &identity("admin/admin")]].concat());
     assert!(asked.code == 0 && asked.stdout.contains("MAD-01"), "{asked:?}");
     let of_plain = run(tickets);
-    assert!(of_plain.code == 1 && of_plain.stderr.contains("a server with TLS"), "{of_plain:?}");
+    let says = "a server with TLS, which wants an identity (--identity DIR)";
+    assert!(of_plain.code == 1 && of_plain.stderr.contains(says), "{of_plain:?}");
     let of_driver = run([&tickets[..], &["--identity", &identity("driver/101")]].concat());
     assert!(
         of_driver.code == 1 && of_driver.stderr.contains("driver/101 may not call ListTickets"),
