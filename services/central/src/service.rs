@@ -67,6 +67,8 @@ impl Service {
     /// A store that is empty is looked for on Kafka by [`Service::run`], before anyone is served.
     pub async fn bind(mut options: Options) -> Result<Self, Error> {
         options.rules.config()?; // what is wrong with it is said before anything is taken
+        let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
+        let security = security.taking(&options.tokens)?;
         options.kafka.protect(options.security.identity.as_deref())?;
         if options.kafka.is_discreet() {
             options.changelog = false;
@@ -78,8 +80,6 @@ impl Service {
                  or --kafka-tls) or with --kafka-in-clear Kafka has them all"
             );
         }
-        let security = options.security.open("central/NAME", |role| matches!(role, Role::Central(_)))?;
-        let security = security.taking(&options.tokens)?;
         let listener = Listener::bind(options.listen.clone(), "central", &security).await?;
         let of_store = options.clone();
         let opening = tokio::task::spawn_blocking(move || Opening::open(&of_store));

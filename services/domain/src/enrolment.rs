@@ -148,8 +148,12 @@ pub enum Denied {
     TokenUsed,
     #[error("this key is another identity's; make another one")]
     KeyTaken,
-    #[error("nobody is enrolled so")]
+    #[error("nobody is enrolled so; 'evmesh registry list' shows who is")]
     IdentityUnknown,
+    #[error(
+        "nobody is enrolled with this key, or another key has its place: enrol into an empty folder, with a new token"
+    )]
+    KeyUnknown,
     #[error("this identity was revoked; it has to be enrolled again, with another key")]
     IdentityRevoked,
     #[error("this identity ran out more than 90 days ago; it has to be enrolled again")]
@@ -230,16 +234,23 @@ impl Enrolments {
         Ok(self.done(changes))
     }
 
-    /// Somebody comes with a token, and has this key.
+    /// Somebody comes with a token, and has this key, which the mark of the token's role may say was revoked: whoever
+    /// had the name since, it does not get it again.
     ///
     /// # Errors
     ///
     /// If nothing is due: with the reason.
-    pub fn enrol(&self, now: Wall, limits: Limits, token: TokenHash, key: KeyHash) -> Result<Due, Denied> {
+    pub fn enrol(
+        &self,
+        now: Wall,
+        limits: Limits,
+        (token, key): (TokenHash, KeyHash),
+        was_revoked: impl FnOnce(&str) -> bool,
+    ) -> Result<Due, Denied> {
         let token = self.tokens.get(&token).ok_or(Denied::TokenUnknown)?;
         let enrolled = self.identities.get(&token.role);
         let own = enrolled.filter(|enrolled| enrolled.key == key);
-        if own.is_some_and(Enrolled::is_revoked) {
+        if own.is_some_and(Enrolled::is_revoked) || was_revoked(&token.role) {
             return Err(Denied::IdentityRevoked);
         }
         if token.expires <= now {
@@ -266,8 +277,8 @@ impl Enrolments {
     ///
     /// If nothing is due: with the reason.
     pub fn renew(&self, now: Wall, key: KeyHash) -> Result<Due, Denied> {
-        let role = self.by_key.get(&key).ok_or(Denied::IdentityUnknown)?;
-        let enrolled = self.identities.get(role).ok_or(Denied::IdentityUnknown)?;
+        let role = self.by_key.get(&key).ok_or(Denied::KeyUnknown)?;
+        let enrolled = self.identities.get(role).ok_or(Denied::KeyUnknown)?;
         if enrolled.is_revoked() {
             return Err(Denied::IdentityRevoked);
         }

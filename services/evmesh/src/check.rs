@@ -31,7 +31,7 @@ pub(crate) struct Options {
     #[command(subcommand)]
     other: Option<Other>,
 
-    /// The server: HOST:PORT. Central, engines and monitors all answer.
+    /// The server: HOST:PORT. Central, the registry, engines and monitors all answer.
     #[arg(value_name = "ADDR", env = "EVMESH_CHECK_ADDRESS", required = true)]
     address: Option<Address>,
 
@@ -40,7 +40,8 @@ pub(crate) struct Options {
     service: String,
 
     /// Ask too whether it is ready for its callers: a real call, within the limits that theirs have. Without it a
-    /// server that is too busy for them all is well, since a restart would not help it.
+    /// server that is too busy for them all is well, since a restart would not help it. A server that asks who calls
+    /// answers to a certificate (--identity); a token is not shown to it.
     #[arg(long, env = "EVMESH_CHECK_READY")]
     ready: bool,
 
@@ -156,7 +157,8 @@ async fn ask(peers: Peers, address: Address, options: Options) -> Result<(), (St
     let plain = if security.identity.is_some() { "" } else { "-plaintext " };
     let what = named(&address.to_string(), &service);
     let unreachable = |cause| {
-        let advice = "is it started, and is this the address of central, an engine or a monitor?";
+        let advice =
+            "is it started, and is this the address of central, the registry, an engine or a monitor?";
         (Status::Unreachable, format!("cannot reach {address}: {cause}; {advice}"))
     };
     let ask = async {
@@ -165,8 +167,7 @@ async fn ask(peers: Peers, address: Address, options: Options) -> Result<(), (St
         let request = HealthCheckRequest { service };
         let answer = HealthClient::new(channel.clone()).check(request).await;
         if ready && let Err(status) = call(channel).await {
-            let advice = "it is too busy for its callers, or starts or stops";
-            return Err((Status::NotReady, format!("{what} is not ready: {}; {advice}", status.message())));
+            return Err(not_ready(&what, &status));
         }
         answer.map_err(|status| match (status.code(), status.source()) {
             (Code::NotFound, _) => {
@@ -200,6 +201,20 @@ async fn ask(peers: Peers, address: Address, options: Options) -> Result<(), (St
         )),
         ServingStatus::Unknown => Err(unsaid(Status::Unknown)),
         ServingStatus::ServiceUnknown => Err(unsaid(Status::ServiceUnknown)),
+    }
+}
+
+/// Why the call came to nothing: whom the server does not let call learns nothing of how it is.
+fn not_ready(what: &str, status: &tonic::Status) -> (Status, String) {
+    let why = status.message();
+    let unsaid = format!("{what} does not say whether it is ready: {why}");
+    match status.code() {
+        Code::Unauthenticated => (Status::Unknown, format!("{unsaid}; 'check' shows no token")),
+        Code::PermissionDenied => (Status::Unknown, unsaid),
+        _ => {
+            let advice = "it is too busy for its callers, or starts or stops";
+            (Status::NotReady, format!("{what} is not ready: {why}; {advice}"))
+        }
     }
 }
 

@@ -80,9 +80,20 @@ impl Stage {
         self
     }
 
+    /// Waits for what comes before the service runs; `None` if the order to stop ended that wait.
+    pub(crate) async fn begins<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, E> {
+        match self.said_on_stderr(self.shutdown.heeded_by(work)).await {
+            Err(_) if self.shutdown.is_started() => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
     /// Waits for what comes before the panel opens. What is worth a warning meanwhile is said on stderr: a start that
     /// waits for a port looks like one that hangs.
-    pub(crate) async fn begins<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn said_on_stderr<T>(&self, work: impl Future<Output = T>) -> T {
         let Some(ring) = &self.log else { return work.await };
         let (mut work, mut said) = (pin!(work), BTreeSet::new());
         let mut often = tokio::time::interval(SAID_EVERY);

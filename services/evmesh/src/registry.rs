@@ -51,7 +51,8 @@ enum Command {
     /// The registry itself: it gives out identities for tokens, and renews them.
     Run(Box<Solo<registry::Options>>),
 
-    /// Makes a token, with which somebody gets an identity: 'evmesh enrol'. It works once, for 15 minutes.
+    /// Makes a token, with which somebody gets an identity: 'evmesh enrol - --identity DIR' reads it from standard
+    /// input. It works once, for 15 minutes.
     Token(desk::Token),
 
     /// Makes a token by which a driver calls, without a certificate: 'evmesh driver login'.

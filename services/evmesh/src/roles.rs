@@ -22,7 +22,9 @@ pub(crate) struct Solo<T: clap::Args> {
 pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
-    let service = stage.begins(central::Service::bind(solo.role)).await.because()?;
+    let Some(service) = stage.begins(central::Service::bind(solo.role)).await.because()? else {
+        return Ok(());
+    };
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| view.with_log(log)).await
@@ -31,7 +33,9 @@ pub(crate) async fn central(solo: Solo<central::Options>) -> Result<(), Failure>
 pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
     solo.role.kafka.warn_if_exposed();
-    let service = stage.begins(engine::Service::bind(solo.role)).await.because()?;
+    let Some(service) = stage.begins(engine::Service::bind(solo.role)).await.because()? else {
+        return Ok(());
+    };
     let (point, shutdown) = (service.point(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| engine::panel::Panel::new(point, log)).await
@@ -40,7 +44,9 @@ pub(crate) async fn engine(solo: Solo<engine::Options>) -> Result<(), Failure> {
 pub(crate) async fn monitor(solo: Solo<monitor::Options>) -> Result<(), Failure> {
     let stage = solo.process.begin()?.under(solo.role.security.warning()).renewing(&solo.role.security);
 
-    let service = stage.begins(monitor::Service::bind(solo.role)).await.because()?;
+    let Some(service) = stage.begins(monitor::Service::bind(solo.role)).await.because()? else {
+        return Ok(());
+    };
     let (view, shutdown) = (service.view(), stage.shutdown.clone());
     let service = Box::pin(async { service.run(shutdown).await.because() });
     stage.run(service, |log| monitor::panel::panel(view, log)).await
@@ -57,7 +63,9 @@ pub(crate) async fn bridge(solo: Solo<bridge::Options>) -> Result<(), Failure> {
 pub(crate) async fn registry(solo: Solo<registry::Options>) -> Result<(), Failure> {
     // What it has to say is its log.
     let stage = solo.process.without_panel().begin()?;
-    let service = registry::Service::bind(solo.role).await.because()?;
+    let Some(service) = stage.begins(registry::Service::bind(solo.role)).await.because()? else {
+        return Ok(());
+    };
     service.run(stage.shutdown).await.because()
 }
 

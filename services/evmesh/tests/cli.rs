@@ -245,6 +245,18 @@ fn what_cannot_be_said_to_kafka_is_one_sentence_before_anything_starts() {
     }
 }
 
+#[test]
+fn where_no_identity_is_it_says_how_one_gets_there() {
+    let top = tempfile::tempdir().unwrap();
+    for folder in [top.path().to_owned(), top.path().join("nowhere")] {
+        let said = run(["operator", "status", "--identity", folder.to_str().unwrap()]);
+        let problem = "cannot be used: it has neither certificate.pem nor token; name another folder with --identity, \
+                       or let 'evmesh enrol' make it";
+        let sentence = format!("evmesh: the identity in {} {problem}\n", folder.display());
+        assert_eq!((said.code, said.stderr), (1, sentence));
+    }
+}
+
 /// What else may listen where a server of evmesh is looked for: it greets at once, or answers whatever it reads, or is
 /// silent.
 fn another_server(greeting: &'static [u8], answer: &'static [u8]) -> String {
@@ -275,7 +287,7 @@ fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
     let tls = another_server(b"", b"\x15\x03\x01\x00\x02\x02\x16");
     for server in [&http, &ssh, &tls] {
         for (command, next) in [
-            (vec!["check", server], "is this the address of central, an engine or a monitor?"),
+            (vec!["check", server], "is this the address of central, the registry, an engine or a monitor?"),
             (vec!["operator", "--central", server, "status"], "name another with --central"),
             (vec!["operator", "--central", server, "watch"], "name another with --central"),
             (vec!["point", "--engine", server, "show"], "name another with --engine"),
@@ -283,7 +295,8 @@ fn where_something_else_listens_it_is_one_sentence_that_says_what_to_do() {
             let run = run(&command);
             assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command:?}: {run:?}");
             let sentence = run.stderr.trim_end();
-            let says = ["something else listens there, or a server with TLS", server.as_str(), next];
+            let says =
+                ["which wants an identity (--identity DIR)", "something else listens there", server, next];
             assert!(says.iter().all(|text| sentence.contains(text)), "{command:?}: {sentence}");
             assert!(!sentence.contains('\n'), "{command:?}: {sentence}");
         }

@@ -146,7 +146,7 @@ fn a_token_gets_one_identity_and_a_registry_that_was_killed_knows_it() {
 #[test]
 fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     let (network, address) = (begun(), free_address());
-    let _registry = started(&network, &address);
+    let mut registry = started(&network, &address);
     let folder = network.path("engine").display().to_string();
     let enrol = |word: &str, folder: &str| run(["enrol", word, "--identity", folder]);
     assert_eq!(enrol(&token(&network, &address, ENGINE), &folder).code, 0);
@@ -168,7 +168,20 @@ fn who_is_revoked_renews_no_more_and_comes_back_with_another_key() {
     let certificates = engine["certificates"].as_array().unwrap();
     let revoked: Vec<bool> = certificates.iter().map(|one| one["revoke_time"].is_string()).collect();
     assert_eq!(revoked, [true, false], "{json}");
-    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), "nobody is enrolled so");
+    let nobody = "nobody is enrolled so; 'evmesh registry list' shows who is";
+    refused(&ask(&network, &address, &["revoke", "admin/nobody"]), nobody);
+
+    // Its key comes back by no token and by no hand, though another one has its place; nor after a restart.
+    refused(&ask_as(&folder, &address, &["renew"]), "enrol into an empty folder, with a new token");
+    fs::remove_file(Path::new(&folder).join("certificate.pem")).unwrap();
+    let word = token(&network, &address, ENGINE);
+    refused(&enrol(&word, &folder), "this identity was revoked");
+    registry.kill();
+    let _registry = started(&network, &address);
+    refused(&enrol(&word, &folder), "this identity was revoked");
+    let by_hand = network.issue(ENGINE, "engine", &[]);
+    refused(&by_hand, "was revoked; issue into an empty folder");
+    assert_eq!(ask_as(&second, &address, &["renew"]).code, 0);
 
     // An admin who was revoked makes no other one.
     let second = network.path("admin").display().to_string();
@@ -196,7 +209,7 @@ fn a_token_is_made_by_an_admin_for_nobody_of_the_core_and_goes_to_its_own_regist
     refused(&ask_as(&viewer, &address, &["list"]), "may not call ListIdentities");
     refused(
         &run(["registry", "list", "--registry", &address]),
-        "something else listens there, or a server with TLS",
+        "a server with TLS, which wants an identity (--identity DIR)",
     );
     // The registry of another network is not the one that its token means.
     let (other, elsewhere) = (begun(), free_address());

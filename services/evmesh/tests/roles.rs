@@ -3,8 +3,13 @@
 
 mod common;
 
-use common::{PATIENCE, Process, becomes, broker::Broker, operator, roles::Roles, run};
-use std::time::Duration;
+use common::{
+    PATIENCE, Process, becomes, broker::Broker, free_address, operator, registry::begun, roles::Roles, run,
+};
+use std::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
 
 /// Ready so long after the last dependency has appeared (INV-9).
 const READY: Duration = Duration::from_secs(10);
@@ -85,6 +90,34 @@ fn every_role_stops_in_order_when_it_is_told_to() {
 fn stop(process: &mut Process) {
     process.terminate();
     assert_eq!(process.end(Duration::from_secs(10)), 0, "{}", process.text());
+}
+
+#[test]
+fn a_role_that_waits_for_its_port_stops_when_it_is_told_to() {
+    // The end of a connection that a client has holds the port, for longer than any grace.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    let held = client.local_addr().unwrap();
+    let (network, kafka) = (begun(), free_address());
+    let (address, port) = (held.to_string(), held.port().to_string());
+    let [central, engine] = ["c", "e"].map(|data| network.path(data).display().to_string());
+    let central = ["central", "--listen", &address, "--data", &central, "--kafka", &kafka];
+    let engine =
+        ["engine", "--listen", &address, "--data", &engine, "--kafka", &kafka, "--charge-point", "A"];
+    let place = ["--location", "Madrid", "--price", "0.35 EUR"];
+    let monitor = [&["monitor", "--listen", &address, "--charge-point", "A"][..], &place].concat();
+    let registry = ["registry", "run", "--listen", &address, "--data", &network.data];
+    let up = ["up", "--plain", "--secure", "--kafka", &kafka, "--listen", "127.0.0.1:0"];
+    let up = [&up[..], &["--engine-port-base", "0", "--monitor-port-base", &port]].concat();
+    for (words, temporaries) in
+        [(&central[..], 0), (&engine[..], 0), (&monitor[..], 0), (&registry[..], 0), (&up[..], 1)]
+    {
+        let mut process = Process::start(words);
+        process.line(&[&address, "is still held by a connection that ended a moment ago"], PATIENCE);
+        assert_eq!(process.temporaries(), temporaries, "{}", process.text());
+        stop(&mut process);
+        assert_eq!(process.temporaries(), 0, "{}", process.text());
+    }
 }
 
 #[test]

@@ -146,6 +146,12 @@ fn whom_a_token_names_works_with_a_secured_network() {
     let engine = engine.split_whitespace().skip_while(|word| *word != "engine").nth(1).unwrap();
     let shown = run(["point", "show", "--engine", engine, "--identity", &at]);
     refused(&shown, "no identity was shown"); // an engine that is sent a token could come to central with it
+    let checked = run(["check", central, "--ready", "--identity", &at]);
+    refused(
+        &checked,
+        "does not say whether it is ready: this server asks who calls, and no identity was shown",
+    );
+    assert!(checked.stderr.ends_with("; 'check' shows no token\n"), "{checked:?}");
 
     // Of a registry of another network with the same name.
     let (_top, other) = begun();
@@ -161,14 +167,17 @@ fn whom_a_token_names_works_with_a_secured_network() {
 fn tokens_are_for_those_who_have_tls() {
     let (_top, data) = begun();
     let file = format!("{data}/keys.json");
-    let refused = run(["central", "--token-keys", &file]);
-    assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("--identity"), "{refused:?}");
-    let own = format!("{data}/identities/central");
-    let refused = run(["central", "--token-keys", &file, "--identity", &own, "--listen", "127.0.0.1:0"]);
-    assert_eq!(refused.code, 1, "{refused:?}");
-    assert!(
-        refused.stderr.contains(&format!("the keys for tokens in {file} cannot be used: ")),
-        "{refused:?}"
+    let in_plain_text = run(["central", "--token-keys", &file]);
+    assert_eq!(in_plain_text.code, 2, "{in_plain_text:?}");
+    assert!(in_plain_text.stderr.contains("--identity"), "{in_plain_text:?}");
+    let [own, of_admin] = ["central", "admin"].map(|name| format!("{data}/identities/{name}"));
+    // What Kafka is not told is no matter yet.
+    let central = ["central", "--listen", "127.0.0.1:0"];
+    let unreadable = run([&central[..], &["--identity", &own, "--token-keys", &file]].concat());
+    refused(&unreadable, &format!("the keys for tokens in {file} cannot be used: "));
+    let anothers = run([&central[..], &["--identity", &of_admin]].concat());
+    refused(
+        &anothers,
+        "/admin/admin, and that of central/NAME is needed here; name its folder with --identity",
     );
 }

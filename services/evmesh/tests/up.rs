@@ -218,6 +218,49 @@ fn a_stop_that_takes_longer_than_a_second_says_so() {
 }
 
 #[test]
+fn a_secured_network_starts_without_a_charge_point_that_was_revoked_and_says_what_brings_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (points, data) = (folder.path().join("points"), folder.path().join("data"));
+    std::fs::write(&points, "A-1; A street; 0.20 EUR\nB-1; B street; 0.10 EUR\n").unwrap();
+    let (points, data) = (points.display().to_string(), data.display().to_string());
+    let more = ["--secure", "--data", &data, "--charge-points", &points];
+    let broker = Broker::open();
+    let ready = || {
+        let network = Process::start(up::flags(&broker, &more));
+        network.line(&["ready: every charge point is available"], PATIENCE);
+        network
+    };
+    let stop = |mut network: Process| {
+        network.terminate();
+        assert_eq!(network.end(PATIENCE), 0, "{}", network.text());
+    };
+    let network = ready();
+    let registry = network.line(&["registry "], PATIENCE);
+    let registry = registry.split_whitespace().nth(1).unwrap();
+    let admin = format!("{data}/identities/admin/admin");
+    let who = ["--registry", registry, "--identity", &admin];
+    let revoked = run([&["registry", "revoke", "charge-point/A-1/engine", "--now"][..], &who].concat());
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    stop(network);
+
+    let network = ready();
+    let engine = format!("{data}/identities/charge-point/A-1/engine");
+    let says = format!(
+        "A-1 is left out: charge-point/A-1/engine was revoked; to have it back, with another key, remove {engine} \
+         and start again"
+    );
+    network.line(&[&says], PATIENCE);
+    network.line(&["B-1  engine "], PATIENCE);
+    assert_eq!(network.count("A-1  engine "), 0, "{}", network.text());
+    stop(network);
+
+    std::fs::remove_dir_all(engine).unwrap();
+    let network = ready();
+    network.line(&["A-1  engine "], PATIENCE);
+    stop(network);
+}
+
+#[test]
 fn a_driver_that_is_stopped_before_its_end_has_not_succeeded() {
     let network = up::Up::ready(&["--speed", "10"]);
     let mut driver = Process::start(network.driver(&["--driver", "7", "--charge-point", "MAD-01"]));
@@ -289,7 +332,8 @@ fn a_secured_network_serves_those_whom_it_has_named_and_nobody_else() {
     let asked = run([&tickets[..], &["--identity", &identity("admin/admin")]].concat());
     assert!(asked.code == 0 && asked.stdout.contains("MAD-01"), "{asked:?}");
     let of_plain = run(tickets);
-    assert!(of_plain.code == 1 && of_plain.stderr.contains("a server with TLS"), "{of_plain:?}");
+    let says = "a server with TLS, which wants an identity (--identity DIR)";
+    assert!(of_plain.code == 1 && of_plain.stderr.contains(says), "{of_plain:?}");
     let of_driver = run([&tickets[..], &["--identity", &identity("driver/101")]].concat());
     assert!(
         of_driver.code == 1 && of_driver.stderr.contains("driver/101 may not call ListTickets"),

@@ -41,6 +41,10 @@ pub struct UnusableIdentity {
 enum Problem {
     #[error("{0}: {1}")]
     File(&'static str, String),
+    #[error(
+        "it has neither {CERTIFICATE} nor {TOKEN}; name another folder with --identity, or let 'evmesh enrol' make it"
+    )]
+    Nobody,
     #[error("{KEY} is not the key of {CERTIFICATE}")]
     OtherKey,
     #[error("{CERTIFICATE}: {0}")]
@@ -232,6 +236,9 @@ impl Loaded {
                 network,
                 for_callers: Default::default(),
             });
+        }
+        if let Ok(false) = folder.join(CERTIFICATE).try_exists() {
+            return Err(Problem::Nobody);
         }
         let chain = certificates(CERTIFICATE)?;
         let Certified { identity, serial, not_after } = Certified::read(&chain[0])?;

@@ -1,10 +1,14 @@
 //! The order to stop, handed to everything that runs.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The exit code when the grace is over, or a second signal came: that of a process ended by SIGTERM.
 const FORCED_EXIT: i32 = 143;
+
+tokio::task_local! {
+    static HEEDED: Shutdown;
+}
 
 /// The order to stop. Cheap to clone; every clone hears it.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +51,19 @@ impl Shutdown {
 
     pub async fn started(&self) {
         self.token.cancelled().await;
+    }
+
+    /// Runs a future whose waits for a port end at this order.
+    pub fn heeded_by<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        HEEDED.scope(self.clone(), future)
+    }
+
+    /// Waits for the order that the running task heeds; for ever, if it heeds none.
+    pub(crate) async fn heeded() {
+        match HEEDED.try_with(Self::clone) {
+            Ok(shutdown) => shutdown.started().await,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// One that hears this order, and whose own order stays below it.

@@ -187,8 +187,9 @@ impl Registry {
         asker: &AskersKey,
     ) -> Result<Settled, Failure> {
         let key = KeyHash(sha256(asker.bytes()));
+        let was_revoked = |role: &str| self.marks.revoked(role, &key).is_some();
         let due = match token {
-            Some(token) => self.enrolments.enrol(now.wall, self.limits, token, key),
+            Some(token) => self.enrolments.enrol(now.wall, self.limits, (token, key), was_revoked),
             None => self.enrolments.renew(now.wall, key),
         };
         let (role, hosts) = match due.map_err(denied)? {

@@ -30,7 +30,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,8 @@ const MAX_PROVISIONAL_BYTES: usize = 64 * 1024;
 /// So many calls that carry a list of certificates are under way at most, each with some 200 kB: once somebody is
 /// revoked, every engine is told. The others wait in the order in which they came; calls that carry none never do.
 const LISTS: usize = 128;
+/// So many of those besides, for engines that did not answer the last list: whoever hangs on lists waits for its like.
+const LISTS_OF_DOUBTFUL: usize = 8;
 /// An engine that answered within this time is told without being asked before.
 const LATELY: Duration = Duration::from_secs(5);
 /// A way to an engine that had no call for so long is let go, with its connection; the next call makes another.
@@ -62,8 +64,8 @@ pub(crate) struct Calls {
     timeout: Duration,
     runtime: runtime::Handle,
     secured: bool,
-    /// Those of [`LISTS`].
-    places: Arc<Semaphore>,
+    /// Those of [`LISTS`], and of [`LISTS_OF_DOUBTFUL`].
+    places: [Arc<Semaphore>; 2],
 }
 
 /// The way to one engine.
@@ -86,6 +88,8 @@ struct Known {
     refused: Arc<AtomicU64>,
     /// When it answered last, in milliseconds; 0: it did not, the last time that it was called.
     answered: Arc<AtomicU64>,
+    /// It did not answer the last list that it was told.
+    is_doubtful: Arc<AtomicBool>,
 }
 
 impl Known {
@@ -124,7 +128,8 @@ impl Calls {
         runtime: runtime::Handle,
     ) -> Self {
         let (peers, looked) = (HashMap::new(), mesh::now().mono);
-        let (secured, places) = (ways.are_secured(), Arc::new(Semaphore::new(LISTS)));
+        let places = [LISTS, LISTS_OF_DOUBTFUL].map(|places| Arc::new(Semaphore::new(places)));
+        let secured = ways.are_secured();
         Self { peers, looked, ways, handle, keys, timeout, runtime, secured, places }
     }
 
@@ -155,7 +160,7 @@ impl Calls {
         let peer = way.map(|(peer, _)| peer);
         let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
         let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
-        let places = self.places.clone();
+        let places = self.places[usize::from(known.is_doubtful.load(Ordering::Relaxed))].clone();
         let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
@@ -163,9 +168,8 @@ impl Calls {
                     let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
                     let (address, charge_point, told, places) = (&address, &charge_point, &told, &*places);
                     let list = tells.then_some(places).filter(|_| !told.is_empty());
-                    let answers = known.has_answered_lately();
-                    let call =
-                        Call { peer, address, keys: &keys, charge_point, timeout, most, told, list, answers };
+                    let (keys, known) = (&*keys, &known);
+                    let call = Call { peer, address, keys, charge_point, timeout, most, told, list, known };
                     AssertUnwindSafe(call.perform(request, &judge))
                         .catch_unwind()
                         .await
@@ -233,8 +237,7 @@ struct Call<'a> {
     told: &'a Told,
     /// It is told that: where the call gets its place.
     list: Option<&'a Semaphore>,
-    /// It has answered lately.
-    answers: bool,
+    known: &'a Known,
 }
 
 impl Call<'_> {
@@ -262,7 +265,7 @@ impl Call<'_> {
         judge: impl Fn(Option<bool>) -> bool,
     ) -> Result<EngineAnswer, CallFailed> {
         let has_heard = |response: &Response| response.has_heard(self.told) == Some(true);
-        if !self.answers {
+        if !self.known.has_answered_lately() {
             let response = self.ask(request.clone()).await?;
             let heard = has_heard(&response);
             if heard || !response.is_done() {
@@ -272,6 +275,7 @@ impl Call<'_> {
         let place = places.acquire().await; // until the answer is there; they are never closed
         let response = self.ask(request.with_refused(self.told)).await;
         drop(place);
+        self.known.is_doubtful.store(response.is_err(), Ordering::Relaxed);
         let response = response?;
         let heard = judge(Some(has_heard(&response)));
         self.read(response, heard)

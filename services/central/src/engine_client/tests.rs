@@ -168,7 +168,7 @@ async fn however_many_engines_are_told_at_once_few_lists_are_made_and_no_other_c
     assert_eq!((done, *seen.borrow()), (LISTS + MORE, (LISTS, LISTS)));
     go.add_permits(LISTS + MORE);
     within(seen.wait_for(|(now, _)| *now == 0)).await.unwrap();
-    within(calls.places.acquire_many(LISTS as u32)).await.unwrap().forget(); // all are over
+    within(calls.places[0].acquire_many(LISTS as u32)).await.unwrap().forget(); // all are over
     assert_eq!(seen.borrow().1, LISTS, "never more at once");
 }
 
@@ -184,14 +184,45 @@ async fn silent_engines_keep_no_place_from_one_that_answers_and_who_has_answered
         let told = seen.wait_for(|(now, _)| *now == 1);
         assert!(tokio::time::timeout(Duration::from_secs(20), told).await.is_ok(), "{time}");
         go.add_permits(1);
-        within(calls.places.acquire_many(LISTS as u32)).await.unwrap().forget(); // it is over
-        calls.places.add_permits(LISTS);
+        within(calls.places[0].acquire_many(LISTS as u32)).await.unwrap().forget(); // it is over
+        calls.places[0].add_permits(LISTS);
         assert_eq!(asked.load(Ordering::Relaxed), 1, "{time}");
     }
     calls.peers["MAD-01"].known.comes_of(&Err(CallFailed("silent".into())));
     calls.start(call("MAD-01", &address), Telling::Tells(told(9)));
     within(seen.wait_for(|(now, _)| *now == 1)).await.unwrap();
     assert_eq!(asked.load(Ordering::Relaxed), 2, "after a call that failed");
+}
+
+#[tokio::test]
+async fn engines_that_answer_and_hang_on_lists_keep_no_place_from_one_that_takes_its_own() {
+    let (mut calls, address, mut seen, go, _) = slow().await;
+    (calls.timeout, calls.ways) = (Duration::from_millis(50), Peers::default());
+    calls.start(call("hangs-0", &address), Telling::Tells(told(9)));
+    let doubted = async {
+        while !calls.peers["hangs-0"].known.is_doubtful.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(doubted).await;
+    within(seen.wait_for(|(now, _)| *now == 1)).await.unwrap(); // it is there still
+    calls.timeout = Duration::from_secs(600);
+    for n in 1..=LISTS {
+        let id = format!("hangs-{n}");
+        let (_, known) = calls.peer(&id.parse().unwrap(), &address).unwrap();
+        known.is_doubtful.store(true, Ordering::Relaxed);
+        calls.start(call(&id, &address), Telling::Tells(told(9)));
+    }
+    calls.start(call("MAD-01", &address), Telling::Tells(told(9)));
+    within(seen.wait_for(|(now, _)| *now == 1 + LISTS_OF_DOUBTFUL + 1)).await.unwrap();
+    assert_eq!(calls.places[0].available_permits(), LISTS - 1, "it has one of the honest's");
+    go.add_permits(1 + LISTS + 1);
+    let good = async {
+        while calls.peers[&*format!("hangs-{LISTS}")].known.is_doubtful.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(good).await; // it has answered one
 }
 
 #[tokio::test]
@@ -204,7 +235,7 @@ async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_t
     let mut called = |gateway: Option<&str>| {
         let told = vec![(id.clone(), gateway.map(|name| name.parse().unwrap()))];
         handle.served().hear(domain::gateways::News { told, ..Default::default() });
-        handle.served().counts(&id);
+        handle.served().count(std::slice::from_ref(&id));
         calls.peer(&id, "127.0.0.1:1").unwrap();
         (calls.peers[&id].expected.clone(), calls.peers.len())
     };

@@ -99,6 +99,8 @@ pub struct Writer {
     to_refuse: ToRefuse,
     card_key: CardKeys,
     served: Served,
+    /// The registry has told of gateways in this step.
+    moves_told: bool,
     audit: Chain,
     /// Are drivers told on Kafka, and dead letters sent there?
     tells_kafka: bool,
@@ -141,13 +143,13 @@ impl Rules for Writer {
     }
 
     fn seal(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
-        self.moves_count(now, store, step)?;
+        let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
+        self.moves_count(now, store, checkpoint, step)?;
         for id in self.put_changes(now, &mut step.batch) {
             self.cut_forgotten(now, id, step);
         }
         self.audit.minute_is_over(now.mono, &mut step.batch);
         self.mark_old_rows(now, store, &mut step.batch)?;
-        let checkpoint = now.mono.since(self.checkpointed) >= CHECKPOINT_INTERVAL;
         if checkpoint {
             self.checkpointed = now.mono;
             self.forget_sessions(now.wall, store, &mut step.batch)?;

@@ -61,6 +61,7 @@ impl Writer {
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
             served: Served::known(served),
+            moves_told: false,
             audit,
             tells_kafka: true,
             unkept: None,

@@ -48,12 +48,12 @@ impl Served {
         self.0.borrow().waits(point)
     }
 
-    /// From now on the registry's word of it counts; `None`: it did before.
-    pub(crate) fn counts(&self, point: &ChargePointId) -> Option<Moved> {
-        let mut moved = None;
+    /// From now on the registry's word of these counts. Gives those of which it did not before.
+    pub(crate) fn count(&self, points: &[ChargePointId]) -> Vec<Moved> {
+        let mut moved = Vec::new();
         self.0.send_if_modified(|held| {
-            moved = held.counts(point);
-            moved.is_some()
+            moved.extend(points.iter().filter_map(|point| held.counts(point)));
+            !moved.is_empty()
         });
         moved
     }

@@ -38,6 +38,7 @@ impl Writer {
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let complete = news.complete;
+        self.moves_told = true;
         for point in self.served.hear(news) {
             self.served.put(&point, &mut step.batch);
             let known = self.meta.gateways_heard || self.served.of(&point).is_some();
@@ -53,34 +54,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Of those that have ended what they did, the registry's word counts: whoever serves them now acts for them.
+    /// Of those that have ended what they did, the registry's word counts: whoever serves them now acts for them. `all`
+    /// are looked at now and then; else those of which something has changed.
     pub(super) fn moves_count(
         &mut self,
         now: Now,
         store: &dyn Store,
+        all: bool,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
-        let (mut all, mut before) = (Vec::new(), BTreeMap::new());
-        for point in self.served.waiting() {
-            match self.network.standing(&point) {
-                Some(Standing::Draining) => continue,
-                Some(Standing::Cut) => {
-                    // It was cut off meanwhile, and has nothing to end any more.
-                    let moves = Command::Moves { charge_point: point.clone(), known: true };
-                    self.command(now, store, moves, None, step)?;
-                }
-                Some(Standing::Good) | None => {}
+        let waiting = match std::mem::take(&mut self.moves_told) || all {
+            true => self.served.waiting(),
+            false => self.network.changed_points().filter(|id| self.served.waits(id)).cloned().collect(),
+        };
+        let ended: Vec<_> = waiting.into_iter().filter(|id| !self.network.moves(id)).collect();
+        for id in &ended {
+            if self.network.standing(id) == Some(Standing::Cut) {
+                // It was cut off meanwhile, and has nothing to end any more.
+                let moves = Command::Moves { charge_point: id.clone(), known: true };
+                self.command(now, store, moves, None, step)?;
             }
-            let Some(moved) = self.served.counts(&point) else { continue };
-            self.served.put(&point, &mut step.batch);
-            before.extend(
-                roles_of(&point, moved.before.as_ref()).into_iter().map(|role| (role, point.clone())),
-            );
-            let identity = self.identity_of(point);
-            self.command(now, store, identity, None, step)?;
-            all.push(moved);
         }
-        step.effects.extend(said(&all).map(Effect::Happened));
+        let (moved, mut before) = (self.served.count(&ended), BTreeMap::new());
+        for Moved { point, before: gateway, .. } in &moved {
+            self.served.put(point, &mut step.batch);
+            before.extend(roles_of(point, gateway.as_ref()).into_iter().map(|role| (role, point.clone())));
+            let identity = self.identity_of(point.clone());
+            self.command(now, store, identity, None, step)?;
+        }
+        step.effects.extend(said(&moved).map(Effect::Happened));
         // Whoever served them ends nothing there any more: of those that are revoked none is spared for their sake.
         for (role, point) in before {
             if self.cut_role(now, &role, &mut step.batch) {

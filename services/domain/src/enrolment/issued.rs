@@ -14,9 +14,10 @@ impl Enrolments {
     /// is marked so. One that has run out changes nothing, but that such a mark counts while it could be renewed, nor
     /// does one that is known, unless its mark is news: with it was revoked whatever had been given by then; by a mark
     /// of a time to come it alone. What was made before the last revocation is revoked by it, and what its key was
-    /// given since, too. Of two good ones the one that ends later has the name; one that was made after a revocation is
-    /// an enrolment. Of more than [`MAX_CERTIFICATES`] good ones that one goes that runs out first. What is revoked
-    /// takes its place whatever else is there, and the key with it.
+    /// given since, too; and so is whatever has a key that was, then, by the role's mark. Of two good ones the one that
+    /// ends later has the name; one that was made after a revocation is an enrolment. Of more than
+    /// [`MAX_CERTIFICATES`] good ones that one goes that runs out first. What is revoked takes its place whatever else
+    /// is there, and the key with it.
     ///
     /// # Errors
     ///
@@ -27,7 +28,7 @@ impl Enrolments {
         now: Wall,
         limits: Limits,
         (role, hosts): (RolePath, Vec<String>),
-        key: KeyHash,
+        (key, key_revoked): (KeyHash, Option<Wall>),
         made: Wall,
         certificate: Certificate,
     ) -> Result<Vec<Change>, Denied> {
@@ -54,7 +55,7 @@ impl Enrolments {
         }
         let last = before.iter().flat_map(Enrolled::all).filter_map(|one| one.revoked).max();
         let of_revoked = before.as_ref().is_some_and(|one| one.key == key && one.is_revoked());
-        let revoked = certificate.revoked.or(last.filter(|at| made <= *at || of_revoked));
+        let revoked = certificate.revoked.or(last.filter(|at| made <= *at || of_revoked)).or(key_revoked);
         let mut valid: Vec<_> = before.iter().flat_map(|one| one.valid(now).cloned()).collect();
         if revoked.is_some() {
             if valid.len() >= MAX_WITH_REVOKED && is_news {
@@ -107,6 +108,11 @@ mod tests {
     const NOW: Wall = Wall(1_800_000_000_000);
     const ROLE: &str = "operator/ana";
 
+    /// This key, of which no mark knows that it was revoked.
+    fn of(key: u8) -> (KeyHash, Option<Wall>) {
+        (KeyHash([key; 32]), None)
+    }
+
     fn issue(all: &mut Enrolments, key: u8, serial: &str) -> Result<Vec<Change>, Denied> {
         take_in(all, key, serial, 0, None)
     }
@@ -122,7 +128,7 @@ mod tests {
         let made = NOW + Duration::from_secs(made);
         let not_after = made + Duration::from_secs(60);
         let certificate = Certificate { serial: serial.into(), not_after, revoked };
-        all.issued(NOW, Limits::default(), (ROLE.into(), vec![]), KeyHash([key; 32]), made, certificate)
+        all.issued(NOW, Limits::default(), (ROLE.into(), vec![]), of(key), made, certificate)
     }
 
     fn held(all: &Enrolments) -> Vec<(&str, bool)> {
@@ -151,7 +157,7 @@ mod tests {
             let not_after = NOW + Duration::from_secs(60 + n as u64);
             let certificate = Certificate { serial: n.to_string(), not_after, revoked: None };
             let who = (ROLE.into(), vec![]);
-            all.issued(NOW, Limits::default(), who, KeyHash([1; 32]), NOW, certificate).unwrap().len()
+            all.issued(NOW, Limits::default(), who, of(1), NOW, certificate).unwrap().len()
         };
         assert!((0..MAX_CERTIFICATES + 5).all(|n| issue(n) == 1));
         assert_eq!((issue(0), issue(MAX_CERTIFICATES)), (0, 0));
@@ -162,7 +168,7 @@ mod tests {
         let mut offer = |n: usize, now| {
             let not_after = NOW + Duration::from_secs(60 + n as u64);
             let certificate = Certificate { serial: n.to_string(), not_after, revoked: None };
-            all.issued(now, Limits::default(), (ROLE.into(), vec![]), KeyHash([1; 32]), NOW, certificate)
+            all.issued(now, Limits::default(), (ROLE.into(), vec![]), of(1), NOW, certificate)
         };
         assert!((0..5).all(|n| offer(n, NOW).unwrap().len() == 1));
         (200..MAX_WITH_REVOKED + 95).for_each(|n| drop(offer(n, NOW).unwrap()));
@@ -181,14 +187,7 @@ mod tests {
         let certificate =
             |revoked| Certificate { serial: "b".into(), not_after: NOW + RENEWABLE_FOR, revoked };
         let mut other = |key, revoked| {
-            all.issued(
-                NOW,
-                limits,
-                ("operator/eva".into(), vec![]),
-                KeyHash([key; 32]),
-                NOW,
-                certificate(revoked),
-            )
+            all.issued(NOW, limits, ("operator/eva".into(), vec![]), of(key), NOW, certificate(revoked))
         };
         assert_eq!(other(1, None), Err(Denied::KeyTaken));
         assert_eq!(other(2, None), Err(Denied::TooManyIdentities));
@@ -202,8 +201,7 @@ mod tests {
         let end = NOW + Duration::from_secs(60);
         let marked = |all: &mut Enrolments, now| {
             let certificate = Certificate { serial: "a".into(), not_after: end, revoked: Some(NOW) };
-            all.issued(now, Limits::default(), (ROLE.into(), vec![]), KeyHash([1; 32]), NOW, certificate)
-                .unwrap()
+            all.issued(now, Limits::default(), (ROLE.into(), vec![]), of(1), NOW, certificate).unwrap()
         };
         let over = end + RENEWABLE_FOR;
         let mut with_another = Enrolments::default();
@@ -226,7 +224,7 @@ mod tests {
         take_in(&mut all, 1, "a", 1, None).unwrap();
         take_in(&mut all, 2, "b", 2, None).unwrap();
         assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(Again(ROLE.into())));
-        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::IdentityUnknown));
+        assert_eq!(all.renew(NOW, KeyHash([1; 32])), Err(Denied::KeyUnknown));
         issue(&mut all, 3, "c").unwrap();
         assert_eq!(all.renew(NOW, KeyHash([2; 32])), Ok(Again(ROLE.into())));
         all.revoke(NOW, ROLE, true).unwrap();
@@ -270,7 +268,7 @@ mod tests {
             all.gave(after(5), (ROLE.into(), vec![]), KeyHash([1; 32]), None, renewed);
             let who = (ROLE.into(), vec![]);
             let marked = Certificate { serial: "a".into(), not_after: after(60), revoked: Some(at) };
-            all.issued(after(10), Limits::default(), who, KeyHash([1; 32]), NOW, marked).unwrap();
+            all.issued(after(10), Limits::default(), who, of(1), NOW, marked).unwrap();
             assert_eq!(held(&all), [("a", true), ("b", revoked)]); // this store is an older copy, or it knows better
             take_in(&mut all, 2, "c", 1, Some(at)).unwrap();
             assert_eq!(all.get(ROLE).unwrap().is_revoked(), revoked);

@@ -59,6 +59,12 @@ impl Gist {
         Some(Self { revoked, until, key, is_revoked, at_once, keys })
     }
 
+    /// When this key was revoked, or another one after it; `None`: it was not, or has the name again.
+    pub fn revoked(&self, key: &KeyHash) -> Option<Wall> {
+        let is_own = self.is_revoked && self.key == *key;
+        (is_own || self.keys.contains(key)).then_some(self.revoked)
+    }
+
     /// Those that were revoked, but for the one which has the name from here on.
     fn revoked_keys(&self, next: KeyHash) -> Vec<KeyHash> {
         let own = self.is_revoked.then_some(self.key);
@@ -81,7 +87,7 @@ impl Mark {
 
     /// Was this key revoked, and has not the name again?
     pub fn has_revoked(&self, key: &KeyHash) -> bool {
-        self.keys.contains(key) || (self.enrolled.is_revoked() && self.enrolled.key == *key)
+        self.gist().revoked(key).is_some()
     }
 
     /// Is this entry the mark's, or a later one? By what they have in common, whatever the clocks were; by the times

@@ -34,7 +34,7 @@ impl World {
 
     /// The serial of what is given.
     fn enrol(&mut self, now: Wall, n: u8, by: u8) -> Result<String, Denied> {
-        let due = self.rules.enrol(now, self.limits, token(n), key(by))?;
+        let due = self.rules.enrol(now, self.limits, (token(n), key(by)), |_| false)?;
         Ok(self.give(now, due, by, Some(token(n))))
     }
 
@@ -102,7 +102,7 @@ fn who_enrols_anew_takes_the_place_and_the_key_before_renews_no_more() {
     world.enrol(T0, 1, 1).unwrap();
     world.create(T0 + DAY, 2, ENGINE).unwrap();
     assert_eq!(world.enrol(T0 + DAY, 2, 2), Ok("2".to_owned()));
-    assert_eq!(world.renew(T0 + DAY, 1), Err(Denied::IdentityUnknown));
+    assert_eq!(world.renew(T0 + DAY, 1), Err(Denied::KeyUnknown));
     let serials: Vec<_> = world.enrolled().valid(T0 + DAY).map(|one| one.serial.as_str()).collect();
     assert_eq!(serials, ["1", "2"], "the certificate before is still valid, and may be revoked");
     assert_eq!(world.enrolled().valid(T0 + LIFETIME).count(), 1);
@@ -132,7 +132,7 @@ fn a_key_is_of_one_identity() {
 fn renewals_come_from_the_key_until_90_days_after_the_end() {
     let mut world = with_token();
     world.enrol(T0, 1, 1).unwrap();
-    assert_eq!(world.renew(T0, 2), Err(Denied::IdentityUnknown));
+    assert_eq!(world.renew(T0, 2), Err(Denied::KeyUnknown));
     let soon = T0 + RENEWED_AT_MOST_EVERY;
     assert_eq!(world.renew(Wall(soon.0 - 1), 1), Ok("1".to_owned()), "the newest again");
     assert_eq!(world.renew(soon, 1), Ok("2".to_owned()));
@@ -163,7 +163,7 @@ fn what_is_revoked_gets_nothing_until_it_enrols_with_another_key() {
     assert_eq!(world.enrol(later, 3, 1), Err(Denied::IdentityRevoked));
     assert_eq!(world.enrol(later, 3, 2), Ok("3".to_owned()));
     assert_eq!(revoked(&world, later), [true, true, false], "what was revoked stays so");
-    assert_eq!(world.renew(later, 1), Err(Denied::IdentityUnknown));
+    assert_eq!(world.renew(later, 1), Err(Denied::KeyUnknown));
     assert_eq!(world.revoke(later, "admin/nobody"), Err(Denied::IdentityUnknown));
 }
 

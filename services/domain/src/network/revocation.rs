@@ -20,12 +20,23 @@ use super::{
     standing::{Revoked, Standing},
     untold::Untold,
 };
-use crate::ChargePointId;
+use crate::{ChargePointId, SessionId};
 
 impl Network {
     /// How the identity of a charge point stands, as far as central has heard; `None`: it is not registered.
     pub fn standing(&self, id: &ChargePointId) -> Option<Standing> {
         self.registry.find_point(id).map(|point| point.stored.standing())
+    }
+
+    /// Does a charge point end what it does, so that another acts for it then?
+    pub fn moves(&self, id: &ChargePointId) -> bool {
+        let revoked = self.registry.find_point(id).and_then(|point| point.stored.revoked);
+        matches!(revoked, Some(Revoked::Draining { moves: true, .. }))
+    }
+
+    /// The charge points of which something that is kept has changed in this step, but those that are forgotten.
+    pub fn changed_points(&self) -> impl Iterator<Item = &ChargePointId> {
+        self.changed_points.iter()
     }
 }
 
@@ -81,11 +92,15 @@ impl Step<'_> {
     /// under another.
     ///
     /// To a rebuilt central all of it is news, although nobody moved: where it does not know who acts for it, and
-    /// nobody is connected, nothing is over.
+    /// nobody is connected, nothing is over; but whoever registered since may have been another, and what that one
+    /// tells by its keys counts for nothing.
     pub(super) fn moves(&mut self, id: &ChargePointId, known: bool) {
         self.refuse_newcomers(id, &is_to_move(id));
-        let point = self.net.registry.find_point(id).filter(|point| known || point.connected());
-        let Some(point) = point else { return };
+        let Some(point) = self.net.registry.find_point(id) else { return };
+        if !known && !point.connected() {
+            self.takes_an_epoch(id);
+            return self.point_changed(id);
+        }
         if point.is_cut() || self.has_ended(point) {
             return self.begins_anew(id);
         }
@@ -136,12 +151,24 @@ impl Step<'_> {
         if let Some(session) = open.map(|session| session.id.clone()) {
             self.stop(&session, if moves { Stop::Move } else { Stop::Revocation });
         }
-        let (point, over) = (self.point(id), deadline.passed(self.now));
+        let over = deadline.passed(self.now);
+        if over && let Some(session) = self.has_not_obeyed(id) {
+            self.disobeyed(&session); // its time to obey is over too, and nobody asks it again
+        }
+        let point = self.point(id);
         if moves && (over || self.has_ended(point)) {
             self.begins_anew(id);
         } else if !moves && (over || self.has_drained(point)) {
             self.cut(id);
         }
+    }
+
+    /// The session that its engine was told to stop, and that it goes on with.
+    fn has_not_obeyed(&self, id: &ChargePointId) -> Option<SessionId> {
+        let (point, registry) = (self.point(id), &self.net.registry);
+        let told = |session: &&Session| session.live.stopped_at.is_some() && point.goes_on_with(&session.id);
+        let all = registry.open_at(point).into_iter().chain(registry.ended_at(point));
+        all.filter(told).map(|session| session.id.clone()).next()
     }
 
     /// What it did is over, and so is what is to be said to its engine of that.
@@ -186,15 +213,20 @@ impl Step<'_> {
         if point.connected() {
             point.link = Link::Lost { since: now };
         }
-        point.stored.epoch = point.stored.epoch.saturating_add(1); // enrolled again, its monitor registers anew (INV-8)
-        // Whoever has a key of before writes nothing with it.
-        point.stored.seals_from = point.stored.seals_from.map(|_| point.stored.epoch);
         point.answering = Answering::Unknown;
         point.call = None; // what comes of it touches nothing (INV-8)
         point.supplies = None;
         point.unattested = Unattested::default();
         point.closed.clear();
         point.judged = true; // nobody waits for its engine
+        self.takes_an_epoch(id);
+    }
+
+    /// Its monitor registers anew (INV-8), and whoever has a key of before writes nothing with it.
+    fn takes_an_epoch(&mut self, id: &ChargePointId) {
+        let stored = &mut self.point_mut(id).stored;
+        stored.epoch = stored.epoch.saturating_add(1);
+        stored.seals_from = stored.seals_from.map(|_| stored.epoch);
     }
 
     fn is_good_again(&mut self, id: &ChargePointId) {

@@ -96,12 +96,52 @@ fn whose_engine_is_silent_has_moved_after_30_s_and_its_word_is_waited_for_under_
 }
 
 #[test]
+fn whose_engine_supplies_on_is_out_of_service_under_the_new_name_too_and_a_person_bills_what_flows() {
+    // A restart gives an engine its full time to obey again, and a drain what is left of its own.
+    for restarts in [false, true] {
+        let mut world = World::with_points(&["A"]);
+        let session = world.supplying("d", "A");
+        world.moves("A", true);
+        if restarts {
+            world.advance(5_000, &["A"]);
+            world.restart();
+        }
+        let mut energy = 1_000;
+        while world.stands() == Standing::Draining {
+            if world.is_called("A") {
+                energy += 1;
+                let current = record(&session, "d", SupplyState::Supplying, energy, energy);
+                world.answer("A", CallOutcome::Done, Some(current), vec![]);
+            }
+            world.advance(250, &["A"]);
+        }
+        assert_eq!(world.state(&session), ended(Outcome::Stopped));
+        if world.is_called("A") {
+            world.silence("A"); // under its old name it is not who is expected
+        }
+        world.advance(3_600_000, &[]);
+        world.register(World::registration("A")).unwrap();
+        world.report("A", Health::Ok);
+        assert!(world.find(&session).review().is_none());
+        let last = record(&session, "d", SupplyState::Ended(SupplyEnd::Stopped), 9_000, 200_000);
+        while world.is_called("A") {
+            world.answer("A", CallOutcome::Done, None, vec![last.clone()]);
+        }
+        let session = world.find(&session);
+        assert!(session.ticket().is_none() && session.review().is_some(), "{session:?}");
+        assert_eq!(world.status("A"), Status::OutOfOrder, "the operator resumes it");
+    }
+}
+
+#[test]
 fn what_a_rebuilt_central_hears_for_the_first_time_ends_nothing() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
     world.rebuild();
+    let before = world.epoch("A");
     world.moves("A", false);
     assert_eq!((world.state(&session), world.stands()), (State::Supplying, Standing::Good));
+    assert!(world.epoch("A") > before, "whoever has a key of before may be another");
     // Whoever registered with it meanwhile was another: it ends there.
     world.connect("B");
     let session = world.supplying("e", "B");

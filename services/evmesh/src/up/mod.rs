@@ -35,13 +35,15 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
         options.process = options.process.without_panel();
     }
     let charge_points = charge_points::load(options.charge_points.as_deref())?;
+    // Signals are heard before there is a folder that goes at the end.
+    let stage = options.process.begin()?;
     let folder = Folder::open(options.data.as_deref())?;
     let broker = Broker::open(options.kafka.clone())?;
     let protection = Protection::open(&options, &folder)?;
-    let stage = options.process.begin()?.under(protection.warning());
+    let stage = stage.under(protection.warning());
     KafkaOptions::at(broker.address()).warn_if_exposed();
-    let network =
-        stage.begins(Network::bind(&options, charge_points, broker.address(), &folder, &protection)).await?;
+    let network = Network::bind(&options, charge_points, broker.address(), &folder, &protection);
+    let Some(network) = stage.begins(network).await? else { return Ok(()) };
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
     let scenario = Scenario::bind(&options, &network, broker.address(), &protection, says).await?;

@@ -63,6 +63,9 @@ impl Network {
             ("session-energy-max", (Energy::MAX.wh() / 1000).to_string()),
         ];
         flags.extend(kafka.clone());
+        // Before the registry, which takes in what was given out by hand at its start.
+        let of_points = charge_points.iter().map(|one| protection.of_point(&one.id));
+        let of_points = of_points.collect::<Result<Vec<_>, _>>()?;
         let registry = match protection.registry() {
             Some(data) => Some(bind_registry(options, data).await?),
             None => None,
@@ -76,7 +79,8 @@ impl Network {
         let central = central::Service::bind(of_central).await.because()?;
 
         let mut points = Vec::new();
-        for (index, charge_point) in (0..).zip(charge_points) {
+        for ((index, charge_point), of_point) in (0..).zip(charge_points).zip(of_points) {
+            let Some([for_engine, for_monitor]) = of_point else { continue };
             let ChargePoint { id, location, price } = charge_point;
             let mut flags = vec![
                 ("charge-point", id.to_string()),
@@ -86,10 +90,7 @@ impl Network {
                 ("speed", options.speed.to_string()),
             ];
             flags.extend(kafka.clone());
-            let of_engine = engine::Options {
-                security: protection.of(&format!("charge-point/{id}/engine"))?,
-                ..role("engine", flags)?
-            };
+            let of_engine = engine::Options { security: for_engine, ..role("engine", flags)? };
             let engine = engine::Service::bind(of_engine).await;
             let engine = engine.map_err(|error| because(&error, "--engine-port-base"))?;
 
@@ -101,10 +102,7 @@ impl Network {
                 ("engine", engine.local_addr().to_string()),
                 ("central", central.local_addr().to_string()),
             ];
-            let of_monitor = monitor::Options {
-                security: protection.of(&format!("charge-point/{id}/monitor"))?,
-                ..role("monitor", flags)?
-            };
+            let of_monitor = monitor::Options { security: for_monitor, ..role("monitor", flags)? };
             let monitor = monitor::Service::bind(of_monitor).await;
             let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
             points.push(Point { id, location, engine, monitor });

@@ -2,13 +2,14 @@
 
 use super::{folder::Folder, options::Options};
 use crate::exit::{Because as _, Failure};
+use domain::ChargePointId;
 use identity::{
     Role,
     folder::{self, CERTIFICATE, CORE, KEY, TOKEN},
     token::MAX_TOKEN_LIFETIME,
 };
 use mesh::grpc::{SecurityOptions, TokenOptions};
-use registry::{Beginning, Data};
+use registry::{Beginning, Data, DataError};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -88,6 +89,23 @@ impl Protection {
 
     /// What the part of the network with this name is to be told: `central/main`. Its identity is made, or renewed.
     pub(super) fn of(&self, name: &str) -> Result<SecurityOptions, Failure> {
+        self.unless_revoked(name)?.map_err(Failure::Failed)
+    }
+
+    /// The same for a charge point's engine and monitor. `None`, which is said: one of them was revoked.
+    pub(super) fn of_point(&self, id: &ChargePointId) -> Result<Option<[SecurityOptions; 2]>, Failure> {
+        let of = |part: &str| self.unless_revoked(&format!("charge-point/{id}/{part}"));
+        Ok(match (of("engine")?, of("monitor")?) {
+            (Ok(engine), Ok(monitor)) => Some([engine, monitor]),
+            (Err(revoked), _) | (_, Err(revoked)) => {
+                tracing::warn!("{id} is left out: {revoked}");
+                None
+            }
+        })
+    }
+
+    /// As [`Self::of`]; `Err` within says that its identity was revoked, and what brings it back.
+    fn unless_revoked(&self, name: &str) -> Result<Result<SecurityOptions, String>, Failure> {
         let mut options = SecurityOptions::default();
         match self {
             Self::Plain { insecure } => options.insecure = *insecure,
@@ -95,11 +113,19 @@ impl Protection {
                 let role: Role = name.parse().because()?;
                 let hosts = if role.is_core() { &hosts[..] } else { &[] };
                 let folder = identities.join(name);
-                registry.issue(role, &folder, hosts, LIFETIME, mesh::now().wall).because()?;
+                match registry.issue(role, &folder, hosts, LIFETIME, mesh::now().wall) {
+                    Err(DataError::Revoked(folder)) => {
+                        return Ok(Err(format!(
+                            "{name} was revoked; to have it back, with another key, remove {} and start again",
+                            folder.display()
+                        )));
+                    }
+                    issued => drop(issued.because()?),
+                }
                 options.identity = Some(folder);
             }
         }
-        Ok(options)
+        Ok(Ok(options))
     }
 
     /// What has to be said as long as the network runs.

@@ -63,7 +63,7 @@ pub struct Process {
     child: Child,
     said: Arc<Said>,
     /// Where it puts what it would remove itself if it were not killed.
-    _temporary: TempDir,
+    temporary: TempDir,
 }
 
 /// The lines of both outputs, as they come.
@@ -103,7 +103,7 @@ impl Process {
         let said = Arc::new(Said::default());
         collect(child.stdout.take().expect("piped"), said.clone());
         collect(child.stderr.take().expect("piped"), said.clone());
-        Self { name, child, said, _temporary: temporary }
+        Self { name, child, said, temporary }
     }
 
     /// Waits for a line that contains all of these texts, and returns it. It fails when the process ends, or the time
@@ -174,6 +174,11 @@ impl Process {
         }
         drop(lines);
         code(self.child.wait().expect("it can be waited for"))
+    }
+
+    /// How many things it has where what is temporary goes.
+    pub fn temporaries(&self) -> usize {
+        std::fs::read_dir(self.temporary.path()).expect("it is there").count()
     }
 
     /// By what the system knows it.

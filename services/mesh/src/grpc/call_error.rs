@@ -119,7 +119,8 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
     // An answer in another protocol looks like a frame that is too long, or in the wrong place.
     let strange = [h2::Reason::FRAME_SIZE_ERROR, h2::Reason::PROTOCOL_ERROR, h2::Reason::HTTP_1_1_REQUIRED];
     if of_h2().any(|error| error.reason().is_some_and(|reason| strange.contains(&reason))) {
-        return "something else listens there, or a server with TLS".to_owned();
+        return "it may be a server with TLS, which wants an identity (--identity DIR), or something else listens there"
+            .to_owned();
     }
     let innermost = causes().last().map_or_else(String::new, ToString::to_string);
     let mut of_io = causes()
@@ -129,7 +130,8 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
     // hyper says it in its own words only: it ended with the call, or before.
     let by_hyper = ["connection closed", "connection was not ready"].contains(&innermost.as_str());
     if by_hyper || of_io.any(|error| closed.contains(&error.kind())) {
-        return "the connection was closed; perhaps something else listens there, or a server with TLS"
+        return "the connection was closed, perhaps by a server with TLS, which wants an identity (--identity DIR) or \
+                refuses this one; or something else listens there"
             .to_owned();
     }
     innermost
@@ -148,7 +150,7 @@ mod tests {
         ];
         for error in ends {
             assert!(
-                cause(&error).starts_with("the connection was closed; perhaps something else"),
+                cause(&error).starts_with("the connection was closed, perhaps by a server with TLS"),
                 "{error}"
             );
         }

@@ -112,7 +112,7 @@ fn in_words(error: io::Error) -> BoxError {
             format!("its certificate is refused: {why}").into()
         }
         Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "it speaks plain text; start it with an identity".into()
+            "it speaks plain text; start it with an identity, or leave out --identity here".into()
         }
         _ => error.into(),
     }

@@ -1,6 +1,7 @@
 //! Where a server listens, and the sockets that are bound for it.
 
 use super::{connection::Connections, security::Security, socket::Socket};
+use crate::Shutdown;
 use futures_util::{Stream, StreamExt as _, stream};
 use std::{
     collections::BTreeSet,
@@ -105,7 +106,8 @@ pub struct Listener {
 
 impl Listener {
     /// Binds, at all addresses of a name, IPv4 first; one that this machine does not have is left out, where it has
-    /// another. `what` is the service, for the error: `central`. Plain text is bound on loopback only.
+    /// another. `what` is the service, for the error: `central`. Plain text is bound on loopback only. A port that is
+    /// in use is waited for, until the order to stop of [`Shutdown::heeded_by`].
     pub async fn bind(at: impl Into<Listen>, what: &str, security: &Security) -> Result<Self, BindError> {
         let at = at.into();
         let failed = |address: &dyn fmt::Display, problem| BindError {
@@ -198,7 +200,9 @@ async fn patiently(address: SocketAddr) -> io::Result<TcpListener> {
                     ),
                     (false, _) => {}
                 }
-                tokio::time::sleep(AGAIN).await;
+                if tokio::time::timeout(AGAIN, Shutdown::heeded()).await.is_ok() {
+                    return Err(error);
+                }
             }
             bound => return bound,
         }

@@ -163,7 +163,8 @@ async fn a_far_side_has_to_be_who_is_expected_there() {
 
     let plain = crate::fake::start(ServerOptions::default()).await;
     let of_plain = said(peer(&identities.security(MONITOR), plain.address)).await;
-    assert!(of_plain.contains("it speaks plain text"), "{of_plain}");
+    let says = "it speaks plain text; start it with an identity, or leave out --identity here";
+    assert!(of_plain.contains(says), "{of_plain}");
 }
 
 #[tokio::test]

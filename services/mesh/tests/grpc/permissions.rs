@@ -52,7 +52,7 @@ test that calls every method as everybody (`services/mesh/tests/grpc/permissions
   certificate was revoked, whoever it is and at whatever server has heard of it, as `UNAUTHENTICATED`
   `IDENTITY_REVOKED`; others as `PERMISSION_DENIED` `NOT_ALLOWED`.
 
-`Renew` and `Enrol` are open, and the registry decides for itself: a revoked key is renewed and enrolled no more.
+`Renew` and `Enrol` are open, and the registry decides for itself: a revoked key has its name no more.
 
 A driver, a viewer and an operator may do the same by a token, at a server that takes tokens; an expired one is
 `BEARER_EXPIRED`. The registry takes none, and no token makes an admin.

@@ -29,8 +29,8 @@ impl Registry {
         let (role, serial) = (copy.role.clone(), copy.certificate.serial.clone());
         let who = (role.clone(), copy.hosts.clone());
         let was_told = self.enrolments.get(&role).is_some_and(|enrolled| enrolled.is_told(now.wall));
-        let taken =
-            self.enrolments.issued(now.wall, self.limits, who, copy.key, copy.made, copy.certificate.clone());
+        let (key, certificate) = ((copy.key, self.marks.revoked(&role, &copy.key)), copy.certificate.clone());
+        let taken = self.enrolments.issued(now.wall, self.limits, who, key, copy.made, certificate);
         let enrolled = self.enrolments.get(&role);
         match taken {
             Ok(changes) if changes.is_empty() => {}

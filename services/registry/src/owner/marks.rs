@@ -3,7 +3,7 @@
 use crate::Data;
 use domain::{
     Wall,
-    enrolment::{Enrolled, Gist, Mark, RolePath},
+    enrolment::{Enrolled, Gist, KeyHash, Mark, RolePath},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +48,11 @@ impl Marks {
         }
         self.put(role, gist.clone());
         self.unwritten.push((role.clone(), Some(Mark::new(gist, enrolled.clone()))));
+    }
+
+    /// As [`Gist::revoked`] of this role's.
+    pub(super) fn revoked(&self, role: &str, key: &KeyHash) -> Option<Wall> {
+        self.kept.get(role)?.revoked(key)
     }
 
     pub(super) fn put(&mut self, role: &RolePath, gist: Gist) {

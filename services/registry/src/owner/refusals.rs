@@ -23,7 +23,7 @@ pub(super) fn denied(why: Denied) -> Failure {
         Denied::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
         Denied::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
         Denied::KeyTaken => (Code::FailedPrecondition, "KEY_TAKEN"),
-        Denied::IdentityUnknown => (Code::NotFound, "IDENTITY_UNKNOWN"),
+        Denied::IdentityUnknown | Denied::KeyUnknown => (Code::NotFound, "IDENTITY_UNKNOWN"),
         Denied::IdentityRevoked => (Code::FailedPrecondition, "IDENTITY_REVOKED"),
         Denied::IdentityExpired => (Code::FailedPrecondition, "IDENTITY_EXPIRED"),
         Denied::TooManyTokens => (Code::ResourceExhausted, "TOO_MANY_TOKENS"),

@@ -178,6 +178,17 @@ fn a_move_that_was_made_while_central_was_away_ends_what_runs_too() {
 }
 
 #[test]
+fn of_one_that_drains_a_rebuilt_central_hears_who_acts_for_it_at_once_too() {
+    let mut bench = Bench::new();
+    bench.supplies();
+    bench.hear(vec![bench.revoked("charge-point/MAD-01/engine", "e")]);
+    bench.crash();
+    assert_eq!(bench.is(), (String::new(), Standing::Draining));
+    bench.says_all("site-7");
+    assert_eq!(bench.is().0, "site-7", "nobody else is there to be stopped");
+}
+
+#[test]
 fn to_a_rebuilt_central_all_of_it_is_news_and_ends_nothing() {
     let mut bench = Bench::new();
     bench.supplies();

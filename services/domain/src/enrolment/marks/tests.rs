@@ -44,15 +44,31 @@ impl World {
 
     /// With a key that nobody had before.
     fn enrol(&mut self, now: Wall, role: &str) -> KeyHash {
+        let key = key(self.given);
+        self.enrol_with(now, role, key).unwrap();
+        key
+    }
+
+    fn enrol_with(&mut self, now: Wall, role: &str, key: KeyHash) -> Result<(), Denied> {
         let (limits, token) = (Limits::default(), token(self.given));
         self.rules.create_token(now, limits, token, role.into(), vec![]).unwrap();
-        let key = key(self.given);
-        let due = self.rules.enrol(now, limits, token, key);
-        let Ok(Due::New(role, hosts)) = due else { panic!("{due:?}") };
+        let mark = |role: &str| self.marks.get(role);
+        let was_revoked = |role: &str| mark(role).is_some_and(|mark| mark.has_revoked(&key));
+        let (Due::Again(role) | Due::New(role, _)) =
+            self.rules.enrol(now, limits, (token, key), was_revoked)?;
         let newest = Certificate { serial: self.serial(), not_after: now + LIFETIME, revoked: None };
-        self.rules.gave(now, (role.clone(), hosts), key, Some(token), newest);
+        self.rules.gave(now, (role.clone(), vec![]), key, Some(token), newest);
         self.is_done(&role);
-        key
+        Ok(())
+    }
+
+    /// By hand, for as long as a token would be given.
+    fn issue(&mut self, now: Wall, role: &str, key: KeyHash) {
+        let newest = Certificate { serial: self.serial(), not_after: now + LIFETIME, revoked: None };
+        let revoked = self.marks.get(role).and_then(|mark| mark.gist().revoked(&key));
+        let who = (role.into(), vec![]);
+        let _ = self.rules.issued(now, Limits::default(), who, (key, revoked), now, newest); // another's key
+        self.is_done(role);
     }
 
     fn renew(&mut self, now: Wall, key: KeyHash) -> Result<RolePath, Denied> {
@@ -143,6 +159,25 @@ fn renews_nowhere(world: &mut World, now: Wall, back: usize, key: KeyHash) {
 }
 
 #[test]
+fn a_key_that_was_revoked_has_the_name_no_more_whoever_had_it_since() {
+    for back in [None, Some(0), Some(1)] {
+        let mut world = World::default();
+        let thief = world.enrol(T0, ROLES[0]);
+        world.revoke(T0, ROLES[0]);
+        let holders: Vec<_> = (1..3).map(|day| world.enrol(T0 + DAY * day, ROLES[0])).collect();
+        let now = T0 + LIFETIME + DAY * 3; // nothing that was revoked is valid any more
+        world.start(now, back);
+        assert_eq!(world.enrol_with(now, ROLES[0], thief), Err(Denied::IdentityRevoked), "{back:?}");
+        world.issue(now, ROLES[0], thief);
+        assert_eq!(world.renew(now, thief), Err(Denied::KeyUnknown));
+        assert_eq!(world.enrol_with(now, ROLES[0], holders[0]), Ok(()), "it was not revoked");
+        world.revoke(now, ROLES[0]);
+        world.issue(now + DAY, ROLES[0], thief);
+        assert!(world.rules.get(ROLES[0]).unwrap().is_revoked());
+    }
+}
+
+#[test]
 fn an_older_list_that_a_clock_since_set_back_made_look_newer_is_known_by_what_was_revoked() {
     let (mut world, ahead) = (World::default(), T0 + DAY * 400);
     // By its certificate: another one had the name when all of it was revoked.
@@ -207,7 +242,8 @@ fn a_token_of_before_the_revocation_does_not_come_back_with_an_older_list() {
     world.copies.push(world.rules.clone());
     world.revoke(T0, ROLES[0]);
     world.start(T0, Some(1));
-    assert_eq!(world.rules.enrol(T0, Limits::default(), token(9), key(9)), Err(Denied::TokenUnknown));
+    let enrolled = world.rules.enrol(T0, Limits::default(), (token(9), key(9)), |_| false);
+    assert_eq!(enrolled, Err(Denied::TokenUnknown));
 }
 
 #[test]
@@ -216,7 +252,7 @@ fn of_two_names_with_one_key_the_revoked_one_has_it() {
         |serial: &str, revoked| Certificate { serial: serial.into(), not_after: T0 + DAY, revoked };
     let issue = |all: &mut Enrolments, role: &str, revoked| {
         let who = (role.into(), vec![]);
-        all.issued(T0, Limits::default(), who, key(1), T0, certificate(role, revoked)).unwrap()
+        all.issued(T0, Limits::default(), who, (key(1), None), T0, certificate(role, revoked)).unwrap()
     };
     for roles in [[ROLES[0], ROLES[1]], [ROLES[1], ROLES[0]]] {
         let mut all = Enrolments::default();
@@ -233,6 +269,9 @@ fn of_two_names_with_one_key_the_revoked_one_has_it() {
 #[derive(Debug, Clone)]
 enum Move {
     Enrol(usize),
+    /// With a key that has the name, or had it.
+    EnrolOld(usize, usize),
+    IssueOld(usize, usize),
     Renew(usize),
     Revoke(usize),
     Start(Option<usize>),
@@ -244,6 +283,8 @@ enum Move {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         (0..3_usize).prop_map(Move::Enrol),
+        (0..3_usize, 0..50_usize).prop_map(|(role, of)| Move::EnrolOld(role, of)),
+        (0..3_usize, 0..50_usize).prop_map(|(role, of)| Move::IssueOld(role, of)),
         (0..3_usize).prop_map(Move::Renew),
         (0..3_usize).prop_map(Move::Revoke),
         prop::option::of(0..12_usize).prop_map(Move::Start),
@@ -254,13 +295,16 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 proptest! {
-    /// Whatever store is put back, and whenever, with a clock that is wrong for a time: no key that was revoked renews
-    /// any more, and who was enrolled anew since its name was revoked is not revoked.
+    /// Whatever store is put back, and whenever, with a clock that is wrong for a time, and whoever comes with an older
+    /// key: no key that was revoked renews any more, and who was enrolled anew since its name was revoked is not
+    /// revoked.
     #[test]
     fn no_store_gives_back_what_was_revoked(moves in moves()) {
         let (mut world, mut now) = (World::default(), T0);
         let mut holders: HashMap<usize, KeyHash> = HashMap::new();
         let mut revoked: HashSet<KeyHash> = HashSet::new();
+        let mut keys: [Vec<KeyHash>; 3] = Default::default();
+        let old = |keys: &[KeyHash], of: usize| keys.get(of % keys.len().max(1)).copied();
         let mut wrong = None;
         for step in moves {
             now = now + Duration::from_secs(1);
@@ -271,7 +315,19 @@ proptest! {
                     wrong = Some(wrong.map_or(days, |_| 0));
                     now = Wall(now.0 + by * DAY.as_millis() as i64);
                 }
-                Move::Enrol(role) => drop(holders.insert(role, world.enrol(now, ROLES[role]))),
+                Move::Enrol(role) => {
+                    let key = world.enrol(now, ROLES[role]);
+                    keys[role].push(key);
+                    holders.insert(role, key);
+                }
+                Move::EnrolOld(role, of) => {
+                    let key = old(&keys[role], of);
+                    let enrolled = key.filter(|key| world.enrol_with(now, ROLES[role], *key).is_ok());
+                    enrolled.map(|key| holders.insert(role, key));
+                }
+                Move::IssueOld(role, of) => {
+                    old(&keys[role], of).into_iter().for_each(|key| world.issue(now, ROLES[role], key));
+                }
                 Move::Renew(role) => {
                     let _ = holders.get(&role).map(|key| world.renew(now, *key));
                 }

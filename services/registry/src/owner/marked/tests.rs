@@ -173,6 +173,23 @@ fn what_is_issued_by_a_clock_from_before_a_revocation_is_refused_and_a_token_hel
 }
 
 #[test]
+fn what_is_issued_for_a_revoked_key_before_its_mark_can_be_read_is_revoked() {
+    let (top, data) = begun::folder(at(0).wall);
+    let [thief, good] = ["thief", "good"].map(|name| top.path().join(name));
+    issue(&data, &thief, at(0)).unwrap();
+    let mut owner = open(MemoryStore::new(), &data);
+    revoke(&mut owner, at(1), BY_HAND);
+    issue(&data, &good, at(2)).unwrap();
+    look(&mut owner, at(2));
+    marks(&data).into_iter().for_each(|mark| fs::remove_file(mark).unwrap());
+    issue(&data, &thief, at(40)).unwrap();
+    look(&mut owner, at(40));
+    assert_eq!(renews(&mut owner, &thief, at(40)), Err("IDENTITY_UNKNOWN".into()));
+    assert_eq!(renews(&mut owner, &good, at(40)), Ok(()));
+    assert_eq!(held(&owner), [true, false]);
+}
+
+#[test]
 fn of_too_many_marks_that_one_goes_that_ends_first() {
     let (top, data) = begun::folder(at(0).wall);
     let mut owner = open(MemoryStore::new(), &data);
