@@ -42,7 +42,7 @@ pub(crate) async fn run(mut options: Options) -> Result<(), Failure> {
     let protection = Protection::open(&options, &folder)?;
     let stage = stage.under(protection.warning());
     KafkaOptions::at(broker.address()).warn_if_exposed();
-    let network = Network::bind(&options, charge_points, broker.address(), &folder, &protection);
+    let network = Box::pin(Network::bind(&options, charge_points, broker.address(), &folder, &protection));
     let Some(network) = stage.begins(network).await? else { return Ok(()) };
     let has_panel = stage.has_panel();
     let says = if has_panel { Says::InPanel } else { Says::On(options.output) };
