@@ -234,6 +234,23 @@ impl Secured {
         }
     }
 
+    /// How many rows the registry's audit has of an actor's calls of this method that came to this; of anybody's, where
+    /// the actor is empty.
+    pub(super) async fn rows_at_registry(
+        &self,
+        actor: &str,
+        method: &str,
+        result: &str,
+    ) -> anyhow::Result<usize> {
+        let asked = evmesh_proto::registry::ListAuditEntriesRequest {
+            actor: actor.into(),
+            page_size: 500,
+            ..Default::default()
+        };
+        let entries = self.registry_as_admin().list_audit_entries(asked).await?.into_inner().entries;
+        Ok(entries.iter().filter(|entry| entry.method == method && entry.result == result).count())
+    }
+
     /// Waits until the audit has so many refusals for this reason, of this actor or of nobody.
     pub(super) async fn is_written(&self, actor: &str, reason: &str, most: usize) -> anyhow::Result<()> {
         let what = format!("the audit has {most} times that {actor:?} was refused as {reason}");

@@ -33,6 +33,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
+const CALLS: &str = "evmesh_server_calls_total";
 /// What is promised, from the registry's answer on.
 const WITHIN: Duration = Duration::from_secs(2);
 /// A message is through Kafka and central within this.
@@ -122,8 +123,8 @@ impl<'a> Kept<'a> {
     /// With new keys, for those of before are not renewed; and it is what it was. An engine still answers under the old
     /// ones.
     pub(super) async fn enrols_again(&mut self) -> anyhow::Result<Liar> {
-        for (_, folder) in &self.folders {
-            renew(self.network, folder).await?;
+        for (role, folder) in &self.folders {
+            renew(self.network, role, folder).await?;
         }
         let roles: Vec<_> = self.folders.iter().map(|(role, _)| *role).collect();
         self.folders = enrolled(self.network, &roles, "again").await?;
@@ -240,11 +241,17 @@ impl Topic {
     }
 }
 
-/// Whoever has its certificate and its key gets no newer one.
-async fn renew(network: &Secured, folder: &Path) -> anyhow::Result<()> {
+/// Whoever has its certificate and its key gets no newer one, which is counted, and a row of the registry's audit.
+async fn renew(network: &Secured, role: &str, folder: &Path) -> anyhow::Result<()> {
+    let failed = "Renew\",code=\"FAILED_PRECONDITION\"";
+    let before = network.registry_metric(CALLS, failed).await?;
     let certificate_request = Applicant::again(folder)?.csr_pem().to_owned();
     let request = RenewRequest { certificate_request };
     let status = network.registry_as(folder).renew(request).await.err().context("it is renewed")?;
     ensure!(why(&status) == "IDENTITY_REVOKED", "its renewal is refused otherwise: {status}");
+    let counted = network.registry_metric(CALLS, failed).await?;
+    ensure!(counted == before + 1, "{} refused renewals are counted, and not one", counted - before);
+    let rows = network.rows_at_registry(role, "Renew", "IDENTITY_REVOKED").await?;
+    ensure!(rows == 1, "{rows} rows of {role}'s refused renewal in the registry's audit");
     Ok(())
 }
