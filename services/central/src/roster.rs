@@ -145,6 +145,7 @@ pub(crate) mod tests {
             price: "0.35 EUR".parse().unwrap(),
             status,
             status_reason: String::new(),
+            telemetry_refused: String::new(),
             engine_address: "127.0.0.1:50052".into(),
             epoch: 1,
             live: None,

@@ -4,6 +4,7 @@ use crate::{
     audit::anchors::{self, log},
     writer::Handle,
 };
+use evmesh_proto::topics::AuditAnchor;
 use mesh::{
     Shutdown,
     backoff::Backoff,
@@ -25,16 +26,10 @@ pub(crate) async fn run(handle: Handle, options: KafkaOptions, producer: Produce
         () = create(&log) => {}
         () = shutdown.started() => {} // the topic may be there all the same
     }
-    let (mut published, mut stopping) = (0, false);
-    while !stopping {
-        stopping = tokio::select! {
-            () = shutdown.started() => true,
-            () = sleep(EVERY) => false,
-        };
-        let Some(anchor) = handle.anchor().await else { return };
-        let in_vain = stopping && *state.borrow() != BrokerState::Reached; // it would hold up the end
-        if anchor.number <= published || in_vain {
-            continue;
+    let mut due = Due { handle, shutdown, published: 0, stopping: false };
+    while let Some(anchor) = due.next().await {
+        if due.stopping && *state.borrow() != BrokerState::Reached {
+            continue; // it would hold up the end, in vain
         }
         let payload = anchors::payload(&anchor);
         let sent = log.append(&producer, anchor.store_id.as_bytes(), Some(&payload), &[]);
@@ -45,11 +40,38 @@ pub(crate) async fn run(handle: Handle, options: KafkaOptions, producer: Produce
         // At a stop the producer's own last moments are what is left.
         let delivered = tokio::select! {
             delivered = delivered => delivered.is_ok(),
-            () = shutdown.started() => false,
+            () = due.shutdown.started() => false,
         };
         if delivered {
-            published = anchor.number;
+            due.published = anchor.number;
         }
+    }
+}
+
+/// When there is something to publish.
+struct Due {
+    handle: Handle,
+    shutdown: Shutdown,
+    /// Kafka has the anchor of this entry.
+    published: u64,
+    /// The order to stop has come: the next one is the last.
+    stopping: bool,
+}
+
+impl Due {
+    /// Waits for the next anchor that is to be published. `None`: there is none any more.
+    async fn next(&mut self) -> Option<AuditAnchor> {
+        while !self.stopping {
+            self.stopping = tokio::select! {
+                () = self.shutdown.started() => true,
+                () = sleep(EVERY) => false,
+            };
+            let anchor = self.handle.anchor().await?;
+            if anchor.number > self.published {
+                return Some(anchor);
+            }
+        }
+        None
     }
 }
 
@@ -67,5 +89,57 @@ async fn create(log: &Log) {
             Err(error) => tracing::debug!(%error, "the audit's topic could not be looked at; tried again"),
         }
         backoff.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::Events,
+        writer::{Outlets, Running, Writer, queues, spawn},
+    };
+    use domain::{Deed, network::Config};
+    use mesh::store::MemoryStore;
+    use tokio::time::Instant;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A writer with an audit, whose changelog and messages go nowhere.
+    fn writer() -> (Handle, Running) {
+        let writer = Writer::open(MemoryStore::new(), Config::default(), mesh::now()).unwrap();
+        let (handle, inboxes) = queues();
+        let outlets = Outlets {
+            events: Events::new().0,
+            producer: Producer::new(&KafkaOptions::at(testing::free_address().to_string()), "test").unwrap(),
+            notifications: Default::default(),
+            dead_letters: Default::default(),
+            changelog: Default::default(),
+            lag: Default::default(),
+            refused: Default::default(),
+        };
+        let running = spawn(writer, outlets, |_, _| {}, (&handle, inboxes)).unwrap();
+        (handle, running)
+    }
+
+    /// On a clock that passes only while everybody waits for it: not while the writer is asked.
+    #[tokio::test(start_paused = true)]
+    async fn each_hour_what_is_new_is_due_until_it_is_published() {
+        let (handle, _writer) = writer();
+        let (shutdown, began) = (Shutdown::new(), Instant::now());
+        let mut due =
+            Due { handle: handle.clone(), shutdown: shutdown.clone(), published: 0, stopping: false };
+        let deed = async || handle.trust(Vec::new(), Deed::default()).await.unwrap();
+        deed().await;
+        let mut next = async |published| {
+            due.published = published;
+            due.next().await.map(|anchor| (began.elapsed().as_secs() / HOUR.as_secs(), anchor.number))
+        };
+        assert_eq!(next(0).await, Some((1, 1)));
+        assert_eq!(next(0).await, Some((2, 1)), "it was not delivered");
+        deed().await;
+        assert_eq!(next(1).await, Some((3, 2)));
+        shutdown.start();
+        assert_eq!(next(2).await, None, "nothing is new");
     }
 }

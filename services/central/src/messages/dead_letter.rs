@@ -3,8 +3,9 @@
 use super::decode::{MAX_BYTES, decode, open_and_decode};
 use crate::signing::Keys;
 use domain::network::{Message, Source};
-use domain::{Trace, text::cut_reason};
+use domain::{ChargePointId, Trace, text::cut_reason};
 use evmesh_proto::{store::StoredMessage, topics};
+use identity::is_sealed;
 use mesh::trace::TRACEPARENT;
 
 /// A message as it came, and what it says.
@@ -38,6 +39,11 @@ impl Incoming {
     /// Its bytes, whatever they say.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Whose it would be, by its key, if it is sealed.
+    pub(crate) fn sealed_in_the_name_of(&self) -> Option<ChargePointId> {
+        is_sealed(&self.payload).then(|| str::from_utf8(&self.key).ok()?.parse().ok())?
     }
 
     /// What it says, or what is wrong with it. Once.

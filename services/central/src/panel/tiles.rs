@@ -115,7 +115,7 @@ fn charge_point(detail: &Detail) -> Vec<Line<'_>> {
     let (status, live) = (view::status(detail.status), detail.live.as_ref());
     let mut cells = vec![
         Line::raw(detail.id.as_str()),
-        Line::raw(place(detail.location.as_str(), &detail.status_reason)),
+        Line::raw(place(detail.location.as_str(), &reason(detail))),
         Line::raw(detail.price.to_string()),
         Line::styled(status.word(), status::colour(status)),
     ];
@@ -124,6 +124,16 @@ fn charge_point(detail: &Detail) -> Vec<Line<'_>> {
     cells.extend(LIVE.iter().map(number).map(Line::raw));
     cells.push(live.map_or_else(Line::default, |live| Line::raw(live.driver.as_str())));
     cells
+}
+
+/// What needs saying of it, as its operator sees it.
+fn reason(detail: &Detail) -> String {
+    let Detail { status_reason, telemetry_refused, .. } = detail;
+    if telemetry_refused.is_empty() {
+        return status_reason.clone();
+    }
+    let between = if status_reason.is_empty() { "" } else { "; " };
+    format!("{status_reason}{between}telemetry refused: {telemetry_refused}")
 }
 
 /// A request under way in a sentence.
@@ -252,6 +262,23 @@ mod tests {
             "{phone}"
         );
         picture(10);
+    }
+
+    #[test]
+    fn a_charge_point_in_whose_name_telemetry_was_refused_is_marked() {
+        let telemetry_refused = "its seal is broken: somebody else wrote or changed it".to_owned();
+        let marked = Detail { telemetry_refused, ..detail("MAD-01", Status::Available) };
+        let worse = Detail { status_reason: "torn cable".into(), ..marked.clone() };
+        let points = || vec![marked.clone(), worse.clone(), detail("MAD-02", Status::Available)];
+        let wide = drawn(&view(points(), LogRing::default()), 200);
+        for text in [
+            "MAD-01 telemetry refused: its seal is broken: somebody",
+            "MAD-01 torn cable; telemetry refused: its seal",
+        ] {
+            assert!(wide.contains(text), "{text} is missing in\n{wide}");
+        }
+        assert_eq!(wide.matches("telemetry refused").count(), 2, "the third is as ever:\n{wide}");
+        assert!(drawn(&view(points(), LogRing::default()), 80).contains("telemetry re"));
     }
 
     #[test]

@@ -262,11 +262,12 @@ impl Writer {
                 );
                 let event = Event { level: Level::Warn, name: "messages_unreadable", text };
                 step.effects.push(Effect::Happened(event));
+                let sealed = incoming.sealed_in_the_name_of().map(|id| (id, reason.clone()));
                 if self.tells_kafka {
                     let letter = self.dead_letter(&incoming, reason, &mut step.batch);
                     step.effects.push(letter);
                 }
-                self.command(now, store, Command::Unreadable { source }, None, step)
+                self.command(now, store, Command::Unreadable { source, sealed }, None, step)
             }
         }
     }

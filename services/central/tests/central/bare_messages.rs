@@ -209,6 +209,17 @@ async fn a_denial_and_an_expiry_are_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_charge_point_in_whose_name_a_broken_seal_came_is_marked_on_the_panel() {
+    let broker = testing::broker();
+    let central = Central::start(broker.options()).await;
+    let producer = Producer::new(&broker.options(), "test").unwrap();
+    let (_engine, _monitor) = central.charge_point("MAD-01").await;
+    publish(&producer, "MAD-01", "eyJ..").await;
+    central.says("telemetry refused: it is no sealed message").await;
+    central.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_fit_nothing_go_to_the_dead_letters_and_the_next_good_one_is_used() {
     let broker = testing::broker();
     let central = Central::start(broker.options()).await;

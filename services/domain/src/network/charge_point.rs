@@ -128,6 +128,8 @@ pub(super) struct Point {
     pub(super) clock_is_off: bool,
     /// Why its monitor says that it is not well.
     pub(super) health_reason: String,
+    /// [`Detail::telemetry_refused`](super::Detail::telemetry_refused).
+    pub(super) telemetry_refused: String,
     pub(super) answering: Answering,
     /// When the monitor last reported this instance well.
     pub(super) last_ok: Mono,
@@ -186,6 +188,7 @@ impl Point {
             seen_too_much: false,
             clock_is_off: false,
             health_reason: String::new(),
+            telemetry_refused: String::new(),
             answering: Answering::Unknown,
             last_ok: now,
             open: None,

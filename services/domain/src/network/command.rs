@@ -116,8 +116,12 @@ pub enum Command {
         /// Where it stood; `None` in tests without Kafka.
         source: Option<Source>,
     },
-    /// A message on `cp_telemetry` could not be read: only its place counts.
-    Unreadable { source: Source },
+    /// A message on `cp_telemetry` could not be read: its place counts.
+    Unreadable {
+        source: Source,
+        /// It is sealed: in whose name, and why it was refused.
+        sealed: Option<(ChargePointId, String)>,
+    },
     /// News of Kafka itself.
     Broker(Broker),
     /// Copies of these sessions, as they were before this step, are kept outside the store.
@@ -234,7 +238,12 @@ impl Step<'_> {
                 self.engine_answered(&charge_point, call, result);
             }
             Command::Telemetry { message, source } => self.telemetry(&message, source),
-            Command::Unreadable { source } => self.read_past(source),
+            Command::Unreadable { source, sealed } => {
+                self.read_past(source);
+                if let Some((id, reason)) = sealed {
+                    self.refuses_telemetry(&id, &reason);
+                }
+            }
             Command::Broker(news) => self.broker(news),
             Command::Copied(sessions) => self.copied(&sessions),
             Command::KeysTrusted => self.keys_trusted(),

@@ -291,6 +291,7 @@ impl Step<'_> {
         point.link = Link::Lost { since: now };
         point.not_before = now;
         point.tell_anew(now);
+        point.telemetry_refused.clear();
         let before = std::mem::replace(&mut point.stored.instance, registration.instance);
         let replaced = before != point.stored.instance;
         if replaced && point.stored.never_supplied {

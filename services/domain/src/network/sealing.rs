@@ -1,7 +1,7 @@
 //! Charge points that seal what they tell on `cp_telemetry`: whoever else writes there in their name is not heard.
 
 use super::{Step, charge_point::Point, command::Message, effect::Level};
-use crate::ChargePointId;
+use crate::{ChargePointId, text::cut_reason};
 
 impl Point {
     /// Why a message in its name is not its engine's, if it is not.
@@ -18,6 +18,17 @@ impl Point {
 }
 
 impl Step<'_> {
+    /// Somebody else wrote it, or its engine has not the key of now: the operator sees that something is wrong there.
+    pub(super) fn refuses_telemetry(&mut self, id: &ChargePointId, reason: &str) {
+        if self.net.registry.find_point(id).is_none() {
+            return;
+        }
+        let shown = &mut self.point_mut(id).telemetry_refused;
+        if shown.is_empty() {
+            *shown = cut_reason(reason);
+        }
+    }
+
     /// Its engine says so in its own answer.
     pub(super) fn says_whether_it_seals(&mut self, id: &ChargePointId, seals: Option<bool>) {
         let stored = &mut self.point_mut(id).stored;

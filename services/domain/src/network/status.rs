@@ -66,6 +66,9 @@ pub struct Detail {
     pub status: Status,
     /// Why, where that needs saying.
     pub status_reason: String,
+    /// Why a message on `cp_telemetry` in its name was refused for its seal, or because it had none: the first since it
+    /// registered, or since one was taken. Empty: none was.
+    pub telemetry_refused: String,
     pub engine_address: String,
     /// The epoch of its registration.
     pub epoch: u64,
@@ -155,6 +158,7 @@ impl Point {
             price: self.stored.price,
             status,
             status_reason: self.status_reason(status, registry),
+            telemetry_refused: self.telemetry_refused.clone(),
             engine_address: self.stored.engine_address.clone(),
             epoch: self.stored.epoch,
             live,

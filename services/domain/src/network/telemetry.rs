@@ -66,8 +66,10 @@ impl Step<'_> {
             Some(known) => {
                 if let Some(reason) = known.refuses_as_unsealed(message) {
                     self.happened(Level::Warn, "messages_unsealed", reason.clone());
+                    self.refuses_telemetry(point, &reason);
                     return self.push(Effect::DeadLetter(reason));
                 }
+                self.point_mut(point).telemetry_refused.clear();
             }
         }
         if message.is_fault() {

@@ -41,7 +41,7 @@ fn a_repeat_of_what_grpc_told_first_holds_the_offset_too() {
 fn messages_without_a_reading_and_unreadable_ones_are_read_past() {
     let mut world = World::with_points(&["A"]);
     world.telemetry("NOWHERE", Some("a"), None, MessageKind::Reading, 1, at(3));
-    world.send(Command::Unreadable { source: Source { partition: 1, offset: 8 } });
+    world.send(Command::Unreadable { source: Source { partition: 1, offset: 8 }, sealed: None });
     let next = |partition, offset| Source { partition, offset };
     assert_eq!(world.net.offsets(), [next(0, 4), next(1, 9)]);
     assert!(!world.pages.points.contains_key(&cp("NOWHERE")));

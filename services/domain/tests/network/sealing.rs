@@ -3,7 +3,7 @@
 use crate::world::{World, cp, driver};
 use domain::{
     Energy,
-    network::{CallOutcome, Command, Gauges, Message, MessageKind, Standing},
+    network::{CallOutcome, Command, Gauges, Message, MessageKind, Source, Standing},
 };
 
 impl World {
@@ -82,4 +82,28 @@ fn what_was_revoked_writes_nothing_with_its_key() {
     world.connect("A");
     assert_eq!(world.tells("A", Some(stolen)).as_deref(), Some(NOT_THAT_KEY));
     assert_eq!(world.tells("A", Some(world.epoch("A"))), None);
+}
+
+#[test]
+fn its_operator_sees_that_telemetry_in_its_name_was_refused_until_its_own_is_taken() {
+    let mut world = World::with_points(&["A"]);
+    world.says_that_it_seals("A", Some(true));
+    let shown = |world: &World| world.net.charge_point(&cp("A")).unwrap().telemetry_refused;
+    let broken = |world: &mut World, id: &str| {
+        let source = Source { partition: 0, offset: 1 };
+        world.send(Command::Unreadable { source, sealed: Some((cp(id), "its seal is broken".into())) });
+    };
+    assert_eq!(shown(&world), "");
+    world.tells("A", None);
+    assert_eq!(shown(&world), OPEN);
+    broken(&mut world, "A");
+    broken(&mut world, "NOWHERE");
+    assert_eq!(shown(&world), OPEN, "what came first");
+    world.tells("A", Some(world.epoch("A")));
+    assert_eq!(shown(&world), "");
+    world.answers_all("A");
+    broken(&mut world, "A");
+    assert_eq!(shown(&world), "its seal is broken");
+    world.connect("A");
+    assert_eq!(shown(&world), "", "it has registered again");
 }
