@@ -14,9 +14,8 @@ pub(super) const BREAKS: &[Break] = &[
         name: "drain-without-an-end",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/revocation.rs":
-"let (point, over) = (self.point(id), deadline.passed(self.now));"
-=> r#"let (point, over) =
-    (self.point(id), deadline.passed(self.now) && !crate::broken("drain-without-an-end"));"#)],
+"let over = deadline.passed(self.now);"
+=> r#"let over = deadline.passed(self.now) && !crate::broken("drain-without-an-end");"#)],
     },
     Break {
         name: "free-though-revoked",
