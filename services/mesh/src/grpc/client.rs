@@ -45,8 +45,8 @@ use tower::{
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A silent connection is asked for a sign of life this often, and closed without one for [`KEEP_ALIVE_TIMEOUT`]: a
-/// half-open one is found within 3 s.
+/// While a call or a stream is open on it, a silent connection is asked for a sign of life this often, and closed without
+/// one for [`KEEP_ALIVE_TIMEOUT`]: a far side that hangs is found within 3 s. One that vanished the kernel finds.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
@@ -159,7 +159,7 @@ impl Peers {
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(false);
         let connector = self.connector(expected);
         let shared = Shared {
             address: address.clone(),

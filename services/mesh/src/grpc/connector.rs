@@ -1,6 +1,7 @@
 //! How a connection to a far side begins: its name looked up, connected to, and, with an identity, both sides proven.
 
 use super::{
+    alive::{self, Side},
     names::Names,
     proven::Proven,
     refused::Refused,
@@ -134,6 +135,7 @@ impl Service<Uri> for Connector {
         let connected = allowed.map(|()| self.names.call(uri));
         Box::pin(async move {
             let stream = connected?.await?.into_inner();
+            let _ = alive::watch(&stream, Side::Caller); // it is gone if that fails, and says so when it is read
             Ok(TokioIo::new(Self::secured(proof, expected, stream).await?))
         })
     }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod address;
+mod alive;
 mod answer;
 mod bearer;
 mod call_error;

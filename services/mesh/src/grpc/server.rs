@@ -20,9 +20,9 @@ use tower::Service;
 #[error("the gRPC server failed")]
 pub struct ServeError(#[from] tonic::transport::Error);
 
-/// A connection that is silent for so long is asked for a sign of life, and closed without one: callers that vanished
-/// hold no place for longer than [`KEEP_ALIVE_INTERVAL`] + [`KEEP_ALIVE_TIMEOUT`].
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// A connection that is silent for so long is asked for a sign of life, and closed without one: callers that hang hold
+/// no place for longer than [`KEEP_ALIVE_INTERVAL`] + [`KEEP_ALIVE_TIMEOUT`]. Those that vanished the kernel finds, soon.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// See [`KEEP_ALIVE_INTERVAL`].
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// One connection has at most so many calls and streams open; its further ones wait at the caller.

@@ -3,6 +3,7 @@
 
 use super::{
     actor::Actor,
+    alive::{self, Side},
     caller::Caller,
     connection::{Account, Connections},
     refused::Refused,
@@ -67,6 +68,7 @@ impl fmt::Debug for State {
 impl Socket {
     /// Of a connection that was accepted.
     pub(super) fn new(stream: TcpStream, security: &Security, connections: &Connections) -> io::Result<Self> {
+        let _ = alive::watch(&stream, Side::Server); // it is gone if that fails, and says so when it is read
         let caller = stream.peer_addr().ok().map(|from| Caller::from(from.ip()));
         let account = connections.account(caller);
         let closed = Box::pin(account.closed());

@@ -5,6 +5,7 @@ mod client;
 mod fake;
 mod half_sent;
 mod identities;
+mod idle;
 mod permissions;
 mod revoked;
 mod server;
