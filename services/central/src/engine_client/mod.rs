@@ -47,7 +47,7 @@ const LISTS: usize = 128;
 const LISTS_OF_DOUBTFUL: usize = 8;
 /// An engine that answered within this time is told without being asked before.
 const LATELY: Duration = Duration::from_secs(5);
-/// A way to an engine that had no call for so long is let go, with its connection; the next call makes another.
+/// A way to an engine that had no call for so long is let go; the next call makes another.
 const IDLE: Duration = Duration::from_secs(3600);
 /// So often at most they are looked through.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -56,7 +56,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Calls {
     /// One a charge point that had a call within [`IDLE`]: as many as may register, and those forgotten since.
     peers: HashMap<ChargePointId, Way>,
-    /// When they were last looked through.
+    /// The charge points of a site, which are at one address under one name, have one connection. Whose [`Way`]s are let
+    /// go is let go with the last.
+    sites: HashMap<(String, Expected), Peer>,
+    /// When both were last looked through.
     looked: Mono,
     ways: Peers,
     handle: Handle,
@@ -127,10 +130,10 @@ impl Calls {
         ways: Peers,
         runtime: runtime::Handle,
     ) -> Self {
-        let (peers, looked) = (HashMap::new(), mesh::now().mono);
+        let (peers, sites, looked) = (HashMap::new(), HashMap::new(), mesh::now().mono);
         let places = [LISTS, LISTS_OF_DOUBTFUL].map(|places| Arc::new(Semaphore::new(places)));
         let secured = ways.are_secured();
-        Self { peers, looked, ways, handle, keys, timeout, runtime, secured, places }
+        Self { peers, sites, looked, ways, handle, keys, timeout, runtime, secured, places }
     }
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
@@ -193,6 +196,7 @@ impl Calls {
         if now.since(self.looked) >= LOOK_EVERY {
             self.looked = now;
             self.peers.retain(|_, way| now.since(way.called) < IDLE);
+            self.sites.retain(|_, peer| peer.has_others());
         }
         let expected = self.expected(id);
         if let Some(way) = self.peers.get_mut(id)
@@ -202,7 +206,7 @@ impl Calls {
             way.called = now;
             return Ok((way.peer.clone(), way.known.clone()));
         }
-        let (peer, known) = (self.connect(expected.clone(), address)?, Known::default());
+        let (peer, known) = (self.beside(expected.clone(), address)?, Known::default());
         let (address, called) = (address.to_owned(), now);
         let way = Way { address, expected, peer: peer.clone(), called, known: known.clone() };
         self.peers.insert(id.clone(), way);
@@ -213,6 +217,17 @@ impl Calls {
     fn expected(&self, id: &ChargePointId) -> Expected {
         let gateway = self.handle.served().of(id);
         gateway.map_or_else(|| Expected::Engine(id.clone()), Expected::Gateway)
+    }
+
+    /// Over the connection of whoever is there already. In plain text nobody shows a name.
+    fn beside(&mut self, expected: Expected, address: &str) -> Result<Peer, CallFailed> {
+        let name = if self.secured { expected } else { Expected::Anyone };
+        let site = (address.to_owned(), name.clone());
+        if let Some(peer) = self.sites.get(&site) {
+            return Ok(peer.beside());
+        }
+        let peer = self.connect(name, address)?;
+        Ok(self.sites.entry(site).insert_entry(peer).get().beside())
     }
 
     /// Kept by nobody: for a registration that may be made up, and leaves nothing behind then.

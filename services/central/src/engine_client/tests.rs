@@ -197,7 +197,7 @@ async fn silent_engines_keep_no_place_from_one_that_answers_and_who_has_answered
 #[tokio::test]
 async fn engines_that_answer_and_hang_on_lists_keep_no_place_from_one_that_takes_its_own() {
     let (mut calls, address, mut seen, go, _) = slow().await;
-    (calls.timeout, calls.ways) = (Duration::from_millis(50), Peers::default());
+    (calls.timeout, calls.ways) = (Duration::from_millis(400), Peers::default());
     calls.start(call("hangs-0", &address), Telling::Tells(told(9)));
     let doubted = async {
         while !calls.peers["hangs-0"].known.is_doubtful.load(Ordering::Relaxed) {
@@ -246,6 +246,27 @@ async fn an_engine_behind_a_gateway_is_expected_to_have_the_gateways_name_from_t
     assert_eq!(called(None), (Expected::Engine(id.clone()), 1));
 }
 
+#[tokio::test]
+async fn charge_points_at_one_address_have_one_connection_unless_each_is_to_show_a_name_of_its_own() {
+    for (secured, of_gateway, connections) in [(false, 0, 1), (true, 0, 4), (true, 3, 2), (true, 4, 1)] {
+        let (handle, _inboxes) = crate::writer::queues();
+        let keys = Arc::new(Keys::new(&[7; 32], mesh::now(), &[]));
+        let (ways, runtime) = (Peers::default(), runtime::Handle::current());
+        let mut calls = Calls::new(handle.clone(), keys, Duration::from_secs(1), ways, runtime);
+        calls.secured = secured;
+        let ids = ["A", "B", "C", "D"].map(|id| id.parse::<ChargePointId>().unwrap());
+        let served = ids[..of_gateway].iter().map(|id| (id.clone(), Some("site-7".parse().unwrap())));
+        handle.served().hear(domain::gateways::News { told: served.collect(), ..Default::default() });
+        handle.served().count(&ids);
+        for id in &ids {
+            calls.peer(id, "127.0.0.1:1").unwrap();
+        }
+        assert_eq!(calls.sites.len(), connections, "{of_gateway} of a gateway");
+        calls.peer(&ids[0], "127.0.0.1:2").unwrap();
+        assert_eq!(calls.sites.len(), connections + 1, "another address");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
     let (handle, _inboxes) = crate::writer::queues();
@@ -254,9 +275,12 @@ async fn the_way_to_an_engine_without_calls_is_let_go_after_an_hour() {
         Calls::new(handle, keys, Duration::from_secs(1), Peers::default(), runtime::Handle::current());
     let mut call = async |id: &str, after: Duration| {
         tokio::time::advance(after).await;
-        calls.peer(&id.parse().unwrap(), "127.0.0.1:1").unwrap();
+        calls.peer(&id.parse().unwrap(), &format!("{id}:1")).unwrap();
         let mut known: Vec<_> = calls.peers.keys().map(ToString::to_string).collect();
         known.sort();
+        let mut sites: Vec<_> = calls.sites.keys().map(|(address, _)| address.replace(":1", "")).collect();
+        sites.sort();
+        assert_eq!(sites, known, "with its connection");
         known.join(" ")
     };
     assert_eq!(call("A", Duration::ZERO).await, "A");

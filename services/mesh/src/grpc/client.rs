@@ -1,7 +1,7 @@
 //! What every call to another service passes on its way. Read `call` from top to bottom.
 
 use super::{
-    Address, Failure, bearer,
+    Address, Failure,
     call_error::CallError,
     circuit_breaker::Breaker,
     connector::{Connector, Proof},
@@ -9,6 +9,7 @@ use super::{
     error_details,
     methods::{self, Method},
     names::Names,
+    outgoing::{Outgoing, SILENCE, Taken},
     retry_budget,
     security::Security,
     uniform,
@@ -20,7 +21,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use identity::{Expected, Shows};
+use identity::Expected;
 use std::{
     error::Error,
     future::Future,
@@ -34,7 +35,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{
     Code, Status,
     body::Body,
-    transport::{self, Channel, Endpoint},
+    transport::{self, Channel},
 };
 use tower::{
     Service, ServiceExt as _,
@@ -51,8 +52,6 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
 const MAX_TRIES: u32 = 3;
-/// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
-const SILENCE: Duration = Duration::from_millis(500);
 /// The largest answer to a call (not to a stream) that is taken in, so that no far side fills our memory.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Marks a request that may be repeated.
@@ -62,7 +61,7 @@ type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
 /// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry
-/// budget.
+/// budget. The connection is open while there are calls and streams, and a minute more.
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
@@ -75,30 +74,17 @@ struct Shared {
     timeout: Duration,
     breaker: Mutex<Breaker>,
     retries: TpsBudget,
-    endpoint: Endpoint,
-    connector: Connector,
-    /// The connection, and the certificate with which it is made, if it is: a newer one makes another connection, since
-    /// on one that is open the older one counts until its end.
-    channel: Mutex<(Option<Arc<str>>, Channel)>,
+    outgoing: Arc<Outgoing>,
 }
 
 impl Shared {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(address: &Address, timeout: Duration, outgoing: Arc<Outgoing>) -> Arc<Self> {
+        let (breaker, retries) = (Mutex::default(), retry_budget::new());
+        Arc::new(Self { address: address.clone(), timeout, breaker, retries, outgoing })
     }
 
-    /// The connection, and the header with which each call says who makes it, where that is a token.
-    fn channel(&self) -> (Channel, Option<HeaderValue>) {
-        let (serial, bearer) = match self.connector.shows() {
-            Some(Shows::Certificate(serial)) => (Some(serial), None),
-            Some(Shows::Token(token)) => (None, bearer::header(&token)),
-            None => (None, None),
-        };
-        let mut newest = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.0 != serial {
-            *newest = (serial, self.endpoint.connect_with_connector_lazy(self.connector.clone()));
-        }
-        (newest.1.clone(), bearer)
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,12 +105,16 @@ impl Default for Peers {
 
 impl Peers {
     pub fn new(security: Security) -> Self {
-        Self { proof: Proof::Security(security), names: Names::default(), from: None }
+        Self::of(Proof::Security(security))
     }
 
     /// Of who has no identity yet, and calls the registry for one.
     pub fn enrolling(pin: identity::Pin) -> Self {
-        Self { proof: Proof::Enrolment(pin), names: Names::default(), from: None }
+        Self::of(Proof::Enrolment(pin))
+    }
+
+    fn of(proof: Proof) -> Self {
+        Self { proof, names: Names::default(), from: None }
     }
 
     /// The same, calling from this address of this machine: of who stands for callers in many places.
@@ -152,7 +142,7 @@ impl Peers {
     }
 
     /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.
-    /// Never blocks and never fails: it connects at the first call, and again after each loss. Needs a tokio runtime.
+    /// Never blocks and never fails: it connects at the first call, and again after each loss.
     pub fn peer(&self, address: &Address, expected: Expected, timeout: Duration) -> Peer {
         let endpoint = address
             .endpoint()
@@ -160,23 +150,26 @@ impl Peers {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(false);
-        let connector = self.connector(expected);
-        let shared = Shared {
-            address: address.clone(),
-            timeout,
-            breaker: Mutex::default(),
-            retries: retry_budget::new(),
-            channel: Mutex::new((None, endpoint.connect_with_connector_lazy(connector.clone()))),
-            endpoint,
-            connector,
-        };
-        Peer { shared: Arc::new(shared), deadline: None }
+        let outgoing = Arc::new(Outgoing::new(endpoint, self.connector(expected)));
+        Peer { shared: Shared::new(address, timeout, outgoing), deadline: None }
     }
 }
 
 impl Peer {
     pub fn address(&self) -> &Address {
         &self.shared.address
+    }
+
+    /// Another one at that place, such as a site's next charge point: over the same connection, with a breaker and a retry
+    /// budget of its own.
+    pub fn beside(&self) -> Self {
+        let Shared { address, timeout, outgoing, .. } = &*self.shared;
+        Self { shared: Shared::new(address, *timeout, outgoing.clone()), deadline: None }
+    }
+
+    /// Are there others [`Peer::beside`] it?
+    pub fn has_others(&self) -> bool {
+        Arc::strong_count(&self.shared.outgoing) > 1
     }
 
     /// The same far side, for calls on behalf of one that came in: none outlives it.
@@ -236,9 +229,16 @@ async fn call(peer: Peer, mut request: Request) -> Result<Response, Status> {
 /// A stream has neither deadline nor retry: only its start can fail here.
 async fn stream(peer: &Peer, request: Request) -> Result<Response, CallError> {
     guarded(peer, async {
-        let mut response = send(peer, request).await?;
+        let taken = peer.shared.outgoing.take();
+        let mut response = send(peer, &taken, request).await?;
         error_details::sanitize(response.headers_mut());
-        Ok(response)
+        Ok(response.map(|body| {
+            let held = body.map_frame(move |frame| {
+                let _until_it_ends = &taken;
+                frame
+            });
+            Body::new(held)
+        }))
     })
     .await
 }
@@ -294,8 +294,9 @@ async fn attempt(
     }
     let mut request = Request::from_parts(parts, Body::new(Full::new(body)));
     request.headers_mut().insert(deadline::HEADER, deadline::header(left));
+    let taken = peer.shared.outgoing.take();
     let whole = async {
-        let (mut head, body) = send(peer, request).await?.into_parts();
+        let (mut head, body) = send(peer, &taken, request).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 let message = format!("the answer has more than {MAX_ANSWER_BYTES} bytes");
@@ -362,16 +363,22 @@ async fn guarded(
     }
 }
 
-async fn send(peer: &Peer, mut request: Request) -> Result<Response, Fault> {
+async fn send(
+    peer: &Peer,
+    (taken, bearer): &(Taken, Option<HeaderValue>),
+    mut request: Request,
+) -> Result<Response, Fault> {
     let failed = |error: tonic::transport::Error| match error.source() {
         Some(cause) if cause.is::<tonic::TimeoutExpired>() => Fault::Late,
         _ => Fault::Theirs(CallError::unreachable(peer.address(), &error)),
     };
-    let (mut channel, bearer) = peer.shared.channel();
     if let Some(bearer) = bearer {
-        request.headers_mut().insert(AUTHORIZATION, bearer);
+        request.headers_mut().insert(AUTHORIZATION, bearer.clone());
     }
-    channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)
+    let mut channel = taken.channel();
+    let response = channel.ready().await.map_err(failed)?.call(request).await.map_err(failed)?;
+    taken.heard();
+    Ok(response)
 }
 
 /// The code in a head or a trailer, if there is one.

@@ -16,6 +16,7 @@ mod error_details;
 mod listen;
 mod methods;
 mod names;
+mod outgoing;
 mod proven;
 mod refusal;
 mod refused;

@@ -1,0 +1,132 @@
+//! A connection to a far side. It is made for the first call, closed once nobody has used it for a minute, and made anew
+//! for the next call: that is nobody's loss, and nothing is said of it.
+
+use super::{bearer, connector::Connector};
+use http::HeaderValue;
+use identity::Shows;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+use tonic::transport::{Channel, Endpoint};
+
+/// A connection with neither call nor stream is closed after so long.
+const IDLE: Duration = Duration::from_secs(60);
+/// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
+pub(super) const SILENCE: Duration = Duration::from_millis(500);
+
+/// The way to a far side, with one connection at most for new calls.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    endpoint: Endpoint,
+    connector: Connector,
+    newest: Arc<Mutex<Newest>>,
+}
+
+/// The connection for new calls, if there is one.
+#[derive(Debug, Default)]
+struct Newest {
+    connection: Option<Arc<Connection>>,
+    /// A task looks whether it is idle.
+    watched: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    channel: Channel,
+    /// The certificate with which it is made, if it is: a newer one makes another connection, since on one that is open
+    /// the older one counts until its end.
+    serial: Option<Arc<str>>,
+    /// When it was last given back.
+    used: Mutex<Instant>,
+    /// When the far side last answered on it.
+    heard: Mutex<Instant>,
+}
+
+/// A connection in use, by one call or stream. It stays open until this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    connection: Arc<Connection>,
+    since: Instant,
+    newest: Arc<Mutex<Newest>>,
+}
+
+impl Drop for Taken {
+    /// Without an answer to it, or to any other meanwhile, this connection may lead nowhere: the next call makes another.
+    fn drop(&mut self) {
+        let now = Instant::now();
+        *lock(&self.connection.used) = now;
+        if *lock(&self.connection.heard) <= self.since && now >= self.since + SILENCE {
+            lock(&self.newest).connection.take_if(|newest| Arc::ptr_eq(newest, &self.connection));
+        }
+    }
+}
+
+impl Taken {
+    pub(super) fn channel(&self) -> Channel {
+        self.connection.channel.clone()
+    }
+
+    /// The far side has answered.
+    pub(super) fn heard(&self) {
+        *lock(&self.connection.heard) = Instant::now();
+    }
+}
+
+impl Outgoing {
+    /// Nothing is open yet.
+    pub(super) fn new(endpoint: Endpoint, connector: Connector) -> Self {
+        Self { endpoint, connector, newest: Arc::default() }
+    }
+
+    /// A connection, and the header with which each call says who makes it, where that is a token. Needs a tokio runtime.
+    pub(super) fn take(&self) -> (Taken, Option<HeaderValue>) {
+        let (serial, bearer) = match self.connector.shows() {
+            Some(Shows::Certificate(serial)) => (Some(serial), None),
+            Some(Shows::Token(token)) => (None, bearer::header(&token)),
+            None => (None, None),
+        };
+        let (since, slot) = (Instant::now(), self.newest.clone());
+        let mut newest = lock(&slot);
+        let connection = match &newest.connection {
+            Some(open) if open.serial == serial => open.clone(),
+            Some(_) | None => {
+                let channel = self.endpoint.connect_with_connector_lazy(self.connector.clone());
+                let (used, heard) = (Mutex::new(since), Mutex::new(since));
+                if !std::mem::replace(&mut newest.watched, true) {
+                    tokio::spawn(close_once_idle(Arc::downgrade(&slot)));
+                }
+                newest.connection.insert(Arc::new(Connection { channel, serial, used, heard })).clone()
+            }
+        };
+        drop(newest);
+        (Taken { connection, since, newest: slot }, bearer)
+    }
+}
+
+async fn close_once_idle(newest: Weak<Mutex<Newest>>) {
+    let mut next = Some(Instant::now() + IDLE);
+    while let Some(at) = next {
+        sleep_until(at).await;
+        next = newest.upgrade().and_then(|newest| look(&mut lock(&newest)));
+    }
+}
+
+/// When to look again; `None` once there is no connection any more.
+fn look(newest: &mut Newest) -> Option<Instant> {
+    let now = Instant::now();
+    let idle_at = newest.connection.as_ref().map(|open| {
+        let used = if Arc::strong_count(open) > 1 { now } else { *lock(&open.used) };
+        used + IDLE
+    });
+    let next = idle_at.filter(|at| *at > now);
+    if next.is_none() {
+        *newest = Newest::default();
+    }
+    next
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
