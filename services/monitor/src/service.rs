@@ -40,7 +40,7 @@ impl Service {
         let watchdog = Watchdog::new(options.settings());
         let (listen, status) = (listener.local_addr(), watchdog.status());
         let view = View { options: options.clone(), listen, status };
-        let peers = Peers::new(security);
+        let peers = Peers::new(security).without_pings();
         Ok(Self { options, listener, peers, engine, watchdog, view: watch::Sender::new(view) })
     }
 

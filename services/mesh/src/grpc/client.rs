@@ -95,6 +95,8 @@ pub struct Peers {
     names: Names,
     /// The address that it calls from, if not whichever the system takes.
     from: Option<IpAddr>,
+    /// Whether HTTP/2 asks for signs of life.
+    pings: bool,
 }
 
 impl Default for Peers {
@@ -114,12 +116,18 @@ impl Peers {
     }
 
     fn of(proof: Proof) -> Self {
-        Self { proof, names: Names::default(), from: None }
+        Self { proof, names: Names::default(), from: None, pings: true }
     }
 
     /// The same, calling from this address of this machine: of who stands for callers in many places.
     pub fn calling_from(self, address: IpAddr) -> Self {
         Self { from: Some(address), ..self }
+    }
+
+    /// The same, of whose streams both sides say something at short intervals, and who leaves one that falls silent: no
+    /// ping has to find that out.
+    pub fn without_pings(self) -> Self {
+        Self { pings: false, ..self }
     }
 
     /// Is everything that is said to them encrypted, and do they prove who they are?
@@ -144,12 +152,13 @@ impl Peers {
     /// A far side, who has to be that, and whose calls may take so long, [`CALL_TIMEOUT`] where nothing else is wanted.
     /// Never blocks and never fails: it connects at the first call, and again after each loss.
     pub fn peer(&self, address: &Address, expected: Expected, timeout: Duration) -> Peer {
-        let endpoint = address
-            .endpoint()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(false);
+        let mut endpoint = address.endpoint().connect_timeout(CONNECT_TIMEOUT);
+        if self.pings {
+            endpoint = endpoint
+                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+                .keep_alive_while_idle(false);
+        }
         let outgoing = Arc::new(Outgoing::new(endpoint, self.connector(expected)));
         Peer { shared: Shared::new(address, timeout, outgoing), deadline: None }
     }

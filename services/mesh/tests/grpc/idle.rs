@@ -129,6 +129,26 @@ async fn only_a_far_side_with_a_call_open_is_asked_for_signs_of_life() {
 }
 
 #[tokio::test]
+async fn who_hears_from_its_far_side_all_the_time_sends_no_pings_and_leaves_a_connection_that_is_silent() {
+    let running = start(ServerOptions::default()).await;
+    let wire = Wire::to(running.address).await;
+    let peers = Peers::default().without_pings();
+    let mut client =
+        ChargePointServiceClient::new(peers.peer(&wire.address.into(), Expected::Anyone, CALL_TIMEOUT));
+    let mut open = client.report_health(tokio_stream::pending()).await.unwrap().into_inner();
+    let before = wire.seen.borrow().pings;
+    assert!(timeout(THREE_TIMES, open.next()).await.is_err(), "nothing comes");
+    assert_eq!(wire.seen.borrow().pings, before);
+
+    // As if the far side had it no more: no beginning of a stream is answered.
+    wire.stuck.send_replace(1);
+    let begun = timeout(THREE_TIMES, client.report_health(tokio_stream::pending())).await;
+    assert!(begun.is_err(), "nobody answers");
+    client.report_health(tokio_stream::pending()).await.unwrap();
+    assert_eq!(wire.seen.borrow().opened, 2);
+}
+
+#[tokio::test]
 async fn a_connection_is_closed_after_an_idle_minute_and_the_next_call_opens_another() {
     let running = start(ServerOptions::default()).await;
     let mut wire = Wire::to(running.address).await;
