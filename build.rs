@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = prost_build::Config::new();
     config.enable_type_names(); // a message knows its descriptor
     config.skip_debug(SECRETS);
-    tonic_prost_build::configure().include_file("evmesh.rs").compile_fds_with_config(descriptors, config)?;
+    let services =
+        tonic_prost_build::configure().codec_path("crate::codec::Frugal").include_file("evmesh.rs");
+    services.compile_fds_with_config(descriptors, config)?;
     Ok(())
 }
 

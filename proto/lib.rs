@@ -7,6 +7,7 @@
 
 pub mod topics;
 
+mod codec;
 mod secrets;
 
 #[allow(missing_debug_implementations, unreachable_pub, clippy::all)] // generated

@@ -2,6 +2,7 @@
 
 use crate::fake::*;
 use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceClient;
+use futures_util::FutureExt as _;
 use mesh::grpc::{CALL_TIMEOUT, Expected, Peers, ServerOptions, reason};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -14,6 +15,7 @@ use tokio::{
     time::{self, timeout},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Status, body::Body};
 
 /// The caller asks a silent far side for a sign of life each second.
 const THREE_TIMES: Duration = Duration::from_secs(3);
@@ -221,4 +223,16 @@ async fn where_nobody_is_answered_the_next_call_goes_over_another_connection() {
     client.register_charge_point(register("ok")).await.unwrap();
     assert_eq!(wire.seen.borrow().opened, 2);
     wire.sees("the first is closed", |seen| seen.open == 1).await;
+}
+
+#[test]
+fn a_stream_takes_little_memory_while_it_has_little_to_say() {
+    let wire = |_| async { Ok::<_, Status>(http::Response::new(Body::empty())) };
+    let mut client = ChargePointServiceClient::new(tower::service_fn(wire));
+    let mut stream = None;
+    let begun = allocation_counter::measure(|| {
+        stream = client.report_health(tokio_stream::pending()).now_or_never();
+    });
+    stream.unwrap().unwrap();
+    assert!(begun.bytes_max < 4096, "{begun:?}");
 }
