@@ -56,8 +56,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Calls {
     /// One a charge point that had a call within [`IDLE`]: as many as may register, and those forgotten since.
     peers: HashMap<ChargePointId, Way>,
-    /// The charge points of a site, which are at one address under one name, have one connection. Whose [`Way`]s are let
-    /// go is let go with the last.
+    /// The charge points of a site, which are at one address under one name, have one connection; it is let go with the
+    /// last of their [`Way`]s.
     sites: HashMap<(String, Expected), Peer>,
     /// When both were last looked through.
     looked: Mono,

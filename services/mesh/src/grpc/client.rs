@@ -9,7 +9,7 @@ use super::{
     error_details,
     methods::{self, Method},
     names::Names,
-    outgoing::{Outgoing, SILENCE, Taken},
+    outgoing::{Opened, Outgoing, SILENCE, Taken},
     retry_budget,
     security::Security,
     uniform,
@@ -46,8 +46,8 @@ use tower::{
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// While a call or a stream is open on it, a silent connection is asked for a sign of life this often, and closed without
-/// one for [`KEEP_ALIVE_TIMEOUT`]: a far side that hangs is found within 3 s. One that vanished the kernel finds.
+/// While a call or a stream is open on it, a silent connection is asked for a sign of life this often, and closed
+/// without one for [`KEEP_ALIVE_TIMEOUT`]: a far side that hangs is found in 3 s. One that vanished the kernel finds.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A call is tried at most so often: its first try and two repeats cover a far side that restarts in between.
@@ -61,7 +61,7 @@ type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
 /// One far side, of [`Peers`]: `EngineServiceClient::new(peer.clone())`. Clones share its connection, breaker and retry
-/// budget. The connection is open while there are calls and streams, and a minute more.
+/// budget. The connection is open while there are calls and streams, and a minute more, or less with many of them.
 #[derive(Debug, Clone)]
 pub struct Peer {
     shared: Arc<Shared>,
@@ -97,6 +97,7 @@ pub struct Peers {
     from: Option<IpAddr>,
     /// Whether HTTP/2 asks for signs of life.
     pings: bool,
+    opened: Opened,
 }
 
 impl Default for Peers {
@@ -116,7 +117,7 @@ impl Peers {
     }
 
     fn of(proof: Proof) -> Self {
-        Self { proof, names: Names::default(), from: None, pings: true }
+        Self { proof, names: Names::default(), from: None, pings: true, opened: Opened::default() }
     }
 
     /// The same, calling from this address of this machine: of who stands for callers in many places.
@@ -159,7 +160,8 @@ impl Peers {
                 .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
                 .keep_alive_while_idle(false);
         }
-        let outgoing = Arc::new(Outgoing::new(endpoint, self.connector(expected)));
+        let outgoing = Outgoing::new(endpoint, self.connector(expected), self.opened.clone());
+        let outgoing = Arc::new(outgoing);
         Peer { shared: Shared::new(address, timeout, outgoing), deadline: None }
     }
 }
@@ -169,8 +171,8 @@ impl Peer {
         &self.shared.address
     }
 
-    /// Another one at that place, such as a site's next charge point: over the same connection, with a breaker and a retry
-    /// budget of its own.
+    /// Another one at that place, such as a site's next charge point: over the same connection, with a breaker and a
+    /// retry budget of its own.
     pub fn beside(&self) -> Self {
         let Shared { address, timeout, outgoing, .. } = &*self.shared;
         Self { shared: Shared::new(address, *timeout, outgoing.clone()), deadline: None }

@@ -1,11 +1,14 @@
-//! A connection to a far side. It is made for the first call, closed once nobody has used it for a minute, and made anew
-//! for the next call: that is nobody's loss, and nothing is said of it.
+//! A connection to a far side. It is made for the first call, closed once nobody has used it for a minute, sooner where
+//! there are many, and made anew for the next call: that is nobody's loss, and nothing is said of it.
 
 use super::{bearer, connector::Connector};
 use http::HeaderValue;
 use identity::Shows;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +16,11 @@ use tonic::transport::{Channel, Endpoint};
 
 /// A connection with neither call nor stream is closed after so long.
 const IDLE: Duration = Duration::from_secs(60);
+/// While one role has more than so many open, they are closed after [`SHORT_IDLE`]: once central has started it calls
+/// every engine.
+const MANY: usize = 1024;
+/// A supplying engine is asked more often.
+const SHORT_IDLE: Duration = Duration::from_secs(5);
 /// A far side that lets so much time pass without an answer has failed; after less, its caller was merely in a hurry.
 pub(super) const SILENCE: Duration = Duration::from_millis(500);
 
@@ -22,6 +30,22 @@ pub(super) struct Outgoing {
     endpoint: Endpoint,
     connector: Connector,
     newest: Arc<Mutex<Newest>>,
+    opened: Opened,
+}
+
+/// How many connections one role has open. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Opened(Arc<AtomicUsize>);
+
+impl Opened {
+    fn one_more(&self) -> Self {
+        self.0.fetch_add(1, Relaxed);
+        self.clone()
+    }
+
+    fn idle(&self) -> Duration {
+        if self.0.load(Relaxed) > MANY { SHORT_IDLE } else { IDLE }
+    }
 }
 
 /// The connection for new calls, if there is one.
@@ -42,6 +66,14 @@ struct Connection {
     used: Mutex<Instant>,
     /// When the far side last answered on it.
     heard: Mutex<Instant>,
+    /// It is one of these.
+    opened: Opened,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.opened.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// A connection in use, by one call or stream. It stays open until this is dropped.
@@ -53,7 +85,8 @@ pub(super) struct Taken {
 }
 
 impl Drop for Taken {
-    /// Without an answer to it, or to any other meanwhile, this connection may lead nowhere: the next call makes another.
+    /// Without an answer to it, or to any other meanwhile, this connection may lead nowhere: the next call makes
+    /// another.
     fn drop(&mut self) {
         let now = Instant::now();
         *lock(&self.connection.used) = now;
@@ -75,12 +108,13 @@ impl Taken {
 }
 
 impl Outgoing {
-    /// Nothing is open yet.
-    pub(super) fn new(endpoint: Endpoint, connector: Connector) -> Self {
-        Self { endpoint, connector, newest: Arc::default() }
+    /// Nothing is open yet. What will be counts among the others of its role.
+    pub(super) fn new(endpoint: Endpoint, connector: Connector, opened: Opened) -> Self {
+        Self { endpoint, connector, newest: Arc::default(), opened }
     }
 
-    /// A connection, and the header with which each call says who makes it, where that is a token. Needs a tokio runtime.
+    /// A connection, and the header with which each call says who makes it, where that is a token. Needs a tokio
+    /// runtime.
     pub(super) fn take(&self) -> (Taken, Option<HeaderValue>) {
         let (serial, bearer) = match self.connector.shows() {
             Some(Shows::Certificate(serial)) => (Some(serial), None),
@@ -94,10 +128,12 @@ impl Outgoing {
             Some(_) | None => {
                 let channel = self.endpoint.connect_with_connector_lazy(self.connector.clone());
                 let (used, heard) = (Mutex::new(since), Mutex::new(since));
+                let opened = self.opened.one_more();
                 if !std::mem::replace(&mut newest.watched, true) {
-                    tokio::spawn(close_once_idle(Arc::downgrade(&slot)));
+                    tokio::spawn(close_once_idle(Arc::downgrade(&slot), since + opened.idle()));
                 }
-                newest.connection.insert(Arc::new(Connection { channel, serial, used, heard })).clone()
+                let made = Arc::new(Connection { channel, serial, used, heard, opened });
+                newest.connection.insert(made).clone()
             }
         };
         drop(newest);
@@ -105,8 +141,8 @@ impl Outgoing {
     }
 }
 
-async fn close_once_idle(newest: Weak<Mutex<Newest>>) {
-    let mut next = Some(Instant::now() + IDLE);
+async fn close_once_idle(newest: Weak<Mutex<Newest>>, first: Instant) {
+    let mut next = Some(first);
     while let Some(at) = next {
         sleep_until(at).await;
         next = newest.upgrade().and_then(|newest| look(&mut lock(&newest)));
@@ -118,7 +154,7 @@ fn look(newest: &mut Newest) -> Option<Instant> {
     let now = Instant::now();
     let idle_at = newest.connection.as_ref().map(|open| {
         let used = if Arc::strong_count(open) > 1 { now } else { *lock(&open.used) };
-        used + IDLE
+        used + open.opened.idle()
     });
     let next = idle_at.filter(|at| *at > now);
     if next.is_none() {

@@ -21,7 +21,7 @@ use tower::Service;
 pub struct ServeError(#[from] tonic::transport::Error);
 
 /// A connection that is silent for so long is asked for a sign of life, and closed without one: callers that hang hold
-/// no place for longer than [`KEEP_ALIVE_INTERVAL`] + [`KEEP_ALIVE_TIMEOUT`]. Those that vanished the kernel finds, soon.
+/// no place for longer than [`KEEP_ALIVE_INTERVAL`] + [`KEEP_ALIVE_TIMEOUT`]. The kernel finds sooner who vanished.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// See [`KEEP_ALIVE_INTERVAL`].
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);

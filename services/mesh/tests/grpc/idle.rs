@@ -5,6 +5,7 @@ use evmesh_proto::chargepoint::charge_point_service_client::ChargePointServiceCl
 use futures_util::FutureExt as _;
 use mesh::grpc::{CALL_TIMEOUT, Expected, Peers, ServerOptions, reason};
 use std::{net::SocketAddr, time::Duration};
+use testing::free_address;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -165,6 +166,27 @@ async fn a_connection_is_closed_after_an_idle_minute_and_the_next_call_opens_ano
         pass(IDLE).await;
         wire.sees("it is closed", |seen| seen.open == 0).await;
     }
+}
+
+#[tokio::test]
+async fn with_many_connections_an_idle_one_is_closed_sooner() {
+    let running = start(ServerOptions::default()).await;
+    let mut wire = Wire::to(running.address).await;
+    let peers = Peers::default();
+    let client = |address: SocketAddr| {
+        ChargePointServiceClient::new(peers.peer(&address.into(), Expected::Anyone, CALL_TIMEOUT))
+    };
+    let nobody = free_address();
+    let mut others = Vec::new();
+    for _ in 0..1024 {
+        let mut other = client(nobody);
+        other.register_charge_point(register("ok")).await.unwrap_err();
+        others.push(other);
+    }
+    let mut last = client(wire.address);
+    last.register_charge_point(register("ok")).await.unwrap();
+    pass(Duration::from_secs(6)).await;
+    wire.sees("it is closed", |seen| seen.open == 0).await;
 }
 
 #[tokio::test]
