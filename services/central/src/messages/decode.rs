@@ -1,15 +1,15 @@
 //! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
 use super::unreadable::unreadable;
-use crate::{gauges, signing::Keys};
-use domain::network::{Message, MessageKind};
+use crate::gauges;
+use domain::network::{Gauges, Message, MessageKind};
 use domain::{
     ChargePointId, Energy, Wall,
     ids::MAX_NUMBER,
     text::{cut_reason, short_number},
 };
 use evmesh_proto::topics::{Telemetry, TelemetryType};
-use identity::{KeyName, is_sealed};
+use identity::KeyName;
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
 
@@ -66,23 +66,13 @@ fn read(key: &[u8], payload: &[u8], sealed: Option<&KeyName>) -> Result<Message,
     })
 }
 
-/// The same of one that may be sealed; it is opened into `plain`, see [`SealingSecret::open`].
-///
-/// [`SealingSecret::open`]: identity::SealingSecret::open
-pub(crate) fn open_and_decode(
-    keys: &Keys,
-    key: &[u8],
-    payload: &[u8],
-    plain: &mut Vec<u8>,
-) -> Result<Message, String> {
-    if !is_sealed(payload) || payload.len() > MAX_BYTES {
-        return decode(key, payload);
-    }
-    let sealed = keys.open(payload, plain)?;
+/// The same of what was sealed with this key, if it was, and is opened now.
+pub(super) fn decode_as(key: &[u8], plain: &[u8], sealed: Option<&KeyName>) -> Result<Message, String> {
+    let Some(sealed) = sealed else { return decode(key, plain) };
     if key != sealed.charge_point.as_str().as_bytes() {
         return Err(format!("it is sealed with a key of {}, and has another Kafka key", sealed.charge_point));
     }
-    let message = read(key, plain, Some(&sealed))?;
+    let message = read(key, plain, Some(sealed))?;
     if message.charge_point != sealed.charge_point {
         return Err(format!(
             "its cp_id is {}, and it is sealed with a key of {}",
@@ -90,6 +80,36 @@ pub(crate) fn open_and_decode(
         ));
     }
     Ok(message)
+}
+
+/// What a reading says, where it is one of a session, with its texts in the bytes that it is read from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Read<'a> {
+    pub(super) session: &'a str,
+    pub(super) driver: Option<&'a str>,
+    pub(super) seq: u64,
+    pub(super) energy: Energy,
+    pub(super) gauges: Gauges,
+}
+
+/// Reads one at once. `None`: it is no such reading, or what is wrong with it is for [`decode`] to say. Its ids are not
+/// checked: they are those of something that exists, or `decode` is asked, too.
+pub(super) fn reading<'a>(key: &[u8], payload: &'a [u8], sealed: Option<&KeyName>) -> Option<Read<'a>> {
+    if payload.len() > MAX_BYTES {
+        return None;
+    }
+    let told: Telemetry<&str> = serde_json::from_slice(payload).ok()?;
+    let whose = match (sealed, told.cp_id.as_bytes()) {
+        (None, cp_id) => cp_id == key,
+        (Some(sealed), cp_id) => {
+            key == sealed.charge_point.as_str().as_bytes() && (cp_id.is_empty() || cp_id == key)
+        }
+    };
+    let seq = told.seq.filter(|seq| (1..=MAX_NUMBER).contains(seq))?;
+    let is_plain = whose && !key.is_empty() && told.kind == TelemetryType::Consumption;
+    (is_plain && told.missing(sealed.is_some()).is_none()).then_some(())?;
+    let (session, energy) = (told.session_id?, Energy::from_kwh(told.kwh?)?);
+    Some(Read { session, driver: told.user_id, seq, energy, gauges: gauges::told(&told).ok()? })
 }
 
 /// Who publishes for a charge point uses its id as the key.
@@ -115,7 +135,7 @@ fn energy(kwh: f64) -> Result<Energy, String> {
 mod tests {
     use super::decode as decode_under;
     use super::*;
-    use domain::{Power, SupplyEnd, network::Gauges};
+    use domain::{Power, SupplyEnd};
     use proptest::prelude::*;
 
     /// Under the key that it must have.

@@ -60,8 +60,8 @@ const MAX_DEAD_LETTERS: usize = 10_000;
 pub enum Input {
     /// Something that happened, or is asked for.
     Command(Command),
-    /// A message on `cp_telemetry`.
-    Message(Incoming),
+    /// Messages on `cp_telemetry`, in order.
+    Messages(Vec<Incoming>),
     /// Kafka is another cluster than before, or the first ever.
     NewCluster(String),
     /// Kafka has these rows.
@@ -125,7 +125,7 @@ impl Rules for Writer {
     ) -> Result<(), Error> {
         match input {
             Input::Command(command) => self.commanded(now, store, command, step)?,
-            Input::Message(incoming) => self.message(now, store, incoming, step)?,
+            Input::Messages(all) => self.messages(now, store, all, step)?,
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
@@ -217,26 +217,48 @@ impl Writer {
         let decided = self.network.apply(now, &archive, command);
         archive.into_result()?;
         for effect in decided {
-            match effect {
-                Effect::DeadLetter(_) | Effect::Notify(_) | Effect::NotifyAtOnce(_) if !self.tells_kafka => {}
-                Effect::DeadLetter(reason) => {
-                    // Only messages go to the dead letters.
-                    let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
-                    step.effects.extend(letter);
+            self.take(now, effect, letter, step);
+        }
+        Ok(())
+    }
+
+    /// Takes what the rules want done, after a command or, `letter`, a message.
+    fn take(&mut self, now: Now, effect: Effect, letter: Option<&Incoming>, step: &mut Step<Effect>) {
+        match effect {
+            Effect::DeadLetter(_) | Effect::Notify(_) | Effect::NotifyAtOnce(_) if !self.tells_kafka => {}
+            Effect::DeadLetter(reason) => {
+                // Only messages go to the dead letters.
+                let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
+                step.effects.extend(letter);
+            }
+            // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
+            Effect::NotifyAtOnce(notice)
+                if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
+            effect => {
+                match &effect {
+                    Effect::Notify(notice) => self.notifications.push(messages::row(notice), &mut step.batch),
+                    Effect::Cut(id) => self.cut(now, id, &mut step.batch),
+                    _ => {}
                 }
-                // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
-                Effect::NotifyAtOnce(notice)
-                    if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
-                effect => {
-                    match &effect {
-                        Effect::Notify(notice) => {
-                            self.notifications.push(messages::row(notice), &mut step.batch);
-                        }
-                        Effect::Cut(id) => self.cut(now, id, &mut step.batch),
-                        _ => {}
-                    }
-                    step.effects.push(effect);
-                }
+                step.effects.push(effect);
+            }
+        }
+    }
+
+    /// Messages in order: the plain readings, which nearly all are, go a shorter way.
+    fn messages(
+        &mut self,
+        now: Now,
+        store: &dyn Store,
+        all: Vec<Incoming>,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Error> {
+        let mut heard = Vec::new();
+        for incoming in all {
+            if incoming.reading().is_some_and(|reading| self.network.hears(now, &reading, &mut heard)) {
+                heard.drain(..).for_each(|effect| self.take(now, effect, None, step));
+            } else {
+                self.message(now, store, incoming, step)?;
             }
         }
         Ok(())
@@ -246,11 +268,11 @@ impl Writer {
         &mut self,
         now: Now,
         store: &dyn Store,
-        mut incoming: Incoming,
+        incoming: Incoming,
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         let source = incoming.source;
-        match incoming.take_message() {
+        match incoming.message() {
             Ok(message) => {
                 let command = Command::Telemetry { message, source: Some(source) };
                 self.command(now, store, command, Some(&incoming), step)

@@ -13,7 +13,7 @@ use super::{
     session::{Session, ticket::Ticket},
     step::Step,
 };
-use crate::{ChargePointId, RequestId, SessionId, Trace};
+use crate::{ChargePointId, RequestId, SessionId, Trace, Wall};
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
@@ -86,29 +86,14 @@ impl Step<'_> {
 
     /// What is shown of a supply: at once or never. `seq` is that of its engine's answer, `None` for telemetry's echo.
     pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>) {
-        let session = self.session(id);
-        let energy = session.shown_energy();
-        let amount = session.price.cost(energy);
-        let power = session.live.gauges.power.unwrap_or_default();
-        let kind = NoticeKind::Reading { energy, power, amount };
-        let mut notice = self.notice(session, seq, None, kind);
-        notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
-        self.notify_at_once(notice);
-        self.push(Effect::Changed(id.clone()));
+        for effect in self.session(id).echo(self.now.wall, seq) {
+            self.push(effect);
+        }
     }
 
     fn notice(&self, session: &Session, seq: Option<u64>, event: Option<&str>, kind: NoticeKind) -> Notice {
-        Notice {
-            driver: session.driver.clone(),
-            charge_point: Some(session.charge_point.clone()),
-            session: Some(session.id.clone()),
-            seq,
-            event_id: event.map(|event| format!("{}-{event}", session.id)),
-            request_id: None,
-            trace: Some(session.trace()),
-            at: self.now.wall,
-            kind,
-        }
+        let event_id = event.map(|event| format!("{}-{event}", session.id));
+        Notice { event_id, ..session.notice(self.now.wall, seq, kind) }
     }
 
     fn notify_at_once(&mut self, notice: Notice) {
@@ -120,6 +105,34 @@ impl Step<'_> {
     fn notify(&mut self, notice: Notice) {
         if !notice.driver.is_guest() {
             self.push(Effect::Notify(notice));
+        }
+    }
+}
+
+impl Session {
+    /// What tells of a reading that is shown: its driver, and those who watch it.
+    pub(super) fn echo(&self, at: Wall, seq: Option<u64>) -> impl Iterator<Item = Effect> + use<> {
+        let told = (!self.driver.is_guest()).then(|| {
+            let energy = self.shown_energy();
+            let power = self.live.gauges.power.unwrap_or_default();
+            let kind = NoticeKind::Reading { energy, power, amount: self.price.cost(energy) };
+            let event_id = seq.map(|seq| format!("{}-{seq}", self.id));
+            Effect::NotifyAtOnce(Notice { event_id, ..self.notice(at, seq, kind) })
+        });
+        told.into_iter().chain([Effect::Changed(self.id.clone())])
+    }
+
+    fn notice(&self, at: Wall, seq: Option<u64>, kind: NoticeKind) -> Notice {
+        Notice {
+            driver: self.driver.clone(),
+            charge_point: Some(self.charge_point.clone()),
+            session: Some(self.id.clone()),
+            seq,
+            event_id: None,
+            request_id: None,
+            trace: Some(self.trace()),
+            at,
+            kind,
         }
     }
 }

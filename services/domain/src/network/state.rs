@@ -293,7 +293,7 @@ impl Network {
 
     /// The charge points after this one, by id.
     pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
-        self.registry.points_after(after).map(|point| point.detail(&self.registry))
+        self.registry.points().after(after).map(|point| point.detail(&self.registry))
     }
 }
 

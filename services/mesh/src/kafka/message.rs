@@ -44,6 +44,8 @@ impl Message {
 pub enum ReaderEvent {
     /// A message, in order within its partition.
     Message(Message),
+    /// The messages that were there have been told, or many were: whoever takes several together takes them now.
+    Pause,
     /// Everything that was published before `as_of`, when the ends of the partitions were asked for, has been told.
     /// About once a second while that is so.
     ReadToEnd { as_of: Mono },

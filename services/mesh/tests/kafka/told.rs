@@ -29,7 +29,7 @@ impl Told {
     }
 
     pub(crate) fn events(&self) -> Vec<ReaderEvent> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().iter().filter(|event| **event != ReaderEvent::Pause).cloned().collect()
     }
 
     pub(crate) fn clear(&self) {

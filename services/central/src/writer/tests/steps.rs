@@ -233,7 +233,7 @@ fn a_reading_never_overtakes_what_waits_for_its_driver() {
 fn dead_letters_are_bounded() {
     let mut bench = Bench::new();
     let message = |offset| {
-        Input::Message(Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec(), None))
+        Input::Messages(vec![Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec(), None)])
     };
     bench.step((0..12_000).map(message).collect());
     assert_eq!(bench.writer.rules.dead_letters.waiting(), MAX_DEAD_LETTERS);
