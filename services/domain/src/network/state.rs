@@ -246,6 +246,11 @@ impl Network {
         self.remembered.past
     }
 
+    /// How many readings wait to be saved, by [`Network::checkpoint`].
+    pub fn unsaved(&self) -> usize {
+        self.held.len()
+    }
+
     /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes
     /// next.
     pub fn offsets(&self) -> Vec<Source> {
