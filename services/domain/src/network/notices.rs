@@ -13,7 +13,12 @@ use super::{
     session::{Session, ticket::Ticket},
     step::Step,
 };
-use crate::{ChargePointId, RequestId, SessionId, Trace, Wall};
+use crate::{ChargePointId, Now, RequestId, SessionId, Trace, Wall};
+use std::time::Duration;
+
+/// Readings come a second apart. Where many come together, after Kafka was away or central was, each makes up for the
+/// one before, and drivers are not told of all.
+const APART: Duration = Duration::from_millis(500);
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
@@ -86,7 +91,8 @@ impl Step<'_> {
 
     /// What is shown of a supply: at once or never. `seq` is that of its engine's answer, `None` for telemetry's echo.
     pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>) {
-        for effect in self.session(id).echo(self.now.wall, seq) {
+        let now = self.now;
+        for effect in self.session_mut(id).echo(now, seq) {
             self.push(effect);
         }
     }
@@ -110,14 +116,17 @@ impl Step<'_> {
 }
 
 impl Session {
-    /// What tells of a reading that is shown: its driver, and those who watch it.
-    pub(super) fn echo(&self, at: Wall, seq: Option<u64>) -> impl Iterator<Item = Effect> + use<> {
-        let told = (!self.driver.is_guest()).then(|| {
+    /// What tells of a reading that is shown: its driver, and those who watch it. Of telemetry's, which has no number,
+    /// the driver hears what is [`APART`] from the last.
+    pub(super) fn echo(&mut self, now: Now, seq: Option<u64>) -> impl Iterator<Item = Effect> + use<> {
+        let apart = self.live.echoed.is_none_or(|last| now.mono.since(last) >= APART) || seq.is_some();
+        let told = (apart && !self.driver.is_guest()).then(|| {
+            self.live.echoed = Some(now.mono);
             let energy = self.shown_energy();
             let power = self.live.gauges.power.unwrap_or_default();
             let kind = NoticeKind::Reading { energy, power, amount: self.price.cost(energy) };
             let event_id = seq.map(|seq| format!("{}-{seq}", self.id));
-            Effect::NotifyAtOnce(Notice { event_id, ..self.notice(at, seq, kind) })
+            Effect::NotifyAtOnce(Notice { event_id, ..self.notice(now.wall, seq, kind) })
         });
         told.into_iter().chain([Effect::Changed(self.id.clone())])
     }

@@ -55,7 +55,7 @@ impl Network {
         }
         session.keep_told(energy, most, now);
         session.show(energy, reading.gauges, rated, now);
-        effects.extend(session.echo(now.wall, None));
+        effects.extend(session.echo(now, None));
         hold(session, reading.source, &mut self.held);
         self.read_past(reading.source);
         true

@@ -337,4 +337,22 @@ mod tests {
         );
         assert_eq!(logged_while(deny), ["it lacks the ACL"]);
     }
+
+    #[test]
+    fn a_message_that_a_broker_has_is_news_only_where_something_was_wrong() {
+        let watch = BrokerWatch::default();
+        let act = Act::Write("cp_telemetry".into());
+        let deliver = || (0..9).for_each(|_| watch.delivered(KAFKA, || act.clone()));
+        assert_eq!(logged_while(deliver), ["kafka reached"]);
+        assert!(watch.is_well.load(Relaxed));
+        watch.denied(act.clone(), "it lacks the ACL".to_owned());
+        assert_eq!(logged_while(deliver), ["kafka lets us now write topic cp_telemetry"]);
+        assert_eq!(watch.problem(), None);
+        logged(&watch, &[(0, Reach::Away), (3, Reach::Away)]);
+        assert_eq!(watch.get(), BrokerState::Lost);
+        assert_eq!(
+            (logged_while(deliver), watch.get()),
+            (vec!["kafka reached again".to_owned()], BrokerState::Reached)
+        );
+    }
 }
