@@ -93,17 +93,19 @@ impl TelemetryType {
     }
 }
 
-/// A message on [`CP_TELEMETRY`].
+/// A message on [`CP_TELEMETRY`]. Its texts are its own, or, as `Telemetry<&str>`, those of the bytes that it is read
+/// from: which none can be that JSON writes with an escape.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Telemetry {
+#[serde(bound(serialize = "S: Serialize + AsRef<str>", deserialize = "S: Deserialize<'de> + Default"))]
+pub struct Telemetry<S = String> {
     #[serde(rename = "type")]
     pub kind: TelemetryType,
     /// The charge point; only a sealed reading has none, whose key is its charge point's.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub cp_id: String,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub cp_id: S,
     /// The driver; absent in a fault without a session, and in a sealed reading, whose session says who it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<String>,
+    pub user_id: Option<S>,
     /// Energy of the supply so far, in kilowatt-hours: a running total.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kwh: Option<f64>,
@@ -111,32 +113,32 @@ pub struct Telemetry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importe: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<S>,
     /// When, in seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
     /// Added by evmesh: the session. Without it, or without a key, the message is *bare*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<String>,
+    pub session_id: Option<S>,
     /// Added by evmesh: rises by one with each message of the session; 1 is its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Added by evmesh: the same for each copy of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
+    pub event_id: Option<S>,
     /// Added by evmesh: power now, in kilowatts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kw: Option<f64>,
     /// Added by evmesh: the currency of `importe`, as its ISO 4217 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
+    pub currency: Option<S>,
 }
 
-impl Telemetry {
+impl<S: AsRef<str>> Telemetry<S> {
     /// How the supply ended or the charge point broke; `None` for a start, and for what is told while the supply goes
     /// on.
     pub fn end(&self) -> Option<SupplyEnd> {
-        match (self.kind, self.reason.as_deref().map(str::trim)) {
+        match (self.kind, self.reason.as_ref().map(|reason| reason.as_ref().trim())) {
             (TelemetryType::SessionStarted | TelemetryType::Consumption, _) => None,
             (TelemetryType::SupplyEnd, Some(REASON_STOPPED)) => Some(SupplyEnd::Stopped),
             (TelemetryType::SupplyEnd, _) => Some(SupplyEnd::Completed),
@@ -144,13 +146,6 @@ impl Telemetry {
             (TelemetryType::Fault, Some(REASON_INTERRUPTED)) => Some(SupplyEnd::Interrupted),
             (TelemetryType::EngineFault | TelemetryType::Fault, _) => Some(SupplyEnd::EngineFault),
         }
-    }
-
-    /// A reading as it is sealed, for central alone: without what central does not read, and what its key and its
-    /// session say.
-    pub fn for_central(self) -> Self {
-        let (cp_id, user_id) = (String::new(), None);
-        Self { cp_id, user_id, importe: None, event_id: None, currency: None, ..self }
     }
 
     /// The first field that its type needs and that is not there; `sealed`: its session says whose it is.
@@ -162,6 +157,19 @@ impl Telemetry {
         };
         self.kind.needs().iter().find(|field| !there(field)).copied()
     }
+}
+
+impl Telemetry {
+    /// A reading as it is sealed, for central alone: without what central does not read, and what its key and its
+    /// session say.
+    pub fn for_central(self) -> Self {
+        let (cp_id, user_id) = (String::new(), None);
+        Self { cp_id, user_id, importe: None, event_id: None, currency: None, ..self }
+    }
+}
+
+fn is_empty<S: AsRef<str>>(text: &S) -> bool {
+    text.as_ref().is_empty()
 }
 
 /// What a driver is told.
@@ -185,14 +193,14 @@ pub enum NotificationType {
     SupplyError,
 }
 
-/// A message on [`DRIVER_NOTIFICATIONS`].
+/// A message on [`DRIVER_NOTIFICATIONS`], with texts of its own or of what it is made from.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Notification {
+pub struct Notification<S = String> {
     #[serde(rename = "type")]
     pub kind: NotificationType,
     /// The charge point; empty in an `AUTH_DENIED` of a request that named none.
-    pub cp_id: String,
-    pub user_id: String,
+    pub cp_id: S,
+    pub user_id: S,
     /// `CONSUMO_UPDATE`, `TICKET`: energy so far, in kilowatt-hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kwh: Option<f64>,
@@ -201,7 +209,7 @@ pub struct Notification {
     pub importe: Option<f64>,
     /// `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<S>,
     /// `SUPPLY_ERROR`: energy delivered so far, in kilowatt-hours; 0 if the supply never started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kwh_partial: Option<f64>,
@@ -214,31 +222,31 @@ pub struct Notification {
     pub timestamp: Option<f64>,
     /// Added by evmesh: the session; absent in an `AUTH_DENIED` that created none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<String>,
+    pub session_id: Option<S>,
     /// Added by evmesh: 0 for `AUTH_OK`, and rising with each message of the session, with gaps; readers that have
     /// seen one drop what is not above it. Absent in the echo of telemetry, whose number nobody vouches for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Added by evmesh: the same for each copy of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
+    pub event_id: Option<S>,
     /// Added by evmesh: `CONSUMO_UPDATE`: power now, in kilowatts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kw: Option<f64>,
     /// Added by evmesh: `AUTH_DENIED`, `SUPPLY_ERROR`: why, as a word for programs; for `AUTH_DENIED` that of the
     /// call's `ErrorInfo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<S>,
     /// Added by evmesh: `AUTH_OK`, `AUTH_DENIED`: the `request_id` of the `RequestCharge` that this answers, if it
     /// had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<S>,
     /// Added by evmesh: `AUTH_OK`: the id of the card that was shown for it at the charge point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub card_id: Option<String>,
+    pub card_id: Option<S>,
     /// Added by evmesh: the currency of `importe`, `importe_partial` and `amount_micros`, as its ISO 4217 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
+    pub currency: Option<S>,
     /// Added by evmesh: `TICKET`, `SUPPLY_ERROR`: `kwh` or `kwh_partial` exactly, in watt-hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_wh: Option<u64>,

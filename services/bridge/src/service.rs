@@ -126,7 +126,9 @@ fn read(options: &KafkaOptions, kept: Option<Position>, news: mpsc::Sender<News>
             }
             ReaderEvent::NewCluster { id, from } => News::NewCluster { id, from },
             ReaderEvent::Gap { partition } => News::Gap { partition },
-            ReaderEvent::ReadToEnd { .. } | ReaderEvent::Away => return !news.is_closed(),
+            ReaderEvent::ReadToEnd { .. } | ReaderEvent::Away | ReaderEvent::Pause => {
+                return !news.is_closed();
+            }
         };
         news.blocking_send(next).is_ok()
     };

@@ -4,7 +4,7 @@ use domain::{Power, network::Gauges};
 use evmesh_proto::{network::LiveSupply, topics::Telemetry};
 
 /// What a message tells of it.
-pub(crate) fn told(message: &Telemetry) -> Result<Gauges, String> {
+pub(crate) fn told<S>(message: &Telemetry<S>) -> Result<Gauges, String> {
     let power = |kw| Power::from_kw(kw).ok_or_else(|| format!("kw is {kw}, which no charge point has"));
     Ok(Gauges { power: message.kw.map(power).transpose()? })
 }

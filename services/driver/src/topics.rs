@@ -51,6 +51,7 @@ fn sink(
         }
         ReaderEvent::ReadToEnd { .. }
         | ReaderEvent::Away
+        | ReaderEvent::Pause
         | ReaderEvent::NewCluster { .. }
         | ReaderEvent::Gap { .. } => !heard.is_closed(),
     }

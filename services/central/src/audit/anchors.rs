@@ -46,7 +46,7 @@ pub fn all(options: &KafkaOptions) -> Result<Option<Vec<AuditAnchor>>, Error> {
                 anchors.extend(serde_json::from_slice(&message.payload).ok())
             }
             Ok(ReaderEvent::ReadToEnd { .. }) => return Ok(Some(anchors)),
-            Ok(ReaderEvent::NewCluster { .. } | ReaderEvent::Gap { .. }) => {}
+            Ok(ReaderEvent::NewCluster { .. } | ReaderEvent::Gap { .. } | ReaderEvent::Pause) => {}
             Ok(ReaderEvent::Away) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 return Ok(None);
             }

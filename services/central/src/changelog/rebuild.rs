@@ -157,7 +157,7 @@ impl Progress {
             ReaderEvent::ReadToEnd { .. } => return Ok(self.read_to >= Some(last)),
             ReaderEvent::NewCluster { id, .. } => self.cluster = id,
             ReaderEvent::Away => tracing::warn!("kafka is away; the rebuild waits for it"),
-            ReaderEvent::Gap { .. } => {} // it is read from its beginning again, in order
+            ReaderEvent::Gap { .. } | ReaderEvent::Pause => {} // it is read from its beginning again, in order
         }
         Ok(false)
     }

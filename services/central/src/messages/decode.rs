@@ -1,15 +1,15 @@
 //! A message on `cp_telemetry`, from its bytes to what the rules take: nothing of it is believed before it is checked.
 
 use super::unreadable::unreadable;
-use crate::{gauges, signing::Keys};
-use domain::network::{Message, MessageKind};
+use crate::gauges;
+use domain::network::{Gauges, Message, MessageKind};
 use domain::{
     ChargePointId, Energy, Wall,
     ids::MAX_NUMBER,
     text::{cut_reason, short_number},
 };
 use evmesh_proto::topics::{Telemetry, TelemetryType};
-use identity::{KeyName, is_sealed};
+use identity::KeyName;
 use mesh::convert::supply_end;
 use std::{fmt::Display, str::FromStr};
 
@@ -66,23 +66,13 @@ fn read(key: &[u8], payload: &[u8], sealed: Option<&KeyName>) -> Result<Message,
     })
 }
 
-/// The same of one that may be sealed; it is opened into `plain`, see [`SealingSecret::open`].
-///
-/// [`SealingSecret::open`]: identity::SealingSecret::open
-pub(crate) fn open_and_decode(
-    keys: &Keys,
-    key: &[u8],
-    payload: &[u8],
-    plain: &mut Vec<u8>,
-) -> Result<Message, String> {
-    if !is_sealed(payload) || payload.len() > MAX_BYTES {
-        return decode(key, payload);
-    }
-    let sealed = keys.open(payload, plain)?;
+/// The same of what was sealed with this key, if it was, and is opened now.
+pub(super) fn decode_as(key: &[u8], plain: &[u8], sealed: Option<&KeyName>) -> Result<Message, String> {
+    let Some(sealed) = sealed else { return decode(key, plain) };
     if key != sealed.charge_point.as_str().as_bytes() {
         return Err(format!("it is sealed with a key of {}, and has another Kafka key", sealed.charge_point));
     }
-    let message = read(key, plain, Some(&sealed))?;
+    let message = read(key, plain, Some(sealed))?;
     if message.charge_point != sealed.charge_point {
         return Err(format!(
             "its cp_id is {}, and it is sealed with a key of {}",
@@ -90,6 +80,36 @@ pub(crate) fn open_and_decode(
         ));
     }
     Ok(message)
+}
+
+/// What a reading says, where it is one of a session, with its texts in the bytes that it is read from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Read<'a> {
+    pub(super) session: &'a str,
+    pub(super) driver: Option<&'a str>,
+    pub(super) seq: u64,
+    pub(super) energy: Energy,
+    pub(super) gauges: Gauges,
+}
+
+/// Reads one at once. `None`: it is no such reading, or what is wrong with it is for [`decode`] to say. Its ids are not
+/// checked: they are those of something that exists, or `decode` is asked, too.
+pub(super) fn reading<'a>(key: &[u8], payload: &'a [u8], sealed: Option<&KeyName>) -> Option<Read<'a>> {
+    if payload.len() > MAX_BYTES {
+        return None;
+    }
+    let told: Telemetry<&str> = serde_json::from_slice(payload).ok()?;
+    let whose = match (sealed, told.cp_id.as_bytes()) {
+        (None, cp_id) => cp_id == key,
+        (Some(sealed), cp_id) => {
+            key == sealed.charge_point.as_str().as_bytes() && (cp_id.is_empty() || cp_id == key)
+        }
+    };
+    let seq = told.seq.filter(|seq| (1..=MAX_NUMBER).contains(seq))?;
+    let is_plain = whose && !key.is_empty() && told.kind == TelemetryType::Consumption;
+    (is_plain && told.missing(sealed.is_some()).is_none()).then_some(())?;
+    let (session, energy) = (told.session_id?, Energy::from_kwh(told.kwh?)?);
+    Some(Read { session, driver: told.user_id, seq, energy, gauges: gauges::told(&told).ok()? })
 }
 
 /// Who publishes for a charge point uses its id as the key.
@@ -115,7 +135,7 @@ fn energy(kwh: f64) -> Result<Energy, String> {
 mod tests {
     use super::decode as decode_under;
     use super::*;
-    use domain::{Power, SupplyEnd, network::Gauges};
+    use domain::{Power, SupplyEnd};
     use proptest::prelude::*;
 
     /// Under the key that it must have.
@@ -181,6 +201,79 @@ mod tests {
         }
         let error = decode_under(&[0xff; 9_000], payload).unwrap_err();
         assert!(error.chars().count() < 256, "{error}");
+    }
+
+    /// Of whatever is made of the fields' values, some of which are wrong.
+    fn made_up() -> impl Strategy<Value = serde_json::Value> {
+        let kind = prop_oneof![4 => Just("CONSUMO"), 1 => Just("SESSION_STARTED"), 1 => Just("SUPPLY_END")];
+        let text = |right: &'static str| {
+            let wrong =
+                prop_oneof![Just(""), Just("a b"), Just("\"\u{e9}"), Just("B")].prop_map(str::to_owned);
+            prop_oneof![6 => Just(serde_json::json!(right)), 1 => wrong.prop_map(|text| serde_json::json!(text)),
+                1 => Just(serde_json::Value::Null), 1 => Just(serde_json::json!(7))]
+        };
+        let number = || {
+            prop_oneof![6 => (0_u32..90_000).prop_map(|n| serde_json::json!(f64::from(n) / 1e3)),
+                1 => Just(serde_json::json!(-1)), 1 => Just(serde_json::json!(1e12)), 1 => Just(serde_json::Value::Null)]
+        };
+        let seq = prop_oneof![6 => (0_u64..9).prop_map(|n| serde_json::json!(n)),
+            1 => Just(serde_json::json!(u64::MAX)), 1 => Just(serde_json::json!(1.5))];
+        (kind, text("A"), text("101"), text("s1"), number(), number(), seq, text("EUR")).prop_map(
+            |(kind, cp_id, user_id, session_id, kwh, kw, seq, currency)| {
+                serde_json::json!({"type": kind, "cp_id": cp_id, "user_id": user_id, "session_id": session_id,
+                    "kwh": kwh, "kw": kw, "seq": seq, "currency": currency, "event_id": "e", "timestamp": 1.5})
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_says_what_the_decoder_says(
+            message in made_up(), left_out in 0_usize..12, sealed: bool,
+        ) {
+            let mut message = message;
+            let fields = ["user_id", "kwh", "kw", "seq", "cp_id", "currency"];
+            if let Some(field) = fields.get(left_out) {
+                message.as_object_mut().unwrap().remove(*field);
+            }
+            let name: KeyName = "A/4/0a0b0c0d".parse().unwrap();
+            let (payload, sealed) = (message.to_string(), sealed.then_some(&name));
+            for key in [&b"A"[..], b"", b"B"] {
+                let Some(read) = reading(key, payload.as_bytes(), sealed) else { continue };
+                let ids = [Some(read.session), read.driver].into_iter().flatten();
+                if !ids.clone().all(|id| id.parse::<ChargePointId>().is_ok()) {
+                    continue; // nothing that exists has such an id
+                }
+                let whole = decode_as(key, payload.as_bytes(), sealed).unwrap();
+                prop_assert_eq!(whole.kind, MessageKind::Reading);
+                prop_assert_eq!(whole.charge_point.as_str().as_bytes(), key);
+                prop_assert_eq!(whole.driver.as_ref().map(|id| id.as_str()), read.driver);
+                prop_assert_eq!(whole.session, Some((read.session.parse().unwrap(), read.seq)));
+                prop_assert_eq!((whole.energy, whole.gauges), (Some(read.energy), read.gauges));
+            }
+        }
+    }
+
+    #[test]
+    fn a_reading_of_a_session_is_read_at_once_and_what_else_there_is_is_not() {
+        let plain = r#"{"type":"CONSUMO","cp_id":"A","user_id":"1","kwh":1.5,"importe":0.3,"timestamp":1.5,
+            "session_id":"s","seq":2,"event_id":"s-2","kw":7.4,"currency":"EUR"}"#;
+        assert!(reading(b"A", plain.as_bytes(), None).is_some());
+        assert!(reading(b"", plain.as_bytes(), None).is_none(), "it is bare");
+        for (from, to) in [
+            ("CONSUMO", "SUPPLY_END"),
+            (r#""session_id":"s","#, ""),
+            (r#""A""#, r#""B""#),
+            (r#""seq":2"#, r#""seq":0"#),
+            (r#""kw":7.4"#, r#""kw":1e9"#),
+            ("1.5,\"imp", "-1.5,\"imp"),
+            (r#""user_id":"1","#, ""),
+            (r#""1""#, r#""\u0031""#), // an escape: its text is not in the bytes
+        ] {
+            let other = plain.replacen(from, to, 1);
+            assert_ne!(other, plain);
+            assert!(reading(b"A", other.as_bytes(), None).is_none(), "{other}");
+        }
     }
 
     #[test]

@@ -1,61 +1,61 @@
 //! What drivers are told, on `driver_notifications`: the seed's messages, field for field.
 
 use domain::network::{Notice, NoticeKind};
-use domain::{Energy, Money};
+use domain::{CardId, ChargePointId, Energy, Money, RequestId, SessionId};
 use evmesh_proto::{
     store::StoredMessage,
     topics::{DRIVER_NOTIFICATIONS, Notification, NotificationType},
 };
 use mesh::trace::TRACEPARENT;
 
-pub(crate) fn notification(notice: &Notice) -> Notification {
+pub(crate) fn notification(notice: &Notice) -> Notification<&str> {
     let Notice { driver, charge_point, session, seq, event_id, request_id, trace: _, at, kind } = notice;
     let mut message = Notification {
         kind: NotificationType::Authorized,
-        cp_id: charge_point.as_ref().map(ToString::to_string).unwrap_or_default(),
-        user_id: driver.to_string(),
+        cp_id: charge_point.as_ref().map(ChargePointId::as_str).unwrap_or_default(),
+        user_id: driver.as_str(),
         timestamp: Some(at.seconds()),
-        session_id: session.as_ref().map(ToString::to_string),
+        session_id: session.as_ref().map(SessionId::as_str),
         seq: *seq,
-        event_id: event_id.clone(),
-        request_id: request_id.as_ref().map(ToString::to_string),
+        event_id: event_id.as_deref(),
+        request_id: request_id.as_ref().map(RequestId::as_str),
         ..Notification::default()
     };
     match kind {
-        NoticeKind::Authorized { card } => message.card_id = card.as_ref().map(ToString::to_string),
+        NoticeKind::Authorized { card } => message.card_id = card.as_ref().map(CardId::as_str),
         NoticeKind::Denied(denial) => {
             message.kind = NotificationType::Denied;
-            message.code = Some(denial.reason.as_str().to_owned());
-            message.reason = Some(denial.text.clone());
+            message.code = Some(denial.reason.as_str());
+            message.reason = Some(&denial.text);
         }
         NoticeKind::Reading { energy, power, amount } => {
             message.kind = NotificationType::ConsumptionUpdate;
             message.kwh = Some(energy.kwh());
             message.importe = Some(amount.units());
-            message.currency = Some(amount.currency.to_string());
+            message.currency = Some(amount.currency.as_str());
             message.kw = Some(power.kw());
         }
         NoticeKind::Error { failure, reason, energy, amount } => {
             message.kind = NotificationType::SupplyError;
-            message.code = Some(failure.as_str().to_owned());
-            message.reason = Some(reason.clone());
+            message.code = Some(failure.as_str());
+            message.reason = Some(reason);
             message.kwh_partial = Some(energy.kwh());
             message.importe_partial = Some(amount.units());
-            exactly(&mut message, *energy, *amount);
+            exactly(&mut message, *energy, amount);
         }
         NoticeKind::Ticket { energy, amount } => {
             message.kind = NotificationType::Ticket;
             message.kwh = Some(energy.kwh());
             message.importe = Some(amount.units());
-            exactly(&mut message, *energy, *amount);
+            exactly(&mut message, *energy, amount);
         }
     }
     message
 }
 
 /// What is billed, or would be, beside its floating-point form.
-fn exactly(message: &mut Notification, energy: Energy, amount: Money) {
-    message.currency = Some(amount.currency.to_string());
+fn exactly<'a>(message: &mut Notification<&'a str>, energy: Energy, amount: &'a Money) {
+    message.currency = Some(amount.currency.as_str());
     message.energy_wh = Some(energy.wh());
     message.amount_micros = Some(amount.micros);
 }

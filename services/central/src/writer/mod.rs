@@ -9,6 +9,7 @@ mod opening;
 mod outlet;
 mod revocations;
 mod served;
+mod telemetry;
 mod thread;
 mod told_cards;
 mod told_gateways;
@@ -53,15 +54,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// So many sessions' readings are saved at a time: 500 take some milliseconds, all 100,000 would stall for a second.
 const CHECKPOINT_SESSIONS: usize = 500;
-/// So many dead letters may wait for Kafka. They come from Kafka, so it is there; beyond, one is only counted.
-const MAX_DEAD_LETTERS: usize = 10_000;
+/// Where more have readings to save, that is done as much more often that all are within this: no more of Kafka is
+/// read again after a start.
+const SAVED_WITHIN: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Something that happened, or is asked for.
     Command(Command),
-    /// A message on `cp_telemetry`.
-    Message(Incoming),
+    /// Messages on `cp_telemetry`, in order.
+    Messages(Vec<Incoming>),
     /// Kafka is another cluster than before, or the first ever.
     NewCluster(String),
     /// Kafka has these rows.
@@ -109,6 +111,8 @@ pub struct Writer {
     /// As they are on disk.
     offsets: BTreeMap<i32, i64>,
     checkpointed: Mono,
+    /// When readings were last saved.
+    saved: Mono,
 }
 
 impl Rules for Writer {
@@ -125,7 +129,7 @@ impl Rules for Writer {
     ) -> Result<(), Error> {
         match input {
             Input::Command(command) => self.commanded(now, store, command, step)?,
-            Input::Message(incoming) => self.message(now, store, incoming, step)?,
+            Input::Messages(all) => self.messages(now, store, all, step)?,
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
             Input::Delivered(kind, numbers) => self.rows(kind).delivered(&numbers, &mut step.batch),
             Input::Published(versions) => self.published(now, store, &versions, step)?,
@@ -158,7 +162,8 @@ impl Rules for Writer {
         if let Some(marks) = &mut self.marks {
             marks.write(&mut step.batch);
         }
-        if checkpoint {
+        if now.mono.since(self.saved) >= saved_every(self.network.unsaved()) {
+            self.saved = now.mono;
             self.checkpoint(CHECKPOINT_SESSIONS, &mut step.batch);
         }
         self.put_ends(&mut step.batch);
@@ -217,70 +222,32 @@ impl Writer {
         let decided = self.network.apply(now, &archive, command);
         archive.into_result()?;
         for effect in decided {
-            match effect {
-                Effect::DeadLetter(_) | Effect::Notify(_) | Effect::NotifyAtOnce(_) if !self.tells_kafka => {}
-                Effect::DeadLetter(reason) => {
-                    // Only messages go to the dead letters.
-                    let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
-                    step.effects.extend(letter);
-                }
-                // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
-                Effect::NotifyAtOnce(notice)
-                    if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
-                effect => {
-                    match &effect {
-                        Effect::Notify(notice) => {
-                            self.notifications.push(messages::row(notice), &mut step.batch);
-                        }
-                        Effect::Cut(id) => self.cut(now, id, &mut step.batch),
-                        _ => {}
-                    }
-                    step.effects.push(effect);
-                }
-            }
+            self.take(now, effect, letter, step);
         }
         Ok(())
     }
 
-    fn message(
-        &mut self,
-        now: Now,
-        store: &dyn Store,
-        mut incoming: Incoming,
-        step: &mut Step<Effect>,
-    ) -> Result<(), Error> {
-        let source = incoming.source;
-        match incoming.take_message() {
-            Ok(message) => {
-                let command = Command::Telemetry { message, source: Some(source) };
-                self.command(now, store, command, Some(&incoming), step)
+    /// Takes what the rules want done, after a command or, `letter`, a message.
+    fn take(&mut self, now: Now, effect: Effect, letter: Option<&Incoming>, step: &mut Step<Effect>) {
+        match effect {
+            Effect::DeadLetter(_) | Effect::Notify(_) | Effect::NotifyAtOnce(_) if !self.tells_kafka => {}
+            Effect::DeadLetter(reason) => {
+                // Only messages go to the dead letters.
+                let letter = letter.map(|incoming| self.dead_letter(incoming, reason, &mut step.batch));
+                step.effects.extend(letter);
             }
-            Err(reason) => {
-                let text = format!(
-                    "a message at offset {} of partition {} cannot be read: {reason}",
-                    source.offset, source.partition
-                );
-                let event = Event { level: Level::Warn, name: "messages_unreadable", text };
-                step.effects.push(Effect::Happened(event));
-                let sealed = incoming.sealed_in_the_name_of().map(|id| (id, reason.clone()));
-                if self.tells_kafka {
-                    let letter = self.dead_letter(&incoming, reason, &mut step.batch);
-                    step.effects.push(letter);
+            // It would overtake what waits on disk for its driver, the `AUTH_OK` of its session perhaps.
+            Effect::NotifyAtOnce(notice)
+                if notice.session.is_some() && self.notifications.any_of(notice.driver.as_str()) => {}
+            effect => {
+                match &effect {
+                    Effect::Notify(notice) => self.notifications.push(messages::row(notice), &mut step.batch),
+                    Effect::Cut(id) => self.cut(now, id, &mut step.batch),
+                    _ => {}
                 }
-                self.command(now, store, Command::Unreadable { source, sealed }, None, step)
+                step.effects.push(effect);
             }
         }
-    }
-
-    fn dead_letter(&mut self, incoming: &Incoming, reason: String, batch: &mut Batch) -> Effect {
-        if self.dead_letters.waiting() >= MAX_DEAD_LETTERS {
-            let text = format!(
-                "{MAX_DEAD_LETTERS} dead letters wait for Kafka already; one more is only counted: {reason}"
-            );
-            return Effect::Happened(Event { level: Level::Error, name: "dead_letters_dropped", text });
-        }
-        self.dead_letters.push(incoming.dead_letter(&reason), batch);
-        Effect::DeadLetter(reason)
     }
 
     /// The offsets were another cluster's: whatever is known of them goes, and every engine is asked.
@@ -377,6 +344,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// How often some readings are saved where so many sessions have one to save.
+fn saved_every(unsaved: usize) -> Duration {
+    let times = unsaved.div_ceil(CHECKPOINT_SESSIONS).max(1);
+    (SAVED_WITHIN / u32::try_from(times).unwrap_or(u32::MAX)).min(CHECKPOINT_INTERVAL)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Writer {
             unkept: None,
             offsets,
             checkpointed: now.mono,
+            saved: now.mono,
         };
         Ok(Owner { rules, store })
     }

@@ -17,12 +17,12 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 /// So many orders may wait: some seconds' work under load, and more than one server's requests at once.
 const ORDERS: usize = 8192;
-/// So many messages of Kafka may wait: a fraction of a second's work.
-const TELEMETRY: usize = 4096;
+/// So many batches of Kafka's messages may wait: a fraction of a second's work.
+const TELEMETRY: usize = 16;
 /// One step takes so many orders at most, so that the first one's reply does not wait long for the last one.
 const ORDERS_A_STEP: usize = 1024;
-/// One step takes so many messages at most, for the same reason.
-const TELEMETRY_A_STEP: usize = 2048;
+/// One step takes so many of the batches at most, for the same reason.
+const TELEMETRY_A_STEP: usize = 4;
 
 /// The running thread. Dropping it stops the thread in order.
 pub type Running = group_commit::Running<Error>;

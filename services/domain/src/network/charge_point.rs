@@ -1,6 +1,7 @@
 //! A charge point: what is stored of it, and what only lives in memory. Its status is in [`status`](super::status()).
 
 use super::{
+    config::Config,
     cooling::Who,
     engine::{CallId, EngineRequest},
     standing::{Revoked, Standing},
@@ -211,6 +212,12 @@ impl Point {
             last_asked: now,
             judged,
         }
+    }
+
+    /// The most that it delivers: what its engine says, up to a bound; without its word, that bound.
+    pub(super) fn rated(&self, config: &Config) -> Power {
+        let most = config.charge_point_power_max;
+        self.stored.rated.map_or(most, |rated| rated.min(most))
     }
 
     /// Its engine says that it has seen this number: central, whose store may have been restored, goes on above it. It

@@ -239,7 +239,7 @@ impl Step<'_> {
             }
             Command::Telemetry { message, source } => self.telemetry(&message, source),
             Command::Unreadable { source, sealed } => {
-                self.read_past(source);
+                self.net.read_past(source);
                 if let Some((id, reason)) = sealed {
                     self.refuses_telemetry(&id, &reason);
                 }

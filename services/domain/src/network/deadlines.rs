@@ -51,7 +51,7 @@ impl Step<'_> {
         let mut made_up: Vec<ChargePointId> = Vec::new();
         let mut draining: Vec<ChargePointId> = Vec::new();
         let mut untold = Vec::new();
-        for (id, point) in self.net.registry.points() {
+        for (id, point) in self.net.registry.points().iter() {
             match point.link {
                 Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id.clone()),
                 Link::Up { .. } | Link::Lost { .. } => {}

@@ -13,7 +13,12 @@ use super::{
     session::{Session, ticket::Ticket},
     step::Step,
 };
-use crate::{ChargePointId, RequestId, SessionId, Trace};
+use crate::{ChargePointId, Now, RequestId, SessionId, Trace, Wall};
+use std::time::Duration;
+
+/// Readings come a second apart. Where many come together, after Kafka was away or central was, each makes up for the
+/// one before, and drivers are not told of all.
+const APART: Duration = Duration::from_millis(500);
 
 impl Step<'_> {
     pub(super) fn notify_authorized(&mut self, id: &SessionId, request: Option<&Repeatable>) {
@@ -86,29 +91,15 @@ impl Step<'_> {
 
     /// What is shown of a supply: at once or never. `seq` is that of its engine's answer, `None` for telemetry's echo.
     pub(super) fn notify_reading(&mut self, id: &SessionId, seq: Option<u64>) {
-        let session = self.session(id);
-        let energy = session.shown_energy();
-        let amount = session.price.cost(energy);
-        let power = session.live.gauges.power.unwrap_or_default();
-        let kind = NoticeKind::Reading { energy, power, amount };
-        let mut notice = self.notice(session, seq, None, kind);
-        notice.event_id = seq.map(|seq| format!("{id}-{seq}"));
-        self.notify_at_once(notice);
-        self.push(Effect::Changed(id.clone()));
+        let now = self.now;
+        for effect in self.session_mut(id).echo(now, seq) {
+            self.push(effect);
+        }
     }
 
     fn notice(&self, session: &Session, seq: Option<u64>, event: Option<&str>, kind: NoticeKind) -> Notice {
-        Notice {
-            driver: session.driver.clone(),
-            charge_point: Some(session.charge_point.clone()),
-            session: Some(session.id.clone()),
-            seq,
-            event_id: event.map(|event| format!("{}-{event}", session.id)),
-            request_id: None,
-            trace: Some(session.trace()),
-            at: self.now.wall,
-            kind,
-        }
+        let event_id = event.map(|event| format!("{}-{event}", session.id));
+        Notice { event_id, ..session.notice(self.now.wall, seq, kind) }
     }
 
     fn notify_at_once(&mut self, notice: Notice) {
@@ -120,6 +111,37 @@ impl Step<'_> {
     fn notify(&mut self, notice: Notice) {
         if !notice.driver.is_guest() {
             self.push(Effect::Notify(notice));
+        }
+    }
+}
+
+impl Session {
+    /// What tells of a reading that is shown: its driver, and those who watch it. Of telemetry's, which has no number,
+    /// the driver hears what is [`APART`] from the last.
+    pub(super) fn echo(&mut self, now: Now, seq: Option<u64>) -> impl Iterator<Item = Effect> + use<> {
+        let apart = self.live.echoed.is_none_or(|last| now.mono.since(last) >= APART) || seq.is_some();
+        let told = (apart && !self.driver.is_guest()).then(|| {
+            self.live.echoed = Some(now.mono);
+            let energy = self.shown_energy();
+            let power = self.live.gauges.power.unwrap_or_default();
+            let kind = NoticeKind::Reading { energy, power, amount: self.price.cost(energy) };
+            let event_id = seq.map(|seq| format!("{}-{seq}", self.id));
+            Effect::NotifyAtOnce(Notice { event_id, ..self.notice(now.wall, seq, kind) })
+        });
+        told.into_iter().chain([Effect::Changed(self.id.clone())])
+    }
+
+    fn notice(&self, at: Wall, seq: Option<u64>, kind: NoticeKind) -> Notice {
+        Notice {
+            driver: self.driver.clone(),
+            charge_point: Some(self.charge_point.clone()),
+            session: Some(self.id.clone()),
+            seq,
+            event_id: None,
+            request_id: None,
+            trace: Some(self.trace()),
+            at,
+            kind,
         }
     }
 }

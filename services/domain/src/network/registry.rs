@@ -8,12 +8,10 @@
 use super::{
     charge_point::{Point, Rank},
     session::Session,
+    table::Table,
 };
 use crate::{ChargePointId, DriverId, SessionId};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::collections::{BTreeSet, HashMap};
 
 /// Why a charge point cannot be missing.
 const POINT: &str = "a charge point that was found stays for the whole step";
@@ -22,16 +20,16 @@ const SESSION: &str = "a session that was found stays for the whole step";
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    points: BTreeMap<ChargePointId, Point>,
+    points: Table<ChargePointId, Point>,
     /// Open, or with something left to do.
-    sessions: BTreeMap<SessionId, Session>,
+    sessions: Table<SessionId, Session>,
     /// The open session of each driver; guests are not in it.
-    drivers: BTreeMap<DriverId, SessionId>,
+    drivers: HashMap<DriverId, SessionId>,
     /// The charge points that are free, as central chooses: those whose last try failed come last; then the cheapest
     /// first, then by id.
     free: BTreeSet<(Rank, ChargePointId)>,
     /// How many charge points each host has.
-    hosts: BTreeMap<String, usize>,
+    hosts: HashMap<String, usize>,
 }
 
 impl Registry {
@@ -63,6 +61,13 @@ impl Registry {
         self.sessions.get_mut(id).expect(SESSION)
     }
 
+    /// A session to be changed, and its charge point.
+    pub(super) fn session_and_point(&mut self, id: &str) -> Option<(&mut Session, &Point)> {
+        let session = self.sessions.get_mut(id)?;
+        let point = self.points.get(&session.charge_point).expect(POINT);
+        Some((session, point))
+    }
+
     /// The open session of a charge point.
     pub(super) fn open_at(&self, point: &Point) -> Option<&Session> {
         point.open.as_ref().map(|id| self.session(id))
@@ -73,21 +78,17 @@ impl Registry {
         point.ended.iter().map(|id| self.session(id))
     }
 
-    pub(super) fn points(&self) -> &BTreeMap<ChargePointId, Point> {
+    pub(super) fn points(&self) -> &Table<ChargePointId, Point> {
         &self.points
     }
 
-    pub(super) fn points_mut(&mut self) -> impl Iterator<Item = &mut Point> {
-        self.points.values_mut()
+    pub(super) fn points_mut(&mut self) -> &mut Table<ChargePointId, Point> {
+        &mut self.points
     }
 
-    pub(super) fn points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = &Point> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.points.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|(_, point)| point)
-    }
-
+    /// By id.
     pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.values()
+        self.sessions.after(None)
     }
 
     /// What is free, as central chooses.

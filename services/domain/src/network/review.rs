@@ -18,10 +18,8 @@ pub enum Verdict {
 }
 
 impl Step<'_> {
-    /// The most that a charge point delivers: what its engine says, up to a bound; without its word, that bound.
     pub(super) fn rated(&self, id: &ChargePointId) -> Power {
-        let most = self.net.config.charge_point_power_max;
-        self.point(id).stored.rated.map_or(most, |rated| rated.min(most))
+        self.point(id).rated(&self.net.config)
     }
 
     pub(super) fn most(&self, id: &SessionId) -> Energy {

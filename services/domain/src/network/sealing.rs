@@ -1,13 +1,13 @@
 //! Charge points that seal what they tell on `cp_telemetry`: whoever else writes there in their name is not heard.
 
-use super::{Step, charge_point::Point, command::Message, effect::Level};
+use super::{Step, charge_point::Point, effect::Level};
 use crate::{ChargePointId, text::cut_reason};
 
 impl Point {
-    /// Why a message in its name is not its engine's, if it is not.
-    pub(super) fn refuses_as_unsealed(&self, message: &Message) -> Option<String> {
+    /// Why a message in its name, sealed in this epoch or not at all, is not its engine's, if it is not.
+    pub(super) fn refuses_as_unsealed(&self, sealed: Option<u64>) -> Option<String> {
         let (id, from) = (&self.stored.id, self.stored.seals_from?);
-        match message.sealed {
+        match sealed {
             Some(epoch) if (from..=self.stored.epoch).contains(&epoch) => None,
             Some(_) => Some(format!("it is sealed with a key of {id} that does not count")),
             None => {

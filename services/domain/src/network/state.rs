@@ -246,6 +246,11 @@ impl Network {
         self.remembered.past
     }
 
+    /// How many readings wait to be saved, by [`Network::checkpoint`].
+    pub fn unsaved(&self) -> usize {
+        self.held.len()
+    }
+
     /// Where to read each partition on after a start: the oldest message that no saved reading covers, or what comes
     /// next.
     pub fn offsets(&self) -> Vec<Source> {
@@ -293,7 +298,7 @@ impl Network {
 
     /// The charge points after this one, by id.
     pub fn charge_points_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
-        self.registry.points_after(after).map(|point| point.detail(&self.registry))
+        self.registry.points().after(after).map(|point| point.detail(&self.registry))
     }
 }
 

@@ -97,7 +97,7 @@ impl<'a> Step<'a> {
 
     /// That of every engine is.
     pub(super) fn ask_all(&mut self) {
-        for id in self.net.registry.points().keys().cloned().collect::<Vec<_>>() {
+        for id in self.net.registry.points().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.ask(&id);
         }
     }

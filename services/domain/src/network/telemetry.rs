@@ -7,37 +7,23 @@
 //! shown, and not kept.
 
 use super::{
-    Step,
+    Network, Step,
     command::{Broker, Message, MessageKind},
     effect::{Effect, Level},
-    gauges::Gauges,
     session::{Session, Source, life::State, told::Shown},
 };
-use crate::{ChargePointId, DriverId, Energy, Power, SessionId};
-use std::time::Duration;
-
-/// Two readings closer than this tell nothing of the power.
-const APART: Duration = Duration::from_millis(500);
+use crate::{ChargePointId, DriverId, Energy, SessionId};
+use std::collections::BTreeMap;
 
 impl Step<'_> {
     pub(super) fn telemetry(&mut self, message: &Message, source: Option<Source>) {
         self.message(message);
         let Some(source) = source else { return };
-        self.read_past(source);
+        self.net.read_past(source);
         let Some((id, _)) = &message.session else { return };
-        if self.net.registry.find_session(id).is_none() {
-            return;
+        if let Some((session, _)) = self.net.registry.session_and_point(id.as_str()) {
+            hold(session, source, &mut self.net.held);
         }
-        let live = &mut self.session_mut(id).live;
-        if live.unsaved && !live.held.iter().any(|held| held.partition == source.partition) {
-            live.held.push(source);
-            self.net.held.insert(source, id.clone());
-        }
-    }
-
-    pub(super) fn read_past(&mut self, source: Source) {
-        self.net.kafka_away = false;
-        self.net.positions.insert(source.partition, source.offset.saturating_add(1));
     }
 
     /// What central knows of Kafka itself: how far it was read, and whether it is there.
@@ -64,7 +50,7 @@ impl Step<'_> {
                 return self.dead_letter(format!("the identity of {point} was revoked"));
             }
             Some(known) => {
-                if let Some(reason) = known.refuses_as_unsealed(message) {
+                if let Some(reason) = known.refuses_as_unsealed(message.sealed) {
                     self.happened(Level::Warn, "messages_unsealed", reason.clone());
                     self.refuses_telemetry(point, &reason);
                     return self.push(Effect::DeadLetter(reason));
@@ -156,9 +142,8 @@ impl Step<'_> {
         let Some(energy) = message.energy else {
             return self.session_mut(id).live.gauges.update(message.gauges);
         };
-        let gauges = self.gauges(id, message, energy);
         let rated = self.rated(&message.charge_point);
-        match self.session_mut(id).show(energy, gauges, rated, now) {
+        match self.session_mut(id).show(energy, message.gauges, rated, now) {
             Shown::Yes => self.notify_reading(id, None),
             Shown::Behind => {
                 let text = format!("a reading of session {id}, {energy}, is behind what is shown");
@@ -184,26 +169,24 @@ impl Step<'_> {
         self.touch(id);
     }
 
-    /// What a message tells beside its energy; where it gives no power, that from two readings.
-    fn gauges(&self, id: &SessionId, message: &Message, energy: Energy) -> Gauges {
-        let mut gauges = message.gauges;
-        gauges.power = gauges.power.or_else(|| self.power_between(id, energy));
-        gauges
-    }
-
-    /// Power from two readings, where the message gives none. Readings come about a second apart; from two that were
-    /// held up and came together nothing can be told.
-    fn power_between(&self, id: &SessionId, energy: Energy) -> Option<Power> {
-        let session = self.session(id);
-        let elapsed = self.now.mono.since(session.live.shown_at);
-        let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
-        let delivered = energy.wh().checked_sub(session.shown_energy().wh())?;
-        let power = delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w);
-        power.filter(|power| *power <= Power::MAX)
-    }
-
     fn dead_letter(&mut self, reason: String) {
         self.happened(Level::Warn, "dead_letters", format!("a message went to the dead letters: {reason}"));
         self.push(Effect::DeadLetter(reason));
+    }
+}
+
+impl Network {
+    pub(super) fn read_past(&mut self, source: Source) {
+        self.kafka_away = false;
+        self.positions.insert(source.partition, source.offset.saturating_add(1));
+    }
+}
+
+/// A message raised what is known of a session beyond what is saved of it: it is read again after a start.
+pub(super) fn hold(session: &mut Session, source: Source, all_held: &mut BTreeMap<Source, SessionId>) {
+    let live = &mut session.live;
+    if live.unsaved && !live.held.iter().any(|held| held.partition == source.partition) {
+        live.held.push(source);
+        all_held.insert(source, session.id.clone());
     }
 }

@@ -54,7 +54,7 @@ impl Step<'_> {
     /// Every engine has: the first turn of them is told at once.
     pub(super) fn tell_all(&mut self) {
         let now = self.now.mono;
-        self.net.registry.points_mut().for_each(|point| point.has_more_to_hear(now));
+        self.net.registry.points_mut().each_mut(|point| point.has_more_to_hear(now));
         let points = self.net.registry.points().iter();
         let due = points.filter_map(|(id, point)| Some((point.is_to_be_told_since(now)?, id)));
         for id in in_turn(due.collect()) {

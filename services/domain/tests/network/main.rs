@@ -21,6 +21,7 @@ mod moved;
 mod numbers;
 mod offsets;
 mod orders;
+mod plain;
 mod prices;
 mod rebuild;
 mod registrations;

@@ -44,6 +44,8 @@ impl Message {
 pub enum ReaderEvent {
     /// A message, in order within its partition.
     Message(Message),
+    /// The messages that were there have been told, or many were: whoever takes several together takes them now.
+    Pause,
     /// Everything that was published before `as_of`, when the ends of the partitions were asked for, has been told.
     /// About once a second while that is so.
     ReadToEnd { as_of: Mono },
@@ -64,21 +66,20 @@ pub enum ReaderEvent {
 /// It outlives librdkafka's.
 impl From<&BorrowedMessage<'_>> for Message {
     fn from(message: &BorrowedMessage<'_>) -> Self {
-        let trace = message.headers().and_then(|headers| {
-            let header = headers.iter().find(|header| header.key == TRACEPARENT)?;
-            std::str::from_utf8(header.value?).ok()?.parse().ok()
-        });
-        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let headers = headers.filter(|header| header.key != TRACEPARENT).filter_map(|header| {
-            let value = std::str::from_utf8(header.value?).ok()?;
-            Some((header.key.to_owned(), value.to_owned()))
-        });
+        let (mut trace, mut headers) = (None, Vec::new());
+        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+            match header.value.and_then(|value| std::str::from_utf8(value).ok()) {
+                Some(value) if header.key == TRACEPARENT => trace = trace.or_else(|| value.parse().ok()),
+                Some(value) => headers.push((header.key.to_owned(), value.to_owned())),
+                None => {}
+            }
+        }
         Self {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().unwrap_or_default().to_vec(),
             payload: message.payload().unwrap_or_default().to_vec(),
-            headers: headers.collect(),
+            headers,
             trace,
         }
     }

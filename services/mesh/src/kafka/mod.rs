@@ -22,6 +22,7 @@ mod topics;
 mod watchdog;
 
 pub use check::check;
+pub use consumer::bare_consumer;
 pub use log::{Log, Tail};
 pub use message::{Message, Origin, ReaderEvent};
 pub use producer::{Producer, Record};
@@ -29,7 +30,7 @@ pub use protection::{KafkaProtection, ProtectionError};
 pub use reader::Reader;
 pub use relay::{Outbox, OutboxRow, ReadRows, Relay, StoredOutbox};
 pub use state::BrokerState;
-pub use topics::ensure_topics;
+pub use topics::{ensure_topics, remove_topics};
 
 use clear::Reach;
 use rdkafka::{

@@ -1,8 +1,6 @@
 //! Sending.
 
-use super::{
-    BrokerState, Context, Error, KafkaOptions, protection::Version, refusal::Act, statistics::Reach,
-};
+use super::{BrokerState, Context, Error, KafkaOptions, protection::Version, refusal::Act};
 use crate::{
     backoff::Backoff,
     trace::{self, TRACEPARENT},
@@ -101,8 +99,8 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, report: Box<Report>) {
         let result = match result {
             Ok(message) => {
-                self.options.watch.observe(&self.options.kafka, &Reach::Reached);
-                self.options.watch.allowed(|| Act::Write(message.topic().to_owned()));
+                let act = || Act::Write(message.topic().to_owned());
+                self.options.watch.delivered(&self.options.kafka, act);
                 Ok(message.offset())
             }
             Err((error, message)) => {
@@ -154,7 +152,12 @@ impl Producer {
         let (report, delivered) = oneshot::channel();
         let mut report = Report(Some(report));
         let mut backoff = Backoff::default();
-        while let Some(again) = self.enqueue(record, report)? {
+        loop {
+            let again = match self.client()? {
+                Some(client) => self.enqueue(&client, record, report)?,
+                None => Some(report),
+            };
+            let Some(again) = again else { break };
             report = again;
             backoff.wait().await; // the queue is full
         }
@@ -164,11 +167,16 @@ impl Producer {
     /// Sends as well as it can, at once: while the brokers are away, or the queue is half full, the message is
     /// dropped and counted. For readings and broadcasts, whose next one makes up for the last.
     pub fn send_lossy(&self, topic: &str, key: &str, payload: &[u8]) {
-        let fits = self.shared.options.watch.get() != BrokerState::Lost
-            && matches!(self.client(), Ok(Some(client)) if client.in_flight_count() < LOSSY_MESSAGES);
         let (key, payload) = (key.as_bytes(), Some(payload));
         let record = Record { topic, partition: None, key, payload, headers: &[] };
-        if !fits || !matches!(self.enqueue(&record, Report(None)), Ok(None)) {
+        let reached = self.shared.options.watch.get() != BrokerState::Lost;
+        let sent = match self.client() {
+            Ok(Some(client)) if reached && client.in_flight_count() < LOSSY_MESSAGES => {
+                matches!(self.enqueue(&client, &record, Report(None)), Ok(None))
+            }
+            _ => false,
+        };
+        if !sent {
             dropped();
         }
     }
@@ -185,7 +193,7 @@ impl Producer {
     }
 
     /// Hands the report back if the queue is full.
-    fn enqueue(&self, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
+    fn enqueue(&self, client: &Client, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
         let Record { topic, partition, key, payload, headers } = record;
         let trace = trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
@@ -198,7 +206,6 @@ impl Producer {
         let topic = self.shared.options.topic(topic);
         let mut record = BaseRecord::with_opaque_to(&topic, Box::new(report)).key(*key).headers(headers);
         (record.partition, record.payload) = (*partition, *payload);
-        let Some(client) = self.client()? else { return Ok(Some(*record.delivery_opaque)) };
         match client.send(record) {
             Ok(()) => Ok(None),
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {

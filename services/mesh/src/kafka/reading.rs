@@ -31,6 +31,8 @@ use tokio::time::Instant;
 const AWAY_AFTER: Duration = Duration::from_millis(1500);
 /// How long one poll waits; the reader hears its end after this.
 const POLL: Duration = Duration::from_millis(100);
+/// So many messages are told at most before it looks at anything else.
+const TOGETHER: usize = 1024;
 /// How often lag dashboards learn how far it has read.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
@@ -174,29 +176,7 @@ impl Reading {
             if !go_on {
                 return Ok(()); // with a new client again
             }
-            match client.poll(POLL) {
-                Some(Ok(message)) => {
-                    let (message, came) = (Message::from(&message), Instant::now());
-                    let partition = message.partition;
-                    if let Some(act @ Act::Read(_)) = &self.denied {
-                        self.options.watch.allowed(|| act.clone());
-                        self.denied = None;
-                    }
-                    progress.at_end.remove(&partition);
-                    self.positions.insert(partition, message.offset + 1);
-                    self.tell(ReaderEvent::Message(message))?;
-                    progress.watchdog.told(partition, came, Instant::now()); // the service may have held it back
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => drop(progress.at_end.insert(partition)),
-                // Only what dashboards see is the group's.
-                Some(Err(error)) if matches!(self.look_for_denial(&error), Some(Act::Group(_))) => {}
-                Some(Err(error)) => {
-                    // Out of range, most likely: the next probe finds it, and assigns the partitions anew.
-                    tracing::debug!(%error, topic = self.topic, "kafka refuses to be read");
-                    progress.assigned.clear();
-                }
-                None => {}
-            }
+            self.take(client, &mut progress)?;
             if !self.reached(&mut progress)? {
                 return Ok(());
             }
@@ -206,6 +186,46 @@ impl Reading {
             }
         }
         Err(Stop)
+    }
+
+    /// Waits for a message, and takes those that are there behind it.
+    fn take(&mut self, client: &Client, progress: &mut Progress) -> Result<(), Stop> {
+        let Some(mut next) = client.poll(POLL) else { return Ok(()) };
+        let (mut came, mut partitions) = (Instant::now(), BTreeSet::new());
+        for _ in 0..TOGETHER {
+            match next {
+                Ok(message) => {
+                    let message = Message::from(&message);
+                    if let Some(act @ Act::Read(_)) = &self.denied {
+                        self.options.watch.allowed(|| act.clone());
+                        self.denied = None;
+                    }
+                    progress.at_end.remove(&message.partition);
+                    partitions.insert(message.partition);
+                    self.positions.insert(message.partition, message.offset + 1);
+                    self.tell(ReaderEvent::Message(message))?;
+                }
+                Err(KafkaError::PartitionEOF(partition)) => drop(progress.at_end.insert(partition)),
+                // Only what dashboards see is the group's.
+                Err(error) if matches!(self.look_for_denial(&error), Some(Act::Group(_))) => {}
+                Err(error) => {
+                    // Out of range, most likely: the next probe finds it, and assigns the partitions anew.
+                    tracing::debug!(%error, topic = self.topic, "kafka refuses to be read");
+                    progress.assigned.clear();
+                }
+            }
+            match client.poll(Duration::ZERO) {
+                Some(more) => next = more,
+                None => break,
+            }
+        }
+        self.tell(ReaderEvent::Pause)?;
+        let told = Instant::now(); // the service may have held it back
+        for partition in partitions {
+            progress.watchdog.told(partition, came, told);
+            came = told; // it did so once
+        }
+        Ok(())
     }
 
     /// The broker answered a probe; says whether this client can go on.

@@ -4,7 +4,10 @@
 use super::{refusal::Act, statistics::Reach};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
@@ -31,6 +34,8 @@ const ADVERTISED_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct BrokerWatch {
     state: watch::Sender<BrokerState>,
     since: Arc<Mutex<Since>>,
+    /// It is reached, and lets us do what we do: another message that it has is no news.
+    is_well: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl Default for BrokerWatch {
             said: None,
             denied: BTreeMap::new(),
         };
-        Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)) }
+        Self { state: watch::Sender::default(), since: Arc::new(Mutex::new(since)), is_well: Arc::default() }
     }
 }
 
@@ -67,8 +72,17 @@ impl BrokerWatch {
         self.observe_at(Instant::now(), kafka, reach);
     }
 
+    /// It has a message of ours, by which it did this: heard of each, a hundred thousand times a second.
+    pub(super) fn delivered(&self, kafka: &str, act: impl FnOnce() -> Act) {
+        if !self.is_well.load(Relaxed) {
+            self.observe(kafka, &Reach::Reached);
+            self.allowed(act);
+        }
+    }
+
     fn observe_at(&self, now: Instant, kafka: &str, reach: &Reach) {
         let mut since = self.lock();
+        self.is_well.store(*reach == Reach::Reached && since.denied.is_empty(), Relaxed);
         let last = *since.reached.get_or_insert(now);
         let state = match reach {
             Reach::Untried => return,
@@ -135,7 +149,9 @@ impl BrokerWatch {
 
     /// A broker does not let us do this: it is said once, until it does.
     pub(super) fn denied(&self, act: Act, sentence: String) {
-        self.lock().denied.entry(act).or_insert_with(|| {
+        let mut since = self.lock();
+        self.is_well.store(false, Relaxed);
+        since.denied.entry(act).or_insert_with(|| {
             tracing::warn!("{sentence}");
             sentence
         });
@@ -320,5 +336,23 @@ mod tests {
             ["kafka lets us now write topic cp_telemetry"]
         );
         assert_eq!(logged_while(deny), ["it lacks the ACL"]);
+    }
+
+    #[test]
+    fn a_message_that_a_broker_has_is_news_only_where_something_was_wrong() {
+        let watch = BrokerWatch::default();
+        let act = Act::Write("cp_telemetry".into());
+        let deliver = || (0..9).for_each(|_| watch.delivered(KAFKA, || act.clone()));
+        assert_eq!(logged_while(deliver), ["kafka reached"]);
+        assert!(watch.is_well.load(Relaxed));
+        watch.denied(act.clone(), "it lacks the ACL".to_owned());
+        assert_eq!(logged_while(deliver), ["kafka lets us now write topic cp_telemetry"]);
+        assert_eq!(watch.problem(), None);
+        logged(&watch, &[(0, Reach::Away), (3, Reach::Away)]);
+        assert_eq!(watch.get(), BrokerState::Lost);
+        assert_eq!(
+            (logged_while(deliver), watch.get()),
+            (vec!["kafka reached again".to_owned()], BrokerState::Reached)
+        );
     }
 }

@@ -62,6 +62,7 @@ async fn a_reader_goes_on_at_stored_offsets_and_knows_the_end() {
     told.until_end().await;
     assert!(matches!(told.events()[0], ReaderEvent::NewCluster { .. }), "the first cluster is new");
     assert_eq!(told.messages().len(), 20);
+    assert!(told.pauses(), "whoever takes several together hears when to take them");
     let origin = Origin::Stored { cluster_id: told.cluster(), offsets: told.offsets() };
     drop(reader);
 

@@ -28,8 +28,17 @@ impl Told {
         Reader::spawn(options, TOPIC, "test-group", origin, sink).unwrap()
     }
 
+    /// Behind the last one of several messages comes a pause, before anything else.
+    pub(crate) fn pauses(&self) -> bool {
+        let is_message = |event: &ReaderEvent| matches!(event, ReaderEvent::Message(_));
+        let told = self.0.lock().unwrap();
+        let mut ends = told.windows(2).filter(|two| is_message(&two[0]) && !is_message(&two[1])).peekable();
+        ends.peek().is_some() && ends.all(|two| two[1] == ReaderEvent::Pause)
+    }
+
+    /// All but pauses.
     pub(crate) fn events(&self) -> Vec<ReaderEvent> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().iter().filter(|event| **event != ReaderEvent::Pause).cloned().collect()
     }
 
     pub(crate) fn clear(&self) {

@@ -100,7 +100,7 @@ pub fn telemetry(payload: &[u8]) -> bool {
     let mut central = Writer::open(disk(), Config::default(), at(1)).expect("a good store");
     let message = |offset, payload: &[u8]| {
         let source = Source { partition: 0, offset };
-        Input::Message(Incoming::new(source, b"MAD-01".to_vec(), payload.to_vec(), None))
+        Input::Messages(vec![Incoming::new(source, b"MAD-01".to_vec(), payload.to_vec(), None)])
     };
     central.step(at(2), vec![message(1, payload)]).expect("memory takes it");
     let letters = read_rows(&central.store, RowKind::DeadLetter, 0, 10).expect("memory is read");

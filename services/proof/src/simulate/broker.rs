@@ -163,7 +163,7 @@ impl World {
                 Some((Source { partition: *n, offset: *position - 1 }, message.clone()))
             });
             let Some((source, (key, payload))) = next else { break };
-            inputs.push(Input::Message(Incoming::new(source, key, payload, None)));
+            inputs.push(Input::Messages(vec![Incoming::new(source, key, payload, None)]));
         }
         let reached = reader.ends.take_if(|(_, ends)| {
             let position = |n| i32::try_from(n).ok().and_then(|n| reader.positions.get(&n)).copied();

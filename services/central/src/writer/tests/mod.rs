@@ -305,7 +305,8 @@ fn asked<A>(number: u64) -> Asked<A> {
 
 /// A message of MAD-01's engine, or of whoever uses its key.
 fn message(offset: i64, payload: &str) -> Input {
-    Input::Message(Incoming::new(Source { partition: 2, offset }, b"MAD-01".to_vec(), payload.into(), None))
+    let source = Source { partition: 2, offset };
+    Input::Messages(vec![Incoming::new(source, b"MAD-01".to_vec(), payload.into(), None)])
 }
 
 fn reading(seq: u64, kwh: f64) -> String {

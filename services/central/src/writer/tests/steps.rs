@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::Filter;
+use crate::writer::telemetry::MAX_DEAD_LETTERS;
 use domain::network::{Outcome, State};
 use evmesh_proto::topics;
 
@@ -233,7 +234,7 @@ fn a_reading_never_overtakes_what_waits_for_its_driver() {
 fn dead_letters_are_bounded() {
     let mut bench = Bench::new();
     let message = |offset| {
-        Input::Message(Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec(), None))
+        Input::Messages(vec![Incoming::new(Source { partition: 0, offset }, Vec::new(), b"{".to_vec(), None)])
     };
     bench.step((0..12_000).map(message).collect());
     assert_eq!(bench.writer.rules.dead_letters.waiting(), MAX_DEAD_LETTERS);
@@ -369,4 +370,11 @@ fn a_newer_older_or_damaged_store_is_refused_in_plain_words() {
     assert!(damaged.starts_with("central's store is damaged: a charge point cannot be read"), "{damaged}");
     let missing = open(keys::active(&"s1".parse().unwrap()), Vec::new());
     assert!(missing.starts_with("central's store is damaged: an open session"), "{missing}");
+}
+
+#[test]
+fn however_many_readings_wait_they_are_saved_within_seconds() {
+    for (unsaved, every_ms) in [(0, 1_000), (500, 1_000), (7_500, 1_000), (15_000, 500), (100_000, 75)] {
+        assert_eq!(saved_every(unsaved), Duration::from_millis(every_ms), "{unsaved}");
+    }
 }

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// An engine's answer tells of what it saved a second before, and takes a while to come: so much may have flowed since.
 const AHEAD: Duration = Duration::from_secs(3);
 
+/// Two readings closer than this tell nothing of the power.
+const APART: Duration = Duration::from_millis(500);
+
 /// What became of a reading that was to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::network) enum Shown {
@@ -127,25 +130,41 @@ impl Session {
         }
     }
 
-    /// Shows a reading of a supply that is known to run, if that can have been delivered since its engine last
+    /// What a reading of a supply that is known to run comes to, by what can have been delivered since its engine last
     /// answered.
-    pub(in crate::network) fn show(
-        &mut self,
-        energy: Energy,
-        gauges: Gauges,
-        rated: Power,
-        now: Now,
-    ) -> Shown {
+    pub(in crate::network) fn would_show(&self, energy: Energy, rated: Power, now: Now) -> Shown {
         if energy > self.had_by(rated, now.mono) {
             return Shown::Implausible;
         }
-        if energy < self.shown_energy() {
-            return Shown::Behind;
+        if energy < self.shown_energy() { Shown::Behind } else { Shown::Yes }
+    }
+
+    /// Shows it, if it is to be shown; where it tells no power, that from two readings.
+    pub(in crate::network) fn show(
+        &mut self,
+        energy: Energy,
+        mut gauges: Gauges,
+        rated: Power,
+        now: Now,
+    ) -> Shown {
+        let shown = self.would_show(energy, rated, now);
+        if shown == Shown::Yes {
+            gauges.power = gauges.power.or_else(|| self.power_to(energy, now.mono));
+            self.live.shown = energy;
+            self.live.shown_at = now.mono;
+            self.live.gauges.update(gauges);
         }
-        self.live.shown = energy;
-        self.live.shown_at = now.mono;
-        self.live.gauges.update(gauges);
-        Shown::Yes
+        shown
+    }
+
+    /// Power from what is shown to this. Readings come about a second apart; from two that were held up and came
+    /// together nothing can be told.
+    fn power_to(&self, energy: Energy, now: Mono) -> Option<Power> {
+        let elapsed = now.since(self.live.shown_at);
+        let elapsed = u64::try_from(elapsed.as_millis()).ok().filter(|_| elapsed >= APART)?;
+        let delivered = energy.wh().checked_sub(self.shown_energy().wh())?;
+        let power = delivered.checked_mul(3_600_000)?.checked_div(elapsed).map(Power::from_w);
+        power.filter(|power| *power <= Power::MAX)
     }
 
     /// The most that it can have had by now, after what its engine answered last.
