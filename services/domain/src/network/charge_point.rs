@@ -109,6 +109,10 @@ pub(super) struct Point {
     pub(super) connection: u64,
     /// As what it is listed among those that are free, if it is.
     pub(super) free_at: Option<Rank>,
+    /// When a tick is to look at it, by time alone; `None`: not before something happens there.
+    pub(super) look_at: Option<Mono>,
+    /// Since when it is its engine's turn to be told whom to refuse, or only then.
+    pub(super) turn_at: Option<Mono>,
     /// Where it registered from, and where its engine is: what is one host's counts together.
     pub(super) hosts: BTreeSet<String>,
     /// The last request that tried it was refused by its engine, or had no answer in the time that it had, or its car
@@ -179,6 +183,8 @@ impl Point {
             link: Link::Lost { since: now },
             connection: 0,
             free_at: None,
+            look_at: None,
+            turn_at: None,
             hosts: BTreeSet::new(),
             try_failed: false,
             failed: (0, now),

@@ -33,6 +33,7 @@ mod past;
 mod pending;
 mod plausible;
 mod provisional;
+mod queue;
 mod rebuild;
 mod registration;
 mod registry;

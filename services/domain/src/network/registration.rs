@@ -19,7 +19,7 @@ use super::{
     revocation::may_not_register,
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A registration waits so long at most for its engine: far longer than a call takes.
 const PROVISIONAL_FOR: Duration = Duration::from_secs(60);
@@ -328,9 +328,9 @@ impl Step<'_> {
 
     /// Nobody has charged there, its operator has given no order, and it has been away for long: it was made up, or is
     /// not coming back, and keeps no room.
-    pub(super) fn forget_the_made_up(&mut self, ids: Vec<ChargePointId>) {
+    pub(super) fn forget_the_made_up(&mut self, ids: BTreeSet<&ChargePointId>) {
         for id in ids {
-            self.leaves(&id);
+            self.leaves(id);
             self.happened(
                 Level::Info,
                 "charge_points_forgotten",

@@ -11,6 +11,7 @@ use super::{
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,
+    queue::Queue,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
@@ -98,6 +99,12 @@ pub struct Network {
     pub(super) held: BTreeMap<Source, SessionId>,
     /// The sessions that wait for a person.
     pub(super) under_review: BTreeSet<SessionId>,
+    /// The sessions of which only Kafka may still tell.
+    pub(super) store_lost: BTreeSet<SessionId>,
+    /// Which charge points a tick looks at.
+    pub(super) looks: Queue,
+    /// Which engines are told next whom to refuse.
+    pub(super) turns: Queue,
     pub(super) changed_points: BTreeSet<ChargePointId>,
     pub(super) forgotten_points: BTreeSet<ChargePointId>,
     pub(super) changed_sessions: BTreeSet<SessionId>,
@@ -133,6 +140,9 @@ impl Network {
             positions: BTreeMap::new(),
             held: BTreeMap::new(),
             under_review: BTreeSet::new(),
+            store_lost: BTreeSet::new(),
+            looks: Queue::default(),
+            turns: Queue::default(),
             changed_points: BTreeSet::new(),
             forgotten_points: BTreeSet::new(),
             changed_sessions: BTreeSet::new(),
@@ -155,6 +165,8 @@ impl Network {
             session.live.copied = !stored.uncopied.contains(&session.id);
             network.restore_session(now, session);
         }
+        let ids: Vec<ChargePointId> = network.registry.points().keys().cloned().collect();
+        ids.iter().for_each(|id| network.awaits(id, now.mono));
         network
     }
 
@@ -172,6 +184,9 @@ impl Network {
         }
         if session.review().is_some() {
             self.under_review.insert(session.id.clone());
+        }
+        if session.store_lost() {
+            self.store_lost.insert(session.id.clone());
         }
         self.registry.add_session(session);
     }
