@@ -22,6 +22,7 @@ mod error;
 pub mod events;
 mod gauges;
 mod kafka;
+mod last_seen;
 pub mod messages;
 mod old_requests;
 mod opening;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Options,
-    api::{ChargePoints, Drivers, Operators, Reporting},
+    api::{ChargePoints, Drivers, Operators},
     changelog::{self, End},
     engine_client::Calls,
     events::Events,
@@ -244,11 +244,7 @@ pub fn server(
 ) -> GrpcServer {
     let max = options.server.max_message_bytes;
     let drivers = Drivers { handle: handle.clone(), old_requests };
-    let points = ChargePoints {
-        handle: handle.clone(),
-        report_interval: options.rules.report_interval,
-        reporting: Reporting::default(),
-    };
+    let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
     let operators = Operators { handle: handle.clone(), roster };
     let refused = handle.clone();
     GrpcServer::new(&options.server)

@@ -105,6 +105,9 @@ pub(super) type Rank = (bool, Price);
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
     pub(super) link: Link,
+    /// How often its monitor was told to report; it only rises until it registers again. Zero: it was not told since
+    /// central started.
+    pub(super) report_interval: Duration,
     /// Rises each time the monitor comes back.
     pub(super) connection: u64,
     /// As what it is listed among those that are free, if it is.
@@ -181,6 +184,7 @@ impl Point {
         Self {
             stored,
             link: Link::Lost { since: now },
+            report_interval: Duration::ZERO,
             connection: 0,
             free_at: None,
             look_at: None,

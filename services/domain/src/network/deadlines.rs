@@ -122,7 +122,7 @@ impl Network {
     /// When a tick is to look at it: never later than something comes there by time alone.
     fn look_at(&self, point: &Point, now: Mono) -> Option<Mono> {
         let link = match point.link {
-            Link::Up { last_report, .. } => Some(last_report + self.config.silence()),
+            Link::Up { last_report, .. } => Some(last_report + self.silence_of(point)),
             Link::Lost { since } => point.may_be_made_up().then_some(since + FORGOTTEN_AFTER),
         };
         let drains = (point.stored.standing() == Standing::Draining).then_some(now); // at every tick
@@ -155,7 +155,7 @@ impl Step<'_> {
         self.net.answers.expire(self.now.wall);
         self.net.cooling.forget_old(self.now.mono, &self.net.config);
         self.provisional_over();
-        let (now, silence) = (self.now.mono, self.net.config.silence());
+        let now = self.now.mono;
         let looked: BTreeSet<ChargePointId> = self.net.looks.come(now).cloned().collect(); // by id from here on
         let mut lost: Vec<&ChargePointId> = Vec::new();
         let mut waiting: BTreeSet<&ChargePointId> = BTreeSet::new();
@@ -164,7 +164,9 @@ impl Step<'_> {
         for id in &looked {
             let point = self.point(id);
             match point.link {
-                Link::Up { last_report, .. } if now.since(last_report) >= silence => lost.push(id),
+                Link::Up { last_report, .. } if now.since(last_report) >= self.net.silence_of(point) => {
+                    lost.push(id);
+                }
                 Link::Up { .. } | Link::Lost { .. } => {}
             }
             if point.stored.standing() == Standing::Draining {

@@ -2,7 +2,7 @@
 
 use super::{
     answers::{Answered, Answers},
-    charge_point::{ChargePoint, Point},
+    charge_point::{ChargePoint, Health, Link, Point},
     config::Config,
     cooling::{Cooling, Reserving},
     deeds::Deeds,
@@ -24,7 +24,10 @@ use crate::{
     ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
     cards::held::{Cards, Changed},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The sessions that left the memory.
 pub trait Archive {
@@ -290,6 +293,24 @@ impl Network {
     /// How many sessions wait for a person to say what they bill.
     pub fn sessions_under_review(&self) -> usize {
         self.under_review.len()
+    }
+
+    /// How often a monitor that registers now is to report.
+    pub fn report_interval(&self) -> Duration {
+        self.config.report_interval_of(self.registry.points().len())
+    }
+
+    /// Its monitor is silent once it has not reported for so long: three of the intervals that it was told.
+    pub(super) fn silence_of(&self, point: &Point) -> Duration {
+        self.config.silence().max(point.report_interval * 3)
+    }
+
+    /// Did its monitor report it well a moment ago? While that is what it said last, it need not say so again before its
+    /// interval is over.
+    pub(super) fn is_well(&self, point: &Point, now: Mono) -> bool {
+        let well = matches!(point.link, Link::Up { health: Health::Ok, .. });
+        let moment = if well { self.silence_of(point) } else { self.config.silence() };
+        now.since(point.last_ok) < moment
     }
 
     /// How many charge points there are.

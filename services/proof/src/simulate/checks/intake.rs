@@ -26,6 +26,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         Command::BlockCard { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
+        | Command::Seen(_)
         | Command::MonitorGone { .. }
         | Command::EngineAnswered { .. }
         | Command::Telemetry { .. }
@@ -208,6 +209,7 @@ impl World {
             | Command::Moves { .. }
             | Command::BlockCard { .. }
             | Command::Cards(_)
+            | Command::Seen(_)
             | Command::Tick => {}
         }
     }

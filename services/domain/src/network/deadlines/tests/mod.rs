@@ -50,7 +50,7 @@ pub(super) fn queue_finds_what_a_walk_does(net: &mut Network, now: Now, archive:
     let mut turns = Vec::new();
     for (id, point) in step.net.registry.points() {
         let silent = matches!(point.link, Link::Up { last_report, .. }
-            if now.mono.since(last_report) >= step.net.config.silence());
+            if now.mono.since(last_report) >= step.net.silence_of(point));
         let drains = point.stored.standing() == Standing::Draining;
         let made_up = step.net.is_made_up(point, now.mono);
         let called = step.wanted_call(point).is_some();
