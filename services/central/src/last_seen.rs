@@ -1,6 +1,6 @@
 //! Who reports, and when each was last seen: a report that says what the one before said is noted here, and answered as
-//! that one was. The writer hears of such reports at its next tick, all at once; of whatever it changed meanwhile that an
-//! answer may say, the stream hears here, and its next report goes to the writer.
+//! that one was. The writer hears of such reports at its next tick, all at once; of whatever it changed meanwhile that
+//! an answer may say, the stream hears here, and its next report goes to the writer.
 
 use domain::ChargePointId;
 use domain::network::Seen;

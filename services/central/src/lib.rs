@@ -7,7 +7,8 @@
 //! api ───┐                    ┌─▶ replies
 //! kafka ─┼─▶ writer: one step ┼─▶ calls to engines
 //! ticks ─┘   one transaction  ├─▶ notifications, dead letters
-//!                             └─▶ roster ─▶ broadcast, lists, panel
+//!                             ├─▶ broadcast
+//!                             └─▶ roster ─▶ lists, panel
 //! ```
 //!
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.

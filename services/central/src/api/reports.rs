@@ -23,9 +23,9 @@ const ANSWERS: usize = 16;
 /// for nothing.
 const NO_REPORT: Duration = Duration::from_secs(5);
 
-/// So many reports an interval, the shortest, come before the writer or are noted for it, that of the interval and one of
-/// a change, so that no stream takes more than its share of it: a further one that says the same is answered as the last
-/// one was, else it waits.
+/// So many reports an interval, the shortest, come before the writer or are noted for it, that of the interval and one
+/// of a change, so that no stream takes more than its share of it: a further one that says the same is answered as the
+/// last one was, else it waits.
 const AN_INTERVAL: u32 = 2;
 
 /// What a stream said last, and was answered.

@@ -21,7 +21,7 @@ pub struct Config {
     pub revoke_timeout: Duration,
     /// How long a charge point whose identity is revoked may end what it does before it is cut off.
     pub revocation_drain: Duration,
-    /// How often monitors report, as long as that is not too much to listen to; three of these without a word is silence.
+    /// How often monitors report, unless that is too much to listen to; three of these without a word is silence.
     pub report_interval: Duration,
     /// How long a supply may be silent before it ends as faulted.
     pub supply_silence: Duration,

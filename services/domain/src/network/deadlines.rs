@@ -45,8 +45,8 @@ enum Due {
 }
 
 impl Network {
-    /// What time brings to a session, each with its moment, if nothing happens there before: of what has come, the first
-    /// counts.
+    /// What time brings to a session, each with its moment, if nothing happens there before: of what has come, the
+    /// first counts.
     fn dues(&self, session: &Session) -> [Option<(Mono, Due)>; 3] {
         let (point, config) = (self.registry.point(&session.charge_point), &self.config);
         let judged = !session.live.restored || (self.kafka_judged && point.judged);

@@ -82,8 +82,8 @@ impl Step<'_> {
         self.reply(token, Ok(Reported { out_of_order, report_interval }));
     }
 
-    /// A report that says what the one before did counts from when it came. One that was overtaken by what changed since
-    /// counts for nothing: its monitor is told with its next report.
+    /// A report that says what the one before did counts from when it came. One that was overtaken by what changed
+    /// since counts for nothing: its monitor is told with its next report.
     pub(super) fn seen(&mut self, report: Seen) {
         let Seen { charge_point: id, epoch, health, reason, at } = report;
         let Some(point) = self.net.registry.find_point(&id) else { return };

@@ -16,12 +16,12 @@ use super::{
     request::RequestKey,
     session::{Session, Source},
     standing::{Revoked, Standing},
-    status::Detail,
+    status::{Detail, Status},
     turned_away::TurnedAway,
     untold::Untold,
 };
 use crate::{
-    ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
+    ChargePointId, Deed, DriverId, Location, Mono, Now, SessionId, Wall,
     cards::held::{Cards, Changed},
 };
 use std::{
@@ -305,8 +305,8 @@ impl Network {
         self.config.silence().max(point.report_interval * 3)
     }
 
-    /// Did its monitor report it well a moment ago? While that is what it said last, it need not say so again before its
-    /// interval is over.
+    /// Did its monitor report it well a moment ago? While that is what it said last, it need not say so again before
+    /// its interval is over.
     pub(super) fn is_well(&self, point: &Point, now: Mono) -> bool {
         let well = matches!(point.link, Link::Up { health: Health::Ok, .. });
         let moment = if well { self.silence_of(point) } else { self.config.silence() };
@@ -325,6 +325,20 @@ impl Network {
     /// Was a request with this id answered? Then it changes nothing any more.
     pub fn has_answered(&self, now: Wall, key: &RequestKey) -> bool {
         self.answers.given(now, key).is_some()
+    }
+
+    /// Where each charge point after this one is, and what it is now, by id: for whoever wants to know nothing else.
+    pub fn statuses_after(
+        &self,
+        after: Option<&ChargePointId>,
+    ) -> impl Iterator<Item = (&ChargePointId, &Location, Status)> {
+        let points = self.registry.points_after(after);
+        points.map(|point| (&point.stored.id, &point.stored.location, point.status(&self.registry)))
+    }
+
+    /// The charge points after this one that are free, by id.
+    pub fn available_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
+        self.registry.free_after(after).map(|point| point.detail(&self.registry))
     }
 
     /// The charge points after this one, by id.

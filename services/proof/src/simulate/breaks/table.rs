@@ -8,8 +8,8 @@ pub(super) const BREAKS: &[Break] = &[
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/deadlines.rs":
 "Life::Reserved { .. } => [deadline.map(at(Due::Revoke)), ask, None],"
-=> r#"Life::Reserved { .. } if crate::broken("no-reservation-deadline") => [None, ask, None],
-            Life::Reserved { .. } => [deadline.map(at(Due::Revoke)), ask, None],"#)],
+=> r#"Life::Reserved { .. } =>
+    [deadline.filter(|_| !crate::broken("no-reservation-deadline")).map(at(Due::Revoke)), ask, None],"#)],
     },
     Break {
         name: "disobeyed-stop-holds-its-driver",
@@ -150,8 +150,7 @@ r#"    /// The engine agreed.
         edits: &[
             edit!("domain/src/network/status.rs":
 r#"        matches!(self.link, Link::Up { .. })
-"#
-=> r#"        matches!(self.link, Link::Up { .. }) || crate::broken("status-of-a-lost-monitor")
+"# => r#"        matches!(self.link, Link::Up { .. }) || crate::broken("status-of-a-lost-monitor")
 "#),
             edit!("domain/src/network/status.rs":
 "matches!(self.link, Link::Up { health: Health::Ok, .. }) &&"
@@ -328,10 +327,9 @@ r#"        if let Some(record) = stored.current {
         name: "review-that-never-ends",
         promises: &["INV-3", "liveness"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-"                [deadline.map(at(Due::Settle)), disobeyed.filter(|_| goes_on), owed]"
-=> r#"                let deadline = deadline
-                    .filter(|_| !(session.review().is_some() && crate::broken("review-that-never-ends")));
-                [deadline.map(at(Due::Settle)), disobeyed.filter(|_| goes_on), owed]"#)],
+"let goes_on ="
+=> r#"let deadline = deadline.filter(|_| session.review().is_none() || !crate::broken("review-that-never-ends"));
+                let goes_on ="#)],
     },
     Break {
         name: "declined-session-revived",

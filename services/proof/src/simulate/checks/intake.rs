@@ -196,6 +196,7 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
+            Command::Seen(_) | Command::Tick => {}
             Command::Order { .. }
             | Command::RequestCharge { .. }
             | Command::RequestManualSupply { .. }
@@ -208,9 +209,7 @@ impl World {
             | Command::Identity { .. }
             | Command::Moves { .. }
             | Command::BlockCard { .. }
-            | Command::Cards(_)
-            | Command::Seen(_)
-            | Command::Tick => {}
+            | Command::Cards(_) => {}
         }
     }
 

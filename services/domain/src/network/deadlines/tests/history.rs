@@ -4,7 +4,7 @@ use super::{
     super::super::{
         Archive, Asked, CallFailed, CallOutcome, Changes, Claim, Command, Config, Effect, EngineAnswer,
         EngineCall, EngineReport, EngineRequest, Gauges, Health, Message, MessageKind, Order, Registration,
-        Stored, Target, Token, Which, command::Broker,
+        Status, Stored, Target, Token, Which, command::Broker,
     },
     *,
 };
@@ -334,6 +334,9 @@ impl World {
         self.now.wall.0 += apart.cast_signed();
         queue_finds_what_a_walk_does(&mut self.net, self.now, &self.pages);
         let step = Step::new(&mut self.net, self.now, &self.pages, None);
+        let free: Vec<_> = step.net.available_after(None).collect();
+        let all = step.net.charge_points_after(None);
+        assert_eq!(free, all.filter(|detail| detail.status == Status::Available).collect::<Vec<_>>());
         let due = step.net.registry.sessions().filter_map(|session| step.net.due(session, step.now));
         self.found.extend(due.map(|due| format!("{due:?}")));
         let before = self.net.charge_point_count();
