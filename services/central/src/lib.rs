@@ -7,7 +7,8 @@
 //! api ───┐                    ┌─▶ replies
 //! kafka ─┼─▶ writer: one step ┼─▶ calls to engines
 //! ticks ─┘   one transaction  ├─▶ notifications, dead letters
-//!                             └─▶ roster ─▶ broadcast, lists, panel
+//!                             ├─▶ broadcast
+//!                             └─▶ roster ─▶ lists, panel
 //! ```
 //!
 //! Deliberately absent: a second writer, a lock, a call made before what it rests on is on disk.
@@ -22,6 +23,7 @@ mod error;
 pub mod events;
 mod gauges;
 mod kafka;
+mod last_seen;
 pub mod messages;
 mod old_requests;
 mod opening;

@@ -1,4 +1,4 @@
-//! Every charge point as it was a moment ago, for those who follow the whole network: broadcasts, operators, the panel.
+//! Every charge point as it was a moment ago, for those who follow the whole network: operators, the panel.
 //!
 //! It is collected page by page, so that a large network never holds the writer up for long, and only while somebody
 //! wants it.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Options,
-    api::{ChargePoints, Drivers, Operators, Reporting},
+    api::{ChargePoints, Drivers, Operators},
     changelog::{self, End},
     engine_client::Calls,
     events::Events,
@@ -162,7 +162,6 @@ impl Service {
             options: &options,
             handle: &handle,
             producer: &producer,
-            roster: &roster,
             stop: &stop,
             drained: &drained,
         };
@@ -244,11 +243,7 @@ pub fn server(
 ) -> GrpcServer {
     let max = options.server.max_message_bytes;
     let drivers = Drivers { handle: handle.clone(), old_requests };
-    let points = ChargePoints {
-        handle: handle.clone(),
-        report_interval: options.rules.report_interval,
-        reporting: Reporting::default(),
-    };
+    let points = ChargePoints { handle: handle.clone(), report_interval: options.rules.report_interval };
     let operators = Operators { handle: handle.clone(), roster };
     let refused = handle.clone();
     GrpcServer::new(&options.server)
@@ -275,21 +270,20 @@ struct Background<'a> {
     options: &'a Options,
     handle: &'a Handle,
     producer: &'a Producer,
-    roster: &'a RosterHandle,
     stop: &'a Shutdown,
     drained: &'a Shutdown,
 }
 
 impl Background<'_> {
     fn spawn(&self, [notifications, letters]: [Arc<Notify>; 2]) -> JoinSet<()> {
-        let Self { options, handle, producer, roster, stop, drained } = *self;
+        let Self { options, handle, producer, stop, drained } = *self;
         let mut tasks = JoinSet::new();
         tasks.spawn(tick(handle.clone(), drained.clone()));
         if !options.kafka.is_discreet() {
             tasks.spawn(send_notifications(handle.clone(), producer.clone(), notifications, drained.clone()));
             tasks.spawn(send_dead_letters(handle.clone(), producer.clone(), letters, drained.clone()));
         }
-        tasks.spawn(broadcast(roster.clone(), producer.clone(), options.broadcast_interval, stop.clone()));
+        tasks.spawn(broadcast(handle.clone(), producer.clone(), options.broadcast_interval, stop.clone()));
         let anchors =
             publish_anchors(handle.clone(), options.kafka.clone(), producer.clone(), drained.clone());
         tasks.spawn(anchors);

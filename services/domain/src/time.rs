@@ -3,7 +3,10 @@
 //! Durations are measured on the monotonic clock only, so a jump of the wall clock ends and prolongs nothing. The wall
 //! clock dates what people read and what is stored.
 
-use std::{ops::Add, time::Duration};
+use std::{
+    ops::{Add, Sub},
+    time::Duration,
+};
 
 /// Milliseconds on a clock that only rises while the process lives. Its zero means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -20,6 +23,13 @@ impl Add<Duration> for Mono {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
+    }
+}
+
+impl Sub<Duration> for Mono {
+    type Output = Self;
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
     }
 }
 

@@ -25,6 +25,11 @@ pub const LOST_AFTER_INTERVALS: u32 = 3;
 pub const REPORT_INTERVAL_BOUNDS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_secs(300));
 
+fn bounded(interval: Duration) -> Duration {
+    let (shortest, longest) = REPORT_INTERVAL_BOUNDS;
+    interval.clamp(shortest, longest)
+}
+
 /// How often to ping, and when to give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -154,8 +159,8 @@ impl Watchdog {
             Input::Registered { link, epoch, report_interval } if link == self.central_link => {
                 self.registered(now, epoch, report_interval);
             }
-            Input::Acknowledged { link, out_of_order } if link == self.central_link => {
-                self.acknowledged(now, out_of_order);
+            Input::Acknowledged { link, out_of_order, report_interval } if link == self.central_link => {
+                self.acknowledged(now, out_of_order, report_interval);
             }
             Input::CentralEnded { link, trouble } if link == self.central_link => {
                 self.central_lost(trouble);
@@ -299,10 +304,9 @@ impl Watchdog {
     }
 
     fn registered(&mut self, now: Mono, epoch: u64, interval: Duration) {
-        let (shortest, longest) = REPORT_INTERVAL_BOUNDS;
         self.epoch = epoch;
         self.central = Central::Reporting {
-            interval: interval.clamp(shortest, longest),
+            interval: bounded(interval),
             heard: now,
             next_report: now,
             acknowledged: false,
@@ -325,10 +329,11 @@ impl Watchdog {
         }
     }
 
-    fn acknowledged(&mut self, now: Mono, out_of_order: bool) {
-        let Central::Reporting { heard, acknowledged, .. } = &mut self.central else {
+    fn acknowledged(&mut self, now: Mono, out_of_order: bool, report_interval: Option<Duration>) {
+        let Central::Reporting { interval, heard, acknowledged, .. } = &mut self.central else {
             return;
         };
+        *interval = report_interval.map_or(*interval, bounded); // from the next report on
         *heard = now;
         let first = !std::mem::replace(acknowledged, true);
         self.central_attempt = 1;

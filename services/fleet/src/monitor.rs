@@ -18,7 +18,7 @@ use mesh::{
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
-    time::MissedTickBehavior,
+    time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -74,21 +74,25 @@ impl Monitor {
             point.registered(registered.epoch);
         }
         let interval = convert::duration("report_interval", registered.report_interval.as_ref());
+        let mut interval = interval.unwrap_or(REPORTS);
         let (reports, stream) = mpsc::channel(2);
         let _ = reports.try_send(self.report(registered.epoch)); // there is room for the first
         let mut answers = central.report_health(ReceiverStream::new(stream)).await?.into_inner();
         let _connected = self.tally.connected();
         backoff.reset();
-        let mut ticks = tokio::time::interval(interval.unwrap_or(REPORTS));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await; // the first report is on its way
+        let mut next = Instant::now() + interval; // the first report is on its way
         loop {
             tokio::select! {
-                _ = ticks.tick() => {
+                () = sleep_until(next) => {
+                    next = Instant::now() + interval;
                     // Full: central takes none, and counts its silence.
                     let _ = reports.try_send(self.report(registered.epoch));
                 }
-                answer = answers.message() => if answer?.is_none() { return Ok(()) },
+                answer = answers.message() => {
+                    let Some(answer) = answer? else { return Ok(()) };
+                    let given = convert::duration("report_interval", answer.report_interval.as_ref());
+                    interval = given.unwrap_or(interval);
+                }
                 _ = storms.changed() => return Ok(()),
                 () = shutdown.started() => return Ok(()),
             }

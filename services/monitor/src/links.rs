@@ -237,7 +237,9 @@ async fn report(
         match answers.message().await {
             Ok(Some(answer)) => {
                 let out_of_order = answer.out_of_order;
-                tell(inputs, Input::Acknowledged { link, out_of_order }).await;
+                let interval = convert::duration("report_interval", answer.report_interval.as_ref());
+                let report_interval = interval.ok(); // an older central does not say
+                tell(inputs, Input::Acknowledged { link, out_of_order, report_interval }).await;
             }
             Ok(None) => {
                 return Trouble::Unreachable { why: "it closed the stream".into() };

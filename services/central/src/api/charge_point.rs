@@ -3,7 +3,7 @@
 use super::view;
 use super::{
     Answers,
-    reports::{Reporting, Reports},
+    reports::Reports,
     requests::{Arrived, new_session_id},
 };
 use crate::writer::Handle;
@@ -20,8 +20,8 @@ use tonic::{Request, Response, Status, Streaming};
 #[derive(Debug, Clone)]
 pub(crate) struct ChargePoints {
     pub(crate) handle: Handle,
+    /// The shortest.
     pub(crate) report_interval: Duration,
-    pub(crate) reporting: Reporting,
 }
 
 impl ChargePoints {
@@ -64,10 +64,10 @@ impl ChargePointService for ChargePoints {
         };
         let context = arrived.context(message.charge_point_id.as_str());
         let register = |token| Command::Register { asked: Asked::once(token, context), registration };
-        let Registered { epoch, location, price } = self.handle.ask(register).await?;
+        let Registered { epoch, location, price, report_interval } = self.handle.ask(register).await?;
         Ok(Response::new(proto::RegisterChargePointResponse {
             epoch,
-            report_interval: Some(convert::duration_proto(self.report_interval)),
+            report_interval: Some(convert::duration_proto(report_interval)),
             location: location.to_string(),
             price: Some(convert::price_proto(price)),
         }))
@@ -80,7 +80,7 @@ impl ChargePointService for ChargePoints {
         let share = StreamShare::of(&request);
         let (arrived, reports) = Arrived::take(request);
         let (handle, interval) = (self.handle.clone(), self.report_interval);
-        let stream = Reports::follow(handle, self.reporting.clone(), interval, arrived, (reports, share));
+        let stream = Reports::follow(handle, interval, arrived, (reports, share));
         Ok(Response::new(Box::pin(stream)))
     }
 

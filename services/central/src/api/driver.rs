@@ -7,7 +7,7 @@ use super::{
     requests::{Arrived, new_session_id},
 };
 use crate::{old_requests::OldRequests, store::Filter, writer::Handle};
-use domain::network::{Asked, Command, Method, Session, Status as PointStatus, Target};
+use domain::network::{Asked, Command, Method, Session, Target};
 use domain::{DriverId, Location, SessionId};
 use evmesh_proto::driver::{self as proto, driver_service_server::DriverService};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -165,9 +165,8 @@ impl DriverService for Drivers {
         let available = message.available_only;
         let list = format!("charge points {available} {prefix}");
         let page = Page::new(list, message.page_size, &message.page_token)?;
-        let (details, next_page_token) = pages::charge_points(&self.handle, page, move |detail| {
+        let (details, next_page_token) = pages::charge_points(&self.handle, page, available, move |detail| {
             detail.location.as_str().starts_with(prefix.as_str())
-                && (!available || detail.status == PointStatus::Available)
         })
         .await?;
         let charge_points = details.iter().map(view::charge_point).collect();

@@ -18,7 +18,6 @@ pub mod view;
 pub(crate) use charge_point::ChargePoints;
 pub(crate) use driver::Drivers;
 pub(crate) use operator::Operators;
-pub(crate) use reports::Reporting;
 
 use std::{pin::Pin, time::Duration};
 use tokio_stream::Stream;

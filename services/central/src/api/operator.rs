@@ -214,7 +214,7 @@ impl OperatorService for Operators {
     ) -> Result<Response<proto::GetNetworkStatusResponse>, Status> {
         let message = request.into_inner();
         let page = Page::new("network".to_owned(), message.page_size, &message.page_token)?;
-        let (details, next_page_token) = pages::charge_points(&self.handle, page, |_| true).await?;
+        let (details, next_page_token) = pages::charge_points(&self.handle, page, false, |_| true).await?;
         let charge_points = details.iter().map(view::detail).collect();
         Ok(Response::new(proto::GetNetworkStatusResponse { charge_points, next_page_token }))
     }

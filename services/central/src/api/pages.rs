@@ -77,10 +77,11 @@ pub(super) async fn sessions(
     Ok((found, page.next_token(after.as_ref())))
 }
 
-/// A page of charge points, by id, and the token of the next.
+/// A page of charge points, all or the free ones, by id, and the token of the next.
 pub(super) async fn charge_points(
     handle: &Handle,
     page: Page<ChargePointId>,
+    free: bool,
     wanted: impl Fn(&Detail) -> bool + Clone + Send + 'static,
 ) -> Result<(Vec<Detail>, String), Failure> {
     let mut found: Vec<Detail> = Vec::new();
@@ -92,7 +93,11 @@ pub(super) async fn charge_points(
             .query(move |snapshot| {
                 let mut part = Vec::new();
                 let mut last = from.clone();
-                for (looked_at, detail) in snapshot.network.charge_points_after(from.as_ref()).enumerate() {
+                let (network, from) = (snapshot.network, from.as_ref());
+                let all = (!free).then(|| network.charge_points_after(from));
+                let free = free.then(|| network.available_after(from));
+                let details = all.into_iter().flatten().chain(free.into_iter().flatten());
+                for (looked_at, detail) in details.enumerate() {
                     // One more than fits is looked at, so that the last page says that it is the last.
                     if part.len() == room || looked_at == LOOKED_AT {
                         return (part, last);

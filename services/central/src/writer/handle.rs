@@ -5,6 +5,7 @@ use crate::{
     Error,
     changelog::{Copied, Found, Standing},
     denial,
+    last_seen::LastSeen,
     store::{Snapshot, codec::KnownKey},
 };
 use domain::network::{Command, Denial, Reason, Session, Token};
@@ -46,6 +47,7 @@ pub struct Handle {
     pub(super) unaudited: Unaudited,
     pub(super) card_key: CardKeys,
     pub(super) served: Served,
+    pub(super) last_seen: LastSeen,
     pub(super) stop: Shutdown,
 }
 
@@ -173,6 +175,11 @@ impl Handle {
     /// What gateways serve.
     pub(crate) fn served(&self) -> &Served {
         &self.served
+    }
+
+    /// Who reports, and when each was last seen.
+    pub(crate) fn last_seen(&self) -> &LastSeen {
+        &self.last_seen
     }
 
     /// What a card is looked up by; `None`: the registry has not told all its cards yet.

@@ -11,6 +11,7 @@ mod revocations;
 mod served;
 mod telemetry;
 mod thread;
+mod tick;
 mod told_cards;
 mod told_gateways;
 mod trusted;
@@ -25,11 +26,14 @@ pub(crate) use handle::stopping;
 pub use outlet::Outlets;
 pub(crate) use revocations::ToRefuse;
 pub(crate) use served::Served;
+#[cfg(test)]
+pub(crate) use thread::tests as running;
 pub use thread::{Inboxes, Running, queues, spawn};
 
 use crate::{
     Error,
     changelog::{Marks, Refill, Standing},
+    last_seen::LastSeen,
     messages,
     signing::Keys,
     store::{
@@ -101,6 +105,9 @@ pub struct Writer {
     to_refuse: ToRefuse,
     card_key: CardKeys,
     served: Served,
+    last_seen: LastSeen,
+    /// How often all monitors were to report, when they were told last.
+    interval_told: Duration,
     /// The registry has told of gateways in this step.
     moves_told: bool,
     audit: Chain,
@@ -128,6 +135,7 @@ impl Rules for Writer {
         step: &mut Step<Effect>,
     ) -> Result<(), Error> {
         match input {
+            Input::Command(Command::Tick) => self.tick(now, store, step)?,
             Input::Command(command) => self.commanded(now, store, command, step)?,
             Input::Messages(all) => self.messages(now, store, all, step)?,
             Input::NewCluster(id) => self.new_cluster(now, store, id, step)?,
@@ -286,6 +294,8 @@ impl Writer {
             self.network.take_changes();
         deeds.into_iter().for_each(|deed| self.audit.write(deed, now, batch));
         let mut changed = Vec::new();
+        let known = charge_points.iter().map(|point| &point.id);
+        known.chain(&forgotten_points).for_each(|id| self.last_seen.has_news(id));
         for id in &forgotten_points {
             let key = keys::charge_point(id);
             batch.delete(key.clone());

@@ -4,6 +4,7 @@ use super::{Served, ToRefuse, Writer, card_keys::CardKeys, revocations::engine_s
 use crate::{
     Error,
     changelog::{Marks, Refill, Standing, is_recent},
+    last_seen::LastSeen,
     signing::Keys,
     store::{
         RowKind, Rows, card_key, codec, drop_oldest_keys, gateways, keys, offsets, open_meta, past,
@@ -19,7 +20,7 @@ use mesh::{
     group_commit::Owner,
     store::{Batch, Store},
 };
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 impl Writer {
     /// Reads what the store kept. A new store gets its format.
@@ -61,6 +62,8 @@ impl Writer {
             to_refuse: ToRefuse::default(),
             card_key: CardKeys::known(card_key(&store)?),
             served: Served::known(served),
+            last_seen: LastSeen::default(),
+            interval_told: Duration::ZERO,
             moves_told: false,
             audit,
             tells_kafka: true,

@@ -5,7 +5,7 @@ use super::{
     card_keys::CardKeys,
     outlet::{Outlet, Outlets},
 };
-use crate::{Error, told::Telling};
+use crate::{Error, last_seen::LastSeen, told::Telling};
 use domain::network::EngineCall;
 use mesh::{
     Shutdown,
@@ -41,6 +41,7 @@ pub fn queues() -> (Handle, Inboxes) {
         unaudited: Unaudited::default(),
         card_key: CardKeys::default(),
         served: Served::default(),
+        last_seen: LastSeen::default(),
         stop: Shutdown::new(),
     };
     (handle, vec![orders_inbox, telemetry_inbox])
@@ -57,16 +58,19 @@ pub fn spawn(
     let outlet = Outlet::new(outlets, calls);
     writer.rules.shares_card_key(&handle.card_key);
     writer.rules.shares_served(&handle.served);
+    writer.rules.shares_last_seen(&handle.last_seen);
     let name = "central-writer".to_owned();
     group_commit::spawn(name, writer, outlet, inboxes, handle.stop.clone()).map_err(Error::Writer)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::events::Events;
     use domain::Context;
-    use domain::network::{Asked, CallOutcome, Command, Config, EngineAnswer, EngineReport, Registration};
+    use domain::network::{
+        Asked, CallOutcome, Command, Config, EngineAnswer, EngineReport, Registered, Registration,
+    };
     use mesh::{
         grpc::Failure,
         kafka::{KafkaOptions, Producer},
@@ -85,7 +89,7 @@ mod tests {
         }
     }
 
-    fn started(store: MemoryStore) -> (Handle, Running) {
+    pub(crate) fn started(store: MemoryStore) -> (Handle, Running) {
         let writer = Writer::open(store, Config::default(), mesh::now()).unwrap();
         let (handle, inboxes) = queues();
         let (runtime, engines) = (tokio::runtime::Handle::current(), handle.clone());
@@ -111,7 +115,7 @@ mod tests {
         handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
     }
 
-    async fn register(handle: &Handle, id: &str) -> Result<(), Failure> {
+    pub(crate) async fn register(handle: &Handle, id: &str) -> Result<Registered, Failure> {
         let registration = Registration {
             charge_point: id.parse().unwrap(),
             location: domain::Location::default(),
@@ -124,7 +128,6 @@ mod tests {
         handle
             .ask(|token| Command::Register { asked: Asked::once(token, Context::default()), registration })
             .await
-            .map(drop)
     }
 
     #[tokio::test]

@@ -106,10 +106,17 @@ pub(super) type Rank = (bool, Price);
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
     pub(super) link: Link,
+    /// How often its monitor was told to report; it only rises until it registers again. Zero: it was not told since
+    /// central started.
+    pub(super) report_interval: Duration,
     /// Rises each time the monitor comes back.
     pub(super) connection: u64,
     /// As what it is listed among those that are free, if it is.
     pub(super) free_at: Option<Rank>,
+    /// When a tick is to look at it, by time alone; `None`: not before something happens there.
+    pub(super) look_at: Option<Mono>,
+    /// Since when it is its engine's turn to be told whom to refuse, or only then.
+    pub(super) turn_at: Option<Mono>,
     /// Where it registered from, and where its engine is: what is one host's counts together.
     pub(super) hosts: BTreeSet<String>,
     /// The last request that tried it was refused by its engine, or had no answer in the time that it had, or its car
@@ -178,8 +185,11 @@ impl Point {
         Self {
             stored,
             link: Link::Lost { since: now },
+            report_interval: Duration::ZERO,
             connection: 0,
             free_at: None,
+            look_at: None,
+            turn_at: None,
             hosts: BTreeSet::new(),
             try_failed: false,
             failed: (0, now),

@@ -102,6 +102,9 @@ pub enum Command {
         /// Why it is not well.
         reason: String,
     },
+    /// Reports that said what the one before had said, under the same registration: their monitors were answered at
+    /// once.
+    Seen(Vec<Seen>),
     /// A monitor's stream ended.
     MonitorGone {
         charge_point: ChargePointId,
@@ -150,6 +153,19 @@ pub enum Command {
     Cards(News),
     /// Time passes. Comes several times a second.
     Tick,
+}
+
+/// A report that brought no news.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub charge_point: ChargePointId,
+    /// Of which registration.
+    pub epoch: u64,
+    pub health: Health,
+    /// Why it is not well.
+    pub reason: String,
+    /// When it came.
+    pub at: Mono,
 }
 
 /// What a message on `cp_telemetry` says.
@@ -201,7 +217,8 @@ impl Command {
             Self::Register { asked, .. } => asked.context.trace,
             Self::Report { asked, .. } => asked.context.trace,
             Self::BlockCard { asked, .. } => asked.context.trace,
-            Self::MonitorGone { .. }
+            Self::Seen(_)
+            | Self::MonitorGone { .. }
             | Self::EngineAnswered { .. }
             | Self::Telemetry { .. }
             | Self::Unreadable { .. }
@@ -233,6 +250,7 @@ impl Step<'_> {
             Command::Report { asked, charge_point, epoch, health, reason } => {
                 self.report(asked.token, &charge_point, epoch, health, reason);
             }
+            Command::Seen(reports) => reports.into_iter().for_each(|report| self.seen(report)),
             Command::MonitorGone { charge_point, epoch } => self.monitor_gone(&charge_point, epoch),
             Command::EngineAnswered { charge_point, call, result } => {
                 self.engine_answered(&charge_point, call, result);

@@ -1,8 +1,11 @@
 //! Bounds and durations of central's rules, each with its default.
 
 use super::denial::{Denial, Reason};
-use crate::{AUDIT_KEPT, ChargePointId, Energy, Power, Price};
+use crate::{AUDIT_KEPT, ChargePointId, Energy, Power, Price, watchdog::REPORT_INTERVAL_BOUNDS};
 use std::{collections::BTreeSet, time::Duration};
+
+/// So many reports a second are asked for at most: in a larger network each monitor reports the more seldom.
+const REPORTS_A_SECOND: u64 = 2_000;
 
 /// Bounds and durations of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub struct Config {
     pub revoke_timeout: Duration,
     /// How long a charge point whose identity is revoked may end what it does before it is cut off.
     pub revocation_drain: Duration,
-    /// How often monitors report; three of these without a word is silence.
+    /// How often monitors report, unless that is too much to listen to; three of these without a word is silence.
     pub report_interval: Duration,
     /// How long a supply may be silent before it ends as faulted.
     pub supply_silence: Duration,
@@ -118,6 +121,15 @@ impl Config {
         let most: Vec<String> = self.max_prices.iter().map(Price::to_string).collect();
         let text = format!("{price} a kWh is more than this network takes ({})", most.join(", "));
         Err(Denial::new(Reason::PriceAboveMax, text))
+    }
+
+    /// How often each monitor of so many charge points is to report: a thousandth of a second more for each two, and no
+    /// more seldom than monitors take.
+    pub(super) fn report_interval_of(&self, charge_points: usize) -> Duration {
+        let (_, longest) = REPORT_INTERVAL_BOUNDS;
+        let charge_points = u64::try_from(charge_points).unwrap_or(u64::MAX);
+        let listened_to = Duration::from_millis(charge_points.saturating_mul(1_000) / REPORTS_A_SECOND);
+        self.report_interval.max(listened_to.min(longest))
     }
 
     /// Three intervals without a word is silence.

@@ -59,6 +59,7 @@ pub(super) fn deed_of(command: &Command, cards: &Cards) -> Option<(u64, Deed)> {
             Some(deed(asked, REGISTER, format!("charge-point/{}", registration.charge_point), parameters))
         }
         Command::Report { .. }
+        | Command::Seen(_)
         | Command::MonitorGone { .. }
         | Command::EngineAnswered { .. }
         | Command::Telemetry { .. }

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 /// The same call again, though it was answered, waits this long: an engine that says done and does nothing must not be
 /// called in a tight loop.
-const REPEAT_AFTER: Duration = Duration::from_secs(1);
+pub(super) const REPEAT_AFTER: Duration = Duration::from_secs(1);
 /// Whatever an engine answers, it is called so often at most, authorisations apart …
 const CALL_EVERY: Duration = Duration::from_millis(50);
 /// … with so much at once.
-const CALLS_AHEAD: Duration = Duration::from_secs(1);
+pub(super) const CALLS_AHEAD: Duration = Duration::from_secs(1);
 /// What telemetry tells makes central ask an engine this often, and a second time at once: anyone can write there.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A call that failed is repeated after this, doubled each time …
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// … up to this: an engine that is back is found within 3 s even if its monitor says nothing.
@@ -109,18 +109,10 @@ impl Step<'_> {
             return None;
         }
         let asks = point.ask || point.told && point.paid <= self.now.mono + ASK_EVERY;
-        let (stray, refused) = (&point.unattested.current, &point.refused);
-        let nothing_is_owed = !asks
-            && point.ended.is_empty()
-            && point.supplies == point.open
-            && stray.is_none()
-            && refused.is_empty()
-            && point.closed.is_empty();
-        if nothing_is_owed
-            && open.is_none_or(|session| !session.needs_revocation() && session.stop().is_none())
-        {
-            return None; // the common case, at every tick
+        if !asks && self.net.owes_nothing(point) {
+            return None; // the common case
         }
+        let (stray, refused) = (&point.unattested.current, &point.refused);
         let again = |request: &EngineRequest| {
             let recent = |(made, at): &(EngineRequest, Mono)| made == request && self.is_recent(*at);
             point.recent_calls.iter().any(recent)

@@ -16,7 +16,7 @@ use crate::{Mono, Wall};
 use std::time::Duration;
 
 /// Who was never charged at, and has been away for so long, is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 impl Network {
     /// Has what came to nothing then been kept for long enough?
@@ -37,11 +37,15 @@ impl Network {
 
     /// Did nobody ever charge there, and has it been away for long?
     pub(super) fn is_made_up(&self, point: &Point, now: Mono) -> bool {
-        let ordered = point.stored.out_of_order || point.stored.revoked.is_some();
-        let nothing_left = point.open.is_none() && point.ended.is_empty() && !ordered;
+        let nothing_left = point.open.is_none() && point.ended.is_empty();
         let away = |since| now.since(since) >= FORGOTTEN_AFTER;
-        point.stored.never_supplied
-            && nothing_left
-            && matches!(point.link, Link::Lost { since } if away(since))
+        point.may_be_made_up() && nothing_left && matches!(point.link, Link::Lost { since } if away(since))
+    }
+}
+
+impl Point {
+    /// Nobody ever charged there, and no order keeps it.
+    pub(super) fn may_be_made_up(&self) -> bool {
+        self.stored.never_supplied && !self.stored.out_of_order && self.stored.revoked.is_none()
     }
 }

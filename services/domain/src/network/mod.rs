@@ -34,6 +34,7 @@ mod pending;
 mod plain;
 mod plausible;
 mod provisional;
+mod queue;
 mod rebuild;
 mod registration;
 mod registry;

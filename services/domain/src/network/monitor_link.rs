@@ -3,6 +3,7 @@
 use super::{
     Step,
     charge_point::{Answering, Health, Link},
+    command::Seen,
     denial::{Denial, Reason, SupplyFailure},
     effect::Level,
     reply::Reported,
@@ -13,7 +14,7 @@ use super::{
         lifecycle::Word,
     },
 };
-use crate::{ChargePointId, SessionId};
+use crate::{ChargePointId, Mono, SessionId};
 
 impl Step<'_> {
     /// The old store is lost with what only it knew: its sessions end, and wait for what Kafka may still tell of them.
@@ -72,24 +73,44 @@ impl Step<'_> {
             self.happened(Level::Debug, "reports_stale", text.clone());
             return self.reply(token, Err(Denial::new(Reason::EpochStale, text)));
         }
-        let before = match point.link {
+        self.is_heard(id, health, reason, now);
+        let interval = self.net.report_interval();
+        let point = self.point_mut(id);
+        point.report_interval = point.report_interval.max(interval);
+        let report_interval = point.report_interval;
+        let out_of_order = point.stored.out_of_order || point.stored.revoked.is_some();
+        self.reply(token, Ok(Reported { out_of_order, report_interval }));
+    }
+
+    /// A report that says what the one before did counts from when it came. One that was overtaken by what changed
+    /// since counts for nothing: its monitor is told with its next report.
+    pub(super) fn seen(&mut self, report: Seen) {
+        let Seen { charge_point: id, epoch, health, reason, at } = report;
+        let Some(point) = self.net.registry.find_point(&id) else { return };
+        let since = match point.link {
+            Link::Up { last_report, .. } => last_report,
+            Link::Lost { since } => since,
+        };
+        if point.stored.epoch == epoch && !point.is_cut() && at > since {
+            self.is_heard(&id, health, reason, at);
+        }
+    }
+
+    fn is_heard(&mut self, id: &ChargePointId, health: Health, reason: String, at: Mono) {
+        let before = match self.point(id).link {
             Link::Up { health, .. } => Some(health),
             Link::Lost { .. } => None,
         };
-        let stored = &self.point(id).stored;
-        let news = before != Some(health);
-        let out_of_order = stored.out_of_order || stored.revoked.is_some();
-        if news {
+        if before != Some(health) {
             self.health_changed(id, before, health, &reason);
         }
         // A heartbeat that brings no news changes nothing that calls or choices depend on: its place is not touched.
         let point = self.point_mut(id);
-        point.link = Link::Up { last_report: now, health };
+        point.link = Link::Up { last_report: at, health };
         point.health_reason = reason;
         if health == Health::Ok {
-            point.last_ok = now;
+            point.last_ok = at;
         }
-        self.reply(token, Ok(Reported { out_of_order }));
     }
 
     fn health_changed(&mut self, id: &ChargePointId, before: Option<Health>, health: Health, reason: &str) {

@@ -169,6 +169,7 @@ impl Step<'_> {
     pub(super) fn leaves(&mut self, id: &ChargePointId) {
         self.drops_numbers(id);
         self.untouch(id);
+        self.net.awaits_nothing(id);
         self.net.registry.remove_point(id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());

@@ -19,7 +19,7 @@ use super::{
     revocation::may_not_register,
 };
 use crate::{ChargePointId, ids::MAX_CLAIMED_EPOCH};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A registration waits so long at most for its engine: far longer than a call takes.
 const PROVISIONAL_FOR: Duration = Duration::from_secs(60);
@@ -147,7 +147,7 @@ impl Step<'_> {
             );
             return denied(Reason::MonitorAlreadyConnected, text);
         }
-        if point.stored.instance != registration.instance && self.now.mono.since(point.last_ok) < silence {
+        if point.stored.instance != registration.instance && self.net.is_well(point, self.now.mono) {
             let text =
                 format!("another engine holds {id}, or held it a moment ago; stop it, or give it another id");
             return denied(Reason::InstanceAlreadyConnected, text);
@@ -284,7 +284,9 @@ impl Step<'_> {
         self.touch(&id);
         let hosts = self.net.config.hosts(from, &registration.engine_address);
         self.net.registry.is_at(&id, hosts);
+        let report_interval = self.net.report_interval();
         let point = self.point_mut(&id);
+        point.report_interval = report_interval;
         point.stored.epoch = epoch;
         point.stored.engine_address = registration.engine_address;
         point.stored.monitor = registration.monitor;
@@ -298,7 +300,12 @@ impl Step<'_> {
             // Whoever was there is gone, and neither its operator nor a driver ever relied on what it said.
             (point.stored.location, point.stored.price) = (registration.location, registration.price);
         }
-        let answer = Registered { epoch, location: point.stored.location.clone(), price: point.stored.price };
+        let answer = Registered {
+            epoch,
+            location: point.stored.location.clone(),
+            price: point.stored.price,
+            report_interval,
+        };
         self.point_changed(&id);
         if replaced {
             self.instance_replaced(&id);
@@ -328,9 +335,9 @@ impl Step<'_> {
 
     /// Nobody has charged there, its operator has given no order, and it has been away for long: it was made up, or is
     /// not coming back, and keeps no room.
-    pub(super) fn forget_the_made_up(&mut self, ids: Vec<ChargePointId>) {
+    pub(super) fn forget_the_made_up(&mut self, ids: BTreeSet<&ChargePointId>) {
         for id in ids {
-            self.leaves(&id);
+            self.leaves(id);
             self.happened(
                 Level::Info,
                 "charge_points_forgotten",

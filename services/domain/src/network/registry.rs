@@ -11,7 +11,10 @@ use super::{
     table::Table,
 };
 use crate::{ChargePointId, DriverId, SessionId};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+};
 
 /// Why a charge point cannot be missing.
 const POINT: &str = "a charge point that was found stays for the whole step";
@@ -28,6 +31,8 @@ pub(super) struct Registry {
     /// The charge points that are free, as central chooses: those whose last try failed come last; then the cheapest
     /// first, then by id.
     free: BTreeSet<(Rank, ChargePointId)>,
+    /// The same, by id.
+    free_ids: BTreeSet<ChargePointId>,
     /// How many charge points each host has.
     hosts: HashMap<String, usize>,
 }
@@ -94,6 +99,12 @@ impl Registry {
     /// What is free, as central chooses.
     pub(super) fn free(&self) -> impl Iterator<Item = &Point> {
         self.free.iter().map(|(_, id)| self.point(id))
+    }
+
+    /// The free ones after this one, by id.
+    pub(super) fn free_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = &Point> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.free_ids.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|id| self.point(id))
     }
 
     pub(super) fn add_point(&mut self, point: Point) {
@@ -169,9 +180,11 @@ impl Registry {
         if listed != free_at {
             if let Some(rank) = listed {
                 self.free.remove(&(rank, id.clone()));
+                self.free_ids.remove(id);
             }
             if let Some(rank) = free_at {
                 self.free.insert((rank, id.clone()));
+                self.free_ids.insert(id.clone());
             }
         }
     }

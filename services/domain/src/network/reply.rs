@@ -2,6 +2,7 @@
 
 use super::{denial::Denial, request::Token, session::Session};
 use crate::{Location, Price};
+use std::time::Duration;
 
 /// An answer or a denial, for the caller that waits for an answer of this type.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Registered {
     pub location: Location,
     /// The price that is kept, whatever a later registration says.
     pub price: Price,
+    /// How often its monitor is to report.
+    pub report_interval: Duration,
 }
 
 /// A monitor's report was taken.
@@ -47,6 +50,8 @@ pub struct Registered {
 pub struct Reported {
     /// The operator's order, which the charge point shows.
     pub out_of_order: bool,
+    /// How often its monitor is to report from now on: never more often than it was told before.
+    pub report_interval: Duration,
 }
 
 /// A driver's card is good for nothing.

@@ -2,7 +2,7 @@
 
 use super::{
     answers::{Answered, Answers},
-    charge_point::{ChargePoint, Point},
+    charge_point::{ChargePoint, Health, Link, Point},
     config::Config,
     cooling::{Cooling, Reserving},
     deeds::Deeds,
@@ -11,19 +11,23 @@ use super::{
     past::{Past, Remembered},
     pending::Pending,
     provisional::Provisional,
+    queue::Queue,
     registry::Registry,
     request::RequestKey,
     session::{Session, Source},
     standing::{Revoked, Standing},
-    status::Detail,
+    status::{Detail, Status},
     turned_away::TurnedAway,
     untold::Untold,
 };
 use crate::{
-    ChargePointId, Deed, DriverId, Mono, Now, SessionId, Wall,
+    ChargePointId, Deed, DriverId, Location, Mono, Now, SessionId, Wall,
     cards::held::{Cards, Changed},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The sessions that left the memory.
 pub trait Archive {
@@ -98,6 +102,12 @@ pub struct Network {
     pub(super) held: BTreeMap<Source, SessionId>,
     /// The sessions that wait for a person.
     pub(super) under_review: BTreeSet<SessionId>,
+    /// The sessions of which only Kafka may still tell.
+    pub(super) store_lost: BTreeSet<SessionId>,
+    /// Which charge points a tick looks at.
+    pub(super) looks: Queue,
+    /// Which engines are told next whom to refuse.
+    pub(super) turns: Queue,
     pub(super) changed_points: BTreeSet<ChargePointId>,
     pub(super) forgotten_points: BTreeSet<ChargePointId>,
     pub(super) changed_sessions: BTreeSet<SessionId>,
@@ -133,6 +143,9 @@ impl Network {
             positions: BTreeMap::new(),
             held: BTreeMap::new(),
             under_review: BTreeSet::new(),
+            store_lost: BTreeSet::new(),
+            looks: Queue::default(),
+            turns: Queue::default(),
             changed_points: BTreeSet::new(),
             forgotten_points: BTreeSet::new(),
             changed_sessions: BTreeSet::new(),
@@ -155,6 +168,8 @@ impl Network {
             session.live.copied = !stored.uncopied.contains(&session.id);
             network.restore_session(now, session);
         }
+        let ids: Vec<ChargePointId> = network.registry.points().iter().map(|(id, _)| id.clone()).collect();
+        ids.iter().for_each(|id| network.awaits(id, now.mono));
         network
     }
 
@@ -172,6 +187,9 @@ impl Network {
         }
         if session.review().is_some() {
             self.under_review.insert(session.id.clone());
+        }
+        if session.store_lost() {
+            self.store_lost.insert(session.id.clone());
         }
         self.registry.add_session(session);
     }
@@ -282,6 +300,24 @@ impl Network {
         self.under_review.len()
     }
 
+    /// How often a monitor that registers now is to report.
+    pub fn report_interval(&self) -> Duration {
+        self.config.report_interval_of(self.registry.points().len())
+    }
+
+    /// Its monitor is silent once it has not reported for so long: three of the intervals that it was told.
+    pub(super) fn silence_of(&self, point: &Point) -> Duration {
+        self.config.silence().max(point.report_interval * 3)
+    }
+
+    /// Did its monitor report it well a moment ago? While that is what it said last, it need not say so again before
+    /// its interval is over.
+    pub(super) fn is_well(&self, point: &Point, now: Mono) -> bool {
+        let well = matches!(point.link, Link::Up { health: Health::Ok, .. });
+        let moment = if well { self.silence_of(point) } else { self.config.silence() };
+        now.since(point.last_ok) < moment
+    }
+
     /// How many charge points there are.
     pub fn charge_point_count(&self) -> usize {
         self.registry.points().len()
@@ -294,6 +330,20 @@ impl Network {
     /// Was a request with this id answered? Then it changes nothing any more.
     pub fn has_answered(&self, now: Wall, key: &RequestKey) -> bool {
         self.answers.given(now, key).is_some()
+    }
+
+    /// Where each charge point after this one is, and what it is now, by id: for whoever wants to know nothing else.
+    pub fn statuses_after(
+        &self,
+        after: Option<&ChargePointId>,
+    ) -> impl Iterator<Item = (&ChargePointId, &Location, Status)> {
+        let points = self.registry.points().after(after);
+        points.map(|point| (&point.stored.id, &point.stored.location, point.status(&self.registry)))
+    }
+
+    /// The charge points after this one that are free, by id.
+    pub fn available_after(&self, after: Option<&ChargePointId>) -> impl Iterator<Item = Detail> {
+        self.registry.free_after(after).map(|point| point.detail(&self.registry))
     }
 
     /// The charge points after this one, by id.

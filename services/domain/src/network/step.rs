@@ -20,7 +20,7 @@ pub(super) struct Step<'a> {
     /// The trace of the call that brought the command.
     pub(super) trace: Option<Trace>,
     effects: Vec<Effect>,
-    /// The charge points whose calls and freedom are looked at in the end.
+    /// The charge points whose calls, freedom and deadlines are looked at in the end.
     touched: BTreeSet<ChargePointId>,
 }
 
@@ -34,11 +34,13 @@ impl<'a> Step<'a> {
         Self { net, now, archive, trace, effects: Vec::new(), touched: BTreeSet::new() }
     }
 
-    /// Lists what is free, and makes the calls that the state asks for: one at a time per engine.
+    /// Lists what is free, and makes the calls that the state asks for: one at a time per engine. What time alone will
+    /// bring there comes after.
     pub(super) fn finish(mut self) -> Vec<Effect> {
         for id in std::mem::take(&mut self.touched) {
             self.net.registry.list_free(&id);
             self.call_engine(&id);
+            self.net.awaits(&id, self.now.mono);
         }
         self.effects
     }
@@ -79,7 +81,7 @@ impl<'a> Step<'a> {
         self.net.registry.point_mut(id)
     }
 
-    /// Something that its calls or its freedom depend on has changed: they are looked at in the end.
+    /// Something that its calls, its freedom or its deadlines depend on has changed: they are looked at in the end.
     pub(super) fn touch(&mut self, id: &ChargePointId) {
         self.touched.insert(id.clone());
     }
@@ -121,11 +123,17 @@ impl<'a> Step<'a> {
         self.push(Effect::Changed(id.clone()));
         let session = self.session_mut(id);
         session.live.copied = false;
-        let (point, reviewed) = (session.charge_point.clone(), session.review().is_some());
+        let (point, reviewed, lost) =
+            (session.charge_point.clone(), session.review().is_some(), session.store_lost());
         if reviewed {
             self.net.under_review.insert(id.clone());
         } else {
             self.net.under_review.remove(id);
+        }
+        if lost {
+            self.net.store_lost.insert(id.clone());
+        } else {
+            self.net.store_lost.remove(id);
         }
         self.touch(&point);
     }

@@ -39,7 +39,7 @@ impl Step<'_> {
                 return;
             }
         }
-        self.net.kafka_judged = true;
+        self.kafka_is_judged();
     }
 
     fn message(&mut self, message: &Message) {

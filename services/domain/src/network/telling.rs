@@ -7,10 +7,11 @@
 //! thousand calls would hold up whatever else is asked meanwhile.
 
 use super::{
-    Step,
+    Network, Step,
     charge_point::{Answering, Point},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},
+    queue::Queue,
     untold::Untold,
 };
 use crate::{ChargePointId, Mono};
@@ -18,18 +19,19 @@ use crate::{ChargePointId, Mono};
 /// So many engines are told in one turn, of which each tick has one: it takes some milliseconds.
 const A_TURN: usize = 1_000;
 
-/// Whose turn it is, of those that are due, each since then.
-pub(super) fn in_turn(mut due: Vec<(Mono, &ChargePointId)>) -> Vec<ChargePointId> {
-    due.sort_by_key(|(since, _)| *since);
-    due.into_iter().take(A_TURN).map(|(_, id)| id.clone()).collect()
-}
-
 impl Point {
-    /// Since when it is due, if it is. Only one that is cut off is told whether its engine answers or not: that is
+    /// Since when it is due, or only then. Only one that is cut off is told whether its engine answers or not: that is
     /// asked for nothing else.
-    pub(super) fn is_to_be_told_since(&self, now: Mono) -> Option<Mono> {
+    fn is_to_be_told_from(&self) -> Option<Mono> {
         let answers = self.answering == Answering::Yes || self.is_cut();
-        self.untold.filter(|_| answers && self.engine_stands).and_then(|untold| untold.due_since(now))
+        self.untold.filter(|_| answers && self.engine_stands).and_then(|untold| untold.due_from())
+    }
+
+    /// Keeps its place among those whose turn comes.
+    pub(super) fn takes_its_turn(&mut self, turns: &mut Queue) {
+        let turn = self.is_to_be_told_from();
+        turns.moves(&self.stored.id, self.turn_at, turn);
+        self.turn_at = turn;
     }
 
     /// Its engine may have more to refuse.
@@ -54,12 +56,20 @@ impl Step<'_> {
     /// Every engine has: the first turn of them is told at once.
     pub(super) fn tell_all(&mut self) {
         let now = self.now.mono;
-        self.net.registry.points_mut().each_mut(|point| point.has_more_to_hear(now));
-        let points = self.net.registry.points().iter();
-        let due = points.filter_map(|(id, point)| Some((point.is_to_be_told_since(now)?, id)));
-        for id in in_turn(due.collect()) {
+        let Network { registry, turns, .. } = &mut *self.net;
+        registry.points_mut().each_mut(|point| {
+            point.has_more_to_hear(now);
+            point.takes_its_turn(turns);
+        });
+        for id in self.whose_turn_it_is(|_| true) {
             self.touch(&id);
         }
+    }
+
+    /// Of those that are due and are to be told, the ones that have waited longest.
+    pub(super) fn whose_turn_it_is(&self, is_told: impl Fn(&ChargePointId) -> bool) -> Vec<ChargePointId> {
+        let due = self.net.turns.come(self.now.mono).filter(|id| is_told(id));
+        due.take(A_TURN).cloned().collect()
     }
 
     /// An engine was asked, and says whether it refuses what it is to refuse.
@@ -73,7 +83,7 @@ impl Step<'_> {
     /// Tells it, if that is due.
     pub(super) fn tell_engine(&mut self, id: &ChargePointId) {
         let now = self.now.mono;
-        if self.point(id).is_to_be_told_since(now).is_none() {
+        if self.point(id).is_to_be_told_from().is_none_or(|from| from > now) {
             return;
         }
         self.net.next_call += 1;

@@ -36,8 +36,9 @@ impl Untold {
         Self { again: self.again.min(now), times: 0, call, more, said: self.said }
     }
 
-    pub(super) fn due_since(&self, now: Mono) -> Option<Mono> {
-        (self.again <= now && self.call.is_none()).then_some(self.again)
+    /// Due since then, or only then; `None`: a call tells it now.
+    pub(super) fn due_from(&self) -> Option<Mono> {
+        self.call.is_none().then_some(self.again)
     }
 
     pub(super) fn is_told_by(&self, call: CallId) -> bool {

@@ -22,8 +22,9 @@ pub enum Input {
     EngineEnded { link: Link, why: String, stale: Option<u64> },
     /// Central wants a report this often at least.
     Registered { link: Link, epoch: u64, report_interval: Duration },
-    /// Central has a report; `out_of_order`: the operator has taken the charge point out of service.
-    Acknowledged { link: Link, out_of_order: bool },
+    /// Central has a report; `out_of_order`: the operator has taken the charge point out of service. It wants the next
+    /// ones as often as `report_interval` says; `None`: as before.
+    Acknowledged { link: Link, out_of_order: bool, report_interval: Option<Duration> },
     /// The registration failed, or its stream of reports ended.
     CentralEnded { link: Link, trouble: Trouble },
 }

@@ -67,7 +67,7 @@ fn connected() -> Watchdog {
     dog.apply(Mono(0), Input::AttendStarted { link: Link(1) });
     dog.apply(Mono(0), answer(1, "store-a", ""));
     dog.apply(Mono(0), registered(1, 7));
-    dog.apply(Mono(0), Input::Acknowledged { link: Link(1), out_of_order: false });
+    dog.apply(Mono(0), Input::Acknowledged { link: Link(1), out_of_order: false, report_interval: None });
     dog
 }
 
@@ -103,7 +103,10 @@ fn a_charge_point_is_registered_once_its_engine_is_known_and_reported_at_once() 
         ]
     );
     assert_eq!(
-        dog.apply(Mono(12), Input::Acknowledged { link: Link(1), out_of_order: false }),
+        dog.apply(
+            Mono(12),
+            Input::Acknowledged { link: Link(1), out_of_order: false, report_interval: None }
+        ),
         [Effect::Ping { link: Link(1), epoch: 7, central_reachable: true }]
     );
     assert_eq!(dog.status().central, CentralStatus::Connected { epoch: 7, out_of_order: false });
@@ -137,7 +140,10 @@ fn a_silent_engine_is_cut_after_three_missed_pings_and_reported() {
         let effects = dog.apply(Mono(at), Input::Tick);
         pings += effects.iter().filter(|e| matches!(e, Effect::Ping { .. })).count();
         assert_eq!(reports(&effects), [Health::Ok], "the heartbeat");
-        dog.apply(Mono(at), Input::Acknowledged { link: Link(1), out_of_order: false });
+        dog.apply(
+            Mono(at),
+            Input::Acknowledged { link: Link(1), out_of_order: false, report_interval: None },
+        );
     }
     assert_eq!(pings, 2);
     let effects = dog.apply(Mono(3000), Input::Tick);
@@ -211,7 +217,13 @@ fn central_is_lost_after_three_intervals_without_an_answer() {
     }));
     assert!(effects.contains(&Effect::Ping { link: Link(1), epoch: 7, central_reachable: false }));
     // The late answer of the old stream changes nothing; further failures are not said again.
-    assert_eq!(dog.apply(Mono(3001), Input::Acknowledged { link: Link(1), out_of_order: true }), []);
+    assert_eq!(
+        dog.apply(
+            Mono(3001),
+            Input::Acknowledged { link: Link(1), out_of_order: true, report_interval: None }
+        ),
+        []
+    );
     let effects = dog.apply(Mono(3500), Input::CentralEnded { link: Link(2), trouble: unreachable() });
     assert_eq!(said(&effects), []);
     let effects = dog.apply(Mono(4000), registered(3, 8));
@@ -299,7 +311,8 @@ fn the_operators_order_is_said_once() {
     for (out_of_order, notice) in
         [(true, Some(Notice::OutOfOrder)), (true, None), (false, Some(Notice::InService)), (false, None)]
     {
-        let effects = dog.apply(Mono(1), Input::Acknowledged { link: Link(1), out_of_order });
+        let effects =
+            dog.apply(Mono(1), Input::Acknowledged { link: Link(1), out_of_order, report_interval: None });
         assert_eq!(said(&effects), Vec::from_iter(notice));
     }
 }
@@ -312,6 +325,21 @@ fn an_absurd_report_interval_is_bounded() {
         dog.apply(Mono(0), ended(1));
         dog.apply(Mono(0), Input::Registered { link: Link(2), epoch: 8, report_interval: given });
         assert_eq!(dog.wake_at(), Some(Mono(wake)));
+    }
+}
+
+#[test]
+fn a_longer_interval_counts_from_the_next_report_on() {
+    let (mut dog, mut at) = (connected(), 0);
+    for (report_interval, next) in [(None, 1_000), (Some(SECOND * 5), 1_000), (None, 5_000), (None, 5_000)] {
+        let told = Input::Acknowledged { link: Link(1), out_of_order: false, report_interval };
+        dog.apply(Mono(at), told);
+        for now in (at + 500..=at + next).step_by(500) {
+            let reported = reports(&dog.apply(Mono(now), Input::Tick));
+            dog.apply(Mono(now), answer(1, "store-a", "")); // its engine is there all the while
+            assert_eq!(reported.len(), usize::from(now == at + next), "{now}");
+        }
+        at += next;
     }
 }
 
@@ -342,7 +370,11 @@ proptest! {
                 3 => (answer(e.0, "store-a", "smoke"), e != engine),
                 4 => (Input::EngineEnded { link: e, why: "gone".into(), stale: flag.then_some(9) }, e != engine),
                 5 => (registered(c.0, epoch), c != central || central.0 == 0),
-                6 => (Input::Acknowledged { link: c, out_of_order: flag }, c != central || central.0 == 0),
+                6 => {
+                    let (link, out_of_order, report_interval) = (c, flag, None);
+                    let input = Input::Acknowledged { link, out_of_order, report_interval };
+                    (input, c != central || central.0 == 0)
+                }
                 _ => (Input::CentralEnded { link: c, trouble: unreachable() }, c != central),
             };
             if central.0 == 0 && what >= 5 { continue; } // nothing was asked of central yet

@@ -1,9 +1,10 @@
 //! Registrations, epochs, instances and links.
 
 use crate::world::{World, cp, ended};
+use domain::Mono;
 use domain::network::{
-    Broker, CallOutcome, Command, Config, Health, MessageKind, Order, Outcome, Reason, Registered,
-    Registration, RegistrationPolicy, State, Status, Verdict,
+    Broker, CallOutcome, ChargePoint, Command, Config, Health, MessageKind, Order, Outcome, Reason,
+    Registered, Registration, RegistrationPolicy, Reply, Seen, State, Status, Verdict,
 };
 
 #[test]
@@ -13,7 +14,7 @@ fn place_and_price_are_taken_the_first_time_and_epochs_rise() {
     let mut again = World::registration("A");
     again.location = "elsewhere".parse().unwrap();
     again.price = "9.99 EUR".parse().unwrap();
-    let Ok(Registered { epoch, location, price }) = world.register(again) else { panic!() };
+    let Ok(Registered { epoch, location, price, .. }) = world.register(again) else { panic!() };
     assert!(epoch > first);
     assert_eq!((location.as_str(), price), ("place of A", crate::world::price()));
 }
@@ -251,4 +252,100 @@ fn a_lost_store_settles_at_the_deadline_however_kafka_is() {
     world.now.mono.0 += day;
     world.send(Command::Tick);
     assert!(world.find(&session).ticket().is_some_and(|ticket| ticket.estimated()));
+}
+
+fn seen(epoch: u64, health: Health, at: Mono) -> Command {
+    Command::Seen(vec![Seen { charge_point: cp("A"), epoch, health, reason: String::new(), at }])
+}
+
+#[test]
+fn a_report_that_was_answered_beside_the_rules_counts_from_when_it_came() {
+    let mut world = World::with_points(&["A"]);
+    let epoch = world.epoch("A");
+    world.advance(1_500, &[]);
+    let at = Mono(world.now.mono.0 - 500);
+    world.send(seen(epoch, Health::Ok, at));
+    world.advance(2_250, &[]);
+    assert_eq!(world.status("A"), Status::Available, "it is three intervals that it may be silent");
+    world.advance(250, &[]);
+    assert_eq!(world.status("A"), Status::Disconnected);
+    world.send(seen(epoch, Health::Ok, at));
+    assert_eq!(world.status("A"), Status::Disconnected, "that was before it was silent");
+    world.now.mono.0 += 1;
+    world.send(seen(epoch - 1, Health::Ok, world.now.mono));
+    assert_eq!(world.status("A"), Status::Disconnected, "that is an older registration's");
+    world.send(seen(epoch, Health::Ok, world.now.mono));
+    world.answer("A", CallOutcome::Done, None, vec![]);
+    assert_eq!(world.status("A"), Status::Available, "it is back");
+}
+
+#[test]
+fn a_report_that_news_have_overtaken_counts_for_nothing() {
+    let mut world = World::with_points(&["A"]);
+    let (epoch, before) = (world.epoch("A"), world.now.mono);
+    world.now.mono.0 += 10;
+    world.report("A", Health::Faulted);
+    world.send(seen(epoch, Health::Ok, before));
+    assert_eq!(world.status("A"), Status::Faulted, "it broke after that");
+    world.send(Command::MonitorGone { charge_point: cp("A"), epoch });
+    world.send(seen(epoch, Health::Faulted, world.now.mono));
+    assert_eq!(world.status("A"), Status::Disconnected, "it left after that");
+    world.order(Order::Forget(cp("A")));
+    world.send(seen(epoch, Health::Ok, Mono(world.now.mono.0 + 1)));
+    assert!(world.net.charge_point(&cp("A")).is_none());
+}
+
+/// A network of so many charge points, of which `A` is one.
+fn of(count: usize) -> World {
+    let mut world = World::with_points(&["A"]);
+    let known = world.pages.points[&cp("A")].clone();
+    for n in 1..count {
+        let id = cp(&format!("CP-{n}"));
+        world.pages.points.insert(id.clone(), ChargePoint { id, ..known.clone() });
+    }
+    world.restart();
+    world
+}
+
+#[test]
+fn the_interval_grows_with_the_network_and_silence_is_three_of_those_that_a_monitor_was_told() {
+    for (count, interval) in [(2, 1_000), (2_000, 1_000), (10_000, 5_000), (100_000, 50_000)] {
+        let mut world = of(count);
+        let Ok(Registered { report_interval, .. }) = world.register(World::registration("A")) else {
+            panic!()
+        };
+        assert_eq!(report_interval.as_millis(), interval, "{count}");
+        world.report("A", Health::Ok);
+        world.answer("A", CallOutcome::Done, None, vec![]);
+        let mut another = World::registration("A");
+        another.instance = "i2".parse().unwrap();
+        for before in [interval * 3 - 250, 250] {
+            assert_eq!(world.status("A"), Status::Available);
+            assert!(world.register(another.clone()).is_err(), "it is there all the while");
+            world.advance(u64::try_from(before).unwrap(), &[]);
+        }
+        assert_eq!(world.status("A"), Status::Disconnected, "{count}");
+    }
+}
+
+#[test]
+fn a_monitor_is_told_of_a_longer_interval_and_never_of_a_shorter_one() {
+    let mut world = of(4_000);
+    let told = |world: &mut World| {
+        let (asked, epoch) = (world.asked(), world.epoch("A"));
+        let token = asked.token;
+        let (health, reason) = (Health::Ok, String::new());
+        world.send(Command::Report { asked, charge_point: cp("A"), epoch, health, reason });
+        match &world.replies[&token.number] {
+            Reply::Reported(_, Ok(reported)) => reported.report_interval.as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told(&mut world), 2_000, "it did not register with this central");
+    for n in 1..=2_000 {
+        world.order(Order::Forget(cp(&format!("CP-{n}"))));
+    }
+    assert_eq!(told(&mut world), 2_000, "its monitor may be one that does not read it");
+    let Ok(Registered { report_interval, .. }) = world.register(World::registration("A")) else { panic!() };
+    assert_eq!(report_interval.as_millis(), 1_000);
 }

@@ -230,7 +230,7 @@ impl ChargePointService for Central {
             }
             central.reports.lock().unwrap().push(report);
             let out_of_order = *central.out_of_order.lock().unwrap();
-            Ok(ReportHealthResponse { out_of_order })
+            Ok(ReportHealthResponse { out_of_order, report_interval: None })
         });
         Ok(Response::new(Box::pin(answers)))
     }

@@ -278,9 +278,10 @@ impl World {
         link: Link,
         answer: Result<network::Registered, Denial>,
     ) {
-        let report_interval = self.plan.config.report_interval;
         let input = match answer {
-            Ok(registered) => Input::Registered { link, epoch: registered.epoch, report_interval },
+            Ok(network::Registered { epoch, report_interval, .. }) => {
+                Input::Registered { link, epoch, report_interval }
+            }
             Err(denial) => Input::CentralEnded { link, trouble: refused(denial) },
         };
         let central = self.central.life;
@@ -338,7 +339,10 @@ impl World {
         answer: Result<network::Reported, Denial>,
     ) {
         let input = match answer {
-            Ok(reported) => Input::Acknowledged { link, out_of_order: reported.out_of_order },
+            Ok(network::Reported { out_of_order, report_interval }) => {
+                let report_interval = Some(report_interval);
+                Input::Acknowledged { link, out_of_order, report_interval }
+            }
             Err(denial) => Input::CentralEnded { link, trouble: refused(denial) },
         };
         if let Some(ms) = self.delay(Place::Central, Place::Monitor(p)) {

@@ -7,23 +7,26 @@ pub(super) const BREAKS: &[Break] = &[
         name: "no-reservation-deadline",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-"Life::Reserved { .. } if passed => Some(Due::Revoke),"
-=> r#"Life::Reserved { .. } if passed && !crate::broken("no-reservation-deadline") => Some(Due::Revoke),"#)],
+"Life::Reserved { .. } => [deadline.map(at(Due::Revoke)), ask, None],"
+=> r#"Life::Reserved { .. } =>
+    [deadline.filter(|_| !crate::broken("no-reservation-deadline")).map(at(Due::Revoke)), ask, None],"#)],
     },
     Break {
         name: "disobeyed-stop-holds-its-driver",
         promises: &["INV-3"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-            "Life::Supplying { stop: Some(_), .. } if disobeyed =>"
-            => r#"Life::Supplying { stop: Some(_), .. }
-                if disobeyed && !crate::broken("disobeyed-stop-holds-its-driver") =>"#)],
+            "[fault, stop.and(disobeyed), ask]"
+            => r#"[fault, stop.and(disobeyed).filter(|_| !crate::broken("disobeyed-stop-holds-its-driver")), ask]"#)],
     },
     Break {
         name: "deadlines-by-the-wall-clock",
         promises: &["INV-3"],
-        edits: &[edit!("domain/src/network/session/life.rs":
-"now.mono >= self.mono"
-=> r#"if crate::broken("deadlines-by-the-wall-clock") { now.wall >= self.wall } else { now.mono >= self.mono }"#)],
+        edits: &[edit!("domain/src/network/deadlines.rs":
+"        self.dues(session).into_iter().flatten().find(|(at, _)| *at <= now.mono).map(|(_, due)| due)"
+=> r#"        let late = session.deadline().is_some_and(|deadline| now.wall < deadline.wall)
+            && crate::broken("deadlines-by-the-wall-clock");
+        self.dues(session).into_iter().flatten()
+            .find(|(at, due)| *at <= now.mono && (!late || *due == Due::Ask)).map(|(_, due)| due)"#)],
     },
     Break {
         name: "older-reading-kept",
@@ -147,8 +150,7 @@ r#"    /// The engine agreed.
         edits: &[
             edit!("domain/src/network/status.rs":
 r#"        matches!(self.link, Link::Up { .. })
-"#
-=> r#"        matches!(self.link, Link::Up { .. }) || crate::broken("status-of-a-lost-monitor")
+"# => r#"        matches!(self.link, Link::Up { .. }) || crate::broken("status-of-a-lost-monitor")
 "#),
             edit!("domain/src/network/status.rs":
 "matches!(self.link, Link::Up { health: Health::Ok, .. }) &&"
@@ -325,9 +327,9 @@ r#"        if let Some(record) = stored.current {
         name: "review-that-never-ends",
         promises: &["INV-3", "liveness"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-"            Life::Ended { .. } if passed => Some(Due::Settle),"
-=> r#"            Life::Ended { .. } if passed
-                && !(session.review().is_some() && crate::broken("review-that-never-ends")) => Some(Due::Settle),"#)],
+"let goes_on ="
+=> r#"let deadline = deadline.filter(|_| session.review().is_none() || !crate::broken("review-that-never-ends"));
+                let goes_on ="#)],
     },
     Break {
         name: "declined-session-revived",
@@ -391,8 +393,8 @@ r#"        let open = point.open.clone();
         name: "late-word-of-a-lost-store-ignored",
         promises: &["INV-1"],
         edits: &[edit!("domain/src/network/deadlines.rs":
-"let away = self.net.kafka_away && started;"
-=> r#"let away = self.net.kafka_away
+"let away = self.kafka_away && started;"
+=> r#"let away = self.kafka_away
     && (started || crate::broken("late-word-of-a-lost-store-ignored"));"#)],
     },
 ];

@@ -26,6 +26,7 @@ fn asked(command: &Command) -> Option<(u64, Option<&RequestKey>)> {
         Command::BlockCard { asked, .. } => of(asked),
         Command::Register { .. }
         | Command::Report { .. }
+        | Command::Seen(_)
         | Command::MonitorGone { .. }
         | Command::EngineAnswered { .. }
         | Command::Telemetry { .. }
@@ -195,6 +196,7 @@ impl World {
                     self.truth.life.stopped.entry(session.id.clone()).or_insert(at);
                 }
             }
+            Command::Seen(_) | Command::Tick => {}
             Command::Order { .. }
             | Command::RequestCharge { .. }
             | Command::RequestManualSupply { .. }
@@ -207,8 +209,7 @@ impl World {
             | Command::Identity { .. }
             | Command::Moves { .. }
             | Command::BlockCard { .. }
-            | Command::Cards(_)
-            | Command::Tick => {}
+            | Command::Cards(_) => {}
         }
     }
 
