@@ -47,7 +47,7 @@ impl Told {
     pub(crate) fn of(supply: &Supplying) -> Self {
         let (mut reading, session) = (supply.reading(), supply.record.session.to_string());
         reading.seq = reading.seq.map(|seq| seq + AHEAD);
-        let trace = supply.record.trace.unwrap_or_else(|| mesh::trace::root()).to_string();
+        let trace = supply.record.trace.unwrap_or_else(mesh::trace::root).to_string();
         Self { reading, session, watt_hours: supply.record.energy.wh(), trace }
     }
 
