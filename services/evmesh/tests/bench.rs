@@ -1,5 +1,5 @@
-//! The bench that cannot measure: one sentence, and nothing left behind. That it measures, `.ci/bench` shows on an Apache
-//! Kafka.
+//! The bench that cannot measure: one sentence, and nothing left behind. That it measures, `.ci/bench` shows on an
+//! Apache Kafka.
 
 mod common;
 
