@@ -4,12 +4,8 @@ use crate::{
     broker::Broker,
     central::Central,
     error::{Doing as _, Error},
-    figure::Figure,
     files,
-    machine::Watch,
     options::{Options, Size},
-    row::Row,
-    rows,
 };
 use mesh::{
     kafka::{KafkaOptions, remove_topics},
@@ -60,20 +56,6 @@ impl Bench {
             prefix: format!("bench-{:016x}-", fastrand::u64(..)),
             count: AtomicU32::new(0),
         })
-    }
-
-    /// One row's figures, each with a word on the machine if it had other work. Its topics are gone afterwards.
-    pub(crate) async fn row(&self, row: Row) -> Result<Vec<Figure>, Error> {
-        self.say(&format!("{} is measured", row.name()));
-        let watch = Watch::begin()?;
-        let figures = rows::measure(row, self).await?;
-        let busy = watch.shares()?.too_busy();
-        self.forget_topics().await;
-        let noted = figures.into_iter().map(|figure| match &busy {
-            Some(busy) => figure.noting(busy),
-            None => figure,
-        });
-        Ok(noted.collect())
     }
 
     /// How often a figure is measured, after a warm-up at the full size.

@@ -28,6 +28,7 @@ pub use report::Report;
 pub use row::Row;
 
 use bench::Bench;
+use machine::Watch;
 use mesh::Shutdown;
 
 /// Measures these rows, one after the other. However it ends, nothing is left running or lying about.
@@ -40,7 +41,7 @@ pub async fn run(options: &Options, shutdown: Shutdown) -> Result<Report, Error>
     let rows = async {
         let mut figures = Vec::new();
         for row in Row::in_turn(&options.rows) {
-            figures.extend(bench.row(row).await?);
+            figures.extend(measured(row, &bench).await?);
         }
         Ok(figures)
     };
@@ -50,4 +51,18 @@ pub async fn run(options: &Options, shutdown: Shutdown) -> Result<Report, Error>
     };
     bench.end().await;
     Ok(Report::new(rows?))
+}
+
+/// One row's figures, each with a word on the machine if it had other work. Its topics are gone afterwards.
+async fn measured(row: Row, bench: &Bench) -> Result<Vec<Figure>, Error> {
+    bench.say(&format!("{} is measured", row.name()));
+    let watch = Watch::begin()?;
+    let figures = rows::measure(row, bench).await?;
+    let busy = watch.shares()?.too_busy();
+    bench.forget_topics().await;
+    let noted = figures.into_iter().map(|figure| match &busy {
+        Some(busy) => figure.noting(busy),
+        None => figure,
+    });
+    Ok(noted.collect())
 }

@@ -45,7 +45,8 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
     create_with(options, &admin, names.iter().map(|name| topic(name)).collect()).await
 }
 
-/// Removes every topic that begins with the prefix of these options, which is not empty: what a run for itself has made.
+/// Removes every topic that begins with the prefix of these options, which is not empty: what a run for itself has
+/// made.
 pub async fn remove_topics(options: &KafkaOptions) -> Result<(), Error> {
     let Some(admin) = admin(options, Vec::new()).await? else { return Ok(()) };
     let (asked, prefix) = (admin.clone(), options.kafka_topic_prefix.clone());
