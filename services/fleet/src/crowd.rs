@@ -6,7 +6,7 @@ use mesh::{
     Shutdown,
     grpc::{CALL_TIMEOUT, Expected, Failure, Peer, Peers},
 };
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 /// So many drivers call from one address, over one connection: as those behind one network's door.
 pub(crate) const A_CONNECTION: u32 = 100;
@@ -17,13 +17,13 @@ pub(crate) fn start(options: &Options, tally: &Arc<Tally>, shutdown: &Shutdown) 
     for number in 0..options.drivers {
         if number % A_CONNECTION == 0 {
             let peers = Peers::default();
-            let peers = peers.calling_from(site::address(options.sites() + number / A_CONNECTION));
+            let peers = peers.calling_from(site::address(site::DRIVERS, options.first - 1 + number / A_CONNECTION));
             peer = Some(peers.peer(&options.central, Expected::Central, CALL_TIMEOUT));
         }
         let Some(central) = peer.clone() else { continue };
         let driver = Driver {
-            id: format!("driver-{:06}", number + 1),
-            charge_points: options.charge_points,
+            id: format!("driver-{:06}", options.first + number),
+            charge_points: options.first - 1..options.first - 1 + options.charge_points,
             pause: options.pause,
             stay: options.stay,
             tally: tally.clone(),
@@ -34,7 +34,7 @@ pub(crate) fn start(options: &Options, tally: &Arc<Tally>, shutdown: &Shutdown) 
 
 struct Driver {
     id: String,
-    charge_points: u32,
+    charge_points: Range<u32>,
     pause: Duration,
     stay: Duration,
     tally: Arc<Tally>,
@@ -51,7 +51,7 @@ impl Driver {
             }
             let request = RequestChargeRequest {
                 driver_id: self.id.clone(),
-                charge_point_id: site::charge_point(fastrand::u32(0..self.charge_points)).to_string(),
+                charge_point_id: site::charge_point(fastrand::u32(self.charge_points.clone())).to_string(),
                 ..Default::default()
             };
             match central.request_charge(request).await {

@@ -35,6 +35,8 @@ pub(crate) struct Monitor {
     pub(crate) id: ChargePointId,
     /// Its site's.
     pub(crate) address: SocketAddr,
+    /// How often it reports, whatever central tells it.
+    pub(crate) reports: Option<Duration>,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -79,7 +81,7 @@ impl Monitor {
         let mut answers = central.report_health(ReceiverStream::new(stream)).await?.into_inner();
         let _connected = self.tally.connected();
         backoff.reset();
-        let mut ticks = tokio::time::interval(interval.unwrap_or(REPORTS));
+        let mut ticks = tokio::time::interval(self.reports.or(interval.ok()).unwrap_or(REPORTS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await; // the first report is on its way
         loop {
