@@ -70,6 +70,12 @@ pub(crate) enum Role {
     /// what an engine and a monitor do, and keeps nothing on a disk.
     Fleet(Box<Solo<fleet::Options>>),
 
+    /// What a network costs, measured: each row starts central as a process of its own, on a real Kafka and a real disk.
+    ///
+    /// A figure stands beside what the barest thing that does the same gave in the same run. It takes the whole
+    /// machine: nothing else should run.
+    Bench(Box<bench::Options>),
+
     /// Prints a script that completes these commands and their flags in a shell.
     Completions(completions::Options),
 

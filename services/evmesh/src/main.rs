@@ -4,6 +4,7 @@
 //! opens its store before it runs, so that whatever is wrong is one sentence at once), and turns the end into an exit
 //! code. Only here do services meet in one process.
 
+mod bench;
 mod card_number;
 mod check;
 mod cli;
@@ -68,6 +69,7 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Enrol(options) => registry::enrol(*options).await,
         Role::Check(options) => check::run(*options).await,
         Role::Fleet(solo) => Box::pin(roles::fleet(*solo)).await,
+        Role::Bench(options) => Box::pin(bench::run(*options)).await,
         Role::Completions(options) => completions::print(&options, cli::command()),
         Role::Man(options) => man_pages::print(&options, cli::command()),
         Role::Up(options) => Box::pin(up::run(*options)).await,

@@ -16,6 +16,7 @@ pub mod kafka;
 mod log_limit;
 mod metrics_port;
 pub mod observability;
+pub mod process;
 pub mod shutdown;
 pub mod store;
 pub mod trace;

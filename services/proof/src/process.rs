@@ -1,6 +1,7 @@
 //! Processes that are killed, frozen and started again, and that never outlive the run.
 
 use anyhow::Context as _;
+pub(crate) use mesh::process::Group;
 use std::{
     fs::{File, OpenOptions},
     io::Write as _,
@@ -16,36 +17,6 @@ use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep},
 };
-
-/// The processes of a run: one process group, led by a shell that kills it all once this process is gone, however it
-/// went.
-#[derive(Debug)]
-pub(crate) struct Group {
-    guard: Child,
-}
-
-impl Group {
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let guard = Command::new("sh")
-            .args(["-c", "cat >/dev/null; kill -9 0"]) // its input ends with this process
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .context("a shell is needed to guard the processes")?;
-        Ok(Self { guard })
-    }
-
-    pub(crate) fn id(&self) -> i32 {
-        i32::try_from(self.guard.id()).unwrap_or_default()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait(); // it has killed itself with the rest
-    }
-}
 
 /// The executable of this name, or the one beside this one.
 pub(crate) fn executable(named: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -67,7 +38,7 @@ pub(crate) fn spawned(
     [stdout, stderr]: [File; 2],
     group: i32,
 ) -> anyhow::Result<Child> {
-    testing::process::command(program)
+    mesh::process::command(program)
         .args(arguments)
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
@@ -192,7 +163,7 @@ impl Slot {
 
     /// Stops its clock (`STOP`), lets it go on (`CONT`), or asks it to end (`TERM`).
     pub(crate) fn signal(&self, life: &Life, signal: &str) -> bool {
-        life.child.as_ref().is_some_and(|child| testing::process::signal(child.id(), signal))
+        life.child.as_ref().is_some_and(|child| mesh::process::signal(child.id(), signal))
     }
 
     /// The process's id; `None` if it does not run.

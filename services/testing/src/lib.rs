@@ -7,22 +7,17 @@ pub mod contract;
 pub mod flags;
 mod identities;
 mod miser;
-pub mod process;
 mod proxy;
 pub mod strangers;
 
 pub use actors::{CalledBy, called_by, known, known_by_token, refusal};
 pub use identities::{Identities, of_folder};
+pub use mesh::process::free_address;
 pub use miser::Miser;
 pub use proxy::{Mode, Proxy};
 
 use mesh::kafka::{KafkaOptions, embedded};
-use std::{
-    future::Future,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
 /// How often [`eventually`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -85,26 +80,4 @@ where
         Ok(found) => found,
         Err(_) => panic!("not within {deadline:?}: {what}"),
     }
-}
-
-/// The ports that tests take: below those from which the system takes the ports of outgoing connections, so that none
-/// of these comes between a choice and its use.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// An address on 127.0.0.1 where nothing listens. Each is given once in this process: several may be chosen before
-/// the first one is used.
-pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let count = u32::from(PORTS.end - PORTS.start);
-    // Test processes that run at once start at different places.
-    let start = std::process::id().wrapping_mul(101);
-    for _ in 0..count {
-        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = PORTS.start + u16::try_from(offset).expect("it is within the range");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-    panic!("no port from {} to {} is free", PORTS.start, PORTS.end);
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 /// A command of the executable, with nothing of this shell's `EVMESH_` variables.
 pub fn command<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Command {
-    let mut command = testing::process::command(env!("CARGO_BIN_EXE_evmesh"));
+    let mut command = mesh::process::command(env!("CARGO_BIN_EXE_evmesh"));
     let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
     command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
     command
@@ -90,7 +90,7 @@ impl Process {
     /// Starts it where the system allows it so many open files, which it has to ask for.
     pub fn start_with_files(files: u32, arguments: &[String]) -> Self {
         let limits = format!("ulimit -Sn 64 && ulimit -Hn {files} && exec \"$0\" \"$@\"");
-        let mut shell = testing::process::command("sh");
+        let mut shell = mesh::process::command("sh");
         shell.args(["-c", &limits, env!("CARGO_BIN_EXE_evmesh")]).args(arguments);
         shell.stdin(Stdio::null()).env("NO_COLOR", "1");
         Self::spawn(shell, arguments.join(" "))
@@ -148,7 +148,7 @@ impl Process {
 
     /// Asks it to stop: SIGTERM.
     pub fn terminate(&self) {
-        let signalled = testing::process::signal(self.child.id(), "TERM");
+        let signalled = mesh::process::signal(self.child.id(), "TERM");
         assert!(signalled, "'evmesh {}' cannot be signalled", self.name);
     }
 

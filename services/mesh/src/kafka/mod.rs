@@ -29,7 +29,7 @@ pub use protection::{KafkaProtection, ProtectionError};
 pub use reader::Reader;
 pub use relay::{Outbox, OutboxRow, ReadRows, Relay, StoredOutbox};
 pub use state::BrokerState;
-pub use topics::ensure_topics;
+pub use topics::{ensure_topics, remove_topics};
 
 use clear::Reach;
 use rdkafka::{

@@ -45,6 +45,25 @@ async fn create(options: &KafkaOptions, topics: &'static [&'static str]) -> Resu
     create_with(options, &admin, names.iter().map(|name| topic(name)).collect()).await
 }
 
+/// Removes every topic that begins with the prefix of these options, which is not empty: what a run for itself has made.
+pub async fn remove_topics(options: &KafkaOptions) -> Result<(), Error> {
+    let Some(admin) = admin(options, Vec::new()).await? else { return Ok(()) };
+    let (asked, prefix) = (admin.clone(), options.kafka_topic_prefix.clone());
+    let ours = blocking(move || {
+        let found = asked.inner().fetch_metadata(None, TIMEOUT)?;
+        let names = found.topics().iter().map(|topic| topic.name().to_owned());
+        Ok(names.filter(|name| !prefix.is_empty() && name.starts_with(&prefix)).collect::<Vec<_>>())
+    });
+    let ours = ours.await?;
+    let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let removed = admin.delete_topics(&ours, &limit()).await.map_err(Error::Ask)?;
+    let refused = removed.into_iter().find_map(Result::err);
+    refused.map_or(Ok(()), |(_, code)| Err(Error::Ask(KafkaError::AdminOp(code))))
+}
+
 /// A client that may create topics. `None` on the embedded broker, which has no call for that: it has created these
 /// by now, as for a producer that asks for them.
 pub(super) async fn admin(options: &KafkaOptions, names: Vec<String>) -> Result<Option<Admin>, Error> {

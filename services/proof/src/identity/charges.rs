@@ -4,7 +4,7 @@
 use super::{
     ROUNDS,
     point::{Kind, Point},
-    server::{computed, eventually},
+    server::eventually,
     side::{ADMIN, Side},
     table::{Bound, Figure, median, micros},
 };
@@ -15,6 +15,7 @@ use evmesh_proto::{
 };
 use mesh::{
     grpc::{Address, CALL_TIMEOUT, Expected, Peer, Peers, reason},
+    process::computed,
     store::{Batch, Role, SledStore, Store as _},
 };
 use prost::Message as _;

@@ -5,7 +5,7 @@ use super::{
     ROUNDS,
     charges::Driver,
     point::{Kind, Point},
-    server::{computed, eventually},
+    server::eventually,
     side::Side,
     table::{Bound, Figure, median, micros},
 };
@@ -16,7 +16,7 @@ use evmesh_proto::{
     topics::{CP_TELEMETRY, Telemetry, TelemetryType},
 };
 use identity::{SealingKey, SealingSecret};
-use mesh::trace::TRACEPARENT;
+use mesh::{process::computed, trace::TRACEPARENT};
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},

@@ -1,6 +1,7 @@
 //! The product's own processes: started, restarted, and what they have computed.
 
 use crate::process::{self, Group};
+use mesh::process::computed;
 use std::{
     fs::OpenOptions,
     path::{Path, PathBuf},
@@ -37,7 +38,7 @@ impl Server {
         &mut self,
         meanwhile: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        testing::process::signal(self.child.id(), "TERM");
+        mesh::process::signal(self.child.id(), "TERM");
         let stopped = async || self.child.try_wait().ok().flatten();
         eventually(&format!("the end of {}", self.arguments[0]), stopped).await?;
         let done = meanwhile()?;
@@ -46,7 +47,7 @@ impl Server {
     }
 
     pub(super) fn computed(&self) -> anyhow::Result<Duration> {
-        computed(self.child.id())
+        Ok(computed(self.child.id())?)
     }
 }
 
@@ -57,21 +58,11 @@ fn spawned(program: &Path, arguments: &[String], log: &Path, group: i32) -> anyh
 
 /// A command of the executable's that ends by itself, and well.
 pub(super) fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
-    let mut command: Command = testing::process::command(program);
+    let mut command: Command = mesh::process::command(program);
     let output = command.args(arguments).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "evmesh {}: {said}", arguments.join(" "));
     Ok(output)
-}
-
-/// How long a process has been on a core, all of its threads that run.
-pub(super) fn computed(process: u32) -> anyhow::Result<Duration> {
-    let mut nanoseconds = 0;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let Ok(schedule) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        nanoseconds += schedule.split_whitespace().next().and_then(|on| on.parse().ok()).unwrap_or(0_u64);
-    }
-    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Looks until there is something, as long as [`PATIENCE`].

@@ -56,7 +56,7 @@ pub(super) async fn open_files(network: &Network) -> anyhow::Result<String> {
     fs::create_dir_all(&open)?;
     fs::write(open.join("planted"), "by somebody else")?;
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777))?;
-    let mut central = testing::process::command(&network.evmesh)
+    let mut central = mesh::process::command(&network.evmesh)
         .args(["central", "--plain", "--listen", "127.0.0.1:0", "--data"])
         .arg(&open)
         .stderr(Stdio::piped())

@@ -75,7 +75,7 @@ pub(super) async fn bad_enrolments(network: &Secured) -> anyhow::Result<String> 
 
 /// As a person enrols.
 async fn enrol(network: &Secured, token: &EnrolmentToken) -> anyhow::Result<Output> {
-    let mut command = testing::process::command(&network.evmesh);
+    let mut command = mesh::process::command(&network.evmesh);
     command.args(["enrol", &token.word(), "--identity"]).arg(network.folder.join("enrolled/foreign"));
     let ended = tokio::task::spawn_blocking(move || command.output()).await?;
     ended.context("evmesh enrol cannot be started")

@@ -1,0 +1,125 @@
+//! What every row measures with.
+
+use crate::{
+    broker::Broker,
+    central::Central,
+    error::{Doing as _, Error},
+    figure::Figure,
+    machine::Watch,
+    options::{Options, Size},
+    row::Row,
+    rows,
+};
+use mesh::{
+    kafka::{KafkaOptions, remove_topics},
+    process::Group,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// A folder on a disk, on every Linux: what lies in `/tmp` may lie in memory.
+const ON_DISK: &str = "/var/tmp";
+
+/// A bench that runs.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) size: Size,
+    /// How long a measured run lasts.
+    pub(crate) time: Duration,
+    /// Its processes end with it, before their folder goes.
+    group: Group,
+    folder: TempDir,
+    named: Option<String>,
+    broker: OnceCell<Broker>,
+    /// Of all its topics.
+    prefix: String,
+    /// Each central and each prefix has a number of its own.
+    count: AtomicU32,
+}
+
+impl Bench {
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        let place = match std::env::var_os("TMPDIR") {
+            None if Path::new(ON_DISK).is_dir() => PathBuf::from(ON_DISK),
+            _ => std::env::temp_dir(),
+        };
+        let folder = tempfile::Builder::new().prefix("evmesh-bench-").tempdir_in(&place);
+        Ok(Self {
+            size: options.size,
+            time: options.time(),
+            group: Group::start().doing("processes cannot be guarded")?,
+            folder: folder.doing(format!("no folder can be made in {}", place.display()))?,
+            named: options.kafka.clone(),
+            broker: OnceCell::new(),
+            prefix: format!("bench-{:016x}-", fastrand::u64(..)),
+            count: AtomicU32::new(0),
+        })
+    }
+
+    /// One row's figures, each with a word on the machine if it had other work. Its topics are gone afterwards.
+    pub(crate) async fn row(&self, row: Row) -> Result<Vec<Figure>, Error> {
+        self.say(&format!("{} is measured", row.name()));
+        let watch = Watch::begin()?;
+        let figures = rows::measure(row, self).await?;
+        let busy = watch.shares()?.too_busy();
+        self.forget_topics().await;
+        let noted = figures.into_iter().map(|figure| match &busy {
+            Some(busy) => figure.noting(busy),
+            None => figure,
+        });
+        Ok(noted.collect())
+    }
+
+    /// How often a figure is measured, after a warm-up at the full size.
+    pub(crate) fn runs(&self) -> usize {
+        match self.size {
+            Size::Small => 1,
+            Size::Full => 3,
+        }
+    }
+
+    /// Kafka, with topics that nobody else has.
+    pub(crate) async fn kafka(&self) -> Result<KafkaOptions, Error> {
+        let broker = self.broker.get_or_try_init(|| Broker::find(self.named.as_deref())).await?;
+        broker.topics(format!("{}{}-", self.prefix, self.number())).await
+    }
+
+    /// A central that answers, with a new store; `more` are flags besides the usual.
+    pub(crate) async fn central(&self, kafka: &KafkaOptions, more: &[&str]) -> Result<Central, Error> {
+        let folder = self.folder().join(format!("central-{}", self.number()));
+        Central::start(&folder, kafka, more, self.group.id()).await
+    }
+
+    /// Where a row may write, on a real disk.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Tells the person who waits.
+    pub(crate) fn say(&self, text: &str) {
+        eprintln!("evmesh bench: {text}");
+    }
+
+    /// Leaves nothing behind: what it made on a broker that goes on, too.
+    pub(crate) async fn end(self) {
+        self.forget_topics().await;
+    }
+
+    async fn forget_topics(&self) {
+        let Some(broker) = self.broker.get() else { return };
+        let mut options = KafkaOptions::at(&broker.address);
+        options.kafka_topic_prefix.clone_from(&self.prefix);
+        if let Err(error) = remove_topics(&options).await {
+            self.say(&format!("the topics that begin with {} are left on Kafka: {error}", self.prefix));
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+}
