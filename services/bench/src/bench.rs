@@ -95,6 +95,11 @@ impl Bench {
         Central::start(&folder, kafka, more, self.group.id()).await
     }
 
+    /// Whose member each process is that a row starts.
+    pub(crate) fn group(&self) -> i32 {
+        self.group.id()
+    }
+
     /// Where a row may write, on a real disk.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -119,7 +124,7 @@ impl Bench {
         }
     }
 
-    fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.count.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -4,9 +4,14 @@
 //! A figure stands beside what was measured in the same run by the barest thing that does the same, since machines
 //! differ; a row that lasts says how much its runs differ, and each whether the machine had other work.
 
+mod bare;
 mod bench;
+mod beside;
 mod broker;
+mod calls;
 mod central;
+mod cost;
+mod drivers;
 mod error;
 mod figure;
 mod files;
@@ -17,6 +22,7 @@ mod row;
 mod rows;
 mod runs;
 
+pub use bare::Bare;
 pub use error::Error;
 pub use figure::{Figure, Load};
 pub use options::{Options, Output, Size};

@@ -1,11 +1,22 @@
 //! The rows: each a file, and one function that measures it.
 
+mod authorize;
+mod connected;
+mod first;
+mod idle;
+mod known;
+
 use crate::{bench::Bench, error::Error, figure::Figure, row::Row};
 
 /// What this row gives.
 pub(crate) async fn measure(row: Row, bench: &Bench) -> Result<Vec<Figure>, Error> {
     match row {
         Row::All => Ok(Vec::new()), // it is every other
+        Row::Authorize => authorize::measure(bench).await,
+        Row::Connected => connected::measure(bench).await,
+        Row::First => first::measure(bench).await,
+        Row::Idle => idle::measure(bench).await,
+        Row::Known => known::measure(bench).await,
         _ => Err(Error::Lacks(format!("{} is not measured yet", row.name()))),
     }
 }
