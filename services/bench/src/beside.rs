@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// So much longer for each further charge point: three times what central takes today.
 const CONNECTED_EACH: Duration = Duration::from_millis(2);
+/// A fleet's engines hear each second that they are attended: once registered, all take charges after this.
+const ATTENDED: Duration = Duration::from_secs(2);
 
 /// A process that ends with this.
 #[derive(Debug)]
@@ -139,7 +141,7 @@ impl Points<'_> {
     }
 }
 
-/// Charge points that are connected.
+/// Charge points that are connected, and take charges.
 pub(crate) async fn fleet(
     bench: &Bench,
     central: &Address,
@@ -168,6 +170,7 @@ pub(crate) async fn fleet(
         let all = format!("{count} of {count} charge points connected");
         fleet.says(&all, within, |line| line.starts_with(&all).then_some(())).await?;
     }
+    sleep(ATTENDED).await;
     Ok(fleets.into_iter().map(|(fleet, _)| fleet).collect())
 }
 

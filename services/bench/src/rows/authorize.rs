@@ -14,7 +14,7 @@ use crate::{
     options::Size,
     runs::{quantile, runs, valid},
 };
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 /// Central and the chain take turns so often: a turn whose bare figure is a fifth below the best of all is void.
 const TURNS: u32 = 5;
@@ -81,19 +81,20 @@ impl Measured<'_> {
     /// At a rate that does not wait for answers; the chain at the same one.
     async fn paced(&mut self, a_second: f64) -> Result<Vec<Figure>, Error> {
         let size = self.points.into();
+        let numbers = 0..self.points.min((a_second * self.bench.time.as_secs_f64()) as u32).max(1);
         let (mut quantiles, mut bare, mut achieved) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
         for _ in 0..self.bench.runs() {
             let time = self.bench.time;
             let drivers = self.drivers.clone();
             let call = move |number| drivers.requests(number);
-            let Round { called, .. } =
-                self.rounds(time, async |numbers| open(numbers, a_second, call.clone()).await).await?;
+            let paced = async |numbers| open(numbers, a_second, call.clone()).await;
+            let Round { called, .. } = self.rounds(time, numbers.clone(), paced).await?;
             achieved.push(called.a_second());
             for (quantiles, share) in quantiles.iter_mut().zip([0.5, 0.99]) {
                 quantiles.push(quantile(&called.latencies, share));
             }
             let chain = self.chain.clone();
-            let called = open(0..self.points, a_second, move |number| chain.requests(number)).await;
+            let called = open(numbers.clone(), a_second, move |number| chain.requests(number)).await;
             bare.push(called.whole("authorize: the bare chain")?.latencies);
         }
         let names = [("p50", 0.5), ("p99", 0.99)];
@@ -122,8 +123,8 @@ impl Measured<'_> {
             bare.push(self.bare_rounds(time, at_once).await?.a_second());
             let drivers = self.drivers.clone();
             let call = move |number| drivers.requests(number);
-            let round =
-                self.rounds(time, async |numbers| closed(numbers, at_once, ROUND, call.clone()).await).await?;
+            let closed = async |numbers| closed(numbers, at_once, ROUND, call.clone()).await;
+            let round = self.rounds(time, 0..self.points, closed).await?;
             let calls = round.called.latencies.len() as f64;
             cpu.push((round.cpu.as_secs_f64() - idle * round.called.took.as_secs_f64()) * 1e6 / calls);
             own.push(round.called.a_second());
@@ -155,20 +156,21 @@ impl Measured<'_> {
         ])
     }
 
-    /// Rounds of authorisations, each charge point once in each, until they have taken so long; what frees the charge
-    /// points again between two rounds is not counted.
+    /// Rounds of authorisations, each of these charge points once in each, until they have taken so long; what frees
+    /// the charge points again between two rounds is not counted.
     async fn rounds(
         &mut self,
         time: Duration,
-        round: impl AsyncFn(std::ops::Range<u32>) -> Called,
+        numbers: Range<u32>,
+        round: impl AsyncFn(Range<u32>) -> Called,
     ) -> Result<Round, Error> {
         let mut all = Round::default();
-        while all.called.took < time {
+        while all.called.took < time * 9 / 10 {
             let before = self.central.cost()?.cpu;
-            let called = round(0..self.points).await.whole("authorize")?;
+            let called = round(numbers.clone()).await.whole("authorize")?;
             all.cpu += self.central.cost()?.cpu.saturating_sub(before);
             all.called = all.called.and(called);
-            self.drivers.all_stop(0..self.points).await?;
+            self.drivers.all_stop(numbers.clone()).await?;
         }
         Ok(all)
     }

@@ -2,9 +2,11 @@
 
 mod authorize;
 mod connected;
+mod disk;
 mod first;
 mod idle;
 mod known;
+mod restart;
 
 use crate::{bench::Bench, error::Error, figure::Figure, row::Row};
 
@@ -14,9 +16,11 @@ pub(crate) async fn measure(row: Row, bench: &Bench) -> Result<Vec<Figure>, Erro
         Row::All => Ok(Vec::new()), // it is every other
         Row::Authorize => authorize::measure(bench).await,
         Row::Connected => connected::measure(bench).await,
+        Row::Disk => disk::measure(bench).await,
         Row::First => first::measure(bench).await,
         Row::Idle => idle::measure(bench).await,
         Row::Known => known::measure(bench).await,
+        Row::Restart => restart::measure(bench).await,
         _ => Err(Error::Lacks(format!("{} is not measured yet", row.name()))),
     }
 }
