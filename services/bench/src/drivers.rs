@@ -11,7 +11,7 @@ use evmesh_proto::{
         ListChargePointsRequest, ListSessionsRequest, RequestChargeRequest, StopChargeRequest,
         driver_service_client::DriverServiceClient,
     },
-    network::{ChargePointStatus, Session, SessionState},
+    network::{ChargePointStatus, SessionState},
 };
 use mesh::grpc::Address;
 use std::{future::Future, ops::Range, sync::Arc, time::Duration};
@@ -127,7 +127,7 @@ impl Drivers {
     pub(crate) async fn all_supply(&self, numbers: Range<u32>) -> Result<(), Error> {
         let until = Instant::now() + PATIENCE;
         for number in numbers {
-            while self.newest(number).await?.is_none_or(|session| session.state() != SessionState::Supplying) {
+            while !self.is_supplied(number).await? {
                 if Instant::now() > until {
                     let what = format!("driver {} is supplied", driver(number));
                     return Err(Error::Late { what, within: PATIENCE.as_secs() });
@@ -152,10 +152,11 @@ impl Drivers {
         }
     }
 
-    /// This driver's newest session.
-    async fn newest(&self, number: u32) -> Result<Option<Session>, Status> {
+    /// Is one of this driver's sessions a supply?
+    async fn is_supplied(&self, number: u32) -> Result<bool, Status> {
         let request =
-            ListSessionsRequest { driver_id: driver(number), page_size: 1, ..Default::default() };
-        Ok(self.client(number).list_sessions(request).await?.into_inner().sessions.pop())
+            ListSessionsRequest { driver_id: driver(number), page_size: PAGE, ..Default::default() };
+        let list = self.client(number).list_sessions(request).await?.into_inner();
+        Ok(list.sessions.iter().any(|session| session.state() == SessionState::Supplying))
     }
 }
