@@ -164,8 +164,12 @@ trait Served:
 }
 
 impl<T> Served for T where
-    T: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answer>
-        + NamedService
+    T: tower::Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future = Answer,
+        > + NamedService
         + Clone
         + Send
         + Sync
@@ -178,7 +182,7 @@ fn only<S, M, H>(answer: H) -> Only<S, M, H> {
 }
 
 fn chain(engine: &Address) -> impl Served {
-    let engines: Arc<[Channel]> = (0..CONNECTIONS).map(|_| connection(engine)).collect();
+    let engines: Arc<[Channel]> = (0..CONNECTIONS).map(|_| connection(engine, CALL_TIMEOUT)).collect();
     let next = Arc::new(AtomicUsize::new(0));
     only::<DriverServiceServer<()>, _, _>(move |request: Request<RequestChargeRequest>| {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -186,14 +190,14 @@ fn chain(engine: &Address) -> impl Served {
     })
 }
 
-/// As central's own client makes one.
-pub(crate) fn connection(to: &Address) -> Channel {
+/// As central's own client makes one, whose calls may take so long.
+pub(crate) fn connection(to: &Address, timeout: Duration) -> Channel {
     let endpoint = to.endpoint().connect_timeout(Duration::from_secs(2));
     let endpoint = endpoint
         .http2_keep_alive_interval(Duration::from_secs(1))
         .keep_alive_timeout(Duration::from_secs(2))
         .keep_alive_while_idle(true);
-    endpoint.timeout(CALL_TIMEOUT).connect_lazy()
+    endpoint.timeout(timeout).connect_lazy()
 }
 
 async fn charge(

@@ -5,6 +5,7 @@ use crate::{
     central::Central,
     error::{Doing as _, Error},
     figure::Figure,
+    files,
     machine::Watch,
     options::{Options, Size},
     row::Row,
@@ -83,6 +84,34 @@ impl Bench {
         }
     }
 
+    /// How long a load lasts before it is measured.
+    pub(crate) fn warm_up(&self) -> Duration {
+        match self.size {
+            Size::Small => Duration::from_secs(1),
+            Size::Full => Duration::from_secs(10),
+        }
+    }
+
+    /// Those of these numbers of charge points that this machine's limit of open files allows. What it forbids is said
+    /// with the arithmetic; it is an error where it forbids all.
+    pub(crate) fn possible(&self, row: &str, sizes: &[u32]) -> Result<Vec<u32>, Error> {
+        let (mut possible, mut refused) = (Vec::new(), None);
+        for charge_points in sizes {
+            let files = files::of_network(*charge_points);
+            match files::has_files(&format!("{row} with {charge_points} charge points"), &files) {
+                Ok(()) => possible.push(*charge_points),
+                Err(error) => {
+                    self.say(&error.to_string());
+                    refused = Some(error);
+                }
+            }
+        }
+        match refused {
+            Some(error) if possible.is_empty() => Err(error),
+            _ => Ok(possible),
+        }
+    }
+
     /// Kafka, with topics that nobody else has.
     pub(crate) async fn kafka(&self) -> Result<KafkaOptions, Error> {
         let broker = self.broker.get_or_try_init(|| Broker::find(self.named.as_deref())).await?;
@@ -95,7 +124,7 @@ impl Bench {
         Central::start(&folder, kafka, more, self.group.id()).await
     }
 
-    /// Whose member each process is that a row starts.
+    /// Of which a row's own processes are members: they end with the bench.
     pub(crate) fn group(&self) -> i32 {
         self.group.id()
     }
@@ -115,7 +144,8 @@ impl Bench {
         self.forget_topics().await;
     }
 
-    async fn forget_topics(&self) {
+    /// What was made on Kafka is not needed any more.
+    pub(crate) async fn forget_topics(&self) {
         let Some(broker) = self.broker.get() else { return };
         let mut options = KafkaOptions::at(&broker.address);
         options.kafka_topic_prefix.clone_from(&self.prefix);

@@ -22,7 +22,7 @@ use tonic::{Status, transport::Channel};
 const CONNECTIONS: u32 = 8;
 /// What is not measured is done by so many at once.
 const AT_ONCE: usize = 64;
-/// What is not measured is done within this.
+/// What is not measured is done within this, and a call is waited for: one that takes as long is a figure, too.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The largest page that central gives.
 const PAGE: i32 = 1_000;
@@ -47,7 +47,7 @@ fn request_id() -> String {
 
 impl Drivers {
     pub(crate) fn of(central: &Address) -> Self {
-        Self((0..CONNECTIONS).map(|_| bare::connection(central)).collect())
+        Self((0..CONNECTIONS).map(|_| bare::connection(central, PATIENCE)).collect())
     }
 
     fn client(&self, number: u32) -> DriverServiceClient<Channel> {
@@ -69,7 +69,10 @@ impl Drivers {
     }
 
     /// This driver's charge wherever it is free.
-    pub(crate) fn requests_any(&self, number: u32) -> impl Future<Output = Result<(), Status>> + Send + use<> {
+    pub(crate) fn requests_any(
+        &self,
+        number: u32,
+    ) -> impl Future<Output = Result<(), Status>> + Send + use<> {
         let mut client = self.client(number);
         async move {
             let (driver_id, request_id) = (driver(number), request_id());

@@ -6,6 +6,20 @@ use std::{path::Path, process::Command};
 /// What a process has open besides: Kafka's sockets, the store, the runtime's, its streams.
 const OTHER_FILES: u64 = 64;
 
+/// Charge points at one site, drivers on one connection.
+const SITE: u32 = 100;
+
+/// What central has open for so many charge points of a fleet, and so has the fleet: an engine has a connection of its
+/// own, a site's monitors and a hundred drivers share one.
+pub(crate) fn of_network(charge_points: u32) -> [(u64, &'static str); 3] {
+    let sites = u64::from(charge_points.div_ceil(SITE));
+    [
+        (charge_points.into(), "connections to engines"),
+        (sites * 2, "sites, each with an address and a connection"),
+        (sites, "connections of drivers"),
+    ]
+}
+
 /// May a process have so many open files? `parts` are how many of what: each a number and a word, such as
 /// `(200, "connections of 100 sites, one each way")`.
 pub(crate) fn has_files(row: &str, parts: &[(u64, &str)]) -> Result<(), Error> {

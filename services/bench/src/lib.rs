@@ -4,6 +4,7 @@
 //! A figure stands beside what was measured in the same run by the barest thing that does the same, since machines
 //! differ; a row that lasts says how much its runs differ, and each whether the machine had other work.
 
+mod backlog;
 mod bare;
 mod bench;
 mod beside;
@@ -15,8 +16,11 @@ mod drivers;
 mod error;
 mod figure;
 mod files;
+mod listener;
 mod machine;
+mod network;
 mod options;
+mod readings;
 mod report;
 mod row;
 mod rows;

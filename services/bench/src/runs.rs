@@ -1,6 +1,6 @@
 //! Several runs of the same, as one figure.
 
-/// A run whose bare figure lies so far below the best is void: the machine had other work.
+/// A run whose bare figure lies below such a share of the best one is void: the machine had other work.
 const VOID_BELOW: f64 = 0.8;
 
 /// What several runs gave.
@@ -27,10 +27,15 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     values.get(at).copied().unwrap_or_default()
 }
 
-/// Is each of these bare figures (more is better) good enough to be measured against?
-pub(crate) fn valid(bare: &[f64]) -> Vec<bool> {
-    let best = quantile(bare, 1.0);
-    bare.iter().map(|figure| *figure >= best * VOID_BELOW).collect()
+/// What is measured against, of several bare figures (more is better): their median; and why the run is void, if it is.
+pub(crate) fn bare(figures: &[f64]) -> (f64, Option<String>) {
+    let (limit, best) = (quantile(figures, 0.5), quantile(figures, 1.0));
+    let void = limit < best * VOID_BELOW;
+    let why = || {
+        let below = (1.0 - limit / best) * 100.0;
+        format!("VOID: the bare figure is {below:.0} % below the best of {}", figures.len())
+    };
+    (limit, void.then(why))
 }
 
 #[cfg(test)]
@@ -48,6 +53,11 @@ mod tests {
 
     #[test]
     fn a_run_whose_bare_figure_is_a_fifth_below_the_best_is_void() {
-        assert_eq!(valid(&[100.0, 79.9, 80.0, 90.0, 60.0]), [true, false, true, true, false]);
+        assert_eq!(bare(&[100.0, 80.0, 60.0, 81.0, 79.0]), (80.0, None));
+        let (limit, void) = bare(&[100.0, 75.0, 60.0, 81.0, 70.0]);
+        assert_eq!(
+            (limit, void.as_deref()),
+            (75.0, Some("VOID: the bare figure is 25 % below the best of 5"))
+        );
     }
 }

@@ -17,5 +17,6 @@ mod site;
 mod tally;
 
 pub use options::Options;
+pub use point::Supplying;
 pub use service::{Error, Fleet};
 pub use tally::{Counts, Words};

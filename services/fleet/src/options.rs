@@ -6,6 +6,10 @@ use std::{ops::Range, time::Duration};
 
 /// A supply ends without its monitor after this. They are in one process: nothing is lost between them.
 const MONITOR_GRACE: Duration = Duration::from_secs(10);
+/// A charge point whose readings others tell is looked at so often: a car comes so much late, and no monitor is missed.
+const UNREAD: Duration = Duration::from_secs(3);
+/// What a car takes there: a watt-hour in a hundred seconds.
+const NEXT_TO_NOTHING_W: u64 = 36;
 
 /// A fleet of simulated charge points in memory, and its drivers.
 #[derive(Debug, Clone, clap::Args)]
@@ -78,6 +82,11 @@ pub struct Options {
 
     #[command(flatten)]
     pub kafka: KafkaOptions,
+
+    /// Its charge points tell no readings: whoever holds the fleet tells them in their stead, of any energy. They take
+    /// next to nothing themselves, and say that they could deliver the most that there is.
+    #[arg(skip)]
+    pub told_by_others: bool,
 }
 
 impl Options {
@@ -85,16 +94,32 @@ impl Options {
         self.charge_points.div_ceil(self.site)
     }
 
-    /// The charge points of a site, both numbered from 0: two fleets of other charge points share no site's address.
+    /// Its charge points, numbered from 0.
+    pub(crate) fn numbers(&self) -> Range<u32> {
+        self.first - 1..self.first - 1 + self.charge_points
+    }
+
+    /// Its drivers, numbered from 0: those of another fleet have other names, as long as none has more than charge points.
+    pub(crate) fn of_drivers(&self) -> Range<u32> {
+        self.first - 1..self.first - 1 + self.drivers
+    }
+
+    /// The charge points of a site: two fleets of other charge points share no site's address.
     pub(crate) fn of_site(&self, site: u32) -> Range<u32> {
-        let (before, last) = (self.first - 1, self.first - 1 + self.charge_points);
-        before + site * self.site..last.min(before + (site + 1) * self.site)
+        let Range { start, end } = self.numbers();
+        start + site * self.site..end.min(start + (site + 1) * self.site)
+    }
+
+    /// How often a charge point looks at what is due.
+    pub(crate) fn look_every(&self) -> Duration {
+        if self.told_by_others { UNREAD } else { Duration::from_secs(1) }
     }
 
     /// Of one charge point, whose cars stay so long.
     pub(crate) fn settings(&self) -> Settings {
+        let power_w = if self.told_by_others { NEXT_TO_NOTHING_W } else { self.power_w };
         Settings {
-            power: Power::from_w(self.power_w),
+            power: Power::from_w(power_w),
             battery: Energy::MAX,
             duration: Some(self.stay.mul_f64(0.5 + fastrand::f64())),
             speed: 1,

@@ -1,7 +1,8 @@
 //! One charge point in memory: the rules, and what of them waits to be told.
 
+use crate::options::Options;
 use domain::{
-    ChargePointId, InstanceId, Mono, Now, Trace,
+    ChargePointId, InstanceId, Mono, Now, Power, SupplyRecord, SupplyState, Trace,
     simulated::ChargePoint,
     supply::{Act, Effect, Happened, Input, Obstacle, Ping, Stored, View, Write},
 };
@@ -34,6 +35,20 @@ impl Points {
     }
 }
 
+/// A supply that runs.
+#[derive(Debug, Clone)]
+pub struct Supplying {
+    pub charge_point: ChargePointId,
+    pub record: SupplyRecord,
+}
+
+impl Supplying {
+    /// What its engine tells of it each second, as it stands now.
+    pub fn reading(&self) -> Telemetry {
+        telemetry::reading(&self.charge_point, &self.record)
+    }
+}
+
 /// What a charge point tells on Kafka, of which trace.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -53,10 +68,12 @@ pub(crate) struct Point {
     told: Vec<Told>,
     /// The rows of its outbox that are told by then.
     rows: Vec<u64>,
+    /// It says that it could deliver so much, rather than what it does.
+    rated: Option<Power>,
 }
 
 impl Point {
-    pub(crate) fn new(id: ChargePointId, now: Now, settings: domain::simulated::Settings) -> Self {
+    pub(crate) fn new(id: ChargePointId, now: Now, options: &Options) -> Self {
         let stored = Stored {
             charge_point: id.clone(),
             instance: uuid::Uuid::new_v4().to_string().parse().expect("hexadecimal digits and hyphens"),
@@ -65,8 +82,9 @@ impl Point {
             unsettled: Vec::new(),
             outbox: VecDeque::new(),
         };
-        let (rules, _) = ChargePoint::restore(now, settings, stored); // of an empty store nothing follows
-        Self { id, rules, epoch: 0, repaired_at: None, told: Vec::new(), rows: Vec::new() }
+        let (rules, _) = ChargePoint::restore(now, options.settings(), stored); // of an empty store nothing follows
+        let rated = options.told_by_others.then_some(Power::MAX);
+        Self { id, rules, epoch: 0, repaired_at: None, told: Vec::new(), rows: Vec::new(), rated }
     }
 
     pub(crate) fn instance(&self) -> &InstanceId {
@@ -83,7 +101,7 @@ impl Point {
         for effect in effects {
             self.sort(effect);
         }
-        Reply { answer, view: self.rules.view() }
+        Reply { answer, view: self.view() }
     }
 
     fn sort(&mut self, effect: Effect) {
@@ -134,6 +152,14 @@ impl Point {
     }
 
     pub(crate) fn view(&self) -> View {
-        self.rules.view()
+        let view = self.rules.view();
+        View { rated: self.rated.or(view.rated), ..view }
+    }
+
+    /// What it supplies.
+    pub(crate) fn supply(&self) -> Option<Supplying> {
+        let record = self.rules.view().current?;
+        let runs = record.state == SupplyState::Supplying;
+        runs.then(|| Supplying { charge_point: self.id.clone(), record })
     }
 }

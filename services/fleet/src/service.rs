@@ -3,6 +3,7 @@
 use crate::{
     crowd,
     options::Options,
+    point::{Points, Supplying},
     site,
     tally::{Counts, Tally},
 };
@@ -41,6 +42,7 @@ pub enum Error {
 pub struct Fleet {
     options: Options,
     tally: Arc<Tally>,
+    sites: Vec<Arc<Points>>,
     producer: Producer,
     storms: watch::Sender<u64>,
     shutdown: Shutdown,
@@ -53,15 +55,30 @@ impl Fleet {
         let producer = Producer::new(&options.kafka, "fleet")?;
         tokio::spawn(ensure_topics(options.kafka.clone(), &[CP_TELEMETRY], shutdown.clone()));
         let (tally, (storms, lost)) = (Arc::new(Tally::default()), watch::channel(0));
+        let mut sites = Vec::new();
         for number in 0..options.sites() {
-            site::start(number, &options, (&producer, &tally), &lost, &shutdown).await?;
+            sites.push(site::start(number, &options, (&producer, &tally), &lost, &shutdown).await?);
         }
         crowd::start(&options, &tally, &shutdown);
-        Ok(Self { options, tally, producer, storms, shutdown })
+        Ok(Self { options, tally, sites, producer, storms, shutdown })
     }
 
     pub fn counts(&self) -> Counts {
         self.tally.counts()
+    }
+
+    /// The supplies that run.
+    pub fn supplies(&self) -> Vec<Supplying> {
+        let supply = |points: &Arc<Points>| -> Vec<Supplying> {
+            points.ids().filter_map(|id| points.get(id)?.supply()).collect()
+        };
+        self.sites.iter().flat_map(supply).collect()
+    }
+
+    /// A driver for each charge point asks for it, again until it has it or the fleet is to stop, so many at once; each
+    /// hundred of them from an address of their own.
+    pub async fn charge_everywhere(&self, at_once: usize) {
+        crowd::charge_everywhere(&self.options, &self.tally, &self.shutdown, at_once).await;
     }
 
     /// Lives until the shutdown, or as long as it is to run.

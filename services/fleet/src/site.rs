@@ -6,7 +6,7 @@ use crate::{
     point::{Point, Points, Told},
     tally::Tally,
 };
-use domain::{ChargePointId, SupplyState};
+use domain::ChargePointId;
 use engine::wire;
 use evmesh_proto::{
     chargepoint::charge_point_service_client::ChargePointServiceClient,
@@ -28,7 +28,6 @@ use mesh::{
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
@@ -38,17 +37,17 @@ pub(crate) const SITES: u32 = u32::from_be_bytes([127, 16, 0, 1]);
 /// The first that drivers have: a million sites are before it.
 pub(crate) const DRIVERS: u32 = u32::from_be_bytes([127, 128, 0, 1]);
 
-/// Starts the site with this number, from 0: it lives until the shutdown.
+/// Starts the site with this number, from 0: it lives until the shutdown. Its charge points.
 pub(crate) async fn start(
     number: u32,
     options: &Options,
     (producer, tally): (&Producer, &Arc<Tally>),
     storms: &watch::Receiver<u64>,
     shutdown: &Shutdown,
-) -> Result<(), BindError> {
+) -> Result<Arc<Points>, BindError> {
     let now = mesh::now();
     let ids = options.of_site(number).map(charge_point);
-    let points = ids.map(|id| Point::new(id, now, options.settings()));
+    let points = ids.map(|id| Point::new(id, now, options));
     let points = Arc::new(Points::new(points));
 
     let own = address(SITES, options.first - 1 + number);
@@ -75,8 +74,9 @@ pub(crate) async fn start(
         };
         tokio::spawn(monitor.run(central, storms.clone(), shutdown.clone()));
     }
-    tokio::spawn(seconds(points, producer.clone(), tally.clone(), options.faults, shutdown.clone()));
-    Ok(())
+    let seconds = seconds(points.clone(), producer.clone(), tally.clone(), options.clone(), shutdown.clone());
+    tokio::spawn(seconds);
+    Ok(points)
 }
 
 /// The charge point with this number, from 0.
@@ -94,12 +94,13 @@ async fn seconds(
     points: Arc<Points>,
     producer: Producer,
     tally: Arc<Tally>,
-    faults: Option<Duration>,
+    options: Options,
     shutdown: Shutdown,
 ) {
+    let (faults, every) = (options.faults, options.look_every());
     // Not all sites at once.
-    tokio::time::sleep(Duration::from_secs(1).mul_f64(fastrand::f64())).await;
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    tokio::time::sleep(every.mul_f64(fastrand::f64())).await;
+    let mut seconds = tokio::time::interval(every);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut supplying_before = 0;
     while !shutdown.is_started() {
@@ -113,8 +114,7 @@ async fn seconds(
                 tally.broke();
             }
             told.extend(point.second(now));
-            let current = point.view().current;
-            supplying += u64::from(current.is_some_and(|record| record.state == SupplyState::Supplying));
+            supplying += u64::from(point.supply().is_some());
         }
         tally.supplies(supplying_before, supplying);
         supplying_before = supplying;
@@ -130,7 +130,7 @@ async fn seconds(
                 };
                 // It is in the queue; what becomes of it central hears by its own calls, too.
                 let _ = trace::scope(trace, producer.delivery(&record)).await;
-            } else {
+            } else if !options.told_by_others {
                 tally.read();
                 trace::within(trace, || producer.send_lossy(CP_TELEMETRY, &message.cp_id, &payload));
             }

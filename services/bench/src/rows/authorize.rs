@@ -12,11 +12,11 @@ use crate::{
     figure::{Figure, Load},
     files::has_files,
     options::Size,
-    runs::{quantile, runs, valid},
+    runs::{Runs, bare, quantile, runs},
 };
 use std::{ops::Range, time::Duration};
 
-/// Central and the chain take turns so often: a turn whose bare figure is a fifth below the best of all is void.
+/// Central and the chain take turns so often.
 const TURNS: u32 = 5;
 /// Nobody plugs in, nobody reports much, and whoever cancels may come again: what is measured are authorisations.
 const CENTRAL: [&str; 6] =
@@ -82,7 +82,8 @@ impl Measured<'_> {
     async fn paced(&mut self, a_second: f64) -> Result<Vec<Figure>, Error> {
         let size = self.points.into();
         let numbers = 0..self.points.min((a_second * self.bench.time.as_secs_f64()) as u32).max(1);
-        let (mut quantiles, mut bare, mut achieved) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+        let (mut quantiles, mut by_the_chain, mut achieved) =
+            ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
         for _ in 0..self.bench.runs() {
             let time = self.bench.time;
             let drivers = self.drivers.clone();
@@ -95,12 +96,13 @@ impl Measured<'_> {
             }
             let chain = self.chain.clone();
             let called = open(numbers.clone(), a_second, move |number| chain.requests(number)).await;
-            bare.push(called.whole("authorize: the bare chain")?.latencies);
+            by_the_chain.push(called.whole("authorize: the bare chain")?.latencies);
         }
         let names = [("p50", 0.5), ("p99", 0.99)];
         let figures = names.into_iter().zip(quantiles).map(|((name, share), values)| {
             let of_all = runs(&values);
-            let limits: Vec<f64> = bare.iter().map(|latencies| quantile(latencies, share)).collect();
+            let limits = by_the_chain.iter().map(|latencies| quantile(latencies, share));
+            let limits: Vec<f64> = limits.collect();
             let load = Load {
                 offered: Some(a_second),
                 achieved: Some(runs(&achieved).median),
@@ -118,9 +120,9 @@ impl Measured<'_> {
     async fn against_the_chain(&mut self, at_once: usize) -> Result<Vec<Figure>, Error> {
         let time = self.bench.time / (2 * TURNS);
         let idle = self.idle().await?;
-        let (mut own, mut bare, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut own, mut by_the_chain, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..TURNS {
-            bare.push(self.bare_rounds(time, at_once).await?.a_second());
+            by_the_chain.push(self.bare_rounds(time, at_once).await?.a_second());
             let drivers = self.drivers.clone();
             let call = move |number| drivers.requests(number);
             let closed = async |numbers| closed(numbers, at_once, ROUND, call.clone()).await;
@@ -129,26 +131,18 @@ impl Measured<'_> {
             cpu.push((round.cpu.as_secs_f64() - idle * round.called.took.as_secs_f64()) * 1e6 / calls);
             own.push(round.called.a_second());
         }
-        let good = valid(&bare);
-        let of_good = |values: &[f64]| -> Vec<f64> {
-            values.iter().zip(&good).filter_map(|(value, good)| good.then_some(*value)).collect()
-        };
-        let [own, bare, cpu] = [&own, &bare, &cpu].map(|values| runs(&of_good(values)));
-        let void = good.iter().filter(|good| !**good).count();
-        let notes = match void {
-            0 => Vec::new(),
-            _ => vec![format!("{void} of {TURNS} turns are void: the chain was a fifth below its best")],
-        };
-        let load = |of: crate::runs::Runs| Load {
+        let (limit, void) = bare(&by_the_chain);
+        let [own, cpu] = [&own, &cpu].map(|values| runs(values));
+        let load = |of: Runs| Load {
             runs: of.count,
             spread: of.spread,
-            notes: notes.clone(),
+            notes: void.clone().into_iter().collect(),
             ..Load::default()
         };
         let size = at_once as u64;
         Ok(vec![
             Figure::new("authorize: under way at once", size, own.median, "1/s")
-                .beside(bare.median)
+                .beside(limit)
                 .under(load(own)),
             Figure::new("authorize: CPU of central a call", size, cpu.median, "µs")
                 .under(load(cpu))

@@ -36,7 +36,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     Drivers::of(&central.to_address()).are_free(count as usize).await?;
     let each = (central.settled().await? - without) / f64::from(count);
     if each <= 0.0 || bare <= 0.0 {
-        let text = format!("connected: {count} streams weigh nothing to be seen ({each:.0} B, bare {bare:.0} B)");
+        let text =
+            format!("connected: {count} streams weigh nothing to be seen ({each:.0} B, bare {bare:.0} B)");
         return Err(Error::Lacks(text));
     }
     Ok(vec![Figure::new("connected: memory of central a charge point", size, each, "B").beside(bare)])

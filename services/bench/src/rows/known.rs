@@ -137,7 +137,8 @@ async fn write(central: &Central, count: u32) -> Result<(), Error> {
         }
         Ok::<_, mesh::store::StoreError>(())
     });
-    let why = |error: &dyn std::fmt::Display| Error::Lacks(format!("known: its store is not written: {error}"));
+    let why =
+        |error: &dyn std::fmt::Display| Error::Lacks(format!("known: its store is not written: {error}"));
     written.await.map_err(|error| why(&error))?.map_err(|error| why(&error))
 }
 

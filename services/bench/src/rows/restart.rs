@@ -59,10 +59,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
         Figure::new(format!("restart: kill -9 to {what}"), size, time.as_secs_f64(), "s")
             .noting(format!("after {:.0} s of {supplies} supplies", before.as_secs_f64()))
     };
-    Ok(vec![
-        figure("the first grant", granted),
-        figure("every monitor back and every engine asked", back),
-    ])
+    Ok(vec![figure("the first grant", granted), figure("every monitor back and every engine asked", back)])
 }
 
 /// Looks until it is so; each look is made after the one before was answered.

@@ -1,7 +1,10 @@
 //! The client that reads.
 
 use super::{Context, Error, KafkaOptions};
-use rdkafka::{config::FromClientConfigAndContext as _, consumer::BaseConsumer};
+use rdkafka::{
+    config::FromClientConfigAndContext as _,
+    consumer::{BaseConsumer, ConsumerContext},
+};
 
 const SETTINGS: &[(&str, &str)] = &[
     // The offsets are the service's: librdkafka neither keeps nor chooses any.
@@ -19,6 +22,18 @@ const SETTINGS: &[(&str, &str)] = &[
     // At the default of 500 ms, four partitions' questions hold up the messages for seconds.
     ("fetch.wait.max.ms", "50"),
 ];
+
+/// A client as a service's reader has, and nothing around it: for whoever measures what reading by itself costs.
+///
+/// # Errors
+///
+/// If the client cannot be built of these options.
+pub fn bare_consumer(
+    options: &KafkaOptions,
+    group: &str,
+) -> Result<BaseConsumer<impl ConsumerContext + use<>>, Error> {
+    build(options, group, &[])
+}
 
 pub(super) type Client = BaseConsumer<Context>;
 

@@ -22,6 +22,7 @@ mod topics;
 mod watchdog;
 
 pub use check::check;
+pub use consumer::bare_consumer;
 pub use log::{Log, Tail};
 pub use message::{Message, Origin, ReaderEvent};
 pub use producer::{Producer, Record};
