@@ -1,9 +1,12 @@
 //! Central as a process of its own, whose CPU time and memory are read alone.
 
 use crate::error::{Doing as _, Error};
-use evmesh_proto::driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient};
+use evmesh_proto::{
+    driver::{ListChargePointsRequest, driver_service_client::DriverServiceClient},
+    operations::operator_service_client::OperatorServiceClient,
+};
 use mesh::{
-    grpc::{Address, CALL_TIMEOUT, Expected, Peers},
+    grpc::{Address, CALL_TIMEOUT, Expected, Peer, Peers},
     kafka::KafkaOptions,
     process::{self, computed, free_address},
 };
@@ -57,7 +60,6 @@ impl Central {
         let mut arguments: Vec<String> = ["central", "--plain", "--log", "warn"].map(str::to_owned).into();
         let mut flag = |flag: &str, value: String| arguments.extend([format!("--{flag}"), value]);
         flag("listen", address.to_string());
-        flag("data", data.display().to_string());
         flag("kafka", kafka.kafka.clone());
         flag("kafka-topic-prefix", kafka.kafka_topic_prefix.clone());
         arguments.extend(more.iter().map(ToString::to_string));
@@ -70,8 +72,7 @@ impl Central {
     /// Starts it again, after [`Central::stop`] or [`Central::kill`], and waits until it answers.
     pub(crate) async fn begin(&mut self) -> Result<(), Error> {
         self.spawn()?;
-        let client = Peers::default().peer(&self.to_address(), Expected::Central, CALL_TIMEOUT);
-        let mut client = DriverServiceClient::new(client);
+        let mut client = DriverServiceClient::new(self.peer());
         let request = ListChargePointsRequest { page_size: 1, ..Default::default() };
         let until = Instant::now() + PATIENCE;
         while client.list_charge_points(request.clone()).await.is_err() {
@@ -92,6 +93,8 @@ impl Central {
         let copy = log.try_clone().doing(self.log.display().to_string())?;
         let child = process::command(evmesh)
             .args(&self.arguments)
+            .arg("--data")
+            .arg(&self.data)
             .stdin(Stdio::null())
             .stdout(copy)
             .stderr(log)
@@ -105,6 +108,16 @@ impl Central {
     /// As a client names it.
     pub(crate) fn to_address(&self) -> Address {
         Address::from(self.address)
+    }
+
+    /// As an operator calls it.
+    pub(crate) fn operator(&self) -> OperatorServiceClient<Peer> {
+        OperatorServiceClient::new(self.peer())
+    }
+
+    /// By a connection of its own.
+    pub(crate) fn peer(&self) -> Peer {
+        Peers::default().peer(&self.to_address(), Expected::Central, CALL_TIMEOUT)
     }
 
     /// Ends it in order.

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 /// Why it could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the bench was interrupted: it has no figures, and what it had started is stopped")]
+    #[error("the bench was interrupted: it has no figures")]
     Interrupted,
     #[error(
         "no Kafka to measure on: there is no .ci/kafka in this folder or above it; name a broker with --kafka, or \

@@ -1,8 +1,12 @@
 //! A network under load: central as a process, and the charge points of a fleet beside it.
 
 use crate::{bench::Bench, central::Central, error::Error};
+use evmesh_proto::{
+    network::ChargePointStatus,
+    operations::{GetNetworkStatusRequest, operator_service_client::OperatorServiceClient},
+};
 use fleet::{Fleet, Supplying};
-use mesh::{Shutdown, kafka::KafkaOptions};
+use mesh::{Shutdown, grpc::Peer, kafka::KafkaOptions};
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -61,11 +65,21 @@ impl Network {
     /// A supply at each of them.
     pub(crate) async fn supplies(&mut self, bench: &Bench) -> Result<Vec<Supplying>, Error> {
         bench.say(&format!("{} supplies begin", self.charge_points));
-        let asked = tokio::time::timeout(self.patience(), self.fleet.charge_everywhere(AT_ONCE)).await;
-        asked.map_err(|_| self.late("every charge point has a driver"))?;
-        let wanted = self.charge_points as usize;
-        self.eventually("every charge point supplies", |fleet| fleet.supplies().len() == wanted).await?;
+        let asked = tokio::time::timeout(self.patience(), self.fleet.supply_everywhere(AT_ONCE)).await;
+        asked.map_err(|_| self.late("every charge point supplies"))?;
+        let (mut central, until) = (self.central.operator(), Instant::now() + self.patience());
+        while !all_supply(&mut central).await? {
+            if Instant::now() > until {
+                return Err(self.late("central knows that every charge point supplies"));
+            }
+            sleep(LOOK_EVERY).await;
+        }
         Ok(self.fleet.supplies())
+    }
+
+    /// Ends central in order.
+    pub(crate) async fn end(mut self) -> Result<(), Error> {
+        self.central.stop().await
     }
 
     async fn eventually(&mut self, what: &str, is_so: impl Fn(&Fleet) -> bool) -> Result<(), Error> {
@@ -103,6 +117,22 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.shutdown.start();
+    }
+}
+
+/// By central's word.
+async fn all_supply(central: &mut OperatorServiceClient<Peer>) -> Result<bool, Error> {
+    let mut request = GetNetworkStatusRequest { page_size: 500, page_token: String::new() };
+    loop {
+        let page = central.get_network_status(request.clone()).await?.into_inner();
+        let mut points = page.charge_points.iter().filter_map(|detail| detail.charge_point.as_ref());
+        if !points.all(|point| point.status() == ChargePointStatus::Supplying) {
+            return Ok(false);
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(true);
+        }
+        request.page_token = page.next_page_token;
     }
 }
 

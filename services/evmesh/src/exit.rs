@@ -5,7 +5,7 @@ use std::{error::Error, io, process::ExitCode};
 
 /// Said at the end of every `--help`.
 pub(crate) const CODES: &str = "Exit codes: 0 it worked (also: stopped by SIGTERM or Ctrl-C, in order; a driver \
-  only once every request came out as it should), 1 it failed (one sentence on stderr says what, and what to do \
+  only once every request came out as it should, a bench only with its figures), 1 it failed (one sentence on stderr says what, and what to do \
   next), 2 wrong usage, 3 its store is damaged, lost, another's, open to other users or in another version's \
   format: a restart does not help, the sentence says what does, 143 it was told to stop, and was cut off at a \
   second signal or at the end of its grace.";

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-const ROLES: [&str; 13] = [
+const ROLES: [&str; 15] = [
     "central",
     "engine",
     "monitor",
@@ -21,6 +21,8 @@ const ROLES: [&str; 13] = [
     "enrol",
     "check",
     "up",
+    "fleet",
+    "bench",
     "completions",
     "man",
 ];
@@ -113,6 +115,9 @@ fn wrong_usage_is_one_sentence_and_exit_code_2() {
         ("up --speed 0 --listen 127.0.0.1:0 --engine-port-base 0", "speed"),
         ("up --log info,= --listen 127.0.0.1:0", "--log"),
         ("up --driver INVITADO", "--driver"),
+        ("bench", "<ROW>"),
+        ("bench intakes", "'intakes'"),
+        ("bench intake --seconds 0", "must be above 0"),
         ("completions", "<SHELL>"),
         ("completions cmd.exe", "[possible values: bash,"),
         ("check 127.0.0.1:1 --output xml", "[possible values: text, json]"),

@@ -4,7 +4,6 @@ use crate::{options::Options, site, tally::Tally};
 use evmesh_proto::driver::{RequestChargeRequest, driver_service_client::DriverServiceClient};
 use mesh::{
     Shutdown,
-    backoff::Backoff,
     grpc::{CALL_TIMEOUT, Expected, Failure, Peer, Peers},
 };
 use std::{ops::Range, sync::Arc, time::Duration};
@@ -27,40 +26,45 @@ fn name(number: u32) -> String {
     format!("driver-{:06}", number + 1)
 }
 
-/// Each charge point gets a driver of its own, see [`Fleet::charge_everywhere`](crate::Fleet::charge_everywhere).
-pub(crate) async fn charge_everywhere(
-    options: &Options,
-    tally: &Arc<Tally>,
-    shutdown: &Shutdown,
-    at_once: usize,
-) {
-    let places = Arc::new(Semaphore::new(at_once));
-    let mut asking = JoinSet::new();
-    for (peer, numbers) in connections(options, options.numbers()) {
+/// A driver for each charge point, who asks for that one alone.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The number of the first of them.
+    first: u32,
+    connections: Vec<Peer>,
+    places: Arc<Semaphore>,
+}
+
+impl Own {
+    /// So many ask at once.
+    pub(crate) fn new(options: &Options, at_once: usize) -> Self {
+        let numbers = options.numbers();
+        let first = numbers.start;
+        let connections = connections(options, numbers).map(|(peer, _)| peer).collect();
+        Self { first, connections, places: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// Each of these charge points' asks once.
+    pub(crate) async fn ask(&self, numbers: impl Iterator<Item = u32>, tally: &Arc<Tally>) {
+        let mut asking = JoinSet::new();
         for number in numbers {
-            let (places, tally) = (places.clone(), tally.clone());
-            let mut central = DriverServiceClient::new(peer.clone());
-            let request = RequestChargeRequest {
-                driver_id: name(number),
-                charge_point_id: site::charge_point(number).to_string(),
-                ..Default::default()
-            };
+            let (places, tally) = (self.places.clone(), tally.clone());
+            let peer = self.connections[((number - self.first) / A_CONNECTION) as usize].clone();
+            let mut central = DriverServiceClient::new(peer);
             asking.spawn(async move {
-                let mut backoff = Backoff::default();
-                loop {
-                    let place = places.acquire().await; // they are never closed
-                    let Err(status) = central.request_charge(request.clone()).await else { break };
-                    drop(place);
-                    tally.refused(&Failure::from(&status).reason);
-                    backoff.wait().await;
+                let _place = places.acquire().await; // they are never closed
+                let request = RequestChargeRequest {
+                    driver_id: name(number),
+                    charge_point_id: site::charge_point(number).to_string(),
+                    ..Default::default()
+                };
+                match central.request_charge(request).await {
+                    Ok(_) => tally.granted(),
+                    Err(status) => tally.refused(&Failure::from(&status).reason),
                 }
-                tally.granted();
             });
         }
-    }
-    tokio::select! {
-        _ = asking.join_all() => {}
-        () = shutdown.started() => {}
+        asking.join_all().await;
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::sync::watch;
 const FILES_A_SITE: u64 = 3;
 /// What the process has open besides: Kafka's sockets, the runtime's, its streams.
 const OTHER_FILES: u64 = 64;
+/// While supplies begin everywhere, it is looked so often who has none.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// At the end the last messages have so long to leave.
 const LAST_MESSAGES: Duration = Duration::from_secs(2);
 
@@ -75,10 +77,23 @@ impl Fleet {
         self.sites.iter().flat_map(supply).collect()
     }
 
-    /// A driver for each charge point asks for it, again until it has it or the fleet is to stop, so many at once; each
-    /// hundred of them from an address of their own.
-    pub async fn charge_everywhere(&self, at_once: usize) {
-        crowd::charge_everywhere(&self.options, &self.tally, &self.shutdown, at_once).await;
+    /// Begins a supply at every charge point: each has a driver of its own, who asks again until it runs, so many at
+    /// once; each hundred of them call from an address of their own.
+    pub async fn supply_everywhere(&self, at_once: usize) {
+        let drivers = crowd::Own::new(&self.options, at_once);
+        let numbers = self.options.numbers();
+        while self.supplies().len() < numbers.len() && !self.shutdown.is_started() {
+            drivers.ask(numbers.clone().filter(|number| self.is_free(*number)), &self.tally).await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Has the charge point with this number nobody?
+    fn is_free(&self, number: u32) -> bool {
+        let place = number - self.options.numbers().start;
+        let points = self.sites.get((place / self.options.site) as usize);
+        let point = points.and_then(|points| points.get(&site::charge_point(number)));
+        point.is_some_and(|point| point.view().current.is_none())
     }
 
     /// Lives until the shutdown, or as long as it is to run.

@@ -9,7 +9,7 @@ use crate::{
     files::has_files,
     machine::Watch,
     options::Size,
-    runs::{Runs, runs},
+    runs::runs,
 };
 use std::time::Duration;
 
@@ -49,14 +49,13 @@ async fn network(bench: &Bench, points: Points<'_>) -> Result<Vec<Figure>, Error
     }
     let kind = if points.site == 1 { "with connections of their own" } else { "as sites" };
     let memory = central.cost()?.memory as f64 / 1e6;
-    let figure = |what: &str, of: Runs, unit| {
-        let load = Load { runs: of.count, spread: of.spread, ..Load::default() };
-        Figure::new(format!("idle {kind}: {what}"), size, of.median, unit).under(load)
-    };
+    let (shares, softirq) = (runs(&shares), runs(&softirqs).median);
+    let load = Load { runs: shares.count, spread: shares.spread, ..Load::default() };
     Ok(vec![
-        figure("CPU of central", runs(&shares), "% of a core"),
-        figure("the machine's softirq", runs(&softirqs), "% of all cores"),
-        Figure::new(format!("idle {kind}: memory of central"), size, memory, "MB"),
+        Figure::new(format!("idle: CPU of central, {kind}"), size, shares.median, "% of a core")
+            .under(load)
+            .noting(format!("the machine's softirq had {softirq:.2} % of all cores")),
+        Figure::new(format!("idle: memory of central, {kind}"), size, memory, "MB"),
     ])
 }
 

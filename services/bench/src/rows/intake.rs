@@ -109,6 +109,7 @@ async fn of_size(bench: &Bench, charge_points: u32) -> Result<Vec<Figure>, Error
     }
     let last = moment(&taken).await?;
     drop(listener);
+    network.end().await?;
     Ok(figures(charge_points, &all, (&begun, &last), idle))
 }
 

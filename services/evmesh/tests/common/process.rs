@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read, Write as _},
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex},
     time::Duration,
@@ -179,6 +180,11 @@ impl Process {
     /// How many things it has where what is temporary goes.
     pub fn temporaries(&self) -> usize {
         std::fs::read_dir(self.temporary.path()).expect("it is there").count()
+    }
+
+    /// Where that is.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
     }
 
     /// By what the system knows it.
