@@ -44,7 +44,7 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn of(supply: &Supplying) -> Self {
         let (reading, session) = (supply.reading(), supply.record.session.to_string());
-        let trace = supply.record.trace.unwrap_or_else(|| mesh::trace::root()).to_string();
+        let trace = supply.record.trace.unwrap_or_else(mesh::trace::root).to_string();
         Self { reading, session, watt_hours: supply.record.energy.wh(), trace }
     }
 
