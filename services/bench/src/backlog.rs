@@ -9,7 +9,7 @@ use crate::{
     listener::{From, Listener},
     readings::{Producer, Taken, Told, broken, producer, queued},
 };
-use evmesh_proto::topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ, Telemetry};
+use evmesh_proto::topics::{CP_TELEMETRY, CP_TELEMETRY_DLQ, Telemetry, TelemetryType};
 use mesh::kafka::{KafkaOptions, bare_consumer};
 use rdkafka::{
     Message as _,
@@ -172,8 +172,10 @@ impl Backlog {
     }
 }
 
+/// Decoded as whoever reads it has to: what engines tell besides of a beginning is none.
 fn is_reading(message: &BorrowedMessage<'_>) -> bool {
-    message.payload().is_some_and(|payload| serde_json::from_slice::<Telemetry>(payload).is_ok())
+    let told = message.payload().and_then(|payload| serde_json::from_slice::<Telemetry>(payload).ok());
+    told.is_some_and(|told| told.kind == TelemetryType::Consumption)
 }
 
 async fn within<T>(what: &str, done: oneshot::Receiver<T>) -> Result<T, Error> {

@@ -9,7 +9,6 @@ use crate::{
     machine::Watch,
     options::{Options, Size},
     row::Row,
-    rows,
 };
 use mesh::{
     kafka::{KafkaOptions, remove_topics},
@@ -63,10 +62,14 @@ impl Bench {
     }
 
     /// One row's figures, each with a word on the machine if it had other work. Its topics are gone afterwards.
-    pub(crate) async fn row(&self, row: Row) -> Result<Vec<Figure>, Error> {
+    pub(crate) async fn row(
+        &self,
+        row: Row,
+        measured: impl Future<Output = Result<Vec<Figure>, Error>>,
+    ) -> Result<Vec<Figure>, Error> {
         self.say(&format!("{} is measured", row.name()));
         let watch = Watch::begin()?;
-        let figures = rows::measure(row, self).await?;
+        let figures = measured.await?;
         let busy = watch.shares()?.too_busy();
         self.forget_topics().await;
         let noted = figures.into_iter().map(|figure| match &busy {

@@ -46,7 +46,7 @@ pub async fn run(options: &Options, shutdown: Shutdown) -> Result<Report, Error>
     let rows = async {
         let mut figures = Vec::new();
         for row in Row::in_turn(&options.rows) {
-            figures.extend(bench.row(row).await?);
+            figures.extend(bench.row(row, rows::measure(row, &bench)).await?);
         }
         Ok(figures)
     };
