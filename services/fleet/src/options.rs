@@ -99,7 +99,8 @@ impl Options {
         self.first - 1..self.first - 1 + self.charge_points
     }
 
-    /// Its drivers, numbered from 0: those of another fleet have other names, as long as none has more than charge points.
+    /// Its drivers, numbered from 0: those of another fleet have other names, unless one has more of them than charge
+    /// points.
     pub(crate) fn of_drivers(&self) -> Range<u32> {
         self.first - 1..self.first - 1 + self.drivers
     }

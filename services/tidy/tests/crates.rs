@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use tidy::{files, none};
 
-/// The crates that put services together: the executable, what looks for a broken promise of the whole network, a fleet,
-/// whose engines speak as the one engine does, and the bench, which writes and reads central's store as central does.
+/// The crates that put services together: the executable, what looks for a broken promise of the whole network, a
+/// fleet, whose engines speak as the one engine does, and the bench, which writes and reads central's store as it does.
 const ABOVE_SERVICES: [&str; 4] = ["bench", "evmesh", "fleet", "proof"];
 const SERVICES: [&str; 6] = ["central", "engine", "monitor", "driver", "bridge", "registry"];
 
