@@ -136,7 +136,7 @@ impl Bench {
         }
     }
 
-    fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.count.fetch_add(1, Ordering::Relaxed)
     }
 }

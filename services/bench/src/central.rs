@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 /// It answers, and ends when it is told to, within this.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// It is looked at so often while it is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A central that can be stopped, killed and started again. It ends with this.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ pub(crate) fn late(what: &str) -> Error {
 }
 
 /// Of a line such as `VmRSS:      5060 kB`.
-fn bytes(status: &str, name: &str) -> u64 {
+pub(crate) fn bytes(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1024

@@ -5,9 +5,14 @@
 //! differ; a row that lasts says how much its runs differ, and each whether the machine had other work.
 
 mod backlog;
+mod bare;
 mod bench;
+mod beside;
 mod broker;
+mod calls;
 mod central;
+mod cost;
+mod drivers;
 mod error;
 mod figure;
 mod files;
@@ -21,6 +26,7 @@ mod row;
 mod rows;
 mod runs;
 
+pub use bare::Bare;
 pub use error::Error;
 pub use figure::{Figure, Load};
 pub use options::{Options, Output, Size};

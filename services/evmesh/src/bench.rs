@@ -4,7 +4,7 @@ use crate::{
     exit::{Because as _, Failure},
     output,
 };
-use bench::{Options, Output};
+use bench::{Bare, Options, Output};
 use mesh::Shutdown;
 use std::time::Duration;
 
@@ -17,4 +17,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Output::Text => output::print(&report.table(ui::width())),
         Output::Json => output::json(&report),
     }
+}
+
+pub(crate) async fn serve(bare: Bare) -> Result<(), Failure> {
+    bare.serve().await.because()
 }

@@ -76,6 +76,10 @@ pub(crate) enum Role {
     /// machine: nothing else should run.
     Bench(Box<bench::Options>),
 
+    /// A bare server, for 'evmesh bench', which starts it.
+    #[command(hide = true)]
+    Bare(bench::Bare),
+
     /// Prints a script that completes these commands and their flags in a shell.
     Completions(completions::Options),
 

@@ -69,6 +69,7 @@ async fn run(role: Role) -> Result<(), Failure> {
         Role::Enrol(options) => registry::enrol(*options).await,
         Role::Check(options) => check::run(*options).await,
         Role::Fleet(solo) => Box::pin(roles::fleet(*solo)).await,
+        Role::Bare(bare) => bench::serve(bare).await,
         Role::Bench(options) => Box::pin(bench::run(*options)).await,
         Role::Completions(options) => completions::print(&options, cli::command()),
         Role::Man(options) => man_pages::print(&options, cli::command()),

@@ -6,19 +6,19 @@ use mesh::{
     Shutdown,
     grpc::{CALL_TIMEOUT, Expected, Failure, Peer, Peers},
 };
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// So many drivers call from one address, over one connection: as those behind one network's door.
 pub(crate) const A_CONNECTION: u32 = 100;
 
-/// The connections of so many drivers, and the numbers of who share each.
-fn connections(options: &Options, drivers: u32) -> impl Iterator<Item = (Peer, std::ops::Range<u32>)> {
-    (0..drivers.div_ceil(A_CONNECTION)).map(move |connection| {
-        let peers = Peers::default().calling_from(site::address(options.sites() + connection));
-        let first = connection * A_CONNECTION;
-        let peer = peers.peer(&options.central, Expected::Central, CALL_TIMEOUT);
-        (peer, first..drivers.min(first + A_CONNECTION))
+/// The connections of drivers with these numbers, and the numbers of who share each.
+fn connections(options: &Options, drivers: Range<u32>) -> impl Iterator<Item = (Peer, Range<u32>)> {
+    let firsts = drivers.clone().step_by(A_CONNECTION as usize);
+    firsts.enumerate().map(move |(connection, first)| {
+        let own = site::address(site::DRIVERS, drivers.start + connection as u32);
+        let peer = Peers::default().calling_from(own).peer(&options.central, Expected::Central, CALL_TIMEOUT);
+        (peer, first..drivers.end.min(first + A_CONNECTION))
     })
 }
 
@@ -29,6 +29,8 @@ fn name(number: u32) -> String {
 /// A driver for each charge point, who asks for that one alone.
 #[derive(Debug)]
 pub(crate) struct Own {
+    /// The number of the first of them.
+    first: u32,
     connections: Vec<Peer>,
     places: Arc<Semaphore>,
 }
@@ -36,8 +38,10 @@ pub(crate) struct Own {
 impl Own {
     /// So many ask at once.
     pub(crate) fn new(options: &Options, at_once: usize) -> Self {
-        let connections = connections(options, options.charge_points).map(|(peer, _)| peer).collect();
-        Self { connections, places: Arc::new(Semaphore::new(at_once)) }
+        let numbers = options.numbers();
+        let first = numbers.start;
+        let connections = connections(options, numbers).map(|(peer, _)| peer).collect();
+        Self { first, connections, places: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Each of these charge points' asks once.
@@ -45,7 +49,7 @@ impl Own {
         let mut asking = JoinSet::new();
         for number in numbers {
             let (places, tally) = (self.places.clone(), tally.clone());
-            let peer = self.connections[(number / A_CONNECTION) as usize].clone();
+            let peer = self.connections[((number - self.first) / A_CONNECTION) as usize].clone();
             let mut central = DriverServiceClient::new(peer);
             asking.spawn(async move {
                 let _place = places.acquire().await; // they are never closed
@@ -66,12 +70,12 @@ impl Own {
 
 /// Starts them all: they live until the shutdown.
 pub(crate) fn start(options: &Options, tally: &Arc<Tally>, shutdown: &Shutdown) {
-    for (central, number) in connections(options, options.drivers)
+    for (central, number) in connections(options, options.of_drivers())
         .flat_map(|(peer, numbers)| numbers.map(move |number| (peer.clone(), number)))
     {
         let driver = Driver {
             id: name(number),
-            charge_points: options.charge_points,
+            charge_points: options.numbers(),
             pause: options.pause,
             stay: options.stay,
             tally: tally.clone(),
@@ -82,7 +86,7 @@ pub(crate) fn start(options: &Options, tally: &Arc<Tally>, shutdown: &Shutdown) 
 
 struct Driver {
     id: String,
-    charge_points: u32,
+    charge_points: Range<u32>,
     pause: Duration,
     stay: Duration,
     tally: Arc<Tally>,
@@ -99,7 +103,7 @@ impl Driver {
             }
             let request = RequestChargeRequest {
                 driver_id: self.id.clone(),
-                charge_point_id: site::charge_point(fastrand::u32(0..self.charge_points)).to_string(),
+                charge_point_id: site::charge_point(fastrand::u32(self.charge_points.clone())).to_string(),
                 ..Default::default()
             };
             match central.request_charge(request).await {

@@ -35,6 +35,8 @@ pub(crate) struct Monitor {
     pub(crate) id: ChargePointId,
     /// Its site's.
     pub(crate) address: SocketAddr,
+    /// How often it reports, whatever central tells it.
+    pub(crate) reports: Option<Duration>,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -74,7 +76,7 @@ impl Monitor {
             point.registered(registered.epoch);
         }
         let interval = convert::duration("report_interval", registered.report_interval.as_ref());
-        let mut interval = interval.unwrap_or(REPORTS);
+        let mut interval = self.reports.or(interval.ok()).unwrap_or(REPORTS);
         let (reports, stream) = mpsc::channel(2);
         let _ = reports.try_send(self.report(registered.epoch)); // there is room for the first
         let mut answers = central.report_health(ReceiverStream::new(stream)).await?.into_inner();
@@ -91,7 +93,7 @@ impl Monitor {
                 answer = answers.message() => {
                     let Some(answer) = answer? else { return Ok(()) };
                     let given = convert::duration("report_interval", answer.report_interval.as_ref());
-                    interval = given.unwrap_or(interval);
+                    interval = self.reports.or(given.ok()).unwrap_or(interval);
                 }
                 _ = storms.changed() => return Ok(()),
                 () = shutdown.started() => return Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::{
     crowd,
-    options::{Options, SITE},
+    options::Options,
     point::{Points, Supplying},
     site,
     tally::{Counts, Tally},
@@ -81,16 +81,17 @@ impl Fleet {
     /// once; each hundred of them call from an address of their own.
     pub async fn supply_everywhere(&self, at_once: usize) {
         let drivers = crowd::Own::new(&self.options, at_once);
-        let wanted = self.options.charge_points;
-        while self.supplies().len() < wanted as usize && !self.shutdown.is_started() {
-            drivers.ask((0..wanted).filter(|number| self.is_free(*number)), &self.tally).await;
+        let numbers = self.options.numbers();
+        while self.supplies().len() < numbers.len() && !self.shutdown.is_started() {
+            drivers.ask(numbers.clone().filter(|number| self.is_free(*number)), &self.tally).await;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     /// Has the charge point with this number nobody?
     fn is_free(&self, number: u32) -> bool {
-        let points = self.sites.get((number / SITE) as usize);
+        let place = number - self.options.numbers().start;
+        let points = self.sites.get((place / self.options.site) as usize);
         let point = points.and_then(|points| points.get(&site::charge_point(number)));
         point.is_some_and(|point| point.view().current.is_none())
     }

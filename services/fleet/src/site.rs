@@ -2,7 +2,7 @@
 
 use crate::{
     monitor::Monitor,
-    options::{Options, SITE},
+    options::Options,
     point::{Point, Points, Told},
     tally::Tally,
 };
@@ -33,7 +33,9 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 /// The first address of `127.0.0.0/8` that sites have: what lies below is often taken.
-const FIRST: u32 = u32::from_be_bytes([127, 16, 0, 1]);
+pub(crate) const SITES: u32 = u32::from_be_bytes([127, 16, 0, 1]);
+/// The first that drivers have: a million sites are before it.
+pub(crate) const DRIVERS: u32 = u32::from_be_bytes([127, 128, 0, 1]);
 
 /// Starts the site with this number, from 0: it lives until the shutdown. Its charge points.
 pub(crate) async fn start(
@@ -44,12 +46,11 @@ pub(crate) async fn start(
     shutdown: &Shutdown,
 ) -> Result<Arc<Points>, BindError> {
     let now = mesh::now();
-    let first = number * SITE;
-    let ids = (first..options.charge_points.min(first + SITE)).map(charge_point);
+    let ids = options.of_site(number).map(charge_point);
     let points = ids.map(|id| Point::new(id, now, options));
     let points = Arc::new(Points::new(points));
 
-    let own = address(number);
+    let own = address(SITES, options.first - 1 + number);
     let listener = Listener::bind(SocketAddr::new(own, 0), "a site", &Security::default()).await?;
     let address = listener.local_addr();
     let server = GrpcServer::new(&ServerOptions::default());
@@ -64,7 +65,13 @@ pub(crate) async fn start(
     let central = Peers::default().calling_from(own).peer(&options.central, Expected::Central, CALL_TIMEOUT);
     for id in points.ids() {
         let central: ChargePointServiceClient<Peer> = ChargePointServiceClient::new(central.clone());
-        let monitor = Monitor { points: points.clone(), id: id.clone(), address, tally: tally.clone() };
+        let monitor = Monitor {
+            points: points.clone(),
+            id: id.clone(),
+            address,
+            reports: options.reports,
+            tally: tally.clone(),
+        };
         tokio::spawn(monitor.run(central, storms.clone(), shutdown.clone()));
     }
     let seconds = seconds(points.clone(), producer.clone(), tally.clone(), options.clone(), shutdown.clone());
@@ -77,9 +84,9 @@ pub(crate) fn charge_point(number: u32) -> ChargePointId {
     format!("FLEET-{:06}", number + 1).parse().expect("letters, digits and a hyphen")
 }
 
-/// A site's own.
-pub(crate) fn address(site: u32) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::from(FIRST + site))
+/// Its own, of the site or the crowd with this number, from 0.
+pub(crate) fn address(first: u32, number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(first + number))
 }
 
 /// Each second of a site: its charge points read their meters, and tell.

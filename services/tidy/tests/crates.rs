@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use tidy::{files, none};
 
-/// The crates that put services together: the executable, what looks for a broken promise of the whole network, and a
-/// fleet, whose engines speak as the one engine does.
-const ABOVE_SERVICES: [&str; 3] = ["evmesh", "fleet", "proof"];
+/// The crates that put services together: the executable, what looks for a broken promise of the whole network, a
+/// fleet, whose engines speak as the one engine does, and the bench, which writes and reads central's store as it does.
+const ABOVE_SERVICES: [&str; 4] = ["bench", "evmesh", "fleet", "proof"];
 const SERVICES: [&str; 6] = ["central", "engine", "monitor", "driver", "bridge", "registry"];
 
 /// Each crate of the workspace, and the line of each of its dependencies, those for tests and builds too.

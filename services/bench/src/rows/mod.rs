@@ -1,19 +1,32 @@
 //! The rows: each a file, and one function that measures it.
 
+mod authorize;
 mod catch_up;
+mod connected;
+mod disk;
+mod first;
+mod idle;
 mod intake;
+mod known;
 mod peer;
+mod restart;
 
 use crate::{bench::Bench, error::Error, figure::Figure, row::Row};
 
 /// What this row gives.
 pub(crate) async fn measure(row: Row, bench: &Bench) -> Result<Vec<Figure>, Error> {
     match row {
-        Row::CatchUp => catch_up::catch_up(bench).await,
-        Row::IntakeSingle => catch_up::single(bench).await,
-        Row::Peer => peer::measure(bench).await,
-        Row::Intake => intake::measure(bench).await,
         Row::All => Ok(Vec::new()), // it is every other
-        _ => Err(Error::Lacks(format!("{} is not measured yet", row.name()))),
+        Row::Authorize => authorize::measure(bench).await,
+        Row::CatchUp => catch_up::catch_up(bench).await,
+        Row::Connected => connected::measure(bench).await,
+        Row::Disk => disk::measure(bench).await,
+        Row::First => first::measure(bench).await,
+        Row::Idle => idle::measure(bench).await,
+        Row::Intake => intake::measure(bench).await,
+        Row::IntakeSingle => catch_up::single(bench).await,
+        Row::Known => known::measure(bench).await,
+        Row::Peer => peer::measure(bench).await,
+        Row::Restart => restart::measure(bench).await,
     }
 }

@@ -53,7 +53,7 @@ pub const CARD_KEY: &[u8] = b"u";
 pub const SERVED: &[u8] = b"g";
 pub const OFFSETS: &[u8] = b"k";
 pub(crate) const SEALING_SECRET: &[u8] = b"t";
-pub(crate) const AUDIT: &[u8] = b"h";
+pub const AUDIT: &[u8] = b"h";
 pub(crate) const MARKS: &[u8] = b"j";
 
 /// What the changelog has, in the order of the keys. All else is made from it, or means nothing to another store.

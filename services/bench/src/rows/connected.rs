@@ -1,0 +1,44 @@
+//! Charge points with connections of their own: what each of them takes of central's memory, beside what a stream takes
+//! of the barest server's, whose clients are the same.
+
+use crate::{
+    bare::Kind,
+    bench::Bench,
+    beside::{self, Points},
+    cost::settled,
+    drivers::Drivers,
+    error::Error,
+    figure::Figure,
+    files::has_files,
+    options::Size,
+};
+
+const CENTRAL: [&str; 2] = ["--max-streams", "200000"];
+
+pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
+    let count = match bench.size {
+        Size::Small => 200,
+        Size::Full => 8_000,
+    };
+    let (size, points) = (u64::from(count), Points::alone(count));
+    has_files("connected", &[(size, "streams of monitors"), (size, "connections to engines")])?;
+    let kafka = bench.kafka().await?;
+
+    let (server, address) = beside::bare(bench, Kind::Streams, None).await?;
+    let without = settled(server.id()).await?;
+    let fleet = beside::fleet(bench, &address, &kafka, points).await?;
+    let bare = (settled(server.id()).await? - without) / f64::from(count);
+    drop((fleet, server));
+
+    let mut central = bench.central(&kafka, &CENTRAL).await?;
+    let without = central.settled().await?;
+    let _fleet = beside::fleet(bench, &central.to_address(), &kafka, points).await?;
+    Drivers::of(&central.to_address()).are_free(count as usize).await?;
+    let each = (central.settled().await? - without) / f64::from(count);
+    if each <= 0.0 || bare <= 0.0 {
+        let text =
+            format!("connected: {count} streams weigh nothing to be seen ({each:.0} B, bare {bare:.0} B)");
+        return Err(Error::Lacks(text));
+    }
+    Ok(vec![Figure::new("connected: memory of central a charge point", size, each, "B").beside(bare)])
+}
