@@ -64,6 +64,7 @@ impl Told {
             }
             ReaderEvent::ReadToEnd { .. }
             | ReaderEvent::Away
+            | ReaderEvent::Pause
             | ReaderEvent::NewCluster { .. }
             | ReaderEvent::Gap { .. } => true,
         };

@@ -149,6 +149,7 @@ fn read_all(broker: &Broker) -> (Vec<Reader>, Receiver<(&'static str, Message)>)
             ReaderEvent::Message(message) => sender.send((topic, message)).is_ok(),
             ReaderEvent::ReadToEnd { .. }
             | ReaderEvent::Away
+            | ReaderEvent::Pause
             | ReaderEvent::NewCluster { .. }
             | ReaderEvent::Gap { .. } => true,
         };

@@ -340,7 +340,7 @@ impl World {
         let due = step.net.registry.sessions().filter_map(|session| step.net.due(session, step.now));
         self.found.extend(due.map(|due| format!("{due:?}")));
         let before = self.net.charge_point_count();
-        let up = |net: &Network| net.registry.points().values().filter(|point| point.connected()).count();
+        let up = |net: &Network| net.registry.points().after(None).filter(|point| point.connected()).count();
         let connected = up(&self.net);
         self.give(Command::Tick);
         if self.net.charge_point_count() < before {

@@ -48,7 +48,7 @@ pub(super) fn queue_finds_what_a_walk_does(net: &mut Network, now: Now, archive:
     let step = Step::new(net, now, archive, None);
     let looked: BTreeSet<ChargePointId> = step.net.looks.come(now.mono).cloned().collect();
     let mut turns = Vec::new();
-    for (id, point) in step.net.registry.points() {
+    for (id, point) in step.net.registry.points().iter() {
         let silent = matches!(point.link, Link::Up { last_report, .. }
             if now.mono.since(last_report) >= step.net.silence_of(point));
         let drains = point.stored.standing() == Standing::Draining;
