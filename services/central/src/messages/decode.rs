@@ -214,7 +214,8 @@ mod tests {
         };
         let number = || {
             prop_oneof![6 => (0_u32..90_000).prop_map(|n| serde_json::json!(f64::from(n) / 1e3)),
-                1 => Just(serde_json::json!(-1)), 1 => Just(serde_json::json!(1e12)), 1 => Just(serde_json::Value::Null)]
+                1 => Just(serde_json::json!(-1)), 1 => Just(serde_json::json!(1e12)),
+                1 => Just(serde_json::Value::Null)]
         };
         let seq = prop_oneof![6 => (0_u64..9).prop_map(|n| serde_json::json!(n)),
             1 => Just(serde_json::json!(u64::MAX)), 1 => Just(serde_json::json!(1.5))];
