@@ -15,15 +15,18 @@ use std::time::Duration;
 
 /// Central has room for all of them.
 const CENTRAL: [&str; 4] = ["--max-charge-points", "1000000", "--max-streams", "200000"];
-/// What a report costs is what more of them cost: central wants one so often, and gets it (seconds).
-const REPORTS: [(&str, f64); 2] = [("1", 1.0), ("5", 5.0)];
+/// What a report costs is what more of them cost. Central is told to want one so often, and gets it, or more (seconds).
+const WANTED: (&str, f64) = ("5", 5.0);
 /// After they have connected, the network has so long to come to rest.
 const RESTS: Duration = Duration::from_secs(2);
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
+    // In either way there is some ten thousand more in a second.
     let (networks, reporting) = match bench.size {
-        Size::Small => (vec![Points::sites(500)], 1_000),
-        Size::Full => (vec![Points::alone(8_000), Points::sites(10_000), Points::sites(100_000)], 10_000),
+        Size::Small => (vec![Points::sites(500)], (1_000, ("0.1", 0.1))),
+        Size::Full => {
+            (vec![Points::alone(8_000), Points::sites(10_000), Points::sites(100_000)], (10_000, ("1", 1.0)))
+        }
     };
     let mut figures = Vec::new();
     for points in networks {
@@ -59,12 +62,12 @@ async fn network(bench: &Bench, points: Points<'_>) -> Result<Vec<Figure>, Error
     ])
 }
 
-/// What an unchanged report costs.
-async fn a_report(bench: &Bench, count: u32) -> Result<Figure, Error> {
+/// What an unchanged report costs, where so many monitors report as often as is wanted, and then so often (seconds).
+async fn a_report(bench: &Bench, (count, often): (u32, (&str, f64))) -> Result<Figure, Error> {
     let mut computed = Vec::new();
-    for (every, _) in REPORTS {
+    for (every, _) in [often, WANTED] {
         let kafka = bench.kafka().await?;
-        let flags = [&CENTRAL[..], &["--report-interval", every]].concat();
+        let flags = [&CENTRAL[..], &["--report-interval", WANTED.0]].concat();
         let mut central = bench.central(&kafka, &flags).await?;
         let points = Points { more: &["--reports", every], ..Points::sites(count) };
         let _fleet = beside::fleet(bench, &central.to_address(), &kafka, points).await?;
@@ -76,7 +79,7 @@ async fn a_report(bench: &Bench, count: u32) -> Result<Figure, Error> {
         }
         computed.push(runs(&shares).median);
     }
-    let [more, fewer] = REPORTS.map(|(_, every)| f64::from(count) / every);
+    let [more, fewer] = [often, WANTED].map(|(_, every)| f64::from(count) / every);
     let micros = (computed[0] - computed[1]) * 1e6 / (more - fewer);
     if micros <= 0.0 {
         let text = format!(
