@@ -17,7 +17,9 @@ use crate::{ChargePointId, Now, RequestId, SessionId, Trace, Wall};
 use std::time::Duration;
 
 /// Readings come a second apart. Where many come together, after Kafka was away or central was, each makes up for the
-/// one before, and drivers are not told of all.
+/// one before, and drivers are not told of all: of so many at once, and then of one in [`APART`].
+const AT_ONCE: u32 = 8;
+/// See [`AT_ONCE`].
 const APART: Duration = Duration::from_millis(500);
 
 impl Step<'_> {
@@ -116,12 +118,13 @@ impl Step<'_> {
 }
 
 impl Session {
-    /// What tells of a reading that is shown: its driver, and those who watch it. Of telemetry's, which has no number,
-    /// the driver hears what is [`APART`] from the last.
+    /// What tells of a reading that is shown: its driver, and those who watch it. Its engine's answer, which has a
+    /// number, always does; of telemetry's its driver is told within [`AT_ONCE`].
     pub(super) fn echo(&mut self, now: Now, seq: Option<u64>) -> impl Iterator<Item = Effect> + use<> {
-        let apart = self.live.echoed.is_none_or(|last| now.mono.since(last) >= APART) || seq.is_some();
-        let told = (apart && !self.driver.is_guest()).then(|| {
-            self.live.echoed = Some(now.mono);
+        let paid = self.live.echoes_paid.max(now.mono);
+        let tells = seq.is_some() || paid.since(now.mono) < APART * AT_ONCE;
+        let told = (tells && !self.driver.is_guest()).then(|| {
+            self.live.echoes_paid = paid + APART;
             let energy = self.shown_energy();
             let power = self.live.gauges.power.unwrap_or_default();
             let kind = NoticeKind::Reading { energy, power, amount: self.price.cost(energy) };

@@ -76,8 +76,8 @@ pub(super) struct Live {
     pub(super) shown: Energy,
     /// When what is shown last moved.
     pub(super) shown_at: Mono,
-    /// When its driver was last told of a reading.
-    pub(super) echoed: Option<Mono>,
+    /// Up to when the readings that its driver was told of are paid for.
+    pub(super) echoes_paid: Mono,
     /// An engine's answer had less than what telemetry told.
     pub(super) doubted: bool,
     /// Its engine has not answered for it since central started: nobody knows when what is saved was so.

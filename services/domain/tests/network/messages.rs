@@ -18,7 +18,6 @@ fn bare_messages_move_the_live_view_and_make_central_ask_and_nothing_else() {
     world.answer("A", CallOutcome::Done, Some(record(&session, "d", SupplyState::Supplying, 1, 0)), vec![]);
     assert_eq!(world.state(&session), State::Supplying);
 
-    world.advance(1_000, &["A"]);
     world.telemetry("A", Some("d"), None, MessageKind::Reading, 300, None);
     let NoticeKind::Reading { energy, amount, .. } = world.readings.last().unwrap().kind else { panic!() };
     assert_eq!(
@@ -86,23 +85,18 @@ fn a_bare_message_of_an_earlier_session_cannot_end_the_next() {
 fn repeated_and_reordered_messages_change_nothing() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    world.advance(1_000, &["A"]);
     for (seq, wh) in [(5, 50), (3, 30), (5, 50), (4, 40), (1, 0)] {
         world.message("A", "d", &session, seq, MessageKind::Reading, wh);
     }
     let shown = |world: &World| world.net.charge_point(&cp("A")).unwrap().live.unwrap().energy.wh();
     assert_eq!((shown(&world), world.find(&session).seq()), (50, 1), "only an answer raises the number");
-    assert_eq!(
-        world.readings.len(),
-        2,
-        "the start and one reading: its copy and what is behind are not told"
-    );
+    assert_eq!(world.readings.len(), 3, "the start, one reading and its copy: what is behind is not told");
     assert!(world.readings[1..].iter().all(|notice| notice.seq.is_none()), "no number of anyone's");
     // gRPC told first; the message with the same number is the repeat.
     world.advance(3_000, &["A"]);
     world.answer("A", CallOutcome::Done, Some(record(&session, "d", SupplyState::Supplying, 9, 90)), vec![]);
     world.message("A", "d", &session, 9, MessageKind::Reading, 90);
-    assert_eq!((world.readings.len(), world.readings[2].seq), (3, Some(9)));
+    assert_eq!((world.readings.len(), world.readings[3].seq), (4, Some(9)));
     // The end overtakes the last readings.
     world.message("A", "d", &session, 12, MessageKind::Ended(SupplyEnd::Completed), 120);
     world.message("A", "d", &session, 10, MessageKind::Reading, 100);
@@ -113,18 +107,18 @@ fn repeated_and_reordered_messages_change_nothing() {
 }
 
 #[test]
-fn of_readings_that_come_together_a_driver_hears_two_a_second() {
+fn of_many_readings_that_come_together_a_driver_hears_some_at_once_and_then_two_a_second() {
     let mut world = World::with_points(&["A"]);
     let session = world.supplying("d", "A");
-    for n in 1..=20 {
-        world.now.mono = world.now.mono + Duration::from_millis(100);
+    for n in 1..=30 {
+        world.now.mono = world.now.mono + Duration::from_millis(if n <= 10 { 0 } else { 100 });
         world.message("A", "d", &session, 1 + n, MessageKind::Reading, 10 * n);
     }
     let told = world.readings.iter().map(|notice| match notice.kind {
         NoticeKind::Reading { energy, .. } => energy.wh(),
         _ => panic!("{notice:?}"),
     });
-    assert_eq!(told.collect::<Vec<_>>(), [0, 50, 100, 150, 200]);
+    assert_eq!(told.collect::<Vec<_>>(), [0, 10, 20, 30, 40, 50, 60, 70, 110, 160, 210, 260]);
 }
 
 #[test]
