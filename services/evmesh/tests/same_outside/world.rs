@@ -8,7 +8,7 @@ use crate::{
     topics,
     wire::{self, Answers, Wire},
 };
-use evmesh_proto::topics::{CP_TELEMETRY_DLQ, NETWORK_STATUS};
+use evmesh_proto::topics::{CP_TELEMETRY_DLQ, DRIVER_NOTIFICATIONS, NETWORK_STATUS};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use tempfile::TempDir;
@@ -215,6 +215,16 @@ impl World {
     }
 
     // --- topics
+
+    /// Waits until its driver was told of the session: before that, no reading of it is told.
+    pub(crate) async fn authorized(&self, session: &str) {
+        let look = |world: &Self| {
+            let told = topics::read(&world.broker.options(), DRIVER_NOTIFICATIONS);
+            let is = |told: &Value| told["type"] == "AUTH_OK" && told["session_id"] == session;
+            told.iter().any(|message| is(&message.json())).then_some(())
+        };
+        self.eventually("AUTH_OK", look).await;
+    }
 
     /// Waits until so many dead letters are there.
     pub(crate) async fn dead_letters(&self, count: usize) {

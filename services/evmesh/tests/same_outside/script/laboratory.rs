@@ -35,6 +35,7 @@ pub(super) async fn reads(world: &mut World, lab: &str, driver: &str, session: &
         world.mask.exact(json!(amount as f64 / 1e6));
         world.mask.exact(format!("{:.2}", amount as f64 / 1e6));
     }
+    world.authorized(session).await;
     let seq = world.labs[lab].inside().supply(energy_wh);
     let reading = json!({"type": "CONSUMO", "cp_id": lab, "user_id": driver, "session_id": session, "seq": seq,
         "kwh": kwh, "kw": 7.4, "timestamp": 1_700_000_000.5});
