@@ -46,6 +46,7 @@ impl Beside {
         let evmesh = std::env::current_exe().doing("this program has no name")?;
         let child = process::command(evmesh)
             .args(arguments)
+            .env("TMPDIR", bench.folder()) // it is killed: what it leaves goes with all else
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(Stdio::inherit())
