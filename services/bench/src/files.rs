@@ -9,12 +9,12 @@ const OTHER_FILES: u64 = 64;
 /// Charge points at one site, drivers on one connection.
 const SITE: u32 = 100;
 
-/// What central has open for so many charge points of a fleet, and so has the fleet: an engine has a connection of its
-/// own, a site's monitors and a hundred drivers share one.
+/// What a fleet of so many charge points has open, and central less of it: a site's engines share a connection, and so
+/// do its monitors and a hundred drivers.
 pub(crate) fn of_network(charge_points: u32) -> [(u64, &'static str); 3] {
     let sites = u64::from(charge_points.div_ceil(SITE));
     [
-        (charge_points.into(), "connections to engines"),
+        (sites, "connections to the engines of sites"),
         (sites * 2, "sites, each with an address and a connection"),
         (sites, "connections of drivers"),
     ]

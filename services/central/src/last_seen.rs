@@ -1,21 +1,31 @@
 //! Who reports, and when each was last seen: a report that says what the one before said is noted here, and answered as
 //! that one was. The writer hears of such reports at its next tick, all at once; of whatever it changed meanwhile that
-//! an answer may say, the stream hears here, and its next report goes to the writer.
+//! an answer may say, the stream hears here, and its next report goes to the writer. So do all once no tick came for
+//! too long: a writer that hangs acknowledges nothing.
 
-use domain::ChargePointId;
 use domain::network::Seen;
+use domain::{ChargePointId, Mono};
 use std::{
     collections::HashMap,
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
+
+/// The writer ticks several times a second: without a tick for so long it hangs, and a monitor's three intervals have
+/// just passed where they are shortest.
+const HANGS_AFTER: Duration = Duration::from_secs(3);
 
 /// The charge points that are reported of. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastSeen(Arc<Mutex<Table>>);
+pub(crate) struct LastSeen {
+    table: Arc<Mutex<Table>>,
+    /// When the writer last took what was seen (milliseconds on the monotonic clock); 0: it has not yet.
+    taken_at: Arc<AtomicU64>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -43,8 +53,13 @@ impl LastSeen {
     }
 
     /// What was noted since the last time.
-    pub(crate) fn take(&self) -> Vec<Seen> {
+    pub(crate) fn take(&self, now: Mono) -> Vec<Seen> {
+        self.taken_at.store(now.0, Ordering::Relaxed);
         mem::take(&mut self.table().seen)
+    }
+
+    fn hangs(&self, now: Mono) -> bool {
+        now.since(Mono(self.taken_at.load(Ordering::Relaxed))) >= HANGS_AFTER
     }
 
     /// What the next report of this charge point is answered may be another than the last one was.
@@ -66,7 +81,7 @@ impl LastSeen {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,9 +96,9 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
-    /// May the next answer say something else than the last one?
-    pub(crate) fn has_news(&self) -> bool {
-        self.news.load(Ordering::Relaxed)
+    /// May the next answer say something else than the last one, or be none at all?
+    pub(crate) fn has_news(&self, now: Mono) -> bool {
+        self.news.load(Ordering::Relaxed) || self.last_seen.hangs(now)
     }
 
     /// The next report is about to go to the writer: its answer says all that came before.
@@ -101,5 +116,23 @@ impl Drop for Holds {
                 table.streams.remove(&self.charge_point);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_the_writer_has_not_ticked_for_too_long_every_report_is_for_it() {
+        let last_seen = LastSeen::default();
+        let holds = last_seen.hold("MAD-01".parse().unwrap(), 1).unwrap();
+        holds.hears();
+        assert!(holds.has_news(Mono(3_000)), "it has not begun to tick");
+        last_seen.take(Mono(10_000));
+        assert!(!holds.has_news(Mono(12_999)));
+        assert!(holds.has_news(Mono(13_000)), "it hangs");
+        last_seen.take(Mono(13_001));
+        assert!(!holds.has_news(Mono(13_002)), "it is back");
     }
 }

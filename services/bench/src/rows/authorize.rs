@@ -10,7 +10,7 @@ use crate::{
     drivers::Drivers,
     error::Error,
     figure::{Figure, Load},
-    files::has_files,
+    files::{has_files, of_network},
     options::Size,
     runs::{Runs, bare, quantile, runs},
 };
@@ -36,7 +36,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
         Size::Small => Sizes { points: 300, a_second: 50.0, at_once: &[16] },
         Size::Full => Sizes { points: 5_000, a_second: 1_000.0, at_once: &[64, 1_024] },
     };
-    has_files("authorize", &[(u64::from(points), "connections to engines")])?;
+    has_files("authorize", &of_network(points))?;
     let kafka = bench.kafka().await?;
     let mut central = bench.central(&kafka, &CENTRAL).await?;
     let to_central = central.to_address();

@@ -18,7 +18,7 @@ impl Writer {
 
     /// First come the reports that were answered beside the writer: nobody is taken for silent who was seen.
     pub(super) fn tick(&mut self, now: Now, store: &dyn Store, step: &mut Step<Effect>) -> Result<(), Error> {
-        let seen = self.last_seen.take();
+        let seen = self.last_seen.take(now.mono);
         if !seen.is_empty() {
             self.command(now, store, Command::Seen(seen), None, step)?;
         }

@@ -7,12 +7,16 @@ use identity::Shows;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
 use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt as _;
 
 /// A connection with neither call nor stream is closed after so long.
 const IDLE: Duration = Duration::from_secs(60);
@@ -52,8 +56,16 @@ impl Opened {
 #[derive(Debug, Default)]
 struct Newest {
     connection: Option<Arc<Connection>>,
-    /// A task looks whether it is idle.
-    watched: bool,
+    /// The task that looks whether it is idle.
+    watcher: Option<AbortHandle>,
+}
+
+impl Drop for Newest {
+    fn drop(&mut self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.abort(); // nobody can use it any more
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +74,8 @@ struct Connection {
     /// The certificate with which it is made, if it is: a newer one makes another connection, since on one that is open
     /// the older one counts until its end.
     serial: Option<Arc<str>>,
+    /// It has been made: before that no answer can come on it, and it has a time of its own.
+    stands: Arc<AtomicBool>,
     /// When it was last given back.
     used: Mutex<Instant>,
     /// When the far side last answered on it.
@@ -90,7 +104,8 @@ impl Drop for Taken {
     fn drop(&mut self) {
         let now = Instant::now();
         *lock(&self.connection.used) = now;
-        if *lock(&self.connection.heard) <= self.since && now >= self.since + SILENCE {
+        let silent = *lock(&self.connection.heard) <= self.since && now >= self.since + SILENCE;
+        if silent && self.connection.stands.load(Relaxed) {
             lock(&self.newest).connection.take_if(|newest| Arc::ptr_eq(newest, &self.connection));
         }
     }
@@ -126,14 +141,21 @@ impl Outgoing {
         let connection = match &newest.connection {
             Some(open) if open.serial == serial => open.clone(),
             Some(_) | None => {
-                let channel = self.endpoint.connect_with_connector_lazy(self.connector.clone());
+                let stands = Arc::new(AtomicBool::new(false));
+                let made = stands.clone();
+                let connector = self.connector.clone().map_response(move |wire| {
+                    made.store(true, Relaxed);
+                    wire
+                });
+                let channel = self.endpoint.connect_with_connector_lazy(connector);
                 let (used, heard) = (Mutex::new(since), Mutex::new(since));
                 let opened = self.opened.one_more();
-                if !std::mem::replace(&mut newest.watched, true) {
-                    tokio::spawn(close_once_idle(Arc::downgrade(&slot), since + opened.idle()));
-                }
-                let made = Arc::new(Connection { channel, serial, used, heard, opened });
-                newest.connection.insert(made).clone()
+                let first = since + opened.idle();
+                newest.watcher.get_or_insert_with(|| {
+                    tokio::spawn(close_once_idle(Arc::downgrade(&slot), first)).abort_handle()
+                });
+                let made = Connection { channel, serial, stands, used, heard, opened };
+                newest.connection.insert(Arc::new(made)).clone()
             }
         };
         drop(newest);
@@ -158,7 +180,7 @@ fn look(newest: &mut Newest) -> Option<Instant> {
     });
     let next = idle_at.filter(|at| *at > now);
     if next.is_none() {
-        *newest = Newest::default();
+        (newest.connection, newest.watcher) = (None, None);
     }
     next
 }

@@ -82,7 +82,8 @@ impl BrokerWatch {
 
     fn observe_at(&self, now: Instant, kafka: &str, reach: &Reach) {
         let mut since = self.lock();
-        self.is_well.store(*reach == Reach::Reached && since.denied.is_empty(), Relaxed);
+        let is_denied = since.denied.keys().any(|act| !matches!(act, Act::Group(_))); // only what dashboards see
+        self.is_well.store(*reach == Reach::Reached && !is_denied, Relaxed);
         let last = *since.reached.get_or_insert(now);
         let state = match reach {
             Reach::Untried => return,

@@ -247,6 +247,22 @@ async fn where_nobody_is_answered_the_next_call_goes_over_another_connection() {
     wire.sees("the first is closed", |seen| seen.open == 1).await;
 }
 
+#[tokio::test]
+async fn a_connection_that_is_being_made_is_no_callers_to_give_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // it shakes nobody's hand
+    let address = listener.local_addr().unwrap();
+    let pin = identity::Pin { trust_domain: "network".parse().unwrap(), core: [0; 32] };
+    let peer = Peers::enrolling(pin).peer(&address.into(), Expected::Registry, Duration::from_millis(600));
+    let mut client = ChargePointServiceClient::new(peer);
+    for _ in 0..2 {
+        let late = client.register_charge_point(register("ok")).await.unwrap_err();
+        assert_eq!(reason(&late).as_deref(), Some("DEADLINE_EXCEEDED"), "{late:?}");
+    }
+    let first = listener.accept().await.unwrap();
+    assert!(listener.accept().now_or_never().is_none(), "both calls waited for one connection");
+    drop(first);
+}
+
 #[test]
 fn a_stream_takes_little_memory_while_it_has_little_to_say() {
     let wire = |_| async { Ok::<_, Status>(http::Response::new(Body::empty())) };
