@@ -316,7 +316,7 @@ mod tests {
             assert_eq!(again.unwrap().unwrap(), first);
         }
         let noted = handle.last_seen().take(mesh::now().mono);
-        let told = Duration::try_from(first.report_interval.clone().unwrap()).unwrap();
+        let told = Duration::try_from(first.report_interval.unwrap()).unwrap();
         let most = began.elapsed().as_secs_f64() / told.as_secs_f64() * 2.0 + 1.0;
         assert!((1.0..=most).contains(&(noted.len() as f64)), "two an interval at most: {}", noted.len());
         assert!(noted.iter().all(|seen| seen.epoch == epoch && seen.health == Health::Ok), "{noted:?}");
