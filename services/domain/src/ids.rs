@@ -59,16 +59,17 @@ fn check_card(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() || text.starts_with(CARD) { check(text) } else { Err(InvalidId::NoCard) }
 }
 
+/// Cheap to clone, unless said otherwise.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
-        id!($(#[$doc])* $name, check);
+        id!($(#[$doc])* $name, check, Arc<str>);
     };
-    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $text:ty) => {
         $(#[$doc])*
         ///
-        /// 1 to 64 ASCII letters, digits, `-`, `_` or `.`; cheap to clone.
+        /// 1 to 64 ASCII letters, digits, `-`, `_` or `.`.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             pub fn as_str(&self) -> &str {
@@ -115,8 +116,10 @@ id!(
     InstanceId
 );
 id!(
-    /// A monitor's process.
-    MonitorId
+    /// A monitor's process. Each charge point has one of its own, which is hardly ever cloned.
+    MonitorId,
+    check,
+    Box<str>
 );
 id!(
     /// A network: all that one central authorises, on whatever store.
@@ -130,7 +133,8 @@ id!(
     /// A card, by the name that is said of it, which begins with `card-`: so it is never the number that the card
     /// shows, nor that with a digit too few, which would be written where ids are.
     CardId,
-    check_card
+    check_card,
+    Arc<str>
 );
 id!(
     /// A caller's name for one mutation (AIP-155).

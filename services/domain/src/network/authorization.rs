@@ -202,8 +202,10 @@ impl Step<'_> {
                 && self.is_of_use(point).is_ok()
         };
         // One host may have many that fail: it costs a request one try while others are free.
-        let failed: Vec<&Point> = pending.tried.iter().filter_map(|id| registry.find_point(id)).collect();
-        let apart = |point: &Point| failed.iter().all(|failed| failed.hosts.is_disjoint(&point.hosts));
+        let config = &self.net.config;
+        let failed = pending.tried.iter().filter_map(|id| registry.find_point(id));
+        let failed: Vec<_> = failed.map(|point| point.hosts(config)).collect();
+        let apart = |point: &Point| failed.iter().all(|failed| failed.is_disjoint(&point.hosts(config)));
         let (mut first, mut too_dear) = (None, None);
         for point in registry.free().filter(fits) {
             match self.may_cost(pending, point.stored.price) {

@@ -3,13 +3,14 @@
 use super::{
     config::Config,
     cooling::Who,
-    engine::{CallId, EngineRequest},
+    dealings::{Dealings, Dealt},
     standing::{Revoked, Standing},
     untold::Untold,
 };
-use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId, SupplyRecord};
+use crate::{ChargePointId, InstanceId, Location, MonitorId, Mono, Power, Price, SessionId};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
+    ops::{Deref, DerefMut},
     time::Duration,
 };
 
@@ -54,15 +55,6 @@ pub(super) enum Answering {
     No,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct InFlight {
-    pub(super) id: CallId,
-    pub(super) instance: InstanceId,
-    /// [`Point::connection`] when it was made.
-    pub(super) connection: u64,
-    pub(super) request: EngineRequest,
-}
-
 /// One charge point, as central knows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChargePoint {
@@ -88,96 +80,52 @@ pub struct ChargePoint {
     /// It seals what it tells on `cp_telemetry`: by keys that were given in this epoch or later. `None`: it does not.
     pub seals_from: Option<u64>,
     /// Its identity does not count any more, or not for long; `None`: it does, or it has none.
-    pub revoked: Option<Revoked>,
+    pub revoked: Option<Box<Revoked>>,
 }
 
 impl ChargePoint {
     /// How its identity stands, as far as central has heard.
     pub fn standing(&self) -> Standing {
-        self.revoked.into()
+        self.revoked().into()
+    }
+
+    pub(super) fn revoked(&self) -> Option<Revoked> {
+        self.revoked.as_deref().copied()
     }
 }
 
-/// Where a free charge point stands in the choice: whether its last try failed, then its price.
-pub(super) type Rank = (bool, Price);
-
-/// What of a charge point only lives in memory.
+/// A charge point in memory. One that is away, and that nothing happens at, is little more than what is stored of it.
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) stored: ChargePoint,
     pub(super) link: Link,
-    /// How often its monitor was told to report; it only rises until it registers again. Zero: it was not told since
-    /// central started.
-    pub(super) report_interval: Duration,
-    /// Rises each time the monitor comes back.
-    pub(super) connection: u64,
-    /// As what it is listed among those that are free, if it is.
-    pub(super) free_at: Option<Rank>,
     /// When a tick is to look at it, by time alone; `None`: not before something happens there.
     pub(super) look_at: Option<Mono>,
-    /// Since when it is its engine's turn to be told whom to refuse, or only then.
-    pub(super) turn_at: Option<Mono>,
-    /// Where it registered from, and where its engine is: what is one host's counts together.
-    pub(super) hosts: BTreeSet<String>,
-    /// The last request that tried it was refused by its engine, or had no answer in the time that it had, or its car
-    /// was not started; or those of [`LAPSES`] were granted, and came to nothing. Until it has supplied.
-    pub(super) try_failed: bool,
-    /// So many tries failed within [`REMEMBERED`] of each other, the last one then.
-    pub(super) failed: (u32, Mono),
-    /// Whose reservations lapsed there since it supplied; [`LAPSES`] at most.
-    pub(super) lapses: BTreeSet<Who>,
-    /// Up to when the requests that came to nothing at its engine are paid for.
-    pub(super) refusals: Mono,
-    /// The highest authorisation number that its engine says it has seen, as far as that counts.
-    pub(super) seen_authorization: u64,
-    /// It said more than counts.
-    pub(super) seen_too_much: bool,
-    /// A date that its engine told was not taken, the last time that it told one.
-    pub(super) clock_is_off: bool,
-    /// Why its monitor says that it is not well.
-    pub(super) health_reason: String,
-    /// [`Detail::telemetry_refused`](super::Detail::telemetry_refused).
-    pub(super) telemetry_refused: String,
-    pub(super) answering: Answering,
     /// When the monitor last reported this instance well.
     pub(super) last_ok: Mono,
-    pub(super) open: Option<SessionId>,
-    /// Ended sessions for which something is left to do.
-    pub(super) ended: BTreeSet<SessionId>,
-    /// The session that the engine is known to supply.
-    pub(super) supplies: Option<SessionId>,
-    /// What it claims and central never signed.
-    pub(super) unattested: Unattested,
-    /// Those of them that the operator refused, until the engine has forgotten them. In memory only: one that a restart
-    /// loses is refused again.
-    pub(super) refused: BTreeSet<SessionId>,
-    /// Those of them that the operator wants to be taken over, until the engine has told of them. In memory only, too.
-    pub(super) wanted: BTreeSet<SessionId>,
-    /// Closed sessions with their tickets that it tells of again: it is to forget them.
-    pub(super) closed: BTreeSet<SessionId>,
-    pub(super) call: Option<InFlight>,
-    /// The calls that were answered a moment ago, and when: the same again has to wait.
-    pub(super) recent_calls: Vec<(EngineRequest, Mono)>,
-    /// Calls that were not answered, in a row.
-    pub(super) failures: u32,
-    /// No call before this.
-    pub(super) not_before: Mono,
+    pub(super) answering: Answering,
     /// The engine's state is wanted.
     pub(super) ask: bool,
     /// Neither the engine is revoked, nor its gateway: one that is does not hear whom to refuse.
     pub(super) engine_stands: bool,
-    /// It is to be told which certificates it is to refuse; `None`: it has heard, as far as is known.
-    pub(super) untold: Option<Untold>,
-    /// Telemetry told something that only the engine can confirm.
-    pub(super) told: bool,
-    /// Up to when the questions that telemetry caused are paid for, each with a second.
-    pub(super) paid: Mono,
-    /// Up to when its calls are paid for, authorisations apart.
-    pub(super) paced: Mono,
-    /// When its state was last asked for.
-    pub(super) last_asked: Mono,
     /// The engine was asked, or found away, since central started: its deadlines may be judged.
     pub(super) judged: bool,
+    /// It is to be told which certificates it is to refuse; `None`: it has heard, as far as is known.
+    pub(super) untold: Option<Box<Untold>>,
+    pub(super) dealings: Dealings,
+}
+
+impl Deref for Point {
+    type Target = Dealt;
+    fn deref(&self) -> &Dealt {
+        &self.dealings
+    }
+}
+
+impl DerefMut for Point {
+    fn deref_mut(&mut self) -> &mut Dealt {
+        &mut self.dealings
+    }
 }
 
 impl Point {
@@ -185,43 +133,21 @@ impl Point {
         Self {
             stored,
             link: Link::Lost { since: now },
-            report_interval: Duration::ZERO,
-            connection: 0,
-            free_at: None,
             look_at: None,
-            turn_at: None,
-            hosts: BTreeSet::new(),
-            try_failed: false,
-            failed: (0, now),
-            lapses: BTreeSet::new(),
-            refusals: now,
-            seen_authorization: 0,
-            seen_too_much: false,
-            clock_is_off: false,
-            health_reason: String::new(),
-            telemetry_refused: String::new(),
-            answering: Answering::Unknown,
             last_ok: now,
-            open: None,
-            ended: BTreeSet::new(),
-            supplies: None,
-            unattested: Unattested::default(),
-            refused: BTreeSet::new(),
-            wanted: BTreeSet::new(),
-            closed: BTreeSet::new(),
-            call: None,
-            recent_calls: Vec::new(),
-            failures: 0,
-            not_before: now,
+            answering: Answering::Unknown,
             ask: false,
             engine_stands: true,
-            untold: None,
-            told: false,
-            paid: now,
-            paced: now,
-            last_asked: now,
             judged,
+            untold: None,
+            dealings: Dealings::default(),
         }
+    }
+
+    /// Where it registered from, and where its engine is: what is one host's counts together. Where from is known once
+    /// it has registered since central started.
+    pub(super) fn hosts(&self, config: &Config) -> BTreeSet<&str> {
+        config.hosts(&self.from, &self.stored.engine_address)
     }
 
     /// The most that it delivers: what its engine says, up to a bound; without its word, that bound.
@@ -274,7 +200,7 @@ impl Point {
 
     /// Why it is out of order.
     pub(super) fn out_of_order_because(&self) -> &'static str {
-        match self.stored.revoked {
+        match self.stored.revoked() {
             None => "the operator took it out of service",
             Some(Revoked::Draining { moves: false, .. }) => {
                 "its identity was revoked: it ends what it does first, and then has to be enrolled again"
@@ -301,39 +227,6 @@ impl Point {
     pub(super) fn forget_stray(&mut self) {
         if let Some(stray) = self.unattested.current.take() {
             self.supplies.take_if(|supplied| *supplied == stray);
-        }
-    }
-}
-
-/// So many unattested sessions are named: enough to know what they are.
-const NAMED: usize = 4;
-
-/// What an engine's newest answer claims of sessions that central neither knows nor signed. In memory only, and
-/// bounded: a liar has as many as it likes.
-#[derive(Debug, Default)]
-pub(super) struct Unattested {
-    pub(super) count: usize,
-    /// The last few of them.
-    last: VecDeque<SessionId>,
-    /// The one that the engine has in hand, which is to be stopped.
-    pub(super) current: Option<SessionId>,
-}
-
-impl Unattested {
-    pub(super) fn add(&mut self, record: &SupplyRecord) {
-        self.count += 1;
-        self.last.truncate(NAMED - 1);
-        self.last.push_front(record.session.clone());
-    }
-
-    /// For the operator; empty where there are none.
-    pub(super) fn words(&self) -> String {
-        let named: Vec<&str> = self.last.iter().map(SessionId::as_str).collect();
-        let (named, count) = (named.join(", "), self.count);
-        match count {
-            0 => String::new(),
-            1 => format!("its engine claims a session that central never authorised: {named}"),
-            _ => format!("its engine claims {count} sessions that central never authorised: {named}"),
         }
     }
 }

@@ -107,10 +107,10 @@ impl Config {
     }
 
     /// Where a charge point that registers from `from` belongs to: there, and where its engine is.
-    pub(super) fn hosts(&self, from: &str, engine_address: &str) -> BTreeSet<String> {
+    pub(super) fn hosts<'a>(&self, from: &'a str, engine_address: &'a str) -> BTreeSet<&'a str> {
         let engine = engine_address.rsplit_once(':').map_or(engine_address, |(host, _port)| host);
         let hosts = [from, engine.trim_matches(['[', ']'])];
-        hosts.into_iter().filter(|host| self.is_one(host)).map(str::to_owned).collect()
+        hosts.into_iter().filter(|host| self.is_one(host)).collect()
     }
 
     /// May a kWh cost so much in this network?

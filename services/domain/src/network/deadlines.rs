@@ -142,6 +142,18 @@ impl Network {
         point.takes_its_turn(&mut self.turns);
     }
 
+    /// Each has its first place among those whose time comes.
+    pub(super) fn all_await(&mut self, now: Mono) {
+        let looks = |(id, point): (&ChargePointId, &Point)| Some((self.look_at(point, now)?, id.clone()));
+        let looks: Vec<_> = self.registry.points().iter().filter_map(looks).collect();
+        for (at, id) in &looks {
+            self.registry.point_mut(id).look_at = Some(*at);
+        }
+        self.looks = looks.into_iter().collect();
+        let Self { registry, turns, .. } = self;
+        registry.points_mut().each_mut(|point| point.takes_its_turn(turns));
+    }
+
     /// It is about to leave.
     pub(super) fn awaits_nothing(&mut self, id: &ChargePointId) {
         let point = self.registry.point(id);

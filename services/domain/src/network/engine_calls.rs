@@ -4,7 +4,8 @@
 
 use super::{
     Step,
-    charge_point::{Answering, InFlight, Point},
+    charge_point::{Answering, Point},
+    dealings::InFlight,
     denial::{Denial, Reason},
     effect::{Effect, EngineCall, Level},
     engine::{CallFailed, CallId, CallOutcome, EngineAnswer, EngineRequest},

@@ -5,7 +5,7 @@
 
 use super::{
     Step,
-    charge_point::Unattested,
+    dealings::Unattested,
     denial::SupplyFailure,
     effect::Level,
     engine::{Claim, EngineReport},

@@ -16,6 +16,7 @@ mod config;
 mod cooling;
 mod dates;
 mod deadlines;
+mod dealings;
 mod deed_of;
 mod deeds;
 mod denial;

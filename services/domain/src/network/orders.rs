@@ -170,7 +170,7 @@ impl Step<'_> {
         self.drops_numbers(id);
         self.untouch(id);
         self.net.awaits_nothing(id);
-        self.net.registry.remove_point(id);
+        self.net.registry.remove_point(&self.net.config, id);
         self.net.changed_points.remove(id);
         self.net.forgotten_points.insert(id.clone());
     }

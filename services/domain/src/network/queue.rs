@@ -7,6 +7,12 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub(super) struct Queue(BTreeSet<(Mono, ChargePointId)>);
 
+impl FromIterator<(Mono, ChargePointId)> for Queue {
+    fn from_iter<I: IntoIterator<Item = (Mono, ChargePointId)>>(moments: I) -> Self {
+        Self(moments.into_iter().collect())
+    }
+}
+
 impl Queue {
     /// Its moment is another, or none.
     pub(super) fn moves(&mut self, id: &ChargePointId, from: Option<Mono>, to: Option<Mono>) {

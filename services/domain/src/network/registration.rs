@@ -130,7 +130,7 @@ impl Step<'_> {
             self.net.config.takes_price(registration.price)?; // it counts the first time
             return self.has_room_for(registration, host);
         };
-        if let Some(revoked) = point.stored.revoked {
+        if let Some(revoked) = point.stored.revoked() {
             return Err(may_not_register(id, revoked));
         }
         if point.stored.never_supplied && point.stored.instance != registration.instance {
@@ -173,7 +173,7 @@ impl Step<'_> {
     fn has_room_for(&self, registration: &Registration, from: &str) -> Result<(), Denial> {
         let open = self.net.config.registration == RegistrationPolicy::Open;
         let hosts = self.net.config.hosts(from, &registration.engine_address);
-        let full = |host: &String| open && self.net.registry.count_at(host) >= A_HOST;
+        let full = |host: &&str| open && self.net.registry.count_at(host) >= A_HOST;
         let Some(full) = hosts.into_iter().find(full) else { return Ok(()) };
         let text = format!(
             "{} cannot register: {full} has {A_HOST} charge points, as many as one address may; ask the operator to \
@@ -279,16 +279,14 @@ impl Step<'_> {
                 revoked: None,
             };
             self.net.forgotten_points.remove(&id);
-            self.net.registry.add_point(Point::new(point, now, true));
+            self.net.registry.add_point(&self.net.config, Point::new(point, now, true));
         }
         self.touch(&id);
-        let hosts = self.net.config.hosts(from, &registration.engine_address);
-        self.net.registry.is_at(&id, hosts);
+        self.net.registry.is_at(&self.net.config, &id, from, registration.engine_address);
         let report_interval = self.net.report_interval();
         let point = self.point_mut(&id);
         point.report_interval = report_interval;
         point.stored.epoch = epoch;
-        point.stored.engine_address = registration.engine_address;
         point.stored.monitor = registration.monitor;
         point.link = Link::Lost { since: now };
         point.not_before = now;

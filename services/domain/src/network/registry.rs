@@ -5,11 +5,7 @@
 //! memory only after a step, when it is saved, and each session has its charge point. So the other look-ups return
 //! what they name; that it is missing would be a fault of these rules, not of an input.
 
-use super::{
-    charge_point::{Point, Rank},
-    session::Session,
-    table::Table,
-};
+use super::{charge_point::Point, config::Config, dealings::Rank, session::Session, table::Table};
 use crate::{ChargePointId, DriverId, SessionId};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -107,25 +103,26 @@ impl Registry {
         self.free_ids.range::<ChargePointId, _>((from, Bound::Unbounded)).map(|id| self.point(id))
     }
 
-    pub(super) fn add_point(&mut self, point: Point) {
+    /// All that a store kept.
+    pub(super) fn of(config: &Config, points: impl Iterator<Item = Point>) -> Self {
+        let mut hosts = HashMap::new();
+        let points = points.inspect(|point| count_in(&mut hosts, &point.hosts(config)));
+        let points = points.map(|point| (point.stored.id.clone(), point)).collect();
+        Self { points, hosts, ..Self::default() }
+    }
+
+    pub(super) fn add_point(&mut self, config: &Config, point: Point) {
+        count_in(&mut self.hosts, &point.hosts(config));
         self.points.insert(point.stored.id.clone(), point);
     }
 
-    /// Where a charge point registered from, and where its engine is.
-    pub(super) fn is_at(&mut self, id: &ChargePointId, hosts: BTreeSet<String>) {
-        let before = std::mem::replace(&mut self.point_mut(id).hosts, hosts.clone());
-        for host in hosts {
-            *self.hosts.entry(host).or_default() += 1;
-        }
-        for host in before {
-            let count = self.hosts.get_mut(&host).map_or(0, |count| {
-                *count -= 1;
-                *count
-            });
-            if count == 0 {
-                self.hosts.remove(&host);
-            }
-        }
+    /// It registered from there, and its engine is at this address.
+    pub(super) fn is_at(&mut self, config: &Config, id: &ChargePointId, from: &str, engine_address: String) {
+        let point = self.points.get_mut(id).expect(POINT);
+        count_out(&mut self.hosts, &point.hosts(config));
+        from.clone_into(&mut point.from);
+        point.stored.engine_address = engine_address;
+        count_in(&mut self.hosts, &point.hosts(config));
     }
 
     /// How many charge points this host has.
@@ -134,9 +131,10 @@ impl Registry {
     }
 
     /// One that is not free, and has no sessions in memory.
-    pub(super) fn remove_point(&mut self, id: &ChargePointId) {
-        self.is_at(id, BTreeSet::new());
-        self.points.remove(id);
+    pub(super) fn remove_point(&mut self, config: &Config, id: &ChargePointId) {
+        if let Some(point) = self.points.remove(id) {
+            count_out(&mut self.hosts, &point.hosts(config));
+        }
     }
 
     /// A session of a charge point that is there, open or with something left to do.
@@ -176,8 +174,9 @@ impl Registry {
     pub(super) fn list_free(&mut self, id: &ChargePointId) {
         let point = self.point(id);
         let free_at = point.is_free(self).then_some((point.try_failed, point.stored.price));
-        let listed = std::mem::replace(&mut self.point_mut(id).free_at, free_at);
+        let listed = point.free_at;
         if listed != free_at {
+            self.point_mut(id).free_at = free_at;
             if let Some(rank) = listed {
                 self.free.remove(&(rank, id.clone()));
                 self.free_ids.remove(id);
@@ -185,6 +184,26 @@ impl Registry {
             if let Some(rank) = free_at {
                 self.free.insert((rank, id.clone()));
                 self.free_ids.insert(id.clone());
+            }
+        }
+    }
+}
+
+fn count_in(hosts: &mut HashMap<String, usize>, of: &BTreeSet<&str>) {
+    for &host in of {
+        match hosts.get_mut(host) {
+            Some(count) => *count += 1,
+            None => _ = hosts.insert(host.to_owned(), 1),
+        }
+    }
+}
+
+fn count_out(hosts: &mut HashMap<String, usize>, of: &BTreeSet<&str>) {
+    for &host in of {
+        if let Some(count) = hosts.get_mut(host) {
+            *count -= 1;
+            if *count == 0 {
+                hosts.remove(host);
             }
         }
     }

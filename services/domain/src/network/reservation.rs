@@ -185,7 +185,7 @@ impl Step<'_> {
     }
 
     pub(super) fn counts_for(&mut self, who: Who, point: &ChargePointId) {
-        let host = self.point(point).hosts.first().cloned();
+        let host = self.point(point).hosts(&self.net.config).first().map(|host| (*host).to_owned());
         self.net.cooling.add(self.now.mono, who.clone(), point.clone(), host);
         if let Err(denial) = self.has_cooled_down(&who, &who.to_string(), Some(point)) {
             self.happened(Level::Warn, "drivers_cooling_down", denial.text);

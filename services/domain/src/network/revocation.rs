@@ -9,7 +9,8 @@
 
 use super::{
     Network, Step,
-    charge_point::{Answering, Link, Point, Unattested},
+    charge_point::{Answering, Link, Point},
+    dealings::Unattested,
     denial::{Denial, Reason},
     effect::{Effect, Level},
     reservation::words,
@@ -30,7 +31,7 @@ impl Network {
 
     /// Does a charge point end what it does, so that another acts for it then?
     pub fn moves(&self, id: &ChargePointId) -> bool {
-        let revoked = self.registry.find_point(id).and_then(|point| point.stored.revoked);
+        let revoked = self.registry.find_point(id).and_then(|point| point.stored.revoked());
         matches!(revoked, Some(Revoked::Draining { moves: true, .. }))
     }
 
@@ -110,7 +111,7 @@ impl Step<'_> {
     /// It is to end what it does. Another reason for it gives it no more time.
     fn drains(&mut self, id: &ChargePointId, moves: bool) {
         let most = self.net.config.revocation_drain;
-        let deadline = match self.point(id).stored.revoked {
+        let deadline = match self.point(id).stored.revoked() {
             Some(Revoked::Draining { moves: before, .. }) if before == moves => return,
             Some(Revoked::Draining { deadline, .. }) => deadline,
             Some(Revoked::Cut) | None => Deadline::after(self.now, most),
@@ -127,7 +128,7 @@ impl Step<'_> {
 
     fn stands(&mut self, id: &ChargePointId, revoked: Option<Revoked>) {
         self.touch(id);
-        self.point_mut(id).stored.revoked = revoked;
+        self.point_mut(id).stored.revoked = revoked.map(Box::new);
         self.point_changed(id);
     }
 
@@ -145,7 +146,7 @@ impl Step<'_> {
     /// One that is to end what it does: what is open stops; it is cut off once nothing is left to do at its engine, or
     /// its time is over. If it moves, it begins anew then.
     pub(super) fn drain(&mut self, id: &ChargePointId) {
-        let Some(Revoked::Draining { deadline, moves }) = self.point(id).stored.revoked else { return };
+        let Some(Revoked::Draining { deadline, moves }) = self.point(id).stored.revoked() else { return };
         let goes_on = |session: &&Session| session.stop().is_none() && !session.needs_revocation();
         let open = self.net.registry.open_at(self.point(id)).filter(goes_on);
         if let Some(session) = open.map(|session| session.id.clone()) {
@@ -197,7 +198,7 @@ impl Step<'_> {
     fn cut(&mut self, id: &ChargePointId) {
         self.let_go(id, Stop::Revocation);
         let now = self.now.mono;
-        self.point_mut(id).untold = Some(Untold::at_once(now)); // its monitor's certificate, for one
+        self.point_mut(id).untold = Some(Box::new(Untold::at_once(now))); // its monitor's certificate, for one
         self.happened(Level::Warn, "charge_points_cut_off", format!("{id} is revoked, and cut off"));
         self.push(Effect::Cut(id.clone()));
     }
@@ -230,7 +231,7 @@ impl Step<'_> {
     }
 
     fn is_good_again(&mut self, id: &ChargePointId) {
-        let moved = matches!(self.point(id).stored.revoked, Some(Revoked::Draining { moves: true, .. }));
+        let moved = matches!(self.point(id).stored.revoked(), Some(Revoked::Draining { moves: true, .. }));
         self.comes_back(id);
         let (name, text) = match moved {
             true => ("moves_taken_back", format!("nobody else is to act for {id} any more")),

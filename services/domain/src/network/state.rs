@@ -151,25 +151,21 @@ impl Network {
             changed_sessions: BTreeSet::new(),
             left: Vec::new(),
         };
-        for mut point in stored.charge_points {
-            if let Some(Revoked::Draining { deadline, .. }) = &mut point.revoked {
+        let points = stored.charge_points.into_iter().map(|mut point| {
+            if let Some(Revoked::Draining { deadline, .. }) = point.revoked.as_deref_mut() {
                 *deadline = deadline.restored(now, network.config.revocation_drain);
             }
             let cut = point.standing() == Standing::Cut; // nobody waits for its engine
-            let hosts = network.config.hosts("", &point.engine_address); // where from is known once it is back
-            let id = point.id.clone();
-            let untold = cut.then(|| Untold::at_once(now.mono)); // who registers is asked
-            let (ask, engine_stands) = (stored.ask_every_engine, !stored.revoked_engines.contains(&id));
-            let point = Point { ask, engine_stands, untold, ..Point::new(point, now.mono, cut) };
-            network.registry.add_point(point);
-            network.registry.is_at(&id, hosts);
-        }
+            let untold = cut.then(|| Box::new(Untold::at_once(now.mono))); // who registers is asked
+            let (ask, engine_stands) = (stored.ask_every_engine, !stored.revoked_engines.contains(&point.id));
+            Point { ask, engine_stands, untold, ..Point::new(point, now.mono, cut) }
+        });
+        network.registry = Registry::of(&network.config, points);
         for mut session in stored.sessions {
             session.live.copied = !stored.uncopied.contains(&session.id);
             network.restore_session(now, session);
         }
-        let ids: Vec<ChargePointId> = network.registry.points().iter().map(|(id, _)| id.clone()).collect();
-        ids.iter().for_each(|id| network.awaits(id, now.mono));
+        network.all_await(now.mono);
         network
     }
 

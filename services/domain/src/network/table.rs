@@ -22,6 +22,18 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
+/// Of many at once the order has no gaps, as it has where it grew.
+impl<K: Clone + Ord + Hash, V> FromIterator<(K, V)> for Table<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(values: I) -> Self {
+        let (mut found, mut order) = (HashMap::new(), Vec::new());
+        for (id, value) in values {
+            order.push(id.clone());
+            found.insert(id, Box::new(value));
+        }
+        Self { found, order: order.into_iter().collect() }
+    }
+}
+
 impl<K: Clone + Ord + Hash, V> Table<K, V> {
     pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, id: &Q) -> Option<&V>
     where
@@ -76,10 +88,9 @@ mod tests {
 
     #[test]
     fn what_is_found_is_listed_and_in_order() {
-        let mut table = Table::default();
-        for (id, value) in [("b", 1), ("a", 2), ("c", 3), ("b", 4)] {
-            table.insert(id, value);
-        }
+        let mut table: Table<_, _> = [("b", 1), ("a", 2), ("b", 3)].into_iter().collect();
+        table.insert("c", 3);
+        table.insert("b", 4);
         assert_eq!(table.iter().collect::<Vec<_>>(), [(&"a", &2), (&"b", &4), (&"c", &3)]);
         assert_eq!(table.after(Some(&"a")).collect::<Vec<_>>(), [&4, &3]);
         table.each_mut(|value| *value += 1);

@@ -163,7 +163,7 @@ impl Step<'_> {
     /// Telemetry told what only the engine can confirm, or an engine more than was looked at: it is asked at once,
     /// within what [`Point::paid`] allows.
     ///
-    /// [`Point::paid`]: super::charge_point::Point::paid
+    /// [`Point::paid`]: super::dealings::Dealt::paid
     pub(super) fn ask_about(&mut self, id: &ChargePointId) {
         self.point_mut(id).told = true;
         self.touch(id);

@@ -24,24 +24,29 @@ impl Point {
     /// asked for nothing else.
     fn is_to_be_told_from(&self) -> Option<Mono> {
         let answers = self.answering == Answering::Yes || self.is_cut();
-        self.untold.filter(|_| answers && self.engine_stands).and_then(|untold| untold.due_from())
+        self.untold.as_ref().filter(|_| answers && self.engine_stands).and_then(|untold| untold.due_from())
     }
 
     /// Keeps its place among those whose turn comes.
     pub(super) fn takes_its_turn(&mut self, turns: &mut Queue) {
         let turn = self.is_to_be_told_from();
-        turns.moves(&self.stored.id, self.turn_at, turn);
-        self.turn_at = turn;
+        if self.turn_at != turn {
+            turns.moves(&self.stored.id, self.turn_at, turn);
+            self.turn_at = turn;
+        }
     }
 
     /// Its engine may have more to refuse.
     fn has_more_to_hear(&mut self, now: Mono) {
-        self.untold = Some(self.untold.map_or(Untold::at_once(now), |untold| untold.anew(now)));
+        let untold = self.untold.get_or_insert_with(|| Box::new(Untold::at_once(now)));
+        **untold = untold.anew(now);
     }
 
     /// If it is to be told still, then without waiting.
     pub(super) fn tell_anew(&mut self, now: Mono) {
-        self.untold = self.untold.map(|untold| untold.anew(now));
+        if let Some(untold) = &mut self.untold {
+            **untold = untold.anew(now);
+        }
     }
 }
 
@@ -76,7 +81,7 @@ impl Step<'_> {
     pub(super) fn has_heard(&mut self, id: &ChargePointId, heard: bool) {
         let now = self.now.mono;
         if !heard {
-            self.point_mut(id).untold.get_or_insert(Untold::at_once(now)); // else it is told, or soon
+            self.point_mut(id).untold.get_or_insert_with(|| Box::new(Untold::at_once(now))); // else it is told, or soon
         }
     }
 
@@ -89,7 +94,9 @@ impl Step<'_> {
         self.net.next_call += 1;
         let call = CallId(self.net.next_call);
         let point = self.point_mut(id);
-        point.untold = point.untold.map(|untold| untold.told(call));
+        if let Some(untold) = &mut point.untold {
+            **untold = untold.told(call);
+        }
         let stored = &point.stored;
         let (address, instance, epoch) =
             (stored.engine_address.clone(), stored.instance.clone(), stored.epoch);
@@ -114,12 +121,14 @@ impl Step<'_> {
     ) -> bool {
         let now = self.now.mono;
         let point = self.point_mut(id);
-        let Some(untold) = point.untold.filter(|untold| untold.is_told_by(call)) else { return false };
+        let Some(untold) = point.untold.as_deref().copied().filter(|untold| untold.is_told_by(call)) else {
+            return false;
+        };
         let of_it = |answer: &&EngineAnswer| {
             answer.is_of(id, &point.stored.instance) && answer.outcome == CallOutcome::Done
         };
         let answer = result.as_ref().ok().filter(of_it);
-        point.untold = untold.answered(now, answer.is_some_and(|answer| answer.heard));
+        point.untold = untold.answered(now, answer.is_some_and(|answer| answer.heard)).map(Box::new);
         let cut = point.is_cut();
         match answer {
             Some(answer) if answer.heard => {}

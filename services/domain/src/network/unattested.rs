@@ -8,7 +8,7 @@
 
 use super::{
     Step,
-    charge_point::Unattested,
+    dealings::Unattested,
     denial::{Denial, Reason},
     effect::Level,
 };

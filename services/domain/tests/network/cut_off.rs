@@ -153,7 +153,7 @@ fn a_restart_in_mid_drain_goes_on_with_what_is_left_of_it() {
         let mut world = World::with_points(&["A"]);
         let session = world.supplying("d", "A");
         world.identity("A", Standing::Draining);
-        assert!(matches!(world.pages.points[&cp("A")].revoked, Some(Revoked::Draining { .. })));
+        assert!(matches!(world.pages.points[&cp("A")].revoked.as_deref(), Some(Revoked::Draining { .. })));
         world.advance(20_000, &["A"]);
         world.now.wall.0 += clock;
         world.restart();

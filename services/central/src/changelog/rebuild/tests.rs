@@ -35,7 +35,7 @@ fn rows() -> Vec<Row> {
         never_supplied: n == 4,
         rated: None,
         seals_from: None,
-        revoked: (n == 5).then_some(Revoked::Cut),
+        revoked: (n == 5).then(|| Box::new(Revoked::Cut)),
     };
     let points = (0..10).map(|n| {
         let point = point(n);

@@ -40,7 +40,7 @@ pub fn charge_point_value(point: &ChargePoint) -> Vec<u8> {
         never_supplied: *never_supplied,
         rated_power_w: rated.map_or(0, Power::w),
         seals_from_epoch: *seals_from,
-        revoked: revoked.map(|revoked| match revoked {
+        revoked: revoked.as_deref().map(|revoked| match revoked {
             Revoked::Draining { deadline, moves: false } => Stored::DrainDeadlineMs(deadline.wall.0),
             Revoked::Draining { deadline, moves: true } => Stored::MoveDeadlineMs(deadline.wall.0),
             Revoked::Cut => Stored::Cut(true),
@@ -63,10 +63,12 @@ pub fn charge_point(bytes: &[u8]) -> Result<ChargePoint, Unreadable> {
         never_supplied: stored.never_supplied,
         rated: Some(Power::from_w(stored.rated_power_w)).filter(|rated| *rated > Power::ZERO),
         seals_from: stored.seals_from_epoch,
-        revoked: stored.revoked.map(|revoked| match revoked {
-            Stored::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: false },
-            Stored::MoveDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: true },
-            Stored::Cut(_) => Revoked::Cut,
+        revoked: stored.revoked.map(|revoked| {
+            Box::new(match revoked {
+                Stored::DrainDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: false },
+                Stored::MoveDeadlineMs(ms) => Revoked::Draining { deadline: deadline(ms), moves: true },
+                Stored::Cut(_) => Revoked::Cut,
+            })
         }),
     })
 }
@@ -101,8 +103,10 @@ mod tests {
                 seals_from: numbers.2.then_some(numbers.0),
                 revoked: match revoked {
                     (0, _) => None,
-                    (1, _) => Some(Revoked::Cut),
-                    (drains, ms) => Some(Revoked::Draining { deadline: deadline(ms), moves: drains > 2 }),
+                    (1, _) => Some(Box::new(Revoked::Cut)),
+                    (drains, ms) => {
+                        Some(Box::new(Revoked::Draining { deadline: deadline(ms), moves: drains > 2 }))
+                    }
                 },
             };
             prop_assert_eq!(charge_point(&charge_point_value(&point)).unwrap(), point);

@@ -57,7 +57,7 @@ pub(super) fn queue_finds_what_a_walk_does(net: &mut Network, now: Now, archive:
         let due = [silent, drains, made_up, called];
         assert!(looked.contains(id) || due == [false; 4], "{id} is due and not looked at: {due:?} {point:?}");
         let answers = point.answering == Answering::Yes || point.is_cut();
-        let untold = point.untold.filter(|_| answers && point.engine_stands);
+        let untold = point.untold.as_ref().filter(|_| answers && point.engine_stands);
         turns.extend(
             untold.and_then(|untold| untold.due_from()).filter(|at| *at <= now.mono).map(|at| (at, id)),
         );
