@@ -41,7 +41,8 @@ impl Writer {
                 stored.sessions.iter().map(|session| session.id.clone()).filter(marked).collect();
         }
         let (revocations, served) = (revocations(&store)?, gateways(&store)?);
-        let revoked = stored.charge_points.iter().map(|point| &point.id);
+        let any = revocations.roles().next().is_some();
+        let revoked = stored.charge_points.iter().filter(|_| any).map(|point| &point.id);
         let revoked = revoked.filter(|id| !engine_stands(&revocations, id, served.all().of(id)));
         stored.revoked_engines = revoked.cloned().collect();
         let offsets = offsets(&store)?;

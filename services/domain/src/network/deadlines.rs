@@ -120,7 +120,7 @@ impl Network {
     }
 
     /// When a tick is to look at it: never later than something comes there by time alone.
-    fn look_at(&self, point: &Point, now: Mono) -> Option<Mono> {
+    pub(super) fn look_at(&self, point: &Point, now: Mono) -> Option<Mono> {
         let link = match point.link {
             Link::Up { last_report, .. } => Some(last_report + self.silence_of(point)),
             Link::Lost { since } => point.may_be_made_up().then_some(since + FORGOTTEN_AFTER),
@@ -140,18 +140,6 @@ impl Network {
         self.looks.moves(id, point.look_at, look);
         point.look_at = look;
         point.takes_its_turn(&mut self.turns);
-    }
-
-    /// Each has its first place among those whose time comes.
-    pub(super) fn all_await(&mut self, now: Mono) {
-        let looks = |(id, point): (&ChargePointId, &Point)| Some((self.look_at(point, now)?, id.clone()));
-        let looks: Vec<_> = self.registry.points().iter().filter_map(looks).collect();
-        for (at, id) in &looks {
-            self.registry.point_mut(id).look_at = Some(*at);
-        }
-        self.looks = looks.into_iter().collect();
-        let Self { registry, turns, .. } = self;
-        registry.points_mut().each_mut(|point| point.takes_its_turn(turns));
     }
 
     /// It is about to leave.

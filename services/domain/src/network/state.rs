@@ -151,6 +151,7 @@ impl Network {
             changed_sessions: BTreeSet::new(),
             left: Vec::new(),
         };
+        let (mut looks, mut turns) = (Vec::new(), Queue::default());
         let points = stored.charge_points.into_iter().map(|mut point| {
             if let Some(Revoked::Draining { deadline, .. }) = point.revoked.as_deref_mut() {
                 *deadline = deadline.restored(now, network.config.revocation_drain);
@@ -158,14 +159,21 @@ impl Network {
             let cut = point.standing() == Standing::Cut; // nobody waits for its engine
             let untold = cut.then(|| Box::new(Untold::at_once(now.mono))); // who registers is asked
             let (ask, engine_stands) = (stored.ask_every_engine, !stored.revoked_engines.contains(&point.id));
-            Point { ask, engine_stands, untold, ..Point::new(point, now.mono, cut) }
+            let mut point = Point { ask, engine_stands, untold, ..Point::new(point, now.mono, cut) };
+            point.look_at = network.look_at(&point, now.mono);
+            looks.extend(point.look_at.map(|at| (at, point.stored.id.clone())));
+            point.takes_its_turn(&mut turns);
+            point
         });
         network.registry = Registry::of(&network.config, points);
+        (network.looks, network.turns) = (looks.into_iter().collect(), turns);
+        let with_sessions: BTreeSet<_> =
+            stored.sessions.iter().map(|session| session.charge_point.clone()).collect();
         for mut session in stored.sessions {
             session.live.copied = !stored.uncopied.contains(&session.id);
             network.restore_session(now, session);
         }
-        network.all_await(now.mono);
+        with_sessions.iter().for_each(|id| network.awaits(id, now.mono));
         network
     }
 
