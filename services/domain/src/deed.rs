@@ -32,7 +32,7 @@ pub enum Came {
     /// It goes on, and has changed something already: another deed of the same subject says what came of it.
     #[default]
     Begun,
-    /// It is done; with what was answered, as `name=value`.
+    /// It is done; with what was answered besides the parameters, as `name=value`.
     Done(String),
     /// It had begun, and came to nothing, for this reason.
     Failed(String),

@@ -35,7 +35,7 @@ impl Deeds {
     pub(super) fn answered<A: Answer>(&mut self, token: Token<A>, answer: &Result<A, Denial>) {
         let Some(Waiting { deed, begun }) = self.waiting.remove(&token.number) else { return };
         let came = match answer {
-            Ok(answer) => Came::Done(answer.told()),
+            Ok(answer) => Came::Done(besides(&deed.parameters, &answer.told())),
             Err(Denial { reason, .. }) if begun => Came::Failed(reason.as_str().to_owned()),
             Err(Denial { reason, .. }) => Came::Denied(reason.as_str().to_owned()),
         };
@@ -57,6 +57,12 @@ impl Deeds {
     pub(super) fn take(&mut self) -> Vec<Deed> {
         std::mem::take(&mut self.new)
     }
+}
+
+/// What of an answer the parameters do not say already.
+fn besides(parameters: &str, answer: &str) -> String {
+    let is_news = |told: &&str| parameters.split(", ").all(|said| said != *told);
+    answer.split(", ").filter(is_news).collect::<Vec<_>>().join(", ")
 }
 
 /// A call whose answers are not kept for repeats.

@@ -76,7 +76,23 @@ fn a_charge_is_two_rows_its_repeat_none_and_what_rules_do_none() {
     let of = |result| ["RequestCharge", "driver/101", result];
     assert_eq!(shown(&found), [REGISTERED, of("begun"), of("done")]);
     assert_eq!(found[1].parameters, "session=s1, charge_point=MAD-01, request_id=r1");
-    assert_eq!(found[2].answer, "session=s1, charge_point=MAD-01");
+    assert_eq!(found[2].parameters, found[1].parameters);
+    assert_eq!(found[2].answer, "", "they say all of it");
+}
+
+#[test]
+fn where_any_charge_point_was_asked_for_the_answer_says_which() {
+    let mut bench = Bench::new();
+    bench.give(Command::RequestCharge {
+        asked: asked(3),
+        session: "s1".parse().unwrap(),
+        driver: "101".parse().unwrap(),
+        target: Target::Any { location_prefix: "Mad".parse().unwrap() },
+        max_price: None,
+    });
+    let done = entries(&bench).pop().unwrap();
+    assert_eq!(done.parameters, "session=s1, location_prefix=Mad");
+    assert_eq!(done.answer, "charge_point=MAD-01");
 }
 
 #[test]
