@@ -25,7 +25,8 @@ const NO_REPORT: Duration = Duration::from_secs(5);
 
 /// So many reports an interval come before the writer or are noted for it, that of the interval and one of a change, so
 /// that no stream takes more than its share of it: a further one that says the same is answered as the last one was,
-/// else it waits. Where something changed it does for half the shortest interval at most, whatever its monitor was told.
+/// else it waits. Where something changed it does for half the shortest interval at most, whatever its monitor was
+/// told.
 const AN_INTERVAL: u32 = 2;
 
 /// What a stream said last, and was answered.
