@@ -118,25 +118,29 @@ impl Bench {
         refused.into_iter().for_each(|(charge_points, error)| self.lacks(what(charge_points), error));
         let mut all = Vec::new();
         for charge_points in possible {
-            all.extend(self.part(what(charge_points), figures(charge_points)).await);
+            all.extend(self.part(what(charge_points), figures(charge_points)).await?);
             self.forget().await;
         }
         Ok(all)
     }
 
-    /// The figures of this part of a row. Why they cannot be had is told beside the other parts'.
+    /// The figures of this part of a row. Why they cannot be had is told beside the other parts', unless no other part
+    /// can be had either: that is an error.
     pub(crate) async fn part(
         &self,
         what: impl Into<String>,
         figures: impl Future<Output = Result<Vec<Figure>, Error>>,
-    ) -> Vec<Figure> {
-        figures.await.unwrap_or_else(|why| {
+    ) -> Result<Vec<Figure>, Error> {
+        figures.await.or_else(|why| {
+            if why.is_of_all_rows() {
+                return Err(why);
+            }
             self.lacks(what.into(), why);
-            Vec::new()
+            Ok(Vec::new())
         })
     }
 
-    /// This cannot be measured.
+    /// This cannot be measured, which is told now and at the end.
     pub(crate) fn lacks(&self, what: String, why: Error) {
         self.say(&format!("{what}: {why}"));
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).push(Missing { what, why });

@@ -40,6 +40,7 @@ pub use row::Row;
 use bench::{Bench, Missing};
 use machine::Watch;
 use mesh::Shutdown;
+use tokio::time::Instant;
 
 /// Measures these rows, one after the other, or reads what was measured. However it ends, nothing is left running or
 /// lying about. What cannot be measured is said in the report, beside the figures that there are.
@@ -61,42 +62,41 @@ pub async fn run(options: &Options, shutdown: Shutdown) -> Result<Report, Error>
 async fn measured(options: &Options, shutdown: Shutdown) -> Result<Report, Error> {
     let bench = Bench::new(options)?;
     let mut figures = Vec::new();
-    let interrupted = tokio::select! {
-        () = all(&bench, &options.rows, &mut figures) => None,
-        () = shutdown.started() => Some(Missing { what: "what comes after".to_owned(), why: Error::Interrupted }),
+    let ended = tokio::select! {
+        ended = all(&bench, &options.rows, &mut figures) => ended,
+        () = shutdown.started() => Err(Missing { what: "what comes after".to_owned(), why: Error::Interrupted }),
     };
     let mut missing = bench.end().await;
-    missing.extend(interrupted);
-    match missing.pop() {
-        Some(last) if figures.is_empty() && missing.is_empty() => Err(last.why),
-        last => {
-            missing.extend(last);
+    match ended {
+        Err(last) if figures.is_empty() && missing.is_empty() => Err(last.why),
+        ended => {
+            missing.extend(ended.err());
             Ok(Report::new(figures, &missing))
         }
     }
 }
 
-/// All rows, unless one shows that no other can be measured.
-async fn all(bench: &Bench, rows: &[Row], figures: &mut Vec<Figure>) {
-    for row in Row::in_turn(rows) {
+/// All rows. An error is the last row's, or one of which no row would be spared.
+async fn all(bench: &Bench, rows: &[Row], figures: &mut Vec<Figure>) -> Result<(), Missing> {
+    let mut rows = Row::in_turn(rows).into_iter().peekable();
+    while let Some(row) = rows.next() {
         match of_row(row, bench).await {
             Ok(of_row) => figures.extend(of_row),
-            Err(why) => {
-                let is_last = why.is_of_all_rows();
-                bench.lacks(row.name(), why);
-                if is_last {
-                    return;
-                }
+            Err(why) if why.is_of_all_rows() || rows.peek().is_none() => {
+                return Err(Missing { what: row.name(), why });
             }
+            Err(why) => bench.lacks(row.name(), why),
         }
     }
+    Ok(())
 }
 
 /// One row's figures, each with a word on the machine if it had other work.
 async fn of_row(row: Row, bench: &Bench) -> Result<Vec<Figure>, Error> {
     bench.say(&format!("{} is measured", row.name()));
-    let watch = Watch::begin()?;
+    let (watch, begun) = (Watch::begin()?, Instant::now());
     let figures = rows::measure(row, bench).await;
+    bench.say(&format!("{} took {:.0} s", row.name(), begun.elapsed().as_secs_f64()));
     let busy = watch.shares()?.too_busy();
     bench.forget().await;
     let noted = figures?.into_iter().map(|figure| match &busy {

@@ -8,9 +8,10 @@ use serde_json::json;
 
 #[test]
 fn without_a_kafka_it_says_so_and_leaves_nothing_behind() {
-    let mut bench = Process::start(["bench", "intake", "--kafka", &free_address()]);
+    let mut bench = Process::start(["bench", "intake", "disk", "--kafka", &free_address()]);
     assert_eq!(bench.end(PATIENCE), 1);
     assert!(bench.text().contains("evmesh: no Kafka answers at 127.0.0.1:"), "{}", bench.text());
+    assert_eq!(bench.text().matches("no Kafka").count(), 1, "once for all rows: {}", bench.text());
     assert_eq!(bench.temporaries(), 0);
 }
 

@@ -49,10 +49,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let mut row = Measured { bench, central: &mut central, drivers, chain, points };
 
     row.warm_up().await?;
-    let mut figures = bench.part("an open loop of authorisations", row.paced(a_second)).await;
+    let mut figures = bench.part("an open loop of authorisations", row.paced(a_second)).await?;
     for at_once in at_once {
         let what = format!("{at_once} authorisations under way at once");
-        figures.extend(bench.part(what, row.against_the_chain(*at_once)).await);
+        figures.extend(bench.part(what, row.against_the_chain(*at_once)).await?);
     }
     Ok(figures)
 }
