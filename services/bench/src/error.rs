@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 /// Why it could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the bench was interrupted: it has no figures")]
+    #[error("the bench was interrupted before it was done")]
     Interrupted,
     #[error(
         "no Kafka to measure on: there is no .ci/kafka in this folder or above it; name a broker with --kafka, or \
@@ -39,6 +39,13 @@ pub enum Error {
     Kafka(#[from] mesh::kafka::Error),
     #[error("central refused a call: {0}")]
     Call(#[source] Box<tonic::Status>),
+}
+
+impl Error {
+    /// Would another row fail as well?
+    pub(crate) fn is_of_all_rows(&self) -> bool {
+        matches!(self, Self::NoKafka | Self::KafkaScript { .. } | Self::KafkaAway { .. })
+    }
 }
 
 impl From<tonic::Status> for Error {

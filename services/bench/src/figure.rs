@@ -1,16 +1,16 @@
 //! What a row gives.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One figure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The row, and what of it: `intake: CPU of central a reading`.
     pub name: String,
     /// Of how many: charge points, calls under way, sessions; the name says which.
     pub size: u64,
     pub value: f64,
-    pub unit: &'static str,
+    pub unit: String,
     /// What was measured beside it in the same run, in the same unit; `None`: nothing is.
     pub limit: Option<f64>,
     /// The value as a share of the limit.
@@ -19,7 +19,7 @@ pub struct Figure {
 }
 
 /// Under which load a figure was measured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// What was asked for (a second).
     pub offered: Option<f64>,
@@ -34,9 +34,9 @@ pub struct Load {
 }
 
 impl Figure {
-    pub(crate) fn new(name: impl Into<String>, size: u64, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<String>, size: u64, value: f64, unit: &str) -> Self {
         let load = Load { runs: 1, ..Load::default() };
-        Self { name: name.into(), size, value, unit, limit: None, ratio: None, load }
+        Self { name: name.into(), size, value, unit: unit.to_owned(), limit: None, ratio: None, load }
     }
 
     /// The same, beside what was measured in the same run.

@@ -2,7 +2,7 @@
 
 use crate::error::{Doing as _, Error};
 use mesh::process::{computed, computed_by_the_ended};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{fs, time::Duration};
 
 /// Above these shares of its cores' time, what is measured is not to be believed.
@@ -14,7 +14,7 @@ const BROKER: &str = "kafka.Kafka";
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// What it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,

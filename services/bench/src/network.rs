@@ -10,14 +10,29 @@ use mesh::{Shutdown, grpc::Peer, kafka::KafkaOptions};
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep};
 
+/// Central has room for all of them, no supply is given up before all have begun and their readings come, and a car
+/// takes what the bench tells of it.
+const CENTRAL: [&str; 10] = [
+    "--max-charge-points",
+    "1000000",
+    "--max-streams",
+    "200000",
+    "--supply-silence",
+    "3600",
+    "--charge-point-power-max",
+    "50000",
+    "--session-energy-max",
+    "10000",
+];
 /// So many drivers ask at once while the supplies begin.
 const AT_ONCE: usize = 64;
 /// Monitors' reports are so many a second at most: central's interval grows with the network.
 const REPORTS_A_SECOND: u32 = 2_000;
 /// What is waited for is seen so soon.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A network of a thousand is connected, or supplies, within this; a larger one in so many times as long.
-const PATIENCE_A_THOUSAND: Duration = Duration::from_secs(60);
+/// A network is connected, or supplies, within this, and so much longer for each thousand.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_A_THOUSAND: Duration = Duration::from_secs(5);
 
 /// One that runs. Its fleet goes with it.
 #[derive(Debug)]
@@ -30,16 +45,12 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// So many charge points, all connected, whose readings the bench tells; `more` are flags of central's besides the
-    /// usual.
-    pub(crate) async fn start(bench: &Bench, charge_points: u32, more: &[&str]) -> Result<Self, Error> {
+    /// So many charge points, all connected, whose readings the bench tells.
+    pub(crate) async fn start(bench: &Bench, charge_points: u32) -> Result<Self, Error> {
         let kafka = bench.kafka().await?;
         let interval = f64::from(charge_points) / f64::from(REPORTS_A_SECOND);
         let interval = interval.max(1.0).to_string();
-        let mut flags = vec!["--report-interval", interval.as_str()];
-        // A car takes what the bench tells of it.
-        flags.extend(["--charge-point-power-max", "50000", "--session-energy-max", "10000"]);
-        flags.extend(more);
+        let flags = [&CENTRAL[..], &["--report-interval", interval.as_str()]].concat();
         let central = bench.central(&kafka, &flags).await?;
         let options = fleet::Options {
             charge_points,
@@ -95,7 +106,7 @@ impl Network {
     }
 
     fn patience(&self) -> Duration {
-        PATIENCE_A_THOUSAND * self.charge_points.div_ceil(1_000)
+        PATIENCE + PATIENCE_A_THOUSAND * self.charge_points.div_ceil(1_000)
     }
 
     fn late(&self, what: &str) -> Error {

@@ -1,5 +1,7 @@
 //! Several runs of the same, as one figure.
 
+use crate::figure::{Figure, Load};
+
 /// A run whose bare figure lies below such a share of the best one is void: the machine had other work.
 const VOID_BELOW: f64 = 0.8;
 
@@ -38,6 +40,29 @@ pub(crate) fn bare(figures: &[f64]) -> (f64, Option<String>) {
     (limit, void.then(why))
 }
 
+/// The figures of rows that were measured several times, each as often: medians of what was measured and of what stood
+/// beside it, with the first one's notes. A figure is void where what stood beside it lies too far apart.
+pub(crate) fn merged(rows: &[Vec<Figure>]) -> Vec<Figure> {
+    let Some((first, _)) = rows.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return rows.concat();
+    };
+    let merge = |figure: &Figure| {
+        let all =
+            rows.iter().flatten().filter(|other| other.name == figure.name && other.size == figure.size);
+        let all: Vec<&Figure> = all.collect();
+        let of_all = runs(&all.iter().map(|figure| figure.value).collect::<Vec<_>>());
+        let limits: Vec<f64> = all.iter().filter_map(|figure| figure.limit).collect();
+        let load = Load { runs: of_all.count, spread: of_all.spread, ..figure.load.clone() };
+        let merged = Figure::new(figure.name.clone(), figure.size, of_all.median, &figure.unit).under(load);
+        if limits.is_empty() {
+            return merged;
+        }
+        let (limit, void) = bare(&limits);
+        void.into_iter().fold(merged.beside(limit), Figure::noting)
+    };
+    first.iter().map(merge).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +84,21 @@ mod tests {
             (limit, void.as_deref()),
             (75.0, Some("VOID: the bare figure is 25 % below the best of 5"))
         );
+    }
+
+    #[test]
+    fn rows_that_were_measured_several_times_have_the_medians_of_each_figure() {
+        let row = |value, limit| {
+            let memory = Figure::new("connected: memory", 200, value, "B").beside(limit).noting("a note");
+            vec![memory, Figure::new("connected: time", 200, value * 2.0, "s")]
+        };
+        let rows = [row(30.0, 10.0), row(10.0, 9.0), row(20.0, 11.0)];
+        let [memory, time] = merged(&rows).try_into().unwrap();
+        assert_eq!((memory.value, memory.limit, memory.ratio), (20.0, Some(10.0), Some(2.0)));
+        assert_eq!((memory.load.runs, memory.load.spread, memory.load.notes.len()), (3, Some(1.0), 1));
+        assert_eq!((time.value, time.limit), (40.0, None));
+        let apart = [row(30.0, 10.0), row(10.0, 7.0), row(20.0, 7.5)];
+        assert!(merged(&apart)[0].load.notes[1].starts_with("VOID"));
+        assert_eq!(merged(&rows[..1]), rows[0]);
     }
 }

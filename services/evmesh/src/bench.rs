@@ -14,8 +14,15 @@ const GRACE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let report = bench::run(&options, Shutdown::on_signals(GRACE, || {})).await.because()?;
     match options.output {
-        Output::Text => output::print(&report.table(ui::width())),
-        Output::Json => output::json(&report),
+        Output::Text => output::print(&report.table(ui::width()))?,
+        Output::Json => output::json(&report)?,
+        Output::Markdown => output::print(&report.markdown())?,
+    }
+    match report.missing.len() {
+        missing if missing > 0 && options.from.is_empty() => Err(Failure::Failed(format!(
+            "{missing} of what was to be measured could not be, as is said above"
+        ))),
+        _ => Ok(()),
     }
 }
 

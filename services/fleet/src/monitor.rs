@@ -17,7 +17,7 @@ use mesh::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -38,6 +38,8 @@ pub(crate) struct Monitor {
     /// How often it reports, whatever central tells it.
     pub(crate) reports: Option<Duration>,
     pub(crate) tally: Arc<Tally>,
+    /// Of those that register at once.
+    pub(crate) places: Arc<Semaphore>,
 }
 
 type Central = ChargePointServiceClient<Peer>;
@@ -70,6 +72,7 @@ impl Monitor {
         mut storms: watch::Receiver<u64>,
         shutdown: &Shutdown,
     ) -> Result<(), Status> {
+        let place = self.places.acquire().await; // they are never closed
         storms.mark_unchanged();
         let registered = central.register_charge_point(self.registration()).await?.into_inner();
         if let Some(mut point) = self.points.get(&self.id) {
@@ -80,6 +83,7 @@ impl Monitor {
         let (reports, stream) = mpsc::channel(2);
         let _ = reports.try_send(self.report(registered.epoch)); // there is room for the first
         let mut answers = central.report_health(ReceiverStream::new(stream)).await?.into_inner();
+        drop(place);
         let _connected = self.tally.connected();
         backoff.reset();
         let mut next = Instant::now() + interval; // the first report is on its way

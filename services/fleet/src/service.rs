@@ -14,12 +14,15 @@ use mesh::{
     kafka::{self, Producer, ensure_topics},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// A site listens, is called by central, and calls it.
 const FILES_A_SITE: u64 = 3;
 /// What the process has open besides: Kafka's sockets, the runtime's, its streams.
 const OTHER_FILES: u64 = 64;
+/// So many monitors register at once. Machines of their own would not wait for each other; here they share cores with
+/// their engines, whom central asks meanwhile, and a whole fleet at once is answered too late everywhere.
+const REGISTER_AT_ONCE: usize = 256;
 /// While supplies begin everywhere, it is looked so often who has none.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// At the end the last messages have so long to leave.
@@ -57,9 +60,11 @@ impl Fleet {
         let producer = Producer::new(&options.kafka, "fleet")?;
         tokio::spawn(ensure_topics(options.kafka.clone(), &[CP_TELEMETRY], shutdown.clone()));
         let (tally, (storms, lost)) = (Arc::new(Tally::default()), watch::channel(0));
+        let places = Arc::new(Semaphore::new(REGISTER_AT_ONCE));
         let mut sites = Vec::new();
         for number in 0..options.sites() {
-            sites.push(site::start(number, &options, (&producer, &tally), &lost, &shutdown).await?);
+            let shared = (&producer, &tally, &places);
+            sites.push(site::start(number, &options, shared, &lost, &shutdown).await?);
         }
         crowd::start(&options, &tally, &shutdown);
         Ok(Self { options, tally, sites, producer, storms, shutdown })

@@ -29,7 +29,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::MissedTickBehavior,
+};
 use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 /// The first address of `127.0.0.0/8` that sites have: what lies below is often taken.
@@ -41,7 +44,7 @@ pub(crate) const DRIVERS: u32 = u32::from_be_bytes([127, 128, 0, 1]);
 pub(crate) async fn start(
     number: u32,
     options: &Options,
-    (producer, tally): (&Producer, &Arc<Tally>),
+    (producer, tally, places): (&Producer, &Arc<Tally>, &Arc<Semaphore>),
     storms: &watch::Receiver<u64>,
     shutdown: &Shutdown,
 ) -> Result<Arc<Points>, BindError> {
@@ -71,6 +74,7 @@ pub(crate) async fn start(
             address,
             reports: options.reports,
             tally: tally.clone(),
+            places: places.clone(),
         };
         tokio::spawn(monitor.run(central, storms.clone(), shutdown.clone()));
     }

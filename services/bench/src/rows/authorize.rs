@@ -49,9 +49,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let mut row = Measured { bench, central: &mut central, drivers, chain, points };
 
     row.warm_up().await?;
-    let mut figures = row.paced(a_second).await?;
+    let mut figures = bench.part("an open loop of authorisations", row.paced(a_second)).await?;
     for at_once in at_once {
-        figures.extend(row.against_the_chain(*at_once).await?);
+        let what = format!("{at_once} authorisations under way at once");
+        figures.extend(bench.part(what, row.against_the_chain(*at_once)).await?);
     }
     Ok(figures)
 }
@@ -163,7 +164,13 @@ impl Measured<'_> {
         let mut all = Round::default();
         while all.called.took < time * 9 / 10 {
             let before = self.central.cost()?.cpu;
-            let called = round(numbers.clone()).await.whole("authorize")?;
+            let called = match round(numbers.clone()).await.whole("authorize") {
+                Ok(called) => called,
+                Err(why) => {
+                    let _ = self.drivers.all_stop(numbers).await; // those that were granted: others come next
+                    return Err(why);
+                }
+            };
             all.cpu += self.central.cost()?.cpu.saturating_sub(before);
             all.called = all.called.and(called);
             self.drivers.all_stop(numbers.clone()).await?;

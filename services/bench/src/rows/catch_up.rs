@@ -14,6 +14,8 @@ use crate::{
 
 /// So often the bare consumer reads what central has read.
 const BARE: usize = 5;
+/// Before a full size is measured, central reads so many times fewer.
+const WARM_UP: u64 = 10;
 /// A message takes so much of a broker's disk, in a batch of many or alone (bytes).
 const BYTES: u64 = 450;
 
@@ -49,14 +51,10 @@ pub(crate) async fn single(bench: &Bench) -> Result<Vec<Figure>, Error> {
 }
 
 async fn measure(bench: &Bench, shape: &Shape) -> Result<Vec<Figure>, Error> {
-    let times = bench.runs() as u64 + u64::from(bench.size == Size::Full);
-    has_room(shape.row, bench.folder(), shape.messages * times * BYTES / 1_000_000)?;
-    let mut figures = Vec::new();
-    for charge_points in bench.possible(shape.row, shape.sizes)? {
-        figures.extend(of_size(bench, shape, charge_points).await?);
-        bench.forget_topics().await;
-    }
-    Ok(figures)
+    // Of a size whose topics go, brokers keep the files for a while.
+    let written = shape.messages * (bench.runs() as u64 + 1) * 2;
+    has_room(shape.row, bench.folder(), written * BYTES / 1_000_000)?;
+    bench.each(shape.row, shape.sizes, async |charge_points| of_size(bench, shape, charge_points).await).await
 }
 
 /// What one reading of all of it gave.
@@ -71,15 +69,15 @@ struct Run {
 }
 
 async fn of_size(bench: &Bench, shape: &Shape, charge_points: u32) -> Result<Vec<Figure>, Error> {
-    let mut network = Network::start(bench, charge_points, &[]).await?;
+    let mut network = Network::start(bench, charge_points).await?;
     let supplies = network.supplies(bench).await?;
     let mut told: Vec<Told> = supplies.iter().map(Told::of).collect();
     if bench.size == Size::Full {
-        run(bench, shape, &mut network, &mut told).await?; // the first is slower
+        run(bench, shape.messages / WARM_UP, &mut network, (shape, &mut told)).await?; // the first is slower
     }
     let (mut all, mut last) = (Vec::new(), None);
     for _ in 0..bench.runs() {
-        let (run, backlog) = run(bench, shape, &mut network, &mut told).await?;
+        let (run, backlog) = run(bench, shape.messages, &mut network, (shape, &mut told)).await?;
         all.push(run);
         last = Some(backlog);
     }
@@ -93,16 +91,16 @@ async fn of_size(bench: &Bench, shape: &Shape, charge_points: u32) -> Result<Vec
 
 async fn run(
     bench: &Bench,
-    shape: &Shape,
+    messages: u64,
     network: &mut Network,
-    told: &mut [Told],
+    (shape, told): (&Shape, &mut [Told]),
 ) -> Result<(Run, Backlog), Error> {
-    bench.say(&format!("{} messages are written", shape.messages));
-    let backlog = Backlog::write(&network.kafka, told, shape.messages, shape.batches).await?;
+    bench.say(&format!("{messages} messages are written"));
+    let backlog = Backlog::write(&network.kafka, told, messages, shape.batches).await?;
     let before = network.central.cost()?;
     let read = backlog.read_by_central().await?;
     let after = network.central.cost()?;
-    let messages = shape.messages as f64;
+    let messages = messages as f64;
     let run = Run {
         messages_a_second: messages / read.time.as_secs_f64(),
         cpu: after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / messages,

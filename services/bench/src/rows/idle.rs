@@ -30,9 +30,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     };
     let mut figures = Vec::new();
     for points in networks {
-        figures.extend(network(bench, points).await?);
+        let what = format!("idle with {} charge points", points.count);
+        figures.extend(bench.part(what, network(bench, points)).await?);
     }
-    figures.push(a_report(bench, reporting).await?);
+    figures.extend(bench.part("an unchanged report", a_report(bench, reporting)).await?);
     Ok(figures)
 }
 
@@ -63,7 +64,7 @@ async fn network(bench: &Bench, points: Points<'_>) -> Result<Vec<Figure>, Error
 }
 
 /// What an unchanged report costs, where so many monitors report as often as is wanted, and then so often (seconds).
-async fn a_report(bench: &Bench, (count, often): (u32, (&str, f64))) -> Result<Figure, Error> {
+async fn a_report(bench: &Bench, (count, often): (u32, (&str, f64))) -> Result<Vec<Figure>, Error> {
     let mut computed = Vec::new();
     for (every, _) in [often, WANTED] {
         let kafka = bench.kafka().await?;
@@ -89,5 +90,5 @@ async fn a_report(bench: &Bench, (count, often): (u32, (&str, f64))) -> Result<F
         return Err(Error::Lacks(text));
     }
     let note = format!("{more:.0} reports a second beside {fewer:.0}");
-    Ok(Figure::new("idle: CPU of central an unchanged report", count.into(), micros, "µs").noting(note))
+    Ok(vec![Figure::new("idle: CPU of central an unchanged report", count.into(), micros, "µs").noting(note)])
 }

@@ -31,13 +31,9 @@ const LAST: Duration = Duration::from_secs(5);
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let sizes: &[u32] = match bench.size {
         Size::Small => &[1_000],
-        Size::Full => &[10_000, 50_000, 100_000],
+        Size::Full => &[10_000, 50_000, 70_000, 100_000],
     };
-    let mut figures = Vec::new();
-    for charge_points in bench.possible("intake", sizes)? {
-        figures.extend(of_size(bench, charge_points).await?);
-    }
-    Ok(figures)
+    bench.each("intake", sizes, async |charge_points| of_size(bench, charge_points).await).await
 }
 
 /// A moment of a run.
@@ -73,7 +69,7 @@ impl Run {
 }
 
 async fn of_size(bench: &Bench, charge_points: u32) -> Result<Vec<Figure>, Error> {
-    let mut network = Network::start(bench, charge_points, &[]).await?;
+    let mut network = Network::start(bench, charge_points).await?;
     let supplies = network.supplies(bench).await?;
     let heard = Arc::new(AtomicU64::new(0));
     let counted = heard.clone();
