@@ -138,7 +138,6 @@ impl Calls {
 
     /// Starts a call as a step of its order's trace; its result comes back as a command.
     pub(crate) fn start(&mut self, call: EngineCall, telling: Telling) {
-        let mut request = Request::of(&self.keys, &call);
         let way = match telling {
             Telling::Nothing | Telling::Asks(_) | Telling::Tells(_) if call.provisional => {
                 let expected = self.expected(&call.charge_point);
@@ -148,9 +147,6 @@ impl Calls {
                 self.peer(&call.charge_point, &call.address)
             }
         };
-        if self.secured {
-            request = request.with_telemetry_key(&self.keys, &call);
-        }
         let (told, tells) = match telling {
             Telling::Asks(told) if self.secured => (told, false),
             Telling::Tells(told) if self.secured => (told, true),
@@ -161,19 +157,28 @@ impl Calls {
         let known = way.as_ref().map(|(_, known)| known.clone()).unwrap_or_default();
         let judge = known.judge(&call, &told);
         let peer = way.map(|(peer, _)| peer);
-        let EngineCall { charge_point, address, call, provisional, trace, .. } = call;
-        let (handle, keys, timeout) = (self.handle.clone(), self.keys.clone(), self.timeout);
+        let (handle, keys, timeout, secured) =
+            (self.handle.clone(), self.keys.clone(), self.timeout, self.secured);
         let places = self.places[usize::from(known.is_doubtful.load(Ordering::Relaxed))].clone();
+        let trace = call.trace.map_or_else(trace::root, trace::child);
         let calling = async move {
             let result = match peer {
                 // Every call comes back, whatever becomes of it: one that did not would hold its charge point for ever.
                 Ok(peer) => {
-                    let most = if provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
-                    let (address, charge_point, told, places) = (&address, &charge_point, &told, &*places);
-                    let list = tells.then_some(places).filter(|_| !told.is_empty());
+                    let most = if call.provisional { MAX_PROVISIONAL_BYTES } else { MAX_ANSWER_BYTES };
+                    let (address, charge_point, told) = (&*call.address, &call.charge_point, &told);
+                    let list = tells.then_some(&*places).filter(|_| !told.is_empty());
                     let (keys, known) = (&*keys, &known);
-                    let call = Call { peer, address, keys, charge_point, timeout, most, told, list, known };
-                    AssertUnwindSafe(call.perform(request, &judge))
+                    let way = Call { peer, address, keys, charge_point, timeout, most, told, list, known };
+                    let asked = async {
+                        // It signs, which is not for the writer to wait for.
+                        let mut request = Request::of(keys, &call);
+                        if secured {
+                            request = request.with_telemetry_key(keys, &call);
+                        }
+                        way.perform(request, &judge).await
+                    };
+                    AssertUnwindSafe(asked)
                         .catch_unwind()
                         .await
                         .unwrap_or_else(|_| Err(CallFailed("the call failed inside central".to_owned())))
@@ -186,9 +191,10 @@ impl Calls {
             known.comes_of(&result);
             metrics::counter!("evmesh_central_engine_calls_total", "answered" => result.is_ok().to_string())
                 .increment(1);
+            let EngineCall { charge_point, call, .. } = call;
             handle.tell(Command::EngineAnswered { charge_point, call, result }).await;
         };
-        self.runtime.spawn(trace::scope(trace.map_or_else(trace::root, trace::child), calling));
+        self.runtime.spawn(trace::scope(trace, calling));
     }
 
     fn peer(&mut self, id: &ChargePointId, address: &str) -> Result<(Peer, Known), CallFailed> {

@@ -26,11 +26,14 @@ pub(crate) fn stored(store: &dyn Store) -> Result<Stored, Error> {
     Ok(stored)
 }
 
-/// A session with all that leads to it. What did not change costs sled nothing.
+/// A session with all that leads to it, where that is not written yet.
 pub(crate) fn put_session(session: &Session, batch: &mut Batch) {
     let Facts { id, driver, charge_point, .. } = &**session;
     let entry = if session.ticket().is_some() { keys::WITH_TICKET } else { b"" };
     batch.put(keys::session(id), codec::session_value(session));
+    if session.is_listed() {
+        return;
+    }
     batch.put(keys::under(&keys::of_driver(driver), id), entry);
     batch.put(keys::under(&keys::of_charge_point(charge_point), id), entry);
     if let Some(since) = session.came_to_nothing() {

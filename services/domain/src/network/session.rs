@@ -108,6 +108,8 @@ pub(super) struct Live {
     pub(super) renumbered: u32,
     /// A copy of it as it is now is kept outside the store.
     pub(super) copied: bool,
+    /// It was written since it is in memory, and with it what leads to it.
+    pub(super) written: bool,
 }
 
 impl Deref for Session {
@@ -298,5 +300,10 @@ impl Session {
     /// Nothing is left to do for it, at the engine either: it leaves the memory for the archive.
     pub fn closed(&self) -> bool {
         matches!(self.settlement(), Some(Settlement::Void { .. } | Settlement::Billed { held: None, .. }))
+    }
+
+    /// Is all that leads to it written as it is now? Only its ticket and its close change that.
+    pub fn is_listed(&self) -> bool {
+        self.live.written && self.ticket().is_none() && !self.closed()
     }
 }

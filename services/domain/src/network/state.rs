@@ -253,6 +253,7 @@ impl Network {
             self.held.remove(&source);
         }
         let copy = session.clone();
+        session.live.written = true;
         if copy.closed() {
             self.registry.remove_session(id);
         }

@@ -8,6 +8,7 @@ use std::{cell::Cell, collections::BTreeMap};
 pub struct MemoryStore {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     commits: u64,
+    written: u64,
     read: Cell<u64>,
     fail_after: Option<u64>,
 }
@@ -20,6 +21,11 @@ impl MemoryStore {
     /// How many batches were committed: each costs a disk one flush.
     pub fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// How many rows were written or deleted, those that were so before included: each costs a disk one look.
+    pub fn rows_written(&self) -> u64 {
+        self.written
     }
 
     /// How many rows were looked at, those that are not there included: each costs a disk one look.
@@ -60,6 +66,7 @@ impl Store for MemoryStore {
             };
         }
         self.commits += 1;
+        self.written += batch.len() as u64;
         Ok(())
     }
 }

@@ -11,15 +11,18 @@ use super::*;
 struct Cost {
     commits: u64,
     rows: u64,
+    written: u64,
     allocations: u64,
 }
 
 /// Does it on the bench, and counts.
 fn cost(bench: &mut Bench, work: impl FnOnce(&mut Bench)) -> Cost {
-    let (commits, rows) = (bench.writer.store.commits(), bench.writer.store.rows_read());
+    let store = &bench.writer.store;
+    let (commits, rows, written) = (store.commits(), store.rows_read(), store.rows_written());
     let allocations = allocation_counter::measure(|| work(bench)).count_total;
     let store = &bench.writer.store;
-    Cost { commits: store.commits() - commits, rows: store.rows_read() - rows, allocations }
+    let (commits, rows) = (store.commits() - commits, store.rows_read() - rows);
+    Cost { commits, rows, written: store.rows_written() - written, allocations }
 }
 
 /// A bench with a supply whose first reading has come.
@@ -54,6 +57,9 @@ fn a_granted_request_is_two_commits() {
     let cost = cost(&mut bench, |bench| drop(bench.request("s1").unwrap()));
     // The authorisation that may be on its way, and the reservation.
     assert!(cost.commits <= 2 && cost.rows == 0, "{cost:?}");
+    // Of the first its session with three lists, its charge point and the deed; of the second its session, the answer,
+    // what its driver is told and the deed; of each the store's page.
+    assert!(cost.written <= 12, "{cost:?}");
 }
 
 #[test]
@@ -73,6 +79,7 @@ fn a_whole_supply_is_five_commits() {
     assert_eq!(bench.session("s1").ticket().unwrap().energy.wh(), 250);
     // Those of the request, the start, the ticket, and that the engine has forgotten it.
     assert!(cost.commits <= 5 && cost.rows == 0, "{cost:?}");
+    assert!(cost.written <= 23, "{cost:?}");
 }
 
 #[test]
