@@ -18,7 +18,7 @@ use std::{
 };
 
 /// sled keeps at most so much in memory beside what it needs: the services keep their own state.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long sled may take to let go of a folder after its store was closed; seen: milliseconds on a busy machine.
 const LET_GO: Duration = Duration::from_secs(1);
 
