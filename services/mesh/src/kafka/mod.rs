@@ -9,6 +9,7 @@ mod consumer;
 pub mod embedded;
 mod log;
 mod message;
+mod polled;
 mod probe;
 mod producer;
 mod protection;

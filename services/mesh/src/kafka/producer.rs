@@ -1,15 +1,14 @@
 //! Sending.
 
-use super::{BrokerState, Context, Error, KafkaOptions, protection::Version, refusal::Act};
+use super::{BrokerState, Context, Error, KafkaOptions, polled::Polled, protection::Version, refusal::Act};
 use crate::{
     backoff::Backoff,
     trace::{self, TRACEPARENT},
 };
 use rdkafka::{
-    config::FromClientConfigAndContext as _,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, Message as _, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{BaseRecord, Producer as _, ProducerContext},
 };
 use std::{
     fmt,
@@ -70,11 +69,9 @@ struct Shared {
     built: Mutex<Built>,
 }
 
-type Client = ThreadedProducer<Context>;
-
 /// The client. librdkafka reads its files once: when they change, a new one is built.
 struct Built {
-    client: Arc<Client>,
+    client: Arc<Polled>,
     at: Instant,
     version: Version,
     /// When the files were last looked at.
@@ -193,7 +190,7 @@ impl Producer {
     }
 
     /// Hands the report back if the queue is full.
-    fn enqueue(&self, client: &Client, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
+    fn enqueue(&self, client: &Polled, record: &Record<'_>, report: Report) -> Result<Option<Report>, Error> {
         let Record { topic, partition, key, payload, headers } = record;
         let trace = trace::current().map(|trace| trace.to_string());
         let trace = trace.iter().map(|trace| (TRACEPARENT, trace.as_str()));
@@ -207,7 +204,10 @@ impl Producer {
         let mut record = BaseRecord::with_opaque_to(&topic, Box::new(report)).key(*key).headers(headers);
         (record.partition, record.payload) = (*partition, *payload);
         match client.send(record) {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                client.sent();
+                Ok(None)
+            }
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                 Ok(Some(*record.delivery_opaque))
             }
@@ -218,7 +218,7 @@ impl Producer {
     /// The client, or a new one in its place if it ended itself: an idempotent producer does that rather than break its
     /// order, when a broker has forgotten what it had acknowledged. What was in its queue fails, and its senders know.
     /// So too if the files have changed that it was built with. `None`: for the moment it is as if its queue were full.
-    fn client(&self) -> Result<Option<Arc<Client>>, Error> {
+    fn client(&self) -> Result<Option<Arc<Polled>>, Error> {
         let Shared { options, client_id, .. } = &*self.shared;
         let (now, mut built) = (Instant::now(), self.built());
         let fatal = built.client.client().fatal_error();
@@ -278,9 +278,9 @@ impl Built {
     }
 }
 
-fn build(options: &KafkaOptions, client_id: &str) -> Result<Client, Error> {
+fn build(options: &KafkaOptions, client_id: &str) -> Result<Polled, Error> {
     let queue = QUEUE_MESSAGES.to_string();
     let own = [SETTINGS, &[("queue.buffering.max.messages", queue.as_str())]].concat();
     let config = options.client(client_id, &own)?;
-    Client::from_config_and_context(&config, options.context()).map_err(Error::Client)
+    Polled::new(&config, options.context())
 }
