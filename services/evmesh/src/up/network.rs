@@ -10,7 +10,8 @@ use super::{
 use crate::exit::{Because as _, Failure};
 use domain::{ChargePointId, Energy, Location, Power};
 use fleet::Fleet;
-use mesh::Shutdown;
+use futures_util::future::try_join_all;
+use mesh::{Shutdown, grpc::SecurityOptions};
 use std::{collections::BTreeMap, error::Error, net::SocketAddr, path::Path};
 use tokio::task::JoinSet;
 
@@ -78,35 +79,13 @@ impl Network {
         };
         let central = central::Service::bind(of_central).await.because()?;
 
-        let mut points = Vec::new();
-        for ((index, charge_point), of_point) in (0..).zip(charge_points).zip(of_points) {
-            let Some([for_engine, for_monitor]) = of_point else { continue };
-            let ChargePoint { id, location, price } = charge_point;
-            let mut flags = vec![
-                ("charge-point", id.to_string()),
-                ("listen", options.loopback(options.engine_port_base, index)?.to_string()),
-                ("central", central.local_addr().to_string()),
-                ("data", folder.of(&format!("engine-{id}")).display().to_string()),
-                ("speed", options.speed.to_string()),
-            ];
-            flags.extend(kafka.clone());
-            let of_engine = engine::Options { security: for_engine, ..role("engine", flags)? };
-            let engine = engine::Service::bind(of_engine).await;
-            let engine = engine.map_err(|error| because(&error, "--engine-port-base"))?;
-
-            let flags = vec![
-                ("charge-point", id.to_string()),
-                ("location", location.to_string()),
-                ("price", price.to_string()),
-                ("listen", options.loopback(options.monitor_port_base, index)?.to_string()),
-                ("engine", engine.local_addr().to_string()),
-                ("central", central.local_addr().to_string()),
-            ];
-            let of_monitor = monitor::Options { security: for_monitor, ..role("monitor", flags)? };
-            let monitor = monitor::Service::bind(of_monitor).await;
-            let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
-            points.push(Point { id, location, engine, monitor });
-        }
+        // Side by side: each waits for the disk.
+        let points =
+            (0..).zip(charge_points).zip(of_points).filter_map(|((index, charge_point), of_point)| {
+                let of_network = (options, central.local_addr(), kafka.clone(), folder);
+                of_point.map(|of_point| bind_point(of_network, index, charge_point, of_point))
+            });
+        let points = try_join_all(points).await?;
         let bridge = options.bridge.then(|| {
             let mut flags = vec![
                 ("central", central.local_addr().to_string()),
@@ -176,6 +155,39 @@ impl Network {
         let (central, points, registry) = tokio::join!(central, points, registry);
         central.and(points).and(registry)
     }
+}
+
+/// The engine and the monitor of the charge point with this index, with what protects each.
+async fn bind_point(
+    (options, central, kafka, folder): (&Options, SocketAddr, Vec<(&'static str, String)>, &Folder),
+    index: u16,
+    ChargePoint { id, location, price }: ChargePoint,
+    [for_engine, for_monitor]: [SecurityOptions; 2],
+) -> Result<Point, Failure> {
+    let mut flags = vec![
+        ("charge-point", id.to_string()),
+        ("listen", options.loopback(options.engine_port_base, index)?.to_string()),
+        ("central", central.to_string()),
+        ("data", folder.of(&format!("engine-{id}")).display().to_string()),
+        ("speed", options.speed.to_string()),
+    ];
+    flags.extend(kafka);
+    let of_engine = engine::Options { security: for_engine, ..role("engine", flags)? };
+    let engine = engine::Service::bind(of_engine).await;
+    let engine = engine.map_err(|error| because(&error, "--engine-port-base"))?;
+
+    let flags = vec![
+        ("charge-point", id.to_string()),
+        ("location", location.to_string()),
+        ("price", price.to_string()),
+        ("listen", options.loopback(options.monitor_port_base, index)?.to_string()),
+        ("engine", engine.local_addr().to_string()),
+        ("central", central.to_string()),
+    ];
+    let of_monitor = monitor::Options { security: for_monitor, ..role("monitor", flags)? };
+    let monitor = monitor::Service::bind(of_monitor).await;
+    let monitor = monitor.map_err(|error| because(&error, "--monitor-port-base"))?;
+    Ok(Point { id, location, engine, monitor })
 }
 
 /// A fleet of so many charge points, and of half as many drivers.
