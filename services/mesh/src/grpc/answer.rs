@@ -5,6 +5,7 @@ use super::{
     actor::{Actor, Ends},
     connection::{Account, Untaken},
     error_details::{Failure, RETRY_AFTER},
+    looks::Looks,
     tally::Tally,
     uniform,
 };
@@ -20,7 +21,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, Sleep},
+};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status, body::Body};
 
@@ -90,23 +94,64 @@ impl http_body::Body for Whole {
     }
 }
 
-/// A stream's answers, for who opened it. It keeps `place` until its end. It ends where its reader is `slow`, where it
-/// may not be `silent` for longer than that, or with its caller's certificate or token.
+/// Which readers of streams are too slow is looked for, all at once, so often within the time that they have.
+const LOOKS: u32 = 4;
+
+/// Ends the streams whose readers have not taken what was handed over for so long, whether they read again or not: the
+/// handler, and the place in the limit, are free at once. The reader finds the reason behind what it had not read.
+#[derive(Debug)]
+pub(super) struct SlowReaders {
+    slow: Duration,
+    looks: Arc<Looks>,
+}
+
+impl SlowReaders {
+    pub(super) fn new(slow: Duration) -> Self {
+        Self { slow, looks: Looks::new(slow / LOOKS) }
+    }
+
+    fn look_at(&self, stream: Weak<Stream>, account: Account) {
+        let slow = self.slow;
+        self.looks.add(move || {
+            let Some(stream) = stream.upgrade() else { return false };
+            let mut held = lock(&stream);
+            let Ok(open) = held.as_mut() else { return false };
+            if open.handed.is_none_or(|handed| handed.elapsed() < slow) {
+                return true;
+            }
+            let method = open.tally.as_ref().map_or("", Tally::path);
+            tracing::info!(method, "a stream's reader is too slow; the stream is ended");
+            metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
+            account.was_slow();
+            end(&mut held, slow_reader());
+            false
+        });
+    }
+}
+
+/// A stream's answers, for who opened it. It keeps `place` until its end. It ends where its reader is too slow, where
+/// it may not be `silent` for longer than that, or with its caller's certificate or token.
 pub(super) fn stream(
     response: Response,
     tally: Tally,
     account: Account,
     (place, actor): (impl Any + Send, &Actor),
-    (slow, silent): (Duration, Option<Duration>),
+    (slow, silent): (&SlowReaders, Option<Duration>),
     stopping: &Shutdown,
 ) -> Response {
     response.map(|inner| {
         // It waits for its reader from the beginning: one without window is not even asked for its first part.
         let handed = Some(Instant::now());
-        let open = Open { inner, tally: Some(tally), handed, _place: Box::new(place) };
+        let open = Open { inner, tally: Some(tally), handed, ends: None, _place: Box::new(place) };
         let open = Arc::new(Mutex::new(Ok(open)));
         let now = crate::now().wall;
-        tokio::spawn(let_go(Arc::downgrade(&open), slow, actor.ends(now), account.clone()));
+        slow.look_at(Arc::downgrade(&open), account.clone());
+        if let Some(ends) = actor.ends(now) {
+            let task = tokio::spawn(end_with(ends, Arc::downgrade(&open))).abort_handle();
+            if let Ok(open) = lock(&open).as_mut() {
+                open.ends = Some(task);
+            }
+        }
         let stopped = Box::pin(stopping.token().clone().cancelled_owned());
         let silent = silent.map(|most| (most, Box::pin(tokio::time::sleep(most))));
         let (ends, rest) = (actor.ends(now), Pieces::default());
@@ -116,7 +161,7 @@ pub(super) fn stream(
 
 /// The body of [`stream`].
 struct Answers {
-    open: Held,
+    open: Arc<Stream>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long it may have nothing to say, and until when.
     silent: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -129,8 +174,9 @@ struct Answers {
     ended: bool,
 }
 
-/// A stream that goes on; once [`let_go`] has ended it, why.
-type Held = Arc<Mutex<Result<Open, Option<Failure>>>>;
+/// A stream that goes on; once it was [ended](end), why.
+type Stream = Mutex<Held>;
+type Held = Result<Open, Option<Failure>>;
 
 /// What a stream holds that goes on.
 struct Open {
@@ -138,7 +184,17 @@ struct Open {
     tally: Option<Tally>,
     /// Since when it waits for its reader; `None`: it has nothing to say.
     handed: Option<Instant>,
+    /// Ends it with its caller's certificate or token, whether its reader reads or not.
+    ends: Option<AbortHandle>,
     _place: Box<dyn Any + Send>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(task) = &self.ends {
+            task.abort();
+        }
+    }
 }
 
 impl http_body::Body for Answers {
@@ -208,49 +264,21 @@ impl http_body::Body for Answers {
     }
 }
 
-/// Ends a stream whose reader has not taken what was handed over for so long, or whose caller may not go on (`ends`),
-/// whether it reads or not: its handler, and its place in the limit, are free at once. The reader finds the reason
-/// behind what it had not read.
-async fn let_go(
-    stream: Weak<Mutex<Result<Open, Option<Failure>>>>,
-    slow: Duration,
-    mut ends: Option<Ends>,
-    account: Account,
-) {
-    loop {
-        let look = tokio::time::sleep(slow / 4);
-        let over = match &mut ends {
-            Some(ends) => tokio::select! {
-                over = ends => Some(over),
-                () = look => None,
-            },
-            None => {
-                look.await;
-                None
-            }
-        };
-        let Some(stream) = stream.upgrade() else { return };
-        let mut held = lock(&stream);
-        let Ok(open) = held.as_mut() else { return };
-        let is_slow = open.handed.is_some_and(|handed| handed.elapsed() >= slow);
-        let why = match over {
-            Some(over) => over,
-            None if is_slow => {
-                let method = open.tally.as_ref().map_or("", Tally::path);
-                tracing::info!(method, "a stream's reader is too slow; the stream is ended");
-                metrics::counter!("evmesh_server_slow_readers_total", "method" => method).increment(1);
-                account.was_slow();
-                slow_reader()
-            }
-            None => continue,
-        };
-        if let Some(tally) = open.tally.take() {
-            let (trailers, code) = uniform::trailers(last_word(why.clone().into()));
-            tally.done(code, &trailers);
-        }
-        *held = Err(Some(why));
-        return;
+/// Its caller may not go on once `ends` comes.
+async fn end_with(ends: Ends, stream: Weak<Stream>) {
+    let why = ends.await;
+    if let Some(stream) = stream.upgrade() {
+        end(&mut lock(&stream), why);
     }
+}
+
+fn end(held: &mut Held, why: Failure) {
+    let Ok(open) = held else { return };
+    if let Some(tally) = open.tally.take() {
+        let (trailers, code) = uniform::trailers(last_word(why.clone().into()));
+        tally.done(code, &trailers);
+    }
+    *held = Err(Some(why));
 }
 
 fn slow_reader() -> Failure {

@@ -14,6 +14,7 @@ mod connector;
 mod deadline;
 mod error_details;
 mod listen;
+mod looks;
 mod methods;
 mod names;
 mod outgoing;

@@ -2,7 +2,7 @@
 
 use super::{
     actor::Actor,
-    answer,
+    answer::{self, SlowReaders},
     connection::Account,
     deadline::{Deadline, grpc_timeout},
     error_details::{Failure, RETRY_AFTER},
@@ -79,7 +79,7 @@ struct Shared {
     streams: Streams,
     /// Monitors' own: who watches keeps no charge point out, nor the other way round.
     reports: Streams,
-    slow_reader_timeout: Duration,
+    slow_readers: SlowReaders,
     max_message_bytes: usize,
     told: Told,
     /// Streams end now.
@@ -103,7 +103,7 @@ impl Stack {
             callers: Shares::new(&options.many_callers),
             streams: Streams::new(options.max_streams, &options.many_callers),
             reports: Streams::new(options.max_streams, &options.many_callers),
-            slow_reader_timeout: options.slow_reader_timeout,
+            slow_readers: SlowReaders::new(options.slow_reader_timeout),
             max_message_bytes: options.max_message_bytes,
             told,
             stopping,
@@ -239,9 +239,9 @@ async fn serve(routes: Routes, shared: &Shared, request: Request, arrived: Insta
     match method {
         Method::Unary => answer::whole(response, tally, &account).await,
         Method::Streaming => {
-            let (slow, stopping) = (shared.slow_reader_timeout, &shared.stopping);
             let silent = path.starts_with(REFLECTION).then_some(shared.request_timeout);
-            answer::stream(response, tally, account, (place, &actor), (slow, silent), stopping)
+            let times = (&shared.slow_readers, silent);
+            answer::stream(response, tally, account, (place, &actor), times, &shared.stopping)
         }
     }
 }
