@@ -1,8 +1,8 @@
 //! What things cost, counted: commits a call, rows a tick, allocations a reading. Timings lie on a shared machine;
 //! these do not.
 //!
-//! Each limit is what d12cf37 needed (14 allocations a reading, 6 a report, 2 a tick). Whoever needs more says here
-//! what it buys.
+//! Each limit is what is needed: 7 allocations a reading, 5 a report, 2 a tick, 161 a granted request (a reading took 14
+//! before plain ones had a way of their own). Whoever needs more says here what it buys.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn a_granted_request_is_two_commits() {
     assert!(cost.commits <= 2 && cost.rows == 0, "{cost:?}");
     // Of the first its session with three lists, its charge point and the deed; of the second its session, the answer,
     // what its driver is told and the deed; of each the store's page.
-    assert!(cost.written <= 12, "{cost:?}");
+    assert!(cost.written <= 12 && cost.allocations <= 165, "{cost:?}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_reading_is_no_commit_and_few_allocations() {
     let cost = cost(&mut bench, |bench| messages.iter().for_each(|message| bench.message(message)));
     assert!(cost.commits == 0 && cost.rows == 0, "{cost:?}");
     // Ids, the payload, the notice and its words; the bench's own are in it.
-    assert!(cost.allocations <= 100 * 15, "{cost:?}");
+    assert!(cost.allocations <= 100 * 7, "{cost:?}");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn an_unchanged_report_is_no_commit_and_few_allocations() {
     let mut bench = supplying();
     let cost = cost(&mut bench, |bench| (0..100).for_each(|_| bench.report()));
     assert!(cost.commits == 0 && cost.rows == 0, "{cost:?}");
-    assert!(cost.allocations <= 100 * 7, "{cost:?}");
+    assert!(cost.allocations <= 100 * 5, "{cost:?}");
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn a_tick_looks_at_no_row_of_the_store() {
     bench.give(Command::Tick);
     let cost = cost(&mut bench, |bench| (0..100).for_each(|_| bench.give(Command::Tick)));
     assert!(cost.commits == 0 && cost.rows == 0, "{cost:?}");
-    assert!(cost.allocations <= 100 * 3, "{cost:?}");
+    assert!(cost.allocations <= 100 * 2, "{cost:?}");
 }
