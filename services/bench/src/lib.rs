@@ -38,8 +38,10 @@ pub use report::Report;
 pub use row::Row;
 
 use bench::{Bench, Missing};
+use error::Doing as _;
 use machine::Watch;
 use mesh::Shutdown;
+use std::fs;
 use tokio::time::Instant;
 
 /// Measures these rows, one after the other, or reads what was measured. However it ends, nothing is left running or
@@ -49,14 +51,13 @@ use tokio::time::Instant;
 ///
 /// If there is no figure at all, or a file cannot be read or written.
 pub async fn run(options: &Options, shutdown: Shutdown) -> Result<Report, Error> {
-    let report = match options.from.as_slice() {
-        [] => measured(options, shutdown).await?,
-        files => Report::read(files)?,
-    };
     if let Some(folder) = &options.plot {
-        report.plot(folder)?;
+        fs::create_dir_all(folder).doing(folder.display().to_string())?; // rather than after hours
     }
-    Ok(report)
+    match options.from.as_slice() {
+        [] => measured(options, shutdown).await,
+        files => Report::read(files),
+    }
 }
 
 async fn measured(options: &Options, shutdown: Shutdown) -> Result<Report, Error> {

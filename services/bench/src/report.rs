@@ -35,8 +35,8 @@ impl Report {
         Self { machine: Machine::here(), commit: commit(), rows, missing }
     }
 
-    /// What these files of earlier runs say together: of each figure the last. The machine and the commit are the first
-    /// one's.
+    /// What these files of earlier runs say together: of each figure the last. The machine is the first one's; all
+    /// commits are named.
     pub(crate) fn read(files: &[PathBuf]) -> Result<Self, Error> {
         let mut all: Option<Self> = None;
         for file in files {
@@ -54,6 +54,9 @@ impl Report {
 
     /// With what another says: of each figure that both have, the other's.
     fn and(mut self, other: Self) -> Self {
+        let row = |text: &str| text.split([' ', ':']).next().unwrap_or_default().to_owned();
+        let has = |missing: &String| other.rows.iter().any(|figure| row(&figure.name) == row(missing));
+        self.missing.retain(|missing| !has(missing)); // what is missing of a row, its last run says
         for figure in other.rows {
             match self.rows.iter_mut().find(|own| own.name == figure.name && own.size == figure.size) {
                 Some(own) => *own = figure,
@@ -61,11 +64,20 @@ impl Report {
             }
         }
         self.missing.extend(other.missing);
+        let other = other.commit.filter(|other| !self.commit.iter().any(|own| own.contains(other)));
+        self.commit = match (self.commit, other) {
+            (Some(own), Some(other)) => Some(format!("{own}, {other}")),
+            (own, other) => own.or(other),
+        };
         self
     }
 
     /// Writes a picture of each figure that has several sizes into a folder.
-    pub(crate) fn plot(&self, folder: &Path) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn plot(&self, folder: &Path) -> Result<(), Error> {
         fs::create_dir_all(folder).doing(folder.display().to_string())?;
         for curve in curves(&self.rows) {
             let path = folder.join(curve.file());
@@ -260,6 +272,20 @@ mod tests {
         let both = Report::read(&files).unwrap();
         let values: Vec<f64> = both.rows.iter().map(|figure| figure.value).collect();
         assert_eq!((values, both.missing.len()), (vec![150_000.0, 2.5], 1));
+        let commit = |text: &str| Some(text.to_owned());
+        let restart = vec![Figure::new("restart: kill -9 to the first grant", 500, 1.0, "s")];
+        let [one, other] = [
+            Report { commit: commit("one"), ..report() },
+            Report {
+                commit: commit("other"),
+                rows: restart,
+                missing: vec!["disk is not measured: full".into()],
+                ..report()
+            },
+        ];
+        let both = one.and(other);
+        assert_eq!(both.commit, commit("one, other"));
+        assert_eq!(both.missing, ["disk is not measured: full"], "restart is measured now");
 
         fs::write(&files[0], "{}").unwrap();
         let said = Report::read(&files).unwrap_err().to_string();

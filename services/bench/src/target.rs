@@ -34,10 +34,11 @@ impl Bound {
         }
     }
 
+    /// What is offered at a rate is taken at a thousandth more or less.
     fn holds(self, value: f64) -> bool {
         match self {
             Self::AtMost(most) => value <= most,
-            Self::AtLeast(least) => value >= least,
+            Self::AtLeast(least) => value >= least * 0.999,
         }
     }
 }

@@ -18,6 +18,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         Output::Json => output::json(&report)?,
         Output::Markdown => output::print(&report.markdown())?,
     }
+    if let Some(folder) = &options.plot {
+        report.plot(folder).because()?; // it is printed whatever becomes of this
+    }
     match report.missing.len() {
         missing if missing > 0 && options.from.is_empty() => Err(Failure::Failed(format!(
             "{missing} of what was to be measured could not be, as is said above"

@@ -72,7 +72,10 @@ impl Monitor {
         mut storms: watch::Receiver<u64>,
         shutdown: &Shutdown,
     ) -> Result<(), Status> {
-        let place = self.places.acquire().await; // they are never closed
+        let place = tokio::select! {
+            place = self.places.acquire() => place, // they are never closed
+            () = shutdown.started() => return Ok(()),
+        };
         storms.mark_unchanged();
         let registered = central.register_charge_point(self.registration()).await?.into_inner();
         if let Some(mut point) = self.points.get(&self.id) {

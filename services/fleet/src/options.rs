@@ -58,7 +58,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_FAULTS", value_parser = flags::positive_seconds)]
     pub faults: Option<Duration>,
 
-    /// So often all monitors lose central at once, and come back (seconds); without it, never.
+    /// So often all monitors lose central at once, and come back, 256 at a time: they share this machine with central
+    /// (seconds); without it, never.
     #[arg(long, value_name = "SECONDS", env = "EVMESH_FLEET_STORMS", value_parser = flags::positive_seconds)]
     pub storms: Option<Duration>,
 

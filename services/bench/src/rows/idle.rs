@@ -17,6 +17,8 @@ use std::time::Duration;
 const CENTRAL: [&str; 4] = ["--max-charge-points", "1000000", "--max-streams", "200000"];
 /// What a report costs is what more of them cost. Central is told to want one so often, and gets it, or more (seconds).
 const WANTED: (&str, f64) = ("5", 5.0);
+/// Monitors report so many times a second at most, all together: what that costs is what a whole round does.
+const REPORTS_A_SECOND: f64 = 2_000.0;
 /// After they have connected, the network has so long to come to rest.
 const RESTS: Duration = Duration::from_secs(2);
 
@@ -48,7 +50,8 @@ async fn network(bench: &Bench, points: Points<'_>) -> Result<Vec<Figure>, Error
     for _ in 0..bench.runs() {
         tokio::time::sleep(RESTS).await;
         let watch = Watch::begin()?;
-        shares.push(central.share(bench.time).await? * 100.0);
+        let round = Duration::from_secs_f64(f64::from(points.count) / REPORTS_A_SECOND);
+        shares.push(central.share(bench.time.max(round)).await? * 100.0);
         softirqs.push(watch.shares()?.softirq * 100.0);
     }
     let kind = if points.site == 1 { "with connections of their own" } else { "as sites" };

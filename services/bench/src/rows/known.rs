@@ -22,9 +22,12 @@ use mesh::{
     grpc::reason,
     store::{Batch, Role, SledStore, Store as _},
 };
+use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 
+/// A broadcast of the network's status has so many entries a second at most; what it costs is that of a whole round.
+const ENTRIES_A_SECOND: f64 = 20_000.0;
 const CENTRAL: [&str; 4] = ["--max-charge-points", "2000000", "--max-streams", "200000"];
 /// So many are written at a time.
 const CHUNK: u32 = 10_000;
@@ -51,7 +54,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     if each <= 0.0 {
         return Err(Error::Lacks(format!("known: {count} charge points weigh nothing to be seen")));
     }
-    let idle = central.share(bench.time).await? * 100.0;
+    let round = Duration::from_secs_f64(f64::from(count) / ENTRIES_A_SECOND);
+    let idle = central.share(bench.time.max(round)).await? * 100.0;
     let size = u64::from(count);
     let mut figures = vec![
         Figure::new("known: memory of central a charge point", size, each, "B"),

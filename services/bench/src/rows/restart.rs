@@ -97,9 +97,10 @@ fn figures(all: &[Run], supplies: u32, before: Duration) -> Vec<Figure> {
         let of_all = runs(&all.iter().map(of).collect::<Vec<_>>());
         let load = Load { runs: of_all.count, spread: of_all.spread, ..Load::default() };
         let name = format!("restart: {what}");
-        Figure::new(name, supplies.into(), of_all.median, "s")
-            .under(load)
-            .noting(format!("after {:.0} s of {supplies} supplies", before.as_secs_f64()))
+        Figure::new(name, supplies.into(), of_all.median, "s").under(load).noting(format!(
+            "after {:.0} s of {supplies} supplies; 256 monitors register at once",
+            before.as_secs_f64()
+        ))
     };
     vec![
         figure("kill -9 to the first grant", |run| run.granted),

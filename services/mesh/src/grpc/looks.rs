@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,7 +54,8 @@ impl Looks {
             let looks = std::mem::take(&mut self.all().looks);
             let mut further = Vec::with_capacity(looks.len());
             for (count, mut look) in looks.into_iter().enumerate() {
-                if look() {
+                // One that panics costs nobody else.
+                if catch_unwind(AssertUnwindSafe(&mut look)).unwrap_or(false) {
                     further.push(look);
                 }
                 if count % AT_ONCE == AT_ONCE - 1 {
@@ -99,7 +101,14 @@ mod tests {
             seen.push((looked.load(Ordering::Relaxed), tasks() - before));
         }
         assert_eq!(seen, [(2_500, 1), (5_000, 1), (5_001, 0), (5_001, 0)]);
-        looks.add(|| true);
-        assert_eq!(tasks(), before + 1, "another task looks at who comes later");
+        looks.add(|| panic!("a look that fails"));
+        let going_on = looked.clone();
+        looks.add(move || going_on.fetch_add(1, Ordering::Relaxed) < 5_010);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(
+            (looked.load(Ordering::Relaxed), tasks() - before),
+            (5_005, 1),
+            "another task looks at who comes later, and goes on after one that fails"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! What things cost, counted: commits a call, rows a tick, allocations a reading. Timings lie on a shared machine;
 //! these do not.
 //!
-//! Each limit is what is needed: 7 allocations a reading, 5 a report, 2 a tick, 161 a granted request (a reading took 14
-//! before plain ones had a way of their own). Whoever needs more says here what it buys.
+//! Each limit is what is needed: 7 allocations a reading (14 before plain ones had a way of their own), 5 a report, 2 a
+//! tick, 161 a granted request. Whoever needs more says here what it buys.
 
 use super::*;
 
