@@ -73,7 +73,8 @@ impl Network {
         let asked = run(
             [&["registry"], words, &["--registry", &self.registry, "--identity", &self.admin()]].concat()
         );
-        assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
+        let waits = |line: &str| line.starts_with("evmesh: waiting for the registry"); // a second, on a busy machine
+        assert!(asked.code == 0 && asked.stderr.lines().all(waits), "{asked:?}");
         asked.stdout.trim().to_owned()
     }
 
