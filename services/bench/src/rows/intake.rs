@@ -106,10 +106,10 @@ async fn of_size(bench: &Bench, charge_points: u32) -> Result<Vec<Figure>, Error
     let last = moment(&taken).await?;
     drop(listener);
     network.end().await?;
-    Ok(figures(charge_points, &all, &last, idle))
+    Ok(figures(charge_points, &all, (&begun, &last), idle))
 }
 
-fn figures(charge_points: u32, all: &[Run], last: &Moment, idle: f64) -> Vec<Figure> {
+fn figures(charge_points: u32, all: &[Run], (begun, last): (&Moment, &Moment), idle: f64) -> Vec<Figure> {
     let of = |of: fn(&Run) -> f64| runs(&all.iter().map(of).collect::<Vec<_>>());
     let (told, heard, cpu, behind) =
         (of(|run| run.told_a_second), of(|run| run.heard_a_second), of(|run| run.cpu), of(|run| run.behind));
@@ -123,11 +123,12 @@ fn figures(charge_points: u32, all: &[Run], last: &Moment, idle: f64) -> Vec<Fig
     let figure = |what: &str, value, unit, spread| {
         Figure::new(format!("intake: {what}"), charge_points.into(), value, unit).under(load(spread))
     };
-    let share = last.heard as f64 / last.told.max(1) as f64;
+    // Some are heard of what was told before, and of the first readings that engines answer with.
+    let share = (last.heard - begun.heard) as f64 / (last.told - begun.told).max(1) as f64;
     vec![
         figure("readings taken", heard.median, "1/s", heard.spread)
             .noting(format!("{:.1} s behind", behind.median)),
-        figure("readings notified", share * 100.0, "%", None),
+        figure("readings notified", share.min(1.0) * 100.0, "%", None),
         figure("CPU of central a reading", cpu.median, "µs", cpu.spread).noting(format!(
             "{:.1} µs of it without readings: reports, pings",
             idle * 1e6 / f64::from(charge_points)
