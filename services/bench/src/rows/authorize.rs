@@ -49,9 +49,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let mut row = Measured { bench, central: &mut central, drivers, chain, points };
 
     row.warm_up().await?;
-    let mut figures = bench.part("an open loop of authorisations", row.paced(a_second)).await?;
+    let mut figures = bench.part("authorize: an open loop", row.paced(a_second)).await?;
     for at_once in at_once {
-        let what = format!("{at_once} authorisations under way at once");
+        let what = format!("authorize: {at_once} under way at once");
         figures.extend(bench.part(what, row.against_the_chain(*at_once)).await?);
     }
     Ok(figures)

@@ -35,7 +35,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
         let what = format!("idle with {} charge points", points.count);
         figures.extend(bench.part(what, network(bench, points)).await?);
     }
-    figures.extend(bench.part("an unchanged report", a_report(bench, reporting)).await?);
+    figures.extend(bench.part("idle: an unchanged report", a_report(bench, reporting)).await?);
     Ok(figures)
 }
 

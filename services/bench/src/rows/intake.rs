@@ -82,9 +82,12 @@ async fn of_size(bench: &Bench, charge_points: u32) -> Result<Vec<Figure>, Error
     sleep(QUIET).await;
     let idle = network.central.cost()?.cpu.saturating_sub(idle).as_secs_f64() / QUIET.as_secs_f64();
 
+    // What drivers heard while the supplies began is none of what is told now.
+    let before = heard.load(Ordering::Relaxed);
+    let heard = move || heard.load(Ordering::Relaxed).saturating_sub(before);
     let readings = Readings::begin(&network.kafka, &supplies)?;
     let mut moment = async |taken: &Taken| -> Result<Moment, Error> {
-        let (told, heard) = (taken.count(), heard.load(Ordering::Relaxed));
+        let (told, heard) = (taken.count(), heard());
         Ok(Moment { at: Instant::now(), told, heard, cost: network.central.cost()? })
     };
     bench.say(&format!("{charge_points} readings a second come"));
@@ -100,16 +103,16 @@ async fn of_size(bench: &Bench, charge_points: u32) -> Result<Vec<Figure>, Error
     let taken = readings.taken.clone();
     readings.end().await?;
     let until = Instant::now() + LAST;
-    while heard.load(Ordering::Relaxed) < taken.count() && Instant::now() < until {
+    while heard() < taken.count() && Instant::now() < until {
         sleep(Duration::from_millis(10)).await;
     }
     let last = moment(&taken).await?;
     drop(listener);
     network.end().await?;
-    Ok(figures(charge_points, &all, (&begun, &last), idle))
+    Ok(figures(charge_points, &all, &last, idle))
 }
 
-fn figures(charge_points: u32, all: &[Run], (begun, last): (&Moment, &Moment), idle: f64) -> Vec<Figure> {
+fn figures(charge_points: u32, all: &[Run], last: &Moment, idle: f64) -> Vec<Figure> {
     let of = |of: fn(&Run) -> f64| runs(&all.iter().map(of).collect::<Vec<_>>());
     let (told, heard, cpu, behind) =
         (of(|run| run.told_a_second), of(|run| run.heard_a_second), of(|run| run.cpu), of(|run| run.behind));
@@ -123,8 +126,7 @@ fn figures(charge_points: u32, all: &[Run], (begun, last): (&Moment, &Moment), i
     let figure = |what: &str, value, unit, spread| {
         Figure::new(format!("intake: {what}"), charge_points.into(), value, unit).under(load(spread))
     };
-    // Some are heard of what was told before, and of the first readings that engines answer with.
-    let share = (last.heard - begun.heard) as f64 / (last.told - begun.told).max(1) as f64;
+    let share = last.heard as f64 / last.told.max(1) as f64;
     vec![
         figure("readings taken", heard.median, "1/s", heard.spread)
             .noting(format!("{:.1} s behind", behind.median)),

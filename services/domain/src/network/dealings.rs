@@ -140,6 +140,7 @@ impl Dealt {
         last_asked: Mono(0),
     };
 }
+
 /// So many unattested sessions are named: enough to know what they are.
 const NAMED: usize = 4;
 
@@ -170,5 +171,21 @@ impl Unattested {
             1 => format!("its engine claims a session that central never authorised: {named}"),
             _ => format!("its engine claims {count} sessions that central never authorised: {named}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::charge_point::Point, *};
+
+    #[test]
+    fn one_that_had_nothing_to_do_with_central_takes_no_room_for_it() {
+        let mut dealings = Dealings::default();
+        assert!(!dealings.told && dealings.open.is_none());
+        assert!(dealings.0.is_none(), "a look changes nothing");
+        dealings.told = true;
+        assert!(dealings.told && dealings.0.is_some());
+        let (away, dealt) = (size_of::<Point>(), size_of::<Dealt>());
+        assert!(away <= 288 && dealt > away, "{away} and {dealt} bytes");
     }
 }
