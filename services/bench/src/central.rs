@@ -163,6 +163,13 @@ impl Central {
             memory_most: bytes(&status, "VmHWM:"),
         })
     }
+
+    /// How many files it has open, connections among them.
+    pub(crate) fn open_files(&mut self) -> Result<usize, Error> {
+        self.lives()?;
+        let id = self.child.as_ref().map(Child::id).unwrap_or_default();
+        Ok(fs::read_dir(format!("/proc/{id}/fd")).doing("what central has open")?.count())
+    }
 }
 
 impl Drop for Central {

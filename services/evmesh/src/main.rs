@@ -32,6 +32,12 @@ use driver_desk::Driver;
 use exit::Failure;
 use mesh::Shutdown;
 use std::{process::ExitCode, time::Duration};
+use tikv_jemallocator::Jemalloc;
+
+/// What is freed goes back to the system after some seconds: a network that once was larger, or all connected at once,
+/// weighs no more for it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How long a command that only asks may take to stop: it holds nothing that would have to be saved.
 const ASKING_GRACE: Duration = Duration::from_secs(2);

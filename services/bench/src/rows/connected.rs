@@ -5,6 +5,7 @@ use crate::{
     bare::Kind,
     bench::Bench,
     beside::{self, Points},
+    central::{Central, LOOK_EVERY},
     cost::settled,
     drivers::Drivers,
     error::Error,
@@ -12,8 +13,14 @@ use crate::{
     files::has_files,
     options::Size,
 };
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 const CENTRAL: [&str; 2] = ["--max-streams", "200000"];
+/// Central closes an engine's connection that was idle for a minute; the last engine was asked a while after the first.
+const LET_GO_WITHIN: Duration = Duration::from_secs(180);
+/// An allocator keeps what was given back to it for some seconds, in case it is wanted again.
+const GIVEN_BACK: Duration = Duration::from_secs(15);
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let count = match bench.size {
@@ -34,11 +41,34 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let without = central.settled().await?;
     let _fleet = beside::fleet(bench, &central.to_address(), &kafka, points).await?;
     Drivers::of(&central.to_address()).are_free(count as usize).await?;
+    let note = match bench.size {
+        Size::Small => "with the connections to engines, which an idle minute closes",
+        Size::Full => {
+            engines_are_let_go(&mut central, count as usize).await?;
+            "once the connections to engines are closed, which were idle for a minute"
+        }
+    };
     let each = (central.settled().await? - without) / f64::from(count);
     if each <= 0.0 || bare <= 0.0 {
         let text =
             format!("connected: {count} streams weigh nothing to be seen ({each:.0} B, bare {bare:.0} B)");
         return Err(Error::Lacks(text));
     }
-    Ok(vec![Figure::new("connected: memory of central a charge point", size, each, "B").beside(bare)])
+    Ok(vec![
+        Figure::new("connected: memory of central a charge point", size, each, "B").beside(bare).noting(note),
+    ])
+}
+
+/// Of its connections there are those of the monitors left, and some of its own.
+async fn engines_are_let_go(central: &mut Central, monitors: usize) -> Result<(), Error> {
+    let until = Instant::now() + LET_GO_WITHIN;
+    while central.open_files()? > monitors + monitors / 10 {
+        if Instant::now() > until {
+            let what = "central closes the connections to engines that were idle".to_owned();
+            return Err(Error::Late { what, within: LET_GO_WITHIN.as_secs() });
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    sleep(GIVEN_BACK).await;
+    Ok(())
 }
