@@ -1,7 +1,8 @@
 //! The log's bound: of one kind at most twenty lines a second, and then how many more there were. So nobody fills a
 //! disk by what is said of it.
 //!
-//! A kind is a place in the code; of central's events, which have one place, what they are called.
+//! A kind is a place in the code; of central's events, which have one place, what they are called; of what says `why` in
+//! a word, such as a connection that is refused, that word: a crowd that fails for one reason hides no other.
 
 use crate::now;
 use std::{
@@ -22,7 +23,7 @@ const LINES_A_SECOND: u64 = 20;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogLimit(Arc<Mutex<Kinds>>);
 
-/// By their places, and by what events are called.
+/// By their places, and by what events are called, or why something was done.
 type Kinds = HashMap<(Identifier, Option<String>), Newest>;
 
 /// What there was of one kind in its newest second.
@@ -42,7 +43,8 @@ impl LogLimit {
         event.record(&mut words);
         let second = second();
         let mut kinds = self.kinds();
-        let newest = kinds.entry((event.metadata().callsite(), words.event.clone())).or_default();
+        let kind = words.event.as_ref().or(words.why.as_ref()).cloned();
+        let newest = kinds.entry((event.metadata().callsite(), kind)).or_default();
         if newest.second != second {
             (newest.second, newest.lines) = (second, 0);
         }
@@ -51,7 +53,7 @@ impl LogLimit {
         if !may {
             newest.left_out += 1;
             if newest.left_out == 1 {
-                newest.what = words.event.unwrap_or(words.message);
+                newest.what = words.said();
             }
         }
         may
@@ -91,7 +93,18 @@ impl<S: Subscriber> Layer<S> for LogLimit {
 #[derive(Debug, Default)]
 struct Words {
     event: Option<String>,
+    why: Option<String>,
     message: String,
+}
+
+impl Words {
+    fn said(self) -> String {
+        match (self.event, self.why) {
+            (Some(event), _) => event,
+            (None, Some(why)) => format!("{} ({why})", self.message),
+            (None, None) => self.message,
+        }
+    }
 }
 
 impl Visit for Words {
@@ -104,6 +117,7 @@ impl Visit for Words {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "event" => self.event = Some(value.to_owned()),
+            "why" => self.why = Some(value.to_owned()),
             _ => self.record_debug(field, &format_args!("{value}")),
         }
     }
@@ -130,6 +144,10 @@ mod tests {
                 tracing::warn!(event = name, "another kind, from one place");
             }
             tracing::info!("another place");
+            for n in 0..1000 {
+                let why = if n < 999 { "expired" } else { "misnamed" };
+                tracing::info!(why, "a connection is refused");
+            }
             limit.say_what_was_left_out();
             limit.say_what_was_left_out();
         });
@@ -139,8 +157,13 @@ mod tests {
         assert!((20..=20 * seconds).contains(&letters.len()), "{letters:?}");
         let left_out = of("left_out=");
         let count = format!("of=\"dead_letters\" left_out={}", 1000 - letters.len());
-        assert!(left_out.len() == 1 && left_out[0].contains(&count), "{left_out:?}");
+        assert!(left_out.len() == 2 && left_out.iter().any(|line| line.contains(&count)), "{left_out:?}");
         assert_eq!(of("another ").len(), 3);
+        assert_eq!(of("why=\"misnamed\"").len(), 1, "hidden by those that had expired");
+        assert!(
+            left_out.iter().any(|line| line.contains("a connection is refused (expired)")),
+            "{left_out:?}"
+        );
     }
 
     #[test]

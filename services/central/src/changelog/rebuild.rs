@@ -201,7 +201,7 @@ impl Progress {
 
     fn unusable(&mut self, key: &[u8], why: &str) {
         self.unusable += 1;
-        tracing::error!(key = %key.escape_ascii(), why, "a row of the changelog cannot be used; it is left out");
+        tracing::error!(key = %key.escape_ascii(), %why, "a row of the changelog cannot be used; it is left out");
         metrics::counter!("evmesh_central_changelog_rows_unusable_total").increment(1);
     }
 
