@@ -1,8 +1,8 @@
 //! The log's bound: of one kind at most twenty lines a second, and then how many more there were. So nobody fills a
 //! disk by what is said of it.
 //!
-//! A kind is a place in the code; of central's events, which have one place, what they are called; of what says `why` in
-//! a word, such as a connection that is refused, that word: a crowd that fails for one reason hides no other.
+//! A kind is a place in the code; of central's events, which have one place, what they are called; of what says `why`
+//! in a word, such as a connection that is refused, that word: a crowd that fails for one reason hides no other.
 
 use crate::now;
 use std::{
