@@ -34,6 +34,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
     let (server, address) = beside::bare(bench, Kind::Streams, None).await?;
     let without = settled(server.id()).await?;
     let fleet = beside::fleet(bench, &address, &kafka, points).await?;
+    if bench.size == Size::Full {
+        sleep(GIVEN_BACK).await;
+    }
     let bare = (settled(server.id()).await? - without) / f64::from(count);
     drop((fleet, server));
 
@@ -45,6 +48,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>, Error> {
         Size::Small => "with the connections to engines, which an idle minute closes",
         Size::Full => {
             engines_are_let_go(&mut central, count as usize).await?;
+            sleep(GIVEN_BACK).await;
             "once the connections to engines are closed, which were idle for a minute"
         }
     };
@@ -69,6 +73,5 @@ async fn engines_are_let_go(central: &mut Central, monitors: usize) -> Result<()
         }
         sleep(LOOK_EVERY).await;
     }
-    sleep(GIVEN_BACK).await;
     Ok(())
 }
