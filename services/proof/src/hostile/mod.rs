@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// What strangers do.
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ async fn beside_honest_people(
     charges_at: &str,
     attack: impl Future<Output = anyhow::Result<String>>,
 ) -> anyhow::Result<()> {
-    let (end, ended) = watch::channel(false);
+    let (began, (end, ended)) = (Instant::now(), watch::channel(false));
     let attack = async {
         let did = attack.await;
         end.send_replace(true);
@@ -129,5 +129,5 @@ async fn beside_honest_people(
     let (did, served) = tokio::join!(attack, honest::work(network, charges_at, ended));
     let (did, served) = (did?, served.context("an honest caller noticed")?);
     println!("{name:<21} {did}; meanwhile {served}");
-    served.enough()
+    served.enough(began.elapsed())
 }
