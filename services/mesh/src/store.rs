@@ -4,9 +4,10 @@
 //! One owner writes (group commit); nothing here is shared between threads. An error of a commit is fatal: whether it
 //! was applied is unknown, so the service stops serving, exits and recovers at its next start.
 //!
-//! A store on a disk proves at its start that it lacks nothing: a row counts and sums up all the others, and a small
-//! file beside sled's says which commit was the last. What was cut off, overwritten, emptied or exchanged is refused
-//! in one sentence, and never taken for an empty store.
+//! A commit is on disk with its record in a journal: sled gets the rows later, those of many commits at once. A store
+//! on a disk proves at its start that it lacks nothing: a row counts and sums up all the others, and a small file says
+//! which commit was the last. What was cut off, overwritten, emptied or exchanged is refused in one sentence, and never
+//! taken for an empty store.
 
 mod disk;
 mod memory;

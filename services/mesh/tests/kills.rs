@@ -33,9 +33,10 @@ fn write(folder: &Path) -> ! {
         let mut batch = Batch::default();
         batch.put(LAST, number.to_string());
         for row in 0..20_u64 {
-            batch.put(format!("row-{:05}", (number * 31 + row * 97) % 5000), number.to_string().repeat(20));
+            // Large enough that the journal's files take turns within some hundreds of commits.
+            batch.put(format!("row-{:05}", (number * 31 + row * 97) % 500), number.to_string().repeat(1000));
         }
-        batch.delete(format!("row-{:05}", number % 5000));
+        batch.delete(format!("row-{:05}", number % 500));
         store.commit(batch).unwrap();
         writeln!(out, "acknowledged {number}").unwrap();
     }
@@ -59,8 +60,12 @@ fn a_writer_killed_a_hundred_times_loses_nothing_acknowledged() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // Some are killed before their first commit, while the store opens; the others under load.
-        let commits = if kill % 4 == 0 { 0 } else { random.u64(1..40) };
+        // Some are killed before their first commit, while the store opens; the others under load, in any turn.
+        let commits = match kill % 4 {
+            0 => 0,
+            1 => random.u64(50..300),
+            _ => random.u64(1..40),
+        };
         let mut hear = |line: std::io::Result<String>| {
             if let Some((_, number)) = line.unwrap().split_once("acknowledged ")
                 && let Ok(number) = number.parse::<u64>()

@@ -3,12 +3,13 @@
 //! sled keeps a log, and reads it up to the first entry that it cannot: what is behind is dropped without a word, and a
 //! segment whose head is damaged is taken for a free one. So two things are kept beside the rows:
 //!
-//! - a row with the number of the commit that wrote it, the count of all other rows, and a sum over their contents: it
-//!   changes with each commit, in the same batch;
-//! - a file, [`FILE`], with the number of the last commit that was flushed. It is written after the flush and before
-//!   the answer, to the page cache only, so that it costs microseconds: a killed process loses none of it, and a
-//!   power cut at most its youngest part, which leaves it *behind* the rows. It is never ahead of them on a disk that
-//!   keeps its word.
+//! - a row with the count of all other rows, a sum over their contents, and the number of the last commit up to which
+//!   sled has them all: it changes with each of sled's batches, in the same batch. What came after that commit is in the
+//!   journal, and may be in sled too: there it is given once more;
+//! - a file, [`FILE`], with the number of the last commit that is in the journal. It is written after that is on disk and
+//!   before the answer, to the page cache only, so that it costs microseconds: a killed process loses none of it, and a
+//!   power cut at most its youngest part, which leaves it *behind* the journal. It is never ahead on a disk that keeps
+//!   its word.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -21,15 +22,15 @@ use std::{
 pub(super) const FILE: &str = "committed";
 /// The row's key: no service's own begins with a zero byte.
 pub(super) const ROW: &[u8] = b"\0proof";
-/// The layout of both.
-const FORMAT: u8 = 1;
+/// The layout of both, and of the journal's records.
+pub(super) const FORMAT: u8 = 1;
 
 /// What the row says of all the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) id: u128,
     pub(super) role: String,
-    /// The commit that wrote it; the first is 1.
+    /// The last commit whose rows, and those of all before it, are there; the first is 1.
     pub(super) sequence: u64,
     rows: u64,
     sum: u64,
@@ -86,7 +87,7 @@ impl Tally {
 }
 
 /// The layout that this version writes.
-pub(super) const KNOWN: u32 = FORMAT as u32;
+pub(super) const KNOWN: u32 = WITH_JOURNAL as u32;
 
 /// Why the row or the file says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,9 @@ fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
 
 /// Each commit writes the other one of two places, so that a torn write leaves the one before.
 const PLACES: [u64; 2] = [0, 512];
+/// Its layout while commits may be in the journal alone: a version that knows of no journal is not to take what sled
+/// has for all. In order, a store is left in layout [`FORMAT`].
+const WITH_JOURNAL: u8 = 2;
 /// Format, id, sequence, checksum.
 const PLACE_BYTES: usize = 1 + 16 + 8 + 4;
 
@@ -149,16 +153,30 @@ impl Committed {
 
     /// The first content, on disk when this returns.
     pub(super) fn begin(&mut self, folder: &Path, id: u128) -> io::Result<()> {
-        self.write(id, 0)?;
-        self.0.sync_all()?;
+        self.opens(id, 0)?;
         File::open(folder)?.sync_all()
     }
 
-    /// This commit is on disk.
+    /// From here on commits may be in the journal alone; that is on disk when this returns.
+    pub(super) fn opens(&mut self, id: u128, sequence: u64) -> io::Result<()> {
+        PLACES.iter().try_for_each(|at| self.write_at(*at, WITH_JOURNAL, id, sequence))?;
+        self.0.sync_all()
+    }
+
+    /// This commit is in the journal.
     pub(super) fn write(&mut self, id: u128, sequence: u64) -> io::Result<()> {
-        let mut bytes = [&[FORMAT][..], &id.to_be_bytes(), &sequence.to_be_bytes()].concat();
+        self.write_at(PLACES[(sequence % 2) as usize], WITH_JOURNAL, id, sequence)
+    }
+
+    /// The journal is empty, on disk, and stays so.
+    pub(super) fn closes(&mut self, id: u128, sequence: u64) -> io::Result<()> {
+        PLACES.iter().try_for_each(|at| self.write_at(*at, FORMAT, id, sequence))
+    }
+
+    fn write_at(&mut self, at: u64, format: u8, id: u128, sequence: u64) -> io::Result<()> {
+        let mut bytes = [&[format][..], &id.to_be_bytes(), &sequence.to_be_bytes()].concat();
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        self.0.seek(SeekFrom::Start(PLACES[(sequence % 2) as usize]))?;
+        self.0.seek(SeekFrom::Start(at))?;
         self.0.write_all(&bytes)
     }
 }
@@ -170,7 +188,7 @@ fn place(bytes: &[u8], at: usize) -> Result<(u128, u64), Unreadable> {
         return Err(Unreadable::Damaged);
     }
     let (&format, rest) = said.split_first().ok_or(Unreadable::Damaged)?;
-    if format > FORMAT {
+    if format > WITH_JOURNAL {
         return Err(Unreadable::Newer(format.into()));
     }
     let (id, sequence) = rest.split_first_chunk().ok_or(Unreadable::Damaged)?;

@@ -1,10 +1,11 @@
 //! Real folders, damaged in every way that was thought of.
 
 use super::super::tests::{batch, behaves, keys};
-use super::*;
+use super::{place::sled, *};
 use crate::files::private_folder;
 
 mod folder;
+mod journal;
 
 const CENTRAL: Role = Role { name: "central", older_copies: true, must_exist: false };
 const ENGINE: Role = Role { name: "engine", older_copies: false, must_exist: false };
