@@ -8,7 +8,7 @@ mod waiting;
 
 use self::{
     journal::{Found, Journal, Record},
-    place::Place,
+    place::{Place, place_of},
     waiting::Waiting,
 };
 use super::{
@@ -18,9 +18,8 @@ use super::{
 use crate::files::{self, FolderError};
 use std::{
     error::Error,
-    fs::{File, Metadata},
+    fs::File,
     io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -329,11 +328,6 @@ fn sync_files(folder: &Path) -> io::Result<()> {
         }
     }
     if is_empty { Ok(()) } else { File::open(folder)?.sync_all() }
-}
-
-/// A file as its folder shows it: device and number.
-fn place_of(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
 }
 
 impl Store for SledStore {

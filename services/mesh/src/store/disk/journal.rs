@@ -11,7 +11,7 @@ use super::{
         Batch,
         whole::{FORMAT, Unreadable},
     },
-    place_of,
+    place::place_of,
 };
 use std::{
     collections::BTreeMap,

@@ -7,7 +7,9 @@ use super::super::{
 use crate::files::LOST_AND_FOUND;
 use std::{
     cell::Cell,
+    fs::Metadata,
     io,
+    os::unix::fs::MetadataExt as _,
     panic::{self, AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Once,
@@ -19,6 +21,11 @@ use std::{
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long sled may take to let go of a folder after its store was closed; seen: milliseconds on a busy machine.
 const LET_GO: Duration = Duration::from_secs(1);
+
+/// A file as its folder shows it: device and number.
+pub(super) fn place_of(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
 
 /// A folder and who opens it.
 pub(super) struct Place<'a> {

@@ -157,8 +157,8 @@ fn a_journal_damaged_anywhere_is_refused_or_whole() {
 }
 
 /// What sled has is on its way to the disk until the sender tells so, and a while longer.
-fn syncs_slowly(store: &mut SledStore) -> std::sync::mpsc::Sender<()> {
-    let (go_on, waits) = std::sync::mpsc::channel();
+fn syncs_slowly(store: &mut SledStore) -> std::sync::mpsc::SyncSender<()> {
+    let (go_on, waits) = std::sync::mpsc::sync_channel(1);
     store.synced().unwrap();
     store.syncing = Some(thread::spawn(move || {
         let _ = waits.recv();
