@@ -1,6 +1,6 @@
 //! A store in a folder, by sled, with a journal before it: a commit is acknowledged once it is in the journal, and on
-//! its way into sled from then on. sled's own commits cost several changes of threads each, and look at every row; so it
-//! gets the rows of thousands of commits at once, some with each commit that follows.
+//! its way into sled from then on. sled's own commits cost several changes of threads each, and look at every row; so
+//! it gets the rows of thousands of commits at once, some with each commit that follows.
 
 mod journal;
 mod place;
@@ -37,8 +37,8 @@ struct Pace {
     rows_at_most: usize,
 }
 
-/// Some two milliseconds' work at a time. A start reads what is in the journal: a turn or two, and eight at most, where the
-/// disk took its time.
+/// Some two milliseconds' work at a time. A start reads what is in the journal: a turn or two, and eight at most, where
+/// the disk took its time.
 const PACE: Pace = Pace { rows_a_turn: 8192, rows_at_once: 256, rows_at_most: 1024 };
 /// A turn is so many bytes of commits at most.
 const BYTES_A_TURN: u64 = 4 * 1024 * 1024;
@@ -46,8 +46,8 @@ const BYTES_A_TURN: u64 = 4 * 1024 * 1024;
 const TURNS_WAITING: usize = 4;
 /// One of sled's segments.
 const BYTES_AT_ONCE: usize = 512 * 1024;
-/// For each commit it is owed as many rows as that has, and so many more: where the disk keeps up, a turn is over before
-/// the next one begins.
+/// For each commit it is owed as many rows as that has, and so many more: where the disk keeps up, a turn is over
+/// before the next one begins.
 const ROWS_AHEAD: usize = 16;
 /// sled's file.
 const DB: &str = "db";

@@ -4,12 +4,12 @@
 //! segment whose head is damaged is taken for a free one. So two things are kept beside the rows:
 //!
 //! - a row with the count of all other rows, a sum over their contents, and the number of the last commit up to which
-//!   sled has them all: it changes with each of sled's batches, in the same batch. What came after that commit is in the
-//!   journal, and may be in sled too: there it is given once more;
-//! - a file, [`FILE`], with the number of the last commit that is in the journal. It is written after that is on disk and
-//!   before the answer, to the page cache only, so that it costs microseconds: a killed process loses none of it, and a
-//!   power cut at most its youngest part, which leaves it *behind* the journal. It is never ahead on a disk that keeps
-//!   its word.
+//!   sled has them all: it changes with each of sled's batches, in the same batch. What came after that commit is in
+//!   the journal, and may be in sled too: the next start gives it once more;
+//! - a file, [`FILE`], with the number of the last commit that is in the journal. It is written after that is on disk
+//!   and before the answer, to the page cache only, so that it costs microseconds: a killed process loses none of it,
+//!   and a power cut at most its youngest part, which leaves it *behind* the journal. It is never ahead on a disk that
+//!   keeps its word.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
