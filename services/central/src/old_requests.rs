@@ -61,7 +61,8 @@ impl OldRequests {
         };
         // Where others could read on the way there is no bridge either.
         let may_read = options.may_have(DRIVER_REQUESTS);
-        let reader = may_read.then(|| Reader::spawn(options, DRIVER_REQUESTS, GROUP, Origin::Latest, sink));
+        let options = options.unhurried();
+        let reader = may_read.then(|| Reader::spawn(&options, DRIVER_REQUESTS, GROUP, Origin::Latest, sink));
         let reader = reader.transpose()?;
         Ok(async move {
             tokio::select! {

@@ -192,6 +192,13 @@ impl KafkaOptions {
         format!("{}{topic}", self.kafka_topic_prefix)
     }
 
+    /// The same for a reader that nobody waits for: it asks the broker four times a second, where others do twenty.
+    pub fn unhurried(&self) -> Self {
+        let wait = Property { key: "fetch.wait.max.ms".to_owned(), value: "250".to_owned() };
+        let kafka_properties = [wait].into_iter().chain(self.kafka_properties.iter().cloned()).collect();
+        Self { kafka_properties, ..self.clone() }
+    }
+
     /// What every client has in common, with what one kind of client adds, and what the user sets over both.
     fn client(&self, client_id: &str, own: &[(&str, &str)]) -> Result<ClientConfig, Error> {
         let common = [
