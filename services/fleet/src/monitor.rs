@@ -1,7 +1,7 @@
 //! A charge point's monitor: it registers it, reports, and begins again whenever that ends.
 
 use crate::{point::Points, tally::Tally};
-use domain::ChargePointId;
+use domain::{ChargePointId, watchdog::LOST_AFTER_INTERVALS};
 use evmesh_proto::{
     chargepoint::{
         EngineHealth, RegisterChargePointRequest, ReportHealthRequest,
@@ -64,7 +64,7 @@ impl Monitor {
         }
     }
 
-    /// Registers, and reports until that ends.
+    /// Registers, and reports until that ends, or central answers nothing for as long as a monitor waits.
     async fn registered(
         &self,
         central: &mut Central,
@@ -89,16 +89,21 @@ impl Monitor {
         drop(place);
         let _connected = self.tally.connected();
         backoff.reset();
-        let mut next = Instant::now() + interval; // the first report is on its way
+        let mut heard = Instant::now();
+        let mut next = heard + interval; // the first report is on its way
         loop {
             tokio::select! {
                 () = sleep_until(next) => {
+                    if heard.elapsed() >= interval * LOST_AFTER_INTERVALS {
+                        return Err(Status::unavailable("central does not answer"));
+                    }
                     next = Instant::now() + interval;
                     // Full: central takes none, and counts its silence.
                     let _ = reports.try_send(self.report(registered.epoch));
                 }
                 answer = answers.message() => {
                     let Some(answer) = answer? else { return Ok(()) };
+                    heard = Instant::now();
                     let given = convert::duration("report_interval", answer.report_interval.as_ref());
                     interval = self.reports.or(given.ok()).unwrap_or(interval);
                 }

@@ -1,4 +1,4 @@
-//! A large fleet does not come to central all at once.
+//! A large fleet does not come to central all at once, and leaves one that does not answer.
 
 use evmesh_proto::chargepoint::{
     RegisterChargePointRequest, RegisterChargePointResponse, ReportHealthRequest, ReportHealthResponse,
@@ -8,6 +8,7 @@ use evmesh_proto::chargepoint::{
 use fleet::{Fleet, Options};
 use mesh::{
     Shutdown,
+    convert::duration_proto,
     grpc::{Address, GrpcServer, Listener, Security, ServerOptions},
     kafka::KafkaOptions,
     process::free_address,
@@ -23,10 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AT_ONCE: u64 = 256;
 const CHARGE_POINTS: u32 = 300;
 
-/// A central that counts who registers, and answers nobody until it is told to.
+/// How often monitors are to report.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// A central that counts who registers, and answers nobody until it is told to; or that, and no report.
 struct Slow {
     asked: watch::Sender<u64>,
     answers: watch::Receiver<bool>,
+    answers_reports: bool,
 }
 
 #[tonic::async_trait]
@@ -39,15 +44,17 @@ impl ChargePointService for Slow {
     ) -> Result<Response<RegisterChargePointResponse>, Status> {
         self.asked.send_modify(|asked| *asked += 1);
         let _ = self.answers.clone().wait_for(|answers| *answers).await; // or the test is over
-        Ok(Response::new(RegisterChargePointResponse { epoch: 1, ..Default::default() }))
+        let report_interval = Some(duration_proto(INTERVAL));
+        Ok(Response::new(RegisterChargePointResponse { epoch: 1, report_interval, ..Default::default() }))
     }
 
     async fn report_health(
         &self,
         request: Request<Streaming<ReportHealthRequest>>,
     ) -> Result<Response<Self::ReportHealthStream>, Status> {
-        let answers = request.into_inner().map(|report| report.map(|_| ReportHealthResponse::default()));
-        Ok(Response::new(Box::pin(answers)))
+        let answers_reports = self.answers_reports;
+        let answers = request.into_inner().filter(move |_| answers_reports);
+        Ok(Response::new(Box::pin(answers.map(|report| report.map(|_| ReportHealthResponse::default())))))
     }
 
     async fn request_manual_supply(
@@ -58,25 +65,30 @@ impl ChargePointService for Slow {
     }
 }
 
-#[tokio::test]
-async fn so_many_monitors_register_at_once_and_the_others_after_them() {
-    let (asked, seen) = watch::channel(0);
-    let (answer, answers) = watch::channel(false);
-    let shutdown = Shutdown::new();
+/// A fleet of so many charge points, at such a central.
+async fn fleet(central: Slow, charge_points: u32, shutdown: &Shutdown) -> Fleet {
     let listener = Listener::bind(free_address(), "central", &Security::default()).await.unwrap();
     let address = listener.local_addr();
-    let central = GrpcServer::new(&ServerOptions::default());
-    let central = central.add_service(ChargePointServiceServer::new(Slow { asked, answers }));
-    tokio::spawn(central.serve(listener, shutdown.clone()));
-
+    let server = GrpcServer::new(&ServerOptions::default());
+    let server = server.add_service(ChargePointServiceServer::new(central));
+    tokio::spawn(server.serve(listener, shutdown.clone()));
     let options = Options {
-        charge_points: CHARGE_POINTS,
+        charge_points,
         drivers: 0,
         central: Address::from(address),
         kafka: KafkaOptions::at(free_address().to_string()),
         ..mesh::flags::defaults(&[])
     };
-    let fleet = Fleet::start(options, shutdown.clone()).await.unwrap();
+    Fleet::start(options, shutdown.clone()).await.unwrap()
+}
+
+#[tokio::test]
+async fn so_many_monitors_register_at_once_and_the_others_after_them() {
+    let (asked, seen) = watch::channel(0);
+    let (answer, answers) = watch::channel(false);
+    let shutdown = Shutdown::new();
+    let central = Slow { asked, answers, answers_reports: true };
+    let fleet = fleet(central, CHARGE_POINTS, &shutdown).await;
     // Were there no bound, all would have asked at once.
     eventually("as many register as may", PATIENCE, async || (*seen.borrow() == AT_ONCE).then_some(())).await;
     answer.send_replace(true);
@@ -85,5 +97,17 @@ async fn so_many_monitors_register_at_once_and_the_others_after_them() {
     })
     .await;
     assert_eq!(*seen.borrow(), u64::from(CHARGE_POINTS));
+    shutdown.start();
+}
+
+#[tokio::test]
+async fn a_monitor_leaves_a_central_that_answers_no_report_and_registers_again() {
+    let (asked, seen) = watch::channel(0);
+    let (_answer, answers) = watch::channel(true);
+    let shutdown = Shutdown::new();
+    let fleet = fleet(Slow { asked, answers, answers_reports: false }, 1, &shutdown).await;
+    eventually("it registers again", PATIENCE, async || (*seen.borrow() > 1).then_some(())).await;
+    let counts = fleet.counts();
+    assert!(!counts.refused.is_empty(), "{counts:?}");
     shutdown.start();
 }
