@@ -101,9 +101,7 @@ impl ProducerContext for Context {
                 Ok(message.offset())
             }
             Err((error, message)) => {
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
-                    self.options.denied(Act::Write(message.topic().to_owned()));
-                }
+                self.options.may_be_denied(error, message.topic());
                 Err(error.clone())
             }
         };
@@ -111,6 +109,15 @@ impl ProducerContext for Context {
             Some(waiting) => drop(waiting.send(result)), // who gave up waiting does not want it
             None if result.is_err() => dropped(),
             None => {}
+        }
+    }
+}
+
+impl KafkaOptions {
+    /// A message to this topic failed.
+    fn may_be_denied(&self, error: &KafkaError, topic: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+            self.denied(Act::Write(topic.to_owned()));
         }
     }
 }
@@ -211,7 +218,11 @@ impl Producer {
             Err((error, record)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                 Ok(Some(*record.delivery_opaque))
             }
-            Err((error, _)) => Err(Error::Delivery(error)),
+            Err((error, _)) => {
+                // The broker has said so of the topic, and nothing is sent to it.
+                self.shared.options.may_be_denied(&error, &topic);
+                Err(Error::Delivery(error))
+            }
         }
     }
 
@@ -283,4 +294,36 @@ fn build(options: &KafkaOptions, client_id: &str) -> Result<Polled, Error> {
     let own = [SETTINGS, &[("queue.buffering.max.messages", queue.as_str())]].concat();
     let config = options.client(client_id, &own)?;
     Polled::new(&config, options.context())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observability::LogRing;
+    use rdkafka::{mocking::MockCluster, types::RDKafkaRespErr};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    /// A client that looks at a topic by chance just then sends nothing more there.
+    #[tokio::test]
+    async fn a_topic_that_may_not_be_written_any_more_is_said_where_nothing_is_sent_either() {
+        const TOPIC: &str = "cp_telemetry";
+        let cluster = MockCluster::new(1).unwrap();
+        let mut options = KafkaOptions::at(cluster.bootstrap_servers());
+        options.kafka_properties.push("topic.metadata.refresh.interval.ms=100".parse().unwrap());
+        let producer = Producer::new(&options, "test").unwrap();
+        let send = || producer.send(TOPIC, "CP00", b"1", &[]);
+        send().await.unwrap();
+        cluster.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while send().await.is_ok() {
+            assert!(Instant::now() < deadline, "it does not notice");
+        }
+        options.watch.allowed(|| Act::Write(TOPIC.to_owned())); // whoever said so
+        let log = LogRing::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(log.clone());
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        assert!(send().await.is_err());
+        let log = log.worst_first(99);
+        assert!(log.iter().any(|(_, line)| line.contains("write topic cp_telemetry")), "{log:?}");
+    }
 }
