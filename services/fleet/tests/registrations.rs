@@ -13,7 +13,7 @@ use mesh::{
     kafka::KafkaOptions,
     process::free_address,
 };
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 use testing::eventually;
 use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
@@ -66,8 +66,8 @@ impl ChargePointService for Slow {
 }
 
 /// A fleet of so many charge points, at such a central.
-async fn fleet(central: Slow, charge_points: u32, shutdown: &Shutdown) -> Fleet {
-    let listener = Listener::bind(free_address(), "central", &Security::default()).await.unwrap();
+async fn fleet(central: Slow, charge_points: u32, shutdown: &Shutdown) -> Result<Fleet, Box<dyn Error>> {
+    let listener = Listener::bind(free_address(), "central", &Security::default()).await?;
     let address = listener.local_addr();
     let server = GrpcServer::new(&ServerOptions::default());
     let server = server.add_service(ChargePointServiceServer::new(central));
@@ -79,7 +79,7 @@ async fn fleet(central: Slow, charge_points: u32, shutdown: &Shutdown) -> Fleet 
         kafka: KafkaOptions::at(free_address().to_string()),
         ..mesh::flags::defaults(&[])
     };
-    Fleet::start(options, shutdown.clone()).await.unwrap()
+    Ok(Fleet::start(options, shutdown.clone()).await?)
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn so_many_monitors_register_at_once_and_the_others_after_them() {
     let (answer, answers) = watch::channel(false);
     let shutdown = Shutdown::new();
     let central = Slow { asked, answers, answers_reports: true };
-    let fleet = fleet(central, CHARGE_POINTS, &shutdown).await;
+    let fleet = fleet(central, CHARGE_POINTS, &shutdown).await.unwrap();
     // Were there no bound, all would have asked at once.
     eventually("as many register as may", PATIENCE, async || (*seen.borrow() == AT_ONCE).then_some(())).await;
     answer.send_replace(true);
@@ -105,7 +105,7 @@ async fn a_monitor_leaves_a_central_that_answers_no_report_and_registers_again()
     let (asked, seen) = watch::channel(0);
     let (_answer, answers) = watch::channel(true);
     let shutdown = Shutdown::new();
-    let fleet = fleet(Slow { asked, answers, answers_reports: false }, 1, &shutdown).await;
+    let fleet = fleet(Slow { asked, answers, answers_reports: false }, 1, &shutdown).await.unwrap();
     eventually("it registers again", PATIENCE, async || (*seen.borrow() > 1).then_some(())).await;
     let counts = fleet.counts();
     assert!(!counts.refused.is_empty(), "{counts:?}");
