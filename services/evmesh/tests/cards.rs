@@ -79,7 +79,7 @@ fn a_card_says_whose_a_supply_is_and_its_number_is_nowhere() {
     });
 
     let added = secured.card(&["add", "101", "--number-file", &file, "--label", "gym"]);
-    assert_eq!((added.code, added.stderr.as_str()), (0, ""), "{added:?}");
+    assert_eq!(added.outcome(), (0, String::new()), "{added:?}");
     let card = added.stdout.trim().to_owned();
     refused(&secured.card(&["add", "102", "--number-file", &file]), "which is driver 101's");
     let listed = secured.card(&["list"]);

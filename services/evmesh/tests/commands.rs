@@ -252,7 +252,7 @@ fn a_person_at_a_charge_point_takes_a_supply_and_breaks_and_mends() {
     let csv = |from: &str, to: &str| {
         let list = ["sessions", "--from", from, "--to", to, "--output", "csv"];
         let csv = run([&["operator", "--central", &up.central][..], &list].concat());
-        assert_eq!((csv.code, csv.stderr.as_str()), (0, ""), "{csv:?}");
+        assert_eq!(csv.outcome(), (0, String::new()), "{csv:?}");
         let rows = csv.stdout.split_terminator("\r\n").skip(1);
         rows.map(|row| row.split(',').nth(2).unwrap().to_owned()).collect::<Vec<_>>()
     };

@@ -31,7 +31,7 @@ impl Secured {
 
     fn gateway(&self, words: &[&str]) -> String {
         let asked = ask(&self.network, &self.registry, &[&["gateway"], words].concat());
-        assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
+        assert_eq!(asked.outcome(), (0, String::new()), "{asked:?}");
         asked.stdout.trim().to_owned()
     }
 }

@@ -25,6 +25,15 @@ pub struct Run {
     pub stderr: String,
 }
 
+impl Run {
+    /// Its exit code, and what it says beside its output but for that it waits: on a busy machine an answer may take
+    /// more than a second, which is said then.
+    pub fn outcome(&self) -> (i32, String) {
+        let is_said = |line: &&str| !line.starts_with("evmesh: waiting for ");
+        (self.code, self.stderr.lines().filter(is_said).collect())
+    }
+}
+
 /// Runs a command to its end.
 pub fn run<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Run {
     Run::of(command(arguments).output().expect("the executable starts"))

@@ -22,7 +22,7 @@ pub fn begun() -> Network {
     let data = top.path().join("registry").display().to_string();
     let made =
         run(["registry", "init", "--trust-domain", "madrid.example", "--data", &data, "--host", "c.example"]);
-    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
+    assert_eq!(made.outcome(), (0, String::new()), "{made:?}");
     for says in [
         &format!(
             "{data}/identities/central is spiffe://madrid.example/central/main, by the core authority, until"
@@ -67,6 +67,6 @@ pub fn ask(network: &Network, address: &str, words: &[&str]) -> Run {
 
 pub fn token(network: &Network, address: &str, role: &str) -> String {
     let made = ask(network, address, &["token", role]);
-    assert_eq!((made.code, made.stderr.as_str()), (0, ""), "{made:?}");
+    assert_eq!(made.outcome(), (0, String::new()), "{made:?}");
     made.stdout.trim().to_owned()
 }

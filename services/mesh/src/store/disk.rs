@@ -176,6 +176,9 @@ impl SledStore {
         self.ends_turn()?;
         self.turns();
         self.ends_turn()?;
+        if self.journal.is_empty().map_err(StoreError::Write)? {
+            return Ok(());
+        }
         // What an earlier process gave it may be in memory only.
         self.sync()?;
         self.synced()?;
@@ -383,8 +386,12 @@ impl Drop for SledStore {
         let drained = self.is_there().and_then(|()| self.drain()).and_then(|()| {
             self.committed.closes(self.tally.id, self.tally.sequence).map_err(StoreError::Write)
         });
-        if let Err(error) = drained.and(self.synced()) {
-            tracing::warn!(error = %error, folder = %self.folder.display(), "the next start has more of it to read");
+        match drained.and(self.synced()) {
+            Ok(()) | Err(StoreError::Gone { .. }) => {} // whoever removed the folder wants nothing of it
+            Err(error) => {
+                let folder = self.folder.display();
+                tracing::warn!(%error, %folder, "the next start has more of the store's journal to read");
+            }
         }
     }
 }

@@ -139,6 +139,12 @@ impl Journal {
         self.at = 0;
     }
 
+    /// Was nothing written since it was emptied?
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        let [first, second] = &self.files;
+        Ok(first.metadata()?.len() + second.metadata()?.len() == 0)
+    }
+
     /// sled has all that is in both: nothing is left to read.
     pub(super) fn empty(&mut self) -> io::Result<()> {
         for file in &self.files {
